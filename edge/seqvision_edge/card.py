@@ -1,0 +1,174 @@
+"""The model card: the contract between training, export and running.
+
+One card is written, at training.  It travels in `model.pt`, then as JSON under the ONNX metadata key
+`seqvision.card`, and it is the only source of settings for every runner.  Nothing in it has a
+default: a key that is unknown or missing is an error, because a guessed setting is a wrong answer.
+"""
+
+import json
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    model_validator,
+)
+from typing_extensions import Self
+
+from seqvision_edge.errors import CardError
+
+SPEC: Final = 1
+METADATA_KEY: Final = "seqvision.card"
+MAX_LABEL_LENGTH: Final = 64
+
+
+def _printable(label: str) -> str:
+    """Refuse what could not be shown safely in a terminal, a page or a topic name."""
+    if not label or label != label.strip() or len(label) > MAX_LABEL_LENGTH:
+        raise ValueError(f"a label has 1 to {MAX_LABEL_LENGTH} characters, no outer spaces")
+    if not label.isprintable():
+        raise ValueError("a label has no control characters")
+    return label
+
+
+Label = Annotated[str, AfterValidator(_printable)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(ge=0)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class VideoSequence(_Part):
+    """Frames of a video: chosen by timestamp at `fps`, the newest `frames` of them are read."""
+
+    kind: Literal["video"]
+    fps: Annotated[float, Field(gt=0, le=1000)]
+    frames: Annotated[int, Field(ge=1, le=4096)]
+
+
+class ImageSpec(_Part):
+    """The size of one step in pixels, and how a frame gets it.
+
+    `fit` is `stretch` (the whole frame, aspect ratio not kept), `crop` (the largest centred part of
+    the right aspect ratio) or `pad` (the whole frame between black bars).
+    """
+
+    height: Annotated[int, Field(ge=1, le=4096)]
+    width: Annotated[int, Field(ge=1, le=4096)]
+    channels: Literal[1, 3]
+    fit: Literal["stretch", "crop", "pad"]
+
+
+class StateTensor(_Part):
+    """One float32 tensor that a call returns and the next call takes; named axes are dynamic."""
+
+    name: str
+    axes: tuple[str | int, ...]
+
+
+class State(_Part):
+    """What the past leaves: `window` keeps the newest step features."""
+
+    kind: Literal["window"]
+    tensors: tuple[StateTensor, ...]
+
+
+class Decision(_Part):
+    """How probabilities over time become events.
+
+    `temperature` is already applied inside the graph.  `smoothing_frames` answers are averaged.  An
+    event of a label begins when its smoothed probability reaches `enter`, ends when it falls below
+    `leave`, counts when it lasted `minimum_seconds`, and blocks the same label for
+    `cooldown_seconds`.  `background` is the label for "nothing happens": it never makes an event.
+    """
+
+    temperature: Annotated[float, Field(gt=0)]
+    smoothing_frames: Annotated[int, Field(ge=1)]
+    enter: Probability
+    leave: Probability
+    minimum_seconds: Seconds
+    cooldown_seconds: Seconds
+    background: Label | None
+
+    @model_validator(mode="after")
+    def _leave_is_not_above_enter(self) -> Self:
+        if self.leave > self.enter:
+            raise ValueError("decision.leave is above decision.enter")
+        return self
+
+
+class Origin(_Part):
+    """Where the model comes from: nothing here changes an answer."""
+
+    version: str
+    created: str
+    options: dict[str, JsonValue]
+    data: dict[str, JsonValue]
+    metrics: dict[str, JsonValue]
+    notes: tuple[str, ...]
+
+
+class ModelCard(_Part):
+    """Everything that is needed to run a model, and where it comes from."""
+
+    spec: Literal[1]
+    labels: Annotated[tuple[Label, ...], Field(min_length=2)]
+    sequence: VideoSequence
+    image: ImageSpec
+    state: State
+    decision: Decision
+    origin: Origin
+
+    @model_validator(mode="after")
+    def _labels_agree(self) -> Self:
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError("labels: a label is listed twice")
+        background = self.decision.background
+        if background is not None and background not in self.labels:
+            raise ValueError(f"decision.background: {background!r} is not one of the labels")
+        return self
+
+    def to_json(self) -> str:
+        """Return the card as compact JSON text."""
+        return self.model_dump_json()
+
+    @classmethod
+    def from_json(cls, text: str, where: str) -> "ModelCard":
+        """Read a card; `where` names its file in errors.
+
+        Raises:
+            CardError: not JSON, another spec, an unknown key, a missing key or a bad value.
+        """
+        try:
+            data = json.loads(text)
+        except ValueError as error:
+            raise CardError(f"{where}: the model card is not valid JSON ({error})") from None
+        if not isinstance(data, dict):
+            raise CardError(f"{where}: the model card is not a JSON object")
+        _refuse_other_specs(data.get("spec"), where)
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            message = first["msg"].removeprefix("Value error, ")
+            raise CardError(
+                f"{where}: the model card is damaged: {f'{place}: ' if place else ''}{message}"
+            ) from None
+
+
+def _refuse_other_specs(spec: Any, where: str) -> None:
+    if spec == SPEC and not isinstance(spec, bool):
+        return
+    if isinstance(spec, int) and spec > SPEC:
+        raise CardError(
+            f"{where}: its card has spec {spec}, this version reads spec {SPEC}; "
+            "update with: pip install -U seqvision-edge"
+        )
+    raise CardError(f"{where}: its card has spec {spec!r}, this version reads spec {SPEC}")

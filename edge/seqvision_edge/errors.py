@@ -1,0 +1,37 @@
+"""The errors that a user can cause, for all three packages.
+
+SeqvisionError
+├── CardError        a model's card is missing, damaged or of another spec
+├── ModelError       a model file cannot be used
+├── DeviceError      the requested accelerator is not there
+├── SourceError      a camera, video or folder cannot be read
+├── SinkError        an output cannot be written
+└── (seqvision.errors adds those of training and export)
+
+Each message is one line: what is wrong, where, and what to do next.  The commands print it and end
+with exit code 2.
+"""
+
+
+class SeqvisionError(Exception):
+    """Base of every error that a user can mend."""
+
+
+class CardError(SeqvisionError):
+    """A model's card is missing, damaged or of another spec."""
+
+
+class ModelError(SeqvisionError):
+    """A model file cannot be used."""
+
+
+class DeviceError(SeqvisionError):
+    """The requested accelerator is not there."""
+
+
+class SourceError(SeqvisionError):
+    """A camera, video or folder cannot be read."""
+
+
+class SinkError(SeqvisionError):
+    """An output cannot be written."""

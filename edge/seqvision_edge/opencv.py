@@ -1,0 +1,19 @@
+"""OpenCV, made quiet and bounded before its first import.
+
+OpenCV and its FFmpeg write to stderr by themselves (11 lines for a missing camera, hundreds for a
+damaged video); our own one-line errors say what matters.  The settings are read only once, when cv2
+is imported, so every module of the project takes cv2 from here.
+"""
+
+import os
+
+os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+# A 50 kB PNG can claim gigabytes; 32 Mpx is twice the largest camera frame.
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(1 << 25))
+# V4L2 blocks for 10 s by default when a camera stops sending.
+os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "2")
+
+import cv2
+
+__all__ = ["cv2"]

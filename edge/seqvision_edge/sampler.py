@@ -1,0 +1,86 @@
+"""Which frames a model sees: chosen by timestamp, at the card's fps.
+
+A model learnt motion at one speed.  Counting frames would change that speed with every camera and
+with every dropped frame, so each frame is placed on a grid of ticks `1 / fps` apart: a frame answers
+the ticks that have come due, which is none (the source is faster), one, or several (it is slower;
+the picture stood still as far as anyone can know).  Training chooses with `choose`, the live runner
+with `Sampler`; the first is a loop over the second, so both see the same frames.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
+
+# A frame may come this share of a period before its tick.  Camera timestamps jitter; with no
+# tolerance a source at exactly the model's fps would alternate between zero and two ticks.  The
+# golden section keeps the border away from the simple ratios (30 → 15, 25 → 10, …) of real rates.
+EARLY = 0.381966
+
+# A gap is a silence this many times longer than what is usual for the source.
+GAP_PERIODS = 2.5
+_INTERVALS = 30
+
+
+class Sampler:
+    """Place frames that arrive one by one on the model's grid of ticks."""
+
+    def __init__(self, fps: float) -> None:
+        if not fps > 0:
+            raise ValueError(f"fps is {fps}, must be above 0")
+        self.fps = fps
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the past; the next frame starts a new grid."""
+        self._start: float | None = None
+        self._last = 0.0
+        self._due = 0
+        self._intervals: deque[float] = deque(maxlen=_INTERVALS)
+
+    def take(self, time: float) -> int:
+        """Return how many ticks the frame at `time` (seconds, rising) answers.
+
+        A time that does not rise (a clock or a stream that started over) begins a new grid, as a
+        reset would.
+        """
+        if self._start is None or time < self._last:
+            self.reset()
+            self._start = time
+        elif time > self._last:
+            self._intervals.append(time - self._last)
+        self._last = time
+        due = int(np.floor((time - self._start) * self.fps + EARLY)) + 1
+        ticks = due - self._due
+        self._due = due
+        return ticks
+
+    def is_gap(self, time: float) -> bool:
+        """Tell whether so much time passed before `time` that a window must not span it.
+
+        True for a silence longer than 2.5 usual periods of the source or of the model, whichever
+        is longer, and for time that runs backwards.  Call before `take`.
+        """
+        if self._start is None:
+            return False
+        if time < self._last:
+            return True
+        usual = median(self._intervals) if self._intervals else 0.0
+        return time - self._last > GAP_PERIODS * max(usual, 1 / self.fps)
+
+
+def choose(times: Sequence[float] | NDArray[np.float64], fps: float) -> NDArray[np.int64]:
+    """Return the index of the frame that answers each tick of a clip.
+
+    Args:
+        times: the clip's timestamps in seconds, rising.
+        fps: ticks per second.
+
+    Returns:
+        `(ticks,)` int64, rising; an index repeats where the clip is slower than `fps`.
+    """
+    sampler = Sampler(fps)
+    counts = [sampler.take(float(time)) for time in times]
+    return np.repeat(np.arange(len(counts), dtype=np.int64), counts)

@@ -1,0 +1,205 @@
+"""`model.onnx` → `Session` (the loaded model) → `Stream` (one source's memory of the past).
+
+The graph is `(frames, state…) → (probabilities, next state…)`.  A whole clip is one call with an
+empty state; live is one call per frame that passes the state on.  The session carries the tensors
+that the card names and knows nothing of what is inside.
+"""
+
+from pathlib import Path
+from typing import Literal, cast
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from seqvision_edge.card import METADATA_KEY, ModelCard, StateTensor
+from seqvision_edge.errors import CardError, DeviceError, ModelError
+
+Device = Literal["auto", "cpu", "cuda"]
+States = tuple[NDArray[np.float32], ...]
+
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+_MISSING = {
+    "cuda": "no CUDA in this onnxruntime; install it with: pip install onnxruntime-gpu, "
+    "or use --device cpu",
+}
+
+
+class Session:
+    """A loaded model: immutable, usable from several threads and for any number of streams."""
+
+    def __init__(self, model: str | Path | bytes, device: Device = "auto", threads: int = 1):
+        """Load a model.
+
+        Args:
+            model: the path of a `model.onnx`, or its bytes.
+            device: `auto` takes CUDA where this onnxruntime has it, else the CPU.
+            threads: CPU threads of one call.  One is the fastest below about 2 ms per frame.
+
+        Raises:
+            ModelError: the file is missing, damaged or not a seqvision model.
+            CardError: its card cannot be read by this version.
+            DeviceError: `device` is not available here.
+        """
+        self.where = "the model" if isinstance(model, bytes) else str(model)
+        data = model if isinstance(model, bytes) else _read(Path(model))
+        self._session = _load(data, device, threads, self.where)
+        self.provider: str = self._session.get_providers()[0]
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        if METADATA_KEY not in metadata:
+            raise CardError(
+                f"{self.where}: no model card in it; make the file with: seqvision export model.pt"
+            )
+        self.card = ModelCard.from_json(metadata[METADATA_KEY], self.where)
+        _check_contract(self._session, self.card, self.where)
+        self._outputs = [output.name for output in self._session.get_outputs()]
+
+    @property
+    def device(self) -> str:
+        """The device that runs the model, as named by `--device`."""
+        return next((name for name, ep in _PROVIDERS.items() if ep == self.provider), self.provider)
+
+    def empty_state(self, batch: int = 1) -> States:
+        """Return the state before the first frame: every dynamic axis but the batch is 0."""
+        return tuple(
+            np.zeros([_empty_size(axis, batch) for axis in tensor.axes], np.float32)
+            for tensor in self.card.state.tensors
+        )
+
+    def run(
+        self, frames: NDArray[np.uint8], state: States | None = None
+    ) -> tuple[NDArray[np.float32], States]:
+        """Answer for the newest step of `frames`, given what the past left.
+
+        Args:
+            frames: `(batch, time, height, width, channels)` uint8, time at least 1.
+            state: from the call before; None at the start of a clip or stream.
+
+        Returns:
+            Probabilities `(batch, labels)`, and the state for the next call.
+
+        Raises:
+            ValueError: the frames have another shape or type than the card says.
+        """
+        image = self.card.image
+        expected = (image.height, image.width, image.channels)
+        if frames.dtype != np.uint8 or frames.ndim != 5 or frames.shape[2:] != expected:
+            raise ValueError(
+                f"frames are {frames.dtype} {frames.shape}, "
+                f"the model takes uint8 (batch, time, {', '.join(map(str, expected))})"
+            )
+        if 0 in frames.shape[:2]:
+            raise ValueError(f"frames are empty: {frames.shape}")
+        if state is None:
+            state = self.empty_state(frames.shape[0])
+        feed = {"frames": np.ascontiguousarray(frames)}
+        feed.update(zip((t.name for t in self.card.state.tensors), state, strict=True))
+        probabilities, *following = self._session.run(self._outputs, feed)
+        return cast("NDArray[np.float32]", probabilities), tuple(following)
+
+    def stream(self) -> "Stream":
+        """Return a new stream with an empty past."""
+        return Stream(self)
+
+
+class Stream:
+    """One source's view of a session: it remembers the past of that source."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.nonfinite = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the past: at a gap, a reconnect, or another clip."""
+        self._state = self._session.empty_state()
+        self.seen = 0
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether the window is full, as it was for the clips that the model learnt from."""
+        return self.seen >= self._session.card.sequence.frames
+
+    def push(self, frames: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+        """Add frames and answer for the newest one.
+
+        Args:
+            frames: `(time, height, width, channels)` uint8.
+
+        Returns:
+            Probabilities `(labels,)`; None when the model gave a value that is not finite.  Then
+            the past is forgotten, because one such value would spoil every later answer, and
+            `nonfinite` counts it.
+        """
+        probabilities, state = self._session.run(frames[None], self._state)
+        if not all(np.isfinite(values).all() for values in (probabilities, *state)):
+            self.nonfinite += 1
+            self.reset()
+            return None
+        self._state = state
+        self.seen += len(frames)
+        return cast("NDArray[np.float32]", probabilities[0])
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ModelError(
+            f"{path}: no such file; make one with: seqvision export model.pt"
+        ) from None
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def _load(data: bytes, device: Device, threads: int, where: str) -> ort.InferenceSession:
+    available = ort.get_available_providers()
+    if device != "auto" and _PROVIDERS[device] not in available:
+        raise DeviceError(f"--device {device}: {_MISSING[device]}")
+    candidates = ["cuda", "cpu"] if device == "auto" else [device]
+    wanted = [_PROVIDERS[name] for name in candidates if _PROVIDERS[name] in available]
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = threads
+    # Spinning threads burn a whole core between the frames of one camera.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        session = ort.InferenceSession(data, options, providers=wanted)
+    except Exception as error:  # onnxruntime raises a dozen unrelated types here
+        reason = " ".join(str(error).split()).partition(" : ")[2] or type(error).__name__
+        raise ModelError(f"{where}: not a usable ONNX model ({reason[:160]})") from None
+    # onnxruntime falls back to the CPU without a word; only `auto` may do that.
+    if device != "auto" and session.get_providers()[0] != wanted[0]:
+        raise DeviceError(f"--device {device}: onnxruntime lists it but could not start it")
+    return session
+
+
+def _empty_size(axis: str | int, batch: int) -> int:
+    if isinstance(axis, int):
+        return axis
+    return batch if axis == "batch" else 0
+
+
+def _check_contract(session: ort.InferenceSession, card: ModelCard, where: str) -> None:
+    """Refuse a graph that does not have the inputs and outputs that its card promises."""
+    image = card.image
+    frames = StateTensor(
+        name="frames", axes=("batch", "time", image.height, image.width, image.channels)
+    )
+    for promised, found in zip((frames, *card.state.tensors), session.get_inputs(), strict=False):
+        fixed = [axis if isinstance(axis, int) else None for axis in promised.axes]
+        there = [axis if isinstance(axis, int) else None for axis in found.shape]
+        if promised.name != found.name or fixed != there:
+            raise ModelError(
+                f"{where}: its card promises input {promised.name} {list(promised.axes)}, "
+                f"the graph has {found.name} {found.shape}"
+            )
+    count = 1 + len(card.state.tensors)
+    if (len(session.get_inputs()), len(session.get_outputs())) != (count, count):
+        raise ModelError(f"{where}: its card promises {count} inputs and {count} outputs")
+    probabilities = session.get_outputs()[0]
+    if probabilities.shape[1:] != [len(card.labels)]:
+        raise ModelError(
+            f"{where}: its card has {len(card.labels)} labels, "
+            f"the graph answers {probabilities.shape}"
+        )

@@ -1,0 +1,18 @@
+"""Draw the sample clips: a hand, a room behind it, a motion, and the frames they make."""
+
+from drawing.motion import LABELS, Pose, Trajectory, draw_trajectory
+from drawing.performer import Performer, make_performer
+from drawing.scene import draw_clip
+from drawing.session import Event, draw_session
+
+__all__ = [
+    "LABELS",
+    "Event",
+    "Performer",
+    "Pose",
+    "Trajectory",
+    "draw_clip",
+    "draw_session",
+    "draw_trajectory",
+    "make_performer",
+]

@@ -1,0 +1,120 @@
+"""Frames: a hand on its trajectory, in a room, in some light, through a noisy camera."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drawing.background import (
+    Drift,
+    PasserBy,
+    Room,
+    draw_drift,
+    draw_passer_by,
+    draw_room,
+    lay_passer_by,
+    view,
+)
+from drawing.hand import CutOut, Floats, draw_hand, draw_posture, lay
+from drawing.motion import LABELS, NONE, Trajectory, draw_trajectory
+from drawing.performer import Performer
+
+Frame = NDArray[np.uint8]
+"""One picture: (height, width, 3), RGB."""
+Size = tuple[int, int]
+"""Width and height in pixels."""
+
+SIZE: Size = (160, 120)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """All that a clip shows apart from the motion.
+
+    `light` (height, width, 3) multiplies the picture, `flicker` sways it by `unsteady`;
+    `grain` is a stock of sensor noise larger than the picture.
+    """
+
+    room: Room
+    hand: CutOut
+    mirrored: bool
+    light: Floats
+    flicker: Drift
+    unsteady: float
+    grain: Floats
+    passers: tuple[PasserBy, ...]
+
+
+def draw_clip(
+    label: str, performer: Performer, seed: int | Sequence[int], size: Size = SIZE
+) -> tuple[NDArray[np.uint8], float]:
+    """Draw one labelled clip: frames (time, height, width, 3), RGB, and frames per second.
+
+    The same arguments give the same pixels. The motion's numbers are shared with the opposite
+    label and the looks are the label's own, so two clips never show the same pictures.
+    """
+    words = (seed,) if isinstance(seed, int) else tuple(seed)
+    motion, fps = draw_trajectory(label, performer, words)
+    rng = np.random.default_rng([*words, 2, LABELS.index(label)])
+    often = 0.5 if label == NONE else 0.12
+    passers = []
+    if rng.random() < often:
+        seconds = float(rng.uniform(1.0, 3.5))
+        passers = [draw_passer_by(rng, float(rng.uniform(-0.6, 0.3)) * seconds, seconds)]
+    scene = draw_scene(rng, performer, size, passers)
+    return np.stack(list(render(scene, motion, fps, rng, size))), fps
+
+
+def draw_scene(
+    rng: np.random.Generator, performer: Performer, size: Size, passers: Sequence[PasserBy] = ()
+) -> Scene:
+    """Draw the looks of a clip of a performer."""
+    room_seed = int(rng.choice(performer.rooms))
+    grain = rng.standard_normal((size[1] + 64, size[0] + 64, 3), np.float32)
+    return Scene(
+        room=draw_room(rng, room_seed, size, float(np.mean(performer.hand))),
+        hand=draw_hand(rng, performer, draw_posture(rng, performer)),
+        mirrored=performer.left_handed,
+        light=_draw_light(rng, performer, size),
+        flicker=draw_drift(rng, 0.1, 1.5),
+        unsteady=float(rng.uniform(0.0, 0.05)),
+        grain=grain * np.float32(rng.uniform(1.5, 6.0)),
+        passers=tuple(passers),
+    )
+
+
+def render(
+    scene: Scene, motion: Trajectory, fps: float, rng: np.random.Generator, size: Size
+) -> Iterator[Frame]:
+    """Paint the frames of a motion one by one."""
+    width, height = size
+    for index in range(len(motion)):
+        seconds = index / fps
+        picture = view(scene.room, seconds, size)
+        for passer in scene.passers:
+            lay_passer_by(picture, passer, seconds)
+        if motion.visible[index]:
+            pose = motion.pose(index)
+            centre = (pose.x * width, pose.y * height)
+            lay(picture, scene.hand, centre, pose.scale * height, pose.angle, scene.mirrored)
+        picture *= scene.light * np.float32(1.0 + scene.unsteady * scene.flicker(seconds))
+        left, top = rng.integers(0, 64, size=2)
+        picture += scene.grain[top : top + height, left : left + width]
+        yield np.clip(picture, 0, 255).astype(np.uint8)
+
+
+def _draw_light(rng: np.random.Generator, performer: Performer, size: Size) -> Floats:
+    """Draw a light that falls off across the picture, in the performer's strength and tint."""
+    across = np.linspace(-1, 1, size[0])[None, :]
+    down = np.linspace(-1, 1, size[1])[:, None]
+    angle = performer.light_from + rng.normal(0, 0.3)
+    slope = rng.uniform(0.0, 0.18) * (across * math.sin(angle) - down * math.cos(angle))
+    corners = rng.uniform(0.0, 0.12) * (across**2 + down**2)
+    strength = performer.brightness * rng.uniform(0.9, 1.1) * (1.0 + slope - corners)
+    warmth = 0.08 * float(np.clip(performer.warmth + rng.normal(0, 0.3), -1.2, 1.2))
+    tint = np.array([1.0 + warmth, 1.0, 1.0 - warmth])
+    return np.asarray(strength[..., None] * tint, np.float32)

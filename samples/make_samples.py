@@ -1,0 +1,318 @@
+"""Draw the labelled sample set: short clips of hand gestures and one long untrimmed take.
+
+Everything is drawn, nothing is downloaded, and the same options give the same pixels:
+
+    python samples/make_samples.py OUT
+
+    OUT/clips/clips.csv                          path,label,group,split,fps
+    OUT/clips/<label>/<clip>/0001.jpg ...        a clip as a folder of frames
+    OUT/clips/<label>/<clip>.mp4                 a clip as a video
+    OUT/untrimmed.mp4, OUT/untrimmed.json        the long take and when its gestures happen
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import cv2
+import numpy as np
+from drawing import LABELS, draw_clip, draw_session, make_performer
+
+CLIPS, INDEX = "clips", "clips.csv"
+UNTRIMMED_VIDEO, UNTRIMMED_EVENTS = "untrimmed.mp4", "untrimmed.json"
+UNTRIMMED_FPS = 20.0
+JPEG_QUALITY = 92
+FORMATS = ("both", "frames", "video")
+MOST_CLIPS = 9999
+"""Clips of one label: as many as their four digits can number."""
+
+Size = tuple[int, int]
+"""Width and height in pixels."""
+
+
+class SamplesError(Exception):
+    """A wrong option or folder, told in one line."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to draw. `size` is (width, height); `minutes` is the untrimmed take's, 0 for none."""
+
+    clips_per_label: int = 48
+    performers: int = 12
+    seed: int = 0
+    format: str = "both"
+    size: Size = (160, 120)
+    minutes: float = 1.5
+
+    def check(self) -> None:
+        """Raise SamplesError for the first value that cannot be drawn."""
+        if not 1 <= self.clips_per_label <= MOST_CLIPS:
+            raise SamplesError(f"--clips-per-label must be 1 to {MOST_CLIPS}")
+        if not 3 <= self.performers <= 99:
+            raise SamplesError("--performers must be 3 to 99: each split needs its own")
+        if self.seed < 0:
+            raise SamplesError("--seed must be 0 or more")
+        if self.format not in FORMATS:
+            raise SamplesError(f"--format must be one of {', '.join(FORMATS)}")
+        if not all(48 <= side <= 1920 and side % 2 == 0 for side in self.size):
+            raise SamplesError("--size must be two even numbers from 48 to 1920, as in 160x120")
+        if self.minutes != 0 and not 0.2 <= self.minutes <= 60:
+            raise SamplesError("--minutes must be 0.2 to 60")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A clip's line in the CSV; `path` is relative to the CSV, with forward slashes."""
+
+    path: str
+    label: str
+    group: str
+    split: str
+    fps: str
+
+
+def make_samples(
+    out: Path, options: Options | None = None, *, force: bool = False, talk: bool = False
+) -> list[Row]:
+    """Draw the sample set into a folder and return the CSV's rows.
+
+    The folder must be missing or empty; `force` replaces a set drawn there before and leaves
+    all else there alone. It is filled only when all is drawn. `talk` counts clips on stderr.
+    """
+    options = options or Options()
+    options.check()
+    _refuse(out, force)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    built = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        rows = _draw_clips(built / CLIPS, options, talk)
+        if options.minutes:
+            _draw_untrimmed(built, options)
+        _put(built, out)
+    finally:
+        shutil.rmtree(built, ignore_errors=True)
+    return rows
+
+
+def split_of(performer: int, performers: int) -> str:
+    """Return the split of a performer: about a sixth of them each for val and test."""
+    held_out = max(1, round(performers / 6))
+    if performer >= performers - held_out:
+        return "test"
+    return "val" if performer >= performers - 2 * held_out else "train"
+
+
+def _draw_clips(folder: Path, options: Options, talk: bool) -> list[Row]:
+    """Draw every clip and the CSV that lists them."""
+    rows = []
+    people = [make_performer(index, options.seed) for index in range(options.performers)]
+    for label in LABELS:
+        (folder / label).mkdir(parents=True)
+        for number in range(options.clips_per_label):
+            person = number % options.performers
+            # Each clip has numbers of its own: no clip depends on how many others there are.
+            frames, fps = draw_clip(
+                label, people[person], (options.seed, number), options.size
+            )
+            name = f"{label}_{number + 1:04d}"
+            as_video = options.format == "video"
+            if options.format == "both":
+                as_video = (number + number // options.performers) % 2 == 1
+            if as_video:
+                name += ".mp4"
+                _write_video(folder / label / name, frames, fps, options.size)
+            else:
+                _write_frames(folder / label / name, frames)
+            split = split_of(person, options.performers)
+            rows.append(Row(f"{label}/{name}", label, people[person].name, split, f"{fps:g}"))
+            _count(talk, len(rows), len(LABELS) * options.clips_per_label)
+    with open(folder / INDEX, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([field.name for field in fields(Row)])
+        writer.writerows([row.path, row.label, row.group, row.split, row.fps] for row in rows)
+    return rows
+
+
+def _draw_untrimmed(folder: Path, options: Options) -> None:
+    """Draw the long take by the last performer, who is held out for the test split."""
+    performer = make_performer(options.performers - 1, options.seed)
+    seconds = round(options.minutes * 60 * UNTRIMMED_FPS) / UNTRIMMED_FPS
+    frames, events = draw_session(
+        performer, options.seed, seconds, UNTRIMMED_FPS, options.size
+    )
+    _write_video(folder / UNTRIMMED_VIDEO, frames, UNTRIMMED_FPS, options.size)
+    told = {
+        "video": UNTRIMMED_VIDEO,
+        "fps": UNTRIMMED_FPS,
+        "duration": seconds,
+        "performer": performer.name,
+        "events": [
+            {"label": event.label, "start": event.start, "end": event.end} for event in events
+        ],
+    }
+    text = json.dumps(told, indent=2) + "\n"
+    (folder / UNTRIMMED_EVENTS).write_text(text, encoding="utf-8")
+
+
+def _write_frames(folder: Path, frames: Iterable[np.ndarray]) -> None:
+    """Write RGB frames as 0001.jpg, 0002.jpg, ..."""
+    folder.mkdir()
+    for number, frame in enumerate(frames, start=1):
+        picture = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
+        path = folder / f"{number:04d}.jpg"
+        done, coded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+        if not done:
+            raise SamplesError(f"cannot encode {path}")
+        path.write_bytes(coded.tobytes())
+
+
+def _write_video(path: Path, frames: Iterable[np.ndarray], fps: float, size: Size) -> None:
+    """Write RGB frames as an MP4 file."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, size)
+    if not writer.isOpened():
+        raise SamplesError("this OpenCV cannot write MP4 videos; try --format frames --no-untrimmed")
+    try:
+        for frame in frames:
+            writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+    finally:
+        writer.release()
+
+
+def _refuse(out: Path, force: bool) -> None:
+    """Raise SamplesError where the output folder must not be written to."""
+    if out.exists() and not out.is_dir():
+        raise SamplesError(f"{out} is not a folder")
+    if out.is_dir() and any(out.iterdir()) and not force:
+        raise SamplesError(f"{out} is not empty; name another folder or pass --force")
+
+
+def _put(built: Path, out: Path) -> None:
+    """Move what was built into place, over an earlier set if there is one."""
+    # A fresh folder's usual rights, not the private ones of a temporary folder.
+    umask = os.umask(0)
+    os.umask(umask)
+    built.chmod(0o777 & ~umask)
+    if out.is_dir() and any(out.iterdir()):
+        _remove_set(out)
+        for path in sorted(built.rglob("*")):
+            target = out / path.relative_to(built)
+            if path.is_dir():
+                target.mkdir(exist_ok=True)
+            else:
+                os.replace(path, target)
+    else:
+        if out.is_dir():
+            out.rmdir()
+        os.replace(built, out)
+
+
+def _remove_set(out: Path) -> None:
+    """Remove the files of an earlier set, by their names, and the folders this leaves empty."""
+    folders = []
+    for label in LABELS:
+        folder = out / CLIPS / label
+        clip = re.compile(rf"{label}_\d{{4}}")
+        for path in sorted(folder.glob(f"{label}_*")):
+            if path.is_dir() and clip.fullmatch(path.name):
+                for frame in path.iterdir():
+                    if re.fullmatch(r"\d{4}\.jpg", frame.name):
+                        frame.unlink()
+                folders.append(path)
+            elif path.is_file() and path.suffix == ".mp4" and clip.fullmatch(path.stem):
+                path.unlink()
+        folders.append(folder)
+    for file in (Path(CLIPS, INDEX), Path(UNTRIMMED_VIDEO), Path(UNTRIMMED_EVENTS)):
+        (out / file).unlink(missing_ok=True)
+    for folder in [*folders, out / CLIPS]:
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _count(talk: bool, done: int, of: int) -> None:
+    """Show how many clips are drawn, on one line."""
+    if talk:
+        end = "\n" if done == of else ""
+        print(f"\rdrawing clips: {done}/{of}", end=end, file=sys.stderr, flush=True)
+
+
+def _size(text: str) -> Size:
+    """Read WIDTHxHEIGHT."""
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, as in 160x120")
+    return int(match[1]), int(match[2])
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    usual = Options()
+    parser = argparse.ArgumentParser(
+        description="Draw a labelled set of hand-gesture clips and one long untrimmed take."
+    )
+    parser.add_argument("out", type=Path, help="folder to make; missing or empty")
+    parser.add_argument(
+        "--clips-per-label", type=int, default=usual.clips_per_label, metavar="N",
+        help="clips of each of the nine labels (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--performers", type=int, default=usual.performers, metavar="N",
+        help="people the clips are shared out to (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--seed", type=int, default=usual.seed, help="another seed draws another set"
+    )
+    parser.add_argument(
+        "--format", choices=FORMATS, default=usual.format,
+        help="write clips as folders of frames, as videos, or half and half (default)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--size", type=_size, default=usual.size, metavar="WxH",
+        help="picture size in pixels (default: 160x120)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--minutes", type=float, default=usual.minutes,
+        help="length of the untrimmed take (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--no-untrimmed", action="store_true", help="draw no untrimmed take")
+    parser.add_argument("--force", action="store_true", help="replace a set drawn there before")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    given = _parser().parse_args(arguments)
+    options = Options(
+        clips_per_label=given.clips_per_label,
+        performers=given.performers,
+        seed=given.seed,
+        format=given.format,
+        size=given.size,
+        minutes=0.0 if given.no_untrimmed else given.minutes,
+    )
+    try:
+        rows = make_samples(given.out, options, force=given.force, talk=sys.stderr.isatty())
+    except SamplesError as error:
+        print(f"make_samples: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"make_samples: cannot write {given.out}: {error.strerror}", file=sys.stderr)
+        return 1
+    print(f"{len(rows)} clips in {given.out / CLIPS / INDEX}")
+    if options.minutes:
+        print(f"untrimmed take in {given.out / UNTRIMMED_VIDEO}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
