@@ -48,7 +48,7 @@ class SamplesError(Exception):
 class Options:
     """What to draw. `size` is (width, height); `minutes` is the untrimmed take's, 0 for none."""
 
-    clips_per_label: int = 48
+    clips_per_label: int = 60
     performers: int = 12
     seed: int = 0
     format: str = "both"
@@ -119,17 +119,13 @@ def _draw_clips(folder: Path, options: Options, talk: bool) -> list[Row]:
     people = [make_performer(index, options.seed) for index in range(options.performers)]
     for label in LABELS:
         (folder / label).mkdir(parents=True)
-        for number in range(options.clips_per_label):
-            person = number % options.performers
+    for number in range(options.clips_per_label):
+        person = number % options.performers
+        for label in LABELS:
             # Each clip has numbers of its own: no clip depends on how many others there are.
-            frames, fps = draw_clip(
-                label, people[person], (options.seed, number), options.size
-            )
+            frames, fps = draw_clip(label, people[person], (options.seed, number), options.size)
             name = f"{label}_{number + 1:04d}"
-            as_video = options.format == "video"
-            if options.format == "both":
-                as_video = (number + number // options.performers) % 2 == 1
-            if as_video:
+            if _is_video(number, options):
                 name += ".mp4"
                 _write_video(folder / label / name, frames, fps, options.size)
             else:
@@ -137,20 +133,28 @@ def _draw_clips(folder: Path, options: Options, talk: bool) -> list[Row]:
             split = split_of(person, options.performers)
             rows.append(Row(f"{label}/{name}", label, people[person].name, split, f"{fps:g}"))
             _count(talk, len(rows), len(LABELS) * options.clips_per_label)
-    with open(folder / INDEX, "w", newline="", encoding="utf-8") as file:
+    rows.sort(key=lambda row: (LABELS.index(row.label), row.path))
+    with (folder / INDEX).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([field.name for field in fields(Row)])
         writer.writerows([row.path, row.label, row.group, row.split, row.fps] for row in rows)
     return rows
 
 
+def _is_video(number: int, options: Options) -> bool:
+    """Tell whether a clip is to be a video; for both formats, every performer gets both."""
+    if options.format != "both":
+        return options.format == "video"
+    # An even number of performers would have each of them come round in one format only.
+    rounds = number // options.performers if options.performers % 2 == 0 else 0
+    return (number + rounds) % 2 == 1
+
+
 def _draw_untrimmed(folder: Path, options: Options) -> None:
     """Draw the long take by the last performer, who is held out for the test split."""
     performer = make_performer(options.performers - 1, options.seed)
     seconds = round(options.minutes * 60 * UNTRIMMED_FPS) / UNTRIMMED_FPS
-    frames, events = draw_session(
-        performer, options.seed, seconds, UNTRIMMED_FPS, options.size
-    )
+    frames, events = draw_session(performer, options.seed, seconds, UNTRIMMED_FPS, options.size)
     _write_video(folder / UNTRIMMED_VIDEO, frames, UNTRIMMED_FPS, options.size)
     told = {
         "video": UNTRIMMED_VIDEO,
@@ -181,7 +185,7 @@ def _write_video(path: Path, frames: Iterable[np.ndarray], fps: float, size: Siz
     """Write RGB frames as an MP4 file."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, size)
     if not writer.isOpened():
-        raise SamplesError("this OpenCV cannot write MP4 videos; try --format frames --no-untrimmed")
+        raise SamplesError("this OpenCV writes no MP4; try --format frames --no-untrimmed")
     try:
         for frame in frames:
             writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
@@ -210,11 +214,11 @@ def _put(built: Path, out: Path) -> None:
             if path.is_dir():
                 target.mkdir(exist_ok=True)
             else:
-                os.replace(path, target)
+                path.replace(target)
     else:
         if out.is_dir():
             out.rmdir()
-        os.replace(built, out)
+        built.replace(out)
 
 
 def _remove_set(out: Path) -> None:

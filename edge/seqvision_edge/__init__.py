@@ -1,6 +1,8 @@
 """Run seqvision models on a device: numpy, OpenCV and onnxruntime, no torch."""
 
-from seqvision_edge.card import ModelCard
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from seqvision_edge.errors import (
     CardError,
     DeviceError,
@@ -9,19 +11,52 @@ from seqvision_edge.errors import (
     SinkError,
     SourceError,
 )
-from seqvision_edge.session import Session, Stream
+
+if TYPE_CHECKING:
+    from seqvision_edge.card import ModelCard
+    from seqvision_edge.preprocess import prepare
+    from seqvision_edge.result import Event, Prediction
+    from seqvision_edge.sampler import Sampler
+    from seqvision_edge.session import Session, Stream
+    from seqvision_edge.source import open_camera, open_path
 
 __version__ = "0.1.0"
 
 __all__ = [
     "CardError",
     "DeviceError",
+    "Event",
     "ModelCard",
     "ModelError",
+    "Prediction",
+    "Sampler",
     "SeqvisionError",
     "Session",
     "SinkError",
     "SourceError",
     "Stream",
     "__version__",
+    "open_camera",
+    "open_path",
+    "prepare",
 ]
+
+# Loaded when first asked for: a command must be able to say --help, or what is wrong with an
+# option, without the half second that OpenCV and onnxruntime take.
+_HOMES = {
+    "Event": "result",
+    "ModelCard": "card",
+    "Prediction": "result",
+    "Sampler": "sampler",
+    "Session": "session",
+    "Stream": "session",
+    "open_camera": "source",
+    "open_path": "source",
+    "prepare": "preprocess",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,7 +1,7 @@
 """The model card: the contract between training, export and running.
 
-One card is written, at training.  It travels in `model.pt`, then as JSON under the ONNX metadata key
-`seqvision.card`, and it is the only source of settings for every runner.  Nothing in it has a
+One card is written, at training.  It travels in `model.pt`, then as JSON under the ONNX metadata
+key `seqvision.card`, and it is the only source of settings for every runner.  Nothing in it has a
 default: a key that is unknown or missing is an error, because a guessed setting is a wrong answer.
 """
 

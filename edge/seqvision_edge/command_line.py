@@ -5,8 +5,10 @@ import difflib
 import io
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from types import FrameType
 from typing import Any, TypeVar
 
 import tyro
@@ -15,9 +17,11 @@ from pydantic import BaseModel, ValidationError
 from seqvision_edge.errors import SeqvisionError
 
 Options = TypeVar("Options", bound=BaseModel)
+Error = TypeVar("Error", bound=BaseException)
 
 USAGE = 2
 INTERRUPTED = 130
+TERMINATED = 143
 
 
 def parse(
@@ -31,33 +35,42 @@ def parse(
     """
     _refuse_unknown(options, program, arguments)
     said = io.StringIO()
-    extra = {} if default is None else {"default": default}
+    extra: Any = {} if default is None else {"default": default}
     try:
         with contextlib.redirect_stderr(said), _wide_terminal(arguments):
             return tyro.cli(
-                tyro.conf.OmitArgPrefixes[options],  # type: ignore[valid-type]
+                options,
                 prog=program,
                 args=list(arguments),
+                config=(tyro.conf.OmitArgPrefixes, tyro.conf.DisallowNone),
                 **extra,
             )
     except ValidationError as error:
-        first = error.errors()[0]
-        flag = "--" + str(first["loc"][-1]).replace("_", "-") if first["loc"] else "options"
-        message = first["msg"].removeprefix("Value error, ")
-        raise SeqvisionError(f"{program}: {flag}: {message}") from None
+        raise SeqvisionError(f"{program}: {_constraint(error)}") from None
     except SystemExit as stop:
         if not stop.code:
             raise
-        raise SeqvisionError(f"{program}: {_first_message(said.getvalue())}") from None
+        broken = _cause(stop, ValidationError)
+        message = _constraint(broken) if broken else _first_message(said.getvalue())
+        raise SeqvisionError(f"{program}: {message}") from None
 
 
 def run(main: Callable[[], int | None]) -> int:
-    """Run a command and return its exit code: 2 for a user's mistake, 130 for Ctrl-C."""
+    """Run a command and return its exit code.
+
+    2 for a user's mistake, 130 for Ctrl-C, 143 for SIGTERM where `end_on_sigterm` was called.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A label must not end a run because the terminal cannot write its letters.
+            stream.reconfigure(errors="backslashreplace")
     try:
         return main() or 0
     except SeqvisionError as error:
-        print(error, file=sys.stderr)
+        print(error, file=sys.stderr)  # noqa: T201
         return USAGE
+    except Terminated:
+        return TERMINATED
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
@@ -66,13 +79,27 @@ def run(main: Callable[[], int | None]) -> int:
         return 0
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came: end as Ctrl-C does, with everything closed, but with its own exit code."""
+
+
+def end_on_sigterm() -> None:
+    """Make SIGTERM raise Terminated in the main thread, so that nothing is left half-written."""
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, terminate)
+
+
 def option_names(options: type[BaseModel]) -> Iterator[str]:
     """Yield every flag of an options class, those of nested classes included."""
     for name, field in options.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield from option_names(field.annotation)
         else:
-            flag = name.replace("_", "-")
+            # A trailing underscore only keeps a field off a name that pydantic uses.
+            flag = name.rstrip("_").replace("_", "-")
             yield f"--{flag}"
             if field.annotation is bool:
                 yield f"--no-{flag}"
@@ -107,6 +134,27 @@ def _wide_terminal(arguments: Sequence[str]) -> Iterator[None]:
         os.environ.pop("COLUMNS")
         if before is not None:
             os.environ["COLUMNS"] = before
+
+
+def _constraint(error: ValidationError) -> str:
+    """Return what is wrong with the first bad value: `--enter 2.0: Input should be …`."""
+    first = error.errors()[0]
+    message = first["msg"].removeprefix("Value error, ")
+    fields = [part for part in first["loc"] if isinstance(part, str)]
+    if not fields:
+        return message
+    flag = "--" + fields[0].rstrip("_").replace("_", "-")
+    value = first["input"]
+    given = f" {value}" if isinstance(value, str | int | float | os.PathLike) else ""
+    return f"{flag}{given}: {message}"
+
+
+def _cause(error: BaseException, kind: type[Error]) -> Error | None:
+    """Return the error of a kind that led to `error`; the parser wraps those of pydantic."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, kind):
+        cause = cause.__cause__ or cause.__context__
+    return cause
 
 
 def _first_message(box: str) -> str:

@@ -29,10 +29,7 @@ def prepare(bgr: Image, spec: ImageSpec) -> Image:
         bgr = cv2.cvtColor(bgr, cv2.COLOR_BGRA2BGR)
     if spec.fit == "crop":
         bgr = _centre_crop(bgr, spec.width / spec.height)
-    if spec.fit == "pad":
-        sized = _pad(bgr, spec)
-    else:
-        sized = _resize(bgr, spec.width, spec.height)
+    sized = _pad(bgr, spec) if spec.fit == "pad" else _resize(bgr, spec.width, spec.height)
     if spec.channels == 1:
         return cv2.cvtColor(sized, cv2.COLOR_BGR2GRAY)[:, :, None]
     return cv2.cvtColor(sized, cv2.COLOR_BGR2RGB)

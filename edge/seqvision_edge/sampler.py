@@ -1,10 +1,10 @@
 """Which frames a model sees: chosen by timestamp, at the card's fps.
 
 A model learnt motion at one speed.  Counting frames would change that speed with every camera and
-with every dropped frame, so each frame is placed on a grid of ticks `1 / fps` apart: a frame answers
-the ticks that have come due, which is none (the source is faster), one, or several (it is slower;
-the picture stood still as far as anyone can know).  Training chooses with `choose`, the live runner
-with `Sampler`; the first is a loop over the second, so both see the same frames.
+with every dropped frame, so each frame is placed on a grid of ticks `1 / fps` apart: a frame
+answers the ticks that have come due, which is none (the source is faster), one, or several (it is
+slower; the picture stood still as far as anyone can know).  Training chooses with `choose`, the
+live runner with `Sampler`; the first is a loop over the second, so both see the same frames.
 """
 
 from collections import deque
@@ -27,18 +27,32 @@ _INTERVALS = 30
 class Sampler:
     """Place frames that arrive one by one on the model's grid of ticks."""
 
-    def __init__(self, fps: float) -> None:
+    def __init__(self, fps: float, source_fps: float | None = None) -> None:
+        """Begin an empty grid of `fps` ticks per second.
+
+        `source_fps` is what the source says of itself: until two frames have come, only that tells
+        a slow source from a gap.  Without it the second frame of a slow source is taken for one.
+        """
         if not fps > 0:
             raise ValueError(f"fps is {fps}, must be above 0")
         self.fps = fps
+        self._claimed = 1 / source_fps if source_fps else 0.0
         self.reset()
 
     def reset(self) -> None:
         """Forget the past; the next frame starts a new grid."""
-        self._start: float | None = None
-        self._last = 0.0
-        self._due = 0
+        self._last: float | None = None
         self._intervals: deque[float] = deque(maxlen=_INTERVALS)
+        self.restart()
+
+    def restart(self) -> None:
+        """Start a new grid at the next frame, but remember the usual rate: after a gap.
+
+        On the old grid the first frame after a gap would answer every tick of the silence, and fill
+        the model's window with one picture.
+        """
+        self._start: float | None = None
+        self._due = 0
 
     def take(self, time: float) -> int:
         """Return how many ticks the frame at `time` (seconds, rising) answers.
@@ -46,12 +60,13 @@ class Sampler:
         A time that does not rise (a clock or a stream that started over) begins a new grid, as a
         reset would.
         """
-        if self._start is None or time < self._last:
+        if self._last is not None and time < self._last:
             self.reset()
-            self._start = time
-        elif time > self._last:
+        if self._last is not None and time > self._last:
             self._intervals.append(time - self._last)
         self._last = time
+        if self._start is None:
+            self._start = time
         due = int(np.floor((time - self._start) * self.fps + EARLY)) + 1
         ticks = due - self._due
         self._due = due
@@ -63,11 +78,11 @@ class Sampler:
         True for a silence longer than 2.5 usual periods of the source or of the model, whichever
         is longer, and for time that runs backwards.  Call before `take`.
         """
-        if self._start is None:
+        if self._last is None:
             return False
         if time < self._last:
             return True
-        usual = median(self._intervals) if self._intervals else 0.0
+        usual = median(self._intervals) if self._intervals else self._claimed
         return time - self._last > GAP_PERIODS * max(usual, 1 / self.fps)
 
 

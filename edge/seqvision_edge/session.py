@@ -6,7 +6,7 @@ that the card names and knows nothing of what is inside.
 """
 
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import onnxruntime as ort
@@ -92,7 +92,7 @@ class Session:
             raise ValueError(f"frames are empty: {frames.shape}")
         if state is None:
             state = self.empty_state(frames.shape[0])
-        feed = {"frames": np.ascontiguousarray(frames)}
+        feed: dict[str, NDArray[Any]] = {"frames": np.ascontiguousarray(frames)}
         feed.update(zip((t.name for t in self.card.state.tensors), state, strict=True))
         probabilities, *following = self._session.run(self._outputs, feed)
         return cast("NDArray[np.float32]", probabilities), tuple(following)

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from drawing.hand import CutOut, Floats, Picture, lay, make_cut_out
 
+ROOM_LUMA, ROOM_CONTRAST = (28.0, 62.0), 12.0
+"""Mean and spread of a room's lightness, 0-255: the lamp is on the hand, the room is dim."""
 MARGIN = 0.12
 """How far a room reaches past each side of the picture, in picture sizes."""
 
@@ -23,10 +25,10 @@ class Drift:
     rates: NDArray[np.float64]
     phases: NDArray[np.float64]
 
-    def __call__(self, seconds: float) -> float:
-        """Return the sway at a time, within about -1 to 1."""
-        turns = 2 * math.pi * self.rates * seconds + self.phases
-        return float(np.sin(turns).mean())
+    def __call__(self, seconds: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the sway at some times, (time,), within -1 to 1."""
+        turns = 2 * math.pi * seconds[:, None] * self.rates + self.phases
+        return np.asarray(np.sin(turns).mean(axis=1))
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Room:
     `sway` is the reach of the sway in picture sizes; `offset` the view's fixed place (-1 to 1).
     """
 
-    image: Floats
+    image: NDArray[np.uint8]
     drift_x: Drift
     drift_y: Drift
     sway: float
@@ -60,13 +62,10 @@ def draw_drift(rng: np.random.Generator, slow: float, fast: float) -> Drift:
     return Drift(rng.uniform(slow, fast, 3), rng.uniform(0, 2 * math.pi, 3))
 
 
-def draw_room(
-    rng: np.random.Generator, room_seed: int, size: tuple[int, int], hand_luma: float
-) -> Room:
+def draw_room(rng: np.random.Generator, room_seed: int, size: tuple[int, int]) -> Room:
     """Draw the room of `room_seed` as one clip sees it; `size` is the picture's width, height.
 
-    The seed fixes the room, `rng` only the view of it. Nobody films a hand in front of a wall
-    that hides it: a room as light as the hand is drawn lighter or darker (`hand_luma`, 0-255).
+    The seed fixes the room, `rng` only the view of it.
     """
     width, height = (math.ceil(side * (1 + 2 * MARGIN)) for side in size)
     fixed = np.random.default_rng(room_seed)
@@ -74,12 +73,12 @@ def draw_room(
         int(fixed.integers(len(_KINDS)))
     ]
     image = kind(fixed, width, height)
-    image = cv2.GaussianBlur(image, (0, 0), height / 120 * float(fixed.uniform(0.5, 1.6)))
-    image = _apart(image, hand_luma)
+    image = _soften(image, height / 120 * float(fixed.uniform(0.5, 1.6)))
+    image = _dim(image, float(fixed.uniform(*ROOM_LUMA)))
     if rng.random() < 0.3:
         image = np.ascontiguousarray(image[:, ::-1])
     return Room(
-        image=image,
+        image=np.clip(image, 0, 255).astype(np.uint8),
         drift_x=draw_drift(rng, 0.03, 0.25),
         drift_y=draw_drift(rng, 0.03, 0.25),
         sway=float(rng.uniform(0.0, 0.05)),
@@ -87,13 +86,18 @@ def draw_room(
     )
 
 
-def view(room: Room, seconds: float, size: tuple[int, int]) -> Picture:
-    """Return the picture of the room at a time, (height, width, 3), RGB, 0-255."""
-    width, height = size
+def corners(room: Room, seconds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the view's top left corner in the room at some times: (time, 2), picture sizes."""
     free = MARGIN - room.sway
     x = MARGIN + free * room.offset[0] + room.sway * room.drift_x(seconds)
     y = MARGIN + free * room.offset[1] + room.sway * room.drift_y(seconds)
-    matrix = np.array([[1.0, 0.0, x * width], [0.0, 1.0, y * height]])
+    return np.stack([x, y], axis=1)
+
+
+def view(room: Room, corner: NDArray[np.float64], size: tuple[int, int]) -> Picture:
+    """Return the picture of the room from a corner, (height, width, 3), RGB, 0-255."""
+    width, height = size
+    matrix = np.array([[1.0, 0.0, corner[0] * width], [0.0, 1.0, corner[1] * height]])
     picture = cv2.warpAffine(
         room.image,
         matrix,
@@ -101,7 +105,7 @@ def view(room: Room, seconds: float, size: tuple[int, int]) -> Picture:
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    return np.asarray(picture, np.float32)
+    return picture.astype(np.float32)
 
 
 def draw_passer_by(rng: np.random.Generator, start: float, seconds: float) -> PasserBy:
@@ -113,7 +117,7 @@ def draw_passer_by(rng: np.random.Generator, start: float, seconds: float) -> Pa
     cv2.ellipse(cover, (unit, unit * 2), (26, 56), 0, 0, 360, 1.0, -1, cv2.LINE_AA)
     cover[-unit // 2 :] *= np.linspace(1, 0, unit // 2, dtype=np.float32)[:, None]
     cover = cv2.GaussianBlur(cover, (0, 0), float(rng.uniform(2.0, 4.5))) * rng.uniform(0.6, 0.95)
-    rgba[..., :3] = _muted(rng, 0.15, 0.75)
+    rgba[..., :3] = _muted(rng, 0.08, 0.26)
     rgba[..., :3] *= cover[..., None]
     rgba[..., 3] = cover * 255
     rgba[:3] = rgba[-3:] = 0.0
@@ -140,19 +144,20 @@ def lay_passer_by(picture: Picture, passer: PasserBy, seconds: float) -> None:
     lay(picture, passer.shape, centre, passer.size * height)
 
 
-def _apart(image: Floats, hand_luma: float) -> Floats:
-    """Move a room's mean lightness away from the hand's where the two are close."""
-    luma = float(image.mean())
-    gap = 48.0
-    if abs(luma - hand_luma) >= gap:
-        return image
-    target = hand_luma - gap if hand_luma > 125 else hand_luma + gap
-    return np.asarray(np.clip(image * (target / max(luma, 1.0)), 0, 255), np.float32)
+def _dim(image: Floats, luma: float) -> Floats:
+    """Give a room its mean lightness, and the low contrast of what is far from the lamp."""
+    spread = min(1.0, ROOM_CONTRAST / max(float(image.std()), 1.0))
+    return np.asarray(luma + spread * (image - image.mean()), np.float32)
+
+
+def _soften(image: Floats, sigma: float) -> Floats:
+    """Put a picture out of focus by this many pixels."""
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.float32)
 
 
 def _muted(rng: np.random.Generator, dark: float = 0.25, bright: float = 0.9) -> Floats:
     """Draw a muted colour with a value between `dark` and `bright` (0-1)."""
-    hue, saturation = rng.uniform(0, 360), rng.uniform(0.05, 0.5)
+    hue, saturation = rng.uniform(0, 360), rng.uniform(0.05, 0.42)
     hsv = np.array([[[hue, saturation, rng.uniform(dark, bright)]]], np.float32)
     return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0, 0] * 255, np.float32)
 
@@ -177,7 +182,7 @@ def _blobs(rng: np.random.Generator, width: int, height: int) -> Floats:
         cv2.ellipse(layer, centre, axes, turn, 0, 360, _muted(rng).tolist(), -1, cv2.LINE_AA)
         cover = float(rng.uniform(0.25, 0.75))
         image = np.asarray(image + cover * (layer - image), np.float32)
-    return cv2.GaussianBlur(image, (0, 0), height / 120 * float(rng.uniform(1, 5)))
+    return _soften(image, height / 120 * float(rng.uniform(1, 5)))
 
 
 def _stripes(rng: np.random.Generator, width: int, height: int) -> Floats:
@@ -214,7 +219,8 @@ def _furnished(rng: np.random.Generator, width: int, height: int) -> Floats:
     end = x + int(0.35 * width)
     cv2.rectangle(image, (x, top), (end, top + height // 40), _muted(rng).tolist(), -1)
     while x < end:
-        thick, tall = int(rng.integers(3, 7)) * width // 200 + 1, int(rng.uniform(0.08, 0.16) * height)
+        thick = int(rng.integers(3, 7)) * width // 200 + 1
+        tall = int(rng.uniform(0.08, 0.16) * height)
         cv2.rectangle(image, (x, top - tall), (x + thick, top), _muted(rng).tolist(), -1)
         x += thick + 1
     return image
@@ -250,4 +256,4 @@ def _box(
     cv2.rectangle(image, (x, y), corner, frame, max(1, rows // 70), cv2.LINE_AA)
 
 
-_KINDS = (_blobs, _stripes, _clouds, _furnished, _bokeh, _gradient)
+_KINDS = (_blobs, _stripes, _clouds, _furnished, _furnished, _bokeh, _gradient)

@@ -53,11 +53,14 @@ class Posture:
 
 @dataclass(frozen=True)
 class CutOut:
-    """A shape to lay on pictures: premultiplied RGBA (height, width, 4), 0-255, coarser by two
-    from one level to the next; `unit` is the pixels to one length unit in the finest, and
-    `left`, `top` its corner in such units."""
+    """A shape to lay on pictures.
 
-    levels: tuple[Floats, ...]
+    `levels` are premultiplied RGBA (height, width, 4), 0-255, each half as fine as the one
+    before; `unit` is the pixels to one length unit in the finest, `left` and `top` its corner
+    in such units.
+    """
+
+    levels: tuple[NDArray[np.uint8], ...]
     unit: float
     left: float
     top: float
@@ -94,7 +97,7 @@ def draw_hand(rng: np.random.Generator, performer: Performer, posture: Posture) 
     arm_distance, arm_height = _solid(x, y, [Bone((0.0, 0.26), (0.0, 1.6), 0.118, 0.165)])
     skin_distance = _smooth_min(skin_distance, arm_distance, 0.05)
     height = np.maximum(skin_height, arm_height)
-    colour = np.broadcast_to(np.float32(_vary(rng, performer.hand, 7)), (*x.shape, 3)).copy()
+    colour = np.broadcast_to(_vary(rng, performer.hand, 7), (*x.shape, 3)).copy()
     if performer.gloved:
         colour[y > 0.36] *= 0.72
     elif posture.palm:
@@ -106,7 +109,7 @@ def draw_hand(rng: np.random.Generator, performer: Performer, posture: Posture) 
     sleeve_distance, sleeve_height = _solid(x, y, [Bone((0.0, 0.7), (0.0, 1.6), 0.185, 0.2)])
     sleeve_distance = np.maximum(sleeve_distance, SLEEVE_FROM - y)
     sleeve = np.clip(0.5 - sleeve_distance * UNIT, 0.0, 1.0)[..., None]
-    colour += sleeve * (np.float32(_vary(rng, performer.sleeve, 10)) - colour)
+    colour += sleeve * (_vary(rng, performer.sleeve, 10) - colour)
     colour *= 1.0 - 0.25 * sleeve * (np.abs(y - SLEEVE_FROM - 0.045) < 0.008)[..., None]
     height = np.where(sleeve_distance < 0, np.maximum(height, sleeve_height + 0.03), height)
     distance = np.minimum(distance, sleeve_distance)
@@ -145,16 +148,21 @@ def lay(
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    picture *= 1.0 - laid[..., 3:] * np.float32(1 / 255)
-    picture += laid[..., :3]
+    rows = np.flatnonzero(laid[..., 3].any(axis=1))
+    if rows.size:
+        # Most of the time is spent in here: leave out the rows that the shape does not reach.
+        part = slice(int(rows[0]), int(rows[-1]) + 1)
+        picture[part] *= 1.0 - laid[part, :, 3:] * np.float32(1 / 255)
+        picture[part] += laid[part, :, :3]
 
 
 def make_cut_out(rgba: Floats, unit: float, left: float, top: float, levels: int = 3) -> CutOut:
     """Make the coarser levels of a premultiplied RGBA picture (height, width, 4), 0-255."""
-    made = [rgba]
+    made = [np.round(np.clip(rgba, 0, 255)).astype(np.uint8)]
     for _ in range(levels - 1):
         height, width = made[-1].shape[:2]
-        made.append(cv2.resize(made[-1], (width // 2, height // 2), interpolation=cv2.INTER_AREA))
+        half = cv2.resize(made[-1], (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+        made.append(np.asarray(half, np.uint8))
     return CutOut(tuple(made), unit, left, top)
 
 
@@ -205,14 +213,28 @@ def _solid(x: Floats, y: Floats, bones: list[Bone]) -> tuple[Floats, Floats]:
     distance = np.full(x.shape, 9.0, np.float32)
     height = np.zeros(x.shape, np.float32)
     for bone in bones:
+        near = _around(bone)
         dx, dy = bone.end[0] - bone.start[0], bone.end[1] - bone.start[1]
-        along = ((x - bone.start[0]) * dx + (y - bone.start[1]) * dy) / (dx * dx + dy * dy)
-        along = np.clip(along, 0.0, 1.0)
-        off = np.hypot(x - bone.start[0] - along * dx, y - bone.start[1] - along * dy)
+        from_x, from_y = x[near] - bone.start[0], y[near] - bone.start[1]
+        along = np.clip((from_x * dx + from_y * dy) / (dx * dx + dy * dy), 0.0, 1.0)
+        off = np.hypot(from_x - along * dx, from_y - along * dy)
         radius = bone.start_radius + along * (bone.end_radius - bone.start_radius)
-        distance = _smooth_min(distance, off - radius, 0.018)
-        height = np.maximum(height, np.sqrt(np.maximum(radius * radius - off * off, 0.0)))
+        outline = np.asarray(off - radius, np.float32)
+        distance[near] = _smooth_min(distance[near], outline, 0.018)
+        bulge = np.sqrt(np.maximum(radius * radius - off * off, 0.0))
+        height[near] = np.maximum(height[near], bulge)
     return distance, height
+
+
+def _around(bone: Bone) -> tuple[slice, slice]:
+    """Return the rows and columns of the finest cut-out that a bar can reach."""
+    reach = max(bone.start_radius, bone.end_radius) + 0.06
+    slices = []
+    for axis, least in ((1, TOP), (0, LEFT)):
+        low, high = sorted((bone.start[axis], bone.end[axis]))
+        first = max(0, math.floor((low - reach - least) * UNIT))
+        slices.append(slice(first, max(first, math.ceil((high + reach - least) * UNIT))))
+    return slices[0], slices[1]
 
 
 def _smooth_min(first: Floats, second: Floats, blend: float) -> Floats:
@@ -221,9 +243,10 @@ def _smooth_min(first: Floats, second: Floats, blend: float) -> Floats:
     return np.asarray(np.minimum(first, second) - near * near * blend / 4, np.float32)
 
 
-def _vary(rng: np.random.Generator, colour: Colour, by: float) -> NDArray[np.float64]:
+def _vary(rng: np.random.Generator, colour: Colour, by: float) -> Floats:
     """Return a colour a little lighter or darker and a little off its hue."""
-    return np.clip(np.array(colour) + rng.normal(0, by) + rng.normal(0, by / 2, 3), 12, 250)
+    varied = np.array(colour) + rng.normal(0, by) + rng.normal(0, by / 2, 3)
+    return np.asarray(np.clip(varied, 12, 250), np.float32)
 
 
 def _crease(colour: Floats) -> None:
@@ -246,7 +269,7 @@ def _paint_nails(colour: Floats, fingers: list[Bone]) -> None:
     for bone in fingers[1::2]:
         dx, dy = bone.end[0] - bone.start[0], bone.end[1] - bone.start[1]
         centre = ((bone.end[0] - LEFT) * UNIT * 16, (bone.end[1] - TOP) * UNIT * 16)
-        axes = (bone.end_radius * UNIT * 16 * 0.62, bone.end_radius * UNIT * 16 * 0.8)
+        axes = (bone.end_radius * UNIT * 16 * 0.55, bone.end_radius * UNIT * 16 * 0.68)
         turn = math.degrees(math.atan2(dy, dx)) + 90
         cv2.ellipse(
             nails,
@@ -254,7 +277,7 @@ def _paint_nails(colour: Floats, fingers: list[Bone]) -> None:
             (round(axes[0]), round(axes[1])),
             turn, 0, 360, 1.0, -1, cv2.LINE_AA, 4,
         )  # fmt: skip
-    colour += 0.35 * nails[..., None] * (np.float32((255, 226, 220)) - colour)
+    colour += 0.28 * nails[..., None] * (np.array((255, 226, 220), np.float32) - colour)
 
 
 def _light(colour: Floats, height: Floats, distance: Floats, performer: Performer) -> Floats:

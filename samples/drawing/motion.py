@@ -48,18 +48,20 @@ _FAMILIES = {
     "rotate_ccw": ("turn", True),
     NONE: (NONE, False),
 }
-_FAMILY_NUMBER = {"across": 0, "along": 1, "nearer": 2, "turn": 3, NONE: 4}
 
 HEIGHT_TO_WIDTH = 0.75
 """The usual shape of a picture, for motions along the arm."""
-SMALLEST, LARGEST = 0.3, 0.85
+SMALLEST, LARGEST = 0.28, 0.88
 """Hand lengths in a zoom, in picture heights."""
 
 
 @dataclass(frozen=True)
 class Pose:
-    """Where the hand is: the palm's middle (shares of width and height), the hand's length
-    (shares of the height) and its turn from fingers-up (radians, clockwise as seen)."""
+    """Where the hand is in the picture.
+
+    `x`, `y` are the palm's middle (shares of width and height), `scale` the hand's length
+    (a share of the height), `angle` its turn from fingers-up (radians, clockwise as seen).
+    """
 
     x: float
     y: float
@@ -112,10 +114,10 @@ def draw_trajectory(
     With the same performer and seed, opposite labels give the same poses in opposite order.
     """
     family, backwards = _FAMILIES[label]
-    rng = np.random.default_rng([*seed, 1, _FAMILY_NUMBER[family]])
+    rng = np.random.default_rng([*seed, 1])
     frames, fps = draw_timing(rng, performer)
     if family == NONE:
-        kind = str(rng.choice(list(NONE_KINDS)))
+        kind = str(rng.choice(list(NONE_KINDS), p=_NONE_SHARES))
         motion = draw_none(kind, rng, performer, frames)
     else:
         motion = draw_gesture(label, rng, performer, pauses_progress(rng, frames))
@@ -140,20 +142,20 @@ def draw_gesture(
     scale = start.scale * np.exp(rng.uniform(-0.07, 0.07) * centred)
     angle = start.angle + rng.uniform(-0.12, 0.12) * centred
     if family == "across":
-        reach = rng.uniform(0.42, 0.62)
+        reach = rng.uniform(0.48, 0.66)
         x = _room_for(rng, reach, 0.12) + reach * centred
         y = y + rng.uniform(-0.05, 0.05) * bow
     elif family == "along":
-        reach = rng.uniform(0.44, 0.62)
-        y = _room_for(rng, reach, 0.14) + reach * centred
+        reach = rng.uniform(0.50, 0.68)
+        y = _room_for(rng, reach, 0.12) + reach * centred
         x = x + rng.uniform(-0.05, 0.05) * bow
     elif family == "nearer":
-        ratio = rng.uniform(1.75, 2.5)
+        ratio = rng.uniform(2.1, 2.8)
         low, high = SMALLEST * math.sqrt(ratio), LARGEST / math.sqrt(ratio)
         middle = math.exp(rng.uniform(math.log(low), math.log(high)))
         scale = performer.hand_size * middle * ratio**centred
     else:
-        angle = start.angle * 0.6 + math.radians(rng.uniform(65.0, 120.0)) * centred
+        angle = start.angle * 0.6 + math.radians(rng.uniform(90.0, 120.0)) * centred
     return Trajectory(x, y, scale, angle, np.ones(len(progress), np.bool_))
 
 
@@ -228,19 +230,17 @@ def withdrawn(pose: Pose) -> Pose:
     beyond = pose.x if sin > 0 else 1.0 - pose.x
     aside = (beyond / HEIGHT_TO_WIDTH + reach) / abs(sin) if abs(sin) > 0.1 else math.inf
     away = min(down, aside)
-    return Pose(
-        pose.x - away * sin * HEIGHT_TO_WIDTH, pose.y + away * cos, pose.scale, pose.angle
-    )
+    return Pose(pose.x - away * sin * HEIGHT_TO_WIDTH, pose.y + away * cos, pose.scale, pose.angle)
 
 
 def _somewhere(rng: np.random.Generator, performer: Performer) -> Pose:
     """Draw a pose from the whole range that gestures cover."""
-    scale = math.exp(rng.uniform(math.log(0.36), math.log(0.74)))
+    scale = math.exp(rng.uniform(math.log(0.46), math.log(0.66)))
     return Pose(
-        float(rng.uniform(0.22, 0.78)),
-        float(rng.uniform(0.3, 0.7)),
+        float(rng.uniform(0.27, 0.73)),
+        float(rng.uniform(0.34, 0.66)),
         performer.hand_size * scale,
-        math.radians(float(rng.uniform(-55.0, 55.0))),
+        math.radians(float(rng.uniform(-30.0, 30.0))),
     )
 
 
@@ -252,8 +252,7 @@ def _room_for(rng: np.random.Generator, reach: float, edge: float) -> float:
 
 def _sway(rng: np.random.Generator, seconds: Track, slow: float, fast: float) -> Track:
     """Return a smooth random unrest of about unit size at the given times."""
-    drift = draw_drift(rng, slow, fast)
-    return np.array([2.0 * drift(float(moment)) for moment in seconds])
+    return 2.0 * draw_drift(rng, slow, fast)(seconds)
 
 
 def _absent(rng: np.random.Generator, pose: Pose, frames: int) -> Trajectory:
@@ -296,14 +295,14 @@ def _wander(rng: np.random.Generator, pose: Pose, frames: int) -> Trajectory:
 def _there_and_back(rng: np.random.Generator, pose: Pose, frames: int) -> Trajectory:
     """A hand that goes somewhere, or turns, or comes nearer, and takes it back."""
     bump = np.sin(math.pi * ease(np.linspace(0.0, 1.0, frames), 0.5)) ** 2
-    return _in_one_way(rng, pose, (bump - 0.5) * rng.choice([-1.0, 1.0]), 0.8)
+    return _in_one_way(rng, pose, (bump - 0.5) * rng.choice([-1.0, 1.0]), 0.7)
 
 
 def _wave(rng: np.random.Generator, pose: Pose, frames: int) -> Trajectory:
     """A hand that waves, nods or beckons."""
     turns = rng.uniform(1.6, 3.2)
     swing = np.sin(2 * math.pi * (turns * np.linspace(0.0, 1.0, frames) + rng.random()))
-    return _in_one_way(rng, pose, 0.5 * swing, 0.45)
+    return _in_one_way(rng, pose, 0.5 * swing, 0.4)
 
 
 def _in_one_way(rng: np.random.Generator, pose: Pose, course: Track, much: float) -> Trajectory:
@@ -370,3 +369,4 @@ NONE_KINDS: dict[str, Callable[[np.random.Generator, Pose, int], Trajectory]] = 
     "leave": _leave,
     "enter": _enter,
 }
+_NONE_SHARES = (0.12, 0.14, 0.14, 0.12, 0.1, 0.12, 0.1, 0.08, 0.08)

@@ -13,16 +13,16 @@ SKIN_TONES: tuple[Colour, ...] = (
     (246, 212, 188),
     (233, 188, 158),
     (214, 163, 128),
-    (189, 133, 98),
-    (150, 100, 72),
-    (112, 74, 54),
+    (198, 142, 108),
+    (182, 128, 96),
+    (166, 116, 88),
 )
 GLOVES: tuple[Colour, ...] = (
-    (72, 122, 214),
-    (64, 160, 110),
-    (206, 66, 62),
-    (232, 186, 62),
-    (150, 92, 186),
+    (128, 178, 246),
+    (120, 214, 160),
+    (246, 140, 128),
+    (246, 206, 104),
+    (206, 160, 240),
     (232, 232, 236),
 )
 
@@ -76,5 +76,5 @@ def make_performer(index: int, seed: int = 0) -> Performer:
 
 def _cloth(rng: np.random.Generator) -> Colour:
     """Draw a muted cloth colour."""
-    red, green, blue = rng.integers(35, 190, size=3)
+    red, green, blue = rng.integers(20, 75, size=3)
     return int(red), int(green), int(blue)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from drawing.background import (
     Drift,
     PasserBy,
     Room,
+    corners,
     draw_drift,
     draw_passer_by,
     draw_room,
@@ -33,7 +35,7 @@ SIZE: Size = (160, 120)
 
 @dataclass(frozen=True)
 class Scene:
-    """All that a clip shows apart from the motion.
+    """All that a take shows apart from the motion.
 
     `light` (height, width, 3) multiplies the picture, `flicker` sways it by `unsteady`;
     `grain` is a stock of sensor noise larger than the picture.
@@ -54,35 +56,42 @@ def draw_clip(
 ) -> tuple[NDArray[np.uint8], float]:
     """Draw one labelled clip: frames (time, height, width, 3), RGB, and frames per second.
 
-    The same arguments give the same pixels. The motion's numbers are shared with the opposite
-    label and the looks are the label's own, so two clips never show the same pictures.
+    The same arguments give the same pixels. All labels of one seed are one take: the same
+    person, room, light and hand, and opposite gestures the same path, so that nothing but the
+    order of the frames is left to tell them apart. Sensor noise and passers-by are each clip's.
     """
     words = (seed,) if isinstance(seed, int) else tuple(seed)
     motion, fps = draw_trajectory(label, performer, words)
-    rng = np.random.default_rng([*words, 2, LABELS.index(label)])
+    scene = _take(performer, words, size)
+    rng = np.random.default_rng([*words, 3, LABELS.index(label)])
     often = 0.5 if label == NONE else 0.12
-    passers = []
     if rng.random() < often:
         seconds = float(rng.uniform(1.0, 3.5))
-        passers = [draw_passer_by(rng, float(rng.uniform(-0.6, 0.3)) * seconds, seconds)]
-    scene = draw_scene(rng, performer, size, passers)
+        passer = draw_passer_by(rng, float(rng.uniform(-0.6, 0.3)) * seconds, seconds)
+        scene = replace(scene, passers=(passer,))
     return np.stack(list(render(scene, motion, fps, rng, size))), fps
+
+
+@lru_cache(maxsize=1)
+def _take(performer: Performer, words: tuple[int, ...], size: Size) -> Scene:
+    """Draw the looks of a take; kept, because its clips are usually drawn one after another."""
+    return draw_scene(np.random.default_rng([*words, 2]), performer, size)
 
 
 def draw_scene(
     rng: np.random.Generator, performer: Performer, size: Size, passers: Sequence[PasserBy] = ()
 ) -> Scene:
-    """Draw the looks of a clip of a performer."""
+    """Draw the looks of a performer's take."""
     room_seed = int(rng.choice(performer.rooms))
     grain = rng.standard_normal((size[1] + 64, size[0] + 64, 3), np.float32)
     return Scene(
-        room=draw_room(rng, room_seed, size, float(np.mean(performer.hand))),
+        room=draw_room(rng, room_seed, size),
         hand=draw_hand(rng, performer, draw_posture(rng, performer)),
         mirrored=performer.left_handed,
         light=_draw_light(rng, performer, size),
         flicker=draw_drift(rng, 0.1, 1.5),
         unsteady=float(rng.uniform(0.0, 0.05)),
-        grain=grain * np.float32(rng.uniform(1.5, 6.0)),
+        grain=grain * np.float32(rng.uniform(1.0, 4.0)),
         passers=tuple(passers),
     )
 
@@ -92,16 +101,18 @@ def render(
 ) -> Iterator[Frame]:
     """Paint the frames of a motion one by one."""
     width, height = size
+    times = np.arange(len(motion)) / fps
+    views = corners(scene.room, times)
+    strength = 1.0 + scene.unsteady * scene.flicker(times)
     for index in range(len(motion)):
-        seconds = index / fps
-        picture = view(scene.room, seconds, size)
+        picture = view(scene.room, views[index], size)
         for passer in scene.passers:
-            lay_passer_by(picture, passer, seconds)
+            lay_passer_by(picture, passer, float(times[index]))
         if motion.visible[index]:
             pose = motion.pose(index)
             centre = (pose.x * width, pose.y * height)
             lay(picture, scene.hand, centre, pose.scale * height, pose.angle, scene.mirrored)
-        picture *= scene.light * np.float32(1.0 + scene.unsteady * scene.flicker(seconds))
+        picture *= scene.light * np.float32(strength[index])
         left, top = rng.integers(0, 64, size=2)
         picture += scene.grain[top : top + height, left : left + width]
         yield np.clip(picture, 0, 255).astype(np.uint8)
@@ -113,8 +124,8 @@ def _draw_light(rng: np.random.Generator, performer: Performer, size: Size) -> F
     down = np.linspace(-1, 1, size[1])[:, None]
     angle = performer.light_from + rng.normal(0, 0.3)
     slope = rng.uniform(0.0, 0.18) * (across * math.sin(angle) - down * math.cos(angle))
-    corners = rng.uniform(0.0, 0.12) * (across**2 + down**2)
-    strength = performer.brightness * rng.uniform(0.9, 1.1) * (1.0 + slope - corners)
+    fall = rng.uniform(0.0, 0.12) * (across**2 + down**2)
+    strength = performer.brightness * rng.uniform(0.9, 1.1) * (1.0 + slope - fall)
     warmth = 0.08 * float(np.clip(performer.warmth + rng.normal(0, 0.3), -1.2, 1.2))
     tint = np.array([1.0 + warmth, 1.0, 1.0 - warmth])
     return np.asarray(strength[..., None] * tint, np.float32)

@@ -58,10 +58,17 @@ def draw_session(
 ) -> tuple[Iterator[Frame], tuple[Event, ...]]:
     """Draw an untrimmed take: its frames, painted as they are asked for, and its gestures."""
     rng = np.random.default_rng([seed, _STREAM])
-    plan = _Planner(rng, performer, fps).plan(seconds)
+    plan = plan_session(rng, performer, seconds, fps)
     scene = draw_scene(rng, performer, size, plan.passers)
     scene = replace(scene, room=replace(scene.room, sway=min(scene.room.sway, 0.03)))
     return render(scene, plan.motion, fps, rng, size), plan.events
+
+
+def plan_session(
+    rng: np.random.Generator, performer: Performer, seconds: float, fps: float
+) -> Plan:
+    """Draw the motion of an untrimmed take of exactly this length, unpainted."""
+    return _Planner(rng, performer, fps).plan(seconds)
 
 
 class _Planner:

@@ -1,0 +1,37 @@
+# Each target makes its own .venv when it is missing or older than what it is made from.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEMO ?= demo
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint bench clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## make .venv with everything in it
+
+$(STAMP): pyproject.toml edge/pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ./edge -e '.[dev]'
+	touch $@
+
+demo: $(STAMP) ## draw samples, train, export, run on an untrimmed video (under 6 minutes)
+	$(BIN)/python samples/demo.py $(DEMO)
+
+test: $(STAMP) ## run all tests
+	$(BIN)/python -m pytest -n auto --dist worksteal
+
+lint: $(STAMP) ## ruff, mypy, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(STAMP) ## measure speed on this machine
+	$(BIN)/python samples/bench.py
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) $(DEMO) build dist

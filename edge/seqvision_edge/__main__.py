@@ -1,0 +1,7 @@
+"""`python -m seqvision_edge` is `edge-run`."""
+
+import sys
+
+from seqvision_edge.cli import main
+
+sys.exit(main())

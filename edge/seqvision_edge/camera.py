@@ -1,0 +1,61 @@
+"""A camera of this machine, as a source."""
+
+from collections.abc import Iterator
+from types import TracebackType
+
+from typing_extensions import Self
+
+from seqvision_edge.capture import Capture
+from seqvision_edge.frame import Frame
+
+
+class Camera:
+    """A source: always the newest frame; the ones that nobody waited for are skipped.
+
+    `began` is the monotonic time of a frame at time 0, so `monotonic() - began - frame.time` is how
+    old a frame is.
+    """
+
+    live = True
+
+    def __init__(self, index: int, stall_timeout: float = 3.0) -> None:
+        """Open a camera.
+
+        Raises:
+            SourceError: it cannot be opened.
+        """
+        self.name = f"camera {index}"
+        self.capture = Capture(index, stall_timeout)
+        opened = self.capture.start()
+        self.fps = opened.fps
+        self.began = opened.time
+        self.claimed: int | None = None
+        self.decoded = 0
+        self.damaged = 0
+
+    @property
+    def incomplete(self) -> str | None:
+        """None: a camera promises no number of frames."""
+        return None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.capture.stop()
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield frames until the camera is lost.
+
+        Raises:
+            SourceError: it was disconnected or stalled.
+        """
+        while True:
+            bgr, grabbed = self.capture.read()
+            self.decoded += 1
+            yield Frame(bgr, grabbed.arrived - self.began, grabbed.index)

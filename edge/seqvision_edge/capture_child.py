@@ -1,0 +1,193 @@
+"""The process that holds one camera: it reads always, and gives the newest frame when asked.
+
+OpenCV blocks for seconds when a camera stalls, and crashes its process when it is interrupted there
+or closed from another thread.  Here nothing else is lost by that, and the parent can end it at any
+moment.  The main thread reads; a second one talks with the parent:
+
+    child  → Opened, or the OSError that hindered it
+    parent → the name of a shared memory that holds one frame
+    child  → None: it is mapped
+    parent → None: "the newest frame, please"
+    child  → Grabbed, the pixels are in the shared memory; or the OSError that ended the frames
+
+Only the child writes there between request and answer, only the parent reads after it, so no frame
+is torn and no lock is left behind by a killed child.
+"""
+
+import contextlib
+import errno
+import os
+import signal
+import threading
+import time
+import traceback
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.shared_memory import SharedMemory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqvision_edge import v4l2
+from seqvision_edge.opencv import cv2
+
+_USUAL_FPS = 30.0
+_MAX_FPS = 1000.0
+_PAUSE = 0.02
+_WATCH_PARENT = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A camera is open: what it promises, and the monotonic time of that."""
+
+    height: int
+    width: int
+    fps: float
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Grabbed:
+    """A frame: its number since the camera was opened, monotonic arrival time, and shape."""
+
+    index: int
+    arrived: float
+    shape: tuple[int, ...]
+
+
+def main(connection: Connection, index: int) -> None:
+    """Hold camera `index` until the parent closes its end of the connection, or dies."""
+    # Ctrl-C goes to every process of a terminal; the parent decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    newest = _Newest()
+    threading.Thread(target=_answer, args=(connection, newest), daemon=True).start()
+    try:
+        video = _open(index)
+    except OSError as error:
+        _tell(connection, error)
+    else:
+        _tell(connection, _describe(video))
+        newest.fail(_read(video, v4l2.device_of(index), newest))
+    # The other thread ends this process.
+    threading.Event().wait()
+
+
+class _Newest:
+    """The newest frame, handed from the thread that reads to the one that answers."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._bgr: NDArray[np.uint8] | None = None
+        self._grabbed = Grabbed(-1, 0.0, ())
+        self._error: OSError | None = None
+
+    def put(self, bgr: NDArray[np.uint8], arrived: float) -> None:
+        with self._changed:
+            self._bgr = bgr
+            self._grabbed = Grabbed(self._grabbed.index + 1, arrived, bgr.shape)
+            self._changed.notify()
+
+    def fail(self, error: OSError) -> None:
+        with self._changed:
+            self._error = error
+            self._changed.notify()
+
+    def after(self, index: int, connection: Connection) -> tuple[NDArray[np.uint8], Grabbed]:
+        """Wait for a frame newer than number `index`.
+
+        Raises:
+            OSError: there will be none.
+            EOFError: the parent left.
+        """
+        with self._changed:
+            while self._bgr is None or self._grabbed.index <= index:
+                if self._error is not None:
+                    raise self._error
+                # The parent sends nothing while it waits, so whatever comes is its end.
+                if connection.poll():
+                    raise EOFError
+                self._changed.wait(_WATCH_PARENT)
+            return self._bgr, self._grabbed
+
+
+def _open(index: int) -> Any:
+    device = v4l2.device_of(index)
+    video = cv2.VideoCapture(index, cv2.CAP_V4L2 if device else cv2.CAP_ANY)
+    if video.isOpened():
+        return video
+    if device:
+        v4l2.check_streams(device)
+    raise OSError(errno.EIO, "OpenCV cannot open it")
+
+
+def _describe(video: Any) -> Opened:
+    fps = video.get(cv2.CAP_PROP_FPS)
+    return Opened(
+        height=int(video.get(cv2.CAP_PROP_FRAME_HEIGHT)),
+        width=int(video.get(cv2.CAP_PROP_FRAME_WIDTH)),
+        fps=fps if 0 < fps <= _MAX_FPS else _USUAL_FPS,
+        time=time.monotonic(),
+    )
+
+
+def _read(video: Any, device: str | None, newest: _Newest) -> OSError:
+    """Read frames for ever; return why no more can come."""
+    try:
+        while True:
+            good = video.grab()
+            arrived = time.monotonic()
+            if good:
+                good, bgr = video.retrieve()
+            if good:
+                newest.put(np.asarray(bgr, np.uint8), arrived)
+                continue
+            # OpenCV calls a camera that was pulled out open.  One that is there and only sends
+            # nothing is for the parent to judge: it sees how old the newest frame is.
+            if device:
+                v4l2.check_there(device)
+            time.sleep(_PAUSE)
+    except OSError as error:
+        return error
+    except cv2.error as error:
+        return OSError(errno.EIO, f"OpenCV cannot read it ({error.err})")
+
+
+def _answer(connection: Connection, newest: _Newest) -> None:
+    """Talk with the parent until it leaves, then end the process, whatever it is blocked in."""
+    try:
+        memory = SharedMemory(connection.recv())
+        connection.send(None)
+        _hand_over(connection, newest, memory)
+    except (EOFError, ConnectionError):
+        pass
+    except Exception:
+        traceback.print_exc()
+    finally:
+        # Leaving Python in the usual way aborts while a thread is blocked in OpenCV.
+        os._exit(0)
+
+
+def _hand_over(connection: Connection, newest: _Newest, memory: SharedMemory) -> None:
+    index = -1
+    while True:
+        connection.recv()
+        try:
+            bgr, grabbed = newest.after(index, connection)
+            if bgr.nbytes > memory.size:
+                raise OSError(errno.EIO, f"Sends frames of another size: {bgr.shape}")
+        except (ConnectionError, EOFError):
+            raise
+        except OSError as error:
+            connection.send(error)
+            continue
+        np.ndarray(bgr.shape, np.uint8, memory.buf)[:] = bgr
+        index = grabbed.index
+        connection.send(grabbed)
+
+
+def _tell(connection: Connection, message: object) -> None:
+    # A parent that has left is the other thread's business.
+    with contextlib.suppress(ConnectionError):
+        connection.send(message)

@@ -1,0 +1,200 @@
+"""`edge-run`: a model on a camera or a file, in the terminal.
+
+Only the options are imported at the start; OpenCV and onnxruntime come when a run begins.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+from pydantic import BaseModel, ConfigDict, Field
+
+from seqvision_edge import __version__, command_line
+from seqvision_edge.card import Decision, ModelCard, Probability, Seconds
+from seqvision_edge.errors import SeqvisionError
+
+if TYPE_CHECKING:
+    from seqvision_edge.session import Session
+    from seqvision_edge.sinks import Sink
+    from seqvision_edge.source import Source
+
+PROGRAM = "edge-run"
+PARTIAL = 3
+
+# "(default: None)" tells nobody anything.
+_Unset = tyro.conf.arg(help_behavior_hint="")
+_OfCard = tyro.conf.arg(help_behavior_hint="(default: the model's own)")
+
+
+class Options(BaseModel):
+    """Run a model on a camera or a file, and tell its events.
+
+    Exit codes: 0 done, 2 wrong use, 3 the file was damaged or short, 130 Ctrl-C, 143 terminated.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    camera: Annotated[Annotated[int, Field(ge=0)] | None, _Unset] = None
+    """Read this camera; 0 is the first."""
+    source: Annotated[str | None, _Unset] = None
+    """Read this video file, image folder, or quoted pattern such as 'frames/*.jpg'."""
+    model: Path = Path("model.onnx")
+    """The exported model."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the model runs; auto takes CUDA where it is installed."""
+    threads: Annotated[int, Field(ge=1)] = 1
+    """CPU threads of the model."""
+    json_: Annotated[Path | None, tyro.conf.arg(name="json", help_behavior_hint="")] = None
+    """Append one JSON line per answer and per event to this file."""
+    save: Annotated[Path | None, _Unset] = None
+    """Save the annotated video as this .mp4, .avi or .mkv file."""
+    window: bool = True
+    """Show a window where there is a display; q or Esc closes it."""
+    top: Annotated[int, Field(ge=1)] = 3
+    """How many labels the picture shows."""
+    truth: Annotated[Path | None, _Unset] = None
+    """Score the events against the true ones in this JSON file."""
+    image_fps: Annotated[float, Field(gt=0, le=1000)] = 30.0
+    """Frames per second of an image folder."""
+    enter: Annotated[Probability | None, _OfCard] = None
+    """An event begins at this smoothed probability."""
+    leave: Annotated[Probability | None, _OfCard] = None
+    """An event ends below this smoothed probability."""
+    smoothing_frames: Annotated[Annotated[int, Field(ge=1)] | None, _OfCard] = None
+    """Answers that are averaged before deciding."""
+    minimum_seconds: Annotated[Seconds | None, _OfCard] = None
+    """Shorter events are not told."""
+    cooldown_seconds: Annotated[Seconds | None, _OfCard] = None
+    """Pause before the same label can begin again."""
+    version: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help_behavior_hint="")] = (
+        False
+    )
+    """Print the version and end."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `edge-run` and return its exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    return command_line.run(lambda: edge_run(command_line.parse(Options, PROGRAM, given)))
+
+
+def edge_run(options: Options) -> int:
+    """Do what the options ask for and return the exit code: 0, or 3 for a file with losses.
+
+    Raises:
+        SeqvisionError: what a user can mend, in one line.
+    """
+    if options.version:
+        print(f"{PROGRAM} {__version__}")  # noqa: T201
+        return 0
+    if (options.camera is None) == (options.source is None):
+        wrong = "one source at a time" if options.source else "say what to watch"
+        raise SeqvisionError(f"{PROGRAM}: {wrong}: --camera 0 or --source clip.mp4")
+    command_line.end_on_sigterm()
+
+    from seqvision_edge.run import run
+    from seqvision_edge.score import read_truth, score
+    from seqvision_edge.session import Session
+    from seqvision_edge.sinks.memory import EventList
+
+    session = Session(options.model, options.device, options.threads)
+    decision = decision_of(options, session.card)
+    truth = read_truth(options.truth) if options.truth else []
+    heard = EventList()
+    source = _open(options)
+    _say(f"{PROGRAM}: {describe(session, source)}")
+    summary = run(source, session, [*_sinks(options, session, source, decision), heard], decision)
+    if summary.nonfinite:
+        _say(f"{PROGRAM}: {summary.nonfinite} answers were not finite and were thrown away")
+    if options.truth:
+        real = [true for true in truth if true.label != decision.background]
+        _say(str(score(heard.events, real)))
+    if summary.incomplete:
+        _say(f"{PROGRAM}: {source.name}: {summary.incomplete}")
+        return PARTIAL
+    return 0
+
+
+def decision_of(options: Options, card: ModelCard) -> Decision:
+    """Return the card's decision settings with those that the options replace.
+
+    Raises:
+        SeqvisionError: the settings do not go together.
+    """
+    given = options.model_dump(include=set(Decision.model_fields), exclude_none=True)
+    merged = {**card.decision.model_dump(), **given}
+    # The options have checked each value; only these two depend on each other.
+    if merged["leave"] > merged["enter"]:
+        raise SeqvisionError(
+            f"{PROGRAM}: --leave {merged['leave']:g} is above --enter {merged['enter']:g}; "
+            "an event would end as it begins"
+        )
+    return Decision.model_validate(merged)
+
+
+def describe(session: "Session", source: "Source") -> str:
+    """Say in one line what runs."""
+    card = session.card
+    sequence, image = card.sequence, card.image
+    return " · ".join(
+        (
+            f"{session.where} on {source.name}",
+            f"{len(card.labels)} labels",
+            f"window of {sequence.frames} frames at {sequence.fps:g} fps",
+            f"{image.width}x{image.height}",
+            session.device,
+        )
+    )
+
+
+def _open(options: Options) -> "Source":
+    from seqvision_edge.source import open_camera, open_path
+
+    if options.camera is not None:
+        return open_camera(options.camera)
+    assert options.source is not None, "edge_run refuses options without a source"
+    return open_path(options.source, options.image_fps)
+
+
+def _sinks(
+    options: Options, session: "Session", source: "Source", decision: Decision
+) -> list["Sink"]:
+    """Return the outputs that the options ask for."""
+    from seqvision_edge.overlay import Overlay
+    from seqvision_edge.sinks.console import console
+    from seqvision_edge.sinks.jsonl import JsonLines
+    from seqvision_edge.sinks.video import VideoFile
+    from seqvision_edge.sinks.window import Window, can_show
+
+    overlay = Overlay(session.card, options.top)
+    sinks: list[Sink] = []
+    if options.json_:
+        sinks.append(JsonLines(options.json_, about(session, source, decision)))
+    if options.save:
+        sinks.append(VideoFile(options.save, overlay, source.fps))
+    if options.window and can_show():
+        sinks.append(Window(overlay))
+    return [*sinks, console(session.card)]
+
+
+def about(session: "Session", source: "Source", decision: Decision) -> dict[str, Any]:
+    """Return what a reader of the JSON lines must know of the run."""
+    card = session.card
+    return {
+        "version": __version__,
+        "spec": card.spec,
+        "model": session.where,
+        "device": session.device,
+        "source": source.name,
+        "live": source.live,
+        "fps": source.fps,
+        "labels": list(card.labels),
+        "sequence": card.sequence.model_dump(),
+        "decision": decision.model_dump(),
+    }
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)  # noqa: T201

@@ -1,0 +1,21 @@
+"""One picture of a source, and when it was taken."""
+
+from dataclasses import dataclass
+
+from seqvision_edge.preprocess import Image
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture of a source.
+
+    Attributes:
+        bgr: `(height, width, 3)` uint8, as OpenCV gives it.
+        time: seconds since the source began, rising: by the stream's own timestamps for files, by
+            the monotonic clock at arrival for live sources.
+        index: the number of the frame in its source, from 0; frames that were lost are counted.
+    """
+
+    bgr: Image
+    time: float
+    index: int

@@ -1,0 +1,117 @@
+"""Image files in natural order, as a source of constant speed."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from typing_extensions import Self
+
+from seqvision_edge.errors import SourceError
+from seqvision_edge.frame import Frame
+from seqvision_edge.opencv import cv2
+from seqvision_edge.preprocess import Image
+
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
+_KINDS_SHOWN = 3
+
+
+class ImageFiles:
+    """A source: one frame per image, `1 / fps` apart.
+
+    An image that cannot be read leaves its place in time empty and is counted in `damaged`.
+    """
+
+    live = False
+
+    def __init__(self, name: str, files: Iterable[Path], fps: float) -> None:
+        """Take the images among `files`; `name` is used in messages.
+
+        Raises:
+            SourceError: no image among them.
+        """
+        if not fps > 0:
+            raise ValueError(f"fps is {fps}, must be above 0")
+        files = [file for file in files if not file.name.startswith(".")]
+        self.name = name
+        self.fps = fps
+        self.files = sorted(
+            (file for file in files if file.suffix.lower() in IMAGE_SUFFIXES), key=natural_order
+        )
+        if not self.files:
+            raise SourceError(f"{name}: no images here ({_contents(files)}); {_accepted()}")
+        self.claimed: int | None = len(self.files)
+        self.decoded = 0
+        self.damaged = 0
+
+    @property
+    def incomplete(self) -> str | None:
+        """After the last frame: how many images could not be read; None when all could."""
+        if not self.damaged:
+            return None
+        return f"decoded {self.decoded} of {self.claimed} images"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Nothing stays open between two images."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the frames.
+
+        Raises:
+            SourceError: not one of the images can be read.
+        """
+        for index, file in enumerate(self.files):
+            bgr = _read(file)
+            if bgr is None:
+                self.damaged += 1
+                continue
+            self.decoded += 1
+            yield Frame(bgr, index / self.fps, index)
+        if not self.decoded:
+            if len(self.files) == 1:
+                raise SourceError(f"{self.name}: not an image that OpenCV can read")
+            raise SourceError(f"{self.name}: OpenCV can read none of its {self.claimed} images")
+
+
+def natural_order(file: Path) -> list[str | int]:
+    """Return a sort key that puts `2.jpg` before `10.jpg`."""
+    # Text and numbers alternate in what split returns, so equal places have equal types.
+    return [
+        int(part) if place % 2 else part.lower()
+        for place, part in enumerate(re.split(r"(\d+)", str(file)))
+    ]
+
+
+def _read(file: Path) -> Image | None:
+    """Return the image as `(height, width, 3)` BGR, grey or with alpha or not; None: unreadable."""
+    try:
+        data = np.fromfile(file, np.uint8)
+        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    except (OSError, cv2.error):
+        return None
+    # OpenCV's stubs hide that it may be None.
+    return np.asarray(bgr, np.uint8) if isinstance(bgr, np.ndarray) else None
+
+
+def _contents(files: list[Path]) -> str:
+    """Say what is there instead of images: "4 .txt, 1 folder"."""
+    kinds = Counter("folder" if file.is_dir() else file.suffix or "other" for file in files)
+    said = [f"{count} {kind}" for kind, count in kinds.most_common(_KINDS_SHOWN)]
+    rest = kinds.total() - sum(count for _, count in kinds.most_common(_KINDS_SHOWN))
+    if rest:
+        said.append(f"{rest} more")
+    return ", ".join(said) or "it is empty"
+
+
+def _accepted() -> str:
+    return "give " + " ".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES)) + " files"

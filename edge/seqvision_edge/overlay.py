@@ -1,0 +1,174 @@
+"""What a person sees on the picture: the label, the next best, and what happened lately."""
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from seqvision_edge.card import ModelCard
+from seqvision_edge.drawing import fitted, put_panel, put_text, text_width
+from seqvision_edge.opencv import cv2
+from seqvision_edge.palette import Colour, colours
+from seqvision_edge.preprocess import Image
+from seqvision_edge.result import Event, clock
+from seqvision_edge.step import Step
+
+TIMELINE_SECONDS = 30.0
+_MARK_SECONDS = 5.0
+# On less than this letters have no room; a smaller picture is enlarged to it, within a limit.
+SMALLEST = 480
+LARGEST = 1920
+
+_INK: Colour = (15, 18, 26)
+_WHITE: Colour = (255, 255, 255)
+_SOFT: Colour = (176, 186, 200)
+_GLASS = 0.72
+_TRACK = 0.2
+_REGULAR, _BOLD = 400, 650
+
+
+class Overlay:
+    """Draw steps on their pictures, remembering the events of the last 30 seconds."""
+
+    def __init__(self, card: ModelCard, top: int = 3) -> None:
+        """Show the `top` most probable labels."""
+        self._colours = colours(card.labels, card.decision.background)
+        self._top = min(top, len(card.labels))
+        self._events: deque[Event] = deque()
+        self._time = 0.0
+        self._drawn: tuple[Step | None, Image] = (None, np.zeros((0, 0, 3), np.uint8))
+
+    def draw(self, step: Step) -> Image:
+        """Return the step's picture with all that is known drawn on it.
+
+        The picture is a new one, at least 480 pixels on its shorter side.  The same step again
+        gives the same picture without drawing, so a window and a file can share an overlay.
+        """
+        if step is self._drawn[0]:
+            return self._drawn[1]
+        assert step.frame is not None, "the last step of a run has no picture"
+        self._remember(step, step.frame.time)
+        picture = _enlarged(step.frame.bgr)
+        unit = min(picture.shape[:2]) / SMALLEST
+        if step.active is not None:
+            _frame(picture, self._colours[step.active.label], unit)
+        self._draw_answer(picture, step, unit)
+        self._draw_clock(picture, step, unit)
+        self._draw_timeline(picture, step, unit)
+        self._drawn = step, picture
+        return picture
+
+    def _remember(self, step: Step, now: float) -> None:
+        if now < self._time:
+            self._events.clear()
+        self._time = now
+        self._events.extend(step.events)
+        while self._events and self._events[0].end < now - TIMELINE_SECONDS:
+            self._events.popleft()
+
+    def _draw_answer(self, picture: Image, step: Step, unit: float) -> None:
+        """Draw the best label with its bar, and a row for each of the next best."""
+        ranked = sorted(step.smoothed.items(), key=lambda item: -item[1])[: self._top]
+        if step.is_warm and ranked:
+            (label, share), *others = ranked
+            colour = self._colours[label]
+        else:
+            label, share, others, colour = "warming up", step.warmth, [], _SOFT
+        margin, pad, width = 16 * unit, 14 * unit, 250 * unit
+        height = (78 + 30 * len(others)) * unit
+        put_panel(picture, (margin, margin, width, height), _INK, _GLASS, 12 * unit)
+        left, width = margin + pad, width - 2 * pad
+        line = _Line(27 * unit, 20 * unit, _BOLD, _WHITE, bar=7 * unit, drop=14 * unit)
+        line.draw(picture, (left, margin + 36 * unit), width, (label, share, colour))
+        line = _Line(15 * unit, 15 * unit, _REGULAR, _SOFT, bar=3 * unit, drop=7 * unit)
+        for row, (other, probability) in enumerate(others):
+            at = left, margin + (82 + 30 * row) * unit
+            line.draw(picture, at, width, (other, probability, self._colours[other]))
+
+    def _draw_clock(self, picture: Image, step: Step, unit: float) -> None:
+        text = f"{clock(self._time)}   {step.fps:.0f} fps"
+        size, pad, margin = 14 * unit, 10 * unit, 16 * unit
+        # The width of a usual text, so that the panel does not shiver with the digits.
+        width = max(text_width("0:00.0   000 fps", size), text_width(text, size)) + 2 * pad
+        left = picture.shape[1] - width - margin
+        put_panel(picture, (left, margin, width, 28 * unit), _INK, _GLASS, 8 * unit)
+        put_text(picture, text, (left + pad, margin + 19 * unit), size, _SOFT)
+
+    def _draw_timeline(self, picture: Image, step: Step, unit: float) -> None:
+        """Draw the last 30 seconds as a strip whose right end is now."""
+        height, margin, pad = 54 * unit, 16 * unit, 14 * unit
+        top = picture.shape[0] - height - margin
+        box = margin, top, picture.shape[1] - 2 * margin, height
+        put_panel(picture, box, _INK, _GLASS, 12 * unit)
+        left, width = margin + pad, box[2] - 2 * pad
+        track = top + 31 * unit, 12 * unit
+        put_panel(picture, (left, track[0], width, track[1]), _WHITE, _TRACK, 3 * unit)
+        for share in np.arange(_MARK_SECONDS, TIMELINE_SECONDS, _MARK_SECONDS) / TIMELINE_SECONDS:
+            mark = left + width * share, track[0], max(1, unit), track[1]
+            put_panel(picture, mark, _WHITE, _TRACK)
+        free_from = left
+        for event in (*self._events, *([step.active] if step.active else [])):
+            start = max(left, left + width * self._place(event.start))
+            end = left + width * self._place(event.end)
+            block = start, track[0], max(end - start, 4 * unit), track[1]
+            put_panel(picture, block, self._colours[event.label], 1.0, 3 * unit)
+            name_width = text_width(event.label, 13 * unit)
+            at = min(start, left + width - name_width)
+            if at >= free_from:
+                put_text(picture, event.label, (at, top + 22 * unit), 13 * unit, _WHITE)
+                free_from = at + name_width + 8 * unit
+
+    def _place(self, time: float) -> float:
+        """Return where a time is on the timeline, 0 to 1; now is 1."""
+        return 1 - (self._time - time) / TIMELINE_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """How a label, its percentage and the bar below them are drawn; lengths in pixels.
+
+    `size` and `percent_size` are of letters, `bar` is the bar's height and `drop` how far below the
+    base line it begins.
+    """
+
+    size: float
+    percent_size: float
+    weight: int
+    ink: Colour
+    bar: float
+    drop: float
+
+    def draw(
+        self,
+        picture: Image,
+        at: tuple[float, float],
+        width: float,
+        answer: tuple[str, float, Colour],
+    ) -> None:
+        """Draw (label, share, colour); `at` is the left end of the base line."""
+        label, share, colour = answer
+        left, y = at
+        percent = f"{share:.0%}"
+        percent_width = text_width(percent, self.percent_size)
+        text = fitted(label, width - percent_width - self.size / 2, self.size, self.weight)
+        put_text(picture, text, at, self.size, self.ink, self.weight)
+        put_text(picture, percent, (left + width - percent_width, y), self.percent_size, self.ink)
+        put_panel(picture, (left, y + self.drop, width, self.bar), _WHITE, _TRACK, self.bar / 2)
+        filled = left, y + self.drop, width * share, self.bar
+        put_panel(picture, filled, colour, 1.0, self.bar / 2)
+
+
+def _frame(picture: Image, colour: Colour, unit: float) -> None:
+    """Draw an edge around the picture: an event is going on."""
+    height, width = picture.shape[:2]
+    cv2.rectangle(picture, (0, 0), (width - 1, height - 1), colour[::-1], round(8 * unit))
+
+
+def _enlarged(bgr: Image) -> Image:
+    """Return a copy whose shorter side has at least 480 pixels, unless it is a mere strip."""
+    height, width = bgr.shape[:2]
+    scale = min(SMALLEST / min(height, width), LARGEST / max(height, width))
+    if scale <= 1:
+        return bgr.copy()
+    size = round(width * scale), round(height * scale)
+    return cv2.resize(bgr, size, interpolation=cv2.INTER_CUBIC)

@@ -1,0 +1,42 @@
+"""Where a run's steps go: the terminal, a JSON file, a video, a window.
+
+A sink is a context manager that takes every step.  It checks what it can when it is opened, so that
+a wrong output is said before work begins.
+"""
+
+from types import TracebackType
+from typing import Protocol
+
+from typing_extensions import Self
+
+from seqvision_edge.step import Step
+
+
+class Sink(Protocol):
+    """An output of a run."""
+
+    def __enter__(self) -> Self:
+        """Open the output.  Raises SinkError, in one line, when it cannot be written."""
+        ...
+
+    def write(self, step: Step) -> None:
+        """Take the next step; the last one has no frame.
+
+        Raises:
+            SinkError: the output can no longer be written.
+            Quit: a person asked for the end of the run.
+        """
+        ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Finish and close the output, whatever ended the run."""
+        ...
+
+
+class Quit(Exception):  # noqa: N818
+    """A person asked for the end of the run: not an error."""

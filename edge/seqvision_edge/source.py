@@ -1,0 +1,99 @@
+"""What can be read: a camera, a video file, a folder of images; one interface for all.
+
+    with open_path("clip.mp4") as source:
+        for frame in source:
+            ...
+
+A source is open once it is made, is read once from its beginning, and is closed by its context.
+Training decodes its clips through `open_path` too, so a clip and a file that is run are the same
+frames at the same times.
+"""
+
+import glob
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+from typing_extensions import Self
+
+from seqvision_edge.camera import Camera
+from seqvision_edge.errors import SourceError
+from seqvision_edge.frame import Frame
+from seqvision_edge.image_files import IMAGE_SUFFIXES, ImageFiles
+from seqvision_edge.v4l2 import list_cameras
+from seqvision_edge.video_file import VideoFile
+
+__all__ = ["Frame", "Source", "list_cameras", "open_camera", "open_path"]
+
+
+class Source(Protocol):
+    """Frames in rising order of time, read once.
+
+    Attributes:
+        name: what the user called it.
+        live: whether frames come by themselves; a reader that is late loses some.
+        fps: nominal frames per second, above 0; the frames' own times are what counts.
+        claimed: the frames that the source says it has, where it can be believed.
+        decoded: frames given so far.
+        damaged: frames that were there and could not be read.
+    """
+
+    name: str
+    live: bool
+    fps: float
+    claimed: int | None
+    decoded: int
+    damaged: int
+
+    @property
+    def incomplete(self) -> str | None:
+        """After the last frame: why some are missing, "decoded 146 of 300 frames"; else None."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def __iter__(self) -> Iterator[Frame]: ...
+
+
+def open_path(path: str | Path, image_fps: float = 30.0) -> Source:
+    """Open a video file, an image, a folder of images, or a glob pattern of images.
+
+    Args:
+        path: what is there; a pattern such as `"frames/*.png"` where nothing has that very name.
+        image_fps: frames per second of a sequence of images.
+
+    Raises:
+        SourceError: nothing there, or nothing that can be read as frames.
+    """
+    where = str(path)
+    path = Path(path)
+    if path.is_dir():
+        return ImageFiles(where, path.iterdir(), image_fps)
+    if path.is_file():
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            return ImageFiles(where, [path], image_fps)
+        return VideoFile(path)
+    if path.exists():
+        raise SourceError(f"{where}: neither a file nor a folder; give a video or images")
+    if glob.has_magic(where):
+        found = list(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+        if not found:
+            raise SourceError(f"{where}: no file matches this pattern")
+        return ImageFiles(where, found, image_fps)
+    raise SourceError(f"{where}: no such file or folder")
+
+
+def open_camera(index: int) -> Source:
+    """Open a camera of this machine by its number, from 0.
+
+    Raises:
+        SourceError: no such camera, no permission, or another program uses it.
+    """
+    return Camera(index)

@@ -1,0 +1,1 @@
+"""model.pt → model.onnx: `export` is the way."""

@@ -1,0 +1,117 @@
+"""`seqvision VERB …`.  A verb's module is imported only when it is called: help needs no torch."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from seqvision import __version__
+from seqvision_edge import command_line
+from seqvision_edge.errors import SeqvisionError
+
+
+# Read when torch is imported.  torch's threads spin while they wait for each other; beside the
+# processes that load clips, that doubles the time of a step.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the entry point of `seqvision`."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    return command_line.run(lambda: _dispatch(given))
+
+
+def _dispatch(given: list[str]) -> int:
+    if not given or given[0] in ("-h", "--help"):
+        print(_help())  # noqa: T201
+        return 0
+    if given[0] == "--version":
+        print(f"seqvision {__version__}")  # noqa: T201
+        return 0
+    verb, *rest = given
+    if verb not in VERBS:
+        import difflib
+
+        near = difflib.get_close_matches(verb, VERBS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(VERBS)}"
+        raise SeqvisionError(f"seqvision: no command {verb!r}; {hint}")
+    return VERBS[verb][1](rest)
+
+
+def _help() -> str:
+    lines = [f"  {verb:10} {text}" for verb, (text, _) in VERBS.items()]
+    return "\n".join(
+        (
+            "usage: seqvision COMMAND …",
+            "",
+            "Train CNN + LSTM classifiers on frame sequences and export them for live use.",
+            "",
+            *lines,
+            "",
+            "seqvision COMMAND --help explains its options; edge-run runs the exported model.",
+        )
+    )
+
+
+def _train(arguments: list[str]) -> int:
+    from pathlib import Path
+
+    from seqvision.config import TrainOptions, from_yaml
+
+    default = None
+    path = _value_of("--config", arguments)
+    if path is not None:
+        default = from_yaml(Path(path), data=_NO_DATA)
+    elif _value_of("--resume", arguments) is not None:
+        default = TrainOptions(data=Path(_NO_DATA))  # the run folder says what the data is
+    options = command_line.parse(TrainOptions, "seqvision train", arguments, default)
+    if str(options.data) == _NO_DATA and options.resume is None:
+        raise SeqvisionError("seqvision train: say where the clips are: seqvision train FOLDER")
+
+    from seqvision.training.train import train
+
+    trained = train(options)
+    print(f"{trained.model} written; next: seqvision export {trained.model}")  # noqa: T201
+    return command_line.INTERRUPTED if trained.interrupted else 0
+
+
+def _evaluate(arguments: list[str]) -> int:
+    from seqvision.config import EvaluateOptions
+
+    options = command_line.parse(EvaluateOptions, "seqvision evaluate", arguments)
+
+    from seqvision.evaluate import evaluate
+
+    evaluate(options)
+    return 0
+
+
+def _export(arguments: list[str]) -> int:
+    from seqvision.config import ExportOptions
+
+    options = command_line.parse(ExportOptions, "seqvision export", arguments)
+
+    from seqvision_export.export import export
+
+    exported = export(options)
+    print(f"{exported} written; next: edge-run --camera 0 --model {exported}")  # noqa: T201
+    return 0
+
+
+def _value_of(flag: str, arguments: Sequence[str]) -> str | None:
+    """Return what follows a flag: needed before parsing, because it changes the defaults."""
+    for number, argument in enumerate(arguments):
+        if argument == flag and number + 1 < len(arguments):
+            return arguments[number + 1]
+        if argument.startswith(f"{flag}="):
+            return argument.partition("=")[2]
+    return None
+
+
+# A path that no data can have.
+_NO_DATA = "\0"
+
+VERBS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
+    "train": ("clips → model.pt", _train),
+    "evaluate": ("model.pt + clips → accuracy, precision, recall, F1", _evaluate),
+    "export": ("model.pt → model.onnx, proven to answer alike", _export),
+}

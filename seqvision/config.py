@@ -1,0 +1,237 @@
+"""Every option, once: its name, type, default and explanation.
+
+These classes are inert data.  The command line, the YAML of `--config` and the record in a run
+folder are made from them; the verbs are functions that take them.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import tyro
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from seqvision.errors import DataError
+
+Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+EncoderName = Literal[
+    "flatten",
+    "small_cnn",
+    "mobilenet_v2",
+    "mobilenet_v3_small",
+    "mobilenet_v3_large",
+    "resnet18",
+    "resnet50",
+    "vgg16",
+    "efficientnet_b0",
+    "shufflenet_v2_x1_0",
+    "squeezenet1_1",
+]
+ENCODERS: tuple[str, ...] = get_args(EncoderName)
+
+
+def _fold(text: str | None) -> str | None:
+    if text is None:
+        return None
+    number, slash, count = text.partition("/")
+    if not (slash and number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
+        raise ValueError(f"{text!r} is not like 2/5 (the second of five folds)")
+    if int(count) < 2:
+        raise ValueError("at least 2 folds are needed")
+    return text
+
+
+class _Options(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
+
+
+class ClipOptions(_Options):
+    """How clips are read."""
+
+    frames: Annotated[int, Field(ge=1, le=4096)] = 16
+    """Frames that the model sees at once."""
+    fps: Annotated[float, Field(gt=0, le=1000)] | Literal["auto"] = "auto"
+    """Frames per second that the model sees; auto: --frames cover the median clip."""
+    size: Annotated[int, Field(ge=4, le=1024)] = 112
+    """Height and width of a frame in the model, in pixels."""
+    fit: Literal["stretch", "crop", "pad"] = "stretch"
+    """How a frame gets that size: whole and stretched, its centre, or whole between bars."""
+    grey: bool = False
+    """One grey channel instead of RGB."""
+    image_fps: Annotated[float, Field(gt=0, le=1000)] = 30.0
+    """Rate at which the images of a frame folder were taken, where no list says it."""
+    val: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Share of the clips kept for validation, where no list gives a split."""
+    fold: Annotated[str | None, AfterValidator(_fold)] = None
+    """Cross-validation: 2/5 validates on the second of five folds."""
+    groups: bool = True
+    """Keep the groups of a list (performers, recordings) on one side of the split."""
+    background: str | None = None
+    """Label for nothing happens; by default a label none, background, nothing or no_gesture."""
+    cache: Path = Path("~/.cache/seqvision")
+    """Folder for decoded clips, shared by trainings."""
+    workers: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
+    """Processes that load clips; 0 loads in the main process."""
+
+
+class AugmentOptions(_Options):
+    """How training clips are varied."""
+
+    augment: Literal["none", "light", "strong"] = "light"
+    """Preset: one draw per clip for geometry and colour, per frame for sensor noise."""
+    flip: bool = False
+    """Mirror half of the clips; labels that a mirror changes need --swap."""
+    swap: tuple[str, ...] = ()
+    """Labels that a mirror exchanges, as left:right pairs, e.g. swipe_left:swipe_right."""
+
+
+class ModelOptions(_Options):
+    """What the network is."""
+
+    encoder: EncoderName = "small_cnn"
+    """Network that turns one frame into features."""
+    weights: str = "auto"
+    """Start of the encoder: imagenet, none, or a .pth file; auto: imagenet where it can be had."""
+    normalize: Literal["auto", "imagenet", "symmetric", "unit"] = "auto"
+    """Pixel range of the encoder: ImageNet mean and deviation, -1 to 1, or 0 to 1."""
+    freeze: bool = False
+    """Keep the encoder as it is and train only the head, on features computed once."""
+    views: Positive = 8
+    """Augmented copies of each clip that a frozen encoder sees."""
+    motion: Literal["none", "only", "both"] = "none"
+    """What the head reads: features, only how much each changed since the last frame, or both."""
+    head: Literal["lstm", "gru", "mean"] = "lstm"
+    """What reads the features over time; mean ignores their order."""
+    bidirectional: bool = False
+    """Read the window in both directions."""
+    pool: Literal["last", "attention"] = "last"
+    """What the classifier takes of the head's steps."""
+    hidden: Annotated[int, Field(ge=1, le=4096)] = 128
+    """Units of the head, per direction."""
+    layers: Annotated[int, Field(ge=1, le=8)] = 1
+    """Recurrent layers."""
+    dropout: Share = 0.2
+    """Dropout before the classifier, and between recurrent layers."""
+
+
+class TrainingOptions(_Options):
+    """How it learns."""
+
+    epochs: Positive = 60
+    """Most passes over the clips."""
+    batch_size: Positive = 16
+    """Clips per step."""
+    lr: Annotated[float, Field(gt=0)] = 1e-3
+    """Highest learning rate of AdamW."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    """Weight decay of AdamW."""
+    schedule: Literal["cosine", "plateau"] = "cosine"
+    """Learning rate: warm-up and cosine, or reduced when validation stalls."""
+    warmup: Annotated[int, Field(ge=0)] = 3
+    """Epochs in which the learning rate rises from near 0."""
+    class_weights: bool = True
+    """Weigh rare labels up in the loss."""
+    label_smoothing: Share = 0.05
+    """Share of the target spread over all labels."""
+    clip_gradient: Annotated[float, Field(ge=0)] = 1.0
+    """Largest norm of the gradient; 0 for no limit."""
+    monitor: Literal["loss", "accuracy", "f1"] = "loss"
+    """Validation figure that picks the best epoch."""
+    keep: Literal["best", "last"] = "best"
+    """Epoch that is kept; last is the honest one where validation clips also are the test."""
+    patience: Annotated[int, Field(ge=0)] = 15
+    """Epochs without a better one before it stops; 0 never stops early."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Same seed, same result (on a CPU)."""
+    precision: Literal["32", "bf16", "16"] = "32"
+    """Number format of the arithmetic."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to train."""
+
+
+class TrainOptions(_Options):
+    """Train a classifier on clips and write model.pt."""
+
+    data: tyro.conf.Positional[Path]
+    """Folder data/<label>/<clip>, or a CSV with path,label[,group][,split][,fps]."""
+    output: Path = Path("model.pt")
+    """File for the best model."""
+    runs: Path = Path("runs")
+    """Folder for run folders: options, logs, checkpoints, curves, metrics."""
+    resume: Path | None = None
+    """Run folder to go on with; its options hold."""
+    config: Path | None = None
+    """YAML of options, such as a run folder's options.yaml; flags win over it."""
+    clips: ClipOptions = ClipOptions()
+    augmentation: AugmentOptions = AugmentOptions()
+    model: ModelOptions = ModelOptions()
+    training: TrainingOptions = TrainingOptions()
+
+
+class EvaluateOptions(_Options):
+    """Measure a model on clips."""
+
+    model: tyro.conf.Positional[Path]
+    """model.pt of a training."""
+    data: tyro.conf.Positional[Path]
+    """Folder data/<label>/<clip>, or a CSV with path,label[,group][,split][,fps]."""
+    split: Literal["all", "train", "val", "test"] = "all"
+    """Part of a list with a split column."""
+    output: Path | None = None
+    """JSON file for the metrics."""
+    image_fps: Annotated[float, Field(gt=0, le=1000)] = 30.0
+    """Rate at which the images of a frame folder were taken, where no list says it."""
+    batch_size: Positive = 16
+    """Clips per step."""
+    cache: Path = Path("~/.cache/seqvision")
+    """Folder for decoded clips, shared with trainings."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to compute."""
+
+
+class ExportOptions(_Options):
+    """Write model.onnx and prove that it answers as the model does."""
+
+    model: tyro.conf.Positional[Path] = Path("model.pt")
+    """model.pt of a training."""
+    output: Path | None = None
+    """File to write; by default the model's name with .onnx."""
+    verify: Path | None = None
+    """Clips (folder or CSV) on which the proof is repeated."""
+    image_fps: Annotated[float, Field(gt=0, le=1000)] = 30.0
+    """Rate of the frame folders in --verify, where no list says it."""
+    cache: Path = Path("~/.cache/seqvision")
+    """Folder for decoded clips, shared with trainings."""
+    opset: Annotated[int, Field(ge=18, le=24)] = 18
+    """ONNX operator set."""
+
+
+def to_yaml(options: BaseModel) -> str:
+    """Return options as YAML that `from_yaml` reads back."""
+    return yaml.safe_dump(options.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def from_yaml(path: Path, **given: Any) -> TrainOptions:
+    """Read training options; `given` are values that the file may leave out.
+
+    Raises:
+        DataError: the file cannot be read, or an option in it is unknown or has a bad value.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise DataError(
+            f"{path}: cannot be read as YAML ({' '.join(str(error).split())})"
+        ) from None
+    if not isinstance(values, dict):
+        raise DataError(f"{path}: not a YAML of options")
+    try:
+        return TrainOptions.model_validate({**given, **values})
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise DataError(f"{path}: {place}: {first['msg']}") from None

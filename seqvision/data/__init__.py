@@ -1,0 +1,3 @@
+"""Clips: found (`clips`), decoded once (`decode`), divided (`split`), varied (`augment`), batched
+(`dataset`).
+"""

@@ -1,0 +1,139 @@
+"""Decoded clips → windows of frames → padded batches."""
+
+from collections.abc import Iterator, Sequence, Sized
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset, Sampler
+
+from seqvision.data.augment import Augmenter
+from seqvision.data.decode import Decoded
+from seqvision_edge.sampler import choose
+
+
+class Batch(NamedTuple):
+    """Clips of a batch, padded at the end.
+
+    Attributes:
+        inputs: `(batch, time, height, width, channels)` uint8 frames, or
+            `(batch, time, features)` float32 features of a frozen encoder.
+        lengths: `(batch,)` int64, the steps of each clip that are not padding.
+        labels: `(batch,)` int64.
+    """
+
+    inputs: torch.Tensor
+    lengths: torch.Tensor
+    labels: torch.Tensor
+
+
+Item = tuple[torch.Tensor, int]
+Draw = tuple[int, int]
+
+
+def window(clip: Decoded, fps: float, frames: int, start: float = 0.5) -> NDArray[np.uint8]:
+    """Return the frames of a clip that a model with this window sees.
+
+    Args:
+        clip: the decoded clip.
+        fps: the model's rate.
+        frames: the model's window.
+        start: where the window lies in a longer clip, 0 (begin) to 1 (end).
+
+    Returns:
+        `(time, height, width, channels)`, time at most `frames`; a short clip gives less.
+    """
+    ticks = choose(clip.times, fps)
+    first = round(max(0, len(ticks) - frames) * start)
+    return clip.frames[ticks[first : first + frames]]
+
+
+class ClipDataset(Dataset[Item]):
+    """Clips as the model sees them: the centre window, or a varied one for training.
+
+    An item is asked for by `(epoch, index)`; what it draws depends on nothing else than that and
+    the seed: not on the workers, not on what was asked for before.
+    """
+
+    def __init__(
+        self,
+        clips: Sequence[Decoded],
+        labels: Sequence[int],
+        fps: float,
+        frames: int,
+        augmenter: Augmenter | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.clips = clips
+        self.labels = labels
+        self._fps = fps
+        self._frames = frames
+        self._augmenter = augmenter
+        self._seed = seed
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, draw: Draw) -> Item:
+        epoch, index = draw
+        clip, label = self.clips[index], self.labels[index]
+        if self._augmenter is None:
+            return torch.from_numpy(window(clip, self._fps, self._frames)), label
+        generator = np.random.default_rng((self._seed, epoch, index))
+        frames = window(clip, self._fps, self._frames, generator.random())
+        frames, label = self._augmenter(frames, label, int(generator.integers(2**31)))
+        return torch.from_numpy(frames), label
+
+
+class FeatureDataset(Dataset[Item]):
+    """Features that a frozen encoder gave, in several varied views of each clip.
+
+    `views[v][i]` is `(time, features)`; an epoch shows one view of each clip, in turn.
+    """
+
+    def __init__(self, views: Sequence[Sequence[Item]], seed: int = 0) -> None:
+        self.views = views
+        self._seed = seed
+
+    def __len__(self) -> int:
+        return len(self.views[0])
+
+    def __getitem__(self, draw: Draw) -> Item:
+        epoch, index = draw
+        # Each clip goes through its views in its own order.
+        order = np.random.default_rng((self._seed, index)).permutation(len(self.views))
+        return self.views[order[epoch % len(order)]][index]
+
+
+class EpochSampler(Sampler[Draw]):
+    """Yields `(epoch, index)`, in an order that depends only on seed and epoch.
+
+    Lightning calls `set_epoch` before each one, also when a training goes on after a stop.
+    """
+
+    def __init__(self, data: Sized, seed: int, shuffle: bool) -> None:
+        self._count = len(data)
+        self._seed = seed
+        self._shuffle = shuffle
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of this epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Draw]:
+        order = np.arange(self._count)
+        if self._shuffle:
+            order = np.random.default_rng((self._seed, self.epoch)).permutation(self._count)
+        return ((self.epoch, int(index)) for index in order)
+
+
+def collate(items: Sequence[Item]) -> Batch:
+    """Pad clips (or their features) to the longest of the batch."""
+    lengths = torch.tensor([len(steps) for steps, _ in items])
+    inputs = torch.nn.utils.rnn.pad_sequence([steps for steps, _ in items], batch_first=True)
+    return Batch(inputs, lengths, torch.tensor([label for _, label in items]))

@@ -1,0 +1,111 @@
+"""Which clips train and which validate: stratified, seeded, groups kept apart."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from seqvision.data.clips import Clip
+from seqvision.errors import DataError
+
+
+@dataclass(frozen=True)
+class Split:
+    """Indices of the clips of each part."""
+
+    train: list[int]
+    val: list[int]
+    test: list[int]
+
+
+def split_clips(
+    clips: Sequence[Clip], val: float, fold: str | None, seed: int, keep_groups: bool = True
+) -> Split:
+    """Divide clips into train, val and test.
+
+    A split that the data names is kept.  Where it names no val, a share `val` of its train clips
+    (all clips, if it names nothing) is set aside; `fold` (`2/5`) takes one of k equal parts
+    instead and ignores the named split.
+
+    Raises:
+        DataError: too few clips or groups, or a label that has no clip left to learn from.
+    """
+    if fold is None and any(clip.split for clip in clips):
+        named = {part: [i for i, c in enumerate(clips) if (c.split or "train") == part]
+                 for part in ("train", "val", "test")}  # fmt: skip
+        if named["val"]:
+            split = Split(**named)
+        else:
+            rest = [clips[i] for i in named["train"]]
+            parts = partition(rest, [1 - val, val], seed, keep_groups)
+            split = Split(
+                train=[named["train"][i] for i in parts[0]],
+                val=[named["train"][i] for i in parts[1]],
+                test=named["test"],
+            )
+    elif fold is not None:
+        number, count = map(int, fold.split("/"))
+        parts = partition(clips, [1 / count] * count, seed, keep_groups)
+        chosen = parts.pop(number - 1)
+        split = Split(train=sorted(i for part in parts for i in part), val=chosen, test=[])
+    else:
+        parts = partition(clips, [1 - val, val], seed, keep_groups)
+        split = Split(train=parts[0], val=parts[1], test=[])
+    _check(clips, split)
+    return split
+
+
+def partition(
+    clips: Sequence[Clip], shares: Sequence[float], seed: int, keep_groups: bool = True
+) -> list[list[int]]:
+    """Divide clips into parts of the given shares, with every label in its share where possible.
+
+    Groups (or single clips) are placed one by one, the largest first, where they bring the label
+    counts nearest to their targets.
+
+    Returns:
+        For each share the indices of its clips, rising.
+    """
+    generator = np.random.default_rng(seed)
+    groups: dict[str, list[int]] = defaultdict(list)
+    for index, clip in enumerate(clips):
+        grouped = keep_groups and clip.group is not None
+        groups[f"group {clip.group}" if grouped else f"clip {index}"].append(index)
+    labels = sorted({clip.label for clip in clips})
+    column = {label: number for number, label in enumerate(labels)}
+    members = [groups[name] for name in sorted(groups)]
+    members = [members[i] for i in generator.permutation(len(members))]
+    members.sort(key=len, reverse=True)
+
+    totals = np.zeros(len(labels))
+    for clip in clips:
+        totals[column[clip.label]] += 1
+    targets = np.outer(shares, totals)
+    placed = np.zeros_like(targets)
+    parts: list[list[int]] = [[] for _ in shares]
+    for group in members:
+        counts = np.zeros(len(labels))
+        for index in group:
+            counts[column[clips[index].label]] += 1
+        # Squared distance to the targets, measured by label so that rare ones count as much.
+        before = (((placed - targets) ** 2) / totals).sum(axis=1)
+        after = (((placed + counts - targets) ** 2) / totals).sum(axis=1)
+        emptiness = (targets.sum(axis=1) - placed.sum(axis=1)) / targets.sum(axis=1)
+        best = int(np.lexsort((-emptiness, np.round(after - before, 9)))[0])
+        placed[best] += counts
+        parts[best] += group
+    return [sorted(part) for part in parts]
+
+
+def _check(clips: Sequence[Clip], split: Split) -> None:
+    if not split.val:
+        groups = len({clip.group for clip in clips if clip.group})
+        hint = f"; {groups} groups cannot be divided so" if groups else ""
+        raise DataError(
+            f"{len(clips)} clips leave none for validation{hint}; add clips or raise --val"
+        )
+    learnt = Counter(clips[i].label for i in split.train)
+    for label in sorted({clip.label for clip in clips}):
+        if not learnt[label]:
+            raise DataError(f"label {label!r} has no clip to learn from in the train part")

@@ -1,0 +1,26 @@
+"""The errors of training and export; each is a `seqvision_edge.SeqvisionError`.
+
+SeqvisionError (seqvision_edge.errors)
+├── DataError         the clips cannot be used
+├── WeightsError      pretrained weights cannot be had or do not fit
+├── CheckpointError   a model.pt or a run folder cannot be read
+└── ExportError       the exported graph does not answer as the model does
+"""
+
+from seqvision_edge.errors import SeqvisionError
+
+
+class DataError(SeqvisionError):
+    """The clips cannot be used."""
+
+
+class WeightsError(SeqvisionError):
+    """Pretrained weights cannot be had or do not fit."""
+
+
+class CheckpointError(SeqvisionError):
+    """A model.pt or a run folder cannot be read."""
+
+
+class ExportError(SeqvisionError):
+    """The exported graph does not answer as the model does."""

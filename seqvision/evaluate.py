@@ -1,0 +1,95 @@
+"""`seqvision evaluate`: a model's figures on clips, by the functions that training uses."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from seqvision.config import EvaluateOptions
+from seqvision.data.clips import Clip, find_clips
+from seqvision.data.dataset import ClipDataset, EpochSampler, collate
+from seqvision.data.decode import Decoded, Store, decode_all
+from seqvision.errors import DataError
+from seqvision.metrics import Metrics, measure
+from seqvision.models.classifier import Classifier
+from seqvision.progress import progress
+from seqvision.report import metrics_table
+from seqvision.training.checkpoint import load_model
+from seqvision.training.device import pick_device
+from seqvision_edge.card import ModelCard
+
+
+def evaluate(options: EvaluateOptions) -> Metrics:
+    """Measure `options.model` on `options.data`, print a table and write the JSON.
+
+    Raises:
+        SeqvisionError: the model or the clips cannot be used.
+    """
+    device = pick_device(options.device)
+    model, card = load_model(options.model)
+    clips, decoded = load_clips(options.data, card, options.image_fps, options.cache, options.split)
+    truth = torch.tensor([card.labels.index(clip.label) for clip in clips])
+    probabilities = predict(model.to(device), card, decoded, options.batch_size)
+    metrics = measure(probabilities, truth, card.labels)
+    metrics_table(metrics, f"{options.model} on {len(clips)} clips of {options.data}")
+    if options.output is not None:
+        write_json(options.output, metrics)
+    return metrics
+
+
+def load_clips(
+    data: Path, card: ModelCard, image_fps: float, cache: Path, split: str = "all"
+) -> tuple[list[Clip], list[Decoded]]:
+    """Find and decode the clips of a data set as the card wants them; say which cannot be read.
+
+    Raises:
+        DataError: none is left, or a label that the model does not know.
+    """
+    found = [clip for clip in find_clips(data) if split in ("all", clip.split)]
+    if not found:
+        raise DataError(f"{data}: no clip has the split {split}")
+    strange = sorted({clip.label for clip in found} - set(card.labels))
+    if strange:
+        raise DataError(
+            f"{data}: the model does not know the label {strange[0]!r} "
+            f"(it knows {', '.join(card.labels)})"
+        )
+    with progress("decoding") as advance:
+        clips, decoded, broken = decode_all(Store(cache, card.image, image_fps), found, advance)
+    for line in broken:
+        print(f"left out: {line}", file=sys.stderr)  # noqa: T201
+    if not clips:
+        raise DataError(f"{data}: none of its {len(found)} clips can be read")
+    return clips, decoded
+
+
+@torch.inference_mode()
+def predict(
+    model: Classifier, card: ModelCard, clips: Sequence[Decoded], batch_size: int
+) -> Tensor:
+    """Return probabilities `(clips, labels)` for the centre window of each clip."""
+    data = ClipDataset(clips, [0] * len(clips), card.sequence.fps, card.sequence.frames)
+    order = EpochSampler(data, seed=0, shuffle=False)
+    device = next(model.parameters()).device
+    model.eval()
+    answers = []
+    for batch in DataLoader(data, batch_size, sampler=order, collate_fn=collate):
+        logits = model(batch.inputs.to(device), batch.lengths)
+        answers.append((logits.float() / card.decision.temperature).softmax(dim=1).cpu())
+    return torch.cat(answers)
+
+
+def write_json(path: Path, metrics: Metrics) -> None:
+    """Write metrics as JSON.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    try:
+        path.write_text(json.dumps(metrics.to_json(), indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"--output {path}: cannot be written ({error.strerror})") from None

@@ -1,0 +1,90 @@
+"""The whole network: uint8 frames → logits."""
+
+import torch
+from torch import Tensor, nn
+
+from seqvision.config import ModelOptions
+from seqvision.models.encoders import Normalize, build_encoder, pixel_range
+from seqvision.models.heads import MeanHead, RecurrentHead, Steps, step_mask
+from seqvision_edge.card import ImageSpec
+
+
+class Classifier(nn.Module):
+    """An encoder applied to every step (TimeDistributed), and a head over the steps."""
+
+    def __init__(self, options: ModelOptions, image: ImageSpec, labels: int) -> None:
+        """Build the network.
+
+        Raises:
+            WeightsError: the encoder's weights cannot be had, or do not fit.
+        """
+        super().__init__()
+        encoder = build_encoder(
+            options.encoder, options.weights, image.channels, image.height, image.width
+        )
+        self.normalize = Normalize(
+            *pixel_range(options.encoder, options.normalize), encoder.channels
+        )
+        self.encoder = encoder.module
+        self.features = encoder.features
+        self.notes = encoder.notes
+        self.frozen = options.freeze
+        self.steps = Steps(self.features, options.motion)
+        self.head: nn.Module
+        if options.head == "mean":
+            self.head = MeanHead(
+                self.steps.width, labels, hidden=options.hidden, dropout=options.dropout
+            )
+        else:
+            self.head = RecurrentHead(
+                options.head,
+                self.steps.width,
+                labels,
+                hidden=options.hidden,
+                layers=options.layers,
+                bidirectional=options.bidirectional,
+                pool=options.pool,
+                dropout=options.dropout,
+            )
+        if self.frozen:
+            self.encoder.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> "Classifier":
+        """Switch between training and inference; a frozen encoder always infers."""
+        super().train(mode)
+        if self.frozen:
+            self.encoder.eval()
+        return self
+
+    def encode(self, frames: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """`(batch, time, height, width, channels)` uint8 → features `(batch, time, features)`.
+
+        Padding is not encoded: it costs nothing and cannot touch the batch statistics.
+        """
+        batch, time = frames.shape[:2]
+        if lengths is None:
+            return self._encode_images(frames.flatten(0, 1)).reshape(batch, time, self.features)
+        mask = step_mask(frames, lengths)
+        encoded = self._encode_images(frames[mask])
+        features = encoded.new_zeros(batch, time, self.features)
+        features[mask] = encoded
+        return features
+
+    def _encode_images(self, images: Tensor) -> Tensor:
+        features: Tensor = self.encoder(self.normalize(images)).flatten(1)
+        return features
+
+    def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Return logits `(batch, labels)`.
+
+        Args:
+            inputs: frames as for `encode`, or (float) features that `encode` gave.
+            lengths: `(batch,)` steps that are not padding; None: all.
+        """
+        features = self.encode(inputs, lengths) if inputs.dtype == torch.uint8 else inputs
+        return self.decide(features, lengths)
+
+    def decide(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Features of a window `(batch, time, features)` → logits `(batch, labels)`."""
+        logits: Tensor = self.head(self.steps(features), lengths)
+        return logits

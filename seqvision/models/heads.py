@@ -1,0 +1,146 @@
+"""Features of the steps → logits: what reads a clip over time."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class Steps(nn.Module):
+    """Encoder features as the head reads them: on one scale, with their change if wanted.
+
+    The change is |x(t) − x(t−1)|, and 0 for the first step of a window.  A frozen encoder's
+    features say what is in a picture; their change says how much moves, which a small head can
+    hardly compute by itself from few clips.
+    """
+
+    def __init__(self, features: int, motion: str) -> None:
+        super().__init__()
+        self.motion = motion
+        self.width = features * (2 if motion == "both" else 1)
+        self.mean: Tensor
+        self.scale: Tensor
+        self.register_buffer("mean", torch.zeros(self.width))
+        self.register_buffer("scale", torch.ones(self.width))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """`(batch, time, features)` → `(batch, time, width)`."""
+        return (self._read(features) - self.mean) * self.scale
+
+    def _read(self, features: Tensor) -> Tensor:
+        if self.motion == "none":
+            return features
+        before = torch.cat((features[:, :1], features[:, :-1]), dim=1)
+        change = (features - before).abs()
+        return change if self.motion == "only" else torch.cat((features, change), dim=2)
+
+    @torch.no_grad()
+    def standardize(self, clips: Sequence[Tensor]) -> None:
+        """Bring each feature to mean 0 and deviation 1 over training clips `(time, features)`."""
+        steps = torch.cat([self._read(clip[None])[0] for clip in clips])
+        self.mean.copy_(steps.mean(dim=0))
+        # A feature that hardly ever fires must not be blown up when it does.
+        self.scale.copy_(1 / (steps.std(dim=0, correction=0) + 1e-3))
+
+
+class RecurrentHead(nn.Module):
+    """An LSTM or GRU, then its last step or attention over all steps, then the classifier."""
+
+    def __init__(
+        self,
+        kind: str,
+        features: int,
+        labels: int,
+        *,
+        hidden: int,
+        layers: int,
+        bidirectional: bool,
+        pool: str,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.rnn = {"lstm": nn.LSTM, "gru": nn.GRU}[kind](
+            features,
+            hidden,
+            layers,
+            batch_first=True,
+            bidirectional=bidirectional,
+            dropout=dropout if layers > 1 else 0.0,
+        )
+        self.bidirectional = bidirectional
+        width = hidden * (2 if bidirectional else 1)
+        self.pool = AttentionPool(width) if pool == "attention" else None
+        self.dropout = nn.Dropout(dropout)
+        self.classify = nn.Linear(width, labels)
+
+    def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """`(batch, time, features)` → `(batch, labels)`; `lengths` leaves padding out."""
+        steps, last = self._read(features, lengths)
+        if self.pool is not None:
+            summary = self.pool(steps, lengths)
+        elif self.bidirectional:
+            # Each direction's own last step: the first frame is the last one read backwards.
+            summary = torch.cat((last[-2], last[-1]), dim=-1)
+        else:
+            summary = last[-1]
+        return self.classify(self.dropout(summary))
+
+    def _read(self, features: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return every step `(batch, time, width)` and last states `(layers, batch, hidden)`."""
+        if lengths is None:
+            steps, state = self.rnn(features)
+        else:
+            packed = nn.utils.rnn.pack_padded_sequence(
+                features, lengths.cpu(), batch_first=True, enforce_sorted=False
+            )
+            packed_steps, state = self.rnn(packed)
+            steps, _ = nn.utils.rnn.pad_packed_sequence(
+                packed_steps, batch_first=True, total_length=features.shape[1]
+            )
+        return steps, state[0] if isinstance(state, tuple) else state
+
+
+class AttentionPool(nn.Module):
+    """Weighted mean over time: softmax(v · tanh(W h)), after Bahdanau et al. 2015."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(width, width)
+        self.score = nn.Linear(width, 1, bias=False)
+
+    def forward(self, steps: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """`(batch, time, width)` → `(batch, width)`."""
+        return (steps * self.weights(steps, lengths)).sum(dim=1)
+
+    def weights(self, steps: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Return how much each step counts, `(batch, time, 1)`; padding counts 0."""
+        scores = self.score(torch.tanh(self.project(steps)))
+        if lengths is not None:
+            scores = scores.masked_fill(~step_mask(steps, lengths)[:, :, None], float("-inf"))
+        return torch.softmax(scores, dim=1)
+
+
+class MeanHead(nn.Module):
+    """The mean of the steps, whatever their order: the baseline that shows what order is worth."""
+
+    def __init__(self, features: int, labels: int, *, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.step = nn.Sequential(nn.Linear(features, hidden), nn.ReLU(inplace=True))
+        self.dropout = nn.Dropout(dropout)
+        self.classify = nn.Linear(hidden, labels)
+
+    def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """`(batch, time, features)` → `(batch, labels)`; `lengths` leaves padding out."""
+        steps = self.step(features)
+        if lengths is None:
+            summary = steps.mean(dim=1)
+        else:
+            mask = step_mask(steps, lengths)[:, :, None]
+            summary = (steps * mask).sum(dim=1) / lengths[:, None].to(steps)
+        return self.classify(self.dropout(summary))
+
+
+def step_mask(steps: Tensor, lengths: Tensor) -> Tensor:
+    """Return `(batch, time)` bool: true for steps, false for padding."""
+    time = torch.arange(steps.shape[1], device=steps.device)
+    return time[None, :] < lengths.to(steps.device)[:, None]

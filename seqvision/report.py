@@ -1,0 +1,82 @@
+"""What a run looks like: tables for the terminal, PNGs for the run folder."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from seqvision.metrics import Metrics
+
+
+def metrics_table(metrics: Metrics, title: str) -> None:
+    """Print the figures of a set of clips."""
+    table = Table(title=title, title_justify="left", show_footer=True)
+    table.add_column("label", f"all {len(metrics.labels)}, mean")
+    for name in ("precision", "recall", "f1"):
+        table.add_column(name, f"{getattr(metrics, name):.3f}", justify="right")
+    table.add_column("clips", str(metrics.clips), justify="right")
+    for label, figures in metrics.labels.items():
+        cells = (f"{value:.3f}" for value in (figures.precision, figures.recall, figures.f1))
+        table.add_row(label, *cells, str(figures.clips))
+    console = Console()
+    console.print(table)
+    console.print(f"accuracy [bold]{metrics.accuracy:.1%}[/]   loss {metrics.loss:.3f}")
+
+
+def draw_confusion(metrics: Metrics, path: Path, title: str) -> None:
+    """Draw the confusion matrix; colours are shares of the true label, numbers are clips."""
+    plt = _pyplot()
+    labels = list(metrics.labels)
+    rows = [[value / max(1, sum(row)) for value in row] for row in metrics.confusion]
+    side = 2.2 + 0.5 * len(labels)
+    figure, axes = plt.subplots(figsize=(side + 0.9, side), layout="constrained")
+    image = axes.imshow(rows, vmin=0, vmax=1, cmap="Blues")
+    axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set(xlabel="answer", ylabel="truth")
+    axes.set_title(f"{title}: accuracy {metrics.accuracy:.1%}, {metrics.clips} clips", loc="left")
+    axes.spines[:].set_visible(False)
+    for y, row in enumerate(metrics.confusion):
+        for x, value in enumerate(row):
+            if value:
+                colour = "white" if rows[y][x] > 0.5 else "#123"
+                axes.text(x, y, str(value), ha="center", va="center", color=colour)
+    figure.colorbar(image, ax=axes, fraction=0.04, label="share of the true label")
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def draw_curves(log: Path, path: Path, best_epoch: int) -> None:
+    """Draw loss and accuracy per epoch from a run's CSV log."""
+    plt = _pyplot()
+    figure, panels = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    for axes, name in zip(panels, ("loss", "accuracy"), strict=True):
+        for part, colour in (("train", "#8ab"), ("val", "#15c")):
+            points = _column(log, f"{part}/{name}")
+            axes.plot(*zip(*points, strict=True), color=colour, label=part, linewidth=1.8)
+        axes.axvline(best_epoch, color="#c60", linestyle=":", label=f"best, epoch {best_epoch}")
+        axes.set(xlabel="epoch", title=name)
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+        if name == "accuracy":
+            axes.set_ylim(0, 1.02)
+    panels[0].legend(frameon=False)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def _column(log: Path, name: str) -> list[tuple[int, float]]:
+    with log.open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row.get(name)]
+    return [(int(row["epoch"]), float(row[name])) for row in rows] or [(0, float("nan"))]
+
+
+def _pyplot() -> Any:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    return plt

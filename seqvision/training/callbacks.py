@@ -1,0 +1,119 @@
+"""What happens around the epochs: a line for each, a clean stop on Ctrl-C."""
+
+import signal
+import sys
+import time
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import EarlyStopping
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+from seqvision.config import TrainingOptions
+from seqvision.training.module import ClassifierModule
+
+
+class EpochLines(L.Callback):
+    """A bar for the steps of an epoch, and one line that stays when it ends."""
+
+    def __init__(self, epochs: int) -> None:
+        self._epochs = epochs
+        self._console = Console(stderr=True, highlight=False)
+        self._bar = Progress(
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]}"),
+            console=self._console,
+            transient=True,
+            disable=not sys.stderr.isatty(),
+        )
+        self._task: TaskID | None = None
+        self._best: float | None = None
+        self._began = 0.0
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Show the bar."""
+        self._bar.start()
+        self._task = self._bar.add_task("", epoch=trainer.current_epoch, loss="")
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Begin the bar anew."""
+        self._began = time.monotonic()
+        if self._task is not None:
+            self._bar.reset(
+                self._task, total=trainer.num_training_batches, epoch=trainer.current_epoch
+            )
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, *_: Any
+    ) -> None:
+        """Advance the bar."""
+        if self._task is not None:
+            self._bar.update(self._task, advance=1, loss=f"{float(outputs['loss']):.3f}")
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write the epoch's line; a star marks the best so far."""
+        assert isinstance(pl_module, ClassifierModule)
+        checkpoint = trainer.checkpoint_callback
+        figures = trainer.callback_metrics
+        if "val/loss" not in figures or "train/loss" not in figures:
+            return
+        best = getattr(checkpoint, "best_model_score", None)
+        is_best = best is not None and (self._best is None or float(best) != self._best)
+        self._best = None if best is None else float(best)
+        self._console.print(
+            f"epoch {trainer.current_epoch:3d}/{self._epochs}"
+            f"  train loss {float(figures['train/loss']):.3f}"
+            f"  val loss {float(figures['val/loss']):.3f}"
+            f"  accuracy {float(figures['val/accuracy']):6.1%}"
+            f"  {time.monotonic() - self._began:5.1f} s{'  *' if is_best else ''}"
+        )
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Take the bar away."""
+        self._bar.stop()
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        """Take the bar away."""
+        self._bar.stop()
+
+
+class StopOnSignal(L.Callback):
+    """Ctrl-C and SIGTERM end the training after the step at hand; a second one at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Take the signals over."""
+
+        def stop(number: int, _: Any) -> None:
+            if self.asked:
+                raise KeyboardInterrupt
+            self.asked = True
+            trainer.should_stop = True
+            print("\nstopping; the best epoch is kept", file=sys.stderr)  # noqa: T201
+
+        try:
+            for name in (signal.SIGINT, signal.SIGTERM):
+                self._before[name] = signal.signal(name, stop)
+        except ValueError:  # not in the main thread: then signals are not ours
+            self._before.clear()
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Give the signals back."""
+        for name, handler in self._before.items():
+            signal.signal(name, handler)
+
+
+def early_stopping(options: TrainingOptions) -> list[L.Callback]:
+    """Return the callback that stops when validation no longer improves, if asked for."""
+    if not options.patience:
+        return []
+    mode = "min" if options.monitor == "loss" else "max"
+    return [EarlyStopping(f"val/{options.monitor}", patience=options.patience, mode=mode)]

@@ -1,0 +1,89 @@
+"""One training step, one validation step, and how the learning rate goes."""
+
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+
+from seqvision.config import TrainingOptions
+from seqvision.data.dataset import Batch
+from seqvision.metrics import Metrics, measure
+from seqvision.models.classifier import Classifier
+
+
+class ClassifierModule(L.LightningModule):
+    """Trains a classifier with AdamW and cross-entropy."""
+
+    def __init__(
+        self,
+        model: Classifier,
+        options: TrainingOptions,
+        labels: tuple[str, ...],
+        class_weights: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.labels = labels
+        self._options = options
+        self._loss = nn.CrossEntropyLoss(
+            weight=class_weights, label_smoothing=options.label_smoothing
+        )
+        self._probabilities: list[Tensor] = []
+        self._truth: list[Tensor] = []
+        self.validation: Metrics | None = None
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        """Return the loss of a batch."""
+        logits = self.model(batch.inputs, batch.lengths)
+        loss: Tensor = self._loss(logits, batch.labels)
+        correct = (logits.argmax(dim=1) == batch.labels).float().mean()
+        size = len(batch.labels)
+        self.log("train/loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=size)
+        self.log("train/accuracy", correct, on_step=False, on_epoch=True, batch_size=size)
+        return loss
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        """Collect the answers; the figures are of all clips at once, not a mean over batches."""
+        logits = self.model(batch.inputs, batch.lengths)
+        self._probabilities.append(logits.float().softmax(dim=1).cpu())
+        self._truth.append(batch.labels.cpu())
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the figures of the whole validation part."""
+        probabilities, truth = torch.cat(self._probabilities), torch.cat(self._truth)
+        self._probabilities.clear()
+        self._truth.clear()
+        self.validation = measure(probabilities, truth, self.labels)
+        for name in ("loss", "accuracy", "f1"):
+            self.log(f"val/{name}", getattr(self.validation, name), prog_bar=name != "f1")
+
+    def configure_optimizers(self) -> Any:
+        """Return AdamW and the schedule; biases and norms are not decayed."""
+        options = self._options
+        learning = [p for p in self.model.parameters() if p.requires_grad]
+        groups: list[dict[str, Any]] = [
+            {"params": [p for p in learning if p.ndim > 1]},
+            {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.AdamW(
+            groups,
+            lr=options.lr,
+            weight_decay=options.weight_decay,
+        )
+        if options.schedule == "plateau":
+            plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+                optimizer,
+                mode="min" if options.monitor == "loss" else "max",
+                factor=0.3,
+                patience=max(2, options.patience // 3),
+            )
+            scheduler = {"scheduler": plateau, "monitor": f"val/{options.monitor}"}
+            return {"optimizer": optimizer, "lr_scheduler": scheduler}
+        warmup = min(options.warmup, options.epochs - 1)
+        cosine: torch.optim.lr_scheduler.LRScheduler
+        cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.epochs - warmup)
+        if warmup:
+            rise = torch.optim.lr_scheduler.LinearLR(optimizer, 1 / (warmup + 1), 1.0, warmup)
+            cosine = torch.optim.lr_scheduler.SequentialLR(optimizer, [rise, cosine], [warmup])
+        return {"optimizer": optimizer, "lr_scheduler": cosine}

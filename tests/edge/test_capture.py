@@ -1,0 +1,457 @@
+"""The camera and its process, against an emulated V4L2 device.
+
+Each test runs a small program of its own: the device is preloaded into a process, and a camera's
+manners at its end can only be seen from outside.  None of the programs has a
+`if __name__ == "__main__"`: no user should need one.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_camera.camera import CountingCamera, counting_camera, missing, tell
+
+from seqvision_edge.errors import SourceError
+from seqvision_edge.source import list_cameras, open_camera
+from seqvision_edge.v4l2 import list_cameras as list_cameras_in
+
+Run = Callable[[str], list[Any]]
+
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="names its cameras /dev/video*")
+NOISE_FREE = ""
+
+PROGRAM = """
+import json, os, sys, time
+from pathlib import Path
+from fake_camera.camera import read_counter, tell as tell_camera
+from seqvision_edge.camera import Camera
+from seqvision_edge.errors import SourceError
+from seqvision_edge.source import open_camera
+
+def say(value):
+    print(json.dumps(value), flush=True)
+
+def tell(word):
+    tell_camera(Path(os.environ["FAKE_CAMERA_CONTROL"]), word)
+
+def age(camera, frame):
+    return time.monotonic() - camera.began - frame.time
+
+def is_running(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+"""
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> CountingCamera:
+    lacks = missing()
+    if lacks:
+        pytest.skip(lacks)
+    return counting_camera(tmp_path_factory.mktemp("camera"))
+
+
+@pytest.fixture
+def camera(built: CountingCamera, tmp_path: Path) -> CountingCamera:
+    """The camera, with a control file of this test's own."""
+    tell(tmp_path / "control", "ok")
+    return replace(built, control=tmp_path / "control")
+
+
+@contextmanager
+def program(camera: CountingCamera, code: str) -> Iterator[subprocess.Popen[str]]:
+    """Start a program that has the camera, in a process group of its own as under a terminal."""
+    script = camera.control.with_name("program.py")
+    script.write_text(PROGRAM + code)
+    tests = str(Path(__file__).parents[1])
+    environment = camera.environment()
+    environment["PYTHONPATH"] = os.pathsep.join([tests, environment.get("PYTHONPATH", "")])
+    process = subprocess.Popen(
+        [sys.executable, script],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        for stream in (process.stdout, process.stderr):
+            assert stream is not None
+            stream.close()
+
+
+@pytest.fixture
+def run(camera: CountingCamera) -> Run:
+    """Run a program to its end and return what it said; any word on stderr is a failure."""
+
+    def go(code: str) -> list[Any]:
+        with program(camera, code) as process:
+            said, complained = process.communicate(timeout=20)
+        assert complained == NOISE_FREE
+        assert process.returncode == 0
+        return [json.loads(line) for line in said.splitlines()]
+
+    return go
+
+
+def wait_for_end(process: subprocess.Popen[str], seconds: float) -> tuple[str, str]:
+    """Return stdout and stderr once every process that holds them has ended, children included."""
+    return process.communicate(timeout=seconds)
+
+
+def hear(process: subprocess.Popen[str]) -> Any:
+    """Return the next thing that the program says."""
+    assert process.stdout is not None
+    return json.loads(process.stdout.readline())
+
+
+# ---- what comes from a camera ----
+
+
+def test_a_camera_gives_its_frames_in_order_at_its_speed(run: Run) -> None:
+    [fps, live, shape, frames] = run("""
+with open_camera(0) as camera:
+    frames = []
+    for frame in camera:
+        frames.append((frame.index, frame.time, read_counter(frame.bgr)))
+        if len(frames) == 20:
+            break
+    say(camera.fps); say(camera.live); say(frame.bgr.shape); say(frames)
+""")
+    assert (fps, live, shape) == (30, True, [120, 160, 3])
+    indexes, times, counters = zip(*frames, strict=True)
+    assert list(indexes) == sorted(set(indexes))
+    assert list(counters) == sorted(set(counters))
+    assert list(times) == sorted(set(times))
+    counted = (counters[-1] - counters[0]) / 30
+    assert times[-1] - times[0] == pytest.approx(counted, abs=0.05)
+
+
+def test_a_slow_reader_sees_the_newest_frame_and_no_backlog(run: Run) -> None:
+    frames = run("""
+with open_camera(0) as camera:
+    for count, frame in enumerate(camera):
+        say((frame.index, read_counter(frame.bgr), age(camera, frame)))
+        if count == 5:
+            break
+        time.sleep(0.4)
+""")
+    indexes, counters, ages = zip(*frames[1:], strict=True)
+    skipped = [after - before for before, after in pairwise(indexes)]
+    shown = [after - before for before, after in pairwise(counters)]
+    # 0.4 s are 12 frames; they are counted, and gone.
+    assert min(skipped) >= 9
+    assert [abs(a - b) <= 2 for a, b in zip(skipped, shown, strict=True)] == [True] * 4
+    # One period, and the way between the processes.
+    assert max(ages) < 0.15
+
+
+def test_two_frames_of_a_camera_do_not_share_their_pixels(run: Run) -> None:
+    [kept, later] = run("""
+with open_camera(0) as camera:
+    frames = iter(camera)
+    first = next(frames)
+    before = read_counter(first.bgr)
+    for _ in range(5):
+        last = next(frames)
+    say((before, read_counter(first.bgr))); say(read_counter(last.bgr))
+""")
+    assert kept[0] == kept[1]
+    assert later != kept[0]
+
+
+def test_a_program_is_not_run_again_in_the_process_of_its_camera(run: Run) -> None:
+    assert run("""
+say("once")
+with open_camera(0) as camera:
+    next(iter(camera))
+""") == ["once"]
+
+
+def test_the_process_of_a_camera_starts_without_the_model_runtime() -> None:
+    code = "import sys, seqvision_edge.capture_child; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+    assert "cv2" in loaded.split()
+    assert not {"onnxruntime", "pydantic", "rich", "torch", "tyro"} & set(loaded.split())
+
+
+# ---- cameras that cannot be opened ----
+
+
+@linux_only
+def test_a_missing_camera_is_told_in_under_two_seconds() -> None:
+    began = time.monotonic()
+    with pytest.raises(SourceError) as caught:
+        open_camera(97)
+    assert time.monotonic() - began < 2
+    here = " ".join(list_cameras()) or "none"
+    assert str(caught.value) == (
+        "camera 97 (/dev/video97): No such file or directory; "
+        f"cameras here: {here}; connect it, or choose another"
+    )
+
+
+def test_a_negative_number_is_refused() -> None:
+    # OpenCV would crash the process.
+    with pytest.raises(SourceError, match=r"^camera -1: cameras are numbered from 0$"):
+        open_camera(-1)
+
+
+def test_why_a_camera_cannot_be_opened_is_said_in_one_line(run: Run) -> None:
+    reasons = {
+        "busy": ("Device or resource busy", "close the other program that uses it"),
+        "denied": ("Permission denied", "sudo usermod -aG video $USER, and log in again"),
+        "metadata": ("This node sends no pictures, only data about them", "choose another"),
+        "unplug": ("No such file or directory", "connect it, or choose another"),
+    }
+    answers = run(f"""
+for word in {list(reasons)}:
+    tell(word)
+    began = time.monotonic()
+    try:
+        open_camera(0)
+    except SourceError as error:
+        say((word, str(error), time.monotonic() - began))
+""")
+    assert [word for word, _, _ in answers] == list(reasons)
+    for word, message, seconds in answers:
+        reason, advice = reasons[word]
+        assert message.startswith(f"camera 0 (/dev/video0): {reason}; cameras here: ")
+        assert message.endswith(advice)
+        assert "\n" not in message
+        assert seconds < 2
+
+
+def test_the_cameras_of_a_machine_are_listed_by_number(tmp_path: Path) -> None:
+    for name in ("video10", "video2", "video0", "video-codec", "audio1"):
+        (tmp_path / name).touch()
+    found = [Path(path).name for path in list_cameras_in(tmp_path)]
+    assert found == ["video0", "video2", "video10"]
+
+
+# ---- cameras that are lost ----
+
+
+def test_a_camera_that_stalls_is_told_within_three_seconds(run: Run) -> None:
+    [message, seconds, is_left] = run("""
+with open_camera(0) as camera:
+    frames = iter(camera)
+    next(frames)
+    pid = camera.capture.pid
+    tell("stall")
+    began = time.monotonic()
+    try:
+        while True:
+            next(frames)
+    except SourceError as error:
+        say(str(error)); say(time.monotonic() - began); say(is_running(pid))
+""")
+    assert message.startswith("camera 0 (/dev/video0): stalled, no frame for 3 s; ")
+    assert 2.5 < seconds < 3.5
+    assert is_left is False
+
+
+def test_a_reader_that_was_away_is_not_given_the_last_frame_of_a_stalled_camera(run: Run) -> None:
+    [message] = run("""
+with Camera(0, stall_timeout=0.5) as camera:
+    frames = iter(camera)
+    next(frames)
+    time.sleep(0.2)
+    tell("stall")
+    time.sleep(1)
+    try:
+        next(frames)
+    except SourceError as error:
+        say(str(error))
+""")
+    assert "stalled, no frame for 0.5 s" in message
+
+
+def test_a_camera_that_is_unplugged_is_told_within_a_second(run: Run) -> None:
+    [message, seconds] = run("""
+with open_camera(0) as camera:
+    frames = iter(camera)
+    next(frames)
+    tell("unplug")
+    began = time.monotonic()
+    try:
+        while True:
+            next(frames)
+    except SourceError as error:
+        say(str(error)); say(time.monotonic() - began)
+""")
+    assert message.startswith(
+        "camera 0 (/dev/video0): disconnected (No such file or directory); cameras here: "
+    )
+    assert message.endswith("; connect it again")
+    assert seconds < 1
+
+
+def test_a_crash_in_the_driver_or_opencv_does_not_reach_the_program(run: Run) -> None:
+    [message] = run("""
+with open_camera(0) as camera:
+    frames = iter(camera)
+    next(frames)
+    os.kill(camera.capture.pid, 11)
+    try:
+        while True:
+            next(frames)
+    except SourceError as error:
+        say(str(error))
+""")
+    assert message.startswith("camera 0 (/dev/video0): its process ended (SIGSEGV); ")
+
+
+def test_a_lost_camera_can_be_started_again(run: Run) -> None:
+    counters = run("""
+from seqvision_edge.capture import Capture
+capture = Capture(0)
+capture.start()
+capture.read()
+tell("unplug")
+try:
+    while True:
+        capture.read()
+except SourceError:
+    tell("ok")
+capture.start()
+for _ in range(3):
+    bgr, grabbed = capture.read()
+    say(grabbed.index)
+capture.stop()
+""")
+    assert counters == sorted(set(counters))
+    assert counters[0] < 3
+
+
+# ---- the end ----
+
+
+def test_leaving_the_context_ends_the_process_even_while_it_is_blocked(run: Run) -> None:
+    for is_left, seconds in run("""
+for word in ("ok", "stall"):
+    tell(word)
+    with open_camera(0) as camera:
+        pid = camera.capture.pid
+        time.sleep(0.3)
+        began = time.monotonic()
+    say((is_running(pid), time.monotonic() - began))
+"""):
+        assert is_left is False
+        assert seconds < 1
+
+
+def test_a_process_that_does_not_listen_is_killed(run: Run) -> None:
+    [is_left, seconds] = run("""
+with open_camera(0) as camera:
+    pid = camera.capture.pid
+    os.kill(pid, 19)  # SIGSTOP: neither a closed pipe nor SIGTERM is noticed
+    began = time.monotonic()
+say(is_running(pid)); say(time.monotonic() - began)
+""")
+    assert is_left is False
+    assert seconds < 2
+
+
+@pytest.mark.parametrize("word", ["ok", "stall"])
+def test_ctrl_c_ends_program_and_camera_silently(camera: CountingCamera, word: Any) -> None:
+    code = """
+try:
+    with open_camera(0) as camera:
+        say("open")
+        for frame in camera:
+            pass
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+    camera.tell(word)
+    with program(camera, code) as process:
+        assert hear(process) == "open"
+        time.sleep(0.3)
+        os.killpg(process.pid, signal.SIGINT)
+        _, complained = wait_for_end(process, 2)
+    assert process.returncode == 130
+    assert complained == NOISE_FREE
+
+
+def test_ctrl_c_while_a_camera_opens_is_as_silent(camera: CountingCamera) -> None:
+    code = """
+try:
+    say("opening")
+    with open_camera(0) as camera:
+        time.sleep(5)
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+    with program(camera, code) as process:
+        assert hear(process) == "opening"
+        time.sleep(0.2)
+        os.killpg(process.pid, signal.SIGINT)
+        _, complained = wait_for_end(process, 2)
+    assert process.returncode == 130
+    assert complained == NOISE_FREE
+
+
+def test_ctrl_c_in_the_middle_of_the_start_of_a_process_is_as_silent(
+    camera: CountingCamera,
+) -> None:
+    code = """
+import signal, threading
+from multiprocessing import util
+
+def start_and_interrupt(*arguments):
+    pid = start(*arguments)
+    # The new process is interrupted as Python starts in it, this one before it knows the process.
+    for _ in range(15):
+        time.sleep(0.02)
+        os.killpg(0, signal.SIGINT)
+    return pid
+
+start, util.spawnv_passfds = util.spawnv_passfds, start_and_interrupt
+# A signal may go to any thread, not only to the one that starts the process.
+threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+try:
+    with open_camera(0):
+        say("open")
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+    with program(camera, code) as process:
+        said, complained = wait_for_end(process, 5)
+    assert (said, complained, process.returncode) == ("", NOISE_FREE, 130)
+
+
+def test_a_camera_does_not_outlive_a_killed_program(camera: CountingCamera) -> None:
+    code = """
+with open_camera(0) as camera:
+    say("open")
+    for frame in camera:
+        pass
+"""
+    camera.tell("stall")
+    with program(camera, code) as process:
+        assert hear(process) == "open"
+        time.sleep(0.3)
+        process.kill()
+        _, complained = wait_for_end(process, 2)
+    # A shared memory that stays behind would be told here by Python.
+    assert complained == NOISE_FREE

@@ -1,0 +1,93 @@
+"""The card is read whole or refused in one clear line."""
+
+import json
+from typing import Any
+
+import pytest
+from conftest import card_data, make_card
+
+from seqvision_edge.card import ModelCard
+from seqvision_edge.errors import CardError
+
+
+def refusal(data: Any) -> str:
+    with pytest.raises(CardError) as error:
+        ModelCard.from_json(data if isinstance(data, str) else json.dumps(data), "model.onnx")
+    message = str(error.value)
+    assert "\n" not in message
+    assert message.startswith("model.onnx: ")
+    return message
+
+
+def test_a_card_survives_the_way_through_json() -> None:
+    card = make_card()
+    assert ModelCard.from_json(card.to_json(), "test") == card
+
+
+def test_a_card_from_the_future_says_how_to_update() -> None:
+    assert "spec 99" in refusal(card_data(spec=99))
+    assert "pip install -U seqvision-edge" in refusal(card_data(spec=99))
+
+
+@pytest.mark.parametrize("spec", [None, "1", 0, True, 1.5])
+def test_a_spec_that_is_no_known_number_is_refused(spec: Any) -> None:
+    assert "this version reads spec 1" in refusal(card_data(spec=spec))
+
+
+def test_a_future_spec_is_said_even_when_all_else_has_changed() -> None:
+    assert "spec 2" in refusal({"spec": 2, "classes": []})
+
+
+def test_an_unknown_key_is_refused_by_name() -> None:
+    assert "colour" in refusal(card_data(colour="red"))
+
+
+@pytest.mark.parametrize("key", ["labels", "sequence", "image", "state", "decision", "origin"])
+def test_a_missing_key_is_refused_by_name(key: str) -> None:
+    data = card_data()
+    del data[key]
+    assert key in refusal(data)
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "value"),
+    [
+        ("sequence", "fps", 0),
+        ("sequence", "fps", "10"),
+        ("sequence", "frames", 0),
+        ("image", "channels", 2),
+        ("image", "fit", "squeeze"),
+        ("decision", "enter", 1.5),
+        ("decision", "temperature", 0),
+    ],
+)
+def test_a_value_out_of_range_is_refused_with_its_place(part: str, key: str, value: Any) -> None:
+    data = card_data()
+    data[part] = {**data[part], key: value}
+    assert f"{part}.{key}" in refusal(data)
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [
+        (["red", "red", "none"], "listed twice"),
+        (["none"], "at least 2"),
+        (["", "none"], "1 to 64"),
+        (["red\x1b[2J", "none"], "no control characters"),
+        (["red", "green"], "not one of the labels"),
+    ],
+)
+def test_labels_that_cannot_be_shown_or_told_apart_are_refused(
+    labels: list[str], reason: str
+) -> None:
+    assert reason in refusal(card_data(labels=labels))
+
+
+def test_leaving_above_entering_is_refused() -> None:
+    decision = {**card_data()["decision"], "enter": 0.4, "leave": 0.6}
+    assert "leave is above" in refusal(card_data(decision=decision))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "NaN"])
+def test_what_is_no_json_object_is_refused(text: str) -> None:
+    assert "JSON" in refusal(text)

@@ -1,0 +1,249 @@
+"""`edge-run` as a person meets it: in a process of its own."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import card_data, model_bytes, picture, write_video
+
+from seqvision_edge import __version__, cli
+from seqvision_edge.opencv import cv2
+
+EDGE_RUN = "import sys; from seqvision_edge.cli import main; sys.exit(main())"
+WITHOUT_TRAINING = f"""
+import sys
+
+class NotInstalled:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "seqvision", "seqvision_export", "onnx"):
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, NotInstalled())
+{EDGE_RUN}
+"""
+
+
+def edge_run(
+    capsys: pytest.CaptureFixture[str], *arguments: str | Path
+) -> tuple[int, str, list[str]]:
+    """Run in this process; return the exit code, stdout and the lines of stderr."""
+    code = cli.main([str(argument) for argument in arguments])
+    said = capsys.readouterr()
+    return code, said.out, said.err.splitlines()
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
+    """Return the one line of a user's mistake."""
+    code, out, err = edge_run(capsys, *arguments)
+    assert (code, out, len(err)) == (2, "", 1)
+    return err[0]
+
+
+def test_a_device_without_torch_runs_a_video_end_to_end(
+    tmp_path: Path, model: Path, video: Path, no_display: None, run_python: Callable[..., Any]
+) -> None:
+    truth = tmp_path / "truth.json"
+    true = [{"label": "red", "start": 1, "end": 2.2}, {"label": "blue", "start": 3.2, "end": 4.2}]
+    truth.write_text(json.dumps({"events": true}))
+    arguments = ["--source", video, "--json", "run.jsonl", "--save", "out.mp4", "--truth", truth]
+    done = run_python(WITHOUT_TRAINING, *arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+    events = [line.split("\t") for line in done.stdout.splitlines()]
+    assert [event[2] for event in events] == ["red", "blue"]
+    assert "100 frames · 50 answers" in done.stderr
+    assert "truth: F1 1.000" in done.stderr
+
+    lines = [json.loads(line) for line in (tmp_path / "run.jsonl").read_text().splitlines()]
+    kinds = [line["type"] for line in lines]
+    assert (kinds[0], kinds.count("answer"), kinds.count("event")) == ("run", 50, 2)
+    assert lines[0]["labels"] == ["red", "green", "blue", "none"]
+    saved = cv2.VideoCapture(str(tmp_path / "out.mp4"))
+    assert saved.get(cv2.CAP_PROP_FRAME_COUNT) == 100
+    assert saved.get(cv2.CAP_PROP_FPS) == 20
+
+
+def test_the_module_is_the_command(model: Path) -> None:
+    command = [sys.executable, "-m", "seqvision_edge", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == f"edge-run {__version__}\n"
+
+
+def test_help_needs_neither_opencv_nor_onnxruntime(run_python: Callable[..., Any]) -> None:
+    blocked = "import sys; sys.modules.update(cv2=None, onnxruntime=None);" + EDGE_RUN
+    done = run_python(blocked, "--help")
+    assert done.returncode == 0, done.stderr
+    assert "--source" in done.stdout
+    assert "Exit codes: 0 done, 2 wrong use" in done.stdout
+
+
+def test_no_source_shows_both_ways(capsys: pytest.CaptureFixture[str]) -> None:
+    line = refusal(capsys)
+    assert "--camera 0" in line
+    assert "--source" in line
+
+
+def test_two_sources_are_one_too_many(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "one source at a time" in refusal(capsys, "--camera", "0", "--source", "x.mp4")
+
+
+def test_a_missing_model_is_told_before_a_missing_source(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = tmp_path / "none.onnx"
+    assert "none.onnx" in refusal(capsys, "--model", missing, "--source", "none.mp4")
+    assert "none.mp4" in refusal(capsys, "--model", model, "--source", "none.mp4")
+
+
+def test_a_model_from_the_future_is_one_line(
+    tmp_path: Path, video: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    future = onnx.load_from_string(model_bytes())
+    future.metadata_props[0].value = json.dumps(card_data(spec=99))
+    path = tmp_path / "future.onnx"
+    path.write_bytes(future.SerializeToString())
+    line = refusal(capsys, "--model", path, "--source", video)
+    assert "spec 99" in line
+    assert "pip install -U seqvision-edge" in line
+
+
+def test_text_named_as_a_video_is_one_line(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "notes.mp4"
+    path.write_text("shopping list\n" * 20)
+    assert "notes.mp4" in refusal(capsys, "--model", model, "--source", path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--leave", "0.9"], "--leave 0.9 is above --enter 0.6"),
+        (["--enter", "1.5"], "--enter 1.5"),
+        (["--smoothing-frames", "0"], "--smoothing-frames 0"),
+        (["--camera", "-1"], "--camera -1"),
+        (["--truth", "none.json"], "--truth none.json"),
+        (["--sorce", "x"], "did you mean --source?"),
+    ],
+)
+def test_a_wrong_value_is_one_line_that_names_the_option(
+    model: Path,
+    video: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    said: str,
+) -> None:
+    assert said in refusal(capsys, "--model", model, "--source", video, *arguments)
+
+
+@pytest.mark.parametrize("option", ["--json", "--save"])
+def test_an_output_that_cannot_be_written_is_told_before_work_begins(
+    tmp_path: Path,
+    model: Path,
+    video: Path,
+    no_display: None,
+    capsys: pytest.CaptureFixture[str],
+    option: str,
+) -> None:
+    where = tmp_path / "none" / "out.mp4"
+    code, out, err = edge_run(capsys, "--model", model, "--source", video, option, where)
+    assert (code, out) == (2, "")
+    assert err[-1].startswith(f"{option} {where}: cannot be written")
+    assert not any("frames" in line for line in err[1:])
+
+
+def test_decision_settings_of_the_card_can_be_replaced(
+    model: Path, video: Path, no_display: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    longer = "--minimum-seconds", "60"
+    code, out, err = edge_run(capsys, "--model", model, "--source", video, *longer)
+    assert (code, out) == (0, "")
+    assert "0 events" in err[-2]
+
+
+def test_a_folder_of_images_is_a_source_of_the_rate_that_is_asked_for(
+    tmp_path: Path, model: Path, no_display: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for index in range(20):
+        cv2.imwrite(str(folder / f"{index}.png"), picture("red"))
+    rate = "--image-fps", "20"
+    code, out, err = edge_run(capsys, "--model", model, "--source", folder, *rate)
+    assert code == 0
+    assert "20 frames · 10 answers" in err[1]
+    assert out.split("\t")[2] == "red"
+
+
+def test_a_clip_shorter_than_the_window_says_its_answer(
+    tmp_path: Path, model: Path, no_display: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = write_video(tmp_path / "clip.mp4", [("green", 0.4)])
+    code, out, err = edge_run(capsys, "--model", model, "--source", clip)
+    assert (code, out) == (0, "")
+    assert err[-1].startswith("last answer: green")
+    assert "shorter than the model's window" in err[-1]
+
+
+def test_a_damaged_file_is_run_as_far_as_it_goes_and_exits_3(
+    tmp_path: Path, model: Path, no_display: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for index in range(20):
+        cv2.imwrite(str(folder / f"{index}.png"), picture("red"))
+    (folder / "7.png").write_bytes(b"torn")
+    code, _, err = edge_run(capsys, "--model", model, "--source", folder)
+    assert code == 3
+    assert err[-1] == f"edge-run: {folder}: decoded 19 of 20 images"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_run_leaves_whole_files(
+    tmp_path: Path, model: Path, no_display: None, number: int, code: int
+) -> None:
+    long = write_video(tmp_path / "long.mp4", [("none", 1.0), ("red", 200.0)])
+    outputs = ["--json", str(tmp_path / "run.jsonl"), "--save", str(tmp_path / "out.mp4")]
+    command = [sys.executable, "-c", EDGE_RUN, "--model", str(model), "--source", str(long)]
+    process = subprocess.Popen(
+        [*command, *outputs], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 20
+    log = tmp_path / "run.jsonl"
+    while not (log.exists() and log.read_text().count("\n") > 20):
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    began = time.monotonic()
+    process.send_signal(number)
+    out, err = process.communicate(timeout=20)
+    assert time.monotonic() - began < 2
+    assert process.returncode == code, err
+    assert "Traceback" not in err
+    assert out.split("\t")[2] == "red"
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert lines[-1]["type"] == "event"
+    saved = cv2.VideoCapture(str(tmp_path / "out.mp4"))
+    assert saved.get(cv2.CAP_PROP_FRAME_COUNT) > 20
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "long.mp4", "model.onnx", "out.mp4", "run.jsonl",
+    }  # fmt: skip
+
+
+def test_a_reader_that_leaves_early_is_no_error(model: Path, video: Path, no_display: None) -> None:
+    command = [sys.executable, "-c", EDGE_RUN, "--model", str(model), "--source", str(video)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        err = process.stderr.read()
+    assert process.returncode == 0, err
+    assert b"Traceback" not in err
+    assert b"Exception" not in err

@@ -1,0 +1,161 @@
+"""What is drawn on a picture: checked by where its pixels changed."""
+
+import numpy as np
+import pytest
+from conftest import LABELS, make_card, picture
+from numpy.typing import NDArray
+
+from seqvision_edge import drawing
+from seqvision_edge.frame import Frame
+from seqvision_edge.overlay import Overlay
+from seqvision_edge.palette import BACKGROUND, colours
+from seqvision_edge.result import Event
+from seqvision_edge.step import Step
+
+SURE = {"red": 0.7, "green": 0.2, "blue": 0.1, "none": 0.0}
+
+
+def make_step(
+    bgr: NDArray[np.uint8] | None = None,
+    time: float = 20.0,
+    *,
+    warmth: float = 1.0,
+    events: tuple[Event, ...] = (),
+    active: Event | None = None,
+) -> Step:
+    frame = Frame(picture("none", (640, 480)) if bgr is None else bgr, time, 0)
+    smoothed = SURE if warmth == 1 else {}
+    return Step(frame, None, False, warmth, smoothed, events, active, 25.0)
+
+
+def shown(drawn: NDArray[np.uint8], label: str) -> NDArray[np.bool_]:
+    """Return where the picture has the label's colour."""
+    colour = colours(LABELS, "none")[label]
+    found: NDArray[np.bool_] = (drawn == np.array(colour[::-1], np.uint8)).all(axis=2)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("size", "drawn"),
+    [((160, 120), (640, 480)), ((640, 480), (640, 480)), ((1920, 1080), (1920, 1080))],
+)
+def test_small_pictures_grow_until_text_can_be_read(
+    size: tuple[int, int], drawn: tuple[int, int]
+) -> None:
+    height, width = Overlay(make_card()).draw(make_step(picture("none", size))).shape[:2]
+    assert (width, height) == drawn
+
+
+@pytest.mark.parametrize("size", [(2, 2), (9, 400), (400, 9), (120, 160), (3840, 2160)])
+def test_every_shape_of_picture_can_be_drawn_on(size: tuple[int, int]) -> None:
+    event = Event("red", 1, 20, 2, 0.9)
+    drawn = Overlay(make_card()).draw(make_step(picture("none", size), active=event))
+    assert shown(drawn, "red").any()
+
+
+def test_the_frame_itself_is_left_as_it_was() -> None:
+    bgr = picture("none", (640, 480))
+    Overlay(make_card()).draw(make_step(bgr))
+    np.testing.assert_array_equal(bgr, picture("none", (640, 480)))
+
+
+def test_the_bar_of_the_best_label_is_as_long_as_it_is_probable() -> None:
+    drawn = Overlay(make_card()).draw(make_step())
+    lengths = {label: shown(drawn, label).any(axis=0).sum() for label in LABELS}
+    assert lengths["red"] / lengths["green"] == pytest.approx(0.7 / 0.2, rel=0.1)
+    assert lengths["blue"] > 0
+
+
+def test_only_the_top_labels_are_drawn() -> None:
+    drawn = Overlay(make_card(), top=2).draw(make_step())
+    assert shown(drawn, "green").any()
+    assert not shown(drawn, "blue").any()
+
+
+def test_no_label_is_drawn_while_the_window_is_not_full() -> None:
+    drawn = Overlay(make_card()).draw(make_step(warmth=0.5))
+    assert not any(shown(drawn, label).any() for label in ("red", "green", "blue"))
+
+
+def test_an_event_moves_left_on_the_timeline_and_leaves_after_thirty_seconds() -> None:
+    overlay = Overlay(make_card(), top=1)
+    event = Event("blue", 18, 19, 18.5, 0.9)
+    places = []
+    for time in (19.0, 25.0, 48.0):
+        drawn = overlay.draw(make_step(time=time, events=(event,) if time == 19 else ()))
+        places.append(float(np.flatnonzero(shown(drawn, "blue").any(axis=0)).mean()))
+    assert places == sorted(places, reverse=True)
+    assert not shown(overlay.draw(make_step(time=50.0)), "blue").any()
+
+
+def test_an_event_that_goes_on_frames_the_picture() -> None:
+    drawn = Overlay(make_card()).draw(make_step(active=Event("green", 19, 20, 20, 0.9)))
+    edge = shown(drawn, "green")
+    assert edge[0].all()
+    assert edge[:, -1].all()
+
+
+def test_the_same_step_is_drawn_once_for_all_who_ask() -> None:
+    overlay, step = Overlay(make_card()), make_step()
+    assert overlay.draw(step) is overlay.draw(step)
+
+
+@pytest.mark.parametrize("value", [0, 255])
+def test_text_is_legible_on_black_and_on_white(value: int) -> None:
+    bgr = np.full((480, 640, 3), value, np.uint8)
+    panel = Overlay(make_card()).draw(make_step(bgr))[20:60, 30:200].mean(axis=2)
+    assert panel.max() - np.median(panel) > 120
+
+
+def test_every_label_has_its_own_colour_and_keeps_it() -> None:
+    labels = [f"label{number}" for number in range(40)]
+    given = colours(["none", *labels], "none")
+    assert len(set(given.values())) == 41
+    assert given["none"] == BACKGROUND
+    assert colours(labels, None)["label7"] == given["label7"]
+
+
+def drawn_text(text: str) -> NDArray[np.uint8]:
+    canvas = np.zeros((40, 400, 3), np.uint8)
+    drawing.put_text(canvas, text, (5, 30), 20, (255, 255, 255))
+    return canvas
+
+
+@pytest.mark.parametrize("text", ["Größe", "привет", "左", "👍"])
+def test_letters_beyond_ascii_never_become_question_marks(text: str) -> None:
+    assert drawn_text(text).any()
+    assert not np.array_equal(drawn_text(text), drawn_text("?" * len(text)))
+    assert not np.array_equal(drawn_text(text), drawn_text("?" * len(text.encode())))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("Größe é", r"Gro\xdfe e"), ("左", r"\u5de6"), ("👍", "[thumbs up sign]"), ("ok", "ok")],
+)
+def test_without_a_unicode_font_labels_are_spelt_out(
+    monkeypatch: pytest.MonkeyPatch, text: str, said: str
+) -> None:
+    monkeypatch.setattr(drawing, "_HAS_FONT", False)
+    assert drawing.drawable(text) == said
+    assert drawn_text(text).any()
+
+
+def test_a_long_label_is_shortened_to_its_room() -> None:
+    short = drawing.fitted("a very long label indeed", 100, 20)
+    assert short.endswith(("…", "..."))
+    assert drawing.text_width(short, 20) <= 100
+    assert drawing.fitted("short", 100, 20) == "short"
+
+
+@pytest.mark.parametrize("box", [(-5, -5, 10, 10), (35, 35, 99, 99), (50, 50, 5, 5), (3, 3, 0, 9)])
+def test_panels_are_cut_at_the_edge_of_the_picture(box: tuple[float, float, float, float]) -> None:
+    canvas = np.zeros((40, 40, 3), np.uint8)
+    drawing.put_panel(canvas, box, (10, 20, 30), 1.0, 4)
+    assert canvas.max() in (0, 30)
+
+
+def test_a_half_transparent_panel_is_half_the_picture_and_has_round_corners() -> None:
+    canvas = np.full((40, 40, 3), 100, np.uint8)
+    drawing.put_panel(canvas, (0, 0, 40, 40), (200, 200, 200), 0.5, 10)
+    assert canvas[20, 20].tolist() == [150, 150, 150]
+    assert canvas[0, 0].tolist() == [100, 100, 100]

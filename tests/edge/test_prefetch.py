@@ -1,0 +1,64 @@
+"""Decoding ahead changes when frames are read, never which."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from seqvision_edge.prefetch import ahead
+
+
+def threads() -> set[str]:
+    return {thread.name for thread in threading.enumerate()}
+
+
+def test_every_item_comes_in_order() -> None:
+    assert list(ahead(range(500), depth=3)) == list(range(500))
+    assert "decode-ahead" not in threads()
+
+
+def test_no_more_than_the_depth_is_made_ahead() -> None:
+    made: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(100):
+            made.append(number)
+            yield number
+
+    with closing(ahead(items(), depth=4)) as taken:
+        next(taken)
+        time.sleep(0.1)
+        # One taken, four waiting, one in the hand of the thread.
+        assert len(made) <= 6
+
+
+def test_making_and_using_overlap() -> None:
+    def items() -> Iterator[int]:
+        for number in range(10):
+            time.sleep(0.02)
+            yield number
+
+    began = time.perf_counter()
+    for _ in ahead(items()):
+        time.sleep(0.02)
+    assert time.perf_counter() - began < 0.36
+
+
+def test_an_error_comes_after_the_items_before_it() -> None:
+    def items() -> Iterator[int]:
+        yield from range(3)
+        raise ValueError("damaged")
+
+    taken = ahead(items())
+    assert [next(taken), next(taken), next(taken)] == [0, 1, 2]
+    with pytest.raises(ValueError, match="damaged"):
+        next(taken)
+    assert "decode-ahead" not in threads()
+
+
+def test_leaving_early_ends_the_thread() -> None:
+    with closing(ahead(iter(int, 1))) as taken:
+        next(taken)
+    assert "decode-ahead" not in threads()

@@ -1,0 +1,280 @@
+"""THE WAY, on real sessions: from frames to events."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import FPS, WINDOW, Segments, make_card, model_bytes, picture, write_video
+from typing_extensions import Self
+
+from seqvision_edge.errors import SinkError, SourceError
+from seqvision_edge.frame import Frame
+from seqvision_edge.preprocess import prepare
+from seqvision_edge.result import Prediction
+from seqvision_edge.run import RunSummary, run
+from seqvision_edge.sampler import choose
+from seqvision_edge.session import Session
+from seqvision_edge.sinks import Quit, Sink
+from seqvision_edge.source import open_path
+from seqvision_edge.step import Step
+
+SCENES = [("none", 1.0), ("red", 1.0), ("none", 1.0)]
+
+
+class Frames:
+    """A source made of given frames; `then` is raised after them."""
+
+    name = "frames"
+    incomplete: str | None = None
+    claimed: int | None = None
+
+    def __init__(
+        self, frames: Sequence[Frame], *, live: bool = False, then: BaseException | None = None
+    ) -> None:
+        self.frames = frames
+        self.live = live
+        self.fps = 10.0
+        self.decoded = self.damaged = 0
+        self.is_closed = False
+        self._then = then
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.is_closed = True
+
+    def __iter__(self) -> Iterator[Frame]:
+        yield from self.frames
+        if self._then is not None:
+            raise self._then
+
+
+class Record:
+    """A sink that keeps its steps; `fail_at` raises at that step."""
+
+    def __init__(self, fail_at: int = -1, error: BaseException | None = None) -> None:
+        self.steps: list[Step] = []
+        self.is_closed = False
+        self._fail = fail_at, error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.is_closed = True
+
+    def write(self, step: Step) -> None:
+        self.steps.append(step)
+        at, error = self._fail
+        if len(self.steps) - 1 == at and error is not None:
+            raise error
+
+    @property
+    def answers(self) -> list[Prediction]:
+        return [step.prediction for step in self.steps if step.answered and step.prediction]
+
+    @property
+    def labels(self) -> list[str]:
+        return [event.label for step in self.steps for event in step.events]
+
+
+@pytest.fixture(scope="module")
+def session() -> Session:
+    return Session(model_bytes(), "cpu")
+
+
+def scene(segments: Segments, fps: float = 10.0, start: float = 0.0) -> list[Frame]:
+    """Return frames of one colour after the other, each for some seconds."""
+    frames = [colour for colour, seconds in segments for _ in range(round(seconds * fps))]
+    return [
+        Frame(picture(colour), start + index / fps, index) for index, colour in enumerate(frames)
+    ]
+
+
+def go(session: Session, frames: Sequence[Frame], **source: Any) -> tuple[RunSummary, Record]:
+    record = Record()
+    return run(Frames(frames, **source), session, [record]), record
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_a_gesture_becomes_one_event_where_it_happened(session: Session, live: bool) -> None:
+    summary, record = go(session, scene(SCENES), live=live)
+    (event,) = [event for step in record.steps for event in step.events]
+    assert event.label == "red"
+    assert 0.9 <= event.start <= event.peak <= event.end <= 2.6
+    assert (summary.frames, summary.answers, summary.events) == (30, 30, 1)
+
+
+@pytest.mark.parametrize("fps", [4.0, 10.0, 25.0, 60.0])
+def test_every_answer_is_the_offline_answer_for_its_window(
+    session: Session, tmp_path: Path, fps: float
+) -> None:
+    path = write_video(tmp_path / "clip.mp4", [("none", 1.0), ("red", 0.6), ("blue", 0.7)], fps)
+    record = Record()
+    run(open_path(path), session, [record])
+
+    frames = list(open_path(path))
+    chosen = choose([frame.time for frame in frames], FPS)
+    steps = np.stack([prepare(frames[index].bgr, session.card.image) for index in chosen])
+    for answer in record.answers:
+        # A frame that answers several ticks is told once, at the last of them.
+        end = int(np.searchsorted(chosen, answer.frame, side="right"))
+        offline, _ = session.run(steps[None, max(0, end - WINDOW) : end])
+        live = list(answer.probabilities.values())
+        np.testing.assert_allclose(live, offline[0], atol=1e-6)
+        assert answer.warm == (end >= WINDOW)
+
+
+def test_a_clip_shorter_than_the_window_still_has_its_answer(session: Session) -> None:
+    frames = scene([("red", 0.3)])
+    summary, record = go(session, frames)
+    clip = np.stack([prepare(frame.bgr, session.card.image) for frame in frames])
+    assert summary.prediction is not None
+    assert summary.prediction.label == "red"
+    assert not summary.prediction.warm
+    np.testing.assert_allclose(
+        list(summary.prediction.probabilities.values()), session.run(clip[None])[0][0], atol=1e-6
+    )
+    assert record.labels == []
+
+
+def test_nothing_is_decided_before_the_window_is_full(session: Session) -> None:
+    _, record = go(session, scene([("red", 2.0)]))
+    assert all(not step.smoothed and not step.active for step in record.steps[: WINDOW - 1])
+    assert record.steps[WINDOW - 2].warmth == pytest.approx((WINDOW - 1) / WINDOW)
+    assert record.steps[WINDOW].smoothed["red"] > 0.6
+    (event,) = [event for step in record.steps for event in step.events]
+    assert event.start == pytest.approx((WINDOW - 1) / FPS)
+
+
+def test_frames_between_two_ticks_keep_the_answer_and_are_still_shown(session: Session) -> None:
+    summary, record = go(session, scene(SCENES, fps=30))
+    assert summary.frames == 90
+    assert summary.answers == pytest.approx(30, abs=1)
+    assert len(record.steps) == 91
+    between = [step for step in record.steps if step.frame and not step.answered]
+    assert len(between) == 90 - summary.answers
+    assert all(step.prediction is not None for step in between)
+
+
+def test_the_window_never_spans_a_gap(session: Session) -> None:
+    before, after = scene([("red", 1.0)]), scene([("none", 1.0)], start=9.0)
+    _, record = go(session, [*before, *after])
+    fresh = record.steps[len(before)]
+    assert fresh.warmth == pytest.approx(1 / WINDOW)
+    assert fresh.smoothed == {}
+    assert record.labels == ["red"]
+    assert fresh.events[0].end == pytest.approx(0.9)
+    warm = [answer.warm for answer in record.answers[len(before) :]]
+    assert warm == [False] * (WINDOW - 1) + [True] * 5
+
+
+def test_time_that_starts_over_begins_a_new_window(session: Session) -> None:
+    _, record = go(session, [*scene([("none", 1.0)]), *scene([("none", 1.0)])])
+    assert record.steps[10].warmth == pytest.approx(1 / WINDOW)
+
+
+def test_an_answer_that_is_not_finite_gives_no_label_and_a_fresh_window() -> None:
+    session = Session(model_bytes(nan_on_black=True), "cpu")
+    frames = scene([("red", 1.0), ("black", 0.1), ("red", 1.0)])
+    summary, record = go(session, frames)
+    assert summary.nonfinite == 1
+    assert summary.answers == 20
+    spoilt = record.steps[10]
+    assert spoilt.prediction is None
+    assert not spoilt.answered
+    assert [event.label for event in spoilt.events] == ["red"]
+    assert record.steps[11].warmth == pytest.approx(1 / WINDOW)
+
+
+def test_an_event_that_goes_on_at_the_end_is_told(session: Session) -> None:
+    summary, record = go(session, scene([("none", 1.0), ("red", 1.0)]))
+    assert summary.events == 1
+    assert record.steps[-1].frame is None
+    assert record.steps[-1].events[0].label == "red"
+
+
+def test_settings_of_the_decision_can_be_replaced(session: Session) -> None:
+    strict = session.card.decision.model_copy(update={"minimum_seconds": 30.0})
+    summary = run(Frames(scene(SCENES)), session, decision=strict)
+    assert summary.events == 0
+
+
+def test_a_source_far_slower_than_the_model_fills_the_window_with_what_it_has() -> None:
+    card = make_card(sequence={"kind": "video", "fps": 1000.0, "frames": WINDOW})
+    frames = [Frame(picture("red"), float(second), second) for second in range(4)]
+    source = Frames(frames)
+    source.fps = 1.0
+    summary = run(source, Session(model_bytes(card), "cpu"))
+    assert summary.prediction is not None
+    assert (summary.prediction.label, summary.prediction.warm) == ("red", True)
+
+
+def test_an_empty_source_gives_an_empty_summary(session: Session) -> None:
+    summary, _ = go(session, [])
+    assert (summary.frames, summary.answers, summary.prediction) == (0, 0, None)
+
+
+def closed_after(session: Session, source: Frames, sinks: Sequence[Sink]) -> BaseException | None:
+    try:
+        run(source, session, sinks)
+    except BaseException as error:
+        return error
+    finally:
+        assert source.is_closed
+    return None
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_a_lost_source_is_an_error_after_its_last_event_is_told(
+    session: Session, live: bool
+) -> None:
+    record = Record()
+    lost = SourceError("camera 0: gone")
+    frames = scene([("none", 1.0), ("red", 1.0)])
+    assert closed_after(session, Frames(frames, live=live, then=lost), [record]) is lost
+    assert record.labels == ["red"]
+    assert record.is_closed
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_ctrl_c_tells_the_event_that_it_cuts_off(session: Session, live: bool) -> None:
+    record = Record(fail_at=19, error=KeyboardInterrupt())
+    frames = scene([("none", 1.0), ("red", 9.0)])
+    error = closed_after(session, Frames(frames, live=live), [record])
+    assert isinstance(error, KeyboardInterrupt)
+    assert record.labels == ["red"]
+    assert record.is_closed
+
+
+def test_closing_the_window_ends_the_run_without_an_error(session: Session) -> None:
+    record = Record(fail_at=4, error=Quit())
+    assert closed_after(session, Frames(scene(SCENES)), [record]) is None
+    assert len(record.steps) == 6
+    assert record.is_closed
+
+
+def test_an_output_that_fails_closes_the_others(session: Session) -> None:
+    good, bad = Record(), Record(fail_at=3, error=SinkError("disk full"))
+    assert isinstance(closed_after(session, Frames(scene(SCENES)), [good, bad]), SinkError)
+    assert good.is_closed
+    assert bad.is_closed
+
+
+def test_the_example_of_the_readme_gives_the_answer_of_the_run(
+    tmp_path: Path, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readme = Path(__file__).parents[2] / "edge" / "README.md"
+    code = readme.read_text(encoding="utf-8").split("```python")[1].split("```")[0]
+    (tmp_path / "model.onnx").write_bytes(model_bytes())
+    path = write_video(tmp_path / "clip.mp4", [("none", 1.0), ("green", 1.0)])
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    summary = run(open_path(path), session)
+    assert summary.prediction is not None
+    answer = list(summary.prediction.probabilities.values())
+    np.testing.assert_allclose(names["probabilities"], answer, atol=1e-6)
