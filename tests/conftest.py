@@ -1,1 +1,76 @@
-"""Puts this folder on the import path, for the rooms that several test folders share."""
+"""Clips for the tests: a bright square that moves to the left or to the right.
+
+No single frame tells the two apart, so only a model that reads time can.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from seqvision_edge.opencv import cv2
+
+DATA = Path(os.environ.get("SEQVISION_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+def real_data(*parts: str) -> Path:
+    """Return a path of the real data sets, or skip the test by their name."""
+    path = DATA.joinpath(*parts)
+    if not path.exists():
+        pytest.skip(f"real data {'/'.join(parts)} is not here (set SEQVISION_DATA)")
+    return path
+
+
+def square_clip(direction: int, seed: int, frames: int = 10, size: int = 32) -> NDArray[np.uint8]:
+    """Return `(frames, size, size, 3)` of a square moving left (-1), right (1) or not (0)."""
+    generator = np.random.default_rng(seed)
+    clip = generator.integers(0, 40, (frames, size, size, 3), np.uint8)
+    top = int(generator.integers(2, size - 10))
+    colour = generator.integers(140, 256, 3)
+    for step in range(frames):
+        along = step / max(1, frames - 1)
+        share = 0.5 + direction * (along - 0.5)
+        left = round(share * (size - 10)) + 1
+        clip[step, top : top + 8, left : left + 8] = colour
+    return clip
+
+
+def write_frames(folder: Path, clip: NDArray[np.uint8]) -> Path:
+    """Write a clip as 0.png, 1.png, …"""
+    folder.mkdir(parents=True)
+    for number, frame in enumerate(clip):
+        assert cv2.imwrite(str(folder / f"{number}.png"), frame[:, :, ::-1])
+    return folder
+
+
+def write_video(path: Path, clip: NDArray[np.uint8], fps: float = 10.0) -> Path:
+    """Write a clip as a video file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    height, width = clip.shape[1:3]
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), fps, (width, height))
+    assert writer.isOpened()
+    for frame in clip:
+        writer.write(np.ascontiguousarray(frame[:, :, ::-1]))
+    writer.release()
+    return path
+
+
+def write_squares(root: Path, clips: int = 8, labels: tuple[str, ...] = ("left", "right")) -> Path:
+    """Write `root/<label>/<clip>`, half frame folders and half videos."""
+    directions = {"left": -1, "right": 1, "none": 0}
+    for label in labels:
+        for number in range(clips):
+            clip = square_clip(directions[label], 100 * number + directions[label], 8 + number % 5)
+            if number % 2:
+                write_video(root / label / f"{label}{number}.mp4", clip)
+            else:
+                write_frames(root / label / f"{label}{number}", clip)
+    return root
+
+
+@pytest.fixture(scope="session")
+def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small data set of both directions and none; tests must not write to it."""
+    return write_squares(tmp_path_factory.mktemp("squares") / "frames", 8, ("left", "none", "right"))

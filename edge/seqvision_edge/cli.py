@@ -105,7 +105,9 @@ def edge_run(options: Options) -> int:
     heard = EventList()
     source = _open(options)
     _say(f"{PROGRAM}: {describe(session, source)}")
-    summary = run(source, session, [*_sinks(options, session, source, decision), heard], decision)
+    sinks = _sinks(options, session, source, decision)
+    # Only a score needs all events; a camera may run for months.
+    summary = run(source, session, [*sinks, heard] if options.truth else sinks, decision)
     if summary.nonfinite:
         _say(f"{PROGRAM}: {summary.nonfinite} answers were not finite and were thrown away")
     if options.truth:

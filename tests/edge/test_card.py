@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from conftest import card_data, make_card
+from colour_model import card_data, make_card
 
 from seqvision_edge.card import ModelCard
 from seqvision_edge.errors import CardError

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import card_data, model_bytes, picture, write_video
+from colour_model import card_data, model_bytes, picture, write_video
 
 from seqvision_edge import __version__, cli
 from seqvision_edge.opencv import cv2

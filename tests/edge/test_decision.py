@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from conftest import card_data
+from colour_model import card_data
 
 from seqvision_edge.card import Decision
 from seqvision_edge.decision import Decider

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import LABELS, make_card, picture
+from colour_model import LABELS, make_card, picture
 from numpy.typing import NDArray
 
 from seqvision_edge import drawing

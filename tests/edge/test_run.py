@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import FPS, WINDOW, Segments, make_card, model_bytes, picture, write_video
+from colour_model import FPS, WINDOW, Segments, make_card, model_bytes, picture, write_video
 from typing_extensions import Self
 
 from seqvision_edge.errors import SinkError, SourceError

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import LABELS, WINDOW, card_data, make_card, model_bytes
+from colour_model import LABELS, WINDOW, card_data, make_card, model_bytes
 from numpy.typing import NDArray
 
 from seqvision_edge.card import METADATA_KEY

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import LABELS, make_card, picture
+from colour_model import LABELS, make_card, picture
 from rich.console import Console
 
 from seqvision_edge.errors import SinkError

@@ -1,0 +1,108 @@
+from pathlib import Path
+
+import pytest
+from conftest import square_clip, write_frames, write_video
+
+from seqvision.data.clips import Clip, find_background, find_clips, labels_of
+from seqvision.errors import DataError
+
+
+def touch(*paths: Path) -> None:
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+
+
+def test_a_folder_gives_videos_and_frame_folders_mixed_in_natural_order(tmp_path: Path) -> None:
+    touch(*(tmp_path / "wave" / name for name in ("10.mp4", "2.AVI", "notes.txt", ".hidden.mp4")))
+    touch(tmp_path / "wave" / "1" / "0.jpg", tmp_path / "none" / "a" / "0.png")
+    found = [(clip.label, clip.path.name) for clip in find_clips(tmp_path)]
+    assert found == [("none", "a"), ("wave", "1"), ("wave", "2.AVI"), ("wave", "10.mp4")]
+
+
+def test_folders_named_train_and_val_are_a_split_not_labels(tmp_path: Path) -> None:
+    touch(tmp_path / "train" / "a" / "0.mp4", tmp_path / "valid" / "a" / "1.mp4")
+    assert {(clip.label, clip.split) for clip in find_clips(tmp_path)} == {
+        ("a", "train"),
+        ("a", "val"),
+    }
+
+
+def test_a_list_gives_groups_splits_and_rates_and_paths_relative_to_itself(tmp_path: Path) -> None:
+    rows = "path,label,group,split,fps\nx/ä 1.mp4,wäve,ann,TRAIN,\nx/2,none,,validation,12.5\n"
+    (tmp_path / "clips.csv").write_text("\ufeff" + rows, encoding="utf-8")
+    expected = [
+        Clip(tmp_path / "x/ä 1.mp4", "wäve", "ann", "train", None),
+        Clip(tmp_path / "x/2", "none", None, "val", 12.5),
+    ]
+    assert find_clips(tmp_path) == expected, "a folder's clips.csv is used"
+    assert find_clips(tmp_path / "clips.csv") == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("file,label\na,b\n", "lacks the column path"),
+        ("path,label\na.mp4,\n", "line 2: path or label is empty"),
+        ("path,label,split\na.mp4,x,training\nb.mp4,x,dev\n", "line 3: split is 'dev'"),
+        ("path,label,fps\na.mp4,x,fast\n", "line 2: fps is 'fast'"),
+        ("path,label\n", "no clips"),
+    ],
+)
+def test_a_bad_list_is_named_with_its_line(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text(content)
+    with pytest.raises(DataError, match=message) as error:
+        find_clips(path)
+    assert "\n" not in str(error.value)
+
+
+def test_nothing_useful_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such folder or list"):
+        find_clips(tmp_path / "missing")
+    with pytest.raises(DataError, match="no clips"):
+        find_clips(tmp_path)
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    with pytest.raises(DataError, match="1 folders without images"):
+        find_clips(tmp_path)
+    touch(tmp_path / "c" / "0.mp4")
+    with pytest.raises(DataError, match="label 'a' has no clips"):
+        find_clips(tmp_path)
+
+
+def test_one_label_only_is_refused() -> None:
+    with pytest.raises(DataError, match=r"only one label \(wave\)"):
+        labels_of([Clip(Path("a"), "wave"), Clip(Path("b"), "wave")])
+
+
+def test_the_background_is_found_by_name_or_asked_for() -> None:
+    assert find_background(["None", "wave"], None) == "None"
+    assert find_background(["still", "wave"], None) is None
+    assert find_background(["still", "wave"], "still") == "still"
+    with pytest.raises(DataError, match="--background rest: not a label"):
+        find_background(["still", "wave"], "rest")
+
+
+def test_unreadable_clips_are_named_and_the_rest_is_used(tmp_path: Path) -> None:
+    from seqvision.data.decode import Store, decode_all
+    from seqvision_edge.card import ImageSpec
+
+    write_frames(tmp_path / "a" / "good", square_clip(1, 0))
+    write_video(tmp_path / "a" / "fine.mp4", square_clip(1, 1))
+    (tmp_path / "a" / "text.mp4").write_text("not a video")
+    (tmp_path / "a" / "empty.mp4").touch()
+    (tmp_path / "a" / "broken").mkdir()
+    (tmp_path / "a" / "broken" / "0.jpg").write_bytes(b"not an image")
+    spec = ImageSpec(height=16, width=16, channels=3, fit="stretch")
+    seen: list[tuple[int, int]] = []
+    clips, decoded, broken = decode_all(
+        Store(tmp_path / "cache", spec, 10.0),
+        find_clips(tmp_path),
+        lambda done, total: seen.append((done, total)),
+    )
+    assert [clip.path.name for clip in clips] == ["fine.mp4", "good"]
+    assert [clip.frames.shape for clip in decoded] == [(10, 16, 16, 3)] * 2
+    assert len(broken) == 3
+    for name in ("text.mp4", "empty.mp4", "broken"):
+        assert sum(name in line for line in broken) == 1, broken
+    assert seen[-1] == (5, 5)

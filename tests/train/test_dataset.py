@@ -1,0 +1,65 @@
+import numpy as np
+import torch
+
+from seqvision.data.augment import Augmenter
+from seqvision.data.dataset import ClipDataset, EpochSampler, collate, window
+from seqvision.data.decode import Decoded
+
+
+def numbered(frames: int, fps: float) -> Decoded:
+    """Return a clip whose pixels are the frame's number."""
+    pixels = np.arange(frames, dtype=np.uint8)[:, None, None, None]
+    return Decoded(np.broadcast_to(pixels, (frames, 4, 4, 3)), np.arange(frames) / fps)
+
+
+def numbers(frames: np.ndarray) -> list[int]:
+    return [int(frame[0, 0, 0]) for frame in frames]
+
+
+def test_a_window_keeps_the_speed_of_the_clip_not_its_frame_count() -> None:
+    assert numbers(window(numbered(30, 30), fps=10, frames=8, start=0)) == list(range(0, 24, 3))
+    assert numbers(window(numbered(10, 10), fps=10, frames=8, start=0)) == list(range(8))
+    assert numbers(window(numbered(5, 5), fps=10, frames=8, start=0)) == [0, 1, 1, 2, 2, 3, 3, 4]
+
+
+def test_a_longer_clip_is_seen_from_its_begin_to_its_end_and_a_short_one_whole() -> None:
+    clip = numbered(20, 10)
+    assert numbers(window(clip, 10, 8, start=0)) == list(range(8))
+    assert numbers(window(clip, 10, 8)) == list(range(6, 14))
+    assert numbers(window(clip, 10, 8, start=1)) == list(range(12, 20))
+    assert numbers(window(numbered(3, 10), 10, 8)) == [0, 1, 2]
+    assert numbers(window(numbered(1, 10), 10, 8)) == [0]
+
+
+def test_a_batch_is_padded_at_the_end_and_says_the_lengths() -> None:
+    data = ClipDataset([numbered(3, 10), numbered(9, 10)], [1, 0], fps=10, frames=8)
+    batch = collate([data[0, 0], data[0, 1]])
+    assert batch.inputs.shape == (2, 8, 4, 4, 3)
+    assert batch.inputs.dtype == torch.uint8
+    assert batch.lengths.tolist() == [3, 8]
+    assert batch.labels.tolist() == [1, 0]
+    assert not batch.inputs[0, 3:].any()
+
+
+def test_an_item_depends_on_seed_epoch_and_index_alone() -> None:
+    clips = [numbered(60, 10)] * 3
+    first, second = (
+        ClipDataset(clips, [0, 0, 0], 10, 8, Augmenter("strong"), seed=4) for _ in range(2)
+    )
+    second[0, 2]
+    assert torch.equal(first[7, 1][0], second[7, 1][0])
+    assert not torch.equal(first[7, 1][0], first[8, 1][0])
+    assert not torch.equal(first[7, 1][0], first[7, 0][0])
+
+
+def test_an_epochs_order_depends_on_seed_and_epoch_alone() -> None:
+    order = EpochSampler(range(20), seed=1, shuffle=True)
+    order.set_epoch(5)
+    fifth = list(order)
+    assert sorted(index for _, index in fifth) == list(range(20))
+    assert {epoch for epoch, _ in fifth} == {5}
+    order.set_epoch(6)
+    assert [i for _, i in order] != [i for _, i in fifth]
+    order.set_epoch(5)
+    assert list(order) == fifth
+    assert list(EpochSampler(range(3), seed=1, shuffle=False)) == [(0, 0), (0, 1), (0, 2)]

@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import square_clip, write_frames, write_video
+
+from seqvision.data.clips import Clip
+from seqvision.data.decode import Store, decode_all
+from seqvision.errors import DataError
+from seqvision_edge.card import ImageSpec
+from seqvision_edge.errors import SourceError
+from seqvision_edge.preprocess import prepare
+from seqvision_edge.source import open_path
+
+SPEC = ImageSpec(height=12, width=20, channels=3, fit="stretch")
+
+
+def test_a_decoded_clip_is_what_the_live_runner_would_see(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", square_clip(1, 0, 9, 64), fps=12.0)
+    clip = Store(tmp_path / "cache", SPEC, 30.0).load(Clip(path, "a"))
+    with open_path(path) as source:
+        live = [(prepare(frame.bgr, SPEC), frame.time) for frame in source]
+    assert np.array_equal(clip.frames, [frame for frame, _ in live])
+    assert clip.times.tolist() == [time for _, time in live]
+    assert clip.seconds == pytest.approx(9 / 12, abs=0.01)
+
+
+def test_the_second_load_is_the_same_without_the_clip_being_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = Clip(write_frames(tmp_path / "a", square_clip(1, 0)), "a", fps=8.0)
+    store = Store(tmp_path / "cache", SPEC, 30.0)
+    first = store.load(clip)
+    monkeypatch.setattr("seqvision.data.decode.open_path", lambda *_: pytest.fail("decoded again"))
+    second = store.load(clip)
+    assert np.array_equal(first.frames, second.frames)
+    assert second.times[1] == pytest.approx(1 / 8)
+
+
+def test_a_changed_clip_another_size_or_another_rate_is_decoded_anew(tmp_path: Path) -> None:
+    folder = write_frames(tmp_path / "a", square_clip(1, 0))
+    cache = tmp_path / "cache"
+    before = Store(cache, SPEC, 30.0).load(Clip(folder, "a"))
+    (folder / "9.png").unlink()
+    assert len(Store(cache, SPEC, 30.0).load(Clip(folder, "a")).times) == len(before.times) - 1
+    assert Store(cache, SPEC, 10.0).load(Clip(folder, "a")).times[1] == pytest.approx(0.1)
+    grey = SPEC.model_copy(update={"channels": 1})
+    assert Store(cache, grey, 30.0).load(Clip(folder, "a")).frames.shape[1:] == (12, 20, 1)
+
+
+def test_a_torn_file_in_the_cache_is_made_anew(tmp_path: Path) -> None:
+    clip = Clip(write_frames(tmp_path / "a", square_clip(1, 0)), "a")
+    store = Store(tmp_path / "cache", SPEC, 30.0)
+    whole = np.array(store.load(clip).frames)
+    (torn,) = (tmp_path / "cache").rglob("*.u8")
+    torn.write_bytes(torn.read_bytes()[:100])
+    assert np.array_equal(store.load(clip).frames, whole)
+
+
+def test_a_clip_that_cannot_be_read_leaves_nothing_in_the_cache(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_text("no video")
+    with pytest.raises(SourceError, match=r"a\.mp4"):
+        Store(tmp_path / "cache", SPEC, 30.0).load(Clip(tmp_path / "a.mp4", "a"))
+    assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
+
+
+def test_a_cache_that_cannot_be_written_is_said_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    clip = Clip(write_frames(tmp_path / "a", square_clip(1, 0)), "a")
+    with pytest.raises(DataError, match=r"choose another folder with --cache"):
+        decode_all(Store(tmp_path / "file" / "cache", SPEC, 30.0), [clip], lambda *_: None)

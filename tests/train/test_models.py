@@ -1,0 +1,153 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from seqvision.config import ENCODERS, ModelOptions
+from seqvision.errors import WeightsError
+from seqvision.models.classifier import Classifier
+from seqvision.models.encoders import BUILDERS, build_encoder
+from seqvision_edge.card import ImageSpec
+
+IMAGE = ImageSpec(height=32, width=32, channels=3, fit="stretch")
+HEADS = [
+    ModelOptions(encoder="flatten", head=head, bidirectional=bi, pool=pool, layers=layers)
+    for head in ("lstm", "gru")
+    for bi in (False, True)
+    for pool in ("last", "attention")
+    for layers in (1, 2)
+] + [ModelOptions(encoder="flatten", head="mean")]
+HEADS += [options.model_copy(update={"motion": motion}) for options in (HEADS[3], HEADS[-1])
+          for motion in ("only", "both")]  # fmt: skip
+
+
+def frames(batch: int, time: int, image: ImageSpec = IMAGE, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    shape = (batch, time, image.height, image.width, image.channels)
+    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+
+
+def name(options: ModelOptions) -> str:
+    bi = "bi" if options.bidirectional else ""
+    return f"{bi}{options.head}{options.layers}-{options.pool}-{options.motion}"
+
+
+@pytest.mark.parametrize("options", HEADS, ids=name)
+@torch.inference_mode()
+def test_padding_never_changes_a_clips_answer(options: ModelOptions) -> None:
+    model = Classifier(options, IMAGE, 4).eval()
+    clip = frames(1, 5)
+    alone = model(clip, torch.tensor([5]))
+    assert torch.allclose(alone, model(clip), atol=1e-5), "no lengths means no padding"
+    garbage = frames(3, 11, seed=1)
+    garbage[1, :5] = clip[0]
+    beside = model(garbage, torch.tensor([11, 5, 1]))
+    assert torch.allclose(beside[1:2], alone, atol=1e-5)
+
+
+@torch.inference_mode()
+def test_padding_does_not_touch_batch_statistics() -> None:
+    torch.manual_seed(0)
+    one = Classifier(ModelOptions(), IMAGE, 4).train()
+    two = Classifier(ModelOptions(), IMAGE, 4).train()
+    two.load_state_dict(one.state_dict())
+    clip = frames(2, 4)
+    padded = torch.cat((clip, torch.full_like(clip, 255)), dim=1)
+    one.encode(clip, torch.tensor([4, 4]))
+    two.encode(padded, torch.tensor([4, 4]))
+    for key, value in one.state_dict().items():
+        assert torch.allclose(value, two.state_dict()[key]), key
+
+
+@torch.inference_mode()
+def test_only_a_head_that_reads_order_can_tell_a_clip_from_its_reverse() -> None:
+    clip = frames(1, 6)
+    for head, differs in (("lstm", True), ("gru", True), ("mean", False)):
+        model = Classifier(ModelOptions(encoder="flatten", head=head), IMAGE, 3).eval()
+        assert (not torch.allclose(model(clip), model(clip.flip(1)), atol=1e-5)) is differs, head
+
+
+def test_the_table_of_encoders_is_the_list_of_the_option() -> None:
+    assert set(BUILDERS) == set(ENCODERS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("channels", [1, 3])
+@torch.inference_mode()
+def test_every_encoder_answers_for_colour_and_grey(encoder: str, channels: int) -> None:
+    image = ImageSpec(height=64, width=64, channels=channels, fit="stretch")
+    options = ModelOptions(encoder=encoder, weights="none", hidden=8)
+    model = Classifier(options, image, 3).eval()
+    assert model.encode(frames(2, 3, image)).shape == (2, 3, model.features)
+    assert model(frames(2, 3, image)).shape == (2, 3)
+
+
+def test_a_frozen_encoder_learns_nothing_not_even_statistics() -> None:
+    model = Classifier(ModelOptions(freeze=True), IMAGE, 3).train()
+    before = {key: value.clone() for key, value in model.encoder.state_dict().items()}
+    model(frames(2, 3)).sum().backward()
+    assert all(parameter.grad is None for parameter in model.encoder.parameters())
+    assert model.head.classify.weight.grad is not None
+    for key, value in model.encoder.state_dict().items():
+        assert torch.equal(value, before[key]), key
+
+
+def test_a_weights_file_is_loaded_and_its_old_classifier_left_out(tmp_path: Path) -> None:
+    from seqvision.compat import torchvision
+
+    torch.manual_seed(1)
+    donor = torchvision.models.mobilenet_v2(weights=None)
+    torch.save(donor.state_dict(), tmp_path / "w.pth")
+    built = build_encoder("mobilenet_v2", str(tmp_path / "w.pth"), 3, 64, 64)
+    assert torch.equal(built.module.features[0][0].weight, donor.features[0][0].weight)
+    assert built.features == 1280
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda p: None, "no such file"),
+        (lambda p: p.write_text("hello"), "not a file of weights"),
+        (lambda p: torch.save([1, 2], p), "not a state dict"),
+        (lambda p: torch.save({"x": torch.zeros(1)}, p), "tensors are missing, first features"),
+    ],
+)
+def test_bad_weights_are_one_clear_line(tmp_path: Path, make: object, message: str) -> None:
+    path = tmp_path / "w.pth"
+    make(path)  # type: ignore[operator]
+    with pytest.raises(WeightsError, match=message) as error:
+        build_encoder("mobilenet_v2", str(path), 3, 64, 64)
+    assert "\n" not in str(error.value)
+
+
+def test_a_weights_file_never_runs_code(tmp_path: Path) -> None:
+    import pickle
+
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return open, (str(tmp_path / "pwned"), "w")  # type: ignore[return-value]
+
+    path = tmp_path / "w.pth"
+    path.write_bytes(pickle.dumps({"x": Evil()}))
+    with pytest.raises(WeightsError):
+        build_encoder("mobilenet_v2", str(path), 3, 64, 64)
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_imagenet_without_a_network_fails_if_asked_for_and_is_said_if_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from seqvision.models import encoders
+
+    def offline(encoder: str) -> None:
+        raise WeightsError("ImageNet weights could not be had (no route)")
+
+    monkeypatch.setattr(encoders, "_imagenet", offline)
+    with pytest.raises(WeightsError, match="no route"):
+        build_encoder("mobilenet_v2", "imagenet", 3, 64, 64)
+    (note,) = build_encoder("mobilenet_v2", "auto", 3, 64, 64).notes
+    assert "random weights" in note
+    assert build_encoder("mobilenet_v2", "none", 3, 64, 64).notes == ()
+    with pytest.raises(WeightsError, match="small_cnn has none"):
+        build_encoder("small_cnn", "imagenet", 3, 64, 64)
