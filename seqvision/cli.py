@@ -8,7 +8,6 @@ from seqvision import __version__
 from seqvision_edge import command_line
 from seqvision_edge.errors import SeqvisionError
 
-
 # Read when torch is imported.  torch's threads spin while they wait for each other; beside the
 # processes that load clips, that doubles the time of a step.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -125,9 +125,9 @@ class TrainingOptions(_Options):
     """Most passes over the clips."""
     batch_size: Positive = 16
     """Clips per step."""
-    lr: Annotated[float, Field(gt=0)] = 1e-3
-    """Highest learning rate of AdamW."""
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    lr: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
+    """Highest learning rate of AdamW; auto: 0.003 from scratch, 0.001 frozen, 0.0003 pretrained."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.05
     """Weight decay of AdamW."""
     schedule: Literal["cosine", "plateau"] = "cosine"
     """Learning rate: warm-up and cosine, or reduced when validation stalls."""

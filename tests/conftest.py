@@ -62,7 +62,7 @@ def write_squares(root: Path, clips: int = 8, labels: tuple[str, ...] = ("left",
     directions = {"left": -1, "right": 1, "none": 0}
     for label in labels:
         for number in range(clips):
-            clip = square_clip(directions[label], 100 * number + directions[label], 8 + number % 5)
+            clip = square_clip(directions[label], 100 * number + len(label), 8 + number % 5)
             if number % 2:
                 write_video(root / label / f"{label}{number}.mp4", clip)
             else:
@@ -73,4 +73,5 @@ def write_squares(root: Path, clips: int = 8, labels: tuple[str, ...] = ("left",
 @pytest.fixture(scope="session")
 def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small data set of both directions and none; tests must not write to it."""
-    return write_squares(tmp_path_factory.mktemp("squares") / "frames", 8, ("left", "none", "right"))
+    folder = tmp_path_factory.mktemp("squares") / "frames"
+    return write_squares(folder, 8, ("left", "none", "right"))

@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 import io
+import itertools
 import os
 import re
 import signal
@@ -158,8 +159,11 @@ def _cause(error: BaseException, kind: type[Error]) -> Error | None:
 
 
 def _first_message(box: str) -> str:
-    """Return the message of an error box: the lines between its title and its first rule."""
+    """Return the message of an error box: the lines after its title, up to the next rule.
+
+    Where the terminal has no line drawing, the title has a rule of its own below it.
+    """
     lines = [re.sub(r"[╭╮╰╯│─]+|-{8,}", "", line).strip() for line in box.splitlines()]
-    body = lines[1:]
-    end = body.index("") if "" in body else len(body)
-    return " ".join(body[:end]) or "cannot read the options"
+    body = itertools.dropwhile(lambda line: not line, lines[1:])
+    message = itertools.takewhile(bool, body)
+    return " ".join(message) or "cannot read the options"

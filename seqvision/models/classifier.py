@@ -27,6 +27,7 @@ class Classifier(nn.Module):
         )
         self.encoder = encoder.module
         self.features = encoder.features
+        self.pretrained = encoder.pretrained
         self.notes = encoder.notes
         self.frozen = options.freeze
         self.steps = Steps(self.features, options.motion)

@@ -54,12 +54,14 @@ class Encoder:
         module: images → features.
         features: how many.
         channels: of the images that it takes.
+        pretrained: whether its weights learnt something before.
         notes: what the user should know about its weights.
     """
 
     module: nn.Module
     features: int
     channels: int
+    pretrained: bool
     notes: tuple[str, ...] = ()
 
 
@@ -80,9 +82,8 @@ def _small_cnn(channels: int, height: int, width: int) -> nn.Module:
             nn.BatchNorm2d(after),
             nn.ReLU(inplace=True),
         ]
-    return nn.Sequential(
-        *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(96, 128), nn.ReLU(inplace=True)
-    )
+    # No ReLU at the end: a recurrent head learns far faster from features of both signs.
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(96, 128))
 
 
 def _torchvision(name: str) -> Callable[[int, int, int], nn.Module]:
@@ -132,28 +133,31 @@ def build_encoder(name: str, weights: str, channels: int, height: int, width: in
     Raises:
         WeightsError: asked-for weights cannot be had, or do not fit.
     """
-    pretrained = name not in FROM_SCRATCH
+    from_scratch = name in FROM_SCRATCH
+    pretrained = False
     module = BUILDERS[name](channels, height, width)
     notes: tuple[str, ...] = ()
-    if not pretrained and weights == "imagenet":
+    if from_scratch and weights == "imagenet":
         raise WeightsError(f"--weights imagenet: {name} has none; take an encoder of torchvision")
     if weights not in ("auto", "none", "imagenet"):
         _load(module, Path(weights), name)
-    elif pretrained and weights != "none":
+        pretrained = True
+    elif not from_scratch and weights != "none":
         try:
             _fit(module, _imagenet(name), f"the ImageNet weights of {name}")
+            pretrained = True
         except WeightsError as error:
             if weights == "imagenet":
                 raise
             notes = (f"{name} starts from random weights: {error}",)
-    wanted = 3 if pretrained else channels
+    wanted = channels if from_scratch else 3
     module.eval()
     try:
         with torch.no_grad():
             features = module(torch.zeros(1, wanted, height, width)).shape[1]
     except (RuntimeError, ValueError):
         raise WeightsError(f"--size {height}: too small for {name}") from None
-    return Encoder(module, int(features), wanted, notes)
+    return Encoder(module, int(features), wanted, pretrained, notes)
 
 
 def pixel_range(

@@ -11,14 +11,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from seqvision.config import TrainingOptions
-from seqvision.training.module import ClassifierModule
 
 
 class EpochLines(L.Callback):
     """A bar for the steps of an epoch, and one line that stays when it ends."""
 
-    def __init__(self, epochs: int) -> None:
+    def __init__(self, epochs: int, monitor: str) -> None:
         self._epochs = epochs
+        self._monitor = monitor
         self._console = Console(stderr=True, highlight=False)
         self._bar = Progress(
             TextColumn("epoch {task.fields[epoch]}"),
@@ -55,14 +55,12 @@ class EpochLines(L.Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the epoch's line; a star marks the best so far."""
-        assert isinstance(pl_module, ClassifierModule)
-        checkpoint = trainer.checkpoint_callback
         figures = trainer.callback_metrics
-        if "val/loss" not in figures or "train/loss" not in figures:
+        if f"val/{self._monitor}" not in figures or "train/loss" not in figures:
             return
-        best = getattr(checkpoint, "best_model_score", None)
-        is_best = best is not None and (self._best is None or float(best) != self._best)
-        self._best = None if best is None else float(best)
+        score = float(figures[f"val/{self._monitor}"]) * (-1 if self._monitor == "loss" else 1)
+        is_best = self._best is None or score > self._best
+        self._best = score if is_best else self._best
         self._console.print(
             f"epoch {trainer.current_epoch:3d}/{self._epochs}"
             f"  train loss {float(figures['train/loss']):.3f}"

@@ -20,9 +20,11 @@ class ClassifierModule(L.LightningModule):
         model: Classifier,
         options: TrainingOptions,
         labels: tuple[str, ...],
+        lr: float,
         class_weights: Tensor | None = None,
     ) -> None:
         super().__init__()
+        self._lr = lr
         self.model = model
         self.labels = labels
         self._options = options
@@ -32,6 +34,10 @@ class ClassifierModule(L.LightningModule):
         self._probabilities: list[Tensor] = []
         self._truth: list[Tensor] = []
         self.validation: Metrics | None = None
+
+    def on_train_epoch_start(self) -> None:
+        """Begin each epoch with its own random state, so that a resumed training goes on alike."""
+        torch.manual_seed(self._options.seed * 100_003 + self.current_epoch)
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Return the loss of a batch."""
@@ -68,7 +74,7 @@ class ClassifierModule(L.LightningModule):
         ]
         optimizer = torch.optim.AdamW(
             groups,
-            lr=options.lr,
+            lr=self._lr,
             weight_decay=options.weight_decay,
         )
         if options.schedule == "plateau":

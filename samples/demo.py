@@ -1,0 +1,65 @@
+"""The whole way on drawn samples: draw → train → export → run on an untrimmed video.
+
+`python samples/demo.py FOLDER` calls the commands as a person would and prints each of them.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+# Gestures of the samples last up to three seconds: 16 frames at 8 fps are two.
+TRAINING = ("--size", "64", "--frames", "16", "--fps", "8", "--epochs", "24")
+
+
+def main() -> int:
+    """Run the demo and return its exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("demo"))
+    folder = parser.parse_args().folder
+    began = time.monotonic()
+    samples, model = folder / "samples", folder / "model.pt"
+    onnx, video, log = folder / "model.onnx", folder / "annotated.mp4", folder / "events.jsonl"
+    clips = samples / "clips"
+    log.unlink(missing_ok=True)
+
+    if not (samples / "untrimmed.json").exists():
+        step("draw labelled clips and an untrimmed video")
+        call(sys.executable, Path(__file__).with_name("make_samples.py"), samples)
+    step("train on 8 performers, validate on 2, test on 2 others")
+    call("seqvision", "train", clips, *TRAINING, "--output", model, "--runs", folder / "runs",
+         "--cache", folder / "cache")  # fmt: skip
+    step("export, and prove that the file answers as the model does")
+    call("seqvision", "export", model, "--verify", clips, "--cache", folder / "cache")
+    step("run on the untrimmed video of a performer whom the model has never seen")
+    call("edge-run", "--model", onnx, "--source", samples / "untrimmed.mp4",
+         "--truth", samples / "untrimmed.json", "--json", log, "--save", video,
+         "--no-window")  # fmt: skip
+
+    (metrics,) = sorted((folder / "runs").glob("*/metrics.json"))[-1:]
+    accuracy = json.loads(metrics.read_text())["test"]["accuracy"]
+    print(f"\n{accuracy:.1%} of the clips of unseen performers are right")
+    print(f"look at {video} and {metrics.parent}")
+    print(f"{time.monotonic() - began:.0f} s in all")
+    return 0
+
+
+def step(what: str) -> None:
+    """Say what comes next."""
+    print(f"\n── {what}", flush=True)
+
+
+def call(program: str | Path, *arguments: str | Path) -> None:
+    """Run a command of this environment, shown as it could be typed; end if it fails."""
+    words = [str(argument) for argument in arguments]
+    print("$", Path(program).name, *words, flush=True)
+    # The command beside this Python, not another one that PATH may have.
+    done = subprocess.run([Path(sys.executable).parent / program, *words], check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

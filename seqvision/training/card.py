@@ -1,0 +1,62 @@
+"""The model card, written once, here."""
+
+from datetime import datetime, timezone
+from typing import Any
+
+import seqvision
+from seqvision.config import TrainOptions
+from seqvision.metrics import Metrics
+from seqvision.models.classifier import Classifier
+from seqvision.training.data import Data, describe
+from seqvision_edge.card import (
+    SPEC,
+    Decision,
+    ImageSpec,
+    ModelCard,
+    Origin,
+    State,
+    StateTensor,
+    VideoSequence,
+)
+
+
+def make_card(options: TrainOptions, data: Data, image: ImageSpec, model: Classifier) -> ModelCard:
+    """Return the card of a model, its metrics still empty."""
+    seconds = options.clips.frames / data.fps
+    return ModelCard(
+        spec=SPEC,
+        labels=data.labels,
+        sequence=VideoSequence(kind="video", fps=data.fps, frames=options.clips.frames),
+        image=image,
+        state=State(
+            kind="window",
+            tensors=(StateTensor(name="past", axes=("batch", "kept", model.features)),),
+        ),
+        decision=Decision(
+            temperature=1.0,
+            smoothing_frames=3,
+            enter=0.6,
+            leave=0.4,
+            minimum_seconds=round(0.1 * seconds, 3),
+            cooldown_seconds=round(0.25 * seconds, 3),
+            background=data.background,
+        ),
+        origin=Origin(
+            version=seqvision.__version__,
+            created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            options=options.model_dump(mode="json"),
+            data=describe(data),
+            metrics={},
+            notes=(*data.notes, *model.notes),
+        ),
+    )
+
+
+def with_metrics(card: ModelCard, parts: dict[str, Metrics]) -> ModelCard:
+    """Return the card with the headline figures of each part of the split."""
+    names = ("loss", "accuracy", "precision", "recall", "f1", "clips")
+    figures: dict[str, Any] = {
+        part: {name: getattr(metrics, name) for name in names} for part, metrics in parts.items()
+    }
+    origin = card.origin.model_copy(update={"metrics": figures})
+    return card.model_copy(update={"origin": origin})

@@ -1,0 +1,118 @@
+"""The clips of a training: found, decoded, split, with everything that was decided about them."""
+
+import hashlib
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from pydantic import ValidationError
+
+from seqvision.config import TrainOptions
+from seqvision.data.clips import Clip, find_background, find_clips, labels_of
+from seqvision.data.decode import Decoded, Store, decode_all
+from seqvision.data.split import Split, split_clips
+from seqvision.errors import DataError
+from seqvision.progress import progress
+from seqvision_edge.card import Decision, ImageSpec
+
+
+@dataclass(frozen=True)
+class Data:
+    """Decoded clips with everything that was decided about them."""
+
+    clips: Sequence[Clip]
+    decoded: Sequence[Decoded]
+    labels: tuple[str, ...]
+    truth: Sequence[int]
+    split: Split
+    fps: float
+    background: str | None
+    notes: tuple[str, ...]
+
+    def part(self, indices: Sequence[int]) -> tuple[list[Decoded], list[int]]:
+        """Return the clips and label indices of one part of the split."""
+        return [self.decoded[i] for i in indices], [self.truth[i] for i in indices]
+
+
+def read_data(options: TrainOptions, image: ImageSpec) -> Data:
+    """Find, decode and split the clips; name what cannot be read and go on without it.
+
+    Raises:
+        DataError: no clips, one label only, or a label of which no clip can be read.
+    """
+    found = find_clips(options.data)
+    labels = labels_of(found)
+    _check_labels(labels)
+    store = Store(options.clips.cache, image, options.clips.image_fps)
+    with progress("decoding") as advance:
+        clips, decoded, broken = decode_all(store, found, advance)
+    for line in broken:
+        print(f"left out: {line}", file=sys.stderr)  # noqa: T201
+    if broken:
+        print(f"{len(broken)} of {len(found)} clips cannot be read", file=sys.stderr)  # noqa: T201
+    for label in labels:
+        if all(clip.label != label for clip in clips):
+            raise DataError(f"label {label!r}: none of its clips can be read")
+    split = split_clips(
+        clips, options.clips.val, options.clips.fold, options.training.seed, options.clips.groups
+    )
+    fps = options.clips.fps
+    return Data(
+        clips=clips,
+        decoded=decoded,
+        labels=labels,
+        truth=[labels.index(clip.label) for clip in clips],
+        split=split,
+        fps=auto_fps(decoded, options.clips.frames) if fps == "auto" else fps,
+        background=find_background(labels, options.clips.background),
+        notes=_missing_in_val(clips, split, labels),
+    )
+
+
+def auto_fps(clips: Sequence[Decoded], frames: int) -> float:
+    """Return the rate at which `frames` cover the median clip, no faster than clips are.
+
+    Rounded to a tenth, so that the card is readable.
+    """
+    seconds = [clip.seconds for clip in clips if clip.seconds > 0]
+    if not seconds:
+        return 10.0
+    own = median(len(clip.times) / clip.seconds for clip in clips if clip.seconds > 0)
+    return round(max(0.1, min(frames / median(seconds), own)), 1)
+
+
+def describe(data: Data) -> dict[str, Any]:
+    """Return what the clips were, with a fingerprint that changes when a clip or label does."""
+    rows = sorted(
+        [clip.path.name, clip.label, len(decoded.times)]
+        for clip, decoded in zip(data.clips, data.decoded, strict=True)
+    )
+    return {
+        "clips": dict(Counter(clip.label for clip in data.clips)),
+        "train": len(data.split.train),
+        "val": len(data.split.val),
+        "test": len(data.split.test),
+        "fingerprint": hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16],
+    }
+
+
+def _check_labels(labels: Sequence[str]) -> None:
+    """Refuse at the start what the card would refuse at the end."""
+    decision = {"smoothing_frames": 1, "enter": 1.0, "leave": 0.0, "temperature": 1.0,
+                "minimum_seconds": 0.0, "cooldown_seconds": 0.0}  # fmt: skip
+    for label in labels:
+        try:
+            Decision.model_validate({**decision, "background": label})
+        except ValidationError as error:
+            message = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise DataError(f"label {label!r}: {message}") from None
+
+
+def _missing_in_val(clips: Sequence[Clip], split: Split, labels: Sequence[str]) -> tuple[str, ...]:
+    there = {clips[i].label for i in split.val}
+    missing = [label for label in labels if label not in there]
+    return (f"no validation clip for {', '.join(missing)}",) if missing else ()

@@ -1,0 +1,113 @@
+"""The engine: Lightning's trainer, its callbacks and logs, set up for a classifier."""
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from torch.utils.data import DataLoader
+
+from seqvision.config import TrainingOptions
+from seqvision.data.dataset import Item
+from seqvision.training.callbacks import EpochLines, StopOnSignal, early_stopping
+from seqvision.training.module import ClassifierModule
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What the engine leaves: the kept weights, of which epoch, and whether it was stopped."""
+
+    weights: dict[str, torch.Tensor]
+    epoch: int
+    interrupted: bool
+
+
+def fit(
+    options: TrainingOptions,
+    module: ClassifierModule,
+    training: DataLoader[Item],
+    validation: DataLoader[Item],
+    run: Path,
+    device: torch.device,
+    resume: bool,
+) -> Fitted:
+    """Train, or go on with a training, and return the weights of the epoch to keep.
+
+    Raises:
+        KeyboardInterrupt: stopped before the first validation, so that there is nothing to keep.
+    """
+    checkpoints = ModelCheckpoint(
+        run / "checkpoints",
+        filename="best-{epoch}",
+        monitor=f"val/{options.monitor}",
+        mode="min" if options.monitor == "loss" else "max",
+        save_last=True,
+    )
+    last = run / "checkpoints" / "last.ckpt"
+    stop = StopOnSignal()
+    with _quiet_lightning():
+        trainer = L.Trainer(
+            accelerator="gpu" if device.type == "cuda" else "cpu",
+            devices=1,
+            max_epochs=options.epochs,
+            precision=_PRECISIONS[options.precision],
+            gradient_clip_val=options.clip_gradient or None,
+            callbacks=[
+                checkpoints,
+                stop,
+                EpochLines(options.epochs, options.monitor),
+                *early_stopping(options),
+            ],
+            logger=[
+                CSVLogger(run, name="", version="logs"),
+                TensorBoardLogger(run, name="", version="logs"),
+            ],
+            deterministic="warn",
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            log_every_n_steps=1,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+        )
+        trainer.fit(
+            module,
+            training,
+            validation,
+            ckpt_path=str(last) if resume else None,
+            weights_only=True,
+        )
+    best = Path(checkpoints.best_model_path)
+    if not best.is_file():
+        raise KeyboardInterrupt
+    kept = torch.load(
+        last if options.keep == "last" else best, map_location="cpu", weights_only=True
+    )
+    weights = {
+        name.removeprefix("model."): tensor
+        for name, tensor in kept["state_dict"].items()
+        if name.startswith("model.")
+    }
+    return Fitted(weights, int(kept["epoch"]), stop.asked)
+
+
+@contextlib.contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Keep Lightning's advertisements and hints about its own settings off the terminal."""
+    names = ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero")
+    for name in names:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning.*")
+        warnings.filterwarnings("ignore", ".*lr_scheduler.step.*")
+        warnings.filterwarnings("ignore", ".*epoch parameter in `scheduler.step.*")
+        yield
+
+
+_PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}

@@ -1,0 +1,177 @@
+"""The three commands, literally, in an empty folder with only `frames/`."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import real_data, square_clip, write_squares, write_video
+
+from seqvision.data.clips import find_clips
+
+BIN = Path(sys.executable).parent
+
+
+def call(folder: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of this environment in `folder`, without a display."""
+    clean = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "WAYLAND")}
+    return subprocess.run(
+        [BIN / command[0], *command[1:]],
+        cwd=folder,
+        env=clean | {"XDG_CACHE_HOME": str(folder / "cache"), "HOME": str(folder)} | environment,
+        capture_output=True,
+        text=True,
+        timeout=540,
+    )
+
+
+def good(done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
+    assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-1000:]
+    return done
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which `train` and `export` were run with few options."""
+    folder = tmp_path_factory.mktemp("three")
+    write_squares(folder / "frames", 8, ("left", "none", "right"))
+    good(call(folder, "seqvision", "train", "frames/", "--size", "16", "--frames", "6",
+              "--epochs", "40", "--workers", "0"))  # fmt: skip
+    good(call(folder, "seqvision", "export", "model.pt"))
+    return folder
+
+
+def lines(path: Path, kind: str) -> list[dict[str, object]]:
+    return [row for row in map(json.loads, path.read_text().splitlines()) if row["type"] == kind]
+
+
+def test_live_answers_are_the_offline_answers_of_the_trained_model(folder: Path) -> None:
+    """The proof of the toolkit: torch on the decoded window = edge-run's JSON, at every frame."""
+    import torch
+
+    from seqvision.data.clips import Clip
+    from seqvision.data.decode import Store
+    from seqvision.training.checkpoint import load_model
+    from seqvision_edge.sampler import choose
+
+    video = write_video(folder / "a.mp4", square_clip(1, 77, 40, 64), fps=12.5)
+    good(call(folder, "edge-run", "--source", "a.mp4", "--json", "a.jsonl", "--no-window"))
+    answers = lines(folder / "a.jsonl", "answer")
+
+    model, card = load_model(folder / "model.pt")
+    clip = Store(folder / "cache2", card.image, 30.0).load(Clip(video, ""))
+    ticks = choose(clip.times, card.sequence.fps)
+    assert [row["frame"] for row in answers] == sorted(set(ticks.tolist()))
+    for row in answers:
+        seen = ticks[: int(np.searchsorted(ticks, row["frame"], side="right"))]
+        with torch.inference_mode():
+            window = torch.from_numpy(clip.frames[seen[-card.sequence.frames :]])[None]
+            expected = model(window).softmax(1)[0].tolist()
+        found = [row["probabilities"][label] for label in card.labels]
+        assert np.abs(np.subtract(found, expected)).max() <= 1e-4
+        assert row["warm"] is (len(seen) >= card.sequence.frames)
+
+
+def test_a_clip_as_video_and_as_frames_gets_the_answer_that_evaluate_counts(folder: Path) -> None:
+    for label in ("left", "right"):
+        clip = square_clip(-1 if label == "left" else 1, 500, 9)
+        write_video(folder / f"{label}.mp4", clip)
+        good(call(folder, "edge-run", "--source", f"{label}.mp4", "--json", f"{label}.jsonl",
+                  "--save", f"{label}-seen.mp4"))  # fmt: skip
+        assert lines(folder / f"{label}.jsonl", "answer")[-1]["label"] == label
+        assert (folder / f"{label}-seen.mp4").stat().st_size > 1000
+
+
+def test_the_runner_needs_no_torch(folder: Path) -> None:
+    write_video(folder / "b.mp4", square_clip(1, 5, 20))
+    code = (
+        "import sys\n"
+        "class Absent:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name.partition('.')[0] in ('torch', 'lightning', 'onnx', 'seqvision'):\n"
+        "            raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, Absent())\n"
+        "from seqvision_edge.cli import main\n"
+        "sys.exit(main(['--source', 'b.mp4', '--no-window']))"
+    )
+    good(call(folder, "python", "-c", code))
+
+
+def test_a_model_from_the_future_a_text_as_video_and_a_missing_camera_are_one_line(
+    folder: Path,
+) -> None:
+    import onnx
+
+    proto = onnx.load(folder / "model.onnx")
+    for prop in proto.metadata_props:
+        if prop.key == "seqvision.card":
+            prop.value = prop.value.replace('"spec":1', '"spec":99')
+    onnx.save(proto, folder / "future.onnx")
+    (folder / "text.mp4").write_text("hello")
+    for arguments, message in (
+        (("--source", "a.mp4", "--model", "future.onnx"), "spec 99"),
+        (("--source", "text.mp4"), "text.mp4"),
+        (("--camera", "63"), "63"),
+        (("--source", "a.mp4", "--model", "text.mp4"), "not a usable ONNX model"),
+        (("--sorce", "a.mp4"), "did you mean --source?"),
+        (("--source", "left.mp4", "--device", "cuda"), "onnxruntime-gpu"),
+    ):
+        done = call(folder, "edge-run", *arguments)
+        assert done.returncode == 2, (arguments, done)
+        assert done.stderr.count("\n") == 1, done.stderr
+        assert message in done.stderr
+
+
+def test_camera_0_runs_live(folder: Path, tmp_path: Path) -> None:
+    """Through an emulated V4L2 device: the unchanged OpenCV opens it as camera 0."""
+    from fake_camera import camera
+
+    reason = camera.missing()
+    if reason:
+        pytest.skip(reason)
+    frames = np.concatenate([square_clip(direction, 9, 12, 64) for direction in (1, -1)])
+    raw = camera.write_yuyv(frames[..., ::-1], tmp_path / "camera.yuyv")
+    control = tmp_path / "control"
+    environment = camera.environment(camera.build(tmp_path), raw, (64, 64), 10, control)
+    camera.tell(control, "ok")
+    command = [str(BIN / "edge-run"), "--camera", "0", "--json", "camera.jsonl", "--no-window"]
+    import signal
+    import time
+
+    with subprocess.Popen(
+        command, cwd=folder, env=os.environ | environment,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        deadline = time.monotonic() + 60
+        found: list[dict[str, object]] = []
+        while len(found) < 25 and time.monotonic() < deadline:
+            time.sleep(0.2)
+            if (folder / "camera.jsonl").exists():
+                found = lines(folder / "camera.jsonl", "answer")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=10)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert {"left", "right"} <= {row["label"] for row in found if row["warm"]}, (out, err)
+
+
+@pytest.mark.slow
+def test_the_three_commands_run_with_no_flags_on_real_clips(tmp_path: Path) -> None:
+    """`frames/` is linked from the train part of a surveillance data set."""
+    listed = real_data("fight", "split.csv")
+    videos = []
+    for clip in find_clips(listed):
+        if clip.split == "train":
+            videos.append(tmp_path / "frames" / clip.label / clip.path.name)
+            videos[-1].parent.mkdir(parents=True, exist_ok=True)
+            videos[-1].symlink_to(clip.path.resolve())
+    # The whole default training takes minutes; two epochs walk the same way.
+    (tmp_path / "frames" / "clips.txt").write_text("not a label")
+    assert len(videos) == 198
+    good(call(tmp_path, "seqvision", "train", "frames/", "--epochs", "2"))
+    good(call(tmp_path, "seqvision", "export", "model.pt"))
+    done = good(call(tmp_path, "edge-run", "--source", str(videos[0])))
+    assert "fight" in done.stdout + done.stderr

@@ -1,0 +1,217 @@
+"""Real exports, run by the edge session."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from seqvision.cli import main
+from seqvision.config import ENCODERS, ExportOptions, ModelOptions
+from seqvision.errors import ExportError
+from seqvision.models.classifier import Classifier
+from seqvision.training.checkpoint import save_model
+from seqvision_edge.card import (
+    Decision,
+    ImageSpec,
+    ModelCard,
+    Origin,
+    State,
+    StateTensor,
+    VideoSequence,
+)
+from seqvision_edge.session import Session
+from seqvision_export.convert import convert
+from seqvision_export.export import export
+from seqvision_export.verify import verify
+
+HEADS = [
+    ModelOptions(head=head, bidirectional=bi, pool=pool)
+    for head in ("lstm", "gru")
+    for bi in (False, True)
+    for pool in ("last", "attention")
+] + [ModelOptions(head="mean")]
+MORE = [
+    ModelOptions(head="lstm", bidirectional=True, layers=2, pool="attention", motion="both"),
+    ModelOptions(head="gru", layers=3, motion="only"),
+    ModelOptions(head="mean", motion="both"),
+    ModelOptions(encoder="flatten", head="gru", bidirectional=True, layers=2),
+]
+
+
+def build(
+    options: ModelOptions, window: int = 5, channels: int = 3, temperature: float = 1.0
+) -> tuple[Classifier, ModelCard]:
+    """Return a random model, sharpened so that its answers differ, and its card."""
+    torch.manual_seed(len(options.model_dump_json()) + window)
+    image = ImageSpec(height=32, width=40, channels=channels, fit="stretch")
+    model = Classifier(options.model_copy(update={"hidden": 12, "weights": "none"}), image, 4)
+    with torch.no_grad():
+        model.head.classify.weight.mul_(8)
+        if options.motion != "none":
+            model.steps.standardize([torch.rand(9, model.features) for _ in range(4)])
+    card = ModelCard(
+        spec=1,
+        labels=("a", "b", "c", "none"),
+        sequence=VideoSequence(kind="video", fps=8.0, frames=window),
+        image=image,
+        state=State(
+            kind="window",
+            tensors=(StateTensor(name="past", axes=("batch", "kept", model.features)),),
+        ),
+        decision=Decision(
+            temperature=temperature, smoothing_frames=1, enter=0.6, leave=0.4,
+            minimum_seconds=0.0, cooldown_seconds=0.0, background="none",
+        ),
+        origin=Origin(version="0", created="", options={}, data={}, metrics={}, notes=()),
+    )  # fmt: skip
+    return model.eval(), card
+
+
+def name(options: ModelOptions) -> str:
+    bi = "bi" if options.bidirectional else ""
+    return f"{bi}{options.head}{options.layers}-{options.pool}-{options.motion}-{options.encoder}"
+
+
+@pytest.mark.parametrize("options", HEADS + MORE, ids=name)
+def test_torch_one_call_and_frame_by_frame_answer_alike_for_any_length(
+    options: ModelOptions,
+) -> None:
+    model, card = build(options)
+    session = Session(convert(model, card, 18))
+    generator = np.random.default_rng(3)
+    answers = []
+    assert (model.steps.scale != 1).any() == (options.motion != "none")
+    for time in (1, 2, 4, 5, 6, 13):  # shorter than, as long as and longer than the window
+        colours = generator.integers(0, 256, (2, time, 1, 1, 3), np.uint8)
+        clips = colours // 2 + generator.integers(0, 128, (2, time, 32, 40, 3), np.uint8)
+        with torch.inference_mode():
+            expected = model(torch.from_numpy(clips[:, -5:])).softmax(1).numpy()
+        once, _ = session.run(clips)
+        assert np.abs(once - expected).max() <= 1e-4
+        for clip, answer in zip(clips, expected, strict=True):
+            stream = session.stream()
+            for frame in clip:
+                live = stream.push(frame[None])
+            assert live is not None
+            assert np.abs(live - answer).max() <= 1e-4
+            answers.append(answer)
+    assert np.ptp(answers, axis=0).max() > 0.005, "the answers depend on the clip"
+
+
+@pytest.mark.parametrize("window", [1, 2, 33])
+def test_any_window_can_be_exported(window: int) -> None:
+    model, card = build(ModelOptions(bidirectional=True), window)
+    assert verify(model, Session(convert(model, card, 18))).worst.difference <= 1e-4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_every_encoder_is_exported(encoder: str) -> None:
+    model, card = build(ModelOptions(encoder=encoder), channels=1 if encoder == "resnet18" else 3)
+    assert verify(model, Session(convert(model, card, 18))).worst.difference <= 1e-4
+
+
+def test_the_file_has_the_contract_of_the_design() -> None:
+    model, card = build(ModelOptions())
+    proto = onnx.load_from_string(convert(model, card, 18))
+
+    def axes(values: list[onnx.ValueInfoProto]) -> dict[str, list[object]]:
+        return {
+            value.name: [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim]
+            for value in values
+        }
+
+    assert axes(proto.graph.input) == {
+        "frames": ["batch", "time", 32, 40, 3],
+        "past": ["batch", "kept", 128],
+    }
+    assert axes(proto.graph.output) == {
+        "probabilities": ["batch", 4],
+        "next_past": ["batch", "next_kept", 128],
+    }
+    assert proto.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
+    assert {prop.key for prop in proto.metadata_props} >= {"seqvision.card"}
+    assert Session(proto.SerializeToString()).card == card
+    assert {opset.domain for opset in proto.opset_import} <= {"", "ai.onnx"}
+    assert not any(tensor.external_data for tensor in proto.graph.initializer)
+
+
+def test_the_temperature_is_inside_the_graph() -> None:
+    model, cold = build(ModelOptions(), temperature=1.0)
+    _, warm = build(ModelOptions(), temperature=4.0)
+    clip = np.random.default_rng(0).integers(0, 256, (1, 5, 32, 40, 3), np.uint8)
+    sharp, _ = Session(convert(model, cold, 18)).run(clip)
+    soft, _ = Session(convert(model, warm, 18)).run(clip)
+    flattened = sharp ** (1 / 4) / (sharp ** (1 / 4)).sum()
+    assert np.allclose(soft, flattened, atol=1e-5)
+
+
+@pytest.fixture
+def model_file(tmp_path: Path) -> Path:
+    model, card = build(ModelOptions())
+    save_model(tmp_path / "model.pt", model, ModelOptions(hidden=12), card)
+    return tmp_path / "model.pt"
+
+
+def test_the_command_writes_one_file_beside_the_model_and_says_its_proof(
+    model_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", str(model_file)]) == 0
+    out, err = capsys.readouterr()
+    assert "model.onnx written" in out
+    assert "proven" in err
+    assert sorted(path.name for path in model_file.parent.iterdir()) == ["model.onnx", "model.pt"]
+    assert Session(model_file.with_suffix(".onnx")).card.labels == ("a", "b", "c", "none")
+
+
+def test_real_clips_take_part_in_the_proof(
+    model_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from conftest import square_clip, write_frames, write_video
+
+    write_frames(tmp_path / "data" / "a" / "0", square_clip(1, 0, 3))
+    write_video(tmp_path / "data" / "b" / "1.mp4", square_clip(1, 1, 30), fps=30)
+    options = ["--verify", str(tmp_path / "data"), "--cache", str(tmp_path / "cache")]
+    assert main(["export", str(model_file), *options]) == 0
+    assert "2 real clips" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("spoil", "where"),
+    [
+        (lambda model: model.head.classify.bias.data.add_(torch.tensor([1.0, 0, 0, 0])), "call"),
+        (lambda model: model.head.rnn.weight_hh_l0.data.mul_(1.5), "call|clip"),
+        (lambda model: model.encoder[0].weight.data.mul_(1.1), "call|clip|state"),
+    ],
+)
+def test_a_graph_that_answers_differently_leaves_no_file(
+    model_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    spoil: Callable[[Classifier], object],
+    where: str,
+) -> None:
+    def spoilt(model: Classifier, card: ModelCard, opset: int) -> bytes:
+        import copy
+
+        other = copy.deepcopy(model)
+        with torch.no_grad():
+            spoil(other)
+        return convert(other, card, opset)
+
+    monkeypatch.setattr("seqvision_export.export.convert", spoilt)
+    with pytest.raises(ExportError, match=f"answers differently: .*({where}).* is off by"):
+        export(ExportOptions(model=model_file))
+    assert [path.name for path in model_file.parent.iterdir()] == ["model.pt"]
+
+
+def test_a_graph_with_a_baked_axis_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from seqvision_export import convert as module
+
+    model, card = build(ModelOptions())
+    proto = onnx.load_from_string(convert(model, card, 18))
+    proto.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 3
+    with pytest.raises(ExportError, match="baked axis 1 of frames to 3"):
+        module._require_free_axes(proto)

@@ -1,0 +1,262 @@
+"""Trainings of a few seconds, on real files, through the public functions."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import square_clip, write_frames
+
+from seqvision.config import (
+    AugmentOptions,
+    ClipOptions,
+    EvaluateOptions,
+    ModelOptions,
+    TrainingOptions,
+    TrainOptions,
+)
+from seqvision.errors import CheckpointError, DataError
+from seqvision.evaluate import evaluate
+from seqvision.training.checkpoint import load_model
+from seqvision.training.train import Trained, train
+from seqvision_edge.errors import CardError
+
+
+def options(data: Path, folder: Path, epochs: int = 3, **parts: dict[str, object]) -> TrainOptions:
+    """Return small options; `model`, `training`, `clips` and `augmentation` change them."""
+    return TrainOptions(
+        data=data,
+        output=folder / "model.pt",
+        runs=folder / "runs",
+        clips=ClipOptions(
+            **{"size": 16, "frames": 6, "workers": 0, "cache": folder / "cache"}
+            | parts.get("clips", {})
+        ),
+        augmentation=AugmentOptions(**parts.get("augmentation", {})),
+        model=ModelOptions(
+            **{"encoder": "flatten", "hidden": 16, "dropout": 0.1} | parts.get("model", {})
+        ),
+        training=TrainingOptions(
+            **{"epochs": epochs, "batch_size": 8, "warmup": 0} | parts.get("training", {})
+        ),
+    )
+
+
+def weights(trained: Trained) -> dict[str, torch.Tensor]:
+    return load_model(trained.model)[0].state_dict()
+
+
+def same(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
+
+
+@pytest.fixture(scope="module")
+def trained(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    folder = tmp_path_factory.mktemp("trained")
+    return train(options(squares, folder, epochs=40, model={"encoder": "small_cnn"}))
+
+
+def test_it_learns_what_only_time_can_tell(trained: Trained) -> None:
+    assert trained.val.accuracy >= 0.8
+    assert set(trained.val.labels) == {"left", "none", "right"}
+
+
+def test_the_run_folder_has_options_logs_checkpoints_pictures_and_metrics(trained: Trained) -> None:
+    import cv2
+
+    run = trained.run
+    for picture in ("curves.png", "confusion_val.png"):
+        assert cv2.imread(str(run / picture)).shape[0] > 200, picture
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["epoch"] == trained.epoch
+    assert {"loss", "accuracy", "precision", "recall", "f1", "confusion"} <= metrics["val"].keys()
+    assert metrics["val"]["labels"]["left"].keys() == {"precision", "recall", "f1", "clips"}
+    assert sum(map(sum, metrics["val"]["confusion"])) == metrics["val"]["clips"]
+    assert (run / "checkpoints" / "last.ckpt").is_file()
+    assert len((run / "logs" / "metrics.csv").read_text().splitlines()) > 3
+    assert list((run / "logs").glob("events.out.tfevents*"))
+    assert (run / "model.pt").read_bytes() == trained.model.read_bytes()
+
+
+def test_evaluate_gives_the_figures_of_the_training(
+    trained: Trained, squares: Path, tmp_path: Path
+) -> None:
+    """Trained with a named split, so that evaluate can be given the same clips."""
+    rows = ["path,label,split"]
+    for number, clip in enumerate(sorted(squares.glob("*/*"))):
+        rows.append(f"{clip},{clip.parent.name},{'val' if number % 4 == 0 else 'train'}")
+    listed = tmp_path / "list.csv"
+    listed.write_text("\n".join(rows))
+    result = train(options(listed, tmp_path, 2))
+    again = evaluate(
+        EvaluateOptions(
+            model=result.model, data=listed, split="val", output=tmp_path / "m.json",
+            cache=tmp_path / "cache",
+        )
+    )  # fmt: skip
+    assert again == result.val
+    assert json.loads((tmp_path / "m.json").read_text())["accuracy"] == again.accuracy
+
+
+def test_the_card_says_everything_that_running_needs(trained: Trained) -> None:
+    model, card = load_model(trained.model)
+    assert card.labels == ("left", "none", "right")
+    assert card.sequence.frames == 6
+    # 8 to 12 frames at 10 or 30 fps: the median clip is covered by 6 frames, about.
+    assert 3 < card.sequence.fps < 15
+    assert (card.image.height, card.image.width, card.image.channels) == (16, 16, 3)
+    assert card.decision.background == "none"
+    assert card.state.tensors[0].axes == ("batch", "kept", model.features)
+    assert card.origin.options["model"]["encoder"] == "small_cnn"
+    assert card.origin.data["clips"] == {"left": 8, "none": 8, "right": 8}
+    assert card.origin.metrics["val"]["accuracy"] == trained.val.accuracy
+
+
+def test_the_same_seed_gives_the_same_model_and_another_seed_another(
+    squares: Path, tmp_path: Path
+) -> None:
+    parts = {"augmentation": {"augment": "strong"}}
+    first = train(options(squares, tmp_path / "a", 2, **parts))
+    second = train(options(squares, tmp_path / "b", 2, **parts))
+    third = train(options(squares, tmp_path / "c", 2, training={"seed": 1}, **parts))
+    assert same(weights(first), weights(second))
+    assert not same(weights(first), weights(third))
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "plateau"])
+def test_resumed_is_the_same_as_uninterrupted(
+    squares: Path, tmp_path: Path, schedule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = {"training": {"schedule": schedule, "keep": "last"}, "model": {"encoder": "small_cnn"}}
+    whole = train(options(squares, tmp_path / "a", 4, **parts))
+
+    from seqvision.training import callbacks
+
+    line = callbacks.EpochLines.on_train_epoch_end
+
+    def stop_after_two(self, trainer, pl_module):  # type: ignore[no-untyped-def]
+        line(self, trainer, pl_module)
+        if trainer.current_epoch == 1:
+            trainer.should_stop = True
+
+    with monkeypatch.context() as patched:
+        patched.setattr(callbacks.EpochLines, "on_train_epoch_end", stop_after_two)
+        half = train(options(squares, tmp_path / "b", 4, **parts))
+    assert not same(weights(half), weights(whole))
+    resumed = train(TrainOptions(data=squares, resume=half.run, output=tmp_path / "resumed.pt"))
+    assert resumed.run == half.run
+    assert same(weights(resumed), weights(whole))
+
+
+def test_a_frozen_encoder_trains_a_head_on_features_that_export_repeats(
+    squares: Path, tmp_path: Path
+) -> None:
+    parts = {"model": {"encoder": "small_cnn", "freeze": True, "views": 2, "motion": "both"}}
+    result = train(options(squares, tmp_path, 3, **parts))
+    model, _ = load_model(result.model)
+    assert model.steps.scale.std() > 0, "features are brought to one scale"
+    again = evaluate(EvaluateOptions(model=result.model, data=squares, cache=tmp_path / "cache"))
+    assert again.clips == 24
+
+
+def test_grey_clips_and_a_clip_of_one_frame_are_trained_on(squares: Path, tmp_path: Path) -> None:
+    import shutil
+
+    data = Path(shutil.copytree(squares, tmp_path / "frames"))
+    write_frames(data / "left" / "short", square_clip(-1, 3, 1))
+    result = train(options(data, tmp_path, 1, clips={"grey": True, "fit": "pad"}))
+    assert load_model(result.model)[1].image.channels == 1
+
+
+def test_a_label_whose_clips_are_all_broken_is_an_error(squares: Path, tmp_path: Path) -> None:
+    import shutil
+
+    data = Path(shutil.copytree(squares, tmp_path / "frames"))
+    (data / "up").mkdir()
+    (data / "up" / "a.mp4").write_text("text")
+    with pytest.raises(DataError, match="label 'up': none of its clips can be read"):
+        train(options(data, tmp_path, 1))
+
+
+def test_a_label_that_cannot_be_shown_is_refused_at_the_start(tmp_path: Path) -> None:
+    write_frames(tmp_path / "d" / "a\x1b[2J" / "x", square_clip(1, 0))
+    write_frames(tmp_path / "d" / "b" / "x", square_clip(1, 0))
+    with pytest.raises(DataError, match="no control characters"):
+        train(options(tmp_path / "d", tmp_path, 1))
+
+
+def test_ctrl_c_keeps_the_best_model_and_says_so(squares: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "seqvision", "train", str(squares), "--epochs", "500",
+               "--encoder", "flatten", "--size", "16", "--frames", "6", "--patience", "0",
+               "--cache", str(tmp_path / "cache"), "--workers", "0"]  # fmt: skip
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+                          env=os.environ | {"COLUMNS": "200"}) as process:  # fmt: skip
+        assert process.stderr is not None
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if line.startswith("epoch   3"):
+                break
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        said += process.stderr.readlines()
+        assert process.wait(30) == 130, said
+    assert time.monotonic() - began < 20
+    text = "".join(said)
+    assert "the best epoch is kept" in text
+    assert "Traceback" not in text
+    assert load_model(tmp_path / "model.pt")[1].labels == ("left", "none", "right")
+
+
+def test_a_model_file_is_plain_data_and_damage_is_one_clear_line(
+    trained: Trained, tmp_path: Path
+) -> None:
+    content = trained.model.read_bytes()
+    assert torch.load(trained.model, weights_only=True)["format"] == "seqvision.model"
+    for name, data, message in (
+        ("cut.pt", content[: len(content) // 2], "not a model file, or damaged"),
+        ("text.pt", b"hello", "not a model file, or damaged"),
+        ("empty.pt", b"", "not a model file, or damaged"),
+    ):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(CheckpointError, match=message) as error:
+            load_model(tmp_path / name)
+        assert "\n" not in str(error.value)
+    with pytest.raises(CheckpointError, match="no such file"):
+        load_model(tmp_path / "missing.pt")
+    torch.save({"x": 1}, tmp_path / "other.pt")
+    with pytest.raises(CheckpointError, match="not a model file of seqvision"):
+        load_model(tmp_path / "other.pt")
+
+
+def test_a_model_from_the_future_is_refused_by_its_spec(trained: Trained, tmp_path: Path) -> None:
+    content = torch.load(trained.model, weights_only=True)
+    content["card"] = content["card"].replace('"spec":1', '"spec":99')
+    torch.save(content, tmp_path / "future.pt")
+    with pytest.raises(CardError, match="spec 99, this version reads spec 1"):
+        load_model(tmp_path / "future.pt")
+
+
+def test_the_old_model_survives_a_disk_that_is_full(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from seqvision.training.checkpoint import save_model
+
+    path = tmp_path / "model.pt"
+    path.write_bytes(b"old")
+    model, card = load_model(trained.model)
+
+    def full(content: object, target: Path) -> None:
+        Path(target).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(CheckpointError, match="No space left"):
+        save_model(path, model, ModelOptions(), card)
+    assert path.read_bytes() == b"old"
+    assert [file.name for file in tmp_path.iterdir()] == ["model.pt"]
