@@ -130,9 +130,9 @@ class TrainingOptions(_Options):
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
     """Weight decay of AdamW."""
     schedule: Literal["cosine", "plateau"] = "cosine"
-    """Learning rate: warm-up and cosine, or reduced when validation stalls."""
-    warmup: Annotated[int, Field(ge=0)] = 3
-    """Epochs in which the learning rate rises from near 0."""
+    """Learning rate: one rise and a cosine to 0, or reduced when validation stalls."""
+    warmup: Share = 0.2
+    """Share of the training in which the learning rate of a cosine rises."""
     class_weights: bool = True
     """Weigh rare labels up in the loss."""
     label_smoothing: Share = 0.05

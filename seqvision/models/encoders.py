@@ -157,6 +157,7 @@ def build_encoder(name: str, weights: str, channels: int, height: int, width: in
             features = module(torch.zeros(1, wanted, height, width)).shape[1]
     except (RuntimeError, ValueError):
         raise WeightsError(f"--size {height}: too small for {name}") from None
+    module.train()
     return Encoder(module, int(features), wanted, pretrained, notes)
 
 

@@ -43,14 +43,16 @@ def fit(
     Raises:
         KeyboardInterrupt: stopped before the first validation, so that there is nothing to keep.
     """
+    folder = run / "checkpoints"
     checkpoints = ModelCheckpoint(
-        run / "checkpoints",
+        folder,
         filename="best-{epoch}",
         monitor=f"val/{options.monitor}",
         mode="min" if options.monitor == "loss" else "max",
-        save_last=True,
     )
-    last = run / "checkpoints" / "last.ckpt"
+    # Not `save_last`: that writes only when an epoch is the best.
+    newest = ModelCheckpoint(folder, filename="last", enable_version_counter=False)
+    last = folder / "last.ckpt"
     stop = StopOnSignal()
     with _quiet_lightning():
         trainer = L.Trainer(
@@ -61,6 +63,7 @@ def fit(
             gradient_clip_val=options.clip_gradient or None,
             callbacks=[
                 checkpoints,
+                newest,
                 stop,
                 EpochLines(options.epochs, options.monitor),
                 *early_stopping(options),
@@ -76,6 +79,8 @@ def fit(
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
         )
+        # Lightning keeps each layer's mode as it finds it; what built the model may have left eval.
+        module.train()
         trainer.fit(
             module,
             training,

@@ -3,12 +3,13 @@
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from seqvision.config import TrainingOptions
 from seqvision.data.dataset import Batch
-from seqvision.metrics import Metrics, measure
+from seqvision.metrics import measure
 from seqvision.models.classifier import Classifier
 
 
@@ -33,11 +34,13 @@ class ClassifierModule(L.LightningModule):
         )
         self._probabilities: list[Tensor] = []
         self._truth: list[Tensor] = []
-        self.validation: Metrics | None = None
+        self._plateau: torch.optim.lr_scheduler.ReduceLROnPlateau | None = None
+        self._plateau_state: dict[str, Any] | None = None
 
-    def on_train_epoch_start(self) -> None:
-        """Begin each epoch with its own random state, so that a resumed training goes on alike."""
-        torch.manual_seed(self._options.seed * 100_003 + self.current_epoch)
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Begin each step with its own random state, so that a resumed training goes on alike."""
+        place = (self._options.seed, self.current_epoch, batch_idx)
+        torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Return the loss of a batch."""
@@ -60,9 +63,21 @@ class ClassifierModule(L.LightningModule):
         probabilities, truth = torch.cat(self._probabilities), torch.cat(self._truth)
         self._probabilities.clear()
         self._truth.clear()
-        self.validation = measure(probabilities, truth, self.labels)
+        metrics = measure(probabilities, truth, self.labels)
         for name in ("loss", "accuracy", "f1"):
-            self.log(f"val/{name}", getattr(self.validation, name), prog_bar=name != "f1")
+            self.log(f"val/{name}", getattr(metrics, name))
+        # Here, not by Lightning, which steps after the checkpoint: a resumed run would miss a step.
+        if self._plateau is not None:
+            self._plateau.step(getattr(metrics, self._options.monitor))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what the plateau schedule has seen."""
+        if self._plateau is not None:
+            checkpoint["plateau"] = self._plateau.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take it up again, once the optimizer is there."""
+        self._plateau_state = checkpoint.get("plateau")
 
     def configure_optimizers(self) -> Any:
         """Return AdamW and the schedule; biases and norms are not decayed."""
@@ -78,18 +93,21 @@ class ClassifierModule(L.LightningModule):
             weight_decay=options.weight_decay,
         )
         if options.schedule == "plateau":
-            plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            self._plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
                 optimizer,
                 mode="min" if options.monitor == "loss" else "max",
                 factor=0.3,
                 patience=max(2, options.patience // 3),
             )
-            scheduler = {"scheduler": plateau, "monitor": f"val/{options.monitor}"}
-            return {"optimizer": optimizer, "lr_scheduler": scheduler}
-        warmup = min(options.warmup, options.epochs - 1)
-        cosine: torch.optim.lr_scheduler.LRScheduler
-        cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.epochs - warmup)
-        if warmup:
-            rise = torch.optim.lr_scheduler.LinearLR(optimizer, 1 / (warmup + 1), 1.0, warmup)
-            cosine = torch.optim.lr_scheduler.SequentialLR(optimizer, [rise, cosine], [warmup])
-        return {"optimizer": optimizer, "lr_scheduler": cosine}
+            if self._plateau_state is not None:
+                self._plateau.load_state_dict(self._plateau_state)
+            return optimizer
+        # Smith & Topin 2018: one rise, one fall, step by step, momentum the other way round.
+        cycle = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer,
+            max_lr=self._lr,
+            total_steps=int(self.trainer.estimated_stepping_batches),
+            pct_start=options.warmup,
+        )
+        step = {"scheduler": cycle, "interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": step}

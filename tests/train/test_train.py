@@ -41,9 +41,7 @@ def options(data: Path, folder: Path, epochs: int = 3, **parts: dict[str, object
         model=ModelOptions(
             **{"encoder": "flatten", "hidden": 16, "dropout": 0.1} | parts.get("model", {})
         ),
-        training=TrainingOptions(
-            **{"epochs": epochs, "batch_size": 8, "warmup": 0} | parts.get("training", {})
-        ),
+        training=TrainingOptions(**{"epochs": epochs, "batch_size": 8} | parts.get("training", {})),
     )
 
 
@@ -64,6 +62,16 @@ def trained(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
 def test_it_learns_what_only_time_can_tell(trained: Trained) -> None:
     assert trained.val.accuracy >= 0.8
     assert set(trained.val.labels) == {"left", "none", "right"}
+
+
+def test_batch_statistics_are_learnt_too(trained: Trained) -> None:
+    """An engine that leaves the encoder in eval mode trains, badly, without an error."""
+    steps = trained.epoch + 1
+    tracked = [
+        int(value) for key, value in weights(trained).items() if key.endswith("batches_tracked")
+    ]
+    assert len(tracked) == 4
+    assert all(count >= 2 * steps for count in tracked)
 
 
 def test_the_run_folder_has_options_logs_checkpoints_pictures_and_metrics(trained: Trained) -> None:
