@@ -10,6 +10,10 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
+
+from seqvision_edge.opencv import cv2
+
 # Gestures of the samples last up to three seconds: 16 frames at 8 fps are two.
 TRAINING = ("--size", "64", "--frames", "16", "--fps", "8", "--epochs", "24")
 
@@ -38,12 +42,30 @@ def main() -> int:
          "--truth", samples / "untrimmed.json", "--json", log, "--save", video,
          "--no-window")  # fmt: skip
 
+    picture = draw_events(log, video, folder / "events.png")
     (metrics,) = sorted((folder / "runs").glob("*/metrics.json"))[-1:]
     accuracy = json.loads(metrics.read_text())["test"]["accuracy"]
     print(f"\n{accuracy:.1%} of the clips of unseen performers are right")
-    print(f"look at {video} and {metrics.parent}")
+    print(f"look at {video}, {picture} and {metrics.parent}")
     print(f"{time.monotonic() - began:.0f} s in all")
     return 0
+
+
+def draw_events(log: Path, video: Path, picture: Path, count: int = 4) -> Path:
+    """Put the frames at the peaks of the first events of different labels side by side."""
+    rows = [json.loads(line) for line in log.read_text().splitlines()]
+    events = {row["label"]: row["peak"] for row in reversed(rows) if row["type"] == "event"}
+    capture = cv2.VideoCapture(str(video), cv2.CAP_FFMPEG)
+    frames = []
+    for peak in sorted(events.values())[:count]:
+        capture.set(cv2.CAP_PROP_POS_MSEC, 1000 * peak)
+        there, frame = capture.read()
+        if there:
+            frames.append(frame)
+    capture.release()
+    if frames:
+        cv2.imwrite(str(picture), np.hstack(frames))
+    return picture
 
 
 def step(what: str) -> None:

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 # A frame may come this share of a period before its tick.  Camera timestamps jitter; with no
-# tolerance a source at exactly the model's fps would alternate between zero and two ticks.  0.19
-# keeps the border away from the simple ratios (30 → 15, 25 → 10, 30 → 6, …) of real rates.
-EARLY = 0.19
+# tolerance a source at exactly the model's fps would alternate between zero and two ticks.  The
+# golden section keeps the border away from the simple ratios (30 → 15, 25 → 10, …) of real rates.
+EARLY = 0.381966
 
 # A gap is a silence this many times longer than what is usual for the source.
 GAP_PERIODS = 2.5

@@ -183,4 +183,4 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _say(text: str) -> None:
-    Console(stderr=True, highlight=False).print(text)
+    Console(stderr=True, highlight=False).print(text, soft_wrap=True)
