@@ -72,7 +72,9 @@ def run(main: Callable[[], int | None]) -> int:
         return USAGE
     except Terminated:
         return TERMINATED
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
+        if stopped.args:
+            print(stopped, file=sys.stderr)  # noqa: T201
         return INTERRUPTED
     except BrokenPipeError:
         # The reader (head, less) left: nobody is there to be told.

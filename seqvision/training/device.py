@@ -5,6 +5,16 @@ import torch
 from seqvision_edge.errors import DeviceError
 
 
+def check_precision(precision: str, device: torch.device) -> None:
+    """Refuse what a processor cannot do.
+
+    Raises:
+        DeviceError: half precision was asked for on a CPU.
+    """
+    if precision == "16" and device.type == "cpu":
+        raise DeviceError("--precision 16: needs CUDA; a CPU has bf16")
+
+
 def pick_device(asked: str) -> torch.device:
     """Return the device for `auto`, `cpu` or `cuda`.
 

@@ -88,18 +88,26 @@ def fit(
             ckpt_path=str(last) if resume else None,
             weights_only=True,
         )
-    best = Path(checkpoints.best_model_path)
-    if not best.is_file():
-        raise KeyboardInterrupt
-    kept = torch.load(
-        last if options.keep == "last" else best, map_location="cpu", weights_only=True
-    )
+    if not last.is_file():
+        raise KeyboardInterrupt("stopped before the first epoch was complete: nothing to keep")
+    best = _best(checkpoints, folder)
+    chosen = best if options.keep == "best" and best is not None else last
+    kept = torch.load(chosen, map_location="cpu", weights_only=True)
     weights = {
         name.removeprefix("model."): tensor
         for name, tensor in kept["state_dict"].items()
         if name.startswith("model.")
     }
     return Fitted(weights, int(kept["epoch"]), stop.asked)
+
+
+def _best(checkpoints: ModelCheckpoint, folder: Path) -> Path | None:
+    """Return the best epoch's checkpoint, also where the run folder was moved since."""
+    best = Path(checkpoints.best_model_path)
+    if best.is_file():
+        return best
+    written = sorted(folder.glob("best-*.ckpt"), key=lambda path: path.stat().st_mtime)
+    return written[-1] if written else None
 
 
 @contextlib.contextmanager

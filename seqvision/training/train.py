@@ -25,7 +25,7 @@ from seqvision.report import draw_confusion, draw_curves, metrics_table
 from seqvision.training.card import make_card, with_metrics
 from seqvision.training.checkpoint import save_model
 from seqvision.training.data import Data, read_data
-from seqvision.training.device import pick_device
+from seqvision.training.device import check_precision, pick_device
 from seqvision.training.fit import fit
 from seqvision.training.loaders import make_loaders
 from seqvision.training.module import ClassifierModule
@@ -54,6 +54,7 @@ def train(options: TrainOptions) -> Trained:
     if options.resume is not None:
         options = _kept_options(options.resume, options)
     device = pick_device(options.training.device)
+    check_precision(options.training.precision, device)
     L.seed_everything(options.training.seed, workers=True, verbose=False)
     image = _image_spec(options.clips)
 

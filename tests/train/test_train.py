@@ -24,7 +24,7 @@ from seqvision.errors import CheckpointError, DataError
 from seqvision.evaluate import evaluate
 from seqvision.training.checkpoint import load_model
 from seqvision.training.train import Trained, train
-from seqvision_edge.errors import CardError
+from seqvision_edge.errors import CardError, DeviceError
 
 
 def options(data: Path, folder: Path, epochs: int = 3, **parts: dict[str, object]) -> TrainOptions:
@@ -219,6 +219,21 @@ def test_ctrl_c_keeps_the_best_model_and_says_so(squares: Path, tmp_path: Path) 
     assert "the best epoch is kept" in text
     assert "Traceback" not in text
     assert load_model(tmp_path / "model.pt")[1].labels == ("left", "none", "right")
+
+
+def test_a_run_folder_can_be_moved_before_it_goes_on(squares: Path, tmp_path: Path) -> None:
+    first = train(options(squares, tmp_path, 2))
+    moved = first.run.rename(tmp_path / "moved")
+    again = train(TrainOptions(data=squares, resume=moved, output=tmp_path / "again.pt"))
+    assert again.val == first.val
+    assert same(weights(again), weights(first))
+
+
+def test_half_precision_on_a_cpu_is_refused_and_bf16_works(squares: Path, tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match="--precision 16: needs CUDA"):
+        train(options(squares, tmp_path, 1, training={"precision": "16", "device": "cpu"}))
+    result = train(options(squares, tmp_path, 1, training={"precision": "bf16"}))
+    assert all(tensor.dtype != torch.bfloat16 for tensor in weights(result).values())
 
 
 def test_a_model_file_is_plain_data_and_damage_is_one_clear_line(
