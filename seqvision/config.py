@@ -73,7 +73,9 @@ class ClipOptions(_Options):
     background: str | None = None
     """Label for nothing happens; by default a label none, background, nothing or no_gesture."""
     cache: Path = Path("~/.cache/seqvision")
-    """Folder for decoded clips, shared by trainings."""
+    """Folder for decoded clips and features, shared by trainings."""
+    cache_size: Annotated[float, Field(gt=0)] = 20.0
+    """Gigabytes that the folder may hold; what was not used for longest goes first."""
     workers: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
     """Processes that load clips; 0 loads in the main process."""
 

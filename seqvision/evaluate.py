@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from seqvision.config import EvaluateOptions
+from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip, find_clips
 from seqvision.data.dataset import ClipDataset, EpochSampler, collate
 from seqvision.data.decode import Decoded, Store, decode_all
@@ -59,7 +60,9 @@ def load_clips(
             f"(it knows {', '.join(card.labels)})"
         )
     with progress("decoding") as advance:
-        clips, decoded, broken = decode_all(Store(cache, card.image, image_fps), found, advance)
+        clips, decoded, broken = decode_all(
+            Store(Cache(cache), card.image, image_fps), found, advance
+        )
     for line in broken:
         print(f"left out: {line}", file=sys.stderr)  # noqa: T201
     if not clips:

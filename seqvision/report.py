@@ -48,13 +48,13 @@ def draw_confusion(metrics: Metrics, path: Path, title: str) -> None:
     plt.close(figure)
 
 
-def draw_curves(log: Path, path: Path, best_epoch: int) -> None:
-    """Draw loss and accuracy per epoch from a run's CSV log."""
+def draw_curves(logs: Path, path: Path, best_epoch: int) -> None:
+    """Draw loss and accuracy per epoch from the CSV logs of a run and of what it resumed."""
     plt = _pyplot()
     figure, panels = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     for axes, name in zip(panels, ("loss", "accuracy"), strict=True):
         for part, colour in (("train", "#8ab"), ("val", "#15c")):
-            points = _column(log, f"{part}/{name}")
+            points = _column(logs, f"{part}/{name}")
             axes.plot(*zip(*points, strict=True), color=colour, label=part, linewidth=1.8)
         axes.axvline(best_epoch, color="#c60", linestyle=":", label=f"best, epoch {best_epoch}")
         axes.set(xlabel="epoch", title=name)
@@ -67,10 +67,13 @@ def draw_curves(log: Path, path: Path, best_epoch: int) -> None:
     plt.close(figure)
 
 
-def _column(log: Path, name: str) -> list[tuple[int, float]]:
-    with log.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row.get(name)]
-    return [(int(row["epoch"]), float(row[name])) for row in rows] or [(0, float("nan"))]
+def _column(logs: Path, name: str) -> list[tuple[int, float]]:
+    points: dict[int, float] = {}
+    for log in sorted(logs.glob("metrics*.csv")):
+        with log.open(newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file) if row.get(name)]
+        points |= {int(row["epoch"]): float(row[name]) for row in rows}
+    return sorted(points.items()) or [(0, float("nan"))]
 
 
 def _pyplot() -> Any:

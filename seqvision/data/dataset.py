@@ -52,8 +52,8 @@ def window(clip: Decoded, fps: float, frames: int, start: float = 0.5) -> NDArra
 class ClipDataset(Dataset[Item]):
     """Clips as the model sees them: the centre window, or a varied one for training.
 
-    An item is asked for by `(epoch, index)`; what it draws depends on nothing else than that and
-    the seed: not on the workers, not on what was asked for before.
+    An item is asked for by `(epoch, index)`; what it draws depends on the seed, the epoch and the
+    clip alone: not on the workers, the order of the list or what was asked for before.
     """
 
     def __init__(
@@ -67,10 +67,10 @@ class ClipDataset(Dataset[Item]):
     ) -> None:
         self.clips = clips
         self.labels = labels
-        self._fps = fps
-        self._frames = frames
+        self.fps = fps
+        self.frames = frames
+        self.seed = seed
         self._augmenter = augmenter
-        self._seed = seed
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -79,9 +79,9 @@ class ClipDataset(Dataset[Item]):
         epoch, index = draw
         clip, label = self.clips[index], self.labels[index]
         if self._augmenter is None:
-            return torch.from_numpy(window(clip, self._fps, self._frames)), label
-        generator = np.random.default_rng((self._seed, epoch, index))
-        frames = window(clip, self._fps, self._frames, generator.random())
+            return torch.from_numpy(window(clip, self.fps, self.frames)), label
+        generator = np.random.default_rng((self.seed, epoch, int(clip.key, 16)))
+        frames = window(clip, self.fps, self.frames, generator.random())
         frames, label = self._augmenter(frames, label, int(generator.integers(2**31)))
         return torch.from_numpy(frames), label
 

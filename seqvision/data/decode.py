@@ -4,21 +4,19 @@ Decoding and resizing are the edge package's own functions, so that training see
 the live runner will see.
 """
 
-import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seqvision.data.cache import Cache, touch
 from seqvision.data.clips import Clip
-from seqvision.errors import DataError
 from seqvision_edge.card import ImageSpec
 from seqvision_edge.errors import SourceError
 from seqvision_edge.files import replacing
@@ -32,10 +30,14 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class Decoded:
-    """A clip's frames `(time, height, width, channels)` uint8 and their times in seconds."""
+    """A clip's frames `(time, height, width, channels)` uint8 and their times in seconds.
+
+    `key` is the same for the same frames, whatever the list or the order they come in.
+    """
 
     frames: NDArray[np.uint8]
     times: NDArray[np.float64]
+    key: str = "0"
 
     @property
     def seconds(self) -> float:
@@ -47,14 +49,13 @@ class Decoded:
 
 @dataclass(frozen=True)
 class Store:
-    """Decodes clips and keeps the result in `folder`.
+    """Decodes clips and keeps the result.
 
-    A clip's name there is a hash of what it is made from: path, size and change time of its file
-    or images, the image spec and the frame rate.  Files appear by renaming, so a killed training
-    leaves no half clip, and two trainings can share the folder.
+    A clip's place in the cache is a hash of what it is made from: path, size and change time of its
+    file or images, the image spec and the frame rate.
     """
 
-    folder: Path
+    cache: Cache
     spec: ImageSpec
     image_fps: float
 
@@ -63,22 +64,26 @@ class Store:
 
         Raises:
             SourceError: it cannot be read, or has no frames.
+            DataError: the cache cannot be written.
         """
-        frames, index = self._files(clip)
+        frames = self.cache.file(self._made_from(clip), ".u8")
         try:
-            return self._open(frames, index)
+            return self._open(frames)
         except (OSError, ValueError, KeyError):
-            self._decode(clip, frames, index)
-            return self._open(frames, index)
+            self._decode(clip, frames)
+            return self._open(frames)
 
-    def _open(self, frames: Path, index: Path) -> Decoded:
+    def _open(self, frames: Path) -> Decoded:
+        index = frames.with_suffix(".json")
         times = np.asarray(json.loads(index.read_text())["times"], np.float64)
         shape = (len(times), self.spec.height, self.spec.width, self.spec.channels)
         if frames.stat().st_size != np.prod(shape):
             raise ValueError("torn file")
-        return Decoded(np.memmap(frames, np.uint8, "r", shape=shape), times)
+        touch(frames)
+        touch(index)
+        return Decoded(np.memmap(frames, np.uint8, "r", shape=shape), times, frames.stem)
 
-    def _decode(self, clip: Clip, frames: Path, index: Path) -> None:
+    def _decode(self, clip: Clip, frames: Path) -> None:
         """Write a clip frame by frame, so that a long one needs no more memory than a short one."""
         times: list[float] = []
         try:
@@ -93,26 +98,16 @@ class Store:
                         times.append(frame.time)
                 if not times:
                     raise SourceError(f"{clip.path}: no frames in it")
-                with replacing(index) as unfinished_index:
+                with replacing(frames.with_suffix(".json")) as unfinished_index:
                     unfinished_index.write_text(json.dumps({"times": times}))
         except OSError as error:
-            raise DataError(
-                f"{frames.parent}: decoded clips cannot be kept ({error.strerror}); "
-                "choose another folder with --cache"
-            ) from None
+            raise self.cache.error(error) from None
 
-    def _files(self, clip: Clip) -> tuple[Path, Path]:
-        described = [
-            _VERSION,
-            cv2.__version__,
-            self.spec.model_dump(),
-            clip.fps or self.image_fps,
-            str(clip.path.resolve()),
-            *_stamps(clip.path),
-        ]
-        name = hashlib.sha256(json.dumps(described).encode()).hexdigest()[:40]
-        folder = self.folder.expanduser() / name[:2]
-        return folder / f"{name}.u8", folder / f"{name}.json"
+    def _made_from(self, clip: Clip) -> list[Any]:
+        rate = clip.fps or self.image_fps
+        path = str(clip.path.resolve())
+        spec = self.spec.model_dump()
+        return [_VERSION, cv2.__version__, spec, rate, path, *_stamps(clip.path)]
 
 
 def _stamps(path: Path) -> Iterable[tuple[str, int, int]]:
@@ -136,7 +131,7 @@ def decode_all(
     Returns:
         The clips that can be read, what is in them, and one line for each that cannot.
     """
-    _check_room(store, clips)
+    store.cache.check()
 
     def load(clip: Clip) -> Decoded | str:
         try:
@@ -158,19 +153,5 @@ def decode_all(
             progress(done, len(clips))
     finally:
         pool.shutdown(cancel_futures=True)
+    store.cache.trim()
     return readable, decoded, broken
-
-
-def _check_room(store: Store, clips: Sequence[Clip]) -> None:
-    """Say before the work, not in its middle, that the cache folder cannot be used."""
-    folder = store.folder.expanduser()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        raise DataError(
-            f"{folder}: decoded clips cannot be kept there ({error.strerror}); "
-            "choose another folder with --cache"
-        ) from None
-    if shutil.disk_usage(folder).free < 1 << 20:
-        raise DataError(f"{folder}: the disk is full; choose another folder with --cache")

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from seqvision.config import TrainOptions
+from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip, find_background, find_clips, labels_of
 from seqvision.data.decode import Decoded, Store, decode_all
 from seqvision.data.split import Split, split_clips
@@ -47,7 +48,9 @@ def read_data(options: TrainOptions, image: ImageSpec) -> Data:
     found = find_clips(options.data)
     labels = labels_of(found)
     _check_labels(labels)
-    store = Store(options.clips.cache, image, options.clips.image_fps)
+    store = Store(
+        Cache(options.clips.cache, options.clips.cache_size), image, options.clips.image_fps
+    )
     with progress("decoding") as advance:
         clips, decoded, broken = decode_all(store, found, advance)
     for line in broken:

@@ -53,6 +53,7 @@ def fit(
     # Not `save_last`: that writes only when an epoch is the best.
     newest = ModelCheckpoint(folder, filename="last", enable_version_counter=False)
     last = folder / "last.ckpt"
+    _set_log_aside(run / "logs")
     stop = StopOnSignal()
     with _quiet_lightning():
         trainer = L.Trainer(
@@ -99,6 +100,13 @@ def fit(
         if name.startswith("model.")
     }
     return Fitted(weights, int(kept["epoch"]), stop.asked)
+
+
+def _set_log_aside(logs: Path) -> None:
+    """Rename the log of the run that is resumed: Lightning would begin it anew."""
+    log = logs / "metrics.csv"
+    if log.exists():
+        log.rename(logs / f"metrics.before{len(list(logs.glob('metrics*.csv'))):03}.csv")
 
 
 def _best(checkpoints: ModelCheckpoint, folder: Path) -> Path | None:

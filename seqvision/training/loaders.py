@@ -2,15 +2,15 @@
 
 import os
 
-import torch
 from torch.utils.data import DataLoader
 
 from seqvision.config import TrainOptions
 from seqvision.data.augment import Augmenter, mirror_labels, refuse_unsafe_flip
+from seqvision.data.cache import Cache
 from seqvision.data.dataset import ClipDataset, EpochSampler, FeatureDataset, Item, collate
 from seqvision.models.classifier import Classifier
-from seqvision.progress import progress
 from seqvision.training.data import Data
+from seqvision.training.features import encode_views
 
 
 def make_loaders(
@@ -26,7 +26,8 @@ def make_loaders(
     pairs = mirror_labels(data.labels, options.augmentation.swap)
     if flip:
         refuse_unsafe_flip(data.labels, pairs)
-    augmenter = Augmenter(options.augmentation.augment, flip, pairs)
+    varied = options.augmentation.augment != "none" or flip
+    augmenter = Augmenter(options.augmentation.augment, flip, pairs) if varied else None
     learning: ClipDataset | FeatureDataset
     checking: ClipDataset | FeatureDataset
     learning = ClipDataset(*data.part(data.split.train), fps, frames, augmenter, seed)
@@ -34,10 +35,11 @@ def make_loaders(
     workers = _workers(options)
     if model.frozen:
         # A frozen encoder answers the same in every epoch: ask it once, per varied copy.
-        views = options.model.views if options.augmentation.augment != "none" or flip else 1
-        batch = options.training.batch_size
-        learning = FeatureDataset(_encode(model, learning, views, batch, workers), seed)
-        checking = FeatureDataset(_encode(model, checking, 1, batch, workers))
+        views = options.model.views if varied else 1
+        cache = Cache(options.clips.cache, options.clips.cache_size)
+        drawn = options.augmentation if varied else None
+        learning = FeatureDataset(encode_views(model, learning, views, drawn, cache), seed)
+        checking = FeatureDataset(encode_views(model, checking, 1, None, cache))
         model.steps.standardize([steps for view in learning.views for steps, _ in view])
         workers = 0
     loaders = [
@@ -52,31 +54,6 @@ def make_loaders(
         for part, shuffle in ((learning, True), (checking, False))
     ]
     return loaders[0], loaders[1]
-
-
-@torch.inference_mode()
-def _encode(
-    model: Classifier, data: ClipDataset, views: int, batch_size: int, workers: int
-) -> list[list[Item]]:
-    """Return the features of `views` varied copies of each clip."""
-    model.eval()
-    device = next(model.parameters()).device
-    encoded: list[list[Item]] = []
-    order = EpochSampler(data, seed=0, shuffle=False)
-    with progress("encoding") as advance:
-        for view in range(views):
-            order.set_epoch(view)
-            items: list[Item] = []
-            for batch in DataLoader(
-                data, batch_size, sampler=order, collate_fn=collate, num_workers=workers
-            ):
-                features = model.encode(batch.inputs.to(device), batch.lengths.to(device)).cpu()
-                for steps, length, label in zip(features, batch.lengths, batch.labels, strict=True):
-                    # Cloned: a slice would keep the whole padded batch alive.
-                    items.append((steps[: int(length)].clone(), int(label)))
-                advance(view * len(data) + len(items), views * len(data))
-            encoded.append(items)
-    return encoded
 
 
 def _workers(options: TrainOptions) -> int:

@@ -166,7 +166,7 @@ def _measure(
 def _report(run: Path, parts: dict[str, Metrics], epoch: int) -> None:
     figures = {"epoch": epoch} | {part: metrics.to_json() for part, metrics in parts.items()}
     (run / "metrics.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    draw_curves(run / "logs" / "metrics.csv", run / "curves.png", epoch)
+    draw_curves(run / "logs", run / "curves.png", epoch)
     for part, metrics in parts.items():
         draw_confusion(metrics, run / f"confusion_{part}.png", part)
         metrics_table(metrics, f"{part}, epoch {epoch}")

@@ -52,6 +52,7 @@ def test_live_answers_are_the_offline_answers_of_the_trained_model(folder: Path)
     """The proof of the toolkit: torch on the decoded window = edge-run's JSON, at every frame."""
     import torch
 
+    from seqvision.data.cache import Cache
     from seqvision.data.clips import Clip
     from seqvision.data.decode import Store
     from seqvision.training.checkpoint import load_model
@@ -62,7 +63,7 @@ def test_live_answers_are_the_offline_answers_of_the_trained_model(folder: Path)
     answers = lines(folder / "a.jsonl", "answer")
 
     model, card = load_model(folder / "model.pt")
-    clip = Store(folder / "cache2", card.image, 30.0).load(Clip(video, ""))
+    clip = Store(Cache(folder / "cache2"), card.image, 30.0).load(Clip(video, ""))
     ticks = choose(clip.times, card.sequence.fps)
     assert [row["frame"] for row in answers] == sorted(set(ticks.tolist()))
     for row in answers:

@@ -84,6 +84,7 @@ def test_the_background_is_found_by_name_or_asked_for() -> None:
 
 
 def test_unreadable_clips_are_named_and_the_rest_is_used(tmp_path: Path) -> None:
+    from seqvision.data.cache import Cache
     from seqvision.data.decode import Store, decode_all
     from seqvision_edge.card import ImageSpec
 
@@ -96,7 +97,7 @@ def test_unreadable_clips_are_named_and_the_rest_is_used(tmp_path: Path) -> None
     spec = ImageSpec(height=16, width=16, channels=3, fit="stretch")
     seen: list[tuple[int, int]] = []
     clips, decoded, broken = decode_all(
-        Store(tmp_path / "cache", spec, 10.0),
+        Store(Cache(tmp_path / "cache"), spec, 10.0),
         find_clips(tmp_path),
         lambda done, total: seen.append((done, total)),
     )

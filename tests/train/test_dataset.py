@@ -6,10 +6,10 @@ from seqvision.data.dataset import ClipDataset, EpochSampler, collate, window
 from seqvision.data.decode import Decoded
 
 
-def numbered(frames: int, fps: float) -> Decoded:
+def numbered(frames: int, fps: float, key: str = "0") -> Decoded:
     """Return a clip whose pixels are the frame's number."""
     pixels = np.arange(frames, dtype=np.uint8)[:, None, None, None]
-    return Decoded(np.broadcast_to(pixels, (frames, 4, 4, 3)), np.arange(frames) / fps)
+    return Decoded(np.broadcast_to(pixels, (frames, 4, 4, 3)), np.arange(frames) / fps, key)
 
 
 def numbers(frames: np.ndarray) -> list[int]:
@@ -42,8 +42,8 @@ def test_a_batch_is_padded_at_the_end_and_says_the_lengths() -> None:
     assert not batch.inputs[0, 3:].any()
 
 
-def test_an_item_depends_on_seed_epoch_and_index_alone() -> None:
-    clips = [numbered(60, 10)] * 3
+def test_an_item_depends_on_seed_epoch_and_clip_alone() -> None:
+    clips = [numbered(60, 10, key) for key in ("a", "b", "c")]
     first, second = (
         ClipDataset(clips, [0, 0, 0], 10, 8, Augmenter("strong"), seed=4) for _ in range(2)
     )
@@ -51,6 +51,8 @@ def test_an_item_depends_on_seed_epoch_and_index_alone() -> None:
     assert torch.equal(first[7, 1][0], second[7, 1][0])
     assert not torch.equal(first[7, 1][0], first[8, 1][0])
     assert not torch.equal(first[7, 1][0], first[7, 0][0])
+    other = ClipDataset(clips[1:], [0, 0], 10, 8, Augmenter("strong"), seed=4)
+    assert torch.equal(first[7, 1][0], other[7, 0][0]), "whatever the order of the list"
 
 
 def test_an_epochs_order_depends_on_seed_and_epoch_alone() -> None:

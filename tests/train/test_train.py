@@ -22,6 +22,8 @@ from seqvision.config import (
 )
 from seqvision.errors import CheckpointError, DataError
 from seqvision.evaluate import evaluate
+from seqvision.models.classifier import Classifier
+from seqvision.report import _column
 from seqvision.training.checkpoint import load_model
 from seqvision.training.train import Trained, train
 from seqvision_edge.errors import CardError, DeviceError
@@ -158,6 +160,8 @@ def test_resumed_is_the_same_as_uninterrupted(
     assert not same(weights(half), weights(whole))
     resumed = train(TrainOptions(data=squares, resume=half.run, output=tmp_path / "resumed.pt"))
     assert resumed.run == half.run
+    logs = half.run / "logs"
+    assert [len(_column(logs, f"{part}/loss")) for part in ("train", "val")] == [4, 4]
     assert same(weights(resumed), weights(whole))
 
 
@@ -170,6 +174,30 @@ def test_a_frozen_encoder_trains_a_head_on_features_that_export_repeats(
     assert model.steps.scale.std() > 0, "features are brought to one scale"
     again = evaluate(EvaluateOptions(model=result.model, data=squares, cache=tmp_path / "cache"))
     assert again.clips == 24
+
+
+def test_features_are_encoded_once_and_another_head_finds_them(
+    squares: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = {"model": {"encoder": "small_cnn", "freeze": True, "views": 2}}
+    asked = []
+    encode = Classifier.encode
+    monkeypatch.setattr(
+        Classifier, "encode", lambda self, *given: (asked.append(1), encode(self, *given))[1]
+    )
+    first = train(options(squares, tmp_path, 2, **parts))
+    once = len(asked)
+    again = train(options(squares, tmp_path, 2, **parts))
+    assert len(asked) - once < once, "only the last figures need the encoder again"
+    assert same(weights(first), weights(again)), "kept features are the same, bit for bit"
+    asked.clear()
+    fresh = options(squares, tmp_path / "other", 2, **parts)
+    assert same(weights(train(fresh)), weights(first))
+    assert len(asked) == once
+    other = options(squares, tmp_path, 2, model={**parts["model"], "normalize": "unit"})
+    asked.clear()
+    train(other)
+    assert len(asked) == once, "another pixel range is another encoder"
 
 
 def test_grey_clips_and_a_clip_of_one_frame_are_trained_on(squares: Path, tmp_path: Path) -> None:

@@ -1,0 +1,98 @@
+"""What a frozen encoder says of clips: asked once, per varied copy, and kept.
+
+The features of a copy depend on the clip, the encoder with its weights, the window and what the
+augmentation drew; they are kept under a hash of all of these, so that another head, another fold or
+another day does not encode again.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from seqvision.config import AugmentOptions
+from seqvision.data.cache import Cache, touch
+from seqvision.data.dataset import ClipDataset, Item, collate
+from seqvision.models.classifier import Classifier
+from seqvision.progress import progress
+from seqvision_edge.files import replacing
+
+# Clips encoded at once: more make the activations fall out of the processor's caches.
+_BATCH = 4
+
+
+@torch.inference_mode()
+def encode_views(
+    model: Classifier, data: ClipDataset, views: int, drawn: AugmentOptions | None, cache: Cache
+) -> list[list[Item]]:
+    """Return the features `(time, features)` and label of each clip, in `views` copies.
+
+    `drawn` says how the copies are varied; None where they are not.
+    """
+    model.eval()
+    about = [_fingerprint(model), data.fps, data.frames]
+    about += [drawn.model_dump(mode="json"), data.seed] if drawn else []
+    encoded: list[list[Item]] = []
+    with progress("encoding") as advance:
+        for view in range(views):
+            places = [
+                cache.file([*about, data.clips[index].key, view if drawn else 0], ".npz")
+                for index in range(len(data))
+            ]
+            items = {index: item for index, item in enumerate(map(_load, places)) if item}
+            missing = [index for index in range(len(data)) if index not in items]
+            for index, item in _encode(model, data, view, missing):
+                _save(places[index], item, cache)
+                items[index] = item
+                advance(view * len(data) + len(items), views * len(data))
+            encoded.append([items[index] for index in range(len(data))])
+    cache.trim()
+    return encoded
+
+
+def _encode(
+    model: Classifier, data: ClipDataset, view: int, indices: list[int]
+) -> Iterator[tuple[int, Item]]:
+    device = next(model.parameters()).device
+    for begin in range(0, len(indices), _BATCH):
+        chosen = indices[begin : begin + _BATCH]
+        batch = collate([data[view, index] for index in chosen])
+        features = model.encode(batch.inputs.to(device), batch.lengths.to(device)).float().cpu()
+        for index, steps, length, label in zip(
+            chosen, features, batch.lengths, batch.labels, strict=True
+        ):
+            # Cloned: a slice would keep the whole padded batch alive.
+            yield index, (steps[: int(length)].clone(), int(label))
+
+
+def _fingerprint(model: Classifier) -> str:
+    """Return a hash of the encoder: its layers, its weights and its pixel range."""
+    digest = hashlib.sha256(repr(model.encoder).encode())
+    tensors: dict[str, Any] = {**model.encoder.state_dict()}
+    tensors |= {"mean": model.normalize.mean, "scale": model.normalize.scale}
+    for name, tensor in sorted(tensors.items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _load(path: Path) -> Item | None:
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            item = torch.from_numpy(kept["features"]), int(kept["label"])
+        touch(path)
+    except (OSError, ValueError, KeyError, EOFError):
+        return None
+    return item
+
+
+def _save(path: Path, item: Item, cache: Cache) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as unfinished:
+            np.savez(unfinished, features=item[0].numpy(), label=item[1])
+    except OSError as error:
+        raise cache.error(error) from None
