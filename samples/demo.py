@@ -52,16 +52,20 @@ def main() -> int:
 
 
 def draw_events(log: Path, video: Path, picture: Path, count: int = 4) -> Path:
-    """Put the frames at the peaks of the first events of different labels side by side."""
+    """Put the frames at the peaks of events of different labels side by side."""
     rows = [json.loads(line) for line in log.read_text().splitlines()]
     events = {row["label"]: row["peak"] for row in reversed(rows) if row["type"] == "event"}
     capture = cv2.VideoCapture(str(video), cv2.CAP_FFMPEG)
     frames = []
-    for peak in sorted(events.values())[:count]:
+    peaks = sorted(events.values())
+    spread = np.linspace(0, len(peaks) - 1, min(count, len(peaks))).round().astype(int)
+    for peak in (peaks[place] for place in spread):
         capture.set(cv2.CAP_PROP_POS_MSEC, 1000 * peak)
         there, frame = capture.read()
         if there:
-            frames.append(frame)
+            smaller = cv2.resize(frame, None, fx=0.75, fy=0.75, interpolation=cv2.INTER_AREA)
+            frames.append(cv2.copyMakeBorder(smaller, 0, 0, 3, 3, cv2.BORDER_CONSTANT,
+                                             value=(255, 255, 255)))  # fmt: skip
     capture.release()
     if frames:
         cv2.imwrite(str(picture), np.hstack(frames))

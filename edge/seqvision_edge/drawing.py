@@ -50,13 +50,19 @@ def put_text(
     cv2.putText(picture, text, where, _STROKES, scale, colour[::-1], thickness, cv2.LINE_AA)
 
 
-def fitted(text: str, width: float, size: float, weight: int = 400) -> str:
-    """Return the text, shortened with an ellipsis until it is at most `width` pixels wide."""
+def fitted(text: str, width: float, size: float, weight: int = 400) -> tuple[str, float]:
+    """Return the text and the size at which it is at most `width` pixels wide.
+
+    Letters shrink to two thirds; what is still too long is cut and ends in an ellipsis.
+    """
+    smallest = size * 2 / 3
+    while size > smallest and text_width(text, size, weight) > width:
+        size = max(smallest, size - 1)
     if text_width(text, size, weight) <= width:
-        return text
+        return text, size
     while text and text_width(text + _ELLIPSIS, size, weight) > width:
         text = text[:-1]
-    return text.rstrip() + _ELLIPSIS if text else ""
+    return (text.rstrip() + _ELLIPSIS if text else ""), size
 
 
 def put_panel(

@@ -150,8 +150,8 @@ class _Line:
         left, y = at
         percent = f"{share:.0%}"
         percent_width = text_width(percent, self.percent_size)
-        text = fitted(label, width - percent_width - self.size / 2, self.size, self.weight)
-        put_text(picture, text, at, self.size, self.ink, self.weight)
+        text, size = fitted(label, width - percent_width - self.size / 2, self.size, self.weight)
+        put_text(picture, text, at, size, self.ink, self.weight)
         put_text(picture, percent, (left + width - percent_width, y), self.percent_size, self.ink)
         put_panel(picture, (left, y + self.drop, width, self.bar), _WHITE, _TRACK, self.bar / 2)
         filled = left, y + self.drop, width * share, self.bar

@@ -89,7 +89,7 @@ class Augmenter:
         """
         self._preset = PRESETS[preset]() if preset != "none" else None
         self._flip = flip
-        self._swap = dict(swap or {})
+        self.swap = dict(swap or {})
 
     def __call__(self, frames: Frames, label: int, seed: int) -> tuple[Frames, int]:
         """Return a varied clip and its label.
@@ -100,7 +100,7 @@ class Augmenter:
             seed: what the draw depends on, below 2**31.
         """
         if self._flip and np.random.default_rng(seed).random() < 0.5:
-            frames, label = frames[:, :, ::-1], self._swap.get(label, label)
+            frames, label = frames[:, :, ::-1], self.swap.get(label, label)
         if self._preset is None or frames.size == 0:
             return np.ascontiguousarray(frames), label
         time, height, width, channels = frames.shape

@@ -70,7 +70,7 @@ class ClipDataset(Dataset[Item]):
         self.fps = fps
         self.frames = frames
         self.seed = seed
-        self._augmenter = augmenter
+        self.augmenter = augmenter
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -78,11 +78,11 @@ class ClipDataset(Dataset[Item]):
     def __getitem__(self, draw: Draw) -> Item:
         epoch, index = draw
         clip, label = self.clips[index], self.labels[index]
-        if self._augmenter is None:
+        if self.augmenter is None:
             return torch.from_numpy(window(clip, self.fps, self.frames)), label
         generator = np.random.default_rng((self.seed, epoch, int(clip.key, 16)))
         frames = window(clip, self.fps, self.frames, generator.random())
-        frames, label = self._augmenter(frames, label, int(generator.integers(2**31)))
+        frames, label = self.augmenter(frames, label, int(generator.integers(2**31)))
         return torch.from_numpy(frames), label
 
 

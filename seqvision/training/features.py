@@ -34,12 +34,18 @@ def encode_views(
     """
     model.eval()
     about = [_fingerprint(model), data.fps, data.frames]
-    about += [drawn.model_dump(mode="json"), data.seed] if drawn else []
+    if drawn:
+        # A mirror changes labels, and their numbers are this data set's own.
+        swaps = sorted(data.augmenter.swap.items()) if data.augmenter else []
+        about += [drawn.model_dump(mode="json"), swaps, data.seed]
     encoded: list[list[Item]] = []
     with progress("encoding") as advance:
         for view in range(views):
             places = [
-                cache.file([*about, data.clips[index].key, view if drawn else 0], ".npz")
+                cache.file(
+                    [*about, data.clips[index].key, data.labels[index], view if drawn else 0],
+                    ".npz",
+                )
                 for index in range(len(data))
             ]
             items = {index: item for index, item in enumerate(map(_load, places)) if item}

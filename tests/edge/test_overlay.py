@@ -140,11 +140,19 @@ def test_without_a_unicode_font_labels_are_spelt_out(
     assert drawn_text(text).any()
 
 
-def test_a_long_label_is_shortened_to_its_room() -> None:
-    short = drawing.fitted("a very long label indeed", 100, 20)
+def test_a_label_shrinks_to_its_room() -> None:
+    assert drawing.fitted("short", 100, 20) == ("short", 20)
+    wide = drawing.text_width("rotate_ccw", 20)
+    text, size = drawing.fitted("rotate_ccw", wide - 8, 20)
+    assert text == "rotate_ccw"
+    assert size < 20
+    assert drawing.text_width(text, size) <= wide - 8
+
+
+def test_a_long_label_is_cut_to_its_room() -> None:
+    short, size = drawing.fitted("a very long label indeed", 100, 20)
     assert short.endswith(("…", "..."))
-    assert drawing.text_width(short, 20) <= 100
-    assert drawing.fitted("short", 100, 20) == "short"
+    assert drawing.text_width(short, size) <= 100
 
 
 @pytest.mark.parametrize("box", [(-5, -5, 10, 10), (35, 35, 99, 99), (50, 50, 5, 5), (3, 3, 0, 9)])
