@@ -56,8 +56,8 @@ class ClipOptions(_Options):
     """Frames that the model sees at once."""
     fps: Annotated[float, Field(gt=0, le=1000)] | Literal["auto"] = "auto"
     """Frames per second that the model sees; auto: --frames cover the median clip."""
-    size: Annotated[int, Field(ge=4, le=1024)] = 112
-    """Height and width of a frame in the model, in pixels."""
+    size: Annotated[int, Field(ge=4, le=1024)] | Literal["auto"] = "auto"
+    """Height and width of a frame in the model, in pixels; auto: 112, or what still images have."""
     fit: Literal["stretch", "crop", "pad"] = "stretch"
     """How a frame gets that size: whole and stretched, its centre, or whole between bars."""
     grey: bool = False
@@ -78,6 +78,27 @@ class ClipOptions(_Options):
     """Gigabytes that the folder may hold; what was not used for longest goes first."""
     workers: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
     """Processes that load clips; 0 loads in the main process."""
+
+
+class SequenceOptions(_Options):
+    """How still images become sequences."""
+
+    sequence: Literal["video", "rows", "columns", "windows", "patches", "channels"] = "video"
+    """video: clips; else each still image is cut into rows, columns, windows, patches, channels."""
+    step: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Rows or columns in one step, in pixels of the sized image."""
+    window: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"
+    """Length of a window along the long side, in pixels; auto: as long as it is across."""
+    stride: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"
+    """Pixels from one window to the next; auto: half a window."""
+    patch: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"
+    """Side of a patch, in pixels; auto: a quarter of --size."""
+    order: Literal["raster", "snake"] = "raster"
+    """Order of the patches: each row from the left, or every second one from the right."""
+    max_steps: Annotated[int, Field(ge=1, le=4096)] | Literal["auto"] = "auto"
+    """Most steps that the model reads of an image; auto: as many as the longest one gives."""
+    longer: Literal["crop", "subsample"] = "crop"
+    """What is read of an image with more steps: a part, or steps at equal distances."""
 
 
 class AugmentOptions(_Options):
@@ -169,6 +190,7 @@ class TrainOptions(_Options):
     config: Path | None = None
     """YAML of options, such as a run folder's options.yaml; flags win over it."""
     clips: ClipOptions = ClipOptions()
+    images: SequenceOptions = SequenceOptions()
     augmentation: AugmentOptions = AugmentOptions()
     model: ModelOptions = ModelOptions()
     training: TrainingOptions = TrainingOptions()

@@ -50,7 +50,11 @@ def load_clips(
     Raises:
         DataError: none is left, or a label that the model does not know.
     """
-    found = [clip for clip in find_clips(data) if split in ("all", clip.split)]
+    found = [
+        clip
+        for clip in find_clips(data, images=card.sequence.kind != "video")
+        if split in ("all", clip.split)
+    ]
     if not found:
         raise DataError(f"{data}: no clip has the split {split}")
     strange = sorted({clip.label for clip in found} - set(card.labels))
@@ -61,7 +65,7 @@ def load_clips(
         )
     with progress("decoding") as advance:
         clips, decoded, broken = decode_all(
-            Store(Cache(cache), card.image, image_fps), found, advance
+            Store(Cache(cache), card.image, image_fps, card.sequence), found, advance
         )
     for line in broken:
         print(f"left out: {line}", file=sys.stderr)  # noqa: T201
@@ -75,7 +79,7 @@ def predict(
     model: Classifier, card: ModelCard, clips: Sequence[Decoded], batch_size: int
 ) -> Tensor:
     """Return probabilities `(clips, labels)` for the centre window of each clip."""
-    data = ClipDataset(clips, [0] * len(clips), card.sequence.fps, card.sequence.frames)
+    data = ClipDataset(clips, [0] * len(clips), card.image, card.sequence)
     order = EpochSampler(data, seed=0, shuffle=False)
     device = next(model.parameters()).device
     model.eval()

@@ -44,19 +44,114 @@ class _Part(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+Count = Annotated[int, Field(ge=1, le=4096)]
+Longer = Literal["crop", "subsample"]
+
+
 class VideoSequence(_Part):
     """Frames of a video: chosen by timestamp at `fps`, the newest `frames` of them are read."""
 
     kind: Literal["video"]
     fps: Annotated[float, Field(gt=0, le=1000)]
-    frames: Annotated[int, Field(ge=1, le=4096)]
+    frames: Count
+
+    @property
+    def window(self) -> int:
+        """The most steps that one answer reads."""
+        return self.frames
+
+    def __str__(self) -> str:
+        return f"window of {self.frames} frames at {self.fps:g} fps"
+
+
+class StripSequence(_Part):
+    """A still image cut into bands: groups of rows from the top, or of columns from the left.
+
+    A band is one step, so its size is that of the step.  The image keeps its aspect ratio: an image
+    twice as long gives twice as many steps.  Of one with more than `steps` the middle is read
+    (`crop`), or steps at equal distances (`subsample`).
+    """
+
+    kind: Literal["rows", "columns"]
+    steps: Count
+    longer: Longer
+
+    @property
+    def window(self) -> int:
+        """The most steps that one answer reads."""
+        return self.steps
+
+    def __str__(self) -> str:
+        return f"{self.kind}, at most {self.steps} steps"
+
+
+class WindowSequence(_Part):
+    """Windows that slide over a still image, `stride` pixels from one to the next.
+
+    `along` is the side of the image that they slide along; what else is said of bands holds for
+    them too.
+    """
+
+    kind: Literal["windows"]
+    along: Literal["width", "height"]
+    stride: Count
+    steps: Count
+    longer: Longer
+
+    @property
+    def window(self) -> int:
+        """The most steps that one answer reads."""
+        return self.steps
+
+    def __str__(self) -> str:
+        return f"windows {self.stride} pixels apart, at most {self.steps} steps"
+
+
+class PatchSequence(_Part):
+    """A still image cut into a grid of patches.
+
+    `raster` reads every row of the grid from the left; `snake` reads every second one from the
+    right, so that neighbours in the sequence are neighbours in the image.
+    """
+
+    kind: Literal["patches"]
+    rows: Annotated[int, Field(ge=1, le=256)]
+    columns: Annotated[int, Field(ge=1, le=256)]
+    order: Literal["raster", "snake"]
+
+    @property
+    def window(self) -> int:
+        """The most steps that one answer reads."""
+        return self.rows * self.columns
+
+    def __str__(self) -> str:
+        return f"{self.rows}x{self.columns} patches in {self.order} order"
+
+
+class ChannelSequence(_Part):
+    """The red, the green and the blue channel of a still image, one after the other."""
+
+    kind: Literal["channels"]
+
+    @property
+    def window(self) -> int:
+        """The most steps that one answer reads."""
+        return 3
+
+    def __str__(self) -> str:
+        return "colour channels"
+
+
+ImageSequence = StripSequence | WindowSequence | PatchSequence | ChannelSequence
+SequenceSpec = VideoSequence | ImageSequence
 
 
 class ImageSpec(_Part):
-    """The size of one step in pixels, and how a frame gets it.
+    """The size of one step in pixels, and how a frame or a still image gets it.
 
-    `fit` is `stretch` (the whole frame, aspect ratio not kept), `crop` (the largest centred part of
-    the right aspect ratio) or `pad` (the whole frame between black bars).
+    Bands and windows keep the aspect ratio of their image, whatever `fit` says.  Otherwise `fit` is
+    `stretch` (the whole picture, aspect ratio not kept), `crop` (the largest centred part of the
+    right aspect ratio) or `pad` (the whole picture between black bars).
     """
 
     height: Annotated[int, Field(ge=1, le=4096)]
@@ -119,7 +214,7 @@ class ModelCard(_Part):
 
     spec: Literal[1]
     labels: Annotated[tuple[Label, ...], Field(min_length=2)]
-    sequence: VideoSequence
+    sequence: Annotated[SequenceSpec, Field(discriminator="kind")]
     image: ImageSpec
     state: State
     decision: Decision
@@ -132,6 +227,12 @@ class ModelCard(_Part):
         background = self.decision.background
         if background is not None and background not in self.labels:
             raise ValueError(f"decision.background: {background!r} is not one of the labels")
+        return self
+
+    @model_validator(mode="after")
+    def _channels_are_grey(self) -> Self:
+        if self.sequence.kind == "channels" and self.image.channels != 1:
+            raise ValueError("image.channels: each channel of an image is one grey step")
         return self
 
     def to_json(self) -> str:
@@ -156,11 +257,17 @@ class ModelCard(_Part):
             return cls.model_validate_json(text)
         except ValidationError as error:
             first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
+            place = ".".join(_keys(first["loc"]))
             message = first["msg"].removeprefix("Value error, ")
             raise CardError(
                 f"{where}: the model card is damaged: {f'{place}: ' if place else ''}{message}"
             ) from None
+
+
+def _keys(place: tuple[int | str, ...]) -> list[str]:
+    """Return the keys that lead to a bad value; pydantic adds the kind of sequence to them."""
+    keys = [str(key) for key in place]
+    return keys[:1] + keys[2:] if keys[:1] == ["sequence"] and len(keys) > 2 else keys
 
 
 def _refuse_other_specs(spec: Any, where: str) -> None:

@@ -139,13 +139,12 @@ def decision_of(options: Options, card: ModelCard) -> Decision:
 def describe(session: "Session", source: "Source") -> str:
     """Say in one line what runs."""
     card = session.card
-    sequence, image = card.sequence, card.image
     return " · ".join(
         (
             f"{session.where} on {source.name}",
             f"{len(card.labels)} labels",
-            f"window of {sequence.frames} frames at {sequence.fps:g} fps",
-            f"{image.width}x{image.height}",
+            str(card.sequence),
+            f"{card.image.width}x{card.image.height}",
             session.device,
         )
     )
@@ -165,7 +164,7 @@ def _sinks(
 ) -> list["Sink"]:
     """Return the outputs that the options ask for."""
     from seqvision_edge.overlay import Overlay
-    from seqvision_edge.sinks.console import console
+    from seqvision_edge.sinks.console import Answers, console
     from seqvision_edge.sinks.jsonl import JsonLines
     from seqvision_edge.sinks.video import VideoFile
     from seqvision_edge.sinks.window import Window, can_show
@@ -178,7 +177,8 @@ def _sinks(
         sinks.append(VideoFile(options.save, overlay, source.fps))
     if options.window and can_show():
         sinks.append(Window(overlay))
-    return [*sinks, console(session.card)]
+    pictures = session.card.sequence.kind != "video" and not source.live
+    return [*sinks, Answers() if pictures else console(session.card)]
 
 
 def about(session: "Session", source: "Source", decision: Decision) -> dict[str, Any]:

@@ -14,8 +14,10 @@ class Frame:
         time: seconds since the source began, rising: by the stream's own timestamps for files, by
             the monotonic clock at arrival for live sources.
         index: the number of the frame in its source, from 0; frames that were lost are counted.
+        name: of the file that is this frame; None where one file or stream holds many.
     """
 
     bgr: Image
     time: float
     index: int
+    name: str | None = None

@@ -76,7 +76,7 @@ class ImageFiles:
                 self.damaged += 1
                 continue
             self.decoded += 1
-            yield Frame(bgr, index / self.fps, index)
+            yield Frame(bgr, index / self.fps, index, file.name)
         if not self.decoded:
             if len(self.files) == 1:
                 raise SourceError(f"{self.name}: not an image that OpenCV can read")

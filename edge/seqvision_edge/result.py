@@ -19,6 +19,7 @@ class Prediction:
 
     `probabilities` are the model's own, in the order of the card's labels; smoothing is a matter of
     events.  `warm` is False until the window is as long as those that the model learnt from.
+    `image` is the name of the picture's file, where the picture has one of its own.
     """
 
     time: float
@@ -28,12 +29,16 @@ class Prediction:
     probabilities: dict[str, float]
     warm: bool
     latency_ms: float
+    image: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the answer as plain data."""
+        plain = asdict(self)
+        if self.image is None:
+            del plain["image"]
         return {
             "type": "answer",
-            **asdict(self),
+            **plain,
             "time": round(self.time, _TIME_DIGITS),
             "probability": round(self.probability, _PROBABILITY_DIGITS),
             "probabilities": {

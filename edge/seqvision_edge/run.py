@@ -1,25 +1,19 @@
-"""THE WAY: source → sampler → preprocess → stream → decision → sinks."""
+"""THE WAY: source → pipeline (sampler, preprocess, stream, decision) → sinks."""
 
 import contextlib
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
-import numpy as np
-
 from seqvision_edge.card import Decision
-from seqvision_edge.decision import Decider
 from seqvision_edge.errors import SourceError
 from seqvision_edge.frame import Frame
+from seqvision_edge.pipeline import make_pipeline
 from seqvision_edge.prefetch import ahead
-from seqvision_edge.preprocess import prepare
-from seqvision_edge.result import Event, Prediction
-from seqvision_edge.sampler import Sampler
+from seqvision_edge.result import Prediction
 from seqvision_edge.session import Session
 from seqvision_edge.sinks import Quit, Sink
 from seqvision_edge.source import Source
-from seqvision_edge.step import Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +61,7 @@ def run(
     with contextlib.ExitStack() as opened:
         opened.enter_context(source)
         outputs = [opened.enter_context(sink) for sink in sinks]
-        pipeline = Pipeline(session, decision, source.fps)
+        pipeline = make_pipeline(session, decision, source.fps)
         try:
             with _frames(source) as each:
                 for frame in each:
@@ -97,77 +91,6 @@ def run(
     )
 
 
-class Pipeline:
-    """One source's way from a frame to a step: sampler, stream and decider in a row."""
-
-    def __init__(self, session: Session, decision: Decision | None, source_fps: float) -> None:
-        self._card = session.card
-        self._sampler = Sampler(self._card.sequence.fps, source_fps)
-        self._stream = session.stream()
-        self._decider = Decider(decision or self._card.decision, self._card.labels)
-        self._prediction: Prediction | None = None
-        self._fps = _Rate()
-
-    @property
-    def nonfinite(self) -> int:
-        """How many answers were not finite, and thrown away."""
-        return self._stream.nonfinite
-
-    def feed(self, frame: Frame) -> Step:
-        """Take the next frame and tell what it brought."""
-        events: list[Event] = []
-        if self._sampler.is_gap(frame.time):
-            self._sampler.restart()
-            self._stream.reset()
-            self._prediction = None
-            events += self._decider.close()
-        ticks = self._sampler.take(frame.time)
-        if ticks:
-            events += self._answer(frame, ticks)
-        return self._step(frame, ticks > 0 and self._prediction is not None, events)
-
-    def end(self) -> Step:
-        """Tell what the end of the source brings: the event that was going on."""
-        return self._step(None, False, self._decider.close())
-
-    def _answer(self, frame: Frame, ticks: int) -> list[Event]:
-        """Put the frame into the model and return the events that its answer ends."""
-        began = perf_counter()
-        image = prepare(frame.bgr, self._card.image)
-        # More copies than the window holds would push each other out.
-        ticks = min(ticks, self._card.sequence.frames)
-        probabilities = self._stream.push(np.repeat(image[None], ticks, axis=0))
-        latency = perf_counter() - began
-        if probabilities is None:
-            self._prediction = None
-            return self._decider.close()
-        best = int(probabilities.argmax())
-        self._prediction = Prediction(
-            time=frame.time,
-            frame=frame.index,
-            label=self._card.labels[best],
-            probability=float(probabilities[best]),
-            probabilities=dict(zip(self._card.labels, probabilities.tolist(), strict=True)),
-            warm=self._stream.is_warm,
-            latency_ms=1000 * latency,
-        )
-        if not self._stream.is_warm:
-            return []
-        return self._decider.update(frame.time, probabilities)
-
-    def _step(self, frame: Frame | None, answered: bool, events: list[Event]) -> Step:
-        return Step(
-            frame=frame,
-            prediction=self._prediction,
-            answered=answered,
-            warmth=min(1.0, self._stream.seen / self._card.sequence.frames),
-            smoothed=self._decider.smoothed,
-            events=tuple(events),
-            active=self._decider.active,
-            fps=self._fps.tick(),
-        )
-
-
 @contextlib.contextmanager
 def _frames(source: Source) -> Iterator[Iterator[Frame]]:
     """Give the frames of a source: of a file decoded ahead, of a camera as they come."""
@@ -176,18 +99,3 @@ def _frames(source: Source) -> Iterator[Iterator[Frame]]:
     else:
         with contextlib.closing(ahead(source)) as frames:
             yield frames
-
-
-class _Rate:
-    """Count how often per second something happens, over the last second."""
-
-    def __init__(self) -> None:
-        self._times: deque[float] = deque()
-
-    def tick(self) -> float:
-        now = perf_counter()
-        self._times.append(now)
-        while self._times[0] < now - 1:
-            self._times.popleft()
-        passed = now - self._times[0]
-        return (len(self._times) - 1) / passed if passed else 0.0

@@ -118,7 +118,7 @@ class Stream:
     @property
     def is_warm(self) -> bool:
         """Whether the window is full, as it was for the clips that the model learnt from."""
-        return self.seen >= self._session.card.sequence.frames
+        return self.seen >= self._session.card.sequence.window
 
     def push(self, frames: NDArray[np.uint8]) -> NDArray[np.float32] | None:
         """Add frames and answer for the newest one.

@@ -22,7 +22,7 @@ def convert(model: Classifier, card: ModelCard, opset: int) -> bytes:
     Raises:
         ExportError: the graph does not have the inputs, outputs and free axes of its card.
     """
-    graph = StatefulGraph(model, card.sequence.frames, card.decision.temperature).eval()
+    graph = StatefulGraph(model, card.sequence.window, card.decision.temperature).eval()
     image = card.image
     # Sizes that are all different and none 0 or 1, so that no two axes look like one.
     frames = torch.randint(

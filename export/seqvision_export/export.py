@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from seqvision.config import ExportOptions
-from seqvision.data.dataset import window
+from seqvision.data.steps import centre
 from seqvision.errors import ExportError
 from seqvision.evaluate import load_clips
 from seqvision.training.checkpoint import load_model
@@ -26,9 +26,8 @@ def export(options: ExportOptions) -> Path:
     target = options.output or options.model.with_suffix(".onnx")
     clips = []
     if options.verify is not None:
-        sequence = card.sequence
         _, decoded = load_clips(options.verify, card, options.image_fps, options.cache)
-        clips = [window(clip, sequence.fps, sequence.frames) for clip in decoded]
+        clips = [centre(clip, card.image, card.sequence) for clip in decoded]
     try:
         with replacing(target) as unfinished:
             unfinished.write_bytes(convert(model, card, options.opset))
@@ -41,8 +40,8 @@ def export(options: ExportOptions) -> Path:
         f"proven: torch, one call and frame by frame agree in {len(proof.cases)} comparisons"
         f"{f' ({len(clips)} real clips)' if clips else ''}; "
         f"largest difference {proof.worst.difference:.1g} ({proof.worst.name})\n"
-        f"{len(card.labels)} labels, {card.sequence.frames} frames of {card.image.height}×"
-        f"{card.image.width} at {card.sequence.fps:g} fps, {size / 1e6:.1f} MB",
+        f"{len(card.labels)} labels, {card.sequence}, steps of {card.image.height}×"
+        f"{card.image.width}, {size / 1e6:.1f} MB",
         file=sys.stderr,
     )
     return target

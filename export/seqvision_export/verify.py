@@ -62,7 +62,7 @@ def verify(model: Classifier, session: Session, clips: Sequence[NDArray[np.uint8
 
 def _calls(model: Classifier, session: Session) -> Iterator[Case]:
     """Compare single calls over a grid of (batch, time, kept)."""
-    window = session.card.sequence.frames
+    window = session.card.sequence.window
     generator = np.random.default_rng(0)
     shapes = dict.fromkeys(
         (batch, time, min(kept, window - 1))
@@ -97,7 +97,7 @@ def _calls(model: Classifier, session: Session) -> Iterator[Case]:
 
 def _streams(model: Classifier, session: Session) -> Iterator[Case]:
     """Compare random clips shorter than, as long as and longer than the window."""
-    window = session.card.sequence.frames
+    window = session.card.sequence.window
     generator = np.random.default_rng(1)
     for time in dict.fromkeys((1, max(1, window - 1), window, window + 5)):
         clip = _random_frames(generator, session, 1, time)[0]
@@ -108,7 +108,7 @@ def _clip(
     model: Classifier, session: Session, clip: NDArray[np.uint8], name: str
 ) -> Iterator[Case]:
     """Compare a clip in torch, in one ONNX call, and frame by frame at every frame."""
-    window = session.card.sequence.frames
+    window = session.card.sequence.window
     with torch.inference_mode():
         features = model.encode(torch.from_numpy(clip)[None])
         expected = [

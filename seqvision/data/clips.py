@@ -32,6 +32,7 @@ class Clip:
         group: what must stay on one side of a split, such as the performer.
         split: `train`, `val` or `test`, where the data says so.
         fps: rate of a frame folder; None where nobody said it, or for a video.
+        index: the place of a still image in a file of many.
     """
 
     path: Path
@@ -39,9 +40,10 @@ class Clip:
     group: str | None = None
     split: str | None = None
     fps: float | None = None
+    index: int | None = None
 
 
-def find_clips(data: Path) -> list[Clip]:
+def find_clips(data: Path, images: bool = False) -> list[Clip]:
     """Return the clips of a data set, in a stable order.
 
     `data` is a CSV with the columns `path,label[,group][,split][,fps]`, a folder that has such a
@@ -58,7 +60,7 @@ def find_clips(data: Path) -> list[Clip]:
     elif (data / LIST_NAME).is_file():
         clips = read_list(data / LIST_NAME)
     elif data.is_dir():
-        clips = _read_tree(data)
+        clips = _read_tree(data, images)
     else:
         raise DataError(f"{data}: no such folder or list")
     if not clips:
@@ -144,21 +146,21 @@ def _row(path: Path, line: int, row: dict[str, str | None]) -> Clip:
     )
 
 
-def _read_tree(data: Path) -> list[Clip]:
+def _read_tree(data: Path, images: bool) -> list[Clip]:
     folders = _folders(data)
     if folders and all(folder.name.lower() in SPLITS for folder in folders):
         return [
             Clip(clip.path, clip.label, split=SPLITS[folder.name.lower()])
             for folder in folders
-            for clip in _read_labels(folder)
+            for clip in _read_labels(folder, images)
         ]
-    return _read_labels(data)
+    return _read_labels(data, images)
 
 
-def _read_labels(data: Path) -> list[Clip]:
+def _read_labels(data: Path, images: bool) -> list[Clip]:
     clips, empty = [], []
     for folder in _folders(data):
-        paths = list(_clip_paths(folder))
+        paths = list(_clip_paths(folder, images))
         clips += [Clip(path, folder.name) for path in paths]
         if not paths:
             empty.append(folder)
@@ -179,9 +181,13 @@ def _folders(data: Path) -> list[Path]:
     )
 
 
-def _clip_paths(folder: Path) -> Iterator[Path]:
+def _clip_paths(folder: Path, images: bool) -> Iterator[Path]:
     for path in sorted(folder.iterdir(), key=natural):
         if path.name.startswith("."):
+            continue
+        if images:
+            if _is_image(path) and path.is_file():
+                yield path
             continue
         is_frames = path.is_dir() and any(_is_image(child) for child in path.iterdir())
         if is_frames or (path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES):

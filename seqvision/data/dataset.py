@@ -5,12 +5,13 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.utils.data import Dataset, Sampler
 
 from seqvision.data.augment import Augmenter
 from seqvision.data.decode import Decoded
-from seqvision_edge.sampler import choose
+from seqvision.data.steps import centre, window
+from seqvision_edge.card import ImageSpec, SequenceSpec, VideoSequence
+from seqvision_edge.cut import cut
 
 
 class Batch(NamedTuple):
@@ -32,23 +33,6 @@ Item = tuple[torch.Tensor, int]
 Draw = tuple[int, int]
 
 
-def window(clip: Decoded, fps: float, frames: int, start: float = 0.5) -> NDArray[np.uint8]:
-    """Return the frames of a clip that a model with this window sees.
-
-    Args:
-        clip: the decoded clip.
-        fps: the model's rate.
-        frames: the model's window.
-        start: where the window lies in a longer clip, 0 (begin) to 1 (end).
-
-    Returns:
-        `(time, height, width, channels)`, time at most `frames`; a short clip gives less.
-    """
-    ticks = choose(clip.times, fps)
-    first = round(max(0, len(ticks) - frames) * start)
-    return clip.frames[ticks[first : first + frames]]
-
-
 class ClipDataset(Dataset[Item]):
     """Clips as the model sees them: the centre window, or a varied one for training.
 
@@ -60,15 +44,15 @@ class ClipDataset(Dataset[Item]):
         self,
         clips: Sequence[Decoded],
         labels: Sequence[int],
-        fps: float,
-        frames: int,
+        image: ImageSpec,
+        sequence: SequenceSpec,
         augmenter: Augmenter | None = None,
         seed: int = 0,
     ) -> None:
         self.clips = clips
         self.labels = labels
-        self.fps = fps
-        self.frames = frames
+        self.image = image
+        self.sequence = sequence
         self.seed = seed
         self.augmenter = augmenter
 
@@ -79,11 +63,17 @@ class ClipDataset(Dataset[Item]):
         epoch, index = draw
         clip, label = self.clips[index], self.labels[index]
         if self.augmenter is None:
-            return torch.from_numpy(window(clip, self.fps, self.frames)), label
+            return torch.from_numpy(centre(clip, self.image, self.sequence)), label
         generator = np.random.default_rng((self.seed, epoch, int(clip.key, 16)))
-        frames = window(clip, self.fps, self.frames, generator.random())
-        frames, label = self.augmenter(frames, label, int(generator.integers(2**31)))
-        return torch.from_numpy(frames), label
+        start, seed = generator.random(), int(generator.integers(2**31))
+        if isinstance(self.sequence, VideoSequence):
+            frames = window(clip, self.sequence.fps, self.sequence.frames, start)
+            steps, label = self.augmenter(frames, label, seed)
+        else:
+            # A still image is varied as a whole: a row has no geometry of its own.
+            whole, label = self.augmenter(clip.frames[:1], label, seed)
+            steps = cut(whole[0], self.image, self.sequence, start)
+        return torch.from_numpy(steps), label
 
 
 class FeatureDataset(Dataset[Item]):

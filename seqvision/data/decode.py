@@ -1,7 +1,7 @@
 """Clips decoded once: frames sized for the model, in a cache of memory-mapped files.
 
 Decoding and resizing are the edge package's own functions, so that training sees the frames that
-the live runner will see.
+the live runner will see.  A still image is kept as one frame, whole: it is varied before it is cut.
 """
 
 import json
@@ -10,14 +10,15 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seqvision.data.cache import Cache, touch
 from seqvision.data.clips import Clip
-from seqvision_edge.card import ImageSpec
+from seqvision_edge.card import ImageSpec, SequenceSpec, VideoSequence
+from seqvision_edge.cut import sized
 from seqvision_edge.errors import SourceError
 from seqvision_edge.files import replacing
 from seqvision_edge.opencv import cv2
@@ -25,17 +26,28 @@ from seqvision_edge.preprocess import prepare
 from seqvision_edge.source import open_path
 
 # Raise it when decoding or resizing changes: cached clips are then made anew.
-_VERSION = 1
+_VERSION = 2
+
+
+class Frames(Protocol):
+    """What is asked of a clip's frames `(time, height, width, channels)`, wherever they are."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __getitem__(self, index: Any, /) -> NDArray[np.uint8]: ...
 
 
 @dataclass(frozen=True)
 class Decoded:
     """A clip's frames `(time, height, width, channels)` uint8 and their times in seconds.
 
+    A still image is a clip of one frame.
+
     `key` is the same for the same frames, whatever the list or the order they come in.
     """
 
-    frames: NDArray[np.uint8]
+    frames: Frames
     times: NDArray[np.float64]
     key: str = "0"
 
@@ -52,12 +64,13 @@ class Store:
     """Decodes clips and keeps the result.
 
     A clip's place in the cache is a hash of what it is made from: path, size and change time of its
-    file or images, the image spec and the frame rate.
+    file or images, the size of a step, how still images are cut, and the frame rate.
     """
 
     cache: Cache
     spec: ImageSpec
     image_fps: float
+    sequence: SequenceSpec | None = None
 
     def load(self, clip: Clip) -> Decoded:
         """Return a clip, memory-mapped; decode it first if it is new.
@@ -68,24 +81,26 @@ class Store:
         """
         frames = self.cache.file(self._made_from(clip), ".u8")
         try:
-            return self._open(frames)
+            return self._open(clip, frames)
         except (OSError, ValueError, KeyError):
             self._decode(clip, frames)
-            return self._open(frames)
+            return self._open(clip, frames)
 
-    def _open(self, frames: Path) -> Decoded:
+    def _open(self, clip: Clip, frames: Path) -> Decoded:
         index = frames.with_suffix(".json")
-        times = np.asarray(json.loads(index.read_text())["times"], np.float64)
-        shape = (len(times), self.spec.height, self.spec.width, self.spec.channels)
+        kept = json.loads(index.read_text())
+        times = np.asarray(kept["times"], np.float64)
+        shape = (len(times), *kept["frame"])
         if frames.stat().st_size != np.prod(shape):
             raise ValueError("torn file")
         touch(frames)
         touch(index)
-        return Decoded(np.memmap(frames, np.uint8, "r", shape=shape), times, frames.stem)
+        return Decoded(Kept(self, clip, frames, shape), times, frames.stem)
 
     def _decode(self, clip: Clip, frames: Path) -> None:
         """Write a clip frame by frame, so that a long one needs no more memory than a short one."""
         times: list[float] = []
+        shape: tuple[int, ...] = ()
         try:
             frames.parent.mkdir(parents=True, exist_ok=True)
             with replacing(frames) as unfinished:
@@ -94,20 +109,67 @@ class Store:
                     open_path(clip.path, clip.fps or self.image_fps) as source,
                 ):
                     for frame in source:
-                        file.write(np.ascontiguousarray(prepare(frame.bgr, self.spec)).data)
+                        image = self._sized(frame.bgr)
+                        shape = image.shape
+                        file.write(np.ascontiguousarray(image).data)
                         times.append(frame.time)
                 if not times:
                     raise SourceError(f"{clip.path}: no frames in it")
                 with replacing(frames.with_suffix(".json")) as unfinished_index:
-                    unfinished_index.write_text(json.dumps({"times": times}))
+                    unfinished_index.write_text(json.dumps({"times": times, "frame": shape}))
         except OSError as error:
             raise self.cache.error(error) from None
+
+    def _sized(self, bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        if self.sequence is None or isinstance(self.sequence, VideoSequence):
+            return prepare(bgr, self.spec)
+        return sized(bgr, self.spec, self.sequence)
 
     def _made_from(self, clip: Clip) -> list[Any]:
         rate = clip.fps or self.image_fps
         path = str(clip.path.resolve())
         spec = self.spec.model_dump()
+        if self.sequence is not None and not isinstance(self.sequence, VideoSequence):
+            # How far windows are apart and how many are read changes nothing of the whole image.
+            spec |= self.sequence.model_dump(exclude={"steps", "longer", "stride", "order"})
         return [_VERSION, cv2.__version__, spec, rate, path, *_stamps(clip.path)]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A clip's frames in the cache: mapped when they are asked for, and let go again.
+
+    A mapping holds a file descriptor, and a large data set has more clips than a process may have
+    of those.  What another training has trimmed away meanwhile is decoded anew.
+    """
+
+    store: Store
+    clip: Clip
+    path: Path
+    shape: tuple[int, ...]
+
+    def __getitem__(self, index: Any, /) -> NDArray[np.uint8]:
+        return np.array(self._map()[index])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[np.uint8]:
+        return np.array(self._map(), dtype)
+
+    def _map(self) -> NDArray[np.uint8]:
+        try:
+            return np.memmap(self.path, np.uint8, "r", shape=self.shape)
+        except (OSError, ValueError):
+            self.store.load(self.clip)
+            return np.memmap(self.path, np.uint8, "r", shape=self.shape)
+
+
+def picture_size(clip: Clip) -> tuple[int, int] | None:
+    """Return height and width of a still image (or a clip's first frame); None: not readable."""
+    try:
+        with open_path(clip.path) as source:
+            frame = next(iter(source), None)
+    except SourceError:
+        return None
+    return None if frame is None else frame.bgr.shape[:2]
 
 
 def _stamps(path: Path) -> Iterable[tuple[str, int, int]]:

@@ -11,7 +11,6 @@ from seqvision.training.data import Data, describe
 from seqvision_edge.card import (
     SPEC,
     Decision,
-    ImageSpec,
     ModelCard,
     Origin,
     State,
@@ -20,27 +19,18 @@ from seqvision_edge.card import (
 )
 
 
-def make_card(options: TrainOptions, data: Data, image: ImageSpec, model: Classifier) -> ModelCard:
+def make_card(options: TrainOptions, data: Data, model: Classifier) -> ModelCard:
     """Return the card of a model, its metrics still empty."""
-    seconds = options.clips.frames / data.fps
     return ModelCard(
         spec=SPEC,
         labels=data.labels,
-        sequence=VideoSequence(kind="video", fps=data.fps, frames=options.clips.frames),
-        image=image,
+        sequence=data.sequence,
+        image=data.image,
         state=State(
             kind="window",
             tensors=(StateTensor(name="past", axes=("batch", "kept", model.features)),),
         ),
-        decision=Decision(
-            temperature=1.0,
-            smoothing_frames=max(1, round(options.clips.frames / 4)),
-            enter=0.8,
-            leave=0.5,
-            minimum_seconds=round(0.2 * seconds, 3),
-            cooldown_seconds=round(0.25 * seconds, 3),
-            background=data.background,
-        ),
+        decision=_decision(data),
         origin=Origin(
             version=seqvision.__version__,
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -49,6 +39,22 @@ def make_card(options: TrainOptions, data: Data, image: ImageSpec, model: Classi
             metrics={},
             notes=(*data.notes, *model.notes),
         ),
+    )
+
+
+def _decision(data: Data) -> Decision:
+    """Return when answers become events, in proportion to the window; a picture stands alone."""
+    frames, seconds = 1, 0.0
+    if isinstance(data.sequence, VideoSequence):
+        frames, seconds = data.sequence.frames, data.sequence.frames / data.sequence.fps
+    return Decision(
+        temperature=1.0,
+        smoothing_frames=max(1, round(frames / 4)),
+        enter=0.8,
+        leave=0.5,
+        minimum_seconds=round(0.2 * seconds, 3),
+        cooldown_seconds=round(0.25 * seconds, 3),
+        background=data.background,
     )
 
 

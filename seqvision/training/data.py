@@ -6,7 +6,6 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,7 +17,8 @@ from seqvision.data.decode import Decoded, Store, decode_all
 from seqvision.data.split import Split, split_clips
 from seqvision.errors import DataError
 from seqvision.progress import progress
-from seqvision_edge.card import Decision, ImageSpec
+from seqvision.training.layout import plan, settle
+from seqvision_edge.card import Decision, ImageSpec, SequenceSpec
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class Data:
     labels: tuple[str, ...]
     truth: Sequence[int]
     split: Split
-    fps: float
+    image: ImageSpec
+    sequence: SequenceSpec
     background: str | None
     notes: tuple[str, ...]
 
@@ -39,18 +40,19 @@ class Data:
         return [self.decoded[i] for i in indices], [self.truth[i] for i in indices]
 
 
-def read_data(options: TrainOptions, image: ImageSpec) -> Data:
+def read_data(options: TrainOptions) -> Data:
     """Find, decode and split the clips; name what cannot be read and go on without it.
 
     Raises:
         DataError: no clips, one label only, or a label of which no clip can be read.
     """
-    found = find_clips(options.data)
+    images = options.images.sequence != "video"
+    found = find_clips(options.data, images=images)
     labels = labels_of(found)
     _check_labels(labels)
-    store = Store(
-        Cache(options.clips.cache, options.clips.cache_size), image, options.clips.image_fps
-    )
+    image, sequence = plan(options, found)
+    cache = Cache(options.clips.cache, options.clips.cache_size)
+    store = Store(cache, image, options.clips.image_fps, sequence)
     with progress("decoding") as advance:
         clips, decoded, broken = decode_all(store, found, advance)
     for line in broken:
@@ -63,29 +65,17 @@ def read_data(options: TrainOptions, image: ImageSpec) -> Data:
     split = split_clips(
         clips, options.clips.val, options.clips.fold, options.training.seed, options.clips.groups
     )
-    fps = options.clips.fps
     return Data(
         clips=clips,
         decoded=decoded,
         labels=labels,
         truth=[labels.index(clip.label) for clip in clips],
         split=split,
-        fps=auto_fps(decoded, options.clips.frames) if fps == "auto" else fps,
+        image=image,
+        sequence=settle(options, image, sequence, decoded),
         background=find_background(labels, options.clips.background),
         notes=_missing_in_val(clips, split, labels),
     )
-
-
-def auto_fps(clips: Sequence[Decoded], frames: int) -> float:
-    """Return the rate at which `frames` cover the median clip, no faster than clips are.
-
-    Rounded to a tenth, so that the card is readable.
-    """
-    seconds = [clip.seconds for clip in clips if clip.seconds > 0]
-    if not seconds:
-        return 10.0
-    own = median(len(clip.times) / clip.seconds for clip in clips if clip.seconds > 0)
-    return round(max(0.1, min(frames / median(seconds), own)), 1)
 
 
 def describe(data: Data) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def encode_views(
     `drawn` says how the copies are varied; None where they are not.
     """
     model.eval()
-    about = [_fingerprint(model), data.fps, data.frames]
+    about: list[Any] = [_fingerprint(model), data.sequence.model_dump()]
     if drawn:
         # A mirror changes labels, and their numbers are this data set's own.
         swaps = sorted(data.augmenter.swap.items()) if data.augmenter else []

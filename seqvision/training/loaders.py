@@ -21,7 +21,7 @@ def make_loaders(
     Raises:
         DataError: clips are to be mirrored, but a label would become wrong.
     """
-    seed, fps, frames = options.training.seed, data.fps, options.clips.frames
+    seed = options.training.seed
     flip = options.augmentation.flip
     pairs = mirror_labels(data.labels, options.augmentation.swap)
     if flip:
@@ -30,8 +30,8 @@ def make_loaders(
     augmenter = Augmenter(options.augmentation.augment, flip, pairs) if varied else None
     learning: ClipDataset | FeatureDataset
     checking: ClipDataset | FeatureDataset
-    learning = ClipDataset(*data.part(data.split.train), fps, frames, augmenter, seed)
-    checking = ClipDataset(*data.part(data.split.val), fps, frames)
+    learning = ClipDataset(*data.part(data.split.train), data.image, data.sequence, augmenter, seed)
+    checking = ClipDataset(*data.part(data.split.val), data.image, data.sequence)
     workers = _workers(options)
     if model.frozen:
         # A frozen encoder answers the same in every epoch: ask it once, per varied copy.

@@ -16,7 +16,7 @@ import lightning as L
 import torch
 from rich.console import Console
 
-from seqvision.config import ClipOptions, TrainOptions, from_yaml, to_yaml
+from seqvision.config import TrainOptions, from_yaml, to_yaml
 from seqvision.errors import CheckpointError, DataError
 from seqvision.evaluate import predict
 from seqvision.metrics import Metrics, measure
@@ -29,7 +29,7 @@ from seqvision.training.device import check_precision, pick_device
 from seqvision.training.fit import fit
 from seqvision.training.loaders import make_loaders
 from seqvision.training.module import ClassifierModule
-from seqvision_edge.card import ImageSpec, ModelCard
+from seqvision_edge.card import ModelCard
 from seqvision_edge.files import replacing
 
 
@@ -56,10 +56,8 @@ def train(options: TrainOptions) -> Trained:
     device = pick_device(options.training.device)
     check_precision(options.training.precision, device)
     L.seed_everything(options.training.seed, workers=True, verbose=False)
-    image = _image_spec(options.clips)
-
-    data = read_data(options, image)
-    model = Classifier(options.model, image, len(data.labels))
+    data = read_data(options)
+    model = Classifier(options.model, data.image, len(data.labels))
     for note in (*data.notes, *model.notes):
         _say(f"[yellow]note:[/] {note}")
     _say(_summary(data, options))
@@ -75,7 +73,7 @@ def train(options: TrainOptions) -> Trained:
     fitted = fit(options.training, module, training, validation, run, device, resume)
 
     model.load_state_dict(fitted.weights)
-    card = make_card(options, data, image, model)
+    card = make_card(options, data, model)
     parts = {"val": _measure(model, card, data, data.split.val, options)}
     if data.split.test:
         parts["test"] = _measure(model, card, data, data.split.test, options)
@@ -111,15 +109,6 @@ def _new_run_folder(options: TrainOptions) -> Path:
     raise DataError(f"{options.runs}: full of run folders of this second")
 
 
-def _image_spec(options: ClipOptions) -> ImageSpec:
-    return ImageSpec(
-        height=options.size,
-        width=options.size,
-        channels=1 if options.grey else 3,
-        fit=options.fit,
-    )
-
-
 def _summary(data: Data, options: TrainOptions) -> str:
     sizes = ", ".join(
         f"{len(part)} to {verb}"
@@ -132,8 +121,8 @@ def _summary(data: Data, options: TrainOptions) -> str:
     pool = f" with {model.pool} pooling" if model.head != "mean" else ""
     return (
         f"{len(data.labels)} labels, {len(data.clips)} clips ({sizes})\n"
-        f"{model.encoder} + {head}{pool}, {options.clips.frames} frames of "
-        f"{options.clips.size}×{options.clips.size} at {data.fps:g} fps"
+        f"{model.encoder} + {head}{pool}, {data.sequence}, "
+        f"steps of {data.image.height}×{data.image.width}"
     )
 
 

@@ -2,8 +2,13 @@ import numpy as np
 import torch
 
 from seqvision.data.augment import Augmenter
-from seqvision.data.dataset import ClipDataset, EpochSampler, collate, window
+from seqvision.data.dataset import ClipDataset, EpochSampler, collate
 from seqvision.data.decode import Decoded
+from seqvision.data.steps import window
+from seqvision_edge.card import ImageSpec, VideoSequence
+
+IMAGE = ImageSpec(height=4, width=4, channels=3, fit="stretch")
+VIDEO = VideoSequence(kind="video", fps=10.0, frames=8)
 
 
 def numbered(frames: int, fps: float, key: str = "0") -> Decoded:
@@ -33,7 +38,7 @@ def test_a_longer_clip_is_seen_from_its_begin_to_its_end_and_a_short_one_whole()
 
 
 def test_a_batch_is_padded_at_the_end_and_says_the_lengths() -> None:
-    data = ClipDataset([numbered(3, 10), numbered(9, 10)], [1, 0], fps=10, frames=8)
+    data = ClipDataset([numbered(3, 10), numbered(9, 10)], [1, 0], IMAGE, VIDEO)
     batch = collate([data[0, 0], data[0, 1]])
     assert batch.inputs.shape == (2, 8, 4, 4, 3)
     assert batch.inputs.dtype == torch.uint8
@@ -45,13 +50,13 @@ def test_a_batch_is_padded_at_the_end_and_says_the_lengths() -> None:
 def test_an_item_depends_on_seed_epoch_and_clip_alone() -> None:
     clips = [numbered(60, 10, key) for key in ("a", "b", "c")]
     first, second = (
-        ClipDataset(clips, [0, 0, 0], 10, 8, Augmenter("strong"), seed=4) for _ in range(2)
+        ClipDataset(clips, [0, 0, 0], IMAGE, VIDEO, Augmenter("strong"), seed=4) for _ in range(2)
     )
     second[0, 2]
     assert torch.equal(first[7, 1][0], second[7, 1][0])
     assert not torch.equal(first[7, 1][0], first[8, 1][0])
     assert not torch.equal(first[7, 1][0], first[7, 0][0])
-    other = ClipDataset(clips[1:], [0, 0], 10, 8, Augmenter("strong"), seed=4)
+    other = ClipDataset(clips[1:], [0, 0], IMAGE, VIDEO, Augmenter("strong"), seed=4)
     assert torch.equal(first[7, 1][0], other[7, 0][0]), "whatever the order of the list"
 
 

@@ -12,9 +12,10 @@ from seqvision.data.dataset import ClipDataset
 from seqvision.data.decode import Decoded
 from seqvision.models.classifier import Classifier
 from seqvision.training.features import encode_views
-from seqvision_edge.card import ImageSpec
+from seqvision_edge.card import ImageSpec, VideoSequence
 
 IMAGE = ImageSpec(height=16, width=16, channels=3, fit="stretch")
+VIDEO = VideoSequence(kind="video", fps=10.0, frames=4)
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def test_kept_features_carry_the_label_that_a_clip_has_today(
 ) -> None:
     cache = Cache(tmp_path)
     for labels in ([0, 1, 2], [2, 0, 1]):
-        (view,) = encode_views(model, ClipDataset(clips(), labels, 10, 4), 1, None, cache)
+        (view,) = encode_views(model, ClipDataset(clips(), labels, IMAGE, VIDEO), 1, None, cache)
         assert [label for _, label in view] == labels
 
 
@@ -45,7 +46,7 @@ def test_kept_features_know_which_labels_a_mirror_exchanges(
     cache, drawn = Cache(tmp_path), AugmentOptions(augment="none", flip=True, swap=("a:b",))
     told = []
     for swap in ({0: 1, 1: 0}, {0: 2, 2: 0}):
-        data = ClipDataset(clips(), [0, 0, 0], 10, 4, Augmenter("none", True, swap))
+        data = ClipDataset(clips(), [0, 0, 0], IMAGE, VIDEO, Augmenter("none", True, swap))
         views = encode_views(model, data, 4, drawn, cache)
         told.append({label for view in views for _, label in view})
     assert told == [{0, 1}, {0, 2}]

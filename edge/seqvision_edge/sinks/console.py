@@ -55,6 +55,30 @@ class PlainLines:
         self._tally.print()
 
 
+class Answers:
+    """Print the answer for each picture as `picture  label  probability`, tab-separated."""
+
+    def __enter__(self) -> Self:
+        self._tally = _Tally()
+        return self
+
+    def write(self, step: Step) -> None:
+        """Print the picture's answer."""
+        self._tally.add(step)
+        answer = step.prediction
+        if step.answered and answer is not None:
+            picture = answer.image or f"{answer.time:.2f}"
+            print(f"{picture}\t{answer.label}\t{answer.probability:.3f}", flush=True)  # noqa: T201
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._tally.print(pictures=True)
+
+
 class LiveLine:
     """Keep one line up to date: time, label, probability, speed and the last event."""
 
@@ -127,10 +151,14 @@ class _Tally:
         self._events += len(step.events)
         self._last = step
 
-    def print(self) -> None:
+    def print(self, pictures: bool = False) -> None:
         if self._last is None:
             return
         seconds = perf_counter() - self._began
+        if pictures:
+            speed = f"{self._frames / seconds:.0f} per second"
+            _say(" · ".join((_count(self._frames, "picture"), speed)))
+            return
         counts = (_count(self._frames, "frame"), _count(self._answers, "answer"))
         speed = f"{self._frames / seconds:.0f} fps"
         _say(" · ".join((*counts, speed, _count(self._events, "event"))))

@@ -1,0 +1,44 @@
+"""Decoded clips and images → the steps that the model reads."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqvision.data.decode import Decoded
+from seqvision_edge.card import ImageSpec, SequenceSpec, VideoSequence
+from seqvision_edge.cut import cut
+from seqvision_edge.sampler import choose
+
+Steps = NDArray[np.uint8]
+
+
+def window(clip: Decoded, fps: float, frames: int, start: float = 0.5) -> Steps:
+    """Return the frames of a clip that a model with this window sees.
+
+    Args:
+        clip: the decoded clip.
+        fps: the model's rate.
+        frames: the model's window.
+        start: where the window lies in a longer clip, 0 (begin) to 1 (end).
+
+    Returns:
+        `(time, height, width, channels)`, time at most `frames`; a short clip gives less.
+    """
+    ticks = choose(clip.times, fps)
+    first = round(max(0, len(ticks) - frames) * start)
+    return clip.frames[ticks[first : first + frames]]
+
+
+def centre(clip: Decoded, image: ImageSpec, sequence: SequenceSpec) -> Steps:
+    """Return the steps by which a clip or image is judged: all of it, or its middle.
+
+    Args:
+        clip: the decoded clip, or the sized image as a clip of one frame.
+        image: the size of a step.
+        sequence: how a clip or image becomes steps.
+
+    Returns:
+        `(steps, image.height, image.width, image.channels)` uint8, at most `sequence.window` steps.
+    """
+    if isinstance(sequence, VideoSequence):
+        return window(clip, sequence.fps, sequence.frames)
+    return cut(clip.frames[0], image, sequence)
