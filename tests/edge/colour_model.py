@@ -70,7 +70,7 @@ def model_bytes(card: ModelCard | None = None, *, nan_on_black: bool = False) ->
     from onnx import TensorProto, helper, numpy_helper
 
     card = card or make_card()
-    window = card.sequence.frames
+    window = card.sequence.window
     one, half = 12.0, -6.0
     arrays: dict[str, NDArray[Any]] = {
         "axes": np.array([2, 3], np.int64),

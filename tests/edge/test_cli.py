@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from colour_model import card_data, model_bytes, picture, write_video
+from colour_model import card_data, make_card, model_bytes, picture, write_video
 
 from seqvision_edge import __version__, cli
 from seqvision_edge.opencv import cv2
@@ -247,3 +247,21 @@ def test_a_reader_that_leaves_early_is_no_error(model: Path, video: Path, no_dis
     assert process.returncode == 0, err
     assert b"Traceback" not in err
     assert b"Exception" not in err
+
+
+def test_a_strip_is_answered_in_one_line_and_a_folder_in_one_line_per_picture(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = {"kind": "rows", "steps": 6, "longer": "crop"}
+    model, log = tmp_path / "rows.onnx", tmp_path / "log.jsonl"
+    model.write_bytes(model_bytes(make_card(sequence=rows)))
+    for name in ("red", "blue"):
+        assert cv2.imwrite(str(tmp_path / f"{name}.png"), picture(name, (16, 96)))
+    source = tmp_path / "red.png"
+    code, out, err = edge_run(capsys, "--model", model, "--source", source, "--json", log)
+    assert (code, out.split("\t")[:2]) == (0, ["red.png", "red"])
+    assert "rows, at most 6 steps" in err[0]
+    assert err[-1].startswith("1 picture")
+    assert json.loads(log.read_text().splitlines()[-1])["image"] == "red.png"
+    code, out, _ = edge_run(capsys, "--model", model, "--source", tmp_path)
+    assert [line.split("\t")[1] for line in out.splitlines()] == ["blue", "red"]

@@ -9,8 +9,11 @@ import pytest
 from colour_model import FPS, WINDOW, Segments, make_card, model_bytes, picture, write_video
 from typing_extensions import Self
 
+from seqvision_edge.card import StripSequence
+from seqvision_edge.cut import image_steps
 from seqvision_edge.errors import SinkError, SourceError
 from seqvision_edge.frame import Frame
+from seqvision_edge.opencv import cv2
 from seqvision_edge.preprocess import prepare
 from seqvision_edge.result import Prediction
 from seqvision_edge.run import RunSummary, run
@@ -278,3 +281,38 @@ def test_the_example_of_the_readme_gives_the_answer_of_the_run(
     assert summary.prediction is not None
     answer = list(summary.prediction.probabilities.values())
     np.testing.assert_allclose(names["probabilities"], answer, atol=1e-6)
+
+
+ROWS = {"kind": "rows", "steps": WINDOW, "longer": "crop"}
+
+
+def test_a_picture_model_answers_for_each_picture_of_a_folder_by_itself(tmp_path: Path) -> None:
+    card = make_card(sequence=ROWS)
+    for name, colour in (("1", "red"), ("2", "green"), ("10", "blue")):
+        # One row of steps, and many: a short picture is whole, not warming up.
+        size = (16, 12) if name == "1" else (16, 96)
+        assert cv2.imwrite(str(tmp_path / f"{name}.png"), picture(colour, size))
+    record = Record()
+    summary = run(open_path(tmp_path), Session(model_bytes(card)), [record])
+    answers = [step.prediction for step in record.steps if step.answered]
+    assert [(answer.image, answer.label) for answer in answers if answer] == [
+        ("1.png", "red"),
+        ("2.png", "green"),
+        ("10.png", "blue"),
+    ]
+    assert all(answer.warm for answer in answers if answer)
+    assert (summary.frames, summary.answers, summary.events) == (3, 3, 0)
+
+
+def test_the_answer_for_a_picture_is_that_of_its_steps_in_one_call(tmp_path: Path) -> None:
+    card = make_card(sequence=ROWS)
+    session = Session(model_bytes(card))
+    path = tmp_path / "half.png"
+    half = np.concatenate((picture("red", (32, 60)), picture("blue", (32, 60))))
+    assert cv2.imwrite(str(path), half)
+    summary = run(open_path(path), session)
+    assert isinstance(card.sequence, StripSequence)
+    steps = image_steps(half, card.image, card.sequence)
+    expected, _ = session.run(steps[None])
+    assert summary.prediction is not None
+    assert list(summary.prediction.probabilities.values()) == pytest.approx(expected[0].tolist())
