@@ -54,17 +54,18 @@ def _help() -> str:
 def _train(arguments: list[str]) -> int:
     from pathlib import Path
 
-    from seqvision.config import TrainOptions, from_yaml
+    from seqvision.config import TrainOptions, from_yaml, place_of
 
     default = None
     path = _value_of("--config", arguments)
     if path is not None:
-        default = from_yaml(Path(path), data=_NO_DATA)
-    elif _value_of("--resume", arguments) is not None:
-        default = TrainOptions(data=Path(_NO_DATA))  # the run folder says what the data is
+        default = from_yaml(Path(path))
+        # Where the clips are is one option with two spellings: a flag wins over the file.
+        place = None if _value_of("--root", arguments) is not None else default.data or default.root
+        default = default.model_copy(update={"data": place, "root": None})
     options = command_line.parse(TrainOptions, "seqvision train", arguments, default)
-    if str(options.data) == _NO_DATA and options.resume is None:
-        raise SeqvisionError("seqvision train: say where the clips are: seqvision train FOLDER")
+    if options.resume is None:
+        place_of(options)  # a resumed run knows where its clips are
 
     from seqvision.training.train import train
 
@@ -73,10 +74,23 @@ def _train(arguments: list[str]) -> int:
     return command_line.INTERRUPTED if trained.interrupted else 0
 
 
+def _data(arguments: list[str]) -> int:
+    from seqvision.config import DataOptions, place_of
+
+    options = command_line.parse(DataOptions, "seqvision data", arguments)
+    place_of(options)
+
+    from seqvision.survey.survey import survey
+
+    survey(options)
+    return 0
+
+
 def _evaluate(arguments: list[str]) -> int:
-    from seqvision.config import EvaluateOptions
+    from seqvision.config import EvaluateOptions, place_of
 
     options = command_line.parse(EvaluateOptions, "seqvision evaluate", arguments)
+    place_of(options)
 
     from seqvision.evaluate import evaluate
 
@@ -106,10 +120,8 @@ def _value_of(flag: str, arguments: Sequence[str]) -> str | None:
     return None
 
 
-# A path that no data can have.
-_NO_DATA = "\0"
-
 VERBS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
+    "data": ("clips → what they are, what is wrong with them, a contact sheet", _data),
     "train": ("clips → model.pt", _train),
     "evaluate": ("model.pt + clips → accuracy, precision, recall, F1", _evaluate),
     "export": ("model.pt → model.onnx, proven to answer alike", _export),

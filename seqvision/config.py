@@ -5,7 +5,7 @@ folder are made from them; the verbs are functions that take them.
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import tyro
 import yaml
@@ -32,6 +32,21 @@ EncoderName = Literal[
 ENCODERS: tuple[str, ...] = get_args(EncoderName)
 
 
+DatasetName = Literal[
+    "auto",
+    "folder",
+    "csv",
+    "ucf101",
+    "hmdb51",
+    "jester",
+    "something",
+    "kinetics",
+    "mnist",
+    "fashion_mnist",
+    "kmnist",
+]
+
+
 def _fold(text: str | None) -> str | None:
     if text is None:
         return None
@@ -43,6 +58,10 @@ def _fold(text: str | None) -> str | None:
     return text
 
 
+# "(default: None)" tells nobody anything.
+_Unset = tyro.conf.arg(help_behavior_hint="")
+
+
 class _Options(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
@@ -52,6 +71,10 @@ class _Options(BaseModel):
 class ClipOptions(_Options):
     """How clips are read."""
 
+    dataset: DatasetName = "auto"
+    """What the data is: own folders or a list, or a public data set as it is distributed."""
+    official: Annotated[int, Field(ge=1, le=3)] = 1
+    """Official split of UCF101 and HMDB51."""
     frames: Annotated[int, Field(ge=1, le=4096)] = 16
     """Frames that the model sees at once."""
     fps: Annotated[float, Field(gt=0, le=1000)] | Literal["auto"] = "auto"
@@ -179,8 +202,10 @@ class TrainingOptions(_Options):
 class TrainOptions(_Options):
     """Train a classifier on clips and write model.pt."""
 
-    data: tyro.conf.Positional[Path]
-    """Folder data/<label>/<clip>, or a CSV with path,label[,group][,split][,fps]."""
+    data: Annotated[tyro.conf.Positional[Path | None], _Unset] = None
+    """Folder data/<label>/<clip>, a CSV with path,label[,group][,split][,fps], or --root."""
+    root: Annotated[Path | None, _Unset] = None
+    """The same, by name: --dataset ucf101 --root DIR."""
     output: Path = Path("model.pt")
     """File for the best model."""
     runs: Path = Path("runs")
@@ -201,8 +226,14 @@ class EvaluateOptions(_Options):
 
     model: tyro.conf.Positional[Path]
     """model.pt of a training."""
-    data: tyro.conf.Positional[Path]
-    """Folder data/<label>/<clip>, or a CSV with path,label[,group][,split][,fps]."""
+    data: Annotated[tyro.conf.Positional[Path | None], _Unset] = None
+    """Folder data/<label>/<clip>, a CSV with path,label[,group][,split][,fps], or --root."""
+    root: Annotated[Path | None, _Unset] = None
+    """The same, by name: --dataset ucf101 --root DIR."""
+    dataset: DatasetName = "auto"
+    """What the data is: own folders or a list, or a public data set as it is distributed."""
+    official: Annotated[int, Field(ge=1, le=3)] = 1
+    """Official split of UCF101 and HMDB51."""
     split: Literal["all", "train", "val", "test"] = "all"
     """Part of a list with a split column."""
     output: Path | None = None
@@ -215,6 +246,25 @@ class EvaluateOptions(_Options):
     """Folder for decoded clips, shared with trainings."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to compute."""
+
+
+class DataOptions(_Options):
+    """Say what a data set is, and what is wrong with it, before a model is trained on it."""
+
+    data: Annotated[tyro.conf.Positional[Path | None], _Unset] = None
+    """Folder data/<label>/<clip>, a CSV with path,label[,group][,split][,fps], or --root."""
+    root: Annotated[Path | None, _Unset] = None
+    """The same, by name: --dataset ucf101 --root DIR."""
+    json_: Annotated[Path | None, tyro.conf.arg(name="json", help_behavior_hint="")] = None
+    """Write everything that was found to this file."""
+    sheet: Annotated[Path | None, _Unset] = None
+    """Draw clips of every label, as they are and as training varies them, to this PNG."""
+    decode: bool = False
+    """Decode every frame, as training will, instead of the first one of each clip."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the split and of the variations, as in a training."""
+    clips: ClipOptions = ClipOptions()
+    augmentation: AugmentOptions = AugmentOptions()
 
 
 class ExportOptions(_Options):
@@ -234,13 +284,27 @@ class ExportOptions(_Options):
     """ONNX operator set."""
 
 
+def place_of(options: TrainOptions | EvaluateOptions | DataOptions) -> Path:
+    """Return where the clips are, given as an argument or as --root.
+
+    Raises:
+        DataError: neither was given, or both.
+    """
+    if options.data is not None and options.root is not None:
+        raise DataError(f"give the clips once: {options.data}, or --root {options.root}")
+    place = options.data or options.root
+    if place is None:
+        raise DataError("say where the clips are: a folder or a .csv list, or --root DIR")
+    return place
+
+
 def to_yaml(options: BaseModel) -> str:
     """Return options as YAML that `from_yaml` reads back."""
     return yaml.safe_dump(options.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def from_yaml(path: Path, **given: Any) -> TrainOptions:
-    """Read training options; `given` are values that the file may leave out.
+def from_yaml(path: Path) -> TrainOptions:
+    """Read training options.
 
     Raises:
         DataError: the file cannot be read, or an option in it is unknown or has a bad value.
@@ -254,7 +318,7 @@ def from_yaml(path: Path, **given: Any) -> TrainOptions:
     if not isinstance(values, dict):
         raise DataError(f"{path}: not a YAML of options")
     try:
-        return TrainOptions.model_validate({**given, **values})
+        return TrainOptions.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from seqvision.config import EvaluateOptions
+from seqvision.config import EvaluateOptions, place_of
 from seqvision.data.cache import Cache
-from seqvision.data.clips import Clip, find_clips
+from seqvision.data.clips import Clip
 from seqvision.data.dataset import ClipDataset, EpochSampler, collate
 from seqvision.data.decode import Decoded, Store, decode_all
+from seqvision.data.readers import find_data_set
 from seqvision.errors import DataError
 from seqvision.metrics import Metrics, measure
 from seqvision.models.classifier import Classifier
@@ -32,29 +33,38 @@ def evaluate(options: EvaluateOptions) -> Metrics:
     """
     device = pick_device(options.device)
     model, card = load_model(options.model)
-    clips, decoded = load_clips(options.data, card, options.image_fps, options.cache, options.split)
+    place = place_of(options)
+    clips, decoded = load_clips(
+        place, card, options.image_fps, options.cache, options.split,
+        options.dataset, options.official,
+    )  # fmt: skip
     truth = torch.tensor([card.labels.index(clip.label) for clip in clips])
     probabilities = predict(model.to(device), card, decoded, options.batch_size)
     metrics = measure(probabilities, truth, card.labels)
-    metrics_table(metrics, f"{options.model} on {len(clips)} clips of {options.data}")
+    metrics_table(metrics, f"{options.model} on {len(clips)} clips of {place}")
     if options.output is not None:
         write_json(options.output, metrics)
     return metrics
 
 
 def load_clips(
-    data: Path, card: ModelCard, image_fps: float, cache: Path, split: str = "all"
+    data: Path,
+    card: ModelCard,
+    image_fps: float,
+    cache: Path,
+    split: str = "all",
+    dataset: str = "auto",
+    official: int = 1,
 ) -> tuple[list[Clip], list[Decoded]]:
     """Find and decode the clips of a data set as the card wants them; say which cannot be read.
 
     Raises:
         DataError: none is left, or a label that the model does not know.
     """
-    found = [
-        clip
-        for clip in find_clips(data, images=card.sequence.kind != "video")
-        if split in ("all", clip.split)
-    ]
+    data_set = find_data_set(data, dataset, card.sequence.kind != "video", official)
+    for note in data_set.notes:
+        print(f"note: {note}", file=sys.stderr)  # noqa: T201
+    found = [clip for clip in data_set.clips if split in ("all", clip.split)]
     if not found:
         raise DataError(f"{data}: no clip has the split {split}")
     strange = sorted({clip.label for clip in found} - set(card.labels))

@@ -23,7 +23,8 @@ from seqvision_edge.errors import CardError
 
 SPEC: Final = 1
 METADATA_KEY: Final = "seqvision.card"
-MAX_LABEL_LENGTH: Final = 64
+# Something-Something has labels of 99 characters.
+MAX_LABEL_LENGTH: Final = 128
 
 
 def _printable(label: str) -> str:

@@ -10,10 +10,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from seqvision.config import TrainOptions
+from seqvision.config import TrainOptions, place_of
 from seqvision.data.cache import Cache
-from seqvision.data.clips import Clip, find_background, find_clips, labels_of
+from seqvision.data.clips import Clip, find_background, labels_of
 from seqvision.data.decode import Decoded, Store, decode_all
+from seqvision.data.readers import find_data_set
 from seqvision.data.split import Split, split_clips
 from seqvision.errors import DataError
 from seqvision.progress import progress
@@ -47,9 +48,12 @@ def read_data(options: TrainOptions) -> Data:
         DataError: no clips, one label only, or a label of which no clip can be read.
     """
     images = options.images.sequence != "video"
-    found = find_clips(options.data, images=images)
+    data_set = find_data_set(
+        place_of(options), options.clips.dataset, images, options.clips.official
+    )
+    found = data_set.clips
     labels = labels_of(found)
-    _check_labels(labels)
+    check_labels(labels)
     image, sequence = plan(options, found)
     cache = Cache(options.clips.cache, options.clips.cache_size)
     store = Store(cache, image, options.clips.image_fps, sequence)
@@ -59,9 +63,7 @@ def read_data(options: TrainOptions) -> Data:
         print(f"left out: {line}", file=sys.stderr)  # noqa: T201
     if broken:
         print(f"{len(broken)} of {len(found)} clips cannot be read", file=sys.stderr)  # noqa: T201
-    for label in labels:
-        if all(clip.label != label for clip in clips):
-            raise DataError(f"label {label!r}: none of its clips can be read")
+    refuse_lost_labels(labels, clips)
     split = split_clips(
         clips, options.clips.val, options.clips.fold, options.training.seed, options.clips.groups
     )
@@ -74,7 +76,7 @@ def read_data(options: TrainOptions) -> Data:
         image=image,
         sequence=settle(options, image, sequence, decoded),
         background=find_background(labels, options.clips.background),
-        notes=_missing_in_val(clips, split, labels),
+        notes=(*data_set.notes, *_missing_in_val(clips, split, labels)),
     )
 
 
@@ -93,8 +95,12 @@ def describe(data: Data) -> dict[str, Any]:
     }
 
 
-def _check_labels(labels: Sequence[str]) -> None:
-    """Refuse at the start what the card would refuse at the end."""
+def check_labels(labels: Sequence[str]) -> None:
+    """Refuse at the start what the card would refuse at the end.
+
+    Raises:
+        DataError: a label that cannot be shown safely.
+    """
     decision = {"smoothing_frames": 1, "enter": 1.0, "leave": 0.0, "temperature": 1.0,
                 "minimum_seconds": 0.0, "cooldown_seconds": 0.0}  # fmt: skip
     for label in labels:
@@ -103,6 +109,18 @@ def _check_labels(labels: Sequence[str]) -> None:
         except ValidationError as error:
             message = error.errors()[0]["msg"].removeprefix("Value error, ")
             raise DataError(f"label {label!r}: {message}") from None
+
+
+def refuse_lost_labels(labels: Sequence[str], clips: Sequence[Clip]) -> None:
+    """Refuse to learn a label of which no clip can be read.
+
+    Raises:
+        DataError: there is one.
+    """
+    readable = {clip.label for clip in clips}
+    for label in labels:
+        if label not in readable:
+            raise DataError(f"label {label!r}: none of its clips can be read")
 
 
 def _missing_in_val(clips: Sequence[Clip], split: Split, labels: Sequence[str]) -> tuple[str, ...]:

@@ -72,11 +72,16 @@ def auto_fps(clips: Sequence[Decoded], frames: int) -> float:
 
     Rounded to a tenth, so that the card is readable.
     """
-    seconds = [clip.seconds for clip in clips if clip.seconds > 0]
-    if not seconds:
+    return covering_fps([(len(clip.times), clip.seconds) for clip in clips], frames)
+
+
+def covering_fps(lengths: Sequence[tuple[int, float]], frames: int) -> float:
+    """Return `auto_fps` of clips of which only the frames and the seconds are known."""
+    moving = [(count, seconds) for count, seconds in lengths if seconds > 0]
+    if not moving:
         return 10.0
-    own = median(len(clip.times) / clip.seconds for clip in clips if clip.seconds > 0)
-    return round(max(0.1, min(frames / median(seconds), own)), 1)
+    own = median(count / seconds for count, seconds in moving)
+    return round(max(0.1, min(frames / median(seconds for _, seconds in moving), own)), 1)
 
 
 def _strips(

@@ -72,7 +72,7 @@ def test_a_value_out_of_range_is_refused_with_its_place(part: str, key: str, val
     [
         (["red", "red", "none"], "listed twice"),
         (["none"], "at least 2"),
-        (["", "none"], "1 to 64"),
+        (["", "none"], "1 to 128"),
         (["red\x1b[2J", "none"], "no control characters"),
         (["red", "green"], "not one of the labels"),
     ],

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import real_data, square_clip, write_squares, write_video
 
-from seqvision.data.clips import find_clips
+from seqvision.data.readers import find_clips
 
 BIN = Path(sys.executable).parent
 

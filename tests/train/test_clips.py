@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 from conftest import square_clip, write_frames, write_video
 
-from seqvision.data.clips import Clip, find_background, find_clips, labels_of
+from seqvision.data.clips import Clip, find_background, labels_of
+from seqvision.data.readers import find_clips
 from seqvision.errors import DataError
 
 

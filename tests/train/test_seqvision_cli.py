@@ -23,7 +23,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     [
         (("trian", "x"), "no command 'trian'; did you mean train?"),
         (("train", "x", "--encdoer", "flatten"), "no option --encdoer; did you mean --encoder?"),
-        (("train",), "PATH"),
+        (("train",), "say where the clips are"),
         (("train", "x", "--encoder", "resnet"), "invalid choice 'resnet'"),
         (("train", "x", "--frames", "0"), "--frames"),
         (("train", "x", "--frames", "many"), "--frames"),

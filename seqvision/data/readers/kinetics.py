@@ -1,0 +1,92 @@
+"""Kinetics 400, 600 and 700 (Kay et al., 2017; Carreira et al., 2018, 2019).
+
+    *.csv or annotations/*.csv       `label,youtube_id,time_start,time_end,split[,is_cc]`
+    <split>/<label>/<youtube_id>_<start, 6 digits>_<end, 6 digits>.mp4
+
+Videos lie by split and label, by split alone or flat: only the name counts.  Videos vanish from
+YouTube, so nobody has all: what is missing is counted.  The group is the video of origin.
+"""
+
+import csv
+import os
+from pathlib import Path
+
+from seqvision.data.clips import SPLITS
+from seqvision.data.readers.reader import (
+    Listed,
+    Reading,
+    Wanted,
+    csv_header,
+    keep_present,
+    video_stem,
+)
+from seqvision.errors import DataError
+
+_COLUMNS = ("youtube_id", "time_start", "time_end", "split")
+
+
+def fits(data: Path) -> bool:
+    """Tell whether this is a list of Kinetics, or a folder that has one."""
+    return bool(_lists(data))
+
+
+def read(data: Path, wanted: Wanted) -> Reading:
+    """Read every list and find its videos.
+
+    Raises:
+        DataError: no list, a line is wrong, or not one video is there.
+    """
+    lists = _lists(data)
+    if not lists:
+        raise DataError(f"{data}: no CSV with the columns label,{','.join(_COLUMNS)}")
+    folder = data if data.is_dir() else data.parent
+    listed: dict[Listed, None] = {}  # the same row in two lists is one clip
+    unlabelled = 0
+    for path in lists:
+        rows = _rows(path)
+        listed |= dict.fromkeys(row for row in rows if row.label)
+        unlabelled += sum(not row.label for row in rows)
+    clips, notes = keep_present(list(listed), _videos(folder), folder)
+    if unlabelled:
+        notes.append(f"{unlabelled} clips have no label (the test part) and are left out")
+    return clips, notes
+
+
+def _lists(data: Path) -> list[Path]:
+    paths = [data] if data.is_file() else [*data.glob("*.csv"), *data.glob("annotations/*.csv")]
+    return sorted(path for path in paths if set(_COLUMNS) <= set(csv_header(path)))
+
+
+def _rows(path: Path) -> list[Listed]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            return [_row(f"{path}, line {reader.line_num}", row) for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: not a readable CSV ({error})") from None
+
+
+def _row(where: str, row: dict[str, str | None]) -> Listed:
+    video, start, end, split = ((row[name] or "").strip() for name in _COLUMNS)
+    if not video:
+        raise DataError(f"{where}: youtube_id is empty")
+    if split.lower() not in SPLITS:
+        raise DataError(f"{where}: split is {split!r}, must be train, val or test")
+    try:
+        name = f"{video}_{int(float(start)):06d}_{int(float(end)):06d}"
+    except (ValueError, OverflowError):
+        raise DataError(f"{where}: {start!r} to {end!r} are not seconds") from None
+    label = (row.get("label") or "").strip()
+    return Listed(name, label, group=video, split=SPLITS[split.lower()])
+
+
+def _videos(folder: Path) -> dict[str, Path]:
+    """Return name without suffix → path of every video, however deep."""
+    found: dict[str, Path] = {}
+    for parent, folders, files in os.walk(folder):
+        folders.sort()
+        for file in sorted(files):
+            stem = video_stem(file)
+            if stem:
+                found.setdefault(stem, Path(parent, file))
+    return found
