@@ -264,6 +264,7 @@ class DataOptions(_Options):
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of the split and of the variations, as in a training."""
     clips: ClipOptions = ClipOptions()
+    images: SequenceOptions = SequenceOptions()
     augmentation: AugmentOptions = AugmentOptions()
 
 

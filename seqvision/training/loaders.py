@@ -1,10 +1,11 @@
 """Clips → batches for the trainer; a frozen encoder is asked once, not in every epoch."""
 
 import os
+from collections.abc import Sequence
 
 from torch.utils.data import DataLoader
 
-from seqvision.config import TrainOptions
+from seqvision.config import AugmentOptions, TrainOptions
 from seqvision.data.augment import Augmenter, mirror_labels, refuse_unsafe_flip
 from seqvision.data.cache import Cache
 from seqvision.data.dataset import ClipDataset, EpochSampler, FeatureDataset, Item, collate
@@ -22,12 +23,7 @@ def make_loaders(
         DataError: clips are to be mirrored, but a label would become wrong.
     """
     seed = options.training.seed
-    flip = options.augmentation.flip
-    pairs = mirror_labels(data.labels, options.augmentation.swap)
-    if flip:
-        refuse_unsafe_flip(data.labels, pairs)
-    varied = options.augmentation.augment != "none" or flip
-    augmenter = Augmenter(options.augmentation.augment, flip, pairs) if varied else None
+    augmenter = make_augmenter(options.augmentation, data.labels)
     learning: ClipDataset | FeatureDataset
     checking: ClipDataset | FeatureDataset
     learning = ClipDataset(*data.part(data.split.train), data.image, data.sequence, augmenter, seed)
@@ -35,9 +31,9 @@ def make_loaders(
     workers = _workers(options)
     if model.frozen:
         # A frozen encoder answers the same in every epoch: ask it once, per varied copy.
-        views = options.model.views if varied else 1
+        views = options.model.views if augmenter else 1
         cache = Cache(options.clips.cache, options.clips.cache_size)
-        drawn = options.augmentation if varied else None
+        drawn = options.augmentation if augmenter else None
         learning = FeatureDataset(encode_views(model, learning, views, drawn, cache), seed)
         checking = FeatureDataset(encode_views(model, checking, 1, None, cache))
         model.steps.standardize([steps for view in learning.views for steps, _ in view])
@@ -54,6 +50,20 @@ def make_loaders(
         for part, shuffle in ((learning, True), (checking, False))
     ]
     return loaders[0], loaders[1]
+
+
+def make_augmenter(options: AugmentOptions, labels: Sequence[str]) -> Augmenter | None:
+    """Return what varies the training clips; None where they stay as they are.
+
+    Raises:
+        DataError: clips are to be mirrored, but a label would become wrong.
+    """
+    pairs = mirror_labels(labels, options.swap)
+    if options.flip:
+        refuse_unsafe_flip(labels, pairs)
+    if options.augment == "none" and not options.flip:
+        return None
+    return Augmenter(options.augment, options.flip, pairs)
 
 
 def _workers(options: TrainOptions) -> int:

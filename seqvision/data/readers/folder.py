@@ -47,9 +47,11 @@ def _read_labels(data: Path, images: bool) -> list[Clip]:
     if clips and empty:
         raise DataError(f"{empty[0]}: label {empty[0].name!r} has no clips ({_contents(empty[0])})")
     if not clips and empty:
+        contents = _contents(empty[0])
         expected = "images" if images else "videos or folders of images"
+        hint = "; --sequence makes a clip of each image" if "loose images" in contents else ""
         raise DataError(
-            f"{data}: no clips in it; {empty[0]} has {_contents(empty[0])}, expected {expected}"
+            f"{data}: no clips in it; {empty[0]} has {contents}, expected {expected}{hint}"
         )
     return clips
 

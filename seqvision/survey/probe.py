@@ -1,0 +1,159 @@
+"""What a short look at a clip tells: its header and its first frame, or all of it."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqvision.data.clips import Clip
+from seqvision.data.decode import Store
+from seqvision.data.readers.idx import idx_images
+from seqvision.progress import progress
+from seqvision_edge.errors import SourceError
+from seqvision_edge.image_files import ImageFiles
+from seqvision_edge.source import open_path
+
+_CHUNK = 64
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a clip is, as far as was looked.
+
+    Attributes:
+        frames: how many; None where a video's header does not say.
+        seconds: how long; 0 for a still image, None where a video's header does not say.
+        size: width and height of the first frame, in pixels.
+        first: hash of the first frame.
+        weight: clips of equal bytes have equal weights: sizes of files.
+        digest: hash of the bytes, where it cost nothing.
+        content: hash of all frames as the model sees them, where they were decoded.
+        short: why some frames are missing, where they were decoded.
+    """
+
+    frames: int | None
+    seconds: float | None
+    size: tuple[int, int]
+    first: str
+    weight: tuple[int, ...] = ()
+    digest: str | None = None
+    content: str | None = None
+    short: str | None = None
+
+    @property
+    def is_still(self) -> bool:
+        """Whether it is one image, which has no time."""
+        return self.seconds == 0
+
+    @property
+    def fps(self) -> float | None:
+        """Frames per second."""
+        return self.frames / self.seconds if self.frames and self.seconds else None
+
+
+def look(clip: Clip, image_fps: float) -> Probe | str:
+    """Return what a clip's header and first frame tell, or why it cannot be read."""
+    if clip.index is not None:
+        pixels = idx_images(clip.path)[clip.index]
+        digest = hash_array(pixels)
+        return Probe(1, 0.0, (pixels.shape[1], pixels.shape[0]), digest, (), digest)
+    try:
+        with open_path(clip.path, clip.fps or image_fps) as source:
+            frame = next(iter(source), None)
+            if frame is None:
+                return f"{clip.path}: no frames in it"
+            count = source.claimed
+            seconds = None if count is None else count / source.fps
+            if isinstance(source, ImageFiles):
+                ends = {source.files[0], source.files[-1]}
+                weight = (len(source.files), *sorted(path.stat().st_size for path in ends))
+                seconds = 0.0 if len(source.files) == 1 else seconds
+            else:
+                weight = (clip.path.stat().st_size,)
+    except SourceError as error:
+        return str(error)
+    except OSError as error:
+        return f"{clip.path}: cannot be read ({error.strerror})"
+    height, width = frame.bgr.shape[:2]
+    return Probe(count, seconds, (width, height), hash_array(frame.bgr), weight)
+
+
+def look_closely(clip: Clip, probe: Probe, store: Store) -> Probe | str:
+    """Decode a clip as training does, and correct what its header said of it."""
+    try:
+        decoded = store.load(clip)
+    except SourceError as error:
+        return str(error)
+    digest = hashlib.sha256(str(decoded.frames.shape).encode())
+    for begin in range(0, len(decoded.times), _CHUNK):
+        digest.update(np.ascontiguousarray(decoded.frames[begin : begin + _CHUNK]).data)
+    count = len(decoded.times)
+    short = None
+    # Some containers only estimate their count: the same tolerance as in a video that is run.
+    if probe.frames and probe.frames - count > max(2, 0.05 * probe.frames):
+        short = f"{clip.path}: decoded {count} of {probe.frames} frames"
+    seconds = 0.0 if probe.is_still else decoded.seconds
+    return replace(probe, frames=count, seconds=seconds, content=digest.hexdigest(), short=short)
+
+
+def hash_bytes(path: Path) -> str:
+    """Return a hash of a file, or of the files of a folder in their order.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if path.is_dir():
+        whole = hashlib.sha256()
+        for file in ImageFiles(str(path), path.iterdir(), 1.0).files:
+            whole.update(hash_bytes(file).encode())
+        return whole.hexdigest()
+    with path.open("rb") as content:
+        return _digest(iter(lambda: content.read(1 << 20), b""))
+
+
+def hash_frames(clip: Clip) -> str:
+    """Return a hash of all decoded frames, at their full size.
+
+    Raises:
+        SourceError: it cannot be read.
+    """
+    with open_path(clip.path) as source:
+        return _digest(hash_array(frame.bgr).encode() for frame in source)
+
+
+def hash_array(pixels: NDArray[np.uint8]) -> str:
+    """Return a hash of a picture and its shape."""
+    digest = hashlib.sha256(str(pixels.shape).encode())
+    digest.update(np.ascontiguousarray(pixels).data)
+    return digest.hexdigest()
+
+
+def in_threads(
+    what: str, function: Callable[[Item], Answer], items: Sequence[Item]
+) -> list[Answer]:
+    """Return the answers for all items, in order; shows progress."""
+    answers: list[Answer] = []
+    pool = ThreadPoolExecutor(os.cpu_count() or 1)
+    try:
+        with progress(what) as advance:
+            for answer in pool.map(function, items):
+                answers.append(answer)
+                advance(len(answers), len(items))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return answers
+
+
+def _digest(chunks: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for chunk in chunks:
+        digest.update(chunk)
+    return digest.hexdigest()

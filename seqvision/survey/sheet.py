@@ -1,0 +1,218 @@
+"""A contact sheet: clips of every label as filmstrips, as they are and as training varies them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from seqvision.config import DataOptions
+from seqvision.errors import DataError
+from seqvision.survey.findings import Findings
+from seqvision.survey.strips import PICTURES, Picture, Strip, make_strips
+from seqvision_edge.card import VideoSequence
+from seqvision_edge.drawing import fitted, put_panel, put_text, text_width
+from seqvision_edge.files import replacing
+from seqvision_edge.opencv import cv2
+from seqvision_edge.palette import BACKGROUND, colours
+
+_PAPER = (250, 250, 252)
+_INK = (30, 41, 59)
+_SOFT = (100, 116, 139)
+_MARGIN = 28
+_GAP = 2
+_CAPTION = 16
+_MOST_LABELS = 60
+# An enlarged picture of so few pixels shows them; a larger one is smoothed.
+_COARSE = 48
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How a sheet is divided; lengths in pixels.
+
+    Attributes:
+        columns: of labels side by side.
+        strips: clips of a label side by side.
+        side: height of a picture.
+        name: width of the label at the left.
+        rows: pictures of a clip under each other: as it is, and varied.
+    """
+
+    columns: int
+    strips: int
+    side: int
+    name: int
+    rows: int
+    captions: bool
+
+    @property
+    def strip(self) -> int:
+        return PICTURES * (self.side + _GAP) - _GAP
+
+    @property
+    def column(self) -> int:
+        return self.name + self.strips * (self.strip + 20)
+
+    @property
+    def block(self) -> int:
+        caption = _CAPTION if self.captions else 0
+        return caption + self.rows * (self.side + _GAP) + 16
+
+
+def draw_sheet(findings: Findings, options: DataOptions, path: Path) -> None:
+    """Write the sheet as a PNG.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    labels = sorted(findings.labels)[:_MOST_LABELS]
+    varied = options.augmentation.augment != "none" or options.augmentation.flip
+    layout = _layout(len(labels), 2 if varied else 1, not findings.are_stills)
+    strips = make_strips(findings, options, labels, layout.strips)
+    if not any(strip.varied for rows in strips.values() for strip in rows):
+        layout = _layout(len(labels), 1, not findings.are_stills)
+    picture = _paper(findings, options, labels, strips, layout)
+    good, data = cv2.imencode(".png", picture)
+    try:
+        with replacing(path) as unfinished:
+            unfinished.write_bytes(data.tobytes())
+    except OSError as error:
+        raise DataError(f"--sheet {path}: cannot be written ({error.strerror})") from None
+    assert good
+
+
+def _layout(labels: int, rows: int, captions: bool) -> _Layout:
+    """Return large pictures for few labels, small ones in several columns for many."""
+    if labels <= 8:
+        return _Layout(1, 2, 76, 150, rows, captions)
+    if labels <= 24:
+        return _Layout(2, 1, 68, 140, rows, captions)
+    return _Layout(3, 1, 52, 128, rows, captions)
+
+
+def _paper(
+    findings: Findings,
+    options: DataOptions,
+    labels: Sequence[str],
+    strips: dict[str, list[Strip]],
+    layout: _Layout,
+) -> Picture:
+    lines = _title(findings, options, len(labels), bool(layout.rows > 1))
+    down = -(-len(labels) // layout.columns)
+    width = 2 * _MARGIN + layout.columns * layout.column + (layout.columns - 1) * 12 - 20
+    top = _MARGIN + 34 + 20 * (len(lines) - 1) + 14
+    paper = np.full((top + down * layout.block + _MARGIN - 8, width, 3), _PAPER[::-1], np.uint8)
+    inner = width - 2 * _MARGIN
+    put_text(paper, fitted(lines[0], inner, 22, 600)[0], (_MARGIN, _MARGIN + 20), 22, _INK, 600)
+    for number, line in enumerate(lines[1:]):
+        text, size = fitted(line, inner, 14)
+        put_text(paper, text, (_MARGIN, _MARGIN + 46 + 20 * number), size, _SOFT)
+    paint = colours(sorted(findings.labels), None)
+    for number, label in enumerate(labels):
+        column, row = divmod(number, down)
+        at = _MARGIN + column * (layout.column + 12), top + row * layout.block
+        _label(paper, label, findings, at, layout, paint.get(label, BACKGROUND))
+        for place, strip in enumerate(strips[label]):
+            left = at[0] + layout.name + place * (layout.strip + 20)
+            _strip(paper, strip, (left, at[1]), layout)
+    return paper
+
+
+def _title(findings: Findings, options: DataOptions, shown: int, varied: bool) -> list[str]:
+    count = len(findings.labels)
+    name = Path(findings.where).resolve()
+    name = name.parent if name.is_file() else name
+    first = f"{name.name}: {count} labels, {len(findings.clips)} clips"
+    if shown < count:
+        first += f" (the first {shown} labels)"
+    sequence, image = findings.sequence, findings.image
+    lines = [first]
+    if isinstance(sequence, VideoSequence) and image is not None and not findings.are_stills:
+        most = min(PICTURES, sequence.frames)
+        lines.append(
+            f"{most} of {sequence.frames} frames at {sequence.fps:g} fps, "
+            f"{image.width}×{image.height}: what the model sees of a clip"
+        )
+    elif image is not None:
+        lines.append(f"images as they are sized for the model ({sequence})")
+    if varied:
+        flip = " --flip" if options.augmentation.flip else ""
+        lines[-1] += (
+            f"; below it, as --augment {options.augmentation.augment}{flip} draws it "
+            f"in the first epoch of --seed {options.seed}"
+        )
+    return lines
+
+
+def _label(
+    paper: Picture,
+    label: str,
+    findings: Findings,
+    at: tuple[int, int],
+    layout: _Layout,
+    colour: tuple[int, int, int],
+) -> None:
+    height = layout.rows * (layout.side + _GAP) - _GAP
+    top = at[1] + (_CAPTION if layout.captions else 0)
+    put_panel(paper, (at[0], top, 4, height), colour, 1.0, 2)
+    size = 15 if layout.side > 60 else 14
+    room = max(1, (height - 18) // (size + 4))
+    lines = _wrapped(label, layout.name - 24, size, room)
+    for number, line in enumerate(lines):
+        put_text(paper, line, (at[0] + 12, top + size + number * (size + 4)), size, _INK, 600)
+    clips = findings.labels[label]["clips"]
+    below = top + size + len(lines) * (size + 4)
+    put_text(paper, f"{clips} clip{'s' if clips != 1 else ''}", (at[0] + 12, below), 12, _SOFT)
+
+
+def _wrapped(text: str, width: float, size: float, most: int) -> list[str]:
+    """Return the text in at most `most` lines; a word that is too long shrinks or is cut."""
+    lines: list[str] = []
+    # An underscore is where a compound label may break.
+    for word in text.replace("_", "_\0").replace(" ", " \0").split("\0"):
+        if lines and text_width((lines[-1] + word).rstrip(), size, 600) <= width:
+            lines[-1] += word
+        else:
+            lines.append(word)
+    if len(lines) > most:
+        lines = [*lines[: most - 1], "".join(lines[most - 1 :])]
+    return [_cut(line.rstrip(), width, size) for line in lines]
+
+
+def _cut(text: str, width: float, size: float) -> str:
+    if text_width(text, size, 600) <= width:
+        return text
+    while text and text_width(f"{text}…", size, 600) > width:
+        text = text[:-1]
+    return f"{text}…"
+
+
+def _strip(paper: Picture, strip: Strip, at: tuple[int, int], layout: _Layout) -> None:
+    top = at[1]
+    if layout.captions:
+        text, size = fitted(strip.caption, layout.strip, 11)
+        put_text(paper, text, (at[0], top + 10), size, _SOFT)
+        top += _CAPTION
+    for pictures in (strip.plain, strip.varied):
+        left = at[0]
+        for picture in pictures:
+            small = _sized(picture, layout.side)
+            width = min(small.shape[1], at[0] + layout.strip - left)
+            if width < min(small.shape[1], layout.side // 4):
+                break
+            paper[top : top + layout.side, left : left + width] = small[:, :width]
+            left += width + _GAP
+        top += layout.side + _GAP
+
+
+def _sized(picture: Picture, height: int) -> Picture:
+    """Return an RGB or grey picture as BGR of a given height, its aspect ratio kept."""
+    code = cv2.COLOR_GRAY2BGR if picture.shape[2] == 1 else cv2.COLOR_RGB2BGR
+    bgr = cv2.cvtColor(picture, code)
+    width = max(1, round(picture.shape[1] * height / picture.shape[0]))
+    if picture.shape[0] > height:
+        how = cv2.INTER_AREA
+    else:
+        how = cv2.INTER_NEAREST if picture.shape[0] <= _COARSE else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(bgr, (width, height), interpolation=how), np.uint8)

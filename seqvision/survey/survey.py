@@ -1,0 +1,186 @@
+"""The way from a path to what a data set is.
+
+find → look at each clip → divide as training would → compare → tell, draw, write.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from seqvision.config import DataOptions, TrainingOptions, TrainOptions, place_of
+from seqvision.data.cache import Cache
+from seqvision.data.clips import Clip, find_background, labels_of
+from seqvision.data.decode import Store
+from seqvision.data.readers import find_data_set
+from seqvision.data.split import split_clips
+from seqvision.errors import DataError
+from seqvision.survey.findings import PARTS, Findings
+from seqvision.survey.overlap import find_same, groups_on_two_sides
+from seqvision.survey.probe import Probe, in_threads, look, look_closely
+from seqvision.survey.sheet import draw_sheet
+from seqvision.survey.tell import tell
+from seqvision.training.data import check_labels, refuse_lost_labels
+from seqvision.training.layout import covering_fps, plan
+from seqvision.training.loaders import make_augmenter
+from seqvision_edge.card import ImageSpec, SequenceSpec, VideoSequence
+from seqvision_edge.files import replacing
+
+
+def survey(options: DataOptions) -> Findings:
+    """Tell what a data set is; write JSON and a contact sheet where they are asked for.
+
+    Raises:
+        DataError: there are no clips, or training would refuse them: said after everything else.
+    """
+    for flag, path in (("--json", options.json_), ("--sheet", options.sheet)):
+        if path is not None and not path.parent.is_dir():
+            raise DataError(f"{flag} {path}: there is no folder {path.parent}")
+    if options.sheet is not None and options.sheet.suffix.lower() != ".png":
+        raise DataError(f"--sheet {options.sheet}: must be a .png file")
+    findings = examine(options)
+    tell(findings, options)
+    if options.json_ is not None:
+        _write_json(options.json_, findings)
+    if options.sheet is not None:
+        draw_sheet(findings, options, options.sheet)
+        print(f"{options.sheet} written", file=sys.stderr)  # noqa: T201
+    if findings.problems:
+        raise DataError(findings.problems[0])
+    return findings
+
+
+def examine(options: DataOptions) -> Findings:
+    """Return everything that can be known of a data set without training on it.
+
+    Raises:
+        DataError: nothing there, no clips, a bad line of a list, or none that can be read.
+    """
+    place, asked = place_of(options), _training(options)
+    stills = options.images.sequence != "video"
+    data_set = find_data_set(place, options.clips.dataset, stills, options.clips.official)
+    clips, probes, broken = _look_at(data_set.clips, options.clips.image_fps)
+    if not clips:
+        raise DataError(f"{broken[0]}; none of the {len(broken)} clips can be read")
+    image, sequence = plan(asked, clips)
+    if options.decode:
+        clips, probes, more = _decode(clips, probes, options, image, sequence)
+        broken += more
+    sequence = _with_fps(asked, sequence, probes)
+    parts, problems = _divide(data_set.clips, clips, options)
+    notes = list(data_set.notes)
+    if not stills and all(probe.is_still for probe in probes):
+        notes.append("every clip is one still image: --sequence rows cuts them into steps")
+    return Findings(
+        where=str(place),
+        dataset=data_set.name,
+        clips=clips,
+        probes=probes,
+        parts=parts,
+        split=_split_in_words(clips, options),
+        broken=broken,
+        same=find_same(clips, probes),
+        divided_groups=groups_on_two_sides(clips, parts),
+        problems=problems,
+        notes=notes,
+        image=image,
+        sequence=sequence,
+    )
+
+
+def _look_at(clips: Sequence[Clip], image_fps: float) -> tuple[list[Clip], list[Probe], list[str]]:
+    answers = in_threads("looking", lambda clip: look(clip, image_fps), clips)
+    return _readable(clips, answers)
+
+
+def _decode(
+    clips: Sequence[Clip],
+    probes: Sequence[Probe],
+    options: DataOptions,
+    image: ImageSpec,
+    sequence: SequenceSpec,
+) -> tuple[list[Clip], list[Probe], list[str]]:
+    cache = Cache(options.clips.cache, options.clips.cache_size)
+    cache.check()
+    store = Store(cache, image, options.clips.image_fps, sequence)
+    pairs = list(zip(clips, probes, strict=True))
+    answers = in_threads("decoding", lambda pair: look_closely(*pair, store), pairs)
+    cache.trim()
+    readable, closer, broken = _readable(clips, answers)
+    return readable, closer, [*broken, *(probe.short for probe in closer if probe.short)]
+
+
+def _readable(
+    clips: Sequence[Clip], answers: Sequence[Probe | str]
+) -> tuple[list[Clip], list[Probe], list[str]]:
+    good = [(clip, answer) for clip, answer in zip(clips, answers, strict=True)
+            if isinstance(answer, Probe)]  # fmt: skip
+    broken = [answer for answer in answers if isinstance(answer, str)]
+    return [clip for clip, _ in good], [probe for _, probe in good], broken
+
+
+def _with_fps(asked: TrainOptions, sequence: SequenceSpec, probes: Sequence[Probe]) -> SequenceSpec:
+    """Return the sequence with the rate that training would take."""
+    if not isinstance(sequence, VideoSequence) or asked.clips.fps != "auto":
+        return sequence
+    lengths = [(probe.frames or 0, probe.seconds or 0.0) for probe in probes]
+    return sequence.model_copy(update={"fps": covering_fps(lengths, sequence.frames)})
+
+
+def _divide(
+    found: Sequence[Clip], clips: Sequence[Clip], options: DataOptions
+) -> tuple[dict[int, str], list[str]]:
+    """Return the split that training would make, and what it would refuse."""
+    problems: list[str] = []
+
+    def attempt(step: Callable[[], Any]) -> Any:
+        try:
+            return step()
+        except DataError as error:
+            problems.append(str(error))
+            return None
+
+    labels = attempt(lambda: labels_of(found)) or tuple({clip.label for clip in found})
+    attempt(lambda: check_labels(labels))
+    attempt(lambda: refuse_lost_labels(labels, clips))
+    attempt(lambda: find_background(labels, options.clips.background))
+    attempt(lambda: make_augmenter(options.augmentation, labels))
+    asked = options.clips
+    split = attempt(lambda: split_clips(clips, asked.val, asked.fold, options.seed, asked.groups))
+    if split is None:
+        return {}, problems
+    return {place: part for part in PARTS for place in getattr(split, part)}, problems
+
+
+def _split_in_words(clips: Sequence[Clip], options: DataOptions) -> str:
+    apart = any(clip.group for clip in clips) and options.clips.groups
+    drawn = f"seed {options.seed}{', groups kept apart' if apart else ''}"
+    if options.clips.fold is not None:
+        return f"fold {options.clips.fold} validates, {drawn}"
+    named = {clip.split for clip in clips if clip.split}
+    if "val" in named:
+        return "as the data says"
+    share = f"{options.clips.val:.0%}"
+    if named:
+        return f"as the data says; {share} of train validate, {drawn}"
+    return f"{share} validate, {drawn}"
+
+
+def _training(options: DataOptions) -> TrainOptions:
+    return TrainOptions(
+        data=place_of(options),
+        clips=options.clips,
+        images=options.images,
+        augmentation=options.augmentation,
+        training=TrainingOptions(seed=options.seed),
+    )
+
+
+def _write_json(path: Path, findings: Findings) -> None:
+    try:
+        with replacing(path) as unfinished:
+            text = json.dumps(findings.to_json(), indent=2, ensure_ascii=False)
+            unfinished.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"--json {path}: cannot be written ({error.strerror})") from None

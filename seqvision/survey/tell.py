@@ -1,0 +1,200 @@
+"""Findings on the terminal: a table of labels, a few lines of facts, and what is wrong."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import median
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from seqvision.config import DataOptions
+from seqvision.survey.findings import PARTS, Findings
+from seqvision.survey.overlap import Same
+from seqvision_edge.card import VideoSequence
+
+_MOST_ROWS = 50
+_ENDS = 20
+_FEW = 5
+_BAR = 20
+# Slower than this, a gesture falls between two frames.
+_COARSE_FPS = 6.0
+_FINE_FPS = 10.0
+_MOST_FRAMES = 64
+
+
+def tell(findings: Findings, options: DataOptions) -> None:
+    """Print the findings."""
+    # Names of files and labels are shown as they are: square brackets are no markup.
+    console = Console(markup=False, highlight=False, emoji=False)
+    console.print(_labels(findings))
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="dim", no_wrap=True)
+    facts.add_column(overflow="fold")
+    for name, text in _facts(findings, options):
+        facts.add_row(name, text)
+    console.print(facts)
+    for line in _troubles(findings, options):
+        console.print(line, soft_wrap=True)
+
+
+def _labels(findings: Findings) -> Table:
+    rows = list(findings.labels.items())
+    shown = [part for part in PARTS if any(counts[part] for _, counts in rows)]
+    title = f"{findings.where}: {findings.dataset}, {_count(len(rows), 'label')}, "
+    title += _count(len(findings.clips), "clip")
+    table = Table(title=Text(title), title_justify="left", show_footer=True)
+    table.add_column("label", "all", overflow="fold")
+    for name in ("clips", *shown):
+        total = sum(counts[name] for _, counts in rows)
+        table.add_column(name, str(total), justify="right")
+    table.add_column("", min_width=_BAR)
+    largest = max(counts["clips"] for _, counts in rows)
+    left_out = rows[_ENDS:-_ENDS] if len(rows) > _MOST_ROWS else []
+    for number, (label, counts) in enumerate(rows):
+        if left_out and number == _ENDS:
+            most, least = left_out[0][1]["clips"], left_out[-1][1]["clips"]
+            table.add_row(f"… {len(left_out)} more", f"{most}–{least}", *("" for _ in shown))
+        if left_out and _ENDS <= number < len(rows) - _ENDS:
+            continue
+        bar = "█" * max(1, round(_BAR * counts["clips"] / largest))
+        cells = (str(counts[name] or "–") for name in ("clips", *shown))
+        table.add_row(Text(label), *cells, Text(bar, style="blue"))
+    return table
+
+
+def _facts(findings: Findings, options: DataOptions) -> Iterator[tuple[str, str]]:
+    yield "split", findings.split
+    yield "balance", _balance(findings)
+    yield "groups", _groups(findings)
+    if findings.are_stills:
+        yield "length", "still images"
+    elif findings.seconds:
+        first, middle, last = _three(findings.seconds)
+        fewest, usual, most = _three(findings.frames)
+        yield (
+            "length",
+            (
+                f"{first:.3g} to {last:.3g} s, median {middle:.3g} s; "
+                f"{fewest:.0f} to {most:.0f} frames, median {usual:.0f}"
+            ),
+        )
+    unknown = sum(probe.frames is None for probe in findings.probes)
+    if unknown:
+        yield "", f"{unknown} videos do not say how long they are (--decode counts)"
+    if findings.rates:
+        yield "rate", _most_common(findings.rates, " fps")
+    yield "size", _most_common(findings.sizes, "")
+    yield from _model(findings, options)
+
+
+def _model(findings: Findings, options: DataOptions) -> Iterator[tuple[str, str]]:
+    """Yield what training would make of the clips, and what might suit them better."""
+    sequence, image = findings.sequence, findings.image
+    if sequence is None or image is None:
+        return
+    steps = f"{sequence}, steps of {image.height}×{image.width}"
+    if not isinstance(sequence, VideoSequence):
+        yield "model", steps
+        return
+    whose = "--fps auto takes " if options.clips.fps == "auto" else ""
+    yield "model", f"{whose}{sequence.fps:g} fps: {steps}" if whose else steps
+    if not findings.seconds:
+        return
+    window, middle = sequence.frames / sequence.fps, median(findings.seconds)
+    longer = sum(seconds > 1.05 * window + 1 / sequence.fps for seconds in findings.seconds)
+    if longer:
+        yield (
+            "",
+            (
+                f"{longer} of {len(findings.seconds)} clips are longer than that ({window:.3g} s): "
+                "training sees a part of them"
+            ),
+        )
+    own = median(probe.fps for probe in findings.probes if probe.fps)
+    if sequence.fps < _COARSE_FPS < own and options.clips.fps == "auto":
+        fps = min(_FINE_FPS, own)
+        frames = min(_MOST_FRAMES, round(middle * fps))
+        yield "", f"--frames {frames} --fps {fps:g} would see fast motion better, and cost more"
+
+
+def _balance(findings: Findings) -> str:
+    counts = [(label, row["clips"]) for label, row in findings.labels.items()]
+    (large, most), (small, least) = counts[0], counts[-1]
+    if most == least:
+        return f"every label has {_count(most, 'clip')}"
+    return f"{most / least:.2g} to 1: {large} has {most}, {small} has {least}"
+
+
+def _groups(findings: Findings) -> str:
+    if not findings.groups:
+        return "none named: clips of one person or recording may be on both sides of the split"
+    fewest, most = min(findings.groups.values()), max(findings.groups.values())
+    without = len(findings.clips) - findings.groups.total()
+    rest = f"; {without} clips have none" if without else ""
+    each = f"{most}" if fewest == most else f"{fewest} to {most}"
+    return f"{len(findings.groups)}, of {each} clips{rest}"
+
+
+def _troubles(findings: Findings, options: DataOptions) -> Iterator[Text]:
+    yield from _lines("note", "yellow", findings.notes)
+    yield from _lines("broken", "red", findings.broken)
+    leaks = [_same(findings, one) for one in findings.leaks]
+    yield from _lines("leak", "red", leaks)
+    divided = [
+        f"group {group} is in {' and '.join(_count(home[part], part) for part in PARTS if home[part])}"
+        for group, home in findings.divided_groups.items()
+    ]
+    yield from _lines("leak", "red", divided)
+    yield from _lines(
+        "two labels", "red", [_same(findings, one) for one in findings.contradictions]
+    )
+    told = {*findings.leaks, *findings.contradictions}
+    rest = [_same(findings, one) for one in findings.same if one not in told]
+    yield from _lines("same", "yellow", rest)
+    if not (findings.broken or findings.same or findings.divided_groups):
+        looked = "can be read" if options.decode else "can be opened (--decode reads every frame)"
+        yield Text(f"every clip {looked}, no two are the same, no group is on two sides", "green")
+
+
+def _lines(name: str, style: str, lines: Sequence[str]) -> Iterator[Text]:
+    for line in lines[:_FEW]:
+        yield Text.assemble((f"{name}: ", style), line)
+    if len(lines) > _FEW:
+        yield Text.assemble((f"{name}: ", style), f"{len(lines) - _FEW} more (--json FILE has all)")
+
+
+def _divided(group: str, home: Counter[str]) -> str:
+    parts = " and ".join(f"{part} ({_count(home[part], 'clip')})" for part in PARTS if home[part])
+    return f"group {group} is in {parts}"
+
+
+def _same(findings: Findings, same: Same) -> str:
+    """Return `train/wave a.mp4 = val/wave b.mp4 (same bytes)`."""
+    names = []
+    for place in same.clips[:_FEW]:
+        clip, part = findings.clips[place], findings.parts.get(place)
+        names.append(f"{f'{part} ' if part else ''}{_short(clip.name, findings.where)}")
+    more = len(same.clips) - len(names)
+    rest = f" and {more} more" if more else ""
+    return f"{' = '.join(names)}{rest} (same {same.how})"
+
+
+def _short(path: str, where: str) -> str:
+    folder = Path(where) if Path(where).is_dir() else Path(where).parent
+    return path.removeprefix(f"{folder}/")
+
+
+def _most_common(counts: Counter[str], unit: str) -> str:
+    few = [f"{name}{unit} ({count})" for name, count in counts.most_common(3)]
+    more = len(counts) - len(few)
+    return ", ".join(few) + (f", {more} more" if more else "")
+
+
+def _three(values: Sequence[float]) -> tuple[float, float, float]:
+    return values[0], median(values), values[-1]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' if number != 1 else ''}"
