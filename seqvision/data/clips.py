@@ -75,10 +75,10 @@ def find_background(labels: Sequence[str], asked: str | None) -> str | None:
     return asked or next((label for label in labels if label.lower() in BACKGROUNDS), None)
 
 
-def natural(path: Path) -> list[tuple[int, int, str]]:
+def natural(name: Path | str) -> list[tuple[int, int, str]]:
     """Return a sort key under which 2.jpg comes before 10.jpg."""
     return [
-        (0, int(part), "") if part.isdigit() else (1, 0, part.casefold())
-        for part in re.split(r"(\d+)", path.name)
+        (0, int(part), "") if part.isdecimal() else (1, 0, part.casefold())
+        for part in re.split(r"(\d+)", name if isinstance(name, str) else name.name)
         if part
     ]

@@ -46,8 +46,8 @@ class Findings:
     divided_groups: Mapping[str, Counter[str]]
     problems: Sequence[str]
     notes: Sequence[str]
-    image: ImageSpec | None
-    sequence: SequenceSpec | None
+    image: ImageSpec
+    sequence: SequenceSpec
 
     @cached_property
     def labels(self) -> dict[str, Counter[str]]:
@@ -116,8 +116,8 @@ class Findings:
             "fps": dict(self.rates.most_common()),
             "sizes": dict(self.sizes.most_common()),
             "model": {
-                "image": self.image.model_dump(mode="json") if self.image else None,
-                "sequence": self.sequence.model_dump(mode="json") if self.sequence else None,
+                "image": self.image.model_dump(mode="json"),
+                "sequence": self.sequence.model_dump(mode="json"),
             },
             "broken": list(self.broken),
             "same": [

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from seqvision.config import DataOptions
+from seqvision.data.clips import natural
 from seqvision.errors import DataError
 from seqvision.survey.findings import Findings
 from seqvision.survey.strips import PICTURES, Picture, Strip, make_strips
@@ -66,7 +67,7 @@ def draw_sheet(findings: Findings, options: DataOptions, path: Path) -> None:
     Raises:
         DataError: it cannot be written.
     """
-    labels = sorted(findings.labels)[:_MOST_LABELS]
+    labels = sorted(findings.labels, key=natural)[:_MOST_LABELS]
     varied = options.augmentation.augment != "none" or options.augmentation.flip
     layout = _layout(len(labels), 2 if varied else 1, not findings.are_stills)
     strips = make_strips(findings, options, labels, layout.strips)
@@ -128,18 +129,19 @@ def _title(findings: Findings, options: DataOptions, shown: int, varied: bool) -
         first += f" (the first {shown} labels)"
     sequence, image = findings.sequence, findings.image
     lines = [first]
-    if isinstance(sequence, VideoSequence) and image is not None and not findings.are_stills:
-        most = min(PICTURES, sequence.frames)
+    if isinstance(sequence, VideoSequence) and not findings.are_stills:
+        some = f"{PICTURES} of " if sequence.frames > PICTURES else ""
         lines.append(
-            f"{most} of {sequence.frames} frames at {sequence.fps:g} fps, "
+            f"{some}{sequence.frames} frames at {sequence.fps:g} fps, "
             f"{image.width}×{image.height}: what the model sees of a clip"
         )
-    elif image is not None:
+    else:
         lines.append(f"images as they are sized for the model ({sequence})")
     if varied:
         flip = " --flip" if options.augmentation.flip else ""
+        it = "them" if findings.are_stills else "it"
         lines[-1] += (
-            f"; below it, as --augment {options.augmentation.augment}{flip} draws it "
+            f"; below {it}, as --augment {options.augmentation.augment}{flip} draws {it} "
             f"in the first epoch of --seed {options.seed}"
         )
     return lines
@@ -167,25 +169,26 @@ def _label(
 
 
 def _wrapped(text: str, width: float, size: float, most: int) -> list[str]:
-    """Return the text in at most `most` lines; a word that is too long shrinks or is cut."""
-    lines: list[str] = []
-    # An underscore is where a compound label may break.
+    """Return the text in at most `most` lines; the last one may end in an ellipsis."""
+    lines = [""]
+    # An underscore is where a compound label may break; a word without one breaks anywhere.
     for word in text.replace("_", "_\0").replace(" ", " \0").split("\0"):
-        if lines and text_width((lines[-1] + word).rstrip(), size, 600) <= width:
-            lines[-1] += word
-        else:
-            lines.append(word)
+        if lines[-1] and _width(lines[-1] + word, size) > width:
+            lines.append("")
+        for letter in word:
+            if lines[-1] and _width(lines[-1] + letter, size) > width:
+                lines.append("")
+            lines[-1] += letter
     if len(lines) > most:
-        lines = [*lines[: most - 1], "".join(lines[most - 1 :])]
-    return [_cut(line.rstrip(), width, size) for line in lines]
+        last = "".join(lines[most - 1 :])
+        while last and _width(f"{last}…", size) > width:
+            last = last[:-1]
+        lines = [*lines[: most - 1], f"{last}…"]
+    return [line.rstrip() for line in lines]
 
 
-def _cut(text: str, width: float, size: float) -> str:
-    if text_width(text, size, 600) <= width:
-        return text
-    while text and text_width(f"{text}…", size, 600) > width:
-        text = text[:-1]
-    return f"{text}…"
+def _width(text: str, size: float) -> int:
+    return text_width(text.rstrip(), size, 600)
 
 
 def _strip(paper: Picture, strip: Strip, at: tuple[int, int], layout: _Layout) -> None:

@@ -40,8 +40,6 @@ def make_strips(
     Raises:
         DataError: the cache cannot be written.
     """
-    assert findings.image is not None
-    assert findings.sequence is not None
     cache = Cache(options.clips.cache, options.clips.cache_size)
     cache.check()
     store = Store(cache, findings.image, options.clips.image_fps, findings.sequence)
@@ -115,7 +113,6 @@ def _film(
 ) -> Strip:
     """Return some frames of the centre window, and of what the first epoch draws of the clip."""
     image, sequence = findings.image, findings.sequence
-    assert image is not None
     assert isinstance(sequence, VideoSequence)
     plain, _ = ClipDataset([clip], [label], image, sequence)[0, 0]
     if augmenter is None:

@@ -9,22 +9,25 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from seqvision.config import DataOptions, TrainingOptions, TrainOptions, place_of
 from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip, find_background, labels_of
-from seqvision.data.decode import Store
+from seqvision.data.decode import Decoded, Store
 from seqvision.data.readers import find_data_set
-from seqvision.data.split import split_clips
+from seqvision.data.split import Split, split_clips
 from seqvision.errors import DataError
 from seqvision.survey.findings import PARTS, Findings
 from seqvision.survey.overlap import find_same, groups_on_two_sides
 from seqvision.survey.probe import Probe, in_threads, look, look_closely
 from seqvision.survey.sheet import draw_sheet
 from seqvision.survey.tell import tell
-from seqvision.training.data import check_labels, refuse_lost_labels
-from seqvision.training.layout import covering_fps, plan
+from seqvision.training.data import check_labels, missing_in_val, refuse_lost_labels
+from seqvision.training.layout import covering_fps, plan, settle
 from seqvision.training.loaders import make_augmenter
 from seqvision_edge.card import ImageSpec, SequenceSpec, VideoSequence
+from seqvision_edge.cut import sized
 from seqvision_edge.files import replacing
 
 
@@ -67,9 +70,12 @@ def examine(options: DataOptions) -> Findings:
     if options.decode:
         clips, probes, more = _decode(clips, probes, options, image, sequence)
         broken += more
-    sequence = _with_fps(asked, sequence, probes)
-    parts, problems = _divide(data_set.clips, clips, options)
+    sequence = _settled(asked, image, sequence, probes)
+    split, problems = _divide(data_set.clips, clips, options)
+    parts = {place: part for part in PARTS for place in getattr(split, part)} if split else {}
     notes = list(data_set.notes)
+    if split:
+        notes += missing_in_val(clips, split, sorted({clip.label for clip in clips}))
     if not stills and all(probe.is_still for probe in probes):
         notes.append("every clip is one still image: --sequence rows cuts them into steps")
     return Findings(
@@ -120,17 +126,25 @@ def _readable(
     return [clip for clip, _ in good], [probe for _, probe in good], broken
 
 
-def _with_fps(asked: TrainOptions, sequence: SequenceSpec, probes: Sequence[Probe]) -> SequenceSpec:
-    """Return the sequence with the rate that training would take."""
-    if not isinstance(sequence, VideoSequence) or asked.clips.fps != "auto":
-        return sequence
-    lengths = [(probe.frames or 0, probe.seconds or 0.0) for probe in probes]
-    return sequence.model_copy(update={"fps": covering_fps(lengths, sequence.frames)})
+def _settled(
+    asked: TrainOptions, image: ImageSpec, sequence: SequenceSpec, probes: Sequence[Probe]
+) -> SequenceSpec:
+    """Return the sequence with the rate, or the number of steps, that training would take."""
+    if isinstance(sequence, VideoSequence):
+        if asked.clips.fps != "auto":
+            return sequence
+        lengths = [(probe.frames or 0, probe.seconds or 0.0) for probe in probes]
+        return sequence.model_copy(update={"fps": covering_fps(lengths, sequence.frames)})
+    blanks = []
+    for width, height in {probe.size for probe in probes}:
+        blank = sized(np.zeros((height, width, 3), np.uint8), image, sequence)
+        blanks.append(Decoded(blank[None], np.zeros(1)))
+    return settle(asked, image, sequence, blanks)
 
 
 def _divide(
     found: Sequence[Clip], clips: Sequence[Clip], options: DataOptions
-) -> tuple[dict[int, str], list[str]]:
+) -> tuple[Split | None, list[str]]:
     """Return the split that training would make, and what it would refuse."""
     problems: list[str] = []
 
@@ -148,9 +162,7 @@ def _divide(
     attempt(lambda: make_augmenter(options.augmentation, labels))
     asked = options.clips
     split = attempt(lambda: split_clips(clips, asked.val, asked.fold, options.seed, asked.groups))
-    if split is None:
-        return {}, problems
-    return {place: part for part in PARTS for place in getattr(split, part)}, problems
+    return split, problems
 
 
 def _split_in_words(clips: Sequence[Clip], options: DataOptions) -> str:

@@ -28,6 +28,9 @@ def tell(findings: Findings, options: DataOptions) -> None:
     """Print the findings."""
     # Names of files and labels are shown as they are: square brackets are no markup.
     console = Console(markup=False, highlight=False, emoji=False)
+    labels, clips = _count(len(findings.labels), "label"), _count(len(findings.clips), "clip")
+    title = f"{findings.where}: {findings.dataset}, {labels}, {clips}"
+    console.print(title, style="bold", soft_wrap=True)
     console.print(_labels(findings))
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim", no_wrap=True)
@@ -42,9 +45,7 @@ def tell(findings: Findings, options: DataOptions) -> None:
 def _labels(findings: Findings) -> Table:
     rows = list(findings.labels.items())
     shown = [part for part in PARTS if any(counts[part] for _, counts in rows)]
-    title = f"{findings.where}: {findings.dataset}, {_count(len(rows), 'label')}, "
-    title += _count(len(findings.clips), "clip")
-    table = Table(title=Text(title), title_justify="left", show_footer=True)
+    table = Table(show_footer=True)
     table.add_column("label", "all", overflow="fold")
     for name in ("clips", *shown):
         total = sum(counts[name] for _, counts in rows)
@@ -92,14 +93,11 @@ def _facts(findings: Findings, options: DataOptions) -> Iterator[tuple[str, str]
 def _model(findings: Findings, options: DataOptions) -> Iterator[tuple[str, str]]:
     """Yield what training would make of the clips, and what might suit them better."""
     sequence, image = findings.sequence, findings.image
-    if sequence is None or image is None:
-        return
-    steps = f"{sequence}, steps of {image.height}×{image.width}"
+    is_auto = isinstance(sequence, VideoSequence) and options.clips.fps == "auto"
+    how = " (--fps auto)" if is_auto else ""
+    yield "model", f"{sequence}{how}, steps of {image.height}×{image.width}"
     if not isinstance(sequence, VideoSequence):
-        yield "model", steps
         return
-    whose = "--fps auto takes " if options.clips.fps == "auto" else ""
-    yield "model", f"{whose}{sequence.fps:g} fps: {steps}" if whose else steps
     if not findings.seconds:
         return
     window, middle = sequence.frames / sequence.fps, median(findings.seconds)
@@ -113,7 +111,7 @@ def _model(findings: Findings, options: DataOptions) -> Iterator[tuple[str, str]
             ),
         )
     own = median(probe.fps for probe in findings.probes if probe.fps)
-    if sequence.fps < _COARSE_FPS < own and options.clips.fps == "auto":
+    if sequence.fps < _COARSE_FPS < own and is_auto:
         fps = min(_FINE_FPS, own)
         frames = min(_MOST_FRAMES, round(middle * fps))
         yield "", f"--frames {frames} --fps {fps:g} would see fast motion better, and cost more"
@@ -142,14 +140,10 @@ def _troubles(findings: Findings, options: DataOptions) -> Iterator[Text]:
     yield from _lines("broken", "red", findings.broken)
     leaks = [_same(findings, one) for one in findings.leaks]
     yield from _lines("leak", "red", leaks)
-    divided = [
-        f"group {group} is in {' and '.join(_count(home[part], part) for part in PARTS if home[part])}"
-        for group, home in findings.divided_groups.items()
-    ]
+    divided = [_divided(group, home) for group, home in findings.divided_groups.items()]
     yield from _lines("leak", "red", divided)
-    yield from _lines(
-        "two labels", "red", [_same(findings, one) for one in findings.contradictions]
-    )
+    contradictions = [_same(findings, one) for one in findings.contradictions]
+    yield from _lines("two labels", "red", contradictions)
     told = {*findings.leaks, *findings.contradictions}
     rest = [_same(findings, one) for one in findings.same if one not in told]
     yield from _lines("same", "yellow", rest)

@@ -76,7 +76,7 @@ def read_data(options: TrainOptions) -> Data:
         image=image,
         sequence=settle(options, image, sequence, decoded),
         background=find_background(labels, options.clips.background),
-        notes=(*data_set.notes, *_missing_in_val(clips, split, labels)),
+        notes=(*data_set.notes, *missing_in_val(clips, split, labels)),
     )
 
 
@@ -123,7 +123,8 @@ def refuse_lost_labels(labels: Sequence[str], clips: Sequence[Clip]) -> None:
             raise DataError(f"label {label!r}: none of its clips can be read")
 
 
-def _missing_in_val(clips: Sequence[Clip], split: Split, labels: Sequence[str]) -> tuple[str, ...]:
+def missing_in_val(clips: Sequence[Clip], split: Split, labels: Sequence[str]) -> tuple[str, ...]:
+    """Return a note on the labels that validation says nothing about."""
     there = {clips[i].label for i in split.val}
     missing = [label for label in labels if label not in there]
     return (f"no validation clip for {', '.join(missing)}",) if missing else ()
