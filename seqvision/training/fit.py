@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from seqvision.config import TrainingOptions
 from seqvision.data.dataset import Item
 from seqvision.training.callbacks import EpochLines, StopOnSignal, early_stopping
+from seqvision.training.checkpoint_io import WholeCheckpoints
 from seqvision.training.module import ClassifierModule
 
 
@@ -78,6 +79,7 @@ def fit(
             enable_model_summary=False,
             log_every_n_steps=1,
             num_sanity_val_steps=0,
+            plugins=[WholeCheckpoints()],
             use_distributed_sampler=False,
         )
         # Lightning keeps each layer's mode as it finds it; what built the model may have left eval.

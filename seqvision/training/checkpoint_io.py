@@ -1,0 +1,39 @@
+"""How a running training keeps its checkpoints: the old one stays until the new one is whole."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+
+from seqvision.errors import CheckpointError
+from seqvision_edge.files import replacing
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Write beside the old file, then rename.
+
+    Lightning's own way collects the file in the system's temporary folder; where that is another
+    disk, a full disk or a power cut destroys the checkpoint that it was to replace.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
+    ) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            CheckpointError: the disk is full, or the folder cannot be written to.
+        """
+        target = Path(path)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(target) as unfinished:
+                torch.save(checkpoint, unfinished)
+        except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+            reason = " ".join(str(getattr(error, "strerror", None) or error).split())[:120]
+            run = target.parent.parent
+            raise CheckpointError(
+                f"{target}: cannot be written ({reason}); the epochs before are kept, "
+                f"go on with: seqvision train --resume {run}"
+            ) from None

@@ -1,0 +1,174 @@
+"""Data and disks as they should not be: trained on all the same, or refused in one line."""
+
+import subprocess
+import sys
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import square_clip, write_frames, write_squares, write_video
+
+from seqvision.config import ClipOptions, ModelOptions, TrainingOptions, TrainOptions
+from seqvision.data.cache import Cache
+from seqvision.data.clips import Clip
+from seqvision.data.decode import Store
+from seqvision.data.steps import window
+from seqvision.errors import DataError
+from seqvision.training.checkpoint import load_model
+from seqvision.training.train import train
+from seqvision_edge.card import ImageSpec
+from seqvision_edge.errors import SourceError
+from seqvision_edge.opencv import cv2
+
+SPEC = ImageSpec(height=112, width=112, channels=3, fit="stretch")
+
+
+def options(data: Path, folder: Path, epochs: int = 1) -> TrainOptions:
+    return TrainOptions(
+        data=data,
+        output=folder / "model.pt",
+        runs=folder / "runs",
+        clips=ClipOptions(size=16, frames=6, workers=0, cache=folder / "cache"),
+        model=ModelOptions(encoder="flatten", hidden=16),
+        training=TrainingOptions(epochs=epochs, batch_size=8),
+    )
+
+
+def test_frames_of_mixed_sizes_grey_and_alpha_in_one_clip_are_read(tmp_path: Path) -> None:
+    folder = tmp_path / "clip"
+    folder.mkdir()
+    pictures = [
+        np.full((40, 60, 3), 200, np.uint8),
+        np.full((90, 30), 200, np.uint8),
+        np.full((7, 5, 4), 200, np.uint8),
+    ]
+    for number, image in enumerate(pictures):
+        assert cv2.imwrite(str(folder / f"{number}.png"), image)
+    clip = Store(Cache(tmp_path / "cache"), SPEC, 10.0).load(Clip(folder, "a"))
+    assert clip.frames.shape == (3, 112, 112, 3)
+    assert np.abs(np.asarray(clip.frames).astype(int) - 200).max() <= 1
+
+
+@pytest.mark.parametrize("name", ["empty.mp4", "header.mp4", "folder"])
+def test_a_clip_without_a_frame_is_named(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if name == "folder":
+        path.mkdir()
+    elif name == "empty.mp4":
+        path.touch()
+    else:
+        whole = write_video(tmp_path / "whole.mp4", square_clip(1, 0)).read_bytes()
+        path.write_bytes(whole[:40])
+    with pytest.raises(SourceError, match=name):
+        Store(Cache(tmp_path / "cache"), SPEC, 10.0).load(Clip(path, "a"))
+
+
+def test_clips_of_one_frame_train_beside_longer_ones(tmp_path: Path) -> None:
+    data = write_squares(tmp_path / "frames", 4)
+    for label in ("left", "right"):
+        for number in range(2):
+            write_frames(data / label / f"single{number}", square_clip(0, number, frames=1))
+    assert train(options(data, tmp_path)).val.clips
+
+
+def test_a_clip_of_10000_frames_needs_no_more_memory_than_its_window(tmp_path: Path) -> None:
+    path = tmp_path / "long.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 30.0, (32, 24))
+    assert writer.isOpened()
+    picture = np.zeros((24, 32, 3), np.uint8)
+    for number in range(10_000):
+        picture[:] = number % 251
+        writer.write(picture)
+    writer.release()
+    store = Store(Cache(tmp_path / "cache"), SPEC, 10.0)
+    tracemalloc.start()
+    try:
+        clip = store.load(Clip(path, "a"))
+        seen = window(clip, 10.0, 16)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert clip.frames.shape == (10_000, 112, 112, 3)
+    assert seen.shape == (16, 112, 112, 3)
+    whole = 10_000 * 112 * 112 * 3
+    assert peak < whole / 10, f"{peak / 1e6:.0f} MB for a clip of {whole / 1e6:.0f} MB"
+
+
+def test_labels_and_paths_in_any_script_go_through(tmp_path: Path) -> None:
+    folder = tmp_path / "données ünd 数据"
+    data = folder / "клипы"
+    for label, direction in (("влево", -1), ("右へ", 1), ("ninguno é 🤚", 0)):
+        for number in range(4):
+            clip = square_clip(direction, number)
+            if number % 2:
+                write_video(data / label / f"видео {number}.mp4", clip)
+            else:
+                write_frames(data / label / f"クリップ {number}", clip)
+    result = train(options(data, folder))
+    _, card = load_model(result.model)
+    assert set(card.labels) == {"влево", "右へ", "ninguno é 🤚"}
+    assert (result.run / "confusion_val.png").stat().st_size
+
+
+@pytest.mark.parametrize("option", ["--output", "--runs", "--cache"])
+def test_a_folder_that_cannot_be_written_to_is_one_line(
+    squares: Path, tmp_path: Path, option: str
+) -> None:
+    """/proc is read-only for everyone, root included."""
+    if not Path("/proc/self").exists():
+        pytest.skip("no /proc here")
+    target = "/proc/seqvision/model.pt" if option == "--output" else "/proc/seqvision"
+    given = {"--output": "model.pt", "--runs": "runs", "--cache": "cache"} | {option: target}
+    words = [word for pair in given.items() for word in pair]
+    done = subprocess.run(
+        [sys.executable, "-m", "seqvision", "train", str(squares), "--encoder", "flatten",
+         "--size", "16", "--epochs", "1", "--workers", "0", *words],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert option in done.stderr.splitlines()[-1]
+
+
+LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+from seqvision.cli import main
+sys.exit(main())
+"""
+
+
+def test_a_disk_that_fills_up_while_a_checkpoint_is_written_costs_only_that_one(
+    squares: Path, tmp_path: Path
+) -> None:
+    plan = options(squares, tmp_path, epochs=2)
+    plateau = plan.training.model_copy(update={"schedule": "plateau"})
+    first = train(plan.model_copy(update={"training": plateau}))
+    last = first.run / "checkpoints" / "last.ckpt"
+    before = last.read_bytes()
+    told = (first.run / "options.yaml").read_text()
+    (first.run / "options.yaml").write_text(told.replace("epochs: 2", "epochs: 4"))
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, "train", "--resume", str(first.run)],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    said = done.stderr.splitlines()[-1]
+    assert "cannot be written" in said
+    assert f"--resume {first.run}" in said
+    assert last.read_bytes() == before
+    assert {path.suffix for path in last.parent.iterdir()} == {".ckpt"}, "nothing half-written"
+    again = train(TrainOptions(resume=first.run, output=tmp_path / "again.pt"))
+    assert torch.load(last, weights_only=True)["epoch"] == 3
+    assert again.val.clips
+
+
+def test_a_data_set_of_nothing_but_broken_clips_is_an_error(tmp_path: Path) -> None:
+    for label in ("a", "b"):
+        (tmp_path / "frames" / label).mkdir(parents=True)
+        (tmp_path / "frames" / label / "x.mp4").write_bytes(b"\0" * 100)
+    with pytest.raises(DataError, match="none of its clips can be read"):
+        train(options(tmp_path / "frames", tmp_path))
+    assert not (tmp_path / "runs").exists()
