@@ -235,7 +235,7 @@ class EvaluateOptions(_Options):
     official: Annotated[int, Field(ge=1, le=3)] = 1
     """Official split of UCF101 and HMDB51."""
     split: Literal["all", "train", "val", "test"] = "all"
-    """Part of a list with a split column."""
+    """Part of the data to measure on, where the data says its split."""
     output: Path | None = None
     """JSON file for the metrics."""
     image_fps: Annotated[float, Field(gt=0, le=1000)] = 30.0

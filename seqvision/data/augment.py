@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqvision.compat import iaa
+from seqvision.config import AugmentOptions
 from seqvision.errors import DataError
 
 Frames = NDArray[np.uint8]
@@ -116,6 +117,20 @@ class Augmenter:
         image = self._preset.noise.augment_images(self._preset.colour.augment_images([image]))[0]
         image = image[:, :, :channels]
         return np.ascontiguousarray(image).reshape(time, height, width, channels), label
+
+
+def make_augmenter(options: AugmentOptions, labels: Sequence[str]) -> Augmenter | None:
+    """Return what varies the training clips; None where they stay as they are.
+
+    Raises:
+        DataError: clips are to be mirrored, but a label would become wrong.
+    """
+    pairs = mirror_labels(labels, options.swap)
+    if options.flip:
+        refuse_unsafe_flip(labels, pairs)
+    if options.augment == "none" and not options.flip:
+        return None
+    return Augmenter(options.augment, options.flip, pairs)
 
 
 def mirror_labels(labels: Sequence[str], swap: Sequence[str]) -> dict[int, int]:

@@ -23,6 +23,8 @@ _SOFT = (100, 116, 139)
 _MARGIN = 28
 _GAP = 2
 _CAPTION = 16
+_FEW_LABELS = 8
+_SOME_LABELS = 24
 _MOST_LABELS = 60
 # An enlarged picture of so few pixels shows them; a larger one is smoothed.
 _COARSE = 48
@@ -68,11 +70,10 @@ def draw_sheet(findings: Findings, options: DataOptions, path: Path) -> None:
         DataError: it cannot be written.
     """
     labels = sorted(findings.labels, key=natural)[:_MOST_LABELS]
-    varied = options.augmentation.augment != "none" or options.augmentation.flip
+    count = 2 if len(labels) <= _FEW_LABELS else 1
+    strips = make_strips(findings, options, labels, count)
+    varied = any(strip.varied for rows in strips.values() for strip in rows)
     layout = _layout(len(labels), 2 if varied else 1, not findings.are_stills)
-    strips = make_strips(findings, options, labels, layout.strips)
-    if not any(strip.varied for rows in strips.values() for strip in rows):
-        layout = _layout(len(labels), 1, not findings.are_stills)
     picture = _paper(findings, options, labels, strips, layout)
     good, data = cv2.imencode(".png", picture)
     try:
@@ -85,9 +86,9 @@ def draw_sheet(findings: Findings, options: DataOptions, path: Path) -> None:
 
 def _layout(labels: int, rows: int, captions: bool) -> _Layout:
     """Return large pictures for few labels, small ones in several columns for many."""
-    if labels <= 8:
+    if labels <= _FEW_LABELS:
         return _Layout(1, 2, 76, 150, rows, captions)
-    if labels <= 24:
+    if labels <= _SOME_LABELS:
         return _Layout(2, 1, 68, 140, rows, captions)
     return _Layout(3, 1, 52, 128, rows, captions)
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from seqvision.config import DataOptions, TrainingOptions, TrainOptions, place_of
+from seqvision.data.augment import make_augmenter
 from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip, find_background, labels_of
 from seqvision.data.decode import Decoded, Store
@@ -25,7 +26,6 @@ from seqvision.survey.sheet import draw_sheet
 from seqvision.survey.tell import tell
 from seqvision.training.data import check_labels, missing_in_val, refuse_lost_labels
 from seqvision.training.layout import covering_fps, plan, settle
-from seqvision.training.loaders import make_augmenter
 from seqvision_edge.card import ImageSpec, SequenceSpec, VideoSequence
 from seqvision_edge.cut import sized
 from seqvision_edge.files import replacing

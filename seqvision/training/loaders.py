@@ -1,12 +1,11 @@
 """Clips → batches for the trainer; a frozen encoder is asked once, not in every epoch."""
 
 import os
-from collections.abc import Sequence
 
 from torch.utils.data import DataLoader
 
-from seqvision.config import AugmentOptions, TrainOptions
-from seqvision.data.augment import Augmenter, mirror_labels, refuse_unsafe_flip
+from seqvision.config import TrainOptions
+from seqvision.data.augment import make_augmenter
 from seqvision.data.cache import Cache
 from seqvision.data.dataset import ClipDataset, EpochSampler, FeatureDataset, Item, collate
 from seqvision.models.classifier import Classifier
@@ -50,20 +49,6 @@ def make_loaders(
         for part, shuffle in ((learning, True), (checking, False))
     ]
     return loaders[0], loaders[1]
-
-
-def make_augmenter(options: AugmentOptions, labels: Sequence[str]) -> Augmenter | None:
-    """Return what varies the training clips; None where they stay as they are.
-
-    Raises:
-        DataError: clips are to be mirrored, but a label would become wrong.
-    """
-    pairs = mirror_labels(labels, options.swap)
-    if options.flip:
-        refuse_unsafe_flip(labels, pairs)
-    if options.augment == "none" and not options.flip:
-        return None
-    return Augmenter(options.augment, options.flip, pairs)
 
 
 def _workers(options: TrainOptions) -> int:

@@ -11,11 +11,16 @@ import pytest
 from conftest import real_data
 from numpy.typing import NDArray
 
+from seqvision.cli import main
+from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip
+from seqvision.data.decode import Store
 from seqvision.data.readers import find_clips, find_data_set
 from seqvision.data.readers.idx import idx_images
 from seqvision.data.split import split_clips
 from seqvision.errors import DataError
+from seqvision_edge.card import ImageSpec, StripSequence
+from seqvision_edge.opencv import cv2
 
 
 def touch(*paths: Path) -> None:
@@ -399,6 +404,44 @@ def test_damaged_idx_files_are_one_clear_line(tmp_path: Path) -> None:
     write_idx(labels, np.zeros(4, np.uint8))
     idx_images.cache_clear()
     assert "train-images-idx3-ubyte.gz: not a whole idx file" in refusal(tmp_path)
+
+
+def test_an_image_of_an_idx_file_is_the_same_steps_as_an_image_file(tmp_path: Path) -> None:
+    images = mnist(tmp_path)
+    assert cv2.imwrite(str(tmp_path / "0.png"), images[1])
+    spec = ImageSpec(height=1, width=7, channels=1, fit="stretch")
+    rows = StripSequence(kind="rows", steps=100, longer="crop")
+    for sequence in (rows, None):
+        store = Store(Cache(tmp_path / "cache"), spec, 30.0, sequence)
+        held = store.load(find_clips(tmp_path)[1])
+        kept = store.load(Clip(tmp_path / "0.png", "0"))
+        assert held.frames.shape == kept.frames.shape
+        assert np.array_equal(held.frames[:], kept.frames[:])
+        assert held.times.tolist() == kept.times.tolist()
+    other = store.load(find_clips(tmp_path)[2])
+    assert len({held.key, other.key}) == 2
+    assert held.key == store.load(find_clips(tmp_path)[1]).key
+
+
+def test_idx_files_are_trained_on_and_evaluated_by_their_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    generator = np.random.default_rng(0)
+    labels = np.arange(60, dtype=np.uint8) % 2
+    images = generator.integers(0, 90, (60, 6, 6), np.uint8)
+    images[labels == 1, :3] += 120  # bright above
+    images[labels == 0, 3:] += 120  # bright below
+    for part, chosen in (("train", slice(0, 40)), ("t10k", slice(40, 60))):
+        write_idx(tmp_path / "data" / "raw" / f"{part}-images-idx3-ubyte.gz", images[chosen])
+        write_idx(tmp_path / "data" / "raw" / f"{part}-labels-idx1-ubyte.gz", labels[chosen])
+    data = ["--dataset", "mnist", "--root", "data", "--cache", "cache"]
+    small = ["--encoder", "flatten", "--hidden", "8", "--epochs", "25", "--workers", "0"]
+    assert main(["train", *data, *small, "--sequence", "rows", "--augment", "none"]) == 0
+    assert main(["evaluate", "model.pt", *data, "--split", "test", "--output", "m.json"]) == 0
+    measured = json.loads(Path("m.json").read_text())
+    assert measured["clips"] == 20
+    assert measured["accuracy"] == 1.0
 
 
 def test_the_real_mnist_has_70000_clips() -> None:

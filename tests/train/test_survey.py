@@ -231,7 +231,9 @@ def test_another_seed_varies_otherwise_and_the_same_alike(
 ) -> None:
     first = drawn(augment="strong")
     assert np.array_equal(first, drawn(augment="strong"))
-    assert not np.array_equal(first, drawn(augment="strong", seed=1))
+    other = drawn(augment="strong", seed=1)
+    below_title = slice(90, None)
+    assert not np.array_equal(first[below_title], other[below_title])
 
 
 @pytest.mark.parametrize("labels", [2, 30, 70])
