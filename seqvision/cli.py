@@ -110,6 +110,27 @@ def _export(arguments: list[str]) -> int:
     return 0
 
 
+def _compare(arguments: list[str]) -> int:
+    from seqvision.config import CompareOptions
+
+    options = command_line.parse(CompareOptions, "seqvision compare", arguments)
+
+    from seqvision.compare import compare
+
+    compare(options)
+    return 0
+
+
+def _predict(arguments: list[str]) -> int:
+    from seqvision.config import PredictOptions
+
+    options = command_line.parse(PredictOptions, "seqvision predict", arguments)
+
+    from seqvision.predict import predict
+
+    return PARTIAL if predict(options).damaged else 0
+
+
 def _value_of(flag: str, arguments: Sequence[str]) -> str | None:
     """Return what follows a flag: needed before parsing, because it changes the defaults."""
     for number, argument in enumerate(arguments):
@@ -120,9 +141,14 @@ def _value_of(flag: str, arguments: Sequence[str]) -> str | None:
     return None
 
 
+# Some of the clips could not be read; edge-run ends so too.
+PARTIAL = 3
+
 VERBS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
     "data": ("clips → what they are, what is wrong with them, a contact sheet", _data),
     "train": ("clips → model.pt", _train),
-    "evaluate": ("model.pt + clips → accuracy, precision, recall, F1", _evaluate),
+    "evaluate": ("model.pt + clips → accuracy, precision, recall, F1, report", _evaluate),
+    "compare": ("run folders → what differs, and whether it is more than luck", _compare),
+    "predict": ("model.pt or model.onnx + any clips → what is in them", _predict),
     "export": ("model.pt → model.onnx, proven to answer alike", _export),
 }

@@ -4,8 +4,9 @@ These classes are inert data.  The command line, the YAML of `--config` and the 
 folder are made from them; the verbs are functions that take them.
 """
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import tyro
 import yaml
@@ -238,6 +239,8 @@ class EvaluateOptions(_Options):
     """Part of the data to measure on, where the data says its split."""
     output: Path | None = None
     """JSON file for the metrics."""
+    report: Path | None = None
+    """HTML file for the report: figures, mistakes, calibration."""
     image_fps: Annotated[float, Field(gt=0, le=1000)] = 30.0
     """Rate at which the images of a frame folder were taken, where no list says it."""
     batch_size: Positive = 16
@@ -266,6 +269,43 @@ class DataOptions(_Options):
     clips: ClipOptions = ClipOptions()
     images: SequenceOptions = SequenceOptions()
     augmentation: AugmentOptions = AugmentOptions()
+
+
+class CompareOptions(_Options):
+    """Show runs side by side: what differs in their options, and what came of it."""
+
+    runs: tyro.conf.Positional[
+        Annotated[tuple[Path, ...], tyro.conf.arg(metavar="RUN…", help_behavior_hint="")]
+    ]
+    """Run folders of trainings."""
+    json_: Annotated[Path | None, tyro.conf.arg(name="json")] = None
+    """JSON file for the comparison."""
+
+
+class PredictOptions(_Options):
+    """Name what is in clips.
+
+    Exit codes: 0 done, 2 wrong use or nothing could be read, 3 some clips could not, 130 Ctrl-C.
+    """
+
+    model: tyro.conf.Positional[Path]
+    """model.pt of a training, or model.onnx of an export (then torch is not needed)."""
+    paths: tyro.conf.Positional[
+        Annotated[tuple[str, ...], tyro.conf.arg(metavar="PATH…", help_behavior_hint="")]
+    ]
+    """Videos, images, folders of frames, folders full of these, or quoted patterns like '*.mp4'."""
+    csv: Path | None = None
+    """CSV file for path, label, probability and the probability of every label."""
+    top: Positive = 3
+    """How many labels a line names."""
+    every_window: bool = False
+    """Ask about the whole of a long clip, window by window, and take the mean; else its centre."""
+    image_fps: Annotated[float, Field(gt=0, le=1000)] = 30.0
+    """Rate at which the images of a frame folder were taken."""
+    batch_size: Positive = 16
+    """Windows per step."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to compute."""
 
 
 class ExportOptions(_Options):
@@ -302,6 +342,15 @@ def place_of(options: TrainOptions | EvaluateOptions | DataOptions) -> Path:
 def to_yaml(options: BaseModel) -> str:
     """Return options as YAML that `from_yaml` reads back."""
     return yaml.safe_dump(options.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def flattened(options: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield nested options as `model.head`, value."""
+    for name, value in options.items():
+        if isinstance(value, Mapping):
+            yield from flattened(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def from_yaml(path: Path) -> TrainOptions:

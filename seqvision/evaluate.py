@@ -2,10 +2,13 @@
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -16,10 +19,12 @@ from seqvision.data.dataset import ClipDataset, EpochSampler, collate
 from seqvision.data.decode import Decoded, Store, decode_all
 from seqvision.data.readers import find_data_set
 from seqvision.errors import DataError
-from seqvision.metrics import Metrics, measure
+from seqvision.metrics import Metrics
 from seqvision.models.classifier import Classifier
 from seqvision.progress import progress
-from seqvision.report import metrics_table
+from seqvision.report.contents import Report, incomplete, make_part
+from seqvision.report.page import write_page
+from seqvision.report.terminal import metrics_table
 from seqvision.training.checkpoint import load_model
 from seqvision.training.device import pick_device
 from seqvision_edge.card import ModelCard
@@ -34,17 +39,32 @@ def evaluate(options: EvaluateOptions) -> Metrics:
     device = pick_device(options.device)
     model, card = load_model(options.model)
     place = place_of(options)
-    clips, decoded = load_clips(
+    clips, decoded, left_out = load_clips(
         place, card, options.image_fps, options.cache, options.split,
         options.dataset, options.official,
     )  # fmt: skip
-    truth = torch.tensor([card.labels.index(clip.label) for clip in clips])
     probabilities = predict(model.to(device), card, decoded, options.batch_size)
-    metrics = measure(probabilities, truth, card.labels)
-    metrics_table(metrics, f"{options.model} on {len(clips)} clips of {place}")
+    name = "clips" if options.split == "all" else options.split
+    part = make_part(name, clips, decoded, probabilities, card.labels)
+    metrics_table(part.metrics, f"{options.model} on {len(clips)} clips of {place}")
     if options.output is not None:
-        write_json(options.output, metrics)
-    return metrics
+        write_json(options.output, part.metrics)
+    if options.report is not None:
+        report = Report(
+            title=options.model.name,
+            about=f"on {len(clips)} clips of {place}",
+            model=model,
+            card=card,
+            parts=[part],
+            data=place,
+            counts={name: Counter(clip.label for clip in clips)},
+            left_out=left_out,
+            incomplete=incomplete(clips, decoded),
+            facts={"model": str(options.model), "made": card.origin.created,
+                   "version": f"seqvision {card.origin.version}", "clips": str(place)},
+        )  # fmt: skip
+        _write_report(options.report, report)
+    return part.metrics
 
 
 def load_clips(
@@ -55,8 +75,11 @@ def load_clips(
     split: str = "all",
     dataset: str = "auto",
     official: int = 1,
-) -> tuple[list[Clip], list[Decoded]]:
+) -> tuple[list[Clip], list[Decoded], list[str]]:
     """Find and decode the clips of a data set as the card wants them; say which cannot be read.
+
+    Returns:
+        The clips that can be read, what is in them, and one line for each that cannot.
 
     Raises:
         DataError: none is left, or a label that the model does not know.
@@ -81,7 +104,7 @@ def load_clips(
         print(f"left out: {line}", file=sys.stderr)  # noqa: T201
     if not clips:
         raise DataError(f"{data}: none of its {len(found)} clips can be read")
-    return clips, decoded
+    return clips, decoded, broken
 
 
 @torch.inference_mode()
@@ -91,13 +114,33 @@ def predict(
     """Return probabilities `(clips, labels)` for the centre window of each clip."""
     data = ClipDataset(clips, [0] * len(clips), card.image, card.sequence)
     order = EpochSampler(data, seed=0, shuffle=False)
+    batches = DataLoader(data, batch_size, sampler=order, collate_fn=collate)
+    return torch.cat([_answer(model, card, batch.inputs, batch.lengths) for batch in batches])
+
+
+@torch.inference_mode()
+def answer(model: Classifier, card: ModelCard, windows: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return probabilities `(windows, labels)` for windows of one length.
+
+    Args:
+        windows: `(windows, time, height, width, channels)`.
+    """
+    inputs = torch.from_numpy(windows)
+    lengths = torch.full((len(inputs),), inputs.shape[1])
+    return _answer(model, card, inputs, lengths).numpy()
+
+
+def _answer(model: Classifier, card: ModelCard, inputs: Tensor, lengths: Tensor) -> Tensor:
     device = next(model.parameters()).device
-    model.eval()
-    answers = []
-    for batch in DataLoader(data, batch_size, sampler=order, collate_fn=collate):
-        logits = model(batch.inputs.to(device), batch.lengths)
-        answers.append((logits.float() / card.decision.temperature).softmax(dim=1).cpu())
-    return torch.cat(answers)
+    logits = model.eval()(inputs.to(device), lengths)
+    return (logits.float() / card.decision.temperature).softmax(dim=1).cpu()
+
+
+def _write_report(path: Path, report: Report) -> None:
+    try:
+        write_page(report, path)
+    except OSError as error:
+        raise DataError(f"--report {path}: cannot be written ({error.strerror})") from None
 
 
 def write_json(path: Path, metrics: Metrics) -> None:

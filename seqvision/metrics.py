@@ -1,5 +1,6 @@
 """Probabilities against labels: the figures of training, evaluation and every report."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -8,6 +9,9 @@ import torch
 from torch import Tensor
 
 import seqvision.compat  # noqa: F401  # before torchmetrics, which touches torchvision
+from seqvision.statistics import Interval, wilson
+
+BINS = 15
 
 
 @dataclass(frozen=True)
@@ -74,3 +78,81 @@ def measure(probabilities: Tensor, truth: Tensor, labels: Sequence[str]) -> Metr
         },
         confusion=multiclass_confusion_matrix(answers, truth, count).tolist(),
     )
+
+
+@dataclass(frozen=True)
+class Bin:
+    """The clips whose answer has a probability in one range: what was said and what was true."""
+
+    clips: int
+    confidence: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How far probabilities can be believed.
+
+    Attributes:
+        error: expected calibration error: the mean distance of confidence and accuracy, 0 to 1.
+        bins: of equal width, from probability 0 to 1; an empty one has only zeros.
+    """
+
+    error: float
+    bins: tuple[Bin, ...]
+
+
+def calibration(probabilities: Tensor, truth: Tensor, bins: int = BINS) -> Calibration:
+    """Return the calibration of the answers (Guo et al. 2017), in bins `(low, high]`.
+
+    Args:
+        probabilities: `(clips, labels)`.
+        truth: `(clips,)` label indices.
+        bins: how many, of equal width.
+    """
+    confidence, answers = probabilities.double().max(dim=1)
+    right = (answers == truth).double()
+    place = ((confidence * bins).ceil().long() - 1).clamp(0, bins - 1)
+    clips = torch.bincount(place, minlength=bins)
+    said = torch.bincount(place, confidence, minlength=bins)
+    true = torch.bincount(place, right, minlength=bins)
+    error = (said - true).abs().sum() / len(truth)
+    shares = zip(clips.tolist(), (said / clips).tolist(), (true / clips).tolist(), strict=True)
+    filled = (Bin(n, c, a) if n else Bin(0, 0.0, 0.0) for n, c, a in shares)
+    return Calibration(float(error), tuple(filled))
+
+
+def before_temperature(probabilities: Tensor, temperature: float) -> Tensor:
+    """Return what the probabilities were before the logits were divided by a temperature.
+
+    softmax(z / T) fixes z up to a constant, which the softmax forgets.
+    """
+    return (probabilities.double().clamp_min(1e-30).log() * temperature).softmax(dim=1)
+
+
+@dataclass(frozen=True)
+class GroupMetrics:
+    """The clips of one performer or recording."""
+
+    group: str
+    clips: int
+    right: int
+    interval: Interval
+
+    @property
+    def accuracy(self) -> float:
+        """Share of its clips whose most probable label is right."""
+        return self.right / self.clips
+
+
+def by_group(groups: Sequence[str | None], right: Sequence[bool]) -> tuple[GroupMetrics, ...]:
+    """Return the figures of each group, the worst first; clips without a group are left out."""
+    clips = Counter(group for group in groups if group is not None)
+    hits = Counter(
+        group for group, good in zip(groups, right, strict=True) if good and group is not None
+    )
+    figures = (
+        GroupMetrics(group, count, hits[group], wilson(hits[group], count))
+        for group, count in clips.items()
+    )
+    return tuple(sorted(figures, key=lambda group: (group.accuracy, -group.clips, group.group)))

@@ -26,7 +26,7 @@ def export(options: ExportOptions) -> Path:
     target = options.output or options.model.with_suffix(".onnx")
     clips = []
     if options.verify is not None:
-        _, decoded = load_clips(options.verify, card, options.image_fps, options.cache)
+        _, decoded, _ = load_clips(options.verify, card, options.image_fps, options.cache)
         clips = [centre(clip, card.image, card.sequence) for clip in decoded]
     try:
         with replacing(target) as unfinished:

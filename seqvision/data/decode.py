@@ -47,11 +47,13 @@ class Decoded:
     A still image is a clip of one frame.
 
     `key` is the same for the same frames, whatever the list or the order they come in.
+    `incomplete` says what is missing from a damaged or short file, "decoded 146 of 300 frames".
     """
 
     frames: Frames
     times: NDArray[np.float64]
     key: str = "0"
+    incomplete: str | None = None
 
     @property
     def seconds(self) -> float:
@@ -106,7 +108,8 @@ class Store:
             raise ValueError("torn file")
         touch(frames)
         touch(index)
-        return Decoded(Kept(self, clip, frames, shape), times, frames.stem)
+        incomplete = kept.get("incomplete")
+        return Decoded(Kept(self, clip, frames, shape), times, frames.stem, incomplete)
 
     def _decode(self, clip: Clip, frames: Path) -> None:
         """Write a clip frame by frame, so that a long one needs no more memory than a short one."""
@@ -127,7 +130,8 @@ class Store:
                 if not times:
                     raise SourceError(f"{clip.path}: no frames in it")
                 with replacing(frames.with_suffix(".json")) as unfinished_index:
-                    unfinished_index.write_text(json.dumps({"times": times, "frame": shape}))
+                    about = {"times": times, "frame": shape, "incomplete": source.incomplete}
+                    unfinished_index.write_text(json.dumps(about))
         except OSError as error:
             raise self.cache.error(error) from None
 

@@ -1,4 +1,9 @@
-"""Decoded clips and images → the steps that the model reads."""
+"""Decoded clips and images → the steps that the model reads.
+
+No torch: model.onnx reads the same steps.
+"""
+
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,3 +47,18 @@ def centre(clip: Decoded, image: ImageSpec, sequence: SequenceSpec) -> Steps:
     if isinstance(sequence, VideoSequence):
         return window(clip, sequence.fps, sequence.frames)
     return cut(clip.frames[0], image, sequence)
+
+
+def windows(clip: Decoded, image: ImageSpec, sequence: SequenceSpec) -> Iterator[Steps]:
+    """Yield windows from the beginning of a clip to its end, each half a window after the last.
+
+    All are as long as each other; the last one ends with the clip, so it may overlap more.  A still
+    image is one window, the centre.
+    """
+    if not isinstance(sequence, VideoSequence):
+        yield centre(clip, image, sequence)
+        return
+    ticks, frames = choose(clip.times, sequence.fps), sequence.frames
+    last = max(0, len(ticks) - frames)
+    for start in (*range(0, last, max(1, frames // 2)), last):
+        yield clip.frames[ticks[start : start + frames]]

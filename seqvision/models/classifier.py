@@ -89,3 +89,16 @@ class Classifier(nn.Module):
         """Features of a window `(batch, time, features)` → logits `(batch, labels)`."""
         logits: Tensor = self.head(self.steps(features), lengths)
         return logits
+
+    def attention(self, frames: Tensor) -> Tensor | None:
+        """Return how much the head's pooling counts each step of unpadded clips.
+
+        Args:
+            frames: as for `encode`.
+
+        Returns:
+            `(batch, time)`, each row with the sum 1; None where the head has no attention pooling.
+        """
+        if not isinstance(self.head, RecurrentHead):
+            return None
+        return self.head.attention(self.steps(self.encode(frames)))

@@ -85,6 +85,13 @@ class RecurrentHead(nn.Module):
             summary = last[-1]
         return self.classify(self.dropout(summary))
 
+    def attention(self, features: Tensor, lengths: Tensor | None = None) -> Tensor | None:
+        """Return how much each step counts, `(batch, time)`; None without attention pooling."""
+        if self.pool is None:
+            return None
+        steps, _ = self._read(features, lengths)
+        return self.pool.weights(steps, lengths)[:, :, 0]
+
     def _read(self, features: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return every step `(batch, time, width)` and last states `(layers, batch, hidden)`."""
         if lengths is None:

@@ -35,6 +35,7 @@ class Data:
     sequence: SequenceSpec
     background: str | None
     notes: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
     def part(self, indices: Sequence[int]) -> tuple[list[Decoded], list[int]]:
         """Return the clips and label indices of one part of the split."""
@@ -77,6 +78,7 @@ def read_data(options: TrainOptions) -> Data:
         sequence=settle(options, image, sequence, decoded),
         background=find_background(labels, options.clips.background),
         notes=(*data_set.notes, *missing_in_val(clips, split, labels)),
+        left_out=tuple(broken),
     )
 
 

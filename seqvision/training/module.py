@@ -50,6 +50,8 @@ class ClassifierModule(L.LightningModule):
         size = len(batch.labels)
         self.log("train/loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=size)
         self.log("train/accuracy", correct, on_step=False, on_epoch=True, batch_size=size)
+        rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+        self.log("train/lr", rate, on_step=False, on_epoch=True, batch_size=size)
         return loss
 
     def validation_step(self, batch: Batch, _: int) -> None:

@@ -4,10 +4,9 @@ find, decode and split the clips → build the model → fit → measure → wri
 """
 
 import contextlib
-import json
 import shutil
+import time
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,10 +17,8 @@ from rich.console import Console
 
 from seqvision.config import TrainOptions, from_yaml, to_yaml
 from seqvision.errors import CheckpointError, DataError
-from seqvision.evaluate import predict
-from seqvision.metrics import Metrics, measure
+from seqvision.metrics import Metrics
 from seqvision.models.classifier import Classifier
-from seqvision.report import draw_confusion, draw_curves, metrics_table
 from seqvision.training.card import make_card, with_metrics
 from seqvision.training.checkpoint import save_model
 from seqvision.training.data import Data, read_data
@@ -29,7 +26,7 @@ from seqvision.training.device import check_precision, pick_device
 from seqvision.training.fit import fit
 from seqvision.training.loaders import make_loaders
 from seqvision.training.module import ClassifierModule
-from seqvision_edge.card import ModelCard
+from seqvision.training.results import Results, measure_parts, take_facts, write_results
 from seqvision_edge.files import replacing
 
 
@@ -51,6 +48,7 @@ def train(options: TrainOptions) -> Trained:
     Raises:
         SeqvisionError: the options, the clips or the weights cannot be used.
     """
+    began = time.monotonic()
     if options.resume is not None:
         options = _kept_options(options.resume, options)
     device = pick_device(options.training.device)
@@ -74,14 +72,16 @@ def train(options: TrainOptions) -> Trained:
 
     model.load_state_dict(fitted.weights)
     card = make_card(options, data, model)
-    parts = {"val": _measure(model, card, data, data.split.val, options)}
-    if data.split.test:
-        parts["test"] = _measure(model, card, data, data.split.test, options)
-    save_model(run / "model.pt", model, options.model, with_metrics(card, parts))
+    parts = measure_parts(model, card, data, options)
+    figures = {part.name: part.metrics for part in parts}
+    card = with_metrics(card, figures)
+    save_model(run / "model.pt", model, options.model, card)
     _copy(run / "model.pt", options.output)
-    _report(run, parts, fitted.epoch)
+    facts = take_facts(run, model, device, time.monotonic() - began)
+    results = Results(run, options, data, model, card, parts, fitted.epoch, facts)
+    _say(f"report: {write_results(results)}")
     return Trained(
-        options.output, run, fitted.epoch, parts["val"], parts.get("test"), fitted.interrupted
+        options.output, run, fitted.epoch, figures["val"], figures.get("test"), fitted.interrupted
     )
 
 
@@ -142,23 +142,6 @@ def _class_weights(options: TrainOptions, data: Data) -> torch.Tensor | None:
     counts = Counter(data.truth[i] for i in data.split.train)
     total, labels = sum(counts.values()), len(data.labels)
     return torch.tensor([total / (labels * counts[i]) for i in range(labels)])
-
-
-def _measure(
-    model: Classifier, card: ModelCard, data: Data, indices: Sequence[int], options: TrainOptions
-) -> Metrics:
-    clips, truth = data.part(indices)
-    probabilities = predict(model, card, clips, options.training.batch_size)
-    return measure(probabilities, torch.tensor(truth), data.labels)
-
-
-def _report(run: Path, parts: dict[str, Metrics], epoch: int) -> None:
-    figures = {"epoch": epoch} | {part: metrics.to_json() for part, metrics in parts.items()}
-    (run / "metrics.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    draw_curves(run / "logs", run / "curves.png", epoch)
-    for part, metrics in parts.items():
-        draw_confusion(metrics, run / f"confusion_{part}.png", part)
-        metrics_table(metrics, f"{part}, epoch {epoch}")
 
 
 def _copy(source: Path, target: Path) -> None:

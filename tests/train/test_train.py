@@ -23,7 +23,7 @@ from seqvision.config import (
 from seqvision.errors import CheckpointError, DataError
 from seqvision.evaluate import evaluate
 from seqvision.models.classifier import Classifier
-from seqvision.report import _column
+from seqvision.report.logs import column
 from seqvision.training.checkpoint import load_model
 from seqvision.training.train import Trained, train
 from seqvision_edge.errors import CardError, DeviceError
@@ -161,7 +161,7 @@ def test_resumed_is_the_same_as_uninterrupted(
     resumed = train(TrainOptions(data=squares, resume=half.run, output=tmp_path / "resumed.pt"))
     assert resumed.run == half.run
     logs = half.run / "logs"
-    assert [len(_column(logs, f"{part}/loss")) for part in ("train", "val")] == [4, 4]
+    assert [len(column(logs, f"{part}/loss")) for part in ("train", "val")] == [4, 4]
     assert same(weights(resumed), weights(whole))
 
 

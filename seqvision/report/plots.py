@@ -1,28 +1,10 @@
-"""What a run looks like: tables for the terminal, PNGs for the run folder."""
+"""PNGs for the run folder: the confusion matrix and the curves."""
 
-import csv
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from seqvision.metrics import Metrics
-
-
-def metrics_table(metrics: Metrics, title: str) -> None:
-    """Print the figures of a set of clips."""
-    table = Table(title=title, title_justify="left", show_footer=True)
-    table.add_column("label", f"all {len(metrics.labels)}, mean")
-    for name in ("precision", "recall", "f1"):
-        table.add_column(name, f"{getattr(metrics, name):.3f}", justify="right")
-    table.add_column("clips", str(metrics.clips), justify="right")
-    for label, figures in metrics.labels.items():
-        cells = (f"{value:.3f}" for value in (figures.precision, figures.recall, figures.f1))
-        table.add_row(label, *cells, str(figures.clips))
-    console = Console()
-    console.print(table)
-    console.print(f"accuracy [bold]{metrics.accuracy:.1%}[/]   loss {metrics.loss:.3f}")
+from seqvision.report.logs import column
 
 
 def draw_confusion(metrics: Metrics, path: Path, title: str) -> None:
@@ -55,7 +37,7 @@ def draw_curves(logs: Path, path: Path, best_epoch: int) -> None:
     figure, panels = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     for axes, name in zip(panels, ("loss", "accuracy"), strict=True):
         for part, colour in (("train", "#8ab"), ("val", "#15c")):
-            points = _column(logs, f"{part}/{name}")
+            points = column(logs, f"{part}/{name}") or [(0, float("nan"))]
             axes.plot(*zip(*points, strict=True), color=colour, label=part, linewidth=1.8)
         axes.axvline(best_epoch, color="#c60", linestyle=":", label=f"best, epoch {best_epoch}")
         axes.set(xlabel="epoch", title=name)
@@ -66,15 +48,6 @@ def draw_curves(logs: Path, path: Path, best_epoch: int) -> None:
     panels[0].legend(frameon=False)
     figure.savefig(path, dpi=110)
     plt.close(figure)
-
-
-def _column(logs: Path, name: str) -> list[tuple[int, float]]:
-    points: dict[int, float] = {}
-    for log in sorted(logs.glob("metrics*.csv")):
-        with log.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if row.get(name)]
-        points |= {int(row["epoch"]): float(row[name]) for row in rows}
-    return sorted(points.items()) or [(0, float("nan"))]
 
 
 def _pyplot() -> Any:

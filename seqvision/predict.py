@@ -1,0 +1,174 @@
+"""`seqvision predict`: THE WAY from paths to answers, one line per clip.
+
+find the clips → decode each, one ahead → its windows → the model → a line and a row.
+model.onnx is asked through the edge session: then nothing here imports torch.
+"""
+
+import contextlib
+import csv
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqvision.config import PredictOptions
+from seqvision.data.cache import Cache
+from seqvision.data.clips import Clip
+from seqvision.data.decode import Decoded, Store
+from seqvision.data.paths import find_paths
+from seqvision.data.steps import centre, windows
+from seqvision.errors import DataError
+from seqvision_edge.card import ModelCard, VideoSequence
+from seqvision_edge.errors import ModelError, SourceError
+from seqvision_edge.files import replacing
+from seqvision_edge.prefetch import ahead
+from seqvision_edge.session import Session
+
+# Windows of one length `(windows, time, height, width, channels)` → `(windows, labels)`.
+Ask = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model says of a clip: probabilities in the order of the card's labels."""
+
+    path: Path
+    probabilities: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What a prediction came to: the answers, and one line for each clip that was damaged."""
+
+    answers: list[Answer]
+    damaged: list[str]
+
+
+def predict(options: PredictOptions) -> Predicted:
+    """Name what is in clips: print a line for each as it comes, and write the CSV at the end.
+
+    Raises:
+        SeqvisionError: the model cannot be used, a path leads nowhere, or no clip can be read.
+    """
+    if not options.paths:
+        raise DataError("seqvision predict: say which clips: seqvision predict MODEL PATH…")
+    ask, card = _load(options)
+    images = not isinstance(card.sequence, VideoSequence)
+    found = (find_paths(given, images) for given in options.paths)
+    paths = list(dict.fromkeys(chain.from_iterable(found)))
+    width = max(len(str(path)) for path in paths) if sys.stdout.isatty() else 0
+    answers: list[Answer] = []
+    damaged: list[str] = []
+    with (
+        tempfile.TemporaryDirectory(prefix="seqvision-") as folder,
+        contextlib.closing(ahead(_decode_each(paths, card, options, folder), 1)) as decoded,
+    ):
+        for path, clip, kept in decoded:
+            if isinstance(clip, SourceError):
+                damaged.append(str(clip))
+                print(f"left out: {clip}", file=sys.stderr)  # noqa: T201
+                continue
+            if clip.incomplete:
+                damaged.append(f"{path}: {clip.incomplete}")
+                print(damaged[-1], file=sys.stderr)  # noqa: T201
+            answers.append(Answer(path, _answer(clip, ask, card, options)))
+            print(_line(answers[-1], card, options.top, width), flush=True)  # noqa: T201
+            shutil.rmtree(kept)
+    if not answers:
+        raise DataError(f"none of {len(paths)} clips can be read")
+    if options.csv is not None:
+        write_csv(options.csv, answers, card.labels)
+    return Predicted(answers, damaged)
+
+
+def write_csv(path: Path, answers: Sequence[Answer], labels: Sequence[str]) -> None:
+    """Write path, label and probability of each answer, and a column for each label.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    rows = [["path", "label", "probability", *labels]]
+    for answer in answers:
+        best = int(answer.probabilities.argmax())
+        numbers = [f"{value:.6f}" for value in answer.probabilities]
+        rows.append([str(answer.path), labels[best], numbers[best], *numbers])
+    try:
+        # A file name need not be text: what UTF-8 cannot hold is written as its code.
+        with (
+            replacing(path) as unfinished,
+            unfinished.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+        ):
+            csv.writer(file).writerows(rows)
+    except OSError as error:
+        raise DataError(f"--csv {path}: cannot be written ({error.strerror})") from None
+
+
+def _load(options: PredictOptions) -> tuple[Ask, ModelCard]:
+    """Return what answers for windows, and its card."""
+    if options.model.suffix.lower() == ".onnx":
+        session = Session(options.model, options.device)
+        return lambda frames: session.run(frames)[0], session.card
+
+    from seqvision.evaluate import answer
+    from seqvision.training.checkpoint import load_model
+    from seqvision.training.device import pick_device
+
+    model, card = load_model(options.model)
+    model = model.to(pick_device(options.device))
+    return lambda frames: answer(model, card, frames), card
+
+
+def _decode_each(
+    paths: Sequence[Path], card: ModelCard, options: PredictOptions, folder: str
+) -> Iterator[tuple[Path, Decoded | SourceError, Path]]:
+    """Yield each clip decoded as training does it, or why it cannot be, and where it is kept.
+
+    Its frames lie in a file, so that a long clip needs no more memory than a short one.
+    """
+    for number, path in enumerate(paths):
+        kept = Path(folder) / str(number)
+        store = Store(Cache(kept), card.image, options.image_fps, card.sequence)
+        try:
+            clip = store.load(Clip(path, ""))
+            if not isinstance(card.sequence, VideoSequence) and len(clip.times) > 1:
+                raise SourceError(f"{path}: not a still image, and the model reads no other")
+            yield path, clip, kept
+        except SourceError as error:
+            yield path, error, kept
+        except DataError:
+            raise DataError(
+                f"{path}: no room for its frames in {folder}; set TMPDIR to another folder"
+            ) from None
+
+
+def _answer(
+    clip: Decoded, ask: Ask, card: ModelCard, options: PredictOptions
+) -> NDArray[np.float64]:
+    """Return the probabilities for the centre window, or the mean over all windows."""
+    seen = iter([centre(clip, card.image, card.sequence)])
+    if options.every_window:
+        seen = windows(clip, card.image, card.sequence)
+    answers = []
+    while batch := list(islice(seen, options.batch_size)):
+        answers.append(ask(np.stack(batch)))
+    probabilities = np.concatenate(answers).astype(np.float64)
+    if not np.isfinite(probabilities).all():
+        raise ModelError(f"{options.model}: its answer is not finite; train it again")
+    return probabilities.mean(axis=0)
+
+
+def _line(answer: Answer, card: ModelCard, top: int, width: int) -> str:
+    """Return the path and the most probable labels; between tabs where no terminal reads it."""
+    order = np.argsort(-answer.probabilities, kind="stable")[:top]
+    said = [(card.labels[place], answer.probabilities[place]) for place in order]
+    if not width:
+        return "\t".join([str(answer.path), *(f"{label}\t{share:.4f}" for label, share in said)])
+    (label, share), *others = said
+    next_best = ", ".join(f"{label} {share:.3f}" for label, share in others)
+    return f"{answer.path!s:{width}}  {label} {share:.3f}" + (f"  ({next_best})" if others else "")

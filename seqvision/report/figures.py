@@ -1,0 +1,173 @@
+"""Sections of the page that are figures: headline, labels, groups, confusion, calibration."""
+
+import numpy as np
+
+from seqvision.metrics import before_temperature, by_group, calibration
+from seqvision.report.charts import reliability, whisker
+from seqvision.report.contents import Part, Report
+from seqvision.report.markup import Markup, element, note, number, table
+from seqvision.statistics import RESAMPLES, Interval, bootstrap_f1, bootstrap_mean, wilson
+
+_MOST_GROUPS = 40
+_MOST_PAIRS = 6
+
+
+def headline(report: Report) -> Markup:
+    """Return the main figures of each part, with how sure they are."""
+    rows = [_headline_row(part) for part in report.parts]
+    names = ("", "accuracy", "", "F1, mean", "precision", "recall", "loss", "ECE", "clips")
+    grouped = any(clip.group for part in report.parts for clip in part.clips)
+    caution = (
+        " They take the clips for independent; clips of one group resemble each other, so "
+        "the real ones are wider."
+        if grouped
+        else ""
+    )
+    return element(
+        "div",
+        table(names, rows, class_="figures"),
+        note(
+            "In brackets: 95 % confidence intervals; of shares by the score method (Wilson 1927), "
+            f"of F1 and loss by the bootstrap (Efron 1979, {RESAMPLES} resamples of the clips)."
+            f"{caution} Precision, recall and F1 are means over the labels that occur. Loss is "
+            "the cross-entropy in nats; guessing all labels alike gives "
+            f"{np.log(len(report.card.labels)):.2f}."
+        ),
+    )
+
+
+def _headline_row(part: Part) -> list[Markup]:
+    metrics, labels = part.metrics, part.probabilities.shape[1]
+    accuracy = wilson(int(part.right.sum()), metrics.clips)
+    f1 = bootstrap_f1(part.truth.numpy(), part.answers.numpy(), labels)
+    losses = -part.probabilities.gather(1, part.truth[:, None]).double().clamp_min(1e-12).log()
+    loss = bootstrap_mean(losses[:, 0].numpy())
+    return [
+        element("th", part.name, scope="row"),
+        _with_interval(f"{metrics.accuracy:.1%}", accuracy, "{:.0%}"),
+        element("td", whisker(metrics.accuracy, accuracy)),
+        _with_interval(f"{metrics.f1:.3f}", f1, "{:.2f}"),
+        number(f"{metrics.precision:.3f}"),
+        number(f"{metrics.recall:.3f}"),
+        _with_interval(f"{metrics.loss:.3f}", loss, "{:.2f}"),
+        number(f"{calibration(part.probabilities, part.truth).error:.3f}"),
+        number(str(metrics.clips)),
+    ]
+
+
+def per_label(part: Part) -> Markup:
+    """Return precision, recall and F1 of each label."""
+    rows = []
+    for place, (label, figures) in enumerate(part.metrics.labels.items()):
+        recall = wilson(part.metrics.confusion[place][place], figures.clips)
+        there = figures.clips > 0
+        rows.append(
+            [
+                element("th", label, scope="row"),
+                number(f"{figures.precision:.3f}"),
+                _with_interval(f"{figures.recall:.3f}", recall, "{:.2f}") if there else number("–"),
+                element("td", whisker(figures.recall, recall) if there else ""),
+                number(f"{figures.f1:.3f}" if there else "–"),
+                number(str(figures.clips)),
+            ]
+        )
+    return table(("label", "precision", "recall", "", "F1", "clips"), rows)
+
+
+def per_group(part: Part) -> Markup | None:
+    """Return the accuracy of each group, the worst first; None where no clip has a group."""
+    groups = by_group([clip.group for clip in part.clips], part.right.tolist())
+    if not groups:
+        return None
+    rows = [
+        [
+            element("th", group.group, scope="row", class_="path"),
+            _with_interval(f"{group.accuracy:.1%}", group.interval, "{:.0%}"),
+            element("td", whisker(group.accuracy, group.interval)),
+            number(f"{group.right} of {group.clips}"),
+        ]
+        for group in groups[:_MOST_GROUPS]
+    ]
+    more = len(groups) - len(rows)
+    rest = note(f"{more} more groups are better than these.") if more else ""
+    return element("div", table(("group", "accuracy", "", "right"), rows), rest)
+
+
+def confusion(part: Part) -> Markup:
+    """Return the confusion matrix, and the pairs that are confused most."""
+    labels = list(part.metrics.labels)
+    head = [
+        element("th", "truth ↓ answer →", class_="corner"),
+        *(element("th", element("span", label), scope="col", class_="turned") for label in labels),
+    ]
+    rows = [
+        [element("th", label, scope="row"), *_confusion_cells(row, place, labels)]
+        for place, (label, row) in enumerate(zip(labels, part.metrics.confusion, strict=True))
+    ]
+    return element("div", table(head, rows, class_="confusion"), _confused_pairs(part))
+
+
+def _confusion_cells(row: list[int], place: int, labels: list[str]) -> list[Markup]:
+    cells = []
+    for answer, clips in enumerate(row):
+        share = clips / max(1, sum(row))
+        kind = ("right" if answer == place else "wrong") + (" deep" if share > 0.55 else "")
+        cells.append(
+            element(
+                "td",
+                str(clips) if clips else "",
+                class_=kind,
+                style=f"--share:{share:.3f}",
+                title=f"{labels[place]} answered as {labels[answer]}: {clips} of {sum(row)}",
+            )
+        )
+    return cells
+
+
+def _confused_pairs(part: Part) -> Markup:
+    labels = list(part.metrics.labels)
+    pairs = sorted(
+        (
+            (clips, sum(row), labels[truth], labels[answer])
+            for truth, row in enumerate(part.metrics.confusion)
+            for answer, clips in enumerate(row)
+            if clips and truth != answer
+        ),
+        key=lambda pair: (-pair[0], -pair[0] / pair[1]),
+    )[:_MOST_PAIRS]
+    items = (
+        element("li", element("b", truth), " answered as ", element("b", answer),
+                f": {clips} of {total}")
+        for clips, total, truth, answer in pairs
+    )  # fmt: skip
+    return element("ul", *items, class_="pairs")
+
+
+def calibrated(report: Report, part: Part) -> Markup:
+    """Return the calibration plot, and the figures before the temperature."""
+    temperature = report.card.decision.temperature
+    after = calibration(part.probabilities, part.truth)
+    said = [f"ECE {after.error:.3f}."]
+    if abs(temperature - 1) > 1e-6:
+        raw = before_temperature(part.probabilities, temperature)
+        loss = -raw.gather(1, part.truth[:, None]).clamp_min(1e-12).log().mean()
+        said.append(
+            f"Before the temperature of {temperature:.3g}: ECE "
+            f"{calibration(raw, part.truth).error:.3f}, loss {float(loss):.3f} "
+            f"(with it {part.metrics.loss:.3f})."
+        )
+    else:
+        said.append("These are the model's own probabilities: its temperature is 1.")
+    mean = float(part.probabilities.max(dim=1).values.mean())
+    direction = "more" if mean > part.metrics.accuracy else "less"
+    said.append(
+        f"On average it says {mean:.1%} and is right in {part.metrics.accuracy:.1%}: "
+        f"{direction} sure than right."
+    )
+    return element("div", reliability(after), note(" ".join(said)))
+
+
+def _with_interval(figure: str, interval: Interval, form: str) -> Markup:
+    low, high = form.format(interval.low), form.format(interval.high)
+    reach = element("small", f" ({low.removesuffix('%')}–{high})")
+    return element("td", element("b", figure), reach, class_="n")

@@ -1,0 +1,95 @@
+"""Clips as strips of small pictures: what the model saw, what it answered, where it looked."""
+
+import base64
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from seqvision.data.decode import Decoded
+from seqvision.data.steps import centre
+from seqvision.models.classifier import Classifier
+from seqvision.report.charts import bars
+from seqvision.report.contents import Part, Report
+from seqvision.report.markup import Markup, element
+from seqvision_edge.card import ModelCard, VideoSequence
+from seqvision_edge.opencv import cv2
+
+FRAMES = 8
+_SIDE = 64
+_WIDEST = 320
+_QUALITY = 60
+
+
+def seen(clip: Decoded, card: ModelCard) -> NDArray[np.uint8]:
+    """Return the steps that the model is asked about, `(time, height, width, channels)`."""
+    return centre(clip, card.image, card.sequence)
+
+
+def filmstrip(report: Report, part: Part, index: int, with_attention: bool = False) -> Markup:
+    """Return one clip as a figure: pictures, labels, probabilities, file.
+
+    A still image is shown whole: its steps may be single rows.
+    """
+    card, clip = report.card, part.decoded[index]
+    steps = seen(clip, card)
+    is_video = isinstance(card.sequence, VideoSequence)
+    picture = _strip(steps) if is_video else _small(clip.frames[0], _WIDEST)
+    image = element("img", src=_jpeg(picture), alt="frames of the clip" if is_video else "image")
+    weights = attention(report.model, steps) if with_attention else None
+    chart = bars(weights.tolist()) if weights is not None else ""
+    where = element("span", report.shown(part.clips[index]), class_="path")
+    words = [_answer(part, index, card.labels), element("br"), where]
+    if weights is not None:
+        words[1:1] = [_most_weight(weights)]
+    caption = element("figcaption", *words)
+    kind = "strip" if is_video else "strip still"
+    return element("figure", chart, image, caption, class_=kind)
+
+
+@torch.inference_mode()
+def attention(model: Classifier, steps: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+    """Return how much the model's pooling counts each step, `(time,)`; None without pooling."""
+    device = next(model.parameters()).device
+    weights = model.eval().attention(torch.from_numpy(steps)[None].to(device))
+    return None if weights is None else weights[0].float().cpu().numpy()
+
+
+def _answer(part: Part, index: int, labels: tuple[str, ...]) -> Markup:
+    truth, answer = int(part.truth[index]), int(part.answers[index])
+    said, true = (float(part.probabilities[index, label]) for label in (answer, truth))
+    if truth == answer:
+        return element("span", element("b", labels[truth]), f" answered so, with {said:.2f}")
+    wrong = element("b", labels[answer], class_="mistaken")
+    rest = f" {said:.2f} (true label {true:.2f})"
+    return element("span", element("b", labels[truth]), " answered as ", wrong, rest)
+
+
+def _most_weight(weights: NDArray[np.float32]) -> Markup:
+    step = int(weights.argmax())
+    text = f"; most weight, {weights[step]:.2f}, at step {step + 1} of {len(weights)}"
+    return element("span", text)
+
+
+def _strip(steps: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return up to eight steps side by side, each where it stands in time, as BGR or grey."""
+    count = min(FRAMES, len(steps))
+    chosen = ((np.arange(count) + 0.5) * len(steps) / count).astype(int)
+    return np.concatenate([_small(steps[step], _SIDE) for step in chosen], axis=1)
+
+
+def _small(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Return an RGB or grey image as BGR or grey, its longer side at most `side`."""
+    height, width = image.shape[:2]
+    scale = min(1.0, side / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return small if small.ndim == 2 else small[:, :, ::-1]
+
+
+def _jpeg(image: NDArray[np.uint8]) -> str:
+    good, data = cv2.imencode(
+        ".jpg", np.ascontiguousarray(image), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
+    )
+    assert good, "OpenCV writes JPEG"
+    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()

@@ -1,0 +1,104 @@
+"""THE WAY from a report to its page: one HTML file that needs nothing else.
+
+No script, no font, no picture from elsewhere: the page says so to the browser itself, in its
+content security policy.
+"""
+
+from collections.abc import Callable, Iterator
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+from seqvision.report.charts import curves
+from seqvision.report.circumstances import data, making
+from seqvision.report.contents import Part, Report
+from seqvision.report.evidence import attended, has_attention, mistakes
+from seqvision.report.figures import calibrated, confusion, headline, per_group, per_label
+from seqvision.report.filmstrip import FRAMES
+from seqvision.report.logs import column
+from seqvision.report.markup import Markup, element, note, plain, together
+from seqvision_edge.files import replacing
+
+
+def write_page(report: Report, path: Path) -> None:
+    """Write the page of a report; an older one stays until the new one is complete.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    folder = files("seqvision.report")
+    template = Template(folder.joinpath("page.html").read_text(encoding="utf-8"))
+    text = template.substitute(
+        title=plain(report.title),
+        about=plain(report.about),
+        style=folder.joinpath("page.css").read_text(encoding="utf-8"),
+        body=together(_sections(report)),
+    )
+    with replacing(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
+
+
+def _sections(report: Report) -> Iterator[Markup]:
+    """Yield the sections, the most telling first; one that has nothing to say is left out."""
+    yield _section("figures", "Figures", headline(report))
+    if report.logs is not None:
+        yield _section("curves", "Curves", _curves(report.logs, report.epoch))
+    yield _section("confusion", "What is taken for what", _each(report, confusion))
+    yield _section("labels", "Labels", _each(report, per_label))
+    groups = _each(report, per_group)
+    if groups:
+        yield _section("groups", "Groups", note(_GROUPS), groups)
+    plots = _each(report, lambda part: calibrated(report, part))
+    yield _section("calibration", "Can its probabilities be believed?", note(_CALIBRATION), plots)
+    yield _section("mistakes", "Mistakes", *(mistakes(report, part) for part in report.parts))
+    if has_attention(report):
+        yield _section("attention", "Where it looks", note(_ATTENTION), attended(report))
+    yield _section("data", "Data", data(report))
+    yield _section("making", "How it was made", making(report))
+
+
+def _section(name: str, title: str, *content: str) -> Markup:
+    return element("section", element("h2", title), *content, id=name)
+
+
+def _each(report: Report, draw: Callable[[Part], Markup | None]) -> Markup:
+    """Return what `draw` makes of every part, side by side where there is room."""
+    drawn = [(part, draw(part)) for part in report.parts]
+    boxes = [
+        element("div", element("h3", part.name), content, class_="box")
+        for part, content in drawn
+        if content is not None
+    ]
+    return element("div", *boxes, class_="side") if boxes else Markup("")
+
+
+def _curves(logs: Path, best: int | None) -> Markup:
+    boxes = []
+    for name, title, top in (("loss", "loss", None), ("accuracy", "accuracy", 1.0),
+                             ("lr", "learning rate", None)):  # fmt: skip
+        found = {part: column(logs, f"{part}/{name}") for part in ("train", "val")}
+        series = {part: points for part, points in found.items() if points}
+        if series:
+            keys = [element("span", part, class_=f"key {part}") for part in series]
+            heading = element("h3", title, *(keys if len(keys) > 1 else []))
+            boxes.append(element("div", heading, curves(series, top, best), class_="box"))
+    kept = note(f"The dotted line is epoch {best}, whose weights were kept.")
+    return together((element("div", *boxes, class_="side"), kept if best is not None else ""))
+
+
+_GROUPS = (
+    "The worst first. If a few performers or recordings are much worse than the others, more "
+    "variety of that kind teaches more than more clips of the others."
+)
+_CALIBRATION = (
+    "Answers are put into 15 bins of equal width by their probability (Guo et al. 2017). A blue "
+    "bar is the share that is right, an orange mark the mean probability; where they meet, on the "
+    "dashed line, the probability can be believed. ECE, the expected calibration error, is their "
+    "mean distance, weighted by the clips below. Bins with few clips say little."
+)
+_ATTENTION = (
+    "A bar for every step that the head reads, as high as it counts in the answer (softmax weights "
+    f"of the attention pooling, Bahdanau et al. 2015; the tallest fills the height), over {FRAMES} "
+    "frames of the clip, or over a still image whose steps follow in reading order. The surest "
+    "clips of each label."
+)

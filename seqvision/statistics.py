@@ -1,0 +1,106 @@
+"""How sure a figure is: confidence intervals, and whether two models differ.  No torch."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import comb, sqrt
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+LEVEL = 0.95
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A confidence interval, both ends included."""
+
+    low: float
+    high: float
+
+
+def wilson(hits: int, clips: int, level: float = LEVEL) -> Interval:
+    """Return the score interval of a share (Wilson 1927); 0 to 1 where there is no clip.
+
+    It takes the clips for independent draws, and stays inside 0 to 1 also for few of them.
+    """
+    if not 0 <= hits <= clips:
+        raise ValueError(f"{hits} of {clips} is not a share")
+    if clips == 0:
+        return Interval(0.0, 1.0)
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    share = hits / clips
+    centre = share + z * z / (2 * clips)
+    half = z * sqrt(share * (1 - share) / clips + z * z / (4 * clips * clips))
+    scale = 1 + z * z / clips
+    # Exact at the ends, where rounding would leave 1e-17.
+    low = 0.0 if hits == 0 else (centre - half) / scale
+    high = 1.0 if hits == clips else (centre + half) / scale
+    return Interval(low, high)
+
+
+def bootstrap_mean(values: NDArray[np.float64], level: float = LEVEL) -> Interval:
+    """Return the percentile bootstrap interval of a mean (Efron 1979), always the same one.
+
+    Args:
+        values: `(clips,)`, at least one.
+    """
+    means = [values[chosen].mean() for chosen in _resamples(len(values))]
+    return _percentiles(means, level)
+
+
+def bootstrap_f1(
+    truth: NDArray[np.int64], answers: NDArray[np.int64], labels: int, level: float = LEVEL
+) -> Interval:
+    """Return the percentile bootstrap interval of the macro F1 over the labels that occur.
+
+    Args:
+        truth: `(clips,)` label indices, at least one.
+        answers: `(clips,)` label indices.
+        labels: how many labels there are.
+    """
+    figures = [_f1(truth[chosen], answers[chosen], labels) for chosen in _resamples(len(truth))]
+    return _percentiles(figures, level)
+
+
+def _f1(truth: NDArray[np.int64], answers: NDArray[np.int64], labels: int) -> float:
+    hits = np.bincount(truth[truth == answers], minlength=labels)
+    true, said = np.bincount(truth, minlength=labels), np.bincount(answers, minlength=labels)
+    there = true > 0
+    return float((2 * hits / np.maximum(true + said, 1))[there].mean())
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """Two models on the same clips: how many only one of them got right, and what that says."""
+
+    only_first: int
+    only_second: int
+    p: float
+
+
+def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> McNemar:
+    """Return the exact test of McNemar (1947) on which clips each model got right.
+
+    Where the models are equally good, a clip that only one gets right is a fair coin.  `p` is the
+    two-sided chance of a division at least as uneven as this one.
+
+    Args:
+        first, second: `(clips,)`, the same clips in the same order.
+    """
+    only_first = int((first & ~second).sum())
+    only_second = int((second & ~first).sum())
+    total = only_first + only_second
+    tail = sum(comb(total, k) for k in range(min(only_first, only_second) + 1))
+    return McNemar(only_first, only_second, min(1.0, 2 * tail / 2**total))
+
+
+def _resamples(clips: int) -> Iterator[NDArray[np.int64]]:
+    generator = np.random.default_rng(0)
+    return (generator.integers(clips, size=clips) for _ in range(RESAMPLES))
+
+
+def _percentiles(values: Sequence[float], level: float) -> Interval:
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(low), float(high))

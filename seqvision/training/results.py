@@ -1,0 +1,163 @@
+"""What a training leaves in its run folder beside the model: figures, pictures, the report."""
+
+import json
+import platform
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from seqvision import __version__
+from seqvision.config import TrainOptions, place_of
+from seqvision.errors import DataError
+from seqvision.evaluate import predict
+from seqvision.models.classifier import Classifier
+from seqvision.report.contents import Part, Report, incomplete, make_part
+from seqvision.report.logs import column
+from seqvision.report.page import write_page
+from seqvision.report.plots import draw_confusion, draw_curves
+from seqvision.report.predictions import NAME, write_predictions
+from seqvision.report.terminal import metrics_table
+from seqvision.training.data import Data
+from seqvision_edge.card import ModelCard
+from seqvision_edge.opencv import cv2
+
+
+@dataclass(frozen=True)
+class Facts:
+    """run.json: what a training took, and what ran it.
+
+    `seconds` are those of all its sittings; `epochs` is how many passes were made.
+    """
+
+    seconds: float
+    epochs: int
+    parameters: int
+    device: str
+    version: str
+    torch: str
+    python: str
+    machine: str
+
+
+def measure_parts(
+    model: Classifier, card: ModelCard, data: Data, options: TrainOptions
+) -> list[Part]:
+    """Return what the model answers on the validation and the test clips."""
+    parts = []
+    for name, indices in (("val", data.split.val), ("test", data.split.test)):
+        if indices:
+            clips, decoded = [data.clips[i] for i in indices], [data.decoded[i] for i in indices]
+            answers = predict(model, card, decoded, options.training.batch_size)
+            parts.append(make_part(name, clips, decoded, answers, card.labels))
+    return parts
+
+
+@dataclass(frozen=True)
+class Results:
+    """A finished training: its run folder, what went in and what came of it."""
+
+    run: Path
+    options: TrainOptions
+    data: Data
+    model: Classifier
+    card: ModelCard
+    parts: Sequence[Part]
+    epoch: int
+    facts: Facts
+
+
+def write_results(results: Results) -> Path:
+    """Write metrics.json, run.json, predictions.csv, the pictures and the report; print tables.
+
+    Returns:
+        The report.
+
+    Raises:
+        DataError: a file cannot be written.
+    """
+    run, epoch = results.run, results.epoch
+    figures = {"epoch": epoch} | {part.name: part.metrics.to_json() for part in results.parts}
+    page = run / "report.html"
+    try:
+        for name, content in (("metrics.json", figures), ("run.json", asdict(results.facts))):
+            (run / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        write_predictions(run / NAME, results.parts, results.card.labels)
+        draw_curves(run / "logs", run / "curves.png", epoch)
+        for part in results.parts:
+            draw_confusion(part.metrics, run / f"confusion_{part.name}.png", part.name)
+            metrics_table(part.metrics, f"{part.name}, epoch {epoch}")
+        write_page(_report(results), page)
+    except OSError as error:
+        raise DataError(
+            f"{run}: the results cannot be written ({error.strerror}); the model is whole"
+        ) from None
+    return page
+
+
+def _report(results: Results) -> Report:
+    options, data = results.options, results.data
+    split = {"train": data.split.train, "val": data.split.val, "test": data.split.test}
+    return Report(
+        title=f"{options.model.encoder} + {options.model.head}, {len(data.labels)} labels",
+        about=f"{place_of(options)}, trained in {results.run}",
+        model=results.model,
+        card=results.card,
+        parts=results.parts,
+        data=place_of(options),
+        counts={
+            part: Counter(data.clips[i].label for i in indices)
+            for part, indices in split.items()
+            if indices
+        },
+        left_out=data.left_out,
+        incomplete=incomplete(data.clips, data.decoded),
+        facts=_shown(results),
+        logs=results.run / "logs",
+        epoch=results.epoch,
+    )
+
+
+def _shown(results: Results) -> dict[str, str]:
+    facts, options, origin = results.facts, results.options, results.card.origin
+    minutes, seconds = divmod(round(facts.seconds), 60)
+    return {
+        "run folder": str(results.run),
+        "made": origin.created,
+        "duration": f"{minutes} min {seconds} s",
+        "epochs": f"{facts.epochs} of {options.training.epochs}; kept is number {results.epoch}",
+        "seed": str(options.training.seed),
+        "parameters": f"{facts.parameters:,}",
+        "data": str(place_of(options)),
+        "fingerprint of the data": str(origin.data["fingerprint"]),
+        "device": facts.device,
+        "versions": f"seqvision {facts.version}, torch {facts.torch}, "
+        f"Lightning {version('lightning')}, NumPy {version('numpy')}, OpenCV {cv2.__version__}, "
+        f"Python {facts.python}",
+        "machine": facts.machine,
+    }
+
+
+def take_facts(run: Path, model: Classifier, device: torch.device, seconds: float) -> Facts:
+    """Return what a run took, `seconds` being those of this sitting."""
+    return Facts(
+        seconds=round(seconds + _seconds_before(run), 1),
+        epochs=len(column(run / "logs", "train/loss")),
+        parameters=sum(weights.numel() for weights in model.parameters()),
+        device=str(device),
+        version=__version__,
+        torch=torch.__version__,
+        python=platform.python_version(),
+        machine=platform.platform(terse=True),
+    )
+
+
+def _seconds_before(run: Path) -> float:
+    """Return what a run that is resumed had taken, as far as it could write it down."""
+    try:
+        return float(json.loads((run / "run.json").read_text(encoding="utf-8"))["seconds"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0.0

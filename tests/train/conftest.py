@@ -1,0 +1,103 @@
+"""Runs for the tests of what comes after a training: reports, comparisons, predictions."""
+
+import csv
+from pathlib import Path
+
+import pytest
+from conftest import square_clip, write_frames, write_video
+
+from seqvision.config import (
+    ClipOptions,
+    ModelOptions,
+    SequenceOptions,
+    TrainingOptions,
+    TrainOptions,
+)
+from seqvision.training.train import Trained, train
+
+DIRECTIONS = {"left": -1, "right": 1, "none": 0}
+
+
+def write_list(folder: Path, names: dict[str, str] | None = None) -> Path:
+    """Write clips and their list: three performers, of whom one validates and one tests.
+
+    `names` gives a label, or a performer, another name in the list.
+    """
+    called = names or {}
+    rows = [["path", "label", "group", "split"]]
+    for performer, split in (("ann", "train"), ("bob", "train"), ("cid", "val"), ("dan", "test")):
+        for label, direction in DIRECTIONS.items():
+            for number in range(3):
+                clip = square_clip(direction, hash_of(performer, label, number), 8 + number)
+                name = f"{performer}/{label}{number}"
+                if number == 1:
+                    path = write_video(folder / f"{name}.mp4", clip)
+                else:
+                    path = write_frames(folder / name, clip)
+                row = [str(path.relative_to(folder)), label, performer, split]
+                rows.append([called.get(cell, cell) for cell in row])
+    listed = folder / "list.csv"
+    with listed.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
+    return listed
+
+
+def hash_of(*parts: object) -> int:
+    """Return a number that is the same in every process."""
+    return sum(ord(letter) * 31**place for place, letter in enumerate(str(parts))) % 2**31
+
+
+def train_small(data: Path, folder: Path, epochs: int = 2, **model: object) -> Trained:
+    """Train for a second or two."""
+    return train(
+        TrainOptions(
+            data=data,
+            output=folder / "model.pt",
+            runs=folder / "runs",
+            clips=ClipOptions(size=16, frames=6, workers=0, cache=folder / "cache"),
+            model=ModelOptions(**{"encoder": "flatten", "hidden": 16, **model}),
+            training=TrainingOptions(epochs=epochs, batch_size=8),
+        )
+    )
+
+
+@pytest.fixture(scope="session")
+def listed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A list of clips with performers and splits; tests must not write to its folder."""
+    return write_list(tmp_path_factory.mktemp("listed"))
+
+
+@pytest.fixture(scope="session")
+def attentive(listed: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A training with attention pooling."""
+    return train_small(listed, tmp_path_factory.mktemp("attentive"), pool="attention")
+
+
+@pytest.fixture(scope="session")
+def plain(listed: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A training of the same clips with a GRU's last step, and for longer."""
+    return train_small(listed, tmp_path_factory.mktemp("plain"), epochs=3, head="gru")
+
+
+@pytest.fixture(scope="session")
+def stills(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A training on still images `images/<label>/<number>.png`, read row by row."""
+    folder = tmp_path_factory.mktemp("stills")
+    for label, direction in (("high", -1), ("low", 1)):
+        for number in range(8):
+            picture = square_clip(direction, 100 * number, 2, 16)[:1].swapaxes(1, 2)
+            (frame,) = write_frames(folder / "new", picture).iterdir()
+            (folder / "images" / label).mkdir(parents=True, exist_ok=True)
+            frame.rename(folder / "images" / label / f"{number}.png")
+            (folder / "new").rmdir()
+    return train(
+        TrainOptions(
+            data=folder / "images",
+            output=folder / "model.pt",
+            runs=folder / "runs",
+            clips=ClipOptions(size=16, workers=0, cache=folder / "cache"),
+            images=SequenceOptions(sequence="rows", step=2),
+            model=ModelOptions(encoder="flatten", hidden=16, pool="attention"),
+            training=TrainingOptions(epochs=2, batch_size=8),
+        )
+    )

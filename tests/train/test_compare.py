@@ -1,0 +1,140 @@
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from seqvision.cli import main
+from seqvision.compare import best, differing, paired, read_run
+from seqvision.training.train import Trained
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+
+
+def answer(run: Path, wrong: set[int]) -> None:
+    """Let a run be right in all its test clips but those."""
+    lines = (run / "predictions.csv").read_text().splitlines()
+    changed = [lines[0]]
+    number = 0
+    for line in lines[1:]:
+        cells = line.split(",")
+        if cells[2] == "test":
+            cells[4] = "left" if cells[3] != "left" else "right"
+            cells[4] = cells[4] if number in wrong else cells[3]
+            number += 1
+        changed.append(",".join(cells))
+    (run / "predictions.csv").write_text("\n".join(changed) + "\n")
+
+
+def test_runs_stand_side_by_side_with_what_differs_and_the_best_marked(
+    attentive: Trained, plain: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "compared.json"
+    assert main(["compare", str(attentive.run), str(plain.run), "--json", str(target)]) == 0
+    out = capsys.readouterr().out
+    cells = {
+        row[0].strip(): [cell.strip() for cell in row[1:]]
+        for row in (line.strip("│").split("│") for line in out.splitlines() if "│" in line)
+    }
+    assert cells["model.head"] == ["lstm", "gru"]
+    assert cells["model.pool"] == ["attention", "last"]
+    assert cells["training.epochs"] == ["2", "3"]
+    assert "model.hidden" not in cells, "the same in both"
+    assert "clips.cache" not in cells, "says nothing of the model"
+    assert cells["epochs"] == ["2", "3"]
+    losses = [attentive.val.loss, plain.val.loss]
+    for place, cell in enumerate(cells["val loss"]):
+        assert cell.startswith(f"{losses[place]:.3f}")
+        assert cell.endswith("*") == (losses[place] == min(losses))
+    assert re.match(rf"{attentive.val.accuracy:.1%} \(\d+–\d+%\)", cells["val accuracy"][0])
+
+    written = json.loads(target.read_text())
+    assert [run["options"]["model.head"] for run in written["runs"]] == ["lstm", "gru"]
+    assert written["runs"][0]["metrics"]["val"]["accuracy"] == attentive.val.accuracy
+    assert [pair["part"] for pair in written["mcnemar"]] == ["val", "test"]
+
+
+def test_the_difference_is_tested_on_the_same_clips_only(
+    attentive: Trained, plain: Trained, tmp_path: Path
+) -> None:
+    first = Path(shutil.copytree(attentive.run, tmp_path / "first"))
+    second = Path(shutil.copytree(plain.run, tmp_path / "second"))
+    answer(first, {0, 1, 2, 3, 4, 5})
+    answer(second, {6})
+    runs = [read_run(first), read_run(second)]
+    assert runs[0] is not None
+    assert runs[1] is not None
+    (pair,) = [pair for pair in paired(runs) if pair.part == "test"]
+    # One coin out of seven: 2 · (1 + 7) / 128.
+    assert (pair.test.only_first, pair.test.only_second) == (1, 6)
+    assert pair.test.p == pytest.approx(16 / 128)
+
+    moved = (second / "predictions.csv").read_text().replace("dan/left0", "dan/left9")
+    (second / "predictions.csv").write_text(moved)
+    other = read_run(second)
+    assert other is not None
+    assert {pair.part for pair in paired([runs[0], other])} == {"val"}
+
+
+def test_the_best_is_marked_unless_there_is_nothing_to_choose() -> None:
+    assert best([0.2, 0.9, None, 0.9]) == {1, 3}
+    assert best([0.2, 0.9], lowest=True) == {0}
+    assert best([0.5, None]) == best([0.5, 0.5]) == set()
+
+
+def test_a_run_of_an_older_version_is_shown_with_what_it_has(
+    attentive: Trained, plain: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = Path(shutil.copytree(attentive.run, tmp_path / "old"))
+    for name in ("run.json", "predictions.csv"):
+        (old / name).unlink()
+    options = (old / "options.yaml").read_text()
+    (old / "options.yaml").write_text(options.replace("  grey: false\n", ""))
+    assert main(["compare", str(old), str(plain.run)]) == 0
+    out = capsys.readouterr().out
+    assert "–" in out
+    assert "clips.grey" not in out, "then it was as the default is"
+    assert "not all answered for the same clips" in out
+    run = read_run(old)
+    assert run is not None
+    assert differing([run, run]) == {}
+
+
+def test_what_is_no_run_or_not_finished_or_damaged_is_one_line(
+    attentive: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def said(*runs: Path, code: int = 2) -> str:
+        assert main(["compare", *map(str, runs)]) == code
+        err = capsys.readouterr().err
+        assert err.count("\n") == 1, err
+        return err
+
+    assert "not a run folder, it has no options.yaml" in said(tmp_path)
+    assert "say which runs" in said()
+    half = Path(shutil.copytree(attentive.run, tmp_path / "half"))
+    (half / "metrics.json").unlink()
+    assert f"left out: {half}: its training has not finished" in said(half, attentive.run, code=0)
+    assert main(["compare", str(half)]) == 2
+    assert "none of these trainings has finished" in capsys.readouterr().err
+    (half / "metrics.json").write_text("{")
+    assert "metrics.json: damaged" in said(half)
+    shutil.copy(attentive.run / "metrics.json", half)
+    (half / "predictions.csv").write_text("a,b\n1,2\n")
+    assert "predictions.csv: not a list of answers" in said(half)
+    assert "cannot be written" in said(attentive.run, Path("--json"), tmp_path / "no" / "x.json")
+
+
+def test_comparing_needs_no_torch(attentive: Trained) -> None:
+    code = (
+        "import sys; from seqvision.cli import main\n"
+        f"assert main(['compare', {str(attentive.run)!r}]) == 0\n"
+        "assert not {'torch', 'lightning', 'cv2'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,247 @@
+"""Answers for clips without labels, by model.pt and by model.onnx."""
+
+import csv
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import square_clip, write_frames, write_video
+
+from seqvision.cli import main
+from seqvision.data.decode import Decoded
+from seqvision.data.paths import find_paths
+from seqvision.data.steps import centre, windows
+from seqvision.errors import DataError
+from seqvision.training.checkpoint import load_model
+from seqvision.training.train import Trained
+from seqvision_edge.card import ImageSpec, VideoSequence
+
+IMAGE = ImageSpec(height=1, width=1, channels=1, fit="stretch")
+VIDEO = VideoSequence(kind="video", fps=10.0, frames=6)
+
+
+@pytest.fixture(scope="module")
+def exported(attentive: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("exported") / "model.onnx"
+    assert main(["export", str(attentive.model), "--output", str(target)]) == 0
+    return target
+
+
+@pytest.fixture
+def takes(tmp_path: Path) -> Path:
+    """A folder full of clips: a video, a folder of frames, a long video one folder further."""
+    folder = tmp_path / "takes"
+    write_frames(folder / "take 10", square_clip(1, 10, 9))
+    write_video(folder / "take 2.mp4", square_clip(-1, 2, 9))
+    write_video(folder / "more" / "long.mp4", square_clip(1, 3, 60))
+    (folder / "notes.txt").write_text("not a clip")
+    return folder
+
+
+def rows_of(path: Path) -> dict[str, list[float]]:
+    """Return the probabilities of each clip by its path."""
+    head, *rows = csv.reader(path.open(newline=""))
+    assert head == ["path", "label", "probability", "left", "none", "right"]
+    for row in rows:
+        each = list(map(float, row[3:]))
+        assert row[1] == head[3 + int(np.argmax(each))]
+        assert float(row[2]) == max(each)
+    return {row[0]: list(map(float, row[3:])) for row in rows}
+
+
+def test_a_clip_gets_the_answer_that_training_counted(
+    attentive: Trained, listed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "answers.csv"
+    clips = listed.parent / "dan"
+    assert main(["predict", str(attentive.model), str(clips), "--csv", str(target)]) == 0
+    found = rows_of(target)
+    _, *counted = csv.reader((attentive.run / "predictions.csv").open(newline=""))
+    counted = [row for row in counted if row[2] == "test"]
+    assert len(found) == len(counted) == 9
+    for path, *_, left, none, right in counted:
+        assert found[path] == pytest.approx(list(map(float, (left, none, right))), abs=2e-6)
+    assert list(tmp_path.iterdir()) == [target], "and no cache is filled"
+
+
+@pytest.mark.parametrize("how", [(), ("--every-window",)])
+def test_the_exported_model_answers_alike(
+    attentive: Trained, exported: Path, takes: Path, tmp_path: Path, how: tuple[str, ...]
+) -> None:
+    for model, name in ((attentive.model, "pt"), (exported, "onnx")):
+        csv_file = str(tmp_path / f"{name}.csv")
+        assert main(["predict", str(model), str(takes), *how, "--csv", csv_file]) == 0
+    torch_says, onnx_says = rows_of(tmp_path / "pt.csv"), rows_of(tmp_path / "onnx.csv")
+    assert list(torch_says) == list(onnx_says)
+    assert len(torch_says) == 3
+    for path, each in torch_says.items():
+        assert each == pytest.approx(onnx_says[path], abs=1e-4)
+
+
+def test_every_window_is_the_mean_over_half_overlapping_windows(
+    attentive: Trained, takes: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "answers.csv"
+    command = ["predict", str(attentive.model), str(takes / "more"), "--csv", str(target)]
+    assert main([*command, "--every-window", "--batch-size", "2"]) == 0
+    (found,) = rows_of(target).values()
+    assert main(command) == 0
+    (centre,) = rows_of(target).values()
+    assert found != pytest.approx(centre, abs=1e-3)
+
+    from seqvision.data.cache import Cache
+    from seqvision.data.clips import Clip
+    from seqvision.data.decode import Store
+
+    model, card = load_model(attentive.model)
+    store = Store(Cache(tmp_path / "cache"), card.image, 30.0, card.sequence)
+    clip = store.load(Clip(takes / "more" / "long.mp4", ""))
+    with torch.inference_mode():
+        each = [
+            model(torch.from_numpy(frames)[None]).softmax(1)[0].numpy()
+            for frames in windows(clip, card.image, card.sequence)
+        ]
+    assert len(each) > 5
+    assert found == pytest.approx(np.mean(each, axis=0).tolist(), abs=1e-5)
+
+
+def test_windows_cover_a_clip_to_its_end() -> None:
+    def firsts(frames: int) -> list[tuple[int, int]]:
+        pixels = np.arange(frames, dtype=np.uint8)[:, None, None, None]
+        clip = Decoded(pixels, np.arange(frames) / 10)
+        return [(int(w[0, 0, 0, 0]), int(w[-1, 0, 0, 0])) for w in windows(clip, IMAGE, VIDEO)]
+
+    assert firsts(20) == [(0, 5), (3, 8), (6, 11), (9, 14), (12, 17), (14, 19)]
+    assert firsts(7) == [(0, 5), (1, 6)]
+    assert firsts(6) == [(0, 5)]
+    assert firsts(4) == [(0, 3)], "a short clip is one short window"
+    one = Decoded(np.zeros((1, 2, 2, 3), np.uint8), np.zeros(1))
+    assert [len(w) for w in windows(one, IMAGE, VIDEO)] == [1]
+    assert len(centre(one, IMAGE, VIDEO)) == 1
+
+
+def test_model_onnx_is_asked_without_torch(exported: Path, takes: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "class Absent:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name.partition('.')[0] in ('torch', 'torchvision', 'lightning', 'onnx'):\n"
+        "            raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, Absent())\n"
+        "from seqvision.cli import main\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    arguments = ["predict", str(exported), str(takes), "--top", "2"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [line.split("\t") for line in done.stdout.splitlines()]
+    assert [Path(line[0]).name for line in lines] == ["long.mp4", "take 2.mp4", "take 10"]
+    for _, label, share, second, less in lines:
+        assert {label, second} < {"left", "none", "right"}
+        assert float(share) >= float(less)
+
+
+def test_a_broken_clip_is_named_and_the_rest_goes_on(
+    exported: Path, takes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (takes / "bad.mp4").write_text("text")
+    (takes / "take 10" / "4.png").write_text("text")
+    target = tmp_path / "answers.csv"
+    before = set(Path(tempfile.gettempdir()).glob("seqvision-*"))
+    assert main(["predict", str(exported), str(takes), "--csv", str(target)]) == 3
+    out, err = capsys.readouterr()
+    assert out.count("\n") == 3
+    assert f"left out: {takes / 'bad.mp4'}: not a video" in err
+    assert f"{takes / 'take 10'}: decoded 8 of 9 images" in err
+    assert len(rows_of(target)) == 3
+    assert set(Path(tempfile.gettempdir()).glob("seqvision-*")) <= before
+
+
+def test_nothing_that_can_be_read_or_found_is_one_clear_end(
+    exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "bad.mp4"
+    bad.write_text("text")
+    target = tmp_path / "answers.csv"
+
+    def said(*arguments: str) -> list[str]:
+        assert main(["predict", str(exported), *arguments, "--csv", str(target)]) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert not target.exists()
+        return err.splitlines()
+
+    assert said(str(bad))[-1] == "none of 1 clips can be read"
+    assert len(said(str(bad))) == 2
+    (line,) = said("missing.mp4")
+    assert line == "missing.mp4: no such file or folder"
+    (line,) = said(str(tmp_path / "*.avi"))
+    assert line.endswith("*.avi: no clip matches this pattern")
+    (tmp_path / "empty").mkdir()
+    (line,) = said(str(tmp_path / "empty"))
+    assert "no videos or images in it" in line
+    (line,) = said()
+    assert "say which clips" in line
+    assert main(["predict", "missing.onnx", str(bad)]) == 2
+    assert "missing.onnx: no such file" in capsys.readouterr().err
+    assert main(["predict", "missing.pt", str(bad)]) == 2
+    assert "missing.pt: no such file" in capsys.readouterr().err
+
+
+def test_a_csv_that_cannot_be_written_is_one_line(
+    exported: Path, takes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "no" / "answers.csv"
+    assert main(["predict", str(exported), str(takes), "--csv", str(target)]) == 2
+    assert "answers.csv: cannot be written (No such file" in capsys.readouterr().err
+
+
+def test_paths_stand_for_clips_in_natural_order(takes: Path) -> None:
+    def names(given: str) -> list[str]:
+        return [str(path.relative_to(takes)) for path in find_paths(str(takes / given))]
+
+    assert names(".") == ["more/long.mp4", "take 2.mp4", "take 10"]
+    assert names("take 10") == ["take 10"]
+    assert names("take 10/3.png") == ["take 10/3.png"]
+    assert names("take*") == ["take 2.mp4", "take 10"]
+    assert names("**/*.mp4") == ["more/long.mp4", "take 2.mp4"]
+    assert names("take 10/*.png")[-2:] == ["take 10/7.png", "take 10/8.png"]
+    (takes / "more" / "back").symlink_to(takes)
+    assert "more/long.mp4" in names("."), "a link back to where it is ends"
+    assert names("notes.txt") == ["notes.txt"], "what is named is tried, and then told"
+    (takes / "[a].mp4").write_text("x")
+    assert names("[a].mp4") == ["[a].mp4"], "a name wins over a pattern"
+    with pytest.raises(DataError, match="no clip matches"):
+        find_paths(str(takes / "*.txt"))
+    shutil.rmtree(takes / "more")
+
+
+def test_a_model_of_still_images_answers_for_each_image_and_refuses_videos(
+    stills: Trained, takes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = stills.model.parent / "images"
+    exported = tmp_path / "model.onnx"
+    assert main(["export", str(stills.model), "--output", str(exported)]) == 0
+    found = []
+    for model in (stills.model, exported):
+        target = tmp_path / "answers.csv"
+        capsys.readouterr()
+        command = ["predict", str(model), str(images), "--csv", str(target), "--every-window"]
+        assert main(command) == 0
+        assert capsys.readouterr().out.count("\n") == 16
+        found.append([list(map(float, row[3:])) for row in csv.reader(target.open())
+                      if row[0] != "path"])  # fmt: skip
+    assert np.abs(np.subtract(*found)).max() <= 1e-4
+    video = takes / "take 2.mp4"
+    assert main(["predict", str(stills.model), str(video), str(images / "low" / "0.png")]) == 3
+    out, err = capsys.readouterr()
+    assert "take 2.mp4: not a still image" in err
+    assert out.count("\n") == 1
+    assert len(find_paths(str(takes), images=True)) == 9
