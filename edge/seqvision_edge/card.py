@@ -23,7 +23,7 @@ from seqvision_edge.errors import CardError
 
 SPEC: Final = 1
 METADATA_KEY: Final = "seqvision.card"
-# Something-Something has labels of 99 characters.
+# Something-Something has labels of 98 characters.
 MAX_LABEL_LENGTH: Final = 128
 
 

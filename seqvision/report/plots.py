@@ -1,5 +1,6 @@
 """PNGs for the run folder: the confusion matrix and the curves."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -55,5 +56,26 @@ def _pyplot() -> Any:
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
+    from matplotlib import font_manager
 
+    # Labels are in any script; of the fonts that have many letters, those that are here.
+    here = set(font_manager.get_font_names())
+    plt.rcParams["font.family"] = ["DejaVu Sans", *(name for name in _WIDE_FONTS if name in here)]
+    # A letter that no font has becomes a box, and that is no reason to speak of it.
+    warnings.filterwarnings("ignore", "Glyph .* missing from font")
     return plt
+
+
+_WIDE_FONTS = (
+    "Noto Sans CJK JP",
+    "Noto Sans CJK SC",
+    "Noto Sans Arabic",
+    "Noto Sans Devanagari",
+    "Noto Emoji",
+    "Arial Unicode MS",
+    "Microsoft YaHei",
+    "Yu Gothic",
+    "PingFang SC",
+    "Hiragino Sans",
+    "WenQuanYi Micro Hei",
+)
