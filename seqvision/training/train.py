@@ -17,6 +17,7 @@ import torch
 from rich.console import Console
 
 from seqvision.config import TrainOptions, from_yaml, to_yaml
+from seqvision.data.augment import with_content
 from seqvision.errors import CheckpointError, DataError
 from seqvision.evaluate import predict
 from seqvision.metrics import Metrics, measure
@@ -53,6 +54,7 @@ def train(options: TrainOptions) -> Trained:
     """
     if options.resume is not None:
         options = _kept_options(options.resume, options)
+    options = with_content(options)
     device = pick_device(options.training.device)
     check_precision(options.training.precision, device)
     L.seed_everything(options.training.seed, workers=True, verbose=False)
