@@ -1,7 +1,7 @@
 """Make imgaug and torchvision importable where their releases lag behind NumPy and torch.
 
-Import `iaa` and `torchvision` from here; and import this module before torchmetrics or lightning,
-which touch torchvision by themselves.
+Import `imgaug`, `iaa` and `torchvision` from here; and import this module before torchmetrics or
+lightning, which touch torchvision by themselves.
 """
 
 import sys
@@ -36,8 +36,8 @@ def _import_torchvision() -> ModuleType:
     return torchvision
 
 
-def _import_augmenters() -> ModuleType:
-    """Import imgaug's augmenters under NumPy 2.
+def _import_imgaug() -> ModuleType:
+    """Import imgaug and its augmenters under NumPy 2.
 
     imgaug 0.4 reads `np.sctypes`, `np.bool` and `np.complex`, which NumPy removed.
     """
@@ -59,9 +59,10 @@ def _import_augmenters() -> ModuleType:
 
     # imgaug is slower with OpenCV's threads than without, and data workers would fight over cores.
     cv2.setNumThreads(0)
-    return imgaug.augmenters
+    return imgaug
 
 
 _SCHEMAS = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
 torchvision = _import_torchvision()
-iaa = _import_augmenters()
+imgaug = _import_imgaug()
+iaa = imgaug.augmenters

@@ -48,6 +48,21 @@ DatasetName = Literal[
 ]
 
 
+PRESETS = ("none", "light", "strong")
+
+
+def _rising(values: tuple[float, float]) -> tuple[float, float]:
+    if values[0] > values[1]:
+        raise ValueError("the first number is above the second")
+    return values
+
+
+Chance = Annotated[float, Field(ge=0, lt=1)]
+Part = Annotated[float, Field(gt=0, le=1)]
+Factor = Annotated[float, Field(ge=0.1, le=10)]
+Speed = Annotated[tuple[Factor, Factor], AfterValidator(_rising)]
+
+
 def _fold(text: str | None) -> str | None:
     if text is None:
         return None
@@ -125,15 +140,38 @@ class SequenceOptions(_Options):
     """What is read of an image with more steps: a part, or steps at equal distances."""
 
 
+# A name on the command line; in a YAML of options also the content itself.
+_Augment = Annotated[
+    str | dict[str, Any],
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="{none,light,strong,FILE.yaml}",
+        instance_from_str=lambda given: given[0],
+        is_instance=lambda value: isinstance(value, str | dict),
+        str_from_instance=lambda value: [value if isinstance(value, str) else "(its content)"],
+    ),
+]
+
+
 class AugmentOptions(_Options):
     """How training clips are varied."""
 
-    augment: Literal["none", "light", "strong"] = "light"
-    """Preset: one draw per clip for geometry and colour, per frame for sensor noise."""
+    augment: _Augment = "light"
+    """Preset, or a YAML of imgaug augmenters with the sections clip, frame and time."""
     flip: bool = False
     """Mirror half of the clips; labels that a mirror changes need --swap."""
     swap: tuple[str, ...] = ()
     """Labels that a mirror exchanges, as left:right pairs, e.g. swipe_left:swipe_right."""
+    speed: Speed | None = None
+    """Range of factors by which clips are played faster or slower, e.g. 0.8 1.25."""
+    time_crop: Part | None = None
+    """Least share of a clip's time that is seen; a part is drawn, e.g. 0.7."""
+    drop: Chance | None = None
+    """Probability of a frame to be missing, as from a camera that stutters."""
+    reverse: bool = False
+    """Play half of the clips backwards whose labels --reverse-swap names; others stay."""
+    reverse_swap: tuple[str, ...] = ()
+    """Labels that are exchanged backwards, e.g. zoom_in:zoom_out; one alone stays the same."""
 
 
 class ModelOptions(_Options):
@@ -184,6 +222,8 @@ class TrainingOptions(_Options):
     """Weigh rare labels up in the loss."""
     label_smoothing: Share = 0.05
     """Share of the target spread over all labels."""
+    mixup: Annotated[float, Field(ge=0, le=10)] = 0.0
+    """Blend pairs of clips and their labels: alpha of the Beta distribution, e.g. 0.2; 0: never."""
     clip_gradient: Annotated[float, Field(ge=0)] = 1.0
     """Largest norm of the gradient; 0 for no limit."""
     monitor: Literal["loss", "accuracy", "f1"] = "loss"

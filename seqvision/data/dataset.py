@@ -9,7 +9,7 @@ from torch.utils.data import Dataset, Sampler
 
 from seqvision.data.augment import Augmenter
 from seqvision.data.decode import Decoded
-from seqvision.data.steps import centre, window
+from seqvision.data.steps import centre
 from seqvision_edge.card import ImageSpec, SequenceSpec, VideoSequence
 from seqvision_edge.cut import cut
 
@@ -65,11 +65,13 @@ class ClipDataset(Dataset[Item]):
         if self.augmenter is None:
             return torch.from_numpy(centre(clip, self.image, self.sequence)), label
         generator = np.random.default_rng((self.seed, epoch, int(clip.key, 16)))
-        start, seed = generator.random(), int(generator.integers(2**31))
         if isinstance(self.sequence, VideoSequence):
-            frames = window(clip, self.sequence.fps, self.sequence.frames, start)
-            steps, label = self.augmenter(frames, label, seed)
+            fps, most = self.sequence.fps, self.sequence.frames
+            chosen, label = self.augmenter.choose(clip.times, fps, most, label, generator)
+            seed = int(generator.integers(2**31))
+            steps, label = self.augmenter(clip.frames[chosen], label, seed)
         else:
+            start, seed = generator.random(), int(generator.integers(2**31))
             # A still image is varied as a whole: a row has no geometry of its own.
             whole, label = self.augmenter(clip.frames[:1], label, seed)
             steps = cut(whole[0], self.image, self.sequence, start)

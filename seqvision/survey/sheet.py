@@ -140,9 +140,11 @@ def _title(findings: Findings, options: DataOptions, shown: int, varied: bool) -
         lines.append(f"images as they are sized for the model ({sequence})")
     if varied:
         flip = " --flip" if options.augmentation.flip else ""
+        named = options.augmentation.augment
+        augment = named if isinstance(named, str) else "(a YAML's content)"
         it = "them" if findings.are_stills else "it"
         lines[-1] += (
-            f"; below {it}, as --augment {options.augmentation.augment}{flip} draws {it} "
+            f"; below {it}, as --augment {augment}{flip} draws {it} "
             f"in the first epoch of --seed {options.seed}"
         )
     return lines

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from seqvision.config import AugmentOptions
 from seqvision.data.cache import Cache, touch
 from seqvision.data.dataset import ClipDataset, Item, collate
 from seqvision.models.classifier import Classifier
@@ -26,24 +25,24 @@ _BATCH = 4
 
 @torch.inference_mode()
 def encode_views(
-    model: Classifier, data: ClipDataset, views: int, drawn: AugmentOptions | None, cache: Cache
+    model: Classifier, data: ClipDataset, views: int, cache: Cache
 ) -> list[list[Item]]:
-    """Return the features `(time, features)` and label of each clip, in `views` copies.
-
-    `drawn` says how the copies are varied; None where they are not.
-    """
+    """Return the features `(time, features)` and label of each clip, in `views` copies."""
     model.eval()
     about: list[Any] = [_fingerprint(model), data.sequence.model_dump()]
-    if drawn:
-        # A mirror changes labels, and their numbers are this data set's own.
-        swaps = sorted(data.augmenter.swap.items()) if data.augmenter else []
-        about += [drawn.model_dump(mode="json"), swaps, data.seed]
+    if data.augmenter:
+        about += [data.augmenter.made_from(), data.seed]
     encoded: list[list[Item]] = []
     with progress("encoding") as advance:
         for view in range(views):
             places = [
                 cache.file(
-                    [*about, data.clips[index].key, data.labels[index], view if drawn else 0],
+                    [
+                        *about,
+                        data.clips[index].key,
+                        data.labels[index],
+                        view if data.augmenter else 0,
+                    ],
                     ".npz",
                 )
                 for index in range(len(data))

@@ -19,7 +19,7 @@ def make_loaders(
     """Return the batches for training and for validation.
 
     Raises:
-        DataError: clips are to be mirrored, but a label would become wrong.
+        DataError: the augmenters cannot be used, or a label would become wrong.
     """
     seed = options.training.seed
     augmenter = make_augmenter(options.augmentation, data.labels)
@@ -32,9 +32,8 @@ def make_loaders(
         # A frozen encoder answers the same in every epoch: ask it once, per varied copy.
         views = options.model.views if augmenter else 1
         cache = Cache(options.clips.cache, options.clips.cache_size)
-        drawn = options.augmentation if augmenter else None
-        learning = FeatureDataset(encode_views(model, learning, views, drawn, cache), seed)
-        checking = FeatureDataset(encode_views(model, checking, 1, None, cache))
+        learning = FeatureDataset(encode_views(model, learning, views, cache), seed)
+        checking = FeatureDataset(encode_views(model, checking, 1, cache))
         model.steps.standardize([steps for view in learning.views for steps, _ in view])
         workers = 0
     loaders = [

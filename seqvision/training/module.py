@@ -11,6 +11,7 @@ from seqvision.config import TrainingOptions
 from seqvision.data.dataset import Batch
 from seqvision.metrics import measure
 from seqvision.models.classifier import Classifier
+from seqvision.training.mixup import Mixed, mix
 
 
 class ClassifierModule(L.LightningModule):
@@ -44,9 +45,11 @@ class ClassifierModule(L.LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Return the loss of a batch."""
-        logits = self.model(batch.inputs, batch.lengths)
-        loss: Tensor = self._loss(logits, batch.labels)
-        correct = (logits.argmax(dim=1) == batch.labels).float().mean()
+        mixed = mix(batch, self._options.mixup) if self._options.mixup else Mixed.plain(batch)
+        logits = self.model(mixed.batch.inputs, mixed.batch.lengths)
+        answers = logits.argmax(dim=1)
+        loss = mixed.over_labels(lambda labels: self._loss(logits, labels))
+        correct = mixed.over_labels(lambda labels: (answers == labels).float().mean())
         size = len(batch.labels)
         self.log("train/loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=size)
         self.log("train/accuracy", correct, on_step=False, on_epoch=True, batch_size=size)

@@ -16,6 +16,7 @@ import torch
 from rich.console import Console
 
 from seqvision.config import TrainOptions, from_yaml, to_yaml
+from seqvision.data.augment import with_content
 from seqvision.errors import CheckpointError, DataError
 from seqvision.metrics import Metrics
 from seqvision.models.classifier import Classifier
@@ -51,6 +52,7 @@ def train(options: TrainOptions) -> Trained:
     began = time.monotonic()
     if options.resume is not None:
         options = _kept_options(options.resume, options)
+    options = with_content(options)
     device = pick_device(options.training.device)
     check_precision(options.training.precision, device)
     L.seed_everything(options.training.seed, workers=True, verbose=False)

@@ -1,32 +1,47 @@
+"""What an augmented clip is: one movement for all its frames, from its seed alone."""
+
+import pickle
+import random
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
-from seqvision.data.augment import Augmenter, Preset, mirror_labels, refuse_unsafe_flip
+from seqvision.compat import imgaug
+from seqvision.config import AugmentOptions
+from seqvision.data.augment import (
+    Augmenter,
+    Timing,
+    make_augmenter,
+    mirror_labels,
+    refuse_unsafe_flip,
+)
+from seqvision.data.augment.recipe import read_content
 from seqvision.errors import DataError
 
-PICTURE = np.random.default_rng(0).integers(0, 256, (1, 24, 32, 3), np.uint8)
+PICTURE = np.random.default_rng(0).integers(0, 256, (1, 48, 64, 3), np.uint8)
 STILL = np.repeat(PICTURE, 9, axis=0)
 
 
 def without_noise(name: str) -> Augmenter:
-    from seqvision.compat import iaa
-
-    augmenter = Augmenter(name)
-    preset = augmenter._preset
-    augmenter._preset = Preset(preset.geometry, preset.colour, iaa.Identity())
-    return augmenter
+    return Augmenter({**read_content(name), "frame": []})
 
 
 @pytest.mark.parametrize("name", ["light", "strong"])
-def test_geometry_and_colour_are_one_draw_for_all_frames_of_a_clip(name: str) -> None:
+@pytest.mark.parametrize("shape", [(9, 48, 64, 3), (9, 48, 64, 1), (9, 28, 28, 1), (9, 19, 64, 3)])
+def test_geometry_and_colour_are_one_draw_for_all_frames_of_a_clip(
+    name: str, shape: tuple[int, ...]
+) -> None:
     augmenter = without_noise(name)
+    still = np.repeat(PICTURE[:, : shape[1], : shape[2], : shape[3]], 9, axis=0)
     changed = 0
     for seed in range(8):
-        frames, _ = augmenter(STILL, 0, seed)
-        assert frames.shape == STILL.shape
+        frames, _ = augmenter(still, 0, seed)
+        assert frames.shape == still.shape
         assert frames.dtype == np.uint8
         assert (frames == frames[:1]).all(), "a still clip stays still"
-        changed += bool((frames != STILL).any())
+        changed += bool((frames != still).any())
     assert changed == 8, "and each clip is varied"
 
 
@@ -43,21 +58,109 @@ def test_sensor_noise_is_drawn_for_every_frame(name: str) -> None:
 def test_the_same_seed_gives_the_same_clip_and_another_seed_another() -> None:
     first, second = Augmenter("strong"), Augmenter("strong")
     second(STILL, 0, 99)
-    assert np.array_equal(first(STILL, 0, 5)[0], second(STILL, 0, 5)[0])
+    for seed in range(20):
+        assert np.array_equal(first(STILL, 0, seed)[0], second(STILL, 0, seed)[0])
     assert not np.array_equal(first(STILL, 0, 5)[0], first(STILL, 0, 6)[0])
 
 
-def test_none_changes_nothing() -> None:
+ASKED = {  # what only imgaug itself can do, in both sections
+    "clip": [
+        "MotionBlur",
+        {"SomeOf": {"n": [1, 2], "children": ["Rain", "AddToHue", "PiecewiseAffine"]}},
+        {"PerspectiveTransform": 0.1},
+    ],
+    "frame": [{"CoarseDropout": {"p": 0.2, "size_percent": 0.3}}, "SaltAndPepper"],
+}
+
+
+def test_a_seed_gives_the_same_clip_in_another_process() -> None:
+    code = (
+        "import hashlib, sys, numpy as np; from seqvision.data.augment import Augmenter\n"
+        "np.random.seed(int(sys.argv[1])); hash('x')\n"
+        "still = np.random.default_rng(0).integers(0, 256, (3, 48, 64, 3), np.uint8)\n"
+        f"for augment in ('strong', {ASKED!r}):\n"
+        "    augmenter = Augmenter(augment)\n"
+        "    clips = [augmenter(still, 0, seed)[0].tobytes() for seed in range(6)]\n"
+        "    print(hashlib.sha256(b''.join(clips)).hexdigest())"
+    )
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", code, seed], capture_output=True, text=True, check=True
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(said) == 1
+    assert len(set(said.pop().split())) == 2
+
+
+def test_an_augmenter_goes_to_workers_that_are_not_forked() -> None:
+    augmenter = Augmenter(ASKED, True, {0: 1, 1: 0}, Timing(drop=0.5), {0: 0})
+    copy = pickle.loads(pickle.dumps(augmenter))
+    assert copy.made_from() == augmenter.made_from()
+    for seed in range(4):
+        frames, label = augmenter(STILL, 0, seed)
+        assert np.array_equal(copy(STILL, 0, seed)[0], frames)
+        assert copy(STILL, 0, seed)[1] == label
+
+
+def test_no_global_generator_is_touched_and_none_decides() -> None:
+    def states() -> str:
+        return repr(
+            (np.random.get_state()[1].tolist(), random.getstate(), imgaug.random.GLOBAL_RNG)
+        )
+
+    before = states()
+    augmenter = Augmenter(ASKED)
+    clips = [augmenter(STILL, 0, seed)[0] for seed in range(4)]
+    assert states() == before
+    np.random.seed(5)
+    random.seed(5)
+    imgaug.random.seed(5)
+    assert all(np.array_equal(augmenter(STILL, 0, seed)[0], clips[seed]) for seed in range(4))
+
+
+def test_none_changes_nothing_and_gives_a_clip_of_its_own() -> None:
     frames, label = Augmenter("none")(STILL, 1, 3)
     assert np.array_equal(frames, STILL)
     assert label == 1
+    frames[:] = 0
+    assert STILL.any(), "the decoded clip is not written to"
 
 
-@pytest.mark.parametrize("frames", [1, 2, 40])
-def test_grey_clips_and_clips_of_any_length_are_varied_too(frames: int) -> None:
-    clip = np.repeat(PICTURE[..., :1], frames, axis=0)
-    varied, _ = Augmenter("strong")(clip, 0, 1)
-    assert varied.shape == (frames, 24, 32, 1)
+@pytest.mark.parametrize("frames", [1, 2, 3, 5, 40])
+@pytest.mark.parametrize("size", [(48, 64), (19, 64), (64, 19), (28, 28), (5, 3)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_clips_of_any_length_and_size_are_varied(
+    frames: int, size: tuple[int, int], channels: int
+) -> None:
+    clip = np.zeros((frames, *size, channels), np.uint8)
+    for augment in ("light", "strong"):
+        varied, _ = Augmenter(augment)(clip, 0, 1)
+        assert varied.shape == clip.shape
+
+
+def test_frames_read_only_from_a_file_are_varied(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    STILL.tofile(tmp_path / "clip.u8")
+    mapped = np.memmap(tmp_path / "clip.u8", np.uint8, "r", shape=STILL.shape)
+    for seed in range(4):
+        varied = Augmenter("strong")(mapped, 0, seed)[0]
+        assert type(varied) is np.ndarray
+        assert np.array_equal(varied, Augmenter("strong")(STILL, 0, seed)[0])
+
+
+@pytest.mark.parametrize("name", ["light", "strong"])
+def test_presets_stay_in_the_picture_and_leave_no_black_border(name: str) -> None:
+    grey = np.full((2, 64, 64, 3), 128, np.uint8)
+    augmenter = without_noise(name)
+    for seed in range(60):
+        varied = augmenter(grey, 0, seed)[0].astype(int)
+        # A plain picture stays plain: whatever comes from beyond its edge is the edge itself.
+        assert np.ptp(varied[0], axis=(0, 1)).max() <= 1
+        assert 40 <= varied.min() <= varied.max() <= 240
+    square = np.zeros((1, 64, 64, 1), np.uint8)
+    square[:, 24:40, 24:40] = 255
+    for seed in range(60):
+        assert (augmenter(square, 0, seed)[0] > 100).sum() >= 60, "the hand stays in the picture"
 
 
 def test_a_mirrored_clip_gets_the_mirrored_label() -> None:
@@ -84,5 +187,33 @@ def test_an_unsafe_flip_is_refused_by_the_label_that_it_would_ruin() -> None:
         refuse_unsafe_flip(labels, mirror_labels(labels, ["swipe-left:swipe-right"]))
     pairs = mirror_labels(labels, ["swipe-left:swipe-right", "rotate_cw:rotate_ccw"])
     refuse_unsafe_flip(labels, pairs)
-    with pytest.raises(DataError, match="--swap up:down"):
-        mirror_labels(labels, ["up:down"])
+    for swap in ("up:down", "none", "none:"):
+        with pytest.raises(DataError, match=f"--swap {swap}"):
+            mirror_labels(labels, [swap])
+
+
+def test_labels_with_a_colon_in_their_name_can_be_swapped() -> None:
+    labels = ["a:left", "a:right"]
+    assert mirror_labels(labels, ["a:left:a:right"]) == {0: 1, 1: 0}
+
+
+def test_mirrors_among_the_augmenters_are_refused_where_a_label_names_a_side() -> None:
+    def options(name: str) -> AugmentOptions:
+        return AugmentOptions(augment={"clip": [{"Sometimes": {"p": 0.5, "then_list": [name]}}]})
+
+    with pytest.raises(DataError, match=r"--augment: Fliplr makes the label go_left wrong; --flip"):
+        make_augmenter(options("Fliplr"), ["go_left", "none"])
+    with pytest.raises(DataError, match="Flipud makes the label point up wrong"):
+        make_augmenter(options("Flipud"), ["none", "point up"])
+    assert make_augmenter(options("Fliplr"), ["clap", "none"]) is not None
+
+
+def test_nothing_to_vary_is_no_augmenter() -> None:
+    labels = ["a", "b"]
+    assert make_augmenter(AugmentOptions(augment="none"), labels) is None
+    for options in (
+        AugmentOptions(augment="none", flip=True),
+        AugmentOptions(augment="none", drop=0.1),
+        AugmentOptions(),
+    ):
+        assert make_augmenter(options, labels) is not None

@@ -1,12 +1,14 @@
 """What a frozen encoder said of clips, kept on disk."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from seqvision.config import AugmentOptions, ModelOptions
-from seqvision.data.augment import Augmenter
+from seqvision.config import ModelOptions
+from seqvision.data.augment import Augmenter, Timing
 from seqvision.data.cache import Cache
 from seqvision.data.dataset import ClipDataset
 from seqvision.data.decode import Decoded
@@ -36,17 +38,38 @@ def test_kept_features_carry_the_label_that_a_clip_has_today(
 ) -> None:
     cache = Cache(tmp_path)
     for labels in ([0, 1, 2], [2, 0, 1]):
-        (view,) = encode_views(model, ClipDataset(clips(), labels, IMAGE, VIDEO), 1, None, cache)
+        (view,) = encode_views(model, ClipDataset(clips(), labels, IMAGE, VIDEO), 1, cache)
         assert [label for _, label in view] == labels
 
 
 def test_kept_features_know_which_labels_a_mirror_exchanges(
     model: Classifier, tmp_path: Path
 ) -> None:
-    cache, drawn = Cache(tmp_path), AugmentOptions(augment="none", flip=True, swap=("a:b",))
+    cache = Cache(tmp_path)
     told = []
     for swap in ({0: 1, 1: 0}, {0: 2, 2: 0}):
         data = ClipDataset(clips(), [0, 0, 0], IMAGE, VIDEO, Augmenter("none", True, swap))
-        views = encode_views(model, data, 4, drawn, cache)
+        views = encode_views(model, data, 4, cache)
         told.append({label for view in views for _, label in view})
     assert told == [{0, 1}, {0, 2}]
+
+
+def test_kept_features_know_what_clips_are_varied_with_not_its_name(
+    model: Classifier, tmp_path: Path
+) -> None:
+    cache, path = Cache(tmp_path / "cache"), tmp_path / "mine.yaml"
+
+    def encoded(**given: Any) -> torch.Tensor:
+        data = ClipDataset(clips(), [0, 0, 0], IMAGE, VIDEO, Augmenter(str(path), **given))
+        return torch.cat([steps for steps, _ in encode_views(model, data, 1, cache)[0]])
+
+    path.write_text("clip: [{Add: 30}]")
+    first = encoded()
+    path.write_text("clip: [{Add: 60}]")
+    second = encoded()
+    assert not torch.equal(first, second), "the same name, another content"
+    assert not torch.equal(second, encoded(timing=Timing(speed=(0.5, 0.5))))
+    path = path.rename(tmp_path / "other.yaml")
+    kept = len(list((tmp_path / "cache").glob("*/*.npz")))
+    assert torch.equal(second, encoded()), "another name, the same content"
+    assert len(list((tmp_path / "cache").glob("*/*.npz"))) == kept

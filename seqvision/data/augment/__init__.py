@@ -1,0 +1,29 @@
+"""Clips varied with imgaug: one draw per clip for geometry and colour, per frame for sensor noise.
+
+A hand must not jump between two frames of a clip because each frame drew its own angle.
+
+recipe (a YAML) → build (imgaug's augmenters) → trial (do they work here) → plan (steps) → work
+"""
+
+from seqvision.data.augment.augmenter import Augmenter, make_augmenter, with_content
+from seqvision.data.augment.labels import (
+    mirror_labels,
+    refuse_empty_reversal,
+    refuse_unsafe_flip,
+    refuse_unsafe_mirrors,
+    reversal_labels,
+)
+from seqvision.data.augment.timing import Timing, draw_frames
+
+__all__ = [
+    "Augmenter",
+    "Timing",
+    "draw_frames",
+    "make_augmenter",
+    "mirror_labels",
+    "refuse_empty_reversal",
+    "refuse_unsafe_flip",
+    "refuse_unsafe_mirrors",
+    "reversal_labels",
+    "with_content",
+]

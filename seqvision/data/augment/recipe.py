@@ -1,0 +1,121 @@
+"""What clips are varied with: a preset, a YAML file, or the content of one.
+
+clip:      # drawn once: all frames of a clip move and change together
+  - Affine: {rotate: [-8, 8], mode: edge}
+  - Multiply: [0.8, 1.2]
+frame:     # drawn anew for every frame: what a sensor does
+  - Sometimes: {p: 0.3, then_list: [{AdditiveGaussianNoise: {scale: [0, 8]}}]}
+time:      # which frames are seen, see `timing`
+  speed: [0.8, 1.25]
+"""
+
+import difflib
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from seqvision.compat import iaa
+from seqvision.config import PRESETS
+from seqvision.data.augment.build import build, count_values
+from seqvision.data.augment.plan import leaves, plan_clip, plan_frames
+from seqvision.data.augment.timing import Timing
+from seqvision.data.augment.trial import needs_colour, try_out
+from seqvision.data.augment.work import Step
+from seqvision.errors import DataError
+
+_SECTIONS = ("clip", "frame", "time")
+# More than anybody writes by hand; aliases in a YAML can stand for millions.
+_MOST = 1000
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Augmenters that were tried and are ready to run.
+
+    Attributes:
+        content: what the YAML says, as plain data.
+        steps: what a clip goes through.
+        timing: which of its frames are seen.
+        mirrors: `Fliplr` and `Flipud`, where they are among the augmenters.
+    """
+
+    content: Mapping[str, Any]
+    steps: tuple[Step, ...]
+    timing: Timing
+    mirrors: frozenset[str]
+
+
+def read_content(augment: str | Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of a preset or YAML file; content stays as it is.
+
+    Raises:
+        DataError: no such preset or file, or not a YAML.
+    """
+    if isinstance(augment, Mapping):
+        return dict(augment)
+    if augment in PRESETS:
+        text = resources.files(__package__).joinpath("presets", f"{augment}.yaml").read_text("utf8")
+        return dict(yaml.safe_load(text))
+    path = Path(augment)
+    if path.suffix.lower() not in (".yaml", ".yml"):
+        near = difflib.get_close_matches(augment, PRESETS, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise DataError(f"--augment {augment}: neither {', '.join(PRESETS)} nor a .yaml file{hint}")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise DataError(f"--augment {augment}: cannot be read as YAML ({reason})") from None
+    if not isinstance(content, dict):
+        raise DataError(f"{augment}: no sections; it needs {', '.join(_SECTIONS)}")
+    return content
+
+
+def read_recipe(augment: str | Mapping[str, Any]) -> Recipe:
+    """Return the augmenters of a preset, a YAML file or its content, each of them tried.
+
+    Raises:
+        DataError: it cannot be read, has an unknown name or a bad value, or an augmenter does not
+            work with the installed NumPy and OpenCV.
+    """
+    name = Path(augment).name if isinstance(augment, str) else "augment"
+    content = read_content(augment)
+    if sum(1 for _ in itertools.islice(count_values(content), _MOST + 1)) > _MOST:
+        raise DataError(f"{name}: more than {_MOST} values in it")
+    for section in content:
+        if section not in _SECTIONS:
+            near = difflib.get_close_matches(str(section), _SECTIONS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(_SECTIONS)}"
+            raise DataError(f"{name}: no section {section}; {hint}")
+    built = {}
+    for section in ("clip", "frame"):
+        place = f"{name}: {section}"
+        built[section] = build(content.get(section) or [], place)
+        for number, augmenter in enumerate(built[section]):
+            try_out(augmenter, f"{place}[{number}]")
+    steps = plan_clip(built["clip"], needs_colour) + plan_frames(built["frame"], needs_colour)
+    return Recipe(content, tuple(steps), _timing(content, name), _mirrors(built))
+
+
+def _timing(content: Mapping[str, Any], name: str) -> Timing:
+    try:
+        return Timing.model_validate(content.get("time") or {})
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, ("time", *first["loc"])))
+        message = first["msg"].removeprefix("Value error, ")
+        raise DataError(f"{name}: {place}: {message}") from None
+
+
+def _mirrors(built: Mapping[str, list[Any]]) -> frozenset[str]:
+    every = (leaf for part in built.values() for each in part for leaf in leaves(each))
+    return frozenset(type(leaf).__name__ for leaf in every if isinstance(leaf, _MIRRORS))
+
+
+_MIRRORS = (iaa.Fliplr, iaa.Flipud)
