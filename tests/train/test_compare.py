@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from seqvision.cli import main
-from seqvision.compare import best, differing, paired, read_run
+from seqvision.compare import best, differing, paired
+from seqvision.report.run_folder import read_run
 from seqvision.training.train import Trained
 
 
