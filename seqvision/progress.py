@@ -22,4 +22,10 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
         disable=not sys.stderr.isatty(),
     ) as bar:
         task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+        def advance(done: int, total: int) -> None:
+            # Telling a bar costs more than an image of a few pixels.
+            if done == total or done % max(1, total // 500) == 0:
+                bar.update(task, completed=done, total=total)
+
+        yield advance

@@ -250,8 +250,10 @@ def decode_all(
     decoded: list[Decoded] = []
     broken: list[str] = []
     pool = ThreadPoolExecutor(os.cpu_count() or 1)
+    # Images of one big file are in memory already: threads would only pass them around.
+    answers = map if all(clip.index is not None for clip in clips) else pool.map
     try:
-        for done, (clip, result) in enumerate(zip(clips, pool.map(load, clips), strict=True), 1):
+        for done, (clip, result) in enumerate(zip(clips, answers(load, clips), strict=True), 1):
             if isinstance(result, str):
                 broken.append(result)
             else:
