@@ -120,7 +120,8 @@ def test_backwards_is_the_clip_from_its_end() -> None:
     forwards = [draw(8, 10, 20, Timing(reverse=0.5), seed, True)[1] for seed in range(60)]
     assert 15 < sum(forwards) < 45
     chosen, _ = draw(20, 20, 20, timing, 1, True)
-    assert chosen[0] == 19, "it begins where the clip ends, whatever its rate"
+    assert chosen[0] == 19, "it begins where the clip ends"
+    assert len(chosen) == 10, "at the model's rate, not the clip's"
 
 
 LABELS = ["clap", "none", "zoom_in", "zoom_out"]
