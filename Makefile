@@ -30,8 +30,8 @@ lint: $(STAMP) ## ruff, mypy, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(STAMP) ## measure on this machine: what order is worth, what a live frame costs
-	$(BIN)/python samples/bench.py $(DEMO)
+bench: $(STAMP) ## measure on this machine; ONLY=training (or order, live) for one part
+	PYTHONPATH=samples $(BIN)/python -m bench $(DEMO) $(ONLY)
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) $(DEMO) build dist

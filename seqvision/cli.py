@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from seqvision import __version__
+from seqvision.rank import give_way, is_first
 from seqvision_edge import command_line
 from seqvision_edge.errors import SeqvisionError
 
@@ -33,7 +34,11 @@ def _dispatch(given: list[str]) -> int:
         near = difflib.get_close_matches(verb, VERBS, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(VERBS)}"
         raise SeqvisionError(f"seqvision: no command {verb!r}; {hint}")
-    return VERBS[verb][1](rest)
+    try:
+        return VERBS[verb][1](rest)
+    except SeqvisionError:
+        give_way()
+        raise
 
 
 def _help() -> str:
@@ -70,7 +75,8 @@ def _train(arguments: list[str]) -> int:
     from seqvision.training.train import train
 
     trained = train(options)
-    print(f"{trained.model} written; next: seqvision export {trained.model}")  # noqa: T201
+    if is_first():
+        print(f"{trained.model} written; next: seqvision export {trained.model}")  # noqa: T201
     return command_line.INTERRUPTED if trained.interrupted else 0
 
 

@@ -209,11 +209,15 @@ class TrainingOptions(_Options):
     epochs: Positive = 60
     """Most passes over the clips."""
     batch_size: Positive = 16
-    """Clips per step."""
+    """Clips per step, of all processes together."""
     lr: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
     """Highest learning rate of AdamW; auto: 0.003 from scratch, 0.001 frozen, 0.0003 pretrained."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
     """Weight decay of AdamW."""
+    encoder_lr_scale: Annotated[float, Field(gt=0)] = 1.0
+    """Learning rate of the encoder relative to the head's; 0.1 suits a pretrained one."""
+    unfreeze_at: Annotated[int, Field(ge=0)] = 0
+    """Epoch from which a pretrained encoder learns; before it, only the head does."""
     schedule: Literal["cosine", "plateau"] = "cosine"
     """Learning rate: one rise and a cosine to 0, or reduced when validation stalls."""
     warmup: Share = 0.2
@@ -234,8 +238,12 @@ class TrainingOptions(_Options):
     """Epochs without a better one before it stops; 0 never stops early."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Same seed, same result (on a CPU)."""
-    precision: Literal["32", "bf16", "16"] = "32"
-    """Number format of the arithmetic."""
+    precision: Literal["auto", "32", "bf16", "16"] = "auto"
+    """Number format of the arithmetic; auto: bf16 where it is clearly faster, else 32."""
+    layout: Literal["auto", "channels_last", "contiguous"] = "auto"
+    """Order of the pixels in memory; auto: the faster one."""
+    autotune: bool = True
+    """Time which precision and layout are faster here; else auto is 32 and channels_last."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train."""
 

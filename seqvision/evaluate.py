@@ -115,7 +115,7 @@ def predict(
     data = ClipDataset(clips, [0] * len(clips), card.image, card.sequence)
     order = EpochSampler(data, seed=0, shuffle=False)
     batches = DataLoader(data, batch_size, sampler=order, collate_fn=collate)
-    return torch.cat([_answer(model, card, batch.inputs, batch.lengths) for batch in batches])
+    return torch.cat([_answer(model, card, batch.inputs, batch.padded) for batch in batches])
 
 
 @torch.inference_mode()
@@ -125,14 +125,12 @@ def answer(model: Classifier, card: ModelCard, windows: NDArray[np.uint8]) -> ND
     Args:
         windows: `(windows, time, height, width, channels)`.
     """
-    inputs = torch.from_numpy(windows)
-    lengths = torch.full((len(inputs),), inputs.shape[1])
-    return _answer(model, card, inputs, lengths).numpy()
+    return _answer(model, card, torch.from_numpy(windows), None).numpy()
 
 
-def _answer(model: Classifier, card: ModelCard, inputs: Tensor, lengths: Tensor) -> Tensor:
+def _answer(model: Classifier, card: ModelCard, inputs: Tensor, lengths: Tensor | None) -> Tensor:
     device = next(model.parameters()).device
-    logits = model.eval()(inputs.to(device), lengths)
+    logits = model.eval()(inputs.to(device, non_blocking=True), lengths)
     return (logits.float() / card.decision.temperature).softmax(dim=1).cpu()
 
 

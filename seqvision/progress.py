@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from seqvision.rank import is_first
+
 
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[int, int], None]]:
@@ -19,7 +21,7 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
         TimeRemainingColumn(),
         console=console,
         transient=True,
-        disable=not sys.stderr.isatty(),
+        disable=not (sys.stderr.isatty() and is_first()),
     ) as bar:
         task = bar.add_task(what, total=None)
 

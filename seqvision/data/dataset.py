@@ -1,6 +1,7 @@
 """Decoded clips → windows of frames → padded batches."""
 
 from collections.abc import Iterator, Sequence, Sized
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +28,12 @@ class Batch(NamedTuple):
     inputs: torch.Tensor
     lengths: torch.Tensor
     labels: torch.Tensor
+
+    @property
+    def padded(self) -> torch.Tensor | None:
+        """The lengths, or None where no clip is padded: then the network has less to do."""
+        full = bool((self.lengths == self.inputs.shape[1]).all())
+        return None if full else self.lengths
 
 
 Item = tuple[torch.Tensor, int]
@@ -86,16 +93,52 @@ class FeatureDataset(Dataset[Item]):
 
     def __init__(self, views: Sequence[Sequence[Item]], seed: int = 0) -> None:
         self.views = views
-        self._seed = seed
+        # Each clip goes through its views in its own order.
+        self._orders = [
+            np.random.default_rng((seed, index)).permutation(len(views))
+            for index in range(len(views[0]))
+        ]
 
     def __len__(self) -> int:
         return len(self.views[0])
 
     def __getitem__(self, draw: Draw) -> Item:
         epoch, index = draw
-        # Each clip goes through its views in its own order.
-        order = np.random.default_rng((self._seed, index)).permutation(len(self.views))
+        order = self._orders[index]
         return self.views[order[epoch % len(order)]][index]
+
+
+class ShareSampler(Sampler[list[Draw]]):
+    """Divides an order into batches, and gives of each the share of one of several processes.
+
+    A last batch with fewer clips than processes joins the one before it.
+    """
+
+    def __init__(
+        self, sampler: Sampler[Draw], size: int, batch_size: int, rank: int = 0, count: int = 1
+    ) -> None:
+        """Make the batches.
+
+        Args:
+            sampler: the order of all clips.
+            size: how many they are.
+            batch_size: clips in a batch of all processes together.
+            rank: whose share.
+            count: number of processes.
+        """
+        self.sampler = sampler
+        self._share = slice(rank, None, count)
+        self._ends = [*range(batch_size, size, batch_size), size]
+        if len(self._ends) > 1 and size - self._ends[-2] < count:
+            del self._ends[-2]
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        order = list(self.sampler)
+        for begin, end in pairwise((0, *self._ends)):
+            yield order[begin:end][self._share]
 
 
 class EpochSampler(Sampler[Draw]):

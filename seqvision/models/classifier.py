@@ -30,6 +30,7 @@ class Classifier(nn.Module):
         self.pretrained = encoder.pretrained
         self.notes = encoder.notes
         self.frozen = options.freeze
+        self.layout = torch.channels_last
         self.steps = Steps(self.features, options.motion)
         self.head: nn.Module
         if options.head == "mean":
@@ -71,8 +72,16 @@ class Classifier(nn.Module):
         features[mask] = encoded
         return features
 
+    def arrange(self, layout: torch.memory_format) -> None:
+        """Choose how the encoder's pixels lie in memory: what it answers is the same."""
+        self.layout = layout
+        self.encoder.to(memory_format=layout)  # type: ignore[call-overload]
+
     def _encode_images(self, images: Tensor) -> Tensor:
-        features: Tensor = self.encoder(self.normalize(images)).flatten(1)
+        planes = self.normalize(images)
+        if self.layout is not torch.channels_last:  # which they are
+            planes = planes.contiguous(memory_format=self.layout)
+        features: Tensor = self.encoder(planes).flatten(1)
         return features
 
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:

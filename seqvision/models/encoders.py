@@ -41,9 +41,21 @@ class Normalize(nn.Module):
 
         A grey image becomes three equal channels where the encoder wants three.
         """
+        if not torch.compiler.is_exporting():
+            return self._by_rows(images)
         # Transposing bytes and then casting is 2.5 times as fast as the other order.
         planes = images.permute(0, 3, 1, 2).float()
         return (planes - self.mean) * self.scale
+
+    def _by_rows(self, images: Tensor) -> Tensor:
+        """Do the same three times as fast in torch, which is slow where the innermost axis is 3.
+
+        The result is channels last in memory, as the frames are: no byte moves.
+        """
+        width, channels = images.shape[2], self.mean.shape[1]
+        rows = images.expand(-1, -1, -1, channels).flatten(2).float()
+        rows = rows.sub_(self.mean.flatten().repeat(width)).mul_(self.scale.flatten().repeat(width))
+        return rows.reshape(*images.shape[:3], channels).permute(0, 3, 1, 2)
 
 
 @dataclass(frozen=True)

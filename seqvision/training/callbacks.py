@@ -6,11 +6,13 @@ import time
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from seqvision.config import TrainingOptions
+from seqvision.rank import count, is_first
+from seqvision.training.processes import any_of
 
 
 class EpochLines(L.Callback):
@@ -19,7 +21,7 @@ class EpochLines(L.Callback):
     def __init__(self, epochs: int, monitor: str) -> None:
         self._epochs = epochs
         self._monitor = monitor
-        self._console = Console(stderr=True, highlight=False)
+        self._console = Console(stderr=True, highlight=False, quiet=not is_first())
         self._bar = Progress(
             TextColumn("epoch {task.fields[epoch]}"),
             BarColumn(),
@@ -27,8 +29,9 @@ class EpochLines(L.Callback):
             TextColumn("loss {task.fields[loss]}"),
             console=self._console,
             transient=True,
-            disable=not sys.stderr.isatty(),
+            disable=not (sys.stderr.isatty() and is_first()),
         )
+        self._shown = 0.0
         self._task: TaskID | None = None
         self._best: float | None = None
         self._began = 0.0
@@ -50,11 +53,17 @@ class EpochLines(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, *_: Any
     ) -> None:
         """Advance the bar."""
-        if self._task is not None:
-            self._bar.update(self._task, advance=1, loss=f"{float(outputs['loss']):.3f}")
+        if self._task is None or self._bar.disable:
+            return
+        self._bar.update(self._task, advance=1)
+        if time.monotonic() - self._shown > 0.5:  # reading the loss waits for a GPU
+            self._shown = time.monotonic()
+            self._bar.update(self._task, loss=f"{float(outputs['loss']):.3f}")
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the epoch's line; a star marks the best so far."""
+        if not trainer.is_last_batch:
+            return  # stopped on the way
         figures = trainer.callback_metrics
         if f"val/{self._monitor}" not in figures or "train/loss" not in figures:
             return
@@ -81,21 +90,31 @@ class EpochLines(L.Callback):
 
 
 class StopOnSignal(L.Callback):
-    """Ctrl-C and SIGTERM end the training after the step at hand; a second one at once."""
+    """Ctrl-C and SIGTERM end the training after the step at hand; a second one at once.
+
+    Several processes end after the same step, because a step needs them all.
+    """
 
     def __init__(self) -> None:
         self.asked = False
+        self._when = 0.0
         self._before: dict[signal.Signals, Any] = {}
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Take the signals over."""
 
         def stop(number: int, _: Any) -> None:
-            if self.asked:
+            # torchrun passes on what the terminal has sent already: that is not a second one.
+            again = time.monotonic() - self._when > (2.0 if count() > 1 else 0.0)
+            if self.asked and again:
                 raise KeyboardInterrupt
-            self.asked = True
-            trainer.should_stop = True
-            print("\nstopping; the best epoch is kept", file=sys.stderr)  # noqa: T201
+            if self.asked:
+                return
+            self.asked, self._when = True, time.monotonic()
+            if count() == 1:
+                trainer.should_stop = True
+            if is_first():
+                print("\nstopping; the best epoch is kept", file=sys.stderr)  # noqa: T201
 
         try:
             for name in (signal.SIGINT, signal.SIGTERM):
@@ -103,10 +122,30 @@ class StopOnSignal(L.Callback):
         except ValueError:  # not in the main thread: then signals are not ours
             self._before.clear()
 
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+        """Stop all processes once one was asked to."""
+        if count() > 1 and any_of(self.asked):
+            self.asked = True
+            trainer.should_stop = True
+
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Give the signals back."""
         for name, handler in self._before.items():
             signal.signal(name, handler)
+
+
+class CompleteEpochs(ModelCheckpoint):
+    """Keeps complete epochs only: a training that goes on repeats the one it was stopped in."""
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Keep the epoch, if it is one."""
+        if trainer.is_last_batch:
+            super().on_validation_end(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Keep the epoch, if it is one."""
+        if trainer.is_last_batch:
+            super().on_train_epoch_end(trainer, pl_module)
 
 
 def early_stopping(options: TrainingOptions) -> list[L.Callback]:

@@ -18,6 +18,7 @@ from seqvision.data.readers import find_data_set
 from seqvision.data.split import Split, split_clips
 from seqvision.errors import DataError
 from seqvision.progress import progress
+from seqvision.rank import is_first
 from seqvision.training.layout import plan, settle
 from seqvision_edge.card import Decision, ImageSpec, SequenceSpec
 
@@ -60,9 +61,9 @@ def read_data(options: TrainOptions) -> Data:
     store = Store(cache, image, options.clips.image_fps, sequence)
     with progress("decoding") as advance:
         clips, decoded, broken = decode_all(store, found, advance)
-    for line in broken:
+    for line in broken if is_first() else ():
         print(f"left out: {line}", file=sys.stderr)  # noqa: T201
-    if broken:
+    if broken and is_first():
         print(f"{len(broken)} of {len(found)} clips cannot be read", file=sys.stderr)  # noqa: T201
     refuse_lost_labels(labels, clips)
     split = split_clips(

@@ -2,6 +2,7 @@
 
 import torch
 
+from seqvision.rank import local_count, local_rank
 from seqvision_edge.errors import DeviceError
 
 
@@ -16,10 +17,10 @@ def check_precision(precision: str, device: torch.device) -> None:
 
 
 def pick_device(asked: str) -> torch.device:
-    """Return the device for `auto`, `cpu` or `cuda`.
+    """Return the device for `auto`, `cpu` or `cuda`; each process of a machine has its own GPU.
 
     Raises:
-        DeviceError: CUDA was asked for and this torch has none.
+        DeviceError: CUDA was asked for and this torch has none, or fewer GPUs than processes.
     """
     if asked == "auto":
         asked = "cuda" if torch.cuda.is_available() else "cpu"
@@ -28,4 +29,13 @@ def pick_device(asked: str) -> torch.device:
             "--device cuda: this torch finds no CUDA device; use --device cpu, or install a CUDA "
             "build of torch"
         )
-    return torch.device(asked)
+    if asked == "cpu":
+        return torch.device("cpu")
+    device = torch.device("cuda", local_rank())
+    if local_rank() >= torch.cuda.device_count():
+        raise DeviceError(
+            f"{local_count()} processes on a machine with {torch.cuda.device_count()} GPUs; "
+            "start one for each: torchrun --nproc-per-node gpu"
+        )
+    torch.cuda.set_device(device)
+    return device

@@ -65,7 +65,7 @@ def _encode(
     for begin in range(0, len(indices), _BATCH):
         chosen = indices[begin : begin + _BATCH]
         batch = collate([data[view, index] for index in chosen])
-        features = model.encode(batch.inputs.to(device), batch.lengths.to(device)).float().cpu()
+        features = model.encode(batch.inputs.to(device), batch.padded).float().cpu()
         for index, steps, length, label in zip(
             chosen, features, batch.lengths, batch.labels, strict=True
         ):

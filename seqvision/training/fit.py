@@ -3,20 +3,28 @@
 import contextlib
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy
 from torch.utils.data import DataLoader
 
+from seqvision import rank
 from seqvision.config import TrainingOptions
 from seqvision.data.dataset import Item
-from seqvision.training.callbacks import EpochLines, StopOnSignal, early_stopping
+from seqvision.training import processes
+from seqvision.training.batch_norm import share_statistics
+from seqvision.training.callbacks import (
+    CompleteEpochs,
+    EpochLines,
+    StopOnSignal,
+    early_stopping,
+)
 from seqvision.training.checkpoint_io import WholeCheckpoints
 from seqvision.training.module import ClassifierModule
 
@@ -38,28 +46,38 @@ def fit(
     run: Path,
     device: torch.device,
     resume: bool,
+    listeners: Sequence[L.Callback] = (),
 ) -> Fitted:
     """Train, or go on with a training, and return the weights of the epoch to keep.
+
+    `listeners` are called at each step of the way, as Lightning does.
 
     Raises:
         KeyboardInterrupt: stopped before the first validation, so that there is nothing to keep.
     """
     folder = run / "checkpoints"
-    checkpoints = ModelCheckpoint(
+    checkpoints = CompleteEpochs(
         folder,
         filename="best-{epoch}",
         monitor=f"val/{options.monitor}",
         mode="min" if options.monitor == "loss" else "max",
     )
     # Not `save_last`: that writes only when an epoch is the best.
-    newest = ModelCheckpoint(folder, filename="last", enable_version_counter=False)
+    newest = CompleteEpochs(folder, filename="last", enable_version_counter=False)
     last = folder / "last.ckpt"
-    _set_log_aside(run / "logs")
+    if rank.is_first():
+        _set_log_aside(run / "logs")
+    if rank.count() > 1 and not module.model.frozen:
+        module.model.encoder = share_statistics(module.model.encoder, device)
+    if resume:
+        _order_from(last, training)
     stop = StopOnSignal()
     with _quiet_lightning():
         trainer = L.Trainer(
             accelerator="gpu" if device.type == "cuda" else "cpu",
-            devices=1,
+            devices=rank.local_count(),
+            num_nodes=rank.count() // rank.local_count(),
+            strategy=_strategy(options),
             max_epochs=options.epochs,
             precision=_PRECISIONS[options.precision],
             gradient_clip_val=options.clip_gradient or None,
@@ -69,6 +87,7 @@ def fit(
                 stop,
                 EpochLines(options.epochs, options.monitor),
                 *early_stopping(options),
+                *listeners,
             ],
             logger=[
                 CSVLogger(run, name="", version="logs"),
@@ -91,17 +110,46 @@ def fit(
             ckpt_path=str(last) if resume else None,
             weights_only=True,
         )
+    best = Path(checkpoints.best_model_path)
+    return processes.first_only(lambda: _kept(options, folder, best, stop.asked))
+
+
+def _kept(options: TrainingOptions, folder: Path, best: Path, stopped: bool) -> Fitted:
+    """Return the weights of the epoch to keep."""
+    last = folder / "last.ckpt"
     if not last.is_file():
         raise KeyboardInterrupt("stopped before the first epoch was complete: nothing to keep")
-    best = _best(checkpoints, folder)
-    chosen = best if options.keep == "best" and best is not None else last
+    found = _best(best, folder)
+    chosen = found if options.keep == "best" and found is not None else last
     kept = torch.load(chosen, map_location="cpu", weights_only=True)
     weights = {
         name.removeprefix("model."): tensor
         for name, tensor in kept["state_dict"].items()
         if name.startswith("model.")
     }
-    return Fitted(weights, int(kept["epoch"]), stop.asked)
+    return Fitted(weights, int(kept["epoch"]), stopped)
+
+
+def _strategy(options: TrainingOptions) -> DDPStrategy | str:
+    if rank.count() == 1:
+        return "auto"
+    # An encoder that does not learn yet has no gradients to wait for.
+    return DDPStrategy(
+        find_unused_parameters=options.unfreeze_at > 0,
+        broadcast_buffers=False,  # statistics are of the whole batch: the same everywhere
+        gradient_as_bucket_view=True,
+    )
+
+
+def _order_from(checkpoint: Path, training: DataLoader[Item]) -> None:
+    """Choose the order of the epoch that comes now.
+
+    Lightning does so before each epoch, but, where a training goes on, only after the workers were
+    given their first batches.
+    """
+    done = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["epoch"]
+    sampler: Any = training.batch_sampler
+    sampler.sampler.set_epoch(done + 1)
 
 
 def _set_log_aside(logs: Path) -> None:
@@ -111,9 +159,8 @@ def _set_log_aside(logs: Path) -> None:
         log.rename(logs / f"metrics.before{len(list(logs.glob('metrics*.csv'))):03}.csv")
 
 
-def _best(checkpoints: ModelCheckpoint, folder: Path) -> Path | None:
+def _best(best: Path, folder: Path) -> Path | None:
     """Return the best epoch's checkpoint, also where the run folder was moved since."""
-    best = Path(checkpoints.best_model_path)
     if best.is_file():
         return best
     written = sorted(folder.glob("best-*.ckpt"), key=lambda path: path.stat().st_mtime)

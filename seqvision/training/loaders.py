@@ -1,14 +1,24 @@
 """Clips → batches for the trainer; a frozen encoder is asked once, not in every epoch."""
 
 import os
+import signal
 
 from torch.utils.data import DataLoader
 
+from seqvision import rank
 from seqvision.config import TrainOptions
 from seqvision.data.augment import make_augmenter
 from seqvision.data.cache import Cache
-from seqvision.data.dataset import ClipDataset, EpochSampler, FeatureDataset, Item, collate
+from seqvision.data.dataset import (
+    ClipDataset,
+    EpochSampler,
+    FeatureDataset,
+    Item,
+    ShareSampler,
+    collate,
+)
 from seqvision.models.classifier import Classifier
+from seqvision.training.allocator import keep_freed_memory
 from seqvision.training.data import Data
 from seqvision.training.features import encode_views
 
@@ -36,21 +46,38 @@ def make_loaders(
         checking = FeatureDataset(encode_views(model, checking, 1, cache))
         model.steps.standardize([steps for view in learning.views for steps, _ in view])
         workers = 0
-    loaders = [
-        DataLoader(
-            part,
-            options.training.batch_size,
-            sampler=EpochSampler(part, seed, shuffle),
-            collate_fn=collate,
-            num_workers=workers if shuffle else 0,
-            persistent_workers=False,
+    on_gpu = next(model.parameters()).device.type == "cuda"
+    loaders = []
+    for part, shuffle in ((learning, True), (checking, False)):
+        order = EpochSampler(part, seed, shuffle)
+        # Validation is divided too; with more processes than clips, some would have nothing to do.
+        count = rank.count() if len(part) >= rank.count() else 1
+        share = ShareSampler(
+            order, len(part), options.training.batch_size, rank.rank() % count, count
         )
-        for part, shuffle in ((learning, True), (checking, False))
-    ]
+        loaders.append(
+            DataLoader(
+                part,
+                batch_sampler=share,
+                collate_fn=collate,
+                num_workers=workers if shuffle else 0,
+                persistent_workers=bool(workers) and shuffle,
+                pin_memory=on_gpu,
+                worker_init_fn=_prepare_worker,
+            )
+        )
     return loaders[0], loaders[1]
+
+
+def _prepare_worker(_: int) -> None:
+    keep_freed_memory()
+    # Ctrl-C reaches every process of a terminal, torchrun's signals those of a group; the training
+    # process alone decides what to do, and still needs the clips of the step at hand.
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, signal.SIG_IGN)
 
 
 def _workers(options: TrainOptions) -> int:
     if options.clips.workers != "auto":
         return options.clips.workers
-    return min(8, max(1, (os.cpu_count() or 1) - 1))
+    return min(8, max(1, (os.cpu_count() or 1) // rank.local_count() - 1))

@@ -7,10 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from seqvision import rank
 from seqvision.config import TrainingOptions
 from seqvision.data.dataset import Batch
 from seqvision.metrics import measure
 from seqvision.models.classifier import Classifier
+from seqvision.training import processes
 from seqvision.training.mixup import Mixed, mix
 
 
@@ -31,44 +33,90 @@ class ClassifierModule(L.LightningModule):
         self.labels = labels
         self._options = options
         self._loss = nn.CrossEntropyLoss(
-            weight=class_weights, label_smoothing=options.label_smoothing
+            weight=class_weights, label_smoothing=options.label_smoothing, reduction="sum"
         )
+        self._sums: list[Tensor] = []
+        self._rates: list[float] = []
         self._probabilities: list[Tensor] = []
         self._truth: list[Tensor] = []
         self._plateau: torch.optim.lr_scheduler.ReduceLROnPlateau | None = None
         self._plateau_state: dict[str, Any] | None = None
 
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, _: int) -> Batch:
+        """Move frames and labels; lengths stay, because the processor asks for them."""
+        return batch._replace(
+            inputs=batch.inputs.to(device, non_blocking=True),
+            labels=batch.labels.to(device, non_blocking=True),
+        )
+
+    def on_train_epoch_start(self) -> None:
+        """Let a pretrained encoder learn from its epoch on; before, it only infers."""
+        self._sums.clear()
+        self._rates.clear()
+        if self._options.unfreeze_at:
+            learns = self.current_epoch >= self._options.unfreeze_at
+            self.model.encoder.requires_grad_(learns)
+            self.model.encoder.train(learns)
+
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Begin each step with its own random state, so that a resumed training goes on alike."""
-        place = (self._options.seed, self.current_epoch, batch_idx)
-        torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
+        place = [self._options.seed, self.current_epoch, batch_idx]
+        place += [rank.rank()] if rank.rank() else []  # each process drops other units
+        seed = int(np.random.SeedSequence(place).generate_state(1)[0])
+        # Not `torch.manual_seed`: for devices that are not there, it keeps a stack trace each time.
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+        self._rates.append(self.trainer.optimizers[0].param_groups[0]["lr"])
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        """Return the loss of a batch."""
+        """Return this process's part of the loss of a batch: the weighted mean over its clips."""
         mixed = mix(batch, self._options.mixup) if self._options.mixup else Mixed.plain(batch)
-        logits = self.model(mixed.batch.inputs, mixed.batch.lengths)
+        logits = self.model(mixed.batch.inputs, mixed.batch.padded).float()
         answers = logits.argmax(dim=1)
         loss = mixed.over_labels(lambda labels: self._loss(logits, labels))
-        correct = mixed.over_labels(lambda labels: (answers == labels).float().mean())
-        size = len(batch.labels)
-        self.log("train/loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=size)
-        self.log("train/accuracy", correct, on_step=False, on_epoch=True, batch_size=size)
-        rate = self.trainer.optimizers[0].param_groups[0]["lr"]
-        self.log("train/lr", rate, on_step=False, on_epoch=True, batch_size=size)
-        return loss
+        correct = mixed.over_labels(lambda labels: (answers == labels).sum().to(loss))
+        clips = loss.new_tensor(len(batch.labels))
+        # The other labels of a blend are the same ones in another order: as heavy in all.
+        rarity = self._loss.weight
+        own = clips if rarity is None else rarity[batch.labels].sum()
+        # Gradients are averaged over the processes; their shares of a batch need not be equal.
+        scaled = loss * (rank.count() / processes.total(own.clone()))
+        # Not `self.log` in every step, which costs more than a step on cached features.
+        self._sums.append(torch.stack([loss.detach(), own, correct, clips]))
+        return scaled
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip here: Lightning refuses it for a fused optimizer, also where nothing is scaled."""
+        if gradient_clip_val:
+            nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """Collect the answers; the figures are of all clips at once, not a mean over batches."""
-        logits = self.model(batch.inputs, batch.lengths)
+        logits = self.model(batch.inputs, batch.padded)
         self._probabilities.append(logits.float().softmax(dim=1).cpu())
         self._truth.append(batch.labels.cpu())
 
     def on_validation_epoch_end(self) -> None:
-        """Log the figures of the whole validation part."""
-        probabilities, truth = torch.cat(self._probabilities), torch.cat(self._truth)
+        """Log the figures of the epoch: of every clip once, whichever process had it."""
+        loader: Any = self.trainer.val_dataloaders
+        clips = len(loader.dataset)
+        probabilities = processes.interleave(self._probabilities, clips)
+        truth = processes.interleave(self._truth, clips)
         self._probabilities.clear()
         self._truth.clear()
         metrics = measure(probabilities, truth, self.labels)
+        if self._sums:
+            sums = processes.total(torch.stack(self._sums).double().sum(dim=0))
+            loss, weight, correct, count = sums.tolist()
+            self.log("train/loss", loss / weight)
+            self.log("train/accuracy", correct / count)
+            self.log("train/lr", sum(self._rates) / len(self._rates))
         for name in ("loss", "accuracy", "f1"):
             self.log(f"val/{name}", getattr(metrics, name))
         # Here, not by Lightning, which steps after the checkpoint: a resumed run would miss a step.
@@ -85,17 +133,15 @@ class ClassifierModule(L.LightningModule):
         self._plateau_state = checkpoint.get("plateau")
 
     def configure_optimizers(self) -> Any:
-        """Return AdamW and the schedule; biases and norms are not decayed."""
+        """Return AdamW and the schedule."""
         options = self._options
-        learning = [p for p in self.model.parameters() if p.requires_grad]
-        groups: list[dict[str, Any]] = [
-            {"params": [p for p in learning if p.ndim > 1]},
-            {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0},
-        ]
+        groups = self._parameter_groups()
         optimizer = torch.optim.AdamW(
             groups,
             lr=self._lr,
             weight_decay=options.weight_decay,
+            # One pass over all parameters; with the loss scaling of fp16 it cannot be clipped.
+            fused=options.precision != "16",
         )
         if options.schedule == "plateau":
             self._plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
@@ -110,9 +156,27 @@ class ClassifierModule(L.LightningModule):
         # Smith & Topin 2018: one rise, one fall, step by step, momentum the other way round.
         cycle = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
-            max_lr=self._lr,
+            max_lr=[group["lr"] for group in groups],
             total_steps=int(self.trainer.estimated_stepping_batches),
             pct_start=options.warmup,
         )
         step = {"scheduler": cycle, "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": step}
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        """Return head and encoder, each with its rate; biases and norms are not decayed.
+
+        Rates by depth: Howard & Ruder 2018, with two depths.
+        """
+        encoder = {id(parameter) for parameter in self.model.encoder.parameters()}
+        groups: list[dict[str, Any]] = []
+        for of_encoder, scale in ((False, 1.0), (True, self._options.encoder_lr_scale)):
+            part = [
+                parameter
+                for parameter in self.model.parameters()
+                if parameter.requires_grad and (id(parameter) in encoder) == of_encoder
+            ]
+            matrices = {"params": [p for p in part if p.ndim > 1], "lr": self._lr * scale}
+            vectors = {"params": [p for p in part if p.ndim <= 1], "lr": self._lr * scale}
+            groups += [matrices, vectors | {"weight_decay": 0.0}]
+        return [group for group in groups if group["params"]]

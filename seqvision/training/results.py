@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from seqvision import __version__
+from seqvision import __version__, rank
 from seqvision.config import TrainOptions, place_of
 from seqvision.errors import DataError
 from seqvision.evaluate import predict
@@ -21,6 +21,7 @@ from seqvision.report.page import write_page
 from seqvision.report.plots import draw_confusion, draw_curves
 from seqvision.report.predictions import NAME, write_predictions
 from seqvision.report.terminal import metrics_table
+from seqvision.training.autotune import Arithmetic
 from seqvision.training.data import Data
 from seqvision_edge.card import ModelCard
 from seqvision_edge.opencv import cv2
@@ -30,13 +31,16 @@ from seqvision_edge.opencv import cv2
 class Facts:
     """run.json: what a training took, and what ran it.
 
-    `seconds` are those of all its sittings; `epochs` is how many passes were made.
+    `seconds` are those of all its sittings; `epochs` is how many passes were made; `processes` is
+    how many shared each batch.
     """
 
     seconds: float
     epochs: int
     parameters: int
     device: str
+    processes: int
+    arithmetic: Arithmetic
     version: str
     torch: str
     python: str
@@ -134,6 +138,8 @@ def _shown(results: Results) -> dict[str, str]:
         "data": str(place_of(options)),
         "fingerprint of the data": str(origin.data["fingerprint"]),
         "device": facts.device,
+        "processes": str(facts.processes),
+        "arithmetic": str(facts.arithmetic),
         "versions": f"seqvision {facts.version}, torch {facts.torch}, "
         f"Lightning {version('lightning')}, NumPy {version('numpy')}, OpenCV {cv2.__version__}, "
         f"Python {facts.python}",
@@ -141,13 +147,17 @@ def _shown(results: Results) -> dict[str, str]:
     }
 
 
-def take_facts(run: Path, model: Classifier, device: torch.device, seconds: float) -> Facts:
+def take_facts(
+    run: Path, model: Classifier, device: torch.device, seconds: float, arithmetic: Arithmetic
+) -> Facts:
     """Return what a run took, `seconds` being those of this sitting."""
     return Facts(
         seconds=round(seconds + _seconds_before(run), 1),
         epochs=len(column(run / "logs", "train/loss")),
         parameters=sum(weights.numel() for weights in model.parameters()),
         device=str(device),
+        processes=rank.count(),
+        arithmetic=arithmetic,
         version=__version__,
         torch=torch.__version__,
         python=platform.python_version(),

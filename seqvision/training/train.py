@@ -4,6 +4,7 @@ find, decode and split the clips → build the model → fit → measure → wri
 """
 
 import contextlib
+import math
 import shutil
 import time
 from collections import Counter
@@ -15,11 +16,16 @@ import lightning as L
 import torch
 from rich.console import Console
 
+from seqvision import rank
 from seqvision.config import TrainOptions, from_yaml, to_yaml
 from seqvision.data.augment import with_content
+from seqvision.data.cache import Cache
 from seqvision.errors import CheckpointError, DataError
 from seqvision.metrics import Metrics
 from seqvision.models.classifier import Classifier
+from seqvision.training import processes
+from seqvision.training.allocator import keep_freed_memory
+from seqvision.training.autotune import LAYOUTS, Arithmetic, choose_arithmetic
 from seqvision.training.card import make_card, with_metrics
 from seqvision.training.checkpoint import save_model
 from seqvision.training.data import Data, read_data
@@ -55,16 +61,26 @@ def train(options: TrainOptions) -> Trained:
     options = with_content(options)
     device = pick_device(options.training.device)
     check_precision(options.training.precision, device)
+    with processes.joined(options.training.batch_size, device):
+        return _train(options, device, began)
+
+
+def _train(options: TrainOptions, device: torch.device, began: float) -> Trained:
+    keep_freed_memory()
     L.seed_everything(options.training.seed, workers=True, verbose=False)
-    data = read_data(options)
-    model = Classifier(options.model, data.image, len(data.labels))
+    data = processes.leader_first(lambda: read_data(options))
+    model = Classifier(options.model, data.image, len(data.labels)).to(device)
+    _check_schedule(options, model)
     for note in (*data.notes, *model.notes):
         _say(f"[yellow]note:[/] {note}")
     _say(_summary(data, options))
-    training, validation = make_loaders(options, data, model.to(device))
+    arithmetic = processes.first_only(lambda: _arithmetic(options, data, model))
+    _say(f"arithmetic: {arithmetic}")
+    model.arrange(LAYOUTS[arithmetic.layout])
+    options = _decided(options, arithmetic)
+    training, validation = processes.leader_first(lambda: make_loaders(options, data, model))
 
-    run = options.resume or _new_run_folder(options)
-    (run / "options.yaml").write_text(to_yaml(options), encoding="utf-8")
+    run = processes.first_only(lambda: _begin_run(options))
     _say(f"run folder: {run}")
     lr = _learning_rate(options, model)
     weights = _class_weights(options, data)
@@ -72,19 +88,21 @@ def train(options: TrainOptions) -> Trained:
     resume = options.resume is not None
     fitted = fit(options.training, module, training, validation, run, device, resume)
 
-    model.load_state_dict(fitted.weights)
-    card = make_card(options, data, model)
-    parts = measure_parts(model, card, data, options)
-    figures = {part.name: part.metrics for part in parts}
-    card = with_metrics(card, figures)
-    save_model(run / "model.pt", model, options.model, card)
-    _copy(run / "model.pt", options.output)
-    facts = take_facts(run, model, device, time.monotonic() - began)
-    results = Results(run, options, data, model, card, parts, fitted.epoch, facts)
-    _say(f"report: {write_results(results)}")
-    return Trained(
-        options.output, run, fitted.epoch, figures["val"], figures.get("test"), fitted.interrupted
-    )
+    def finish() -> Trained:
+        model.load_state_dict(fitted.weights)
+        card = make_card(options, data, model)
+        parts = measure_parts(model, card, data, options)
+        figures = {part.name: part.metrics for part in parts}
+        card = with_metrics(card, figures)
+        save_model(run / "model.pt", model, options.model, card)
+        _copy(run / "model.pt", options.output)
+        facts = take_facts(run, model, device, time.monotonic() - began, arithmetic)
+        results = Results(run, options, data, model, card, parts, fitted.epoch, facts)
+        _say(f"report: {write_results(results)}")
+        val, test = figures["val"], figures.get("test")
+        return Trained(options.output, run, fitted.epoch, val, test, fitted.interrupted)
+
+    return processes.first_only(finish)
 
 
 def _kept_options(run: Path, asked: TrainOptions) -> TrainOptions:
@@ -93,6 +111,13 @@ def _kept_options(run: Path, asked: TrainOptions) -> TrainOptions:
         raise CheckpointError(f"--resume {run}: no run folder with a checkpoint to go on from")
     kept = from_yaml(run / "options.yaml")
     return kept.model_copy(update={"resume": run, "output": asked.output})
+
+
+def _begin_run(options: TrainOptions) -> Path:
+    """Return the run folder, its options written as they were decided: resuming repeats them."""
+    run = options.resume or _new_run_folder(options)
+    (run / "options.yaml").write_text(to_yaml(options), encoding="utf-8")
+    return run
 
 
 def _new_run_folder(options: TrainOptions) -> Path:
@@ -128,6 +153,32 @@ def _summary(data: Data, options: TrainOptions) -> str:
     )
 
 
+def _check_schedule(options: TrainOptions, model: Classifier) -> None:
+    """Refuse to keep an encoder as it is where that would teach nothing."""
+    epoch = options.training.unfreeze_at
+    if epoch and model.frozen:
+        raise DataError(f"--unfreeze-at {epoch}: --freeze keeps the encoder for good; choose one")
+    if epoch and not model.pretrained:
+        raise DataError(
+            f"--unfreeze-at {epoch}: {options.model.encoder} starts from random weights, from "
+            "which a head alone learns nothing; give --weights, or leave it out"
+        )
+
+
+def _arithmetic(options: TrainOptions, data: Data, model: Classifier) -> Arithmetic:
+    """Decide layout and precision where they are auto."""
+    images = math.ceil(options.training.batch_size / rank.count()) * data.sequence.window
+    cache = Cache(options.clips.cache, options.clips.cache_size)
+    return choose_arithmetic(options.training, model, data.image, images, cache)
+
+
+def _decided(options: TrainOptions, arithmetic: Arithmetic) -> TrainOptions:
+    """Return the options as the run folder and the card keep them: a resumed run repeats them."""
+    decided = {"layout": arithmetic.layout, "precision": arithmetic.precision}
+    training = options.training.model_copy(update=decided)
+    return options.model_copy(update={"training": training})
+
+
 def _learning_rate(options: TrainOptions, model: Classifier) -> float:
     """Pretrained layers are only adjusted; layers from scratch have a long way to go."""
     if options.training.lr != "auto":
@@ -158,4 +209,6 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _say(text: str) -> None:
+    if not rank.is_first():
+        return
     Console(stderr=True, highlight=False).print(text, soft_wrap=True)

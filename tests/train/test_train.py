@@ -11,13 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import square_clip, write_frames
+from trainings import options, same, weights
 
 from seqvision.config import (
-    AugmentOptions,
-    ClipOptions,
     EvaluateOptions,
     ModelOptions,
-    TrainingOptions,
     TrainOptions,
 )
 from seqvision.errors import CheckpointError, DataError
@@ -27,32 +25,6 @@ from seqvision.report.logs import column
 from seqvision.training.checkpoint import load_model
 from seqvision.training.train import Trained, train
 from seqvision_edge.errors import CardError, DeviceError
-
-
-def options(data: Path, folder: Path, epochs: int = 3, **parts: dict[str, object]) -> TrainOptions:
-    """Return small options; `model`, `training`, `clips` and `augmentation` change them."""
-    return TrainOptions(
-        data=data,
-        output=folder / "model.pt",
-        runs=folder / "runs",
-        clips=ClipOptions(
-            **{"size": 16, "frames": 6, "workers": 0, "cache": folder / "cache"}
-            | parts.get("clips", {})
-        ),
-        augmentation=AugmentOptions(**parts.get("augmentation", {})),
-        model=ModelOptions(
-            **{"encoder": "flatten", "hidden": 16, "dropout": 0.1} | parts.get("model", {})
-        ),
-        training=TrainingOptions(**{"epochs": epochs, "batch_size": 8} | parts.get("training", {})),
-    )
-
-
-def weights(trained: Trained) -> dict[str, torch.Tensor]:
-    return load_model(trained.model)[0].state_dict()
-
-
-def same(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
-    return one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
 
 
 @pytest.fixture(scope="module")
@@ -138,11 +110,15 @@ def test_the_same_seed_gives_the_same_model_and_another_seed_another(
     assert not same(weights(first), weights(third))
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "plateau"])
+@pytest.mark.parametrize(("schedule", "workers"), [("cosine", 0), ("plateau", 0), ("cosine", 1)])
 def test_resumed_is_the_same_as_uninterrupted(
-    squares: Path, tmp_path: Path, schedule: str, monkeypatch: pytest.MonkeyPatch
+    squares: Path, tmp_path: Path, schedule: str, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parts = {"training": {"schedule": schedule, "keep": "last"}, "model": {"encoder": "small_cnn"}}
+    parts = {
+        "clips": {"workers": workers},
+        "training": {"schedule": schedule, "keep": "last"},
+        "model": {"encoder": "small_cnn"},
+    }
     whole = train(options(squares, tmp_path / "a", 4, **parts))
 
     from seqvision.training import callbacks

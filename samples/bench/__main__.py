@@ -1,0 +1,46 @@
+"""`make bench`, or `make bench ONLY=training`: measure, print tables and write bench.json.
+
+`python -m bench FOLDER PART…` with this folder's parent on the path; FOLDER keeps the samples,
+models and figures.  Only ratios within one run say anything: another machine, or another minute on
+a machine that is shared, gives other seconds.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.live import live
+from bench.order import order
+from bench.timing import second_core
+from bench.training import training
+
+PARTS = {"order": order, "live": live, "training": training}
+
+
+def main() -> int:
+    """Measure what was asked for."""
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("demo"))
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; by default all")
+    arguments = parser.parse_args()
+    strange = sorted({*arguments.parts} - {*PARTS})
+    if strange:
+        parser.error(f"no part {strange[0]!r}; there are {', '.join(PARTS)}")
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    file = arguments.folder / "bench.json"
+    found = json.loads(file.read_text()) if file.exists() else {}
+    scaling = second_core()
+    Console().print(f"two threads do {scaling:.2f} × the work of one on this machine just now")
+    found["two_threads"] = round(scaling, 2)
+    for name in arguments.parts or PARTS:
+        found[name] = PARTS[name](arguments.folder)
+        file.write_text(json.dumps(found, indent=2) + "\n")
+    print(f"{file} written")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

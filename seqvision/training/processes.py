@@ -1,0 +1,128 @@
+"""Several processes that train one model, started by torchrun:
+
+    torchrun --nproc-per-node 4 -m seqvision train …
+
+Every process takes its share of each batch; the first one writes the files and talks.  In a process
+by itself every function here does the obvious thing at once.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from seqvision import rank
+from seqvision.errors import DataError
+
+T = TypeVar("T")
+
+# One process decodes a large data set while the others wait.
+_PATIENCE = timedelta(days=7)
+
+
+@contextmanager
+def joined(batch_size: int, device: torch.device) -> Iterator[None]:
+    """Connect the processes that torchrun started, if it did.
+
+    Raises:
+        DataError: there are more processes than clips in a batch.
+    """
+    if rank.count() == 1:
+        yield
+        return
+    if batch_size < rank.count():
+        raise DataError(
+            f"--batch-size {batch_size}: {rank.count()} processes share each batch; "
+            "give every one at least one clip"
+        )
+    # Tensors of the CPU go by gloo, also where gradients go by nccl: no wait for the GPU.
+    dist.init_process_group(
+        "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE
+    )
+    yield
+    # Not after an error: torchrun then ends the others, which may wait in a call.
+    dist.destroy_process_group()
+
+
+def leader_first(work: Callable[[], T]) -> T:
+    """Call `work` in one process of each machine, then in the others: they find its cache."""
+    if rank.count() == 1:
+        return work()
+    result: list[T] = []
+    failure: BaseException | None = None
+    if rank.local_rank() == 0:
+        try:
+            result.append(work())
+        except BaseException as error:  # Ctrl-C too: the others wait
+            failure = error
+    _fail_together(failure)
+    return result[0] if result else work()
+
+
+def first_only(work: Callable[[], T]) -> T:
+    """Call `work` in the first process only, and return its result in all of them."""
+    if rank.count() == 1:
+        return work()
+    result: list[Any] = [None]
+    failure: BaseException | None = None
+    if rank.is_first():
+        try:
+            result = [work()]
+        except BaseException as error:
+            failure = error
+    _fail_together(failure)
+    dist.broadcast_object_list(result)
+    return result[0]
+
+
+def total(values: Tensor) -> Tensor:
+    """Return the sum of a tensor over the processes."""
+    if rank.count() > 1:
+        dist.all_reduce(values)
+    return values
+
+
+def gather(value: T) -> list[T]:
+    """Return what each process has, in their order."""
+    if rank.count() == 1:
+        return [value]
+    values: list[Any] = [None] * rank.count()
+    dist.all_gather_object(values, value)
+    return values
+
+
+def interleave(batches: list[Tensor], clips: int) -> Tensor:
+    """Put what the processes have of each batch together, in the order of the clips.
+
+    Args:
+        batches: this process's rows of each batch; all have as many batches.
+        clips: how many there are; fewer than processes: every process has them all.
+    """
+    if clips < rank.count():
+        return torch.cat(batches)
+    whole = []
+    for shares in zip(*gather(batches), strict=True):
+        rows = torch.empty(sum(map(len, shares)), *shares[0].shape[1:], dtype=shares[0].dtype)
+        for number, share in enumerate(shares):
+            rows[number :: len(shares)] = share
+        whole.append(rows)
+    return torch.cat(whole)
+
+
+def any_of(flag: bool) -> bool:
+    """Tell in every process whether one of them says yes."""
+    return bool(total(torch.tensor(int(flag))))
+
+
+def _fail_together(failure: BaseException | None) -> None:
+    """End every process where one failed; the one that failed says why."""
+    failed = any(gather(failure is not None))
+    if failure is not None:
+        raise failure
+    if failed:
+        rank.give_way()
+        raise SystemExit(2)

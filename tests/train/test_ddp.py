@@ -1,0 +1,167 @@
+"""Two processes that torchrun started train what one process trains."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import square_clip, write_frames
+
+from seqvision.training.checkpoint import load_model
+
+pytestmark = pytest.mark.slow
+
+# 19 clips to train in batches of 8: the last batch, of 3, divides unevenly.
+OPTIONS = ("--size", "16", "--frames", "6", "--batch-size", "8", "--hidden", "16",
+           "--dropout", "0", "--patience", "0", "--keep", "last",
+           "--no-autotune", "--cache", "cache", "--augment", "strong")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """24 clips: 19 of them for training, and 5, an odd number, for validation."""
+    root = tmp_path_factory.mktemp("ddp") / "frames"
+    rows = ["path,label,split"]
+    for number in range(24):
+        label = ("left", "none", "right")[number % 3 if number < 19 else number % 2]
+        direction = {"left": -1, "none": 0, "right": 1}[label]
+        folder = write_frames(
+            root / f"{number}", square_clip(direction, number, 5 + number % 4, 24)
+        )
+        rows.append(f"{folder},{label},{'train' if number < 19 else 'val'}")
+    rows.append(f"{root / 'missing.mp4'},left,train")
+    listed = root / "list.csv"
+    listed.write_text("\n".join(rows))
+    return listed
+
+
+def launch(folder: Path, processes: int, *arguments: str) -> "subprocess.Popen[str]":
+    """Start a training in a folder, by torchrun where it has several processes."""
+    folder.mkdir(exist_ok=True)
+    launcher = ["-m"]
+    if processes > 1:
+        launcher = ["-m", "torch.distributed.run", "--nproc-per-node", str(processes), "-m"]
+        launcher[2:2] = ["--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0"]
+    command = [sys.executable, *launcher, "seqvision", "train", *arguments]
+    return subprocess.Popen(
+        command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=os.environ | {"COLUMNS": "200", "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+
+def run(folder: Path, processes: int, *arguments: str) -> str:
+    """Train and return what was said."""
+    with launch(folder, processes, *arguments) as process:
+        said, complaints = process.communicate(timeout=240)
+    assert process.returncode == 0, complaints
+    return said + complaints
+
+
+def metrics(folder: Path) -> dict[str, object]:
+    (file,) = folder.glob("runs/*/metrics.json")
+    return json.loads(file.read_text())
+
+
+def logged(folder: Path) -> list[list[float]]:
+    """Return the figures of each epoch, training and validation."""
+    (file,) = folder.glob("runs/*/logs/metrics.csv")
+    header, *rows = (line.split(",") for line in file.read_text().splitlines())
+    columns = [number for number, name in enumerate(header) if "/" in name]
+    return [[float(row[c]) for c in columns] for row in rows if all(row[c] for c in columns)]
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        ("--encoder", "small_cnn"),
+        (
+            "--encoder",
+            "small_cnn",
+            "--freeze",
+            "--views",
+            "2",
+            "--schedule",
+            "plateau",
+            "--bidirectional",
+        ),
+    ],
+    ids=["batch norm", "frozen"],
+)
+def test_two_processes_train_what_one_trains(
+    clips: Path, tmp_path: Path, model: tuple[str, ...]
+) -> None:
+    said = {}
+    for processes in (1, 2):
+        folder = tmp_path / str(processes)
+        said[processes] = run(folder, processes, str(clips), *OPTIONS, "--epochs", "3", *model)
+    one, two = (load_model(tmp_path / str(n) / "model.pt")[0].state_dict() for n in (1, 2))
+    assert one.keys() == two.keys()
+    for name in one:
+        assert torch.allclose(one[name].float(), two[name].float(), rtol=1e-3, atol=1e-4), name
+    alone, together = metrics(tmp_path / "1"), metrics(tmp_path / "2")
+    assert alone["val"]["confusion"] == together["val"]["confusion"]
+    assert alone["val"]["clips"] == together["val"]["clips"] == 5
+    assert alone["val"]["loss"] == pytest.approx(together["val"]["loss"], abs=1e-4)
+    assert len(logged(tmp_path / "2")) == 3
+    for mine, theirs in zip(logged(tmp_path / "1"), logged(tmp_path / "2"), strict=True):
+        assert mine == pytest.approx(theirs, abs=2e-4), "of every clip once"
+    for line in ("left out:", "run folder:", "epoch   0/3", "model.pt written"):
+        assert said[2].count(line) == 1, "only the first process talks"
+
+
+def test_a_mistake_is_said_once_and_ends_all_processes(clips: Path, tmp_path: Path) -> None:
+    for arguments, line in (
+        ((str(tmp_path / "nothing"),), "nothing"),
+        ((str(clips), "--batch-size", "1"), "2 processes share each batch"),
+    ):
+        with launch(tmp_path, 2, *arguments) as process:
+            _, complaints = process.communicate(timeout=120)
+        assert process.returncode != 0
+        own = [row for row in complaints.splitlines() if line in row]
+        assert len(own) == 1, complaints
+        assert "seqvision/training" not in complaints, "no traceback of ours"
+
+
+def test_ctrl_c_ends_every_process_after_the_same_step(clips: Path, tmp_path: Path) -> None:
+    arguments = [*OPTIONS, "--epochs", "500", "--encoder", "flatten"]
+    with launch(tmp_path, 2, str(clips), *arguments) as process:
+        assert process.stderr is not None
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if line.startswith("epoch   3"):
+                break
+        process.send_signal(signal.SIGINT)
+        said += process.stderr.readlines()
+        process.wait(60)
+    text = "".join(said)
+    assert text.count("the best epoch is kept") == 1, text
+    assert "seqvision/training" not in text, "no traceback of ours"
+    assert load_model(tmp_path / "model.pt")[1].labels == ("left", "none", "right")
+
+
+def test_a_training_of_two_processes_goes_on_as_if_it_had_not_stopped(
+    clips: Path, tmp_path: Path
+) -> None:
+    given = (str(clips), *OPTIONS, "--encoder", "small_cnn", "--epochs", "8")
+    run(tmp_path / "whole", 2, *given)
+    whole = load_model(tmp_path / "whole" / "model.pt")[0].state_dict()
+    folder = tmp_path / "half"
+    with launch(folder, 2, *given) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("epoch   0"):
+                process.send_signal(signal.SIGINT)
+                break
+        process.stderr.readlines()
+        process.wait(60)
+    assert metrics(folder)["epoch"] < 7, "stopped on the way"
+    (half,) = folder.glob("runs/*")
+    run(folder, 2, "--resume", str(half), "--output", "resumed.pt")
+    resumed = load_model(folder / "resumed.pt")[0].state_dict()
+    for name in whole:
+        assert torch.allclose(whole[name].float(), resumed[name].float(), atol=1e-5), name

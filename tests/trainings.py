@@ -1,0 +1,44 @@
+"""Trainings that take a second, and what they leave."""
+
+from pathlib import Path
+
+import torch
+
+from seqvision.config import (
+    AugmentOptions,
+    ClipOptions,
+    ModelOptions,
+    TrainingOptions,
+    TrainOptions,
+)
+from seqvision.training.checkpoint import load_model
+from seqvision.training.train import Trained
+
+
+def options(data: Path, folder: Path, epochs: int = 3, **parts: dict[str, object]) -> TrainOptions:
+    """Return small options; `model`, `training`, `clips` and `augmentation` change them."""
+    return TrainOptions(
+        data=data,
+        output=folder / "model.pt",
+        runs=folder / "runs",
+        clips=ClipOptions(
+            **{"size": 16, "frames": 6, "workers": 0, "cache": folder / "cache"}
+            | parts.get("clips", {})
+        ),
+        augmentation=AugmentOptions(**parts.get("augmentation", {})),
+        model=ModelOptions(
+            **{"encoder": "flatten", "hidden": 16, "dropout": 0.1} | parts.get("model", {})
+        ),
+        training=TrainingOptions(
+            # What is faster may differ from run to run where a step takes a millisecond.
+            **{"epochs": epochs, "batch_size": 8, "autotune": False} | parts.get("training", {})
+        ),
+    )
+
+
+def weights(trained: Trained) -> dict[str, torch.Tensor]:
+    return load_model(trained.model)[0].state_dict()
+
+
+def same(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
