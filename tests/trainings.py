@@ -29,10 +29,7 @@ def options(data: Path, folder: Path, epochs: int = 3, **parts: dict[str, object
         model=ModelOptions(
             **{"encoder": "flatten", "hidden": 16, "dropout": 0.1} | parts.get("model", {})
         ),
-        training=TrainingOptions(
-            # What is faster may differ from run to run where a step takes a millisecond.
-            **{"epochs": epochs, "batch_size": 8, "autotune": False} | parts.get("training", {})
-        ),
+        training=TrainingOptions(**{"epochs": epochs, "batch_size": 8} | parts.get("training", {})),
     )
 
 

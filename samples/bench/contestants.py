@@ -148,7 +148,7 @@ def _prepared(encoder: str, folder: Path, freeze: bool = False) -> tuple[TrainOp
     torch.manual_seed(0)
     model = Classifier(options.model, IMAGE, LABELS)
     cache = Cache(options.clips.cache)
-    arithmetic = choose_arithmetic(options.training, model, IMAGE, BATCH * FRAMES, cache)
+    arithmetic = choose_arithmetic(options.training, model, IMAGE, BATCH * FRAMES, 10**9, cache)
     print(encoder, arithmetic, file=sys.stderr)
     model.arrange(LAYOUTS[arithmetic.layout])
     decided = {"layout": arithmetic.layout, "precision": arithmetic.precision}

@@ -20,9 +20,9 @@ from bench.contestants import BATCH, CONTESTANTS, FRAMES, IMAGE, LABELS
 from bench.timing import Contestant, in_turn, milliseconds, ratio, second_core
 from seqvision.data.augment import Augmenter
 from seqvision.data.cache import Cache
-from seqvision.data.clips import find_clips
 from seqvision.data.dataset import ClipDataset
 from seqvision.data.decode import Store
+from seqvision.data.readers import find_clips
 from seqvision.data.steps import window
 from seqvision_edge.card import VideoSequence
 from seqvision_edge.opencv import cv2

@@ -30,6 +30,8 @@ LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_
 _CLEARLY = 1.1
 _SECONDS = 1.5
 _STEP = 0.1
+# A training that is over sooner is not worth the timing.
+_SHORT = 60.0
 
 
 @dataclass(frozen=True)
@@ -56,16 +58,23 @@ class Arithmetic:
 
 
 def choose_arithmetic(
-    options: TrainingOptions, model: Classifier, image: ImageSpec, images: int, cache: Cache
+    options: TrainingOptions,
+    model: Classifier,
+    image: ImageSpec,
+    images: int,
+    total: int,
+    cache: Cache,
 ) -> Arithmetic:
     """Return what the options ask for, with `auto` decided.
 
     Timings are kept in the cache, per machine, encoder and batch: the same training, started again
-    on this machine, computes with the same arithmetic.
+    on this machine, computes with the same arithmetic.  A training of less than about a minute is
+    not timed.
 
     Args:
         model: on the device that it will train on; it is left as it was.
         images: steps of all clips that one process puts through the encoder at once.
+        total: how many it puts through in all epochs.
     """
     layouts = list(LAYOUTS) if options.layout == "auto" else [options.layout]
     precisions = ["32", "bf16"] if options.precision == "auto" else [options.precision]
@@ -81,6 +90,8 @@ def choose_arithmetic(
     kept = cache.file(made_from, ".json")
     if (known := _read(kept)) is not None:
         return known
+    if _projected(model, image, min(4, images), total, candidates[0], device) < _SHORT:
+        return first
     chosen = _choose(candidates, _time(model, image, images, candidates, device))
     with contextlib.suppress(OSError):  # then it is timed again
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -105,6 +116,21 @@ def _choose(candidates: list[tuple[str, str]], seconds: list[list[float]]) -> Ar
         for number, candidate in enumerate(candidates)
     }
     return Arithmetic(*candidates[best], relative)
+
+
+def _projected(
+    model: Classifier,
+    image: ImageSpec,
+    count: int,
+    total: int,
+    candidate: tuple[str, str],
+    device: torch.device,
+) -> float:
+    """Return about how many seconds the training will take."""
+    with _undisturbed(device):
+        (step,) = _steps(model, image, count, [candidate], device)
+        step()
+        return min(_seconds(step, device) for _ in range(3)) * total / count
 
 
 def _time(

@@ -2,7 +2,7 @@
 
 import torch
 
-from seqvision.rank import local_count, local_rank
+from seqvision.rank import count, local_count, local_rank
 from seqvision_edge.errors import DeviceError
 
 
@@ -39,3 +39,11 @@ def pick_device(asked: str) -> torch.device:
         )
     torch.cuda.set_device(device)
     return device
+
+
+def idle_gpus(device: torch.device) -> tuple[str, ...]:
+    """Return a note where one process trains on a machine of several GPUs."""
+    there = torch.cuda.device_count() if device.type == "cuda" else 1
+    if count() > 1 or there == 1:
+        return ()
+    return (f"1 of {there} GPUs is used; all: torchrun --nproc-per-node gpu -m seqvision train …",)

@@ -29,7 +29,7 @@ from seqvision.training.autotune import LAYOUTS, Arithmetic, choose_arithmetic
 from seqvision.training.card import make_card, with_metrics
 from seqvision.training.checkpoint import save_model
 from seqvision.training.data import Data, read_data
-from seqvision.training.device import check_precision, pick_device
+from seqvision.training.device import check_precision, idle_gpus, pick_device
 from seqvision.training.fit import fit
 from seqvision.training.loaders import make_loaders
 from seqvision.training.module import ClassifierModule
@@ -71,7 +71,7 @@ def _train(options: TrainOptions, device: torch.device, began: float) -> Trained
     data = processes.leader_first(lambda: read_data(options))
     model = Classifier(options.model, data.image, len(data.labels)).to(device)
     _check_schedule(options, model)
-    for note in (*data.notes, *model.notes):
+    for note in (*data.notes, *model.notes, *idle_gpus(device)):
         _say(f"[yellow]note:[/] {note}")
     _say(_summary(data, options))
     arithmetic = processes.first_only(lambda: _arithmetic(options, data, model))
@@ -167,9 +167,11 @@ def _check_schedule(options: TrainOptions, model: Classifier) -> None:
 
 def _arithmetic(options: TrainOptions, data: Data, model: Classifier) -> Arithmetic:
     """Decide layout and precision where they are auto."""
-    images = math.ceil(options.training.batch_size / rank.count()) * data.sequence.window
+    training, steps = options.training, data.sequence.window
+    images = math.ceil(min(training.batch_size, len(data.split.train)) / rank.count()) * steps
+    total = math.ceil(len(data.split.train) / rank.count()) * steps * training.epochs
     cache = Cache(options.clips.cache, options.clips.cache_size)
-    return choose_arithmetic(options.training, model, data.image, images, cache)
+    return choose_arithmetic(training, model, data.image, images, total, cache)
 
 
 def _decided(options: TrainOptions, arithmetic: Arithmetic) -> TrainOptions:

@@ -20,6 +20,8 @@ from seqvision.training.train import train
 from seqvision_edge.card import ImageSpec
 
 IMAGE = ImageSpec(height=16, width=16, channels=3, fit="stretch")
+# Images of a training that is worth the timing.
+LONG = 10**9
 
 
 def classifier(**model: object) -> Classifier:
@@ -55,7 +57,7 @@ def test_another_arithmetic_is_taken_where_it_is_clearly_faster(
     chosen: tuple[str, str],
 ) -> None:
     timed(monkeypatch, **seconds)
-    answer = choose_arithmetic(TrainingOptions(), classifier(), IMAGE, 8, Cache(tmp_path))
+    answer = choose_arithmetic(TrainingOptions(), classifier(), IMAGE, 8, LONG, Cache(tmp_path))
     assert (answer.layout, answer.precision) == chosen
     assert answer.relative[autotune._name(*chosen)] == 1
 
@@ -66,17 +68,26 @@ def test_what_is_asked_for_is_obeyed_and_not_timed(
     asked = timed(monkeypatch)
     cache = Cache(tmp_path)
     given = TrainingOptions(layout="contiguous", precision="bf16")
-    assert choose_arithmetic(given, classifier(), IMAGE, 8, cache) == Arithmetic(
+    assert choose_arithmetic(given, classifier(), IMAGE, 8, LONG, cache) == Arithmetic(
         "contiguous", "bf16"
     )
     untimed = TrainingOptions(autotune=False)
-    assert choose_arithmetic(untimed, classifier(), IMAGE, 8, cache) == Arithmetic(
+    assert choose_arithmetic(untimed, classifier(), IMAGE, 8, LONG, cache) == Arithmetic(
         "channels_last", "32"
     )
-    frozen = choose_arithmetic(TrainingOptions(), classifier(freeze=True), IMAGE, 8, cache)
+    frozen = choose_arithmetic(TrainingOptions(), classifier(freeze=True), IMAGE, 8, LONG, cache)
     assert frozen == Arithmetic("channels_last", "32"), (
         "features are what the exported model computes"
     )
+    assert not asked
+
+
+def test_a_training_that_is_over_sooner_than_the_timing_is_worth_is_not_timed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = timed(monkeypatch)
+    answer = choose_arithmetic(TrainingOptions(), classifier(), IMAGE, 8, 100, Cache(tmp_path))
+    assert answer == Arithmetic("channels_last", "32")
     assert not asked
 
 
@@ -88,7 +99,7 @@ def test_fp16_is_never_chosen_by_itself(tmp_path: Path, monkeypatch: pytest.Monk
         return [[1.0]] * len(candidates)
 
     monkeypatch.setattr(autotune, "_time", times)
-    choose_arithmetic(TrainingOptions(), classifier(), IMAGE, 8, Cache(tmp_path))
+    choose_arithmetic(TrainingOptions(), classifier(), IMAGE, 8, LONG, Cache(tmp_path))
     assert {precision for _, precision in seen} == {"32", "bf16"}
 
 
@@ -99,7 +110,7 @@ def test_timing_really_runs_and_changes_nothing(
     model = classifier()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     state = torch.get_rng_state()
-    answer = choose_arithmetic(TrainingOptions(), model, IMAGE, 8, Cache(tmp_path))
+    answer = choose_arithmetic(TrainingOptions(), model, IMAGE, 8, LONG, Cache(tmp_path))
     assert len(answer.relative) == 4
     assert all(share > 0 for share in answer.relative.values())
     assert same(before, model.state_dict())
@@ -111,15 +122,17 @@ def test_a_machine_is_timed_once_for_an_encoder_and_a_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = timed(monkeypatch, cl32=1.0, clbf16=0.5, co32=1.0, cobf16=1.0)
-    first = choose_arithmetic(TrainingOptions(), classifier(), IMAGE, 8, Cache(tmp_path))
-    again = choose_arithmetic(TrainingOptions(seed=1), classifier(), IMAGE, 8, Cache(tmp_path))
+    first = choose_arithmetic(TrainingOptions(), classifier(), IMAGE, 8, LONG, Cache(tmp_path))
+    again = choose_arithmetic(
+        TrainingOptions(seed=1), classifier(), IMAGE, 8, LONG, Cache(tmp_path)
+    )
     assert again == first
     assert asked == [8]
-    choose_arithmetic(TrainingOptions(), classifier(), IMAGE, 16, Cache(tmp_path))
+    choose_arithmetic(TrainingOptions(), classifier(), IMAGE, 16, LONG, Cache(tmp_path))
     assert asked == [8, 16]
     for kept in tmp_path.glob("??/*.json"):
         kept.write_text("{}")
-    choose_arithmetic(TrainingOptions(), classifier(), IMAGE, 8, Cache(tmp_path))
+    choose_arithmetic(TrainingOptions(), classifier(), IMAGE, 8, LONG, Cache(tmp_path))
     assert asked == [8, 16, 8], "a damaged file is timed again"
 
 
@@ -127,6 +140,7 @@ def test_the_choice_is_written_down_and_a_resumed_run_repeats_it(
     squares: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     timed(monkeypatch, cl32=1.0, clbf16=1.0, co32=0.5, cobf16=0.25)
+    monkeypatch.setattr(autotune, "_SHORT", 0.0)
     parts = {"model": {"encoder": "small_cnn"}, "training": {"autotune": True}}
     result = train(options(squares, tmp_path, 1, **parts))
     written = yaml.safe_load((result.run / "options.yaml").read_text())["training"]
@@ -208,8 +222,9 @@ def test_the_allocator_is_told_and_the_users_own_settings_stay(
 
 
 def test_the_same_seed_gives_the_same_model_where_the_arithmetic_is_timed(
-    squares: Path, tmp_path: Path
+    squares: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(autotune, "_SHORT", 0.0)
     parts = {"model": {"encoder": "small_cnn"}, "training": {"autotune": True}}
     first = train(options(squares, tmp_path, 2, **parts))
     assert same(weights(first), weights(train(options(squares, tmp_path, 2, **parts))))
