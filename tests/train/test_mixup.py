@@ -106,16 +106,9 @@ def test_without_mixup_nothing_is_blended_nor_drawn() -> None:
     loss = training.training_step(batch(), 0)
     assert torch.equal(torch.get_rng_state(), before)
     logits = training.model(batch().inputs, batch().lengths)
-<<<<<<< HEAD
-    weight = training._loss.weight
-    assert torch.allclose(
-        loss, F.cross_entropy(logits, batch().labels, weight, label_smoothing=0.05)
-    )
-=======
     weights = training._loss.weight
     plain = F.cross_entropy(logits, batch().labels, weights, label_smoothing=0.05)
     assert torch.allclose(loss, plain)
->>>>>>> augment
 
 
 def options(data: Path, folder: Path, mixup: float, freeze: bool) -> TrainOptions:
