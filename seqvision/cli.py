@@ -1,6 +1,5 @@
 """`seqvision VERB …`.  A verb's module is imported only when it is called: help needs no torch."""
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -8,10 +7,6 @@ from seqvision import __version__
 from seqvision.rank import give_way, is_first
 from seqvision_edge import command_line
 from seqvision_edge.errors import SeqvisionError
-
-# Read when torch is imported.  torch's threads spin while they wait for each other; beside the
-# processes that load clips, that doubles the time of a step.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
