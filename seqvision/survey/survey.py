@@ -24,7 +24,7 @@ from seqvision.survey.overlap import find_same, groups_on_two_sides
 from seqvision.survey.probe import Probe, in_threads, look, look_closely
 from seqvision.survey.sheet import draw_sheet
 from seqvision.survey.tell import tell
-from seqvision.training.data import check_labels, missing_in_val, refuse_lost_labels
+from seqvision.training.data import ONLY_STILLS, check_labels, missing_in_val, refuse_lost_labels
 from seqvision.training.layout import covering_fps, plan, settle
 from seqvision_edge.card import ImageSpec, SequenceSpec, VideoSequence
 from seqvision_edge.cut import sized
@@ -77,7 +77,7 @@ def examine(options: DataOptions) -> Findings:
     if split:
         notes += missing_in_val(clips, split, sorted({clip.label for clip in clips}))
     if not stills and all(probe.is_still for probe in probes):
-        notes.append("every clip is one still image: --sequence rows cuts them into steps")
+        notes.append(ONLY_STILLS)
     return Findings(
         where=str(place),
         dataset=data_set.name,

@@ -22,6 +22,8 @@ from seqvision.rank import is_first
 from seqvision.training.layout import plan, settle
 from seqvision_edge.card import Decision, ImageSpec, SequenceSpec
 
+ONLY_STILLS = "every clip is one still image: --sequence rows cuts them into steps"
+
 
 @dataclass(frozen=True)
 class Data:
@@ -78,7 +80,11 @@ def read_data(options: TrainOptions) -> Data:
         image=image,
         sequence=settle(options, image, sequence, decoded),
         background=find_background(labels, options.clips.background),
-        notes=(*data_set.notes, *missing_in_val(clips, split, labels)),
+        notes=(
+            *data_set.notes,
+            *_only_stills(decoded, sequence),
+            *missing_in_val(clips, split, labels),
+        ),
         left_out=tuple(broken),
     )
 
@@ -96,6 +102,12 @@ def describe(data: Data) -> dict[str, Any]:
         "test": len(data.split.test),
         "fingerprint": hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16],
     }
+
+
+def _only_stills(decoded: Sequence[Decoded], sequence: SequenceSpec) -> tuple[str, ...]:
+    if sequence.kind != "video" or any(len(clip.times) > 1 for clip in decoded):
+        return ()
+    return (ONLY_STILLS,)
 
 
 def check_labels(labels: Sequence[str]) -> None:

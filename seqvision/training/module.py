@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from seqvision import rank
 from seqvision.config import TrainingOptions
 from seqvision.data.dataset import Batch
+from seqvision.errors import CheckpointError
 from seqvision.metrics import measure
 from seqvision.models.classifier import Classifier
 from seqvision.training import processes
@@ -41,6 +42,7 @@ class ClassifierModule(L.LightningModule):
         self._truth: list[Tensor] = []
         self._plateau: torch.optim.lr_scheduler.ReduceLROnPlateau | None = None
         self._plateau_state: dict[str, Any] | None = None
+        self._planned_steps: int | None = None
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, _: int) -> Batch:
         """Move frames and labels; lengths stay, because the processor asks for them."""
@@ -131,6 +133,9 @@ class ClassifierModule(L.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take it up again, once the optimizer is there."""
         self._plateau_state = checkpoint.get("plateau")
+        self._planned_steps = next(
+            (each.get("total_steps") for each in checkpoint.get("lr_schedulers", ())), None
+        )
 
     def configure_optimizers(self) -> Any:
         """Return AdamW and the schedule."""
@@ -153,11 +158,18 @@ class ClassifierModule(L.LightningModule):
             if self._plateau_state is not None:
                 self._plateau.load_state_dict(self._plateau_state)
             return optimizer
+        steps = int(self.trainer.estimated_stepping_batches)
+        if self._planned_steps not in (None, steps):
+            raise CheckpointError(
+                f"--resume: the training was planned for {self._planned_steps} steps, its options "
+                f"now give {steps}; a cosine cannot be stretched: start anew, or from the "
+                "beginning with --schedule plateau"
+            )
         # Smith & Topin 2018: one rise, one fall, step by step, momentum the other way round.
         cycle = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
             max_lr=[group["lr"] for group in groups],
-            total_steps=int(self.trainer.estimated_stepping_batches),
+            total_steps=steps,
             pct_start=options.warmup,
         )
         step = {"scheduler": cycle, "interval": "step"}

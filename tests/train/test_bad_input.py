@@ -15,7 +15,7 @@ from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip
 from seqvision.data.decode import Store
 from seqvision.data.steps import window
-from seqvision.errors import DataError
+from seqvision.errors import CheckpointError, DataError
 from seqvision.training.checkpoint import load_model
 from seqvision.training.train import train
 from seqvision_edge.card import ImageSpec
@@ -172,3 +172,21 @@ def test_a_data_set_of_nothing_but_broken_clips_is_an_error(tmp_path: Path) -> N
     with pytest.raises(DataError, match="none of its clips can be read"):
         train(options(tmp_path / "frames", tmp_path))
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_cosine_cannot_be_made_longer_afterwards(squares: Path, tmp_path: Path) -> None:
+    first = train(options(squares, tmp_path, epochs=2))
+    told = (first.run / "options.yaml").read_text()
+    (first.run / "options.yaml").write_text(told.replace("epochs: 2", "epochs: 4"))
+    with pytest.raises(CheckpointError, match="planned for 6 steps, its options now give 12"):
+        train(TrainOptions(resume=first.run, output=tmp_path / "again.pt"))
+
+
+def test_still_images_taken_for_clips_are_told_how_to_become_sequences(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for label, direction in (("left", -1), ("right", 1)):
+        for number in range(4):
+            write_frames(tmp_path / "data" / label / str(number), square_clip(direction, number, 1))
+    train(options(tmp_path / "data", tmp_path))
+    assert "--sequence rows cuts them" in capsys.readouterr().err
