@@ -78,6 +78,17 @@ def test_a_warp_is_the_one_of_imgaug(
         assert off.mean() < 0.3
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("count", [1, 4, 7])
+def test_each_frame_of_a_clip_is_moved_and_stands_at_its_place(channels: int, count: int) -> None:
+    frames = np.stack([np.roll(SOFT, 8 * n, axis=1) for n in range(count)])[..., :channels]
+    items = [{"Affine": {"rotate": 12, "mode": "edge"}}, {"Add": 5}, {"GaussianBlur": 0.8}]
+    together = run(items, np.ascontiguousarray(frames)).astype(int)
+    for number, frame in enumerate(frames):
+        alone = run(items, np.ascontiguousarray(frame[None]))[0]
+        assert np.abs(together[number] - alone).max() <= 1
+
+
 def test_perspective_is_the_one_of_imgaug() -> None:
     from seqvision.data.augment.warp import perspective_matrix
 
@@ -158,6 +169,21 @@ def test_tables_in_a_row_are_done_in_their_order() -> None:
     assert np.array_equal(run(items, NOISY[None])[0], expected)
 
 
+@pytest.mark.parametrize("size", [(61, 83), (20, 20)])
+def test_steps_that_write_into_the_frames_of_the_step_before_do_what_imgaug_does(
+    size: tuple[int, int],
+) -> None:
+    frame = np.ascontiguousarray(SOFT[: size[0], : size[1]])
+    items = ["Fliplr", {"Multiply": 1.3}, {"Grayscale": 0.5}, {"Add": -20}, {"GammaContrast": 1.2}]
+    expected = frame
+    for augmenter in build(items, "test"):
+        expected = augmenter.augment_image(expected)
+    given = np.stack([frame] * 3)
+    for varied in run(items, given):
+        assert np.abs(varied.astype(int) - expected).max() <= 2
+    assert (given == frame).all(), "the given frames are not written to"
+
+
 def test_per_channel_draws_one_value_for_each_channel() -> None:
     flat = np.full((2, 4, 4, 3), 100, np.uint8)
     item = {"Add": {"value": [-90, 90], "per_channel": True}}
@@ -180,7 +206,7 @@ def test_grey_and_blur_are_what_imgaug_does() -> None:
 @pytest.mark.parametrize("is_colour", [False, True])
 def test_noise_has_the_mean_and_deviation_that_were_asked_for(is_colour: bool) -> None:
     flat = np.full((6, 90, 110, 3), 128, np.uint8)
-    noise = add_noise(flat, 4.0, 9.0, is_colour, Random(1)).astype(float) - 128
+    noise = add_noise(flat, 4.0, 9.0, is_colour, Random(1), np.empty_like(flat)).astype(float) - 128
     assert abs(noise.mean() - 4) < 0.3
     assert abs(noise.std() - 9) < 0.3
     assert (noise[..., 0] == noise[..., 2]).all() != is_colour
@@ -191,7 +217,8 @@ def test_noise_has_the_mean_and_deviation_that_were_asked_for(is_colour: bool) -
 
 def test_noise_stays_within_black_and_white() -> None:
     for value in (0, 255):
-        noisy = add_noise(np.full((2, 40, 40, 1), value, np.uint8), 0, 30, True, Random(1))
+        flat = np.full((2, 40, 40, 1), value, np.uint8)
+        noisy = add_noise(flat, 0, 30, True, Random(1), flat)
         assert abs(int(np.median(noisy)) - value) < 3, "no value wraps around"
 
 

@@ -15,10 +15,11 @@ from seqvision.data.augment.labels import (
     refuse_unsafe_mirrors,
     reversal_labels,
 )
+from seqvision.data.augment.pixels import Frames
 from seqvision.data.augment.recipe import read_content, read_recipe
 from seqvision.data.augment.timing import Timing, draw_frames
 from seqvision.data.augment.warp import mirror_matrix
-from seqvision.data.augment.work import Frames, Work
+from seqvision.data.augment.work import Work
 from seqvision.errors import DataError
 
 # Raise it when the same content and seed give other pixels: kept features are then made anew.

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from seqvision.compat import iaa, imgaug
 from seqvision.data.augment.draw import drawn
-from seqvision.data.augment.work import Frames, Step, Work
+from seqvision.data.augment.pixels import Frames
+from seqvision.data.augment.work import Step, Work
 from seqvision_edge.opencv import cv2
 
 _BANK = 1 << 17
@@ -33,15 +34,18 @@ def noise_step(augmenter: Any) -> Step | None:
         mean, deviation = loc(random), scale(random)
         if deviation == 0 and mean == 0:
             return
-        work.replace(add_noise(work.frames(), mean, deviation, is_colour, random))
+        noise = mean, deviation, is_colour
+        work.replace(add_noise(work.frames(), *noise, random, work.room()))
 
     return step
 
 
 def add_noise(
-    frames: Frames, mean: float, deviation: float, is_colour: bool, random: Random
+    frames: Frames, mean: float, deviation: float, is_colour: bool, random: Random, noisy: Frames
 ) -> Frames:
-    """Add Gaussian noise to each frame `(time, height, width, channels)`.
+    """Add Gaussian noise to each frame `(time, height, width, channels)`; return `noisy`.
+
+    `noisy` takes the result; it may be the frames themselves.
 
     A part of the bank is brought to the mean and deviation once, twice as large as a frame; each
     frame takes the piece that begins at a place of its own.  What is above 0 and what is below are
@@ -53,7 +57,6 @@ def add_noise(
     above, below = _part(height * width + spread, per_pixel, mean, deviation, random)
     if per_pixel < channels:
         above, below = (cv2.merge([part] * channels) for part in (above, below))
-    noisy = np.empty(frames.shape, np.uint8)
     for source, target in zip(frames, noisy, strict=True):
         begin = int(random.random() * (spread + 1)) * channels
         piece = slice(begin, begin + source.size)

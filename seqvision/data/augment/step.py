@@ -7,9 +7,10 @@ import numpy as np
 from seqvision.compat import iaa
 from seqvision.data.augment.draw import drawn, seeded
 from seqvision.data.augment.noise import noise_step
+from seqvision.data.augment.pixels import Frames
 from seqvision.data.augment.table import table_step
 from seqvision.data.augment.warp import warp_step
-from seqvision.data.augment.work import Frames, Step, Work
+from seqvision.data.augment.work import Step, Work
 from seqvision.errors import DataError
 from seqvision_edge.opencv import cv2
 

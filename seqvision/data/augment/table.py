@@ -85,8 +85,9 @@ def _grayscale(augmenter: Any) -> Step:
         if channels == 1 or share == 0:
             return
         mix = np.eye(3, dtype=np.float32) * np.float32(1 - share) + np.float32(share) * _GREY
-        frames = np.ascontiguousarray(work.frames())
-        mixed = cv2.transform(frames.reshape(time * height, width, 3), mix)
-        work.replace(mixed.reshape(frames.shape))
+        frames, grey = np.ascontiguousarray(work.frames()), work.room()
+        rows = (time * height, width, 3)
+        cv2.transform(frames.reshape(rows), mix, dst=grey.reshape(rows))
+        work.replace(grey)
 
     return step

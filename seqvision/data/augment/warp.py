@@ -9,7 +9,8 @@ import numpy as np
 
 from seqvision.compat import iaa, imgaug
 from seqvision.data.augment.draw import Drawn, drawn
-from seqvision.data.augment.work import IDENTITY, Edge, Matrix, Step, Work, multiply
+from seqvision.data.augment.pixels import IDENTITY, Edge, Matrix, multiply
+from seqvision.data.augment.work import Step, Work
 from seqvision_edge.opencv import cv2
 
 _AFFINE = (
