@@ -137,11 +137,6 @@ class StopOnSignal(L.Callback):
 class CompleteEpochs(ModelCheckpoint):
     """Keeps complete epochs only: a training that goes on repeats the one it was stopped in."""
 
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Keep the epoch, if it is one."""
-        if trainer.is_last_batch:
-            super().on_validation_end(trainer, pl_module)
-
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Keep the epoch, if it is one."""
         if trainer.is_last_batch:

@@ -61,9 +61,12 @@ def fit(
         filename="best-{epoch}",
         monitor=f"val/{options.monitor}",
         mode="min" if options.monitor == "loss" else "max",
+        save_on_train_epoch_end=True,
     )
     # Not `save_last`: that writes only when an epoch is the best.
-    newest = CompleteEpochs(folder, filename="last", enable_version_counter=False)
+    newest = CompleteEpochs(
+        folder, filename="last", enable_version_counter=False, save_on_train_epoch_end=True
+    )
     last = folder / "last.ckpt"
     if rank.is_first():
         _set_log_aside(run / "logs")

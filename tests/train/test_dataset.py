@@ -45,6 +45,8 @@ def test_a_batch_is_padded_at_the_end_and_says_the_lengths() -> None:
     assert batch.lengths.tolist() == [3, 8]
     assert batch.labels.tolist() == [1, 0]
     assert not batch.inputs[0, 3:].any()
+    assert batch.padded is batch.lengths
+    assert collate([data[0, 1], data[0, 1]]).padded is None, "then the network has less to do"
 
 
 def test_an_item_depends_on_seed_epoch_and_clip_alone() -> None:
