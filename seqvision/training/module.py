@@ -108,8 +108,8 @@ class ClassifierModule(L.LightningModule):
         """Log the figures of the epoch: of every clip once, whichever process had it."""
         loader: Any = self.trainer.val_dataloaders
         clips = len(loader.dataset)
-        probabilities = processes.interleave(self._probabilities, clips)
-        truth = processes.interleave(self._truth, clips)
+        probabilities = processes.gather_rows(torch.cat(self._probabilities), clips)
+        truth = processes.gather_rows(torch.cat(self._truth), clips)
         self._probabilities.clear()
         self._truth.clear()
         metrics = measure(probabilities, truth, self.labels)

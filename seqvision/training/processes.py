@@ -95,22 +95,14 @@ def gather(value: T) -> list[T]:
     return values
 
 
-def interleave(batches: list[Tensor], clips: int) -> Tensor:
-    """Put what the processes have of each batch together, in the order of the clips.
+def gather_rows(rows: Tensor, clips: int) -> Tensor:
+    """Put the rows of all processes together, process by process.
 
     Args:
-        batches: this process's rows of each batch; all have as many batches.
-        clips: how many there are; fewer than processes: every process has them all.
+        rows: `(rows, …)`, what this process has of each clip of its share.
+        clips: how many there are in all; fewer than processes: every process has them all.
     """
-    if clips < rank.count():
-        return torch.cat(batches)
-    whole = []
-    for shares in zip(*gather(batches), strict=True):
-        rows = torch.empty(sum(map(len, shares)), *shares[0].shape[1:], dtype=shares[0].dtype)
-        for number, share in enumerate(shares):
-            rows[number :: len(shares)] = share
-        whole.append(rows)
-    return torch.cat(whole)
+    return rows if clips < rank.count() else torch.cat(gather(rows))
 
 
 def any_of(flag: bool) -> bool:
