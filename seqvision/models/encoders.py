@@ -2,7 +2,7 @@
 
 An encoder takes float32 images `(images, channels, height, width)` in its own pixel range and
 returns `(images, features)`.  To add one, add a line to `BUILDERS` and its name to
-`seqvision.config.EncoderName`.
+`seqvision.config.parts.EncoderName`.
 """
 
 from collections.abc import Callable

@@ -1,18 +1,12 @@
-"""Every option, once: its name, type, default and explanation.
+"""The options of a training, by what they are about."""
 
-These classes are inert data.  The command line, the YAML of `--config` and the record in a run
-folder are made from them; the verbs are functions that take them.
-"""
-
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import tyro
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, Field
 
-from seqvision.errors import DataError
+from seqvision.config.base import Options
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -32,7 +26,6 @@ EncoderName = Literal[
 ]
 ENCODERS: tuple[str, ...] = get_args(EncoderName)
 
-
 DatasetName = Literal[
     "auto",
     "folder",
@@ -46,7 +39,6 @@ DatasetName = Literal[
     "fashion_mnist",
     "kmnist",
 ]
-
 
 PRESETS = ("none", "light", "strong")
 
@@ -74,17 +66,7 @@ def _fold(text: str | None) -> str | None:
     return text
 
 
-# "(default: None)" tells nobody anything.
-_Unset = tyro.conf.arg(help_behavior_hint="")
-
-
-class _Options(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
-    )
-
-
-class ClipOptions(_Options):
+class ClipOptions(Options):
     """How clips are read."""
 
     dataset: DatasetName = "auto"
@@ -119,7 +101,7 @@ class ClipOptions(_Options):
     """Processes that load clips; 0 loads in the main process."""
 
 
-class SequenceOptions(_Options):
+class SequenceOptions(Options):
     """How still images become sequences."""
 
     sequence: Literal["video", "rows", "columns", "windows", "patches", "channels"] = "video"
@@ -141,6 +123,7 @@ class SequenceOptions(_Options):
 
 
 # A name on the command line; in a YAML of options also the content itself.
+
 _Augment = Annotated[
     str | dict[str, Any],
     tyro.constructors.PrimitiveConstructorSpec(
@@ -153,7 +136,7 @@ _Augment = Annotated[
 ]
 
 
-class AugmentOptions(_Options):
+class AugmentOptions(Options):
     """How training clips are varied."""
 
     augment: _Augment = "light"
@@ -174,7 +157,7 @@ class AugmentOptions(_Options):
     """Labels that are exchanged backwards, e.g. zoom_in:zoom_out; one alone stays the same."""
 
 
-class ModelOptions(_Options):
+class ModelOptions(Options):
     """What the network is."""
 
     encoder: EncoderName = "small_cnn"
@@ -203,7 +186,7 @@ class ModelOptions(_Options):
     """Dropout before the classifier, and between recurrent layers."""
 
 
-class TrainingOptions(_Options):
+class TrainingOptions(Options):
     """How it learns."""
 
     epochs: Positive = 60
@@ -246,178 +229,3 @@ class TrainingOptions(_Options):
     """Time which precision and layout are faster here; else auto is 32 and channels_last."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train."""
-
-
-class TrainOptions(_Options):
-    """Train a classifier on clips and write model.pt."""
-
-    data: Annotated[tyro.conf.Positional[Path | None], _Unset] = None
-    """Folder data/<label>/<clip>, a CSV with path,label[,group][,split][,fps], or --root."""
-    root: Annotated[Path | None, _Unset] = None
-    """The same, by name: --dataset ucf101 --root DIR."""
-    output: Path = Path("model.pt")
-    """File for the best model."""
-    runs: Path = Path("runs")
-    """Folder for run folders: options, logs, checkpoints, curves, metrics."""
-    resume: Path | None = None
-    """Run folder to go on with; its options hold."""
-    config: Path | None = None
-    """YAML of options, such as a run folder's options.yaml; flags win over it."""
-    clips: ClipOptions = ClipOptions()
-    images: SequenceOptions = SequenceOptions()
-    augmentation: AugmentOptions = AugmentOptions()
-    model: ModelOptions = ModelOptions()
-    training: TrainingOptions = TrainingOptions()
-
-
-class EvaluateOptions(_Options):
-    """Measure a model on clips."""
-
-    model: tyro.conf.Positional[Path]
-    """model.pt of a training."""
-    data: Annotated[tyro.conf.Positional[Path | None], _Unset] = None
-    """Folder data/<label>/<clip>, a CSV with path,label[,group][,split][,fps], or --root."""
-    root: Annotated[Path | None, _Unset] = None
-    """The same, by name: --dataset ucf101 --root DIR."""
-    dataset: DatasetName = "auto"
-    """What the data is: own folders or a list, or a public data set as it is distributed."""
-    official: Annotated[int, Field(ge=1, le=3)] = 1
-    """Official split of UCF101 and HMDB51."""
-    split: Literal["all", "train", "val", "test"] = "all"
-    """Part of the data to measure on, where the data says its split."""
-    output: Path | None = None
-    """JSON file for the metrics."""
-    report: Path | None = None
-    """HTML file for the report: figures, mistakes, calibration."""
-    image_fps: Annotated[float, Field(gt=0, le=1000)] = 30.0
-    """Rate at which the images of a frame folder were taken, where no list says it."""
-    batch_size: Positive = 16
-    """Clips per step."""
-    cache: Path = Path("~/.cache/seqvision")
-    """Folder for decoded clips, shared with trainings."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where to compute."""
-
-
-class DataOptions(_Options):
-    """Say what a data set is, and what is wrong with it, before a model is trained on it."""
-
-    data: Annotated[tyro.conf.Positional[Path | None], _Unset] = None
-    """Folder data/<label>/<clip>, a CSV with path,label[,group][,split][,fps], or --root."""
-    root: Annotated[Path | None, _Unset] = None
-    """The same, by name: --dataset ucf101 --root DIR."""
-    json_: Annotated[Path | None, tyro.conf.arg(name="json", help_behavior_hint="")] = None
-    """Write everything that was found to this file."""
-    sheet: Annotated[Path | None, _Unset] = None
-    """Draw clips of every label, as they are and as training varies them, to this PNG."""
-    decode: bool = False
-    """Decode every frame, as training will, instead of the first one of each clip."""
-    seed: Annotated[int, Field(ge=0)] = 0
-    """Seed of the split and of the variations, as in a training."""
-    clips: ClipOptions = ClipOptions()
-    images: SequenceOptions = SequenceOptions()
-    augmentation: AugmentOptions = AugmentOptions()
-
-
-class CompareOptions(_Options):
-    """Show runs side by side: what differs in their options, and what came of it."""
-
-    runs: tyro.conf.Positional[
-        Annotated[tuple[Path, ...], tyro.conf.arg(metavar="RUN…", help_behavior_hint="")]
-    ]
-    """Run folders of trainings."""
-    json_: Annotated[Path | None, tyro.conf.arg(name="json")] = None
-    """JSON file for the comparison."""
-
-
-class PredictOptions(_Options):
-    """Name what is in clips.
-
-    Exit codes: 0 done, 2 wrong use or nothing could be read, 3 some clips could not, 130 Ctrl-C.
-    """
-
-    model: tyro.conf.Positional[Path]
-    """model.pt of a training, or model.onnx of an export (then torch is not needed)."""
-    paths: tyro.conf.Positional[
-        Annotated[tuple[str, ...], tyro.conf.arg(metavar="PATH…", help_behavior_hint="")]
-    ]
-    """Videos, images, folders of frames, folders full of these, or quoted patterns like '*.mp4'."""
-    csv: Path | None = None
-    """CSV file for path, label, probability and the probability of every label."""
-    top: Positive = 3
-    """How many labels a line names."""
-    every_window: bool = False
-    """Ask about the whole of a long clip, window by window, and take the mean; else its centre."""
-    image_fps: Annotated[float, Field(gt=0, le=1000)] = 30.0
-    """Rate at which the images of a frame folder were taken."""
-    batch_size: Positive = 16
-    """Windows per step."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where to compute."""
-
-
-class ExportOptions(_Options):
-    """Write model.onnx and prove that it answers as the model does."""
-
-    model: tyro.conf.Positional[Path] = Path("model.pt")
-    """model.pt of a training."""
-    output: Path | None = None
-    """File to write; by default the model's name with .onnx."""
-    verify: Path | None = None
-    """Clips (folder or CSV) on which the proof is repeated."""
-    image_fps: Annotated[float, Field(gt=0, le=1000)] = 30.0
-    """Rate of the frame folders in --verify, where no list says it."""
-    cache: Path = Path("~/.cache/seqvision")
-    """Folder for decoded clips, shared with trainings."""
-    opset: Annotated[int, Field(ge=18, le=24)] = 18
-    """ONNX operator set."""
-
-
-def place_of(options: TrainOptions | EvaluateOptions | DataOptions) -> Path:
-    """Return where the clips are, given as an argument or as --root.
-
-    Raises:
-        DataError: neither was given, or both.
-    """
-    if options.data is not None and options.root is not None:
-        raise DataError(f"give the clips once: {options.data}, or --root {options.root}")
-    place = options.data or options.root
-    if place is None:
-        raise DataError("say where the clips are: a folder or a .csv list, or --root DIR")
-    return place
-
-
-def to_yaml(options: BaseModel) -> str:
-    """Return options as YAML that `from_yaml` reads back."""
-    return yaml.safe_dump(options.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-
-
-def flattened(options: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield nested options as `model.head`, value."""
-    for name, value in options.items():
-        if isinstance(value, Mapping):
-            yield from flattened(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
-
-
-def from_yaml(path: Path) -> TrainOptions:
-    """Read training options.
-
-    Raises:
-        DataError: the file cannot be read, or an option in it is unknown or has a bad value.
-    """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DataError(
-            f"{path}: cannot be read as YAML ({' '.join(str(error).split())})"
-        ) from None
-    if not isinstance(values, dict):
-        raise DataError(f"{path}: not a YAML of options")
-    try:
-        return TrainOptions.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise DataError(f"{path}: {place}: {first['msg']}") from None

@@ -1,0 +1,51 @@
+"""Every option, once: its name, type, default and explanation.
+
+These classes are inert data.  The command line, the YAML of `--config` and the record in a run
+folder are made from them; the verbs are functions that take them.
+"""
+
+from seqvision.config.parts import (
+    ENCODERS,
+    PRESETS,
+    AugmentOptions,
+    Chance,
+    ClipOptions,
+    ModelOptions,
+    Part,
+    SequenceOptions,
+    Speed,
+    TrainingOptions,
+)
+from seqvision.config.record import flattened, from_yaml, to_yaml
+from seqvision.config.verbs import (
+    CompareOptions,
+    DataOptions,
+    EvaluateOptions,
+    ExportOptions,
+    PredictOptions,
+    TrainOptions,
+    place_of,
+)
+
+__all__ = [
+    "ENCODERS",
+    "PRESETS",
+    "AugmentOptions",
+    "Chance",
+    "ClipOptions",
+    "CompareOptions",
+    "DataOptions",
+    "EvaluateOptions",
+    "ExportOptions",
+    "ModelOptions",
+    "Part",
+    "PredictOptions",
+    "SequenceOptions",
+    "Speed",
+    "TrainOptions",
+    "TrainingOptions",
+    "flattened",
+    "from_yaml",
+    "place_of",
+    "to_yaml",
+]
