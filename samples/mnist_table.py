@@ -30,9 +30,9 @@ from seqvision.training.checkpoint import load_model
 from seqvision.training.train import train
 
 ROWS = SequenceOptions(sequence="rows")
-# The CNNs see the digits at twice their size: the first of four convolutions of stride 2 then has
+# The CNNs see the digits larger than they are: the first of four convolutions of stride 2 then has
 # something to look at.
-WINDOWS = SequenceOptions(sequence="windows", window=40, stride=8)
+WINDOWS = SequenceOptions(sequence="windows", window=36, stride=12)
 # One window is the whole image: what is left is a plain CNN.
 WHOLE = SequenceOptions(sequence="windows", window=56)
 
@@ -44,7 +44,7 @@ MODELS: dict[str, tuple[int, SequenceOptions, dict[str, Any]]] = {
         {"encoder": "flatten", "head": "lstm", "bidirectional": True, "pool": "attention"},
     ),
     "CNN": (56, WHOLE, {"encoder": "small_cnn", "head": "mean"}),
-    "CNN + LSTM": (56, WINDOWS, {"encoder": "small_cnn", "head": "lstm"}),
+    "CNN + LSTM": (48, WINDOWS, {"encoder": "small_cnn", "head": "lstm"}),
 }
 TRAINING = TrainingOptions(
     epochs=20, batch_size=128, lr=3e-3, schedule="plateau", patience=6, monitor="loss"
