@@ -21,7 +21,7 @@ from typing_extensions import Self
 
 from seqvision_edge.errors import CardError
 
-SPEC: Final = 1
+SPEC: Final = 2
 METADATA_KEY: Final = "seqvision.card"
 # Something-Something has labels of 98 characters.
 MAX_LABEL_LENGTH: Final = 128
@@ -169,10 +169,25 @@ class StateTensor(_Part):
 
 
 class State(_Part):
-    """What the past leaves: `window` keeps the newest step features."""
+    """What the past leaves: `window` keeps the newest step features, `carry` the head's own state.
 
-    kind: Literal["window"]
+    With `window` an answer is for exactly the newest steps, however long the stream; with `carry`
+    it is for everything since the stream began.
+    """
+
+    kind: Literal["window", "carry"]
     tensors: tuple[StateTensor, ...]
+
+
+class Graph(_Part):
+    """What an export made of the network.
+
+    `sha256` is that of the graph as it lies in the file, weights and operators: a byte that changed
+    on the way is found before the model answers.
+    """
+
+    precision: Literal["fp32", "fp16", "int8"]
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class Decision(_Part):
@@ -213,13 +228,14 @@ class Origin(_Part):
 class ModelCard(_Part):
     """Everything that is needed to run a model, and where it comes from."""
 
-    spec: Literal[1]
+    spec: Literal[2]
     labels: Annotated[tuple[Label, ...], Field(min_length=2)]
     sequence: Annotated[SequenceSpec, Field(discriminator="kind")]
     image: ImageSpec
     state: State
     decision: Decision
     origin: Origin
+    graph: Graph | None
 
     @model_validator(mode="after")
     def _labels_agree(self) -> Self:
@@ -255,7 +271,7 @@ class ModelCard(_Part):
             raise CardError(f"{where}: the model card is not a JSON object")
         _refuse_other_specs(data.get("spec"), where)
         try:
-            return cls.model_validate_json(text)
+            return cls.model_validate_json(json.dumps(_upgraded(data)))
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(_keys(first["loc"]))
@@ -271,12 +287,19 @@ def _keys(place: tuple[int | str, ...]) -> list[str]:
     return keys[:1] + keys[2:] if keys[:1] == ["sequence"] and len(keys) > 2 else keys
 
 
+def _upgraded(data: dict[str, Any]) -> dict[str, Any]:
+    """Return a card of an older spec as one of today's."""
+    if data["spec"] == 1 and "graph" not in data:  # before files were hashed
+        data = {**data, "spec": 2, "graph": None}
+    return data
+
+
 def _refuse_other_specs(spec: Any, where: str) -> None:
-    if spec == SPEC and not isinstance(spec, bool):
+    if isinstance(spec, int) and not isinstance(spec, bool) and 1 <= spec <= SPEC:
         return
     if isinstance(spec, int) and spec > SPEC:
         raise CardError(
-            f"{where}: its card has spec {spec}, this version reads spec {SPEC}; "
+            f"{where}: its card has spec {spec}, this version reads up to {SPEC}; "
             "update with: pip install -U seqvision-edge"
         )
-    raise CardError(f"{where}: its card has spec {spec!r}, this version reads spec {SPEC}")
+    raise CardError(f"{where}: its card has spec {spec!r}, this version reads 1 to {SPEC}")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from seqvision_edge.card import METADATA_KEY, ModelCard, StateTensor
 from seqvision_edge.errors import CardError, DeviceError, ModelError
+from seqvision_edge.model_file import graph_sha256
 
 Device = Literal["auto", "cpu", "cuda"]
 States = tuple[NDArray[np.float32], ...]
@@ -51,6 +52,9 @@ class Session:
                 f"{self.where}: no model card in it; make the file with: seqvision export model.pt"
             )
         self.card = ModelCard.from_json(metadata[METADATA_KEY], self.where)
+        graph = self.card.graph
+        if graph is not None and graph_sha256(data, self.where) != graph.sha256:
+            raise ModelError(f"{self.where}: damaged: its graph is not the one that its card names")
         _check_contract(self._session, self.card, self.where)
         self._outputs = [output.name for output in self._session.get_outputs()]
 

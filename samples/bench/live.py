@@ -70,4 +70,5 @@ def _card(image, features: int, frames: int):  # type: ignore[no-untyped-def]
         decision=Decision(temperature=1.0, smoothing_frames=1, enter=0.8, leave=0.5,
                           minimum_seconds=0.0, cooldown_seconds=0.0, background=None),
         origin=Origin(version="bench", created="", options={}, data={}, metrics={}, notes=()),
+        graph=None,
     )  # fmt: skip

@@ -27,11 +27,19 @@ class Steps(nn.Module):
         """`(batch, time, features)` → `(batch, time, width)`."""
         return (self._read(features) - self.mean) * self.scale
 
+    def carry(self, features: Tensor, before: Tensor) -> Tensor:
+        """Read steps of which the one before is known: `before` is `(batch, 0 or 1, features)`."""
+        kept = before.shape[1]
+        previous = torch.cat((features[:, :1], before, features), dim=1)[:, kept:-1]
+        return (self._join(features, previous) - self.mean) * self.scale
+
     def _read(self, features: Tensor) -> Tensor:
+        return self._join(features, torch.cat((features[:, :1], features[:, :-1]), dim=1))
+
+    def _join(self, features: Tensor, previous: Tensor) -> Tensor:
         if self.motion == "none":
             return features
-        before = torch.cat((features[:, :1], features[:, :-1]), dim=1)
-        change = (features - before).abs()
+        change = (features - previous).abs()
         return change if self.motion == "only" else torch.cat((features, change), dim=2)
 
     @torch.no_grad()
@@ -91,6 +99,22 @@ class RecurrentHead(nn.Module):
             return None
         steps, _ = self._read(features, lengths)
         return self.pool.weights(steps, lengths)[:, :, 0]
+
+    def carry(self, features: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Read on from where the past ended: of a head that reads forward and answers for the last
+        step.
+
+        Args:
+            features: `(batch, time, features)`.
+            state: h, and c of an LSTM, each `(batch, layers, hidden)`; zeros at the start.
+
+        Returns:
+            Logits `(batch, labels)` and the next state.
+        """
+        past = [tensor.transpose(0, 1).contiguous() for tensor in state]
+        _, last = self.rnn(features, tuple(past) if len(past) > 1 else past[0])
+        following = last if isinstance(last, tuple) else (last,)
+        return self.classify(following[0][-1]), [tensor.transpose(0, 1) for tensor in following]
 
     def _read(self, features: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return every step `(batch, time, width)` and last states `(layers, batch, hidden)`."""

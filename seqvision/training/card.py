@@ -39,6 +39,7 @@ def make_card(options: TrainOptions, data: Data, model: Classifier) -> ModelCard
             metrics={},
             notes=(*data.notes, *model.notes),
         ),
+        graph=None,
     )
 
 

@@ -34,7 +34,7 @@ Segments = Sequence[tuple[str, float]]
 def card_data(**changes: Any) -> dict[str, Any]:
     """Return a card as plain data; `changes` replace whole keys."""
     data: dict[str, Any] = {
-        "spec": 1,
+        "spec": 2,
         "labels": list(LABELS),
         "sequence": {"kind": "video", "fps": FPS, "frames": WINDOW},
         "image": {"height": 12, "width": 16, "channels": 3, "fit": "stretch"},
@@ -56,6 +56,7 @@ def card_data(**changes: Any) -> dict[str, Any]:
             "metrics": {},
             "notes": [],
         },
+        "graph": None,
     }
     return {**data, **changes}
 

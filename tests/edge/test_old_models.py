@@ -1,0 +1,31 @@
+"""Models that older versions exported load for ever and answer as they did."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seqvision_edge.card import SPEC
+from seqvision_edge.session import Session
+
+FOLDER = Path(__file__).parent.parent / "old_models"
+MODELS = sorted(FOLDER.glob("*.onnx"))
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_an_old_model_answers_as_it_did(path: Path) -> None:
+    session = Session(path)
+    image = session.card.image
+    shape = (1, 4, image.height, image.width, image.channels)
+    frames = (np.arange(np.prod(shape)) * 37 % 251).astype(np.uint8).reshape(shape)
+    answer, _ = session.run(frames)
+    expected = json.loads(path.with_suffix(".json").read_text())
+    assert np.abs(answer - expected).max() <= 1e-5
+    assert session.card.spec == SPEC, "the rest of the program knows only today's card"
+
+
+def test_every_spec_so_far_is_kept() -> None:
+    kept = {path.stem for path in MODELS}
+    kinds = ("video", "rows")
+    assert kept >= {f"spec{spec}-{kind}" for spec in range(1, SPEC + 1) for kind in kinds}

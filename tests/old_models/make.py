@@ -1,0 +1,82 @@
+"""Write one tiny model per kind of sequence with today's card: `python tests/old_models/make.py`.
+
+Run it once for every new card spec, before the spec is left behind; what it wrote is kept for ever
+and must always load (tests/edge/test_old_models.py, tests/train/test_old_models.py).
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from seqvision.config import ModelOptions
+from seqvision.models.classifier import Classifier
+from seqvision.training.checkpoint import save_model
+from seqvision_edge.card import SPEC, ModelCard
+from seqvision_edge.session import Session
+from seqvision_export.convert import convert
+
+HERE = Path(__file__).parent
+SEQUENCES = {
+    "video": {"kind": "video", "fps": 10.0, "frames": 4},
+    "rows": {"kind": "rows", "steps": 6, "longer": "crop"},
+}
+
+
+def main() -> None:
+    """Write the models and, beside each, what it answers."""
+    for kind, sequence in SEQUENCES.items():
+        torch.manual_seed(SPEC)
+        options = ModelOptions(encoder="flatten", head="lstm", hidden=4)
+        card = card_of(sequence)
+        model = Classifier(options, card.image, len(card.labels)).eval()
+        with torch.no_grad():
+            model.head.classify.weight.mul_(8)
+        stem = HERE / f"spec{SPEC}-{kind}"
+        save_model(stem.with_suffix(".pt"), model, options, card)
+        stem.with_suffix(".onnx").write_bytes(convert(model, card, 18))
+        answer, _ = Session(stem.with_suffix(".onnx")).run(pattern(card))
+        stem.with_suffix(".json").write_text(json.dumps(answer.tolist()) + "\n")
+
+
+def pattern(card: ModelCard) -> NDArray[np.uint8]:
+    """Return frames that every NumPy makes alike."""
+    image = card.image
+    shape = (1, 4, image.height, image.width, image.channels)
+    return (np.arange(np.prod(shape)) * 37 % 251).astype(np.uint8).reshape(shape)
+
+
+def card_of(sequence: dict[str, object]) -> ModelCard:
+    """Return a card as training writes it."""
+    data = {
+        "spec": SPEC,
+        "labels": ["left", "right", "none"],
+        "sequence": sequence,
+        "image": {"height": 4, "width": 6, "channels": 3, "fit": "stretch"},
+        "state": {"kind": "window", "tensors": [{"name": "past", "axes": ["batch", "kept", 72]}]},
+        "decision": {
+            "temperature": 1.5,
+            "smoothing_frames": 2,
+            "enter": 0.6,
+            "leave": 0.4,
+            "minimum_seconds": 0.2,
+            "cooldown_seconds": 0.1,
+            "background": "none",
+        },
+        "origin": {
+            "version": "0.1.0",
+            "created": "2026-11-21T00:00:00+00:00",
+            "options": {"model": {"encoder": "flatten"}},
+            "data": {"clips": 3},
+            "metrics": {"val": {"accuracy": 1.0}},
+            "notes": [],
+        },
+        "graph": None,
+    }
+    return ModelCard.from_json(json.dumps(data), "make.py")
+
+
+if __name__ == "__main__":
+    main()
