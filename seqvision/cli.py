@@ -111,6 +111,18 @@ def _export(arguments: list[str]) -> int:
     return 0
 
 
+def _verify(arguments: list[str]) -> int:
+    from seqvision.config import VerifyOptions
+
+    options = command_line.parse(VerifyOptions, "seqvision verify", arguments)
+
+    from seqvision_export.proof.verify import verify
+
+    verify(options)
+    print(f"{options.model} answers as {options.against} does")  # noqa: T201
+    return 0
+
+
 def _compare(arguments: list[str]) -> int:
     from seqvision.config import CompareOptions
 
@@ -152,4 +164,5 @@ VERBS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
     "compare": ("run folders → what differs, and whether it is more than luck", _compare),
     "predict": ("model.pt or model.onnx + any clips → what is in them", _predict),
     "export": ("model.pt → model.onnx, proven to answer alike", _export),
+    "verify": ("model.onnx + model.pt → the proof again, on clips too", _verify),
 }

@@ -14,6 +14,10 @@ from seqvision_edge.card import (
     StateTensor,
     VideoSequence,
 )
+from seqvision_edge.session import Session
+from seqvision_export.proof.grid import grid
+from seqvision_export.proof.proof import Proof
+from seqvision_export.proof.reference import Reference
 
 
 def build(
@@ -49,3 +53,11 @@ def build(
 def name(options: ModelOptions) -> str:
     bi = "bi" if options.bidirectional else ""
     return f"{bi}{options.head}{options.layers}-{options.pool}-{options.motion}-{options.encoder}"
+
+
+def prove(model: Classifier, content: bytes) -> Proof:
+    """Compare a file with its model on random frames; raise where they differ."""
+    session = Session(content)
+    proof = Proof(tuple(grid(Reference(model, session.card), session)))
+    proof.require()
+    return proof

@@ -1,17 +1,16 @@
-"""The way from model.pt to model.onnx: load → convert → prove → keep."""
+"""THE WAY from model.pt to model.onnx: load → convert → prove → keep."""
 
 import sys
 from pathlib import Path
 
-from seqvision.config import ExportOptions
-from seqvision.data.steps import centre
+from seqvision.config import ExportOptions, VerifyOptions
 from seqvision.errors import ExportError
-from seqvision.evaluate import load_clips
 from seqvision.training.checkpoint import load_model
 from seqvision_edge.files import replacing
-from seqvision_edge.session import Session
 from seqvision_export.convert import convert
-from seqvision_export.verify import verify
+from seqvision_export.graph import state_of
+from seqvision_export.proof.proof import report_path, save, tell
+from seqvision_export.proof.verify import prove_afresh
 
 
 def export(options: ExportOptions) -> Path:
@@ -23,25 +22,30 @@ def export(options: ExportOptions) -> Path:
         SeqvisionError: the model or the clips cannot be used, or the answers differ.
     """
     model, card = load_model(options.model)
+    card = card.model_copy(update={"state": state_of(model, options.state)})
     target = options.output or options.model.with_suffix(".onnx")
-    clips = []
-    if options.verify is not None:
-        _, decoded, _ = load_clips(options.verify, card, options.image_fps, options.cache)
-        clips = [centre(clip, card.image, card.sequence) for clip in decoded]
     try:
-        with replacing(target) as unfinished:
+        with replacing(target) as unfinished, replacing(report_path(target)) as report_file:
             unfinished.write_bytes(convert(model, card, options.opset))
-            session = Session(unfinished, device="cpu")
-            proof = verify(model, session, clips)
+            report = prove_afresh(_proof_of(options, unfinished), str(target))
+            save(report_file, report)
             size = unfinished.stat().st_size
     except OSError as error:
         raise ExportError(f"{target}: cannot be written ({error.strerror})") from None
+    tell(report)
     print(  # noqa: T201
-        f"proven: torch, one call and frame by frame agree in {len(proof.cases)} comparisons"
-        f"{f' ({len(clips)} real clips)' if clips else ''}; "
-        f"largest difference {proof.worst.difference:.1g} ({proof.worst.name})\n"
         f"{len(card.labels)} labels, {card.sequence}, steps of {card.image.height}×"
-        f"{card.image.width}, {size / 1e6:.1f} MB",
+        f"{card.image.width}, {size / 1e6:.1f} MB; the proof is kept in {report_path(target)}",
         file=sys.stderr,
     )
     return target
+
+
+def _proof_of(options: ExportOptions, file: Path) -> VerifyOptions:
+    return VerifyOptions(
+        model=file,
+        data=options.verify,
+        against=options.model,
+        image_fps=options.image_fps,
+        cache=options.cache,
+    )

@@ -24,6 +24,7 @@ from seqvision.config.verbs import (
     ExportOptions,
     PredictOptions,
     TrainOptions,
+    VerifyOptions,
     place_of,
 )
 
@@ -44,6 +45,7 @@ __all__ = [
     "Speed",
     "TrainOptions",
     "TrainingOptions",
+    "VerifyOptions",
     "flattened",
     "from_yaml",
     "place_of",

@@ -140,8 +140,27 @@ class ExportOptions(Options):
     """Rate of the frame folders in --verify, where no list says it."""
     cache: Path = Path("~/.cache/seqvision")
     """Folder for decoded clips, shared with trainings."""
+    state: Literal["window", "carry"] = "window"
+    """What a frame leaves for the next: the window's features (live = offline), or h and c."""
     opset: Annotated[int, Field(ge=18, le=24)] = 18
-    """ONNX operator set."""
+    """ONNX operator set; onnxruntime 1.17 reads up to 20."""
+
+
+class VerifyOptions(Options):
+    """Prove again that model.onnx answers as model.pt does: in one call, and frame by frame."""
+
+    model: tyro.conf.Positional[Path] = Path("model.onnx")
+    """The exported file."""
+    data: Annotated[tyro.conf.Positional[Path | None], UNSET] = None
+    """Clips (folder or CSV) on which to compare too."""
+    against: Path = Path("model.pt")
+    """The model that it was exported from."""
+    report: Annotated[Path | None, UNSET] = None
+    """JSON file for the report; by default the model's name with .report.json."""
+    image_fps: Annotated[float, Field(gt=0, le=1000)] = 30.0
+    """Rate at which the images of a frame folder were taken, where no list says it."""
+    cache: Path = Path("~/.cache/seqvision")
+    """Folder for decoded clips, shared with trainings."""
 
 
 def place_of(options: TrainOptions | EvaluateOptions | DataOptions) -> Path:

@@ -49,6 +49,13 @@ def centre(clip: Decoded, image: ImageSpec, sequence: SequenceSpec) -> Steps:
     return cut(clip.frames[0], image, sequence)
 
 
+def whole(clip: Decoded, image: ImageSpec, sequence: SequenceSpec) -> Steps:
+    """Return every frame of a clip at the model's rate, as a live run sees it; see `centre`."""
+    if isinstance(sequence, VideoSequence):
+        return clip.frames[choose(clip.times, sequence.fps)]
+    return centre(clip, image, sequence)
+
+
 def windows(clip: Decoded, image: ImageSpec, sequence: SequenceSpec) -> Iterator[Steps]:
     """Yield windows from the beginning of a clip to its end, each half a window after the last.
 

@@ -1,0 +1,16 @@
+"""The fresh process of a proof: options as JSON in, a report or an error as JSON out."""
+
+import json
+import sys
+
+from seqvision.config import VerifyOptions
+from seqvision_edge.errors import SeqvisionError
+from seqvision_export.proof.verify import prove
+
+if __name__ == "__main__":
+    options = VerifyOptions.model_validate_json(sys.argv[1])
+    try:
+        answer = prove(options, sys.argv[2])
+    except SeqvisionError as error:
+        answer = {"error": str(error)}
+    print(json.dumps(answer))  # noqa: T201

@@ -1,0 +1,159 @@
+"""Comparisons on real clips: the figures of torch, of the file in one call, and of it live."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from seqvision.data.clips import Clip
+from seqvision.data.decode import Decoded
+from seqvision.data.steps import centre, whole
+from seqvision.metrics import Metrics, measure
+from seqvision.models.classifier import Classifier
+from seqvision.progress import progress
+from seqvision_edge.card import ModelCard
+from seqvision_edge.session import Session
+from seqvision_export.graph import state_of
+from seqvision_export.proof.case import Case, distance
+from seqvision_export.proof.grid import compare, limits
+from seqvision_export.proof.reference import Answer, Reference
+
+WAYS = ("torch", "one call", "frame by frame")
+# At every frame of so many clips, the longest, live is held against offline.
+_LONG_CLIPS = 5
+_LONG_FRAMES = 2000
+
+
+@dataclass(frozen=True)
+class Untrimmed:
+    """What carrying the state for ever changes, over all warm frames of whole clips.
+
+    `agreement` is the share of frames at which both name the same label.
+    """
+
+    frames: int
+    window_accuracy: float
+    carry_accuracy: float
+    agreement: float
+
+
+@dataclass(frozen=True)
+class ClipsProof:
+    """The centre windows of clips, three ways.
+
+    Attributes:
+        clips: how many.
+        cases: the comparisons.
+        metrics: of each of `WAYS`.
+        agreement: share of clips on which the file, live, names the label that torch names.
+        untrimmed: for a carried state, on whole clips.
+    """
+
+    clips: int
+    cases: tuple[Case, ...]
+    metrics: dict[str, Metrics]
+    agreement: float
+    untrimmed: Untrimmed | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures as plain data."""
+        names = ("loss", "accuracy", "precision", "recall", "f1")
+        data: dict[str, Any] = {
+            "clips": self.clips,
+            "agreement": self.agreement,
+            "metrics": {
+                way: {name: getattr(metrics, name) for name in names}
+                for way, metrics in self.metrics.items()
+            },
+        }
+        if self.untrimmed is not None:
+            data["untrimmed"] = vars(self.untrimmed)
+        return data
+
+
+def on_clips(
+    model: Classifier, session: Session, clips: Sequence[Clip], decoded: Sequence[Decoded]
+) -> ClipsProof:
+    """Ask all three for every clip, and compare whole long clips at every frame."""
+    card = session.card
+    reference = Reference(model, card)
+    answers: dict[str, list[Answer]] = {way: [] for way in WAYS}
+    cases: list[Case] = []
+    long = sorted(range(len(decoded)), key=lambda n: -len(decoded[n].times))[:_LONG_CLIPS]
+    with progress("proving on clips") as advance:
+        for number, clip in enumerate(decoded):
+            steps = centre(clip, card.image, card.sequence)
+            found = _three_ways(reference, session, steps)
+            for way, answer in zip(WAYS, found, strict=True):
+                answers[way].append(answer)
+            cases += _agree(session, f"real clip {number + 1}", found)
+            if number in long and card.sequence.kind == "video":
+                frames = whole(clip, card.image, card.sequence)[:_LONG_FRAMES]
+                name = f"real clip {number + 1}, all {len(frames)} frames"
+                cases += compare(reference, session, frames, name)
+            advance(number + 1, len(decoded))
+    truth = torch.tensor([card.labels.index(clip.label) for clip in clips])
+    metrics = {
+        way: measure(torch.from_numpy(np.stack(answers[way])), truth, card.labels) for way in WAYS
+    }
+    same = [
+        a.argmax() == b.argmax()
+        for a, b in zip(answers["torch"], answers["frame by frame"], strict=True)
+    ]
+    carried = card.state.kind == "carry" and card.sequence.kind == "video"
+    return ClipsProof(
+        clips=len(clips),
+        cases=tuple(cases),
+        metrics=metrics,
+        agreement=float(np.mean(same)),
+        untrimmed=_untrimmed(model, card, clips, decoded) if carried else None,
+    )
+
+
+def _three_ways(
+    reference: Reference, session: Session, steps: NDArray[np.uint8]
+) -> tuple[Answer, Answer, Answer]:
+    """Return what torch, one call and one call per frame say in the end."""
+    offline = reference.answer(reference.features(steps[None]))[0]
+    once, _ = session.run(steps[None])
+    stream = session.stream()
+    live = None
+    for step in steps:
+        live = stream.push(step[None])
+    return offline, once[0], np.full_like(offline, np.nan) if live is None else live
+
+
+def _agree(session: Session, name: str, found: tuple[Answer, Answer, Answer]) -> Iterator[Case]:
+    offline, once, live = found
+    own, torch_limit = limits(session)
+    yield Case(f"{name}, one call", distance(once, offline), torch_limit)
+    yield Case(f"{name}, frame by frame", distance(live, offline), torch_limit)
+    yield Case(f"{name}, one call against frame by frame", distance(live, once), own)
+
+
+def _untrimmed(
+    model: Classifier, card: ModelCard, clips: Sequence[Clip], decoded: Sequence[Decoded]
+) -> Untrimmed:
+    carrying = Reference(model, card)
+    window_card = card.model_copy(update={"state": state_of(model, "window")})
+    windowed = Reference(model, window_card)
+    answers: list[tuple[int, int, int]] = []
+    with progress("whole clips, carried and windowed") as advance:
+        for number, (clip, content) in enumerate(zip(clips, decoded, strict=True)):
+            features = carrying.features(whole(content, card.image, card.sequence)[None])
+            warm = min(card.sequence.window, features.shape[1]) - 1
+            ways = (windowed.every_answer(features), carrying.every_answer(features))
+            truth = card.labels.index(clip.label)
+            named = [(truth, int(a.argmax()), int(b.argmax())) for a, b in zip(*ways, strict=True)]
+            answers += named[warm:]
+            advance(number + 1, len(clips))
+    truths, windows, carries = np.array(answers).T
+    return Untrimmed(
+        frames=len(answers),
+        window_accuracy=float((windows == truths).mean()),
+        carry_accuracy=float((carries == truths).mean()),
+        agreement=float((windows == carries).mean()),
+    )

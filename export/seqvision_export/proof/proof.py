@@ -1,0 +1,126 @@
+"""What a proof found: printed, and saved beside the file."""
+
+import json
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from seqvision.errors import ExportError
+from seqvision_export.proof.case import Case
+from seqvision_export.proof.clips import WAYS, ClipsProof
+
+
+@dataclass(frozen=True)
+class Proof:
+    """All comparisons of a file with its model.
+
+    `clips` is None where no real clips took part.
+    """
+
+    cases: tuple[Case, ...]
+    clips: ClipsProof | None = None
+
+    @property
+    def all_cases(self) -> tuple[Case, ...]:
+        """The comparisons on random frames, and those on clips."""
+        return self.cases + (self.clips.cases if self.clips else ())
+
+    @property
+    def worst(self) -> Case:
+        """The comparison that is nearest to its limit, or beyond it."""
+        bound = [case for case in self.all_cases if case.limit is not None]
+        return max(bound, key=lambda case: case.difference / (case.limit or 1))
+
+    def require(self) -> None:
+        """Refuse a file that answers differently.
+
+        Raises:
+            ExportError: some answers differ by more than they may, or are not numbers.
+        """
+        if not self.worst.holds:
+            raise ExportError(
+                f"the exported model answers differently: {self.worst.name} is off by "
+                f"{self.worst.difference:.2g}, allowed are {self.worst.limit:g}"
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the proof as plain data."""
+        return {
+            "agrees": self.worst.holds,
+            "worst": vars(self.worst),
+            "clips": self.clips.to_json() if self.clips else None,
+            "ran_with": ran_with(),
+            "comparisons": [vars(case) for case in self.all_cases],
+        }
+
+
+def ran_with() -> dict[str, str]:
+    """Return the versions and the machine that a proof holds for."""
+    import onnxruntime
+    import torch
+
+    import seqvision
+
+    return {
+        "seqvision": seqvision.__version__,
+        "torch": torch.__version__,
+        "onnxruntime": onnxruntime.__version__,
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def tell(report: dict[str, Any], output: Console | None = None) -> None:
+    """Print a report's figures for a person, on stderr."""
+    console = output or Console(stderr=True, soft_wrap=True)
+    worst, clips = report["worst"], report["clips"]
+    real = f" ({clips['clips']} real clips)" if clips else ""
+    console.print(
+        f"proven in a fresh process: torch, one call and frame by frame agree in "
+        f"{len(report['comparisons'])} comparisons{real}; largest difference "
+        f"{worst['difference']:.1g} ({escape(worst['name'])})",
+        highlight=False,
+    )
+    if clips:
+        console.print(_clips_table(clips))
+    if clips and "untrimmed" in clips:
+        found = clips["untrimmed"]
+        console.print(
+            f"a carried state on {found['frames']:,} frames of whole clips: "
+            f"{found['carry_accuracy']:.1%} right, a window {found['window_accuracy']:.1%}; "
+            f"the same label on {found['agreement']:.1%}",
+            highlight=False,
+        )
+
+
+def _clips_table(clips: dict[str, Any]) -> Table:
+    title = f"{clips['clips']} clips; live names torch's label on {clips['agreement']:.1%}"
+    table = Table(title=title, title_justify="left")
+    table.add_column("way")
+    names = ("accuracy", "precision", "recall", "f1", "loss")
+    for name in names:
+        table.add_column(name, justify="right")
+    for way in WAYS:
+        figures = clips["metrics"][way]
+        shown = [f"{figures['accuracy']:.1%}", *(f"{figures[name]:.4f}" for name in names[1:])]
+        table.add_row(way, *shown)
+    return table
+
+
+def save(path: Path, report: dict[str, Any]) -> None:
+    """Write a report as JSON.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    path.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def report_path(model: Path) -> Path:
+    """Return where the report of a file lies: beside it."""
+    return model.with_name(model.name + ".report.json")

@@ -1,0 +1,105 @@
+"""`seqvision verify`: THE WAY from a file and its model to a proof, or to the place where they
+differ.
+
+load both → random frames over a grid of sizes → real clips → the report.
+"""
+
+import hashlib
+import json
+import subprocess
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from seqvision.config import VerifyOptions
+from seqvision.errors import ExportError
+from seqvision.evaluate import load_clips
+from seqvision.models.classifier import Classifier
+from seqvision.training.checkpoint import load_model
+from seqvision_edge.card import ModelCard
+from seqvision_edge.errors import ModelError
+from seqvision_edge.session import Session
+from seqvision_export.proof.clips import ClipsProof, on_clips
+from seqvision_export.proof.grid import grid
+from seqvision_export.proof.proof import Proof, report_path, save, tell
+from seqvision_export.proof.reference import Reference
+
+
+def verify(options: VerifyOptions) -> dict[str, Any]:
+    """Prove in a fresh process that a file answers as a model does; print and save the report.
+
+    Raises:
+        SeqvisionError: one of them cannot be used, or they answer differently.
+    """
+    path = options.report or report_path(options.model)
+    report = prove_afresh(options, str(options.model))
+    try:
+        save(path, report)
+    except OSError as error:
+        raise ExportError(f"--report {path}: cannot be written ({error.strerror})") from None
+    tell(report)
+    return report
+
+
+def prove_afresh(options: VerifyOptions, name: str) -> dict[str, Any]:
+    """Prove in a process of its own, which knows only the two files.
+
+    What an exporter left behind in this process cannot help the proof along.  `name` is what the
+    file is called in messages.
+    """
+    command = [sys.executable, "-m", "seqvision_export.proof", options.model_dump_json(), name]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
+    try:
+        answer: dict[str, Any] = json.loads(done.stdout)
+    except ValueError:
+        raise ExportError(f"{name}: the proof ended without a result ({done.returncode})") from None
+    if "error" in answer:
+        raise ExportError(answer["error"])
+    return answer
+
+
+def prove(options: VerifyOptions, name: str) -> dict[str, Any]:
+    """Prove in this process and return the report.
+
+    Raises:
+        SeqvisionError: one of the files cannot be used, or they answer differently.
+    """
+    session = Session(options.model, device="cpu")
+    model, card = load_model(options.against)
+    _same_card(session.card, card, name, options.against)
+    proof = Proof(tuple(grid(Reference(model, session.card), session)))
+    proof.require()
+    if options.data is not None:
+        proof = Proof(proof.cases, _on_data(options.data, options, model, session))
+        proof.require()
+    graph = session.card.graph
+    return {
+        "file": {
+            "name": name,
+            "bytes": options.model.stat().st_size,
+            "sha256": _sha256(options.model),
+            "state": session.card.state.kind,
+            "precision": graph.precision if graph else "fp32",
+        },
+        "against": {"name": str(options.against), "sha256": _sha256(options.against)},
+        "when": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "data": None if options.data is None else str(options.data),
+        **proof.to_json(),
+    }
+
+
+def _on_data(data: Path, options: VerifyOptions, model: Classifier, session: Session) -> ClipsProof:
+    clips, decoded, _ = load_clips(data, session.card, options.image_fps, options.cache)
+    return on_clips(model, session, clips, decoded)
+
+
+def _same_card(file: ModelCard, model: ModelCard, name: str, against: Path) -> None:
+    """Refuse a file of another model: how it cuts, sizes and names things must be the same."""
+    for key in ("labels", "sequence", "image"):
+        if getattr(file, key) != getattr(model, key):
+            raise ModelError(f"{name}: not exported from {against}: its card has other {key}")
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
