@@ -17,6 +17,7 @@ from seqvision.models.classifier import Classifier
 from seqvision_edge.card import METADATA_KEY, Graph, ModelCard, StateTensor
 from seqvision_edge.model_file import graph_sha256
 from seqvision_export.graph import CarryGraph, WindowGraph, state_of
+from seqvision_export.simplify import simplify
 
 # onnxruntime 1.17 reads operator sets up to 20 and files up to this version.
 IR_VERSIONS = {18: 8, 19: 9, 20: 9}
@@ -34,6 +35,7 @@ def convert(model: Classifier, card: ModelCard, opset: int) -> bytes:
         raise ExportError(f"the network has another state than its card says: {card.state}")
     proto = _trace(model, card, opset)
     _require_free_axes(proto, card)
+    simplify(proto)
     proto.producer_name, proto.producer_version = "seqvision", card.origin.version
     _forget_how_it_was_made(proto)
     proto.ir_version = IR_VERSIONS.get(opset, NEWEST_IR_VERSION)

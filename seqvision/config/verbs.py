@@ -136,8 +136,14 @@ class ExportOptions(Options):
     """File to write; by default the model's name with .onnx."""
     verify: Path | None = None
     """Clips (folder or CSV) on which the proof is repeated."""
+    precision: Literal["fp32", "fp16", "int8", "auto"] = "fp32"
+    """Number format of the encoder; auto: the fastest on this machine within --max-drop."""
+    calibrate: Path | None = None
+    """Clips (folder or CSV) by which int8 chooses its ranges; by default those of --verify."""
+    max_drop: Annotated[float, Field(ge=0, le=100)] = 0.5
+    """Most points of top-1 accuracy on the clips that another number format may lose."""
     image_fps: Annotated[float, Field(gt=0, le=1000)] = 30.0
-    """Rate of the frame folders in --verify, where no list says it."""
+    """Rate of the frame folders in --verify and --calibrate, where no list says it."""
     cache: Path = Path("~/.cache/seqvision")
     """Folder for decoded clips, shared with trainings."""
     state: Literal["window", "carry"] = "window"

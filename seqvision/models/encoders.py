@@ -43,8 +43,9 @@ class Normalize(nn.Module):
         """
         if not torch.compiler.is_exporting():
             return self._by_rows(images)
-        # Transposing bytes and then casting is 2.5 times as fast as the other order.
-        planes = images.permute(0, 3, 1, 2).float()
+        # Transposing bytes and then casting is 2.5 times as fast as the other order.  Planes that
+        # lie one after the other keep the exporter from reordering what is pooled from them.
+        planes = images.permute(0, 3, 1, 2).contiguous().float()
         return (planes - self.mean) * self.scale
 
     def _by_rows(self, images: Tensor) -> Tensor:

@@ -1,0 +1,116 @@
+"""The clips by which a number format is calibrated and judged."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from seqvision.config import ExportOptions
+from seqvision.data.clips import Clip
+from seqvision.data.decode import Decoded
+from seqvision.data.steps import Steps, centre
+from seqvision.errors import ExportError
+from seqvision.evaluate import load_clips
+from seqvision_edge.card import ModelCard
+
+# More change the ranges of activations hardly; each costs a call of a slow, unoptimised graph.
+CALIBRATION = 256
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Windows as the model reads them, `(time, height, width, channels)`, and what they show."""
+
+    windows: tuple[Steps, ...] = ()
+    labels: tuple[str, ...] = ()
+    splits: tuple[str | None, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def of_split(self, train: bool) -> "Labelled":
+        """Return the clips of the training split, or all others."""
+        kept = [place for place, split in enumerate(self.splits) if (split == "train") == train]
+        return self._at(kept)
+
+    def spread(self, count: int) -> "Labelled":
+        """Return at most `count` clips, the labels in turn."""
+        by_label: dict[str, list[int]] = {}
+        for place, label in enumerate(self.labels):
+            by_label.setdefault(label, []).append(place)
+        turns = sorted(
+            (turn, place) for places in by_label.values() for turn, place in enumerate(places)
+        )
+        return self._at(sorted(place for _, place in turns[:count]))
+
+    def _at(self, places: Sequence[int]) -> "Labelled":
+        return Labelled(
+            tuple(self.windows[place] for place in places),
+            tuple(self.labels[place] for place in places),
+            tuple(self.splits[place] for place in places),
+        )
+
+
+@dataclass(frozen=True)
+class Clips:
+    """What calibrates and what judges; `same` where both are the same clips."""
+
+    calibrate: Labelled
+    judge: Labelled
+    same: bool
+
+
+def require_clips(options: ExportOptions) -> None:
+    """Refuse a number format that needs clips where none are given, before anything is computed.
+
+    Raises:
+        ExportError: neither --calibrate nor --verify names clips.
+    """
+    needs = options.precision in ("int8", "auto")
+    if needs and options.calibrate is None and options.verify is None:
+        raise ExportError(
+            f"--precision {options.precision} needs clips to choose its ranges by: "
+            "give --calibrate DATA (a folder or CSV of clips)"
+        )
+
+
+def gather(
+    options: ExportOptions, card: ModelCard, clips: Sequence[Clip], decoded: Sequence[Decoded]
+) -> Clips:
+    """Return the clips of --calibrate and --verify, one for the other where only one is given.
+
+    Where one set of clips serves both and says its split, the training part calibrates and the
+    rest judges.
+
+    Args:
+        clips, decoded: what `load_clips` gave for --verify; empty without it.
+
+    Raises:
+        DataError: the clips cannot be read, or have labels that the model does not know.
+    """
+    judge = given = _labelled(card, clips, decoded)
+    if options.calibrate is not None and options.calibrate != options.verify:
+        clips, decoded, _ = load_clips(options.calibrate, card, options.image_fps, options.cache)
+        given = _labelled(card, clips, decoded)
+        if judge:
+            return Clips(given.spread(CALIBRATION), judge, same=False)
+    train, rest = given.of_split(True), given.of_split(False)
+    if train and rest:
+        return Clips(train.spread(CALIBRATION), rest, same=False)
+    return Clips(given.spread(CALIBRATION), given, same=True)
+
+
+def random_windows(card: ModelCard, count: int = 4) -> tuple[Steps, ...]:
+    """Return windows of noise, for what needs no clips that show something."""
+    generator = np.random.default_rng(0)
+    image = card.image
+    shape = (card.sequence.window, image.height, image.width, image.channels)
+    return tuple(generator.integers(0, 256, shape, np.uint8) for _ in range(count))
+
+
+def _labelled(card: ModelCard, clips: Sequence[Clip], decoded: Sequence[Decoded]) -> Labelled:
+    return Labelled(
+        tuple(centre(clip, card.image, card.sequence) for clip in decoded),
+        tuple(clip.label for clip in clips),
+        tuple(clip.split for clip in clips),
+    )

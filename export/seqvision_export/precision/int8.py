@@ -1,0 +1,118 @@
+"""fp32 → int8: static quantization in onnxruntime's QDQ format, after Jacob et al. 2018.
+
+Activations are unsigned bytes with one scale per tensor, weights signed bytes with one scale per
+channel.  Recurrent layers, the head and the normalisation of pixels stay in float.
+"""
+
+import contextlib
+import logging
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import onnx
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QDQQuantizer,
+    QuantType,
+    create_calibrator,
+)
+
+from seqvision.data.steps import Steps
+from seqvision_edge.session import Session
+from seqvision_export.precision.encoder import WEIGHED
+from seqvision_export.precision.plan import BETWEEN, Plan, keep_pool
+
+_KINDS = (*WEIGHED, *BETWEEN)
+
+
+def ranges_of(
+    content: bytes, clips: Sequence[Steps], advance: Callable[[int, int], None] = lambda *_: None
+) -> Any:
+    """Return the smallest and the largest value of each activation over clips.
+
+    Args:
+        content: the model in fp32.
+        clips: each `(time, height, width, channels)` uint8, chosen and sized as for training.
+        advance: is told how many clips are done, of how many.
+    """
+    reader = _Reader(Session(content, device="cpu"), clips, advance)
+    with tempfile.TemporaryDirectory(prefix="seqvision-") as folder, _quiet():
+        model, augmented = (Path(folder) / name for name in ("model.onnx", "augmented.onnx"))
+        model.write_bytes(content)
+        calibrator = create_calibrator(
+            model, list(_KINDS), str(augmented), CalibrationMethod.MinMax
+        )
+        calibrator.collect_data(reader)
+        return calibrator.compute_data()
+
+
+def quantize(content: bytes, plan: Plan, ranges: Any) -> onnx.ModelProto:
+    """Return the model with the nodes of a plan in int8.
+
+    Args:
+        content: the model in fp32.
+        plan: one of its plans.
+        ranges: what `ranges_of` found.
+    """
+    original = onnx.load_from_string(content)
+    if plan.keeps_pool:
+        keep_pool(original)
+    proto = onnx.shape_inference.infer_shapes(original)
+    with _quiet():
+        quantizer = QDQQuantizer(
+            proto,
+            True,  # one scale for each channel of a weight
+            False,  # all eight bits: for processors whose sums of products do not saturate
+            QuantType.QInt8,
+            QuantType.QUInt8,
+            ranges,
+            list(plan.nodes),
+            [],
+            list(_KINDS),
+            # Features leave the last matrix product as floats.
+            {"OpTypesToExcludeOutputQuantization": ["Gemm", "MatMul"]},
+        )
+        quantizer.quantize_model()
+        quantizer.model.topological_sort()
+    found: onnx.ModelProto = quantizer.model.model
+    found.producer_name, found.producer_version = original.producer_name, original.producer_version
+    found.ir_version = original.ir_version
+    del found.graph.value_info[:], found.opset_import[:]
+    found.opset_import.extend(original.opset_import)
+    return found
+
+
+class _Reader(CalibrationDataReader):  # type: ignore[misc]
+    """Clips, one after the other, each as the inputs of one call with an empty past."""
+
+    def __init__(
+        self, session: Session, clips: Sequence[Steps], advance: Callable[[int, int], None]
+    ) -> None:
+        self._feeds = self._each(session, clips, advance)
+
+    @staticmethod
+    def _each(
+        session: Session, clips: Sequence[Steps], advance: Callable[[int, int], None]
+    ) -> Iterator[dict[str, Any]]:
+        names = [tensor.name for tensor in session.card.state.tensors]
+        for number, clip in enumerate(clips, 1):
+            yield {"frames": clip[None], **dict(zip(names, session.empty_state(), strict=True))}
+            advance(number, len(clips))
+
+    def get_next(self) -> dict[str, Any] | None:
+        """Return the next clip's inputs; None after the last."""
+        return next(self._feeds, None)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the quantizer's advice, which is about its own options, off the terminal."""
+    previous = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(previous)

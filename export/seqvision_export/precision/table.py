@@ -1,0 +1,65 @@
+"""What was measured, for the terminal."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from seqvision_export.precision.candidate import Measured
+from seqvision_export.precision.clips import Clips
+
+
+def show(measured: Sequence[Measured], chosen: Measured | None, clips: Clips) -> None:
+    """Print a row for each candidate to stderr, and what the figures rest on."""
+    table = Table(title="one live frame on this machine", title_justify="left")
+    table.add_column("")
+    for name in ("ms", "speed", "accuracy", "points lost", "MB"):
+        table.add_column(name, justify="right")
+    table.add_column("")
+    for one in measured:
+        table.add_row(
+            one.candidate.name,
+            f"{one.milliseconds:.3f}",
+            f"{one.ratio:.2f} ×",
+            "" if one.accuracy is None else f"{one.accuracy:.1%}",
+            "" if one.drop is None else f"{one.drop:.1f}",
+            f"{one.size / 1e6:.1f}",
+            "kept" if one is chosen else one.refused,
+            style="bold" if one is chosen else "",
+        )
+    console = Console(stderr=True, soft_wrap=True)
+    console.print(table)
+    for line in _notes(measured, chosen, clips):
+        console.print(line, highlight=False)
+
+
+def show_choice(chosen: Measured, live_difference: float, clips: int) -> None:
+    """Say how the file in another number format answers; of fp32 the proof says it."""
+    name = chosen.candidate.name
+    if name == "fp32":
+        return
+    agreement = f"; {chosen.agreement:.1%} of {clips} clips are named as by fp32" if clips else ""
+    Console(stderr=True, soft_wrap=True).print(
+        f"{name}: one call and frame by frame agree to {live_difference:.1g}{agreement}",
+        highlight=False,
+    )
+
+
+def _notes(measured: Sequence[Measured], chosen: Measured | None, clips: Clips) -> list[str]:
+    lines = []
+    if clips.judge:
+        one = 100 / len(clips.judge)
+        lines.append(
+            f"accuracy on {len(clips.judge)} clips, each worth {one:.2g} points"
+            + (", which also calibrated int8" if clips.same and _has_int8(measured) else "")
+        )
+    if chosen is not None and chosen.ratio < 1:
+        lines.append(
+            f"{chosen.candidate.name} is slower than fp32 here ({chosen.ratio:.2f} ×): "
+            "--precision auto would keep fp32"
+        )
+    return lines
+
+
+def _has_int8(measured: Sequence[Measured]) -> bool:
+    return any(one.candidate.precision == "int8" for one in measured)
