@@ -1,6 +1,7 @@
 """Number formats: what is made, what is measured, and what is kept."""
 
 import csv
+import functools
 import json
 import shutil
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ import trainings
 from conftest import square_clip, write_frames, write_squares
 from export_models import build
 from onnx import TensorProto
+from onnxruntime.quantization.calibrate import TensorData
 
 from seqvision.cli import main
 from seqvision.config import ENCODERS, ExportOptions, ModelOptions
@@ -44,9 +46,10 @@ STATES = [
 ]
 
 
-def made(options: ModelOptions, state: str = "window", **more: Any) -> tuple[bytes, Any]:
+@functools.cache
+def made(options: ModelOptions, state: str = "window") -> tuple[bytes, Any]:
     """Return a random network in fp32, as its file, and its card."""
-    model, card = build(options, **more)
+    model, card = build(options)
     card = card.model_copy(update={"state": state_of(model, state)})
     return convert(model, card, 18), card
 
@@ -138,16 +141,12 @@ def chain_up(nodes: Nodes, node: onnx.NodeProto, count: int = 3) -> list[onnx.No
 
 
 def test_int8_chooses_its_ranges_by_the_pixels_of_real_frames() -> None:
-    content, card = made(ModelOptions())
+    content, _ = made(ModelOptions())
     dark = tuple(np.full((3, 32, 40, 3), level, np.uint8) for level in (10, 90))
-    sub = chain_up(
-        nodes := Nodes(onnx.load_from_string(content)),
-        weighed(onnx.load_from_string(content))[0],
-        1,
-    )[0]
-    assert nodes.users(sub.output[0])
+    proto = onnx.load_from_string(content)
+    (sub,) = chain_up(Nodes(proto), weighed(proto)[0], 1)
     low, high = ranges_of(content, dark)[sub.output[0]].range_value
-    assert (float(low), float(high)) == (10 - 127.5, 90 - 127.5)
+    assert (low.item(), high.item()) == (10 - 127.5, 90 - 127.5)
 
 
 def test_a_clamp_after_the_first_pool_gives_the_same_values_as_before_it() -> None:
@@ -310,7 +309,8 @@ def spoil(monkeypatch: pytest.MonkeyPatch) -> None:
         ranges = honest(*given)
         for place in list(ranges):
             low, high = ranges[place].range_value
-            ranges[place].range_value = (low * np.float32(0.01), high * np.float32(0.01))
+            small = np.float32(0.01)
+            ranges[place] = TensorData(lowest=low * small, highest=high * small)
         return ranges
 
     monkeypatch.setattr(way, "ranges_of", spoilt)
@@ -416,7 +416,7 @@ def test_halves_that_overflow_are_refused() -> None:
     with torch.no_grad():
         model.encoder[3].weight.mul_(1e7)  # its batch norm has not learnt to shrink it
     content = convert(model, card, 18)
-    with pytest.raises(ExportError, match="--precision fp16: fp16: (answers are not|off by)"):
+    with pytest.raises(ExportError, match=r"--precision fp16: fp16: (answers are not|off by)"):
         choose(content, card, ExportOptions(precision="fp16"), Clips(Labelled(), Labelled(), True))
 
 
