@@ -10,7 +10,7 @@ from seqvision_edge.files import replacing
 from seqvision_export.convert import convert
 from seqvision_export.graph import state_of
 from seqvision_export.precision.choose import choose
-from seqvision_export.precision.clips import gather, require_clips
+from seqvision_export.precision.clips import gather
 from seqvision_export.proof.proof import report_path, save, tell
 from seqvision_export.proof.verify import prove_afresh
 
@@ -23,21 +23,22 @@ def export(options: ExportOptions) -> Path:
     Raises:
         SeqvisionError: the model or the clips cannot be used, or the answers differ.
     """
-    require_clips(options)
     model, card = load_model(options.model)
     card = card.model_copy(update={"state": state_of(model, options.state)})
     target = options.output or options.model.with_suffix(".onnx")
+    clips = gather(options, card)
     try:
         with replacing(target) as unfinished, replacing(report_path(target)) as report_file:
             content = convert(model, card, options.opset)
             unfinished.write_bytes(content)
             report = prove_afresh(_proof_of(options, unfinished), str(target))
-            if options.precision != "fp32":
-                choice = choose(content, card, options, gather(options, card))
+            if clips is not None:
+                choice = choose(content, card, options, clips)
+                measured = {**choice.to_json(), "fp32_against_torch": report["worst"]}
                 if choice.content != content:
                     unfinished.write_bytes(choice.content)
                     report = prove_afresh(_proof_of(options, unfinished), str(target))
-                report["precision"] = choice.to_json()
+                report["precision"] = measured
             save(report_file, report)
             size = unfinished.stat().st_size
     except OSError as error:

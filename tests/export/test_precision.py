@@ -14,7 +14,7 @@ import pytest
 import torch
 import trainings
 from conftest import square_clip, write_frames, write_squares
-from export_models import build
+from export_models import build, prove
 from onnx import TensorProto
 from onnxruntime.quantization.calibrate import TensorData
 
@@ -35,7 +35,6 @@ from seqvision_export.precision.encoder import weighed
 from seqvision_export.precision.half import halve
 from seqvision_export.precision.int8 import quantize, ranges_of
 from seqvision_export.precision.plan import keep_pool, plans
-from seqvision_export.verify import verify
 
 STATES = [
     (ModelOptions(), "window"),
@@ -185,7 +184,10 @@ def test_live_and_the_whole_clip_answer_alike_in_any_format(
     else:
         reduced = finish(halve(content), card, "fp16")
     session, windows = Session(reduced), noise(card)
-    assert measure.live_difference(session, windows) <= 1e-4
+    model, _ = build(options)
+    own = [case for case in prove(model, reduced).cases if "against frame by frame" in case.name]
+    assert len(own) == 4
+    assert max(case.difference for case in own) <= 1e-4
     found, expected = (measure.answers(Session(file), windows) for file in (reduced, content))
     assert 0 < measure.difference(found, expected) < 0.05
     assert session.card.graph is not None
@@ -237,7 +239,7 @@ def test_norms_constants_and_scales_are_folded_for_every_encoder(encoder: str) -
     if modules:
         assert chain_up(nodes, weighed(proto)[0], 1)[0].op_type == "Sub"
         assert "ReduceMean" not in kinds or encoder in ("efficientnet_b0", "mobilenet_v3_small")
-    assert verify(model, Session(content)).worst.difference <= 1e-4
+    assert prove(model, content).worst.difference <= 1e-4
 
 
 @pytest.mark.parametrize(
@@ -255,7 +257,7 @@ def test_pixels_of_any_range_and_colour_are_normalised_as_in_torch(
     options: ModelOptions, channels: int
 ) -> None:
     model, card = build(options, channels=channels)
-    assert verify(model, Session(convert(model, card, 18))).worst.difference <= 1e-4
+    assert prove(model, convert(model, card, 18)).worst.difference <= 1e-4
 
 
 # What is chosen
@@ -359,12 +361,15 @@ def test_int8_is_kept_though_slower_and_said_to_be(
     assert session.card.graph.precision == "int8"
     said = capsys.readouterr().err
     assert "is slower than fp32 here (0.80 ×): --precision auto would keep fp32" in said
-    assert "clips are named as by fp32" in said
+    assert "of the clips as fp32 does" in said
+    report = json.loads((folder / "model.onnx.report.json").read_text())
+    assert report["file"]["precision"] == "int8"
+    assert report["precision"]["chosen"].startswith("int8, ")
+    assert report["precision"]["fp32_against_torch"]["difference"] <= 1e-4
     model, card = load_model(folder / "model.pt")
-    clips = gather(
-        ExportOptions(calibrate=trained / "frames", precision="int8", cache=trained / "cache"),
-        card, [], [],
-    )  # fmt: skip
+    given = {"calibrate": trained / "frames", "cache": trained / "cache"}
+    clips = gather(ExportOptions(precision="int8", **given), card)
+    assert clips is not None
     expected = Session(convert(model, card, 18))
     found, wanted = (measure.answers(one, clips.judge.windows) for one in (session, expected))
     assert 0 < measure.difference(found, wanted) < 0.2
@@ -473,7 +478,8 @@ def test_the_training_part_calibrates_and_the_rest_judges(
     options = ExportOptions(
         calibrate=tmp_path / "list.csv", precision="int8", cache=tmp_path / "cache"
     )
-    clips = gather(options, card, [], [])
+    clips = gather(options, card)
+    assert clips is not None
     assert (clips.same, len(clips.judge)) == (same, judged)
     assert len(clips.calibrate) == (9 if same else 3)
     assert all(window.shape[1:] == (32, 32, 3) for window in clips.calibrate.windows)

@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from seqvision.config import ExportOptions
-from seqvision.data.clips import Clip
-from seqvision.data.decode import Decoded
 from seqvision.data.steps import Steps, centre
 from seqvision.errors import ExportError
 from seqvision.evaluate import load_clips
@@ -60,40 +59,28 @@ class Clips:
     same: bool
 
 
-def require_clips(options: ExportOptions) -> None:
-    """Refuse a number format that needs clips where none are given, before anything is computed.
+def gather(options: ExportOptions, card: ModelCard) -> Clips | None:
+    """Return the clips of --calibrate and --verify, one for the other where only one is given.
+
+    Where one set of clips serves both and says its split, the training part calibrates and the
+    rest judges.  For fp32 nothing is read.
 
     Raises:
-        ExportError: neither --calibrate nor --verify names clips.
+        ExportError: int8 may be made and no clips are given.
+        DataError: the clips cannot be read, or have labels that the model does not know.
     """
-    needs = options.precision in ("int8", "auto")
-    if needs and options.calibrate is None and options.verify is None:
+    if options.precision == "fp32":
+        return None
+    places = list(dict.fromkeys(filter(None, (options.calibrate, options.verify))))
+    if not places and options.precision != "fp16":
         raise ExportError(
             f"--precision {options.precision} needs clips to choose its ranges by: "
             "give --calibrate DATA (a folder or CSV of clips)"
         )
-
-
-def gather(
-    options: ExportOptions, card: ModelCard, clips: Sequence[Clip], decoded: Sequence[Decoded]
-) -> Clips:
-    """Return the clips of --calibrate and --verify, one for the other where only one is given.
-
-    Where one set of clips serves both and says its split, the training part calibrates and the
-    rest judges.
-
-    Args:
-        clips, decoded: what `load_clips` gave for --verify; empty without it.
-
-    Raises:
-        DataError: the clips cannot be read, or have labels that the model does not know.
-    """
-    judge = given = _labelled(card, clips, decoded)
-    if options.calibrate is not None and options.calibrate != options.verify:
-        clips, decoded, _ = load_clips(options.calibrate, card, options.image_fps, options.cache)
-        given = _labelled(card, clips, decoded)
-        if judge:
-            return Clips(given.spread(CALIBRATION), judge, same=False)
+    read = [_read(place, options, card) for place in places] or [Labelled()]
+    given, judge = read[0], read[-1]
+    if len(read) > 1:
+        return Clips(given.spread(CALIBRATION), judge, same=False)
     train, rest = given.of_split(True), given.of_split(False)
     if train and rest:
         return Clips(train.spread(CALIBRATION), rest, same=False)
@@ -108,7 +95,8 @@ def random_windows(card: ModelCard, count: int = 4) -> tuple[Steps, ...]:
     return tuple(generator.integers(0, 256, shape, np.uint8) for _ in range(count))
 
 
-def _labelled(card: ModelCard, clips: Sequence[Clip], decoded: Sequence[Decoded]) -> Labelled:
+def _read(data: Path, options: ExportOptions, card: ModelCard) -> Labelled:
+    clips, decoded, _ = load_clips(data, card, options.image_fps, options.cache)
     return Labelled(
         tuple(centre(clip, card.image, card.sequence) for clip in decoded),
         tuple(clip.label for clip in clips),

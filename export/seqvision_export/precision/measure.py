@@ -76,18 +76,6 @@ def difference(found: NDArray[np.float32], expected: NDArray[np.float32]) -> flo
     return worst if np.isfinite(worst) else float("inf")
 
 
-def live_difference(session: Session, windows: Sequence[Steps]) -> float:
-    """Return how far the answers of a clip in one call are from those frame by frame."""
-    worst = 0.0
-    for window in windows:
-        stream = session.stream()
-        for frame in window:
-            live = stream.push(frame[None])
-        once, _ = session.run(window[None])
-        worst = max(worst, float("inf") if live is None else difference(live, once[0]))
-    return worst
-
-
 def _step(session: Session, frame: Steps) -> Callable[[], object]:
     stream = session.stream()
     stream.push(np.repeat(frame, session.card.sequence.window, axis=0))

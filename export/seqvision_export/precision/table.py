@@ -33,18 +33,6 @@ def show(measured: Sequence[Measured], chosen: Measured | None, clips: Clips) ->
         console.print(line, highlight=False)
 
 
-def show_choice(chosen: Measured, live_difference: float, clips: int) -> None:
-    """Say how the file in another number format answers; of fp32 the proof says it."""
-    name = chosen.candidate.name
-    if name == "fp32":
-        return
-    agreement = f"; {chosen.agreement:.1%} of {clips} clips are named as by fp32" if clips else ""
-    Console(stderr=True, soft_wrap=True).print(
-        f"{name}: one call and frame by frame agree to {live_difference:.1g}{agreement}",
-        highlight=False,
-    )
-
-
 def _notes(measured: Sequence[Measured], chosen: Measured | None, clips: Clips) -> list[str]:
     lines = []
     if clips.judge:
@@ -52,6 +40,10 @@ def _notes(measured: Sequence[Measured], chosen: Measured | None, clips: Clips) 
         lines.append(
             f"accuracy on {len(clips.judge)} clips, each worth {one:.2g} points"
             + (", which also calibrated int8" if clips.same and _has_int8(measured) else "")
+        )
+    if chosen is not None and chosen.agreement is not None and chosen is not measured[0]:
+        lines.append(
+            f"{chosen.candidate.name} names {chosen.agreement:.1%} of the clips as fp32 does"
         )
     if chosen is not None and chosen.ratio < 1:
         lines.append(
