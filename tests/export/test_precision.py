@@ -82,6 +82,16 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def learnt(trained: Path) -> tuple[bytes, Any, Clips]:
+    """That model in fp32, its card, and the clips."""
+    model, card = load_model(trained / "model.pt")
+    options = ExportOptions(precision="auto", verify=trained / "frames", cache=trained / "cache")
+    clips = gather(options, card)
+    assert clips is not None
+    return convert(model, card, 18), card, clips
+
+
 @pytest.fixture
 def folder(trained: Path, tmp_path: Path) -> Path:
     """The model alone, in a folder that a test may write to."""
@@ -98,7 +108,7 @@ def arguments(trained: Path, precision: str, *more: str) -> list[str]:
 
 
 @pytest.mark.parametrize("plan", [0, 1])
-@pytest.mark.parametrize(("options", "state"), STATES, ids=str)
+@pytest.mark.parametrize(("options", "state"), STATES[:4], ids=str)
 def test_int8_is_the_encoder_alone_with_byte_activations_and_a_scale_per_channel(
     options: ModelOptions, state: str, plan: int
 ) -> None:
@@ -283,8 +293,7 @@ def timed(monkeypatch: pytest.MonkeyPatch, **milliseconds: float) -> None:
     [(0.5, 0.9, "int8"), (1.2, 2.0, "fp32"), (0.97, 0.98, "fp32"), (0.8, 0.5, "fp16")],
 )
 def test_auto_keeps_the_fastest_and_fp32_where_none_is_clearly_faster(
-    trained: Path,
-    folder: Path,
+    learnt: tuple[bytes, Any, Clips],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     int8: float,
@@ -292,12 +301,12 @@ def test_auto_keeps_the_fastest_and_fp32_where_none_is_clearly_faster(
     kept: str,
 ) -> None:
     timed(monkeypatch, int8=int8, fp16=fp16)
-    data = str(trained / "frames")
-    assert main(["export", str(folder / "model.pt"), *arguments(trained, "auto", "--verify", data),
-                 "--max-drop", "10"]) == 0  # fmt: skip
-    graph = Session(folder / "model.onnx").card.graph
+    content, card, clips = learnt
+    choice = choose(content, card, ExportOptions(precision="auto", max_drop=10.0), clips)
+    graph = Session(choice.content).card.graph
     assert graph is not None
     assert graph.precision == kept
+    assert (choice.content == content) == (kept == "fp32")
     table = capsys.readouterr().err
     for said in ("int8, first conv kept", "fp16", "kept", "24 clips, each worth 4.2 points"):
         assert said in table
@@ -319,16 +328,14 @@ def spoil(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_auto_prefers_a_slower_format_to_one_that_costs_more_than_max_drop(
-    trained: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+    learnt: tuple[bytes, Any, Clips], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoil(monkeypatch)
     timed(monkeypatch, int8=0.1, fp16=0.9)
-    data = str(trained / "frames")
-    assert main(["export", str(folder / "model.pt"), *arguments(trained, "auto", "--verify", data)
-                 ]) == 0  # fmt: skip
-    graph = Session(folder / "model.onnx").card.graph
-    assert graph is not None
-    assert graph.precision == "fp16"
+    content, card, clips = learnt
+    choice = choose(content, card, ExportOptions(precision="auto"), clips)
+    assert choice.chosen.candidate.name == "fp16"
+    assert [one.refused[:6] for one in choice.measured] == ["", "costs ", "costs ", ""]
 
 
 def test_int8_that_costs_more_than_max_drop_leaves_no_file(
@@ -349,6 +356,7 @@ def test_int8_that_costs_more_than_max_drop_leaves_no_file(
 
 def test_int8_is_kept_though_slower_and_said_to_be(
     trained: Path,
+    learnt: tuple[bytes, Any, Clips],
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -366,12 +374,10 @@ def test_int8_is_kept_though_slower_and_said_to_be(
     assert report["file"]["precision"] == "int8"
     assert report["precision"]["chosen"].startswith("int8, ")
     assert report["precision"]["fp32_against_torch"]["difference"] <= 1e-4
-    model, card = load_model(folder / "model.pt")
-    given = {"calibrate": trained / "frames", "cache": trained / "cache"}
-    clips = gather(ExportOptions(precision="int8", **given), card)
-    assert clips is not None
-    expected = Session(convert(model, card, 18))
-    found, wanted = (measure.answers(one, clips.judge.windows) for one in (session, expected))
+    content, card, clips = learnt
+    found, wanted = (
+        measure.answers(one, clips.judge.windows) for one in (session, Session(content))
+    )
     assert 0 < measure.difference(found, wanted) < 0.2
     assert measure.accuracy(found, clips.judge, card.labels) > 0.8
 
@@ -390,20 +396,21 @@ def test_int8_without_clips_is_one_line(
 
 
 def test_clips_that_cannot_be_read_are_left_out(
-    trained: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data = folder / "data"
+    data = tmp_path / "data"
     for label, direction in (("left", -1), ("right", 1)):
         for number in range(2):
             write_frames(data / label / str(number), square_clip(direction, number))
     (data / "left" / "broken.mp4").write_bytes(b"no video at all")
     (data / "right" / "empty").mkdir()
     (data / "right" / "empty" / "0.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64))
-    options = arguments(trained, "int8", "--calibrate", str(data), "--max-drop", "100")
-    assert main(["export", str(folder / "model.pt"), *options]) == 0
-    said = capsys.readouterr().err
-    assert said.count("left out: ") == 2
-    assert "accuracy on 4 clips" in said
+    _, card = load_model(trained / "model.pt")
+    options = ExportOptions(precision="int8", calibrate=data, cache=tmp_path / "cache")
+    clips = gather(options, card)
+    assert clips is not None
+    assert len(clips.calibrate) == len(clips.judge) == 4
+    assert capsys.readouterr().err.count("left out: ") == 2
 
 
 def test_an_encoder_without_convolutions_has_nothing_to_make_smaller() -> None:
