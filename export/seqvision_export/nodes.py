@@ -68,6 +68,13 @@ class Nodes:
             user.input[:] = names
         self.graph.node.remove(node)
 
+    def add_after(self, node: NodeProto, kind: str) -> None:
+        """Let an operator of one input, with its default attributes, work on a node's result."""
+        result = node.output[0]
+        node.output[0] = f"{result}_before"
+        added = onnx.helper.make_node(kind, [node.output[0]], [result], name=f"{node.name}_{kind}")
+        self.graph.node.insert(list(self.graph.node).index(node) + 1, added)
+
     def replace(self, found: Iterable[NodeProto]) -> None:
         """Put other nodes, or another order of them, in the place of all nodes."""
         copies = [NodeProto.FromString(node.SerializeToString()) for node in found]

@@ -61,8 +61,10 @@ def _pool_over_places(nodes: Nodes, node: NodeProto) -> None:
     if node.op_type != "ReduceMean" or len(node.input) < 2:
         return
     attributes = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
-    shape = nodes.shapes.get(node.input[0], ())
     axes = {int(axis) % 4 for axis in nodes.constant(node.input[1])}
-    if len(shape) == 4 and axes == {2, 3} and attributes.get("keepdims", 1) == 1:
-        node.op_type = "GlobalAveragePool"
-        del node.attribute[:], node.input[1:]
+    if len(nodes.shapes.get(node.input[0], ())) != 4 or axes != {2, 3}:
+        return
+    node.op_type = "GlobalAveragePool"
+    del node.attribute[:], node.input[1:]
+    if attributes.get("keepdims", 1) == 0:
+        nodes.add_after(node, "Flatten")

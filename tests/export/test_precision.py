@@ -248,7 +248,7 @@ def test_norms_constants_and_scales_are_folded_for_every_encoder(encoder: str) -
     assert len(weighed(proto)) == len(modules)
     if modules:
         assert chain_up(nodes, weighed(proto)[0], 1)[0].op_type == "Sub"
-        assert "ReduceMean" not in kinds or encoder in ("efficientnet_b0", "mobilenet_v3_small")
+        assert "ReduceMean" not in kinds
     assert prove(model, content).worst.difference <= 1e-4
 
 
