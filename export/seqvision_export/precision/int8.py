@@ -5,12 +5,14 @@ channel.  Recurrent layers, the head and the normalisation of pixels stay in flo
 """
 
 import contextlib
+import copy
 import logging
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 from onnxruntime.quantization import (
     CalibrationDataReader,
@@ -23,6 +25,7 @@ from onnxruntime.quantization import (
 from seqvision.data.steps import Steps
 from seqvision_edge.session import Session
 from seqvision_export.precision.encoder import WEIGHED
+from seqvision_export.precision.pixels import read_bytes, widen
 from seqvision_export.precision.plan import BETWEEN, Plan, keep_pool
 
 _KINDS = (*WEIGHED, *BETWEEN)
@@ -58,8 +61,18 @@ def quantize(content: bytes, plan: Plan, ranges: Any) -> onnx.ModelProto:
         ranges: what `ranges_of` found.
     """
     original = onnx.load_from_string(content)
+    extra: dict[str, Any] = {
+        # Features leave the last matrix product as floats.
+        "OpTypesToExcludeOutputQuantization": ["Gemm", "MatMul"]
+    }
     if plan.keeps_pool:
         keep_pool(original)
+    pixels = widen(original) if plan.reads_bytes else None
+    if pixels is not None:
+        scale, zero = np.array(1, np.float32), np.array(pixels.zero, np.uint8)
+        extra["TensorQuantOverrides"] = {pixels.centred: [{"scale": scale, "zero_point": zero}]}
+        ranges = copy.copy(ranges)
+        ranges.data = {**ranges.data, pixels.wide: ranges[pixels.result]}
     proto = onnx.shape_inference.infer_shapes(original)
     with _quiet():
         quantizer = QDQQuantizer(
@@ -72,8 +85,7 @@ def quantize(content: bytes, plan: Plan, ranges: Any) -> onnx.ModelProto:
             list(plan.nodes),
             [],
             list(_KINDS),
-            # Features leave the last matrix product as floats.
-            {"OpTypesToExcludeOutputQuantization": ["Gemm", "MatMul"]},
+            extra,
         )
         quantizer.quantize_model()
         quantizer.model.topological_sort()
@@ -82,6 +94,8 @@ def quantize(content: bytes, plan: Plan, ranges: Any) -> onnx.ModelProto:
     found.ir_version = original.ir_version
     del found.graph.value_info[:], found.opset_import[:]
     found.opset_import.extend(original.opset_import)
+    if pixels is not None:
+        read_bytes(found, pixels)
     return found
 
 

@@ -10,6 +10,7 @@ import onnx
 
 from seqvision_export.nodes import Nodes
 from seqvision_export.precision.encoder import weighed
+from seqvision_export.precision.pixels import can_widen
 
 _CLAMPS = ("Relu", "Clip")
 # What lies between two integer convolutions and would cost two conversions in float.
@@ -18,11 +19,19 @@ BETWEEN = (*_CLAMPS, "Add", "Concat", "MaxPool")
 
 @dataclass(frozen=True)
 class Plan:
-    """A name, the nodes that int8 computes, and whether the first pool is kept from it."""
+    """What int8 computes.
+
+    Attributes:
+        name: what the plan is called.
+        nodes: the names of the nodes.
+        keeps_pool: the max-pool after the first convolution is kept from it.
+        reads_bytes: the first convolution reads the frames as they are.
+    """
 
     name: str
     nodes: tuple[str, ...]
     keeps_pool: bool = False
+    reads_bytes: bool = False
 
 
 def plans(proto: onnx.ModelProto) -> list[Plan]:
@@ -30,7 +39,10 @@ def plans(proto: onnx.ModelProto) -> list[Plan]:
     names = [node.name for node in weighed(proto)]
     if not names:
         return []
-    found = [Plan("all", _with_glue(proto, names))]
+    everything = _with_glue(proto, names)
+    found = [Plan("all", everything)]
+    if can_widen(proto):
+        found.append(Plan("all, from bytes", everything, reads_bytes=True))
     if len(names) > 1:
         rest = _with_glue(proto, names[1:])
         found.append(Plan("first conv kept", rest))
