@@ -104,7 +104,7 @@ def _attribute(message: Message) -> tuple[str, Any]:
     """Return name and value; the value must be of the type that it says, and of no other."""
     field = _ATTRIBUTES.get(message.get("type", 0))
     other = {"f", "i", "s", "floats", "ints"} - {field}
-    if field is None or any(message.get(name) for name in other):
+    if field is None or any(message.get(name) not in (None, []) for name in other):
         raise Refused(f"the attribute {quoted(message.get('name', ''))} has another type")
     # protobuf does not write a number that is 0.
     absent = {"f": 0.0, "i": 0, "s": ""}.get(field)
