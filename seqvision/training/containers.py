@@ -153,4 +153,4 @@ def _check_tensors(weights: Mapping[Any, Any], size: int, path: Path) -> None:
 
 def _bytes(tensor: Tensor) -> memoryview:
     flat = tensor.detach().contiguous().reshape(-1)
-    return memoryview(flat.view(torch.uint8).numpy())
+    return flat.view(torch.uint8).numpy().data

@@ -94,7 +94,7 @@ def test_training_writes_safetensors_by_the_name_and_every_verb_takes_it(
 
 def test_no_line_of_the_three_packages_unpickles() -> None:
     forbidden = re.compile(r"weights_only\s*=\s*False|pickle\.loads?\b|allow_pickle\s*=\s*True")
-    loads = re.compile(r"torch\.load\((?:[^()]|\([^()]*\))*\)")
+    loads = re.compile(r"(?<!safetensors\.)torch\.load\b(?:\((?:[^()]|\([^()]*\))*\))?")
     seen = 0
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
@@ -104,7 +104,6 @@ def test_no_line_of_the_three_packages_unpickles() -> None:
                 r"^\s*(import|from) (pickle|dill|joblib|cloudpickle)\b", text, re.M
             )
             calls = loads.findall(text)
-            assert len(calls) == text.count("torch.load("), path
             assert all("weights_only=True" in call for call in calls), path
             seen += len(calls)
     assert seen >= 4
@@ -127,7 +126,7 @@ def _legacy(path: Path, value: Any) -> None:
 
 
 def _raw(path: Path, value: Any) -> None:
-    path.write_bytes(pickle.dumps(value))
+    path.write_bytes(pickle.dumps(value, protocol=2))  # the one that torch reads
 
 
 @pytest.mark.parametrize("write", [_zip, _legacy, _raw])
