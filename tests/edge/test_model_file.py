@@ -438,6 +438,17 @@ def test_a_card_with_absurd_frames_is_refused_with_its_reason() -> None:
         Session(model_bytes(huge))
 
 
+@pytest.mark.parametrize(
+    "axes",
+    [["batch", 1 << 40], ["batch", "kept", 1 << 29], ["batch", "kept", -3], [3, "kept", 3], []],
+    ids=["fixed", "window", "negative", "no batch", "none"],
+)
+def test_a_card_with_an_absurd_state_is_refused_with_its_reason(axes: list[Any]) -> None:
+    card = make_card(state={"kind": "window", "tensors": [{"name": "past", "axes": axes}]})
+    with pytest.raises(ModelError, match="its card asks for a state past"):
+        Session(model_bytes(card))
+
+
 def test_sizes_are_checked_again_for_every_new_shape_of_a_call() -> None:
     """Harmless at the start, with a full window and for whole clips; absurd with 2 steps kept."""
     steps = [

@@ -1,14 +1,17 @@
 """Whether a graph has the inputs and outputs that its card promises."""
 
+import math
 from typing import Final
 
 from seqvision_edge.card import ModelCard, StateTensor
+from seqvision_edge.model_file.call import Shape
 from seqvision_edge.model_file.graph import FLOAT, UINT8, Graph
 from seqvision_edge.model_file.refusal import Refused
-from seqvision_edge.model_file.sizes import Shape, sizes
+from seqvision_edge.model_file.sizes import sizes
 
-# Bytes of the frames that one answer reads.
+# Bytes of the frames that one answer reads, and values of what may be kept of them.
 MAX_CLIP: Final = 1 << 32
+MAX_KEPT: Final = 1 << 30
 
 
 def check_promise(graph: Graph, card: ModelCard) -> None:
@@ -21,10 +24,16 @@ def check_promise(graph: Graph, card: ModelCard) -> None:
     clip = card.sequence.window * image.height * image.width * image.channels
     if clip > MAX_CLIP:
         raise Refused(f"its card asks for windows of {clip / 1e9:.0f} GB, at most are 4 GB")
+    for tensor in card.state.tensors:
+        fixed = [axis for axis in tensor.axes if isinstance(axis, int)]
+        free = len(tensor.axes) > len(fixed) + 1
+        kept = math.prod(fixed) * (card.sequence.window if free else 1)
+        if tensor.axes[:1] != ("batch",) or min(fixed, default=1) < 1 or kept > MAX_KEPT:
+            raise Refused(f"its card asks for a state {tensor.name[:40]} {list(tensor.axes[:8])}")
     for (promised, kind), found in zip(_inputs(card), graph.inputs, strict=False):
-        fixed = [axis if isinstance(axis, int) else None for axis in promised.axes]
+        axes = [axis if isinstance(axis, int) else None for axis in promised.axes]
         there = [axis if isinstance(axis, int) else None for axis in found.axes]
-        if (promised.name, kind, fixed) != (found.name, found.kind, there):
+        if (promised.name, kind, axes) != (found.name, found.kind, there):
             raise Refused(
                 f"its card promises input {promised.name} {list(promised.axes)}, "
                 f"the graph has {found.name[:40]} {list(found.axes[:8])}"
@@ -42,8 +51,14 @@ def check_sizes(graph: Graph, card: ModelCard, inputs: tuple[Shape, ...]) -> Non
         Refused: it takes too much, or does not give what the card promises.
     """
     names = [value.name for value in graph.inputs]
-    found = sizes(graph, dict(zip(names, inputs, strict=True)))
-    batch = inputs[0][0]
+    batch, time = inputs[0][:2]
+    kept = [
+        size
+        for tensor, shape in zip(card.state.tensors, inputs[1:], strict=True)
+        for axis, size in zip(tensor.axes, shape, strict=True)
+        if isinstance(axis, str) and axis != "batch"
+    ]
+    found = sizes(graph, dict(zip(names, inputs, strict=True)), batch * max(time, *kept, 1))
     if found[0] != (batch, len(card.labels)):
         raise Refused(f"its card has {len(card.labels)} labels, the graph answers {list(found[0])}")
     for tensor, shape in zip(card.state.tensors, found[1:], strict=True):

@@ -10,10 +10,11 @@ from typing import Final
 
 from seqvision_edge.card import METADATA_KEY, ModelCard
 from seqvision_edge.errors import CardError, ModelError
+from seqvision_edge.model_file.call import Shape
 from seqvision_edge.model_file.contract import check_promise, check_sizes, shapes
 from seqvision_edge.model_file.graph import Graph, read_graph
 from seqvision_edge.model_file.refusal import Damaged, Refused
-from seqvision_edge.model_file.sizes import OPERATORS, Shape
+from seqvision_edge.model_file.sizes import OPERATORS
 from seqvision_edge.model_file.wire import Message, Reader
 
 MAX_BYTES: Final = (1 << 31) - 1  # what an ONNX file can be

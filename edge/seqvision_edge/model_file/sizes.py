@@ -1,21 +1,41 @@
 """How large every tensor of a graph gets, worked out before anything is run.
 
 A few bytes can ask for terabytes: a Range up to 2⁴⁰, a MatMul of two long vectors, forty times a
-Concat with itself.  So each operator has a rule here that gives the shapes of its outputs, and the
-values of the small int64 tensors that other shapes depend on.  An operator without a rule is not
-accepted.  Source of the rules: the operators of ONNX, versions 13 to 24.
+Concat with itself.  So each operator has a rule that gives the shapes of its outputs; an operator
+without a rule is not accepted.  Source of the rules: the operators of ONNX, versions 13 to 24.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import zip_longest
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from seqvision_edge.model_file.graph import INT64, MAX_KNOWN, MAX_RANK, Graph, Node
+from seqvision_edge.model_file.arrange import (
+    cast,
+    concat,
+    count_up,
+    cut,
+    elementwise,
+    gather,
+    reduced,
+    reshape,
+    same,
+    shape_of,
+    split,
+    squeeze,
+    transpose,
+    unsqueeze,
+)
+from seqvision_edge.model_file.call import Call, Made, Rule, Shape, Tensor
+from seqvision_edge.model_file.graph import MAX_RANK, Graph, Node
+from seqvision_edge.model_file.multiply import (
+    convolve,
+    gemm,
+    matmul,
+    max_pool,
+    recurrent,
+)
 from seqvision_edge.model_file.refusal import Refused, quoted
 
 # Per frame.  VGG16 at 1024 pixels, the largest that can be trained, makes 0.6 × 2³⁰ values of all
@@ -23,62 +43,52 @@ from seqvision_edge.model_file.refusal import Refused, quoted
 MAX_VALUES: Final = 1 << 30
 MAX_WORK: Final = 1 << 38
 
-Shape = tuple[int, ...]
+_RULES: Final[dict[str, Rule]] = {
+    "Abs": same,
+    "Add": elementwise(np.add),
+    "Cast": cast,
+    "Clip": same,
+    "Concat": concat,
+    "Conv": convolve,
+    "DequantizeLinear": same,
+    "Div": elementwise(None),
+    "GRU": recurrent(3),
+    "Gather": gather,
+    "Gemm": gemm,
+    "HardSigmoid": same,
+    "HardSwish": same,
+    "LSTM": recurrent(4),
+    "MatMul": matmul,
+    "MaxPool": max_pool,
+    "Min": elementwise(np.minimum),
+    "Mul": elementwise(np.multiply),
+    "QuantizeLinear": same,
+    "Range": count_up,
+    "ReduceMean": reduced,
+    "ReduceSum": reduced,
+    "Relu": same,
+    "Reshape": reshape,
+    "Shape": shape_of,
+    "Sigmoid": same,
+    "Slice": cut,
+    "Softmax": same,
+    "Split": split,
+    "Squeeze": squeeze,
+    "Sub": elementwise(np.subtract),
+    "Tanh": same,
+    "Transpose": transpose,
+    "Unsqueeze": unsqueeze,
+}
+OPERATORS: Final = frozenset(_RULES)
 
 
-@dataclass(frozen=True)
-class Tensor:
-    """A shape, and the values where they are known."""
-
-    shape: Shape
-    value: NDArray[np.int64] | None = None
-
-
-@dataclass(frozen=True)
-class _Call:
-    """A node with what goes into it; an input that is left out is None."""
-
-    node: Node
-    inputs: tuple[Tensor | None, ...]
-
-    def tensor(self, place: int) -> Tensor:
-        """Return an input that must be there."""
-        found = self.optional(place)
-        if found is None:
-            raise Refused(f"its {self.node.operator} has no input {place}")
-        return found
-
-    def optional(self, place: int) -> Tensor | None:
-        return self.inputs[place] if place < len(self.inputs) else None
-
-    def numbers(self, place: int) -> list[int] | None:
-        """Return the values of an input, which must be known; None where it is left out."""
-        found = self.optional(place)
-        if found is None:
-            return None
-        if found.value is None:
-            raise Refused(f"a size in it depends on the data ({self.node.operator})")
-        return [int(number) for number in found.value.ravel()]
-
-    def attribute(self, name: str, absent: Any = None) -> Any:
-        return self.node.attributes.get(name, absent)
-
-
-@dataclass(frozen=True)
-class _Made:
-    """What a node makes: its outputs, its multiplications, and values that it needs meanwhile."""
-
-    outputs: tuple[Tensor, ...]
-    work: int = 0
-    meanwhile: int = 0
-
-
-def sizes(graph: Graph, inputs: Mapping[str, Shape]) -> list[Shape]:
+def sizes(graph: Graph, inputs: Mapping[str, Shape], frames: int) -> list[Shape]:
     """Return the shapes of a graph's outputs for given shapes of its inputs.
 
     Args:
         graph: as it was read.
-        inputs: by name; `frames` is `(batch, time, …)`, a state `(batch, …)`.
+        inputs: by name.
+        frames: how many there are in the call and its past: so much more may it take.
 
     Raises:
         Refused: the graph does not fit together, a size depends on the data, or it takes more than
@@ -86,21 +96,20 @@ def sizes(graph: Graph, inputs: Mapping[str, Shape]) -> list[Shape]:
     """
     known = {name: Tensor(item.shape, item.value) for name, item in graph.constants.items()}
     known.update((name, Tensor(shape)) for name, shape in inputs.items())
-    frames = max(1, max(math.prod(shape[:2]) for shape in inputs.values()))
     values = 0
     for node in graph.nodes:
         for name in node.inputs:
             if name and name not in known:
                 raise Refused(f"nothing before its {node.operator} makes {quoted(name)}")
-        call = _Call(node, tuple(known[name] if name else None for name in node.inputs))
+        call = Call(node, tuple(known[name] if name else None for name in node.inputs))
         made = _made(call)
         values += sum(math.prod(tensor.shape) for tensor in made.outputs)
         most = max(values, made.meanwhile)
         if most > MAX_VALUES * frames or made.work > MAX_WORK * frames:
             raise Refused(
-                f"up to its {node.operator} it takes {_figure(most / frames)} values and "
-                f"{_figure(made.work / frames)} products for each frame; "
-                f"at most are {_figure(MAX_VALUES)} and {_figure(MAX_WORK)}"
+                f"up to its {node.operator} it takes {most / frames:.1e} values and "
+                f"{made.work / frames:.1e} products for each frame; "
+                f"at most are {MAX_VALUES:.1e} and {MAX_WORK:.1e}"
             )
         # An operator may have outputs that nobody named.
         known.update(zip(filter(None, node.outputs), _named(node, made), strict=True))
@@ -110,7 +119,7 @@ def sizes(graph: Graph, inputs: Mapping[str, Shape]) -> list[Shape]:
     return [known[value.name].shape for value in graph.outputs]
 
 
-def _made(call: _Call) -> _Made:
+def _made(call: Call) -> Made:
     try:
         made = _RULES[call.node.operator](call)
     except (ArithmeticError, LookupError, TypeError, ValueError):
@@ -121,306 +130,11 @@ def _made(call: _Call) -> _Made:
     return made
 
 
-def _figure(count: float) -> str:
-    return f"{count:.1e}" if count < 1e300 else "countless"
-
-
 def _is_odd(shape: Shape) -> bool:
     return len(shape) > MAX_RANK or any(size < 0 for size in shape)
 
 
-def _named(node: Node, made: _Made) -> list[Tensor]:
+def _named(node: Node, made: Made) -> list[Tensor]:
     if len(node.outputs) > len(made.outputs):
         raise Refused(f"its {node.operator} has {len(node.outputs)} outputs")
     return [tensor for name, tensor in zip(node.outputs, made.outputs, strict=False) if name]
-
-
-# A rule returns None where the inputs do not fit.
-_Rule = Callable[[_Call], _Made | None]
-
-
-def _one(shape: Sequence[int], value: NDArray[np.int64] | None = None, work: int = 0) -> _Made:
-    return _Made((Tensor(tuple(shape), value),), work)
-
-
-def _same(call: _Call) -> _Made:
-    return _one(call.tensor(0).shape)
-
-
-def _cast(call: _Call) -> _Made:
-    first = call.tensor(0)
-    # Any smaller type may change the numbers.
-    return _one(first.shape, first.value if call.attribute("to") == INT64 else None)
-
-
-def _broadcast(shapes: Sequence[Shape]) -> Shape:
-    sizes = []
-    for axis in zip_longest(*(reversed(shape) for shape in shapes), fillvalue=1):
-        different = {size for size in axis if size != 1}
-        if len(different) > 1:
-            raise ValueError("sizes differ")
-        sizes.append(different.pop() if different else 1)
-    return tuple(reversed(sizes))
-
-
-def _elementwise(combine: Callable[..., Any] | None) -> _Rule:
-    def rule(call: _Call) -> _Made:
-        tensors = [call.tensor(place) for place in range(len(call.inputs))]
-        shape = _broadcast([tensor.shape for tensor in tensors])
-        values = [tensor.value for tensor in tensors]
-        if combine is None or math.prod(shape) > MAX_KNOWN or any(one is None for one in values):
-            return _one(shape)
-        value = values[0]
-        for other in values[1:]:
-            value = combine(value, other)
-        return _one(shape, None if value is None else np.asarray(value))
-
-    return rule
-
-
-def _shape(call: _Call) -> _Made:
-    shape = call.tensor(0).shape
-    found = shape[call.attribute("start", 0) : call.attribute("end", len(shape))]
-    return _one((len(found),), np.array(found, np.int64))
-
-
-def _range(call: _Call) -> _Made | None:
-    start, limit, step = ((call.numbers(place) or [0])[0] for place in range(3))
-    count = len(range(start, limit, step)) if abs(limit) < 1 << 62 else None
-    if count is None:
-        return None
-    return _one((count,), np.arange(start, limit, step) if count <= MAX_KNOWN else None)
-
-
-def _reshape(call: _Call) -> _Made | None:
-    data, wanted = call.tensor(0), call.numbers(1)
-    if wanted is None or wanted.count(-1) > 1 or min(wanted, default=0) < -1:
-        return None
-    if not call.attribute("allowzero", 0):
-        wanted = [size or data.shape[place] for place, size in enumerate(wanted)]
-    total, given = math.prod(data.shape), math.prod(size for size in wanted if size != -1)
-    shape = [size if size != -1 else total // given if given else 0 for size in wanted]
-    if math.prod(shape) != total:
-        return None
-    return _one(shape, None if data.value is None else data.value.reshape(shape))
-
-
-def _axes(call: _Call, rank: int) -> list[int]:
-    return [axis + rank if axis < 0 else axis for axis in call.numbers(1) or []]
-
-
-def _squeeze(call: _Call) -> _Made | None:
-    data = call.tensor(0)
-    ones = [place for place, size in enumerate(data.shape) if size == 1]
-    axes = ones if call.optional(1) is None else _axes(call, len(data.shape))
-    if not set(axes) <= set(ones):
-        return None
-    shape = [size for place, size in enumerate(data.shape) if place not in axes]
-    return _one(shape, None if data.value is None else data.value.reshape(shape))
-
-
-def _unsqueeze(call: _Call) -> _Made | None:
-    data = call.tensor(0)
-    rank = len(data.shape) + len(call.numbers(1) or [])
-    axes = set(_axes(call, rank))
-    if rank - len(axes) != len(data.shape) or not axes <= set(range(rank)):
-        return None
-    own = iter(data.shape)
-    shape = [1 if place in axes else next(own) for place in range(rank)]
-    return _one(shape, None if data.value is None else data.value.reshape(shape))
-
-
-def _transpose(call: _Call) -> _Made | None:
-    shape = call.tensor(0).shape
-    order = call.attribute("perm") or list(range(len(shape)))[::-1]
-    return _one([shape[axis] for axis in order]) if sorted(order) == [*range(len(shape))] else None
-
-
-def _concat(call: _Call) -> _Made | None:
-    tensors = [call.tensor(place) for place in range(len(call.inputs))]
-    rank, axis = len(tensors[0].shape), call.attribute("axis")
-    axis += rank if axis < 0 else 0
-    others = {tensor.shape[:axis] + tensor.shape[axis + 1 :] for tensor in tensors}
-    if len(others) != 1 or any(len(tensor.shape) != rank for tensor in tensors):
-        return None
-    shape = list(tensors[0].shape)
-    shape[axis] = sum(tensor.shape[axis] for tensor in tensors)
-    values = [tensor.value for tensor in tensors if tensor.value is not None]
-    known = len(values) == len(tensors) and math.prod(shape) <= MAX_KNOWN
-    return _one(shape, np.concatenate(values, axis) if known else None)
-
-
-def _slice(call: _Call) -> _Made | None:
-    data = call.tensor(0)
-    starts, ends = call.numbers(1) or [], call.numbers(2) or []
-    axes = call.numbers(3) or [*range(len(starts))]
-    steps = call.numbers(4) or [1] * len(starts)
-    if not len(starts) == len(ends) == len(axes) == len(steps) or min(steps, default=1) < 1:
-        return None
-    parts = [slice(None)] * len(data.shape)
-    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
-        parts[axis] = slice(start, end, step)
-    shape = [len(range(*part.indices(size))) for part, size in zip(parts, data.shape, strict=True)]
-    return _one(shape, None if data.value is None else data.value[tuple(parts)])
-
-
-def _gather(call: _Call) -> _Made | None:
-    data, chosen = call.tensor(0), call.tensor(1)
-    axis = call.attribute("axis", 0)
-    axis += len(data.shape) if axis < 0 else 0
-    shape = (*data.shape[:axis], *chosen.shape, *data.shape[axis + 1 :])
-    if not data.shape[axis]:
-        return None
-    known = data.value is not None and chosen.value is not None and math.prod(shape) <= MAX_KNOWN
-    return _one(shape, np.take(data.value, chosen.value, axis) if known else None)  # type: ignore[arg-type]
-
-
-def _split(call: _Call) -> _Made | None:
-    shape, count = call.tensor(0).shape, len(call.node.outputs)
-    axis = call.attribute("axis", 0)
-    axis += len(shape) if axis < 0 else 0
-    parts = call.numbers(1)
-    if parts is None:
-        each = -(-shape[axis] // count)
-        parts = [min(each, shape[axis] - each * place) for place in range(count)]
-    if len(parts) != count or min(parts) < 0 or sum(parts) != shape[axis]:
-        return None
-    return _Made(tuple(Tensor((*shape[:axis], part, *shape[axis + 1 :])) for part in parts))
-
-
-def _reduce(call: _Call) -> _Made | None:
-    shape = call.tensor(0).shape
-    axes = _axes(call, len(shape)) or [*range(len(shape))]
-    if call.attribute("noop_with_empty_axes", 0) or not set(axes) <= set(range(len(shape))):
-        return None
-    keep = call.attribute("keepdims", 1)
-    sizes = ((1 if place in axes else size, place in axes) for place, size in enumerate(shape))
-    reduced = [size for size, gone in sizes if keep or not gone]
-    return _one(reduced, work=math.prod(shape))
-
-
-def _global_pool(call: _Call) -> _Made:
-    shape = call.tensor(0).shape
-    return _one((*shape[:2], *[1] * len(shape[2:])), work=math.prod(shape))
-
-
-def _places(call: _Call, shape: Shape, kernel: Shape) -> list[int] | None:
-    """Return how many places a kernel has along each axis."""
-    rank = len(kernel)
-    pads, strides = (
-        call.attribute("pads") or [0] * 2 * rank,
-        call.attribute("strides") or [1] * rank,
-    )
-    dilations = call.attribute("dilations") or [1] * rank
-    lengths = [len(shape) - 2, len(pads) // 2, len(strides), len(dilations)]
-    if call.attribute("auto_pad", "NOTSET") != "NOTSET" or set(lengths) != {rank}:
-        return None
-    if min(pads) < 0 or min((*strides, *dilations, *kernel)) < 1:
-        return None
-    found = []
-    for axis, size in enumerate(shape[2:]):
-        room = size + pads[axis] + pads[axis + rank] - dilations[axis] * (kernel[axis] - 1) - 1
-        found.append(room // strides[axis] + 1 + call.attribute("ceil_mode", 0))
-    return found
-
-
-def _convolve(call: _Call) -> _Made | None:
-    data, weight = call.tensor(0).shape, call.tensor(1).shape
-    groups = call.attribute("group", 1)
-    places = _places(call, data, weight[2:])
-    given = call.attribute("kernel_shape", list(weight[2:]))
-    if places is None or data[1] != weight[1] * groups or tuple(given) != weight[2:]:
-        return None
-    shape = (data[0], weight[0], *places)
-    kernel = math.prod(weight[1:])
-    # Where nothing better fits, the pixels of every place are laid out in rows.
-    unfolded = kernel * groups * data[0] * math.prod(places)
-    return _Made((Tensor(shape),), math.prod(shape) * kernel, unfolded)
-
-
-def _max_pool(call: _Call) -> _Made | None:
-    data, kernel = call.tensor(0).shape, tuple(call.attribute("kernel_shape"))
-    places = _places(call, data, kernel)
-    if places is None:
-        return None
-    shape = (*data[:2], *places)
-    return _one(shape, work=math.prod(shape) * math.prod(kernel))
-
-
-def _gemm(call: _Call) -> _Made | None:
-    (rows, inner), (other, columns) = (
-        call.tensor(place).shape[:: -1 if call.attribute(flag, 0) else 1]
-        for place, flag in enumerate(("transA", "transB"))
-    )
-    bias = call.optional(2)
-    if inner != other or (bias and _broadcast([bias.shape, (rows, columns)]) != (rows, columns)):
-        return None
-    return _one((rows, columns), work=rows * inner * columns)
-
-
-def _matmul(call: _Call) -> _Made | None:
-    one, other = call.tensor(0).shape, call.tensor(1).shape
-    if min(len(one), len(other)) < 2 or one[-1] != other[-2]:
-        return None
-    shape = (*_broadcast([one[:-2], other[:-2]]), one[-2], other[-1])
-    return _one(shape, work=math.prod(shape) * one[-1])
-
-
-def _recurrent(gates: int) -> _Rule:
-    def rule(call: _Call) -> _Made | None:
-        (time, batch, features) = call.tensor(0).shape
-        (directions, rows, width), (_, _, hidden) = call.tensor(1).shape, call.tensor(2).shape
-        expected = (directions, gates * hidden, hidden)
-        if width != features or rows != gates * hidden or call.tensor(2).shape != expected:
-            return None
-        both = 2 if call.attribute("direction", "forward") == "bidirectional" else 1
-        if (both, call.attribute("hidden_size"), call.attribute("layout", 0)) != (
-            directions, hidden, 0,
-        ):  # fmt: skip
-            return None
-        last = Tensor((directions, batch, hidden))
-        steps = Tensor((time, directions, batch, hidden))
-        work = time * batch * directions * rows * (features + hidden)
-        # onnxruntime keeps the gates of all steps.
-        return _Made((steps, last, last)[: gates - 1], work, time * batch * directions * rows)
-
-    return rule
-
-
-_RULES: Final[dict[str, _Rule]] = {
-    "Abs": _same,
-    "Add": _elementwise(np.add),
-    "Cast": _cast,
-    "Clip": _same,
-    "Concat": _concat,
-    "Conv": _convolve,
-    "DequantizeLinear": _same,
-    "Div": _elementwise(None),
-    "GRU": _recurrent(3),
-    "Gather": _gather,
-    "Gemm": _gemm,
-    "HardSigmoid": _same,
-    "HardSwish": _same,
-    "LSTM": _recurrent(4),
-    "MatMul": _matmul,
-    "MaxPool": _max_pool,
-    "Min": _elementwise(np.minimum),
-    "Mul": _elementwise(np.multiply),
-    "QuantizeLinear": _same,
-    "Range": _range,
-    "ReduceMean": _reduce,
-    "ReduceSum": _reduce,
-    "Relu": _same,
-    "Reshape": _reshape,
-    "Shape": _shape,
-    "Sigmoid": _same,
-    "Slice": _slice,
-    "Softmax": _same,
-    "Split": _split,
-    "Squeeze": _squeeze,
-    "Sub": _elementwise(np.subtract),
-    "Tanh": _same,
-    "Transpose": _transpose,
-    "Unsqueeze": _unsqueeze,
-}
-OPERATORS: Final = frozenset(_RULES)
