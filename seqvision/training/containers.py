@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from seqvision.errors import CheckpointError
+from seqvision_edge.files import read_at_most
 
 SAFETENSORS: Final = ".safetensors"
 FORMAT: Final = "seqvision.model"
@@ -102,17 +103,14 @@ def read(path: Path) -> Content:
 
 def _data(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        data = read_at_most(path, MAX_BYTES)
     except (FileNotFoundError, IsADirectoryError):
         raise CheckpointError(
             f"{path}: no such file; make one with: seqvision train FOLDER"
         ) from None
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from None
-    except MemoryError:
-        raise CheckpointError(f"{path}: larger than the memory") from None
-    if len(data) > MAX_BYTES:
+    if data is None:
         raise CheckpointError(f"{path}: larger than 4 GB, which no model is")
     return data
 

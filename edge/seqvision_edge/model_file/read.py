@@ -10,6 +10,7 @@ from typing import Final
 
 from seqvision_edge.card import METADATA_KEY, ModelCard
 from seqvision_edge.errors import CardError, ModelError
+from seqvision_edge.files import read_at_most
 from seqvision_edge.model_file.call import Shape
 from seqvision_edge.model_file.contract import check_promise, check_sizes, shapes
 from seqvision_edge.model_file.graph import Graph, read_graph
@@ -108,18 +109,14 @@ def _named(where: str) -> Iterator[None]:
 
 def _read(path: Path) -> bytes:
     try:
-        # One open file, so that it cannot be exchanged between the look at its size and the read.
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+        content = read_at_most(path, MAX_BYTES)
     except FileNotFoundError:
         raise ModelError(
             f"{path}: no such file; make one with: seqvision export model.pt"
         ) from None
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
-    except MemoryError:
-        raise ModelError(f"{path}: larger than the memory") from None
-    if len(content) > MAX_BYTES:
+    if content is None:
         raise ModelError(f"{path}: larger than 2 GB, which no ONNX model is")
     return content
 
