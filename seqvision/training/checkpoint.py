@@ -49,6 +49,7 @@ def load_model(path: Path) -> tuple[Classifier, ModelCard]:
     """
     content = containers.read(path)
     card = ModelCard.from_json(content.card, str(path))
+    content.check_hash(path)
     if card.image.height * card.image.width > MAX_PIXELS:
         raise CheckpointError(
             f"{path}: its card has steps of {card.image.height}×{card.image.width} pixels, "
