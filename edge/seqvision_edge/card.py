@@ -267,6 +267,8 @@ class ModelCard(_Part):
             data = json.loads(text)
         except ValueError as error:
             raise CardError(f"{where}: the model card is not valid JSON ({error})") from None
+        except RecursionError:
+            raise CardError(f"{where}: the model card is nested too deeply") from None
         if not isinstance(data, dict):
             raise CardError(f"{where}: the model card is not a JSON object")
         _refuse_other_specs(data.get("spec"), where)

@@ -42,6 +42,12 @@ class Options(BaseModel):
     """Read this video file, image folder, or quoted pattern such as 'frames/*.jpg'."""
     model: Path = Path("model.onnx")
     """The exported model."""
+    expect_sha256: Annotated[
+        Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")] | None,
+        tyro.conf.arg(metavar="HEX", help_behavior_hint=""),
+    ] = None
+    """Refuse the model unless the sha256 of its file is this.  Known from elsewhere, it proves that
+    the file is the one you mean; the hash inside the model only finds damage."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the model runs; auto takes CUDA where it is installed."""
     threads: Annotated[int, Field(ge=1)] = 1
@@ -99,7 +105,9 @@ def edge_run(options: Options) -> int:
     from seqvision_edge.session import Session
     from seqvision_edge.sinks.memory import EventList
 
-    session = Session(options.model, options.device, options.threads)
+    session = Session(
+        options.model, options.device, options.threads, expect_sha256=options.expect_sha256
+    )
     decision = decision_of(options, session.card)
     truth = read_truth(options.truth) if options.truth else []
     heard = EventList()

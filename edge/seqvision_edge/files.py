@@ -1,6 +1,8 @@
-"""Files that are either complete or not there."""
+"""Files that are either complete or not there, and no larger than they may be."""
 
+import errno
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,3 +31,21 @@ def replacing(path: Path) -> Iterator[Path]:
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def read_at_most(path: Path, most: int) -> bytes | None:
+    """Return the content of a file; None where it is larger than `most`, which is found first.
+
+    Raises:
+        OSError: it cannot be read, or the memory is too small.
+    """
+    try:
+        with path.open("rb") as file:
+            told = os.fstat(file.fileno())
+            if told.st_size > most:
+                return None
+            # A pipe or a device does not say its size.
+            content = file.read() if stat.S_ISREG(told.st_mode) else file.read(most + 1)
+    except MemoryError:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)) from None
+    return content if len(content) <= most else None

@@ -12,12 +12,15 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from seqvision_edge.card import METADATA_KEY, ModelCard, StateTensor
-from seqvision_edge.errors import CardError, DeviceError, ModelError
-from seqvision_edge.model_file import graph_sha256
+from seqvision_edge.errors import DeviceError, ModelError
+from seqvision_edge.model_file import read_model
+from seqvision_edge.model_file.contract import fits
+from seqvision_edge.warm_up import warm_up
 
 Device = Literal["auto", "cpu", "cuda"]
 States = tuple[NDArray[np.float32], ...]
+
+DEADLINE = 20.0
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _MISSING = {
@@ -29,34 +32,36 @@ _MISSING = {
 class Session:
     """A loaded model: immutable, usable from several threads and for any number of streams."""
 
-    def __init__(self, model: str | Path | bytes, device: Device = "auto", threads: int = 1):
-        """Load a model.
+    def __init__(
+        self,
+        model: str | Path | bytes,
+        device: Device = "auto",
+        threads: int = 1,
+        *,
+        expect_sha256: str | None = None,
+        deadline: float = DEADLINE,
+    ):
+        """Load a model; it need not be trusted.
 
         Args:
             model: the path of a `model.onnx`, or its bytes.
             device: `auto` takes CUDA where this onnxruntime has it, else the CPU.
             threads: CPU threads of one call.  One is the fastest below about 2 ms per frame.
+            expect_sha256: the hash that the whole file must have.
+            deadline: seconds that the first frame may take.
 
         Raises:
-            ModelError: the file is missing, damaged or not a seqvision model.
+            ModelError: the file is missing, damaged, not the expected one, holds what
+                `seqvision export` never writes, or does not answer within the deadline.
             CardError: its card cannot be read by this version.
             DeviceError: `device` is not available here.
         """
-        self.where = "the model" if isinstance(model, bytes) else str(model)
-        data = model if isinstance(model, bytes) else _read(Path(model))
-        self._session = _load(data, device, threads, self.where)
+        content, self._file = read_model(model, expect_sha256)
+        self.where, self.card = self._file.where, self._file.card
+        self._session = _load(content, device, threads, self.where)
         self.provider: str = self._session.get_providers()[0]
-        metadata = self._session.get_modelmeta().custom_metadata_map
-        if METADATA_KEY not in metadata:
-            raise CardError(
-                f"{self.where}: no model card in it; make the file with: seqvision export model.pt"
-            )
-        self.card = ModelCard.from_json(metadata[METADATA_KEY], self.where)
-        graph = self.card.graph
-        if graph is not None and graph_sha256(data, self.where) != graph.sha256:
-            raise ModelError(f"{self.where}: damaged: its graph is not the one that its card names")
-        _check_contract(self._session, self.card, self.where)
         self._outputs = [output.name for output in self._session.get_outputs()]
+        warm_up(self, deadline)
 
     @property
     def device(self) -> str:
@@ -71,19 +76,25 @@ class Session:
         )
 
     def run(
-        self, frames: NDArray[np.uint8], state: States | None = None
+        self,
+        frames: NDArray[np.uint8],
+        state: States | None = None,
+        *,
+        run_options: ort.RunOptions | None = None,
     ) -> tuple[NDArray[np.float32], States]:
         """Answer for the newest step of `frames`, given what the past left.
 
         Args:
             frames: `(batch, time, height, width, channels)` uint8, time at least 1.
             state: from the call before; None at the start of a clip or stream.
+            run_options: onnxruntime's own, by which another thread can stop the call.
 
         Returns:
             Probabilities `(batch, labels)`, and the state for the next call.
 
         Raises:
-            ValueError: the frames have another shape or type than the card says.
+            ValueError: frames or state have another shape or type than the card says.
+            ModelError: the graph takes absurdly much for so many frames.
         """
         image = self.card.image
         expected = (image.height, image.width, image.channels)
@@ -96,14 +107,27 @@ class Session:
             raise ValueError(f"frames are empty: {frames.shape}")
         if state is None:
             state = self.empty_state(frames.shape[0])
+        self._check_state(state, frames.shape[0])
+        self._file.allow((frames.shape, *(values.shape for values in state)))
         feed: dict[str, NDArray[Any]] = {"frames": np.ascontiguousarray(frames)}
         feed.update(zip((t.name for t in self.card.state.tensors), state, strict=True))
-        probabilities, *following = self._session.run(self._outputs, feed)
+        probabilities, *following = self._session.run(self._outputs, feed, run_options)
         return cast("NDArray[np.float32]", probabilities), tuple(following)
 
     def stream(self) -> "Stream":
         """Return a new stream with an empty past."""
         return Stream(self)
+
+    def _check_state(self, state: States, batch: int) -> None:
+        tensors = self.card.state.tensors
+        if len(state) != len(tensors):
+            raise ValueError(f"the state has {len(state)} tensors, the model takes {len(tensors)}")
+        for tensor, values in zip(tensors, state, strict=True):
+            if values.dtype != np.float32 or not fits(tensor, values.shape, batch):
+                raise ValueError(
+                    f"the state {tensor.name} is {values.dtype} {values.shape}, "
+                    f"the model takes float32 {list(tensor.axes)} for a batch of {batch}"
+                )
 
 
 class Stream:
@@ -145,17 +169,6 @@ class Stream:
         return cast("NDArray[np.float32]", probabilities[0])
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise ModelError(
-            f"{path}: no such file; make one with: seqvision export model.pt"
-        ) from None
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
-
-
 def _load(data: bytes, device: Device, threads: int, where: str) -> ort.InferenceSession:
     available = ort.get_available_providers()
     if device != "auto" and _PROVIDERS[device] not in available:
@@ -182,28 +195,3 @@ def _empty_size(axis: str | int, batch: int) -> int:
     if isinstance(axis, int):
         return axis
     return batch if axis == "batch" else 0
-
-
-def _check_contract(session: ort.InferenceSession, card: ModelCard, where: str) -> None:
-    """Refuse a graph that does not have the inputs and outputs that its card promises."""
-    image = card.image
-    frames = StateTensor(
-        name="frames", axes=("batch", "time", image.height, image.width, image.channels)
-    )
-    for promised, found in zip((frames, *card.state.tensors), session.get_inputs(), strict=False):
-        fixed = [axis if isinstance(axis, int) else None for axis in promised.axes]
-        there = [axis if isinstance(axis, int) else None for axis in found.shape]
-        if promised.name != found.name or fixed != there:
-            raise ModelError(
-                f"{where}: its card promises input {promised.name} {list(promised.axes)}, "
-                f"the graph has {found.name} {found.shape}"
-            )
-    count = 1 + len(card.state.tensors)
-    if (len(session.get_inputs()), len(session.get_outputs())) != (count, count):
-        raise ModelError(f"{where}: its card promises {count} inputs and {count} outputs")
-    probabilities = session.get_outputs()[0]
-    if probabilities.shape[1:] != [len(card.labels)]:
-        raise ModelError(
-            f"{where}: its card has {len(card.labels)} labels, "
-            f"the graph answers {probabilities.shape}"
-        )

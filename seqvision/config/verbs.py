@@ -27,7 +27,7 @@ class TrainOptions(Options):
     root: Annotated[Path | None, UNSET] = None
     """The same, by name: --dataset ucf101 --root DIR."""
     output: Path = Path("model.pt")
-    """File for the best model."""
+    """File for the best model; a name that ends in .safetensors is written in that format."""
     runs: Path = Path("runs")
     """Folder for run folders: options, logs, checkpoints, curves, metrics."""
     resume: Path | None = None
@@ -45,7 +45,7 @@ class EvaluateOptions(Options):
     """Measure a model on clips."""
 
     model: tyro.conf.Positional[Path]
-    """model.pt of a training."""
+    """model.pt or model.safetensors of a training."""
     data: Annotated[tyro.conf.Positional[Path | None], UNSET] = None
     """Folder data/<label>/<clip>, a CSV with path,label[,group][,split][,fps], or --root."""
     root: Annotated[Path | None, UNSET] = None
@@ -108,7 +108,7 @@ class PredictOptions(Options):
     """
 
     model: tyro.conf.Positional[Path]
-    """model.pt of a training, or model.onnx of an export (then torch is not needed)."""
+    """model.pt or .safetensors of a training, or model.onnx of an export (needs no torch)."""
     paths: tyro.conf.Positional[
         Annotated[tuple[str, ...], tyro.conf.arg(metavar="PATH…", help_behavior_hint="")]
     ]
@@ -131,7 +131,7 @@ class ExportOptions(Options):
     """Write model.onnx and prove that it answers as the model does."""
 
     model: tyro.conf.Positional[Path] = Path("model.pt")
-    """model.pt of a training."""
+    """model.pt or model.safetensors of a training."""
     output: Path | None = None
     """File to write; by default the model's name with .onnx."""
     verify: Path | None = None

@@ -1,11 +1,10 @@
-"""model.pt: weights, architecture and card as plain data.
+"""model.pt or model.safetensors: weights, architecture and card as plain data.
 
-It is read with `weights_only=True` and in no other way, so that a file from a stranger cannot run
-code.
+Neither can run code: a `.pt` is read with `weights_only=True` and in no other way.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 import torch
 from pydantic import ValidationError
@@ -13,28 +12,27 @@ from pydantic import ValidationError
 from seqvision.config import ModelOptions
 from seqvision.errors import CheckpointError
 from seqvision.models.classifier import Classifier
+from seqvision.training import containers
+from seqvision.training.containers import Content
 from seqvision_edge.card import ModelCard
 from seqvision_edge.files import replacing
 
-_FORMAT = "seqvision.model"
+# What can be trained (--size, --step); the network is tried on one such step when it is built.
+MAX_PIXELS: Final = 1024 * 1024
 
 
 def save_model(path: Path, model: Classifier, options: ModelOptions, card: ModelCard) -> None:
-    """Write a model file; an older one stays until the new one is complete.
+    """Write a model file, as safetensors where `path` ends so; an older one stays until then.
 
     Raises:
         CheckpointError: the file cannot be written.
     """
-    content = {
-        "format": _FORMAT,
-        "architecture": options.model_dump_json(),
-        "card": card.to_json(),
-        "weights": {name: tensor.cpu() for name, tensor in model.state_dict().items()},
-    }
+    weights = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
+    content = Content(options.model_dump_json(), card.to_json(), weights)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as unfinished:
-            torch.save(content, unfinished)
+            containers.write(unfinished, content)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
         raise CheckpointError(f"{path}: cannot be written ({_line(error)})") from None
 
@@ -49,14 +47,24 @@ def load_model(path: Path) -> tuple[Classifier, ModelCard]:
         CheckpointError: missing, damaged, or not a model file.
         CardError: its card is of another spec, or damaged.
     """
-    content = _read(path)
-    card = ModelCard.from_json(content["card"], str(path))
+    content = containers.read(path)
+    card = ModelCard.from_json(content.card, str(path))
+    content.check_hash(path)
+    if card.image.height * card.image.width > MAX_PIXELS:
+        raise CheckpointError(
+            f"{path}: its card has steps of {card.image.height}×{card.image.width} pixels, "
+            "at most are 1024×1024"
+        )
     try:
-        options = ModelOptions.model_validate_json(content["architecture"])
+        options = ModelOptions.model_validate_json(content.architecture)
         # The weights come from this file: whatever the encoder started from is not needed.
         built = options.model_copy(update={"weights": "none"})
+        # On meta a network has shapes and no memory: a few words could ask for terabytes.
+        with torch.device("meta"):
+            shell = Classifier(built, card.image, len(card.labels))
+        _refuse_misfits(shell, content, path)
         model = Classifier(built, card.image, len(card.labels))
-        model.load_state_dict(content["weights"])
+        model.load_state_dict(content.weights)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
@@ -68,19 +76,19 @@ def load_model(path: Path) -> tuple[Classifier, ModelCard]:
     return model.eval(), card
 
 
-def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such file; make one with: seqvision train FOLDER")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:  # torch raises many unrelated types for a damaged or hostile file
-        raise CheckpointError(f"{path}: not a model file, or damaged") from None
-    if not isinstance(content, dict) or content.get("format") != _FORMAT:
-        raise CheckpointError(f"{path}: not a model file of seqvision")
-    for key, kind in (("card", str), ("architecture", str), ("weights", dict)):
-        if not isinstance(content.get(key), kind):
-            raise CheckpointError(f"{path}: damaged, it has no {key}")
-    return content
+def _refuse_misfits(shell: Classifier, content: Content, path: Path) -> None:
+    """Compare the network that the options describe with the weights in the file."""
+    own = shell.state_dict()
+    for name in sorted({*own, *content.weights}):
+        wanted, given = own.get(name), content.weights.get(name)
+        if given is None or wanted is None:
+            reason = f"{name} is {'missing' if given is None else 'not of this network'}"
+        elif (given.shape, given.dtype) != (wanted.shape, wanted.dtype):
+            sizes = f"{list(given.shape)}, must be {wanted.dtype} {list(wanted.shape)}"
+            reason = f"{name} is {given.dtype} {sizes}"
+        else:
+            continue
+        raise CheckpointError(f"{path}: its weights do not fit ({reason[:160]})")
 
 
 def _line(error: BaseException) -> str:

@@ -28,6 +28,7 @@ from seqvision.training.allocator import keep_freed_memory
 from seqvision.training.autotune import LAYOUTS, Arithmetic, choose_arithmetic
 from seqvision.training.card import make_card, with_metrics
 from seqvision.training.checkpoint import save_model
+from seqvision.training.containers import SAFETENSORS, is_safetensors
 from seqvision.training.data import Data, read_data
 from seqvision.training.device import check_precision, idle_gpus, pick_device
 from seqvision.training.fit import fit
@@ -94,8 +95,9 @@ def _train(options: TrainOptions, device: torch.device, began: float) -> Trained
         parts = measure_parts(model, card, data, options)
         figures = {part.name: part.metrics for part in parts}
         card = with_metrics(card, figures)
-        save_model(run / "model.pt", model, options.model, card)
-        _copy(run / "model.pt", options.output)
+        kept = run / f"model{SAFETENSORS if is_safetensors(options.output) else '.pt'}"
+        save_model(kept, model, options.model, card)
+        _copy(kept, options.output)
         facts = take_facts(run, model, device, time.monotonic() - began, arithmetic)
         results = Results(run, options, data, model, card, parts, fitted.epoch, facts)
         _say(f"report: {write_results(results)}")

@@ -107,7 +107,8 @@ def model_bytes(card: ModelCard | None = None, *, nan_on_black: bool = False) ->
         ("ReduceSum", ["moved", "time"], ["change_of"], {"keepdims": 0}),
         ("MatMul", ["average", "colours"], ["still"], {}),
         ("MatMul", ["change_of", "change"], ["moving"], {}),
-        ("Sum", ["still", "moving", "bias"], ["logits"], {}),
+        ("Add", ["still", "moving"], ["both"], {}),
+        ("Add", ["both", "bias"], ["logits"], {}),
         ("Softmax", ["logits"], ["probabilities"], {"axis": -1}),
     ]
     image = card.image

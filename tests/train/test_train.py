@@ -24,6 +24,7 @@ from seqvision.models.classifier import Classifier
 from seqvision.report.logs import column
 from seqvision.training.checkpoint import load_model
 from seqvision.training.train import Trained, train
+from seqvision_edge.card import SPEC
 from seqvision_edge.errors import CardError, DeviceError
 
 
@@ -263,9 +264,9 @@ def test_a_model_file_is_plain_data_and_damage_is_one_clear_line(
 
 def test_a_model_from_the_future_is_refused_by_its_spec(trained: Trained, tmp_path: Path) -> None:
     content = torch.load(trained.model, weights_only=True)
-    content["card"] = content["card"].replace('"spec":1', '"spec":99')
+    content["card"] = content["card"].replace(f'"spec":{SPEC}', '"spec":99')
     torch.save(content, tmp_path / "future.pt")
-    with pytest.raises(CardError, match="spec 99, this version reads spec 1"):
+    with pytest.raises(CardError, match=f"spec 99, this version reads up to {SPEC}"):
         load_model(tmp_path / "future.pt")
 
 

@@ -1,0 +1,160 @@
+"""The way from a file to what may be loaded: bounds → bytes → fields → graph → promise → sizes."""
+
+import hashlib
+import hmac
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from seqvision_edge.card import METADATA_KEY, ModelCard
+from seqvision_edge.errors import CardError, ModelError
+from seqvision_edge.files import read_at_most
+from seqvision_edge.model_file.call import Shape
+from seqvision_edge.model_file.contract import check_promise, check_sizes, shapes
+from seqvision_edge.model_file.graph import Graph, read_graph
+from seqvision_edge.model_file.refusal import Damaged, Refused
+from seqvision_edge.model_file.sizes import OPERATORS
+from seqvision_edge.model_file.wire import Message, Reader
+
+MAX_BYTES: Final = (1 << 31) - 1  # what an ONNX file can be
+MAX_CARD: Final = 1 << 20
+OPSETS: Final = range(18, 25)
+IR_VERSIONS: Final = range(8, 12)
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """What is known of a file that may be loaded: its card, and what a call takes."""
+
+    where: str
+    card: ModelCard
+    graph: Graph
+    _allowed: set[tuple[Shape, ...]] = field(default_factory=set)
+
+    def allow(self, inputs: tuple[Shape, ...]) -> None:
+        """Check what a call with inputs of these shapes takes; the answer is remembered.
+
+        Raises:
+            ModelError: too much memory or time, or other outputs than the card promises.
+        """
+        if inputs in self._allowed:
+            return
+        with _named(self.where):
+            check_sizes(self.graph, self.card, inputs)
+        if len(self._allowed) < 10_000:
+            self._allowed.add(inputs)
+
+
+def read_model(
+    model: str | Path | bytes, expect_sha256: str | None = None
+) -> tuple[bytes, ModelFile]:
+    """Read a model and decide whether it may be loaded.
+
+    Args:
+        model: the path of a `model.onnx`, or its bytes.
+        expect_sha256: the hash that the whole file must have.
+
+    Returns:
+        The bytes that were checked, and what is known of them.
+
+    Raises:
+        ModelError: the file is missing, too large, damaged, not the expected one, or holds what
+            `seqvision export` never writes.
+        CardError: its card is missing or cannot be read by this version.
+    """
+    where = "the model" if isinstance(model, bytes) else str(model)
+    content = model if isinstance(model, bytes) else _read(Path(model))
+    _expect(content, expect_sha256, where)
+    with _named(where):
+        reader = Reader()
+        message = reader.read("Model", memoryview(content))
+        if "graph" not in message:
+            raise Damaged("there is no graph in it")
+        _check_versions(message)
+        card = ModelCard.from_json(_card_text(message, where), where)
+        _compare_hash(message["graph"], card)
+        graph = read_graph(message["graph"], reader, OPERATORS)
+        check_promise(graph, card)
+    file = ModelFile(where, card, graph)
+    window = card.sequence.window
+    # The start of a stream, its course, and a whole clip; other shapes when they come.
+    for time, kept in ((1, 0), (1, window - 1), (window, 0)):
+        file.allow(shapes(card, 1, time, kept))
+    return content, file
+
+
+def graph_sha256(content: bytes, where: str) -> str:
+    """Return the hash of a model's graph, as 64 hexadecimal digits.
+
+    Raises:
+        ModelError: `content` is not an ONNX file; `where` names it.
+    """
+    with _named(where):
+        message = Reader().read("Model", memoryview(content))
+        return hashlib.sha256(message.get("graph", b"")).hexdigest()
+
+
+@contextmanager
+def _named(where: str) -> Iterator[None]:
+    """Say of which file a refusal is."""
+    try:
+        yield
+    except Damaged as reason:
+        raise ModelError(f"{where}: not a usable ONNX model ({reason})") from None
+    except Refused as reason:
+        raise ModelError(f"{where}: not a model that seqvision exports: {reason}") from None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        content = read_at_most(path, MAX_BYTES)
+    except FileNotFoundError:
+        raise ModelError(
+            f"{path}: no such file; make one with: seqvision export model.pt"
+        ) from None
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
+    if content is None:
+        raise ModelError(f"{path}: larger than 2 GB, which no ONNX model is")
+    return content
+
+
+def _expect(content: bytes, expected: str | None, where: str) -> None:
+    if expected is None:
+        return
+    found = hashlib.sha256(content).hexdigest()
+    if not hmac.compare_digest(found, expected.strip().lower()):
+        raise ModelError(f"{where}: not the expected file: its sha256 is {found}")
+
+
+def _check_versions(message: Message) -> None:
+    versions = [
+        (item.get("domain", ""), item.get("version", 0)) for item in message["opset_import"]
+    ]
+    if len(versions) != 1 or versions[0][0] not in ("", "ai.onnx"):
+        raise Refused(f"it needs the operator sets {versions[:4]!a}"[:200])
+    if versions[0][1] not in OPSETS:
+        raise Refused(f"it has opset {versions[0][1]}, this version reads 18 to 24")
+    if message.get("ir_version") not in IR_VERSIONS:
+        raise Refused(f"it has IR version {message.get('ir_version')}, this version reads 8 to 11")
+
+
+def _card_text(message: Message, where: str) -> str:
+    cards = [item for item in message["metadata_props"] if item.get("key") == METADATA_KEY]
+    if not cards:
+        raise CardError(
+            f"{where}: no model card in it; make the file with: seqvision export model.pt"
+        )
+    text: str = cards[0].get("value", "")
+    if len(cards) > 1 or len(text) > MAX_CARD:
+        raise CardError(
+            f"{where}: it has {len(cards)} model cards, the first of {len(text)} letters"
+        )
+    return text
+
+
+def _compare_hash(graph: memoryview, card: ModelCard) -> None:
+    if card.graph is not None and hashlib.sha256(graph).hexdigest() != card.graph.sha256:
+        raise Damaged("damaged: its graph is not the one that its card names")
