@@ -5,25 +5,21 @@ empty state; live is one call per frame that passes the state on.  The session c
 that the card names and knows nothing of what is inside.
 """
 
+import contextlib
+import io
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
 from seqvision_edge.card import METADATA_KEY, ModelCard, StateTensor
-from seqvision_edge.errors import CardError, DeviceError, ModelError
+from seqvision_edge.errors import CardError, ModelError
 from seqvision_edge.model_file import graph_sha256
+from seqvision_edge.providers import Device, Provider, candidates, device_of, missing
 
-Device = Literal["auto", "cpu", "cuda"]
 States = tuple[NDArray[np.float32], ...]
-
-_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-_MISSING = {
-    "cuda": "no CUDA in this onnxruntime; install it with: pip install onnxruntime-gpu, "
-    "or use --device cpu",
-}
 
 
 class Session:
@@ -34,7 +30,7 @@ class Session:
 
         Args:
             model: the path of a `model.onnx`, or its bytes.
-            device: `auto` takes CUDA where this onnxruntime has it, else the CPU.
+            device: `auto` takes CUDA where this onnxruntime has it and it starts, else the CPU.
             threads: CPU threads of one call.  One is the fastest below about 2 ms per frame.
 
         Raises:
@@ -61,7 +57,7 @@ class Session:
     @property
     def device(self) -> str:
         """The device that runs the model, as named by `--device`."""
-        return next((name for name, ep in _PROVIDERS.items() if ep == self.provider), self.provider)
+        return device_of(self.provider)
 
     def empty_state(self, batch: int = 1) -> States:
         """Return the state before the first frame: every dynamic axis but the batch is 0."""
@@ -157,25 +153,45 @@ def _read(path: Path) -> bytes:
 
 
 def _load(data: bytes, device: Device, threads: int, where: str) -> ort.InferenceSession:
-    available = ort.get_available_providers()
-    if device != "auto" and _PROVIDERS[device] not in available:
-        raise DeviceError(f"--device {device}: {_MISSING[device]}")
-    candidates = ["cuda", "cpu"] if device == "auto" else [device]
-    wanted = [_PROVIDERS[name] for name in candidates if _PROVIDERS[name] in available]
+    """Start the model on the device; only `auto` may come down to the CPU."""
+    failed: Exception | None = None
+    for providers in candidates(device, ort.get_available_providers(), threads):
+        try:
+            session = _start(data, providers, threads)
+        except Exception as error:  # onnxruntime raises a dozen unrelated types here
+            failed = error
+            continue
+        # onnxruntime itself falls back to the CPU without a word.
+        if device in ("auto", device_of(session.get_providers()[0])):
+            return session
+        raise missing(device, "onnxruntime lists it but could not start it")
+    assert failed is not None
+    raise ModelError(f"{where}: {_reason(failed)}")
+
+
+def _start(data: bytes, providers: list[Provider], threads: int) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = threads
     # Spinning threads burn a whole core between the frames of one camera.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        session = ort.InferenceSession(data, options, providers=wanted)
-    except Exception as error:  # onnxruntime raises a dozen unrelated types here
-        reason = " ".join(str(error).split()).partition(" : ")[2] or type(error).__name__
-        raise ModelError(f"{where}: not a usable ONNX model ({reason[:160]})") from None
-    # onnxruntime falls back to the CPU without a word; only `auto` may do that.
-    if device != "auto" and session.get_providers()[0] != wanted[0]:
-        raise DeviceError(f"--device {device}: onnxruntime lists it but could not start it")
-    return session
+    if len(providers) == 1:
+        return ort.InferenceSession(data, options, providers=providers)
+    # Of a provider that cannot start onnxruntime tells stderr and stdout; our error is one line.
+    ort.set_default_logger_severity(4)
+    with contextlib.redirect_stdout(io.StringIO()):
+        return ort.InferenceSession(data, options, providers=providers)
+
+
+def _reason(error: Exception) -> str:
+    """Return in one line why onnxruntime refuses a file."""
+    said = " ".join(str(error).split())
+    if "IR version" in said or "opset" in said:
+        return (
+            f"made for a newer onnxruntime than {ort.__version__}; update it with: "
+            "pip install -U onnxruntime, or export the model with --opset 18"
+        )
+    return f"not a usable ONNX model ({(said.partition(' : ')[2] or type(error).__name__)[:160]})"
 
 
 def _empty_size(axis: str | int, batch: int) -> int:
