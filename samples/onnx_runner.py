@@ -1,9 +1,9 @@
 """Run model.onnx with onnxruntime and NumPy alone: `python onnx_runner.py MODEL FRAMES`.
 
-FRAMES is a .npy or .npz of `(time, height, width, channels)` uint8, or a folder of files with the raw
-bytes of one frame each, all at the size and the frame rate of the model's card.  One line per frame:
-its number, the label, the probability, and whether the window is full.  docs/model-file.md says the
-rest: how frames are sized and chosen, and how answers become events.
+FRAMES is a .npy or .npz of `(time, height, width, channels)` uint8, or a folder of files with the
+raw bytes of one frame each, all at the size and the frame rate of the model's card.  One line per
+frame: its number, the label, the probability, and whether the window is full.
+docs/model-file.md says the rest: how frames are sized and chosen, how answers become events.
 """
 
 import json
@@ -26,12 +26,14 @@ def read_frames(path, image):
 
 def empty_state(card):
     """Return what no past leaves: one stream, and nothing on every other axis that is free."""
-    free = {"batch": 1}
+
+    def size(axis):
+        return axis if isinstance(axis, int) else int(axis == "batch")
+
     return {
-        tensor["name"]: np.zeros([free.get(a, 0) if isinstance(a, str) else a for a in tensor["axes"]],
-                                 np.float32)
+        tensor["name"]: np.zeros([size(axis) for axis in tensor["axes"]], np.float32)
         for tensor in card["state"]["tensors"]
-    }  # fmt: skip
+    }
 
 
 def main(model, frames):

@@ -238,11 +238,14 @@ def _graph_rows(graph: Graph, card: ModelCard) -> Iterator[tuple[str, str]]:
     runs = "onnxruntime 1.17 and newer" if old else "needs an onnxruntime newer than 1.17"
     yield "format", f"opset {graph.opset}, IR version {graph.ir_version}: {runs}"
     yield "precision", card.graph.precision if card.graph else "not said (card spec 1)"
-    yield "integrity", {
-        "ok": "sha256 of the graph is that of the card",
-        "differs": "DAMAGED: the graph is not the one that the card names",
-        "no hash": "not known: cards of spec 1 have no hash",
-    }[graph.integrity]
+    yield (
+        "integrity",
+        {
+            "ok": "sha256 of the graph is that of the card",
+            "differs": "DAMAGED: the graph is not the one that the card names",
+            "no hash": "not known: cards of spec 1 have no hash",
+        }[graph.integrity],
+    )
     yield "written by", graph.producer or "not said"
 
 

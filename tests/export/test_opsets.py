@@ -1,4 +1,4 @@
-"""`--opset`: every operator set that is offered gives the same answers and the right file version."""
+"""`--opset`: every operator set that is offered answers alike, in a file of the right version."""
 
 import numpy as np
 import onnx

@@ -1,7 +1,7 @@
 """An exported file answers alike in every runtime that is promised.
 
-The runtimes are made by `install.py`; where one is missing its tests skip by its name.  Each of them
-is a process of its own that answers the same cases: the clips in one call, and frame by frame.
+The runtimes are made by `install.py`; where one is missing its tests skip by its name.  Each of
+them is a process of its own that answers the same cases: the clips in one call, and frame by frame.
 """
 
 import json
