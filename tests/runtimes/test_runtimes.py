@@ -17,6 +17,7 @@ import install
 import numpy as np
 import pytest
 import torch
+from colour_model import model_bytes
 from export_models import build
 from numpy.typing import NDArray
 
@@ -81,9 +82,25 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Cases:
                     "shape": shape,
                 }
             )
+    cases.append(_colours(folder))
     file = folder / "cases.json"
     file.write_text(json.dumps(cases))
     return Cases(file, _ask([sys.executable, str(HERE / "answers.py"), str(file), "cpu"])[1])
+
+
+def _colours(folder: Path) -> dict[str, Any]:
+    """Return a stream of many frames through a graph that onnxruntime 1.18 computes wrongly.
+
+    Its plan of the memory is made when a shape comes for the second time, and is wrong there.
+    """
+    frames, model = folder / "colours.bin", folder / "colours.onnx"
+    generator = np.random.default_rng(0)
+    shape = (1, 30, 12, 16, 3)
+    (40 * generator.integers(0, 6, (1, 30, 1, 1, 3)) + generator.integers(0, 56, shape)).astype(
+        np.uint8
+    ).tofile(frames)
+    model.write_bytes(model_bytes())
+    return {"name": "colours", "model": str(model), "frames": str(frames), "shape": shape}
 
 
 def _sharpen(model: Classifier, clips: NDArray[np.uint8]) -> None:
