@@ -59,6 +59,48 @@ def _networks() -> dict[str, tuple[Classifier, ModelCard]]:
     }
 
 
+# The runtimes come before the cases in each test, so that one without its runtime costs nothing.
+@pytest.fixture(scope="module")
+def oldest() -> str:
+    return _python("oldest")
+
+
+@pytest.fixture(scope="module")
+def openvino() -> str:
+    return _python("openvino")
+
+
+@pytest.fixture(scope="module")
+def node() -> str:
+    found = shutil.which("node")
+    if found is None:
+        pytest.skip("no node here, which runs onnxruntime-web")
+    return found
+
+
+@pytest.fixture(scope="module")
+def web() -> str:
+    folder = install.FOLDER / "web"
+    if not (folder / "node_modules" / "onnxruntime-web").exists():
+        pytest.skip("no onnxruntime-web here; make it with: python tests/runtimes/install.py web")
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def browser() -> str:
+    found = install.chromium()
+    if found is None:
+        pytest.skip("no chromium here; make it with: python tests/runtimes/install.py chromium")
+    return found
+
+
+def _python(name: str) -> str:
+    python = install.python(name)
+    if not python.exists():
+        pytest.skip(f"no {name} here; make it with: python tests/runtimes/install.py {name}")
+    return str(python)
+
+
 @pytest.fixture(scope="module")
 def cases(tmp_path_factory: pytest.TempPathFactory) -> Cases:
     folder = tmp_path_factory.mktemp("cases")
@@ -120,17 +162,18 @@ def _sharpen(model: Classifier, clips: NDArray[np.uint8]) -> None:
         model.head.classify.weight.mul_(scale[:, None])
 
 
-def test_in_the_oldest_onnxruntime_that_is_promised(cases: Cases) -> None:
-    runtime, answers = _ask([_python("oldest"), str(HERE / "answers.py"), str(cases.file), "cpu"])
+def test_in_the_oldest_onnxruntime_that_is_promised(oldest: str, cases: Cases) -> None:
+    runtime, answers = _ask([oldest, str(HERE / "answers.py"), str(cases.file), "cpu"])
     assert runtime.startswith("onnxruntime 1.17.")
     _agree(answers, cases.expected, 1e-4)
 
 
-def test_the_oldest_onnxruntime_refuses_newer_operators_in_one_clear_line(tmp_path: Path) -> None:
-    python = _python("oldest")
+def test_the_oldest_onnxruntime_refuses_newer_operators_in_one_clear_line(
+    oldest: str, tmp_path: Path
+) -> None:
     model, card = build(ModelOptions())
     (tmp_path / "model.onnx").write_bytes(convert(model, card, 21))
-    command = [python, "-m", "seqvision_edge", "--source", "clip.mp4", "--no-window"]
+    command = [oldest, "-m", "seqvision_edge", "--source", "clip.mp4", "--no-window"]
     result = _run(command, cwd=tmp_path)
     assert result.returncode == 2
     assert result.stderr.startswith("model.onnx: made for a newer onnxruntime than 1.17.")
@@ -138,14 +181,13 @@ def test_the_oldest_onnxruntime_refuses_newer_operators_in_one_clear_line(tmp_pa
     assert result.stderr.count("\n") == 1
 
 
-def test_with_the_execution_provider_of_openvino(cases: Cases) -> None:
-    python = _python("openvino")
-    _, answers = _ask([python, str(HERE / "answers.py"), str(cases.file), "openvino"])
+def test_with_the_execution_provider_of_openvino(openvino: str, cases: Cases) -> None:
+    _, answers = _ask([openvino, str(HERE / "answers.py"), str(cases.file), "openvino"])
     _agree(answers, cases.expected, 1e-3)
     assert answers != cases.expected, "another library computed them"
 
 
-def test_openvino_takes_the_whole_graph(cases: Cases) -> None:
+def test_openvino_takes_the_whole_graph(openvino: str, cases: Cases) -> None:
     code = """if True:
         import json, sys
         import onnxruntime
@@ -155,33 +197,29 @@ def test_openvino_takes_the_whole_graph(cases: Cases) -> None:
             providers = ["OpenVINOExecutionProvider"]
             onnxruntime.InferenceSession(case["model"], options, providers=providers)
     """
-    result = _run([_python("openvino"), "-c", code, str(cases.file)])
+    result = _run([openvino, "-c", code, str(cases.file)])
     assert result.returncode == 0, result.stderr
 
 
-def test_the_command_runs_on_openvino(cases: Cases, tmp_path: Path) -> None:
+def test_the_command_runs_on_openvino(openvino: str, cases: Cases, tmp_path: Path) -> None:
     from conftest import square_clip, write_video
 
-    python = _python("openvino")
     model = json.loads(cases.file.read_text())[0]["model"]
     video = write_video(tmp_path / "clip.mp4", square_clip(1, 0, 20))
-    command = [python, "-m", "seqvision_edge", "--source", str(video), "--no-window"]
+    command = [openvino, "-m", "seqvision_edge", "--source", str(video), "--no-window"]
     result = _run([*command, "--model", model, "--device", "openvino"])
     assert result.returncode == 0, result.stderr
     assert "openvino" in result.stderr.splitlines()[0]
 
 
-def test_in_onnxruntime_web_under_node(cases: Cases) -> None:
-    runtime, answers = _ask([*_node(), str(cases.file), str(_web())])
+def test_in_onnxruntime_web_under_node(node: str, web: str, cases: Cases) -> None:
+    runtime, answers = _ask([node, str(HERE / "answers.mjs"), str(cases.file), web])
     assert runtime.startswith("onnxruntime-web ")
     _agree(answers, cases.expected, 1e-4)
 
 
-def test_in_onnxruntime_web_in_a_browser(cases: Cases) -> None:
-    browser = install.chromium()
-    if browser is None:
-        pytest.skip("no chromium here; make it with: python tests/runtimes/install.py chromium")
-    runtime, answers = _ask([*_node(), str(cases.file), str(_web()), browser])
+def test_in_onnxruntime_web_in_a_browser(node: str, web: str, browser: str, cases: Cases) -> None:
+    runtime, answers = _ask([node, str(HERE / "answers.mjs"), str(cases.file), web, browser])
     assert runtime.startswith("onnxruntime-web ")
     _agree(answers, cases.expected, 1e-4)
 
@@ -209,24 +247,3 @@ def _run(command: list[str], **more: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command, capture_output=True, text=True, timeout=300, env=environment, **more
     )
-
-
-def _python(name: str) -> str:
-    python = install.python(name)
-    if not python.exists():
-        pytest.skip(f"no {name} here; make it with: python tests/runtimes/install.py {name}")
-    return str(python)
-
-
-def _web() -> Path:
-    folder = install.FOLDER / "web"
-    if not (folder / "node_modules" / "onnxruntime-web").exists():
-        pytest.skip("no onnxruntime-web here; make it with: python tests/runtimes/install.py web")
-    return folder
-
-
-def _node() -> list[str]:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("no node here, which runs onnxruntime-web")
-    return [node, str(HERE / "answers.mjs")]
