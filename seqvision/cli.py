@@ -123,6 +123,17 @@ def _verify(arguments: list[str]) -> int:
     return 0
 
 
+def _inspect(arguments: list[str]) -> int:
+    from seqvision.config import InspectOptions
+
+    options = command_line.parse(InspectOptions, "seqvision inspect", arguments)
+
+    from seqvision.inspection import inspect
+
+    inspect(options)
+    return 0
+
+
 def _compare(arguments: list[str]) -> int:
     from seqvision.config import CompareOptions
 
@@ -165,4 +176,5 @@ VERBS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
     "predict": ("model.pt or model.onnx + any clips → what is in them", _predict),
     "export": ("model.pt → model.onnx, proven to answer alike", _export),
     "verify": ("model.onnx + model.pt → the proof again, on clips too", _verify),
+    "inspect": ("model.pt or model.onnx → what it is: contract, settings, origin", _inspect),
 }

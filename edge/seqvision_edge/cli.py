@@ -6,7 +6,7 @@ Only the options are imported at the start; OpenCV and onnxruntime come when a r
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from seqvision_edge import __version__, command_line
 from seqvision_edge.card import Decision, ModelCard, Probability, Seconds
 from seqvision_edge.errors import SeqvisionError
+from seqvision_edge.providers import Device
 
 if TYPE_CHECKING:
     from seqvision_edge.session import Session
@@ -48,8 +49,8 @@ class Options(BaseModel):
     ] = None
     """Refuse the model unless the sha256 of its file is this.  Known from elsewhere, it proves that
     the file is the one you mean; the hash inside the model only finds damage."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the model runs; auto takes CUDA where it is installed."""
+    device: Device = "auto"
+    """Where the model runs; auto takes CUDA where it is installed and starts, else the CPU."""
     threads: Annotated[int, Field(ge=1)] = 1
     """CPU threads of the model."""
     json_: Annotated[Path | None, tyro.conf.arg(name="json", help_behavior_hint="")] = None

@@ -5,28 +5,24 @@ empty state; live is one call per frame that passes the state on.  The session c
 that the card names and knows nothing of what is inside.
 """
 
+import contextlib
+import io
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from seqvision_edge.errors import DeviceError, ModelError
+from seqvision_edge.errors import ModelError
 from seqvision_edge.model_file import read_model
 from seqvision_edge.model_file.contract import fits
+from seqvision_edge.providers import Device, Provider, candidates, device_of, missing
 from seqvision_edge.warm_up import warm_up
 
-Device = Literal["auto", "cpu", "cuda"]
 States = tuple[NDArray[np.float32], ...]
 
 DEADLINE = 20.0
-
-_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-_MISSING = {
-    "cuda": "no CUDA in this onnxruntime; install it with: pip install onnxruntime-gpu, "
-    "or use --device cpu",
-}
 
 
 class Session:
@@ -45,7 +41,7 @@ class Session:
 
         Args:
             model: the path of a `model.onnx`, or its bytes.
-            device: `auto` takes CUDA where this onnxruntime has it, else the CPU.
+            device: `auto` takes CUDA where this onnxruntime has it and it starts, else the CPU.
             threads: CPU threads of one call.  One is the fastest below about 2 ms per frame.
             expect_sha256: the hash that the whole file must have.
             deadline: seconds that the first frame may take.
@@ -58,7 +54,7 @@ class Session:
         """
         content, self._file = read_model(model, expect_sha256)
         self.where, self.card = self._file.where, self._file.card
-        self._session = _load(content, device, threads, self.where)
+        self._session = load_graph(content, device, threads, self.where)
         self.provider: str = self._session.get_providers()[0]
         self._outputs = [output.name for output in self._session.get_outputs()]
         warm_up(self, deadline)
@@ -66,7 +62,7 @@ class Session:
     @property
     def device(self) -> str:
         """The device that runs the model, as named by `--device`."""
-        return next((name for name, ep in _PROVIDERS.items() if ep == self.provider), self.provider)
+        return device_of(self.provider)
 
     def empty_state(self, batch: int = 1) -> States:
         """Return the state before the first frame: every dynamic axis but the batch is 0."""
@@ -169,26 +165,58 @@ class Stream:
         return cast("NDArray[np.float32]", probabilities[0])
 
 
-def _load(data: bytes, device: Device, threads: int, where: str) -> ort.InferenceSession:
-    available = ort.get_available_providers()
-    if device != "auto" and _PROVIDERS[device] not in available:
-        raise DeviceError(f"--device {device}: {_MISSING[device]}")
-    candidates = ["cuda", "cpu"] if device == "auto" else [device]
-    wanted = [_PROVIDERS[name] for name in candidates if _PROVIDERS[name] in available]
+def load_graph(data: bytes, device: Device, threads: int, where: str) -> ort.InferenceSession:
+    """Start a graph on a device; only `auto` may come down to the CPU.
+
+    Raises:
+        ModelError: onnxruntime refuses it; `where` names it.
+        DeviceError: the device is not there, or does not start.
+    """
+    failed: Exception | None = None
+    for providers in candidates(device, ort.get_available_providers(), threads):
+        try:
+            session = _start(data, providers, threads)
+        except Exception as error:  # onnxruntime raises a dozen unrelated types here
+            failed = error
+            continue
+        # onnxruntime itself falls back to the CPU without a word.
+        if device in ("auto", device_of(session.get_providers()[0])):
+            return session
+        raise missing(device, "onnxruntime lists it but could not start it")
+    assert failed is not None
+    raise ModelError(f"{where}: {_reason(failed)}")
+
+
+def _start(data: bytes, providers: list[Provider], threads: int) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = threads
+    # Before 1.19 the plan of its memory let one tensor overwrite another, from the second call of a
+    # shape on: features were off by 0.002 without a word.
+    options.enable_mem_pattern = _version() >= (1, 19)
     # Spinning threads burn a whole core between the frames of one camera.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        session = ort.InferenceSession(data, options, providers=wanted)
-    except Exception as error:  # onnxruntime raises a dozen unrelated types here
-        reason = " ".join(str(error).split()).partition(" : ")[2] or type(error).__name__
-        raise ModelError(f"{where}: not a usable ONNX model ({reason[:160]})") from None
-    # onnxruntime falls back to the CPU without a word; only `auto` may do that.
-    if device != "auto" and session.get_providers()[0] != wanted[0]:
-        raise DeviceError(f"--device {device}: onnxruntime lists it but could not start it")
-    return session
+    if len(providers) == 1:
+        return ort.InferenceSession(data, options, providers=providers)
+    # Of a provider that cannot start onnxruntime tells stderr and stdout; our error is one line.
+    ort.set_default_logger_severity(4)
+    with contextlib.redirect_stdout(io.StringIO()):
+        return ort.InferenceSession(data, options, providers=providers)
+
+
+def _version() -> tuple[int, ...]:
+    return tuple(int(part) for part in ort.__version__.split(".")[:2])
+
+
+def _reason(error: Exception) -> str:
+    """Return in one line why onnxruntime refuses a file."""
+    said = " ".join(str(error).split())
+    if "IR version" in said or "opset" in said:
+        return (
+            f"made for a newer onnxruntime than {ort.__version__}; update it with: "
+            "pip install -U onnxruntime, or export the model with --opset 18"
+        )
+    return f"not a usable ONNX model ({(said.partition(' : ')[2] or type(error).__name__)[:160]})"
 
 
 def _empty_size(axis: str | int, batch: int) -> int:

@@ -127,6 +127,17 @@ class PredictOptions(Options):
     """Where to compute."""
 
 
+class InspectOptions(Options):
+    """Say what a model file is, without running it: its contract, its settings, its origin."""
+
+    model: tyro.conf.Positional[Path]
+    """model.onnx of an export (then torch is not needed), or model.pt of a training."""
+    json_: Annotated[
+        bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(name="json", help_behavior_hint="")
+    ] = False
+    """Print everything as JSON."""
+
+
 class ExportOptions(Options):
     """Write model.onnx and prove that it answers as the model does."""
 

@@ -1,0 +1,97 @@
+"""The runner of forty lines answers as the edge package does, without it."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from export_models import build
+from numpy.typing import NDArray
+
+from seqvision.config import ModelOptions
+from seqvision_edge.session import Session
+from seqvision_export.convert import convert
+from seqvision_export.graph import state_of
+
+RUNNER = Path(__file__).resolve().parents[2] / "samples" / "onnx_runner.py"
+
+
+@pytest.fixture(scope="module")
+def clip() -> NDArray[np.uint8]:
+    generator = np.random.default_rng(1)
+    colours = generator.integers(0, 200, (9, 1, 1, 3), np.uint8)
+    return colours + generator.integers(0, 56, (9, 32, 40, 3), np.uint8)
+
+
+@pytest.fixture(scope="module", params=["window", "carry"])
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    network, card = build(ModelOptions(motion="both"))
+    card = card.model_copy(update={"state": state_of(network, request.param)})
+    path = tmp_path_factory.mktemp("model") / "model.onnx"
+    path.write_bytes(convert(network, card, 18))
+    return path
+
+
+def test_it_has_at_most_forty_lines_of_code_and_needs_only_onnxruntime_and_numpy() -> None:
+    tree = ast.parse(RUNNER.read_text())
+    lines: set[int] = set()
+    imported = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.stmt) and not _is_text(node):
+            # A compound statement has its own first lines; what is inside counts for itself.
+            inside = getattr(node, "body", None)
+            end = inside[0].lineno - 1 if inside else node.end_lineno
+            lines.update(range(node.lineno, max(node.lineno, end or 0) + 1))
+        if isinstance(node, ast.Import):
+            imported |= {name.name.partition(".")[0] for name in node.names}
+        if isinstance(node, ast.ImportFrom):
+            imported.add(str(node.module).partition(".")[0])
+    assert len(lines) <= 40
+    assert imported - set(sys.stdlib_module_names) == {"numpy", "onnxruntime"}
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+@pytest.mark.parametrize("kind", ["npy", "npz", "raw"])
+def test_it_answers_frame_by_frame_as_the_edge_session_does(
+    model: Path, clip: NDArray[np.uint8], kind: str, tmp_path: Path
+) -> None:
+    frames = tmp_path / f"clip.{kind}"
+    if kind == "npy":
+        np.save(frames, clip)
+    elif kind == "npz":
+        np.savez(frames, frames=clip)
+    else:
+        frames.mkdir()
+        for number, frame in enumerate(clip):
+            frame.tofile(frames / f"{number:04}.rgb")
+    command = [sys.executable, str(RUNNER), str(model), str(frames)]
+    result = subprocess.run(command, capture_output=True, text=True, env={"PATH": ""})
+    assert result.returncode == 0, result.stderr
+    session = Session(model)
+    stream = session.stream()
+    expected = []
+    for number, frame in enumerate(clip):
+        answer = stream.push(frame[None])
+        assert answer is not None
+        label, warm = session.card.labels[answer.argmax()], "warm" if stream.is_warm else ""
+        expected.append(f"{number} {label} {answer.max():.4f} {warm}".rstrip())
+    assert [line.rstrip() for line in result.stdout.splitlines()] == expected
+    assert len({line.split()[2] for line in expected}) > 5, "the frames matter"
+
+
+def test_a_card_from_the_future_is_refused(model: Path, tmp_path: Path) -> None:
+    import onnx
+
+    proto = onnx.load(model)
+    card = proto.metadata_props[0].value.replace('"spec":2', '"spec":3')
+    onnx.helper.set_model_props(proto, {"seqvision.card": card})
+    onnx.save(proto, tmp_path / "new.onnx")
+    command = [sys.executable, str(RUNNER), str(tmp_path / "new.onnx"), "none.npy"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert "specs 1 and 2, not 3" in result.stderr
