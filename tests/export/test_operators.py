@@ -29,6 +29,8 @@ FORWARD = [
     for options in HEADS
     if options.head != "mean" and not options.bidirectional and options.pool == "last"
 ]
+# Files that were exported before graphs were simplified must load for ever.
+EARLIER = {"Range", "Unsqueeze"}
 # They are built of the layers of resnet18 and mobilenet_v2; test_export.py loads them, too.
 LARGE = ("resnet50", "vgg16")
 # The encoder and what follows it are exported one after the other: neither changes the other.
@@ -85,7 +87,7 @@ def test_every_export_is_within_the_list_and_the_list_holds_nothing_else(tmp_pat
         emitted |= found
     model, card = build(ModelOptions())
     emitted |= operators(quantized(convert(model, card, 18), tmp_path))
-    assert emitted == OPERATORS, "an operator that no export needs is one more way in"
+    assert emitted | EARLIER == OPERATORS, "an operator that no export needs is one more way in"
 
 
 @pytest.mark.parametrize("opset", range(18, 25))

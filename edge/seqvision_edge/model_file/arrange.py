@@ -65,6 +65,12 @@ def reshape(call: Call) -> Made | None:
     return one(shape, None if data.value is None else data.value.reshape(shape))
 
 
+def flatten(call: Call) -> Made:
+    shape = call.tensor(0).shape
+    axis = call.attribute("axis", 1)
+    return one((math.prod(shape[:axis]), math.prod(shape[axis:])))
+
+
 def _axes(call: Call, rank: int) -> list[int]:
     return [axis + rank if axis < 0 else axis for axis in call.numbers(1) or []]
 

@@ -5,6 +5,11 @@ import math
 from seqvision_edge.model_file.call import Call, Made, Rule, Shape, Tensor, broadcast, one
 
 
+def global_pool(call: Call) -> Made:
+    shape = call.tensor(0).shape
+    return one((*shape[:2], *[1] * len(shape[2:])), work=math.prod(shape))
+
+
 def _places(call: Call, shape: Shape, kernel: Shape) -> list[int] | None:
     """Return how many places a kernel has along each axis."""
     rank = len(kernel)
