@@ -69,10 +69,11 @@ def main() -> None:
         "epochs",
         "parameters",
     ):
-        table.add_column(column, justify="left" if column == "model" else "right")
+        table.add_column(column, justify="left" if column == "model" else "right", no_wrap=True)
     for name in given.only or MODELS:
         table.add_row(name, *row(name, given.data, given.folder))
-    Console().print(table)
+    console = Console()
+    console.print(table, width=max(console.width, 100))
 
 
 def row(name: str, data: Path, folder: Path) -> tuple[str, ...]:

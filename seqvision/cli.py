@@ -134,6 +134,17 @@ def _inspect(arguments: list[str]) -> int:
     return 0
 
 
+def _bench(arguments: list[str]) -> int:
+    from seqvision.config import BenchOptions
+
+    options = command_line.parse(BenchOptions, "seqvision bench", arguments)
+
+    from seqvision_export.bench.bench import bench
+
+    bench(options)
+    return 0
+
+
 def _compare(arguments: list[str]) -> int:
     from seqvision.config import CompareOptions
 
@@ -175,6 +186,7 @@ VERBS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
     "compare": ("run folders → what differs, and whether it is more than luck", _compare),
     "predict": ("model.pt or model.onnx + any clips → what is in them", _predict),
     "export": ("model.pt → model.onnx, proven to answer alike", _export),
+    "bench": ("model.onnx or model.pt → what it costs on this machine", _bench),
     "verify": ("model.onnx + model.pt → the proof again, on clips too", _verify),
     "inspect": ("model.pt or model.onnx → what it is: contract, settings, origin", _inspect),
 }

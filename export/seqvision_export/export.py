@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from seqvision.config import ExportOptions, VerifyOptions
+from seqvision.data.readers import find_data_set
 from seqvision.errors import ExportError
 from seqvision.training.checkpoint import load_model
 from seqvision_edge.files import replacing
@@ -24,6 +25,9 @@ def export(options: ExportOptions) -> Path:
         SeqvisionError: the model or the clips cannot be used, or the answers differ.
     """
     model, card = load_model(options.model)
+    if options.verify is not None:
+        # A wrong path is said now, not after the conversion.
+        find_data_set(options.verify, images=card.sequence.kind != "video")
     card = card.model_copy(update={"state": state_of(model, options.state)})
     target = options.output or options.model.with_suffix(".onnx")
     clips = gather(options, card)

@@ -18,6 +18,7 @@ from seqvision.config.parts import (
 )
 from seqvision.config.record import flattened, from_yaml, to_yaml
 from seqvision.config.verbs import (
+    BenchOptions,
     CompareOptions,
     DataOptions,
     EvaluateOptions,
@@ -33,6 +34,7 @@ __all__ = [
     "ENCODERS",
     "PRESETS",
     "AugmentOptions",
+    "BenchOptions",
     "Chance",
     "ClipOptions",
     "CompareOptions",

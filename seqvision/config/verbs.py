@@ -17,6 +17,7 @@ from seqvision.config.parts import (
     TrainingOptions,
 )
 from seqvision.errors import DataError
+from seqvision_edge.providers import Device
 
 
 class TrainOptions(Options):
@@ -178,6 +179,27 @@ class VerifyOptions(Options):
     """Rate at which the images of a frame folder were taken, where no list says it."""
     cache: Path = Path("~/.cache/seqvision")
     """Folder for decoded clips, shared with trainings."""
+
+
+class BenchOptions(Options):
+    """Measure what a model costs on this machine: every stage, start-up, memory, size."""
+
+    model: tyro.conf.Positional[Path] = Path("model.onnx")
+    """model.onnx, or model.pt, which is then timed in every --precision."""
+    source: Annotated[Path | None, UNSET] = None
+    """Video or folder of frames whose decoding is timed too."""
+    against: Annotated[Path | None, UNSET] = None
+    """model.pt of a model.onnx: torch on the whole clip is timed as a baseline."""
+    precision: tuple[Literal["fp32", "fp16", "int8"], ...] = ("fp32", "int8")
+    """Number formats that model.pt is timed in; noise calibrates int8, for the time only."""
+    device: tuple[Device, ...] = ("cpu",)
+    """Where the model runs; several are timed one after the other."""
+    threads: Annotated[tuple[Positive, ...], UNSET] = ()
+    """Numbers of CPU threads; by default 1, and as many as there are cores."""
+    seconds: Annotated[float, Field(gt=0, le=60)] = 1.0
+    """How long each stage is timed."""
+    json_: Annotated[Path | None, tyro.conf.arg(name="json", help_behavior_hint="")] = None
+    """JSON file for the figures."""
 
 
 def place_of(options: TrainOptions | EvaluateOptions | DataOptions) -> Path:

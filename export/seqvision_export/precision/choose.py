@@ -6,13 +6,11 @@ depends on the clips.  Neither is guessed.
 
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
 from typing import Any
-
-import onnx
 
 from seqvision.config import ExportOptions
 from seqvision.data.steps import Steps
@@ -20,13 +18,10 @@ from seqvision.errors import ExportError
 from seqvision.progress import progress
 from seqvision_edge.card import ModelCard
 from seqvision_edge.session import Session
-from seqvision_export.convert import finish
 from seqvision_export.precision import measure
-from seqvision_export.precision.candidate import Candidate, Measured
+from seqvision_export.precision.candidate import Candidate, Format, Measured
 from seqvision_export.precision.clips import Clips, random_windows
-from seqvision_export.precision.half import halve
-from seqvision_export.precision.int8 import quantize, ranges_of
-from seqvision_export.precision.plan import plans
+from seqvision_export.precision.make import make
 from seqvision_export.precision.table import show
 
 # What is clearly faster: less may be chance, and fp32 answers as the training did.
@@ -75,7 +70,15 @@ def choose(content: bytes, card: ModelCard, options: ExportOptions, clips: Clips
     Raises:
         ExportError: nothing that was asked for may be kept.
     """
-    candidates = [Candidate("fp32", "fp32", content), *_make(content, card, options, clips)]
+    asked = options.precision
+    formats: tuple[Format, ...] = ("int8", "fp16") if asked == "auto" else (asked,)
+    made = list(make(content, card, formats, clips.calibrate.windows))
+    if not made and asked != "auto":
+        raise ExportError(
+            f"--precision {options.precision}: the encoder computes nothing that could be smaller; "
+            "use --precision fp32"
+        )
+    candidates = [Candidate("fp32", "fp32", content), *made]
     windows = clips.judge.windows or random_windows(card)
     measured = _judge(candidates, options, clips, windows)
     chosen = _pick(measured, options)
@@ -83,26 +86,6 @@ def choose(content: bytes, card: ModelCard, options: ExportOptions, clips: Clips
     if chosen is None:
         raise ExportError(_refusal(measured, options))
     return Choice(chosen, tuple(measured), len(clips.judge), clips.same)
-
-
-def _make(
-    content: bytes, card: ModelCard, options: ExportOptions, clips: Clips
-) -> Iterator[Candidate]:
-    """Yield the model in every number format that may be chosen."""
-    possible = plans(onnx.load_from_string(content))
-    if not possible and options.precision != "auto":
-        raise ExportError(
-            f"--precision {options.precision}: the encoder computes nothing that could be smaller; "
-            "use --precision fp32"
-        )
-    if options.precision in ("int8", "auto") and possible:
-        with progress("calibrating") as advance:
-            ranges = ranges_of(content, clips.calibrate.windows, advance)
-        for plan in possible:
-            quantized = finish(quantize(content, plan, ranges), card, "int8")
-            yield Candidate(f"int8, {plan.name}", "int8", quantized)
-    if options.precision in ("fp16", "auto") and possible:
-        yield Candidate("fp16", "fp16", finish(halve(content), card, "fp16"))
 
 
 def _judge(

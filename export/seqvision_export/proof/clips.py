@@ -29,11 +29,12 @@ _LONG_FRAMES = 2000
 
 @dataclass(frozen=True)
 class Untrimmed:
-    """What carrying the state for ever changes, over all warm frames of whole clips.
+    """What never forgetting changes: clips joined to one stream, each judged as it ends.
 
-    `agreement` is the share of frames at which both name the same label.
+    `agreement` is the share of clips for which both name the same label.
     """
 
+    clips: int
     frames: int
     window_accuracy: float
     carry_accuracy: float
@@ -49,7 +50,7 @@ class ClipsProof:
         cases: the comparisons.
         metrics: of each of `WAYS`.
         agreement: share of clips on which the file, live, names the label that torch names.
-        untrimmed: for a carried state, on whole clips.
+        untrimmed: for a carried state, on the clips as one stream.
     """
 
     clips: int
@@ -137,22 +138,27 @@ def _agree(session: Session, name: str, found: tuple[Answer, Answer, Answer]) ->
 def _untrimmed(
     model: Classifier, card: ModelCard, clips: Sequence[Clip], decoded: Sequence[Decoded]
 ) -> Untrimmed:
+    """Join the clips to one stream, as a camera would show them, and ask as each one ends."""
     carrying = Reference(model, card)
     window_card = card.model_copy(update={"state": state_of(model, "window")})
     windowed = Reference(model, window_card)
+    state, past = carrying.start(1), windowed.start(1)[0]
     answers: list[tuple[int, int, int]] = []
-    with progress("whole clips, carried and windowed") as advance:
-        for number, (clip, content) in enumerate(zip(clips, decoded, strict=True)):
-            features = carrying.features(whole(content, card.image, card.sequence)[None])
-            warm = min(card.sequence.window, features.shape[1]) - 1
-            ways = (windowed.every_answer(features), carrying.every_answer(features))
-            truth = card.labels.index(clip.label)
-            named = [(truth, int(a.argmax()), int(b.argmax())) for a, b in zip(*ways, strict=True)]
-            answers += named[warm:]
+    frames = 0
+    order = np.random.default_rng(0).permutation(len(clips))
+    with progress("clips in a row, carried and windowed") as advance:
+        for number, place in enumerate(order.tolist()):
+            features = carrying.features(whole(decoded[place], card.image, card.sequence)[None])
+            carried, state = carrying.read_on(features, state)
+            past = torch.cat((past, features), dim=1)[:, -card.sequence.window :]
+            truth = card.labels.index(clips[place].label)
+            answers.append((truth, int(windowed.answer(past).argmax()), int(carried.argmax())))
+            frames += features.shape[1]
             advance(number + 1, len(clips))
     truths, windows, carries = np.array(answers).T
     return Untrimmed(
-        frames=len(answers),
+        clips=len(answers),
+        frames=frames,
         window_accuracy=float((windows == truths).mean()),
         carry_accuracy=float((carries == truths).mean()),
         agreement=float((windows == carries).mean()),

@@ -91,9 +91,9 @@ def tell(report: dict[str, Any], output: Console | None = None) -> None:
     if clips and "untrimmed" in clips:
         found = clips["untrimmed"]
         console.print(
-            f"a carried state on {found['frames']:,} frames of whole clips: "
-            f"{found['carry_accuracy']:.1%} right, a window {found['window_accuracy']:.1%}; "
-            f"the same label on {found['agreement']:.1%}",
+            f"the clips as one stream of {found['frames']:,} frames, judged as each ends: "
+            f"a carried state is right on {found['carry_accuracy']:.1%}, "
+            f"a window on {found['window_accuracy']:.1%}; they agree on {found['agreement']:.1%}",
             highlight=False,
         )
 

@@ -61,6 +61,12 @@ class Reference:
                 logits, *state = self._carry(features[:, end - 1 : end], state)
                 yield self._probabilities(logits)[0]
 
+    @torch.inference_mode()
+    def read_on(self, features: Tensor, state: list[Tensor]) -> tuple[Answer, list[Tensor]]:
+        """Return probabilities `(batch, labels)` and the next carried state."""
+        logits, *following = self._carry(features, state)
+        return self._probabilities(logits), following
+
     def start(self, batch: int) -> list[Tensor]:
         """Return the state before the first step."""
         sizes = {"batch": batch}

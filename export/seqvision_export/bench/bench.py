@@ -1,0 +1,185 @@
+"""`seqvision bench`: THE WAY from a model to a table of what it costs on this machine.
+
+the file, or the files that a model.pt becomes → for each provider and number of threads: every
+stage, timed in turns → start-up, memory and size → a table and JSON.
+"""
+
+import contextlib
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+import torch
+
+from seqvision.config import BenchOptions, ExportOptions
+from seqvision.errors import ExportError
+from seqvision.models.classifier import Classifier
+from seqvision.training.checkpoint import load_model
+from seqvision_edge.card import ModelCard
+from seqvision_edge.files import replacing
+from seqvision_edge.providers import Device
+from seqvision_edge.session import Session
+from seqvision_export.bench.stages import (
+    AGAIN,
+    LIVE,
+    Call,
+    model_stages,
+    picture_stages,
+    torch_again,
+)
+from seqvision_export.bench.start import start
+from seqvision_export.bench.table import show
+from seqvision_export.bench.timing import Timing, ratio, take_turns
+from seqvision_export.convert import convert
+from seqvision_export.precision.candidate import Candidate
+from seqvision_export.precision.clips import random_windows
+from seqvision_export.precision.make import make
+
+
+def bench(options: BenchOptions) -> dict[str, Any]:
+    """Time every stage of a model, print the table and write the JSON.
+
+    Raises:
+        SeqvisionError: the model, the source or a device cannot be used.
+    """
+    model, card, subjects = _subjects(options)
+    found: dict[str, Any] = {
+        "model": str(options.model),
+        "when": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "machine": machine(),
+        "runs": [],
+        "starts": [],
+    }
+    pictures = picture_stages(card, options.source)
+    found["pictures"] = _plain(take_turns(pictures, options.seconds))
+    for device in options.device:
+        for threads in options.threads or _thread_counts():
+            found["runs"] += _run(options, model, card, subjects, device, threads)
+    found["starts"] = list(_starts(subjects, options))
+    show(found)
+    if options.json_ is not None:
+        _write(options.json_, found)
+    return found
+
+
+def machine() -> dict[str, str]:
+    """Return what the figures hold for."""
+    return {
+        "processor": _processor(),
+        "cores": str(os.cpu_count()),
+        "system": f"{platform.system()} {platform.machine()}",
+        "onnxruntime": onnxruntime.__version__,
+        "torch": torch.__version__,
+    }
+
+
+def _subjects(options: BenchOptions) -> tuple[Classifier | None, ModelCard, list[Candidate]]:
+    """Return the network where there is one, the card, and the files to time."""
+    if options.model.suffix.lower() == ".onnx":
+        card = Session(options.model, device="cpu").card
+        precision = card.graph.precision if card.graph else "fp32"
+        given = Candidate(precision, precision, options.model.read_bytes())
+        model = load_model(options.against)[0] if options.against is not None else None
+        return model, card, [given]
+    model, card = load_model(options.model)
+    content = convert(model, card, ExportOptions().opset)
+    # Noise chooses bad ranges, and the same arithmetic.
+    made = make(content, card, options.precision, random_windows(card))
+    fp32 = [Candidate("fp32", "fp32", content)] if "fp32" in options.precision else []
+    subjects = [*fp32, *made]
+    if not subjects:
+        raise ExportError(f"{options.model}: its encoder has no other precision than fp32")
+    return model, card, subjects
+
+
+def _run(
+    options: BenchOptions,
+    model: Classifier | None,
+    card: ModelCard,
+    subjects: Sequence[Candidate],
+    device: Device,
+    threads: int,
+) -> list[dict[str, Any]]:
+    """Time all files on one device with so many threads, in turns with each other and torch."""
+    work: dict[tuple[str, str], Call] = {}
+    for subject in subjects:
+        for stage, call in model_stages(subject.content, device, threads).items():
+            work[subject.name, stage] = call
+    if model is not None:
+        work["torch", AGAIN] = torch_again(model, card, threads)
+    timings = take_turns(work, options.seconds)
+    runs: list[dict[str, Any]] = []
+    for subject in subjects:
+        own = {stage: timing for (name, stage), timing in timings.items() if name == subject.name}
+        ratios = _ratios(own, timings)
+        if subject is not subjects[0]:
+            stage, timing = next(iter(own.items()))
+            ratios[f"{subjects[0].name} / this"] = ratio(timings[subjects[0].name, stage], timing)
+        runs.append({"precision": subject.name, "device": device, "threads": threads,
+                     "stages": _plain(own), "ratios": ratios})  # fmt: skip
+    if model is not None:
+        runs.append({"precision": "torch fp32", "device": "cpu", "threads": threads,
+                     "stages": _plain({AGAIN: timings["torch", AGAIN]}), "ratios": {}})  # fmt: skip
+    return runs
+
+
+def _ratios(
+    own: Mapping[str, Timing], timings: Mapping[tuple[str, str], Timing]
+) -> dict[str, float]:
+    """Return what a live frame of a file saves, and what its head adds to the encoder."""
+    if LIVE not in own:
+        return {}
+    live = own[LIVE]
+    found = {
+        "live frame / encoder": ratio(live, own["encoder"]),
+        "clip again / live frame": ratio(own[AGAIN], live),
+    }
+    if ("torch", AGAIN) in timings:
+        found["torch clip again / live frame"] = ratio(timings["torch", AGAIN], live)
+    return found
+
+
+def _starts(subjects: Sequence[Candidate], options: BenchOptions) -> Iterator[dict[str, Any]]:
+    """Start every file in a fresh process, the first time to fill the disk's cache."""
+    with tempfile.TemporaryDirectory(prefix="seqvision-") as folder:
+        for subject in subjects:
+            file = Path(folder) / "model.onnx"
+            file.write_bytes(subject.content)
+            tries = [start(file, "cpu", 1) for _ in range(3)]
+            best = min(tries, key=lambda found: found["ready_seconds"])
+            yield {"precision": subject.name, "bytes": len(subject.content), **best}
+
+
+def _plain(timings: Mapping[str, Timing]) -> dict[str, dict[str, float]]:
+    return {
+        name: {"p50_ms": timing.p50, "p95_ms": timing.p95, "per_second": timing.per_second}
+        for name, timing in timings.items()
+    }
+
+
+def _thread_counts() -> tuple[int, ...]:
+    cores = os.cpu_count() or 1
+    return (1,) if cores == 1 else (1, cores)
+
+
+def _processor() -> str:
+    """Return the processor's own name, where the system tells it."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _write(path: Path, found: dict[str, Any]) -> None:
+    try:
+        with replacing(path) as unfinished:
+            unfinished.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ExportError(f"--json {path}: cannot be written ({error.strerror})") from None

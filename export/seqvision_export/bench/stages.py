@@ -1,0 +1,127 @@
+"""The stages of a run, each as a call that can be timed."""
+
+from collections.abc import Callable, Iterator
+from itertools import count, cycle, islice
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import torch
+from numpy.typing import NDArray
+
+from seqvision.models.classifier import Classifier
+from seqvision_edge.card import ModelCard, VideoSequence
+from seqvision_edge.cut import image_steps
+from seqvision_edge.decision import Decider
+from seqvision_edge.preprocess import prepare
+from seqvision_edge.providers import Device
+from seqvision_edge.session import Session, load_graph
+from seqvision_edge.source import open_path
+from seqvision_export.bench.pieces import encoder_of, head_of
+
+Call = Callable[[], object]
+Image = NDArray[np.uint8]
+
+LIVE, AGAIN, WHOLE = "live frame", "clip again", "whole picture"
+# Frames of a video that stay in memory for preprocessing.
+_KEPT_FRAMES = 64
+
+
+def picture_stages(card: ModelCard, source: Path | None) -> dict[str, Call]:
+    """Return what happens before and after a model: decode, preprocess, decision.
+
+    Without a source there is nothing to decode, and pictures of 640×480 are preprocessed.
+    """
+    stages: dict[str, Call] = {}
+    if source is None:
+        pictures = [np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)]
+    else:
+        stages["decode"] = _decode(source)
+        with open_path(source) as opened:
+            pictures = [frame.bgr.copy() for frame in islice(opened, _KEPT_FRAMES)]
+    turns = cycle(pictures)
+    if isinstance(card.sequence, VideoSequence):
+        stages["preprocess"] = lambda: prepare(next(turns), card.image)
+        stages["decision"] = _decide(card)
+    else:
+        sequence = card.sequence
+        stages["preprocess"] = lambda: image_steps(next(turns), card.image, sequence)
+    return stages
+
+
+def model_stages(content: bytes, device: Device, threads: int) -> dict[str, Call]:
+    """Return the calls of one file: encoder and head by themselves, a live frame, the whole clip.
+
+    For a still image there is only the whole of it.
+    """
+    session = Session(content, device, threads)
+    card = session.card
+    clip = _noise(card)
+    again: Call = lambda: session.run(clip[None])  # noqa: E731
+    if not isinstance(card.sequence, VideoSequence):
+        return {WHOLE: again}
+    stream = session.stream()
+    stream.push(clip)
+    _, states = session.run(clip[None])
+    names = (tensor.name for tensor in card.state.tensors)
+
+    def load(piece: bytes) -> ort.InferenceSession:
+        return load_graph(piece, device, threads, "a piece of the model")
+
+    pieces = _pieces(content, load, clip[None, :1], dict(zip(names, states, strict=True)))
+    return {LIVE: lambda: stream.push(clip[:1]), **pieces, AGAIN: again}
+
+
+def torch_again(model: Classifier, card: ModelCard, threads: int) -> Call:
+    """Return the baseline: the trained network asked about the whole clip."""
+    clip = torch.from_numpy(_noise(card)[None])
+
+    @torch.inference_mode()
+    def again() -> None:
+        torch.set_num_threads(threads)
+        model(clip)
+
+    return again
+
+
+def _pieces(
+    content: bytes,
+    load: Callable[[bytes], ort.InferenceSession],
+    frame: Image,
+    state: dict[str, NDArray[np.float32]],
+) -> dict[str, Call]:
+    encoder = load(encoder_of(content))
+    head_bytes, name = head_of(content)
+    head = load(head_bytes)
+    given = {"frames": frame, **state}
+    all_given = {**given, name: encoder.run(None, given)[0]}
+    return {
+        "encoder": lambda: encoder.run(None, given),
+        "head": lambda: head.run(None, all_given),
+    }
+
+
+def _decode(source: Path) -> Call:
+    """Return a call that decodes one more frame, from the beginning again after the last."""
+
+    def frames() -> Iterator[object]:
+        while True:
+            with open_path(source) as opened:
+                yield from opened
+
+    endless = frames()
+    return lambda: next(endless)
+
+
+def _decide(card: ModelCard) -> Call:
+    decider = Decider(card.decision, card.labels)
+    answers = cycle(np.random.default_rng(0).dirichlet(np.ones(len(card.labels)), 64))
+    times = count(0.0, 0.04)
+    return lambda: decider.update(next(times), next(answers).astype(np.float32))
+
+
+def _noise(card: ModelCard) -> Image:
+    """Return a window of noise: what a picture shows does not change what it costs."""
+    image = card.image
+    shape = (card.sequence.window, image.height, image.width, image.channels)
+    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
