@@ -34,6 +34,7 @@ from seqvision_export.precision.clips import Clips, Labelled, gather, random_win
 from seqvision_export.precision.encoder import weighed
 from seqvision_export.precision.half import halve
 from seqvision_export.precision.int8 import quantize, ranges_of
+from seqvision_export.precision.pixels import can_widen, widen
 from seqvision_export.precision.plan import keep_pool, plans
 
 STATES = [
@@ -57,9 +58,9 @@ def noise(card: Any, count: int = 3) -> tuple[Any, ...]:
     return random_windows(card, count)
 
 
-def in_int8(content: bytes, card: Any, plan: int = 0) -> bytes:
+def in_int8(content: bytes, card: Any, plan: str = "all") -> bytes:
     ranges = ranges_of(content, noise(card))
-    chosen = plans(onnx.load_from_string(content))[plan]
+    chosen = {plan.name: plan for plan in plans(onnx.load_from_string(content))}[plan]
     return finish(quantize(content, chosen, ranges), card, "int8")
 
 
@@ -107,10 +108,10 @@ def arguments(trained: Path, precision: str, *more: str) -> list[str]:
 # What is made
 
 
-@pytest.mark.parametrize("plan", [0, 1])
+@pytest.mark.parametrize("plan", ["all", "all, from bytes", "first conv kept"])
 @pytest.mark.parametrize(("options", "state"), STATES[:4], ids=str)
 def test_int8_is_the_encoder_alone_with_byte_activations_and_a_scale_per_channel(
-    options: ModelOptions, state: str, plan: int
+    options: ModelOptions, state: str, plan: str
 ) -> None:
     content, card = made(options, state)
     proto = onnx.load_from_string(in_int8(content, card, plan))
@@ -118,7 +119,8 @@ def test_int8_is_the_encoder_alone_with_byte_activations_and_a_scale_per_channel
     first, *others = (node.name for node in weighed(onnx.load_from_string(content)))
     by_name = {node.name: node for node in proto.graph.node}
     assert len(others) == 4
-    for encoder_node in (by_name[place] for place in (first, *others)[plan:]):
+    kept = plan == "first conv kept"
+    for encoder_node in (by_name[place] for place in (first, *others)[kept:]):
         activation, weight = (nodes.maker(place) for place in encoder_node.input[:2])
         assert activation is not None
         assert weight is not None
@@ -128,9 +130,15 @@ def test_int8_is_the_encoder_alone_with_byte_activations_and_a_scale_per_channel
         channels = nodes.constant(weight.input[0]).shape[0]
         assert nodes.constant(weight.input[1]).shape == (channels,)
         assert len(np.unique(nodes.constant(weight.input[1]))) > 1
-    if plan == 1:
+    if kept:
         assert nodes.is_float(by_name[first].input[1])
         assert [n.op_type for n in chain_up(nodes, by_name[first])] == ["Sub", "Cast", "Transpose"]
+    if plan == "all, from bytes":
+        near = chain_up(nodes, by_name[first])
+        assert [node.op_type for node in near] == ["DequantizeLinear", "Transpose", "Reshape"]
+        assert near[-1].input[0] == "frames"
+        assert nodes.constant(near[0].input[1]) == 1
+        assert "Cast" not in {node.op_type for node in proto.graph.node}
     after = [by_name[place] for place in nodes.reached([others[-1]])]
     assert not {"QuantizeLinear", "DequantizeLinear"} & {node.op_type for node in after}
     for node in after:
@@ -171,16 +179,40 @@ def test_a_clamp_after_the_first_pool_gives_the_same_values_as_before_it() -> No
         assert np.array_equal(one[1][0], two[1][0])
 
 
+@pytest.mark.parametrize("encoder", ["small_cnn", "mobilenet_v2", "resnet18"])
+def test_four_pixels_at_once_give_the_same_values_as_one_by_one(encoder: str) -> None:
+    model, card = build(ModelOptions(encoder=encoder))
+    model.normalize.mean.fill_(127.0)  # a whole number: then nothing differs beyond the border
+    content = convert(model, card, 18)
+    proto = onnx.load_from_string(content)
+    pixels = widen(proto)
+    assert pixels.zero == 127
+    widened = finish(proto, card, "fp32")
+    for window in noise(card):
+        one, two = (Session(file).run(window[None]) for file in (content, widened))
+        assert np.abs(one[0] - two[0]).max() <= 1e-5
+        assert np.abs(one[1][0] - two[1][0]).max() <= 1e-4 * np.abs(one[1][0]).max()
+
+
+def test_frames_whose_width_four_does_not_divide_are_read_pixel_by_pixel() -> None:
+    model, card = build(ModelOptions())
+    image = card.image.model_copy(update={"width": 38})
+    narrow = card.model_copy(update={"image": image})
+    proto = onnx.load_from_string(convert(model, narrow, 18))
+    assert not can_widen(proto)
+    assert [plan.name for plan in plans(proto)] == ["all", "first conv kept"]
+
+
 def test_the_pool_is_kept_from_int8_by_its_plan_alone() -> None:
     content, card = made(ModelOptions(encoder="resnet18"))
     names = [plan.name for plan in plans(onnx.load_from_string(content))]
-    assert names == ["all", "first conv kept", "first conv and pool kept"]
+    assert names == ["all", "all, from bytes", "first conv kept", "first conv and pool kept"]
     readers = []
-    for number in range(3):
-        nodes = Nodes(onnx.load_from_string(in_int8(content, card, number)))
+    for plan in names:
+        nodes = Nodes(onnx.load_from_string(in_int8(content, card, plan)))
         (pool,) = (node for node in nodes.graph.node if node.op_type == "MaxPool")
         readers.append({user.op_type for user in nodes.users(pool.output[0])})
-    assert readers == [{"QuantizeLinear"}, {"QuantizeLinear"}, {"Relu"}]
+    assert readers == [*[{"QuantizeLinear"}] * 3, {"Relu"}]
 
 
 @pytest.mark.parametrize(("options", "state"), STATES, ids=str)
@@ -335,7 +367,7 @@ def test_auto_prefers_a_slower_format_to_one_that_costs_more_than_max_drop(
     content, card, clips = learnt
     choice = choose(content, card, ExportOptions(precision="auto"), clips)
     assert choice.chosen.candidate.name == "fp16"
-    assert [one.refused[:6] for one in choice.measured] == ["", "costs ", "costs ", ""]
+    assert [one.refused[:6] for one in choice.measured] == ["", *["costs "] * 3, ""]
 
 
 def test_int8_that_costs_more_than_max_drop_leaves_no_file(
@@ -445,7 +477,8 @@ def test_the_choice_is_told_as_json() -> None:
     fp32, *others = told["candidates"]
     assert (fp32["name"], fp32["ratio"], fp32["accuracy"], fp32["drop"]) == ("fp32", 1, 1, 0)
     assert fp32["size"] == len(content)
-    assert [one["name"] for one in others] == ["int8, all", "int8, first conv kept"]
+    plan_names = [plan.name for plan in plans(onnx.load_from_string(content))]
+    assert [one["name"] for one in others] == [f"int8, {name}" for name in plan_names]
     assert all(one["size"] < 0.75 * len(content) for one in others)
 
 

@@ -49,10 +49,11 @@ def widen(proto: onnx.ModelProto) -> Pixels:
     found = _first(nodes, proto)
     assert found is not None
     shape, cast, sub, conv, clamp = found
-    mean, weight, bias = (
-        nodes.constant(name).astype(np.float64)
-        for name in (sub.input[1], conv.input[1], conv.input[2])
+    mean, weight = (
+        nodes.constant(name).astype(np.float64) for name in (sub.input[1], conv.input[1])
     )
+    # A convolution whose batch norm shifted nothing has no bias.
+    bias = nodes.constant(conv.input[2]).astype(np.float64) if len(conv.input) > 2 else 0.0
     zero = round(float(mean.mean()))
     bias = bias + np.einsum(
         "oikl,i->o", weight, zero - np.broadcast_to(mean.ravel(), weight.shape[1:2])
@@ -127,7 +128,7 @@ def _first(
 ) -> tuple[tuple[int | str, ...], NodeProto, NodeProto, NodeProto, NodeProto] | None:
     """Return the frame's shape, and the cast, mean, convolution and clamp that it goes through."""
     convs = weighed(proto)
-    if not convs or convs[0].op_type != "Conv" or len(convs[0].input) < 3:
+    if not convs or convs[0].op_type != "Conv":
         return None
     conv = convs[0]
     sub = nodes.maker(conv.input[0])
