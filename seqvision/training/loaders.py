@@ -71,6 +71,10 @@ def make_loaders(
 
 def _prepare_worker(_: int) -> None:
     keep_freed_memory()
+    if hasattr(os, "nice"):
+        # The threads of a step wait for each other: a clip that is made meanwhile on the core of
+        # one of them holds up all.  A model that waits for clips leaves the cores to the workers.
+        os.nice(10)
     # Ctrl-C reaches every process of a terminal, torchrun's signals those of a group; the training
     # process alone decides what to do, and still needs the clips of the step at hand.
     for name in (signal.SIGINT, signal.SIGTERM):

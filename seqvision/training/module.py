@@ -1,5 +1,6 @@
 """One training step, one validation step, and how the learning rate goes."""
 
+import math
 from typing import Any
 
 import lightning as L
@@ -15,6 +16,7 @@ from seqvision.metrics import measure
 from seqvision.models.classifier import Classifier
 from seqvision.training import processes
 from seqvision.training.mixup import Mixed, mix
+from seqvision.training.threads import one_for_the_head
 
 
 class ClassifierModule(L.LightningModule):
@@ -31,6 +33,7 @@ class ClassifierModule(L.LightningModule):
         super().__init__()
         self._lr = lr
         self.model = model
+        one_for_the_head(model, math.ceil(options.batch_size / rank.count()))
         self.labels = labels
         self._options = options
         self._loss = nn.CrossEntropyLoss(
