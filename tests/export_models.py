@@ -38,7 +38,7 @@ def build(
         image=image,
         state=State(
             kind="window",
-            tensors=(StateTensor(name="past", axes=("batch", "kept", model.features)),),
+            tensors=(StateTensor(name="past", axes=("batch", "kept", model.memory)),),
         ),
         decision=Decision(
             temperature=temperature, smoothing_frames=1, enter=0.6, leave=0.4,

@@ -18,7 +18,7 @@ from seqvision_edge.card import State, StateTensor
 
 
 class WindowGraph(nn.Module):
-    """Answer for the newest `frames` steps; the state is the features of all but one of them.
+    """Answer for the newest `frames` steps; the state is the memory of all but one of them.
 
     With them, encoding one new frame gives exactly the answer that re-running the whole window
     would give.
@@ -41,14 +41,14 @@ class WindowGraph(nn.Module):
 
         Args:
             frames: `(batch, time, height, width, channels)` uint8, time at least 1.
-            past: `(batch, kept, features)`, kept from 0 on.
+            past: `(batch, kept, memory)`, kept from 0 on.
 
         Returns:
             Probabilities `(batch, labels)` and the next past.
         """
-        steps = torch.cat((past, self.model.encode(frames)), dim=1)
+        steps = torch.cat((past, self.model.remember(self.model.encode(frames))), dim=1)
         total = past.shape[1] + frames.shape[1]
-        logits = self.model.decide(newest(steps, total, self.frames))
+        logits = self.model.decide_from(newest(steps, total, self.frames))
         probabilities = torch.softmax(logits / self.temperature, dim=1)
         return probabilities, newest(steps, total, self.frames - 1)
 
@@ -106,7 +106,7 @@ def state_of(model: Classifier, kind: Literal["window", "carry"]) -> State:
         ExportError: the head cannot carry its state.
     """
     if kind == "window":
-        past = StateTensor(name="past", axes=("batch", "kept", model.features))
+        past = StateTensor(name="past", axes=("batch", "kept", model.memory))
         return State(kind=kind, tensors=(past,))
     refuse_whole_window(model)
     assert isinstance(model.head, RecurrentHead)

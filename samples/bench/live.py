@@ -76,7 +76,7 @@ def _model(folder: Path, encoder: str) -> Path:
     options = ModelOptions.model_validate({"encoder": encoder, "weights": "none"})
     image = ImageSpec(height=112, width=112, channels=3, fit="stretch")
     model = Classifier(options, image, 9).eval()
-    past = StateTensor(name="past", axes=("batch", "kept", model.features))
+    past = StateTensor(name="past", axes=("batch", "kept", model.memory))
     card = ModelCard(
         spec=SPEC,
         labels=tuple(f"label {number}" for number in range(9)),

@@ -178,6 +178,8 @@ class ModelOptions(Options):
     """Read the window in both directions."""
     pool: Literal["last", "attention"] = "last"
     """What the classifier takes of the head's steps."""
+    project: Annotated[int, Field(ge=0, le=4096)] | Literal["auto"] = "auto"
+    """Width that features are brought to for lstm or gru; 0: none; auto: wide ones to --hidden."""
     hidden: Annotated[int, Field(ge=1, le=4096)] = 128
     """Units of the head, per direction."""
     layers: Annotated[int, Field(ge=1, le=8)] = 1

@@ -32,7 +32,7 @@ class Classifier(nn.Module):
         self.frozen = options.freeze
         self.layout = torch.channels_last
         self.steps = Steps(self.features, options.motion)
-        self.head: nn.Module
+        self.head: MeanHead | RecurrentHead
         if options.head == "mean":
             self.head = MeanHead(
                 self.steps.width, labels, hidden=options.hidden, dropout=options.dropout
@@ -47,7 +47,11 @@ class Classifier(nn.Module):
                 bidirectional=options.bidirectional,
                 pool=options.pool,
                 dropout=options.dropout,
+                project=_projection(options, self.steps.width),
             )
+        # A change needs the features of the step before: with motion they are what is kept.
+        self._kept_as_features = options.motion != "none"
+        self.memory = self.features if self._kept_as_features else self.head.width
         if self.frozen:
             self.encoder.requires_grad_(False)
 
@@ -99,6 +103,17 @@ class Classifier(nn.Module):
         logits: Tensor = self.head(self.steps(features), lengths)
         return logits
 
+    def remember(self, features: Tensor) -> Tensor:
+        """Return what of each step is worth keeping for later answers: `(batch, time, memory)`.
+
+        It is all that can be computed of a step alone, so that no frame has it computed twice.
+        """
+        return features if self._kept_as_features else self.head.per_step(self.steps(features))
+
+    def decide_from(self, memory: Tensor) -> Tensor:
+        """What `remember` gave of a window → logits `(batch, labels)`, as `decide` gives them."""
+        return self.decide(memory) if self._kept_as_features else self.head.decide(memory)
+
     def attention(self, frames: Tensor) -> Tensor | None:
         """Return how much the head's pooling counts each step of unpadded clips.
 
@@ -111,3 +126,13 @@ class Classifier(nn.Module):
         if not isinstance(self.head, RecurrentHead):
             return None
         return self.head.attention(self.steps(self.encode(frames)))
+
+
+def _projection(options: ModelOptions, features: int) -> int:
+    """Return how wide the head reads the features; 0: as they are.
+
+    Four gates of the head's width make features up to four times as wide cheap enough.
+    """
+    if options.project != "auto":
+        return options.project
+    return options.hidden if features > 4 * options.hidden else 0

@@ -52,7 +52,11 @@ class Steps(nn.Module):
 
 
 class RecurrentHead(nn.Module):
-    """An LSTM or GRU, then its last step or attention over all steps, then the classifier."""
+    """An LSTM or GRU, then its last step or attention over all steps, then the classifier.
+
+    Wide features are first brought to fewer, step by step: an LSTM reads every step of its window
+    anew for each live frame, and its first product is as wide as they are.
+    """
 
     def __init__(
         self,
@@ -65,10 +69,13 @@ class RecurrentHead(nn.Module):
         bidirectional: bool,
         pool: str,
         dropout: float,
+        project: int = 0,
     ) -> None:
         super().__init__()
+        self.project = nn.Linear(features, project) if project else None
+        self.width = project or features
         self.rnn = {"lstm": nn.LSTM, "gru": nn.GRU}[kind](
-            features,
+            self.width,
             hidden,
             layers,
             batch_first=True,
@@ -83,7 +90,15 @@ class RecurrentHead(nn.Module):
 
     def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
         """`(batch, time, features)` → `(batch, labels)`; `lengths` leaves padding out."""
-        steps, last = self._read(features, lengths)
+        return self.decide(self.per_step(features), lengths)
+
+    def per_step(self, features: Tensor) -> Tensor:
+        """Return what each step is, whatever stands beside it: `(batch, time, width)`."""
+        return features if self.project is None else self.project(features)
+
+    def decide(self, steps: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Read steps that `per_step` gave over time: `(batch, time, width)` → `(batch, labels)`."""
+        steps, last = self._read(steps, lengths)
         if self.pool is not None:
             summary = self.pool(steps, lengths)
         elif self.bidirectional:
@@ -97,7 +112,7 @@ class RecurrentHead(nn.Module):
         """Return how much each step counts, `(batch, time)`; None without attention pooling."""
         if self.pool is None:
             return None
-        steps, _ = self._read(features, lengths)
+        steps, _ = self._read(self.per_step(features), lengths)
         return self.pool.weights(steps, lengths)[:, :, 0]
 
     def carry(self, features: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
@@ -112,7 +127,8 @@ class RecurrentHead(nn.Module):
             Logits `(batch, labels)` and the next state.
         """
         past = [tensor.transpose(0, 1).contiguous() for tensor in state]
-        _, last = self.rnn(features, tuple(past) if len(past) > 1 else past[0])
+        steps = self.per_step(features)
+        _, last = self.rnn(steps, tuple(past) if len(past) > 1 else past[0])
         following = last if isinstance(last, tuple) else (last,)
         return self.classify(following[0][-1]), [tensor.transpose(0, 1) for tensor in following]
 
@@ -162,13 +178,22 @@ class MeanHead(nn.Module):
 
     def __init__(self, features: int, labels: int, *, hidden: int, dropout: float) -> None:
         super().__init__()
+        self.width = hidden
         self.step = nn.Sequential(nn.Linear(features, hidden), nn.ReLU(inplace=True))
         self.dropout = nn.Dropout(dropout)
         self.classify = nn.Linear(hidden, labels)
 
     def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
         """`(batch, time, features)` → `(batch, labels)`; `lengths` leaves padding out."""
-        steps = self.step(features)
+        return self.decide(self.per_step(features), lengths)
+
+    def per_step(self, features: Tensor) -> Tensor:
+        """Return what each step is, whatever stands beside it: `(batch, time, width)`."""
+        steps: Tensor = self.step(features)
+        return steps
+
+    def decide(self, steps: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Read steps that `per_step` gave over time: `(batch, time, width)` → `(batch, labels)`."""
         if lengths is None:
             summary = steps.mean(dim=1)
         else:

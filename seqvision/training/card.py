@@ -28,7 +28,7 @@ def make_card(options: TrainOptions, data: Data, model: Classifier) -> ModelCard
         image=data.image,
         state=State(
             kind="window",
-            tensors=(StateTensor(name="past", axes=("batch", "kept", model.features)),),
+            tensors=(StateTensor(name="past", axes=("batch", "kept", model.memory)),),
         ),
         decision=_decision(data),
         origin=Origin(

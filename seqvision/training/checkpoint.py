@@ -4,7 +4,7 @@ Neither can run code: a `.pt` is read with `weights_only=True` and in no other w
 """
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 from pydantic import ValidationError
@@ -58,7 +58,10 @@ def load_model(path: Path) -> tuple[Classifier, ModelCard]:
     try:
         options = ModelOptions.model_validate_json(content.architecture)
         # The weights come from this file: whatever the encoder started from is not needed.
-        built = options.model_copy(update={"weights": "none"})
+        changes: dict[str, Any] = {"weights": "none"}
+        if "project" not in options.model_fields_set:  # a file from before there was one
+            changes["project"] = 0
+        built = options.model_copy(update=changes)
         # On meta a network has shapes and no memory: a few words could ask for terabytes.
         with torch.device("meta"):
             shell = Classifier(built, card.image, len(card.labels))

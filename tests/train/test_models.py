@@ -67,6 +67,33 @@ def test_only_a_head_that_reads_order_can_tell_a_clip_from_its_reverse() -> None
         assert (not torch.allclose(model(clip), model(clip.flip(1)), atol=1e-5)) is differs, head
 
 
+def test_wide_features_are_brought_to_the_heads_width_and_narrow_ones_left() -> None:
+    def width(**options: object) -> int:
+        model = Classifier(ModelOptions.model_validate(options), IMAGE, 3)
+        return model.head.rnn.input_size
+
+    assert width(encoder="small_cnn", hidden=32) == 128, "four times as wide is not wide"
+    assert width(encoder="small_cnn", hidden=31) == 31
+    assert width(encoder="small_cnn", hidden=31, project=0) == 128
+    assert width(encoder="small_cnn", project=5) == 5
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("head", ["lstm", "mean"])
+@pytest.mark.parametrize("motion", ["none", "both"])
+def test_what_is_remembered_of_each_step_gives_the_answer_of_the_clip(
+    head: str, motion: str
+) -> None:
+    options = ModelOptions.model_validate({"head": head, "motion": motion, "hidden": 8})
+    model = Classifier(options, IMAGE, 3).eval()
+    features = model.encode(frames(2, 6))
+    steps = [model.remember(features[:, place : place + 1]) for place in range(6)]
+    memory = torch.cat(steps, dim=1)
+    assert memory.shape == (2, 6, model.memory)
+    assert model.memory == (8 if motion == "none" else 128)
+    assert torch.allclose(model.decide_from(memory), model.decide(features), atol=1e-6)
+
+
 def test_the_table_of_encoders_is_the_list_of_the_option() -> None:
     assert set(BUILDERS) == set(ENCODERS)
 

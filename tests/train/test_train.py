@@ -94,7 +94,7 @@ def test_the_card_says_everything_that_running_needs(trained: Trained) -> None:
     assert 3 < card.sequence.fps < 15
     assert (card.image.height, card.image.width, card.image.channels) == (16, 16, 3)
     assert card.decision.background == "none"
-    assert card.state.tensors[0].axes == ("batch", "kept", model.features)
+    assert card.state.tensors[0].axes == ("batch", "kept", model.memory)
     assert card.origin.options["model"]["encoder"] == "small_cnn"
     assert card.origin.data["clips"] == {"left": 8, "none": 8, "right": 8}
     assert card.origin.metrics["val"]["accuracy"] == trained.val.accuracy

@@ -142,7 +142,7 @@ def _untrimmed(
     carrying = Reference(model, card)
     window_card = card.model_copy(update={"state": state_of(model, "window")})
     windowed = Reference(model, window_card)
-    state, past = carrying.start(1), windowed.start(1)[0]
+    state, past = carrying.start(1), torch.zeros(1, 0, model.features)
     answers: list[tuple[int, int, int]] = []
     frames = 0
     order = np.random.default_rng(0).permutation(len(clips))

@@ -45,7 +45,7 @@ class Reference:
         """Return what everything so far leaves; `features` may be empty."""
         if self.card.state.kind == "window":
             kept = max(0, features.shape[1] - (self._window - 1))
-            return [features[:, kept:].numpy()]
+            return [self._model.remember(features[:, kept:]).numpy()]
         start = self.start(len(features))
         following = self._carry(features, start)[1:] if features.shape[1] else start
         return [tensor.numpy() for tensor in following]
