@@ -15,9 +15,9 @@ from seqvision.config import ModelOptions
 from seqvision.training.checkpoint import save_model
 from seqvision_edge.session import Session
 from seqvision_export.bench.pieces import encoder_of, features_of, head_of
-from seqvision_export.bench.timing import Timing, ratio, take_turns
 from seqvision_export.convert import convert
 from seqvision_export.graph import state_of
+from seqvision_export.timing import Timing, ratio, take_turns
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ from seqvision_edge.session import Session
 from seqvision_export.convert import convert, finish
 from seqvision_export.graph import state_of
 from seqvision_export.nodes import Nodes
-from seqvision_export.precision import choose as way
+from seqvision_export.precision import make as way
 from seqvision_export.precision import measure
 from seqvision_export.precision.choose import choose
 from seqvision_export.precision.clips import Clips, Labelled, gather, random_windows
@@ -36,6 +36,7 @@ from seqvision_export.precision.half import halve
 from seqvision_export.precision.int8 import quantize, ranges_of
 from seqvision_export.precision.pixels import can_widen, widen
 from seqvision_export.precision.plan import keep_pool, plans
+from seqvision_export.timing import Timing
 
 STATES = [
     (ModelOptions(), "window"),
@@ -313,9 +314,10 @@ def clips_of(card: Any, count: int = 6) -> Clips:
 def timed(monkeypatch: pytest.MonkeyPatch, **milliseconds: float) -> None:
     """Let the clock say these times, by the beginning of a candidate's name; else 1 ms."""
 
-    def times(sessions: Any, frame: Any) -> measure.Times:
+    def times(sessions: Any, frame: Any) -> dict[str, Timing]:
         assert frame.shape[0] == 1
-        return {name: [milliseconds.get(name.partition(",")[0], 1.0)] * 3 for name in sessions}
+        said = {name: milliseconds.get(name.partition(",")[0], 1.0) for name in sessions}
+        return {name: Timing(time, time, (time,) * 3) for name, time in said.items()}
 
     monkeypatch.setattr(measure, "time_live_frames", times)
 

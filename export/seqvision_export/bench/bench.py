@@ -35,11 +35,11 @@ from seqvision_export.bench.stages import (
 )
 from seqvision_export.bench.start import start
 from seqvision_export.bench.table import show
-from seqvision_export.bench.timing import Timing, ratio, take_turns
 from seqvision_export.convert import convert
 from seqvision_export.precision.candidate import Candidate
 from seqvision_export.precision.clips import random_windows
 from seqvision_export.precision.make import make
+from seqvision_export.timing import Timing, ratio, take_turns
 
 
 def bench(options: BenchOptions) -> dict[str, Any]:

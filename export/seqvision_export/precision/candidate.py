@@ -25,7 +25,7 @@ class Measured:
     """What was measured of a candidate.
 
     Attributes:
-        milliseconds: of one live frame, its window full; the median.
+        milliseconds: of one live frame, its window full, undisturbed.
         ratio: how many times as fast as fp32, in the same rounds.
         accuracy: share of the clips whose label it names, 0 to 1; None without clips.
         drop: points of accuracy that it loses against fp32.

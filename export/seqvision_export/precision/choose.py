@@ -9,7 +9,6 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from statistics import median
 from typing import Any
 
 from seqvision.config import ExportOptions
@@ -23,6 +22,7 @@ from seqvision_export.precision.candidate import Candidate, Format, Measured
 from seqvision_export.precision.clips import Clips, random_windows
 from seqvision_export.precision.make import make
 from seqvision_export.precision.table import show
+from seqvision_export.timing import ratio
 
 # What is clearly faster: less may be chance, and fp32 answers as the training did.
 CLEARLY = 1.05
@@ -110,8 +110,8 @@ def _judge(
         measured.append(
             Measured(
                 candidate=one,
-                milliseconds=median(times[one.name]),
-                ratio=measure.ratio(times, one.name),
+                milliseconds=times[one.name].undisturbed,
+                ratio=ratio(times["fp32"], times[one.name]),
                 accuracy=right,
                 drop=drop,
                 agreement=agreement,
