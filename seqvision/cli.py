@@ -128,7 +128,7 @@ def _inspect(arguments: list[str]) -> int:
 
     options = command_line.parse(InspectOptions, "seqvision inspect", arguments)
 
-    from seqvision.inspection import inspect
+    from seqvision.inspection.inspect import inspect
 
     inspect(options)
     return 0

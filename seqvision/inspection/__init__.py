@@ -1,0 +1,1 @@
+"""What a model file is: `inspect` is the way."""
