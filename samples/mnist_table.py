@@ -72,8 +72,7 @@ def main() -> None:
         table.add_column(column, justify="left" if column == "model" else "right", no_wrap=True)
     for name in given.only or MODELS:
         table.add_row(name, *row(name, given.data, given.folder))
-    console = Console()
-    console.print(table, width=max(console.width, 100))
+    Console(width=max(Console().width, 100)).print(table)
 
 
 def row(name: str, data: Path, folder: Path) -> tuple[str, ...]:

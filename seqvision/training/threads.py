@@ -6,7 +6,7 @@ threads that spin would take the cores from the processes that make clips).
 """
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from seqvision.models.classifier import Classifier
 from seqvision.models.heads import RecurrentHead
@@ -39,10 +39,14 @@ def one_for_the_head(model: Classifier, clips: int) -> bool:
     def alone(*_: object) -> None:
         torch.set_num_threads(1)
 
+    def share_on_the_way_back(_: nn.Module, __: object, features: Tensor) -> None:
+        if features.requires_grad:
+            features.register_hook(share)  # type: ignore[no-untyped-call]
+
     model.head.register_forward_pre_hook(alone)
     # The loss and the head's way back follow on the same thread; then comes the encoder's.
     model.encoder.register_forward_pre_hook(share)
-    model.encoder.register_full_backward_pre_hook(share)
+    model.encoder.register_forward_hook(share_on_the_way_back)
     return True
 
 

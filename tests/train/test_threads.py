@@ -13,6 +13,9 @@ from seqvision_edge.card import ImageSpec
 IMAGE = ImageSpec(height=32, width=32, channels=3, fit="stretch")
 
 
+pytestmark = pytest.mark.filterwarnings("error")
+
+
 @pytest.fixture(autouse=True)
 def two_threads() -> Iterator[None]:
     before = torch.get_num_threads()
