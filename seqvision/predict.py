@@ -24,10 +24,11 @@ from seqvision.data.decode import Decoded, Store
 from seqvision.data.paths import find_paths
 from seqvision.data.steps import centre, windows
 from seqvision.errors import DataError
-from seqvision_edge.card import ModelCard, VideoSequence
+from seqvision_edge.card import ModelCard
 from seqvision_edge.errors import ModelError, SourceError
 from seqvision_edge.files import replacing
 from seqvision_edge.prefetch import ahead
+from seqvision_edge.sequence import VideoSequence
 from seqvision_edge.session import Session
 
 # Windows of one length `(windows, time, height, width, channels)` → `(windows, labels)`.

@@ -4,16 +4,8 @@ import torch
 
 from seqvision.config import ModelOptions
 from seqvision.models.classifier import Classifier
-from seqvision_edge.card import (
-    SPEC,
-    Decision,
-    ImageSpec,
-    ModelCard,
-    Origin,
-    State,
-    StateTensor,
-    VideoSequence,
-)
+from seqvision_edge.card import SPEC, Decision, ImageSpec, ModelCard, Origin, State, StateTensor
+from seqvision_edge.sequence import VideoSequence
 from seqvision_edge.session import Session
 from seqvision_export.proof.grid import grid
 from seqvision_export.proof.proof import Proof

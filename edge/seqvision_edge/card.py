@@ -10,8 +10,6 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     JsonValue,
     ValidationError,
@@ -20,6 +18,7 @@ from pydantic import (
 from typing_extensions import Self
 
 from seqvision_edge.errors import CardError
+from seqvision_edge.sequence import Part, SequenceSpec
 
 SPEC: Final = 2
 METADATA_KEY: Final = "seqvision.card"
@@ -41,113 +40,7 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-Count = Annotated[int, Field(ge=1, le=4096)]
-Longer = Literal["crop", "subsample"]
-
-
-class VideoSequence(_Part):
-    """Frames of a video: chosen by timestamp at `fps`, the newest `frames` of them are read."""
-
-    kind: Literal["video"]
-    fps: Annotated[float, Field(gt=0, le=1000)]
-    frames: Count
-
-    @property
-    def window(self) -> int:
-        """The most steps that one answer reads."""
-        return self.frames
-
-    def __str__(self) -> str:
-        return f"window of {self.frames} frames at {self.fps:g} fps"
-
-
-class StripSequence(_Part):
-    """A still image cut into bands: groups of rows from the top, or of columns from the left.
-
-    A band is one step, so its size is that of the step.  The image keeps its aspect ratio: an image
-    twice as long gives twice as many steps.  Of one with more than `steps` the middle is read
-    (`crop`), or steps at equal distances (`subsample`).
-    """
-
-    kind: Literal["rows", "columns"]
-    steps: Count
-    longer: Longer
-
-    @property
-    def window(self) -> int:
-        """The most steps that one answer reads."""
-        return self.steps
-
-    def __str__(self) -> str:
-        return f"{self.kind}, at most {self.steps} steps"
-
-
-class WindowSequence(_Part):
-    """Windows that slide over a still image, `stride` pixels from one to the next.
-
-    `along` is the side of the image that they slide along; what else is said of bands holds for
-    them too.
-    """
-
-    kind: Literal["windows"]
-    along: Literal["width", "height"]
-    stride: Count
-    steps: Count
-    longer: Longer
-
-    @property
-    def window(self) -> int:
-        """The most steps that one answer reads."""
-        return self.steps
-
-    def __str__(self) -> str:
-        return f"windows {self.stride} pixels apart, at most {self.steps} steps"
-
-
-class PatchSequence(_Part):
-    """A still image cut into a grid of patches.
-
-    `raster` reads every row of the grid from the left; `snake` reads every second one from the
-    right, so that neighbours in the sequence are neighbours in the image.
-    """
-
-    kind: Literal["patches"]
-    rows: Annotated[int, Field(ge=1, le=256)]
-    columns: Annotated[int, Field(ge=1, le=256)]
-    order: Literal["raster", "snake"]
-
-    @property
-    def window(self) -> int:
-        """The most steps that one answer reads."""
-        return self.rows * self.columns
-
-    def __str__(self) -> str:
-        return f"{self.rows}x{self.columns} patches in {self.order} order"
-
-
-class ChannelSequence(_Part):
-    """The red, the green and the blue channel of a still image, one after the other."""
-
-    kind: Literal["channels"]
-
-    @property
-    def window(self) -> int:
-        """The most steps that one answer reads."""
-        return 3
-
-    def __str__(self) -> str:
-        return "colour channels"
-
-
-ImageSequence = StripSequence | WindowSequence | PatchSequence | ChannelSequence
-SequenceSpec = VideoSequence | ImageSequence
-
-
-class ImageSpec(_Part):
+class ImageSpec(Part):
     """The size of one step in pixels, and how a frame or a still image gets it.
 
     Bands and windows keep the aspect ratio of their image, whatever `fit` says.  Otherwise `fit` is
@@ -161,14 +54,14 @@ class ImageSpec(_Part):
     fit: Literal["stretch", "crop", "pad"]
 
 
-class StateTensor(_Part):
+class StateTensor(Part):
     """One float32 tensor that a call returns and the next call takes; named axes are dynamic."""
 
     name: str
     axes: tuple[str | int, ...]
 
 
-class State(_Part):
+class State(Part):
     """What the past leaves: `window` keeps the newest step features, `carry` the head's own state.
 
     With `window` an answer is for exactly the newest steps, however long the stream; with `carry`
@@ -179,7 +72,7 @@ class State(_Part):
     tensors: tuple[StateTensor, ...]
 
 
-class Graph(_Part):
+class Graph(Part):
     """What an export made of the network.
 
     `sha256` is that of the graph as it lies in the file, weights and operators: a byte that changed
@@ -190,7 +83,7 @@ class Graph(_Part):
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
-class Decision(_Part):
+class Decision(Part):
     """How probabilities over time become events.
 
     `temperature` is already applied inside the graph.  `smoothing_frames` answers are averaged.  An
@@ -214,7 +107,7 @@ class Decision(_Part):
         return self
 
 
-class Origin(_Part):
+class Origin(Part):
     """Where the model comes from: nothing here changes an answer."""
 
     version: str
@@ -225,7 +118,7 @@ class Origin(_Part):
     notes: tuple[str, ...]
 
 
-class ModelCard(_Part):
+class ModelCard(Part):
     """Everything that is needed to run a model, and where it comes from."""
 
     spec: Literal[2]

@@ -7,8 +7,9 @@ these functions, so a strip that is run is cut as the strips of the training wer
 import numpy as np
 from numpy.typing import NDArray
 
-from seqvision_edge.card import ImageSequence, ImageSpec, PatchSequence, WindowSequence
+from seqvision_edge.card import ImageSpec
 from seqvision_edge.preprocess import Image, prepare
+from seqvision_edge.sequence import ImageSequence, PatchSequence, WindowSequence
 
 
 def image_steps(bgr: Image, spec: ImageSpec, sequence: ImageSequence) -> Image:

@@ -8,13 +8,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from seqvision_edge.card import Decision, ImageSequence, VideoSequence
+from seqvision_edge.card import Decision
 from seqvision_edge.cut import image_steps
 from seqvision_edge.decision import Decider
 from seqvision_edge.frame import Frame
 from seqvision_edge.preprocess import prepare
 from seqvision_edge.result import Event, Prediction
 from seqvision_edge.sampler import Sampler
+from seqvision_edge.sequence import ImageSequence, VideoSequence
 from seqvision_edge.session import Session
 from seqvision_edge.step import Step
 

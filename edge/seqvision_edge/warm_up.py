@@ -2,22 +2,33 @@
 
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import onnxruntime as ort
+from numpy.typing import NDArray
 
+from seqvision_edge.card import ModelCard
 from seqvision_edge.errors import ModelError
 from seqvision_edge.model_file.contract import fits
-
-if TYPE_CHECKING:
-    from seqvision_edge.session import Session
 
 # A softmax in half precision.
 _ROUNDING = 1e-2
 
 
-def warm_up(session: "Session", deadline: float) -> None:
+class Loaded(Protocol):
+    """What is asked of a session here."""
+
+    where: str
+    card: ModelCard
+
+    def run(
+        self, frames: NDArray[np.uint8], *, run_options: ort.RunOptions
+    ) -> tuple[NDArray[np.float32], tuple[NDArray[np.float32], ...]]:
+        """Answer for frames, from an empty state."""
+
+
+def warm_up(session: Loaded, deadline: float) -> None:
     """Run one grey frame with an empty state.
 
     Args:

@@ -62,16 +62,8 @@ def _model(folder: Path, encoder: str) -> Path:
     from seqvision.config import ModelOptions
     from seqvision.models.classifier import Classifier
     from seqvision.training.checkpoint import save_model
-    from seqvision_edge.card import (
-        SPEC,
-        Decision,
-        ImageSpec,
-        ModelCard,
-        Origin,
-        State,
-        StateTensor,
-        VideoSequence,
-    )
+    from seqvision_edge.card import SPEC, Decision, ImageSpec, ModelCard, Origin, State, StateTensor
+    from seqvision_edge.sequence import VideoSequence
 
     options = ModelOptions.model_validate({"encoder": encoder, "weights": "none"})
     image = ImageSpec(height=112, width=112, channels=3, fit="stretch")

@@ -24,8 +24,8 @@ from seqvision.data.dataset import ClipDataset
 from seqvision.data.decode import Store
 from seqvision.data.readers import find_clips
 from seqvision.data.steps import window
-from seqvision_edge.card import VideoSequence
 from seqvision_edge.opencv import cv2
+from seqvision_edge.sequence import VideoSequence
 
 CLIPS = 108
 # Encoder → how many times the plain network's rate its steps are meant to reach.

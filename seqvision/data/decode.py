@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 from seqvision.data.cache import Cache, touch
 from seqvision.data.clips import Clip
 from seqvision.data.readers.idx import idx_images
-from seqvision_edge.card import ImageSpec, SequenceSpec, VideoSequence
+from seqvision_edge.card import ImageSpec
 from seqvision_edge.cut import sized
 from seqvision_edge.errors import SourceError
 from seqvision_edge.files import replacing
 from seqvision_edge.opencv import cv2
 from seqvision_edge.preprocess import prepare
+from seqvision_edge.sequence import SequenceSpec, VideoSequence
 from seqvision_edge.source import open_path
 
 # Raise it when decoding or resizing changes: cached clips are then made anew.

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqvision.data.decode import Decoded
-from seqvision_edge.card import ImageSpec, SequenceSpec, VideoSequence
+from seqvision_edge.card import ImageSpec
 from seqvision_edge.cut import cut
 from seqvision_edge.sampler import choose
+from seqvision_edge.sequence import SequenceSpec, VideoSequence
 
 Steps = NDArray[np.uint8]
 

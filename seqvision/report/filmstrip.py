@@ -12,8 +12,9 @@ from seqvision.models.classifier import Classifier
 from seqvision.report.charts import bars
 from seqvision.report.contents import Part, Report
 from seqvision.report.markup import Markup, element
-from seqvision_edge.card import ModelCard, VideoSequence
+from seqvision_edge.card import ModelCard
 from seqvision_edge.opencv import cv2
+from seqvision_edge.sequence import VideoSequence
 
 FRAMES = 8
 _SIDE = 64

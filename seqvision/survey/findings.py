@@ -10,7 +10,8 @@ from typing import Any
 from seqvision.data.clips import Clip
 from seqvision.survey.overlap import Same
 from seqvision.survey.probe import Probe
-from seqvision_edge.card import ImageSpec, SequenceSpec
+from seqvision_edge.card import ImageSpec
+from seqvision_edge.sequence import SequenceSpec
 
 PARTS = ("train", "val", "test")
 PIXELS = "{}×{}"

@@ -11,11 +11,11 @@ from seqvision.data.clips import natural
 from seqvision.errors import DataError
 from seqvision.survey.findings import Findings
 from seqvision.survey.strips import PICTURES, Picture, Strip, make_strips
-from seqvision_edge.card import VideoSequence
 from seqvision_edge.drawing import fitted, put_panel, put_text, text_width
 from seqvision_edge.files import replacing
 from seqvision_edge.opencv import cv2
 from seqvision_edge.palette import BACKGROUND, colours
+from seqvision_edge.sequence import VideoSequence
 
 _PAPER = (250, 250, 252)
 _INK = (30, 41, 59)

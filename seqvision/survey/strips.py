@@ -15,8 +15,8 @@ from seqvision.data.decode import Decoded, Store
 from seqvision.errors import DataError
 from seqvision.progress import progress
 from seqvision.survey.findings import Findings
-from seqvision_edge.card import VideoSequence
 from seqvision_edge.errors import SourceError
+from seqvision_edge.sequence import VideoSequence
 
 PICTURES = 8
 Picture = NDArray[np.uint8]

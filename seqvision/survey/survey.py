@@ -26,9 +26,10 @@ from seqvision.survey.sheet import draw_sheet
 from seqvision.survey.tell import tell
 from seqvision.training.data import ONLY_STILLS, check_labels, missing_in_val, refuse_lost_labels
 from seqvision.training.layout import covering_fps, plan, settle
-from seqvision_edge.card import ImageSpec, SequenceSpec, VideoSequence
+from seqvision_edge.card import ImageSpec
 from seqvision_edge.cut import sized
 from seqvision_edge.files import replacing
+from seqvision_edge.sequence import SequenceSpec, VideoSequence
 
 
 def survey(options: DataOptions) -> Findings:

@@ -12,7 +12,7 @@ from rich.text import Text
 from seqvision.config import DataOptions
 from seqvision.survey.findings import PARTS, Findings
 from seqvision.survey.overlap import Same
-from seqvision_edge.card import VideoSequence
+from seqvision_edge.sequence import VideoSequence
 
 _MOST_ROWS = 50
 _ENDS = 20

@@ -8,15 +8,8 @@ from seqvision.config import TrainOptions
 from seqvision.metrics import Metrics
 from seqvision.models.classifier import Classifier
 from seqvision.training.data import Data, describe
-from seqvision_edge.card import (
-    SPEC,
-    Decision,
-    ModelCard,
-    Origin,
-    State,
-    StateTensor,
-    VideoSequence,
-)
+from seqvision_edge.card import SPEC, Decision, ModelCard, Origin, State, StateTensor
+from seqvision_edge.sequence import VideoSequence
 
 
 def make_card(options: TrainOptions, data: Data, model: Classifier) -> ModelCard:

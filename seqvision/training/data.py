@@ -20,7 +20,8 @@ from seqvision.errors import DataError
 from seqvision.progress import progress
 from seqvision.rank import is_first
 from seqvision.training.layout import plan, settle
-from seqvision_edge.card import Decision, ImageSpec, SequenceSpec
+from seqvision_edge.card import Decision, ImageSpec
+from seqvision_edge.sequence import SequenceSpec
 
 ONLY_STILLS = "every clip is one still image: --sequence rows cuts them into steps"
 

@@ -9,17 +9,17 @@ from seqvision.config import TrainOptions
 from seqvision.data.clips import Clip
 from seqvision.data.decode import Decoded, picture_size
 from seqvision.errors import DataError
-from seqvision_edge.card import (
+from seqvision_edge.card import ImageSpec
+from seqvision_edge.cut import cut
+from seqvision_edge.sequence import (
     ChannelSequence,
     ImageSequence,
-    ImageSpec,
     PatchSequence,
     SequenceSpec,
     StripSequence,
     VideoSequence,
     WindowSequence,
 )
-from seqvision_edge.cut import cut
 
 _VIDEO_SIZE = 112
 _LARGEST_AUTO_SIZE = 224

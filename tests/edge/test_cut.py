@@ -7,15 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqvision_edge.card import (
-    ChannelSequence,
-    ImageSpec,
-    PatchSequence,
-    StripSequence,
-    WindowSequence,
-)
+from seqvision_edge.card import ImageSpec
 from seqvision_edge.cut import cut, image_steps, sized
 from seqvision_edge.preprocess import Image
+from seqvision_edge.sequence import ChannelSequence, PatchSequence, StripSequence, WindowSequence
 
 
 def spec(height: int, width: int, channels: int = 1) -> ImageSpec:

@@ -9,7 +9,6 @@ import pytest
 from colour_model import FPS, WINDOW, Segments, make_card, model_bytes, picture, write_video
 from typing_extensions import Self
 
-from seqvision_edge.card import StripSequence
 from seqvision_edge.cut import image_steps
 from seqvision_edge.errors import SinkError, SourceError
 from seqvision_edge.frame import Frame
@@ -18,6 +17,7 @@ from seqvision_edge.preprocess import prepare
 from seqvision_edge.result import Prediction
 from seqvision_edge.run import RunSummary, run
 from seqvision_edge.sampler import choose
+from seqvision_edge.sequence import StripSequence
 from seqvision_edge.session import Session
 from seqvision_edge.sinks import Quit, Sink
 from seqvision_edge.source import open_path

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from seqvision.config import ModelOptions
 from seqvision.models.classifier import Classifier
-from seqvision_edge.card import ModelCard, StripSequence
+from seqvision_edge.card import ModelCard
+from seqvision_edge.sequence import StripSequence
 from seqvision_export.convert import convert
 from seqvision_export.graph import state_of
 

@@ -12,7 +12,8 @@ from seqvision.data.dataset import ClipDataset
 from seqvision.data.decode import Decoded
 from seqvision.data.steps import window
 from seqvision.errors import DataError
-from seqvision_edge.card import ImageSpec, VideoSequence
+from seqvision_edge.card import ImageSpec
+from seqvision_edge.sequence import VideoSequence
 
 IMAGE = ImageSpec(height=8, width=8, channels=3, fit="stretch")
 VIDEO = VideoSequence(kind="video", fps=10.0, frames=16)

@@ -14,7 +14,8 @@ from seqvision.data.dataset import ClipDataset
 from seqvision.data.decode import Decoded
 from seqvision.models.classifier import Classifier
 from seqvision.training.features import encode_views
-from seqvision_edge.card import ImageSpec, VideoSequence
+from seqvision_edge.card import ImageSpec
+from seqvision_edge.sequence import VideoSequence
 
 IMAGE = ImageSpec(height=16, width=16, channels=3, fit="stretch")
 VIDEO = VideoSequence(kind="video", fps=10.0, frames=4)

@@ -19,7 +19,8 @@ from seqvision.data.steps import centre, windows
 from seqvision.errors import DataError
 from seqvision.training.checkpoint import load_model
 from seqvision.training.train import Trained
-from seqvision_edge.card import ImageSpec, VideoSequence
+from seqvision_edge.card import ImageSpec
+from seqvision_edge.sequence import VideoSequence
 
 IMAGE = ImageSpec(height=1, width=1, channels=1, fit="stretch")
 VIDEO = VideoSequence(kind="video", fps=10.0, frames=6)

@@ -19,8 +19,9 @@ from seqvision.data.readers import find_clips, find_data_set
 from seqvision.data.readers.idx import idx_images
 from seqvision.data.split import split_clips
 from seqvision.errors import DataError
-from seqvision_edge.card import ImageSpec, StripSequence
+from seqvision_edge.card import ImageSpec
 from seqvision_edge.opencv import cv2
+from seqvision_edge.sequence import StripSequence
 
 
 def touch(*paths: Path) -> None:

@@ -24,9 +24,9 @@ from seqvision.evaluate import evaluate, load_clips
 from seqvision.training.checkpoint import load_model
 from seqvision.training.data import read_data
 from seqvision.training.train import Trained, train
-from seqvision_edge.card import StripSequence, WindowSequence
 from seqvision_edge.opencv import cv2
 from seqvision_edge.run import run
+from seqvision_edge.sequence import StripSequence, WindowSequence
 from seqvision_edge.session import Session
 from seqvision_edge.source import open_path
 from seqvision_export.export import export
