@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from seqvision_edge import card as module
+from seqvision_edge import card, sequence
 from seqvision_edge.card import Decision, ImageSpec, ModelCard
 from seqvision_edge.cut import cut
 from seqvision_edge.decision import Decider
@@ -39,13 +39,13 @@ def test_the_card_of_the_page_is_one() -> None:
 
 
 def test_the_page_names_every_key_of_the_card() -> None:
-    parts = [part for part in vars(module).values() if isinstance(part, type)]
-    keys = {
-        key
-        for part in parts
-        if issubclass(part, BaseModel) and part.__module__ == module.__name__
-        for key in part.model_fields
-    }
+    parts = [
+        part
+        for module in (card, sequence)
+        for part in vars(module).values()
+        if isinstance(part, type) and issubclass(part, BaseModel)
+    ]
+    keys = {key for part in parts for key in part.model_fields}
     assert keys > {"labels", "smoothing_frames", "stride", "sha256"}
     named = {key for text in re.findall(r"`([^`\n]+)`", TEXT) for key in re.split(r"\W+", text)}
     assert keys - named == set()
