@@ -264,7 +264,9 @@ HOSTILE: dict[str, tuple[Spoil, str]] = {
 def test_a_hostile_file_is_one_typed_error_before_onnxruntime_sees_it(
     case: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("seqvision_edge.session.load_graph", lambda *_: pytest.fail("it was loaded"))
+    monkeypatch.setattr(
+        "seqvision_edge.session.load_graph", lambda *_: pytest.fail("it was loaded")
+    )
     spoil, reason = HOSTILE[case]
     content = spoilt(spoil)
     assert len(content) < 2_000_000
