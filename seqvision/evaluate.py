@@ -28,6 +28,7 @@ from seqvision.report.terminal import metrics_table
 from seqvision.training.checkpoint import load_model
 from seqvision.training.device import pick_device
 from seqvision_edge.card import ModelCard
+from seqvision_edge.files import is_one_of
 
 
 def evaluate(options: EvaluateOptions) -> Metrics:
@@ -36,6 +37,9 @@ def evaluate(options: EvaluateOptions) -> Metrics:
     Raises:
         SeqvisionError: the model or the clips cannot be used.
     """
+    for flag, output in (("--output", options.output), ("--report", options.report)):
+        if output is not None and is_one_of(output, filter(None, [options.model, options.data])):
+            raise DataError(f"{flag} {output}: that is a file that is read; choose another name")
     device = pick_device(options.device)
     model, card = load_model(options.model)
     place = place_of(options)

@@ -26,7 +26,7 @@ from seqvision.data.steps import centre, windows
 from seqvision.errors import DataError
 from seqvision_edge.card import ModelCard
 from seqvision_edge.errors import ModelError, SourceError
-from seqvision_edge.files import replacing
+from seqvision_edge.files import is_one_of, replacing
 from seqvision_edge.prefetch import ahead
 from seqvision_edge.sequence import VideoSequence
 from seqvision_edge.session import Session
@@ -63,6 +63,8 @@ def predict(options: PredictOptions) -> Predicted:
     images = not isinstance(card.sequence, VideoSequence)
     found = (find_paths(given, images) for given in options.paths)
     paths = list(dict.fromkeys(chain.from_iterable(found)))
+    if options.csv is not None and is_one_of(options.csv, [options.model, *paths]):
+        raise DataError(f"--csv {options.csv}: that is a file that is read; choose another name")
     width = max(len(str(path)) for path in paths) if sys.stdout.isatty() else 0
     answers: list[Answer] = []
     damaged: list[str] = []

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from seqvision_edge import __version__, command_line
 from seqvision_edge.card import Decision, ModelCard, Probability, Seconds
 from seqvision_edge.errors import SeqvisionError
+from seqvision_edge.files import is_one_of
 from seqvision_edge.providers import Device
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ def edge_run(options: Options) -> int:
     from seqvision_edge.session import Session
     from seqvision_edge.sinks.memory import EventList
 
+    _refuse_to_overwrite(options)
     session = Session(
         options.model, options.device, options.threads, expect_sha256=options.expect_sha256
     )
@@ -126,6 +128,15 @@ def edge_run(options: Options) -> int:
         _say(f"{PROGRAM}: {source.name}: {summary.incomplete}")
         return PARTIAL
     return 0
+
+
+def _refuse_to_overwrite(options: Options) -> None:
+    """Refuse outputs that would destroy what is read."""
+    read = [Path(options.source)] if options.source else []
+    read += filter(None, [options.model, options.truth])
+    for flag, output in (("--json", options.json_), ("--save", options.save)):
+        if output is not None and is_one_of(output, read):
+            raise SeqvisionError(f"{PROGRAM}: {flag} {output}: that is a file that is read")
 
 
 def decision_of(options: Options, card: ModelCard) -> Decision:

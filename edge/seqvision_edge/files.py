@@ -4,9 +4,14 @@ import errno
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+
+def is_one_of(output: Path, inputs: Iterable[Path]) -> bool:
+    """Whether writing `output` would destroy one of the files that are read."""
+    return any(output.exists() and path.exists() and output.samefile(path) for path in inputs)
 
 
 @contextmanager

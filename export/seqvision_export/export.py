@@ -7,7 +7,7 @@ from seqvision.config import ExportOptions, VerifyOptions
 from seqvision.data.readers import find_data_set
 from seqvision.errors import ExportError
 from seqvision.training.checkpoint import load_model
-from seqvision_edge.files import replacing
+from seqvision_edge.files import is_one_of, replacing
 from seqvision_export.convert import convert
 from seqvision_export.graph import state_of
 from seqvision_export.precision.choose import choose
@@ -30,6 +30,8 @@ def export(options: ExportOptions) -> Path:
         find_data_set(options.verify, images=card.sequence.kind != "video")
     card = card.model_copy(update={"state": state_of(model, options.state)})
     target = options.output or options.model.with_suffix(".onnx")
+    if is_one_of(target, [options.model]):
+        raise ExportError(f"--output {target}: that is the model itself; choose another name")
     clips = gather(options, card)
     try:
         with replacing(target) as unfinished, replacing(report_path(target)) as report_file:

@@ -112,7 +112,8 @@ def _kept_options(run: Path, asked: TrainOptions) -> TrainOptions:
     if not (run / "checkpoints" / "last.ckpt").is_file():
         raise CheckpointError(f"--resume {run}: no run folder with a checkpoint to go on from")
     kept = from_yaml(run / "options.yaml")
-    return kept.model_copy(update={"resume": run, "output": asked.output})
+    new = asked.output != type(asked).model_fields["output"].default
+    return kept.model_copy(update={"resume": run, "output": asked.output if new else kept.output})
 
 
 def _begin_run(options: TrainOptions) -> Path:

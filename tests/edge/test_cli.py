@@ -265,3 +265,15 @@ def test_a_strip_is_answered_in_one_line_and_a_folder_in_one_line_per_picture(
     assert json.loads(log.read_text().splitlines()[-1])["image"] == "red.png"
     code, out, _ = edge_run(capsys, "--model", model, "--source", tmp_path)
     assert [line.split("\t")[1] for line in out.splitlines()] == ["blue", "red"]
+
+
+def test_what_is_read_is_never_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = tmp_path / "model.onnx"
+    model.write_bytes(model_bytes())
+    video = write_video(tmp_path / "a.mp4", [("red", 1.0)])
+    before = model.read_bytes(), video.read_bytes()
+    common = ["--source", str(video), "--model", str(model), "--no-window"]
+    for flag, path in (("--json", model), ("--json", video), ("--save", video)):
+        assert cli.main([*common, flag, str(path)]) == 2
+        assert "that is a file that is read" in capsys.readouterr().err
+    assert (model.read_bytes(), video.read_bytes()) == before

@@ -183,3 +183,12 @@ def test_a_graph_with_a_baked_axis_is_refused(monkeypatch: pytest.MonkeyPatch) -
     proto.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 3
     with pytest.raises(ExportError, match="baked axis 1 of frames to 3"):
         module._require_free_axes(proto, card)
+
+
+def test_the_model_itself_is_never_overwritten(
+    model_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = model_file.read_bytes()
+    assert main(["export", str(model_file), "--output", str(model_file)]) == 2
+    assert "that is the model itself" in capsys.readouterr().err
+    assert model_file.read_bytes() == before
