@@ -85,11 +85,11 @@ def test_the_file_has_the_contract_of_the_design() -> None:
 
     assert axes(proto.graph.input) == {
         "frames": ["batch", "time", 32, 40, 3],
-        "past": ["batch", "kept", 128],
+        "past": ["batch", "kept", model.memory],
     }
     assert axes(proto.graph.output) == {
         "probabilities": ["batch", 4],
-        "next_past": ["batch", "next_kept", 128],
+        "next_past": ["batch", "next_kept", model.memory],
     }
     assert proto.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
     assert {prop.key for prop in proto.metadata_props} >= {"seqvision.card"}

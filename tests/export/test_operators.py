@@ -54,9 +54,10 @@ def quantized(content: bytes, folder: Path) -> bytes:
 
     class Once(CalibrationDataReader):
         def __init__(self) -> None:
+            width = Session(content).card.state.tensors[0].axes[2]
             frames = np.random.default_rng(0).integers(0, 256, (1, 3, 32, 40, 3), np.uint8)
             self.left: list[dict[str, Any]] = [
-                {"frames": frames, "past": np.zeros((1, 0, 128), np.float32)}
+                {"frames": frames, "past": np.zeros((1, 0, width), np.float32)}
             ]
 
         def get_next(self) -> dict[str, Any] | None:

@@ -133,7 +133,7 @@ def test_bars_are_the_weights_of_the_pooling(page: Page, attentive: Trained) -> 
         weights = model.attention(frames)
         assert weights is not None
         assert torch.allclose(weights.sum(1), torch.ones(3))
-        steps, _ = model.head._read(model.steps(model.encode(frames)), None)
+        steps, _ = model.head._read(model.remember(model.encode(frames)), None)
         answer = model.head.classify((steps * weights[:, :, None]).sum(1))
         assert torch.allclose(answer, model(frames), atol=1e-6)
     drawn = [svg for svg in page.named("svg") if svg.get("class") == "weights"]

@@ -116,6 +116,9 @@ class Reader:
         for number, wire_type, value in self._fields(data):
             if number == 0:
                 raise Damaged("a field without a number")
+            if number not in known and message == "Model":
+                # A text, a picture or a model.pt begins like this.
+                raise Damaged("it is another kind of file")
             if number not in known:
                 raise Refused(f"it has a field {number} in a {message.lower()}")
             name, kind, repeated = known[number]
