@@ -93,7 +93,7 @@ def test_every_window_is_the_mean_over_half_overlapping_windows(
     (found,) = rows_of(target).values()
     assert main(command) == 0
     (centre,) = rows_of(target).values()
-    assert found != pytest.approx(centre, abs=1e-3)
+    assert found != pytest.approx(centre, abs=1e-5)
 
     from seqvision.data.cache import Cache
     from seqvision.data.clips import Clip

@@ -113,10 +113,10 @@ class Reader:
         """
         known = _MESSAGES[message]
         found: Message = {field[0]: [] for field in known.values() if field[2]}
-        for number, wire_type, value in self._fields(data):
+        for index, (number, wire_type, value) in enumerate(self._fields(data)):
             if number == 0:
                 raise Damaged("a field without a number")
-            if number not in known and message == "Model":
+            if number not in known and message == "Model" and index == 0:
                 # A text, a picture or a model.pt begins like this.
                 raise Damaged("it is another kind of file")
             if number not in known:
