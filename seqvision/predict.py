@@ -27,9 +27,9 @@ from seqvision.errors import DataError
 from seqvision_edge.card import ModelCard
 from seqvision_edge.errors import ModelError, SourceError
 from seqvision_edge.files import is_one_of, replacing
-from seqvision_edge.prefetch import ahead
 from seqvision_edge.sequence import VideoSequence
 from seqvision_edge.session import Session
+from seqvision_edge.sources.prefetch import ahead
 
 # Windows of one length `(windows, time, height, width, channels)` → `(windows, labels)`.
 Ask = Callable[[NDArray[np.uint8]], NDArray[np.float32]]

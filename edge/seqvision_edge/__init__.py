@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from seqvision_edge.result import Event, Prediction
     from seqvision_edge.sampler import Sampler
     from seqvision_edge.session import Session, Stream
-    from seqvision_edge.source import open_camera, open_path
+    from seqvision_edge.sources import open_camera, open_path
 
 __version__ = "0.1.0"
 
@@ -50,8 +50,8 @@ _HOMES = {
     "Sampler": "sampler",
     "Session": "session",
     "Stream": "session",
-    "open_camera": "source",
-    "open_path": "source",
+    "open_camera": "sources",
+    "open_path": "sources",
     "prepare": "preprocess",
 }
 

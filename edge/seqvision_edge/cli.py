@@ -20,7 +20,7 @@ from seqvision_edge.providers import Device
 if TYPE_CHECKING:
     from seqvision_edge.session import Session
     from seqvision_edge.sinks import Sink
-    from seqvision_edge.source import Source
+    from seqvision_edge.sources import Source
 
 PROGRAM = "edge-run"
 PARTIAL = 3
@@ -118,14 +118,15 @@ def edge_run(options: Options) -> int:
     _say(f"{PROGRAM}: {describe(session, source)}")
     sinks = _sinks(options, session, source, decision)
     # Only a score needs all events; a camera may run for months.
-    summary = run(source, session, [*sinks, heard] if options.truth else sinks, decision)
+    summary = run([source], session, [*sinks, heard] if options.truth else sinks, decision)
     if summary.nonfinite:
         _say(f"{PROGRAM}: {summary.nonfinite} answers were not finite and were thrown away")
     if options.truth:
         real = [true for true in truth if true.label != decision.background]
         _say(str(score(heard.events, real)))
+    for incomplete in summary.incomplete:
+        _say(f"{PROGRAM}: {incomplete}")
     if summary.incomplete:
-        _say(f"{PROGRAM}: {source.name}: {summary.incomplete}")
         return PARTIAL
     return 0
 
@@ -171,10 +172,13 @@ def describe(session: "Session", source: "Source") -> str:
 
 
 def _open(options: Options) -> "Source":
-    from seqvision_edge.source import open_camera, open_path
+    from seqvision_edge.capture.address import camera
+    from seqvision_edge.capture.capture import WHOLE
+    from seqvision_edge.sources import open_path
+    from seqvision_edge.sources.watched import Watched
 
     if options.camera is not None:
-        return open_camera(options.camera)
+        return Watched(camera(options.camera), WHOLE)
     assert options.source is not None, "edge_run refuses options without a source"
     return open_path(options.source, options.image_fps)
 

@@ -2,13 +2,24 @@
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from seqvision_edge.card import Decision
 from seqvision_edge.result import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What an answer brought: the events that `ended`, and those to act on now, `fired`."""
+
+    ended: tuple[Event, ...] = ()
+    fired: tuple[Event, ...] = ()
+
+
+NOTHING = Told()
 
 
 class Decider:
@@ -38,32 +49,32 @@ class Decider:
             return {}
         return dict(zip(self._labels, np.mean(self._answers, axis=0).tolist(), strict=True))
 
-    def update(self, time: float, probabilities: ArrayLike) -> list[Event]:
-        """Take the answer at `time` (seconds, rising) and return the events that it ended.
+    def update(self, time: float, probabilities: ArrayLike) -> Told:
+        """Take the answer at `time` (seconds, rising) and tell what it brought.
 
         `probabilities` is `(labels,)`, in the order of the labels.
         """
         self._answers.append(np.asarray(probabilities, np.float64))
         smoothed = self.smoothed
         rival = self._strongest(smoothed, time)
-        finished: list[Event] = []
+        told = NOTHING
         if self._running is not None:
             self._running = _extended(self._running, time, smoothed)
             held = smoothed[self._running.label]
             if held < self._decision.leave or (rival and smoothed[rival] > held):
-                finished = self._finish()
+                told = self._finish(time)
         if self._running is None and rival:
-            self._running = Event(rival, time, time, time, smoothed[rival])
-        return finished
+            self._running = Event(rival, time, time, time, smoothed[rival], time)
+        return told
 
-    def close(self) -> list[Event]:
-        """Forget the past and return the event that it cuts off, ended at its last answer.
+    def close(self, time: float) -> Told:
+        """Forget the past and tell the event that it cuts off, ended at its last answer.
 
-        For a gap, a value that is not finite, and the end of the source.
+        For a gap, a value that is not finite, and the end of the source, at `time`.
         """
-        finished = self._finish()
+        told = self._finish(time)
         self._forget()
-        return finished
+        return told
 
     def _strongest(self, smoothed: dict[str, float], time: float) -> str | None:
         """Return the most probable label that may begin an event now."""
@@ -76,12 +87,13 @@ class Decider:
         }
         return max(able, key=able.__getitem__, default=None)
 
-    def _finish(self) -> list[Event]:
+    def _finish(self, time: float) -> Told:
         event, self._running = self._running, None
         if event is None or not self._counts(event):
-            return []
+            return NOTHING
         self._blocked_until[event.label] = event.end + self._decision.cooldown_seconds
-        return [event]
+        event = replace(event, told=time)
+        return Told((event,), (event,))
 
     def _counts(self, event: Event) -> bool:
         # Times are sums of periods: 0.7 - 0.4 is a hair below 0.3.

@@ -10,14 +10,20 @@ class Frame:
     """One picture of a source.
 
     Attributes:
-        bgr: `(height, width, 3)` uint8, as OpenCV gives it.
+        bgr: `(height, width, 3)` uint8, as OpenCV gives it; of a live source at most as large as
+            people look at it.
         time: seconds since the source began, rising: by the stream's own timestamps for files, by
             the monotonic clock at arrival for live sources.
         index: the number of the frame in its source, from 0; frames that were lost are counted.
         name: of the file that is this frame; None where one file or stream holds many.
+        image: `(height, width, channels)` uint8, the frame as the model reads it, where the process
+            that captured it has made it already; else None.
+        arrived: the monotonic clock when a live source gave it; None for recorded ones.
     """
 
     bgr: Image
     time: float
     index: int
     name: str | None = None
+    image: Image | None = None
+    arrived: float | None = None

@@ -4,16 +4,31 @@ Training, evaluation, the proof at export and the live runner all call `prepare`
 differ.  Normalisation is not here: it is inside the graph.
 """
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
 import numpy as np
 from numpy.typing import NDArray
 
-from seqvision_edge.card import ImageSpec
 from seqvision_edge.opencv import cv2
+
+if TYPE_CHECKING:
+    from seqvision_edge.card import ImageSpec
 
 Image = NDArray[np.uint8]
 
 
-def prepare(bgr: Image, spec: ImageSpec) -> Image:
+@dataclass(frozen=True, slots=True)
+class Sizing:
+    """The `ImageSpec` of a card, for a process that has no other use for cards."""
+
+    height: int
+    width: int
+    channels: Literal[1, 3]
+    fit: Literal["stretch", "crop", "pad"]
+
+
+def prepare(bgr: Image, spec: "ImageSpec | Sizing") -> Image:
     """Return a frame as a model step.
 
     Args:
@@ -62,7 +77,7 @@ def _centre_crop(image: Image, aspect: float) -> Image:
     return image[top : top + crop_height, left : left + crop_width]
 
 
-def _pad(image: Image, spec: ImageSpec) -> Image:
+def _pad(image: Image, spec: "ImageSpec | Sizing") -> Image:
     """Return the whole frame, its aspect ratio kept, centred between black bars."""
     height, width = image.shape[:2]
     scale = min(spec.width / width, spec.height / height)

@@ -1,11 +1,12 @@
-"""What a run says: answers and events, frozen and ready for JSON.
+"""What a run says: answers, events and states of sources, frozen and ready for JSON.
 
 Times are seconds since the source began.  `to_json` gives plain data; its key `type` tells the
 records of one stream apart.
 """
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from datetime import datetime, timezone
+from typing import Any, Literal, get_args
 
 # More digits than these are noise: a clock is no better than a millisecond, a float32 softmax no
 # better than a millionth.
@@ -19,7 +20,10 @@ class Prediction:
 
     `probabilities` are the model's own, in the order of the card's labels; smoothing is a matter of
     events.  `warm` is False until the window is as long as those that the model learnt from.
-    `image` is the name of the picture's file, where the picture has one of its own.
+    `image` is the name of the picture's file, where the picture has one of its own.  Of a live
+    source, `captured` is the wall clock at which the frame arrived (seconds since 1970, UTC),
+    `age_ms` how old the frame was when its answer was there, by the monotonic clock, and `dropped`
+    how many frames were left out since the answer before.
     """
 
     time: float
@@ -30,12 +34,17 @@ class Prediction:
     warm: bool
     latency_ms: float
     image: str | None = None
+    captured: float | None = None
+    age_ms: float | None = None
+    dropped: int | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the answer as plain data."""
-        plain = asdict(self)
-        if self.image is None:
-            del plain["image"]
+        """Return the answer as plain data; what does not apply is left out."""
+        plain = {key: value for key, value in asdict(self).items() if value is not None}
+        if self.captured is not None:
+            plain["captured"] = utc(self.captured)
+        if self.age_ms is not None:
+            plain["age_ms"] = round(self.age_ms, 1)
         return {
             "type": "answer",
             **plain,
@@ -53,7 +62,8 @@ class Prediction:
 class Event:
     """One gesture or action: from `start` to `end`, surest at `peak` with `confidence`.
 
-    `confidence` is the highest smoothed probability.
+    `confidence` is the highest smoothed probability.  `told` is when the outputs that act on events
+    heard of it: at its end, or, fired early, on its sure rise.
     """
 
     label: str
@@ -61,6 +71,7 @@ class Event:
     end: float
     peak: float
     confidence: float
+    told: float
 
     @property
     def seconds(self) -> float:
@@ -76,7 +87,46 @@ class Event:
             "end": round(self.end, _TIME_DIGITS),
             "peak": round(self.peak, _TIME_DIGITS),
             "confidence": round(self.confidence, _PROBABILITY_DIGITS),
+            "told": round(self.told, _TIME_DIGITS),
         }
+
+
+StateName = Literal[
+    "connecting", "warming_up", "live", "stalled", "frozen", "disconnected", "ended", "failed"
+]
+STATES: tuple[StateName, ...] = get_args(StateName)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceState:
+    """How a source is, from a moment on.
+
+    Attributes:
+        state: `connecting` until frames come, `warming_up` until the model's window is full, then
+            `live`; `stalled` (open, no frames), `frozen` (the same picture for long: a warning,
+            answers go on), `disconnected`; `ended` and `failed` are the last ones.
+        reason: a word for programs, such as `timeout`, `unauthorized` or `partial`; "" where the
+            state says it all.
+        message: one line for people, without secrets; may be empty.
+        since: seconds since the run began, by the monotonic clock.
+        attempt: how many times in a row it was tried to connect, from 1; 0 while it works.
+    """
+
+    state: StateName
+    reason: str = ""
+    message: str = ""
+    since: float = 0.0
+    attempt: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the state as plain data."""
+        return {"type": "source", **asdict(self), "since": round(self.since, _TIME_DIGITS)}
+
+
+def utc(seconds: float) -> str:
+    """Return seconds since 1970 as `2026-11-21T12:34:56.789Z`."""
+    moment = datetime.fromtimestamp(seconds, timezone.utc)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def clock(seconds: float) -> str:

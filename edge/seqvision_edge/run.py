@@ -1,28 +1,35 @@
-"""THE WAY: source → pipeline (sampler, preprocess, stream, decision) → sinks."""
+"""THE WAY: sources → pipelines (sampler, preprocess, stream, decision), one model → sinks."""
 
 import contextlib
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
+from seqvision_edge.batch import Frames, push_together
 from seqvision_edge.card import Decision
 from seqvision_edge.errors import SourceError
 from seqvision_edge.frame import Frame
-from seqvision_edge.pipeline import make_pipeline
-from seqvision_edge.prefetch import ahead
-from seqvision_edge.result import Prediction
+from seqvision_edge.inbox import Arrival, Inbox
+from seqvision_edge.pipeline import Pipeline, make_pipeline
+from seqvision_edge.result import Prediction, SourceState
 from seqvision_edge.session import Session
 from seqvision_edge.sinks import Quit, Sink
-from seqvision_edge.source import Source
+from seqvision_edge.sources import Source
+from seqvision_edge.step import Step
+
+# An answer for a frame that is older than this many seconds is not told as live.
+MAX_AGE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """What a run came to.
+    """What a run came to, over all its sources.
 
     `prediction` is the last answer: for a file that is one clip, the clip's.  `nonfinite` counts
-    the answers that were thrown away, `damaged` the frames that could not be read; `incomplete`
-    says what is missing from a file, "decoded 146 of 300 frames".
+    the answers that were thrown away, `damaged` the frames that could not be read, `shed` the ticks
+    of the model's clock that it had no time for; `incomplete` says what is missing from files,
+    "clip.mp4: decoded 146 of 300 frames", and `failed` which sources were given up, and why.
     """
 
     frames: int
@@ -32,70 +39,170 @@ class RunSummary:
     prediction: Prediction | None
     nonfinite: int
     damaged: int
-    incomplete: str | None
+    shed: int
+    incomplete: tuple[str, ...]
+    failed: tuple[str, ...]
 
 
 def run(
-    source: Source,
+    sources: Sequence[Source],
     session: Session,
     sinks: Sequence[Sink] = (),
     decision: Decision | None = None,
+    max_age: float = MAX_AGE,
 ) -> RunSummary:
-    """Run a model on a source until it ends, and hand every step to every sink.
+    """Run one model on its sources until all have ended, and hand every step to every sink.
 
     Args:
-        source: what to read; it is opened and closed here.
+        sources: what to read, each by a thread of its own; closed here.
         session: the loaded model.
-        sinks: where the steps go; opened after the source, and closed whatever happens.
+        sinks: where the steps go; opened after the sources, and closed whatever happens.
         decision: how answers become events; None takes the card's way.
+        max_age: seconds after which the answer for a live frame is too old to be told.
 
     Raises:
-        SourceError: the source cannot be opened, or was lost.
-        SinkError: an output cannot be written.
+        SourceError: the only source cannot be read, or was lost.  One of several only fails.
+        SinkError: an output cannot be opened.
         KeyboardInterrupt: as it came, after the sinks have got the event that it cut off.
     """
     began = perf_counter()
-    frames = answers = events = 0
+    tally = _Tally()
     cut_off: BaseException | None = None
     was_quit = False
     with contextlib.ExitStack() as opened:
-        opened.enter_context(source)
+        for source in sources:
+            opened.enter_context(source)
         outputs = [opened.enter_context(sink) for sink in sinks]
-        pipeline = make_pipeline(session, decision, source.fps)
+        pipelines = [
+            make_pipeline(session, source, decision, max_age, lambda: perf_counter() - began)
+            for source in sources
+        ]
+
+        running = dict(enumerate(pipelines))
+
+        def put_out(step: Step) -> None:
+            tally.add(step)
+            for output in outputs:
+                output.write(step)
+
         try:
-            with _frames(source) as each:
-                for frame in each:
-                    step = pipeline.feed(frame)
-                    frames, answers = frames + 1, answers + step.answered
-                    events += len(step.events)
-                    for output in outputs:
-                        output.write(step)
+            with _reading(sources) as inbox:
+                while arrivals := inbox.take():
+                    for step in _steps(session, pipelines, arrivals):
+                        put_out(step)
+                    for arrival in arrivals:
+                        if arrival.ended:
+                            last = _last_state(sources[arrival.source], arrival, len(sources) == 1)
+                            put_out(running.pop(arrival.source).hear([last]))
         except Quit:
             was_quit = True
         except (KeyboardInterrupt, SourceError) as error:
             cut_off = error
-        last = pipeline.end()
-        for output in outputs:
-            output.write(last)
+        for pipeline in running.values():
+            put_out(pipeline.end())
     if cut_off is not None:
         raise cut_off
-    return RunSummary(
-        frames=frames,
-        answers=answers,
-        events=events + len(last.events),
-        seconds=perf_counter() - began,
-        prediction=last.prediction,
-        nonfinite=pipeline.nonfinite,
-        damaged=source.damaged,
-        incomplete=None if was_quit else source.incomplete,
-    )
+    return tally.summary(perf_counter() - began, sources, pipelines, was_quit)
+
+
+def _steps(
+    session: Session, pipelines: Sequence[Pipeline], arrivals: Sequence[Arrival]
+) -> Iterator[Step]:
+    """Yield what the arrivals brought, with one call of the model for all of their frames."""
+    framed: list[tuple[Pipeline, Frame, Frames | None]] = []
+    for arrival in arrivals:
+        pipeline = pipelines[arrival.source]
+        if arrival.states:
+            yield pipeline.hear(arrival.states)
+        if arrival.frame is not None:
+            framed.append((pipeline, arrival.frame, pipeline.ask(arrival.frame)))
+    asked = [(pipeline.stream, frames) for pipeline, _, frames in framed if frames is not None]
+    answers = iter(push_together(session, asked) if asked else ())
+    for pipeline, frame, frames in framed:
+        probabilities = next(answers) if frames is not None else None
+        yield pipeline.tell(frame, probabilities, asked=frames is not None)
+
+
+def _last_state(source: Source, arrival: Arrival, alone: bool) -> SourceState:
+    """Return the state that a source has ended in.
+
+    Raises:
+        BaseException: what ended it, unless it is a fault of one source among several.
+    """
+    error = arrival.error
+    if error is None:
+        incomplete = source.incomplete
+        return SourceState("ended", "partial" if incomplete else "", incomplete or "")
+    if alone or not isinstance(error, SourceError):
+        raise error
+    return SourceState("failed", "lost", str(error))
 
 
 @contextlib.contextmanager
-def _frames(source: Source) -> Iterator[Iterator[Frame]]:
-    """Give the frames of a source: of a file decoded ahead, of a camera as they come."""
-    if source.live:
-        yield iter(source)
-    else:
-        with contextlib.closing(ahead(source)) as frames:
-            yield frames
+def _reading(sources: Sequence[Source]) -> Iterator[Inbox]:
+    """Read every source in a thread of its own; all have ended at the end of the block."""
+    inbox = Inbox([source.live for source in sources])
+
+    def read(number: int, source: Source) -> None:
+        try:
+            for item in source:
+                if not inbox.put(number, item):
+                    return
+        except BaseException as error:
+            inbox.end(number, error)
+        else:
+            inbox.end(number)
+
+    threads = [
+        threading.Thread(target=read, args=each, name=f"read {each[1].name}", daemon=True)
+        for each in enumerate(sources)
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield inbox
+    finally:
+        inbox.close()
+        for source in sources:
+            source.stop()
+        for thread in threads:
+            thread.join()
+
+
+class _Tally:
+    """Count the steps of a run."""
+
+    def __init__(self) -> None:
+        self._frames = self._answers = self._events = 0
+        self._prediction: Prediction | None = None
+        self._failed: list[str] = []
+
+    def add(self, step: Step) -> None:
+        self._frames += step.frame is not None
+        self._answers += step.answered
+        self._events += len(step.events)
+        self._prediction = step.prediction or self._prediction
+        self._failed += [
+            f"{step.source}: {state.message}" for state in step.changed if state.state == "failed"
+        ]
+
+    def summary(
+        self,
+        seconds: float,
+        sources: Sequence[Source],
+        pipelines: Sequence[Pipeline],
+        was_quit: bool,
+    ) -> RunSummary:
+        missing = [(source.name, source.incomplete) for source in sources if not was_quit]
+        return RunSummary(
+            frames=self._frames,
+            answers=self._answers,
+            events=self._events,
+            seconds=seconds,
+            prediction=self._prediction,
+            nonfinite=sum(pipeline.stream.nonfinite for pipeline in pipelines),
+            damaged=sum(source.damaged for source in sources),
+            shed=sum(pipeline.shed for pipeline in pipelines),
+            incomplete=tuple(f"{name}: {what}" for name, what in missing if what),
+            failed=tuple(self._failed),
+        )

@@ -147,7 +147,7 @@ class Stream:
 
     def reset(self) -> None:
         """Forget the past: at a gap, a reconnect, or another clip."""
-        self._state = self._session.empty_state()
+        self.state = self._session.empty_state()
         self.seen = 0
 
     @property
@@ -166,14 +166,41 @@ class Stream:
             the past is forgotten, because one such value would spoil every later answer, and
             `nonfinite` counts it.
         """
-        probabilities, state = self._session.run(frames[None], self._state)
+        probabilities, state = self._session.run(frames[None], self.state)
+        return self.take(probabilities[0], state, len(frames))
+
+    def take(
+        self, probabilities: NDArray[np.float32], state: States, steps: int
+    ) -> NDArray[np.float32] | None:
+        """Take what a call gave for this stream: its answer, and its state of a batch of one.
+
+        Returns:
+            Probabilities `(labels,)`, or None where a value is not finite, as `push` says.
+        """
         if not all(map(_is_finite, (probabilities, *state))):
             self.nonfinite += 1
             self.reset()
             return None
-        self._state = state
-        self.seen += len(frames)
-        return cast("NDArray[np.float32]", probabilities[0])
+        self.state = state
+        self.seen += steps
+        return probabilities
+
+    def hold(self, steps: int) -> None:
+        """Let the newest step stand for `steps` more: frames that nobody had the time to look at.
+
+        It costs no call of the model, because a window keeps what each step came to.  A carried
+        state has no steps to repeat: there this does nothing.
+        """
+        card = self._session.card
+        if card.state.kind != "window" or not self.seen:
+            return
+        steps = min(steps, card.sequence.window - 1)
+        most = card.sequence.window - 1
+        self.state = tuple(
+            _held(values, tensor.axes.index("kept"), steps, most)
+            for values, tensor in zip(self.state, card.state.tensors, strict=True)
+        )
+        self.seen += steps
 
 
 def load_graph(data: bytes, device: Device, threads: int, where: str) -> ort.InferenceSession:
@@ -218,6 +245,13 @@ def _start(data: bytes, providers: list[Provider], threads: int) -> ort.Inferenc
 def _is_finite(values: NDArray[np.float32]) -> bool:
     """Whether all values are numbers: their squares' sum tells it in a fifth of the time."""
     return math.isfinite(np.vdot(values, values)) or bool(np.isfinite(values).all())
+
+
+def _held(values: NDArray[np.float32], axis: int, steps: int, most: int) -> NDArray[np.float32]:
+    """Return a state whose newest step is repeated, the oldest ones pushed out."""
+    kept = values.shape[axis]
+    places = np.r_[np.arange(kept), np.full(steps, kept - 1)][-most:] if most and kept else []
+    return np.take(values, np.asarray(places, np.intp), axis)
 
 
 def _version() -> tuple[int, ...]:

@@ -1,36 +1,47 @@
-"""What one frame brought: all that an output may need."""
+"""What one frame of one source brought: all that an output may need."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from seqvision_edge.frame import Frame
-from seqvision_edge.result import Event, Prediction
+from seqvision_edge.result import Event, Prediction, SourceState
+
+CONNECTING = SourceState("connecting")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One frame's way through a run, as handed to every sink.
 
     Attributes:
-        frame: the frame; None in the last step of a run, which can only bring events.
+        source: the name of the source that it belongs to.
+        frame: the frame; None where something else is told: a new state, or the end of the source.
         prediction: the newest answer; None before the first one and after a value that is not
             finite.
         answered: whether `prediction` is this frame's own; the frames between two ticks of the
             model's clock keep the answer of the tick before.
         warmth: how full the model's window is, 0 to 1.
         smoothed: the probabilities that decide, by label; empty while the window is not full.
-        events: those that ended with this frame.
+        events: those that ended with this frame, each once.
         active: the event that goes on, its `end` being now.
-        fps: frames per second that the run handles.
+        fps: frames per second that the run handles of this source.
+        fired: the events to act on now, each gesture once: those that ended, or, with early firing,
+            those that surely rise.
+        state: how the source is.
+        changed: the states that it went through since the step before, `state` being the last.
     """
 
-    frame: Frame | None
-    prediction: Prediction | None
-    answered: bool
-    warmth: float
-    smoothed: dict[str, float]
-    events: tuple[Event, ...]
-    active: Event | None
-    fps: float
+    source: str
+    frame: Frame | None = None
+    prediction: Prediction | None = None
+    answered: bool = False
+    warmth: float = 0.0
+    smoothed: dict[str, float] = field(default_factory=dict)
+    events: tuple[Event, ...] = ()
+    active: Event | None = None
+    fps: float = 0.0
+    fired: tuple[Event, ...] = ()
+    state: SourceState = CONNECTING
+    changed: tuple[SourceState, ...] = ()
 
     @property
     def is_warm(self) -> bool:

@@ -26,7 +26,7 @@ from seqvision_edge.files import replacing
 from seqvision_edge.opencv import cv2
 from seqvision_edge.preprocess import prepare
 from seqvision_edge.sequence import SequenceSpec, VideoSequence
-from seqvision_edge.source import open_path
+from seqvision_edge.sources import open_path
 
 # Raise it when decoding or resizing changes: cached clips are then made anew.
 _VERSION = 2

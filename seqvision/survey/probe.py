@@ -16,8 +16,8 @@ from seqvision.data.decode import Store
 from seqvision.data.readers.idx import idx_images
 from seqvision.progress import progress
 from seqvision_edge.errors import SourceError
-from seqvision_edge.image_files import ImageFiles
-from seqvision_edge.source import open_path
+from seqvision_edge.sources import open_path
+from seqvision_edge.sources.image_files import ImageFiles
 
 _CHUNK = 64
 Item = TypeVar("Item")

@@ -21,9 +21,9 @@ from typing import Any
 import pytest
 from fake_camera.camera import CountingCamera, counting_camera, missing, tell
 
+from seqvision_edge.capture.v4l2 import list_cameras as list_cameras_in
 from seqvision_edge.errors import SourceError
-from seqvision_edge.source import list_cameras, open_camera
-from seqvision_edge.v4l2 import list_cameras as list_cameras_in
+from seqvision_edge.sources import list_cameras, open_camera
 
 Run = Callable[[str], list[Any]]
 
@@ -34,9 +34,9 @@ PROGRAM = """
 import json, os, sys, time
 from pathlib import Path
 from fake_camera.camera import read_counter, tell as tell_camera
-from seqvision_edge.camera import Camera
+from seqvision_edge.sources.camera import Camera
 from seqvision_edge.errors import SourceError
-from seqvision_edge.source import open_camera
+from seqvision_edge.sources import open_camera
 
 def say(value):
     print(json.dumps(value), flush=True)
@@ -188,7 +188,7 @@ with open_camera(0) as camera:
 
 
 def test_the_process_of_a_camera_starts_without_the_model_runtime() -> None:
-    code = "import sys, seqvision_edge.capture_child; print(*sys.modules)"
+    code = "import sys, seqvision_edge.capture.child; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
     assert "cv2" in loaded.split()
     assert not {"onnxruntime", "pydantic", "rich", "torch", "tyro"} & set(loaded.split())
@@ -323,8 +323,9 @@ with open_camera(0) as camera:
 
 def test_a_lost_camera_can_be_started_again(run: Run) -> None:
     counters = run("""
-from seqvision_edge.capture import Capture
-capture = Capture(0)
+from seqvision_edge.capture.capture import Capture
+from seqvision_edge.capture.address import camera
+capture = Capture(camera(0))
 capture.start()
 capture.read()
 tell("unplug")
@@ -335,7 +336,7 @@ except SourceError:
     tell("ok")
 capture.start()
 for _ in range(3):
-    bgr, grabbed = capture.read()
+    bgr, _, grabbed = capture.read()
     say(grabbed.index)
 capture.stop()
 """)

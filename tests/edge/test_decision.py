@@ -6,7 +6,7 @@ import pytest
 from colour_model import card_data
 
 from seqvision_edge.card import Decision
-from seqvision_edge.decision import Decider
+from seqvision_edge.decision import NOTHING, Decider
 from seqvision_edge.result import Event
 
 WAVE, PUSH = "wave", "push"
@@ -31,8 +31,8 @@ def events_of(settings: dict[str, Any], waves: list[float], pushes: list[float])
     judge = decider(**settings)
     events: list[Event] = []
     for tick, (wave, push) in enumerate(zip(waves, pushes, strict=True)):
-        events += judge.update(tick / 10, answer(wave, push))
-    return events + judge.close()
+        events += judge.update(tick / 10, answer(wave, push)).ended
+    return events + list(judge.close(len(waves) / 10).ended)
 
 
 # Enter is 0.6 and leave 0.4.
@@ -132,9 +132,9 @@ def test_closing_at_a_gap_keeps_the_event_and_forgets_the_answers() -> None:
     judge = decider(smoothing_frames=5)
     for tick in range(5):
         judge.update(tick / 10, answer(0.9))
-    (event,) = judge.close()
-    assert event.end == 0.4
+    (event,) = judge.close(0.6).ended
+    assert (event.end, event.told) == (0.4, 0.6)
     assert judge.active is None
     assert judge.smoothed == {}
-    assert judge.close() == []
-    assert judge.update(0.0, answer(0.0)) == []
+    assert judge.close(0.7) == NOTHING
+    assert judge.update(0.0, answer(0.0)) == NOTHING

@@ -87,8 +87,8 @@ def test_answers_become_the_events_of_the_page(case: dict[str, Any]) -> None:
     decider = Decider(Decision.model_validate(case["decision"]), case["labels"])
     told = []
     for number, wave in enumerate(case["wave"]):
-        told += decider.update(number * case["seconds"], [wave, 1 - wave])
-    told += decider.close()
+        told += decider.update(number * case["seconds"], [wave, 1 - wave]).ended
+    told += decider.close(len(case["wave"]) * case["seconds"]).ended
     expected = [{"type": "event", **each} for each in case["told"]]
     assert [event.to_json() for event in told] == expected
 

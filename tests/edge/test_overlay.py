@@ -25,7 +25,15 @@ def make_step(
 ) -> Step:
     frame = Frame(picture("none", (640, 480)) if bgr is None else bgr, time, 0)
     smoothed = SURE if warmth == 1 else {}
-    return Step(frame, None, False, warmth, smoothed, events, active, 25.0)
+    return Step(
+        source="camera 0",
+        frame=frame,
+        warmth=warmth,
+        smoothed=smoothed,
+        events=events,
+        active=active,
+        fps=25.0,
+    )
 
 
 def shown(drawn: NDArray[np.uint8], label: str) -> NDArray[np.bool_]:
@@ -48,7 +56,7 @@ def test_small_pictures_grow_until_text_can_be_read(
 
 @pytest.mark.parametrize("size", [(2, 2), (9, 400), (400, 9), (120, 160), (3840, 2160)])
 def test_every_shape_of_picture_can_be_drawn_on(size: tuple[int, int]) -> None:
-    event = Event("red", 1, 20, 2, 0.9)
+    event = Event("red", 1, 20, 2, 0.9, 20)
     drawn = Overlay(make_card()).draw(make_step(picture("none", size), active=event))
     assert shown(drawn, "red").any()
 
@@ -79,7 +87,7 @@ def test_no_label_is_drawn_while_the_window_is_not_full() -> None:
 
 def test_an_event_moves_left_on_the_timeline_and_leaves_after_thirty_seconds() -> None:
     overlay = Overlay(make_card(), top=1)
-    event = Event("blue", 18, 19, 18.5, 0.9)
+    event = Event("blue", 18, 19, 18.5, 0.9, 19)
     places = []
     for time in (19.0, 25.0, 48.0):
         drawn = overlay.draw(make_step(time=time, events=(event,) if time == 19 else ()))
@@ -89,7 +97,7 @@ def test_an_event_moves_left_on_the_timeline_and_leaves_after_thirty_seconds() -
 
 
 def test_an_event_that_goes_on_frames_the_picture() -> None:
-    drawn = Overlay(make_card()).draw(make_step(active=Event("green", 19, 20, 20, 0.9)))
+    drawn = Overlay(make_card()).draw(make_step(active=Event("green", 19, 20, 20, 0.9, 20)))
     edge = shown(drawn, "green")
     assert edge[0].all()
     assert edge[:, -1].all()

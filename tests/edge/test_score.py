@@ -11,7 +11,7 @@ from seqvision_edge.score import TrueEvent, read_truth, score
 
 
 def event(label: str, start: float, end: float) -> Event:
-    return Event(label, start, end, start, 0.9)
+    return Event(label, start, end, start, 0.9, end)
 
 
 def true(label: str, start: float, end: float) -> TrueEvent:

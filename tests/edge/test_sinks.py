@@ -5,6 +5,7 @@ import json
 import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from seqvision_edge.errors import SinkError
 from seqvision_edge.frame import Frame
 from seqvision_edge.opencv import cv2
 from seqvision_edge.overlay import Overlay
-from seqvision_edge.result import Event, Prediction, clock
+from seqvision_edge.result import Event, Prediction, SourceState, clock
 from seqvision_edge.sinks import Quit, window
 from seqvision_edge.sinks.console import LiveLine, PlainLines
 from seqvision_edge.sinks.jsonl import JsonLines
@@ -24,7 +25,7 @@ from seqvision_edge.sinks.memory import EventList
 from seqvision_edge.sinks.video import VideoFile
 from seqvision_edge.step import Step
 
-EVENT = Event("red", 1.0, 2.25, 1.5, 0.93)
+EVENT = Event("red", 1.0, 2.25, 1.5, 0.93, 2.3)
 SMOOTHED = {"red": 0.75, "green": 0.25, "blue": 0.0, "none": 0.0}
 
 
@@ -34,10 +35,22 @@ def make_step(
     time = index / fps
     answer = Prediction(time, index, "red", 0.75, SMOOTHED, True, 1.5)
     frame = Frame(picture("none", (160, 120)), time, index)
-    return Step(frame, answer, answered, 1.0, SMOOTHED, events, None, 25.0)
+    return Step(
+        source="camera 0",
+        frame=frame,
+        prediction=answer,
+        answered=answered,
+        warmth=1.0,
+        smoothed=SMOOTHED,
+        events=events,
+        fps=25.0,
+        fired=events,
+        state=LIVE,
+    )
 
 
-END = Step(None, None, False, 1.0, {}, (), None, 0.0)
+LIVE = SourceState("live")
+END = Step(source="camera 0", warmth=1.0, state=LIVE)
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -70,6 +83,7 @@ def test_json_lines_say_what_runs_then_each_answer_and_event(tmp_path: Path) -> 
         "end": 2.25,
         "peak": 1.5,
         "confidence": 0.93,
+        "told": 2.3,
     }
 
 
@@ -154,7 +168,7 @@ def test_a_run_without_frames_leaves_no_video_and_an_older_one_alone(tmp_path: P
 
 def test_a_picture_that_changes_its_size_is_fitted_into_the_video(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
-    other = Step(Frame(picture("red", (801, 603)), 0.05, 1), None, False, 0.5, {}, (), None, 1.0)
+    other = replace(make_step(1), frame=Frame(picture("red", (801, 603)), 0.05, 1))
     with VideoFile(path, Overlay(make_card()), 20.0) as sink:
         sink.write(make_step(0))
         sink.write(other)
@@ -221,7 +235,7 @@ def test_a_terminal_says_that_the_window_is_not_full() -> None:
     line, out = live_line()
     step = make_step()
     with line as sink:
-        sink.write(Step(step.frame, step.prediction, True, 0.5, {}, (), None, 25.0))
+        sink.write(replace(step, warmth=0.5, smoothed={}))
     assert "warming up" in out.getvalue()
     assert "red" not in out.getvalue()
 
@@ -229,7 +243,7 @@ def test_a_terminal_says_that_the_window_is_not_full() -> None:
 def test_a_label_is_never_read_as_markup() -> None:
     line, out = live_line()
     with line as sink:
-        sink.write(make_step(0, events=(Event("[bold]", 0, 1, 0, 1.0),)))
+        sink.write(make_step(0, events=(Event("[bold]", 0, 1, 0, 1.0, 1),)))
     assert "[bold]" in out.getvalue()
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from seqvision_edge.errors import SourceError
 from seqvision_edge.opencv import cv2
-from seqvision_edge.source import Frame, open_path
+from seqvision_edge.sources import Frame, open_path
 
 Image = NDArray[np.uint8]
 

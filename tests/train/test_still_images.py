@@ -28,7 +28,7 @@ from seqvision_edge.opencv import cv2
 from seqvision_edge.run import run
 from seqvision_edge.sequence import StripSequence, WindowSequence
 from seqvision_edge.session import Session
-from seqvision_edge.source import open_path
+from seqvision_edge.sources import open_path
 from seqvision_export.export import export
 
 
@@ -101,7 +101,7 @@ def test_every_cut_trains_exports_and_answers_alike_on_the_device(
         steps = torch.from_numpy(centre(item, card.image, card.sequence))
         with torch.inference_mode():
             expected = model(steps[None]).softmax(dim=1)[0]
-        answer = run(open_path(clip.path), session).prediction
+        answer = run([open_path(clip.path)], session).prediction
         assert answer is not None
         assert list(answer.probabilities.values()) == pytest.approx(expected.tolist(), abs=1e-4)
 

@@ -17,7 +17,7 @@ from seqvision_edge.preprocess import prepare
 from seqvision_edge.providers import Device
 from seqvision_edge.sequence import VideoSequence
 from seqvision_edge.session import Session, load_graph
-from seqvision_edge.source import open_path
+from seqvision_edge.sources import open_path
 from seqvision_export.bench.pieces import encoder_of, head_of
 
 Call = Callable[[], object]

@@ -9,6 +9,8 @@ import struct
 import sys
 from pathlib import Path
 
+from seqvision_edge.capture.address import Address
+
 # From linux/videodev2.h.
 _QUERY_CAPABILITIES = 0x80685600
 _REQUEST_BUFFERS = 0xC0145608
@@ -29,15 +31,19 @@ def list_cameras(devices: Path = Path("/dev")) -> list[str]:
     return sorted(map(str, devices.glob("video[0-9]*")), key=lambda path: (len(path), path))
 
 
-def device_of(index: int) -> str | None:
-    """Return the device path of a camera number; None where the system has no such paths."""
-    return f"/dev/video{index}" if sys.platform == "linux" else None
+def device_of(address: Address) -> str | None:
+    """Return the device path of a camera; None for others, and where the system has none."""
+    if address.kind != "camera":
+        return None
+    if isinstance(address.where, str):
+        return address.where
+    return f"/dev/video{address.where}" if sys.platform == "linux" else None
 
 
-def explain(index: int, reason: str, advice: str) -> str:
+def explain(address: Address, reason: str, advice: str) -> str:
     """Say in one line which camera failed, why, which ones there are, and what to do next."""
-    device = device_of(index)
-    which = f"camera {index} ({device})" if device else f"camera {index}"
+    device = device_of(address)
+    which = f"{address.name} ({device})" if device and device != address.name else address.name
     return f"{which}: {reason}; cameras here: {' '.join(list_cameras()) or 'none'}; {advice}"
 
 

@@ -5,7 +5,8 @@ from types import TracebackType
 
 from typing_extensions import Self
 
-from seqvision_edge.capture import Capture
+from seqvision_edge.capture.address import camera
+from seqvision_edge.capture.capture import Capture
 from seqvision_edge.frame import Frame
 
 
@@ -24,8 +25,9 @@ class Camera:
         Raises:
             SourceError: it cannot be opened.
         """
-        self.name = f"camera {index}"
-        self.capture = Capture(index, stall_timeout)
+        address = camera(index)
+        self.name = address.name
+        self.capture = Capture(address, stall_timeout=stall_timeout)
         opened = self.capture.start()
         self.fps = opened.fps
         self.began = opened.time
@@ -37,6 +39,10 @@ class Camera:
     def incomplete(self) -> str | None:
         """None: a camera promises no number of frames."""
         return None
+
+    def stop(self) -> None:
+        """Let an iteration that waits in another thread end."""
+        self.capture.leave()
 
     def __enter__(self) -> Self:
         return self
@@ -56,6 +62,7 @@ class Camera:
             SourceError: it was disconnected or stalled.
         """
         while True:
-            bgr, grabbed = self.capture.read()
+            bgr, _, grabbed = self.capture.read()
             self.decoded += 1
-            yield Frame(bgr, grabbed.arrived - self.began, grabbed.index)
+            time = grabbed.arrived - self.began
+            yield Frame(bgr, time, grabbed.index, arrived=grabbed.arrived)

@@ -67,6 +67,9 @@ class VideoFile:
             return f"decoded {self.decoded} of {self.claimed} frames"
         return None
 
+    def stop(self) -> None:
+        """Nothing waits: reading a file ends by itself."""
+
     def __enter__(self) -> Self:
         return self
 

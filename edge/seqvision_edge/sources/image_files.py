@@ -53,6 +53,9 @@ class ImageFiles:
             return None
         return f"decoded {self.decoded} of {self.claimed} images"
 
+    def stop(self) -> None:
+        """Nothing waits: reading a file ends by itself."""
+
     def __enter__(self) -> Self:
         return self
 

@@ -5,10 +5,13 @@ or closed from another thread.  Here nothing else is lost by that, and the paren
 moment.  The main thread reads; a second one talks with the parent:
 
     child  → Opened, or the OSError that hindered it
-    parent → the name of a shared memory that holds one frame
+    parent → Layout: a shared memory, and how a frame lies in it
     child  → None: it is mapped
     parent → None: "the newest frame, please"
     child  → Grabbed, the pixels are in the shared memory; or the OSError that ended the frames
+
+A frame is made as the model reads it here, and reduced to what people look at: the parent copies
+little, and its one model never waits for a large picture to shrink.
 
 Only the child writes there between request and answer, only the parent reads after it, so no frame
 is torn and no lock is left behind by a killed child.
@@ -29,12 +32,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqvision_edge import v4l2
+from seqvision_edge.capture import v4l2
+from seqvision_edge.capture.address import Address
+from seqvision_edge.capture.opening import open_video
 from seqvision_edge.opencv import cv2
+from seqvision_edge.preprocess import Image, Sizing, prepare
 
 _USUAL_FPS = 30.0
 _MAX_FPS = 1000.0
 _PAUSE = 0.02
+# A stream that gives no frame so many times in a row has ended; one damaged packet is no end.
+_TRIES = 30
 _WATCH_PARENT = 0.2
 
 
@@ -50,26 +58,57 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Grabbed:
-    """A frame: its number since the camera was opened, monotonic arrival time, and shape."""
+    """A frame: its number since the source was opened, and its monotonic arrival time."""
 
     index: int
     arrived: float
-    shape: tuple[int, ...]
 
 
-def main(connection: Connection, index: int) -> None:
-    """Hold camera `index` until the parent closes its end of the connection, or dies."""
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a frame lies in the shared memory: the picture for people, then the model's.
+
+    Attributes:
+        memory: the name of the shared memory.
+        height, width: of the picture for people, `(height, width, 3)` BGR.
+        image: what the model reads, `(height, width, channels)`; None where it is not wanted.
+    """
+
+    memory: str
+    height: int
+    width: int
+    image: Sizing | None
+
+    @property
+    def bytes(self) -> int:
+        """How much memory a frame takes."""
+        spec = self.image
+        own = spec.height * spec.width * spec.channels if spec else 0
+        return self.height * self.width * 3 + own
+
+    def views(self, memory: SharedMemory) -> tuple[Image, Image | None]:
+        """Return the two pictures as they lie in the memory."""
+        bgr: Image = np.ndarray((self.height, self.width, 3), np.uint8, memory.buf)
+        spec = self.image
+        if spec is None:
+            return bgr, None
+        shape = (spec.height, spec.width, spec.channels)
+        return bgr, np.ndarray(shape, np.uint8, memory.buf, bgr.nbytes)
+
+
+def main(connection: Connection, address: Address) -> None:
+    """Hold a camera or stream until the parent closes its end of the connection, or dies."""
     # Ctrl-C goes to every process of a terminal; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     newest = _Newest()
     threading.Thread(target=_answer, args=(connection, newest), daemon=True).start()
     try:
-        video = _open(index)
+        video = open_video(address)
+        _tell(connection, _describe(video))
     except OSError as error:
         _tell(connection, error)
     else:
-        _tell(connection, _describe(video))
-        newest.fail(_read(video, v4l2.device_of(index), newest))
+        newest.fail(_read(video, address, newest))
     # The other thread ends this process.
     threading.Event().wait()
 
@@ -80,13 +119,13 @@ class _Newest:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._bgr: NDArray[np.uint8] | None = None
-        self._grabbed = Grabbed(-1, 0.0, ())
+        self._grabbed = Grabbed(-1, 0.0)
         self._error: OSError | None = None
 
     def put(self, bgr: NDArray[np.uint8], arrived: float) -> None:
         with self._changed:
             self._bgr = bgr
-            self._grabbed = Grabbed(self._grabbed.index + 1, arrived, bgr.shape)
+            self._grabbed = Grabbed(self._grabbed.index + 1, arrived)
             self._changed.notify()
 
     def fail(self, error: OSError) -> None:
@@ -112,16 +151,6 @@ class _Newest:
             return self._bgr, self._grabbed
 
 
-def _open(index: int) -> Any:
-    device = v4l2.device_of(index)
-    video = cv2.VideoCapture(index, cv2.CAP_V4L2 if device else cv2.CAP_ANY)
-    if video.isOpened():
-        return video
-    if device:
-        v4l2.check_streams(device)
-    raise OSError(errno.EIO, "OpenCV cannot open it")
-
-
 def _describe(video: Any) -> Opened:
     fps = video.get(cv2.CAP_PROP_FPS)
     return Opened(
@@ -132,8 +161,10 @@ def _describe(video: Any) -> Opened:
     )
 
 
-def _read(video: Any, device: str | None, newest: _Newest) -> OSError:
+def _read(video: Any, address: Address, newest: _Newest) -> OSError:
     """Read frames for ever; return why no more can come."""
+    device = v4l2.device_of(address)
+    failed = 0
     try:
         while True:
             good = video.grab()
@@ -142,7 +173,11 @@ def _read(video: Any, device: str | None, newest: _Newest) -> OSError:
                 good, bgr = video.retrieve()
             if good:
                 newest.put(np.asarray(bgr, np.uint8), arrived)
+                failed = 0
                 continue
+            failed += 1
+            if address.kind == "stream" and failed >= _TRIES:
+                raise OSError(errno.ECONNRESET, "The stream ended")
             # OpenCV calls a camera that was pulled out open.  One that is there and only sends
             # nothing is for the parent to judge: it sees how old the newest frame is.
             if device:
@@ -157,9 +192,10 @@ def _read(video: Any, device: str | None, newest: _Newest) -> OSError:
 def _answer(connection: Connection, newest: _Newest) -> None:
     """Talk with the parent until it leaves, then end the process, whatever it is blocked in."""
     try:
-        memory = SharedMemory(connection.recv())
+        layout: Layout = connection.recv()
+        memory = SharedMemory(layout.memory)
         connection.send(None)
-        _hand_over(connection, newest, memory)
+        _hand_over(connection, newest, layout.views(memory), layout.image)
     except (EOFError, ConnectionError):
         pass
     except Exception:
@@ -169,20 +205,29 @@ def _answer(connection: Connection, newest: _Newest) -> None:
         os._exit(0)
 
 
-def _hand_over(connection: Connection, newest: _Newest, memory: SharedMemory) -> None:
+def _hand_over(
+    connection: Connection,
+    newest: _Newest,
+    places: tuple[Image, Image | None],
+    spec: Sizing | None,
+) -> None:
+    shown, read = places
+    size = (shown.shape[1], shown.shape[0])
     index = -1
     while True:
         connection.recv()
         try:
             bgr, grabbed = newest.after(index, connection)
-            if bgr.nbytes > memory.size:
-                raise OSError(errno.EIO, f"Sends frames of another size: {bgr.shape}")
         except (ConnectionError, EOFError):
             raise
         except OSError as error:
             connection.send(error)
             continue
-        np.ndarray(bgr.shape, np.uint8, memory.buf)[:] = bgr
+        if read is not None and spec is not None:
+            read[:] = prepare(bgr, spec)
+        # A source may change its size while it runs; people see the size that it began with.
+        same = bgr.shape == shown.shape
+        shown[:] = bgr if same else cv2.resize(bgr, size, interpolation=cv2.INTER_LINEAR)
         index = grabbed.index
         connection.send(grabbed)
 

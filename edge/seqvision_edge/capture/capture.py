@@ -1,4 +1,4 @@
-"""A camera in a process of its own, seen from the parent."""
+"""A camera or stream in a process of its own, seen from the parent."""
 
 import contextlib
 import signal
@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -13,40 +14,72 @@ from multiprocessing.shared_memory import SharedMemory
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
-from seqvision_edge import capture_child, v4l2
-from seqvision_edge.capture_child import Grabbed, Opened
+from seqvision_edge.capture import child, v4l2
+from seqvision_edge.capture.address import Address
+from seqvision_edge.capture.child import Grabbed, Layout, Opened
+from seqvision_edge.capture.fault import CaptureFault, Silent, word
 from seqvision_edge.errors import SourceError
-from seqvision_edge.preprocess import Image
+from seqvision_edge.preprocess import Image, Sizing
 
 # How long each way of ending the child may take: by itself, SIGTERM, SIGKILL.
 _PATIENCE = 0.3
 # A frame that is on its way is waited for this long, even by a reader that comes late.
 _GRACE = 1.0
-_BYTES_PER_PIXEL = 3
+# So soon a waiting reader sees that it is asked to leave.
+_LOOK = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How a captured frame is to be made.
+
+    Attributes:
+        image: as the model reads it; None where it is not wanted.
+        longest: the longest side, in pixels, of the picture for people; None takes every pixel.
+    """
+
+    image: Sizing | None = None
+    longest: int | None = None
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """Return the height and width of the picture for people."""
+        scale = min(1.0, self.longest / max(height, width, 1)) if self.longest else 1.0
+        return max(1, round(scale * height)), max(1, round(scale * width))
+
+
+WHOLE = Wanted()
 
 
 class Capture:
-    """A child process that holds one camera; `start` it, `read` the newest frame, `stop` it.
+    """A child process that holds a camera or stream: `start`, `read` the newest frame, `stop`.
 
     It can be started again after it was stopped.
     """
 
-    def __init__(self, index: int, stall_timeout: float = 3.0, open_timeout: float = 10.0) -> None:
-        """Describe a camera; nothing is opened yet.
+    def __init__(
+        self,
+        address: Address,
+        wanted: Wanted = WHOLE,
+        stall_timeout: float = 3.0,
+        open_timeout: float = 10.0,
+    ) -> None:
+        """Describe it; nothing is opened yet.
 
         Args:
-            index: number of the camera, from 0.
-            stall_timeout: seconds without a frame after which an open camera counts as stalled.
+            address: of the camera or stream.
+            wanted: how the frames are to be made.
+            stall_timeout: seconds without a frame after which an open source counts as stalled.
             open_timeout: seconds that opening may take; some drivers need several.
         """
-        self.index = index
+        self.address = address
+        self.wanted = wanted
         self.stall_timeout = stall_timeout
         self.open_timeout = open_timeout
         self._process: SpawnProcess | None = None
         self._connection: Connection | None = None
         self._memory: SharedMemory | None = None
+        self._layout: Layout | None = None
+        self._left = threading.Event()
         self._latest = 0.0
 
     @property
@@ -58,17 +91,18 @@ class Capture:
         """Open the camera in a new process and return what it promises.
 
         Raises:
-            SourceError: it is missing, forbidden, in use, not a camera, or does not answer.
+            CaptureFault: it is missing, forbidden, in use, not a camera, or does not answer.
         """
         if self._process:
-            raise ValueError(f"camera {self.index} is already open")
-        if self.index < 0:
-            raise SourceError(f"camera {self.index}: cameras are numbered from 0")
+            raise ValueError(f"{self.address.name} is already open")
+        where = self.address.where
+        if isinstance(where, int) and where < 0:
+            raise SourceError(f"{self.address.name}: cameras are numbered from 0")
         self._refuse_missing()
         try:
             self._spawn()
             late = f"did not open within {self.open_timeout:g} s"
-            opened = self._receive(self.open_timeout, late)
+            opened = self._receive(self.open_timeout, late, "disconnected")
             if isinstance(opened, OSError):
                 raise self._cannot_open(opened)
             assert isinstance(opened, Opened)
@@ -79,12 +113,16 @@ class Capture:
         self._latest = opened.time
         return opened
 
-    def read(self) -> tuple[Image, Grabbed]:
+    def read(self) -> tuple[Image, Image | None, Grabbed]:
         """Return the newest frame that was not returned before; wait for it where there is none.
 
+        Returns:
+            The picture for people `(height, width, 3)` BGR, the model's `(height, width, channels)`
+            where it is wanted, and what is known of the frame.
+
         Raises:
-            SourceError: the camera was disconnected, stalled, or its process crashed.  The child
-                has ended then.
+            CaptureFault: it was disconnected, stalled, or its process crashed.  The child has ended
+                then.
         """
         try:
             grabbed = self._ask()
@@ -92,8 +130,13 @@ class Capture:
             self.kill()
             raise
         assert self._memory is not None
-        shared: Image = np.ndarray(grabbed.shape, np.uint8, self._memory.buf)
-        return shared.copy(), grabbed
+        assert self._layout is not None
+        bgr, image = self._layout.views(self._memory)
+        return bgr.copy(), None if image is None else image.copy(), grabbed
+
+    def leave(self) -> None:
+        """End a `read` or `start` that waits in another thread; nothing works after it."""
+        self._left.set()
 
     def stop(self) -> None:
         """End the child: by itself where it listens, by signals where it does not."""
@@ -120,7 +163,7 @@ class Capture:
 
     def _refuse_missing(self) -> None:
         """Say at once what would fail after the start of a process."""
-        device = v4l2.device_of(self.index)
+        device = v4l2.device_of(self.address)
         if device:
             try:
                 v4l2.check_there(device)
@@ -131,20 +174,22 @@ class Capture:
         context = get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(
-            target=capture_child.main,
-            args=(theirs, self.index),
-            name=f"seqvision-camera-{self.index}",
+            target=child.main,
+            args=(theirs, self.address),
+            name=f"seqvision {self.address.name}",
             daemon=True,
         )
         with theirs, _bare_start():
             self._process.start()
 
     def _share_memory(self, opened: Opened) -> None:
-        size = opened.height * opened.width * _BYTES_PER_PIXEL
-        self._memory = SharedMemory(create=True, size=max(size, 1))
+        height, width = self.wanted.size(opened.height, opened.width)
+        layout = Layout("", height, width, self.wanted.image)
+        self._memory = SharedMemory(create=True, size=layout.bytes)
+        self._layout = replace(layout, memory=self._memory.name)
         try:
-            self._send(self._memory.name)
-            self._receive(self.open_timeout, "its process does not answer")
+            self._send(self._layout)
+            self._receive(self.open_timeout, "its process does not answer", "disconnected")
         finally:
             # Both have mapped it; without a name it cannot outlive them.
             self._memory.unlink()
@@ -155,38 +200,47 @@ class Capture:
         late = f"stalled, no frame for {self.stall_timeout:g} s"
         while True:
             self._send(None)
-            reply = self._receive(deadline - time.monotonic(), late)
+            reply = self._receive(deadline - time.monotonic(), late, "stalled")
             if isinstance(reply, OSError):
-                raise self._lost(f"disconnected ({reply.strerror})")
+                raise self._lost(f"disconnected ({reply.strerror})", word(reply))
             assert isinstance(reply, Grabbed)
             # A reader that was away finds the last frame before the camera fell silent.
             if time.monotonic() - reply.arrived <= self.stall_timeout:
                 self._latest = reply.arrived
                 return reply
 
-    def _send(self, message: str | None) -> None:
+    def _send(self, message: Layout | None) -> None:
         if self._connection is None:
-            raise ValueError(f"camera {self.index} is closed")
+            raise ValueError(f"{self.address.name} is closed")
         # A child that has died is told by what it does not answer.
         with contextlib.suppress(ConnectionError):
             self._connection.send(message)
 
-    def _receive(self, timeout: float, late: str) -> Any:
-        """Return the child's next message; `late` says what its silence means."""
+    def _receive(self, timeout: float, late: str, state: Silent) -> Any:
+        """Return the child's next message; `late` and `state` say what its silence means."""
         assert self._connection is not None
+        deadline = time.monotonic() + max(timeout, 0)
         try:
-            if self._connection.poll(max(timeout, 0)):
-                return self._connection.recv()
+            while not self._connection.poll(min(_LOOK, max(deadline - time.monotonic(), 0))):
+                if self._left.is_set():
+                    raise self._lost("left", "left")
+                if time.monotonic() >= deadline:
+                    raise self._lost(late, "timeout", state)
+            return self._connection.recv()
         except (EOFError, ConnectionError):
-            raise self._lost(f"its process ended ({self._ending()})") from None
-        raise self._lost(late)
+            raise self._lost(f"its process ended ({self._ending()})", "crashed") from None
 
-    def _cannot_open(self, error: OSError) -> SourceError:
+    def _cannot_open(self, error: OSError) -> CaptureFault:
         reason = error.strerror or str(error)
-        return SourceError(v4l2.explain(self.index, reason, v4l2.advice(error)))
+        return CaptureFault(self._explain(reason, v4l2.advice(error)), word(error))
 
-    def _lost(self, reason: str) -> SourceError:
-        return SourceError(v4l2.explain(self.index, reason, "connect it again"))
+    def _lost(self, reason: str, code: str, state: Silent = "disconnected") -> CaptureFault:
+        return CaptureFault(self._explain(reason, "connect it again"), code, state)
+
+    def _explain(self, reason: str, advice: str) -> str:
+        if self.address.kind == "camera":
+            return v4l2.explain(self.address, reason, advice)
+        return f"{self.address.name}: {reason}"
 
     def _ending(self) -> str:
         assert self._process is not None

@@ -17,18 +17,19 @@ from typing import Protocol
 
 from typing_extensions import Self
 
-from seqvision_edge.camera import Camera
+from seqvision_edge.capture.v4l2 import list_cameras
 from seqvision_edge.errors import SourceError
 from seqvision_edge.frame import Frame
-from seqvision_edge.image_files import IMAGE_SUFFIXES, ImageFiles
-from seqvision_edge.v4l2 import list_cameras
-from seqvision_edge.video_file import VideoFile
+from seqvision_edge.result import SourceState
+from seqvision_edge.sources.camera import Camera
+from seqvision_edge.sources.image_files import IMAGE_SUFFIXES, ImageFiles
+from seqvision_edge.sources.video_file import VideoFile
 
-__all__ = ["Frame", "Source", "list_cameras", "open_camera", "open_path"]
+__all__ = ["Frame", "Recorded", "Source", "list_cameras", "open_camera", "open_path"]
 
 
 class Source(Protocol):
-    """Frames in rising order of time, read once.
+    """Frames in rising order of time, read once, and how the source is between them.
 
     Attributes:
         name: what the user called it.
@@ -50,6 +51,9 @@ class Source(Protocol):
     def incomplete(self) -> str | None:
         """After the last frame: why some are missing, "decoded 146 of 300 frames"; else None."""
 
+    def stop(self) -> None:
+        """Let an iteration that waits in another thread end; called before the context is left."""
+
     def __enter__(self) -> Self: ...
 
     def __exit__(
@@ -59,10 +63,16 @@ class Source(Protocol):
         trace: TracebackType | None,
     ) -> None: ...
 
+    def __iter__(self) -> Iterator[Frame | SourceState]: ...
+
+
+class Recorded(Source, Protocol):
+    """A source that was recorded: frames alone, every one of them, as fast as they are read."""
+
     def __iter__(self) -> Iterator[Frame]: ...
 
 
-def open_path(path: str | Path, image_fps: float = 30.0) -> Source:
+def open_path(path: str | Path, image_fps: float = 30.0) -> Recorded:
     """Open a video file, an image, a folder of images, or a glob pattern of images.
 
     Args:
@@ -90,7 +100,7 @@ def open_path(path: str | Path, image_fps: float = 30.0) -> Source:
     raise SourceError(f"{where}: no such file or folder")
 
 
-def open_camera(index: int) -> Source:
+def open_camera(index: int) -> Camera:
     """Open a camera of this machine by its number, from 0.
 
     Raises:
