@@ -1,13 +1,17 @@
 """Fixtures of the edge tests; their parts are in `colour_model`."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from colour_model import model_bytes, write_video
+from fake_camera.camera import CountingCamera, counting_camera, missing, tell
+from fake_camera.program import program
 
 
 @pytest.fixture
@@ -39,5 +43,34 @@ def run_python() -> Callable[..., Any]:
     def go(code: str, *arguments: str | Path, **more: Any) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", code, *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True, timeout=60, **more)
+
+    return go
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> CountingCamera:
+    lacks = missing()
+    if lacks:
+        pytest.skip(lacks)
+    return counting_camera(tmp_path_factory.mktemp("camera"))
+
+
+@pytest.fixture
+def camera(built: CountingCamera, tmp_path: Path) -> CountingCamera:
+    """The camera, with a control file of this test's own."""
+    tell(tmp_path / "control", "ok")
+    return replace(built, control=tmp_path / "control")
+
+
+@pytest.fixture
+def run_with_camera(camera: CountingCamera) -> Callable[[str], list[Any]]:
+    """Run a program to its end and return what it said; any word on stderr is a failure."""
+
+    def go(code: str) -> list[Any]:
+        with program(camera, code) as process:
+            said, complained = process.communicate(timeout=20)
+        assert complained == "", complained
+        assert process.returncode == 0
+        return [json.loads(line) for line in said.splitlines()]
 
     return go

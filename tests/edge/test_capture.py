@@ -1,25 +1,21 @@
 """The camera and its process, against an emulated V4L2 device.
 
-Each test runs a small program of its own: the device is preloaded into a process, and a camera's
-manners at its end can only be seen from outside.  None of the programs has a
-`if __name__ == "__main__"`: no user should need one.
+Each test runs a small program of its own, as `fake_camera.program` says.
 """
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_camera.camera import CountingCamera, counting_camera, missing, tell
+from fake_camera.camera import CountingCamera
+from fake_camera.program import hear, program, wait_for_end
 
 from seqvision_edge.capture.v4l2 import list_cameras as list_cameras_in
 from seqvision_edge.errors import SourceError
@@ -30,105 +26,11 @@ Run = Callable[[str], list[Any]]
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="names its cameras /dev/video*")
 NOISE_FREE = ""
 
-PROGRAM = """
-import json, os, sys, time
-from pathlib import Path
-from fake_camera.camera import read_counter, tell as tell_camera
-from seqvision_edge.sources.camera import Camera
-from seqvision_edge.errors import SourceError
-from seqvision_edge.sources import open_camera
-
-def say(value):
-    print(json.dumps(value), flush=True)
-
-def tell(word):
-    tell_camera(Path(os.environ["FAKE_CAMERA_CONTROL"]), word)
-
-def age(camera, frame):
-    return time.monotonic() - camera.began - frame.time
-
-def is_running(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-"""
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> CountingCamera:
-    lacks = missing()
-    if lacks:
-        pytest.skip(lacks)
-    return counting_camera(tmp_path_factory.mktemp("camera"))
-
-
-@pytest.fixture
-def camera(built: CountingCamera, tmp_path: Path) -> CountingCamera:
-    """The camera, with a control file of this test's own."""
-    tell(tmp_path / "control", "ok")
-    return replace(built, control=tmp_path / "control")
-
-
-@contextmanager
-def program(camera: CountingCamera, code: str) -> Iterator[subprocess.Popen[str]]:
-    """Start a program that has the camera, in a process group of its own as under a terminal."""
-    script = camera.control.with_name("program.py")
-    script.write_text(PROGRAM + code)
-    tests = str(Path(__file__).parents[1])
-    environment = camera.environment()
-    environment["PYTHONPATH"] = os.pathsep.join([tests, environment.get("PYTHONPATH", "")])
-    process = subprocess.Popen(
-        [sys.executable, script],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        for stream in (process.stdout, process.stderr):
-            assert stream is not None
-            stream.close()
-
-
-@pytest.fixture
-def run(camera: CountingCamera) -> Run:
-    """Run a program to its end and return what it said; any word on stderr is a failure."""
-
-    def go(code: str) -> list[Any]:
-        with program(camera, code) as process:
-            said, complained = process.communicate(timeout=20)
-        assert complained == NOISE_FREE
-        assert process.returncode == 0
-        return [json.loads(line) for line in said.splitlines()]
-
-    return go
-
-
-def wait_for_end(process: subprocess.Popen[str], seconds: float) -> tuple[str, str]:
-    """Return stdout and stderr once every process that holds them has ended, children included."""
-    return process.communicate(timeout=seconds)
-
-
-def hear(process: subprocess.Popen[str]) -> Any:
-    """Return the next thing that the program says."""
-    assert process.stdout is not None
-    return json.loads(process.stdout.readline())
-
-
 # ---- what comes from a camera ----
 
 
-def test_a_camera_gives_its_frames_in_order_at_its_speed(run: Run) -> None:
-    [fps, live, shape, frames] = run("""
+def test_a_camera_gives_its_frames_in_order_at_its_speed(run_with_camera: Run) -> None:
+    [fps, live, shape, frames] = run_with_camera("""
 with open_camera(0) as camera:
     frames = []
     for frame in camera:
@@ -146,8 +48,8 @@ with open_camera(0) as camera:
     assert times[-1] - times[0] == pytest.approx(counted, abs=0.05)
 
 
-def test_a_slow_reader_sees_the_newest_frame_and_no_backlog(run: Run) -> None:
-    frames = run("""
+def test_a_slow_reader_sees_the_newest_frame_and_no_backlog(run_with_camera: Run) -> None:
+    frames = run_with_camera("""
 with open_camera(0) as camera:
     for count, frame in enumerate(camera):
         say((frame.index, read_counter(frame.bgr), age(camera, frame)))
@@ -165,8 +67,8 @@ with open_camera(0) as camera:
     assert max(ages) < 0.15
 
 
-def test_two_frames_of_a_camera_do_not_share_their_pixels(run: Run) -> None:
-    [kept, later] = run("""
+def test_two_frames_of_a_camera_do_not_share_their_pixels(run_with_camera: Run) -> None:
+    [kept, later] = run_with_camera("""
 with open_camera(0) as camera:
     frames = iter(camera)
     first = next(frames)
@@ -179,8 +81,8 @@ with open_camera(0) as camera:
     assert later != kept[0]
 
 
-def test_a_program_is_not_run_again_in_the_process_of_its_camera(run: Run) -> None:
-    assert run("""
+def test_a_program_is_not_run_again_in_the_process_of_its_camera(run_with_camera: Run) -> None:
+    assert run_with_camera("""
 say("once")
 with open_camera(0) as camera:
     next(iter(camera))
@@ -216,14 +118,14 @@ def test_a_negative_number_is_refused() -> None:
         open_camera(-1)
 
 
-def test_why_a_camera_cannot_be_opened_is_said_in_one_line(run: Run) -> None:
+def test_why_a_camera_cannot_be_opened_is_said_in_one_line(run_with_camera: Run) -> None:
     reasons = {
         "busy": ("Device or resource busy", "close the other program that uses it"),
         "denied": ("Permission denied", "sudo usermod -aG video $USER, and log in again"),
         "metadata": ("This node sends no pictures, only data about them", "choose another"),
         "unplug": ("No such file or directory", "connect it, or choose another"),
     }
-    answers = run(f"""
+    answers = run_with_camera(f"""
 for word in {list(reasons)}:
     tell(word)
     began = time.monotonic()
@@ -251,8 +153,8 @@ def test_the_cameras_of_a_machine_are_listed_by_number(tmp_path: Path) -> None:
 # ---- cameras that are lost ----
 
 
-def test_a_camera_that_stalls_is_told_within_three_seconds(run: Run) -> None:
-    [message, seconds, is_left] = run("""
+def test_a_camera_that_stalls_is_told_within_three_seconds(run_with_camera: Run) -> None:
+    [message, seconds, is_left] = run_with_camera("""
 with open_camera(0) as camera:
     frames = iter(camera)
     next(frames)
@@ -270,8 +172,10 @@ with open_camera(0) as camera:
     assert is_left is False
 
 
-def test_a_reader_that_was_away_is_not_given_the_last_frame_of_a_stalled_camera(run: Run) -> None:
-    [message] = run("""
+def test_a_reader_that_was_away_is_not_given_the_last_frame_of_a_stalled_camera(
+    run_with_camera: Run,
+) -> None:
+    [message] = run_with_camera("""
 with Camera(0, stall_timeout=0.5) as camera:
     frames = iter(camera)
     next(frames)
@@ -286,8 +190,8 @@ with Camera(0, stall_timeout=0.5) as camera:
     assert "stalled, no frame for 0.5 s" in message
 
 
-def test_a_camera_that_is_unplugged_is_told_within_a_second(run: Run) -> None:
-    [message, seconds] = run("""
+def test_a_camera_that_is_unplugged_is_told_within_a_second(run_with_camera: Run) -> None:
+    [message, seconds] = run_with_camera("""
 with open_camera(0) as camera:
     frames = iter(camera)
     next(frames)
@@ -306,8 +210,8 @@ with open_camera(0) as camera:
     assert seconds < 1
 
 
-def test_a_crash_in_the_driver_or_opencv_does_not_reach_the_program(run: Run) -> None:
-    [message] = run("""
+def test_a_crash_in_the_driver_or_opencv_does_not_reach_the_program(run_with_camera: Run) -> None:
+    [message] = run_with_camera("""
 with open_camera(0) as camera:
     frames = iter(camera)
     next(frames)
@@ -321,8 +225,8 @@ with open_camera(0) as camera:
     assert message.startswith("camera 0 (/dev/video0): its process ended (SIGSEGV); ")
 
 
-def test_a_lost_camera_can_be_started_again(run: Run) -> None:
-    counters = run("""
+def test_a_lost_camera_can_be_started_again(run_with_camera: Run) -> None:
+    counters = run_with_camera("""
 from seqvision_edge.capture.capture import Capture
 from seqvision_edge.capture.address import camera
 capture = Capture(camera(0))
@@ -347,8 +251,10 @@ capture.stop()
 # ---- the end ----
 
 
-def test_leaving_the_context_ends_the_process_even_while_it_is_blocked(run: Run) -> None:
-    for is_left, seconds in run("""
+def test_leaving_the_context_ends_the_process_even_while_it_is_blocked(
+    run_with_camera: Run,
+) -> None:
+    for is_left, seconds in run_with_camera("""
 for word in ("ok", "stall"):
     tell(word)
     with open_camera(0) as camera:
@@ -361,8 +267,8 @@ for word in ("ok", "stall"):
         assert seconds < 1
 
 
-def test_a_process_that_does_not_listen_is_killed(run: Run) -> None:
-    [is_left, seconds] = run("""
+def test_a_process_that_does_not_listen_is_killed(run_with_camera: Run) -> None:
+    [is_left, seconds] = run_with_camera("""
 with open_camera(0) as camera:
     pid = camera.capture.pid
     os.kill(pid, 19)  # SIGSTOP: neither a closed pipe nor SIGTERM is noticed

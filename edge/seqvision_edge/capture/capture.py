@@ -221,12 +221,13 @@ class Capture:
         assert self._connection is not None
         deadline = time.monotonic() + max(timeout, 0)
         try:
-            while not self._connection.poll(min(_LOOK, max(deadline - time.monotonic(), 0))):
+            while True:
                 if self._left.is_set():
                     raise self._lost("left", "left")
+                if self._connection.poll(min(_LOOK, max(deadline - time.monotonic(), 0))):
+                    return self._connection.recv()
                 if time.monotonic() >= deadline:
                     raise self._lost(late, "timeout", state)
-            return self._connection.recv()
         except (EOFError, ConnectionError):
             raise self._lost(f"its process ended ({self._ending()})", "crashed") from None
 
