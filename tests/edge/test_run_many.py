@@ -1,0 +1,284 @@
+"""THE WAY with several sources: one model for all, and none suffers for another."""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from colour_model import FPS, WINDOW, Segments, model_bytes, picture, write_video
+from typing_extensions import Self
+
+from seqvision_edge.errors import SourceError
+from seqvision_edge.frame import Frame
+from seqvision_edge.result import Event, SourceState
+from seqvision_edge.run import run
+from seqvision_edge.session import Session
+from seqvision_edge.sources import Source, open_path
+from seqvision_edge.step import Step
+
+
+@pytest.fixture(scope="module")
+def session() -> Session:
+    return Session(model_bytes(), "cpu")
+
+
+class Live:
+    """A live source: `items` are frames, states, or seconds to wait; then it ends or raises."""
+
+    live = True
+    incomplete: str | None = None
+    claimed: int | None = None
+
+    def __init__(
+        self,
+        items: Sequence[Frame | SourceState | float],
+        name: str = "cam",
+        then: BaseException | None = None,
+    ) -> None:
+        self.name = name
+        self.fps = 10.0
+        self.decoded = self.damaged = 0
+        self.stopped = threading.Event()
+        self._items, self._then = items, then
+
+    def stop(self) -> None:
+        self.stopped.set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is open."""
+
+    def __iter__(self) -> Iterator[Frame | SourceState]:
+        for item in self._items:
+            if isinstance(item, float):
+                self.stopped.wait(item)
+            elif isinstance(item, Frame):
+                yield replace(item, arrived=time.monotonic() - (item.arrived or 0.0))
+            else:
+                yield item
+        if self._then is not None:
+            raise self._then
+
+
+class Record:
+    """A sink that keeps its steps, and is as slow as `seconds`."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.steps: list[Step] = []
+        self._seconds = seconds
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is open."""
+
+    def write(self, step: Step) -> None:
+        self.steps.append(step)
+        time.sleep(self._seconds)
+
+    def of(self, name: str) -> list[Step]:
+        return [step for step in self.steps if step.source == name]
+
+    def events(self, name: str) -> list[Event]:
+        return [event for step in self.of(name) for event in step.events]
+
+    def states(self, name: str = "cam") -> list[str]:
+        return [state.state for step in self.of(name) for state in step.changed]
+
+    def answers(self, name: str = "cam") -> list[Any]:
+        return [step.prediction for step in self.of(name) if step.answered]
+
+
+def paced(
+    colours: Segments, start: float = 0.0, first: int = 0, pause: float = 0.02
+) -> list[Frame | SourceState | float]:
+    """Return frames at 10 per second of their own time, each after a short pause of ours."""
+    items: list[Frame | SourceState | float] = []
+    names = [colour for colour, seconds in colours for _ in range(round(10 * seconds))]
+    for number, colour in enumerate(names):
+        items += [pause, Frame(picture(colour), start + number / 10, first + number)]
+    return items
+
+
+def test_several_files_have_the_answers_and_events_that_each_has_alone(
+    session: Session, tmp_path: Path
+) -> None:
+    scenes: dict[str, Segments] = {
+        "a.mp4": [("none", 1.0), ("red", 1.2), ("none", 1.0)],
+        "b.mp4": [("none", 0.5), ("blue", 1.0), ("green", 1.0), ("none", 0.6)],
+        "c.mp4": [("green", 2.0)],
+    }
+    paths = [write_video(tmp_path / name, each, FPS) for name, each in scenes.items()]
+    together = Record()
+    summary = run([open_path(path) for path in paths], session, [together])
+    frames = 0
+    for path in paths:
+        alone = Record()
+        frames += run([open_path(path)], session, [alone]).frames
+        assert together.events(str(path)) == alone.events(str(path))
+        assert together.events(str(path))
+        both = together.answers(str(path)), alone.answers(str(path))
+        for mine, other in zip(*both, strict=True):
+            assert mine.time == other.time
+            np.testing.assert_allclose(
+                list(mine.probabilities.values()), list(other.probabilities.values()), atol=1e-6
+            )
+    assert summary.frames == frames
+
+
+def test_ready_frames_of_several_sources_are_one_call_of_the_model(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_video(tmp_path / "a.mp4", [("red", 3.0)], FPS)
+    copies = [tmp_path / f"{number}.mp4" for number in range(4)]
+    for copy in copies:
+        copy.write_bytes(path.read_bytes())
+    sizes: list[int] = []
+    plain = Session.run
+
+    def counting(self: Session, frames: Any, *rest: Any, **more: Any) -> Any:
+        sizes.append(frames.shape[0])
+        time.sleep(0.002)  # so that the readers are ahead
+        return plain(self, frames, *rest, **more)
+
+    monkeypatch.setattr(Session, "run", counting)
+    summary = run([open_path(copy) for copy in copies], session)
+    assert sum(sizes) == summary.answers == 4 * 30
+    assert max(sizes) == 4
+    assert len(sizes) < 4 * 30 / 2
+
+
+def test_one_lost_source_among_several_fails_alone(session: Session, tmp_path: Path) -> None:
+    path = write_video(tmp_path / "good.mp4", [("none", 1.0), ("red", 1.0)], FPS)
+    bad = Live(paced([("red", 1.2)]), then=SourceError("cam: gone"))
+    record = Record()
+    sources: list[Source] = [bad, open_path(path)]
+    summary = run(sources, session, [record])
+    assert [event.label for event in record.events("cam")] == ["red"]
+    assert [event.label for event in record.events(str(path))] == ["red"]
+    assert record.states()[-1] == "failed"
+    assert record.states(str(path))[-1] == "ended"
+    assert summary.failed == ("cam: cam: gone",)
+
+
+def test_a_silent_source_does_not_hold_up_the_others(session: Session) -> None:
+    silent = Live([Frame(picture("red"), 0.0, 0), 60.0], "silent")
+    good = Live(paced([("none", 0.8), ("red", 1.2)]), "good")
+
+    class UntilEnd(Record):
+        def write(self, step: Step) -> None:
+            super().write(step)
+            if step.source == "good" and step.state.state == "ended":
+                raise KeyboardInterrupt
+
+    record = UntilEnd()
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run([silent, good], session, [record])
+    assert time.monotonic() - began < 20
+    assert silent.stopped.is_set()
+    assert [event.label for event in record.events("good")] == ["red"]
+
+
+def test_states_are_told_in_order_and_no_label_is_given_until_the_window_is_warm(
+    session: Session,
+) -> None:
+    items = [
+        SourceState("connecting", attempt=1),
+        SourceState("live"),
+        *paced([("red", 1.2)]),
+        0.1,
+        SourceState("stalled", "timeout", "no frame for 3 s"),
+        SourceState("connecting", attempt=2),
+        SourceState("live"),
+        *paced([("red", 1.2)], start=5.0, first=12),
+    ]
+    record = Record()
+    run([Live(items)], session, [record])
+    assert record.states() == [
+        "connecting", "warming_up", "live", "stalled", "connecting", "warming_up", "live", "ended",
+    ]  # fmt: skip
+    for step in record.steps:
+        if step.state.state != "live" and step.state.state != "ended":
+            assert step.prediction is None
+            assert step.active is None
+            assert step.smoothed == {}
+    times = [answer.time for answer in record.answers()]
+    live = [0.5 + tick / 10 for tick in range(7)]
+    assert times == pytest.approx([*live, *(5 + time for time in live)])
+    first, second = record.events("cam")
+    assert (first.end, second.start) == (pytest.approx(1.1), pytest.approx(5.5))
+    since = [state.since for step in record.steps for state in step.changed]
+    assert since == sorted(since)
+
+
+def test_frames_that_stop_for_a_moment_without_a_word_are_a_gap_too(session: Session) -> None:
+    items = [*paced([("red", 1.0)]), *paced([("red", 1.0)], start=1.5, first=10)]
+    record = Record()
+    run([Live(items)], session, [record])
+    assert record.states() == ["warming_up", "live", "warming_up", "live", "ended"]
+    assert len(record.events("cam")) == 2
+
+
+def test_a_device_that_cannot_keep_up_sheds_frames_evenly_and_says_what_it_holds(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The camera sends 10 frames per second of its clock; the model has time for a third."""
+    monkeypatch.setattr("seqvision_edge.condition._SECONDS", 2.0)
+    record = Record(seconds=0.06)
+    scene: Segments = [("none", 3.0), ("red", 3.0), ("none", 3.0)]
+    summary = run([Live(paced(scene))], session, [record], max_age=60)
+    answers = record.answers()
+    steps = np.diff([answer.time for answer in answers])
+    assert 20 < len(answers) < 60
+    assert steps.max() <= 3 * np.median(steps)
+    assert summary.shed > 20
+    assert summary.shed == pytest.approx(90 - len(answers), abs=WINDOW)
+    overloaded = [
+        state for step in record.steps for state in step.changed if state.reason == "overloaded"
+    ]
+    assert overloaded
+    assert overloaded[0].state == "live"
+    assert "of 10 fps" in overloaded[0].message
+    (event,) = record.events("cam")
+    # Held steps keep the speed: the gesture is where it was, and as long.
+    assert event.start == pytest.approx(3.3, abs=0.7)
+    assert event.seconds == pytest.approx(3.0, abs=0.8)
+    assert sum(answer.dropped for answer in answers) > 20
+
+
+def test_an_answer_that_is_too_old_is_not_told_as_live(session: Session) -> None:
+    items = paced([("red", 2.0)])
+    late = [replace(item, arrived=5.0) if isinstance(item, Frame) else item for item in items]
+    record = Record()
+    run([Live(late)], session, [record], max_age=1.0)
+    assert record.answers() == []
+
+
+def test_a_live_answer_tells_when_its_frame_came_and_how_old_it_was(session: Session) -> None:
+    record = Record()
+    began = time.time()
+    run([Live(paced([("red", 1.0)]))], session, [record])
+    for answer in record.answers():
+        assert began <= answer.captured <= time.time()
+        assert 0 <= answer.age_ms < 1000
+        assert answer.to_json()["captured"].endswith("Z")
+
+
+def test_a_clock_that_is_set_back_changes_no_age(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = time.time
+    hops = iter([0, -3600] * 1000)
+    monkeypatch.setattr("time.time", lambda: plain() + next(hops))
+    record = Record()
+    run([Live(paced([("red", 1.0)]))], session, [record])
+    assert record.states() == ["warming_up", "live", "ended"]
+    assert all(0 <= answer.age_ms < 1000 for answer in record.answers())
