@@ -14,10 +14,11 @@ from rich.console import Console
 
 from bench.live import live
 from bench.order import order
+from bench.stream import stream
 from bench.timing import second_core
 from bench.training import training
 
-PARTS = {"order": order, "live": live, "training": training}
+PARTS = {"order": order, "live": live, "stream": stream, "training": training}
 
 
 def main() -> int:

@@ -5,6 +5,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from bench.models import random_model
+
 # encoder → goals, as ratios within one run: (of what, at least or at most).
 GOALS: dict[str, tuple[tuple[str, str, float], ...]] = {
     "small_cnn": (("int8 / fp32", "≥", 1.7),),
@@ -31,7 +33,7 @@ def live(folder: Path) -> dict[str, dict[str, float]]:
 
     found: dict[str, dict[str, float]] = {}
     for encoder in GOALS:
-        report = bench(BenchOptions(model=_model(folder, encoder), threads=(1,), seconds=2.0))
+        report = bench(BenchOptions(model=random_model(folder, encoder), threads=(1,), seconds=2.0))
         runs = {run["precision"]: run for run in report["runs"]}
         fastest = max(
             (run["ratios"]["fp32 / this"] for name, run in runs.items() if "int8" in name)
@@ -55,31 +57,3 @@ def _table(found: dict[str, dict[str, float]]) -> Table:
         table.add_row(encoder, "card and session ready", f"< {READY_SECONDS} s", f"{ready:.2f} s",
                       "reached" if ready < READY_SECONDS else "not reached")  # fmt: skip
     return table
-
-
-def _model(folder: Path, encoder: str) -> Path:
-    """Return a model with random weights: what it knows does not change what it costs."""
-    from seqvision.config import ModelOptions
-    from seqvision.models.classifier import Classifier
-    from seqvision.training.checkpoint import save_model
-    from seqvision_edge.card import SPEC, Decision, ImageSpec, ModelCard, Origin, State, StateTensor
-    from seqvision_edge.sequence import VideoSequence
-
-    options = ModelOptions.model_validate({"encoder": encoder, "weights": "none"})
-    image = ImageSpec(height=112, width=112, channels=3, fit="stretch")
-    model = Classifier(options, image, 9).eval()
-    past = StateTensor(name="past", axes=("batch", "kept", model.memory))
-    card = ModelCard(
-        spec=SPEC,
-        labels=tuple(f"label {number}" for number in range(9)),
-        sequence=VideoSequence(kind="video", fps=15.0, frames=16),
-        image=image,
-        state=State(kind="window", tensors=(past,)),
-        decision=Decision(temperature=1.0, smoothing_frames=1, enter=0.8, leave=0.5,
-                          minimum_seconds=0.0, cooldown_seconds=0.0, background=None),
-        origin=Origin(version="bench", created="", options={}, data={}, metrics={}, notes=()),
-        graph=None,
-    )  # fmt: skip
-    file = folder / f"bench-{encoder}.pt"
-    save_model(file, model, options, card)
-    return file
