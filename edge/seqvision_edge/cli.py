@@ -6,7 +6,7 @@ Only the options are imported at the start; OpenCV and onnxruntime come when a r
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from seqvision_edge import __version__, command_line
 from seqvision_edge.card import Decision, ModelCard, Probability, Seconds
 from seqvision_edge.errors import SeqvisionError
-from seqvision_edge.files import is_one_of
+from seqvision_edge.outputs import OutputOptions, make_outputs, refuse_to_overwrite
 from seqvision_edge.providers import Device
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ _OfCard = tyro.conf.arg(help_behavior_hint="(default: the model's own)")
 class Options(BaseModel):
     """Run a model on a camera or a file, and tell its events.
 
-    Exit codes: 0 done, 2 wrong use, 3 the file was damaged or short, 130 Ctrl-C, 143 terminated.
+    Exit codes: 0 done, 2 wrong use, 3 a file was damaged, short or not written whole,
+    130 Ctrl-C, 143 terminated.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -54,14 +55,7 @@ class Options(BaseModel):
     """Where the model runs; auto takes CUDA where it is installed and starts, else the CPU."""
     threads: Annotated[int, Field(ge=1)] = 1
     """CPU threads of the model."""
-    json_: Annotated[Path | None, tyro.conf.arg(name="json", help_behavior_hint="")] = None
-    """Append one JSON line per answer and per event to this file."""
-    save: Annotated[Path | None, _Unset] = None
-    """Save the annotated video as this .mp4, .avi or .mkv file."""
-    window: bool = True
-    """Show a window where there is a display; q or Esc closes it."""
-    top: Annotated[int, Field(ge=1)] = 3
-    """How many labels the picture shows."""
+    outputs: OutputOptions = OutputOptions()
     truth: Annotated[Path | None, _Unset] = None
     """Score the events against the true ones in this JSON file."""
     image_fps: Annotated[float, Field(gt=0, le=1000)] = 30.0
@@ -107,7 +101,9 @@ def edge_run(options: Options) -> int:
     from seqvision_edge.session import Session
     from seqvision_edge.sinks.memory import EventList
 
-    _refuse_to_overwrite(options)
+    read = [Path(options.source)] if options.source else []
+    read += filter(None, [options.model, options.truth])
+    refuse_to_overwrite(options.outputs, PROGRAM, [options.source or "camera"], read)
     session = Session(
         options.model, options.device, options.threads, expect_sha256=options.expect_sha256
     )
@@ -116,9 +112,10 @@ def edge_run(options: Options) -> int:
     heard = EventList()
     source = _open(options)
     _say(f"{PROGRAM}: {describe(session, source)}")
-    sinks = _sinks(options, session, source, decision)
+    outputs = make_outputs(options.outputs, PROGRAM, session, [source], decision)
     # Only a score needs all events; a camera may run for months.
-    summary = run([source], session, [*sinks, heard] if options.truth else sinks, decision)
+    sinks: list[Sink] = [outputs, heard] if options.truth else [outputs]
+    summary = run([source], session, sinks, decision)
     if summary.nonfinite:
         _say(f"{PROGRAM}: {summary.nonfinite} answers were not finite and were thrown away")
     if options.truth:
@@ -126,18 +123,9 @@ def edge_run(options: Options) -> int:
         _say(str(score(heard.events, real)))
     for incomplete in summary.incomplete:
         _say(f"{PROGRAM}: {incomplete}")
-    if summary.incomplete:
+    if summary.incomplete or outputs.incomplete:
         return PARTIAL
     return 0
-
-
-def _refuse_to_overwrite(options: Options) -> None:
-    """Refuse outputs that would destroy what is read."""
-    read = [Path(options.source)] if options.source else []
-    read += filter(None, [options.model, options.truth])
-    for flag, output in (("--json", options.json_), ("--save", options.save)):
-        if output is not None and is_one_of(output, read):
-            raise SeqvisionError(f"{PROGRAM}: {flag} {output}: that is a file that is read")
 
 
 def decision_of(options: Options, card: ModelCard) -> Decision:
@@ -181,45 +169,6 @@ def _open(options: Options) -> "Source":
         return Watched(camera(options.camera), WHOLE)
     assert options.source is not None, "edge_run refuses options without a source"
     return open_path(options.source, options.image_fps)
-
-
-def _sinks(
-    options: Options, session: "Session", source: "Source", decision: Decision
-) -> list["Sink"]:
-    """Return the outputs that the options ask for."""
-    from seqvision_edge.overlay import Overlay
-    from seqvision_edge.sinks.console import Answers, console
-    from seqvision_edge.sinks.jsonl import JsonLines
-    from seqvision_edge.sinks.video import VideoFile
-    from seqvision_edge.sinks.window import Window, can_show
-
-    overlay = Overlay(session.card, options.top)
-    sinks: list[Sink] = []
-    if options.json_:
-        sinks.append(JsonLines(options.json_, about(session, source, decision)))
-    if options.save:
-        sinks.append(VideoFile(options.save, overlay, source.fps))
-    if options.window and can_show():
-        sinks.append(Window(overlay))
-    pictures = session.card.sequence.kind != "video" and not source.live
-    return [*sinks, Answers() if pictures else console(session.card)]
-
-
-def about(session: "Session", source: "Source", decision: Decision) -> dict[str, Any]:
-    """Return what a reader of the JSON lines must know of the run."""
-    card = session.card
-    return {
-        "version": __version__,
-        "spec": card.spec,
-        "model": session.where,
-        "device": session.device,
-        "source": source.name,
-        "live": source.live,
-        "fps": source.fps,
-        "labels": list(card.labels),
-        "sequence": card.sequence.model_dump(),
-        "decision": decision.model_dump(),
-    }
 
 
 def _say(text: str) -> None:

@@ -50,12 +50,14 @@ def put_text(
     cv2.putText(picture, text, where, _STROKES, scale, colour[::-1], thickness, cv2.LINE_AA)
 
 
-def fitted(text: str, width: float, size: float, weight: int = 400) -> tuple[str, float]:
+def fitted(
+    text: str, width: float, size: float, weight: int = 400, *, shrink: bool = True
+) -> tuple[str, float]:
     """Return the text and the size at which it is at most `width` pixels wide.
 
     Letters shrink to two thirds; what is still too long is cut and ends in an ellipsis.
     """
-    smallest = size * 2 / 3
+    smallest = size * 2 / 3 if shrink else size
     while size > smallest and text_width(text, size, weight) > width:
         size = max(smallest, size - 1)
     if text_width(text, size, weight) <= width:

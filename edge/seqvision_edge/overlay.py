@@ -1,12 +1,17 @@
-"""What a person sees on the picture: the label, the next best, and what happened lately."""
+"""What a person sees on the picture: the label, the next best, and what happened lately.
+
+The picture of a source that gives nothing new is covered by a notice: an old one looks live.
+"""
 
 from collections import deque
 from dataclasses import dataclass
+from time import monotonic
 
 import numpy as np
 
 from seqvision_edge.card import ModelCard
 from seqvision_edge.drawing import fitted, put_panel, put_text, text_width
+from seqvision_edge.notice import Notice, age, notice
 from seqvision_edge.opencv import cv2
 from seqvision_edge.palette import Colour, colours
 from seqvision_edge.preprocess import Image
@@ -24,38 +29,62 @@ _WHITE: Colour = (255, 255, 255)
 _SOFT: Colour = (176, 186, 200)
 _GLASS = 0.72
 _TRACK = 0.2
+_PANEL = 250
 _REGULAR, _BOLD = 400, 650
+_NO_PICTURE = (480, 640)
 
 
 class Overlay:
-    """Draw steps on their pictures, remembering the events of the last 30 seconds."""
+    """Draw the steps of one source on its pictures, remembering the events of 30 seconds."""
 
-    def __init__(self, card: ModelCard, top: int = 3) -> None:
-        """Show the `top` most probable labels."""
+    def __init__(self, card: ModelCard, top: int = 3, name: str = "") -> None:
+        """Show the `top` most probable labels, and the source's name where it has one here."""
         self._colours = colours(card.labels, card.decision.background)
         self._top = min(top, len(card.labels))
+        self._name = name
         self._events: deque[Event] = deque()
         self._time = 0.0
-        self._drawn: tuple[Step | None, Image] = (None, np.zeros((0, 0, 3), np.uint8))
+        self._shape = _NO_PICTURE
+        self._seen: float | None = None
 
-    def draw(self, step: Step) -> Image:
+    def draw(self, step: Step, size: tuple[int, int] | None = None) -> Image:
         """Return the step's picture with all that is known drawn on it.
 
-        The picture is a new one, at least 480 pixels on its shorter side.  The same step again
-        gives the same picture without drawing, so a window and a file can share an overlay.
+        The picture is a new one: of `size` (width, height) with black bars, or without a size at
+        least 480 pixels on its shorter side.  Where the source is not live, or the step has no
+        frame, a notice of the size of the pictures before covers it.
         """
-        if step is self._drawn[0]:
-            return self._drawn[1]
-        assert step.frame is not None, "the last step of a run has no picture"
+        now = monotonic()
+        silent = None if self._seen is None else now - self._seen
+        covered = notice(step.state, silent)
+        if step.frame is None or covered:
+            self._events.extend(step.events)
+            shape = (size[1], size[0]) if size else self._shape
+            return self._cover(shape, covered or Notice(""))
+        self._seen = now
         self._remember(step, step.frame.time)
-        picture = _enlarged(step.frame.bgr)
+        picture = _boxed(step.frame.bgr, size) if size else _enlarged(step.frame.bgr)
+        self._shape = picture.shape[:2]
         unit = min(picture.shape[:2]) / SMALLEST
         if step.active is not None:
             _frame(picture, self._colours[step.active.label], unit)
         self._draw_answer(picture, step, unit)
-        self._draw_clock(picture, step, unit)
+        self._draw_clock(picture, step, unit, age(step, now))
         self._draw_timeline(picture, step, unit)
-        self._drawn = step, picture
+        return picture
+
+    def _cover(self, shape: tuple[int, int], words: Notice) -> Image:
+        """Return a dark picture with a notice in its middle, and the name of the source."""
+        picture: Image = np.full((*shape, 3), _INK[::-1], np.uint8)
+        unit = min(shape) / SMALLEST
+        middle = shape[0] / 2
+        lines = [(words.headline, 30 * unit, _BOLD, _WHITE, middle)]
+        lines.append((words.detail, 15 * unit, _REGULAR, _SOFT, middle + 32 * unit))
+        lines.append((self._name, 15 * unit, _REGULAR, _SOFT, middle - 44 * unit))
+        for text, size, weight, ink, y in lines:
+            text, size = fitted(text, shape[1] - 32 * unit, size, weight)
+            left = (shape[1] - text_width(text, size, weight)) / 2
+            put_text(picture, text, (left, y), size, ink, weight)
         return picture
 
     def _remember(self, step: Step, now: float) -> None:
@@ -74,7 +103,7 @@ class Overlay:
             colour = self._colours[label]
         else:
             label, share, others, colour = "warming up", step.warmth, [], _SOFT
-        margin, pad, width = 16 * unit, 14 * unit, 250 * unit
+        margin, pad, width = 16 * unit, 14 * unit, _PANEL * unit
         height = (78 + 30 * len(others)) * unit
         put_panel(picture, (margin, margin, width, height), _INK, _GLASS, 12 * unit)
         left, width = margin + pad, width - 2 * pad
@@ -85,11 +114,23 @@ class Overlay:
             at = left, margin + (82 + 30 * row) * unit
             line.draw(picture, at, width, (other, probability, self._colours[other]))
 
-    def _draw_clock(self, picture: Image, step: Step, unit: float) -> None:
-        text = f"{clock(self._time)}   {step.fps:.0f} fps"
+    def _draw_clock(self, picture: Image, step: Step, unit: float, age: float | None) -> None:
+        """Write when the picture is, how old it is and how many come per second, at the right."""
+        parts = [self._name] if self._name else []
+        parts.append(clock(self._time))
+        if age is not None:
+            parts.append(f"{age:.2f} s old")
+        text = "   ".join((*parts, f"{step.fps:.0f} fps"))
         size, pad, margin = 14 * unit, 10 * unit, 16 * unit
+        # The answer's panel is at the left; the name gives way.
+        room = picture.shape[1] - 2 * pad - 3 * margin - _PANEL * unit
+        if self._name and text_width(text, size) > room:
+            rest = text.removeprefix(self._name)
+            name, _ = fitted(self._name, room - text_width(rest, size), size, shrink=False)
+            text = (name + rest).lstrip()
         # The width of a usual text, so that the panel does not shiver with the digits.
-        width = max(text_width("0:00.0   000 fps", size), text_width(text, size)) + 2 * pad
+        usual = text_width("0:00.0   000 fps", size)
+        width = max(usual, text_width(text, size)) + 2 * pad
         left = picture.shape[1] - width - margin
         put_panel(picture, (left, margin, width, 28 * unit), _INK, _GLASS, 8 * unit)
         put_text(picture, text, (left + pad, margin + 19 * unit), size, _SOFT)
@@ -172,3 +213,17 @@ def _enlarged(bgr: Image) -> Image:
         return bgr.copy()
     size = round(width * scale), round(height * scale)
     return cv2.resize(bgr, size, interpolation=cv2.INTER_CUBIC)
+
+
+def _boxed(bgr: Image, size: tuple[int, int]) -> Image:
+    """Return the picture as large as it fits into a size (width, height), between black bars."""
+    width, height = size
+    scale = min(width / bgr.shape[1], height / bgr.shape[0])
+    inner = max(1, round(bgr.shape[1] * scale)), max(1, round(bgr.shape[0] * scale))
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
+    picture = np.zeros((height, width, 3), np.uint8)
+    picture[top : top + inner[1], left : left + inner[0]] = cv2.resize(
+        bgr, inner, interpolation=way
+    )
+    return picture

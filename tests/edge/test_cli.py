@@ -262,7 +262,9 @@ def test_a_strip_is_answered_in_one_line_and_a_folder_in_one_line_per_picture(
     assert (code, out.split("\t")[:2]) == (0, ["red.png", "red"])
     assert "rows, at most 6 steps" in err[0]
     assert err[-1].startswith("1 picture")
-    assert json.loads(log.read_text().splitlines()[-1])["image"] == "red.png"
+    kinds = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [line["type"] for line in kinds] == ["run", "source", "answer", "source"]
+    assert kinds[2]["image"] == "red.png"
     code, out, _ = edge_run(capsys, "--model", model, "--source", tmp_path)
     assert [line.split("\t")[1] for line in out.splitlines()] == ["blue", "red"]
 

@@ -9,9 +9,10 @@ from seqvision_edge import drawing
 from seqvision_edge.frame import Frame
 from seqvision_edge.overlay import Overlay
 from seqvision_edge.palette import BACKGROUND, colours
-from seqvision_edge.result import Event
+from seqvision_edge.result import Event, SourceState
 from seqvision_edge.step import Step
 
+LIVE = SourceState("live")
 SURE = {"red": 0.7, "green": 0.2, "blue": 0.1, "none": 0.0}
 
 
@@ -22,6 +23,7 @@ def make_step(
     warmth: float = 1.0,
     events: tuple[Event, ...] = (),
     active: Event | None = None,
+    state: SourceState = LIVE,
 ) -> Step:
     frame = Frame(picture("none", (640, 480)) if bgr is None else bgr, time, 0)
     smoothed = SURE if warmth == 1 else {}
@@ -33,6 +35,7 @@ def make_step(
         events=events,
         active=active,
         fps=25.0,
+        state=state,
     )
 
 
@@ -101,11 +104,6 @@ def test_an_event_that_goes_on_frames_the_picture() -> None:
     edge = shown(drawn, "green")
     assert edge[0].all()
     assert edge[:, -1].all()
-
-
-def test_the_same_step_is_drawn_once_for_all_who_ask() -> None:
-    overlay, step = Overlay(make_card()), make_step()
-    assert overlay.draw(step) is overlay.draw(step)
 
 
 @pytest.mark.parametrize("value", [0, 255])

@@ -1,5 +1,6 @@
 """An `edge-run` of its own process, watched from outside: what it says, when, and what it costs."""
 
+import contextlib
 import json
 import os
 import signal
@@ -61,12 +62,15 @@ class WatchedRun:
 
     def children(self) -> list[int]:
         """Return the process ids of its capture processes."""
-        found = subprocess.run(
-            ["ps", "-o", "pid=,args=", "--ppid", str(self.process.pid)],
-            capture_output=True, text=True, check=False,
-        ).stdout  # fmt: skip
-        # Python's own resource tracker is a child too.
-        return [int(line.split()[0]) for line in found.splitlines() if "spawn_main" in line]
+        found = []
+        for status in Path("/proc").glob("[0-9]*/status"):
+            with contextlib.suppress(OSError):
+                if f"\nPPid:\t{self.process.pid}\n" in status.read_text():
+                    command = status.with_name("cmdline").read_bytes()
+                    # Python's own resource tracker is a child too.
+                    if b"spawn_main" in command:
+                        found.append(int(status.parent.name))
+        return found
 
     def memory(self) -> float:
         """Return the megabytes that it has in memory now."""

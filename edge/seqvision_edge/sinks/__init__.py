@@ -1,7 +1,8 @@
-"""Where a run's steps go: the terminal, a JSON file, a video, a window.
+"""Where a run's steps go: the terminal and a window, files, other programs.
 
 A sink is a context manager that takes every step.  It checks what it can when it is opened, so that
-a wrong output is said before work begins.
+a wrong output is said before work begins.  What may be slow or fail is an outlet behind a queue
+(`queued.py`); `together.py` makes all of them one sink.
 """
 
 from types import TracebackType

@@ -1,101 +1,104 @@
 """The annotated video: what the window shows, as a file that plays in real time."""
 
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-
-import numpy as np
-from typing_extensions import Self
 
 from seqvision_edge.errors import SinkError
-from seqvision_edge.files import replacing
-from seqvision_edge.opencv import cv2
+from seqvision_edge.names import file_part, told_apart
+from seqvision_edge.notice import SHOWN
 from seqvision_edge.overlay import Overlay
 from seqvision_edge.preprocess import Image
 from seqvision_edge.sampler import Sampler
-from seqvision_edge.sinks import Quit
+from seqvision_edge.sinks.film import ENDINGS, Film
 from seqvision_edge.step import Step
 
-# MPEG-4 part 2 is the one codec that every OpenCV build writes into these containers.
-_CODEC = "mp4v"
-_ENDINGS = (".mp4", ".avi", ".mkv")
 _LONGEST_STILL_SECONDS = 5
 
 
-class VideoFile:
-    """Write every frame with its overlay, at a constant rate.
+class VideoFiles:
+    """An outlet that writes every frame with its overlay, one file for each source.
 
     Frames are placed by their timestamps: a camera that drops some leaves pictures that stand
-    still, not a film that runs faster.  The file has its asked name only when it is whole.
+    still, not a film that runs faster.  A file has its asked name only when it is whole.
     """
 
-    def __init__(self, path: Path, overlay: Overlay, fps: float) -> None:
+    def __init__(self, path: Path, overlays: Mapping[str, tuple[Overlay, float]]) -> None:
+        """Write to `path`; `overlays` has of each source what draws it, and its fps."""
+        self.name = f"--save {path}"
+        self.trouble = ""
         self._path = path
+        paths = video_paths(path, list(overlays))
+        self._annotated = {
+            source: _Annotated(paths[source], self.name, overlay, fps)
+            for source, (overlay, fps) in overlays.items()
+        }
+
+    def open(self) -> None:
+        """Try whether each file can be written.  Raises SinkError when one cannot."""
+        if self._path.suffix.lower() not in ENDINGS:
+            raise SinkError(f"{self.name}: name a file that ends in {', '.join(ENDINGS)}")
+        with contextlib.ExitStack() as opened:
+            for annotated in self._annotated.values():
+                annotated.film.open()
+                opened.callback(annotated.film.discard)
+            opened.pop_all()
+
+    def pick(self, step: Step) -> Iterable[Step]:
+        """Return the step; drawing is left to the worker."""
+        return (step,)
+
+    def send(self, step: Step) -> None:
+        """Write the step's picture as often as its place in time asks for."""
+        self._annotated[step.source].write(step)
+
+    def stop(self) -> None:
+        """Nothing waits."""
+
+    def close(self) -> None:
+        """Finish every file.  Raises SinkError when one is not whole."""
+        errors = []
+        for annotated in self._annotated.values():
+            try:
+                annotated.film.close()
+            except SinkError as error:
+                errors.append(str(error))
+        if errors:
+            raise SinkError("; ".join(errors))
+
+
+def video_paths(path: Path, sources: Sequence[str]) -> dict[str, Path]:
+    """Return the file of each source: `path` for one, `name-SOURCE.mp4` for several."""
+    if len(sources) == 1:
+        return {sources[0]: path}
+    parts = told_apart(file_part(source) for source in sources)
+    return {
+        source: path.with_name(f"{path.stem}-{part}{path.suffix}")
+        for source, part in zip(sources, parts, strict=True)
+    }
+
+
+class _Annotated:
+    """The pictures of one source, put on the film's clock."""
+
+    def __init__(self, path: Path, name: str, overlay: Overlay, fps: float) -> None:
+        self.film = Film(path, name, fps)
         self._overlay = overlay
         self._fps = fps
         self._clock = Sampler(fps, fps)
-        self._writer: cv2.VideoWriter | None = None
-        self._size = (0, 0)
-
-    def __enter__(self) -> Self:
-        if self._path.suffix.lower() not in _ENDINGS:
-            raise SinkError(f"--save {self._path}: name a file that ends in {', '.join(_ENDINGS)}")
-        if self._path.is_dir():
-            raise SinkError(f"--save {self._path}: is a folder")
-        self._place = replacing(self._path)
-        try:
-            self._partial = self._place.__enter__()
-        except OSError as error:
-            raise SinkError(f"--save {self._path}: cannot be written ({error.strerror})") from None
-        try:
-            # The size is known with the first frame; whether the codec is there can be known now.
-            self._open((64, 64)).release()
-        except SinkError:
-            self._discard()
-            raise
-        return self
+        self._before: Image | None = None
 
     def write(self, step: Step) -> None:
-        """Write the step's picture as often as its place in time asks for."""
-        if step.frame is None:
-            return
         # Drawn even when there is no room for it in the film: its events stay on the timeline.
         picture = self._overlay.draw(step)
-        ticks = self._clock.take(step.frame.time)
-        if self._writer is None:
-            height, width = picture.shape[:2]
-            self._size = (width - width % 2, height - height % 2)
-            self._writer = self._open(self._size)
-        for _ in range(min(ticks, int(_LONGEST_STILL_SECONDS * self._fps) + 1)):
-            self._writer.write(_fitted(picture, self._size))
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._writer is None:
-            self._discard()
+        if step.frame is None:
+            # Until the next frame comes, a source that is lost shows a notice.
+            self._before = picture if step.state.state not in SHOWN else self._before
             return
-        self._writer.release()
-        self._place.__exit__(None, None, None)
-
-    def _discard(self) -> None:
-        """Take the temporary file away: not one frame came."""
-        self._place.__exit__(Quit, Quit(), None)
-
-    def _open(self, size: tuple[int, int]) -> cv2.VideoWriter:
-        writer = cv2.VideoWriter(
-            str(self._partial), cv2.VideoWriter.fourcc(*_CODEC), self._fps, size
-        )
-        if not writer.isOpened():
-            raise SinkError(f"--save {self._path}: this OpenCV cannot write {_CODEC} video")
-        return writer
-
-
-def _fitted(picture: Image, size: tuple[int, int]) -> Image:
-    """Return the picture at the video's size, which is even and cannot change."""
-    width, height = size
-    if picture.shape[1] - width in (0, 1) and picture.shape[0] - height in (0, 1):
-        return np.ascontiguousarray(picture[:height, :width])
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        ticks = self._clock.take(step.frame.time)
+        still = min(ticks - 1, int(_LONGEST_STILL_SECONDS * self._fps))
+        for _ in range(still):
+            self.film.write(picture if self._before is None else self._before)
+        self._before = None
+        if ticks:
+            self.film.write(picture)

@@ -5,6 +5,7 @@ import ctypes
 import ctypes.util
 import os
 import sys
+from collections.abc import Mapping
 from time import monotonic
 from types import TracebackType
 
@@ -13,11 +14,13 @@ from typing_extensions import Self
 from seqvision_edge.opencv import cv2
 from seqvision_edge.overlay import Overlay
 from seqvision_edge.sinks import Quit
+from seqvision_edge.sinks.wall import Wall
 from seqvision_edge.step import Step
 
 TITLE = "seqvision"
 _ESCAPE = 27
 _SLACK_SECONDS = 1.0
+_REFRESH_SECONDS = 0.2
 
 
 def can_show() -> bool:
@@ -37,26 +40,45 @@ def can_show() -> bool:
 
 
 class Window:
-    """Show every frame with its overlay; q, Esc or the window's own button ends the run.
+    """Show every source with its overlay; q, Esc or the window's own button ends the run.
 
-    A file plays at its own speed, as long as the model keeps up.  Where the window fails, the run
-    goes on without it.
+    Several sources share one window, side by side.  A file plays at its own speed, as long as the
+    model keeps up.  Where the window fails, the run goes on without it.
     """
 
-    def __init__(self, overlay: Overlay) -> None:
-        self._overlay = overlay
+    def __init__(self, overlays: Mapping[str, Overlay]) -> None:
+        """Show the sources that `overlays` draws, by their names."""
+        self._wall = Wall(overlays)
         self._works = True
         self._is_open = False
-        self._start = 0.0
+        self._shown = -_REFRESH_SECONDS
+        self._starts: dict[str, float] = {}
 
     def __enter__(self) -> Self:
         return self
 
     def write(self, step: Step) -> None:
         """Show the step's picture.  Raises Quit when the person closes the window."""
-        if step.frame is None or not self._works:
+        if not self._works:
             return
-        picture = self._overlay.draw(step)
+        self._wall.put(step)
+        if step.frame is None:
+            self.idle()
+        else:
+            self._show(self._wait(step))
+
+    def idle(self) -> None:
+        """Show how long silent sources have been silent, while nothing else comes.
+
+        Raises:
+            Quit: the person closed the window.
+        """
+        if self._works and monotonic() - self._shown >= _REFRESH_SECONDS:
+            self._show(1)
+
+    def _show(self, milliseconds: int) -> None:
+        self._shown = monotonic()
+        picture = self._wall.draw()
         try:
             if not self._is_open:
                 flags = cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL
@@ -64,7 +86,7 @@ class Window:
                 cv2.resizeWindow(TITLE, picture.shape[1], picture.shape[0])
                 self._is_open = True
             cv2.imshow(TITLE, picture)
-            key = cv2.waitKey(self._wait(step.frame.time)) & 0xFF
+            key = cv2.waitKey(milliseconds) & 0xFF
             closed = cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1
         except cv2.error:
             self._works = False
@@ -72,13 +94,17 @@ class Window:
         if key in (ord("q"), _ESCAPE) or closed:
             raise Quit
 
-    def _wait(self, time: float) -> int:
+    def _wait(self, step: Step) -> int:
         """Return how many milliseconds early a frame is, at least 1: the window needs one."""
-        now = monotonic()
-        early = self._start + time - now
-        # The first frame, a model that cannot keep up, or time that started over: go on from here.
+        assert step.frame is not None, "only a frame can be early"
+        if step.frame.arrived is not None:
+            return 1
+        now, time = monotonic(), step.frame.time
+        start = self._starts.setdefault(step.source, now - time)
+        early = start + time - now
+        # A model that cannot keep up, or time that started over: go on from here.
         if abs(early) > _SLACK_SECONDS:
-            self._start, early = now - time, 0.0
+            self._starts[step.source], early = now - time, 0.0
         return max(1, round(1000 * early))
 
     def __exit__(

@@ -1,0 +1,90 @@
+"""A text file that lines are appended to, each of them whole or not at all."""
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+_BLOCK = 1 << 16
+
+
+class LineFile:
+    """Append lines to a file, and mend what a full disk or a power failure left of the last one."""
+
+    def __init__(self, path: Path, is_torn: Callable[[bytes], bool]) -> None:
+        """Open or make the file.
+
+        `is_torn` tells whether a last line without an end is a piece of one: it is cut off.  One
+        that is not only lacks its end.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        _mend(path, is_torn)
+        # Unbuffered: each line is with the reader as soon as it is written.
+        self._file: IO[bytes] = path.open("ab", buffering=0)
+        self._torn = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was ever written to it."""
+        return os.fstat(self._file.fileno()).st_size == 0
+
+    def append(self, line: str) -> None:
+        """Append a line; its end is added.
+
+        Raises:
+            OSError: there is no room; nothing of the line stays.
+        """
+        self._take_back()
+        data = line.encode() + b"\n"
+        try:
+            while self._torn < len(data):
+                self._torn += self._file.write(data[self._torn :])
+        except OSError:
+            self._take_back()
+            raise
+        self._torn = 0
+
+    def close(self) -> None:
+        """Close it; raises OSError where the system tells of a failed write only now."""
+        self._file.close()
+
+    def _take_back(self) -> None:
+        """Cut off what there is of a line that could not be written whole."""
+        if self._torn:
+            size = os.fstat(self._file.fileno()).st_size
+            os.ftruncate(self._file.fileno(), size - self._torn)
+            self._torn = 0
+
+
+def _mend(path: Path, is_torn: Callable[[bytes], bool]) -> None:
+    """Cut off a torn last line, or give the last line its end."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return
+    except FileNotFoundError:
+        return
+    with path.open("r+b") as file:
+        end = file.seek(0, os.SEEK_END)
+        start = _start_of_last_line(file, end)
+        file.seek(start)
+        if start == end:
+            return
+        if is_torn(file.read()):
+            file.truncate(start)
+        else:
+            file.write(b"\n")
+
+
+def _start_of_last_line(file: IO[bytes], end: int) -> int:
+    """Return where the text after the last end of a line begins; `end` where there is none."""
+    while end > 0:
+        start = max(0, end - _BLOCK)
+        file.seek(start)
+        at = file.read(end - start).rfind(b"\n")
+        if at >= 0:
+            return start + at + 1
+        end = start
+    return 0

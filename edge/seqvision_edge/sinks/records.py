@@ -1,0 +1,25 @@
+"""Steps as plain data, in the order in which things happened."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from seqvision_edge.result import Event, Prediction, SourceState
+from seqvision_edge.step import Step
+
+Record = dict[str, Any]
+
+
+def records(step: Step) -> Iterator[Record]:
+    """Yield what a step tells: new states of its source, its own answer, the events that ended."""
+    for state in step.changed:
+        yield record(step.source, state)
+    if step.answered and step.prediction is not None:
+        yield record(step.source, step.prediction)
+    for event in step.events:
+        yield record(step.source, event)
+
+
+def record(source: str, told: Prediction | Event | SourceState) -> Record:
+    """Return an answer, an event or a state as plain data that names its source."""
+    plain = told.to_json()
+    return {"type": plain.pop("type"), "source": source, **plain}

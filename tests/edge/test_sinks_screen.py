@@ -1,0 +1,154 @@
+"""What a person sees: the terminal, a pipe, the window."""
+
+import io
+import os
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from colour_model import LABELS, make_card
+from rich.console import Console
+from steps import END, EVENT, SOURCE, make_step
+
+from seqvision_edge.opencv import cv2
+from seqvision_edge.overlay import Overlay
+from seqvision_edge.result import Event, clock
+from seqvision_edge.sinks import Quit, window
+from seqvision_edge.sinks.console import PlainLines, Summed
+from seqvision_edge.sinks.memory import EventList
+from seqvision_edge.sinks.terminal import Terminal
+
+
+def test_a_pipe_gets_events_only_and_the_summary_goes_to_stderr(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Summed(PlainLines()) as sink:
+        sink.write(make_step(0))
+        sink.write(make_step(1, answered=False, events=(EVENT,)))
+        sink.write(END)
+    said = capsys.readouterr()
+    assert said.out == "1.00\t2.25\tred\t0.930\n"
+    assert said.err.startswith("2 frames · 1 answer · ")
+    assert said.err.endswith(" · 1 event\n")
+
+
+def test_a_run_without_events_ends_with_its_last_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    with Summed(PlainLines()) as sink:
+        sink.write(make_step())
+    assert "last answer: red 75%" in capsys.readouterr().err
+
+
+def live_line(width: int = 100, *sources: str) -> tuple[Terminal, io.StringIO]:
+    out = io.StringIO()
+    terminal = Console(file=out, force_terminal=True, width=width, color_system=None)
+    return Terminal((*LABELS, "[bold]"), "none", sources or (SOURCE,), terminal), out
+
+
+def test_a_terminal_has_one_live_line_and_lasting_lines_for_events() -> None:
+    line, out = live_line()
+    with line as sink:
+        sink.write(make_step(0))
+        sink.write(make_step(1, events=(EVENT,)))
+    assert "red" in out.getvalue()
+    assert "75%" in out.getvalue()
+    assert "25 fps" in out.getvalue()
+    assert out.getvalue().count("●") == 1
+
+
+def test_a_terminal_says_that_the_window_is_not_full() -> None:
+    line, out = live_line()
+    step = make_step()
+    with line as sink:
+        sink.write(replace(step, warmth=0.5, smoothed={}))
+    assert "warming up" in out.getvalue()
+    assert "red" not in out.getvalue()
+
+
+def test_a_label_is_never_read_as_markup() -> None:
+    line, out = live_line()
+    with line as sink:
+        sink.write(make_step(0, events=(Event("[bold]", 0, 1, 0, 1.0, 1),)))
+    assert "[bold]" in out.getvalue()
+
+
+def test_a_narrow_terminal_keeps_the_live_line_in_one_line() -> None:
+    line, out = live_line(width=30)
+    with line as sink:
+        sink.write(make_step(0))
+    visible = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out.getvalue())
+    assert "red" in visible
+    assert max(map(len, re.split(r"[\r\n]", visible))) <= 28
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0, "0:00.0"), (59.96, "1:00.0"), (75.25, "1:15.2"), (3661, "1:01:01.0")]
+)
+def test_times_are_said_as_a_clock_does(seconds: float, said: str) -> None:
+    assert clock(seconds) == said
+
+
+def test_an_event_list_keeps_the_events() -> None:
+    with EventList() as sink:
+        sink.write(make_step(events=(EVENT,)))
+        sink.write(END)
+    assert sink.events == [EVENT]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="displays are asked for on Linux only")
+@pytest.mark.parametrize("display", [None, "", ":4242", "nonsense"])
+def test_without_a_display_that_answers_no_window_is_opened(
+    no_display: None, monkeypatch: pytest.MonkeyPatch, display: str | None
+) -> None:
+    if display is not None:
+        monkeypatch.setenv("DISPLAY", display)
+    assert not window.can_show()
+
+
+def test_an_opencv_without_windows_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cv2, "currentUIFramework", lambda: "")
+    assert not window.can_show()
+
+
+def fake_window(
+    monkeypatch: pytest.MonkeyPatch, key: int = -1, visible: float = 1.0
+) -> list[tuple[int, int]]:
+    """Replace OpenCV's window and return the sizes of the pictures it is given."""
+    shown: list[tuple[int, int]] = []
+    quiet: Callable[..., None] = lambda *_: None  # noqa: E731
+    for name in ("namedWindow", "resizeWindow", "destroyWindow"):
+        monkeypatch.setattr(cv2, name, quiet)
+    monkeypatch.setattr(cv2, "imshow", lambda _, bgr: shown.append(bgr.shape[:2]))
+    monkeypatch.setattr(cv2, "waitKey", lambda _: key)
+    monkeypatch.setattr(cv2, "getWindowProperty", lambda *_: visible)
+    return shown
+
+
+def test_a_window_shows_every_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = fake_window(monkeypatch)
+    with window.Window({SOURCE: Overlay(make_card())}) as sink:
+        sink.write(make_step(0))
+        sink.write(make_step(1))
+        sink.write(END)
+    assert shown == [(480, 640)] * 2
+
+
+@pytest.mark.parametrize(("key", "visible"), [(ord("q"), 1.0), (27, 1.0), (-1, 0.0)])
+def test_q_escape_and_the_close_button_end_the_run(
+    monkeypatch: pytest.MonkeyPatch, key: int, visible: float
+) -> None:
+    fake_window(monkeypatch, key, visible)
+    with pytest.raises(Quit), window.Window({SOURCE: Overlay(make_card())}) as sink:
+        sink.write(make_step())
+
+
+def test_a_window_that_fails_does_not_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_window(monkeypatch)
+
+    def fail(*_: object) -> None:
+        raise cv2.error("no GUI")
+
+    monkeypatch.setattr(cv2, "imshow", fail)
+    with window.Window({SOURCE: Overlay(make_card())}) as sink:
+        sink.write(make_step(0))
+        sink.write(make_step(1))
