@@ -3,6 +3,7 @@
 Only the options are imported at the start; OpenCV and onnxruntime come when a run begins.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from seqvision_edge.outputs import OutputOptions, make_outputs, refuse_to_overwr
 from seqvision_edge.providers import Device
 
 if TYPE_CHECKING:
+    from seqvision_edge.capture.address import Address
     from seqvision_edge.session import Session
     from seqvision_edge.sinks import Sink
     from seqvision_edge.sources import Source
@@ -27,6 +29,7 @@ PARTIAL = 3
 
 # "(default: None)" tells nobody anything.
 _Unset = tyro.conf.arg(help_behavior_hint="")
+_Several = tyro.conf.arg(metavar="WHERE", help_behavior_hint="")
 _OfCard = tyro.conf.arg(help_behavior_hint="(default: the model's own)")
 
 
@@ -39,10 +42,17 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    camera: Annotated[Annotated[int, Field(ge=0)] | None, _Unset] = None
-    """Read this camera; 0 is the first."""
-    source: Annotated[str | None, _Unset] = None
-    """Read this video file, image folder, or quoted pattern such as 'frames/*.jpg'."""
+    camera: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], _Several] = ()
+    """Watch this camera: its number, 0 is the first, or its device, /dev/video2.  Give it several
+    times for several cameras."""
+    source: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], _Several] = ()
+    """Watch or read this: a video file, an image folder, a quoted pattern such as 'frames/*.jpg', a
+    stream (rtsp:// rtsps:// http:// https://), a device, - for standard input, or env:NAME for
+    what the environment has there.  Give it several times for several."""
+    sources: Annotated[Path | None, _Unset] = None
+    """Watch or read the named sources of this YAML file."""
+    list_cameras: Annotated[bool, tyro.conf.FlagCreatePairsOff, _Unset] = False
+    """Print the cameras of this machine and end."""
     model: Path = Path("model.onnx")
     """The exported model."""
     expect_sha256: Annotated[
@@ -59,7 +69,12 @@ class Options(BaseModel):
     truth: Annotated[Path | None, _Unset] = None
     """Score the events against the true ones in this JSON file."""
     image_fps: Annotated[float, Field(gt=0, le=1000)] = 30.0
-    """Frames per second of an image folder."""
+    """Frames per second of an image folder, and of standard input."""
+    stdin_size: Annotated[
+        Annotated[str, Field(pattern="^[1-9][0-9]{0,4}x[1-9][0-9]{0,4}$")] | None,
+        tyro.conf.arg(metavar="WIDTHxHEIGHT", help_behavior_hint=""),
+    ] = None
+    """Size of raw BGR frames on standard input, such as 640x480; else it must be MJPEG."""
     enter: Annotated[Probability | None, _OfCard] = None
     """An event begins at this smoothed probability."""
     leave: Annotated[Probability | None, _OfCard] = None
@@ -91,9 +106,12 @@ def edge_run(options: Options) -> int:
     if options.version:
         print(f"{PROGRAM} {__version__}")  # noqa: T201
         return 0
-    if (options.camera is None) == (options.source is None):
-        wrong = "one source at a time" if options.source else "say what to watch"
-        raise SeqvisionError(f"{PROGRAM}: {wrong}: --camera 0 or --source clip.mp4")
+    if options.list_cameras:
+        return _list_cameras()
+    if not (options.camera or options.source or options.sources):
+        raise SeqvisionError(
+            f"{PROGRAM}: say what to watch: --camera 0, --source clip.mp4 or --sources cameras.yaml"
+        )
     command_line.end_on_sigterm()
 
     from seqvision_edge.run import run
@@ -101,21 +119,22 @@ def edge_run(options: Options) -> int:
     from seqvision_edge.session import Session
     from seqvision_edge.sinks.memory import EventList
 
-    read = [Path(options.source)] if options.source else []
-    read += filter(None, [options.model, options.truth])
-    refuse_to_overwrite(options.outputs, PROGRAM, [options.source or "camera"], read)
+    addresses = _addresses(options)
+    read = [Path(str(address.where)) for address in addresses if address.kind == "path"]
+    read += filter(None, [options.model, options.truth, options.sources])
+    refuse_to_overwrite(options.outputs, PROGRAM, [each.name for each in addresses], read)
     session = Session(
         options.model, options.device, options.threads, expect_sha256=options.expect_sha256
     )
     decision = decision_of(options, session.card)
     truth = read_truth(options.truth) if options.truth else []
     heard = EventList()
-    source = _open(options)
-    _say(f"{PROGRAM}: {describe(session, source)}")
-    outputs = make_outputs(options.outputs, PROGRAM, session, [source], decision)
+    sources = _open(options, addresses)
+    _say(f"{PROGRAM}: {describe(session, sources)}")
+    outputs = make_outputs(options.outputs, PROGRAM, session, sources, decision)
     # Only a score needs all events; a camera may run for months.
     sinks: list[Sink] = [outputs, heard] if options.truth else [outputs]
-    summary = run([source], session, sinks, decision)
+    summary = run(sources, session, sinks, decision)
     if summary.nonfinite:
         _say(f"{PROGRAM}: {summary.nonfinite} answers were not finite and were thrown away")
     if options.truth:
@@ -126,6 +145,27 @@ def edge_run(options: Options) -> int:
     if summary.incomplete or outputs.incomplete:
         return PARTIAL
     return 0
+
+
+def _list_cameras() -> int:
+    from seqvision_edge.capture.v4l2 import describe_cameras
+
+    cameras = describe_cameras()
+    for camera in cameras:
+        print(camera.device, camera.state, camera.name, camera.driver, sep="\t")  # noqa: T201
+    if not cameras:
+        _say(f"{PROGRAM}: no camera here")
+    return 0
+
+
+def _addresses(options: Options) -> list["Address"]:
+    """Return where the sources are: cameras first, then in the order that they were given."""
+    from seqvision_edge.sources.listing import read_listing
+    from seqvision_edge.sources.parse import parse_camera, parse_source
+
+    listed = read_listing(options.sources, os.environ) if options.sources else []
+    cameras = [parse_camera(each) for each in options.camera]
+    return [*cameras, *(parse_source(each) for each in options.source), *listed]
 
 
 def decision_of(options: Options, card: ModelCard) -> Decision:
@@ -145,12 +185,12 @@ def decision_of(options: Options, card: ModelCard) -> Decision:
     return Decision.model_validate(merged)
 
 
-def describe(session: "Session", source: "Source") -> str:
+def describe(session: "Session", sources: Sequence["Source"]) -> str:
     """Say in one line what runs."""
     card = session.card
     return " · ".join(
         (
-            f"{session.where} on {source.name}",
+            f"{session.where} on {', '.join(source.name for source in sources)}",
             f"{len(card.labels)} labels",
             str(card.sequence),
             f"{card.image.width}x{card.image.height}",
@@ -159,16 +199,14 @@ def describe(session: "Session", source: "Source") -> str:
     )
 
 
-def _open(options: Options) -> "Source":
-    from seqvision_edge.capture.address import camera
-    from seqvision_edge.capture.capture import WHOLE
-    from seqvision_edge.sources import open_path
-    from seqvision_edge.sources.watched import Watched
+def _open(options: Options, addresses: Sequence["Address"]) -> list["Source"]:
+    from seqvision_edge.sources.opening import Manner, open_sources
 
-    if options.camera is not None:
-        return Watched(camera(options.camera), WHOLE)
-    assert options.source is not None, "edge_run refuses options without a source"
-    return open_path(options.source, options.image_fps)
+    size = options.stdin_size
+    width, height = map(int, size.split("x")) if size else (0, 0)
+    return open_sources(
+        addresses, Manner(options.image_fps, stdin_size=(width, height) if size else None)
+    )
 
 
 def _say(text: str) -> None:

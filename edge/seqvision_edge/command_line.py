@@ -16,6 +16,7 @@ import tyro
 from pydantic import BaseModel, ValidationError
 
 from seqvision_edge.errors import SeqvisionError
+from seqvision_edge.redaction import redact
 
 Options = TypeVar("Options", bound=BaseModel)
 Error = TypeVar("Error", bound=BaseException)
@@ -68,7 +69,8 @@ def run(main: Callable[[], int | None]) -> int:
     try:
         return main() or 0
     except SeqvisionError as error:
-        print(error, file=sys.stderr)  # noqa: T201
+        # Whatever a message repeats of what was given, no password is shown with it.
+        print(redact(str(error)), file=sys.stderr)  # noqa: T201
         return USAGE
     except Terminated:
         return TERMINATED

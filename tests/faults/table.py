@@ -24,7 +24,8 @@ here was tried on a webcam or a network camera.
 
 *Detected* is the time from the fault to its state in the JSON lines; *live again* is from the end of
 the fault to the first answer: opening, waiting before it, and filling the model's window of
-{window} s. *Labels in the gap* are answers for the time of the fault, or for a window that spans it.
+{window} s. *Labels in the gap* are answers for the time of the fault, or for a window that spans
+it.
 
 | fault | what is told | detected | live again | labels in the gap | lost |
 | --- | --- | --- | --- | --- | --- |

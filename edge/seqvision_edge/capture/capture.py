@@ -18,6 +18,8 @@ from seqvision_edge.capture import child, v4l2
 from seqvision_edge.capture.address import Address
 from seqvision_edge.capture.child import Grabbed, Layout, Opened
 from seqvision_edge.capture.fault import CaptureFault, Silent, word
+from seqvision_edge.capture.opening import Timeouts
+from seqvision_edge.capture.reach import reach
 from seqvision_edge.errors import SourceError
 from seqvision_edge.preprocess import Image, Sizing
 
@@ -164,18 +166,20 @@ class Capture:
     def _refuse_missing(self) -> None:
         """Say at once what would fail after the start of a process."""
         device = v4l2.device_of(self.address)
-        if device:
-            try:
+        try:
+            if device:
                 v4l2.check_there(device)
-            except OSError as error:
-                raise self._cannot_open(error) from None
+            elif self.address.kind == "stream":
+                reach(str(self.address.where), self.open_timeout, self._left)
+        except OSError as error:
+            raise self._cannot_open(error) from None
 
     def _spawn(self) -> None:
         context = get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(
             target=child.main,
-            args=(theirs, self.address),
+            args=(theirs, self.address, Timeouts(self.open_timeout, self.stall_timeout)),
             name=f"seqvision {self.address.name}",
             daemon=True,
         )

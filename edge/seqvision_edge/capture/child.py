@@ -34,7 +34,11 @@ from numpy.typing import NDArray
 
 from seqvision_edge.capture import v4l2
 from seqvision_edge.capture.address import Address
-from seqvision_edge.capture.opening import open_video
+from seqvision_edge.capture.backlog import Backlog
+from seqvision_edge.capture.ffmpeg import is_playlist
+from seqvision_edge.capture.opening import Timeouts, open_video
+from seqvision_edge.capture.pace import Pace
+from seqvision_edge.capture.stream_fault import StreamFault
 from seqvision_edge.opencv import cv2
 from seqvision_edge.preprocess import Image, Sizing, prepare
 
@@ -96,19 +100,20 @@ class Layout:
         return bgr, np.ndarray(shape, np.uint8, memory.buf, bgr.nbytes)
 
 
-def main(connection: Connection, address: Address) -> None:
+def main(connection: Connection, address: Address, timeouts: Timeouts) -> None:
     """Hold a camera or stream until the parent closes its end of the connection, or dies."""
     # Ctrl-C goes to every process of a terminal; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     newest = _Newest()
     threading.Thread(target=_answer, args=(connection, newest), daemon=True).start()
     try:
-        video = open_video(address)
-        _tell(connection, _describe(video))
+        video = open_video(address, timeouts)
+        opened = _describe(video)
+        _tell(connection, opened)
     except OSError as error:
         _tell(connection, error)
     else:
-        newest.fail(_read(video, address, newest))
+        newest.fail(_read(video, address, newest, _timing(address, opened, timeouts)))
     # The other thread ends this process.
     threading.Event().wait()
 
@@ -161,14 +166,31 @@ def _describe(video: Any) -> Opened:
     )
 
 
-def _read(video: Any, address: Address, newest: _Newest) -> OSError:
+def _timing(address: Address, opened: Opened, timeouts: Timeouts) -> Backlog | Pace | None:
+    """Return what tells frames that come too late or too early; None where none do."""
+    if address.kind != "stream":
+        return None
+    if is_playlist(str(address.where)):
+        return Pace()
+    return Backlog(opened.fps, timeouts.read, opened.time)
+
+
+def _read(video: Any, address: Address, newest: _Newest, timing: Backlog | Pace | None) -> OSError:
     """Read frames for ever; return why no more can come."""
     device = v4l2.device_of(address)
     failed = 0
     try:
         while True:
+            began = time.monotonic()
             good = video.grab()
             arrived = time.monotonic()
+            if good and timing:
+                stamp = video.get(cv2.CAP_PROP_POS_MSEC) / 1000
+                hold = timing.hold(stamp, arrived - began, arrived)
+                if hold is None:
+                    continue
+                time.sleep(hold)
+                arrived += hold
             if good:
                 good, bgr = video.retrieve()
             if good:
@@ -177,7 +199,7 @@ def _read(video: Any, address: Address, newest: _Newest) -> OSError:
                 continue
             failed += 1
             if address.kind == "stream" and failed >= _TRIES:
-                raise OSError(errno.ECONNRESET, "The stream ended")
+                raise StreamFault("ended")
             # OpenCV calls a camera that was pulled out open.  One that is there and only sends
             # nothing is for the parent to judge: it sees how old the newest frame is.
             if device:

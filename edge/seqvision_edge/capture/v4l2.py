@@ -7,9 +7,13 @@ import errno
 import os
 import struct
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from seqvision_edge.capture.address import Address
+from seqvision_edge.capture.fault import word
 
 # From linux/videodev2.h.
 _QUERY_CAPABILITIES = 0x80685600
@@ -24,6 +28,29 @@ _ADVICE = {
     errno.EACCES: "join the group that owns it: sudo usermod -aG video $USER, and log in again",
     errno.EBUSY: "close the other program that uses it",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """A camera of this machine.
+
+    Attributes:
+        device: its path.
+        name: what it calls itself; "" where it cannot be asked.
+        driver: the name of its driver; "" where it cannot be asked.
+        state: `free`, `busy` (another program reads from it), `forbidden` or `unreadable`.
+    """
+
+    device: str
+    name: str
+    driver: str
+    state: str
+
+
+def describe_cameras(devices: Path = Path("/dev")) -> list[Camera]:
+    """Return the cameras of this machine, without the nodes that send no pictures."""
+    found = (describe_camera(device) for device in list_cameras(devices))
+    return [camera for camera in found if camera is not None]
 
 
 def list_cameras(devices: Path = Path("/dev")) -> list[str]:
@@ -69,17 +96,64 @@ def check_streams(device: str) -> None:
     """
     if sys.platform != "linux":
         return
-    import fcntl
-
-    handle = os.open(device, os.O_RDWR | os.O_NONBLOCK)
-    try:
-        answer = fcntl.ioctl(handle, _QUERY_CAPABILITIES, bytes(_CAPABILITIES.size))
-        *_, whole, node = _CAPABILITIES.unpack(answer)
-        if not (node if whole & _HAS_DEVICE_CAPABILITIES else whole) & _CAPTURES:
+    with _opened(device) as handle:
+        if not _ask(handle).sends_pictures:
             # Most webcams have two nodes: one sends pictures, the other describes them.
             raise OSError(errno.ENODEV, "This node sends no pictures, only data about them")
-        # To give back buffers that we do not have changes nothing; another owner makes it EBUSY.
-        nothing = _BUFFERS.pack(0, _VIDEO_CAPTURE, _MEMORY_MAPPED, 0, 0)
-        fcntl.ioctl(handle, _REQUEST_BUFFERS, nothing)
+        _check_free(handle)
+
+
+def describe_camera(device: str) -> Camera | None:
+    """Return what a device says of itself; None for a node that sends no pictures."""
+    name = driver = ""
+    try:
+        with _opened(device) as handle:
+            answer = _ask(handle)
+            name, driver = answer.name, answer.driver
+            if not answer.sends_pictures:
+                return None
+            _check_free(handle)
+    except OSError as error:
+        return Camera(device, name, driver, word(error))
+    return Camera(device, name, driver, "free")
+
+
+@contextmanager
+def _opened(device: str) -> Iterator[int]:
+    handle = os.open(device, os.O_RDWR | os.O_NONBLOCK)
+    try:
+        yield handle
     finally:
         os.close(handle)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What a device says of itself."""
+
+    driver: str
+    name: str
+    sends_pictures: bool
+
+
+def _ask(handle: int) -> _Answer:
+    import fcntl
+
+    answer = fcntl.ioctl(handle, _QUERY_CAPABILITIES, bytes(_CAPABILITIES.size))
+    driver, card, _, _, whole, node = _CAPABILITIES.unpack(answer)
+    capabilities = node if whole & _HAS_DEVICE_CAPABILITIES else whole
+    return _Answer(_text(driver), _text(card), bool(capabilities & _CAPTURES))
+
+
+def _check_free(handle: int) -> None:
+    import fcntl
+
+    # To give back buffers that we do not have changes nothing; another owner makes it EBUSY.
+    nothing = _BUFFERS.pack(0, _VIDEO_CAPTURE, _MEMORY_MAPPED, 0, 0)
+    fcntl.ioctl(handle, _REQUEST_BUFFERS, nothing)
+
+
+def _text(field: bytes) -> str:
+    """Return a text of C; a device may call itself anything, and a terminal obeys some of it."""
+    text = field.split(b"\0")[0].decode(errors="replace")
+    return "".join(letter if letter.isprintable() else " " for letter in text).strip()

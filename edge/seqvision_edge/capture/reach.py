@@ -1,0 +1,60 @@
+"""Whether the server of a URL takes connections: asked before a process is started for it."""
+
+import errno
+import os
+import socket
+import threading
+from urllib.parse import urlsplit
+
+from seqvision_edge.capture.stream_fault import StreamFault
+
+PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
+_LOOK = 0.1
+_LONGEST = 3.0
+_UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN)
+
+
+def reach(url: str, timeout: float, left: threading.Event) -> None:
+    """Connect to the server of a URL and hang up; return at once when `left` is set.
+
+    Raises:
+        StreamFault: it cannot be reached, and why.
+    """
+    parts = urlsplit(url)
+    if parts.scheme in ("http", "https") and _has_proxy(parts.scheme):
+        return
+    host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
+    seconds = min(timeout, _LONGEST)
+    answer: list[str] = []
+    # To ask for a name can take long and cannot be interrupted: nobody waits for this thread.
+    asking = threading.Thread(
+        target=lambda: answer.append(_connect(host, port, seconds)), name="reach", daemon=True
+    )
+    asking.start()
+    waited = 0.0
+    while asking.is_alive() and waited < seconds + 2 * _LOOK and not left.is_set():
+        asking.join(_LOOK)
+        waited += _LOOK
+    reason = answer[0] if answer else "timeout"
+    if reason and not left.is_set():
+        raise StreamFault(reason)
+
+
+def _connect(host: str, port: int, timeout: float) -> str:
+    """Return the word for why nobody can connect; "" where one can."""
+    try:
+        socket.create_connection((host, port), timeout).close()
+    except (socket.gaierror, UnicodeError):
+        return "unknown_host"
+    except TimeoutError:
+        return "timeout"
+    except ConnectionRefusedError:
+        return "refused"
+    except OSError as error:
+        return "unreachable" if error.errno in _UNREACHABLE else "refused"
+    return ""
+
+
+def _has_proxy(scheme: str) -> bool:
+    name = f"{scheme}_proxy"
+    return bool(os.environ.get(name) or os.environ.get(name.upper()))

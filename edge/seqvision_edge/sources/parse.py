@@ -1,0 +1,108 @@
+"""What a user writes for a source → its address.
+
+Secrets need not be written: `env:CAM_URL` is what the environment has under that name, and
+`${CAM_PASSWORD}` inside a URL is replaced by what it has there.
+"""
+
+import os
+import re
+import stat
+from collections.abc import Mapping
+from dataclasses import replace
+from urllib.parse import quote, urlsplit
+
+from seqvision_edge.capture.address import Address, camera
+from seqvision_edge.errors import SourceError
+from seqvision_edge.redaction import redact
+from seqvision_edge.sources.names import printable
+
+STANDARD_INPUT = "-"
+SCHEMES = ("rtsp", "rtsps", "http", "https")
+_ENVIRONMENT = "env:"
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+_URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
+_DEVICE = re.compile(r"/dev/(video\d+|v4l/.+)")
+# What Linux numbers its Video4Linux devices with.
+_V4L_MAJOR = 81
+
+
+def parse_source(text: str, environ: Mapping[str, str] = os.environ) -> Address:
+    """Return where a source is: a URL, a device, standard input, or else a path.
+
+    Raises:
+        SourceError: a URL of another kind or a broken one, or the environment lacks a variable.
+    """
+    if text == STANDARD_INPUT:
+        return Address("pipe", "standard input", STANDARD_INPUT)
+    if text.startswith(_ENVIRONMENT):
+        variable = text.removeprefix(_ENVIRONMENT)
+        address = parse_source(_look_up(variable, environ), environ)
+        # Nobody knows where in its value a secret stands.
+        return replace(address, name=printable(variable))
+    if found := _URL.match(text):
+        return _parse_url(text, found[1].lower(), environ)
+    if _DEVICE.fullmatch(text) or _is_camera(text):
+        return Address("camera", printable(text), text)
+    return Address("path", printable(text), text)
+
+
+def parse_camera(text: str) -> Address:
+    """Return where a camera is: its number, from 0, or its device.
+
+    Raises:
+        SourceError: it is neither.
+    """
+    if text.isdecimal() and text.isascii():
+        return camera(int(text))
+    if text.startswith("/dev/"):
+        return Address("camera", printable(text), text)
+    raise SourceError(f"--camera {redact(text)}: give a number from 0, or a device: /dev/video2")
+
+
+def _parse_url(template: str, scheme: str, environ: Mapping[str, str]) -> Address:
+    # The name is made before secrets come in, wherever in the URL they stand.
+    name = printable(redact(template))
+    if scheme not in SCHEMES:
+        kinds = " ".join(f"{known}://" for known in SCHEMES)
+        raise SourceError(f"{name}: no kind of URL that can be watched; give one of {kinds}")
+    url = scheme + _fill_in(template, environ)[len(scheme) :]
+    # They would end a line of the request, and begin one of their own.
+    if not all(letter.isprintable() and not letter.isspace() for letter in url):
+        raise SourceError(f"{name}: a space or control character in a URL; write it as %20")
+    try:
+        parts = urlsplit(url)
+        # To read the port is to check it.
+        is_complete = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_complete = False
+    if not is_complete:
+        raise SourceError(f"{name}: not a complete URL, such as {scheme}://192.168.1.20/path")
+    return Address("stream", name, url)
+
+
+def _fill_in(template: str, environ: Mapping[str, str]) -> str:
+    """Put in the variables; in the account and the query, where they must be, percent-encoded."""
+    account, query = template.rfind("@"), template.find("?")
+
+    def value(found: re.Match[str]) -> str:
+        text = _look_up(found[1], environ)
+        is_part = found.start() < account or 0 <= query < found.start()
+        return quote(text, safe="") if is_part else text
+
+    return _VARIABLE.sub(value, template)
+
+
+def _look_up(variable: str, environ: Mapping[str, str]) -> str:
+    value = environ.get(variable)
+    if not value:
+        raise SourceError(f"the environment has no {variable}; set it: export {variable}=…")
+    return value
+
+
+def _is_camera(path: str) -> bool:
+    """Whether it is a camera under another name, as udev's rules give them."""
+    try:
+        status = os.stat(path)  # noqa: PTH116
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISCHR(status.st_mode) and os.major(status.st_rdev) == _V4L_MAJOR
