@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from seqvision_edge import __version__, command_line
 from seqvision_edge.card import Decision, ModelCard, Probability, Seconds
 from seqvision_edge.errors import SeqvisionError
+from seqvision_edge.inputs import LiveOptions, patience, wanted
 from seqvision_edge.outputs import OutputOptions, make_outputs, refuse_to_overwrite
 from seqvision_edge.providers import Device
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from seqvision_edge.sources import Source
 
 PROGRAM = "edge-run"
-PARTIAL = 3
+PARTIAL, GAVE_UP = 3, 4
 
 # "(default: None)" tells nobody anything.
 _Unset = tyro.conf.arg(help_behavior_hint="")
@@ -36,8 +37,8 @@ _OfCard = tyro.conf.arg(help_behavior_hint="(default: the model's own)")
 class Options(BaseModel):
     """Run a model on a camera or a file, and tell its events.
 
-    Exit codes: 0 done, 2 wrong use, 3 a file was damaged, short or not written whole,
-    130 Ctrl-C, 143 terminated.
+    Exit codes: 0 done, 2 wrong use, 3 a file was damaged, short or not written whole, 4 a live
+    source was given up, 130 Ctrl-C, 143 terminated.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -65,6 +66,7 @@ class Options(BaseModel):
     """Where the model runs; auto takes CUDA where it is installed and starts, else the CPU."""
     threads: Annotated[int, Field(ge=1)] = 1
     """CPU threads of the model."""
+    live: LiveOptions = LiveOptions()
     outputs: OutputOptions = OutputOptions()
     truth: Annotated[Path | None, _Unset] = None
     """Score the events against the true ones in this JSON file."""
@@ -118,6 +120,7 @@ def edge_run(options: Options) -> int:
     from seqvision_edge.score import read_truth, score
     from seqvision_edge.session import Session
     from seqvision_edge.sinks.memory import EventList
+    from seqvision_edge.sources.watched import GaveUp
 
     addresses = _addresses(options)
     read = [Path(str(address.where)) for address in addresses if address.kind == "path"]
@@ -129,12 +132,16 @@ def edge_run(options: Options) -> int:
     decision = decision_of(options, session.card)
     truth = read_truth(options.truth) if options.truth else []
     heard = EventList()
-    sources = _open(options, addresses)
+    sources = _open(options, addresses, session.card)
     _say(f"{PROGRAM}: {describe(session, sources)}")
     outputs = make_outputs(options.outputs, PROGRAM, session, sources, decision)
     # Only a score needs all events; a camera may run for months.
     sinks: list[Sink] = [outputs, heard] if options.truth else [outputs]
-    summary = run(sources, session, sinks, decision)
+    try:
+        summary = run(sources, session, sinks, decision, options.live.max_age)
+    except GaveUp as error:
+        _say(f"{PROGRAM}: {error}")
+        return GAVE_UP
     if summary.nonfinite:
         _say(f"{PROGRAM}: {summary.nonfinite} answers were not finite and were thrown away")
     if options.truth:
@@ -142,9 +149,11 @@ def edge_run(options: Options) -> int:
         _say(str(score(heard.events, real)))
     for incomplete in summary.incomplete:
         _say(f"{PROGRAM}: {incomplete}")
-    if summary.incomplete or outputs.incomplete:
-        return PARTIAL
-    return 0
+    for failed in summary.failed:
+        _say(f"{PROGRAM}: {failed}")
+    if summary.failed:
+        return GAVE_UP
+    return PARTIAL if summary.incomplete or outputs.incomplete else 0
 
 
 def _list_cameras() -> int:
@@ -199,14 +208,18 @@ def describe(session: "Session", sources: Sequence["Source"]) -> str:
     )
 
 
-def _open(options: Options, addresses: Sequence["Address"]) -> list["Source"]:
+def _open(options: Options, addresses: Sequence["Address"], card: ModelCard) -> list["Source"]:
     from seqvision_edge.sources.opening import Manner, open_sources
 
     size = options.stdin_size
     width, height = map(int, size.split("x")) if size else (0, 0)
-    return open_sources(
-        addresses, Manner(options.image_fps, stdin_size=(width, height) if size else None)
+    manner = Manner(
+        image_fps=options.image_fps,
+        stdin_size=(width, height) if size else None,
+        wanted=wanted(card),
+        patience=patience(options.live),
     )
+    return open_sources(addresses, manner)
 
 
 def _say(text: str) -> None:

@@ -19,10 +19,10 @@ _HEAD = """# Faults
 
 What `edge-run` does when something fails, as measured by `make faults` on {day}
 ({machine}). Cameras are an emulated V4L2 device under OpenCV's own backend, streams come from a
-real GStreamer RTSP server and from HTTP servers on the same machine, the broker is mosquitto. Nothing
-here was tried on a webcam or a network camera.
+real GStreamer RTSP server and from HTTP servers on the same machine; the broker is mosquitto. None
+of it was tried on a webcam or a network camera.
 
-*Detected* is the time from the fault to its state in the JSON lines; *live again* is from the end of
+*Detected* is from the fault to its state in the JSON lines; *live again* is from the end of
 the fault to the first answer: opening, waiting before it, and filling the model's window of
 {window} s. *Labels in the gap* are answers for the time of the fault, or for a window that spans
 it.

@@ -1,0 +1,56 @@
+"""How live sources are treated: their options, and what these make."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+from pydantic import BaseModel, ConfigDict, Field
+
+from seqvision_edge.card import ModelCard
+
+if TYPE_CHECKING:
+    from seqvision_edge.capture.capture import Wanted
+    from seqvision_edge.sources.watched import Patience
+
+Positive = Annotated[float, Field(gt=0, le=3600)]
+
+# As large as people look at it: more pixels would only be copied.
+_LONGEST = 1280
+
+
+class LiveOptions(BaseModel):
+    """How long live sources may be silent, and how old an answer may be."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    stall_timeout: Positive = 3.0
+    """Seconds without a frame after which a camera or stream counts as stalled, and is connected
+    again."""
+    frozen_after: Positive = 10.0
+    """Seconds of one and the same picture after which a warning is told."""
+    max_retries: Annotated[
+        Annotated[int, Field(ge=0)] | None, tyro.conf.arg(help_behavior_hint="(default: for ever)")
+    ] = None
+    """How many times in a row a lost source is connected again before it is given up (exit 4)."""
+    max_age: Positive = 1.0
+    """Seconds after which the answer for a frame is too old to be told as live."""
+
+
+def patience(options: LiveOptions) -> "Patience":
+    """Return how long live sources may be silent."""
+    from seqvision_edge.sources.watched import Patience
+
+    return Patience(
+        stall=options.stall_timeout, frozen=options.frozen_after, retries=options.max_retries
+    )
+
+
+def wanted(card: ModelCard) -> "Wanted":
+    """Return how the frames of live sources are to be made for a model."""
+    from seqvision_edge.capture.capture import WHOLE, Wanted
+    from seqvision_edge.preprocess import Sizing
+
+    if card.sequence.kind != "video":
+        # A still image is cut into steps from its own pixels.
+        return WHOLE
+    image = card.image
+    return Wanted(Sizing(image.height, image.width, image.channels, image.fit), _LONGEST)
