@@ -1,0 +1,41 @@
+"""The files for devices say what the commands take."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from seqvision_edge import command_line
+from seqvision_edge.cli import GAVE_UP, PARTIAL, PROGRAM, Options
+
+DEPLOY = Path(__file__).parents[2] / "edge" / "deploy"
+
+
+def test_the_service_runs_a_command_that_there_is() -> None:
+    unit = (DEPLOY / "seqvision.service").read_text()
+    (line,) = re.findall("^ExecStart=(.+)$", unit, re.MULTILINE)
+    program, *arguments = shlex.split(line)
+    assert Path(program).name == PROGRAM
+    options = command_line.parse(Options, PROGRAM, arguments)
+    assert options.outputs.json_ == Path("events.jsonl")
+    (kept,) = re.findall("^RestartPreventExitStatus=(.+)$", unit, re.MULTILINE)
+    assert kept.split() == [str(command_line.USAGE), str(GAVE_UP)]
+    assert str(PARTIAL) not in kept
+
+
+def test_the_container_runs_a_command_that_there_is_and_not_as_root() -> None:
+    lines = (DEPLOY / "Dockerfile").read_text()
+    words = [
+        re.findall(f"^{key} \\[(.+)\\]$", lines, re.MULTILINE)[0] for key in ("ENTRYPOINT", "CMD")
+    ]
+    program, *arguments = [word.strip(' "') for group in words for word in group.split(",")]
+    assert program == PROGRAM
+    assert command_line.parse(Options, PROGRAM, arguments).camera == ("0",)
+    assert lines.index("\nUSER ") < lines.index("\nENTRYPOINT")
+    assert not re.search(r"\b(gcc|g\+\+|build-essential)\b", lines)
+
+
+@pytest.mark.parametrize("name", ["seqvision.service", "Dockerfile", "Dockerfile.dockerignore"])
+def test_no_file_for_devices_is_missing(name: str) -> None:
+    assert (DEPLOY / name).stat().st_size > 0
