@@ -22,6 +22,7 @@ from seqvision.rank import is_first
 from seqvision.training.layout import plan, settle
 from seqvision_edge.card import Decision, ImageSpec
 from seqvision_edge.sequence import SequenceSpec
+from seqvision_edge.wording import first_problem
 
 ONLY_STILLS = "every clip is one still image: --sequence rows cuts them into steps"
 
@@ -123,8 +124,7 @@ def check_labels(labels: Sequence[str]) -> None:
         try:
             Decision.model_validate({**decision, "background": label})
         except ValidationError as error:
-            message = error.errors()[0]["msg"].removeprefix("Value error, ")
-            raise DataError(f"label {label!r}: {message}") from None
+            raise DataError(f"label {label!r}: {first_problem(error)[1]}") from None
 
 
 def refuse_lost_labels(labels: Sequence[str], clips: Sequence[Clip]) -> None:

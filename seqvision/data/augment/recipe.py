@@ -28,6 +28,7 @@ from seqvision.data.augment.timing import Timing
 from seqvision.data.augment.trial import needs_colour, try_out
 from seqvision.data.augment.work import Step
 from seqvision.errors import DataError
+from seqvision_edge.wording import first_problem
 
 _SECTIONS = ("clip", "frame", "time")
 # More than anybody writes by hand; aliases in a YAML can stand for millions.
@@ -107,10 +108,9 @@ def _timing(content: Mapping[str, Any], name: str) -> Timing:
     try:
         return Timing.model_validate(content.get("time") or {})
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, ("time", *first["loc"])))
-        message = first["msg"].removeprefix("Value error, ")
-        raise DataError(f"{name}: {place}: {message}") from None
+        place, words, _ = first_problem(error)
+        where = ".".join(map(str, ("time", *place)))
+        raise DataError(f"{name}: {where}: {words}") from None
 
 
 def _mirrors(built: Mapping[str, list[Any]]) -> frozenset[str]:
