@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from seqvision import ready
 from seqvision.config import CompareOptions
 from seqvision.errors import CheckpointError, DataError
 from seqvision.report.run_folder import Run, read_run
@@ -42,8 +43,7 @@ def compare(options: CompareOptions) -> list[Run]:
     Raises:
         SeqvisionError: a folder is not that of a run, or no run of them is finished.
     """
-    if not options.runs:
-        raise DataError("seqvision compare: say which runs: seqvision compare runs/*")
+    ready.to_compare(options)
     runs = []
     for path in dict.fromkeys(options.runs):
         run = read_run(path)
@@ -58,6 +58,7 @@ def compare(options: CompareOptions) -> list[Run]:
     _show(runs, different, pairs)
     if options.json_ is not None:
         _write_json(options.json_, runs, different, pairs)
+        print(f"{options.json_} written", file=sys.stderr)  # noqa: T201
     return runs
 
 

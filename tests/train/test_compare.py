@@ -128,7 +128,7 @@ def test_what_is_no_run_or_not_finished_or_damaged_is_one_line(
     shutil.copy(attentive.run / "metrics.json", half)
     (half / "predictions.csv").write_text("a,b\n1,2\n")
     assert "predictions.csv: not a list of answers" in said(half)
-    assert "cannot be written" in said(attentive.run, Path("--json"), tmp_path / "no" / "x.json")
+    assert "there is no folder" in said(attentive.run, Path("--json"), tmp_path / "no" / "x.json")
 
 
 def test_comparing_needs_no_torch(attentive: Trained) -> None:
