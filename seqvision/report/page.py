@@ -81,9 +81,10 @@ def _curves(logs: Path, best: int | None) -> Markup:
         if series:
             keys = [element("span", part, class_=f"key {part}") for part in series]
             heading = element("h3", title, *(keys if len(keys) > 1 else []))
-            boxes.append(element("div", heading, curves(series, top, best), class_="box"))
-    kept = note(f"The dotted line is epoch {best}, whose weights were kept.")
-    return together((element("div", *boxes, class_="side"), kept if best is not None else ""))
+            number = None if best is None else best + 1
+            boxes.append(element("div", heading, curves(series, top, number), class_="box"))
+    said = "" if best is None else f"The dotted line is epoch {best + 1}, whose weights were kept."
+    return together((element("div", *boxes, class_="side"), note(said) if said else ""))
 
 
 _GROUPS = (

@@ -53,7 +53,7 @@ def load_model(path: Path) -> tuple[Classifier, ModelCard]:
     content.check_hash(path)
     if card.image.height * card.image.width > MAX_PIXELS:
         raise CheckpointError(
-            f"{path}: its card has steps of {card.image.height}×{card.image.width} pixels, "
+            f"{path}: its card has steps of {card.image.width}×{card.image.height} pixels, "
             "at most are 1024×1024"
         )
     try:

@@ -44,7 +44,7 @@ from seqvision_edge.files import replacing
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training leaves."""
+    """What a training leaves; `epoch` is the one that was kept, counted from 0."""
 
     model: Path
     run: Path
