@@ -57,10 +57,8 @@ def show(
     if len(runs) > 1:
         say("* best; 95 %: interval of the accuracy (Wilson 1927)")
     if any(p.values()):
-        say(
-            "p: exact McNemar test against the most accurate run (-), on the same clips: how likely"
-        )
-        say("so uneven a difference is between equals")
+        say("p: exact McNemar test against the most accurate run (-), on the same clips:")
+        say("how likely so uneven a difference is between equals")
 
 
 def best(values: Sequence[float | None], lowest: bool = False) -> set[int]:

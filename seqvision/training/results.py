@@ -132,7 +132,7 @@ def _shown(results: Results) -> dict[str, str]:
         "run folder": str(results.run),
         "made": origin.created,
         "duration": f"{minutes} min {seconds} s",
-        "epochs": f"{facts.epochs} of {options.training.epochs}; kept is number {results.epoch + 1}",
+        "epochs": f"{facts.epochs} of {options.training.epochs}; kept is {results.epoch + 1}",
         "seed": str(options.training.seed),
         "parameters": f"{facts.parameters:,}",
         "data": str(place_of(options)),
