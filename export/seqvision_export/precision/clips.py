@@ -87,6 +87,18 @@ def gather(options: ExportOptions, card: ModelCard) -> Clips | None:
     return Clips(given.spread(CALIBRATION), given, same=True)
 
 
+def divided(clips: Clips) -> str:
+    """Return in words which clips calibrate and which judge."""
+    if not clips.judge:
+        return "no clips were given, so noise judges"
+    if clips.same:
+        return (
+            f"the same {len(clips.judge)} clips calibrate int8 and judge (a list with splits, or "
+            "--verify CLIPS beside --calibrate, would divide them)"
+        )
+    return f"{len(clips.calibrate)} clips calibrate int8, {len(clips.judge)} others judge"
+
+
 def random_windows(card: ModelCard, count: int = 4) -> tuple[Steps, ...]:
     """Return windows of noise, for what needs no clips that show something."""
     generator = np.random.default_rng(0)
