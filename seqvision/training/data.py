@@ -24,6 +24,8 @@ from seqvision_edge.card import Decision, ImageSpec
 from seqvision_edge.sequence import SequenceSpec
 from seqvision_edge.wording import first_problem
 
+# Of so few, one clip is 20 points of accuracy or more.
+_FEW_CLIPS = 5
 ONLY_STILLS = "every clip is one still image: --sequence rows cuts them into steps"
 
 
@@ -140,7 +142,13 @@ def refuse_lost_labels(labels: Sequence[str], clips: Sequence[Clip]) -> None:
 
 
 def missing_in_val(clips: Sequence[Clip], split: Split, labels: Sequence[str]) -> tuple[str, ...]:
-    """Return a note on the labels that validation says nothing about."""
+    """Return notes on the labels that validation says nothing about, and on too few clips."""
     there = {clips[i].label for i in split.val}
     missing = [label for label in labels if label not in there]
-    return (f"no validation clip for {', '.join(missing)}",) if missing else ()
+    notes = [f"no validation clip for {', '.join(missing)}"] if missing else []
+    if len(split.val) < _FEW_CLIPS:
+        said = "1 clip validates" if len(split.val) == 1 else f"{len(split.val)} clips validate"
+        notes.append(
+            f"only {said}: figures on so few say little; fewer folds or a larger --val help"
+        )
+    return tuple(notes)
