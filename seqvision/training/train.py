@@ -127,12 +127,15 @@ def _tell_finished(run: Path, options: TrainOptions) -> None:
     done = done_epochs(last_checkpoint(run))
     if done < options.training.epochs and not stopped_early(last_checkpoint(run)):
         return
-    why = "" if done >= options.training.epochs else ", for it stopped early (--patience)"
-    more = f"seqvision train --config {run}/options.yaml --epochs {2 * options.training.epochs}"
-    if options.training.schedule == "plateau" and not why:
-        more = f"seqvision train --resume {run} --epochs {2 * options.training.epochs}"
+    asked = options.training
+    why, more = "", f"seqvision train --config {run}/options.yaml --epochs {2 * asked.epochs}"
+    if done < asked.epochs:
+        why = f": it stopped early, after {asked.patience} without a better one"
+        more = f"seqvision train --config {run}/options.yaml --patience {3 * asked.patience}"
+    elif asked.schedule == "plateau":
+        more = f"seqvision train --resume {run} --epochs {2 * asked.epochs}"
     _say(
-        f"[yellow]note:[/] {escape(str(run))} is finished: {done} of {options.training.epochs} "
+        f"[yellow]note:[/] {escape(str(run))} is finished: {done} of {asked.epochs} "
         f"epochs{why}; its results are written again. To train longer: {escape(more)}"
     )
 
