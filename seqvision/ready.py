@@ -28,7 +28,7 @@ from seqvision.errors import CheckpointError, DataError, ExportError, WeightsErr
 from seqvision.rank import is_first
 from seqvision_edge.card import ModelCard
 from seqvision_edge.errors import ModelError
-from seqvision_edge.files import why_unwritable
+from seqvision_edge.files import is_one_of, why_unwritable
 from seqvision_edge.model_file import read_model
 
 _MODEL_SUFFIXES = (".pt", ".safetensors")
@@ -133,6 +133,8 @@ def to_export(options: ExportOptions) -> Path:
         )
     target = options.output or options.model.with_suffix(".onnx")
     inputs = (options.model, options.verify, options.calibrate)
+    if is_one_of(target, [options.model]):
+        raise ExportError(f"--output {target}: that is the model itself; choose another name")
     if target.suffix.lower() != ".onnx" and not target.is_dir():
         raise ExportError(f"--output {target}: must end in .onnx")
     check_outputs({"--output": target, "the report": beside(target)}, inputs)

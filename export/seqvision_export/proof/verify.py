@@ -37,7 +37,8 @@ def verify(options: VerifyOptions) -> dict[str, Any]:
     """
     ready.to_verify(options)
     path = options.report or beside(options.model)
-    tell_step("proving in a fresh process")
+    if options.data is not None:
+        tell_step("proving in a fresh process, on clips too")
     report = prove_afresh(options, str(options.model))
     try:
         save(path, report)
