@@ -79,6 +79,7 @@ def row(name: str, data: Path, folder: Path) -> tuple[str, ...]:
     """Train one model and return its cells."""
     size, images, model = MODELS[name]
     output = folder / f"{name.lower().replace(' ', '')}.pt"
+    folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     trained = train(
         TrainOptions(

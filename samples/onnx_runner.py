@@ -1,4 +1,4 @@
-"""Run model.onnx with onnxruntime and NumPy alone: `python onnx_runner.py MODEL FRAMES`.
+"""Run model.onnx with onnxruntime and NumPy alone: python onnx_runner.py MODEL FRAMES
 
 FRAMES is a .npy or .npz of `(time, height, width, channels)` uint8, or a folder of files with the
 raw bytes of one frame each, all at the size and the frame rate of the model's card.  One line per
@@ -16,10 +16,9 @@ import onnxruntime
 
 def read_frames(path, image):
     """Return frames `(time, height, width, channels)`."""
-    shape = (-1, image["height"], image["width"], image["channels"])
     if path.is_dir():
         raw = [np.fromfile(file, np.uint8) for file in sorted(path.iterdir())]
-        return np.concatenate(raw).reshape(shape)
+        return np.concatenate(raw).reshape(-1, image["height"], image["width"], image["channels"])
     loaded = np.load(path)
     return loaded if isinstance(loaded, np.ndarray) else loaded[loaded.files[0]]
 
@@ -55,4 +54,9 @@ def main(model, frames):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    try:
+        main(*sys.argv[1:])
+    except Exception as error:  # onnxruntime and NumPy have many kinds; none is worth a traceback
+        sys.exit(f"{' '.join(sys.argv[1:])}: cannot be run: {' '.join(str(error).split())[:300]}")

@@ -54,32 +54,42 @@ def _help() -> str:
 def _train(arguments: list[str]) -> int:
     from pathlib import Path
 
-    from seqvision.config import TrainOptions, from_yaml, place_of
+    from seqvision.config import TrainOptions, from_yaml
+    from seqvision.config.resume import going_on, kept_options
+    from seqvision.errors import CheckpointError
+    from seqvision.ready import to_train
 
-    default = None
-    path = _value_of("--config", arguments)
-    if path is not None:
-        default = from_yaml(Path(path))
+    default = kept = None
+    config, resume = _value_of("--config", arguments), _value_of("--resume", arguments)
+    if resume is not None and config is not None:
+        raise CheckpointError("--config: a run that goes on has options of its own; leave it out")
+    if resume is not None:
+        default = kept = kept_options(Path(resume))
+    elif config is not None:
+        default = from_yaml(Path(config))
+    if default is not None:
         # Where the clips are is one option with two spellings: a flag wins over the file.
         place = None if _value_of("--root", arguments) is not None else default.data or default.root
         default = default.model_copy(update={"data": place, "root": None})
     options = command_line.parse(TrainOptions, "seqvision train", arguments, default)
-    if options.resume is None:
-        place_of(options)  # a resumed run knows where its clips are
+    if kept is not None and default is not None:
+        options = going_on(kept, options, default)
+    to_train(options)
 
     from seqvision.training.train import train
 
-    trained = train(options)
+    trained = train(options, settled=True)
     if is_first():
         print(f"{trained.model} written; next: seqvision export {trained.model}")  # noqa: T201
     return command_line.INTERRUPTED if trained.interrupted else 0
 
 
 def _data(arguments: list[str]) -> int:
-    from seqvision.config import DataOptions, place_of
+    from seqvision.config import DataOptions
+    from seqvision.ready import to_look
 
     options = command_line.parse(DataOptions, "seqvision data", arguments)
-    place_of(options)
+    to_look(options)
 
     from seqvision.survey.survey import survey
 
@@ -88,10 +98,11 @@ def _data(arguments: list[str]) -> int:
 
 
 def _evaluate(arguments: list[str]) -> int:
-    from seqvision.config import EvaluateOptions, place_of
+    from seqvision.config import EvaluateOptions
+    from seqvision.ready import to_evaluate
 
     options = command_line.parse(EvaluateOptions, "seqvision evaluate", arguments)
-    place_of(options)
+    to_evaluate(options)
 
     from seqvision.evaluate import evaluate
 
@@ -101,20 +112,27 @@ def _evaluate(arguments: list[str]) -> int:
 
 def _export(arguments: list[str]) -> int:
     from seqvision.config import ExportOptions
+    from seqvision.ready import to_export
 
     options = command_line.parse(ExportOptions, "seqvision export", arguments)
+    to_export(options)
 
+    from seqvision_edge.model_file import read_model
     from seqvision_export.export import export
 
     exported = export(options)
-    print(f"{exported} written; next: edge-run --camera 0 --model {exported}")  # noqa: T201
+    _, file = read_model(exported)
+    source = "--camera 0" if file.card.sequence.kind == "video" else "--source IMAGE"
+    print(f"{exported} written; next: edge-run {source} --model {exported}")  # noqa: T201
     return 0
 
 
 def _verify(arguments: list[str]) -> int:
     from seqvision.config import VerifyOptions
+    from seqvision.ready import to_verify
 
     options = command_line.parse(VerifyOptions, "seqvision verify", arguments)
+    to_verify(options)
 
     from seqvision_export.proof.verify import verify
 
@@ -125,8 +143,10 @@ def _verify(arguments: list[str]) -> int:
 
 def _inspect(arguments: list[str]) -> int:
     from seqvision.config import InspectOptions
+    from seqvision.ready import to_inspect
 
     options = command_line.parse(InspectOptions, "seqvision inspect", arguments)
+    to_inspect(options)
 
     from seqvision.inspection.inspect import inspect
 
@@ -136,8 +156,10 @@ def _inspect(arguments: list[str]) -> int:
 
 def _bench(arguments: list[str]) -> int:
     from seqvision.config import BenchOptions
+    from seqvision.ready import to_bench
 
     options = command_line.parse(BenchOptions, "seqvision bench", arguments)
+    to_bench(options)
 
     from seqvision_export.bench.bench import bench
 

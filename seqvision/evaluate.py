@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from seqvision import ready
 from seqvision.config import EvaluateOptions, place_of
 from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip
@@ -28,7 +29,6 @@ from seqvision.report.terminal import metrics_table
 from seqvision.training.checkpoint import load_model
 from seqvision.training.device import pick_device
 from seqvision_edge.card import ModelCard
-from seqvision_edge.files import is_one_of
 
 
 def evaluate(options: EvaluateOptions) -> Metrics:
@@ -37,9 +37,7 @@ def evaluate(options: EvaluateOptions) -> Metrics:
     Raises:
         SeqvisionError: the model or the clips cannot be used.
     """
-    for flag, output in (("--output", options.output), ("--report", options.report)):
-        if output is not None and is_one_of(output, filter(None, [options.model, options.data])):
-            raise DataError(f"{flag} {output}: that is a file that is read; choose another name")
+    ready.to_evaluate(options)
     device = pick_device(options.device)
     model, card = load_model(options.model)
     place = place_of(options)
@@ -53,6 +51,7 @@ def evaluate(options: EvaluateOptions) -> Metrics:
     metrics_table(part.metrics, f"{options.model} on {len(clips)} clips of {place}")
     if options.output is not None:
         write_json(options.output, part.metrics)
+        print(f"{options.output} written", file=sys.stderr)  # noqa: T201
     if options.report is not None:
         report = Report(
             title=options.model.name,
@@ -68,6 +67,7 @@ def evaluate(options: EvaluateOptions) -> Metrics:
                    "version": f"seqvision {card.origin.version}", "clips": str(place)},
         )  # fmt: skip
         _write_report(options.report, report)
+        print(f"{options.report} written", file=sys.stderr)  # noqa: T201
     return part.metrics
 
 
@@ -96,10 +96,7 @@ def load_clips(
         raise DataError(f"{data}: no clip has the split {split}")
     strange = sorted({clip.label for clip in found} - set(card.labels))
     if strange:
-        raise DataError(
-            f"{data}: the model does not know the label {strange[0]!r} "
-            f"(it knows {', '.join(card.labels)})"
-        )
+        raise DataError(ready.strange_label(data, strange[0], card))
     with progress("decoding") as advance:
         clips, decoded, broken = decode_all(
             Store(Cache(cache), card.image, image_fps, card.sequence), found, advance

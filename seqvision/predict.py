@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from seqvision import ready
 from seqvision.config import PredictOptions
 from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip
@@ -57,8 +58,7 @@ def predict(options: PredictOptions) -> Predicted:
     Raises:
         SeqvisionError: the model cannot be used, a path leads nowhere, or no clip can be read.
     """
-    if not options.paths:
-        raise DataError("seqvision predict: say which clips: seqvision predict MODEL PATH…")
+    ready.to_predict(options)
     ask, card = _load(options)
     images = not isinstance(card.sequence, VideoSequence)
     found = (find_paths(given, images) for given in options.paths)
@@ -87,6 +87,7 @@ def predict(options: PredictOptions) -> Predicted:
         raise DataError(f"none of {len(paths)} clips can be read")
     if options.csv is not None:
         write_csv(options.csv, answers, card.labels)
+        print(f"{options.csv} written", file=sys.stderr)  # noqa: T201
     return Predicted(answers, damaged)
 
 

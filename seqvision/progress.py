@@ -10,6 +10,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from seqvision.rank import is_first
 
 
+def tell_step(what: str) -> None:
+    """Say on stderr which step of a long work begins."""
+    if is_first():
+        print(f"{what} …", file=sys.stderr, flush=True)  # noqa: T201
+
+
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[int, int], None]]:
     """Show a bar for `what`; call the result with the number done and the total."""

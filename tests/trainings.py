@@ -17,6 +17,7 @@ from seqvision.training.train import Trained
 
 def options(data: Path, folder: Path, epochs: int = 3, **parts: dict[str, object]) -> TrainOptions:
     """Return small options; `model`, `training`, `clips` and `augmentation` change them."""
+    folder.mkdir(parents=True, exist_ok=True)
     return TrainOptions(
         data=data,
         output=folder / "model.pt",

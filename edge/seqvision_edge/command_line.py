@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.redaction import redact
+from seqvision_edge.wording import first_problem
 
 Options = TypeVar("Options", bound=BaseModel)
 Error = TypeVar("Error", bound=BaseException)
@@ -142,14 +143,12 @@ def _wide_terminal(arguments: Sequence[str]) -> Iterator[None]:
 
 
 def _constraint(error: ValidationError) -> str:
-    """Return what is wrong with the first bad value: `--enter 2.0: Input should be …`."""
-    first = error.errors()[0]
-    message = first["msg"].removeprefix("Value error, ")
-    fields = [part for part in first["loc"] if isinstance(part, str)]
+    """Return what is wrong with the first bad value: `--enter 2.0: must be …`."""
+    place, message, value = first_problem(error)
+    fields = [part for part in place if isinstance(part, str)]
     if not fields:
         return message
     flag = "--" + fields[0].rstrip("_").replace("_", "-")
-    value = first["input"]
     given = f" {value}" if isinstance(value, str | int | float | os.PathLike) else ""
     return f"{flag}{given}: {message}"
 
@@ -170,4 +169,36 @@ def _first_message(box: str) -> str:
     lines = [re.sub(r"[╭╮╰╯│─]+|-{8,}", "", line).strip() for line in box.splitlines()]
     body = itertools.dropwhile(lambda line: not line, lines[1:])
     message = itertools.takewhile(bool, body)
-    return " ".join(message) or "cannot read the options"
+    return _plain(" ".join(message)) or "cannot read the options"
+
+
+def _plain(message: str) -> str:
+    """Say without the words of Python what the parser cannot make of a value."""
+    found = re.fullmatch(r"Error parsing (?P<flag>\S+): (?P<reason>.+)", message)
+    if found is None:
+        return message
+    for pattern, wanted in _MISTAKES.items():
+        reason = re.fullmatch(pattern, found["reason"])
+        if reason is not None:
+            given, *kinds = reason.groups()
+            value = re.sub(r"', '", " ", given)
+            words = wanted.format(*(_kinds(text) for text in kinds))
+            return f"{found['flag']} {value}: must be {words}"
+    return message
+
+
+def _kinds(metavar: str) -> str:
+    """Return `FLOAT|{auto}` as `a number or auto`."""
+    if metavar.startswith("{FLOAT "):
+        return f"{metavar.count('FLOAT')} numbers"
+    names = {"INT": "a whole number", "FLOAT": "a number", "STR": "a text"}
+    parts = (names.get(part, part.strip("{}").replace(",", ", ")) for part in metavar.split("|"))
+    return " or ".join(parts)
+
+
+_MISTAKES = {
+    r"invalid literal for int\(\) with base 10: '(.*)'": "a whole number",
+    r"could not convert string to float: '(.*)'": "a number",
+    r"no type matching (?=.+ could be instantiated from \['(.*)'\])(.+) could .*": "{}",
+    r"Could not parse arguments \['(.*)'\] into .*": "as --help shows it",
+}

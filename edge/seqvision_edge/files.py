@@ -8,6 +8,29 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from seqvision_edge.errors import SeqvisionError
+
+
+def why_unwritable(output: Path, inputs: Iterable[Path] = ()) -> str | None:
+    """Return why a file cannot be written under a name; None where it can.
+
+    To be asked before the work whose result it is.  A missing folder is not made: it is more often
+    a slip of the pen than a wish.
+    """
+    if output.is_dir():
+        return "that is a folder; name a file"
+    if output.exists() and not output.is_file():
+        return "that is a device or a pipe; name a file"
+    if is_one_of(output, inputs):
+        return "that is a file that is read; choose another name"
+    if not output.parent.is_dir():
+        return f"there is no folder {output.parent}; make it first"
+    try:
+        with tempfile.NamedTemporaryFile(prefix=f".{output.stem}.", dir=output.parent):
+            return None
+    except OSError as error:
+        return f"cannot be written ({error.strerror})"
+
 
 def is_one_of(output: Path, inputs: Iterable[Path]) -> bool:
     """Whether writing `output` would destroy one of the files that are read."""
@@ -36,6 +59,28 @@ def replacing(path: Path) -> Iterator[Path]:
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def read_or_refuse(path: Path, most: int, hint: str, refusal: type[SeqvisionError]) -> bytes:
+    """Return the content of a file; what is wrong with it is raised as a `refusal`.
+
+    Args:
+        path: the file.
+        most: how many bytes it may have.
+        hint: what to do where there is none.
+        refusal: the kind of error.
+    """
+    try:
+        content = read_at_most(path, most)
+    except FileNotFoundError:
+        raise refusal(f"{path}: no such file; {hint}") from None
+    except IsADirectoryError:
+        raise refusal(f"{path}: a folder, not a model file; {hint}") from None
+    except OSError as error:
+        raise refusal(f"{path}: cannot be read ({error.strerror})") from None
+    if content is None:
+        raise refusal(f"{path}: larger than {most / (1 << 30):.0f} GB, which no model is")
+    return content
 
 
 def read_at_most(path: Path, most: int) -> bytes | None:

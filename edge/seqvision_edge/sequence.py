@@ -31,15 +31,14 @@ class VideoSequence(Part):
         return f"window of {self.frames} frames at {self.fps:g} fps"
 
 
-class StripSequence(Part):
-    """A still image cut into bands: groups of rows from the top, or of columns from the left.
+class LengthSequence(Part):
+    """A still image that gives as many steps as its length allows.
 
-    A band is one step, so its size is that of the step.  The image keeps its aspect ratio: an image
-    twice as long gives twice as many steps.  Of one with more than `steps` the middle is read
-    (`crop`), or steps at equal distances (`subsample`).
+    The image keeps its aspect ratio: one twice as long gives twice as many steps.  Of one with more
+    than `steps` the middle is read (`crop`), or steps at equal distances (`subsample`).
     """
 
-    kind: Literal["rows", "columns"]
+    kind: str
     steps: Count
     longer: Longer
 
@@ -47,28 +46,29 @@ class StripSequence(Part):
     def window(self) -> int:
         """The most steps that one answer reads."""
         return self.steps
+
+
+class StripSequence(LengthSequence):
+    """A still image cut into bands: groups of rows from the top, or of columns from the left.
+
+    A band is one step, so its size is that of the step.
+    """
+
+    kind: Literal["rows", "columns"]
 
     def __str__(self) -> str:
         return f"{self.kind}, at most {self.steps} steps"
 
 
-class WindowSequence(Part):
+class WindowSequence(LengthSequence):
     """Windows that slide over a still image, `stride` pixels from one to the next.
 
-    `along` is the side of the image that they slide along; what else is said of bands holds for
-    them too.
+    `along` is the side of the image that they slide along.
     """
 
     kind: Literal["windows"]
     along: Literal["width", "height"]
     stride: Count
-    steps: Count
-    longer: Longer
-
-    @property
-    def window(self) -> int:
-        """The most steps that one answer reads."""
-        return self.steps
 
     def __str__(self) -> str:
         return f"windows {self.stride} pixels apart, at most {self.steps} steps"

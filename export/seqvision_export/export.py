@@ -3,16 +3,19 @@
 import sys
 from pathlib import Path
 
+from seqvision import ready
+from seqvision.chance import chance_warning
 from seqvision.config import ExportOptions, VerifyOptions
-from seqvision.data.readers import find_data_set
 from seqvision.errors import ExportError
+from seqvision.progress import tell_step
+from seqvision.ready import beside
 from seqvision.training.checkpoint import load_model
-from seqvision_edge.files import is_one_of, replacing
+from seqvision_edge.files import replacing
 from seqvision_export.convert import convert
 from seqvision_export.graph import state_of
 from seqvision_export.precision.choose import choose
 from seqvision_export.precision.clips import gather
-from seqvision_export.proof.proof import report_path, save, tell
+from seqvision_export.proof.proof import save, tell
 from seqvision_export.proof.verify import prove_afresh
 
 
@@ -24,25 +27,28 @@ def export(options: ExportOptions) -> Path:
     Raises:
         SeqvisionError: the model or the clips cannot be used, or the answers differ.
     """
+    target = ready.to_export(options)
     model, card = load_model(options.model)
-    if options.verify is not None:
-        # A wrong path is said now, not after the conversion.
-        find_data_set(options.verify, images=card.sequence.kind != "video")
+    for place in filter(None, (options.verify, options.calibrate)):
+        ready.check_labels(place, card)
     card = card.model_copy(update={"state": state_of(model, options.state)})
-    target = options.output or options.model.with_suffix(".onnx")
-    if is_one_of(target, [options.model]):
-        raise ExportError(f"--output {target}: that is the model itself; choose another name")
+    doubt = chance_warning(card)
+    if doubt is not None:
+        print(f"warning: {options.model}: {doubt}", file=sys.stderr)  # noqa: T201
     clips = gather(options, card)
     try:
-        with replacing(target) as unfinished, replacing(report_path(target)) as report_file:
+        with replacing(target) as unfinished, replacing(beside(target)) as report_file:
+            tell_step("converting the network to ONNX")
             content = convert(model, card, options.opset)
             unfinished.write_bytes(content)
+            tell_step(f"proving it in a fresh process{' on clips too' if options.verify else ''}")
             report = prove_afresh(_proof_of(options, unfinished), str(target))
             if clips is not None:
                 choice = choose(content, card, options, clips)
                 measured = {**choice.to_json(), "fp32_against_torch": report["worst"]}
                 if choice.content != content:
                     unfinished.write_bytes(choice.content)
+                    tell_step(f"proving {choice.chosen.candidate.name} in a fresh process")
                     report = prove_afresh(_proof_of(options, unfinished), str(target))
                 report["precision"] = measured
             save(report_file, report)
@@ -51,8 +57,8 @@ def export(options: ExportOptions) -> Path:
         raise ExportError(f"{target}: cannot be written ({error.strerror})") from None
     tell(report)
     print(  # noqa: T201
-        f"{len(card.labels)} labels, {card.sequence}, steps of {card.image.height}×"
-        f"{card.image.width}, {size / 1e6:.1f} MB; the proof is kept in {report_path(target)}",
+        f"{len(card.labels)} labels, {card.sequence}, steps of {card.image.width}×"
+        f"{card.image.height}, {size / 1e6:.1f} MB; the proof is kept in {beside(target)}",
         file=sys.stderr,
     )
     return target

@@ -4,6 +4,8 @@ These classes are inert data.  The command line, the YAML of `--config` and the 
 folder are made from them; the verbs are functions that take them.
 """
 
+from seqvision.config.augment_file import augment_file
+from seqvision.config.belonging import check_sequence
 from seqvision.config.parts import (
     ENCODERS,
     PRESETS,
@@ -50,6 +52,8 @@ __all__ = [
     "TrainOptions",
     "TrainingOptions",
     "VerifyOptions",
+    "augment_file",
+    "check_sequence",
     "flattened",
     "from_yaml",
     "place_of",

@@ -202,7 +202,7 @@ class TrainingOptions(Options):
     encoder_lr_scale: Annotated[float, Field(gt=0)] = 1.0
     """Learning rate of the encoder relative to the head's; 0.1 suits a pretrained one."""
     unfreeze_at: Annotated[int, Field(ge=0)] = 0
-    """Epoch from which a pretrained encoder learns; before it, only the head does."""
+    """Epochs for which only the head learns, before a pretrained encoder does too."""
     schedule: Literal["cosine", "plateau"] = "cosine"
     """Learning rate: one rise and a cosine to 0, or reduced when validation stalls."""
     warmup: Share = 0.2

@@ -1,6 +1,7 @@
 """Options as YAML: `--config`, the record in a run folder, resuming."""
 
-from collections.abc import Iterator, Mapping
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from seqvision.config.verbs import TrainOptions
 from seqvision.errors import DataError
+from seqvision_edge.wording import first_problem
 
 
 def to_yaml(options: BaseModel) -> str:
@@ -42,6 +44,23 @@ def from_yaml(path: Path) -> TrainOptions:
     try:
         return TrainOptions.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise DataError(f"{path}: {place}: {first['msg']}") from None
+        place, message, value = first_problem(error)
+        name = ".".join(map(str, place))
+        hint = _near(place)
+        given = f" {value}" if isinstance(value, str | int | float) and not hint else ""
+        raise DataError(f"{path}: {name}{given}: {message}{hint}") from None
+
+
+def _near(place: Sequence[int | str]) -> str:
+    """Return a hint where the last name of a place is unknown and looks like one that is not."""
+    known: Any = TrainOptions
+    for name in place[:-1]:
+        field = known.model_fields.get(str(name)) if hasattr(known, "model_fields") else None
+        if field is None:
+            return ""
+        known = field.annotation
+    fields = getattr(known, "model_fields", {})
+    if not place or place[-1] in fields:
+        return ""
+    near = difflib.get_close_matches(str(place[-1]), fields, n=1)
+    return f"; did you mean {near[0]}?" if near else f"; there are: {', '.join(fields)}"

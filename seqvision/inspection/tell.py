@@ -32,7 +32,7 @@ def _rows(found: Inspection) -> Iterator[tuple[str, str]]:
     yield "recognises", _labels(card)
     yield "sequence", str(card.sequence)
     colours = "RGB" if card.image.channels == 3 else "grey"
-    yield "image", f"{card.image.height}×{card.image.width} {colours}, {card.image.fit}"
+    yield "image", f"{card.image.width}×{card.image.height} {colours}, {card.image.fit}"
     yield "state", f"{card.state.kind}: {_STATES[card.state.kind]}"
     for name, tensors in (("inputs", found.inputs), ("outputs", found.outputs)):
         for place, tensor in enumerate(tensors):

@@ -73,7 +73,7 @@ class Report:
         incomplete: one line for each clip that could be read in part.
         facts: what ran: versions, duration, device.
         logs: folder of the training's CSV logs; None where nothing was trained.
-        epoch: the epoch that was kept.
+        epoch: the epoch that was kept, counted from 0.
     """
 
     title: str

@@ -1,5 +1,7 @@
 """Sections of the page that are figures: headline, labels, groups, confusion, calibration."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from seqvision.metrics import before_temperature, by_group, calibration
@@ -93,6 +95,12 @@ def per_group(part: Part) -> Markup | None:
     return element("div", table(("group", "accuracy", "", "right"), rows), rest)
 
 
+def confusion_width(labels: Sequence[str]) -> int:
+    """Return about how many pixels a confusion matrix needs."""
+    longest = min(16, max(map(len, labels)))  # longer ones are wrapped
+    return 40 + 8 * max(longest, 12) + 34 * len(labels)
+
+
 def confusion(part: Part) -> Markup:
     """Return the confusion matrix, and the pairs that are confused most."""
     labels = list(part.metrics.labels)
@@ -134,12 +142,16 @@ def _confused_pairs(part: Part) -> Markup:
             if clips and truth != answer
         ),
         key=lambda pair: (-pair[0], -pair[0] / pair[1]),
-    )[:_MOST_PAIRS]
-    items = (
+    )
+    items = [
         element("li", element("b", truth), " answered as ", element("b", answer),
                 f": {clips} of {total}")
-        for clips, total, truth, answer in pairs
-    )  # fmt: skip
+        for clips, total, truth, answer in pairs[:_MOST_PAIRS]
+    ]  # fmt: skip
+    rest = pairs[_MOST_PAIRS:]
+    if rest:
+        clips = sum(pair[0] for pair in rest)
+        items.append(element("li", f"and {len(rest)} other pairs, {clips} clips in all"))
     return element("ul", *items, class_="pairs")
 
 

@@ -13,7 +13,14 @@ from seqvision.report.charts import curves
 from seqvision.report.circumstances import data, making
 from seqvision.report.contents import Part, Report
 from seqvision.report.evidence import attended, has_attention, mistakes
-from seqvision.report.figures import calibrated, confusion, headline, per_group, per_label
+from seqvision.report.figures import (
+    calibrated,
+    confusion,
+    confusion_width,
+    headline,
+    per_group,
+    per_label,
+)
 from seqvision.report.filmstrip import FRAMES
 from seqvision.report.logs import column
 from seqvision.report.markup import Markup, element, note, plain, together
@@ -43,7 +50,8 @@ def _sections(report: Report) -> Iterator[Markup]:
     yield _section("figures", "Figures", headline(report))
     if report.logs is not None:
         yield _section("curves", "Curves", _curves(report.logs, report.epoch))
-    yield _section("confusion", "What is taken for what", _each(report, confusion))
+    room = confusion_width(list(report.card.labels))
+    yield _section("confusion", "What is taken for what", _each(report, confusion, room))
     yield _section("labels", "Labels", _each(report, per_label))
     groups = _each(report, per_group)
     if groups:
@@ -61,15 +69,18 @@ def _section(name: str, title: str, *content: str) -> Markup:
     return element("section", element("h2", title), *content, id=name)
 
 
-def _each(report: Report, draw: Callable[[Part], Markup | None]) -> Markup:
-    """Return what `draw` makes of every part, side by side where there is room."""
+def _each(
+    report: Report, draw: Callable[[Part], Markup | None], least: int | None = None
+) -> Markup:
+    """Return what `draw` makes of every part, side by side where each has `least` pixels."""
     drawn = [(part, draw(part)) for part in report.parts]
     boxes = [
         element("div", element("h3", part.name), content, class_="box")
         for part, content in drawn
         if content is not None
     ]
-    return element("div", *boxes, class_="side") if boxes else Markup("")
+    style = None if least is None else f"--least:{least}px"
+    return element("div", *boxes, class_="side", style=style) if boxes else Markup("")
 
 
 def _curves(logs: Path, best: int | None) -> Markup:
@@ -81,9 +92,10 @@ def _curves(logs: Path, best: int | None) -> Markup:
         if series:
             keys = [element("span", part, class_=f"key {part}") for part in series]
             heading = element("h3", title, *(keys if len(keys) > 1 else []))
-            boxes.append(element("div", heading, curves(series, top, best), class_="box"))
-    kept = note(f"The dotted line is epoch {best}, whose weights were kept.")
-    return together((element("div", *boxes, class_="side"), kept if best is not None else ""))
+            number = None if best is None else best + 1
+            boxes.append(element("div", heading, curves(series, top, number), class_="box"))
+    said = "" if best is None else f"The dotted line is epoch {best + 1}, whose weights were kept."
+    return together((element("div", *boxes, class_="side"), note(said) if said else ""))
 
 
 _GROUPS = (

@@ -33,14 +33,17 @@ def draw_confusion(metrics: Metrics, path: Path, title: str) -> None:
 
 
 def draw_curves(logs: Path, path: Path, best_epoch: int) -> None:
-    """Draw loss and accuracy per epoch from the CSV logs of a run and of what it resumed."""
-    plt = _pyplot()
+    """Draw loss and accuracy per epoch from the CSV logs of a run and of what it resumed.
+
+    `best_epoch` counts from 0, the picture from 1.
+    """
+    plt, best = _pyplot(), best_epoch + 1
     figure, panels = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     for axes, name in zip(panels, ("loss", "accuracy"), strict=True):
         for part, colour in (("train", "#8ab"), ("val", "#15c")):
-            points = column(logs, f"{part}/{name}") or [(0, float("nan"))]
+            points = column(logs, f"{part}/{name}") or [(1, float("nan"))]
             axes.plot(*zip(*points, strict=True), color=colour, label=part, linewidth=1.8)
-        axes.axvline(best_epoch, color="#c60", linestyle=":", label=f"best, epoch {best_epoch}")
+        axes.axvline(best, color="#c60", linestyle=":", label=f"best, epoch {best}")
         axes.set(xlabel="epoch", title=name)
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)

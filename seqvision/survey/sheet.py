@@ -131,21 +131,24 @@ def _title(findings: Findings, options: DataOptions, shown: int, varied: bool) -
     sequence, image = findings.sequence, findings.image
     lines = [first]
     if isinstance(sequence, VideoSequence) and not findings.are_stills:
-        some = f"{PICTURES} of " if sequence.frames > PICTURES else ""
+        some = f"{PICTURES} of the " if sequence.frames > PICTURES else "the "
         lines.append(
-            f"{some}{sequence.frames} frames at {sequence.fps:g} fps, "
-            f"{image.width}×{image.height}: what the model sees of a clip"
+            f"{'Upper row' if varied else 'A row'}: {some}{sequence.frames} frames that the model "
+            f"reads of a clip, at {sequence.fps:g} fps and {image.width}×{image.height} pixels. "
+            "Above it: file, part of the split, length of the clip"
         )
     else:
-        lines.append(f"images as they are sized for the model ({sequence})")
+        lines.append(
+            f"{'Upper row' if varied else 'Each row'}: images as they are sized for the model "
+            f"({sequence})"
+        )
     if varied:
         flip = " --flip" if options.augmentation.flip else ""
         named = options.augmentation.augment
         augment = named if isinstance(named, str) else "(a YAML's content)"
-        it = "them" if findings.are_stills else "it"
-        lines[-1] += (
-            f"; below {it}, as --augment {augment}{flip} draws {it} "
-            f"in the first epoch of --seed {options.seed}"
+        lines.append(
+            f"Lower row: the same, varied as in the first epoch of a training with "
+            f"--augment {augment}{flip} --seed {options.seed}"
         )
     return lines
 

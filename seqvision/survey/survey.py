@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from seqvision import ready
 from seqvision.config import DataOptions, TrainingOptions, TrainOptions, place_of
 from seqvision.data.augment import make_augmenter
 from seqvision.data.cache import Cache
@@ -38,15 +39,12 @@ def survey(options: DataOptions) -> Findings:
     Raises:
         DataError: there are no clips, or training would refuse them: said after everything else.
     """
-    for flag, path in (("--json", options.json_), ("--sheet", options.sheet)):
-        if path is not None and not path.parent.is_dir():
-            raise DataError(f"{flag} {path}: there is no folder {path.parent}")
-    if options.sheet is not None and options.sheet.suffix.lower() != ".png":
-        raise DataError(f"--sheet {options.sheet}: must be a .png file")
+    ready.to_look(options)
     findings = examine(options)
     tell(findings, options)
     if options.json_ is not None:
         _write_json(options.json_, findings)
+        print(f"{options.json_} written", file=sys.stderr)  # noqa: T201
     if options.sheet is not None:
         draw_sheet(findings, options, options.sheet)
         print(f"{options.sheet} written", file=sys.stderr)  # noqa: T201

@@ -95,7 +95,7 @@ def _model(findings: Findings, options: DataOptions) -> Iterator[tuple[str, str]
     sequence, image = findings.sequence, findings.image
     is_auto = isinstance(sequence, VideoSequence) and options.clips.fps == "auto"
     how = " (--fps auto)" if is_auto else ""
-    yield "model", f"{sequence}{how}, steps of {image.height}×{image.width}"
+    yield "model", f"{sequence}{how}, steps of {image.width}×{image.height}"
     if not isinstance(sequence, VideoSequence):
         return
     if not findings.seconds:

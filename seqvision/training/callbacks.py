@@ -39,14 +39,14 @@ class EpochLines(L.Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Show the bar."""
         self._bar.start()
-        self._task = self._bar.add_task("", epoch=trainer.current_epoch, loss="")
+        self._task = self._bar.add_task("", epoch=trainer.current_epoch + 1, loss="")
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Begin the bar anew."""
         self._began = time.monotonic()
         if self._task is not None:
             self._bar.reset(
-                self._task, total=trainer.num_training_batches, epoch=trainer.current_epoch
+                self._task, total=trainer.num_training_batches, epoch=trainer.current_epoch + 1
             )
 
     def on_train_batch_end(
@@ -71,7 +71,7 @@ class EpochLines(L.Callback):
         is_best = self._best is None or score > self._best
         self._best = score if is_best else self._best
         self._console.print(
-            f"epoch {trainer.current_epoch:3d}/{self._epochs}"
+            f"epoch {trainer.current_epoch + 1:3d}/{self._epochs}"
             f"  train loss {float(figures['train/loss']):.3f}"
             f"  val loss {float(figures['val/loss']):.3f}"
             f"  accuracy {float(figures['val/accuracy']):6.1%}"

@@ -16,6 +16,7 @@ from seqvision.training import containers
 from seqvision.training.containers import Content
 from seqvision_edge.card import ModelCard
 from seqvision_edge.files import replacing
+from seqvision_edge.wording import first_problem
 
 # What can be trained (--size, --step); the network is tried on one such step when it is built.
 MAX_PIXELS: Final = 1024 * 1024
@@ -52,7 +53,7 @@ def load_model(path: Path) -> tuple[Classifier, ModelCard]:
     content.check_hash(path)
     if card.image.height * card.image.width > MAX_PIXELS:
         raise CheckpointError(
-            f"{path}: its card has steps of {card.image.height}×{card.image.width} pixels, "
+            f"{path}: its card has steps of {card.image.width}×{card.image.height} pixels, "
             "at most are 1024×1024"
         )
     try:
@@ -69,11 +70,9 @@ def load_model(path: Path) -> tuple[Classifier, ModelCard]:
         model = Classifier(built, card.image, len(card.labels))
         model.load_state_dict(content.weights)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise CheckpointError(
-            f"{path}: its architecture is damaged: {place}: {first['msg']}"
-        ) from None
+        place, words, _ = first_problem(error)
+        name = ".".join(map(str, place))
+        raise CheckpointError(f"{path}: its architecture is damaged: {name}: {words}") from None
     except RuntimeError as error:
         raise CheckpointError(f"{path}: its weights do not fit ({_line(error)})") from None
     return model.eval(), card

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from seqvision.errors import CheckpointError
-from seqvision_edge.files import read_at_most
+from seqvision_edge.files import read_or_refuse
 
 SAFETENSORS: Final = ".safetensors"
 FORMAT: Final = "seqvision.model"
@@ -27,6 +27,7 @@ FORMAT: Final = "seqvision.model"
 METADATA_KEY: Final = "seqvision.model"
 MAX_BYTES: Final = 1 << 32
 MAX_TEXT: Final = 1 << 20
+_MADE_BY: Final = "make one with: seqvision train FOLDER"
 _TYPES: Final = (torch.float32, torch.int64)  # int64 are the counters of batch norms
 
 
@@ -92,7 +93,7 @@ def read(path: Path) -> Content:
     Raises:
         CheckpointError: missing, too large, damaged, hostile, or not a model file.
     """
-    data = _data(path)
+    data = read_or_refuse(path, MAX_BYTES, _MADE_BY, CheckpointError)
     by_header = data[8:9] == b"{"
     try:
         found = _safetensors(data) if by_header else _zip(data)
@@ -111,20 +112,6 @@ def read(path: Path) -> Content:
     if told is None and by_header:
         raise CheckpointError(f"{path}: damaged, it has no sha256")
     return Content(found["architecture"], found["card"], found["weights"], told)
-
-
-def _data(path: Path) -> bytes:
-    try:
-        data = read_at_most(path, MAX_BYTES)
-    except (FileNotFoundError, IsADirectoryError):
-        raise CheckpointError(
-            f"{path}: no such file; make one with: seqvision train FOLDER"
-        ) from None
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from None
-    if data is None:
-        raise CheckpointError(f"{path}: larger than 4 GB, which no model is")
-    return data
 
 
 def _zip(data: bytes) -> Any:

@@ -22,7 +22,10 @@ from seqvision.rank import is_first
 from seqvision.training.layout import plan, settle
 from seqvision_edge.card import Decision, ImageSpec
 from seqvision_edge.sequence import SequenceSpec
+from seqvision_edge.wording import first_problem
 
+# Of so few, one clip is 20 points of accuracy or more.
+_FEW_CLIPS = 5
 ONLY_STILLS = "every clip is one still image: --sequence rows cuts them into steps"
 
 
@@ -123,8 +126,7 @@ def check_labels(labels: Sequence[str]) -> None:
         try:
             Decision.model_validate({**decision, "background": label})
         except ValidationError as error:
-            message = error.errors()[0]["msg"].removeprefix("Value error, ")
-            raise DataError(f"label {label!r}: {message}") from None
+            raise DataError(f"label {label!r}: {first_problem(error)[1]}") from None
 
 
 def refuse_lost_labels(labels: Sequence[str], clips: Sequence[Clip]) -> None:
@@ -140,7 +142,13 @@ def refuse_lost_labels(labels: Sequence[str], clips: Sequence[Clip]) -> None:
 
 
 def missing_in_val(clips: Sequence[Clip], split: Split, labels: Sequence[str]) -> tuple[str, ...]:
-    """Return a note on the labels that validation says nothing about."""
+    """Return notes on the labels that validation says nothing about, and on too few clips."""
     there = {clips[i].label for i in split.val}
     missing = [label for label in labels if label not in there]
-    return (f"no validation clip for {', '.join(missing)}",) if missing else ()
+    notes = [f"no validation clip for {', '.join(missing)}"] if missing else []
+    if len(split.val) < _FEW_CLIPS:
+        said = "1 clip validates" if len(split.val) == 1 else f"{len(split.val)} clips validate"
+        notes.append(
+            f"only {said}: figures on so few say little; fewer folds or a larger --val help"
+        )
+    return tuple(notes)

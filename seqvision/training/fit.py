@@ -56,6 +56,9 @@ def fit(
         KeyboardInterrupt: stopped before the first validation, so that there is nothing to keep.
     """
     folder = run / "checkpoints"
+    if resume and stopped_early(folder / "last.ckpt"):
+        # It would go on for one epoch each time.
+        return processes.first_only(lambda: _kept(options, folder, folder / "best", False))
     checkpoints = CompleteEpochs(
         folder,
         filename="best-{epoch}",
@@ -117,6 +120,28 @@ def fit(
     return processes.first_only(lambda: _kept(options, folder, best, stop.asked))
 
 
+def done_epochs(checkpoint: Path) -> int:
+    """Return how many epochs a checkpoint has behind it."""
+    return int(_peeked(checkpoint)["epoch"]) + 1
+
+
+def stopped_early(checkpoint: Path) -> bool:
+    """Tell whether a training has ended, because validation no longer improved."""
+    states = _peeked(checkpoint).get("callbacks", {})
+    return any(
+        state["wait_count"] >= state["patience"]
+        for name, state in states.items()
+        if name.startswith("EarlyStopping")
+    )
+
+
+def _peeked(checkpoint: Path) -> dict[str, Any]:
+    content: dict[str, Any] = torch.load(
+        checkpoint, map_location="cpu", weights_only=True, mmap=True
+    )
+    return content
+
+
 def _kept(options: TrainingOptions, folder: Path, best: Path, stopped: bool) -> Fitted:
     """Return the weights of the epoch to keep."""
     last = folder / "last.ckpt"
@@ -150,9 +175,8 @@ def _order_from(checkpoint: Path, training: DataLoader[Item]) -> None:
     Lightning does so before each epoch, but, where a training goes on, only after the workers were
     given their first batches.
     """
-    done = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["epoch"]
     sampler: Any = training.batch_sampler
-    sampler.sampler.set_epoch(done + 1)
+    sampler.sampler.set_epoch(done_epochs(checkpoint))
 
 
 def _set_log_aside(logs: Path) -> None:

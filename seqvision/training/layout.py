@@ -14,6 +14,7 @@ from seqvision_edge.cut import cut
 from seqvision_edge.sequence import (
     ChannelSequence,
     ImageSequence,
+    LengthSequence,
     PatchSequence,
     SequenceSpec,
     StripSequence,
@@ -60,7 +61,7 @@ def settle(
         if options.clips.fps == "auto":
             return sequence.model_copy(update={"fps": auto_fps(decoded, sequence.frames)})
         return sequence
-    if isinstance(sequence, StripSequence | WindowSequence) and options.images.max_steps == "auto":
+    if isinstance(sequence, LengthSequence) and options.images.max_steps == "auto":
         shapes = {clip.shape[1:] for clip in (item.frames for item in decoded)}
         longest = max(_count(shape, image, sequence) for shape in shapes)
         return sequence.model_copy(update={"steps": longest})

@@ -93,7 +93,7 @@ def write_results(results: Results) -> Path:
         draw_curves(run / "logs", run / "curves.png", epoch)
         for part in results.parts:
             draw_confusion(part.metrics, run / f"confusion_{part.name}.png", part.name)
-            metrics_table(part.metrics, f"{part.name}, epoch {epoch}")
+            metrics_table(part.metrics, f"{part.name}, epoch {epoch + 1}")
         write_page(_report(results), page)
     except OSError as error:
         raise DataError(
@@ -132,7 +132,7 @@ def _shown(results: Results) -> dict[str, str]:
         "run folder": str(results.run),
         "made": origin.created,
         "duration": f"{minutes} min {seconds} s",
-        "epochs": f"{facts.epochs} of {options.training.epochs}; kept is number {results.epoch}",
+        "epochs": f"{facts.epochs} of {options.training.epochs}; kept is {results.epoch + 1}",
         "seed": str(options.training.seed),
         "parameters": f"{facts.parameters:,}",
         "data": str(place_of(options)),

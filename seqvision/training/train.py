@@ -15,14 +15,18 @@ from pathlib import Path
 import lightning as L
 import torch
 from rich.console import Console
+from rich.markup import escape
 
 from seqvision import rank
-from seqvision.config import TrainOptions, from_yaml, to_yaml
+from seqvision.chance import chance_warning
+from seqvision.config import TrainOptions, to_yaml
+from seqvision.config.resume import going_on, kept_options, last_checkpoint, recorded
 from seqvision.data.augment import with_content
 from seqvision.data.cache import Cache
 from seqvision.errors import CheckpointError, DataError
 from seqvision.metrics import Metrics
 from seqvision.models.classifier import Classifier
+from seqvision.ready import check_training
 from seqvision.training import processes
 from seqvision.training.allocator import keep_freed_memory
 from seqvision.training.autotune import LAYOUTS, Arithmetic, choose_arithmetic
@@ -31,7 +35,7 @@ from seqvision.training.checkpoint import save_model
 from seqvision.training.containers import SAFETENSORS, is_safetensors
 from seqvision.training.data import Data, read_data
 from seqvision.training.device import check_precision, idle_gpus, pick_device
-from seqvision.training.fit import fit
+from seqvision.training.fit import done_epochs, fit, stopped_early
 from seqvision.training.loaders import make_loaders
 from seqvision.training.module import ClassifierModule
 from seqvision.training.results import Results, measure_parts, take_facts, write_results
@@ -40,7 +44,7 @@ from seqvision_edge.files import replacing
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training leaves."""
+    """What a training leaves; `epoch` is the one that was kept, counted from 0."""
 
     model: Path
     run: Path
@@ -50,15 +54,21 @@ class Trained:
     interrupted: bool
 
 
-def train(options: TrainOptions) -> Trained:
+def train(options: TrainOptions, settled: bool = False) -> Trained:
     """Train a classifier and write its model file and run folder.
+
+    Args:
+        options: where `resume` names a run, its own options hold; of those given here, only some
+            may be others (`seqvision.config.resume`).
+        settled: that was seen to already.
 
     Raises:
         SeqvisionError: the options, the clips or the weights cannot be used.
     """
     began = time.monotonic()
-    if options.resume is not None:
-        options = _kept_options(options.resume, options)
+    if options.resume is not None and not settled:
+        options = going_on(kept_options(options.resume), options, TrainOptions())
+    check_training(options)
     options = with_content(options)
     device = pick_device(options.training.device)
     check_precision(options.training.precision, device)
@@ -68,6 +78,8 @@ def train(options: TrainOptions) -> Trained:
 
 def _train(options: TrainOptions, device: torch.device, began: float) -> Trained:
     keep_freed_memory()
+    if options.resume is not None:
+        _tell_finished(options.resume, options)
     L.seed_everything(options.training.seed, workers=True, verbose=False)
     data = processes.leader_first(lambda: read_data(options))
     model = Classifier(options.model, data.image, len(data.labels)).to(device)
@@ -101,25 +113,37 @@ def _train(options: TrainOptions, device: torch.device, began: float) -> Trained
         facts = take_facts(run, model, device, time.monotonic() - began, arithmetic)
         results = Results(run, options, data, model, card, parts, fitted.epoch, facts)
         _say(f"report: {write_results(results)}")
+        doubt = chance_warning(card)
+        if doubt is not None:
+            _say(f"[yellow]warning:[/] {escape(doubt)}")
         val, test = figures["val"], figures.get("test")
         return Trained(options.output, run, fitted.epoch, val, test, fitted.interrupted)
 
     return processes.first_only(finish)
 
 
-def _kept_options(run: Path, asked: TrainOptions) -> TrainOptions:
-    """Return the options that a run was started with; only where to write may be new."""
-    if not (run / "checkpoints" / "last.ckpt").is_file():
-        raise CheckpointError(f"--resume {run}: no run folder with a checkpoint to go on from")
-    kept = from_yaml(run / "options.yaml")
-    new = asked.output != type(asked).model_fields["output"].default
-    return kept.model_copy(update={"resume": run, "output": asked.output if new else kept.output})
+def _tell_finished(run: Path, options: TrainOptions) -> None:
+    """Say that there is nothing to go on with, and what to do instead."""
+    done = done_epochs(last_checkpoint(run))
+    if done < options.training.epochs and not stopped_early(last_checkpoint(run)):
+        return
+    asked = options.training
+    why, more = "", f"seqvision train --config {run}/options.yaml --epochs {2 * asked.epochs}"
+    if done < asked.epochs:
+        why = f": it stopped early, after {asked.patience} without a better one"
+        more = f"seqvision train --config {run}/options.yaml --patience {3 * asked.patience}"
+    elif asked.schedule == "plateau":
+        more = f"seqvision train --resume {run} --epochs {2 * asked.epochs}"
+    _say(
+        f"[yellow]note:[/] {escape(str(run))} is finished: {done} of {asked.epochs} "
+        f"epochs{why}; its results are written again. To train longer: {escape(more)}"
+    )
 
 
 def _begin_run(options: TrainOptions) -> Path:
     """Return the run folder, its options written as they were decided: resuming repeats them."""
     run = options.resume or _new_run_folder(options)
-    (run / "options.yaml").write_text(to_yaml(options), encoding="utf-8")
+    (run / "options.yaml").write_text(to_yaml(recorded(options)), encoding="utf-8")
     return run
 
 
@@ -152,7 +176,7 @@ def _summary(data: Data, options: TrainOptions) -> str:
     return (
         f"{len(data.labels)} labels, {len(data.clips)} clips ({sizes})\n"
         f"{model.encoder} + {head}{pool}, {data.sequence}, "
-        f"steps of {data.image.height}×{data.image.width}"
+        f"steps of {data.image.width}×{data.image.height}"
     )
 
 
@@ -204,7 +228,6 @@ def _class_weights(options: TrainOptions, data: Data) -> torch.Tensor | None:
 
 def _copy(source: Path, target: Path) -> None:
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
         with replacing(target) as unfinished:
             shutil.copyfile(source, unfinished)
     except OSError as error:

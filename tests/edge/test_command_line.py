@@ -30,6 +30,8 @@ class Options(BaseModel):
     smoothing_frames: int | None = None
     window: bool = True
     json_: Annotated[Path | None, command_line.tyro.conf.arg(name="json")] = None
+    rate: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
+    span: tuple[float, float] = (0.0, 1.0)
     nested: Nested = Nested()
 
     @model_validator(mode="after")
@@ -71,8 +73,12 @@ def test_a_trailing_underscore_is_no_part_of_the_option() -> None:
     [
         (["--siz", "9"], "no option --siz; did you mean --size?"),
         (["--zzzzz"], "no option --zzzzz; see: do --help"),
-        (["--size", "3"], "--size 3: Input should be greater than or equal to 4"),
-        (["--depth", "0"], "--depth 0: Input should be greater than or equal to 1"),
+        (["--size", "3"], "--size 3: must be at least 4"),
+        (["--depth", "0"], "--depth 0: must be at least 1"),
+        (["--depth", "deep"], "--depth deep: must be a whole number"),
+        (["--rate", "fast"], "--rate fast: must be a number or auto"),
+        (["--rate", "-1"], "--rate -1.0: must be above 0, or auto"),
+        (["--span", "a", "2"], "--span a 2: must be as --help shows it"),
         (["--size", "13"], "13 brings bad luck"),
         (["--size", "many"], "--size"),
         (["--mode", "medium"], "'fast', 'slow'"),

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import damage
 import numpy as np
 import pytest
 from colour_model import WINDOW, card_data, make_card, model_bytes
@@ -340,7 +341,7 @@ def test_a_file_of_more_than_two_gigabytes_is_not_read_to_its_end(
     path = tmp_path / "model.onnx"
     with path.open("wb") as file:
         file.truncate(1 << 40)  # it takes no room on the disk
-    with pytest.raises(ModelError, match="larger than 2 GB"):
+    with pytest.raises(ModelError, match="larger than"):
         Session(path)
 
 
@@ -542,12 +543,9 @@ def test_the_expected_hash_is_that_of_the_whole_file(
     assert "--expect-sha256" in capsys.readouterr().err
 
 
-FUZZ = """
-import json, sys
+ANSWER = """
 import numpy as np
-from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.session import Session
-whole, grid, log = open(sys.argv[1], "rb").read(), json.loads(sys.argv[2]), sys.argv[3]
 def answer(content):
     session = Session(content, "cpu")
     image = session.card.image
@@ -555,37 +553,19 @@ def answer(content):
     frames = (np.arange(np.prod(shape)) * 37 % 251).astype(np.uint8).reshape(shape)
     found, state = session.run(frames)
     return session.card.labels, found.tobytes(), [values.tobytes() for values in state]
-expected = answer(whole)
-told = 0
-for kind, place in grid:
-    open(log, "w").write(f"{kind} {place}")
-    content = bytearray(whole)
-    if kind == "cut":
-        del content[place:]
-    else:
-        content[place // 8] ^= 1 << place % 8
-    try:
-        same = answer(bytes(content)) == expected
-    except SeqvisionError as error:
-        told += 1
-        assert "\\n" not in str(error), error
-    else:
-        assert same, f"{kind} {place}: another answer"
-print(told)
+print(damage.try_all(sys.argv[1:], answer))
 """
 
 
 def test_two_hundred_cuts_and_flips_are_one_typed_error_or_change_nothing(tmp_path: Path) -> None:
     size = OLD_MODEL.stat().st_size
-    generator = np.random.default_rng(4)
-    cuts = [("cut", int(place)) for place in generator.integers(0, size, 60)]
-    flips = [("flip", int(place)) for place in generator.integers(0, 8 * size, 100)]
     # The first bytes and the last ones, with the card, are where names and lengths are.
     edges = [("flip", place) for place in (*range(0, 160, 8), *range(8 * size - 160, 8 * size, 8))]
-    grid = [*cuts, *flips, *edges]
+    grid = [*damage.cuts_and_flips(size, 60, 100, seed=4), *edges]
     assert len(grid) == 200
     log = tmp_path / "case"
-    done = limited(FUZZ, OLD_MODEL, json.dumps(grid), log, megabytes=8_000)
+    given = damage.arguments(OLD_MODEL, grid, log)
+    done = limited(damage.CHILD + ANSWER, *given, megabytes=8_000)
     assert done.returncode == 0, f"{log.read_text()}: {done.stderr[-2000:]}"
     assert int(done.stdout) > 150
 

@@ -39,4 +39,4 @@ def test_other_operator_sets_are_refused_in_one_line(
     opset: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["export", "model.pt", "--opset", str(opset)]) == 2
-    assert capsys.readouterr().err.startswith(f"seqvision export: --opset {opset}: Input should")
+    assert capsys.readouterr().err.startswith(f"seqvision export: --opset {opset}: must be")

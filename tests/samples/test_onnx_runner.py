@@ -84,6 +84,29 @@ def test_it_answers_frame_by_frame_as_the_edge_session_does(
     assert len({line.split()[2] for line in expected}) > 5, "the frames matter"
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([], "MODEL FRAMES"),
+        (["MODEL"], "MODEL FRAMES"),
+        (["none.onnx", "none.npy"], "none.onnx none.npy: cannot be run"),
+        (["MODEL", "none.npy"], "none.npy: cannot be run"),
+        (["MODEL", "small.npy"], "small.npy: cannot be run"),
+        (["small.npy", "small.npy"], "small.npy: cannot be run"),
+    ],
+)
+def test_wrong_use_is_said_without_a_traceback(
+    model: Path, tmp_path: Path, given: list[str], said: str
+) -> None:
+    np.save(tmp_path / "small.npy", np.zeros((2, 3, 3, 3), np.uint8))
+    words = [str(model) if word == "MODEL" else word for word in given]
+    command = [sys.executable, str(RUNNER), *words]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert result.returncode == 1
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_a_card_from_the_future_is_refused(model: Path, tmp_path: Path) -> None:
     import onnx
 

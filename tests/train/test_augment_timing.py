@@ -153,8 +153,8 @@ def test_only_labels_that_are_named_are_played_backwards_and_exchanged() -> None
         ((), "--reverse: say which labels may be played backwards: --reverse-swap"),
         (("zoom_in",), "--reverse-swap zoom_in: zoom_in is another movement when played backwards"),
         (("zoom_in:zoom_in",), "zoom_in is another movement"),
-        (("zoom_in:zoom_up",), "--reverse-swap zoom_in:zoom_up: not two labels"),
-        (("clop",), "--reverse-swap clop: not two labels"),
+        (("zoom_in:zoom_up",), "--reverse-swap zoom_in:zoom_up: no label 'zoom_up'; did you mean"),
+        (("clop",), "--reverse-swap clop: write two labels with a colon"),
     ],
 )
 def test_a_reversal_that_would_make_a_label_wrong_is_refused(

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import damage
 import pytest
 import safetensors.torch
 import torch
@@ -245,7 +246,7 @@ def test_a_file_larger_than_any_model_is_not_read_to_its_end(
     monkeypatch.setattr(containers, "MAX_BYTES", 10_000)
     with (tmp_path / "model.pt").open("wb") as file:
         file.truncate(1 << 40)  # it takes no room on the disk
-    with pytest.raises(CheckpointError, match="larger than 4 GB"):
+    with pytest.raises(CheckpointError, match="larger than"):
         load_model(tmp_path / "model.pt")
 
 
@@ -305,53 +306,31 @@ def test_one_changed_bit_of_the_weights_is_found(file: Path) -> None:
         load_model(file)
 
 
-FUZZ = """
-import json, sys
+ANSWER = """
 from pathlib import Path
-import torch
-from seqvision_edge.errors import SeqvisionError
 from seqvision.training.checkpoint import load_model
-path, grid, log = Path(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3]
-whole = path.read_bytes()
-def answer():
+path = Path(sys.argv[2])
+def answer(content):
+    path.write_bytes(content)
     model, card = load_model(path)
     return card, {name: tensor.numpy().tobytes() for name, tensor in model.state_dict().items()}
-expected = answer()
-told = 0
-for kind, place in grid:
-    open(log, "w").write(f"{kind} {place}")
-    content = bytearray(whole)
-    if kind == "cut":
-        del content[place:]
-    else:
-        content[place // 8] ^= 1 << place % 8
-    path.write_bytes(content)
-    try:
-        same = answer() == expected
-    except SeqvisionError as error:
-        told += 1
-        assert "\\n" not in str(error), error
-    else:
-        assert same, f"{kind} {place}: another answer"
-print(told)
+print(damage.try_all(sys.argv[1:], answer))
 """
 
 
 def test_two_hundred_cuts_and_flips_are_one_typed_error_or_change_nothing(
     file: Path, tmp_path: Path
 ) -> None:
-    import numpy as np
-
     size = file.stat().st_size
-    generator = np.random.default_rng(5)
-    cuts = [("cut", int(place)) for place in generator.integers(0, size, 60)]
-    flips = [("flip", int(place)) for place in generator.integers(0, 8 * size, 60)]
     # The ends of a file are where names and lengths are.
-    first = [("flip", int(place)) for place in generator.integers(0, 8 * 1500, 40)]
-    last = [("flip", 8 * size - 1 - int(place)) for place in generator.integers(0, 8 * 1500, 40)]
+    ends = damage.cuts_and_flips(1500, 0, 80, seed=6)
+    edges = [
+        (kind, place if n < 40 else 8 * size - 1 - place) for n, (kind, place) in enumerate(ends)
+    ]
+    grid = [*damage.cuts_and_flips(size, 60, 60, seed=5), *edges]
     log = tmp_path / "case"
     done = subprocess.run(
-        [sys.executable, "-c", FUZZ, str(file), json.dumps([*cuts, *flips, *first, *last]), log],
+        [sys.executable, "-c", damage.CHILD + ANSWER, *damage.arguments(file, grid, log)],
         capture_output=True,
         text=True,
         timeout=300,

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from seqvision.cli import main
-from seqvision.compare import best, differing, paired
+from seqvision.compare import differing, paired
 from seqvision.report.run_folder import read_run
+from seqvision.report.side_by_side import best
 from seqvision.training.train import Trained
 
 
@@ -33,27 +34,62 @@ def answer(run: Path, wrong: set[int]) -> None:
     (run / "predictions.csv").write_text("\n".join(changed) + "\n")
 
 
+def cells(out: str, title: str) -> dict[str, list[str]]:
+    """Return heading → cells of the table with a title."""
+    lines = out.splitlines()
+    begin = next(n for n, line in enumerate(lines) if line.startswith(title))
+    end = next(n for n in range(begin, len(lines)) if lines[n].startswith("└"))
+    rows = [line.strip("┃│").split("│" if "│" in line else "┃")
+            for line in lines[begin + 1 : end] if line[0] in "┃│"]  # fmt: skip
+    return {name.strip(): [cell.strip() for cell in column]
+            for name, *column in zip(*rows, strict=True)}  # fmt: skip
+
+
+def test_twelve_runs_fit_a_narrow_terminal(
+    plain: Trained,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for number in range(12):
+        run = Path(shutil.copytree(plain.run, tmp_path / "runs" / f"2026-run-{number:02}"))
+        text = (run / "options.yaml").read_text()
+        text = re.sub(r"hidden: .*", f"hidden: {number + 8}", text)
+        text = re.sub(r"speed: .*", f"speed: [0.8, 1.{number}]", text)
+        text = re.sub(
+            r"(weight_decay|lr|dropout|warmup|mixup|smoothing): .*", rf"\1: 0.{number}1", text
+        )
+        (run / "options.yaml").write_text(text)
+    assert main(["compare", *map(str, sorted((tmp_path / "runs").iterdir()))]) == 0
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines()[1:])) <= 80
+    assert "…" not in out.split("val")[1], "nothing is cut"
+    assert "0.8 1.11" in out, "as it is given on the command line"
+    assert f"in {tmp_path / 'runs'}:" in out
+    assert " 12  2026-run-11" in out
+
+
 def test_runs_stand_side_by_side_with_what_differs_and_the_best_marked(
     attentive: Trained, plain: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "compared.json"
     assert main(["compare", str(attentive.run), str(plain.run), "--json", str(target)]) == 0
     out = capsys.readouterr().out
-    cells = {
-        row[0].strip(): [cell.strip() for cell in row[1:]]
-        for row in (line.strip("│").split("│") for line in out.splitlines() if "│" in line)
-    }
-    assert cells["model.head"] == ["lstm", "gru"]
-    assert cells["model.pool"] == ["attention", "last"]
-    assert cells["training.epochs"] == ["2", "3"]
-    assert "model.hidden" not in cells, "the same in both"
-    assert "clips.cache" not in cells, "says nothing of the model"
-    assert cells["epochs"] == ["2", "3"]
+    options, took, val = (cells(out, title) for title in ("options that", "what it took", "val"))
+    assert options["head"] == ["lstm", "gru"]
+    assert options["pool"] == ["attention", "last"]
+    assert options["epochs"] == ["2", "3"]
+    assert "hidden" not in options, "the same in both"
+    assert "cache" not in options, "says nothing of the model"
+    assert took["epochs"] == ["2", "3"]
+    assert took["kept epoch"] == [str(attentive.epoch + 1), str(plain.epoch + 1)]
     losses = [attentive.val.loss, plain.val.loss]
-    for place, cell in enumerate(cells["val loss"]):
+    for place, cell in enumerate(val["loss"]):
         assert cell.startswith(f"{losses[place]:.3f}")
         assert cell.endswith("*") == (losses[place] == min(losses))
-    assert re.match(rf"{attentive.val.accuracy:.1%} \(\d+–\d+%\)", cells["val accuracy"][0])
+    assert val["accuracy"][0].startswith(f"{attentive.val.accuracy:.1%}")
+    assert re.fullmatch(r"\d+–\d+", val["95 %"][0])
 
     written = json.loads(target.read_text())
     assert [run["options"]["model.head"] for run in written["runs"]] == ["lstm", "gru"]
@@ -100,7 +136,7 @@ def test_a_run_of_an_older_version_is_shown_with_what_it_has(
     assert main(["compare", str(old), str(plain.run)]) == 0
     out = capsys.readouterr().out
     assert "–" in out
-    assert "clips.grey" not in out, "then it was as the default is"
+    assert "grey" not in out, "then it was as the default is"
     assert "not all answered for the same clips" in out
     run = read_run(old)
     assert run is not None
@@ -128,7 +164,7 @@ def test_what_is_no_run_or_not_finished_or_damaged_is_one_line(
     shutil.copy(attentive.run / "metrics.json", half)
     (half / "predictions.csv").write_text("a,b\n1,2\n")
     assert "predictions.csv: not a list of answers" in said(half)
-    assert "cannot be written" in said(attentive.run, Path("--json"), tmp_path / "no" / "x.json")
+    assert "there is no folder" in said(attentive.run, Path("--json"), tmp_path / "no" / "x.json")
 
 
 def test_comparing_needs_no_torch(attentive: Trained) -> None:

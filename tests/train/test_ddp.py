@@ -109,7 +109,7 @@ def test_two_processes_train_what_one_trains(
     assert len(logged(tmp_path / "2")) == 3
     for mine, theirs in zip(logged(tmp_path / "1"), logged(tmp_path / "2"), strict=True):
         assert mine == pytest.approx(theirs, abs=2e-4), "of every clip once"
-    for line in ("left out:", "run folder:", "epoch   0/3", "model.pt written"):
+    for line in ("left out:", "run folder:", "epoch   1/3", "model.pt written"):
         assert said[2].count(line) == 1, "only the first process talks"
 
 
@@ -133,7 +133,7 @@ def test_ctrl_c_ends_every_process_after_the_same_step(clips: Path, tmp_path: Pa
         said = []
         for line in process.stderr:
             said.append(line)
-            if line.startswith("epoch   3"):
+            if line.startswith("epoch   4"):
                 break
         process.send_signal(signal.SIGINT)
         said += process.stderr.readlines()
@@ -154,7 +154,7 @@ def test_a_training_of_two_processes_goes_on_as_if_it_had_not_stopped(
     with launch(folder, 2, *given) as process:
         assert process.stderr is not None
         for line in process.stderr:
-            if line.startswith("epoch   0"):
+            if line.startswith("epoch   1"):
                 process.send_signal(signal.SIGINT)
                 break
         process.stderr.readlines()

@@ -201,7 +201,7 @@ def test_a_csv_that_cannot_be_written_is_one_line(
 ) -> None:
     target = tmp_path / "no" / "answers.csv"
     assert main(["predict", str(exported), str(takes), "--csv", str(target)]) == 2
-    assert "answers.csv: cannot be written (No such file" in capsys.readouterr().err
+    assert "answers.csv: there is no folder" in capsys.readouterr().err
 
 
 def test_paths_stand_for_clips_in_natural_order(takes: Path) -> None:

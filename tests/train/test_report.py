@@ -217,7 +217,7 @@ def test_evaluate_writes_the_page_of_other_clips(
     capsys.readouterr()
     assert main([*command, "--report", str(tmp_path / "missing" / "page.html")]) == 2
     err = capsys.readouterr().err
-    assert "page.html: cannot be written (No such file or directory)" in err
+    assert "page.html: there is no folder" in err
     assert err.count("\n") == 1
 
 

@@ -72,7 +72,10 @@ def test_flags_win_over_the_yaml_and_the_yaml_over_defaults(
     config = tmp_path / "options.yaml"
     config.write_text("data: here\nmodel: {hidden: 7, layers: 2}\ntraining: {epochs: 3}")
 
-    def train(options: object) -> object:
+    write_squares(tmp_path / "here", 2)
+    monkeypatch.chdir(tmp_path)
+
+    def train(options: object, **_: object) -> object:
         seen.append(options)
         raise KeyboardInterrupt
 
@@ -84,14 +87,17 @@ def test_flags_win_over_the_yaml_and_the_yaml_over_defaults(
 
 
 def test_cuda_where_there_is_none_is_one_line(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    squares: Path,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     import torch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.chdir(tmp_path)
     assert "--device cuda: this torch finds no CUDA" in said(
-        capsys, "train", "x", "--device", "cuda"
+        capsys, "train", str(squares), "--device", "cuda"
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import real_data, square_clip, write_frames, write_video
+from conftest import real_data, square_clip, write_frames, write_squares, write_video
 from numpy.typing import NDArray
 
 from seqvision.cli import main
@@ -262,7 +262,7 @@ def test_of_still_images_it_shows_the_images(tmp_path: Path) -> None:
         tmp_path / "data",
         tmp_path,
         sheet=path,
-        clips={"size": "auto"},
+        clips={"size": "auto", "frames": 16},
         images=SequenceOptions(sequence="columns"),
         augmentation=AugmentOptions(augment="none"),
     )
@@ -312,7 +312,11 @@ def test_root_names_the_clips_and_wins_over_the_yaml(
 
     seen: list[TrainOptions] = []
 
-    def train(given: TrainOptions) -> None:
+    for name in ("here", "there", "elsewhere"):
+        write_squares(tmp_path / name, 2)
+    monkeypatch.chdir(tmp_path)
+
+    def train(given: TrainOptions, **_: object) -> None:
         seen.append(given)
         raise KeyboardInterrupt
 
@@ -323,9 +327,9 @@ def test_root_names_the_clips_and_wins_over_the_yaml(
     config.write_text("root: here")
     main(["train", "--config", str(config)])
     main(["train", "--config", str(config), "elsewhere"])
-    main(["train", "--dataset", "mnist", "--root", "there"])
+    main(["train", "--dataset", "folder", "--root", "there"])
     assert [str(place_of(given)) for given in seen] == ["there", "here", "elsewhere", "there"]
-    assert seen[-1].clips.dataset == "mnist"
+    assert seen[-1].clips.dataset == "folder"
 
 
 def test_the_real_fights_have_no_leak(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 
 from seqvision_edge.card import METADATA_KEY, ModelCard
 from seqvision_edge.errors import CardError, ModelError
-from seqvision_edge.files import read_at_most
+from seqvision_edge.files import read_or_refuse
 from seqvision_edge.model_file.call import Shape
 from seqvision_edge.model_file.contract import check_promise, check_sizes, shapes
 from seqvision_edge.model_file.graph import Graph, read_graph
@@ -20,6 +20,7 @@ from seqvision_edge.model_file.wire import Message, Reader
 
 MAX_BYTES: Final = (1 << 31) - 1  # what an ONNX file can be
 MAX_CARD: Final = 1 << 20
+_MADE_BY: Final = "make one with: seqvision export model.pt"
 OPSETS: Final = range(18, 25)
 IR_VERSIONS: Final = range(8, 12)
 
@@ -60,7 +61,11 @@ def read_model(
         CardError: its card is missing or cannot be read by this version.
     """
     where = "the model" if isinstance(model, bytes) else str(model)
-    content = model if isinstance(model, bytes) else _read(Path(model))
+    content = (
+        model
+        if isinstance(model, bytes)
+        else read_or_refuse(Path(model), MAX_BYTES, _MADE_BY, ModelError)
+    )
     _expect(content, expect_sha256, where)
     with _named(where):
         reader = Reader()
@@ -100,20 +105,6 @@ def _named(where: str) -> Iterator[None]:
         raise ModelError(f"{where}: not a usable ONNX model ({reason})") from None
     except Refused as reason:
         raise ModelError(f"{where}: not a model that seqvision exports: {reason}") from None
-
-
-def _read(path: Path) -> bytes:
-    try:
-        content = read_at_most(path, MAX_BYTES)
-    except FileNotFoundError:
-        raise ModelError(
-            f"{path}: no such file; make one with: seqvision export model.pt"
-        ) from None
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
-    if content is None:
-        raise ModelError(f"{path}: larger than 2 GB, which no ONNX model is")
-    return content
 
 
 def _expect(content: bytes, expected: str | None, where: str) -> None:

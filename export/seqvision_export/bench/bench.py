@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import platform
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
@@ -17,6 +18,7 @@ from typing import Any
 import onnxruntime
 import torch
 
+from seqvision import ready
 from seqvision.config import BenchOptions, ExportOptions
 from seqvision.errors import ExportError
 from seqvision.models.classifier import Classifier
@@ -48,6 +50,7 @@ def bench(options: BenchOptions) -> dict[str, Any]:
     Raises:
         SeqvisionError: the model, the source or a device cannot be used.
     """
+    ready.to_bench(options)
     model, card, subjects = _subjects(options)
     found: dict[str, Any] = {
         "model": str(options.model),
@@ -65,6 +68,7 @@ def bench(options: BenchOptions) -> dict[str, Any]:
     show(found)
     if options.json_ is not None:
         _write(options.json_, found)
+        print(f"{options.json_} written", file=sys.stderr)  # noqa: T201
     return found
 
 

@@ -14,12 +14,12 @@ from typing import Any
 from seqvision.config import ExportOptions
 from seqvision.data.steps import Steps
 from seqvision.errors import ExportError
-from seqvision.progress import progress
+from seqvision.progress import progress, tell_step
 from seqvision_edge.card import ModelCard
 from seqvision_edge.session import Session
 from seqvision_export.precision import measure
 from seqvision_export.precision.candidate import Candidate, Format, Measured
-from seqvision_export.precision.clips import Clips, random_windows
+from seqvision_export.precision.clips import Clips, divided, random_windows
 from seqvision_export.precision.make import make
 from seqvision_export.precision.table import show
 from seqvision_export.timing import ratio
@@ -72,6 +72,7 @@ def choose(content: bytes, card: ModelCard, options: ExportOptions, clips: Clips
     """
     asked = options.precision
     formats: tuple[Format, ...] = ("int8", "fp16") if asked == "auto" else (asked,)
+    tell_step(f"making {' and '.join(formats)}; {divided(clips)}")
     made = list(make(content, card, formats, clips.calibrate.windows))
     if not made and asked != "auto":
         raise ExportError(
@@ -80,6 +81,7 @@ def choose(content: bytes, card: ModelCard, options: ExportOptions, clips: Clips
         )
     candidates = [Candidate("fp32", "fp32", content), *made]
     windows = clips.judge.windows or random_windows(card)
+    tell_step(f"timing {len(candidates)} candidates and asking each about {len(windows)} clips")
     measured = _judge(candidates, options, clips, windows)
     chosen = _pick(measured, options)
     show(measured, chosen, clips)

@@ -8,7 +8,6 @@ import numpy as np
 
 from seqvision.config import ExportOptions
 from seqvision.data.steps import Steps, centre
-from seqvision.errors import ExportError
 from seqvision.evaluate import load_clips
 from seqvision_edge.card import ModelCard
 
@@ -66,17 +65,11 @@ def gather(options: ExportOptions, card: ModelCard) -> Clips | None:
     rest judges.  For fp32 nothing is read.
 
     Raises:
-        ExportError: int8 may be made and no clips are given.
         DataError: the clips cannot be read, or have labels that the model does not know.
     """
     if options.precision == "fp32":
         return None
     places = list(dict.fromkeys(filter(None, (options.calibrate, options.verify))))
-    if not places and options.precision != "fp16":
-        raise ExportError(
-            f"--precision {options.precision} needs clips to choose its ranges by: "
-            "give --calibrate DATA (a folder or CSV of clips)"
-        )
     read = [_read(place, options, card) for place in places] or [Labelled()]
     given, judge = read[0], read[-1]
     if len(read) > 1:
@@ -85,6 +78,18 @@ def gather(options: ExportOptions, card: ModelCard) -> Clips | None:
     if train and rest:
         return Clips(train.spread(CALIBRATION), rest, same=False)
     return Clips(given.spread(CALIBRATION), given, same=True)
+
+
+def divided(clips: Clips) -> str:
+    """Return in words which clips calibrate and which judge."""
+    if not clips.judge:
+        return "no clips were given, so noise judges"
+    if clips.same:
+        return (
+            f"the same {len(clips.judge)} clips calibrate int8 and judge (a list with splits, or "
+            "--verify CLIPS beside --calibrate, would divide them)"
+        )
+    return f"{len(clips.calibrate)} clips calibrate int8, {len(clips.judge)} others judge"
 
 
 def random_windows(card: ModelCard, count: int = 4) -> tuple[Steps, ...]:

@@ -1,10 +1,12 @@
 """What was measured, for the terminal."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 
+from seqvision.chance import is_better
 from seqvision_export.precision.candidate import Measured
 from seqvision_export.precision.clips import Clips
 
@@ -41,6 +43,13 @@ def _notes(measured: Sequence[Measured], chosen: Measured | None, clips: Clips) 
             f"accuracy on {len(clips.judge)} clips, each worth {one:.2g} points"
             + (", which also calibrated int8" if clips.same and _has_int8(measured) else "")
         )
+        label, often = Counter(clips.judge.labels).most_common(1)[0]
+        share, right = often / len(clips.judge), measured[0].accuracy
+        if right is not None and not is_better(right, len(clips.judge), share):
+            lines.append(
+                f"warning: fp32 itself is right on {right:.1%}, not clearly more than chance "
+                f"(always naming {label}: {share:.1%}), so points lost say nothing here"
+            )
     if chosen is not None and chosen.agreement is not None and chosen is not measured[0]:
         lines.append(
             f"{chosen.candidate.name} names {chosen.agreement:.1%} of the clips as fp32 does"

@@ -119,8 +119,3 @@ def save(path: Path, report: dict[str, Any]) -> None:
         OSError: the file cannot be written.
     """
     path.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def report_path(model: Path) -> Path:
-    """Return where the report of a file lies: beside it."""
-    return model.with_name(model.name + ".report.json")

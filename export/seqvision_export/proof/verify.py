@@ -12,17 +12,20 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from seqvision import ready
 from seqvision.config import VerifyOptions
 from seqvision.errors import ExportError
 from seqvision.evaluate import load_clips
 from seqvision.models.classifier import Classifier
+from seqvision.progress import tell_step
+from seqvision.ready import beside
 from seqvision.training.checkpoint import load_model
 from seqvision_edge.card import ModelCard
 from seqvision_edge.errors import ModelError
 from seqvision_edge.session import Session
 from seqvision_export.proof.clips import ClipsProof, on_clips
 from seqvision_export.proof.grid import grid
-from seqvision_export.proof.proof import Proof, report_path, save, tell
+from seqvision_export.proof.proof import Proof, save, tell
 from seqvision_export.proof.reference import Reference
 
 
@@ -32,7 +35,10 @@ def verify(options: VerifyOptions) -> dict[str, Any]:
     Raises:
         SeqvisionError: one of them cannot be used, or they answer differently.
     """
-    path = options.report or report_path(options.model)
+    ready.to_verify(options)
+    path = options.report or beside(options.model)
+    if options.data is not None:
+        tell_step("proving in a fresh process, on clips too")
     report = prove_afresh(options, str(options.model))
     try:
         save(path, report)

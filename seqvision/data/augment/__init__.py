@@ -6,14 +6,14 @@ recipe (a YAML) → build (imgaug's augmenters) → trial (do they work here) �
 """
 
 from seqvision.data.augment.augmenter import Augmenter, make_augmenter, with_content
-from seqvision.data.augment.labels import (
+from seqvision.data.augment.timing import Timing, draw_frames
+from seqvision.data.label_swaps import (
     mirror_labels,
     refuse_empty_reversal,
     refuse_unsafe_flip,
     refuse_unsafe_mirrors,
     reversal_labels,
 )
-from seqvision.data.augment.timing import Timing, draw_frames
 
 __all__ = [
     "Augmenter",

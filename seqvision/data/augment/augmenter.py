@@ -8,19 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqvision.config import PRESETS, AugmentOptions, TrainOptions
-from seqvision.data.augment.labels import (
-    mirror_labels,
-    refuse_empty_reversal,
-    refuse_unsafe_flip,
-    refuse_unsafe_mirrors,
-    reversal_labels,
-)
 from seqvision.data.augment.pixels import Frames
 from seqvision.data.augment.recipe import read_content, read_recipe
 from seqvision.data.augment.timing import Timing, draw_frames
 from seqvision.data.augment.warp import mirror_matrix
 from seqvision.data.augment.work import Work
-from seqvision.errors import DataError
+from seqvision.data.label_swaps import check_swaps, refuse_empty_reversal, refuse_unsafe_mirrors
 
 # Raise it when the same content and seed give other pixels: kept features are then made anew.
 _VERSION = 1
@@ -116,10 +109,7 @@ def make_augmenter(options: AugmentOptions, labels: Sequence[str]) -> Augmenter 
     Raises:
         DataError: the augmenters cannot be used, or a label would become wrong.
     """
-    swap = mirror_labels(labels, options.swap)
-    if options.flip:
-        refuse_unsafe_flip(labels, swap)
-    reversal = reversal_labels(labels, options.reverse_swap)
+    swap, reversal = check_swaps(options, labels)
     augmenter = Augmenter(options.augment, options.flip, swap, reversal=reversal)
     refuse_unsafe_mirrors(labels, augmenter.mirrors)
     given = {
@@ -143,13 +133,9 @@ def with_content(options: TrainOptions) -> TrainOptions:
     So the record of a run is complete: the file may be changed or moved afterwards.
 
     Raises:
-        DataError: the file cannot be used, or still images are asked to be faster or slower.
+        DataError: the file cannot be used.
     """
     asked = options.augmentation
-    for flag, value in (("--speed", asked.speed), ("--time-crop", asked.time_crop),
-                        ("--drop", asked.drop), ("--reverse", asked.reverse or None)):  # fmt: skip
-        if options.images.sequence != "video" and value is not None:
-            raise DataError(f"{flag}: --sequence {options.images.sequence} has no time to vary")
     if not isinstance(asked.augment, str) or asked.augment in PRESETS:
         return options
     read_recipe(asked.augment)  # its errors name the file

@@ -21,13 +21,14 @@ import yaml
 from pydantic import ValidationError
 
 from seqvision.compat import iaa
-from seqvision.config import PRESETS
+from seqvision.config import augment_file
 from seqvision.data.augment.build import build, count_values
 from seqvision.data.augment.plan import leaves, plan_clip, plan_frames
 from seqvision.data.augment.timing import Timing
 from seqvision.data.augment.trial import needs_colour, try_out
 from seqvision.data.augment.work import Step
 from seqvision.errors import DataError
+from seqvision_edge.wording import first_problem
 
 _SECTIONS = ("clip", "frame", "time")
 # More than anybody writes by hand; aliases in a YAML can stand for millions.
@@ -59,14 +60,10 @@ def read_content(augment: str | Mapping[str, Any]) -> dict[str, Any]:
     """
     if isinstance(augment, Mapping):
         return dict(augment)
-    if augment in PRESETS:
+    path = augment_file(augment)
+    if path is None:
         text = resources.files(__package__).joinpath("presets", f"{augment}.yaml").read_text("utf8")
         return dict(yaml.safe_load(text))
-    path = Path(augment)
-    if path.suffix.lower() not in (".yaml", ".yml"):
-        near = difflib.get_close_matches(augment, PRESETS, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise DataError(f"--augment {augment}: neither {', '.join(PRESETS)} nor a .yaml file{hint}")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
@@ -107,10 +104,9 @@ def _timing(content: Mapping[str, Any], name: str) -> Timing:
     try:
         return Timing.model_validate(content.get("time") or {})
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, ("time", *first["loc"])))
-        message = first["msg"].removeprefix("Value error, ")
-        raise DataError(f"{name}: {place}: {message}") from None
+        place, words, _ = first_problem(error)
+        where = ".".join(map(str, ("time", *place)))
+        raise DataError(f"{name}: {where}: {words}") from None
 
 
 def _mirrors(built: Mapping[str, list[Any]]) -> frozenset[str]:

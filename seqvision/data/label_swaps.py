@@ -1,7 +1,9 @@
 """What a mirror and playing backwards do to labels."""
 
+import difflib
 from collections.abc import Iterable, Mapping, Sequence
 
+from seqvision.config import AugmentOptions
 from seqvision.errors import DataError
 
 _SIDES = ("left", "right", "cw", "ccw", "clockwise", "counterclockwise", "anticlockwise")
@@ -11,6 +13,24 @@ _HEIGHTS = ("up", "down", "upward", "downward", "upwards", "downwards", "top", "
 _WAYS = (*_SIDES, *_HEIGHTS, "in", "out", "open", "close", "on", "off", "forward", "forwards",
          "backward", "backwards", "push", "pull", "stand", "sit", "raise", "lower", "fall", "throw",
          "catch", "enter", "leave", "pick", "put", "drop")  # fmt: skip
+_FORM = "write two labels with a colon between, like swipe_left:swipe_right"
+
+
+def check_swaps(
+    options: AugmentOptions, labels: Sequence[str]
+) -> tuple[dict[int, int], dict[int, int]]:
+    """Return what a mirror and playing backwards make of labels, as label index → label index.
+
+    Raises:
+        DataError: a name that is not a label of the data, or a label that would become wrong.
+    """
+    mirrored = mirror_labels(labels, options.swap)
+    if options.flip:
+        refuse_unsafe_flip(labels, mirrored)
+    reversal = reversal_labels(labels, options.reverse_swap)
+    if options.reverse:
+        refuse_empty_reversal(reversal)
+    return mirrored, reversal
 
 
 def mirror_labels(labels: Sequence[str], swap: Sequence[str]) -> dict[int, int]:
@@ -23,7 +43,7 @@ def mirror_labels(labels: Sequence[str], swap: Sequence[str]) -> dict[int, int]:
     for text in swap:
         one, other = _pair(labels, text, "--swap")
         if other is None:
-            raise DataError(f"--swap {text}: not two labels joined by a colon, like {labels[0]}:…")
+            raise DataError(f"--swap {text}: one label only; {_FORM}")
         pairs[one], pairs[other] = other, one
     return pairs
 
@@ -37,8 +57,8 @@ def refuse_unsafe_flip(labels: Sequence[str], pairs: Mapping[int, int]) -> None:
     for number, label in enumerate(labels):
         if number not in pairs and _names(label, _SIDES):
             raise DataError(
-                f"--flip: a mirror changes the label {label}; name its partner, "
-                f"as in --swap {label}:…"
+                f"--flip: a mirror changes the label {label}; name the label that it becomes: "
+                f"--swap {label}:{_partner(label, labels)}"
             )
 
 
@@ -105,7 +125,22 @@ def _pair(labels: Sequence[str], text: str, option: str) -> tuple[int, int | Non
         one, other = text[:place], text[place + 1 :]
         if one in index and other in index:
             return index[one], index[other]
-    raise DataError(f"{option} {text}: not two labels joined by a colon, like {labels[0]}:…")
+    if ":" not in text:
+        raise DataError(f"{option} {text}: {_FORM}")
+    one, _, other = text.partition(":")
+    strange = next((name for name in (one, other) if name not in index), text)
+    near = difflib.get_close_matches(strange, labels, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"the labels are {', '.join(labels)}"
+    raise DataError(f"{option} {text}: no label {strange!r}; {hint}")
+
+
+def _partner(label: str, labels: Sequence[str]) -> str:
+    """Return the label that differs by the other side alone, or a word in its place."""
+    for one, other in (("left", "right"), ("ccw", "cw"), ("counterclockwise", "clockwise")):
+        for here, there in ((one, other), (other, one)):
+            if here in label and label.replace(here, there) in labels:
+                return label.replace(here, there)
+    return "OTHER"
 
 
 def _names(label: str, words: Sequence[str]) -> bool:

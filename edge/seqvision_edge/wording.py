@@ -1,0 +1,76 @@
+"""What pydantic says of a bad value, as a plain sentence."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+# The last part of a place, where a value fits none of several types: no field is called so.
+_ONE_TYPE = re.compile(r"(constrained-)?(int|float|str|none)|.*\[.*")
+
+
+def first_problem(error: ValidationError) -> tuple[tuple[int | str, ...], str, Any]:
+    """Return the place of the first bad value, what is wrong with it, and the value."""
+    first, *rest = error.errors()
+    place = first["loc"]
+    if len(place) < 2 or not _is_one_type(place[-1]):
+        return place, in_words(first), first["input"]
+    # Every type that the value could have says what it misses.
+    same = [one for one in rest if one["loc"][:-1] == place[:-1] and _is_one_type(one["loc"][-1])]
+    said = [in_words(one) for one in (first, *same)]
+    words = ", or ".join(dict.fromkeys(text.removeprefix("must be ") for text in said))
+    return (
+        place[:-1],
+        f"must be {words}" if said[0].startswith("must be ") else said[0],
+        first["input"],
+    )
+
+
+def in_words(problem: Mapping[str, Any]) -> str:
+    """Return one of pydantic's problems as the end of a sentence: `must be at least 1`."""
+    known = _WORDS.get(problem["type"])
+    if known is not None:
+        context = problem.get("ctx", {})
+        shown = {name: f"{x:g}" if isinstance(x, float) else x for name, x in context.items()}
+        return known.format(**shown).replace("'", "")
+    message: str = problem["msg"]
+    return message.removeprefix("Value error, ")
+
+
+def _is_one_type(part: int | str) -> bool:
+    return isinstance(part, str) and _ONE_TYPE.fullmatch(part) is not None
+
+
+_WHOLE, _NUMBER, _TEXT, _BOOL = (
+    "must be a whole number", "must be a number", "must be a text", "must be true or false"
+)  # fmt: skip
+_LIST, _GROUP = "must be a list of values", "must be a group of names and values"
+_WORDS = {
+    "greater_than": "must be above {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be below {lt}",
+    "less_than_equal": "must be at most {le}",
+    "finite_number": "must be a finite number",
+    "int_parsing": _WHOLE,
+    "int_parsing_size": _WHOLE,
+    "int_type": _WHOLE,
+    "int_from_float": _WHOLE,
+    "float_parsing": _NUMBER,
+    "float_type": _NUMBER,
+    "bool_parsing": _BOOL,
+    "bool_type": _BOOL,
+    "string_type": _TEXT,
+    "path_type": "must be the path of a file or folder",
+    "literal_error": "must be {expected}",
+    "none_required": "must be left out",
+    "tuple_type": _LIST,
+    "list_type": _LIST,
+    "too_short": "must have at least {min_length} values",
+    "too_long": "must have at most {max_length} values",
+    "dict_type": _GROUP,
+    "model_type": _GROUP,
+    "model_attributes_type": _GROUP,
+    "extra_forbidden": "there is no such option",
+    "missing": "is missing",
+}

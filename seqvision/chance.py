@@ -1,0 +1,34 @@
+"""Whether a model is better than chance: than naming the most frequent label every time."""
+
+from seqvision.statistics import wilson
+from seqvision_edge.card import ModelCard
+
+
+def chance_warning(card: ModelCard) -> str | None:
+    """Return a line about a model whose figures are no better than chance; None where they are.
+
+    The test clips decide, else the validation clips; the most frequent label is that of the whole
+    data set.  None too where the card does not say all of it.
+    """
+    counts, metrics = card.origin.data.get("clips"), card.origin.metrics
+    part = next((name for name in ("test", "val") if name in metrics), "")
+    figures = metrics.get(part)
+    if not isinstance(counts, dict) or not isinstance(figures, dict):
+        return None
+    labels = {name: count for name, count in counts.items() if isinstance(count, int)}
+    accuracy, clips = figures.get("accuracy"), figures.get("clips")
+    if not (isinstance(accuracy, float) and isinstance(clips, int) and clips > 0 and labels):
+        return None
+    label = max(labels, key=lambda name: labels[name])
+    often = labels[label] / max(1, sum(labels.values()))
+    if is_better(accuracy, clips, often):
+        return None
+    return (
+        f"accuracy on the {clips} {part} clips is {accuracy:.1%}, not clearly more than chance: "
+        f"always naming {label} would be right on {often:.1%}"
+    )
+
+
+def is_better(accuracy: float, clips: int, often: float) -> bool:
+    """Tell whether the 95 % interval of an accuracy (Wilson 1927) lies above a share."""
+    return wilson(round(accuracy * clips), clips).low > often

@@ -1,0 +1,101 @@
+"""Going on with a run: its own options hold, and a few may be given anew.  No torch."""
+
+from pathlib import Path
+from typing import Any, Final
+
+from seqvision.config.record import flattened, from_yaml
+from seqvision.config.verbs import TrainOptions
+from seqvision.errors import CheckpointError
+
+# Where things lie and how long it goes on; anything else would make it another training.
+MAY_CHANGE: Final = frozenset((
+    "data", "root", "output", "resume", "training.epochs", "training.device",
+    "clips.cache", "clips.cache_size", "clips.workers",
+))  # fmt: skip
+
+
+def last_checkpoint(run: Path) -> Path:
+    """Return the checkpoint from which a run goes on."""
+    return run / "checkpoints" / "last.ckpt"
+
+
+def kept_options(run: Path) -> TrainOptions:
+    """Return the options that a run was started with.
+
+    Raises:
+        CheckpointError: not a run folder, or its training has not come to a checkpoint.
+        DataError: its options cannot be read.
+    """
+    if not last_checkpoint(run).is_file():
+        raise CheckpointError(f"--resume {run}: no run folder with a checkpoint to go on from")
+    return from_yaml(run / "options.yaml").model_copy(update={"resume": run, "config": None})
+
+
+def going_on(kept: TrainOptions, asked: TrainOptions, default: TrainOptions) -> TrainOptions:
+    """Return a run's own options with what is asked for anew.
+
+    Args:
+        kept: the run's own.
+        asked: all options of the command.
+        default: what those are that nobody gave.
+
+    Raises:
+        CheckpointError: an option is given that cannot be another one.
+    """
+    own, base = dict(flattened(kept.model_dump())), dict(flattened(default.model_dump()))
+    given = {
+        name: value
+        for name, value in flattened(asked.model_dump())
+        if name not in base or value != base[name]
+    }
+    restart = f"seqvision train --config {kept.resume}/options.yaml"
+    for name, value in given.items():
+        if name in MAY_CHANGE or own.get(name) == value:
+            continue
+        flag = f"--{name.split('.')[min(1, name.count('.'))].replace('_', '-')}"
+        raise CheckpointError(
+            f"--resume {kept.resume}: {flag} is that of the run, {_said(own.get(name))}; with "
+            f"another one start anew: {restart} {flag} …"
+        )
+    epochs = given.get("training.epochs", kept.training.epochs)
+    if epochs != kept.training.epochs and kept.training.schedule == "cosine":
+        raise CheckpointError(
+            f"--epochs {epochs}: the cosine of {kept.resume} was planned for "
+            f"{kept.training.epochs} epochs and cannot be stretched; start anew: "
+            f"{restart} --epochs {epochs}"
+        )
+    changed: dict[str, Any] = kept.model_dump()
+    if {"data", "root"} & set(given):
+        changed["data"] = changed["root"] = None
+    for name in MAY_CHANGE & set(given):
+        section, _, option = name.rpartition(".")
+        (changed[section] if section else changed)[option] = given[name]
+    return TrainOptions.model_validate(changed)
+
+
+def recorded(options: TrainOptions) -> TrainOptions:
+    """Return the options as a run folder keeps them: from any folder they name the same files."""
+    places = {
+        name: None if path is None else path.absolute()
+        for name, path in (
+            ("data", options.data), ("root", options.root),
+            ("output", options.output), ("runs", options.runs),
+        )
+    }  # fmt: skip
+    cache = options.clips.cache.expanduser().absolute()
+    weights = options.model.weights
+    if weights not in ("auto", "imagenet", "none"):
+        weights = str(Path(weights).absolute())
+    return options.model_copy(
+        update={
+            **places,
+            "resume": None,
+            "config": None,
+            "clips": options.clips.model_copy(update={"cache": cache}),
+            "model": options.model.model_copy(update={"weights": weights}),
+        }
+    )
+
+
+def _said(value: Any) -> str:
+    return "as it was" if value is None else str(value)
