@@ -5,6 +5,7 @@ protocols.  So each kind of address is allowed its own protocols and formats and
 """
 
 import contextlib
+import ctypes
 import itertools
 import os
 import sys
@@ -88,9 +89,9 @@ def _trusting(options: dict[str, str]) -> dict[str, str]:
 
 
 def _overhear(work: Callable[[], Any]) -> tuple[Any, str]:
-    """Do the work, and return what came of it and what C code wrote to stderr meanwhile.
+    """Do the work, and return what came of it and what C code wrote to the terminal meanwhile.
 
-    After it stderr goes nowhere: FFmpeg tells of every damaged packet, and its words may hold a URL
+    After it that goes nowhere: FFmpeg tells of every damaged packet, and its words may hold a URL
     with its password.  Python's own stderr stays.
     """
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
@@ -98,14 +99,21 @@ def _overhear(work: Callable[[], Any]) -> tuple[Any, str]:
     # Nobody listens before the end: what is too much must be lost, not waited for.
     with contextlib.suppress(AttributeError, OSError):
         os.set_blocking(speaking, False)
-    os.dup2(speaking, 2)
-    os.close(speaking)
+    _redirect(speaking)
     try:
         done = work()
     finally:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 2)
-        os.close(nowhere)
+        _redirect(os.open(os.devnull, os.O_WRONLY))
         with os.fdopen(listening, "rb") as ear:
             said = ear.read()
     return done, said.decode(errors="replace")
+
+
+def _redirect(handle: int) -> None:
+    """Send stdout and stderr of C code to `handle` from here on, and close it."""
+    # OpenCV writes FFmpeg's words to C's own stdout, which keeps them until it is asked.
+    with contextlib.suppress(OSError, TypeError):
+        ctypes.CDLL(None).fflush(None)
+    os.dup2(handle, 1)
+    os.dup2(handle, 2)
+    os.close(handle)
