@@ -28,8 +28,9 @@ _PROTOCOLS = {
     "http": f"http,{_PLAIN}",
     "https": f"https,httpproxy,{_SAFE}",
 }
-# Answer at once, and keep no frames for smoothness.
-_PROMPT = {"fflags": "nobuffer", "flags": "low_delay"}
+# Give each frame as soon as it is decoded.  FFmpeg's `nobuffer` is not for us: it throws the first
+# packets away, and nothing can be decoded before the next whole picture, which may be minutes off.
+_PROMPT = {"flags": "low_delay"}
 _WARNING = "24"
 
 
