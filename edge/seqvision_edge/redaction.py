@@ -7,8 +7,9 @@ import re
 
 HIDDEN = "***"
 
-# A password may hold every character, so it reaches to the last @ that can end it.
-_ACCOUNT = re.compile(r"([a-z][a-z0-9+.-]*:/{2,})[^\n]*@", re.IGNORECASE)
+# A password may hold every character, so it reaches to the last @ that can end it.  A URL that was
+# taken for a path has lost one of its slashes; one letter before them is a drive.
+_ACCOUNT = re.compile(r"([a-z][a-z0-9+.-]+:/{1,2})[^\n]*@", re.IGNORECASE)
 # What cameras and services call their secrets, as a whole name or as a part of one.
 _SECRET = (
     r"(?:[\w.%-]*(?:pass|pwd|secret|token|auth|credential|signature|session|api_?key)[\w.%-]*"

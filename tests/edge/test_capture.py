@@ -150,6 +150,39 @@ def test_the_cameras_of_a_machine_are_listed_by_number(tmp_path: Path) -> None:
     assert found == ["video0", "video2", "video10"]
 
 
+def test_what_a_camera_calls_itself_and_whether_it_is_free_is_told(run: Run) -> None:
+    told = run("""
+from seqvision_edge.capture.v4l2 import describe_camera
+for word in ("ok", "busy", "denied", "metadata", "unplug"):
+    tell(word)
+    camera = describe_camera("/dev/video0")
+    say(camera and (camera.name, camera.driver, camera.state))
+""")
+    name = ["Emulated camera", "emulated"]
+    unknown = ["", ""]
+    assert told == [
+        [*name, "free"], [*name, "busy"], [*unknown, "forbidden"], None, [*unknown, "missing"],
+    ]  # fmt: skip
+
+
+def test_a_camera_can_be_given_by_its_device(run: Run) -> None:
+    [fps, shape, message] = run("""
+from seqvision_edge.sources.opening import Manner, open_sources
+from seqvision_edge.sources.parse import parse_source
+address = parse_source("/dev/video0")
+with open_sources([address], Manner())[0] as camera:
+    state, live, frame = (item for item, _ in zip(camera, range(3)))
+    say(camera.fps); say(frame.bgr.shape)
+tell("busy")
+try:
+    open_sources([address], Manner())
+except SourceError as error:
+    say(str(error))
+""")
+    assert (fps, shape) == (30, [120, 160, 3])
+    assert message.startswith("/dev/video0: Device or resource busy; cameras here: ")
+
+
 # ---- cameras that are lost ----
 
 

@@ -13,6 +13,7 @@ import pytest
 from colour_model import card_data, make_card, model_bytes, picture, write_video
 
 from seqvision_edge import __version__, cli
+from seqvision_edge.capture import v4l2
 from seqvision_edge.opencv import cv2
 
 EDGE_RUN = "import sys; from seqvision_edge.cli import main; sys.exit(main())"
@@ -83,14 +84,47 @@ def test_help_needs_neither_opencv_nor_onnxruntime(run_python: Callable[..., Any
     assert "Exit codes: 0 done, 2 wrong use" in done.stdout
 
 
-def test_no_source_shows_both_ways(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_source_shows_the_ways(capsys: pytest.CaptureFixture[str]) -> None:
     line = refusal(capsys)
-    assert "--camera 0" in line
-    assert "--source" in line
+    for way in ("--camera 0", "--source clip.mp4", "--sources cameras.yaml"):
+        assert way in line
 
 
-def test_two_sources_are_one_too_many(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "one source at a time" in refusal(capsys, "--camera", "0", "--source", "x.mp4")
+def test_several_sources_are_read_in_one_run_under_names_of_their_own(
+    tmp_path: Path,
+    model: Path,
+    video: Path,
+    no_display: None,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("list.yaml").write_text(f"kitchen: {video.name}\n")
+    given = ["--source", video.name, "--sources", "list.yaml", "--source", video.name]
+    code, out, err = edge_run(capsys, "--model", model, *given)
+    assert code == 0
+    assert f"on {video.name}, {video.name} (2), kitchen · " in err[0]
+    assert sorted(line.split("\t")[2] for line in out.splitlines()) == ["blue"] * 3 + ["red"] * 3
+    assert "300 frames · 150 answers" in err[-1]
+
+
+def test_one_of_several_sources_that_cannot_be_opened_is_one_line(
+    model: Path, video: Path, no_display: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--source", video, "--source", "none.mp4"]
+    assert refusal(capsys, "--model", model, *given) == "none.mp4: no such file or folder"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists its cameras")
+def test_the_cameras_of_the_machine_are_listed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, out, err = edge_run(capsys, "--list-cameras")
+    assert (code, out, err) == (0, "", ["edge-run: no camera here"]) or out.startswith("/dev/video")
+    found = [v4l2.Camera("/dev/video0", "HD Webcam", "uvcvideo", "busy")]
+    monkeypatch.setattr(v4l2, "describe_cameras", lambda: found)
+    listed = "/dev/video0\tbusy\tHD Webcam\tuvcvideo\n"
+    assert edge_run(capsys, "--list-cameras") == (0, listed, [])
 
 
 def test_a_missing_model_is_told_before_a_missing_source(
@@ -193,16 +227,21 @@ def test_a_clip_shorter_than_the_window_says_its_answer(
 
 
 def test_a_damaged_file_is_run_as_far_as_it_goes_and_exits_3(
-    tmp_path: Path, model: Path, no_display: None, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    model: Path,
+    no_display: None,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    folder = tmp_path / "frames"
+    monkeypatch.chdir(tmp_path)
+    folder = Path("frames")
     folder.mkdir()
     for index in range(20):
         cv2.imwrite(str(folder / f"{index}.png"), picture("red"))
     (folder / "7.png").write_bytes(b"torn")
     code, _, err = edge_run(capsys, "--model", model, "--source", folder)
     assert code == 3
-    assert err[-1] == f"edge-run: {folder}: decoded 19 of 20 images"
+    assert err[-1] == "edge-run: frames: decoded 19 of 20 images"
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -275,6 +314,8 @@ def test_what_is_read_is_never_written(tmp_path: Path, capsys: pytest.CaptureFix
     video = write_video(tmp_path / "a.mp4", [("red", 1.0)])
     before = model.read_bytes(), video.read_bytes()
     common = ["--source", str(video), "--model", str(model), "--no-window"]
+    listed = tmp_path / "list.yaml"
+    listed.write_text("a: a.mp4\n")
     for flag, path in (("--json", model), ("--json", video), ("--save", video)):
         assert cli.main([*common, flag, str(path)]) == 2
         assert "that is a file that is read" in capsys.readouterr().err

@@ -5,6 +5,7 @@ protocols.  So each kind of address is allowed its own protocols and formats and
 """
 
 import contextlib
+import ctypes
 import itertools
 import os
 import sys
@@ -27,8 +28,9 @@ _PROTOCOLS = {
     "http": f"http,{_PLAIN}",
     "https": f"https,httpproxy,{_SAFE}",
 }
-# Answer at once, and keep no frames for smoothness.
-_PROMPT = {"fflags": "nobuffer", "flags": "low_delay"}
+# Give each frame as soon as it is decoded.  FFmpeg's `nobuffer` is not for us: it throws the first
+# packets away, and nothing can be decoded before the next whole picture, which may be minutes off.
+_PROMPT = {"flags": "low_delay"}
 _WARNING = "24"
 
 
@@ -88,9 +90,9 @@ def _trusting(options: dict[str, str]) -> dict[str, str]:
 
 
 def _overhear(work: Callable[[], Any]) -> tuple[Any, str]:
-    """Do the work, and return what came of it and what C code wrote to stderr meanwhile.
+    """Do the work, and return what came of it and what C code wrote to the terminal meanwhile.
 
-    After it stderr goes nowhere: FFmpeg tells of every damaged packet, and its words may hold a URL
+    After it that goes nowhere: FFmpeg tells of every damaged packet, and its words may hold a URL
     with its password.  Python's own stderr stays.
     """
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
@@ -98,14 +100,21 @@ def _overhear(work: Callable[[], Any]) -> tuple[Any, str]:
     # Nobody listens before the end: what is too much must be lost, not waited for.
     with contextlib.suppress(AttributeError, OSError):
         os.set_blocking(speaking, False)
-    os.dup2(speaking, 2)
-    os.close(speaking)
+    _redirect(speaking)
     try:
         done = work()
     finally:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 2)
-        os.close(nowhere)
+        _redirect(os.open(os.devnull, os.O_WRONLY))
         with os.fdopen(listening, "rb") as ear:
             said = ear.read()
     return done, said.decode(errors="replace")
+
+
+def _redirect(handle: int) -> None:
+    """Send stdout and stderr of C code to `handle` from here on, and close it."""
+    # OpenCV writes FFmpeg's words to C's own stdout, which keeps them until it is asked.
+    with contextlib.suppress(OSError, TypeError):
+        ctypes.CDLL(None).fflush(None)
+    os.dup2(handle, 1)
+    os.dup2(handle, 2)
+    os.close(handle)

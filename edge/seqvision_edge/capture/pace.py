@@ -10,7 +10,7 @@ class Pace:
     def __init__(self) -> None:
         self._offset: float | None = None
 
-    def hold(self, stamp: float, waited: float, now: float) -> float | None:
+    def hold(self, stamp: float, waited: float, now: float) -> float:
         """Return how many seconds to wait before a frame is given.
 
         Args:

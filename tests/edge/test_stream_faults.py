@@ -1,0 +1,191 @@
+"""Why a stream cannot be opened, and what no address and no server can make FFmpeg open."""
+
+import json
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from servers import web
+from servers.web import WebServer, content, mjpeg, status
+from test_source import write_video
+from test_streams import QUOTED, encode
+
+from seqvision_edge.capture.fault import word
+from seqvision_edge.capture.stream_fault import StreamFault, of_log, of_status
+from seqvision_edge.errors import SourceError
+from seqvision_edge.sources import open_path
+
+# One process opens them all, as the one of a source opens one: what C code writes there is gone, so
+# what became of each is written to a file.
+PROGRAM = """
+import json, sys
+from pathlib import Path
+from seqvision_edge.capture.ffmpeg import open_stream
+
+found = []
+for url in json.loads(sys.argv[2]):
+    try:
+        video = open_stream(url, 2.0, 2.0)
+        found.append("open" if video.read()[0] else "no frame")
+    except OSError as error:
+        found.append(error.reason)
+Path(sys.argv[1]).write_text(json.dumps(found))
+"""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What became of each URL, by its path, and what the decoy was asked for."""
+
+    reasons: dict[str, str]
+    decoy: list[str]
+    said: str
+
+
+PLAYLIST = "#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:3,\n{}\n#EXT-X-ENDLIST\n"
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
+    folder = tmp_path_factory.mktemp("faults")
+    clip = encode(folder / "clip.ts", "160x120", 1)
+    with WebServer(web.files(folder)) as decoy:
+        elsewhere = f"{decoy.url}/clip.ts"
+        text = b"<html>a page, not a stream</html>" * 50
+        realm = {"WWW_Authenticate": 'Basic realm="camera"'}
+        routes = {
+            "/clip.ts": content(clip.read_bytes()),
+            "/video": mjpeg(),
+            "/401": status(401, **realm),
+            "/401-without-a-word": status(401),
+            "/403": status(403),
+            "/404": status(404),
+            "/500": status(500),
+            "/302": status(302, Location=elsewhere),
+            "/301-here": status(301, Location="/clip.ts"),
+            "/silent": web.silent,
+            "/text": content(text, "text/html"),
+            "/text.ts": content(text, "video/mp2t"),
+            "/empty": content(b""),
+            "/clip.mp4": content(write_video(folder / "clip.mp4").read_bytes()),
+            "/playlist": content(PLAYLIST.format(elsewhere).encode()),
+            "/playlist.ts": content(PLAYLIST.format(elsewhere).encode(), "video/mp2t"),
+            "/concat": content(f"ffconcat version 1.0\nfile '{elsewhere}'\n".encode()),
+            "/file.m3u8": content(PLAYLIST.format(f"file://{clip}").encode()),
+            "/path.m3u8": content(PLAYLIST.format(clip).encode()),
+            "/data.m3u8": content(PLAYLIST.format("data:video/mp2t;base64,AAAA.ts").encode()),
+            "/sub.m3u8": content(PLAYLIST.format(f"subfile,,start,0,end,9,,:{clip}").encode()),
+            "/text.m3u8": content(text),
+        }
+        with WebServer(routes) as server:
+            host = server.url.removeprefix("http://")
+            urls = [f"http://{QUOTED}@{host}{path}" for path in routes]
+            urls.append(f"https://{QUOTED}@{host}/clip.ts")
+            command = [sys.executable, "-c", PROGRAM, folder / "found", json.dumps(urls)]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+            assert done.returncode == 0, done.stderr
+        found = json.loads((folder / "found").read_text())
+        names = [*routes, "/https"]
+        yield Asked(dict(zip(names, found, strict=True)), decoy.hits, done.stdout + done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("/clip.ts", "open"),
+        ("/video", "open"),
+        ("/401", "unauthorized"),
+        ("/403", "forbidden"),
+        ("/404", "not_found"),
+        ("/500", "server_error"),
+        ("/302", "redirected"),
+        ("/301-here", "redirected"),
+        ("/silent", "timeout"),
+        ("/text", "unreadable"),
+        ("/text.ts", "unreadable"),
+        ("/text.m3u8", "unreadable"),
+        ("/empty", "unreadable"),
+        ("/clip.mp4", "unreadable"),
+        ("/https", "tls"),
+    ],
+)
+def test_why_a_server_gives_no_stream_is_one_word(asked: Asked, path: str, reason: str) -> None:
+    assert asked.reasons[path] == reason
+
+
+def test_no_server_leads_to_another_one_or_to_a_file(asked: Asked) -> None:
+    paths = ["/playlist", "/playlist.ts", "/concat", "/file.m3u8", "/data.m3u8", "/sub.m3u8"]
+    for path in paths:
+        assert asked.reasons[path] == "unreadable", path
+    # A path in a playlist is one of its server's.
+    assert asked.reasons["/path.m3u8"] == "not_found"
+    assert asked.decoy == []
+
+
+def test_what_ffmpeg_says_reaches_neither_terminal_nor_output(asked: Asked) -> None:
+    assert asked.said == ""
+
+
+def test_no_local_file_leads_to_another_one_or_to_a_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = write_video(tmp_path / "clip.ts")
+    monkeypatch.chdir(tmp_path)
+    with WebServer(web.files(tmp_path)) as decoy:
+        elsewhere = f"{decoy.url}/clip.ts"
+        # A byte that is no text, so that only FFmpeg can refuse them.
+        lists = {
+            "list.m3u8": PLAYLIST.format(elsewhere),
+            "list.mp4": PLAYLIST.format(elsewhere),
+            "list.avi": PLAYLIST.format(clip),
+            "list.ffconcat": f"ffconcat version 1.0\nfile '{elsewhere}'\n",
+            "list.mkv": f"ffconcat version 1.0\nfile '{clip}'\n",
+            "list.sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nt=0 0\nm=video 5004 RTP/AVP 96\n",
+        }
+        names = [
+            "concat:clip.ts|clip.ts",
+            f"subfile,,start,0,end,9999,,:{clip}",
+            "data:video/mp2t;base64,AAAA",
+            "pipe:0",
+            "lavfi:testsrc",
+            elsewhere,
+        ]
+        for name, text in lists.items():
+            Path(name).write_bytes(text.encode() + b"#\x01\x02\xff\n" * 9)
+        for name in [*lists, *names]:
+            with pytest.raises(SourceError), open_path(name) as source:
+                list(source)
+        assert decoy.hits == []
+
+
+def test_a_fault_comes_whole_from_its_process() -> None:
+    fault = pickle.loads(pickle.dumps(StreamFault("not_found")))
+    assert (type(fault), fault.reason, word(fault)) == (StreamFault, "not_found", "not_found")
+    assert fault.strerror == "the server has nothing under this path"
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("[rtsp @ 0x55] method DESCRIBE failed: 401 Unauthorized", "unauthorized"),
+        ("[OPENCV:FFMPEG:16] method SETUP failed: 461 (Unsupported transport)", "forbidden"),
+        ("HTTP error 503 Service Unavailable", "server_error"),
+        ("Server returned 404 Not Found", "not_found"),
+        ("Connection to tcp://10.0.0.1:554?timeout=0 failed: Connection refused", "refused"),
+        ("Connection to tcp://10.0.0.1:554 failed: No route to host", "unreachable"),
+        ("Failed to resolve hostname cam: Name or service not known", "unknown_host"),
+        ("error:1416F086:SSL routines:certificate verify failed", "tls"),
+        ("Stream ends prematurely at 750", None),
+        ("", None),
+    ],
+)
+def test_the_words_of_ffmpeg_are_understood(said: str, reason: str | None) -> None:
+    assert of_log(said) == reason
+
+
+def test_a_status_without_fault_has_no_word() -> None:
+    assert of_status(200) is None
