@@ -1,4 +1,4 @@
-"""Faults of streams: a real RTSP server that dies, stalls and refuses, HTTP servers that misbehave."""
+"""Faults of streams: an RTSP server that dies, stalls and refuses, HTTP servers that misbehave."""
 
 import time
 from collections.abc import Iterator

@@ -20,7 +20,7 @@ from seqvision_edge.result import SourceState
 
 _USUAL_FPS = 30.0
 _HEALTHY_SECONDS = 10.0
-# A server that restarts is back within seconds: so long it is asked often, which is cheap as long as
+# A server that restarts is back within seconds: so long it is asked often; that is cheap while
 # nobody answers.
 _FIRST_WAIT, _SHORT_WAIT, _SHORT_SECONDS, _LONG_WAIT = 0.5, 1.0, 300.0, 30.0
 # A camera locks out who tries a wrong password too often.
