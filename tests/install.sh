@@ -12,6 +12,7 @@ packages=(
   gstreamer1.0-plugins-good       # RTP
   gstreamer1.0-plugins-bad        # H.264, parsed
   gstreamer1.0-plugins-ugly       # H.264, made (x264)
+  mosquitto                       # an MQTT broker
 )
 
 apt-get update -qq
