@@ -150,8 +150,8 @@ def test_the_cameras_of_a_machine_are_listed_by_number(tmp_path: Path) -> None:
     assert found == ["video0", "video2", "video10"]
 
 
-def test_what_a_camera_calls_itself_and_whether_it_is_free_is_told(run: Run) -> None:
-    told = run("""
+def test_what_a_camera_calls_itself_and_whether_it_is_free_is_told(run_with_camera: Run) -> None:
+    told = run_with_camera("""
 from seqvision_edge.capture.v4l2 import describe_camera
 for word in ("ok", "busy", "denied", "metadata", "unplug"):
     tell(word)
@@ -165,8 +165,8 @@ for word in ("ok", "busy", "denied", "metadata", "unplug"):
     ]  # fmt: skip
 
 
-def test_a_camera_can_be_given_by_its_device(run: Run) -> None:
-    [fps, shape, message] = run("""
+def test_a_camera_can_be_given_by_its_device(run_with_camera: Run) -> None:
+    [fps, shape, message] = run_with_camera("""
 from seqvision_edge.sources.opening import Manner, open_sources
 from seqvision_edge.sources.parse import parse_source
 address = parse_source("/dev/video0")
