@@ -1,5 +1,6 @@
 """The outputs that a user asks for: their options, and the sinks that these make."""
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _Unset = tyro.conf.arg(help_behavior_hint="")
 
 # How much may wait: lines are small, pictures are large.
-_LINES, _PICTURES = 10_000, 16
+_LINES, _PICTURES, _MESSAGES = 10_000, 16, 1_000
 
 
 class OutputOptions(BaseModel):
@@ -37,6 +38,33 @@ class OutputOptions(BaseModel):
     save: Annotated[Path | None, _Unset] = None
     """Save the annotated video as this .mp4, .avi or .mkv file; of several sources each has its
     own, with the source's name before the ending."""
+    clips: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
+    """Record each event into this folder, as the camera saw it, with a clips.csv that `seqvision
+    train` reads."""
+    clip_before: Annotated[float, Field(ge=0, le=60)] = 1.0
+    """Seconds of a clip before its event."""
+    clip_after: Annotated[float, Field(ge=0, le=60)] = 1.0
+    """Seconds of a clip after its event."""
+    webhook: Annotated[str | None, tyro.conf.arg(metavar="URL", help_behavior_hint="")] = None
+    """Post each event as JSON to this http or https URL; env:NAME takes it from a variable."""
+    webhook_states: Annotated[
+        bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help_behavior_hint="")
+    ] = False
+    """Post the new states of sources too."""
+    mqtt: Annotated[str | None, tyro.conf.arg(metavar="URL", help_behavior_hint="")] = None
+    """Publish events and states to mqtt://[user:password@]host[:port][/prefix], or mqtts; env:NAME
+    takes it from a variable."""
+    metrics: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS:PORT", help_behavior_hint="")] = (
+        None
+    )
+    """Serve Prometheus' /metrics and a /healthz here, such as 127.0.0.1:9100."""
+    on_event: Annotated[
+        tuple[str, ...],
+        tyro.conf.UseAppendAction,
+        tyro.conf.arg(metavar="LABEL=COMMAND", help_behavior_hint="(may be repeated)"),
+    ] = ()
+    """Run a command for each event of a label, or of any (*); the event is in SEQVISION_LABEL and
+    the like, and as JSON on its input."""
     window: bool = True
     """Show a window where there is a display; q or Esc closes it."""
     top: Annotated[int, Field(ge=1)] = 3
@@ -63,8 +91,12 @@ def make_outputs(
 
     # A camera does not wait; of a recording every line counts.
     live = any(source.live for source in sources)
-    queued = [*_files(options, session, sources, decision, waits=not live)]
-    return Together(program, queued, [*_screen(options, session, sources)], live)
+    queued = [
+        *_files(options, session, sources, decision, waits=not live),
+        *_programs(options, session, sources),
+    ]
+    direct = [*_metrics(options, sources, queued), *_screen(options, session, sources)]
+    return Together(program, queued, direct, live)
 
 
 def refuse_to_overwrite(
@@ -89,6 +121,9 @@ def _written(options: OutputOptions, sources: Sequence[str]) -> Iterator[tuple[s
 
         for path in video_paths(options.save, sources).values():
             yield "--save", path
+    if options.clips is not None:
+        yield "--clips", options.clips
+        yield "--clips", options.clips / "clips.csv"
 
 
 def _files(
@@ -111,6 +146,56 @@ def _files(
         drawn = _overlays(options, session, sources)
         film = {source.name: (drawn[source.name], source.fps) for source in sources}
         yield Queued(VideoFiles(options.save, film), _PICTURES, waits=waits)
+
+    if options.clips is not None:
+        from seqvision_edge.sinks.clips import EventClips, Margins
+
+        margins = Margins(options.clip_before, options.clip_after, decision.minimum_seconds)
+        yield Queued(EventClips(options.clips, sources, margins), _PICTURES, waits=waits)
+
+
+def _programs(
+    options: OutputOptions, session: "Session", sources: Sequence["Source"]
+) -> Iterator["Queued[Any]"]:
+    """Yield the outputs that are other programs: a run never waits for one."""
+    from seqvision_edge.sinks.queued import Queued
+
+    if options.webhook is not None:
+        from seqvision_edge.sinks.webhook import Webhook
+
+        url = _from_environment("--webhook", options.webhook)
+        yield Queued(Webhook(url, options.webhook_states), _MESSAGES)
+    if options.mqtt is not None:
+        from seqvision_edge.sinks.mqtt import Mqtt
+
+        names = [source.name for source in sources]
+        yield Queued(Mqtt(_from_environment("--mqtt", options.mqtt), names), _MESSAGES)
+    if options.on_event:
+        from seqvision_edge.sinks.command import AT_ONCE, Commands, reaction
+
+        reactions = [reaction(text, session.card.labels) for text in options.on_event]
+        yield Queued(Commands(reactions), _MESSAGES, workers=AT_ONCE)
+
+
+def _metrics(
+    options: OutputOptions, sources: Sequence["Source"], queued: Sequence["Queued[Any]"]
+) -> Iterator["Sink"]:
+    if options.metrics is not None:
+        from seqvision_edge.sinks.metrics import Metrics, listen_address
+
+        yield Metrics(listen_address(options.metrics), sources, queued)
+
+
+def _from_environment(flag: str, text: str) -> str:
+    """Return what was given, or for `env:NAME` what that variable holds: a list of processes shows
+    the options of each.
+    """
+    if not text.startswith("env:"):
+        return text
+    name = text.removeprefix("env:")
+    if not os.environ.get(name):
+        raise SinkError(f"{flag} {text}: the variable {name} is not set")
+    return os.environ[name]
 
 
 def _screen(

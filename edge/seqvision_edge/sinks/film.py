@@ -56,15 +56,15 @@ class Film:
         self._writer.write(_fitted(picture, self._size))
         self.pictures += 1
 
-    def close(self) -> None:
-        """Finish the file and give it its name; without a picture nothing stays.
+    def close(self) -> bool:
+        """Finish the file and give it its name; False where no picture came, then nothing stays.
 
         Raises:
             SinkError: not all of it could be written, as on a full disk; then nothing stays either.
         """
         if self._writer is None:
             self.discard()
-            return
+            return False
         self._writer.release()
         self._writer = None
         # OpenCV tells nobody that the disk is full.
@@ -75,6 +75,7 @@ class Film:
             self._place.__exit__(None, None, None)
         except OSError as error:
             raise SinkError(f"{self.path}: {error.strerror}") from None
+        return True
 
     def discard(self) -> None:
         """Take the temporary file away."""

@@ -1,9 +1,11 @@
 """Steps as plain data, in the order in which things happened."""
 
+import time
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from seqvision_edge.result import Event, Prediction, SourceState
+from seqvision_edge.result import Event, Prediction, SourceState, utc
 from seqvision_edge.step import Step
 
 Record = dict[str, Any]
@@ -23,3 +25,11 @@ def record(source: str, told: Prediction | Event | SourceState) -> Record:
     """Return an answer, an event or a state as plain data that names its source."""
     plain = told.to_json()
     return {"type": plain.pop("type"), "source": source, **plain}
+
+
+def message(source: str, told: Event | SourceState) -> Record:
+    """Return an event or a state as it is sent to other programs.
+
+    `id` is the same in every copy of it, `at` is the wall clock at which it was told.
+    """
+    return {**record(source, told), "id": uuid.uuid4().hex, "at": utc(time.time())}

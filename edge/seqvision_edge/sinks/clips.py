@@ -1,0 +1,249 @@
+"""A clip of each event, as the camera saw it: to look at, and to train on.
+
+    DIR/20261121T130405.123Z_camera_0_swipe_left.mp4
+    DIR/clips.csv      path,label: `seqvision train DIR` reads it
+
+The frames before an event are remembered as JPEG, up to a number of seconds and of bytes.
+"""
+
+import contextlib
+import csv
+import io
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from seqvision_edge.errors import SinkError
+from seqvision_edge.names import file_part
+from seqvision_edge.opencv import cv2
+from seqvision_edge.preprocess import Image
+from seqvision_edge.result import Event, utc
+from seqvision_edge.sampler import Sampler
+from seqvision_edge.sinks.film import Film
+from seqvision_edge.sinks.line_file import LineFile
+from seqvision_edge.sources import Source
+from seqvision_edge.step import Step
+
+LIST_NAME = "clips.csv"
+# What is remembered of one source at most; beyond it the pictures before an event are fewer.
+_MOST_BYTES = 64 << 20
+_QUALITY = 95
+# An activity may go on for hours.
+_LONGEST_SECONDS = 60.0
+_LONGEST_STILL_SECONDS = 1.0
+# The answer for a frame, and with it an event, is known a little after the frame.
+_SLACK_SECONDS = 1.0
+# Times are sums of periods.
+_HAIR = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Margins:
+    """Seconds of a clip before and after its event; `late` is how late an event is known."""
+
+    before: float
+    after: float
+    late: float
+
+
+class EventClips:
+    """An outlet that records each event with the seconds around it, without any drawing."""
+
+    def __init__(self, folder: Path, sources: Sequence[Source], margins: Margins) -> None:
+        """Record into `folder`, which is made where its parent is there."""
+        self.name = f"--clips {folder}"
+        self.trouble = ""
+        self._folder = folder
+        self._list: _List | None = None
+        self._recorders = {
+            source.name: _Recorder(source, folder, margins, self._keep) for source in sources
+        }
+
+    def open(self) -> None:
+        """Make the folder and its list.  Raises SinkError when they cannot be written."""
+        try:
+            self._folder.mkdir(exist_ok=True)
+            self._list = _List(self._folder)
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            raise SinkError(f"{self.name}: cannot be written ({why})") from None
+
+    def pick(self, step: Step) -> Iterable[Step]:
+        """Return the step."""
+        return (step,)
+
+    def send(self, step: Step) -> None:
+        """Remember the frame, and record it where an event goes on.
+
+        Raises:
+            SinkError: a clip could not be written whole.
+        """
+        self._recorders[step.source].take(step)
+
+    def stop(self) -> None:
+        """Nothing waits."""
+
+    def close(self) -> None:
+        """Finish the clips of events that are over; others would lack their end."""
+        for recorder in self._recorders.values():
+            recorder.close()
+        if self._list is not None:
+            self._list.close()
+
+    def _keep(self, path: Path, label: str) -> None:
+        assert self._list is not None, "an outlet is open before anything is sent"
+        self._list.add(path, label)
+
+
+class _Recorder:
+    """The past of one source, and the clips that are being recorded of it."""
+
+    def __init__(
+        self, source: Source, folder: Path, margins: Margins, keep: Callable[[Path, str], None]
+    ) -> None:
+        self._source = source
+        self._folder = folder
+        self._margins = margins
+        self._keep = keep
+        self._past: deque[tuple[float, bytes]] = deque()
+        self._bytes = 0
+        self._clips: list[_Clip] = []
+        self._now = 0.0
+
+    def take(self, step: Step) -> None:
+        if step.frame is not None:
+            self._now = step.frame.time
+            picture = _jpeg(step.frame.bgr)
+            self._remember(picture)
+            for clip in self._clips:
+                clip.add(self._now, picture)
+        if step.active is not None:
+            self._clip_of(step.active)
+        for event in step.events:
+            self._clip_of(event).until = event.end + self._margins.after
+        self._finish([clip for clip in self._clips if clip.until <= self._now + _HAIR])
+
+    def close(self) -> None:
+        self._finish([clip for clip in self._clips if clip.is_over])
+        for clip in self._clips:
+            clip.film.discard()
+
+    def _finish(self, clips: Sequence["_Clip"]) -> None:
+        """Give clips their names; all are tried before the first error is told."""
+        errors = []
+        for clip in clips:
+            self._clips.remove(clip)
+            try:
+                if clip.film.close():
+                    self._keep(clip.film.path, clip.label)
+            except (SinkError, OSError) as error:
+                errors.append(str(error))
+        if errors:
+            raise SinkError("; ".join(errors))
+
+    def _clip_of(self, event: Event) -> "_Clip":
+        """Return the clip of an event, begun with what is remembered where it is new."""
+        for clip in self._clips:
+            if (clip.label, clip.start) == (event.label, event.start):
+                return clip
+        film = Film(self._path(event), "--clips", self._source.fps)
+        film.open()
+        clip = _Clip(event, film, self._source.fps)
+        for at, picture in self._past:
+            if at >= event.start - self._margins.before - _HAIR:
+                clip.add(at, picture)
+        self._clips.append(clip)
+        return clip
+
+    def _path(self, event: Event) -> Path:
+        """Return a new path, named by when the event began, the source and the label."""
+        when = f"{event.start:010.3f}s"
+        if self._source.live:
+            began = utc(time.time() - (self._now - event.start))
+            when = began.replace("-", "").replace(":", "")
+        stem = f"{when}_{file_part(self._source.name)}_{file_part(event.label)}"
+        path, number = self._folder / f"{stem}.mp4", 1
+        while path.exists():
+            number += 1
+            path = self._folder / f"{stem}-{number}.mp4"
+        return path
+
+    def _remember(self, picture: bytes) -> None:
+        if self._past and self._now < self._past[-1][0]:
+            self._past.clear()
+            self._bytes = 0
+        self._past.append((self._now, picture))
+        self._bytes += len(picture)
+        oldest = self._now - self._margins.before - self._margins.late - _SLACK_SECONDS
+        while self._past[0][0] < oldest or self._bytes > _MOST_BYTES:
+            self._bytes -= len(self._past.popleft()[1])
+
+
+class _Clip:
+    """One event that is being recorded; `until` is when the clip ends, once that is known."""
+
+    def __init__(self, event: Event, film: Film, fps: float) -> None:
+        self.label = event.label
+        self.start = event.start
+        self.until = float("inf")
+        self.film = film
+        self._fps = fps
+        self._clock = Sampler(fps, fps)
+
+    @property
+    def is_over(self) -> bool:
+        return self.until < float("inf")
+
+    def add(self, at: float, picture: bytes) -> None:
+        # The rest of a long event is left out.
+        if at > min(self.until, self.start + _LONGEST_SECONDS) + _HAIR:
+            return
+        ticks = self._clock.take(at)
+        image = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
+        for _ in range(min(ticks, int(_LONGEST_STILL_SECONDS * self._fps) + 1)):
+            self.film.write(image)
+
+
+class _List:
+    """The list of clips, with the columns that it has already."""
+
+    def __init__(self, folder: Path) -> None:
+        path = folder / LIST_NAME
+        self._folder = folder
+        self._columns = _columns(path) if path.exists() else []
+        self._file = LineFile(path, self._is_torn)
+        if self._file.is_empty:
+            self._file.append("path,label")
+        self._columns = _columns(path)
+        if not {"path", "label"} <= set(self._columns):
+            raise csv.Error(f"{LIST_NAME} is there and lacks the columns path,label")
+
+    def add(self, path: Path, label: str) -> None:
+        row = io.StringIO()
+        writer = csv.DictWriter(row, self._columns, restval="", lineterminator="")
+        writer.writerow({"path": path.name, "label": label})
+        self._file.append(row.getvalue())
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._file.close()
+
+    def _is_torn(self, line: bytes) -> bool:
+        """Whether it is a piece of a row: no such clip, or no label."""
+        cells = next(csv.reader([line.decode(errors="replace")]), [])
+        row = dict(zip(self._columns, cells, strict=False))
+        there = bool(row.get("path")) and (self._folder / row["path"]).exists()
+        return not (there and row.get("label"))
+
+
+def _columns(path: Path) -> list[str]:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        return list(csv.DictReader(file).fieldnames or ())
+
+
+def _jpeg(bgr: Image) -> bytes:
+    return bytes(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1])

@@ -1,0 +1,142 @@
+"""A command for each event: its fields as environment variables, and as JSON on its input."""
+
+import contextlib
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from seqvision_edge.errors import SinkError
+from seqvision_edge.sinks.records import Record, message
+from seqvision_edge.step import Step
+
+ANY = "*"
+AT_ONCE = 4
+TIMEOUT_SECONDS = 10.0
+_FIELDS = ("label", "source", "start", "end", "peak", "confidence", "told", "id", "at")
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """What to run for the events of a label; the label may be `*`."""
+
+    label: str
+    command: tuple[str, ...]
+
+
+def reaction(text: str, labels: Sequence[str]) -> Reaction:
+    """Read `LABEL=command arguments`.
+
+    Raises:
+        SinkError: no such label, or a command that is not there or not well quoted.
+    """
+    # A label may have a = of its own.
+    able = [label for label in (ANY, *labels) if text.startswith(f"{label}=")]
+    if not able:
+        known = ", ".join(labels)
+        raise SinkError(f"--on-event {text!r}: begin with LABEL= or *=; the labels are {known}")
+    label = max(able, key=len)
+    try:
+        command = shlex.split(text[len(label) + 1 :])
+    except ValueError as error:
+        raise SinkError(f"--on-event {text!r}: {error}") from None
+    if not command or not shutil.which(command[0]):
+        raise SinkError(f"--on-event {text!r}: no such command")
+    return Reaction(label, tuple(command))
+
+
+class Commands:
+    """An outlet that runs commands, never through a shell: a label is data, not a command."""
+
+    def __init__(self, reactions: Sequence[Reaction], seconds: float = TIMEOUT_SECONDS) -> None:
+        """Run `reactions`, each for at most so many seconds."""
+        self.name = "--on-event"
+        self.trouble = ""
+        self._reactions = reactions
+        self._seconds = seconds
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._lock = threading.Lock()
+        self._over = False
+
+    def open(self) -> None:
+        """Nothing: the commands were looked for when they were read."""
+
+    def pick(self, step: Step) -> Iterator[tuple[tuple[str, ...], Record]]:
+        """Return the commands of the events to act on now."""
+        for event in step.fired:
+            told = message(step.source, event)
+            for reaction in self._reactions:
+                if reaction.label in (ANY, event.label):
+                    yield reaction.command, told
+
+    def send(self, item: tuple[tuple[str, ...], Record]) -> None:
+        """Run a command to its end.  Raises SinkError when it fails or takes too long."""
+        command, record = item
+        process = self._start(command, record)
+        try:
+            process.communicate(json.dumps(record).encode(), self._seconds)
+        except subprocess.TimeoutExpired:
+            _kill(process)
+            process.wait()
+            raise SinkError(f"{command[0]} took longer than {self._seconds:g} s") from None
+        finally:
+            with self._lock:
+                self._running.discard(process)
+        if process.returncode:
+            raise SinkError(f"{command[0]} {_ending(process.returncode)}")
+
+    def stop(self) -> None:
+        """Kill what still runs."""
+        with self._lock:
+            self._over = True
+            for process in self._running:
+                _kill(process)
+
+    def close(self) -> None:
+        """Nothing runs after the last command."""
+
+    def _start(self, command: tuple[str, ...], record: Record) -> "subprocess.Popen[bytes]":
+        with self._lock:
+            if self._over:
+                raise SinkError("the run was over")
+            try:
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.PIPE,
+                    # Its words must not be taken for events, nor disturb the view of a terminal.
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL if sys.stderr.isatty() else None,
+                    env={**os.environ, **_variables(record)},
+                    # A group of its own: Ctrl-C is for us, and its children end with it.
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise SinkError(f"{command[0]}: {error.strerror}") from None
+            self._running.add(process)
+            return process
+
+
+def _variables(record: Record) -> dict[str, str]:
+    """Return `SEQVISION_LABEL` and the like; a variable cannot hold a NUL."""
+    return {f"SEQVISION_{name.upper()}": str(record[name]).replace("\0", "") for name in _FIELDS}
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    """Kill a command, and on POSIX all that it has started."""
+    if process.poll() is not None:
+        return
+    with contextlib.suppress(OSError):
+        if os.name == "posix":
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+
+
+def _ending(code: int) -> str:
+    return f"ended with code {code}" if code > 0 else f"was ended by signal {-code}"

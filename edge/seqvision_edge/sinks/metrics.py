@@ -1,0 +1,268 @@
+"""What a monitoring system asks for: Prometheus text at /metrics, and /healthz."""
+
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from socket import AF_INET, AF_INET6
+from time import monotonic
+from types import TracebackType
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, exposition
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from typing_extensions import Self
+
+from seqvision_edge.errors import SinkError
+from seqvision_edge.notice import SHOWN
+from seqvision_edge.result import STATES
+from seqvision_edge.sinks.queued import Queued
+from seqvision_edge.sources import Source
+from seqvision_edge.step import CONNECTING, Step
+
+LOOPBACK = "127.0.0.1"
+# A source whose newest frame is older is not live, whatever its threads believe.
+HEALTHY_SECONDS = 5.0
+_REQUEST_SECONDS = 5.0
+_BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0)
+_LOST = ("stalled", "disconnected")
+
+
+def listen_address(text: str) -> tuple[str, int]:
+    """Read `HOST:PORT`; a port alone is one of the loopback interface.
+
+    Raises:
+        SinkError: it is not such an address.
+    """
+    host, colon, port = text.rpartition(":")
+    host = host.strip("[]") if colon else ""
+    try:
+        number = int(port)
+        known = host if host in ("", "localhost") else str(ip_address(host))
+    except ValueError:
+        number, known = -1, ""
+    if not 0 <= number <= 65535:
+        raise SinkError(f"--metrics {text}: give ADDRESS:PORT, such as {LOOPBACK}:9100")
+    return (LOOPBACK if known in ("", "localhost") else known), number
+
+
+class Metrics:
+    """A sink that counts steps and serves the counts to whoever asks."""
+
+    def __init__(
+        self, address: tuple[str, int], sources: Sequence[Source], queues: Sequence[Queued[Any]]
+    ) -> None:
+        """Listen at `address`; `queues` are the outputs whose losses are told."""
+        self._address = address
+        self._queues = queues
+        self._sources = {source.name: _Seen(source) for source in sources}
+        self._registry = CollectorRegistry(auto_describe=False)
+        more: Any = {"labelnames": ["source"], "registry": self._registry, "buckets": _BUCKETS}
+        self._age = Histogram(
+            "seqvision_frame_age_seconds", "Age of a live frame when its answer was there.", **more
+        )
+        self._infer = Histogram(
+            "seqvision_infer_seconds", "From a frame to the model's answer.", **more
+        )
+        self._registry.register(self)
+        ProcessCollector(registry=self._registry)
+
+    @property
+    def port(self) -> int:
+        """Where it listens; that of port 0 is known once it is open."""
+        return int(self._server.server_address[1])
+
+    def __enter__(self) -> Self:
+        host, port = self._address
+        try:
+            self._server = _Server(self, host, port)
+        except OSError as error:
+            wrong = f"cannot be opened ({error.strerror})"
+            raise SinkError(f"--metrics {host}:{port}: {wrong}") from None
+        threading.Thread(
+            target=self._server.serve_forever, args=(0.1,), name="metrics", daemon=True
+        ).start()
+        return self
+
+    def write(self, step: Step) -> None:
+        """Count the step."""
+        self._sources[step.source].take(step)
+        answer = step.prediction
+        if step.answered and answer is not None:
+            self._infer.labels(step.source).observe(answer.latency_ms / 1000)
+            if answer.age_ms is not None:
+                self._age.labels(step.source).observe(answer.age_ms / 1000)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def health(self) -> tuple[bool, dict[str, Any]]:
+        """Return whether any source is live, by the age of its newest frame, and each one's."""
+        now = monotonic()
+        told = {
+            name: {"state": seen.state.state, "age": seen.age(now)}
+            for name, seen in self._sources.items()
+        }
+        return any(seen.is_live(now) for seen in self._sources.values()), {"sources": told}
+
+    def text(self, accept: str) -> tuple[bytes, str]:
+        """Return what /metrics says and its content type, in the newest form that is accepted."""
+        encode, content_type = exposition.choose_encoder(accept)
+        return encode(self._registry), content_type
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield what is counted here; the registry asks for it."""
+        yield from _source_metrics(self._sources)
+        yield from _sink_metrics(self._queues)
+
+
+class _Seen:
+    """What came of one source."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.state = CONNECTING
+        self.used = self.dropped = self.reconnects = 0
+        self.events: dict[str, int] = {}
+        self._index = -1
+        self._arrived: float | None = None
+        self._stalled = 0.0
+        self._lost_at: float | None = None
+
+    def take(self, step: Step) -> None:
+        for state in step.changed:
+            self.reconnects += state.state == "connecting" and self._arrived is not None
+        self.state = step.state
+        now = monotonic()
+        if step.state.state in _LOST and self._lost_at is None:
+            self._lost_at = now
+        if step.frame is not None:
+            self._stalled, self._lost_at = self.stalled(now), None
+            self._arrived = now
+            self.used += 1
+            if self.source.live:
+                self.dropped += max(0, step.frame.index - self._index - 1)
+            self._index = step.frame.index
+        for event in step.events:
+            self.events[event.label] = self.events.get(event.label, 0) + 1
+
+    def stalled(self, now: float) -> float:
+        """Seconds without frames so far, after it was told that they are missing."""
+        return self._stalled + (now - self._lost_at if self._lost_at is not None else 0.0)
+
+    def age(self, now: float) -> float | None:
+        """Seconds since the newest frame; None before the first."""
+        return None if self._arrived is None else round(now - self._arrived, 3)
+
+    def is_live(self, now: float) -> bool:
+        age = self.age(now)
+        return self.state.state in SHOWN and age is not None and age < HEALTHY_SECONDS
+
+
+def _source_metrics(sources: dict[str, _Seen]) -> Iterator[Metric]:
+    now = monotonic()
+    frames = CounterMetricFamily(
+        "seqvision_frames", "Frames by what became of them.", labels=["source", "outcome"]
+    )
+    events = CounterMetricFamily("seqvision_events", "Events told.", labels=["source", "label"])
+    state = GaugeMetricFamily(
+        "seqvision_source_state", "1 for the state of a source.", labels=["source", "state"]
+    )
+    reconnects = CounterMetricFamily(
+        "seqvision_reconnects", "Attempts to connect again.", labels=["source"]
+    )
+    stalled = CounterMetricFamily(
+        "seqvision_stall_seconds", "Seconds that a source was lost.", labels=["source"]
+    )
+    for name, seen in sources.items():
+        frames.add_metric([name, "used"], seen.used)
+        frames.add_metric([name, "dropped"], seen.dropped)
+        frames.add_metric([name, "corrupt"], seen.source.damaged)
+        # A copy: the run goes on while this is asked for.
+        for label, count in list(seen.events.items()):
+            events.add_metric([name, label], count)
+        for each in STATES:
+            state.add_metric([name, each], float(seen.state.state == each))
+        reconnects.add_metric([name], seen.reconnects)
+        stalled.add_metric([name], seen.stalled(now))
+    yield from (frames, events, state, reconnects, stalled)
+
+
+def _sink_metrics(queues: Sequence[Queued[Any]]) -> Iterator[Metric]:
+    sent = CounterMetricFamily("seqvision_sink_sent", "Handed on.", labels=["sink"])
+    dropped = CounterMetricFamily(
+        "seqvision_sink_dropped", "Lost, because an output was too slow.", labels=["sink"]
+    )
+    failed = CounterMetricFamily(
+        "seqvision_sink_failed", "Lost, because an output failed.", labels=["sink"]
+    )
+    waiting = GaugeMetricFamily("seqvision_sink_queue", "Waiting to be sent.", labels=["sink"])
+    for queue in queues:
+        counts = queue.counts
+        sent.add_metric([queue.name], counts.sent)
+        dropped.add_metric([queue.name], counts.dropped)
+        failed.add_metric([queue.name], counts.failed)
+        waiting.add_metric([queue.name], counts.waiting)
+    yield from (sent, dropped, failed, waiting)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, metrics: Metrics, host: str, port: int) -> None:
+        self.metrics = metrics
+        self.is_private = ip_address(host).is_loopback
+        self.address_family = AF_INET6 if ":" in host else AF_INET
+        super().__init__((host, port), _Handler)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: a client that leaves early is no news."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    timeout = _REQUEST_SECONDS
+
+    def do_GET(self) -> None:
+        metrics = self.server.metrics
+        if self.server.is_private and not _names_loopback(self.headers.get("Host", "")):
+            # A page of the web that calls this machine by a name of its own.
+            self._answer(403, b"ask by the address\n", "text/plain")
+        elif self.path.partition("?")[0] == "/metrics":
+            self._answer(200, *metrics.text(self.headers.get("Accept", "")))
+        elif self.path == "/healthz":
+            healthy, told = metrics.health()
+            body = json.dumps({"status": "ok" if healthy else "no source is live", **told})
+            self._answer(200 if healthy else 503, f"{body}\n".encode(), "application/json")
+        else:
+            self._answer(404, b"/metrics or /healthz\n", "text/plain")
+
+    def _answer(self, status: int, body: bytes, content_type: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing: the terminal is for events."""
+
+
+def _names_loopback(host: str) -> bool:
+    """Tell whether a Host header names this machine by its loopback address or `localhost`."""
+    name = host.rpartition(":")[0] if ":" in host and not host.endswith("]") else host
+    if name == "localhost":
+        return True
+    try:
+        return ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return False

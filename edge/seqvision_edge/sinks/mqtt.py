@@ -1,0 +1,149 @@
+"""Events and states to an MQTT broker that may come and go.
+
+PREFIX/status          online or offline, retained; the broker itself says offline when we vanish
+PREFIX/SOURCE/event    each event, as JSON
+PREFIX/SOURCE/state    how the source is, as JSON, retained
+"""
+
+import json
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+from urllib.parse import unquote
+
+from paho.mqtt.client import Client, MQTTMessageInfo
+from paho.mqtt.enums import CallbackAPIVersion
+
+from seqvision_edge.errors import SinkError
+from seqvision_edge.names import told_apart, topic_part
+from seqvision_edge.sinks.records import Record, message
+from seqvision_edge.sinks.web_address import web_address
+from seqvision_edge.step import Step
+
+_PREFIX = "seqvision"
+# A broker that is silent for twice as long counts as lost.
+_KEEPALIVE_SECONDS = 5
+_CONNECT_SECONDS = 3.0
+_FIRST_WAIT, _LONGEST_WAIT = 1, 30
+_GOODBYE_SECONDS = 0.3
+_AT_LEAST_ONCE = 1
+
+Letter = tuple[str, Record, bool]
+"""A topic below the prefix, what is told, and whether the broker keeps it."""
+
+
+class Mqtt:
+    """An outlet that publishes at least once; what the broker has not confirmed is sent again.
+
+    One message is on its way at a time; the others wait in the queue, which is bounded.
+    """
+
+    def __init__(self, url: str, sources: Sequence[str]) -> None:
+        """Publish to `mqtt://[user:password@]host[:port][/prefix]`; `mqtts` is with TLS.
+
+        Raises:
+            SinkError: not such a URL, or its prefix cannot begin a topic.
+        """
+        address = web_address("--mqtt", url, {"mqtt": 1883, "mqtts": 8883})
+        self.name = f"--mqtt {address.shown}"
+        self.trouble = ""
+        self._address = address
+        prefix = unquote(address.target.strip("/")) or _PREFIX
+        if prefix != "/".join(map(topic_part, prefix.split("/"))) or "?" in prefix or "#" in url:
+            raise SinkError(f"{self.name}: a prefix has no empty level and none of + # $ ?")
+        self._prefix = prefix
+        parts = told_apart(map(topic_part, sources))
+        self._topics = dict(zip(sources, parts, strict=True))
+        self._left = threading.Event()
+        self._news = threading.Condition()
+        self._connected = False
+        self._confirmed: set[int] = set()
+        self._kept: dict[str, str] = {}
+
+    def open(self) -> None:
+        """Begin to connect; a broker that is down now may come later."""
+        client = Client(CallbackAPIVersion.VERSION2, f"seqvision-{uuid.uuid4().hex[:12]}")
+        client.on_connect = self._on_connect
+        client.on_connect_fail = self._on_connect_fail
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = self._on_publish
+        if self._address.user is not None:
+            client.username_pw_set(self._address.user, self._address.password)
+        if self._address.scheme == "mqtts":
+            client.tls_set()
+        client.will_set(f"{self._prefix}/status", "offline", _AT_LEAST_ONCE, retain=True)
+        client.reconnect_delay_set(_FIRST_WAIT, _LONGEST_WAIT)
+        client.connect_timeout = _CONNECT_SECONDS
+        client.connect_async(self._address.host, self._address.port, _KEEPALIVE_SECONDS)
+        self._client = client
+        client.loop_start()
+
+    def pick(self, step: Step) -> Iterator[Letter]:
+        """Return the new states of the step's source, and its events to act on now."""
+        topic = self._topics[step.source]
+        for state in step.changed[-1:]:
+            yield f"{topic}/state", message(step.source, state), True
+        for event in step.fired:
+            yield f"{topic}/event", message(step.source, event), False
+
+    def send(self, letter: Letter) -> None:
+        """Publish and wait until the broker has it.  Raises SinkError when the run is over."""
+        topic, record, kept = letter
+        payload = json.dumps(record)
+        self._wait(lambda: self._connected)
+        self._confirmed.clear()
+        sent = self._publish(topic, payload, kept)
+        # The client sends it again after a lost connection; publishing anew would double it.
+        self._wait(lambda: sent.mid in self._confirmed)
+        if kept:
+            self._kept[topic] = payload
+
+    def stop(self) -> None:
+        """End the waiting."""
+        self._left.set()
+        with self._news:
+            self._news.notify_all()
+
+    def close(self) -> None:
+        """Say offline, as the broker would, and leave."""
+        if self._connected:
+            sent = self._publish("status", "offline", kept=True)
+            with self._news:
+                self._news.wait_for(lambda: sent.mid in self._confirmed, _GOODBYE_SECONDS)
+        self._client.disconnect()
+
+    def _publish(self, topic: str, payload: str, kept: bool) -> MQTTMessageInfo:
+        return self._client.publish(f"{self._prefix}/{topic}", payload, _AT_LEAST_ONCE, kept)
+
+    def _wait(self, condition: Callable[[], bool]) -> None:
+        with self._news:
+            self._news.wait_for(lambda: condition() or self._left.is_set())
+            if not condition():
+                raise SinkError(self.trouble or "the broker did not confirm it")
+
+    def _tell(self, connected: bool, trouble: str) -> None:
+        with self._news:
+            self._connected, self.trouble = connected, trouble
+            self._news.notify_all()
+
+    def _on_connect(self, client: Client, _data: Any, _flags: Any, code: Any, *_: Any) -> None:
+        if code.is_failure:
+            self._tell(False, f"the broker says: {code}")
+            return
+        self._publish("status", "online", kept=True)
+        # A broker that was started anew may have forgotten them.
+        for topic, payload in list(self._kept.items()):
+            self._publish(topic, payload, kept=True)
+        self._tell(True, "")
+
+    def _on_connect_fail(self, _client: Client, _data: Any) -> None:
+        self._tell(False, "no broker answers")
+
+    def _on_disconnect(self, *_: Any) -> None:
+        self._tell(False, self.trouble or "the broker is lost")
+
+    def _on_publish(self, _client: Client, _data: Any, mid: int, *_: Any) -> None:
+        with self._news:
+            self._confirmed.add(mid)
+            self._news.notify_all()

@@ -1,0 +1,134 @@
+"""A command for each event: no shell, bounded, and never waited for."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from colour_model import LABELS
+from steps import EVENT, events, make_step, wait_for
+
+from seqvision_edge.errors import SinkError
+from seqvision_edge.result import Event
+from seqvision_edge.sinks.command import Commands, Reaction, reaction
+from seqvision_edge.sinks.queued import CLOSE_SECONDS, Queued
+
+
+def running(
+    label: str, code: str, *arguments: str | Path, seconds: float = 20, workers: int = 4
+) -> Queued[Any]:
+    """Return a sink that runs Python code for each event."""
+    command = (sys.executable, "-c", code, *map(str, arguments))
+    return Queued(Commands([Reaction(label, command)], seconds), 100, workers=workers)
+
+
+WRITE = """
+import json, os, sys, pathlib
+told = {key: value for key, value in os.environ.items() if key.startswith("SEQVISION_")}
+given = json.load(sys.stdin)
+path = pathlib.Path(sys.argv[1], given["id"])
+path.with_suffix(".part").write_text(json.dumps({"env": told, "json": given, "argv": sys.argv}))
+path.with_suffix(".part").rename(path.with_suffix(".json"))
+"""
+
+
+@pytest.mark.parametrize("label", ["red", "a/#", "$(touch x)", "`id`; rm -rf .", "\x1b[2J"])
+def test_a_command_gets_the_event_as_variables_and_as_json(tmp_path: Path, label: str) -> None:
+    event = Event(label, 1.0, 2.25, 1.5, 0.93, 2.3)
+    with running(label, WRITE, tmp_path) as sink:
+        sink.write(make_step(events=(event,)))
+        wait_for(lambda: sink.counts.sent == 1)
+    (path,) = tmp_path.iterdir()
+    told = json.loads(path.read_text())
+    assert told["json"]["label"] == label
+    assert told["env"]["SEQVISION_LABEL"] == label
+    assert told["env"]["SEQVISION_SOURCE"] == "camera 0"
+    assert told["env"]["SEQVISION_CONFIDENCE"] == "0.93"
+    assert told["env"]["SEQVISION_ID"] == told["json"]["id"]
+
+
+def test_only_events_of_its_label_run_a_command(tmp_path: Path) -> None:
+    with running("blue", WRITE, tmp_path) as sink:
+        sink.write(make_step(events=(EVENT,)))
+    with running("*", WRITE, tmp_path) as sink:
+        sink.write(make_step(events=(EVENT,)))
+        wait_for(lambda: sink.counts.sent == 1)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_command_that_fails_is_counted() -> None:
+    with running("*", "raise SystemExit(3)") as sink:
+        for step in events(3):
+            sink.write(step)
+        wait_for(lambda: sink.counts.failed == 3)
+    assert sink.last_error == f"{sys.executable} ended with code 3"
+
+
+def test_a_command_that_hangs_is_killed_with_its_children(tmp_path: Path) -> None:
+    hang = """
+import subprocess, sys, time, pathlib
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+path = pathlib.Path(sys.argv[1])
+path.with_suffix(".part").write_text(str(child.pid))
+path.with_suffix(".part").rename(path)
+time.sleep(60)
+"""
+    with running("*", hang, tmp_path / "pid", seconds=3) as sink:
+        sink.write(make_step(events=(EVENT,)))
+        wait_for(lambda: sink.counts.failed == 1)
+        assert "took longer than 3 s" in sink.last_error
+    child = int((tmp_path / "pid").read_text())
+    wait_for(lambda: not is_running(child))
+
+
+def test_no_more_run_at_once_than_allowed_and_none_after_the_end(tmp_path: Path) -> None:
+    hang = """
+import os, sys, time, pathlib
+pathlib.Path(sys.argv[1], str(os.getpid())).touch()
+time.sleep(60)
+"""
+    with running("*", hang, tmp_path, workers=2) as sink:
+        began = time.monotonic()
+        for step in events(10):
+            sink.write(step)
+        assert time.monotonic() - began < 1
+        wait_for(lambda: len(list(tmp_path.iterdir())) == 2)
+        began = time.monotonic()
+    pids = list(tmp_path.iterdir())
+    assert time.monotonic() - began < CLOSE_SECONDS + 0.5
+    assert len(pids) == 2
+    assert sink.counts.lost == 10
+    for path in pids:
+        wait_for(lambda pid=int(path.name): not is_running(pid))
+
+
+def is_running(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/stat")
+    try:
+        return status.read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_what_a_user_writes_is_read() -> None:
+    written = reaction("red=echo 'two words' $HOME", LABELS)
+    assert written == Reaction("red", ("echo", "two words", "$HOME"))
+    assert reaction("*=echo", LABELS).label == "*"
+    assert reaction("a=b=echo", ["a", "a=b"]).label == "a=b"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("purple=echo", "the labels are red, green, blue, none"),
+        ("echo", "begin with LABEL="),
+        ("red=", "no such command"),
+        ("red=no-such-command x", "no such command"),
+        ("red=echo 'x", "No closing quotation"),
+    ],
+)
+def test_a_command_that_cannot_run_is_one_line(text: str, said: str) -> None:
+    with pytest.raises(SinkError, match=said):
+        reaction(text, LABELS)

@@ -1,0 +1,282 @@
+"""Events and states through a real mosquitto: with a password, killed, stopped, started again."""
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion
+from steps import EVENT, SOURCE, changed, events, make_step, wait_for
+
+from seqvision_edge.errors import SinkError
+from seqvision_edge.result import Event, SourceState
+from seqvision_edge.sinks.mqtt import Mqtt
+from seqvision_edge.sinks.queued import CLOSE_SECONDS, Queued
+
+MOSQUITTO = shutil.which("mosquitto") or shutil.which("/usr/sbin/mosquitto")
+pytestmark = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is missing: tests/install.sh")
+USER, WATCHER, PASSWORD = "edge", "watcher", "s3/cr@t"
+
+
+class Broker:
+    """A mosquitto that takes one user; it can be killed, stopped and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self._folder = folder
+        words = folder / "passwords"
+        words.touch(mode=0o600)
+        self.let_in(USER)
+        self.let_in(WATCHER)
+        user = "user root\n" if folder.owner() == "root" else ""
+        (folder / "conf").write_text(
+            f"listener {self.port} 127.0.0.1\npassword_file {words}\n{user}"
+        )
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"mqtt://{USER}:s3%2Fcr%40t@127.0.0.1:{self.port}/home/gestures"
+
+    def let_in(self, user: str) -> None:
+        self._passwords("-b", user, PASSWORD)
+
+    def shut_out(self, user: str) -> None:
+        self._passwords("-D", user)
+
+    def _passwords(self, how: str, *arguments: str) -> None:
+        command = ["mosquitto_passwd", how, str(self._folder / "passwords"), *arguments]
+        subprocess.run(command, check=True, capture_output=True)
+
+    def start(self) -> None:
+        assert MOSQUITTO is not None
+        with (self._folder / "log").open("ab") as log:
+            command = [MOSQUITTO, "-c", str(self._folder / "conf")]
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        wait_for(self.answers)
+
+    def answers(self) -> bool:
+        with socket.socket() as line:
+            return line.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    broker = Broker(folder)
+    yield broker
+    broker.signal(signal.SIGCONT)
+    broker.kill()
+
+
+class Listener:
+    """What somebody who subscribed to everything gets; it connects again by itself."""
+
+    def __init__(self, broker: Broker) -> None:
+        self.got: list[tuple[str, str, bool]] = []
+        self._ready = threading.Event()
+        self.client = Client(CallbackAPIVersion.VERSION2)
+        self.client.username_pw_set(WATCHER, PASSWORD)
+        self.client.reconnect_delay_set(1, 1)
+        self.client.on_connect = lambda client, *_: client.subscribe("#", 1)
+        self.client.on_subscribe = lambda *_: self._ready.set()
+        self.client.on_message = lambda _client, _data, message: self.got.append(
+            (message.topic, message.payload.decode(), message.retain)
+        )
+        self.client.connect("127.0.0.1", broker.port)
+        self.client.loop_start()
+        assert self._ready.wait(20)
+
+    def __enter__(self) -> "Listener":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.disconnect()
+        self.client.loop_stop()
+
+    def of(self, topic: str) -> list[str]:
+        return [payload for name, payload, _ in self.got if name == topic]
+
+    def events(self, topic: str = "home/gestures/camera 0/event") -> list[dict[str, Any]]:
+        return [json.loads(payload) for payload in self.of(topic)]
+
+
+def publishing(url: str, *sources: str) -> Queued[Any]:
+    return Queued(Mqtt(url, sources or (SOURCE,)), 1000)
+
+
+def test_events_and_states_are_published_and_states_are_kept(broker: Broker) -> None:
+    with Listener(broker) as listener, publishing(broker.url) as sink:
+        sink.write(changed(SourceState("live", since=1.0)))
+        sink.write(make_step(events=(EVENT,)))
+        wait_for(listener.events)
+        wait_for(lambda: sink.counts.sent == 2)
+        assert listener.of("home/gestures/status") == ["online"]
+        (event,) = listener.events()
+        assert {**EVENT.to_json(), "source": "camera 0"}.items() <= event.items()
+        with Listener(broker) as late:
+            wait_for(lambda: len(late.got) == 2)
+            assert all(kept for _, _, kept in late.got)
+            state = json.loads(late.of("home/gestures/camera 0/state")[0])
+            assert state["state"] == "live"
+    with Listener(broker) as later:
+        wait_for(lambda: later.of("home/gestures/status") == ["offline"])
+
+
+@pytest.mark.parametrize("label", ["a/#", "\x1b[2J", "<img src=x>", "../x", "é 左"])
+def test_any_label_is_data_and_never_a_topic(broker: Broker, label: str) -> None:
+    with Listener(broker) as listener, publishing(broker.url) as sink:
+        sink.write(make_step(events=(Event(label, 0, 1, 0.5, 0.9, 1),)))
+        wait_for(lambda: sink.counts.sent == 1)
+        wait_for(listener.events)
+    assert listener.events()[0]["label"] == label
+
+
+def test_sources_of_any_name_have_a_topic_of_their_own(broker: Broker) -> None:
+    names = "rtsp://cam/1", "a/#", "a__", "$SYS+"
+    with Listener(broker) as listener, publishing(broker.url, *names) as sink:
+        for name in names:
+            sink.write(make_step(source=name, events=(EVENT,)))
+        wait_for(lambda: sink.counts.sent == 4)
+        wait_for(lambda: len(listener.got) == 5)
+    topics = [topic for topic, _, _ in listener.got if topic.endswith("/event")]
+    parts = ["rtsp:__cam_1", "a__", "a__-2", "_SYS_"]
+    assert topics == [f"home/gestures/{part}/event" for part in parts]
+    told = [payload for topic, payload, _ in listener.got if topic.endswith("/event")]
+    assert [json.loads(payload)["source"] for payload in told] == list(names)
+
+
+def test_thirty_events_while_the_broker_is_killed_all_arrive_once(broker: Broker) -> None:
+    with publishing(broker.url) as sink:
+        sink.write(changed(SourceState("live")))
+        wait_for(lambda: sink.counts.sent == 1)
+        broker.kill()
+        wait_for(lambda: sink.trouble)
+        began = time.monotonic()
+        for step in events(30):
+            sink.write(step)
+        assert time.monotonic() - began < 1
+        # Somebody must listen before the events come: until then the broker refuses their sender.
+        broker.shut_out(USER)
+        broker.start()
+        with Listener(broker) as listener:
+            broker.let_in(USER)
+            broker.signal(signal.SIGHUP)
+            wait_for(lambda: len(listener.events()) >= 30)
+            wait_for(lambda: sink.counts.sent == 31)
+            # A broker that was started anew has forgotten it.
+            wait_for(lambda: listener.of("home/gestures/camera 0/state"))
+    assert [event["start"] for event in listener.events()] == list(range(30))
+    assert sink.counts.lost == 0
+
+
+def test_a_broker_that_is_down_at_the_start_comes_later(tmp_path: Path) -> None:
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    broker = Broker(folder)
+    broker.kill()
+    try:
+        with publishing(broker.url) as sink:
+            sink.write(make_step(events=(EVENT,)))
+            wait_for(lambda: sink.trouble == "no broker answers")
+            broker.start()
+            wait_for(lambda: sink.counts.sent == 1)
+    finally:
+        broker.kill()
+    assert sink.counts.lost == 0
+
+
+def test_a_broker_that_stands_still_is_waited_for_and_loses_nothing(broker: Broker) -> None:
+    with Listener(broker) as listener, publishing(broker.url) as sink:
+        sink.write(make_step(events=(EVENT,)))
+        wait_for(lambda: sink.counts.sent == 1)
+        broker.signal(signal.SIGSTOP)
+        began = time.monotonic()
+        for step in events(30):
+            sink.write(step)
+        assert time.monotonic() - began < 1
+        assert sink.counts.waiting == 30
+        broker.signal(signal.SIGCONT)
+        wait_for(lambda: sink.counts.sent == 31)
+        wait_for(lambda: len(listener.events()) == 31)
+    starts = [event["start"] for event in listener.events()]
+    assert starts == [1.0, *map(float, range(30))]
+
+
+def test_a_broker_that_stands_still_does_not_hold_up_the_end(broker: Broker) -> None:
+    sink = publishing(broker.url).__enter__()
+    sink.write(make_step(events=(EVENT,)))
+    wait_for(lambda: sink.counts.sent == 1)
+    broker.signal(signal.SIGSTOP)
+    for step in events(3):
+        sink.write(step)
+    began = time.monotonic()
+    sink.__exit__(None, None, None)
+    assert time.monotonic() - began < CLOSE_SECONDS + 0.5
+    assert sink.counts.lost == 3
+
+
+def test_a_run_that_is_killed_is_told_offline_by_the_broker(
+    broker: Broker, run_python: Any
+) -> None:
+    code = """
+import os, sys, time
+sys.path[:0] = [sys.argv[1]]
+from steps import EVENT, make_step
+from seqvision_edge.sinks.mqtt import Mqtt
+from seqvision_edge.sinks.queued import Queued
+sink = Queued(Mqtt(sys.argv[2], ["camera 0"]), 9).__enter__()
+sink.write(make_step(events=(EVENT,)))
+until = time.monotonic() + 20
+while not sink.counts.sent and time.monotonic() < until:
+    time.sleep(0.01)
+os._exit(9)
+"""
+    with Listener(broker) as listener:
+        assert run_python(code, Path(__file__).parent, broker.url).returncode == 9
+        wait_for(lambda: listener.of("home/gestures/status") == ["online", "offline"])
+
+
+def test_a_wrong_password_is_told_and_is_no_end(broker: Broker) -> None:
+    with publishing(broker.url.replace("s3%2F", "wrong")) as sink:
+        sink.write(make_step(events=(EVENT,)))
+        wait_for(lambda: sink.trouble == "the broker says: Not authorized")
+        name = sink.name
+    assert sink.counts.lost == 1
+    assert name == f"--mqtt mqtt://127.0.0.1:{broker.port}"
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://host", "not a URL"),
+        ("mqtt://", "not a URL"),
+        ("mqtt://me:s3cret@host:x/", "not a URL"),
+        ("mqtt://me:s3cret@host/a/+/b", "a prefix has no"),
+        ("mqtt://host/a#b", "a prefix has no"),
+        ("mqtt://host/$SYS", "a prefix has no"),
+        ("mqtt://host/a//b", "a prefix has no"),
+    ],
+)
+def test_a_url_that_is_none_is_one_line_without_its_secrets(url: str, said: str) -> None:
+    with pytest.raises(SinkError, match=said) as refused:
+        Mqtt(url, [SOURCE])
+    assert "s3cret" not in str(refused.value)

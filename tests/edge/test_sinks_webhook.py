@@ -1,0 +1,229 @@
+"""Events posted to a real server that fails, hangs, is down, or refuses."""
+
+import base64
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from steps import EVENT, changed, events, make_step, wait_for
+
+from seqvision_edge.errors import SinkError
+from seqvision_edge.result import Event, SourceState
+from seqvision_edge.sinks import webhook as webhook_module
+from seqvision_edge.sinks.queued import CLOSE_SECONDS, Queued
+from seqvision_edge.sinks.webhook import Webhook
+
+
+@dataclass
+class Hook:
+    """A server; `answers` says the status of each post, by its number, or None for silence."""
+
+    port: int
+    answers: Callable[[int], int | None] = lambda _: 204
+    posts: list[tuple[str, dict[str, str], dict[str, Any]]] = field(default_factory=list)
+    over: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/hook?token=t0p"
+
+    @property
+    def labels(self) -> list[str]:
+        return [body["label"] for _, _, body in self.posts]
+
+    def serve(self) -> ThreadingHTTPServer:
+        hook = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                hook.posts.append((self.path, dict(self.headers), body))
+                status = hook.answers(len(hook.posts) - 1)
+                if status is None:
+                    hook.over.wait(30)
+                    return
+                self.send_response(status)
+                if status == 302:
+                    self.send_header("Location", f"http://127.0.0.1:{hook.port}/elsewhere")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Be quiet."""
+
+        server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        server.daemon_threads = True
+        server.block_on_close = False
+        self.port = server.server_address[1]
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        return server
+
+
+@pytest.fixture
+def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hook]:
+    # The first wait before another attempt; the tests wait for it many times.
+    monkeypatch.setattr(webhook_module, "_FIRST_WAIT", 0.02)
+    monkeypatch.setattr(webhook_module, "ANSWER_SECONDS", 0.5)
+    hook = Hook(0)
+    server = hook.serve()
+    yield hook
+    hook.over.set()
+    server.shutdown()
+    server.server_close()
+
+
+def posting(url: str, states: bool = False) -> Queued[Any]:
+    return Queued(Webhook(url, states), 1000)
+
+
+def test_an_event_is_one_post_of_json(hook: Hook) -> None:
+    with posting(hook.url) as sink:
+        sink.write(make_step())
+        sink.write(make_step(1, events=(EVENT,)))
+        wait_for(lambda: sink.counts.sent == 1)
+    ((path, headers, body),) = hook.posts
+    assert path == "/hook?token=t0p"
+    assert headers["Content-Type"] == "application/json"
+    assert headers["Idempotency-Key"] == body.pop("id")
+    assert body.pop("at").endswith("Z")
+    assert body == {**EVENT.to_json(), "source": "camera 0"}
+
+
+def test_states_are_posted_when_they_are_asked_for(hook: Hook) -> None:
+    stalled = changed(SourceState("stalled", "timeout", "no frames for 3 s", 1.0))
+    with posting(hook.url) as sink:
+        sink.write(stalled)
+    assert hook.posts == []
+    with posting(hook.url, states=True) as sink:
+        sink.write(stalled)
+        wait_for(lambda: sink.counts.sent == 1)
+    assert hook.posts[0][2]["state"] == "stalled"
+
+
+def test_a_server_that_fails_then_works_gets_the_event_with_the_same_key(hook: Hook) -> None:
+    hook.answers = lambda number: (500, 429, 503, 200)[number]
+    with posting(hook.url) as sink:
+        sink.write(make_step(events=(EVENT,)))
+        wait_for(lambda: sink.counts.sent == 1)
+    keys = {headers["Idempotency-Key"] for _, headers, _ in hook.posts}
+    assert (len(hook.posts), len(keys)) == (4, 1)
+    assert all(body == hook.posts[0][2] for _, _, body in hook.posts)
+
+
+def test_a_server_that_hangs_is_asked_again_with_the_same_key(hook: Hook) -> None:
+    hook.answers = lambda number: None if number < 2 else 200
+    with posting(hook.url) as sink:
+        sink.write(make_step(events=(EVENT,)))
+        wait_for(lambda: sink.trouble == "no answer in time")
+        wait_for(lambda: sink.counts.sent == 1)
+    assert len({headers["Idempotency-Key"] for _, headers, _ in hook.posts}) == 1
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 302])
+def test_a_refused_event_is_lost_and_told_and_the_next_one_goes_out(
+    hook: Hook, status: int
+) -> None:
+    hook.answers = lambda number: status if number == 0 else 200
+    with posting(hook.url) as sink:
+        for step in events(2):
+            sink.write(step)
+        wait_for(lambda: sink.counts.sent == 1)
+    assert sink.counts.failed == 1
+    assert sink.last_error == f"the server answers {status}"
+    assert [path for path, _, _ in hook.posts] == ["/hook?token=t0p"] * 2
+
+
+def test_an_event_that_breaks_the_server_does_not_hold_up_the_others(hook: Hook) -> None:
+    key = ""
+
+    def answer(number: int) -> int:
+        nonlocal key
+        key = key or hook.posts[0][1]["Idempotency-Key"]
+        return 500 if hook.posts[number][1]["Idempotency-Key"] == key else 200
+
+    hook.answers = answer
+    with posting(hook.url) as sink:
+        for step in events(3):
+            sink.write(step)
+        wait_for(lambda: sink.counts.sent == 2)
+    assert sink.counts.failed == 1
+
+
+def test_a_server_that_is_down_at_the_start_gets_all_thirty_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(webhook_module, "_FIRST_WAIT", 0.02)
+    monkeypatch.setattr(webhook_module, "_LONGEST_WAIT", 0.2)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        hook = Hook(free.getsockname()[1])
+    with posting(hook.url) as sink:
+        began = time.monotonic()
+        for step in events(30):
+            sink.write(step)
+        assert time.monotonic() - began < 1
+        wait_for(lambda: sink.trouble == "connection refused")
+        server = hook.serve()
+        wait_for(lambda: sink.counts.sent == 30)
+        assert sink.trouble == ""
+    server.shutdown()
+    server.server_close()
+    assert [body["start"] for _, _, body in hook.posts] == list(range(30))
+
+
+def test_a_silent_server_does_not_hold_up_the_end(hook: Hook) -> None:
+    hook.answers = lambda _: None
+    sink = posting(hook.url).__enter__()
+    for step in events(3):
+        sink.write(step)
+    wait_for(lambda: hook.posts)
+    began = time.monotonic()
+    sink.__exit__(None, None, None)
+    assert time.monotonic() - began < CLOSE_SECONDS + 0.5
+    assert sink.counts.lost == 3
+
+
+def test_user_and_password_are_sent_as_authorization_and_never_shown(hook: Hook) -> None:
+    hook.answers = lambda _: 401
+    with posting(hook.url.replace("//", "//me:s3%40cret@")) as sink:
+        sink.write(make_step(events=(EVENT,)))
+        wait_for(lambda: sink.counts.failed == 1)
+    ((_, headers, _),) = hook.posts
+    assert base64.b64decode(headers["Authorization"].split()[1]) == b"me:s3@cret"
+    assert sink.name == f"--webhook http://127.0.0.1:{hook.port}"
+    assert "s3" not in repr(Webhook("http://me:s3cret@x")._address)
+
+
+@pytest.mark.parametrize("label", ["a/#", "\x1b[2J", "<img src=x>", "../x", 'say "é"', "a\r\nX: y"])
+def test_any_label_arrives_as_it_is(hook: Hook, label: str) -> None:
+    with posting(hook.url) as sink:
+        sink.write(make_step(events=(Event(label, 0, 1, 0.5, 0.9, 1),)))
+        wait_for(lambda: sink.counts.sent == 1)
+    assert hook.labels == [label]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://host/x",
+        "file:///etc/passwd",
+        "host/x",
+        "http://",
+        "http://host:99999/",
+        "http://host:0/",
+        "http://me:s3cret@/x",
+        "http://host/a b",
+        "http://host/\r\nX: y",
+        "http://[::1/",
+    ],
+)
+def test_a_url_that_is_none_is_one_line_without_its_secrets(url: str) -> None:
+    with pytest.raises(SinkError, match=r"^--webhook: not a URL") as refused:
+        Webhook(url)
+    assert "s3cret" not in str(refused.value)
+    assert "\n" not in str(refused.value)
