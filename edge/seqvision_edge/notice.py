@@ -35,6 +35,9 @@ def notice(state: SourceState, silent: float | None) -> Notice | None:
     if silent is None:
         words = state.message or again
         return Notice("connecting …" if state.state == "connecting" else "no data yet", words)
+    if state.state == "stalled":
+        # Its message would only say the same.
+        return Notice(silence(silent))
     return Notice(silence(silent), state.message or (again and f"connecting again, {again}"))
 
 

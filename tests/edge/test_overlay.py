@@ -1,5 +1,7 @@
 """What is drawn on a picture: checked by where its pixels changed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from colour_model import LABELS, make_card, picture
@@ -9,7 +11,7 @@ from seqvision_edge import drawing
 from seqvision_edge.frame import Frame
 from seqvision_edge.overlay import Overlay
 from seqvision_edge.palette import BACKGROUND, colours
-from seqvision_edge.result import Event, SourceState
+from seqvision_edge.result import Event, SourceState, StateName
 from seqvision_edge.step import Step
 
 LIVE = SourceState("live")
@@ -173,3 +175,46 @@ def test_a_half_transparent_panel_is_half_the_picture_and_has_round_corners() ->
     drawing.put_panel(canvas, (0, 0, 40, 40), (200, 200, 200), 0.5, 10)
     assert canvas[20, 20].tolist() == [150, 150, 150]
     assert canvas[0, 0].tolist() == [100, 100, 100]
+
+
+@pytest.mark.parametrize("state", ["connecting", "stalled", "frozen", "disconnected", "failed"])
+def test_a_source_that_is_not_live_is_covered_by_a_plain_notice(state: StateName) -> None:
+    overlay = Overlay(make_card())
+    seen = overlay.draw(make_step(picture("green", (800, 600))))
+    covered = overlay.draw(make_step(picture("green"), state=SourceState(state)))
+    assert covered.shape == seen.shape
+    dark, letters = np.array(covered[0, 0]), (covered.min(axis=2) > 200)
+    assert dark.max() < 60
+    assert 50 < letters.sum() < 0.1 * letters.size
+    # Neither the picture, nor a label, nor its bar.
+    assert not shown(covered, "red").any()
+    assert (covered[50:250] == dark).all()
+
+
+def test_a_step_without_a_picture_has_the_size_of_the_pictures_before() -> None:
+    overlay = Overlay(make_card())
+    step = Step(source="camera 0", state=SourceState("stalled"))
+    assert overlay.draw(step).shape == (480, 640, 3)
+    overlay.draw(make_step(picture("none", (1280, 720))))
+    assert overlay.draw(step).shape == (720, 1280, 3)
+    assert overlay.draw(step, (320, 240)).shape == (240, 320, 3)
+
+
+def test_a_picture_in_a_box_keeps_its_shape_between_black_bars() -> None:
+    step = make_step(picture("green", (1280, 720)))
+    drawn = Overlay(make_card()).draw(replace(step, smoothed={}, warmth=0.5), (640, 480))
+    assert drawn.shape == (480, 640, 3)
+    assert not drawn[5, 300:320].any()
+    assert drawn[100, 320].tolist() == picture("green")[0, 0].tolist()
+
+
+def test_events_that_end_in_a_silence_are_on_the_timeline_after_it() -> None:
+    overlay = Overlay(make_card(), top=1)
+    overlay.draw(make_step(time=20.0))
+    lost = Step(
+        source="camera 0",
+        state=SourceState("stalled"),
+        events=(Event("blue", 18, 19, 18.5, 0.9, 19),),
+    )
+    overlay.draw(lost)
+    assert shown(overlay.draw(make_step(time=25.0)), "blue").any()

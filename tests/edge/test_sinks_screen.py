@@ -9,12 +9,12 @@ from dataclasses import replace
 import pytest
 from colour_model import LABELS, make_card
 from rich.console import Console
-from steps import END, EVENT, SOURCE, make_step
+from steps import END, EVENT, SOURCE, changed, make_step, wait_for
 
 from seqvision_edge.opencv import cv2
 from seqvision_edge.overlay import Overlay
-from seqvision_edge.result import Event, clock
-from seqvision_edge.sinks import Quit, window
+from seqvision_edge.result import Event, SourceState, clock
+from seqvision_edge.sinks import Quit, wall, window
 from seqvision_edge.sinks.console import PlainLines, Summed
 from seqvision_edge.sinks.memory import EventList
 from seqvision_edge.sinks.terminal import Terminal
@@ -45,14 +45,19 @@ def live_line(width: int = 100, *sources: str) -> tuple[Terminal, io.StringIO]:
     return Terminal((*LABELS, "[bold]"), "none", sources or (SOURCE,), terminal), out
 
 
+def visible(out: io.StringIO) -> str:
+    """Return what a terminal was given, without its escape sequences."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out.getvalue())
+
+
 def test_a_terminal_has_one_live_line_and_lasting_lines_for_events() -> None:
     line, out = live_line()
     with line as sink:
         sink.write(make_step(0))
         sink.write(make_step(1, events=(EVENT,)))
-    assert "red" in out.getvalue()
-    assert "75%" in out.getvalue()
-    assert "25 fps" in out.getvalue()
+    assert "red" in visible(out)
+    assert "75%" in visible(out)
+    assert "25 fps" in visible(out)
     assert out.getvalue().count("●") == 1
 
 
@@ -61,8 +66,45 @@ def test_a_terminal_says_that_the_window_is_not_full() -> None:
     step = make_step()
     with line as sink:
         sink.write(replace(step, warmth=0.5, smoothed={}))
-    assert "warming up" in out.getvalue()
-    assert "red" not in out.getvalue()
+    assert "warming up" in visible(out)
+    assert "red" not in visible(out)
+
+
+def test_a_terminal_counts_the_seconds_of_a_silent_source_by_itself() -> None:
+    line, out = live_line(100)
+    with line as sink:
+        sink.write(make_step(0))
+        sink.write(changed(SourceState("disconnected", "closed", "the server closed it")))
+        wait_for(lambda: "no data for 1 s   the server closed it" in visible(out))
+        # From here on nothing but the notice: the label was for what is gone.
+        at = len(out.getvalue())
+        wait_for(lambda: "no data for 2 s" in visible(out))
+        assert "red" not in out.getvalue()[at:]
+
+
+def test_several_sources_have_a_line_each() -> None:
+    names = "camera 0", "camera 1", "/a/long/path/of/a/video/that/goes/on.mp4", "x\x1b[2J"
+    line, out = live_line(120, *names)
+    with line as sink:
+        sink.write(make_step(0, live=True))
+        sink.write(changed(SourceState("stalled"), source="camera 1"))
+        sink.write(make_step(0, source=names[2], events=(EVENT,)))
+        wait_for(lambda: "no data yet" in visible(out))
+        wait_for(lambda: "…h/of/a/video/that/goes/on.mp4"[-23:] in visible(out))
+        wait_for(lambda: "s old" in visible(out))
+    assert "\x1b[2J" not in out.getvalue()
+    assert r"x\x1b[2J" in visible(out)
+    # The event says whose it is.
+    (event,) = [row for row in re.split(r"[\r\n]+", visible(out)) if "●" in row]
+    assert event.endswith("on.mp4")
+
+
+def test_what_a_device_cannot_hold_is_said_beside_its_label() -> None:
+    line, out = live_line(120)
+    with line as sink:
+        busy = SourceState("live", "overloaded", "holds 7.4 of 15 fps")
+        sink.write(replace(make_step(0), state=busy))
+    assert "holds 7.4 of 15 fps" in visible(out)
 
 
 def test_a_label_is_never_read_as_markup() -> None:
@@ -76,9 +118,8 @@ def test_a_narrow_terminal_keeps_the_live_line_in_one_line() -> None:
     line, out = live_line(width=30)
     with line as sink:
         sink.write(make_step(0))
-    visible = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out.getvalue())
-    assert "red" in visible
-    assert max(map(len, re.split(r"[\r\n]", visible))) <= 28
+    assert "red" in visible(out)
+    assert max(map(len, re.split(r"[\r\n]", visible(out)))) <= 28
 
 
 @pytest.mark.parametrize(
@@ -138,7 +179,11 @@ def test_q_escape_and_the_close_button_end_the_run(
     monkeypatch: pytest.MonkeyPatch, key: int, visible: float
 ) -> None:
     fake_window(monkeypatch, key, visible)
-    with pytest.raises(Quit), window.Window({SOURCE: Overlay(make_card())}) as sink:
+    with window.Window({SOURCE: Overlay(make_card())}) as sink:
+        with pytest.raises(Quit):
+            sink.write(make_step())
+        # What the end of the run still brings does not ask for it again.
+        sink.write(END)
         sink.write(make_step())
 
 
@@ -152,3 +197,44 @@ def test_a_window_that_fails_does_not_end_the_run(monkeypatch: pytest.MonkeyPatc
     with window.Window({SOURCE: Overlay(make_card())}) as sink:
         sink.write(make_step(0))
         sink.write(make_step(1))
+
+
+def test_several_sources_share_one_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = fake_window(monkeypatch)
+    names = [f"camera {number}" for number in range(5)]
+    with window.Window({name: Overlay(make_card(), 3, name) for name in names}) as sink:
+        for name in names:
+            sink.write(make_step(source=name))
+    # Three columns, two rows.
+    assert shown == [(960, 1920)] * 5
+
+
+def test_a_silent_source_in_the_window_is_covered_without_being_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(wall, "_OLD_SECONDS", 0.2)
+    both = wall.Wall({name: Overlay(make_card(), 3, name) for name in ("one", "two")})
+    both.put(make_step(source="one", colour="green", live=True))
+    both.put(make_step(source="two", colour="green"))
+    # Between the panels of each tile; a recorded source is never late.
+    assert both.draw()[200, [320, 960], 1].min() > 200
+    wait_for(lambda: both.draw()[200, 320].max() < 60)
+    assert both.draw()[200, 960, 1] > 200
+
+
+def test_a_window_goes_on_while_nothing_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = fake_window(monkeypatch)
+    with window.Window({SOURCE: Overlay(make_card())}) as sink:
+        sink.write(make_step())
+        wait_for(lambda: (sink.idle(), len(shown) > 3)[1])
+        fake_window(monkeypatch, ord("q"))
+        with pytest.raises(Quit):
+            wait_for(lambda: sink.idle())
+
+
+@pytest.mark.parametrize("count", range(1, 17))
+def test_a_wall_of_any_number_of_sources_fits_on_a_screen(count: int) -> None:
+    names = [str(number) for number in range(count)]
+    height, width = wall.Wall({name: Overlay(make_card()) for name in names}).draw().shape[:2]
+    assert height <= 1080
+    assert width <= 1920

@@ -5,6 +5,7 @@ import json
 import struct
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,8 +21,13 @@ from seqvision.data.readers.idx import idx_images
 from seqvision.data.split import split_clips
 from seqvision.errors import DataError
 from seqvision_edge.card import ImageSpec
+from seqvision_edge.frame import Frame
 from seqvision_edge.opencv import cv2
+from seqvision_edge.result import Event
 from seqvision_edge.sequence import StripSequence
+from seqvision_edge.sinks.clips import EventClips, Margins
+from seqvision_edge.sources import open_path
+from seqvision_edge.step import Step
 
 
 def touch(*paths: Path) -> None:
@@ -495,3 +501,21 @@ def test_a_data_set_that_is_not_there_says_what_is_missing(
     tmp_path: Path, dataset: str, message: str
 ) -> None:
     assert message in refusal(tmp_path, dataset)
+
+
+def test_clips_of_events_that_edge_run_records_are_a_data_set(tmp_path: Path) -> None:
+    source = SimpleNamespace(name="rtsp://cam/1", live=True, fps=10.0)
+    outlet = EventClips(tmp_path, [source], Margins(0.5, 0.2, 0.2))  # type: ignore[list-item]
+    outlet.open()
+    for index in range(30):
+        label = {15: "wave", 25: 'say "é", ok'}.get(index)
+        at = index / 10
+        events = (Event(label, at - 0.4, at, at, 0.9, at),) if label else ()
+        image = np.full((24, 32, 3), 8 * index, np.uint8)
+        outlet.send(Step(source=source.name, frame=Frame(image, at, index), events=events))
+    outlet.close()
+    clips = find_clips(tmp_path)
+    assert [clip.label for clip in clips] == ["wave", 'say "é", ok']
+    for clip in clips:
+        with open_path(clip.path) as video:
+            assert sum(1 for _ in video) == 12

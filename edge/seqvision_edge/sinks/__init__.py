@@ -6,7 +6,7 @@ a wrong output is said before work begins.  What may be slow or fail is an outle
 """
 
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from typing_extensions import Self
 
@@ -36,6 +36,15 @@ class Sink(Protocol):
         trace: TracebackType | None,
     ) -> None:
         """Finish and close the output, whatever ended the run."""
+        ...
+
+
+@runtime_checkable
+class Idle(Protocol):
+    """A sink that has something to do while nothing comes."""
+
+    def idle(self) -> None:
+        """Do it; called a few times per second.  Raises Quit as `write` does."""
         ...
 
 

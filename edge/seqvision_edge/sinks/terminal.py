@@ -75,7 +75,7 @@ class Terminal:
 
     def _line(self, line: "_Line", now: float) -> Text:
         step = line.step
-        text = Text(style="dim", no_wrap=True, overflow="ellipsis", end="")
+        text = Text(style="dim", no_wrap=True, overflow="ellipsis")
         if self._name:
             text.append(_cut(step.source, self._name).ljust(self._name), style="not dim")
         else:

@@ -9,7 +9,7 @@ from typing import Any
 
 from typing_extensions import Self
 
-from seqvision_edge.sinks import Sink
+from seqvision_edge.sinks import Idle, Sink
 from seqvision_edge.sinks.queued import FLUSH_SECONDS, Queued, close_all
 from seqvision_edge.step import Step
 
@@ -63,6 +63,13 @@ class Together:
             self._running.add(step.source)
         for sink in (*self._queued, *self._direct):
             sink.write(step)
+        self._tell_news()
+
+    def idle(self) -> None:
+        """Keep the screen alive while no source brings anything.  Raises Quit as `write` does."""
+        for sink in self._direct:
+            if isinstance(sink, Idle):
+                sink.idle()
         self._tell_news()
 
     def __exit__(

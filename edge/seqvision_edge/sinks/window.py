@@ -92,6 +92,8 @@ class Window:
             self._works = False
             return
         if key in (ord("q"), _ESCAPE) or closed:
+            # Asked for once: what the run still tells is not shown.
+            self._works = False
             raise Quit
 
     def _wait(self, step: Step) -> int:
