@@ -4,6 +4,8 @@ No single frame tells the two apart, so only a model that reads time can.
 """
 
 import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -75,3 +77,17 @@ def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small data set of both directions and none; tests must not write to it."""
     folder = tmp_path_factory.mktemp("squares") / "frames"
     return write_squares(folder, 8, ("left", "none", "right"))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 64 kB."""
+    if os.name != "posix" or os.geteuid() != 0:
+        pytest.skip("only root can mount a disk of 64 kB")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("this system does not let anybody mount a tmpfs")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)

@@ -1,10 +1,9 @@
 """Fixtures of the edge tests; their parts are in `colour_model`."""
 
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -75,17 +74,3 @@ def run_with_camera(camera: CountingCamera) -> Callable[[str], list[Any]]:
         return [json.loads(line) for line in said.splitlines()]
 
     return go
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 64 kB."""
-    if os.name != "posix" or os.geteuid() != 0:
-        pytest.skip("only root can mount a disk of 64 kB")
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
-    if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("this system does not let anybody mount a tmpfs")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)

@@ -1,19 +1,14 @@
 """Events and states through a real mosquitto: with a password, killed, stopped, started again."""
 
 import json
-import shutil
 import signal
-import socket
-import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from paho.mqtt.client import Client
-from paho.mqtt.enums import CallbackAPIVersion
+from servers.broker import USER, Broker, Listener, missing
 from steps import EVENT, SOURCE, changed, events, make_step, wait_for
 
 from seqvision_edge.errors import SinkError
@@ -21,60 +16,7 @@ from seqvision_edge.result import Event, SourceState
 from seqvision_edge.sinks.mqtt import Mqtt
 from seqvision_edge.sinks.queued import CLOSE_SECONDS, Queued
 
-MOSQUITTO = shutil.which("mosquitto") or shutil.which("/usr/sbin/mosquitto")
-pytestmark = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is missing: tests/install.sh")
-USER, WATCHER, PASSWORD = "edge", "watcher", "s3/cr@t"
-
-
-class Broker:
-    """A mosquitto that takes one user; it can be killed, stopped and started again."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self._folder = folder
-        words = folder / "passwords"
-        words.touch(mode=0o600)
-        self.let_in(USER)
-        self.let_in(WATCHER)
-        user = "user root\n" if folder.owner() == "root" else ""
-        (folder / "conf").write_text(
-            f"listener {self.port} 127.0.0.1\npassword_file {words}\n{user}"
-        )
-        self.start()
-
-    @property
-    def url(self) -> str:
-        return f"mqtt://{USER}:s3%2Fcr%40t@127.0.0.1:{self.port}/home/gestures"
-
-    def let_in(self, user: str) -> None:
-        self._passwords("-b", user, PASSWORD)
-
-    def shut_out(self, user: str) -> None:
-        self._passwords("-D", user)
-
-    def _passwords(self, how: str, *arguments: str) -> None:
-        command = ["mosquitto_passwd", how, str(self._folder / "passwords"), *arguments]
-        subprocess.run(command, check=True, capture_output=True)
-
-    def start(self) -> None:
-        assert MOSQUITTO is not None
-        with (self._folder / "log").open("ab") as log:
-            command = [MOSQUITTO, "-c", str(self._folder / "conf")]
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        wait_for(self.answers)
-
-    def answers(self) -> bool:
-        with socket.socket() as line:
-            return line.connect_ex(("127.0.0.1", self.port)) == 0
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def signal(self, number: int) -> None:
-        self.process.send_signal(number)
+pytestmark = pytest.mark.skipif(missing() is not None, reason=missing() or "")
 
 
 @pytest.fixture
@@ -85,38 +27,6 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
     yield broker
     broker.signal(signal.SIGCONT)
     broker.kill()
-
-
-class Listener:
-    """What somebody who subscribed to everything gets; it connects again by itself."""
-
-    def __init__(self, broker: Broker) -> None:
-        self.got: list[tuple[str, str, bool]] = []
-        self._ready = threading.Event()
-        self.client = Client(CallbackAPIVersion.VERSION2)
-        self.client.username_pw_set(WATCHER, PASSWORD)
-        self.client.reconnect_delay_set(1, 1)
-        self.client.on_connect = lambda client, *_: client.subscribe("#", 1)
-        self.client.on_subscribe = lambda *_: self._ready.set()
-        self.client.on_message = lambda _client, _data, message: self.got.append(
-            (message.topic, message.payload.decode(), message.retain)
-        )
-        self.client.connect("127.0.0.1", broker.port)
-        self.client.loop_start()
-        assert self._ready.wait(20)
-
-    def __enter__(self) -> "Listener":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.client.disconnect()
-        self.client.loop_stop()
-
-    def of(self, topic: str) -> list[str]:
-        return [payload for name, payload, _ in self.got if name == topic]
-
-    def events(self, topic: str = "home/gestures/camera 0/event") -> list[dict[str, Any]]:
-        return [json.loads(payload) for payload in self.of(topic)]
 
 
 def publishing(url: str, *sources: str) -> Queued[Any]:
