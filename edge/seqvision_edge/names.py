@@ -4,6 +4,8 @@ import unicodedata
 from collections.abc import Iterable
 
 _LONGEST = 48
+# Of a source; the number that tells two apart comes after it.
+LONGEST_SOURCE = 60
 # Neither a folder, nor a wildcard, nor what Windows or MQTT gives a meaning of its own.
 _NOT_IN_FILES = frozenset('<>:"/\\|?*+#%')
 _NOT_IN_TOPICS = frozenset("+#/$\0")
@@ -27,6 +29,19 @@ def printable(text: str) -> str:
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()
         for letter in text
     )
+
+
+def source_name(text: str) -> str:
+    """Return what a source is called: its text in one line, without the middle of a long one.
+
+    Both ends of a path or URL tell more than its middle does.
+    """
+    letters = (letter if letter.isprintable() else " " for letter in text)
+    clean = " ".join("".join(letters).split()) or "source"
+    if len(clean) <= LONGEST_SOURCE:
+        return clean
+    head = LONGEST_SOURCE // 3
+    return f"{clean[:head]}…{clean[head + 1 - LONGEST_SOURCE :]}"
 
 
 def told_apart(names: Iterable[str]) -> list[str]:

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from seqvision_edge.capture.address import Address
 from seqvision_edge.errors import SourceError
+from seqvision_edge.names import LONGEST_SOURCE, source_name, told_apart
 from seqvision_edge.sources.listing import read_listing
-from seqvision_edge.sources.names import LONGEST, printable, unique
 from seqvision_edge.sources.parse import parse_camera, parse_source
 
 ENVIRONMENT = {
@@ -120,24 +120,24 @@ def test_an_address_does_not_show_what_is_opened() -> None:
 
 @given(st.lists(st.text("ab (2)…é日\x1b\n\u202e\u00a0\ud800", max_size=90), max_size=8))
 def test_names_are_printable_short_and_differ(texts: list[str]) -> None:
-    names = unique([printable(text) for text in texts])
+    names = told_apart([source_name(text) for text in texts])
     assert len(set(names)) == len(texts)
-    assert all(name.isprintable() and 0 < len(name) <= LONGEST for name in names)
+    assert all(name.isprintable() and 0 < len(name) <= 64 for name in names)
 
 
 def test_two_of_the_same_get_numbers() -> None:
-    assert unique(["a", "a", "b", "a", "a (2)"]) == ["a", "a (2)", "b", "a (3)", "a (2) (2)"]
+    assert told_apart(["a", "a", "b", "a", "a-2"]) == ["a", "a-2", "b", "a-3", "a-2-2"]
 
 
 def test_a_long_name_keeps_both_ends() -> None:
-    name = printable("/home/user/" + "x" * 100 + "/clip.mp4")
+    name = source_name("/home/user/" + "x" * 100 + "/clip.mp4")
     assert name.startswith("/home/user/x")
     assert name.endswith("x/clip.mp4")
-    assert len(name) == LONGEST
+    assert len(name) == LONGEST_SOURCE
 
 
 def test_a_terminal_is_told_nothing_by_a_name() -> None:
-    assert printable("door\x1b[2J\n cam\u202e") == "door [2J cam"
+    assert source_name("door\x1b[2J\n cam\u202e") == "door [2J cam"
 
 
 # ---- lists of sources ----
@@ -199,6 +199,14 @@ odd: {path: 'env:x'}
 )
 def test_a_list_that_is_wrong_is_one_clear_line(tmp_path: Path, text: str, reason: str) -> None:
     assert reason in refused_list(tmp_path / "cameras.yaml", text)
+
+
+def test_the_list_of_the_document_is_one(tmp_path: Path) -> None:
+    document = Path(__file__).parents[2] / "docs" / "sources.md"
+    text = document.read_text(encoding="utf-8").split("```yaml\n")[1].split("```")[0]
+    environment = {"CAM_PASSWORD": "x", "YARD_URL": "http://cam/video"}
+    found = read_listing(write_list(tmp_path / "cameras.yaml", text), environment)
+    assert [address.kind for address in found] == ["stream", "stream", "camera", "path"]
 
 
 def test_a_list_that_is_missing_is_one_clear_line(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_several_sources_are_read_in_one_run_under_names_of_their_own(
     given = ["--source", video.name, "--sources", "list.yaml", "--source", video.name]
     code, out, err = edge_run(capsys, "--model", model, *given)
     assert code == 0
-    assert f"on {video.name}, {video.name} (2), kitchen · " in err[0]
+    assert f"on {video.name}, {video.name}-2, kitchen · " in err[0]
     assert sorted(line.split("\t")[2] for line in out.splitlines()) == ["blue"] * 3 + ["red"] * 3
     assert "300 frames · 150 answers" in err[-1]
 

@@ -47,6 +47,11 @@ def pictures(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
                 at = end
             elif len(data) < end + 2:
                 break
+            elif data[end : end + 2] == START[:2]:
+                # Torn before its length: read as one, the next picture would hide many others.
+                yield bytes(data[:end]), False
+                del data[:end]
+                at = 0
             else:
                 at = end + int.from_bytes(data[end : end + 2], "big")
         if at and len(data) > LARGEST:

@@ -18,7 +18,7 @@ import yaml
 from seqvision_edge.capture.address import Address
 from seqvision_edge.errors import SourceError
 from seqvision_edge.files import read_at_most
-from seqvision_edge.sources.names import printable
+from seqvision_edge.names import source_name
 from seqvision_edge.sources.parse import parse_camera, parse_source
 
 _MOST_BYTES = 1 << 20
@@ -45,7 +45,7 @@ def _load(path: Path, content: bytes) -> dict[Hashable, Any]:
     try:
         entries = yaml.load(content, _Loader)
     except _TwiceError as error:
-        raise SourceError(f"--sources {path}: {printable(str(error))} is there twice") from None
+        raise SourceError(f"--sources {path}: {source_name(str(error))} is there twice") from None
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""
@@ -57,7 +57,7 @@ def _load(path: Path, content: bytes) -> dict[Hashable, Any]:
 
 
 def _address(path: Path, name: str, entry: object, environ: Mapping[str, str]) -> Address:
-    who = f"--sources {path}: {printable(name)}"
+    who = f"--sources {path}: {source_name(name)}"
     try:
         match entry:
             case str():
@@ -65,7 +65,7 @@ def _address(path: Path, name: str, entry: object, environ: Mapping[str, str]) -
             case {"url": str(url), **more} if not more:
                 found = parse_source(url, environ)
             case {"path": str(where), **more} if not more:
-                found = Address("path", printable(where), where)
+                found = Address("path", source_name(where), where)
             case {"camera": int() | str() as number, **more} if not more:
                 found = parse_camera(str(number))
             case _:
@@ -74,7 +74,7 @@ def _address(path: Path, name: str, entry: object, environ: Mapping[str, str]) -
         raise SourceError(f"{who}: {error}") from None
     if found.kind == "path":
         found = replace(found, where=str(path.parent / str(found.where)))
-    return replace(found, name=printable(name))
+    return replace(found, name=source_name(name))
 
 
 class _TwiceError(Exception):

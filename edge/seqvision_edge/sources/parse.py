@@ -13,8 +13,8 @@ from urllib.parse import quote, urlsplit
 
 from seqvision_edge.capture.address import Address, camera
 from seqvision_edge.errors import SourceError
+from seqvision_edge.names import source_name
 from seqvision_edge.redaction import redact
-from seqvision_edge.sources.names import printable
 
 STANDARD_INPUT = "-"
 SCHEMES = ("rtsp", "rtsps", "http", "https")
@@ -38,12 +38,12 @@ def parse_source(text: str, environ: Mapping[str, str] = os.environ) -> Address:
         variable = text.removeprefix(_ENVIRONMENT)
         address = parse_source(_look_up(variable, environ), environ)
         # Nobody knows where in its value a secret stands.
-        return replace(address, name=printable(variable))
+        return replace(address, name=source_name(variable))
     if found := _URL.match(text):
         return _parse_url(text, found[1].lower(), environ)
     if _DEVICE.fullmatch(text) or _is_camera(text):
-        return Address("camera", printable(text), text)
-    return Address("path", printable(text), text)
+        return Address("camera", source_name(text), text)
+    return Address("path", source_name(text), text)
 
 
 def parse_camera(text: str) -> Address:
@@ -55,13 +55,13 @@ def parse_camera(text: str) -> Address:
     if text.isdecimal() and text.isascii():
         return camera(int(text))
     if text.startswith("/dev/"):
-        return Address("camera", printable(text), text)
+        return Address("camera", source_name(text), text)
     raise SourceError(f"--camera {redact(text)}: give a number from 0, or a device: /dev/video2")
 
 
 def _parse_url(template: str, scheme: str, environ: Mapping[str, str]) -> Address:
     # The name is made before secrets come in, wherever in the URL they stand.
-    name = printable(redact(template))
+    name = source_name(redact(template))
     if scheme not in SCHEMES:
         kinds = " ".join(f"{known}://" for known in SCHEMES)
         raise SourceError(f"{name}: no kind of URL that can be watched; give one of {kinds}")
