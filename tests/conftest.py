@@ -4,7 +4,9 @@ No single frame tells the two apart, so only a model that reads time can.
 """
 
 import os
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +16,24 @@ from numpy.typing import NDArray
 
 from seqvision_edge.opencv import cv2
 
+# The processes of a test run share the cores already: threads of torch that wait for each other
+# there take many times as long as one thread.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 DATA = Path(os.environ.get("SEQVISION_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+def pytest_configure() -> None:
+    """Make the folder of `once.py`, before the processes of the run start."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        os.environ["SEQVISION_TEST_RUN"] = tempfile.mkdtemp(prefix="seqvision-test-run-")
+
+
+def pytest_unconfigure() -> None:
+    """Remove it after they ended."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        shutil.rmtree(os.environ["SEQVISION_TEST_RUN"], ignore_errors=True)
 
 
 def real_data(*parts: str) -> Path:

@@ -1,21 +1,72 @@
-"""Random networks with their cards, for the tests of export."""
+"""Random networks with their cards and files, for the tests of export."""
 
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+import pytest
 import torch
+from once import once
 
-from seqvision.config import ModelOptions
+from seqvision.config import ENCODERS, ModelOptions, VerifyOptions
+from seqvision.errors import ExportError
 from seqvision.models.classifier import Classifier
 from seqvision_edge.card import SPEC, Decision, ImageSpec, ModelCard, Origin, State, StateTensor
+from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.sequence import VideoSequence
 from seqvision_edge.session import Session
+from seqvision_export.convert import convert
+from seqvision_export.graph import state_of
 from seqvision_export.proof.grid import grid
 from seqvision_export.proof.proof import Proof
 from seqvision_export.proof.reference import Reference
+from seqvision_export.proof.verify import prove as prove_files
+
+
+HEADS = [
+    ModelOptions(head=head, bidirectional=bi, pool=pool)
+    for head in ("lstm", "gru")
+    for bi in (False, True)
+    for pool in ("last", "attention")
+] + [ModelOptions(head="mean")]
+# More layers, motion, raw pixels, features that are not projected.
+MORE = [
+    ModelOptions(head="lstm", bidirectional=True, layers=2, pool="attention", motion="both"),
+    ModelOptions(head="gru", layers=3, motion="only"),
+    ModelOptions(head="mean", motion="both"),
+    ModelOptions(encoder="flatten", head="gru", bidirectional=True, layers=2),
+    ModelOptions(project=0),
+]
+# What can carry its state.
+FORWARD = [
+    ModelOptions(head="lstm"),
+    ModelOptions(head="gru", layers=2),
+    ModelOptions(head="lstm", layers=2, motion="both"),
+    ModelOptions(head="gru", motion="only", encoder="flatten"),
+]
+
+
+class Exported(NamedTuple):
+    """A random network, its card, and its file in fp32."""
+
+    options: ModelOptions
+    model: Classifier
+    card: ModelCard
+    content: bytes
 
 
 def build(
-    options: ModelOptions, window: int = 5, channels: int = 3, temperature: float = 1.0
+    options: ModelOptions,
+    window: int = 5,
+    channels: int = 3,
+    temperature: float = 1.0,
+    norms: bool = False,
 ) -> tuple[Classifier, ModelCard]:
-    """Return a random model, sharpened so that its answers differ, and its card."""
+    """Return a random model, sharpened so that its answers differ, and its card.
+
+    With `norms` its batch norms are as a training leaves them: no two channels alike.
+    """
     torch.manual_seed(len(options.model_dump_json()) + window)
     image = ImageSpec(height=32, width=40, channels=channels, fit="stretch")
     model = Classifier(options.model_copy(update={"hidden": 12, "weights": "none"}), image, 4)
@@ -23,6 +74,12 @@ def build(
         model.head.classify.weight.mul_(8)
         if options.motion != "none":
             model.steps.standardize([torch.rand(9, model.features) for _ in range(4)])
+        for module in model.modules():
+            if norms and isinstance(module, torch.nn.BatchNorm2d):
+                torch.nn.init.uniform_(module.weight, 0.7, 1.3)
+                torch.nn.init.normal_(module.bias, std=0.2)
+                torch.nn.init.normal_(module.running_mean, std=0.2)
+                torch.nn.init.uniform_(module.running_var, 0.7, 1.3)
     card = ModelCard(
         spec=SPEC,
         labels=("a", "b", "c", "none"),
@@ -40,6 +97,53 @@ def build(
         graph=None,
     )  # fmt: skip
     return model.eval(), card
+
+
+def exported(
+    options: ModelOptions,
+    state: Literal["window", "carry"] = "window",
+    opset: int = 18,
+    window: int = 5,
+    channels: int = 3,
+    temperature: float = 1.0,
+    norms: bool = False,
+) -> Exported:
+    """Return `build`'s network and the file that `convert` makes of it, once in a test run."""
+    model, card = build(options, window, channels, temperature, norms)
+    card = card.model_copy(update={"state": state_of(model, state)})
+    key = repr((options, state, opset, window, channels, temperature, norms))
+    name = f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.onnx"
+    path = once(name, lambda file: file.write_bytes(convert(model, card, opset)))
+    return Exported(options, model, card, path.read_bytes())
+
+
+def every_encoder(encoder: str) -> Exported:
+    """Return a network for an encoder; that of resnet18 reads grey frames."""
+    channels = 1 if encoder == "resnet18" else 3
+    return exported(ModelOptions(encoder=encoder), channels=channels, norms=True)
+
+
+def every_network() -> Iterator[Exported]:
+    """Yield a network for each encoder, each head and each state; tests share all of them."""
+    yield from (exported(options) for options in HEADS + MORE)
+    yield from (exported(options, "carry") for options in FORWARD)
+    yield from map(every_encoder, ENCODERS)
+
+
+def prove_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `export` and `verify` prove in this process: a fresh one imports torch for seconds.
+
+    What they make of the proof is as ever; that it is a process of its own others test.
+    """
+
+    def here(options: VerifyOptions, name: str) -> object:
+        try:
+            return json.loads(json.dumps(prove_files(options, name)))
+        except SeqvisionError as error:
+            raise ExportError(str(error)) from None
+
+    for place in ("export", "proof.verify"):
+        monkeypatch.setattr(f"seqvision_export.{place}.prove_afresh", here)
 
 
 def name(options: ModelOptions) -> str:

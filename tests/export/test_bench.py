@@ -8,15 +8,13 @@ import onnx
 import onnxruntime as ort
 import pytest
 from conftest import square_clip, write_video
-from export_models import build
+from export_models import build, exported
 
 from seqvision.cli import main
 from seqvision.config import ModelOptions
 from seqvision.training.checkpoint import save_model
 from seqvision_edge.session import Session
 from seqvision_export.bench.pieces import encoder_of, features_of, head_of
-from seqvision_export.convert import convert
-from seqvision_export.graph import state_of
 from seqvision_export.timing import Timing, ratio, take_turns
 
 
@@ -25,6 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bench")
     model, card = build(ModelOptions())
     save_model(folder / "model.pt", model, ModelOptions(hidden=12), card)
+    (folder / "own.onnx").write_bytes(exported(ModelOptions(pool="attention")).content)
     write_video(folder / "clip.mp4", square_clip(1, 0, 20), fps=10)
     return folder
 
@@ -55,8 +54,6 @@ def test_a_model_is_timed_in_every_format_beside_torch(
 
 
 def test_an_exported_file_is_timed_as_it_is(folder: Path) -> None:
-    model, card = build(ModelOptions(pool="attention"))
-    (folder / "own.onnx").write_bytes(convert(model, card, 18))
     options = ["--threads", "1", "--seconds", "0.01", "--json", str(folder / "own.json")]
     assert main(["bench", str(folder / "own.onnx"), *options]) == 0
     found = json.loads((folder / "own.json").read_text())
@@ -69,7 +66,7 @@ def test_an_exported_file_is_timed_as_it_is(folder: Path) -> None:
     [
         (["none.onnx"], "no such file"),
         (["none.pt"], "no such file"),
-        (["model.pt", "--source", "none.mp4"], "none.mp4"),
+        (["own.onnx", "--source", "none.mp4"], "none.mp4"),
         (["model.pt", "--precision", "int4"], "--precision"),
     ],
 )
@@ -86,9 +83,7 @@ def test_a_mistake_is_one_line(
 
 @pytest.mark.parametrize("kind", ["window", "carry"])
 def test_encoder_and_head_by_themselves_are_the_whole_in_two(kind: str) -> None:
-    model, card = build(ModelOptions())
-    card = card.model_copy(update={"state": state_of(model, kind)})  # type: ignore[arg-type]
-    content = convert(model, card, 18)
+    *_, card, content = exported(ModelOptions(), kind)  # type: ignore[arg-type]
     frames = np.random.default_rng(0).integers(0, 256, (1, 3, 32, 40, 3), np.uint8)
     session = Session(content)
     expected, _ = session.run(frames)

@@ -5,29 +5,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from export_models import build, name
+from export_models import FORWARD, build, exported, name
 
 from seqvision.config import ModelOptions
 from seqvision.errors import ExportError
 from seqvision_edge.session import Session
-from seqvision_export.convert import convert
 from seqvision_export.graph import state_of
-
-FORWARD = [
-    ModelOptions(head="lstm"),
-    ModelOptions(head="gru", layers=2),
-    ModelOptions(head="lstm", layers=2, motion="both"),
-    ModelOptions(head="gru", motion="only", encoder="flatten"),
-]
 
 
 @pytest.mark.parametrize("options", FORWARD, ids=name)
 def test_in_pieces_or_whole_the_answer_is_that_of_torch_on_the_whole_clip(
     options: ModelOptions,
 ) -> None:
-    model, card = build(options)
-    card = card.model_copy(update={"state": state_of(model, "carry")})
-    session = Session(convert(model, card, 18))
+    _, model, _, content = exported(options, "carry")
+    session = Session(content)
     clip = np.random.default_rng(5).integers(0, 256, (2, 23, 32, 40, 3), np.uint8)
     answers = []
     for end in (1, 2, 5, 9, 23):  # the window of 5 is long past: nothing is forgotten

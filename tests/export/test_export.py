@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from export_models import build, name, prove
+from export_models import HEADS, MORE, build, every_encoder, exported, name, prove, prove_here
 
 from seqvision.cli import main
 from seqvision.config import ENCODERS, ExportOptions, ModelOptions
@@ -19,27 +19,13 @@ from seqvision_edge.session import Session
 from seqvision_export.convert import convert
 from seqvision_export.export import export
 
-HEADS = [
-    ModelOptions(head=head, bidirectional=bi, pool=pool)
-    for head in ("lstm", "gru")
-    for bi in (False, True)
-    for pool in ("last", "attention")
-] + [ModelOptions(head="mean")]
-MORE = [
-    ModelOptions(head="lstm", bidirectional=True, layers=2, pool="attention", motion="both"),
-    ModelOptions(head="gru", layers=3, motion="only"),
-    ModelOptions(head="mean", motion="both"),
-    ModelOptions(encoder="flatten", head="gru", bidirectional=True, layers=2),
-    ModelOptions(project=0),
-]
-
 
 @pytest.mark.parametrize("options", HEADS + MORE, ids=name)
 def test_torch_one_call_and_frame_by_frame_answer_alike_for_any_length(
     options: ModelOptions,
 ) -> None:
-    model, card = build(options)
-    session = Session(convert(model, card, 18))
+    _, model, _, content = exported(options)
+    session = Session(content)
     generator = np.random.default_rng(3)
     answers = []
     assert (model.steps.scale != 1).any() == (options.motion != "none")
@@ -62,20 +48,20 @@ def test_torch_one_call_and_frame_by_frame_answer_alike_for_any_length(
 
 @pytest.mark.parametrize("window", [1, 2, 33])
 def test_any_window_can_be_exported(window: int) -> None:
-    model, card = build(ModelOptions(bidirectional=True), window)
-    prove(model, convert(model, card, 18))
+    _, model, _, content = exported(ModelOptions(bidirectional=True), window=window)
+    prove(model, content)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_every_encoder_is_exported(encoder: str) -> None:
-    model, card = build(ModelOptions(encoder=encoder), channels=1 if encoder == "resnet18" else 3)
-    prove(model, convert(model, card, 18))
+    network = every_encoder(encoder)
+    prove(network.model, network.content)
 
 
 def test_the_file_has_the_contract_of_the_design() -> None:
-    model, card = build(ModelOptions())
-    proto = onnx.load_from_string(convert(model, card, 18))
+    _, model, card, content = exported(ModelOptions())
+    proto = onnx.load_from_string(content)
 
     def axes(values: list[onnx.ValueInfoProto]) -> dict[str, list[object]]:
         return {
@@ -101,11 +87,9 @@ def test_the_file_has_the_contract_of_the_design() -> None:
 
 
 def test_the_temperature_is_inside_the_graph() -> None:
-    model, cold = build(ModelOptions(), temperature=1.0)
-    _, warm = build(ModelOptions(), temperature=4.0)
     clip = np.random.default_rng(0).integers(0, 256, (1, 5, 32, 40, 3), np.uint8)
-    sharp, _ = Session(convert(model, cold, 18)).run(clip)
-    soft, _ = Session(convert(model, warm, 18)).run(clip)
+    sharp, _ = Session(exported(ModelOptions()).content).run(clip)
+    soft, _ = Session(exported(ModelOptions(), temperature=4.0).content).run(clip)
     flattened = sharp ** (1 / 4) / (sharp ** (1 / 4)).sum()
     assert np.allclose(soft, flattened, atol=1e-5)
 
@@ -133,9 +117,17 @@ def test_the_command_writes_one_file_beside_the_model_and_says_its_proof(
 
 
 def test_real_clips_take_part_in_the_proof(
-    model_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model_file: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from conftest import square_clip, write_frames, write_video
+
+    prove_here(monkeypatch)
+    monkeypatch.setattr(
+        "seqvision_export.export.convert", lambda *_: exported(ModelOptions()).content
+    )
 
     write_frames(tmp_path / "data" / "a" / "0", square_clip(1, 0, 3))
     write_video(tmp_path / "data" / "b" / "1.mp4", square_clip(1, 1, 30), fps=30)
@@ -156,30 +148,27 @@ def test_real_clips_take_part_in_the_proof(
     ],
 )
 def test_a_graph_that_answers_differently_leaves_no_file(
-    model_file: Path,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     spoil: Callable[[Classifier], object],
     where: str,
 ) -> None:
-    def spoilt(model: Classifier, card: ModelCard, opset: int) -> bytes:
-        import copy
-
-        other = copy.deepcopy(model)
-        with torch.no_grad():
-            spoil(other)
-        return convert(other, card, opset)
-
-    monkeypatch.setattr("seqvision_export.export.convert", spoilt)
+    _, model, card, content = exported(ModelOptions())
+    with torch.no_grad():
+        spoil(model)
+    save_model(tmp_path / "model.pt", model, ModelOptions(hidden=12), card)
+    monkeypatch.setattr("seqvision_export.export.convert", lambda *_: content)
+    prove_here(monkeypatch)
     with pytest.raises(ExportError, match=f"answers differently: .*({where}).* is off by"):
-        export(ExportOptions(model=model_file))
-    assert [path.name for path in model_file.parent.iterdir()] == ["model.pt"]
+        export(ExportOptions(model=tmp_path / "model.pt"))
+    assert [path.name for path in tmp_path.iterdir()] == ["model.pt"]
 
 
 def test_a_graph_with_a_baked_axis_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     from seqvision_export import convert as module
 
-    model, card = build(ModelOptions())
-    proto = onnx.load_from_string(convert(model, card, 18))
+    *_, card, content = exported(ModelOptions())
+    proto = onnx.load_from_string(content)
     proto.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 3
     with pytest.raises(ExportError, match="baked axis 1 of frames to 3"):
         module._require_free_axes(proto, card)

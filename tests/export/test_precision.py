@@ -1,7 +1,6 @@
 """Number formats: what is made, what is measured, and what is kept."""
 
 import csv
-import functools
 import json
 import shutil
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ import pytest
 import torch
 import trainings
 from conftest import square_clip, write_frames, write_squares
-from export_models import build, prove
+from export_models import build, every_encoder, exported, prove, prove_here
 from onnx import TensorProto
 from onnxruntime.quantization.calibrate import TensorData
 
@@ -47,12 +46,10 @@ STATES = [
 ]
 
 
-@functools.cache
 def made(options: ModelOptions, state: str = "window") -> tuple[bytes, Any]:
     """Return a random network in fp32, as its file, and its card."""
-    model, card = build(options)
-    card = card.model_copy(update={"state": state_of(model, state)})
-    return convert(model, card, 18), card
+    *_, card, content = exported(options, state)
+    return content, card
 
 
 def noise(card: Any, count: int = 3) -> tuple[Any, ...]:
@@ -182,9 +179,15 @@ def test_a_clamp_after_the_first_pool_gives_the_same_values_as_before_it() -> No
 
 @pytest.mark.parametrize("encoder", ["small_cnn", "mobilenet_v2", "resnet18"])
 def test_four_pixels_at_once_give_the_same_values_as_one_by_one(encoder: str) -> None:
-    model, card = build(ModelOptions(encoder=encoder))
-    model.normalize.mean.fill_(127.0)  # a whole number: then nothing differs beyond the border
-    content = convert(model, card, 18)
+    *_, card, content = exported(ModelOptions(encoder=encoder))
+    whole = onnx.load_from_string(content)
+    nodes = Nodes(whole)
+    (centred,) = chain_up(nodes, weighed(whole)[0], 1)
+    mean = nodes.constants[centred.input[1]]
+    # A whole number: then nothing differs beyond the border.
+    values = np.full_like(nodes.constant(mean.name), 127)
+    mean.CopyFrom(onnx.numpy_helper.from_array(values, mean.name))
+    content = finish(whole, card, "fp32")
     proto = onnx.load_from_string(content)
     pixels = widen(proto)
     assert pixels.zero == 127
@@ -259,14 +262,7 @@ def test_fp16_keeps_pixels_state_and_head_in_fp32() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_norms_constants_and_scales_are_folded_for_every_encoder(encoder: str) -> None:
-    model, card = build(ModelOptions(encoder=encoder))
-    for module in model.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            torch.nn.init.uniform_(module.weight, 0.7, 1.3)
-            torch.nn.init.normal_(module.bias, std=0.2)
-            torch.nn.init.normal_(module.running_mean, std=0.2)
-            torch.nn.init.uniform_(module.running_var, 0.7, 1.3)
-    content = convert(model, card, 18)
+    _, model, _, content = every_encoder(encoder)
     proto = onnx.load_from_string(content)
     nodes = Nodes(proto)
     kinds = {node.op_type for node in proto.graph.node}
@@ -299,8 +295,8 @@ def test_norms_constants_and_scales_are_folded_for_every_encoder(encoder: str) -
 def test_pixels_of_any_range_and_colour_are_normalised_as_in_torch(
     options: ModelOptions, channels: int
 ) -> None:
-    model, card = build(options, channels=channels)
-    assert prove(model, convert(model, card, 18)).worst.difference <= 1e-4
+    _, model, _, content = exported(options, channels=channels)
+    assert prove(model, content).worst.difference <= 1e-4
 
 
 # What is chosen

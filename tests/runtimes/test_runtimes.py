@@ -15,23 +15,33 @@ from typing import Any
 
 import install
 import numpy as np
+import onnx
 import pytest
 import torch
 from colour_model import model_bytes
-from export_models import build
+from export_models import FORWARD, MORE, Exported, every_encoder, exported
 from numpy.typing import NDArray
+from onnx import numpy_helper
 
 from seqvision.config import ModelOptions
-from seqvision.models.classifier import Classifier
-from seqvision_edge.card import ModelCard
 from seqvision_edge.sequence import StripSequence
-from seqvision_export.convert import convert
-from seqvision_export.graph import state_of
+from seqvision_export.convert import finish
+from seqvision_export.precision.make import make
 
 pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent
 EDGE = HERE.parents[1] / "edge"
 Answers = dict[str, dict[str, Any]]
+
+FORMATS = ("fp32", "fp16", "int8")
+# Networks that are tried in fp16 and in every plan of int8, too.
+SMALLER = ("small_cnn and lstm", "mobilenet_v2", "state that is carried")
+# Largest difference of a probability from this process's onnxruntime, as docs/model-file.md says.
+TOLERANCES = {
+    ("oldest", "fp32"): 1e-4, ("oldest", "fp16"): 1e-4, ("oldest", "int8"): 1e-4,
+    ("openvino", "fp32"): 1e-3, ("openvino", "fp16"): 1e-3, ("openvino", "int8"): 1e-3,
+    ("web", "fp32"): 1e-4, ("web", "fp16"): 1e-4, ("web", "int8"): 1e-4,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -42,21 +52,22 @@ class Cases:
     expected: Answers
 
 
-def _networks() -> dict[str, tuple[Classifier, ModelCard]]:
-    """Return one network for each kind of state and sequence, and a large encoder."""
-    carried, card = build(ModelOptions(head="lstm", layers=2, motion="both"))
-    carry = card.model_copy(update={"state": state_of(carried, "carry")})
-    pictures, card = build(ModelOptions(head="gru"))
+def _networks() -> dict[str, Exported]:
+    """Return a network for each kind of state and sequence, a large encoder, a newer opset."""
+    carried = FORWARD[2]
     strips = StripSequence(kind="rows", steps=6, longer="crop")
-    mobilenet = ModelOptions(
-        encoder="mobilenet_v2", head="gru", bidirectional=True, pool="attention", motion="both"
-    )
+    pictures = exported(ModelOptions(head="gru"))
+    as_strips = pictures.card.model_copy(update={"sequence": strips})
+    content = finish(onnx.load_from_string(pictures.content), as_strips, "fp32")
     return {
-        "small_cnn and lstm": build(ModelOptions()),
-        "a window of one frame": build(ModelOptions(), window=1),
-        "mobilenet_v2 and attention": build(mobilenet),
-        "state that is carried": (carried, carry),
-        "still images": (pictures, card.model_copy(update={"sequence": strips})),
+        "small_cnn and lstm": exported(ModelOptions()),
+        "a window of one frame": exported(ModelOptions(bidirectional=True), window=1),
+        "attention and motion": exported(MORE[0]),
+        "mobilenet_v2": every_encoder("mobilenet_v2"),
+        "state that is carried": exported(carried, "carry"),
+        "still images": pictures._replace(card=as_strips, content=content),
+        "small_cnn and lstm, opset 20": exported(ModelOptions(), opset=20),
+        "state that is carried, opset 20": exported(carried, "carry", opset=20),
     }
 
 
@@ -103,29 +114,33 @@ def _python(name: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def cases(tmp_path_factory: pytest.TempPathFactory) -> Cases:
+def cases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Cases]:
+    """The cases of each number format: fp32, fp16, int8."""
     folder = tmp_path_factory.mktemp("cases")
     generator = np.random.default_rng(11)
-    cases = []
-    for name, (model, card) in _networks().items():
+    asked: dict[str, list[dict[str, Any]]] = {"fp32": [_colours(folder)], "fp16": [], "int8": []}
+    for name, network in _networks().items():
         shape = (2, 9, 32, 40, 3)  # longer than the window of 5, shorter when it begins
         colours = generator.integers(0, 200, (2, 9, 1, 1, 3), np.uint8)
         clips = colours + generator.integers(0, 56, shape, np.uint8)
         frames = folder / f"{name}.bin"
         clips.tofile(frames)
-        _sharpen(model, clips)
-        for opset in (18,) if "mobilenet" in name else (18, 20):
-            file = folder / f"{name} {opset}.onnx"
-            file.write_bytes(convert(model, card, opset))
-            cases.append(
-                {
-                    "name": f"{name}, opset {opset}",
-                    "model": str(file),
-                    "frames": str(frames),
-                    "shape": shape,
-                }
+        sharp = _sharpened(network, clips)
+        files = [("fp32", name, sharp)]
+        if name in SMALLER:
+            made = make(sharp, network.card, ("fp16", "int8"), list(clips))
+            files += [(one.precision, f"{name}, {one.name}", one.content) for one in made]
+        for precision, called, content in files:
+            file = folder / f"{called}.onnx"
+            file.write_bytes(content)
+            asked[precision].append(
+                {"name": called, "model": str(file), "frames": str(frames), "shape": shape}
             )
-    cases.append(_colours(folder))
+    return {precision: _expected(folder / precision, each) for precision, each in asked.items()}
+
+
+def _expected(folder: Path, cases: list[dict[str, Any]]) -> Cases:
+    folder.mkdir()
     file = folder / "cases.json"
     file.write_text(json.dumps(cases))
     return Cases(file, _ask([sys.executable, str(HERE / "answers.py"), str(file), "cpu"])[1])
@@ -146,34 +161,41 @@ def _colours(folder: Path) -> dict[str, Any]:
     return {"name": "colours", "model": str(model), "frames": str(frames), "shape": shape}
 
 
-def _sharpen(model: Classifier, clips: NDArray[np.uint8]) -> None:
+def _sharpened(network: Exported, clips: NDArray[np.uint8]) -> bytes:
     """Make answers of a random network as different from frame to frame as those of a trained one.
 
     Otherwise a runtime that loses the state would still be near.
     """
     frames = torch.from_numpy(clips)
-    with torch.no_grad():
-        model.encoder.train()  # batch norm learns what its layers see
-        for _ in range(20):
-            model.encode(frames)
-        model.eval()
-        logits = torch.cat([model(frames[:, max(0, end - 5) : end]) for end in range(1, 10)])
-        scale = 2 / logits.std(dim=0)
-        model.head.classify.bias.sub_(logits.mean(dim=0)).mul_(scale)
-        model.head.classify.weight.mul_(scale[:, None])
+    with torch.inference_mode():
+        logits = torch.cat([network.model(frames[:, max(0, e - 5) : e]) for e in range(1, 10)])
+    scale = (2 / logits.std(dim=0)).numpy()
+    proto = onnx.load_from_string(network.content)
+    constants = {tensor.name: tensor for tensor in proto.graph.initializer}
+    weight, bias = (constants[f"model.head.classify.{part}"] for part in ("weight", "bias"))
+    shift = numpy_helper.to_array(bias) - logits.mean(dim=0).numpy()
+    weight.CopyFrom(
+        numpy_helper.from_array(numpy_helper.to_array(weight) * scale[:, None], weight.name)
+    )
+    bias.CopyFrom(numpy_helper.from_array(shift * scale, bias.name))
+    return finish(proto, network.card, "fp32")
 
 
-def test_in_the_oldest_onnxruntime_that_is_promised(oldest: str, cases: Cases) -> None:
-    runtime, answers = _ask([oldest, str(HERE / "answers.py"), str(cases.file), "cpu"])
+@pytest.mark.parametrize("precision", FORMATS)
+def test_in_the_oldest_onnxruntime_that_is_promised(
+    oldest: str, cases: dict[str, Cases], precision: str
+) -> None:
+    asked = cases[precision]
+    runtime, answers = _ask([oldest, str(HERE / "answers.py"), str(asked.file), "cpu"])
     assert runtime.startswith("onnxruntime 1.17.")
-    _agree(answers, cases.expected, 1e-4)
+    _agree(answers, asked.expected, TOLERANCES["oldest", precision])
 
 
 def test_the_oldest_onnxruntime_refuses_newer_operators_in_one_clear_line(
     oldest: str, tmp_path: Path
 ) -> None:
-    model, card = build(ModelOptions())
-    (tmp_path / "model.onnx").write_bytes(convert(model, card, 21))
+    options = ModelOptions(bidirectional=True, pool="attention", motion="both")
+    (tmp_path / "model.onnx").write_bytes(exported(options, opset=21).content)
     command = [oldest, "-m", "seqvision_edge", "--source", "clip.mp4", "--no-window"]
     result = _run(command, cwd=tmp_path)
     assert result.returncode == 2
@@ -182,13 +204,20 @@ def test_the_oldest_onnxruntime_refuses_newer_operators_in_one_clear_line(
     assert result.stderr.count("\n") == 1
 
 
-def test_with_the_execution_provider_of_openvino(openvino: str, cases: Cases) -> None:
-    _, answers = _ask([openvino, str(HERE / "answers.py"), str(cases.file), "openvino"])
-    _agree(answers, cases.expected, 1e-3)
-    assert answers != cases.expected, "another library computed them"
+@pytest.mark.parametrize("precision", FORMATS)
+def test_with_the_execution_provider_of_openvino(
+    openvino: str, cases: dict[str, Cases], precision: str
+) -> None:
+    asked = cases[precision]
+    _, answers = _ask([openvino, str(HERE / "answers.py"), str(asked.file), "openvino"])
+    _agree(answers, asked.expected, TOLERANCES["openvino", precision])
+    assert answers != asked.expected, "another library computed them"
 
 
-def test_openvino_takes_the_whole_graph(openvino: str, cases: Cases) -> None:
+@pytest.mark.parametrize("precision", FORMATS)
+def test_openvino_takes_the_whole_graph(
+    openvino: str, cases: dict[str, Cases], precision: str
+) -> None:
     code = """if True:
         import json, sys
         import onnxruntime
@@ -198,14 +227,16 @@ def test_openvino_takes_the_whole_graph(openvino: str, cases: Cases) -> None:
             providers = ["OpenVINOExecutionProvider"]
             onnxruntime.InferenceSession(case["model"], options, providers=providers)
     """
-    result = _run([openvino, "-c", code, str(cases.file)])
+    result = _run([openvino, "-c", code, str(cases[precision].file)])
     assert result.returncode == 0, result.stderr
 
 
-def test_the_command_runs_on_openvino(openvino: str, cases: Cases, tmp_path: Path) -> None:
+def test_the_command_runs_on_openvino(
+    openvino: str, cases: dict[str, Cases], tmp_path: Path
+) -> None:
     from conftest import square_clip, write_video
 
-    model = json.loads(cases.file.read_text())[0]["model"]
+    model = json.loads(cases["fp32"].file.read_text())[0]["model"]
     video = write_video(tmp_path / "clip.mp4", square_clip(1, 0, 20))
     command = [openvino, "-m", "seqvision_edge", "--source", str(video), "--no-window"]
     result = _run([*command, "--model", model, "--device", "openvino"])
@@ -213,16 +244,24 @@ def test_the_command_runs_on_openvino(openvino: str, cases: Cases, tmp_path: Pat
     assert "openvino" in result.stderr.splitlines()[0]
 
 
-def test_in_onnxruntime_web_under_node(node: str, web: str, cases: Cases) -> None:
-    runtime, answers = _ask([node, str(HERE / "answers.mjs"), str(cases.file), web])
+@pytest.mark.parametrize("precision", FORMATS)
+def test_in_onnxruntime_web_under_node(
+    node: str, web: str, cases: dict[str, Cases], precision: str
+) -> None:
+    asked = cases[precision]
+    runtime, answers = _ask([node, str(HERE / "answers.mjs"), str(asked.file), web])
     assert runtime.startswith("onnxruntime-web ")
-    _agree(answers, cases.expected, 1e-4)
+    _agree(answers, asked.expected, TOLERANCES["web", precision])
 
 
-def test_in_onnxruntime_web_in_a_browser(node: str, web: str, browser: str, cases: Cases) -> None:
-    runtime, answers = _ask([node, str(HERE / "answers.mjs"), str(cases.file), web, browser])
+@pytest.mark.parametrize("precision", FORMATS)
+def test_in_onnxruntime_web_in_a_browser(
+    node: str, web: str, browser: str, cases: dict[str, Cases], precision: str
+) -> None:
+    asked = cases[precision]
+    runtime, answers = _ask([node, str(HERE / "answers.mjs"), str(asked.file), web, browser])
     assert runtime.startswith("onnxruntime-web ")
-    _agree(answers, cases.expected, 1e-4)
+    _agree(answers, asked.expected, TOLERANCES["web", precision])
 
 
 def _agree(found: Answers, expected: Answers, tolerance: float) -> None:

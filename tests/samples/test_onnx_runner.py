@@ -7,13 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from export_models import build
+from export_models import exported
 from numpy.typing import NDArray
 
 from seqvision.config import ModelOptions
 from seqvision_edge.session import Session
-from seqvision_export.convert import convert
-from seqvision_export.graph import state_of
 
 RUNNER = Path(__file__).resolve().parents[2] / "samples" / "onnx_runner.py"
 
@@ -27,10 +25,8 @@ def clip() -> NDArray[np.uint8]:
 
 @pytest.fixture(scope="module", params=["window", "carry"])
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    network, card = build(ModelOptions(motion="both"))
-    card = card.model_copy(update={"state": state_of(network, request.param)})
     path = tmp_path_factory.mktemp("model") / "model.onnx"
-    path.write_bytes(convert(network, card, 18))
+    path.write_bytes(exported(ModelOptions(layers=2, motion="both"), request.param).content)
     return path
 
 

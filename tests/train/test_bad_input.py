@@ -10,6 +10,7 @@ import pytest
 import torch
 from conftest import square_clip, write_frames, write_squares, write_video
 
+from seqvision.cli import main
 from seqvision.config import ClipOptions, ModelOptions, TrainingOptions, TrainOptions
 from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip
@@ -114,7 +115,11 @@ def test_labels_and_paths_in_any_script_go_through(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("option", ["--output", "--runs", "--cache"])
 def test_a_folder_that_cannot_be_written_to_is_one_line(
-    squares: Path, tmp_path: Path, option: str
+    squares: Path,
+    tmp_path: Path,
+    option: str,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """/proc is read-only for everyone, root included."""
     if not Path("/proc/self").exists():
@@ -122,14 +127,12 @@ def test_a_folder_that_cannot_be_written_to_is_one_line(
     target = "/proc/seqvision/model.pt" if option == "--output" else "/proc/seqvision"
     given = {"--output": "model.pt", "--runs": "runs", "--cache": "cache"} | {option: target}
     words = [word for pair in given.items() for word in pair]
-    done = subprocess.run(
-        [sys.executable, "-m", "seqvision", "train", str(squares), "--encoder", "flatten",
-         "--size", "16", "--epochs", "1", "--workers", "0", *words],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr
-    assert option in done.stderr.splitlines()[-1]
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", str(squares), "--encoder", "flatten", "--size", "16", "--epochs", "1",
+                 "--workers", "0", *words]) == 2  # fmt: skip
+    err = capfd.readouterr().err
+    assert "Traceback" not in err
+    assert option in err.splitlines()[-1]
 
 
 LIMITED = """

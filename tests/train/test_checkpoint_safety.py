@@ -16,7 +16,7 @@ import damage
 import pytest
 import safetensors.torch
 import torch
-from export_models import build
+from export_models import build, prove_here
 from trainings import options as training_options
 
 from seqvision.cli import main
@@ -79,8 +79,9 @@ def test_any_reader_of_safetensors_reads_the_weights_and_one_json_text(tmp_path:
 
 
 def test_training_writes_safetensors_by_the_name_and_every_verb_takes_it(
-    squares: Path, tmp_path: Path
+    squares: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    prove_here(monkeypatch)
     small = training_options(squares, tmp_path, epochs=1)
     trained = train(small.model_copy(update={"output": tmp_path / "model.safetensors"}))
     assert trained.model.name == "model.safetensors"

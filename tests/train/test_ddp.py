@@ -126,25 +126,7 @@ def test_a_mistake_is_said_once_and_ends_all_processes(clips: Path, tmp_path: Pa
         assert "seqvision/training" not in complaints, "no traceback of ours"
 
 
-def test_ctrl_c_ends_every_process_after_the_same_step(clips: Path, tmp_path: Path) -> None:
-    arguments = [*OPTIONS, "--epochs", "500", "--encoder", "flatten"]
-    with launch(tmp_path, 2, str(clips), *arguments) as process:
-        assert process.stderr is not None
-        said = []
-        for line in process.stderr:
-            said.append(line)
-            if line.startswith("epoch   4"):
-                break
-        process.send_signal(signal.SIGINT)
-        said += process.stderr.readlines()
-        process.wait(60)
-    text = "".join(said)
-    assert text.count("the best epoch is kept") == 1, text
-    assert "seqvision/training" not in text, "no traceback of ours"
-    assert load_model(tmp_path / "model.pt")[1].labels == ("left", "none", "right")
-
-
-def test_a_training_of_two_processes_goes_on_as_if_it_had_not_stopped(
+def test_ctrl_c_ends_every_process_after_the_same_step_and_it_goes_on_as_if_it_had_not_stopped(
     clips: Path, tmp_path: Path
 ) -> None:
     given = (str(clips), *OPTIONS, "--encoder", "small_cnn", "--epochs", "8")
@@ -153,12 +135,18 @@ def test_a_training_of_two_processes_goes_on_as_if_it_had_not_stopped(
     folder = tmp_path / "half"
     with launch(folder, 2, *given) as process:
         assert process.stderr is not None
+        said = []
         for line in process.stderr:
+            said.append(line)
             if line.startswith("epoch   1"):
                 process.send_signal(signal.SIGINT)
                 break
-        process.stderr.readlines()
+        said += process.stderr.readlines()
         process.wait(60)
+    text = "".join(said)
+    assert text.count("the best epoch is kept") == 1, text
+    assert "seqvision/training" not in text, "no traceback of ours"
+    assert load_model(folder / "model.pt")[1].labels == ("left", "none", "right")
     assert metrics(folder)["epoch"] < 7, "stopped on the way"
     (half,) = folder.glob("runs/*")
     run(folder, 2, "--resume", str(half), "--output", "resumed.pt")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import square_clip, write_frames, write_video
+from export_models import prove_here
 
 from seqvision.cli import main
 from seqvision.data.decode import Decoded
@@ -29,7 +30,9 @@ VIDEO = VideoSequence(kind="video", fps=10.0, frames=6)
 @pytest.fixture(scope="module")
 def exported(attentive: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("exported") / "model.onnx"
-    assert main(["export", str(attentive.model), "--output", str(target)]) == 0
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        prove_here(monkeypatch)
+        assert main(["export", str(attentive.model), "--output", str(target)]) == 0
     return target
 
 
@@ -225,10 +228,15 @@ def test_paths_stand_for_clips_in_natural_order(takes: Path) -> None:
 
 
 def test_a_model_of_still_images_answers_for_each_image_and_refuses_videos(
-    stills: Trained, takes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    stills: Trained,
+    takes: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     images = stills.model.parent / "images"
     exported = tmp_path / "model.onnx"
+    prove_here(monkeypatch)
     assert main(["export", str(stills.model), "--output", str(exported)]) == 0
     found = []
     for model in (stills.model, exported):
