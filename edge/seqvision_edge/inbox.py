@@ -107,16 +107,18 @@ class Inbox:
             self._boxes[source].error = error
             self._arrived.notify()
 
-    def take(self) -> list[Arrival]:
+    def take(self, seconds: float | None = None) -> list[Arrival] | None:
         """Wait for something, and return one arrival of each source that has any.
 
-        Empty when all sources have ended, and all that they brought was taken.
+        Empty when all sources have ended, and all that they brought was taken; None when nothing
+        came in so many seconds.
         """
         with self._lock:
             while not any(box.is_ready for box in self._boxes):
                 if all(box.gone for box in self._boxes):
                     return []
-                self._arrived.wait()
+                if not self._arrived.wait(seconds):
+                    return None
             arrivals = [box.take(number) for number, box in enumerate(self._boxes) if box.is_ready]
             self._taken.notify_all()
             return arrivals

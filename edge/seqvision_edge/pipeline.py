@@ -203,6 +203,7 @@ class VideoPipeline:
             fired=told.fired,
             state=self._condition.state,
             changed=self._condition.news(),
+            nonfinite=self.stream.nonfinite,
         )
 
 
@@ -267,6 +268,7 @@ class ImagePipeline:
             fps=self._fps.tick() if frame else self._fps.value,
             state=self._condition.state,
             changed=self._condition.news(),
+            nonfinite=self.stream.nonfinite,
         )
 
 

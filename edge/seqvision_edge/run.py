@@ -14,12 +14,14 @@ from seqvision_edge.inbox import Arrival, Inbox
 from seqvision_edge.pipeline import Pipeline, make_pipeline
 from seqvision_edge.result import Prediction, SourceState
 from seqvision_edge.session import Session
-from seqvision_edge.sinks import Quit, Sink
+from seqvision_edge.sinks import Idle, Quit, Sink
 from seqvision_edge.sources import Source
 from seqvision_edge.step import Step
 
 # An answer for a frame that is older than this many seconds is not told as live.
 MAX_AGE = 1.0
+# While nothing comes, a window still wants to be drawn, and its keys to be read.
+_IDLE_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,12 @@ def run(
 
         try:
             with _reading(sources) as inbox:
-                while arrivals := inbox.take():
+                while (arrivals := inbox.take(_IDLE_SECONDS)) or arrivals is None:
+                    if arrivals is None:
+                        for output in outputs:
+                            if isinstance(output, Idle):
+                                output.idle()
+                        continue
                     for step in _steps(session, pipelines, arrivals):
                         put_out(step)
                     for arrival in arrivals:

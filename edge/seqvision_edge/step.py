@@ -28,6 +28,7 @@ class Step:
             those that surely rise.
         state: how the source is.
         changed: the states that it went through since the step before, `state` being the last.
+        nonfinite: how many of its answers were thrown away so far, because they were not finite.
     """
 
     source: str
@@ -42,6 +43,7 @@ class Step:
     fired: tuple[Event, ...] = ()
     state: SourceState = CONNECTING
     changed: tuple[SourceState, ...] = ()
+    nonfinite: int = 0
 
     @property
     def is_warm(self) -> bool:

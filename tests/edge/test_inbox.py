@@ -119,3 +119,13 @@ def test_nobody_waits_for_a_reader_that_has_left(live: bool) -> None:
     inbox = Inbox([live])
     inbox.close()
     assert not inbox.put(0, frame(0))
+
+
+def test_a_reader_can_wait_for_a_while_only() -> None:
+    inbox = Inbox([True])
+    assert inbox.take(0.01) is None
+    inbox.put(0, frame(0))
+    assert inbox.take(0.01)
+    inbox.end(0)
+    assert inbox.take(0.01)
+    assert inbox.take(0.01) == []

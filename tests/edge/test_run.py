@@ -1,5 +1,6 @@
 """THE WAY, on real sessions: from frames to events."""
 
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -335,3 +336,28 @@ def test_the_answer_for_a_picture_is_that_of_its_steps_in_one_call(tmp_path: Pat
     expected, _ = session.run(steps[None])
     assert summary.prediction is not None
     assert list(summary.prediction.probabilities.values()) == pytest.approx(expected[0].tolist())
+
+
+def test_a_window_can_be_closed_while_no_source_brings_anything(session: Session) -> None:
+    class Silent(Frames):
+        def __iter__(self) -> Iterator[Frame]:
+            yield from super().__iter__()
+            left.wait(60)
+
+        def stop(self) -> None:
+            super().stop()
+            left.set()
+
+    class Looked(Record):
+        idles = 0
+
+        def idle(self) -> None:
+            self.idles += 1
+            if self.idles == 3:
+                raise Quit
+
+    left = threading.Event()
+    looked = Looked()
+    run([Silent(scene([("red", 1.0)]), live=True)], session, [looked])
+    assert left.is_set()
+    assert looked.idles == 3

@@ -5,12 +5,12 @@ import socket
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from steps import EVENT, Gate, changed, make_step, wait_for
+from steps import END, EVENT, Gate, changed, make_step, wait_for
 
 from seqvision_edge.errors import SinkError
 from seqvision_edge.result import Event, SourceState
@@ -63,7 +63,9 @@ def test_frames_answers_and_events_are_counted() -> None:
         sink.write(make_step(0, live=True))
         sink.write(make_step(4, live=True, answered=False))
         sink.write(make_step(5, live=True, events=(EVENT, EVENT)))
+        sink.write(replace(END, nonfinite=7))
         told = samples(sink)
+    assert told["seqvision_nonfinite_total", ("camera 0",)] == 7
     assert told["seqvision_frames_total", ("camera 0", "used")] == 3
     assert told["seqvision_frames_total", ("camera 0", "dropped")] == 3
     assert told["seqvision_frames_total", ("camera 0", "corrupt")] == 3

@@ -130,7 +130,7 @@ class _Seen:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.state = CONNECTING
-        self.used = self.dropped = self.reconnects = 0
+        self.used = self.dropped = self.reconnects = self.nonfinite = 0
         self.events: dict[str, int] = {}
         self._index = -1
         self._arrived: float | None = None
@@ -140,7 +140,7 @@ class _Seen:
     def take(self, step: Step) -> None:
         for state in step.changed:
             self.reconnects += state.state == "connecting" and self._arrived is not None
-        self.state = step.state
+        self.state, self.nonfinite = step.state, step.nonfinite
         now = monotonic()
         if step.state.state in _LOST and self._lost_at is None:
             self._lost_at = now
@@ -182,6 +182,9 @@ def _source_metrics(sources: dict[str, _Seen]) -> Iterator[Metric]:
     stalled = CounterMetricFamily(
         "seqvision_stall_seconds", "Seconds that a source was lost.", labels=["source"]
     )
+    nonfinite = CounterMetricFamily(
+        "seqvision_nonfinite", "Answers thrown away: not finite.", labels=["source"]
+    )
     for name, seen in sources.items():
         frames.add_metric([name, "used"], seen.used)
         frames.add_metric([name, "dropped"], seen.dropped)
@@ -193,7 +196,8 @@ def _source_metrics(sources: dict[str, _Seen]) -> Iterator[Metric]:
             state.add_metric([name, each], float(seen.state.state == each))
         reconnects.add_metric([name], seen.reconnects)
         stalled.add_metric([name], seen.stalled(now))
-    yield from (frames, events, state, reconnects, stalled)
+        nonfinite.add_metric([name], seen.nonfinite)
+    yield from (frames, events, state, reconnects, stalled, nonfinite)
 
 
 def _sink_metrics(queues: Sequence[Queued[Any]]) -> Iterator[Metric]:
