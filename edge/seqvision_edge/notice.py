@@ -6,8 +6,9 @@ from seqvision_edge.result import SourceState
 from seqvision_edge.step import Step
 
 # A label is for what is seen now; under any other state it would be an old one.
-SHOWN = ("live", "warming_up")
-_STILL = "the picture stands still"
+# A scene may rightly stand still, so a frozen picture is only warned of.
+SHOWN = ("live", "warming_up", "frozen")
+STILL = "the picture stands still"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,6 @@ def notice(state: SourceState, silent: float | None) -> Notice | None:
         return Notice("ended", state.message)
     if state.state == "failed":
         return Notice("given up", state.message)
-    if state.state == "frozen":
-        return Notice(_STILL, state.message)
     if silent is None:
         words = state.message or again
         return Notice("connecting …" if state.state == "connecting" else "no data yet", words)

@@ -11,7 +11,7 @@ import numpy as np
 
 from seqvision_edge.card import ModelCard
 from seqvision_edge.drawing import fitted, put_panel, put_text, text_width
-from seqvision_edge.notice import Notice, age, notice
+from seqvision_edge.notice import STILL, Notice, age, notice
 from seqvision_edge.opencv import cv2
 from seqvision_edge.palette import Colour, colours
 from seqvision_edge.preprocess import Image
@@ -117,6 +117,8 @@ class Overlay:
     def _draw_clock(self, picture: Image, step: Step, unit: float, age: float | None) -> None:
         """Write when the picture is, how old it is and how many come per second, at the right."""
         parts = [self._name] if self._name else []
+        if step.state.state == "frozen":
+            parts.append(STILL)
         parts.append(clock(self._time))
         if age is not None:
             parts.append(f"{age:.2f} s old")

@@ -3,9 +3,11 @@
 torch's own SyncBatchNorm works on GPUs only.
 """
 
+from typing import Any, cast
+
 import torch
+import torch.distributed
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 
 
 def share_statistics(network: nn.Module, device: torch.device) -> nn.Module:
@@ -60,6 +62,22 @@ class SharedBatchNorm(nn.BatchNorm2d):
         self.running_var.lerp_(variance, share)
 
 
+class _Sum(torch.autograd.Function):
+    """The sum over the processes; each of them adds to the gradient of all."""
+
+    @staticmethod
+    def forward(_context: Any, values: Tensor) -> Tensor:
+        total = values.clone()
+        torch.distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(_context: Any, *gradients: Tensor) -> Tensor:
+        total = gradients[0].clone()
+        torch.distributed.all_reduce(total)
+        return total
+
+
 def _summed(values: Tensor) -> Tensor:
     """Return the sum over the processes, through which gradients flow."""
-    return all_reduce(values)  # type: ignore[no-untyped-call]
+    return cast("Tensor", _Sum.apply(values))  # type: ignore[no-untyped-call]

@@ -177,7 +177,7 @@ def test_a_half_transparent_panel_is_half_the_picture_and_has_round_corners() ->
     assert canvas[0, 0].tolist() == [100, 100, 100]
 
 
-@pytest.mark.parametrize("state", ["connecting", "stalled", "frozen", "disconnected", "failed"])
+@pytest.mark.parametrize("state", ["connecting", "stalled", "disconnected", "failed"])
 def test_a_source_that_is_not_live_is_covered_by_a_plain_notice(state: StateName) -> None:
     overlay = Overlay(make_card())
     seen = overlay.draw(make_step(picture("green", (800, 600))))

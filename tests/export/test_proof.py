@@ -23,7 +23,8 @@ from seqvision_export.proof.case import Case, distance
 from seqvision_export.proof.proof import Proof
 from seqvision_export.proof.reference import Reference
 
-# Every two of these meet in a row or in export_models.py: encoder, head, directions, pool, layers, motion, state, window, channels.
+# Every two of these meet in a row or in export_models.py: encoder, head, directions, pool, layers,
+# motion, state, window, channels.
 STREAMS: list[dict[str, Any]] = [
     {"options": ModelOptions(encoder="mobilenet_v3_small", layers=2, motion="both"),
      "state": "carry", "window": 7, "channels": 1, "temperature": 0.5},
