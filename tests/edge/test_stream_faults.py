@@ -15,6 +15,7 @@ from test_source import write_video
 from test_streams import QUOTED, encode
 
 from seqvision_edge.capture.fault import word
+from seqvision_edge.capture.ffmpeg import options_of
 from seqvision_edge.capture.stream_fault import StreamFault, of_log, of_status
 from seqvision_edge.errors import SourceError
 from seqvision_edge.sources import open_path
@@ -130,6 +131,23 @@ def test_what_ffmpeg_says_reaches_neither_terminal_nor_output(asked: Asked) -> N
     assert asked.said == ""
 
 
+@pytest.mark.parametrize(
+    ("url", "protocols"),
+    [
+        ("rtsp://cam/1", {"tcp"}),
+        ("rtsps://cam/1", {"tls", "tcp"}),
+        ("http://cam/video", {"http", "tcp"}),
+        ("https://cam/video", {"https", "httpproxy", "tls", "tcp"}),
+        ("http://cam/a.m3u8", {"http", "https", "httpproxy", "crypto", "tls", "tcp"}),
+        ("http://cam/video?file=a.m3u8", {"http", "tcp"}),
+    ],
+)
+def test_each_kind_of_address_has_its_own_protocols(url: str, protocols: set[str]) -> None:
+    options = options_of(url)
+    assert set(options["protocol_whitelist"].split(",")) == protocols
+    assert ("hls" in options["format_whitelist"]) == ("crypto" in protocols)
+
+
 def test_no_local_file_leads_to_another_one_or_to_a_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,6 +158,7 @@ def test_no_local_file_leads_to_another_one_or_to_a_server(
         # A byte that is no text, so that only FFmpeg can refuse them.
         lists = {
             "list.m3u8": PLAYLIST.format(elsewhere),
+            "files.m3u8": PLAYLIST.format("clip.ts"),
             "list.mp4": PLAYLIST.format(elsewhere),
             "list.avi": PLAYLIST.format(clip),
             "list.ffconcat": f"ffconcat version 1.0\nfile '{elsewhere}'\n",
