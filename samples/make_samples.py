@@ -26,15 +26,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from drawing import LABELS, draw_clip, draw_session, make_performer
+from drawing import LABELS, NONE, draw_clip, draw_session, make_performer
 
 CLIPS, INDEX = "clips", "clips.csv"
 UNTRIMMED_VIDEO, UNTRIMMED_EVENTS = "untrimmed.mp4", "untrimmed.json"
 UNTRIMMED_FPS = 20.0
 JPEG_QUALITY = 92
 FORMATS = ("both", "frames", "video")
-MOST_CLIPS = 9999
-"""Clips of one label: as many as their four digits can number."""
+NONE_TIMES = 3
+"""Clips in which nothing happens, for each of a gesture: it looks like more than a gesture does."""
+MOST_CLIPS = 9999 // NONE_TIMES
+"""Clips of one gesture: as many as the four digits of the others can number."""
 
 Size = tuple[int, int]
 """Width and height in pixels."""
@@ -119,9 +121,9 @@ def _draw_clips(folder: Path, options: Options, talk: bool) -> list[Row]:
     people = [make_performer(index, options.seed) for index in range(options.performers)]
     for label in LABELS:
         (folder / label).mkdir(parents=True)
-    for number in range(options.clips_per_label):
+    for number in range(NONE_TIMES * options.clips_per_label):
         person = number % options.performers
-        for label in LABELS:
+        for label in LABELS if number < options.clips_per_label else (NONE,):
             # Each clip has numbers of its own: no clip depends on how many others there are.
             frames, fps = draw_clip(label, people[person], (options.seed, number), options.size)
             name = f"{label}_{number + 1:04d}"
@@ -267,7 +269,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("out", type=Path, help="folder to make; missing or empty")
     parser.add_argument(
         "--clips-per-label", type=int, default=usual.clips_per_label, metavar="N",
-        help="clips of each of the nine labels (default: %(default)s)",
+        help="clips of each gesture, and a third of those that are none (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
         "--performers", type=int, default=usual.performers, metavar="N",

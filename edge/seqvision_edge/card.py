@@ -20,7 +20,7 @@ from typing_extensions import Self
 from seqvision_edge.errors import CardError
 from seqvision_edge.sequence import Part, SequenceSpec
 
-SPEC: Final = 2
+SPEC: Final = 3
 METADATA_KEY: Final = "seqvision.card"
 # Something-Something has labels of 98 characters.
 MAX_LABEL_LENGTH: Final = 128
@@ -38,6 +38,7 @@ def _printable(label: str) -> str:
 Label = Annotated[str, AfterValidator(_printable)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0)]
+SmoothingKind = Literal["none", "mean", "exponential"]
 
 
 class ImageSpec(Part):
@@ -86,24 +87,34 @@ class Graph(Part):
 class Decision(Part):
     """How probabilities over time become events.
 
-    `temperature` is already applied inside the graph.  `smoothing_frames` answers are averaged.  An
-    event of a label begins when its smoothed probability reaches `enter`, ends when it falls below
-    `leave`, counts when it lasted `minimum_seconds`, and blocks the same label for
-    `cooldown_seconds`.  `background` is the label for "nothing happens": it never makes an event.
+    `temperature` is already applied inside the graph.  An answer whose best label has less than
+    `reject` is unknown: it speaks for no label.  Answers are smoothed over `smoothing_frames` of
+    them.  An event of a label begins when its smoothed probability reaches `enter`, ends when it
+    falls below `leave`, counts when it lasted `minimum_seconds`, and blocks the same label for
+    `cooldown_seconds`.  With `early` it is told as soon as its label surely rises to that, and not
+    at its end.  `background` is the label for "nothing happens": it never makes an event.
+
+    `reject` judges one answer, of whatever label, the background too; `enter` judges the smoothed
+    probability of the label that would begin an event.
     """
 
     temperature: Annotated[float, Field(gt=0)]
+    smoothing: SmoothingKind
     smoothing_frames: Annotated[int, Field(ge=1)]
+    reject: Probability
     enter: Probability
     leave: Probability
+    early: Probability | None
     minimum_seconds: Seconds
     cooldown_seconds: Seconds
     background: Label | None
 
     @model_validator(mode="after")
-    def _leave_is_not_above_enter(self) -> Self:
+    def _thresholds_are_in_order(self) -> Self:
         if self.leave > self.enter:
             raise ValueError("decision.leave is above decision.enter")
+        if self.early is not None and self.early < self.enter:
+            raise ValueError("decision.early is below decision.enter")
         return self
 
 
@@ -121,7 +132,7 @@ class Origin(Part):
 class ModelCard(Part):
     """Everything that is needed to run a model, and where it comes from."""
 
-    spec: Literal[2]
+    spec: Literal[3]
     labels: Annotated[tuple[Label, ...], Field(min_length=2)]
     sequence: Annotated[SequenceSpec, Field(discriminator="kind")]
     image: ImageSpec
@@ -183,10 +194,20 @@ def _keys(place: tuple[int | str, ...]) -> list[str]:
 
 
 def _upgraded(data: dict[str, Any]) -> dict[str, Any]:
-    """Return a card of an older spec as one of today's."""
+    """Return a card of an older spec as one of today's.
+
+    One that already has the key that a spec brought is left as it is, and refused for its spec.
+    """
     if data["spec"] == 1 and "graph" not in data:  # before files were hashed
         data = {**data, "spec": 2, "graph": None}
+    decision = data.get("decision")
+    if data["spec"] == 2 and isinstance(decision, dict) and not _NEW_IN_3.keys() & decision.keys():
+        data = {**data, "spec": 3, "decision": {**decision, **_NEW_IN_3}}
     return data
+
+
+# What every runner did before the card said it.
+_NEW_IN_3: Final = {"smoothing": "mean", "reject": 0.0, "early": None}
 
 
 def _refuse_other_specs(spec: Any, where: str) -> None:

@@ -13,11 +13,13 @@ import tyro
 from pydantic import BaseModel, ConfigDict, Field
 
 from seqvision_edge import __version__, command_line
-from seqvision_edge.card import Decision, ModelCard, Probability, Seconds
+from seqvision_edge.card import ModelCard, Seconds
+from seqvision_edge.deciding import DecisionOptions, decision_of
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.inputs import LiveOptions, patience, wanted
 from seqvision_edge.outputs import OutputOptions, make_outputs, refuse_to_overwrite
 from seqvision_edge.providers import Device
+from seqvision_edge.score import TOLERANCE_SECONDS
 
 if TYPE_CHECKING:
     from seqvision_edge.capture.address import Address
@@ -70,6 +72,8 @@ class Options(BaseModel):
     outputs: OutputOptions = OutputOptions()
     truth: Annotated[Path | None, _Unset] = None
     """Score the events against the true ones in this JSON file."""
+    tolerance: Seconds = TOLERANCE_SECONDS
+    """Seconds by which an event of --truth may be missed."""
     image_fps: Annotated[float, Field(gt=0, le=1000)] = 30.0
     """Frames per second of an image folder, and of standard input."""
     stdin_size: Annotated[
@@ -77,16 +81,7 @@ class Options(BaseModel):
         tyro.conf.arg(metavar="WIDTHxHEIGHT", help_behavior_hint=""),
     ] = None
     """Size of raw BGR frames on standard input, such as 640x480; else it must be MJPEG."""
-    enter: Annotated[Probability | None, _OfCard] = None
-    """An event begins at this smoothed probability."""
-    leave: Annotated[Probability | None, _OfCard] = None
-    """An event ends below this smoothed probability."""
-    smoothing_frames: Annotated[Annotated[int, Field(ge=1)] | None, _OfCard] = None
-    """Answers that are averaged before deciding."""
-    minimum_seconds: Annotated[Seconds | None, _OfCard] = None
-    """Shorter events are not told."""
-    cooldown_seconds: Annotated[Seconds | None, _OfCard] = None
-    """Pause before the same label can begin again."""
+    decision: DecisionOptions = DecisionOptions()
     version: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help_behavior_hint="")] = (
         False
     )
@@ -116,22 +111,26 @@ def edge_run(options: Options) -> int:
         )
     command_line.end_on_sigterm()
 
+    from seqvision_edge.heard import Heard
     from seqvision_edge.run import run
     from seqvision_edge.score import read_truth, score
     from seqvision_edge.session import Session
-    from seqvision_edge.sinks.memory import EventList
     from seqvision_edge.sources.watched import GaveUp
 
     addresses = _addresses(options)
+    if options.truth and len(addresses) > 1:
+        raise SeqvisionError(
+            f"{PROGRAM}: --truth {options.truth}: it is of one source, not of more"
+        )
     read = [Path(str(address.where)) for address in addresses if address.kind == "path"]
     read += filter(None, [options.model, options.truth, options.sources])
     refuse_to_overwrite(options.outputs, PROGRAM, [each.name for each in addresses], read)
     session = Session(
         options.model, options.device, options.threads, expect_sha256=options.expect_sha256
     )
-    decision = decision_of(options, session.card)
+    decision = decision_of(options.decision, session.card, PROGRAM)
     truth = read_truth(options.truth) if options.truth else []
-    heard = EventList()
+    heard = Heard()
     sources = _open(options, addresses, session.card)
     _say(f"{PROGRAM}: {describe(session, sources)}")
     outputs = make_outputs(options.outputs, PROGRAM, session, sources, decision)
@@ -146,7 +145,7 @@ def edge_run(options: Options) -> int:
         _say(f"{PROGRAM}: {summary.nonfinite} answers were not finite and were thrown away")
     if options.truth:
         real = [true for true in truth if true.label != decision.background]
-        _say(str(score(heard.events, real)))
+        _say(str(score(heard.events, real, heard.seconds, options.tolerance)))
     for incomplete in summary.incomplete:
         _say(f"{PROGRAM}: {incomplete}")
     for failed in summary.failed:
@@ -175,23 +174,6 @@ def _addresses(options: Options) -> list["Address"]:
     listed = read_listing(options.sources, os.environ) if options.sources else []
     cameras = [parse_camera(each) for each in options.camera]
     return [*cameras, *(parse_source(each) for each in options.source), *listed]
-
-
-def decision_of(options: Options, card: ModelCard) -> Decision:
-    """Return the card's decision settings with those that the options replace.
-
-    Raises:
-        SeqvisionError: the settings do not go together.
-    """
-    given = options.model_dump(include=set(Decision.model_fields), exclude_none=True)
-    merged = {**card.decision.model_dump(), **given}
-    # The options have checked each value; only these two depend on each other.
-    if merged["leave"] > merged["enter"]:
-        raise SeqvisionError(
-            f"{PROGRAM}: --leave {merged['leave']:g} is above --enter {merged['enter']:g}; "
-            "an event would end as it begins"
-        )
-    return Decision.model_validate(merged)
 
 
 def describe(session: "Session", sources: Sequence["Source"]) -> str:

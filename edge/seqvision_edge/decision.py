@@ -1,6 +1,5 @@
 """Probabilities over time → events: one per gesture, instead of a label that flickers."""
 
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -9,6 +8,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from seqvision_edge.card import Decision
 from seqvision_edge.result import Event
+from seqvision_edge.sequence import SequenceSpec, VideoSequence
+from seqvision_edge.smoothing import Smoothing
+
+# Times are sums of periods and probabilities are float32: 0.7 - 0.4 is a bit less than 0.3, the
+# mean of 0.6 and 0.6 may be.  What is this close to a threshold is at it.
+_HAIR = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,44 +33,66 @@ class Decider:
     An answer holds until the next one, so an event lasts from the first answer that reaches `enter`
     to the first that falls below `leave`.  One event runs at a time: another label that reaches
     `enter` and is more probable than the running one ends it.
+
+    Answers come late: each is for a window that ends with it.  `lag` is the time, in seconds, from
+    what an answer is about to the answer (see `lag_of`); the start, end and peak of an event are
+    that much before the answers', and `told` is not.
+
+    With `early`, an event is fired on a sure rise of its label: the answers themselves, unsmoothed,
+    went from below `enter` up to `early`, the last but one being at `leave` or above.  Such an
+    event begins at once, counts however short it is, and ends as soon as neither the smoothed
+    probability nor the answer's own reaches `leave`.
     """
 
-    def __init__(self, decision: Decision, labels: Sequence[str]) -> None:
+    def __init__(self, decision: Decision, labels: Sequence[str], lag: float = 0.0) -> None:
         self._decision = decision
+        self._lag = lag
         self._labels = tuple(labels)
-        self._answers: deque[NDArray[np.float64]] = deque(maxlen=decision.smoothing_frames)
+        self._smoothing = Smoothing(decision)
         self._running: Event | None = None
+        self._is_fired = False
         self._blocked_until: dict[str, float] = {}
+        # For early firing: the answer before, and the labels that have been low and may rise.
+        self._before: dict[str, float] = {}
+        self._low: set[str] = set()
 
     @property
     def active(self) -> Event | None:
-        """The event that goes on, up to the newest answer, once it has lasted long enough."""
-        return self._running if self._running and self._counts(self._running) else None
+        """The event that goes on, up to the newest answer, once it counts or was fired."""
+        event = self._running
+        if event is None or not (self._is_fired or self._lasted(event)):
+            return None
+        return self._placed(event)
 
     @property
     def smoothed(self) -> dict[str, float]:
-        """The mean probability of each label over the newest answers; empty without any."""
-        if not self._answers:
-            return {}
-        return dict(zip(self._labels, np.mean(self._answers, axis=0).tolist(), strict=True))
+        """The smoothed probability of each label; empty without any answer."""
+        value = self._smoothing.value
+        return {} if value is None else dict(zip(self._labels, value.tolist(), strict=True))
 
     def update(self, time: float, probabilities: ArrayLike) -> Told:
         """Take the answer at `time` (seconds, rising) and tell what it brought.
 
         `probabilities` is `(labels,)`, in the order of the labels.
         """
-        self._answers.append(np.asarray(probabilities, np.float64))
-        smoothed = self.smoothed
-        rival = self._strongest(smoothed, time)
-        told = NOTHING
+        answer = self._known(np.asarray(probabilities, np.float64))
+        self._smoothing.add(answer)
+        own = dict(zip(self._labels, answer.tolist(), strict=True))
+        rising = self._rising(own, time)
+        strength = self._strength(own, rising)
+        rival = self._rival(strength, time)
+        ended = NOTHING
         if self._running is not None:
-            self._running = _extended(self._running, time, smoothed)
-            held = smoothed[self._running.label]
-            if held < self._decision.leave or (rival and smoothed[rival] > held):
-                told = self._finish(time)
-        if self._running is None and rival:
-            self._running = Event(rival, time, time, time, smoothed[rival], time)
-        return told
+            label, held = self._running.label, strength[self._running.label]
+            self._running = _extended(self._running, time, held)
+            overtaken = rival is not None and strength[rival] > held + _HAIR
+            fallen = held < self._decision.leave - _HAIR
+            if rising != label if rising else fallen or overtaken:
+                ended = self._finish(time)
+        begins = rising or rival
+        if self._running is None and begins is not None:
+            self._running = Event(begins, time, time, time, strength[begins], time)
+        return self._fire(ended, time) if rising and not self._is_fired else ended
 
     def close(self, time: float) -> Told:
         """Forget the past and tell the event that it cuts off, ended at its last answer.
@@ -73,41 +100,99 @@ class Decider:
         For a gap, a value that is not finite, and the end of the source, at `time`.
         """
         told = self._finish(time)
-        self._forget()
+        self._smoothing.clear()
+        self._blocked_until.clear()
+        self._before.clear()
+        self._low.clear()
         return told
 
-    def _strongest(self, smoothed: dict[str, float], time: float) -> str | None:
-        """Return the most probable label that may begin an event now."""
+    def _known(self, answer: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the answer; one whose best label is too improbable speaks for none of them."""
+        return answer if answer.max() >= self._decision.reject - _HAIR else np.zeros_like(answer)
+
+    def _strength(self, own: dict[str, float], rising: str | None) -> dict[str, float]:
+        """Return the probability that decides, by label: smoothed, or what fired if that is more.
+
+        The smoothed probability of what fired early is still on its way up.
+        """
+        strength = self.smoothed
+        fired = self._running.label if self._running is not None and self._is_fired else None
+        for label in filter(None, {rising, fired}):
+            strength[label] = max(strength[label], own[label])
+        return strength
+
+    def _rival(self, strength: dict[str, float], time: float) -> str | None:
+        """Return the most probable label that may begin an event now; the first of equal ones."""
         able = {
             label: probability
-            for label, probability in smoothed.items()
-            if probability >= self._decision.enter
-            and label != self._decision.background
-            and time >= self._blocked_until.get(label, time)
+            for label, probability in strength.items()
+            if probability >= self._decision.enter - _HAIR and self._may_begin(label, time)
         }
         return max(able, key=able.__getitem__, default=None)
 
+    def _rising(self, own: dict[str, float], time: float) -> str | None:
+        """Return the label that surely rises with this answer, `own`."""
+        early, before = self._decision.early, self._before
+        if early is None:
+            return None
+        self._before = own
+        self._low |= {label for label in own if own[label] < self._decision.enter - _HAIR}
+        best = max(own, key=own.__getitem__)
+        sure = (
+            own[best] >= early - _HAIR
+            and before.get(best, -1.0) >= self._decision.leave - _HAIR
+            and best in self._low
+            and self._may_begin(best, time)
+        )
+        return best if sure else None
+
+    def _may_begin(self, label: str, time: float) -> bool:
+        blocked_until = self._blocked_until.get(label, time)
+        return label != self._decision.background and time >= blocked_until - _HAIR
+
+    def _fire(self, ended: Told, time: float) -> Told:
+        """Tell the running event, before its end."""
+        assert self._running is not None, "what rises runs"
+        self._running = replace(self._running, told=time)
+        self._is_fired = True
+        self._low.discard(self._running.label)
+        return Told(ended.ended, (*ended.fired, self._placed(self._running)))
+
     def _finish(self, time: float) -> Told:
-        event, self._running = self._running, None
-        if event is None or not self._counts(event):
+        """End the running event, and tell it where it counts."""
+        event, is_fired = self._running, self._is_fired
+        self._running, self._is_fired = None, False
+        if event is None or not (is_fired or self._lasted(event)):
             return NOTHING
         self._blocked_until[event.label] = event.end + self._decision.cooldown_seconds
-        event = replace(event, told=time)
+        if is_fired:
+            return Told((self._placed(event),), ())
+        event = self._placed(replace(event, told=time))
         return Told((event,), (event,))
 
-    def _counts(self, event: Event) -> bool:
-        # Times are sums of periods: 0.7 - 0.4 is a hair below 0.3.
-        return event.seconds >= self._decision.minimum_seconds - 1e-9
+    def _lasted(self, event: Event) -> bool:
+        return event.seconds >= self._decision.minimum_seconds - _HAIR
 
-    def _forget(self) -> None:
-        self._answers.clear()
-        self._running = None
-        self._blocked_until.clear()
+    def _placed(self, event: Event) -> Event:
+        """Return an event of answers at the time of what they are about."""
+        lag = self._lag
+        return replace(event, start=event.start - lag, end=event.end - lag, peak=event.peak - lag)
 
 
-def _extended(event: Event, time: float, smoothed: dict[str, float]) -> Event:
+def lag_of(sequence: SequenceSpec) -> float:
+    """Return by how many seconds answers lag: what they are about is in the middle of the window.
+
+    A gesture that is shorter than the window is told while all of it is inside, one that is longer
+    from half a window after its start to half a window after its end: half a window on average.
+    The answer for a still image is at once.
+    """
+    if not isinstance(sequence, VideoSequence):
+        return 0.0
+    return (sequence.frames - 1) / sequence.fps / 2
+
+
+def _extended(event: Event, time: float, probability: float) -> Event:
     """Return the event as it stands at `time`."""
-    probability = smoothed[event.label]
-    if probability > event.confidence:
+    if probability > event.confidence + _HAIR:
         return replace(event, end=time, peak=time, confidence=probability)
     return replace(event, end=time)

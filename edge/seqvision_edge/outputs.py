@@ -148,9 +148,11 @@ def _files(
         yield Queued(VideoFiles(options.save, film), _PICTURES, waits=waits)
 
     if options.clips is not None:
+        from seqvision_edge.decision import lag_of
         from seqvision_edge.sinks.clips import EventClips, Margins
 
-        margins = Margins(options.clip_before, options.clip_after, decision.minimum_seconds)
+        late = decision.minimum_seconds + lag_of(session.card.sequence)
+        margins = Margins(options.clip_before, options.clip_after, late)
         yield Queued(EventClips(options.clips, sources, margins), _PICTURES, waits=waits)
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from seqvision_edge.card import Decision
 from seqvision_edge.condition import Condition, Load
 from seqvision_edge.cut import image_steps
-from seqvision_edge.decision import NOTHING, Decider, Told
+from seqvision_edge.decision import NOTHING, Decider, Told, lag_of
 from seqvision_edge.frame import Frame
 from seqvision_edge.preprocess import prepare
 from seqvision_edge.result import Prediction, SourceState
@@ -98,7 +98,8 @@ class VideoPipeline:
         self._name, self._live = source.name, source.live
         self._window = sequence.frames
         self._sampler = Sampler(sequence.fps, source.fps)
-        self._decider = Decider(decision or self._card.decision, self._card.labels)
+        decision = decision or self._card.decision
+        self._decider = Decider(decision, self._card.labels, lag_of(sequence))
         self._condition = Condition(clock)
         self._load = Load(sequence.fps)
         self._max_age = max_age

@@ -62,8 +62,9 @@ class Prediction:
 class Event:
     """One gesture or action: from `start` to `end`, surest at `peak` with `confidence`.
 
-    `confidence` is the highest smoothed probability.  `told` is when the outputs that act on events
-    heard of it: at its end, or, fired early, on its sure rise.
+    These are times of what was seen; answers about it come half a window later.  `confidence` is
+    the highest smoothed probability.  `told` is when the outputs that act on events heard of it: at
+    its end, or, fired early, on its sure rise.
     """
 
     label: str

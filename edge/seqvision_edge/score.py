@@ -1,9 +1,10 @@
-"""Events against the truth: how many were found, missed, or made up."""
+"""Events against the truth: how many were found, missed or made up, and how soon they were told."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -34,12 +35,16 @@ class Score:
     """How well events agree with the truth; each event counts once.
 
     `right` pairs each true event that was found with the event that found it; `missed` are the true
-    ones that none found; `false` are the events with nothing behind them.
+    ones that none found; `false` are the events with nothing behind them, and `idle` those of them
+    that came while nothing happened at all, of no label.  `seconds` is the length of the video.
     """
 
     right: tuple[tuple[TrueEvent, Event], ...]
     missed: tuple[TrueEvent, ...]
     false: tuple[Event, ...]
+    idle: tuple[Event, ...]
+    order: float
+    seconds: float
 
     @property
     def precision(self) -> float:
@@ -57,10 +62,29 @@ class Score:
         right = 2 * len(self.right)
         return _share(right, right + len(self.missed) + len(self.false))
 
+    @property
+    def delays(self) -> list[float]:
+        """How long after its true start each event that is right was told, in seconds."""
+        return [event.told - true.start for true, event in self.right]
+
+    @property
+    def false_per_hour(self) -> float:
+        """False events per hour of video; 0 where there is no video."""
+        return 3600 * len(self.false) / self.seconds if self.seconds else 0.0
+
     def __str__(self) -> str:
+        delays = self.delays
+        told = (
+            f"told {median(delays):.2f} s after the true start (median; {max(delays):.2f} s at "
+            "worst), "
+            if delays
+            else ""
+        )
         return (
             f"truth: F1 {self.f1:.3f}, precision {self.precision:.3f}, recall {self.recall:.3f} "
-            f"({len(self.right)} right, {len(self.missed)} missed, {len(self.false)} false)"
+            f"({len(self.right)} right, {len(self.missed)} missed, {len(self.false)} false)\n"
+            f"truth: {told}order {self.order:.3f}, {self.false_per_hour:.0f} false per hour, "
+            f"{len(self.idle)} false while nothing happened"
         )
 
 
@@ -85,6 +109,7 @@ def read_truth(path: Path) -> list[TrueEvent]:
 def score(
     events: Sequence[Event],
     truth: Sequence[TrueEvent],
+    seconds: float,
     tolerance: float = TOLERANCE_SECONDS,
 ) -> Score:
     """Match events to true ones, one to one.
@@ -96,22 +121,49 @@ def score(
     left = sorted(truth, key=lambda true: true.end)
     right: list[tuple[TrueEvent, Event]] = []
     false: list[Event] = []
-    for event in sorted(events, key=lambda event: event.start):
-        found = next((true for true in left if _agree(event, true, tolerance)), None)
+    ordered = sorted(events, key=lambda event: event.start)
+    for event in ordered:
+        found = next(
+            (t for t in left if t.label == event.label and _meet(event, t, tolerance)), None
+        )
         if found is None:
             false.append(event)
         else:
             left.remove(found)
             right.append((found, event))
-    return Score(tuple(right), tuple(left), tuple(false))
-
-
-def _agree(event: Event, true: TrueEvent, tolerance: float) -> bool:
-    return (
-        event.label == true.label
-        and event.end >= true.start - tolerance
-        and event.start <= true.end + tolerance
+    return Score(
+        right=tuple(right),
+        missed=tuple(left),
+        false=tuple(false),
+        idle=tuple(e for e in false if not any(_meet(e, true, tolerance) for true in truth)),
+        order=order_accuracy(
+            [event.label for event in ordered],
+            [true.label for true in sorted(truth, key=lambda true: true.start)],
+        ),
+        seconds=seconds,
     )
+
+
+def order_accuracy(told: Sequence[str], true: Sequence[str]) -> float:
+    """Return the Levenshtein accuracy of a sequence of labels, times aside.
+
+    That is 1 less the fewest labels to put in, take out or exchange until the sequences are the
+    same, for each true one; 0 at least (Köpüklü et al., 2019, arXiv:1901.10323).
+    """
+    if not true:
+        return 0.0 if told else 1.0
+    distances = list(range(len(true) + 1))
+    for row, label in enumerate(told, start=1):
+        corner, distances[0] = distances[0], row
+        for column, other in enumerate(true, start=1):
+            exchanged = corner + (label != other)
+            corner = distances[column]
+            distances[column] = min(exchanged, corner + 1, distances[column - 1] + 1)
+    return max(0.0, 1 - distances[-1] / len(true))
+
+
+def _meet(event: Event, true: TrueEvent, tolerance: float) -> bool:
+    return event.end >= true.start - tolerance and event.start <= true.end + tolerance
 
 
 def _share(part: int, whole: int) -> float:

@@ -22,7 +22,7 @@ class Step:
         warmth: how full the model's window is, 0 to 1.
         smoothed: the probabilities that decide, by label; empty while the window is not full.
         events: those that ended with this frame, each once.
-        active: the event that goes on, its `end` being now.
+        active: the event that goes on, as far as the newest answer is about.
         fps: frames per second that the run handles of this source.
         fired: the events to act on now, each gesture once: those that ended, or, with early firing,
             those that surely rise.

@@ -34,7 +34,7 @@ LABELS = (
 GESTURES = LABELS[:-1]
 FRAME_RATES = (10, 12, 15, 20, 24, 25, 30)
 SHORTEST, LONGEST = 12, 40
-"""Frames in a clip."""
+"""Frames in the clip of a gesture; those in which nothing happens are twice as long."""
 
 # Label to (family, played backwards): the forward label moves right, down, nearer, clockwise.
 _FAMILIES = {
@@ -117,8 +117,7 @@ def draw_trajectory(
     rng = np.random.default_rng([*seed, 1])
     frames, fps = draw_timing(rng, performer)
     if family == NONE:
-        kind = str(rng.choice(list(NONE_KINDS), p=_NONE_SHARES))
-        motion = draw_none(kind, rng, performer, frames)
+        motion = draw_nothing(rng, performer, 2 * frames)
     else:
         motion = draw_gesture(label, rng, performer, pauses_progress(rng, frames))
     motion = tremble(motion, rng, fps)
@@ -189,6 +188,21 @@ def tremble(motion: Trajectory, rng: np.random.Generator, fps: float) -> Traject
         motion.angle + 0.04 * much * sway[3],
         motion.visible,
     )
+
+
+def draw_nothing(rng: np.random.Generator, performer: Performer, frames: int) -> Trajectory:
+    """Draw what comes between gestures: a motion that is none, and what often follows it.
+
+    Who watches all the time sees most of them in part, and hands that come and go above all.
+    """
+    first = round(frames * rng.uniform(0.35, 0.65))
+    kind = str(rng.choice(list(NONE_KINDS), p=_NONE_SHARES))
+    motion = draw_none(kind, rng, performer, first)
+    away = kind in ("absent", "leave")
+    follows = str(rng.choice(["absent", "enter", "enter"] if away else ["rest", "creep", "leave"]))
+    # A hand comes back to where it was; what follows goes on from where the motion ended.
+    at = motion.pose(0 if away else -1)
+    return join([motion, draw_none(follows, rng, performer, frames - first, at)])
 
 
 def draw_none(
@@ -369,4 +383,4 @@ NONE_KINDS: dict[str, Callable[[np.random.Generator, Pose, int], Trajectory]] = 
     "leave": _leave,
     "enter": _enter,
 }
-_NONE_SHARES = (0.12, 0.14, 0.14, 0.12, 0.1, 0.12, 0.1, 0.08, 0.08)
+_NONE_SHARES = (0.1, 0.1, 0.12, 0.1, 0.1, 0.12, 0.1, 0.1, 0.16)

@@ -79,10 +79,17 @@ def _graph_rows(graph: Graph, card: ModelCard) -> Iterator[tuple[str, str]]:
 
 def _decision(card: ModelCard) -> str:
     decision = card.decision
+    smoothed = {
+        "none": "no smoothing",
+        "mean": f"mean of {decision.smoothing_frames} answers",
+        "exponential": f"exponential mean over {decision.smoothing_frames} answers",
+    }[decision.smoothing]
     return (
-        f"begin at {decision.enter:g}, end below {decision.leave:g}, "
-        f"mean of {decision.smoothing_frames} answers, at least {decision.minimum_seconds:g} s, "
-        f"pause {decision.cooldown_seconds:g} s; temperature {decision.temperature:g}"
+        f"begin at {decision.enter:g}, end below {decision.leave:g}, {smoothed}, "
+        f"{f'unknown below {decision.reject:g}, ' if decision.reject else ''}"
+        f"at least {decision.minimum_seconds:g} s, pause {decision.cooldown_seconds:g} s, "
+        f"{'told at the end' if decision.early is None else f'told early at {decision.early:g}'}; "
+        f"temperature {decision.temperature:g}"
     )
 
 

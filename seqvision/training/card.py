@@ -37,16 +37,24 @@ def make_card(options: TrainOptions, data: Data, model: Classifier) -> ModelCard
 
 
 def _decision(data: Data) -> Decision:
-    """Return when answers become events, in proportion to the window; a picture stands alone."""
+    """Return when answers become events, in proportion to the window; a picture stands alone.
+
+    A gesture stays in the window, and its label sure, for most of the window's length: what lasts
+    less than a third of that is another motion that looked like it in passing.  Events end early,
+    well above one half, because doubtful answers are those for what is left of a gesture.
+    """
     frames, seconds = 1, 0.0
     if isinstance(data.sequence, VideoSequence):
         frames, seconds = data.sequence.frames, data.sequence.frames / data.sequence.fps
     return Decision(
         temperature=1.0,
-        smoothing_frames=max(1, round(frames / 4)),
+        smoothing="mean",
+        smoothing_frames=max(1, round(frames / 5)),
+        reject=0.0,
         enter=0.8,
-        leave=0.5,
-        minimum_seconds=round(0.2 * seconds, 3),
+        leave=0.6,
+        early=None,
+        minimum_seconds=round(0.3 * seconds, 3),
         cooldown_seconds=round(0.25 * seconds, 3),
         background=data.background,
     )

@@ -120,8 +120,9 @@ def check_labels(labels: Sequence[str]) -> None:
     Raises:
         DataError: a label that cannot be shown safely.
     """
-    decision = {"smoothing_frames": 1, "enter": 1.0, "leave": 0.0, "temperature": 1.0,
-                "minimum_seconds": 0.0, "cooldown_seconds": 0.0}  # fmt: skip
+    decision = {"temperature": 1.0, "smoothing": "none", "smoothing_frames": 1, "reject": 0.0,
+                "enter": 1.0, "leave": 0.0, "early": None, "minimum_seconds": 0.0,
+                "cooldown_seconds": 0.0}  # fmt: skip
     for label in labels:
         try:
             Decision.model_validate({**decision, "background": label})

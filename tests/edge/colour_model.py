@@ -26,6 +26,11 @@ COLOURS = {  # BGR
 }
 WINDOW = 6
 FPS = 10.0
+# Answers are about the middle of the window.
+LAG = (WINDOW - 1) / FPS / 2
+
+# Settings of the decision that came with spec 3.
+NEW_IN_3 = ("smoothing", "reject", "early")
 
 Image = NDArray[np.uint8]
 Segments = Sequence[tuple[str, float]]
@@ -34,16 +39,19 @@ Segments = Sequence[tuple[str, float]]
 def card_data(**changes: Any) -> dict[str, Any]:
     """Return a card as plain data; `changes` replace whole keys."""
     data: dict[str, Any] = {
-        "spec": 2,
+        "spec": 3,
         "labels": list(LABELS),
         "sequence": {"kind": "video", "fps": FPS, "frames": WINDOW},
         "image": {"height": 12, "width": 16, "channels": 3, "fit": "stretch"},
         "state": {"kind": "window", "tensors": [{"name": "past", "axes": ["batch", "kept", 3]}]},
         "decision": {
             "temperature": 1.0,
+            "smoothing": "mean",
             "smoothing_frames": 2,
+            "reject": 0.0,
             "enter": 0.6,
             "leave": 0.4,
+            "early": None,
             "minimum_seconds": 0.2,
             "cooldown_seconds": 0.0,
             "background": "none",
@@ -59,6 +67,17 @@ def card_data(**changes: Any) -> dict[str, Any]:
         "graph": None,
     }
     return {**data, **changes}
+
+
+def older_card_data(spec: int) -> dict[str, Any]:
+    """Return a card as it was written in an older spec."""
+    data = card_data(spec=spec)
+    if spec < 3:
+        for key in NEW_IN_3:
+            del data["decision"][key]
+    if spec < 2:
+        del data["graph"]
+    return data
 
 
 def make_card(**changes: Any) -> ModelCard:

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from colour_model import card_data, make_card
+from colour_model import NEW_IN_3, card_data, make_card, older_card_data
 
 from seqvision_edge.card import ModelCard
 from seqvision_edge.errors import CardError
@@ -35,7 +35,7 @@ def test_a_spec_that_is_no_known_number_is_refused(spec: Any) -> None:
 
 
 def test_a_future_spec_is_said_even_when_all_else_has_changed() -> None:
-    assert "spec 3" in refusal({"spec": 3, "classes": []})
+    assert "spec 4" in refusal({"spec": 4, "classes": []})
 
 
 def test_an_unknown_key_is_refused_by_name() -> None:
@@ -83,9 +83,49 @@ def test_labels_that_cannot_be_shown_or_told_apart_are_refused(
     assert reason in refusal(card_data(labels=labels))
 
 
-def test_leaving_above_entering_is_refused() -> None:
-    decision = {**card_data()["decision"], "enter": 0.4, "leave": 0.6}
-    assert "leave is above" in refusal(card_data(decision=decision))
+def decision_data(**changes: Any) -> dict[str, Any]:
+    return {**card_data()["decision"], **changes}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"enter": 0.4, "leave": 0.6}, "leave is above"),
+        ({"enter": 0.6, "early": 0.5}, "early is below"),
+        ({"smoothing": "median"}, "decision.smoothing"),
+        ({"reject": 1.1}, "decision.reject"),
+        ({"early": "off"}, "decision.early"),
+    ],
+)
+def test_settings_of_the_decision_that_make_no_sense_are_refused(
+    changes: dict[str, Any], reason: str
+) -> None:
+    assert reason in refusal(card_data(decision=decision_data(**changes)))
+
+
+@pytest.mark.parametrize("spec", [1, 2])
+def test_an_older_card_says_what_its_runner_did(spec: int) -> None:
+    card = ModelCard.from_json(json.dumps(older_card_data(spec)), "test")
+    assert card == make_card(decision=decision_data(smoothing="mean", reject=0.0, early=None))
+
+
+@pytest.mark.parametrize("key", NEW_IN_3)
+def test_a_key_of_a_later_spec_is_unknown_in_an_older_one(key: str) -> None:
+    data = older_card_data(2)
+    data["decision"][key] = decision_data()[key]
+    assert "spec" in refusal(data)
+
+
+@pytest.mark.parametrize("key", NEW_IN_3)
+def test_a_missing_setting_of_the_decision_is_refused_by_name(key: str) -> None:
+    decision = decision_data()
+    del decision[key]
+    assert f"decision.{key}" in refusal(card_data(decision=decision))
+
+
+@pytest.mark.parametrize("decision", [None, [], 3])
+def test_an_older_card_whose_decision_is_none_is_refused(decision: Any) -> None:
+    assert "model.onnx" in refusal({**older_card_data(2), "decision": decision})
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "NaN"])

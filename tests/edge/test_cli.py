@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from colour_model import card_data, make_card, model_bytes, picture, write_video
+from colour_model import LAG, card_data, make_card, model_bytes, picture, write_video
 
 from seqvision_edge import __version__, cli
 from seqvision_edge.capture import v4l2
+from seqvision_edge.cli import Options
+from seqvision_edge.command_line import parse
+from seqvision_edge.deciding import decision_of
 from seqvision_edge.opencv import cv2
 
 EDGE_RUN = "import sys; from seqvision_edge.cli import main; sys.exit(main())"
@@ -60,6 +63,7 @@ def test_a_device_without_torch_runs_a_video_end_to_end(
     assert [event[2] for event in events] == ["red", "blue"]
     assert "100 frames · 50 answers" in done.stderr
     assert "truth: F1 1.000" in done.stderr
+    assert "order 1.000, 0 false per hour, 0 false while nothing happened" in done.stderr
 
     lines = [json.loads(line) for line in (tmp_path / "run.jsonl").read_text().splitlines()]
     kinds = [line["type"] for line in lines]
@@ -160,6 +164,11 @@ def test_text_named_as_a_video_is_one_line(
     ("arguments", "said"),
     [
         (["--leave", "0.9"], "--leave 0.9 is above --enter 0.6"),
+        (["--early", "0.5"], "--early 0.5 is below --enter 0.6"),
+        (["--early", "soon"], "--early"),
+        (["--smoothing", "median"], "invalid choice 'median' for argument '--smoothing'"),
+        (["--reject", "2"], "--reject 2"),
+        (["--tolerance", "-1"], "--tolerance -1"),
         (["--enter", "1.5"], "--enter 1.5"),
         (["--smoothing-frames", "0"], "--smoothing-frames 0"),
         (["--camera", "-1"], "--camera -1"),
@@ -200,6 +209,83 @@ def test_decision_settings_of_the_card_can_be_replaced(
     code, out, err = edge_run(capsys, "--model", model, "--source", video, *longer)
     assert (code, out) == (0, "")
     assert "0 events" in err[-2]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([], {}),
+        (
+            ["--smoothing", "exponential", "--smoothing-frames", "5", "--reject", "0.3"],
+            {"smoothing": "exponential", "smoothing_frames": 5, "reject": 0.3},
+        ),
+        (["--smoothing", "none", "--early", "0.9"], {"smoothing": "none", "early": 0.9}),
+        (
+            ["--enter", "0.7", "--leave", "0.2", "--cooldown-seconds", "2"],
+            {"enter": 0.7, "leave": 0.2, "cooldown_seconds": 2.0},
+        ),
+    ],
+)
+def test_each_setting_of_the_decision_is_the_card_s_or_the_one_that_is_given(
+    given: list[str], expected: dict[str, Any]
+) -> None:
+    card = make_card()
+    options = parse(Options, "edge-run", ["--camera", "0", *given])
+    assert decision_of(options.decision, card, "edge-run") == card.decision.model_copy(
+        update=expected
+    )
+
+
+def test_early_firing_of_the_card_can_be_switched_off() -> None:
+    card = make_card(decision={**card_data()["decision"], "early": 0.9})
+    options = parse(Options, "edge-run", ["--camera", "0", "--early", "off"])
+    assert decision_of(options.decision, card, "edge-run").early is None
+
+
+def test_early_firing_tells_sooner_what_is_the_same_in_the_end(
+    tmp_path: Path,
+    model: Path,
+    video: Path,
+    no_display: None,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told: dict[str, list[dict[str, Any]]] = {}
+    for name, early in (("late", []), ("soon", ["--early", "0.8"])):
+        log = tmp_path / f"{name}.jsonl"
+        code, _, _ = edge_run(capsys, "--model", model, "--source", video, "--json", log, *early)
+        assert code == 0
+        rows = [json.loads(line) for line in log.read_text().splitlines()]
+        told[name] = [row for row in rows if row["type"] == "event"]
+    assert [event["label"] for event in told["soon"]] == ["red", "blue"]
+    for late, soon in zip(told["late"], told["soon"], strict=True):
+        assert soon["label"] == late["label"]
+        assert soon["end"] == late["end"] == pytest.approx(late["told"] - LAG)
+        assert soon["told"] < late["told"] - 0.3
+
+
+def test_a_truth_is_of_one_source(
+    tmp_path: Path, model: Path, video: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--model", model, "--source", video, "--source", model, "--truth", tmp_path / "t.json"]
+    assert "it is of one source" in refusal(capsys, *given)
+
+
+def test_a_score_says_how_soon_how_ordered_and_how_often_wrong(
+    tmp_path: Path,
+    model: Path,
+    video: Path,
+    no_display: None,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    truth = tmp_path / "truth.json"
+    true = [{"label": "red", "start": 1, "end": 2.2}, {"label": "none", "start": 2.2, "end": 3.2}]
+    truth.write_text(json.dumps({"events": true}))
+    given = ["--model", model, "--source", video, "--truth", truth, "--tolerance", "0.1"]
+    code, _, err = edge_run(capsys, *given)
+    assert code == 0
+    assert err[-2].endswith("(1 right, 0 missed, 1 false)")
+    # One false event in a video whose last frame is at 4.95 s.
+    assert err[-1].endswith("order 0.000, 727 false per hour, 1 false while nothing happened")
 
 
 def test_a_folder_of_images_is_a_source_of_the_rate_that_is_asked_for(

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from seqvision_edge import card, sequence
 from seqvision_edge.card import Decision, ImageSpec, ModelCard
 from seqvision_edge.cut import cut
-from seqvision_edge.decision import Decider
+from seqvision_edge.decision import Decider, lag_of
 from seqvision_edge.opencv import cv2
 from seqvision_edge.preprocess import prepare
 from seqvision_edge.sampler import Sampler, choose
@@ -82,15 +82,21 @@ def test_a_still_image_is_cut_as_on_the_page(case: dict[str, Any]) -> None:
     assert cut(line, spec, sequence)[:, 0, :, 0].tolist() == case["steps"]
 
 
-@pytest.mark.parametrize("case", vectors("events"), ids=["wave"])
+@pytest.mark.parametrize("case", vectors("events"), ids=["mean", "exponential", "early"])
 def test_answers_become_the_events_of_the_page(case: dict[str, Any]) -> None:
-    decider = Decider(Decision.model_validate(case["decision"]), case["labels"])
+    decider = Decider(Decision.model_validate(case["decision"]), case["labels"], case["lag"])
     told = []
-    for number, wave in enumerate(case["wave"]):
-        told += decider.update(number * case["seconds"], [wave, 1 - wave]).ended
-    told += decider.close(len(case["wave"]) * case["seconds"]).ended
+    for number, answer in enumerate(case["answers"]):
+        told += decider.update(number * case["seconds"], answer).ended
+    told += decider.close(len(case["answers"]) * case["seconds"]).ended
     expected = [{"type": "event", **each} for each in case["told"]]
     assert [event.to_json() for event in told] == expected
+
+
+def test_answers_lag_by_half_a_window() -> None:
+    sequence = ModelCard.from_json(json.dumps(CARD), "the page").sequence
+    assert sequence.kind == "video"
+    assert lag_of(sequence) == (sequence.frames - 1) / sequence.fps / 2 == 0.75
 
 
 def test_the_arithmetic_of_the_page_is_opencv_s() -> None:

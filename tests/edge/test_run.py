@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from colour_model import FPS, WINDOW, Segments, make_card, model_bytes, picture, write_video
+from colour_model import FPS, LAG, WINDOW, Segments, make_card, model_bytes, picture, write_video
 from typing_extensions import Self
 
 from seqvision_edge.cut import image_steps
@@ -169,7 +169,7 @@ def test_nothing_is_decided_before_the_window_is_full(session: Session) -> None:
     assert record.steps[WINDOW - 2].warmth == pytest.approx((WINDOW - 1) / WINDOW)
     assert record.steps[WINDOW].smoothed["red"] > 0.6
     (event,) = [event for step in record.steps for event in step.events]
-    assert event.start == pytest.approx((WINDOW - 1) / FPS)
+    assert event.start == pytest.approx((WINDOW - 1) / FPS - LAG)
 
 
 def test_frames_between_two_ticks_keep_the_answer_and_are_still_shown(session: Session) -> None:
@@ -189,7 +189,7 @@ def test_the_window_never_spans_a_gap(session: Session) -> None:
     assert fresh.warmth == pytest.approx(1 / WINDOW)
     assert fresh.smoothed == {}
     assert record.labels == ["red"]
-    assert fresh.events[0].end == pytest.approx(0.9)
+    assert fresh.events[0].end == pytest.approx(0.9 - LAG)
     warm = [answer.warm for answer in record.answers[len(before) :]]
     assert warm == [False] * (WINDOW - 1) + [True] * 5
 

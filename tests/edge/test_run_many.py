@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from colour_model import FPS, Segments, model_bytes, picture, write_video
+from colour_model import FPS, LAG, Segments, model_bytes, picture, write_video
 from typing_extensions import Self
 
 from seqvision_edge.errors import SourceError
@@ -229,7 +229,7 @@ def test_states_are_told_in_order_and_no_label_is_given_until_the_window_is_warm
     live = [0.5 + tick / 10 for tick in range(7)]
     assert times == pytest.approx([*live, *(5 + time for time in live)])
     first, second = record.events("cam")
-    assert (first.end, second.start) == (pytest.approx(1.1), pytest.approx(5.5))
+    assert (first.end, second.start) == (pytest.approx(1.1 - LAG), pytest.approx(5.5 - LAG))
     since = [state.since for step in record.steps for state in step.changed]
     assert since == sorted(since)
 

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from seqvision.config import ModelOptions
 from seqvision.models.classifier import Classifier
 from seqvision.training.checkpoint import save_model
-from seqvision_edge.card import SPEC, ModelCard
+from seqvision_edge.card import SPEC, ImageSpec, ModelCard
 from seqvision_edge.session import Session
 from seqvision_export.convert import convert
 
 HERE = Path(__file__).parent
+LABELS = ["left", "right", "none"]
 SEQUENCES = {
     "video": {"kind": "video", "fps": 10.0, "frames": 4},
     "rows": {"kind": "rows", "steps": 6, "longer": "crop"},
@@ -30,8 +31,9 @@ def main() -> None:
     for kind, sequence in SEQUENCES.items():
         torch.manual_seed(SPEC)
         options = ModelOptions(encoder="flatten", head="lstm", hidden=4)
-        card = card_of(sequence)
-        model = Classifier(options, card.image, len(card.labels)).eval()
+        image = ImageSpec(height=4, width=6, channels=3, fit="stretch")
+        model = Classifier(options, image, len(LABELS)).eval()
+        card = card_of(sequence, image, model.memory)
         with torch.no_grad():
             model.head.classify.weight.mul_(8)
         stem = HERE / f"spec{SPEC}-{kind}"
@@ -48,19 +50,25 @@ def pattern(card: ModelCard) -> NDArray[np.uint8]:
     return (np.arange(np.prod(shape)) * 37 % 251).astype(np.uint8).reshape(shape)
 
 
-def card_of(sequence: dict[str, object]) -> ModelCard:
-    """Return a card as training writes it."""
+def card_of(sequence: dict[str, object], image: ImageSpec, memory: int) -> ModelCard:
+    """Return a card as training writes it, for a network that keeps `memory` values of a step."""
     data = {
         "spec": SPEC,
-        "labels": ["left", "right", "none"],
+        "labels": LABELS,
         "sequence": sequence,
-        "image": {"height": 4, "width": 6, "channels": 3, "fit": "stretch"},
-        "state": {"kind": "window", "tensors": [{"name": "past", "axes": ["batch", "kept", 72]}]},
+        "image": image.model_dump(),
+        "state": {
+            "kind": "window",
+            "tensors": [{"name": "past", "axes": ["batch", "kept", memory]}],
+        },
         "decision": {
             "temperature": 1.5,
+            "smoothing": "exponential",
             "smoothing_frames": 2,
+            "reject": 0.4,
             "enter": 0.6,
             "leave": 0.4,
+            "early": 0.9,
             "minimum_seconds": 0.2,
             "cooldown_seconds": 0.1,
             "background": "none",

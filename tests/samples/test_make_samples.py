@@ -74,19 +74,20 @@ def test_the_csv_lists_every_clip_once_with_its_label(drawn):
         path.relative_to(drawn / "clips").as_posix() for path in (drawn / "clips").glob("*/*")
     }
     assert {row["path"] for row in rows} == on_disk
-    assert len(rows) == len(on_disk) == 4 * len(LABELS)
+    assert len(rows) == len(on_disk) == 4 * 8 + 3 * 4
     for label in LABELS:
         mine = [row for row in rows if row["label"] == label]
-        assert len(mine) == 4
+        assert len(mine) == (12 if label == "none" else 4)
         assert all(row["path"].startswith(label + "/") for row in mine)
         videos = sum(row["path"].endswith(".mp4") for row in mine)
-        assert videos == 2
+        assert videos == len(mine) / 2
 
 
 def test_every_clip_decodes_with_its_own_rate_and_length(drawn):
     for row in rows_of(drawn):
         frames, fps = frames_of(drawn / "clips" / row["path"])
-        assert 12 <= len(frames) <= 40
+        shortest = 24 if row["label"] == "none" else 12
+        assert shortest <= len(frames) <= shortest / 12 * 40
         assert frames.shape[1:] == (48, 64, 3)
         assert 10 <= float(row["fps"]) <= 30
         if fps is not None:
@@ -202,6 +203,20 @@ def test_the_hand_moves_as_the_label_says(label):
         assert [name for name, is_so in meant.items() if is_so] == [label]
 
 
+def test_where_nothing_happens_hands_come_and_go_without_a_jump():
+    came = went = 0
+    for number in range(60):
+        path, _ = draw_trajectory("none", make_performer(number % 12), (3, number))
+        shown = path.visible[1:] & path.visible[:-1]
+        steps = np.hypot(np.diff(path.x), np.diff(path.y))[shown]
+        assert steps.max(initial=0) < 0.3
+        low = path.y + 0.85 * path.scale
+        came += low[0] > 1.5 > low[-1] and path.visible.all()
+        went += low[0] < 1.5 < low[-1] and path.visible.all()
+    assert came >= 3
+    assert went >= 3
+
+
 @pytest.mark.parametrize(
     ("label", "axis", "sign"),
     [("swipe_left", 0, -1), ("swipe_right", 0, 1), ("swipe_up", 1, -1), ("swipe_down", 1, 1)],
@@ -245,9 +260,11 @@ def test_force_replaces_an_earlier_set_and_nothing_else(tmp_path):
         path.write_text("mine")
     assert script.main([str(out), "--clips-per-label", "1", *options]) == 0
     assert [path.read_text() for path in mine] == ["mine"] * 3
-    assert len(rows_of(out)) == 9
+    assert len(rows_of(out)) == 8 + 3
     assert sorted(path.name for path in (out / "clips" / "none").iterdir()) == [
         "none_0001",
+        "none_0002.mp4",
+        "none_0003",
         "own.mp4",
     ]
 
@@ -266,6 +283,7 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path, monkeypatch):
     "wrong",
     [
         ["--clips-per-label", "0"],
+        ["--clips-per-label", "5000"],
         ["--performers", "2"],
         ["--size", "161x120"],
         ["--minutes", "nan"],

@@ -1,0 +1,33 @@
+"""What a score needs of a run: its events, and how long the video is."""
+
+from types import TracebackType
+
+from typing_extensions import Self
+
+from seqvision_edge.result import Event
+from seqvision_edge.step import Step
+
+
+class Heard:
+    """Keep every event in `events`, and the time of the last frame in `seconds`: a sink."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.seconds = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def write(self, step: Step) -> None:
+        """Keep the events that ended."""
+        self.events.extend(step.events)
+        if step.frame is not None:
+            self.seconds = step.frame.time
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Nothing is open."""
