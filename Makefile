@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 DEMO ?= demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench clean
+.PHONY: help install demo test lint bench faults clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,11 @@ lint: $(STAMP) ## ruff, mypy, import-linter
 
 bench: $(STAMP) ## measure on this machine; ONLY=training (or order, live) for one part
 	PYTHONPATH=samples $(BIN)/python -m bench $(DEMO) $(ONLY)
+
+faults: $(STAMP) ## make cameras, streams, files and outputs fail; write docs/faults.md
+	rm -rf build/faults
+	$(BIN)/python -m pytest tests/faults
+	PYTHONPATH=tests:tests/edge $(BIN)/python -m faults.table docs/faults.md
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) $(DEMO) build dist
