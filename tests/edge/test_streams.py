@@ -139,7 +139,9 @@ def test_a_file_that_a_server_plays_ends_and_is_watched_again(tmp_path: Path) ->
         frames, states = watch(server.url, lambda _, states: len(states) == 4)
     told = [(state.state, state.reason) for state in states]
     assert told[1:] == [("live", ""), ("disconnected", "ended"), ("connecting", "")]
-    assert [frame.index for frame in frames] == list(range(len(frames)))
+    # The last ones come together, from inside the decoder; of those the newest counts.
+    numbers = [frame.index for frame in frames]
+    assert numbers == sorted(set(numbers))
     assert frames[-1].time - frames[0].time > 1
 
 
@@ -168,14 +170,13 @@ def test_what_was_queued_before_a_stream_is_read_is_not_taken_for_now() -> None:
         begun = clock_code.now()
 
         def draw(number: int) -> NDArray[np.uint8]:
-            late = max(0, queued - number) * 1000 // clock_code.FPS
-            return picture_of(begun - late if late else clock_code.now())
+            return picture_of(begun - 10_000 if number < queued else clock_code.now())
 
         web.mjpeg(draw, ahead=queued)(handler)
 
     with WebServer({"/video": route}) as server:
         frames, _ = watch(f"{server.url}/video", some(10))
-    assert max(clock_code.age(frame.bgr) - waited(frame) for frame in frames) < 0.5
+    assert max(clock_code.age(frame.bgr) - waited(frame) for frame in frames) < 5
 
 
 def picture_of(milliseconds: int) -> NDArray[np.uint8]:
