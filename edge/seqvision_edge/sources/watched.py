@@ -71,6 +71,7 @@ class Watched:
         self._picture = _Picture(self._patience.frozen)
         self._next = 0
         self._began = time.monotonic()
+        self._is_stream = address.kind == "stream"
         self._opened = address.kind == "camera"
         if self._opened:
             self.fps = self.capture.start().fps
@@ -122,7 +123,9 @@ class Watched:
                 retries = self._patience.retries
                 if retries is not None and attempt > retries:
                     raise GaveUp(f"{fault}; given up after {_times(retries)}") from None
-                self._left.wait(wait_before(attempt, now - lost_at, fault.reason))
+                # A device of this machine locks nobody out, and gets its rights a moment late.
+                reason = fault.reason if self._is_stream else ""
+                self._left.wait(wait_before(attempt, now - lost_at, reason))
 
     def _frames(self) -> Iterator[Frame | SourceState]:
         """Yield the frames of one connection.
