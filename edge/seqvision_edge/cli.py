@@ -111,11 +111,7 @@ def edge_run(options: Options) -> int:
         )
     command_line.end_on_sigterm()
 
-    from seqvision_edge.heard import Heard
-    from seqvision_edge.run import run
-    from seqvision_edge.score import read_truth, score
-    from seqvision_edge.session import Session
-    from seqvision_edge.sources.watched import GaveUp
+    from seqvision_edge.sources.opening import refuse_missing
 
     addresses = _addresses(options)
     if options.truth and len(addresses) > 1:
@@ -125,6 +121,15 @@ def edge_run(options: Options) -> int:
     read = [Path(str(address.where)) for address in addresses if address.kind == "path"]
     read += filter(None, [options.model, options.truth, options.sources])
     refuse_to_overwrite(options.outputs, PROGRAM, [each.name for each in addresses], read)
+    # A camera that is not there is said before onnxruntime and a model are loaded for it.
+    refuse_missing(addresses)
+
+    from seqvision_edge.heard import Heard
+    from seqvision_edge.run import run
+    from seqvision_edge.score import read_truth, score
+    from seqvision_edge.session import Session
+    from seqvision_edge.sources.watched import GaveUp
+
     session = Session(
         options.model, options.device, options.threads, expect_sha256=options.expect_sha256
     )

@@ -100,7 +100,7 @@ class Capture:
         where = self.address.where
         if isinstance(where, int) and where < 0:
             raise SourceError(f"{self.address.name}: cameras are numbered from 0")
-        self._refuse_missing()
+        self.refuse_missing()
         try:
             self._spawn()
             late = f"did not open within {self.open_timeout:g} s"
@@ -163,7 +163,7 @@ class Capture:
             self._memory.close()
         self._process = self._connection = self._memory = None
 
-    def _refuse_missing(self) -> None:
+    def refuse_missing(self) -> None:
         """Say at once what would fail after the start of a process."""
         device = v4l2.device_of(self.address)
         try:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from seqvision_edge.capture.address import Address
-from seqvision_edge.capture.capture import WHOLE, Wanted
+from seqvision_edge.capture.capture import WHOLE, Capture, Wanted
 from seqvision_edge.errors import SourceError
 from seqvision_edge.names import told_apart
 from seqvision_edge.sources import Source, open_path
@@ -28,6 +28,17 @@ class Manner:
     stdin_size: tuple[int, int] | None = None
     wanted: Wanted = WHOLE
     patience: Patience = field(default_factory=Patience)
+
+
+def refuse_missing(addresses: Sequence[Address]) -> None:
+    """Say at once which camera is not there: before a model is loaded for it.
+
+    Raises:
+        SourceError: a camera of this machine is missing, or may not be opened.
+    """
+    for address in addresses:
+        if address.kind == "camera":
+            Capture(address).refuse_missing()
 
 
 def open_sources(addresses: Sequence[Address], manner: Manner) -> list[Source]:
