@@ -23,7 +23,6 @@ from seqvision_export.proof.proof import Proof
 from seqvision_export.proof.reference import Reference
 from seqvision_export.proof.verify import prove as prove_files
 
-
 HEADS = [
     ModelOptions(head=head, bidirectional=bi, pool=pool)
     for head in ("lstm", "gru")

@@ -25,8 +25,8 @@ def pick_device(asked: str) -> torch.device:
     """
     if asked not in ("auto", "cpu", "cuda"):
         raise DeviceError(
-            f"--device {asked}: torch computes on cpu or cuda; {asked} runs a model.onnx, made with: "
-            "seqvision export"
+            f"--device {asked}: torch computes on cpu or cuda; {asked} runs a model.onnx, made "
+            "with: seqvision export"
         )
     if asked == "auto":
         asked = "cuda" if torch.cuda.is_available() else "cpu"

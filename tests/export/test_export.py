@@ -14,9 +14,7 @@ from seqvision.config import ENCODERS, ExportOptions, ModelOptions
 from seqvision.errors import ExportError
 from seqvision.models.classifier import Classifier
 from seqvision.training.checkpoint import save_model
-from seqvision_edge.card import ModelCard
 from seqvision_edge.session import Session
-from seqvision_export.convert import convert
 from seqvision_export.export import export
 
 

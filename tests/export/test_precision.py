@@ -13,7 +13,7 @@ import pytest
 import torch
 import trainings
 from conftest import square_clip, write_frames, write_squares
-from export_models import build, every_encoder, exported, prove, prove_here
+from export_models import build, every_encoder, exported, prove
 from onnx import TensorProto
 from onnxruntime.quantization.calibrate import TensorData
 
@@ -24,7 +24,6 @@ from seqvision.training.checkpoint import load_model
 from seqvision.training.train import train
 from seqvision_edge.session import Session
 from seqvision_export.convert import convert, finish
-from seqvision_export.graph import state_of
 from seqvision_export.nodes import Nodes
 from seqvision_export.precision import make as way
 from seqvision_export.precision import measure
