@@ -124,8 +124,8 @@ class PredictOptions(Options):
     """Rate at which the images of a frame folder were taken."""
     batch_size: Positive = 16
     """Windows per step."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where to compute."""
+    device: Device = "auto"
+    """Where to compute: model.onnx on what its onnxruntime has, model.pt on cpu or cuda."""
 
 
 class InspectOptions(Options):

@@ -20,8 +20,14 @@ def pick_device(asked: str) -> torch.device:
     """Return the device for `auto`, `cpu` or `cuda`; each process of a machine has its own GPU.
 
     Raises:
-        DeviceError: CUDA was asked for and this torch has none, or fewer GPUs than processes.
+        DeviceError: torch has no such device, CUDA was asked for and this torch has none, or fewer
+            GPUs than processes.
     """
+    if asked not in ("auto", "cpu", "cuda"):
+        raise DeviceError(
+            f"--device {asked}: torch computes on cpu or cuda; {asked} runs a model.onnx, made "
+            "with: seqvision export"
+        )
     if asked == "auto":
         asked = "cuda" if torch.cuda.is_available() else "cpu"
     if asked == "cuda" and not torch.cuda.is_available():

@@ -23,23 +23,23 @@ from seqvision_export.proof.case import Case, distance
 from seqvision_export.proof.proof import Proof
 from seqvision_export.proof.reference import Reference
 
-# Every two of these meet in a row or in export_models.py: encoder, head, directions, pool, layers,
-# motion, state, window, channels.
+# With the networks of export_models.py every two values of head, directions, pool, layers, motion,
+# state and channels meet, with raw pixels and with small_cnn; a large encoder carries a state.
 STREAMS: list[dict[str, Any]] = [
     {"options": ModelOptions(encoder="mobilenet_v3_small", layers=2, motion="both"),
      "state": "carry", "window": 7, "channels": 1, "temperature": 0.5},
     {"options": ModelOptions(head="gru", bidirectional=True, pool="attention", layers=3,
                              motion="only"), "window": 12, "temperature": 2.0},
     {"options": ModelOptions(encoder="flatten", bidirectional=True, pool="attention", layers=2,
-                             motion="both"), "window": 1, "temperature": 4.0},
+                             motion="both"), "window": 1, "channels": 1, "temperature": 4.0},
     {"options": ModelOptions(encoder="flatten", head="gru", layers=3), "state": "carry",
      "window": 3, "channels": 1, "temperature": 1.5},
-    {"options": ModelOptions(head="mean", motion="only"), "window": 2, "channels": 1,
-     "temperature": 0.3},
-    {"options": ModelOptions(encoder="flatten", layers=3, motion="only"), "window": 9},
+    {"options": ModelOptions(encoder="flatten", head="mean", motion="only"), "window": 2,
+     "channels": 1, "temperature": 0.3},
+    {"options": ModelOptions(encoder="flatten", layers=3, motion="both"), "window": 9},
     {"options": ModelOptions(head="gru", pool="attention", motion="both"), "window": 4,
      "channels": 1, "temperature": 3.0},
-    {"options": ModelOptions(motion="only"), "state": "carry", "window": 6},
+    {"options": ModelOptions(layers=2, motion="only"), "state": "carry", "window": 6},
 ]  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from conftest import square_clip, write_frames, write_video
@@ -21,6 +22,7 @@ from seqvision.errors import DataError
 from seqvision.training.checkpoint import load_model
 from seqvision.training.train import Trained
 from seqvision_edge.card import ImageSpec
+from seqvision_edge.providers import WAYS
 from seqvision_edge.sequence import VideoSequence
 
 IMAGE = ImageSpec(height=1, width=1, channels=1, fit="stretch")
@@ -197,6 +199,36 @@ def test_nothing_that_can_be_read_or_found_is_one_clear_end(
     assert "missing.onnx: no such file" in capsys.readouterr().err
     assert main(["predict", "missing.pt", str(bad)]) == 2
     assert "missing.pt: no such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("device", ["tensorrt", "openvino", "coreml", "directml"])
+def test_a_model_of_torch_is_refused_the_devices_of_onnxruntime_in_one_line(
+    attentive: Trained, takes: Path, device: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", str(attentive.model), str(takes), "--device", device]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == (
+        f"--device {device}: torch computes on cpu or cuda; {device} runs a model.onnx, made with: "
+        "seqvision export\n"
+    )
+
+
+def test_an_exported_model_takes_the_devices_of_its_onnxruntime(
+    exported: Path, takes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there = onnxruntime.get_available_providers()
+    for device, way in WAYS.items():
+        if way.provider not in there:
+            assert main(["predict", str(exported), str(takes), "--device", device]) == 2
+            out, err = capsys.readouterr()
+            assert out == ""
+            assert err.startswith(f"--device {device}: this onnxruntime does not have it; get it")
+            assert way.install in err
+            assert err.count("\n") == 1
+    assert main(["predict", str(exported), str(takes), "--device", "cpu"]) == 0
+    assert main(["predict", str(exported), str(takes), "--device", "abacus"]) == 2
+    assert "openvino" in capsys.readouterr().err
 
 
 def test_a_csv_that_cannot_be_written_is_one_line(
