@@ -15,11 +15,11 @@ from conftest import square_clip, write_frames, write_video
 from seqvision.cli import main
 from seqvision.data.decode import Decoded
 from seqvision.data.paths import find_paths
-from seqvision.data.steps import centre, windows
 from seqvision.errors import DataError
 from seqvision.training.checkpoint import load_model
 from seqvision.training.train import Trained
 from seqvision_edge.card import ImageSpec
+from seqvision_edge.clip import centre, windows
 from seqvision_edge.sequence import VideoSequence
 
 IMAGE = ImageSpec(height=1, width=1, channels=1, fit="stretch")
