@@ -77,7 +77,7 @@ def test_it_ends_within_two_seconds_whoever_listens(
 
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
     """Return the one line of a user's mistake."""
-    assert cli.main([str(argument) for argument in arguments]) == 2
+    assert cli.main([str(argument) for argument in arguments]) == 2, "or it served for ever"
     said = capsys.readouterr()
     assert said.out == ""
     (line,) = said.err.splitlines()

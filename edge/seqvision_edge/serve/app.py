@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exception_handlers import http_exception_handler
+from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
 from seqvision_edge import __version__
@@ -86,5 +87,11 @@ def _application(service: Service, key: Key | None) -> FastAPI:
     async def overloaded(request: Request, error: Overloaded) -> Response:
         refusal = HTTPException(429, "the model has too much to do", headers={"retry-after": "1"})
         return await http_exception_handler(request, refusal)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        return await http_exception_handler(request, HTTPException(422, f"{place}: {first['msg']}"))
 
     return app

@@ -4,6 +4,7 @@ Only the options are imported at the start; the rest comes when the server begin
 """
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -139,11 +140,9 @@ def token_of(options: Options) -> str | None:
         token, where = os.environ.get(name), f"--token env:{name}"
         if token is None:
             raise SeqvisionError(f"{PROGRAM}: {where}: that variable is not set")
-    if token is not None and (
-        len(token) < SHORTEST or not token.isascii() or not token.isprintable()
-    ):
+    if token is not None and not re.fullmatch(rf"[!-~]{{{SHORTEST},}}", token):
         raise SeqvisionError(
-            f"{PROGRAM}: {where}: a token has at least {SHORTEST} plain characters"
+            f"{PROGRAM}: {where}: a token has at least {SHORTEST} plain characters, no spaces"
         )
     return token
 

@@ -107,4 +107,4 @@ class About(Shape):
 
 def faults(*codes: int) -> dict[int | str, dict[str, Any]]:
     """Return the errors of a route, with those that every route has."""
-    return {code: {"model": Fault} for code in (401, 403, 408, 413, 421, 429, *codes)}
+    return {code: {"model": Fault} for code in (400, 401, 403, 408, 413, 421, 429, *codes)}
