@@ -23,9 +23,9 @@ from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip
 from seqvision.data.decode import Decoded, Store
 from seqvision.data.paths import find_paths
-from seqvision.data.steps import centre, windows
 from seqvision.errors import DataError
 from seqvision_edge.card import ModelCard
+from seqvision_edge.clip import centre, windows
 from seqvision_edge.errors import ModelError, SourceError
 from seqvision_edge.files import is_one_of, replacing
 from seqvision_edge.sequence import VideoSequence

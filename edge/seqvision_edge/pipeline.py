@@ -22,13 +22,25 @@ from seqvision_edge.result import Prediction, SourceState
 from seqvision_edge.sampler import Sampler
 from seqvision_edge.sequence import ImageSequence, VideoSequence
 from seqvision_edge.session import Session, Stream
-from seqvision_edge.sources import Source
 from seqvision_edge.step import Step
 
 Probabilities = NDArray[np.float32] | None
 
 # Nothing of what came before such a state belongs to what comes after it.
 _BREAKS = ("connecting", "stalled", "disconnected", "failed")
+
+
+class Sender(Protocol):
+    """What a pipeline must know of the source whose frames it takes; see `Source`."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def live(self) -> bool: ...
+
+    @property
+    def fps(self) -> float: ...
 
 
 class Pipeline(Protocol):
@@ -61,7 +73,7 @@ class Pipeline(Protocol):
 
 def make_pipeline(
     session: Session,
-    source: Source,
+    source: Sender,
     decision: Decision | None,
     max_age: float,
     clock: Callable[[], float],
@@ -88,7 +100,7 @@ class VideoPipeline:
         self,
         session: Session,
         sequence: VideoSequence,
-        source: Source,
+        source: Sender,
         decision: Decision | None,
         max_age: float,
         clock: Callable[[], float],
@@ -215,7 +227,7 @@ class ImagePipeline:
         self,
         session: Session,
         sequence: ImageSequence,
-        source: Source,
+        source: Sender,
         clock: Callable[[], float],
     ) -> None:
         self.stream = session.stream()

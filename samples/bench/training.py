@@ -23,7 +23,7 @@ from seqvision.data.cache import Cache
 from seqvision.data.dataset import ClipDataset
 from seqvision.data.decode import Store
 from seqvision.data.readers import find_clips
-from seqvision.data.steps import window
+from seqvision_edge.clip import window
 from seqvision_edge.opencv import cv2
 from seqvision_edge.sequence import VideoSequence
 

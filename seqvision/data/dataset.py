@@ -10,8 +10,8 @@ from torch.utils.data import Dataset, Sampler
 
 from seqvision.data.augment import Augmenter
 from seqvision.data.decode import Decoded
-from seqvision.data.steps import centre
 from seqvision_edge.card import ImageSpec
+from seqvision_edge.clip import centre
 from seqvision_edge.cut import cut
 from seqvision_edge.sequence import SequenceSpec, VideoSequence
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from seqvision.data.cache import Cache, touch
 from seqvision.data.clips import Clip
 from seqvision.data.readers.idx import idx_images
 from seqvision_edge.card import ImageSpec
+from seqvision_edge.clip import Frames
 from seqvision_edge.cut import sized
 from seqvision_edge.errors import SourceError
 from seqvision_edge.files import replacing
@@ -30,15 +31,6 @@ from seqvision_edge.sources import open_path
 
 # Raise it when decoding or resizing changes: cached clips are then made anew.
 _VERSION = 2
-
-
-class Frames(Protocol):
-    """What is asked of a clip's frames `(time, height, width, channels)`, wherever they are."""
-
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-
-    def __getitem__(self, index: Any, /) -> NDArray[np.uint8]: ...
 
 
 @dataclass(frozen=True)

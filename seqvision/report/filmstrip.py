@@ -7,12 +7,12 @@ import torch
 from numpy.typing import NDArray
 
 from seqvision.data.decode import Decoded
-from seqvision.data.steps import centre
 from seqvision.models.classifier import Classifier
 from seqvision.report.charts import bars
 from seqvision.report.contents import Part, Report
 from seqvision.report.markup import Markup, element
 from seqvision_edge.card import ModelCard
+from seqvision_edge.clip import centre
 from seqvision_edge.opencv import cv2
 from seqvision_edge.sequence import VideoSequence
 

@@ -10,9 +10,9 @@ from seqvision.config import AugmentOptions
 from seqvision.data.augment import Augmenter, Timing, draw_frames, make_augmenter, reversal_labels
 from seqvision.data.dataset import ClipDataset
 from seqvision.data.decode import Decoded
-from seqvision.data.steps import window
 from seqvision.errors import DataError
 from seqvision_edge.card import ImageSpec
+from seqvision_edge.clip import window
 from seqvision_edge.sequence import VideoSequence
 
 IMAGE = ImageSpec(height=8, width=8, channels=3, fit="stretch")

@@ -15,11 +15,11 @@ from seqvision.config import ClipOptions, ModelOptions, TrainingOptions, TrainOp
 from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip
 from seqvision.data.decode import Store
-from seqvision.data.steps import window
 from seqvision.errors import CheckpointError, DataError
 from seqvision.training.checkpoint import load_model
 from seqvision.training.train import train
 from seqvision_edge.card import ImageSpec
+from seqvision_edge.clip import window
 from seqvision_edge.errors import SourceError
 from seqvision_edge.opencv import cv2
 

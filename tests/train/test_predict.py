@@ -12,16 +12,18 @@ import pytest
 import torch
 from conftest import square_clip, write_frames, write_video
 from export_models import prove_here
+from served import serving
 
 from seqvision.cli import main
 from seqvision.data.decode import Decoded
 from seqvision.data.paths import find_paths
-from seqvision.data.steps import centre, windows
 from seqvision.errors import DataError
 from seqvision.training.checkpoint import load_model
 from seqvision.training.train import Trained
 from seqvision_edge.card import ImageSpec
+from seqvision_edge.clip import centre, windows
 from seqvision_edge.sequence import VideoSequence
+from seqvision_edge.session import Session
 
 IMAGE = ImageSpec(height=1, width=1, channels=1, fit="stretch")
 VIDEO = VideoSequence(kind="video", fps=10.0, frames=6)
@@ -254,3 +256,21 @@ def test_a_model_of_still_images_answers_for_each_image_and_refuses_videos(
     assert "take 2.mp4: not a still image" in err
     assert out.count("\n") == 1
     assert len(find_paths(str(takes), images=True)) == 9
+
+
+@pytest.mark.parametrize("how", [(), ("--every-window",)])
+def test_the_server_answers_alike(
+    exported: Path, takes: Path, tmp_path: Path, how: tuple[str, ...]
+) -> None:
+    target = tmp_path / "answers.csv"
+    assert main(["predict", str(exported), str(takes), *how, "--csv", str(target)]) == 0
+    found = rows_of(target)
+    query = {"probabilities": "true", "every_window": str(bool(how)).lower()}
+    with serving(Session(exported, "cpu")) as running, running.client() as client:
+        for path, truth in found.items():
+            clip = Path(path)
+            files = sorted(clip.iterdir()) if clip.is_dir() else [clip]
+            parts = [("file", (file.name, file.read_bytes())) for file in files]
+            (said,) = client.post("/v1/predict", files=parts, params=query).json()["predictions"]
+            assert list(said["probabilities"].values()) == pytest.approx(truth, abs=2e-6)
+    assert len(found) == 3

@@ -18,12 +18,12 @@ from seqvision.config import (
     TrainingOptions,
     TrainOptions,
 )
-from seqvision.data.steps import centre
 from seqvision.errors import DataError
 from seqvision.evaluate import evaluate, load_clips
 from seqvision.training.checkpoint import load_model
 from seqvision.training.data import read_data
 from seqvision.training.train import Trained, train
+from seqvision_edge.clip import centre
 from seqvision_edge.opencv import cv2
 from seqvision_edge.run import run
 from seqvision_edge.sequence import StripSequence, WindowSequence

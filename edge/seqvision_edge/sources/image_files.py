@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import Self
 
 from seqvision_edge.errors import SourceError
@@ -95,15 +96,24 @@ def natural_order(file: Path) -> list[str | int]:
     ]
 
 
-def _read(file: Path) -> Image | None:
-    """Return the image as `(height, width, 3)` BGR, grey or with alpha or not; None: unreadable."""
+def decode_image(data: NDArray[np.uint8]) -> Image | None:
+    """Return the bytes of an image file as `(height, width, 3)` BGR, grey or with alpha or not.
+
+    None where OpenCV cannot read them.
+    """
     try:
-        data = np.fromfile(file, np.uint8)
         bgr = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    except (OSError, cv2.error):
+    except cv2.error:
         return None
     # OpenCV's stubs hide that it may be None.
     return np.asarray(bgr, np.uint8) if isinstance(bgr, np.ndarray) else None
+
+
+def _read(file: Path) -> Image | None:
+    try:
+        return decode_image(np.fromfile(file, np.uint8))
+    except OSError:
+        return None
 
 
 def _contents(files: list[Path]) -> str:

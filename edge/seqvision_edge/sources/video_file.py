@@ -47,6 +47,11 @@ class VideoFile:
         self.fps = fps if 0 < fps <= _MAX_FPS else _USUAL_FPS
         count = self._video.get(cv2.CAP_PROP_FRAME_COUNT)
         self.claimed = int(count) if 0 < count < math.inf else None
+        # (width, height) as the file says it, known before any frame is decoded for us.
+        self.size = (
+            int(self._video.get(cv2.CAP_PROP_FRAME_WIDTH)),
+            int(self._video.get(cv2.CAP_PROP_FRAME_HEIGHT)),
+        )
         self.decoded = 0
         self.damaged = 0
         self._time = 0.0

@@ -12,10 +12,10 @@ from functools import partial
 from typing import Any
 
 from seqvision.config import ExportOptions
-from seqvision.data.steps import Steps
 from seqvision.errors import ExportError
 from seqvision.progress import progress, tell_step
 from seqvision_edge.card import ModelCard
+from seqvision_edge.clip import Steps
 from seqvision_edge.session import Session
 from seqvision_export.precision import measure
 from seqvision_export.precision.candidate import Candidate, Format, Measured

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from seqvision.config import ExportOptions
-from seqvision.data.steps import Steps, centre
 from seqvision.evaluate import load_clips
 from seqvision_edge.card import ModelCard
+from seqvision_edge.clip import Steps, centre
 
 # More change the ranges of activations hardly; each costs a call of a slow, unoptimised graph.
 CALIBRATION = 256

@@ -22,7 +22,7 @@ from onnxruntime.quantization import (
     create_calibrator,
 )
 
-from seqvision.data.steps import Steps
+from seqvision_edge.clip import Steps
 from seqvision_edge.session import Session
 from seqvision_export.precision.encoder import WEIGHED
 from seqvision_export.precision.pixels import read_bytes, widen

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 import onnx
 
-from seqvision.data.steps import Steps
 from seqvision.progress import progress
 from seqvision_edge.card import ModelCard
+from seqvision_edge.clip import Steps
 from seqvision_export.convert import finish
 from seqvision_export.precision.candidate import Candidate, Format
 from seqvision_export.precision.half import halve

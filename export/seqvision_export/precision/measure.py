@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from seqvision.data.steps import Steps
+from seqvision_edge.clip import Steps
 from seqvision_edge.session import Session
 from seqvision_export.precision.clips import Labelled
 from seqvision_export.timing import Timing, take_turns

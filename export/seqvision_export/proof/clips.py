@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from seqvision.data.clips import Clip
 from seqvision.data.decode import Decoded
-from seqvision.data.steps import centre, whole
 from seqvision.metrics import Metrics, measure
 from seqvision.models.classifier import Classifier
 from seqvision.progress import progress
 from seqvision_edge.card import ModelCard
+from seqvision_edge.clip import centre, whole
 from seqvision_edge.session import Session
 from seqvision_export.graph import state_of
 from seqvision_export.proof.case import Case, distance

@@ -1,14 +1,14 @@
 """Decoded clips and images → the steps that the model reads.
 
-No torch: model.onnx reads the same steps.
+Training, `seqvision predict` and the server ask about the same steps, because they are chosen here.
 """
 
 from collections.abc import Iterator
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seqvision.data.decode import Decoded
 from seqvision_edge.card import ImageSpec
 from seqvision_edge.cut import cut
 from seqvision_edge.sampler import choose
@@ -17,7 +17,29 @@ from seqvision_edge.sequence import SequenceSpec, VideoSequence
 Steps = NDArray[np.uint8]
 
 
-def window(clip: Decoded, fps: float, frames: int, start: float = 0.5) -> Steps:
+class Frames(Protocol):
+    """What is asked of a clip's frames `(time, height, width, channels)`, wherever they are."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __getitem__(self, index: Any, /) -> Steps: ...
+
+
+class Clip(Protocol):
+    """Frames at the size of a step, and their times in seconds; a still image is one sized frame.
+
+    Frames that answer no tick of the model's clock may be left out: they choose nothing.
+    """
+
+    @property
+    def frames(self) -> Frames: ...
+
+    @property
+    def times(self) -> NDArray[np.float64]: ...
+
+
+def window(clip: Clip, fps: float, frames: int, start: float = 0.5) -> Steps:
     """Return the frames of a clip that a model with this window sees.
 
     Args:
@@ -34,7 +56,7 @@ def window(clip: Decoded, fps: float, frames: int, start: float = 0.5) -> Steps:
     return clip.frames[ticks[first : first + frames]]
 
 
-def centre(clip: Decoded, image: ImageSpec, sequence: SequenceSpec) -> Steps:
+def centre(clip: Clip, image: ImageSpec, sequence: SequenceSpec) -> Steps:
     """Return the steps by which a clip or image is judged: all of it, or its middle.
 
     Args:
@@ -50,14 +72,14 @@ def centre(clip: Decoded, image: ImageSpec, sequence: SequenceSpec) -> Steps:
     return cut(clip.frames[0], image, sequence)
 
 
-def whole(clip: Decoded, image: ImageSpec, sequence: SequenceSpec) -> Steps:
+def whole(clip: Clip, image: ImageSpec, sequence: SequenceSpec) -> Steps:
     """Return every frame of a clip at the model's rate, as a live run sees it; see `centre`."""
     if isinstance(sequence, VideoSequence):
         return clip.frames[choose(clip.times, sequence.fps)]
     return centre(clip, image, sequence)
 
 
-def windows(clip: Decoded, image: ImageSpec, sequence: SequenceSpec) -> Iterator[Steps]:
+def windows(clip: Clip, image: ImageSpec, sequence: SequenceSpec) -> Iterator[Steps]:
     """Yield windows from the beginning of a clip to its end, each half a window after the last.
 
     All are as long as each other; the last one ends with the clip, so it may overlap more.  A still

@@ -1,0 +1,175 @@
+"""A clip → what the model says of it: of its centre, of all its windows, or as time goes by."""
+
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import CancelledError
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+from fastapi import HTTPException
+from numpy.typing import NDArray
+
+from seqvision_edge.batch import Answer
+from seqvision_edge.clip import Steps, centre, windows
+from seqvision_edge.frame import Frame
+from seqvision_edge.pipeline import make_pipeline
+from seqvision_edge.result import Event, Prediction
+from seqvision_edge.run import MAX_AGE
+from seqvision_edge.serve.batcher import Batcher, Overloaded
+from seqvision_edge.serve.sent import Kept, Sender, Sent, kept
+from seqvision_edge.serve.service import Service
+from seqvision_edge.serve.shapes import Answered, Happened, Share, Window
+from seqvision_edge.session import Stream
+
+_TOGETHER = 8
+_PAUSE = 0.005
+_DIGITS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a client wants to know: see the query of `POST /v1/predict`."""
+
+    top: int = 3
+    probabilities: bool = False
+    timeline: bool = False
+    every_window: bool = False
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the model is asked many times about one clip."""
+        return self.timeline or self.every_window
+
+
+@dataclass(frozen=True)
+class Course:
+    """What a run on a clip tells, as edge-run would."""
+
+    answers: Sequence[Prediction]
+    events: Sequence[Event]
+
+
+def centre_of(sent: Sent, service: Service, over: threading.Event) -> tuple[Steps, str | None]:
+    """Return the steps by which a clip is judged, and what is missing of it."""
+    with kept(sent, service.session.card, service.limits, over.is_set) as clip:
+        card = service.session.card
+        return centre(clip, card.image, card.sequence), sent.incomplete()
+
+
+def long_answer(
+    sent: Sent, question: Question, service: Service, over: threading.Event
+) -> Answered:
+    """Ask the model many times about one clip, in a thread that may wait."""
+    card = service.session.card
+    timeline = _Timeline(sent, service, over) if question.timeline else None
+    see = timeline.see if timeline else None
+    with kept(sent, card, service.limits, over.is_set, see) as clip:
+        probabilities = _mean(clip, question, service, over)
+        course = timeline.course() if timeline else None
+        return answered(card.labels, probabilities, question, sent.incomplete(), course)
+
+
+def answered(
+    labels: Sequence[str],
+    probabilities: NDArray[np.floating],
+    question: Question,
+    incomplete: str | None,
+    course: Course | None = None,
+) -> Answered:
+    """Return probabilities `(labels,)` as the answer to a question."""
+    shares = [round(float(value), _DIGITS) for value in probabilities]
+    order = np.argsort(-probabilities, kind="stable")
+    ranked = [Share(label=labels[place], probability=shares[place]) for place in order]
+    return Answered(
+        label=ranked[0].label,
+        probability=ranked[0].probability,
+        top=ranked[: question.top],
+        probabilities=dict(zip(labels, shares, strict=True)) if question.probabilities else None,
+        windows=None if course is None else [_window(each, question) for each in course.answers],
+        events=None
+        if course is None
+        else [Happened.model_validate(event.to_json()) for event in course.events],
+        incomplete=incomplete,
+    )
+
+
+def finite(answer: Answer) -> NDArray[np.float32]:
+    """Return probabilities; a value that is not finite is no answer."""
+    if answer is None:
+        raise HTTPException(422, "the model's answer is not finite")
+    return answer
+
+
+class _Timeline:
+    """The way of a run, beside the decoding of a clip."""
+
+    def __init__(self, sent: Sent, service: Service, over: threading.Event) -> None:
+        self._batcher, self._over = service.batcher, over
+        source = Sender("clip", sent.fps)
+        self._pipeline = make_pipeline(service.session, source, None, MAX_AGE, time.monotonic)
+        self._answers: list[Prediction] = []
+        self._events: list[Event] = []
+
+    def see(self, frame: Frame) -> None:
+        """Take the next frame, and wait for its answer."""
+        frames = self._pipeline.ask(frame)
+        probabilities = None
+        if frames is not None:
+            (probabilities,) = _wait([(self._pipeline.stream, frames)], self._batcher, self._over)
+        step = self._pipeline.tell(frame, probabilities, asked=frames is not None)
+        if step.answered and step.prediction is not None:
+            self._answers.append(step.prediction)
+        self._events += step.events
+
+    def course(self) -> Course:
+        """Return everything that it has told, with the event that the end cuts off."""
+        return Course(self._answers, [*self._events, *self._pipeline.end().events])
+
+
+def _mean(
+    clip: Kept, question: Question, service: Service, over: threading.Event
+) -> NDArray[np.float64]:
+    """Return the mean over the windows that are asked about: one, or all of them."""
+    card = service.session.card
+    seen = iter([centre(clip, card.image, card.sequence)])
+    if question.every_window:
+        seen = windows(clip, card.image, card.sequence)
+    answers: list[NDArray[np.float32]] = []
+    while batch := list(islice(seen, _TOGETHER)):
+        asked = [(service.session.stream(), steps) for steps in batch]
+        answers += map(finite, _wait(asked, service.batcher, over))
+    mean: NDArray[np.float64] = np.asarray(answers, np.float64).mean(axis=0)
+    return mean
+
+
+def _wait(
+    asked: Sequence[tuple[Stream, Steps]], batcher: Batcher, over: threading.Event
+) -> list[Answer]:
+    """Return the answers for frames of streams, in a thread that may wait."""
+    _reserve(batcher, len(asked), over)
+    answers = batcher.ask(asked)
+    try:
+        return [answer.result() for answer in answers]
+    except CancelledError:
+        raise HTTPException(503, "the server ends") from None
+
+
+def _reserve(batcher: Batcher, places: int, over: threading.Event) -> None:
+    """Wait for places: the threads that may are few."""
+    while True:
+        try:
+            batcher.reserve(places)
+        except Overloaded:
+            if over.wait(_PAUSE):
+                raise HTTPException(503, "nobody waits for it any more") from None
+        else:
+            return
+
+
+def _window(answer: Prediction, question: Question) -> Window:
+    plain = answer.to_json()
+    keys = ("label", "probability", "time", "frame", "warm")
+    shares = plain["probabilities"] if question.probabilities else None
+    return Window(**{key: plain[key] for key in keys}, probabilities=shares)

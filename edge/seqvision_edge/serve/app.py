@@ -1,0 +1,97 @@
+"""THE WAY: a session → routes → the guard around them."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.exception_handlers import http_exception_handler
+from fastapi.exceptions import RequestValidationError
+from starlette.responses import Response
+
+from seqvision_edge import __version__
+from seqvision_edge.serve import about, live, page, predict, sources
+from seqvision_edge.serve import streams as stream_routes
+from seqvision_edge.serve.batcher import Overloaded
+from seqvision_edge.serve.guard import Guard
+from seqvision_edge.serve.key import Key
+from seqvision_edge.serve.limits import Limits
+from seqvision_edge.serve.names import LOCAL, Names
+from seqvision_edge.serve.service import Service
+from seqvision_edge.serve.streams import Streams
+from seqvision_edge.serve.watching import Watching
+from seqvision_edge.session import Session
+
+_HERE = Names(LOCAL)
+
+
+class Served:
+    """An ASGI application, and the end of what it started.
+
+    `inside` is the application without the guard, to look at; it is never served.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        names: Names = _HERE,
+        key: Key | None = None,
+        limits: Limits | None = None,
+        watching: Watching | None = None,
+    ) -> None:
+        """Serve a model.
+
+        Args:
+            session: the loaded model; the server asks it from a thread of its own.
+            names: the `Host` headers by which it may be called.
+            key: the token that every request must bring; None lets everybody in who reaches it.
+            limits: how much it takes.
+            watching: the sources of a running device; None where there is none.
+        """
+        self.service = Service(session, limits or Limits(), watching)
+        self.inside = _application(self.service, key)
+        login = (page.FOLDER / "login.html").read_bytes()
+        self.app = Guard(self.inside, names, key, self.service.limits, self.service.figures, login)
+
+
+def _application(service: Service, key: Key | None) -> FastAPI:
+    streams = Streams(service)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        expiry = asyncio.ensure_future(streams.expire())
+        try:
+            yield
+        finally:
+            expiry.cancel()
+            service.close()
+
+    app = FastAPI(
+        title="edge-serve",
+        version=__version__,
+        description="A seqvision model behind HTTP.",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        redirect_slashes=False,
+    )
+    app.include_router(predict.routes(service))
+    app.include_router(stream_routes.routes(service, streams))
+    app.include_router(live.routes(service, streams))
+    app.include_router(sources.routes(service))
+    app.include_router(about.routes(service, key))
+    app.include_router(page.routes(app))
+
+    @app.exception_handler(Overloaded)
+    async def overloaded(request: Request, error: Overloaded) -> Response:
+        refusal = HTTPException(429, "the model has too much to do", headers={"retry-after": "1"})
+        return await http_exception_handler(request, refusal)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        return await http_exception_handler(request, HTTPException(422, f"{place}: {first['msg']}"))
+
+    return app

@@ -1,0 +1,140 @@
+"""The one thread that runs the model: what clients ask at the same time goes as one call.
+
+While a call runs, the next one gathers.  After that it is waited only for as many as came together
+the last time, and only for some milliseconds: a single client is never held up.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from seqvision_edge.batch import Answer, Frames, push_together
+from seqvision_edge.session import Session, Stream
+
+# Of one call: what a network takes for its features grows with them.
+MOST_FRAMES = 64
+PATIENCE = 0.003
+
+
+class Overloaded(Exception):  # noqa: N818
+    """The model has been asked about as much as it may be: try again later."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    stream: Stream
+    frames: Frames
+    answer: Future[Answer]
+
+
+class Batcher:
+    """Answer for frames of any number of streams, several in one call.
+
+    A place is reserved before work is spent on a frame, so that what cannot be answered soon is
+    refused at once.
+    """
+
+    def __init__(
+        self, session: Session, room: int, called: Callable[[int], None] = lambda size: None
+    ) -> None:
+        """Begin; `room` places, and `called` is told the number of streams of each call."""
+        self._session = session
+        self._room = room
+        self._called = called
+        self._asked: deque[_Ask] = deque()
+        self._reserved = 0
+        self._last = 1
+        self._closed = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._work, name="model", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it answers."""
+        return self._thread.is_alive() and not self._closed
+
+    @property
+    def reserved(self) -> int:
+        """How many places are taken."""
+        return self._reserved
+
+    def reserve(self, places: int = 1) -> None:
+        """Take places.
+
+        Raises:
+            Overloaded: there are not so many.
+        """
+        with self._changed:
+            if self._closed or self._reserved + places > self._room:
+                raise Overloaded
+            self._reserved += places
+
+    def release(self, places: int = 1) -> None:
+        """Give places back that will not be used to ask."""
+        with self._changed:
+            self._reserved -= places
+
+    def ask(self, asked: Sequence[tuple[Stream, Frames]]) -> list[Future[Answer]]:
+        """Ask about frames `(time, height, width, channels)` for which places are reserved.
+
+        A stream is asked about again only after its answer.  An answer is as from `Stream.push`;
+        its place is free again when it is there.
+        """
+        asks = [_Ask(stream, frames, Future()) for stream, frames in asked]
+        with self._changed:
+            if self._closed:
+                raise Overloaded
+            self._asked.extend(asks)
+            self._changed.notify()
+        return [ask.answer for ask in asks]
+
+    def close(self) -> None:
+        """Answer nothing more."""
+        with self._changed:
+            self._closed = True
+            left = list(self._asked)
+            self._asked.clear()
+            self._changed.notify()
+        for ask in left:
+            ask.answer.cancel()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while batch := self._gather():
+            wanted = [ask for ask in batch if ask.answer.set_running_or_notify_cancel()]
+            try:
+                answers = push_together(self._session, [(ask.stream, ask.frames) for ask in wanted])
+            except Exception as error:
+                for ask in wanted:
+                    ask.answer.set_exception(error)
+            else:
+                if wanted:
+                    self._called(len(wanted))
+                for ask, answer in zip(wanted, answers, strict=True):
+                    ask.answer.set_result(answer)
+            self.release(len(batch))
+
+    def _gather(self) -> list[_Ask]:
+        """Wait for the next call's asks; empty when closed."""
+        with self._changed:
+            while not self._asked and not self._closed:
+                self._changed.wait()
+            until = time.monotonic() + PATIENCE
+            while len(self._asked) < self._last and not self._closed:
+                left = until - time.monotonic()
+                if left <= 0:
+                    break
+                self._changed.wait(left)
+            batch: list[_Ask] = []
+            frames = 0
+            while self._asked and not self._closed:
+                frames += len(self._asked[0].frames)
+                if batch and frames > MOST_FRAMES:
+                    break
+                batch.append(self._asked.popleft())
+            self._last = len(batch)
+            return batch

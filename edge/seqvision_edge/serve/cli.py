@@ -1,0 +1,165 @@
+"""`edge-serve`: a model behind HTTP.
+
+Only the options are imported at the start; the rest comes when the server begins.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+from pydantic import BaseModel, ConfigDict, Field
+
+from seqvision_edge import __version__, command_line
+from seqvision_edge.errors import SeqvisionError
+from seqvision_edge.providers import Device
+from seqvision_edge.serve.limits import Limits
+from seqvision_edge.serve.names import LOCAL, Names, is_address, is_local
+
+if TYPE_CHECKING:
+    from seqvision_edge.session import Session
+
+PROGRAM = "edge-serve"
+_NEEDED = ("fastapi", "uvicorn", "websockets", "python_multipart", "prometheus_client")
+_Unset = tyro.conf.arg(help_behavior_hint="")
+
+
+class Options(BaseModel):
+    """Serve a model: answers for clips and pictures, streams, a page.
+
+    Exit codes: 2 wrong use, 130 Ctrl-C, 143 terminated.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    model: tyro.conf.Positional[Path] = Path("model.onnx")
+    """The exported model."""
+    host: str = "127.0.0.1"
+    """Address to listen on; any but this machine's own demands a token."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    """Port to listen on; 0 takes a free one."""
+    token: Annotated[str | None, tyro.conf.arg(metavar="TOKEN|env:NAME", help_behavior_hint="")] = (
+        None
+    )
+    """Demand this token, of at least 16 characters; env:NAME reads it from a variable, where other
+    users of this machine cannot see it.  Where one is needed and none is given, one is made and
+    printed."""
+    allow_host: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="NAME…", help_behavior_hint="")
+    ] = ()
+    """Further names by which clients call this server."""
+    device: Device = "auto"
+    """Where the model runs; auto takes CUDA where it is installed and starts, else the CPU."""
+    threads: Annotated[int, Field(ge=1)] = 1
+    """CPU threads of the model."""
+    expect_sha256: Annotated[
+        Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")] | None,
+        tyro.conf.arg(metavar="HEX", help_behavior_hint=""),
+    ] = None
+    """Refuse the model unless the sha256 of its file is this."""
+    clients: Annotated[int, Field(ge=1, le=10_000)] = Limits.clients
+    """Requests and WebSockets at once; more are refused."""
+    idle_seconds: Annotated[float, Field(gt=0, le=86_400)] = Limits.idle_seconds
+    """A stream without a frame for so long is closed."""
+    version: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help_behavior_hint="")] = (
+        False
+    )
+    """Print the version and end."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `edge-serve` and return its exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    return command_line.run(lambda: edge_serve(command_line.parse(Options, PROGRAM, given)))
+
+
+def edge_serve(options: Options) -> int:
+    """Serve until Ctrl-C or SIGTERM.
+
+    Raises:
+        SeqvisionError: what a user can mend, in one line.
+        KeyboardInterrupt: how it ends.
+    """
+    if options.version:
+        print(f"{PROGRAM} {__version__}")  # noqa: T201
+        return 0
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise SeqvisionError(
+            f"{PROGRAM}: {', '.join(missing)} is missing; "
+            "get it with: pip install 'seqvision-edge[serve]'"
+        )
+    token = token_of(options)
+    command_line.end_on_sigterm()
+
+    from seqvision_edge.serve.app import Served
+    from seqvision_edge.serve.key import Key, new_token
+    from seqvision_edge.serve.server import Server, listen
+    from seqvision_edge.session import Session
+
+    with listen(options.host, options.port) as opened:
+        session = Session(
+            options.model, options.device, options.threads, expect_sha256=options.expect_sha256
+        )
+        _say(f"{PROGRAM}: {_describe(session)}")
+        port = opened.getsockname()[1]
+        host = f"[{options.host}]" if ":" in options.host else options.host
+        if token is None and not is_local(options.host):
+            token = new_token()
+            _say(f"{PROGRAM}: token: {token}")
+        key: Key | None = Key(token) if token is not None else None
+        limits = replace(
+            Limits(),
+            clients=options.clients,
+            streams=options.clients,
+            room=max(Limits.room, 2 * options.clients),
+            idle_seconds=options.idle_seconds,
+        )
+        served = Served(session, names=names_of(options), key=key, limits=limits)
+        _say(f"{PROGRAM}: http://{host}:{port}/ · routes: /docs")
+        Server(served).run([opened])
+    return 0
+
+
+def token_of(options: Options) -> str | None:
+    """Return the token that the options name.
+
+    Raises:
+        SeqvisionError: the variable is not set, or the token is too short.
+    """
+    from seqvision_edge.serve.key import SHORTEST
+
+    token, where = options.token, "--token"
+    if token is not None and token.startswith("env:"):
+        name = token.removeprefix("env:")
+        token, where = os.environ.get(name), f"--token env:{name}"
+        if token is None:
+            raise SeqvisionError(f"{PROGRAM}: {where}: that variable is not set")
+    if token is not None and not re.fullmatch(rf"[!-~]{{{SHORTEST},}}", token):
+        raise SeqvisionError(
+            f"{PROGRAM}: {where}: a token has at least {SHORTEST} plain characters, no spaces"
+        )
+    return token
+
+
+def names_of(options: Options) -> Names:
+    """Return the names by which the server may be called."""
+    own = {options.host.lower(), *(name.lower() for name in options.allow_host)}
+    everywhere = is_address(options.host) and not is_local(options.host)
+    return Names(frozenset(LOCAL | own), addresses=everywhere)
+
+
+def _describe(session: "Session") -> str:
+    card = session.card
+    size = f"{card.image.width}x{card.image.height}"
+    labels = f"{len(card.labels)} labels"
+    return " · ".join((session.where, labels, str(card.sequence), size, session.device))
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201

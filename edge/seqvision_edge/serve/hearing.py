@@ -1,0 +1,94 @@
+"""Records on their way to a client that listens, as server-sent events."""
+
+import asyncio
+import contextlib
+import json
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+from starlette.responses import StreamingResponse
+from starlette.types import Send
+
+Record = dict[str, Any]
+# Whom to tell → how to stop telling.
+Subscribe = Callable[[Callable[[Record], None]], Callable[[], None]]
+
+# A page must learn that a server is gone from silence: nothing else tells it.
+ALIVE_SECONDS = 2.0
+_MOST = 256
+
+
+class Ear:
+    """A client's queue of records; of one that is too slow the oldest are lost."""
+
+    def __init__(self, kinds: frozenset[str]) -> None:
+        """Hear records of these kinds, their key `type`; made in the event loop."""
+        self._kinds = kinds
+        self._records: deque[Record] = deque(maxlen=_MOST)
+        self._came = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self.ended = False
+
+    def hear(self, record: Record) -> None:
+        """Take a record, from any thread."""
+        if record["type"] in self._kinds:
+            self._records.append(record)
+            self._wake()
+
+    def end(self) -> None:
+        """Give what has come, and then no more."""
+        self.ended = True
+        self._wake()
+
+    async def take(self, seconds: float) -> list[Record]:
+        """Return what has come, after at most so many seconds."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._came.wait(), seconds)
+        self._came.clear()
+        return [self._records.popleft() for _ in range(len(self._records))]
+
+    def _wake(self) -> None:
+        # A loop that is closed has nobody left who listens.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._came.set)
+
+
+def told(subscribe: Subscribe, ear: Ear, ears: set[Ear]) -> StreamingResponse:
+    """Return an endless answer: one event per record, and `alive` in between."""
+
+    async def lines() -> AsyncGenerator[str, None]:
+        stop = subscribe(ear.hear)
+        ears.add(ear)
+        try:
+            yield "retry: 1000\n\n"
+            while True:
+                is_last = ear.ended
+                records = await ear.take(0 if is_last else ALIVE_SECONDS)
+                for record in records:
+                    yield f"data: {json.dumps(record, ensure_ascii=False)}\n\n"
+                if is_last:
+                    return
+                if not records:
+                    yield "event: alive\ndata: {}\n\n"
+        finally:
+            ears.discard(ear)
+            stop()
+
+    return _Lines(lines(), media_type="text/event-stream")
+
+
+class _Lines(StreamingResponse):
+    """Lines whose maker is told at once when nobody reads them any more."""
+
+    async def stream_response(self, send: Send) -> None:
+        try:
+            await super().stream_response(send)
+        finally:
+            assert isinstance(self.body_iterator, AsyncGenerator)
+            await self.body_iterator.aclose()
+
+
+def kinds(answers: bool) -> frozenset[str]:
+    """Return the kinds of records that a client hears."""
+    return frozenset({"event", "source", *(("answer", "waiting") if answers else ())})

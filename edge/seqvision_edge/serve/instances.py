@@ -1,0 +1,85 @@
+"""The body of a JSON request → arrays of pixels."""
+
+from collections.abc import Iterable
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from fastapi import HTTPException
+from numpy.typing import NDArray
+from pydantic_core import from_json
+
+from seqvision_edge.serve.limits import Limits
+
+_CHANNELS = (1, 3)
+
+
+def read_instances(body: bytes, limits: Limits) -> list[NDArray[np.uint8]]:
+    """Return the instances of `{"instances": […]}`, each `(time, height, width, channels)` RGB.
+
+    A picture, `(height, width)` or `(height, width, channels)`, is a clip of one frame.
+
+    Raises:
+        HTTPException: 413 too many or too large, 422 not such JSON.
+    """
+    try:
+        given = from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise HTTPException(422, f"not valid JSON: {str(error)[:200]}") from None
+    if not isinstance(given, dict) or set(given) != {"instances"}:
+        raise HTTPException(422, 'the body is {"instances": [...]}, and nothing else')
+    instances = given["instances"]
+    if not isinstance(instances, list) or not instances:
+        raise HTTPException(422, "instances: a list of at least one clip or picture")
+    if len(instances) > limits.instances:
+        raise HTTPException(413, f"instances: {len(instances)}, at most are {limits.instances}")
+    return [_clip(instance, number, limits) for number, instance in enumerate(instances)]
+
+
+def _clip(nested: Any, number: int, limits: Limits) -> NDArray[np.uint8]:
+    try:
+        pixels = _pixels(nested)
+    except (TypeError, ValueError) as error:
+        raise HTTPException(422, f"instances.{number}: {error}") from None
+    if pixels.ndim == 2:
+        pixels = pixels[None, :, :, None]
+    elif pixels.ndim == 3:
+        pixels = pixels[None]
+    if pixels.shape[-1] not in _CHANNELS:
+        raise HTTPException(
+            422,
+            f"instances.{number}: its shape is {pixels.shape}; a picture is (height, width) or "
+            "(height, width, channels), a clip (time, height, width, channels), channels 1 or 3",
+        )
+    if pixels.shape[1] * pixels.shape[2] > limits.pixels:
+        raise HTTPException(413, f"instances.{number}: at most {limits.pixels} pixels")
+    return pixels
+
+
+def _pixels(nested: Any) -> NDArray[np.uint8]:
+    """Return nested lists as an array of 2 to 4 axes.
+
+    NumPy itself would take text, cut off fractions, and make every value as long as the longest.
+    """
+    shape: list[int] = []
+    level: Iterable[Any] = [nested]
+    first = nested
+    while isinstance(first, list):
+        size = len(first)
+        if not size:
+            raise ValueError("an axis is empty")
+        rows = list(level)
+        if not all(type(row) is list and len(row) == size for row in rows):
+            raise ValueError("its rows are not all equally long")
+        shape.append(size)
+        if len(shape) > 4:
+            raise ValueError("more than 4 axes")
+        level = chain.from_iterable(rows)
+        first = first[0]
+    if len(shape) < 2:
+        raise ValueError("fewer than 2 axes")
+    try:
+        values = bytes(level)
+    except (TypeError, ValueError):
+        raise ValueError("pixels are whole numbers from 0 to 255") from None
+    return np.frombuffer(values, np.uint8).reshape(shape)

@@ -1,0 +1,42 @@
+"""The token that a server demands, and the cookie that a page gets for it."""
+
+import hashlib
+import hmac
+import secrets
+from http.cookies import CookieError, SimpleCookie
+
+COOKIE = "seqvision"
+SHORTEST = 16
+
+
+class Key:
+    """Knows a token, and a secret of this process that stands for it in a browser."""
+
+    def __init__(self, token: str) -> None:
+        self._token = _hash(token)
+        self.cookie = secrets.token_urlsafe(32)
+
+    def is_token(self, given: str) -> bool:
+        """Whether this is the token; how long the answer takes says nothing of it."""
+        return hmac.compare_digest(_hash(given), self._token)
+
+    def opens(self, headers: dict[bytes, bytes]) -> bool:
+        """Whether a request with these headers has the token, or the cookie that stands for it."""
+        scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+        if scheme.lower() == "bearer" and self.is_token(token.strip()):
+            return True
+        try:
+            cookies = SimpleCookie(headers.get(b"cookie", b"").decode("latin-1"))
+        except CookieError:
+            return False
+        held = cookies[COOKIE].value if COOKIE in cookies else ""
+        return hmac.compare_digest(_hash(held), _hash(self.cookie))
+
+
+def new_token() -> str:
+    """Return a token that nobody can guess."""
+    return secrets.token_urlsafe(32)
+
+
+def _hash(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()

@@ -1,0 +1,126 @@
+"""`/v1/live`: pictures over a WebSocket, the newest of them answered."""
+
+import asyncio
+import contextlib
+import math
+import struct
+import time
+
+from fastapi import APIRouter, HTTPException, WebSocket, WebSocketDisconnect
+
+from seqvision_edge.serve.batcher import Overloaded
+from seqvision_edge.serve.feed import MOST_SECONDS, Feed, Sample
+from seqvision_edge.serve.guard import TRY_LATER, Left
+from seqvision_edge.serve.service import Service
+from seqvision_edge.serve.streams import Streams
+
+_STAMP = struct.Struct("<d")
+_UNSUPPORTED, _BAD_DATA, _GOING_AWAY, _NORMAL = 1003, 1007, 1001, 1000
+# A full model is often full for a moment only: frames that come meanwhile are left out.
+_PATIENCE = 2.0
+_PAUSE = 0.02
+
+
+class _Ended(Exception):  # noqa: N818
+    """The server ends the connection, with a close code and a reason."""
+
+
+class _Newest:
+    """The picture that came last; one that was not taken in time is lost."""
+
+    def __init__(self) -> None:
+        self._sample: Sample | None = None
+        self._came = asyncio.Event()
+        self.dropped = 0
+
+    def put(self, sample: Sample) -> None:
+        self.dropped += self._sample is not None
+        self._sample = sample
+        self._came.set()
+
+    async def take(self) -> Sample:
+        await self._came.wait()
+        self._came.clear()
+        sample, self._sample = self._sample, None
+        assert sample is not None
+        return sample
+
+
+def routes(service: Service, streams: Streams) -> APIRouter:
+    """Return the route of live pictures."""
+    router = APIRouter()
+
+    @router.websocket("/v1/live")
+    async def live(socket: WebSocket) -> None:
+        """Answer for the newest picture: 8 bytes of time (float64, little endian), then a JPEG."""
+        await socket.accept()
+        try:
+            streams.take_place()
+        except HTTPException as full:
+            await socket.close(TRY_LATER, full.detail)
+            return
+        newest = _Newest()
+        tasks = [
+            asyncio.ensure_future(_read(socket, newest, service)),
+            asyncio.ensure_future(_answer(socket, newest, service)),
+        ]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            streams.give_place()
+            for task in tasks:
+                task.cancel()
+            ends = await asyncio.gather(*tasks, return_exceptions=True)
+            service.figures.frames("dropped", newest.dropped)
+        for end in ends:
+            if isinstance(end, _Ended):
+                with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+                    await socket.close(*end.args)
+            elif isinstance(end, Exception) and not isinstance(end, (WebSocketDisconnect, Left)):
+                raise end
+
+    return router
+
+
+async def _read(socket: WebSocket, newest: _Newest, service: Service) -> None:
+    """Take every message, so that an old picture never waits before a new one."""
+    index = 0
+    idle = service.limits.idle_seconds
+    while True:
+        try:
+            message = await asyncio.wait_for(socket.receive(), idle)
+        except asyncio.TimeoutError:
+            raise _Ended(_NORMAL, f"no frame for {idle:g} s") from None
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message.get("code", _GOING_AWAY))
+        data = message.get("bytes")
+        if data is None:
+            raise _Ended(_UNSUPPORTED, "send binary messages")
+        if len(data) <= _STAMP.size:
+            raise _Ended(_BAD_DATA, "a message is 8 bytes of time, then a JPEG")
+        (stamp,) = _STAMP.unpack_from(data)
+        if not math.isfinite(stamp) or abs(stamp) > MOST_SECONDS:
+            raise _Ended(_BAD_DATA, "the time is a number of seconds")
+        newest.put(Sample(data[_STAMP.size :], stamp, time.monotonic(), index))
+        index += 1
+
+
+async def _answer(socket: WebSocket, newest: _Newest, service: Service) -> None:
+    """Answer for one picture after the other, always the newest."""
+    feed = Feed(service, "live")
+    worked = time.monotonic()
+    while True:
+        sample = await newest.take()
+        try:
+            said = await feed.push(sample)
+        except HTTPException as refused:
+            said = [{"type": "error", "frame": sample.index, "message": refused.detail}]
+        except Overloaded:
+            if time.monotonic() - worked > _PATIENCE:
+                raise _Ended(TRY_LATER, "the model has too much to do") from None
+            newest.dropped += 1
+            await asyncio.sleep(_PAUSE)
+            continue
+        worked = time.monotonic()
+        for record in said:
+            await socket.send_json(record)

@@ -1,0 +1,71 @@
+"""Bytes of a client → a picture, once its head has said that it is one and not too large."""
+
+import struct
+
+import numpy as np
+from fastapi import HTTPException
+
+from seqvision_edge.preprocess import Image
+from seqvision_edge.serve.limits import Limits
+from seqvision_edge.sources.image_files import decode_image
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_JPEG = b"\xff\xd8\xff"
+# Start of frame: the marker that has the size.  C4, C8 and CC are other things.
+_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+# Encoders make at most about ten; each one is a pass over all pixels, and a few bytes long.
+_MOST_SCANS = 64
+_SCAN = b"\xff\xda"
+
+
+def is_picture(head: bytes) -> bool:
+    """Whether the first bytes of a file are those of a JPEG or PNG."""
+    return head.startswith((_PNG, _JPEG))
+
+
+def picture_size(data: bytes) -> tuple[int, int] | None:
+    """Return (width, height) as the head of a JPEG or PNG says it; None where it says nothing."""
+    if data.startswith(_PNG) and data[12:16] == b"IHDR" and len(data) >= 24:
+        width, height = struct.unpack(">II", data[16:24])
+        return width, height
+    return _jpeg_size(data) if data.startswith(_JPEG) else None
+
+
+def decode_picture(data: bytes, limits: Limits) -> Image:
+    """Return a JPEG or PNG as `(height, width, 3)` BGR, as a file with these bytes is read.
+
+    Raises:
+        HTTPException: 413 too large, 422 not a picture.
+    """
+    if len(data) > limits.picture_bytes:
+        raise HTTPException(413, f"a picture has at most {limits.picture_bytes} bytes")
+    size = picture_size(data)
+    if size is None or 0 in size:
+        raise HTTPException(422, "not a JPEG or PNG picture")
+    if size[0] * size[1] > limits.pixels or data.count(_SCAN) > _MOST_SCANS:
+        raise HTTPException(
+            413, f"the picture has {size[0]} x {size[1]} pixels, at most are {limits.pixels}"
+        )
+    bgr = decode_image(np.frombuffer(data, np.uint8))
+    if bgr is None:
+        raise HTTPException(422, "the picture is damaged")
+    return bgr
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    at = 2
+    while at + 9 <= len(data):
+        if data[at] != 0xFF:
+            return None
+        marker = data[at + 1]
+        if marker == 0xFF:  # padding
+            at += 1
+            continue
+        if marker in _SIZES:
+            height, width = struct.unpack(">HH", data[at + 5 : at + 9])
+            return width, height
+        if marker == 0x01 or 0xD0 <= marker <= 0xD8:  # these have no length
+            at += 2
+            continue
+        at += 2 + struct.unpack(">H", data[at + 2 : at + 4])[0]
+    return None

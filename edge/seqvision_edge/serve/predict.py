@@ -1,0 +1,205 @@
+"""`POST /v1/predict`: what is in clips and pictures, sent as JSON or as files."""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Annotated, Any
+
+from fastapi import APIRouter, HTTPException, Query, Request
+from starlette.datastructures import UploadFile
+
+from seqvision_edge.clip import Steps
+from seqvision_edge.sequence import VideoSequence
+from seqvision_edge.serve.answering import (
+    Question,
+    answered,
+    centre_of,
+    finite,
+    long_answer,
+)
+from seqvision_edge.serve.instances import read_instances
+from seqvision_edge.serve.pictures import is_picture
+from seqvision_edge.serve.sent import FPS, Sent, from_pictures, from_pixels, from_video
+from seqvision_edge.serve.service import Service
+from seqvision_edge.serve.shapes import Answered, Predictions, faults
+
+_HEAD = 16
+_JSON, _FORM = "application/json", "multipart/form-data"
+_PIXELS = {"type": "integer", "minimum": 0, "maximum": 255}
+
+
+def routes(service: Service) -> APIRouter:
+    """Return the routes that answer for whole clips."""
+    router = APIRouter()
+    # Parsing JSON holds Python's lock anyway, and takes many times its size in memory.
+    parsing = asyncio.Lock()
+
+    @router.post(
+        "/v1/predict",
+        response_model=Predictions,
+        response_model_exclude_none=True,
+        responses=faults(415, 422, 503, 507),
+        openapi_extra={"requestBody": _body()},
+    )
+    async def predict(
+        request: Request,
+        top: Annotated[int, Query(ge=1, le=4096, description="labels in `top`")] = 3,
+        probabilities: Annotated[bool, Query(description="of every label")] = False,
+        timeline: Annotated[
+            bool, Query(description="an answer at every tick, and events, as edge-run tells them")
+        ] = False,
+        every_window: Annotated[
+            bool, Query(description="the mean over a long clip's windows, instead of its centre")
+        ] = False,
+        fps: Annotated[
+            float | None,
+            Query(
+                gt=0,
+                le=1000,
+                description="frames per second of pictures (30) or of a JSON clip (the model's)",
+            ),
+        ] = None,
+    ) -> Predictions:
+        """Say what is in clips or pictures, as `seqvision predict` does.
+
+        JSON: `{"instances": [...]}`, each a picture `(height, width[, channels])` or a clip
+        `(time, height, width, channels)` of nested lists, RGB or grey.  Files: one video, or
+        JPEG and PNG pictures in order, which are one clip; one picture alone is a still image.
+        """
+        question = Question(top, probabilities, timeline, every_window)
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind == _JSON:
+            body = await request.body()
+            async with parsing:
+                pixels = await _in_thread(service, read_instances, body, service.limits)
+            clips = [from_pixels(each, fps or _fps(service)) for each in pixels]
+            return Predictions(predictions=await _answers(clips, question, service, request))
+        if kind != _FORM:
+            raise HTTPException(415, f"send {_JSON} or {_FORM}")
+        return Predictions(predictions=[await _of_files(request, question, service, fps or FPS)])
+
+    return router
+
+
+async def _answers(
+    clips: Sequence[Sent], question: Question, service: Service, request: Request
+) -> list[Answered]:
+    """Answer for clips whose pixels are there already."""
+    if question.is_long:
+        return await service.decode_clip(
+            request, lambda over: [long_answer(clip, question, service, over) for clip in clips]
+        )
+    service.batcher.reserve(len(clips))
+    asked = False
+    try:
+        centres = [
+            await _in_thread(service, centre_of, clip, service, service.ended) for clip in clips
+        ]
+        asked = True
+        return await _ask(centres, question, service)
+    finally:
+        if not asked:
+            service.batcher.release(len(clips))
+
+
+async def _ask(
+    centres: Sequence[tuple[Steps, str | None]], question: Question, service: Service
+) -> list[Answered]:
+    """Answer for the centres of clips, for which places are reserved."""
+    session = service.session
+    futures = service.batcher.ask([(session.stream(), steps) for steps, _ in centres])
+    given = await asyncio.gather(*map(asyncio.wrap_future, futures))
+    return [
+        answered(session.card.labels, finite(answer), question, incomplete)
+        for answer, (_, incomplete) in zip(given, centres, strict=True)
+    ]
+
+
+async def _of_files(request: Request, question: Question, service: Service, fps: float) -> Answered:
+    """Answer for the one clip that the files of a form are."""
+    async with request.form(max_files=service.limits.pictures, max_fields=0) as form:
+        files = [part for _, part in form.multi_items() if isinstance(part, UploadFile)]
+        if not files:
+            raise HTTPException(422, "no file in it")
+        heads = [file.file.read(_HEAD) for file in files]
+        for file in files:
+            file.file.seek(0)
+        if len(files) > 1 and not all(map(is_picture, heads)):
+            raise HTTPException(422, "several files: each must be a JPEG or PNG picture")
+
+        def work(over: threading.Event) -> tuple[Answered | None, tuple[Steps, str | None] | None]:
+            with ExitStack() as opened:
+                if is_picture(heads[0]):
+                    most = service.limits.picture_bytes + 1
+                    pictures = [file.file.read(most) for file in files]
+                    sent = from_pictures(pictures, fps, service.limits)
+                else:
+                    sent = opened.enter_context(from_video(files[0].file, service.limits))
+                if question.is_long:
+                    return long_answer(sent, question, service, over), None
+                return None, centre_of(sent, service, over)
+
+        answer, steps = await service.decode_clip(request, work)
+    if steps is None:
+        assert answer is not None
+        return answer
+    service.batcher.reserve()
+    (answer,) = await _ask([steps], question, service)
+    return answer
+
+
+async def _in_thread(service: Service, work: Any, *given: Any) -> Any:
+    return await asyncio.get_running_loop().run_in_executor(service.pictures, work, *given)
+
+
+def _fps(service: Service) -> float:
+    sequence = service.session.card.sequence
+    return sequence.fps if isinstance(sequence, VideoSequence) else FPS
+
+
+def _body() -> dict[str, Any]:
+    """Return the OpenAPI description of the body, which is read by hand."""
+    picture = {"type": "array", "minItems": 1, "items": {"type": "array", "items": _PIXELS}}
+    instance = {
+        "oneOf": [
+            picture | {"description": "(height, width)"},
+            _nested(3) | {"description": "(height, width, channels)"},
+            _nested(4) | {"description": "(time, height, width, channels)"},
+        ]
+    }
+    return {
+        "required": True,
+        "content": {
+            _JSON: {
+                "schema": {
+                    "type": "object",
+                    "required": ["instances"],
+                    "additionalProperties": False,
+                    "properties": {
+                        "instances": {"type": "array", "minItems": 1, "items": instance}
+                    },
+                }
+            },
+            _FORM: {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {
+                        "file": {
+                            "type": "array",
+                            "minItems": 1,
+                            "items": {"type": "string", "format": "binary"},
+                        }
+                    },
+                }
+            },
+        },
+    }
+
+
+def _nested(axes: int) -> dict[str, Any]:
+    inner: dict[str, Any] = _PIXELS
+    for _ in range(axes):
+        inner = {"type": "array", "minItems": 1, "items": inner}
+    return inner

@@ -1,0 +1,31 @@
+"""A step → the records that a client is told."""
+
+from typing import Any
+
+from seqvision_edge.frame import Frame
+from seqvision_edge.step import Step
+
+
+def records(step: Step) -> list[dict[str, Any]]:
+    """Return what a step tells: of its frame, then its events, then the states of its source.
+
+    A frame is answered, or it tells how full the window is: while that fills, and between two
+    ticks of the model's clock.
+    """
+    said: list[dict[str, Any]] = []
+    if step.answered and step.prediction is not None:
+        said.append(step.prediction.to_json())
+    elif step.frame is not None:
+        said.append(_waiting(step.frame, step.warmth))
+    said += [event.to_json() for event in step.events]
+    said += [state.to_json() for state in step.changed]
+    return said
+
+
+def _waiting(frame: Frame, warmth: float) -> dict[str, Any]:
+    return {
+        "type": "waiting",
+        "time": round(frame.time, 3),
+        "frame": frame.index,
+        "warmth": round(warmth, 3),
+    }

@@ -1,0 +1,161 @@
+"""A clip that a client sent → its frames, as a file with the same pictures would give them."""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from fastapi import HTTPException
+from numpy.typing import NDArray
+
+from seqvision_edge.card import ModelCard
+from seqvision_edge.cut import sized
+from seqvision_edge.errors import SourceError
+from seqvision_edge.frame import Frame
+from seqvision_edge.preprocess import prepare
+from seqvision_edge.sampler import Sampler
+from seqvision_edge.sequence import VideoSequence
+from seqvision_edge.serve.limits import MIB, Limits
+from seqvision_edge.serve.pictures import decode_picture
+from seqvision_edge.sources.video_file import VideoFile
+
+FPS = 30.0
+
+
+@dataclass(frozen=True)
+class Sender:
+    """What a pipeline asks of a source."""
+
+    name: str
+    fps: float
+    live: bool = False
+
+
+@dataclass
+class Sent:
+    """One clip on its way: frames that can be read once.
+
+    `incomplete` says, after the last frame, what is missing from a damaged video.
+    """
+
+    frames: Iterable[Frame]
+    fps: float
+    incomplete: Callable[[], str | None] = lambda: None
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A clip at the size of the model's steps; its frames are those that answer a tick."""
+
+    frames: NDArray[np.uint8]
+    times: NDArray[np.float64]
+
+
+def from_pixels(pixels: NDArray[np.uint8], fps: float) -> Sent:
+    """Return pixels `(time, height, width, channels)`, RGB or grey, as a clip of this rate."""
+    bgr = pixels[..., ::-1] if pixels.shape[-1] == 3 else np.repeat(pixels, 3, axis=-1)
+    frames = (
+        Frame(np.ascontiguousarray(each), index / fps, index) for index, each in enumerate(bgr)
+    )
+    return Sent(frames, fps)
+
+
+def from_pictures(pictures: Sequence[bytes], fps: float, limits: Limits) -> Sent:
+    """Return JPEG or PNG files as a clip of this rate."""
+    frames = (
+        Frame(decode_picture(data, limits), index / fps, index)
+        for index, data in enumerate(pictures)
+    )
+    return Sent(frames, fps)
+
+
+@contextmanager
+def from_video(content: BinaryIO, limits: Limits) -> Iterator[Sent]:
+    """Give the clip of a video file's content, which lies in a file of ours meanwhile.
+
+    Raises:
+        HTTPException: 413 its frames are too large, 422 not a video, 507 no room for it.
+    """
+    with tempfile.NamedTemporaryFile(prefix="seqvision-", suffix=".video") as file:
+        try:
+            while part := content.read(MIB):
+                file.write(part)
+            file.flush()
+        except OSError:
+            raise HTTPException(507, "there is no room for the video") from None
+        try:
+            with VideoFile(Path(file.name)) as video:
+                if video.size[0] * video.size[1] > limits.pixels:
+                    width, height = video.size
+                    raise HTTPException(
+                        413, f"the video has {width} x {height}, at most are {limits.pixels} pixels"
+                    )
+                yield Sent(video, video.fps, lambda: video.incomplete)
+        except SourceError as error:
+            raise HTTPException(422, str(error).replace(file.name, "the video")) from None
+
+
+@contextmanager
+def kept(
+    sent: Sent,
+    card: ModelCard,
+    limits: Limits,
+    is_over: Callable[[], bool],
+    see: Callable[[Frame], None] | None = None,
+) -> Iterator[Kept]:
+    """Read a clip and give it at the size of the model's steps, kept in a temporary file.
+
+    Args:
+        sent: what the client sent.
+        card: the model's.
+        limits: how much may be kept, and for how long it may be worked.
+        is_over: whether nobody waits for it any more.
+        see: is shown every frame as it comes.
+
+    Raises:
+        HTTPException: too long (413), not for this model (422), no room (507), the server ends
+            (503).
+    """
+    sequence = card.sequence
+    sampler = Sampler(sequence.fps) if isinstance(sequence, VideoSequence) else None
+    times: list[float] = []
+    shape: tuple[int, ...] = ()
+    until = time.monotonic() + limits.clip_seconds
+    size = 0
+    with tempfile.TemporaryFile(prefix="seqvision-") as file:
+        for frame in sent.frames:
+            if is_over():
+                raise HTTPException(503, "the server ends")
+            if time.monotonic() > until:
+                raise HTTPException(413, f"it takes longer than {limits.clip_seconds:g} s to read")
+            if sampler is None and times:
+                raise HTTPException(422, "not a still image, and the model reads no other")
+            if see is not None:
+                see(frame)
+            if sampler is not None and not sampler.take(frame.time):
+                continue
+            image = _step(frame, card)
+            shape = image.shape
+            size += image.nbytes
+            if size > limits.clip_bytes:
+                raise HTTPException(413, f"longer than {frame.time:.0f} s: send it in parts")
+            times.append(frame.time)
+            try:
+                file.write(np.ascontiguousarray(image).data)
+            except OSError:
+                raise HTTPException(507, "there is no room for its frames") from None
+        if not times:
+            raise HTTPException(422, "no frames in it")
+        file.flush()
+        frames = np.memmap(file, np.uint8, "r", shape=(len(times), *shape))
+        yield Kept(frames, np.asarray(times))
+
+
+def _step(frame: Frame, card: ModelCard) -> NDArray[np.uint8]:
+    if isinstance(card.sequence, VideoSequence):
+        return prepare(frame.bgr, card.image)
+    return sized(frame.bgr, card.image, card.sequence)

@@ -1,0 +1,75 @@
+"""uvicorn around an application: our socket, bounded connections, an end within two seconds."""
+
+import errno
+import socket
+
+import uvicorn
+
+from seqvision_edge.errors import SeqvisionError
+from seqvision_edge.serve.app import Served
+from seqvision_edge.serve.protocol import protocol
+
+_GRACE_SECONDS = 1
+_PING_SECONDS = 20.0
+_BACKLOG = 128
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that is bound to an address; port 0 takes a free one.
+
+    Raises:
+        SeqvisionError: the address is not one of this machine, or is taken.
+    """
+    where = f"--host {host} --port {port}"
+    try:
+        family, kind, number, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except (OSError, UnicodeError):
+        raise SeqvisionError(f"{where}: no such host") from None
+    opened = socket.socket(family, kind, number)
+    try:
+        # On Windows the same option would let two servers share a port.
+        if hasattr(socket, "SO_REUSEPORT"):
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.bind(address)
+        opened.listen(_BACKLOG)
+    except OSError as error:
+        opened.close()
+        taken = error.errno == errno.EADDRINUSE
+        reason = "another program uses it; choose another --port" if taken else error.strerror
+        raise SeqvisionError(f"{where}: {reason}") from None
+    return opened
+
+
+class Server(uvicorn.Server):
+    """A server that tells its application of its end before it waits for the last answers."""
+
+    def __init__(self, served: Served) -> None:
+        limits = served.service.limits
+        super().__init__(
+            uvicorn.Config(
+                served.app,
+                http=protocol(limits),
+                ws="websockets-sansio",
+                ws_max_size=limits.picture_bytes + 8,
+                ws_max_queue=2,
+                ws_ping_interval=_PING_SECONDS,
+                ws_ping_timeout=_PING_SECONDS,
+                # A few compressed bytes may be very many.
+                ws_per_message_deflate=False,
+                lifespan="on",
+                log_config=None,
+                log_level="error",
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=_GRACE_SECONDS,
+            )
+        )
+        self._served = served
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End; what listens or decodes is told first."""
+        self._served.service.end()
+        await super().shutdown(sockets)

@@ -1,0 +1,94 @@
+"""What all routes share: the model's thread, threads that decode, bounds, and who listens."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from fastapi import HTTPException, Request
+
+from seqvision_edge.serve.batcher import Batcher
+from seqvision_edge.serve.figures import Figures
+from seqvision_edge.serve.hearing import Ear
+from seqvision_edge.serve.limits import Limits
+from seqvision_edge.serve.watching import Watching
+from seqvision_edge.session import Session
+
+Result = TypeVar("Result")
+
+# Decoding lets go of Python's lock.  Clips have threads of their own: one may take a minute, and a
+# live picture must not wait for it.
+_PICTURE_THREADS = 2
+_CLIP_THREADS = 2
+
+
+class Service:
+    """A running server's parts; `end` lets everything that waits return."""
+
+    def __init__(self, session: Session, limits: Limits, watching: Watching | None = None) -> None:
+        self.session, self.limits, self.watching = session, limits, watching
+        self.figures = Figures()
+        self.batcher = Batcher(session, limits.room, self.figures.call)
+        self.pictures = ThreadPoolExecutor(_PICTURE_THREADS, "pictures")
+        self.ears: set[Ear] = set()
+        self.ended = threading.Event()
+        self._clips = ThreadPoolExecutor(_CLIP_THREADS, "clips")
+        self._clips_now = 0
+        self.figures.gauge(
+            "seqvision_asked", "Frames and clips that wait for the model", self._asked
+        )
+
+    async def decode_clip(
+        self, request: Request, work: Callable[[threading.Event], Result]
+    ) -> Result:
+        """Do what takes long in a thread of its own kind.
+
+        `work` gets an event: set when the server ends, or the client has left, whose body has been
+        read.
+
+        Raises:
+            HTTPException: 429 where as many clips wait as may, and what `work` raises.
+        """
+        if self._clips_now >= self.limits.clips:
+            raise HTTPException(429, "enough clips are being decoded", headers={"retry-after": "5"})
+        over = threading.Event()
+        leaves = asyncio.ensure_future(_leaves(request, over, self.ended))
+        self._clips_now += 1
+        job = asyncio.get_running_loop().run_in_executor(self._clips, work, over)
+        job.add_done_callback(self._clip_done)
+        try:
+            return await job
+        finally:
+            over.set()
+            leaves.cancel()
+
+    def end(self) -> None:
+        """Let every listener and every thread come to its end; call it in the event loop."""
+        self.ended.set()
+        for ear in list(self.ears):
+            ear.end()
+
+    def close(self) -> None:
+        """End all threads."""
+        self.ended.set()
+        self.batcher.close()
+        for pool in (self.pictures, self._clips):
+            pool.shutdown(cancel_futures=True)
+
+    def _clip_done(self, job: object) -> None:
+        self._clips_now -= 1
+
+    def _asked(self) -> float:
+        return self.batcher.reserved
+
+
+async def _leaves(request: Request, over: threading.Event, ended: threading.Event) -> None:
+    """Set `over` when the client has left or the server ends."""
+    left = asyncio.ensure_future(request.receive())
+    try:
+        while not left.done() and not ended.is_set():
+            await asyncio.wait([left], timeout=0.2)
+        over.set()
+    finally:
+        left.cancel()

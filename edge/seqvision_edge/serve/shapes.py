@@ -1,0 +1,110 @@
+"""The shapes of what the server answers, for the OpenAPI document."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Shape(BaseModel):
+    """What all answers share."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Share(Shape):
+    """A label and its probability."""
+
+    label: str
+    probability: float
+
+
+class Window(Share):
+    """The answer for the window that ends at a frame, at `time` seconds."""
+
+    time: float
+    frame: int
+    warm: bool
+    probabilities: dict[str, float] | None = None
+
+
+class Happened(Shape):
+    """An event; see the JSON lines of edge-run."""
+
+    type: str
+    label: str
+    start: float
+    end: float
+    peak: float
+    confidence: float
+    told: float
+
+
+class Answered(Share):
+    """What the model says of one clip or picture.
+
+    `incomplete` says what is missing of a damaged video.
+    """
+
+    top: list[Share]
+    probabilities: dict[str, float] | None = None
+    windows: list[Window] | None = None
+    events: list[Happened] | None = None
+    incomplete: str | None = None
+
+
+class Predictions(Shape):
+    """One answer for each instance, in their order."""
+
+    predictions: list[Answered]
+
+
+class Fault(Shape):
+    """Why a request was refused."""
+
+    detail: str
+
+
+class Opened(Shape):
+    """A stream that was opened."""
+
+    id: str
+    idle_seconds: float
+
+
+class Records(Shape):
+    """What frames brought, in order: `answer` or `waiting`, then `event` and `source`."""
+
+    records: list[dict[str, Any]]
+
+
+class Health(Shape):
+    """Whether the model answers."""
+
+    status: str
+
+
+class Seen(Shape):
+    """The sources of the device."""
+
+    sources: list[dict[str, Any]]
+
+
+class About(Shape):
+    """The model, and how much the server takes."""
+
+    model: str
+    version: str
+    device: str
+    labels: list[str]
+    sequence: dict[str, Any]
+    image: dict[str, Any]
+    state: str
+    decision: dict[str, Any]
+    precision: str | None
+    created: str
+    limits: dict[str, int | float]
+
+
+def faults(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """Return the errors of a route, with those that every route has."""
+    return {code: {"model": Fault} for code in (400, 401, 403, 408, 413, 421, 429, *codes)}

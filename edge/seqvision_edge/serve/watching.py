@@ -1,0 +1,134 @@
+"""The sources of a running device, for those who look at it from elsewhere."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Protocol
+
+from typing_extensions import Self
+
+from seqvision_edge.opencv import cv2
+from seqvision_edge.preprocess import Image
+from seqvision_edge.serve.hearing import Record
+from seqvision_edge.serve.records import records
+from seqvision_edge.step import Step
+
+_QUALITY = 80
+
+
+class Watching(Protocol):
+    """What a server asks about the sources of a device; each call comes from any thread."""
+
+    def sources(self) -> list[dict[str, Any]]:
+        """Return how each source is."""
+
+    def picture(self, name: str) -> bytes | None:
+        """Return the newest picture of a source as JPEG; None before the first one.
+
+        Raises:
+            KeyError: no such source.
+        """
+
+    def listen(self, name: str, hear: Callable[[Record], None]) -> Callable[[], None]:
+        """Tell `hear` how a source is, and then its records, until what is returned is called.
+
+        `hear` returns at once.
+
+        Raises:
+            KeyError: no such source.
+        """
+
+
+@dataclass
+class _Seen:
+    """The newest of one source."""
+
+    state: Record
+    answer: Record | None = None
+    bgr: Image | None = None
+    frame: int = -1
+    jpeg: tuple[int, bytes] | None = None
+    listeners: list[Callable[[Record], None]] = field(default_factory=list)
+
+
+class Newest:
+    """A sink that keeps the newest picture, answer and state of each source, and tells listeners.
+
+    A picture is only encoded when somebody asks for it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seen: dict[str, _Seen] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def write(self, step: Step) -> None:
+        """Keep what the step brought, and tell it."""
+        said = records(step)
+        with self._lock:
+            seen = self._seen.get(step.source)
+            if seen is None:
+                seen = self._seen[step.source] = _Seen(step.state.to_json())
+            seen.state = step.state.to_json()
+            if step.frame is not None:
+                seen.bgr, seen.frame = step.frame.bgr, step.frame.index
+            # An answer of before a gap says nothing of now.
+            seen.answer = step.prediction.to_json() if step.prediction else None
+            listeners = list(seen.listeners)
+        for hear in listeners:
+            for record in said:
+                hear(record)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Nothing is open."""
+
+    def sources(self) -> list[dict[str, Any]]:
+        """Return how each source is, in the order in which they came."""
+        with self._lock:
+            return [
+                {
+                    "name": name,
+                    "state": seen.state,
+                    "answer": seen.answer,
+                    "picture": seen.bgr is not None,
+                }
+                for name, seen in self._seen.items()
+            ]
+
+    def picture(self, name: str) -> bytes | None:
+        """Return the newest picture of a source as JPEG; None before the first one."""
+        with self._lock:
+            seen = self._seen[name]
+            bgr, frame, jpeg = seen.bgr, seen.frame, seen.jpeg
+        if bgr is None:
+            return None
+        if jpeg is not None and jpeg[0] == frame:
+            return jpeg[1]
+        good, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+        assert good, "every frame of a source is a picture"
+        content: bytes = data.tobytes()
+        with self._lock:
+            seen.jpeg = frame, content
+        return content
+
+    def listen(self, name: str, hear: Callable[[Record], None]) -> Callable[[], None]:
+        """Tell `hear` how a source is, and then its records, until what is returned is called."""
+        with self._lock:
+            seen = self._seen[name]
+            seen.listeners.append(hear)
+            state = seen.state
+        hear(state)
+
+        def stop() -> None:
+            with self._lock:
+                seen.listeners.remove(hear)
+
+        return stop

@@ -1,0 +1,167 @@
+"""`edge-serve` as a person meets it: in a process of its own."""
+
+import contextlib
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from served import files, jpeg
+from websockets.sync.client import connect
+
+from seqvision_edge import __version__
+from seqvision_edge.serve import cli
+from seqvision_edge.serve.cli import Options, names_of
+
+EDGE_SERVE = "import sys; from seqvision_edge.serve.cli import main; sys.exit(main())"
+TOKEN = "sixteen-letters-or-more"
+
+
+@contextlib.contextmanager
+def serving(*arguments: str | Path) -> Iterator[tuple["subprocess.Popen[str]", str, list[str]]]:
+    """Give a process that serves, its address and what it has said before."""
+    command = [sys.executable, "-c", EDGE_SERVE, *map(str, arguments), "--port", "0"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr is not None
+        said = []
+        for line in process.stderr:
+            said.append(line.strip())
+            found = re.search(r"http://\S+?:(\d+)/", line)
+            if found:
+                yield process, f"127.0.0.1:{found[1]}", said
+                return
+        raise AssertionError(f"it ended: {said}")
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def answer(address: str, path: str, **more: str) -> httpx.Response:
+    """Ask as soon as the server answers: its address is told a moment before."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            return httpx.get(f"http://{address}{path}", timeout=30, **more)
+        except httpx.ConnectError:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_it_ends_within_two_seconds_whoever_listens(
+    model: Path, video: Path, number: int, code: int
+) -> None:
+    with serving(model) as (process, address, said):
+        assert answer(address, "/healthz").status_code == 200
+        assert said[0].startswith(f"edge-serve: {model} · 4 labels")
+        with (
+            httpx.Client(base_url=f"http://{address}") as client,
+            connect(f"ws://{address}/v1/live"),
+        ):
+            stream = client.post("/v1/streams").json()["id"]
+            with client.stream("GET", f"/v1/streams/{stream}/events") as events:
+                next(events.iter_lines())
+                began = time.monotonic()
+                process.send_signal(number)
+                _, err = process.communicate(timeout=20)
+        assert time.monotonic() - began < 2
+        assert (process.returncode, err) == (code, "")
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
+    """Return the one line of a user's mistake."""
+    assert cli.main([str(argument) for argument in arguments]) == 2, "or it served for ever"
+    said = capsys.readouterr()
+    assert said.out == ""
+    (line,) = said.err.splitlines()
+    return line
+
+
+def test_a_port_that_is_taken_is_one_line(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        line = refusal(capsys, model, "--port", port)
+    assert f"--port {port}" in line
+    assert "another program uses it" in line
+
+
+def test_a_users_mistake_is_one_line(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_TOKEN", raising=False)
+    monkeypatch.setenv("SHORT_TOKEN", "short")
+    for arguments, words in (
+        ([tmp_path / "none.onnx", "--port", "0"], "none.onnx: no such file"),
+        ([model, "--host", "no.such.host.invalid"], "no such host"),
+        ([model, "--host", "192.0.2.1", "--port", "0"], "--host 192.0.2.1"),
+        ([model, "--token", "short"], "at least 16"),
+        ([model, "--token", "spaces are not plain"], "at least 16"),
+        ([model, "--token", "env:SHORT_TOKEN"], "--token env:SHORT_TOKEN: a token has"),
+        ([model, "--token", "env:NO_TOKEN"], "not set"),
+        ([model, "--port", "70000"], "--port 70000"),
+        ([model, "--prot", "1"], "did you mean --port?"),
+        ([model, "--device", "tensorrt", "--port", "0"], "--device tensorrt"),
+    ):
+        assert words in refusal(capsys, *arguments)
+
+
+def test_the_extra_that_is_missing_is_named(
+    model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "_NEEDED", ("fastapi", "not_installed"))
+    line = refusal(capsys, model)
+    assert "not_installed is missing" in line
+    assert "seqvision-edge[serve]" in line
+
+
+def test_help_and_version_need_no_server(capsys: pytest.CaptureFixture[str]) -> None:
+    code = (
+        "import sys\n"
+        "for name in ('fastapi', 'uvicorn', 'cv2', 'onnxruntime'): sys.modules[name] = None\n"
+        f"{EDGE_SERVE}"
+    )
+    for flag, words in (("--help", "--allow-host"), ("--version", f"edge-serve {__version__}")):
+        command = [sys.executable, "-c", code, flag]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        assert words in done.stdout
+
+
+def test_a_server_for_others_makes_a_token(model: Path) -> None:
+    with serving(model, "--host", "0.0.0.0") as (_, address, said):
+        (token,) = [line.split("token: ")[1] for line in said if "token: " in line]
+        assert len(token) > 40
+        assert answer(address, "/v1/model").status_code == 401
+        bearer = {"authorization": f"Bearer {token}"}
+        assert httpx.get(f"http://{address}/v1/model", headers=bearer).status_code == 200
+        foreign = bearer | {"host": "evil.com"}
+        assert httpx.get(f"http://{address}/v1/model", headers=foreign).status_code == 421
+
+
+def test_the_token_of_a_variable_is_demanded(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERVE_TOKEN", TOKEN)
+    with serving(model, "--token", "env:SERVE_TOKEN", "--allow-host", "cam.example") as running:
+        _, address, said = running
+        assert not any(TOKEN in line for line in said)
+        assert answer(address, "/v1/model").status_code == 401
+        headers = {"authorization": f"Bearer {TOKEN}", "host": "cam.example"}
+        url = f"http://{address}/v1/predict"
+        done = httpx.post(url, files=files([jpeg("red")]), headers=headers, timeout=30)
+        assert done.json()["predictions"][0]["label"] == "red"
+
+
+def test_only_a_server_for_others_is_called_by_any_address() -> None:
+    assert not names_of(Options()).allow("192.168.1.2")
+    assert names_of(Options(host="0.0.0.0")).allow("192.168.1.2:8000")
+    assert names_of(Options(host="192.168.1.2")).allow("192.168.1.2:8000")
+    assert not names_of(Options(host="0.0.0.0")).allow("evil.com")
+    assert names_of(Options(allow_host=("Cam.example",))).allow("cam.EXAMPLE:443")

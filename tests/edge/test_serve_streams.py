@@ -1,0 +1,380 @@
+"""Streams that remember: posted pictures, a WebSocket, and those who listen."""
+
+import json
+import struct
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from socket import SHUT_RDWR
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from colour_model import FPS, WINDOW, Segments, make_card, model_bytes, picture
+from served import Running, encoded, jpeg, message, serving, until
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+from seqvision_edge.frame import Frame
+from seqvision_edge.pipeline import make_pipeline
+from seqvision_edge.serve.limits import Limits
+from seqvision_edge.serve.records import records
+from seqvision_edge.serve.sent import Sender
+from seqvision_edge.session import Session
+from seqvision_edge.sources.image_files import decode_image
+
+SCENES: Segments = [("none", 0.8), ("red", 1.2), ("none", 1.0)]
+
+
+@pytest.fixture(scope="module")
+def session() -> Session:
+    return Session(model_bytes(), "cpu")
+
+
+@pytest.fixture(scope="module")
+def server(session: Session) -> Iterator[Running]:
+    with serving(session) as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: Running) -> Iterator[httpx.Client]:
+    with server.client() as opened:
+        yield opened
+
+
+def scenes(segments: Segments, start: float = 0.0) -> list[tuple[float, bytes]]:
+    """Return pictures with their times, at the model's own rate."""
+    names = [colour for colour, seconds in segments for _ in range(round(seconds * FPS))]
+    return [(start + index / FPS, jpeg(colour)) for index, colour in enumerate(names)]
+
+
+def open_stream(client: httpx.Client) -> str:
+    answer = client.post("/v1/streams")
+    assert answer.status_code == 201
+    return f"/v1/streams/{answer.json()['id']}"
+
+
+def push(client: httpx.Client, stream: str, time: float, data: bytes) -> list[dict[str, Any]]:
+    headers = {"content-type": "image/jpeg", "x-timestamp": str(time)}
+    answer = client.post(f"{stream}/frames", content=data, headers=headers)
+    assert answer.status_code == 200, answer.text
+    said: list[dict[str, Any]] = answer.json()["records"]
+    return said
+
+
+def timeless(said: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return records without what the clock of this machine says."""
+    clocks = ("captured", "age_ms", "latency_ms", "since", "dropped")
+    return [{key: each[key] for key in each if key not in clocks} for each in said]
+
+
+def of_a_run(session: Session, given: list[tuple[float, bytes]]) -> list[dict[str, Any]]:
+    """Return what the pipeline of edge-run tells of the same pictures of a live source."""
+    pipeline = make_pipeline(session, Sender("x", FPS, live=True), None, 9.0, time.monotonic)
+    said = []
+    for index, (stamp, data) in enumerate(given):
+        decoded = decode_image(np.frombuffer(data, np.uint8))
+        assert decoded is not None
+        frame = Frame(decoded, stamp - given[0][0], index, arrived=time.monotonic())
+        frames = pipeline.ask(frame)
+        answer = None if frames is None else pipeline.stream.push(frames)
+        said += records(pipeline.tell(frame, answer, asked=frames is not None))
+    return said
+
+
+def test_a_stream_tells_what_a_run_on_the_same_pictures_tells(
+    client: httpx.Client, session: Session
+) -> None:
+    given = scenes(SCENES, start=1.7e9)
+    stream = open_stream(client)
+    said = [record for stamp, data in given for record in push(client, stream, stamp, data)]
+    truth = of_a_run(session, given)
+    assert timeless(said) == timeless(truth)
+    (event,) = [record for record in said if record["type"] == "event"]
+    assert event["label"] == "red"
+    assert event["start"] == pytest.approx(1.2, abs=0.21)
+    assert [record["type"] for record in said].count("waiting") == WINDOW - 1
+    assert client.delete(stream).json() == {"records": []}
+    assert client.delete(stream).status_code == 404
+
+
+def test_the_end_of_a_stream_tells_the_event_that_it_cuts_off(client: httpx.Client) -> None:
+    stream = open_stream(client)
+    for stamp, data in scenes([("red", 1.5)]):
+        push(client, stream, stamp, data)
+    (event,) = client.delete(stream).json()["records"]
+    assert (event["type"], event["label"]) == ("event", "red")
+
+
+def test_a_gap_begins_a_new_window(client: httpx.Client) -> None:
+    stream = open_stream(client)
+    for stamp, data in scenes([("red", 1.0)]):
+        push(client, stream, stamp, data)
+    later = push(client, stream, 9.0, jpeg("red"))
+    assert later[0] == {
+        "type": "waiting", "time": 9.0, "frame": 10, "warmth": round(1 / WINDOW, 3),
+    }  # fmt: skip
+    assert [record["type"] for record in later] == ["waiting", "event", "source"]
+    assert later[2]["state"] == "warming_up"
+    back = push(client, stream, 3.0, jpeg("red"))
+    assert back[0]["warmth"] == round(1 / WINDOW, 3), "time that runs backwards is a gap too"
+
+
+def test_two_streams_do_not_mix(client: httpx.Client) -> None:
+    streams = {colour: open_stream(client) for colour in ("red", "blue")}
+    answers = {}
+    for index in range(10):
+        for colour, stream in streams.items():
+            answers[colour] = push(client, stream, index / FPS, jpeg(colour))[0]
+    for colour, answer in answers.items():
+        assert (answer["type"], answer["label"]) == ("answer", colour)
+        assert answer["probability"] > 0.99
+
+
+def test_pictures_come_as_parts_too(client: httpx.Client) -> None:
+    stream = open_stream(client)
+    parts = [
+        ("frame", (f"{index}.jpg", data, "image/jpeg", {"X-Timestamp": str(stamp)}))
+        for index, (stamp, data) in enumerate(scenes([("red", 1.0)]))
+    ]
+    said = client.post(f"{stream}/frames", files=parts).json()["records"]
+    assert [record["type"] for record in said].count("answer") == 10 - WINDOW + 1
+    without = [("frame", ("1.jpg", jpeg("red")))] * 2
+    assert client.post(f"{stream}/frames", files=without).status_code == 422
+    one = client.post(f"{stream}/frames?timestamp=1.0", files=without[:1])
+    assert one.json()["records"][0]["time"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("stamp", "data", "code"),
+    [
+        ("nan", b"", 422),
+        ("inf", b"", 422),
+        ("1e300", b"", 422),
+        ("soon", b"", 422),
+        ("1.0", b"", 422),
+        ("1.0", b"<html>", 422),
+        ("1.0", jpeg("red")[:300], 422),
+    ],
+)
+def test_a_bad_frame_is_refused_and_the_stream_goes_on(
+    client: httpx.Client, stamp: str, data: bytes, code: int
+) -> None:
+    stream = open_stream(client)
+    push(client, stream, 0.0, jpeg("red"))
+    bad = client.post(f"{stream}/frames", content=data or b"x", headers={"x-timestamp": stamp})
+    assert bad.status_code == code
+    (good, *_) = push(client, stream, 0.1, jpeg("red"))
+    assert good["warmth"] == pytest.approx(2 / WINDOW, abs=1e-3)
+
+
+def test_a_still_image_model_answers_every_picture(session: Session) -> None:
+    rows = make_card(sequence={"kind": "rows", "steps": 6, "longer": "crop"})
+    with serving(Session(model_bytes(rows), "cpu")) as running, running.client() as client:
+        stream = open_stream(client)
+        for colour in ("red", "blue"):
+            said = push(client, stream, 0.0, encoded(".png", picture(colour, (16, 60))))
+            assert (said[0]["type"], said[0]["label"]) == ("answer", colour)
+
+
+def listening(
+    client: httpx.Client, path: str, heard: list[dict[str, Any]], alive: threading.Event
+) -> threading.Thread:
+    """Listen to server-sent events in a thread, until the server ends them."""
+
+    def listen() -> None:
+        with client.stream("GET", path) as answer:
+            assert answer.headers["content-type"].startswith("text/event-stream")
+            for line in answer.iter_lines():
+                if line.startswith("data: {") and line != "data: {}":
+                    heard.append(json.loads(line[6:]))
+                if line.startswith(("event: alive", "retry")):
+                    alive.set()
+
+    thread = threading.Thread(target=listen)
+    thread.start()
+    assert alive.wait(20)
+    return thread
+
+
+@pytest.mark.parametrize("answers", [False, True])
+def test_listeners_hear_events_and_states_and_the_end(client: httpx.Client, answers: bool) -> None:
+    stream = open_stream(client)
+    heard: list[dict[str, Any]] = []
+    query = "?answers=true" if answers else ""
+    thread = listening(client, f"{stream}/events{query}", heard, threading.Event())
+    said = []
+    for stamp, data in scenes([("none", 0.8), ("red", 1.0)]):
+        said += push(client, stream, stamp, data)
+    said += client.delete(stream).json()["records"]
+    thread.join(20)
+    assert not thread.is_alive()
+    kinds = ("event", "source", *(("answer", "waiting") if answers else ()))
+    assert heard[:-1] == [record for record in said if record["type"] in kinds]
+    assert [record["state"] for record in heard if record["type"] == "source"] == [
+        "warming_up",
+        "live",
+        "ended",
+    ]
+    assert [record["label"] for record in heard if record["type"] == "event"] == ["red"]
+
+
+def test_silence_is_told_to_be_alive(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seqvision_edge.serve.hearing.ALIVE_SECONDS", 0.05)
+    stream = open_stream(client)
+    with client.stream("GET", f"{stream}/events") as answer:
+        beats = 0
+        for line in answer.iter_lines():
+            beats += line == "event: alive"
+            if beats == 3:
+                break
+    client.delete(stream)
+
+
+def test_an_idle_stream_expires(session: Session) -> None:
+    with serving(session, limits=Limits(idle_seconds=0.4)) as running, running.client() as client:
+        stream = open_stream(client)
+        heard: list[dict[str, Any]] = []
+        thread = listening(client, f"{stream}/events", heard, threading.Event())
+        thread.join(20)
+        assert not thread.is_alive()
+        assert heard[-1]["state"] == "ended"
+        assert client.post(f"{stream}/frames", content=jpeg("red")).status_code == 404
+
+
+def test_no_more_streams_are_opened_than_may_be(session: Session) -> None:
+    with serving(session, limits=Limits(streams=2)) as running, running.client() as client:
+        first = open_stream(client)
+        with connect(running.live) as socket:
+            socket.send(message(0.0, jpeg("red")))
+            socket.recv()
+            assert client.post("/v1/streams").status_code == 429
+            with connect(running.live) as third:
+                assert close_code(third, []) == 1013
+        until(lambda: client.post("/v1/streams").status_code == 201)
+        client.delete(first)
+        open_stream(client)
+
+
+def tell(socket: ClientConnection, stamp: float, data: bytes) -> dict[str, Any]:
+    """Send a picture and return what is said of the picture itself."""
+    socket.send(message(stamp, data))
+    while True:
+        said: dict[str, Any] = json.loads(socket.recv(timeout=20))
+        if said["type"] in ("answer", "waiting", "error"):
+            return said
+
+
+def close_code(socket: ClientConnection, sent: Sequence[str | bytes]) -> int | None:
+    """Send until the server ends the connection, and return the code with which it does."""
+    try:
+        for each in sent:
+            socket.send(each)
+            time.sleep(0.02)
+        socket.recv(timeout=20)
+    except ConnectionClosed as closed:
+        return closed.rcvd.code if closed.rcvd else None
+    raise AssertionError("the connection goes on")
+
+
+def test_live_pictures_are_answered_as_a_stream_is(server: Running, session: Session) -> None:
+    given = scenes(SCENES, start=5.0)
+    truth = of_a_run(session, given)
+    said: list[dict[str, Any]] = []
+    with connect(server.live) as socket:
+        for stamp, data in given:
+            socket.send(message(stamp, data))
+            said.append(json.loads(socket.recv(timeout=20)))
+            while len(said) < len(truth) and truth[len(said)]["type"] not in ("answer", "waiting"):
+                said.append(json.loads(socket.recv(timeout=20)))
+    assert timeless(said) == timeless(truth)
+    assert {record["type"] for record in said} == {"waiting", "answer", "event", "source"}
+
+
+def test_of_pictures_that_come_too_fast_the_newest_is_answered(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = threading.Event()
+    plain = Session.run
+
+    def blocked(self: Session, *given: Any, **more: Any) -> Any:
+        assert go.wait(30)
+        return plain(self, *given, **more)
+
+    with serving(session) as running, connect(running.live) as socket:
+        monkeypatch.setattr(Session, "run", blocked)
+        for index in range(40):
+            socket.send(message(index / FPS, jpeg("red")))
+        # Once the answer to a ping is there, the messages before it have been taken.
+        assert socket.ping().wait(20)
+        time.sleep(0.2)
+        go.set()
+        frames = []
+        while not frames or frames[-1] != 39:
+            said = json.loads(socket.recv(timeout=20))
+            if said["type"] in ("answer", "waiting"):
+                frames.append(said["frame"])
+        assert frames[0] == 0
+        assert len(frames) < 8, "what nobody had time for is not made up for"
+
+
+def test_a_bad_live_picture_is_said_and_the_next_one_is_answered(server: Running) -> None:
+    with connect(server.live) as socket:
+        for data, words in ((b"<html>", "not a JPEG"), (jpeg("red")[:300], "damaged")):
+            said = tell(socket, 0.0, data)
+            assert said["type"] == "error"
+            assert words in said["message"]
+        assert tell(socket, 0.1, jpeg("red"))["type"] == "waiting"
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        ("text", 1003),
+        (b"short", 1007),
+        (struct.pack("<d", float("nan")) + b"x", 1007),
+        (struct.pack("<d", 1e300) + b"x", 1007),
+        (bytes(Limits.picture_bytes + 100), 1009),
+    ],
+)
+def test_what_is_no_message_ends_the_connection(
+    server: Running, sent: str | bytes, code: int
+) -> None:
+    with connect(server.live, max_size=None) as socket:
+        assert close_code(socket, [sent]) == code
+
+
+def test_a_silent_connection_is_ended(session: Session) -> None:
+    limits = Limits(idle_seconds=0.3)
+    with serving(session, limits=limits) as running, connect(running.live) as socket:
+        assert close_code(socket, []) == 1000
+
+
+def test_a_full_model_ends_live_connections_after_a_while(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seqvision_edge.serve.live._PATIENCE", 0.3)
+    with serving(session, limits=Limits(room=1)) as running, connect(running.live) as socket:
+        assert tell(socket, 0.0, jpeg("red"))["type"] == "waiting"
+        running.served.service.batcher.reserve()
+        pictures = [message(1 + index / FPS, jpeg("red")) for index in range(1000)]
+        assert close_code(socket, pictures) == 1013
+        running.served.service.batcher.release()
+
+
+def test_clients_that_leave_cost_nothing(session: Session) -> None:
+    with serving(session) as running, running.client() as client:
+        stream = open_stream(client)
+        for _ in range(10):
+            with connect(running.live) as socket:
+                socket.send(message(0.0, jpeg("red")))
+                socket.socket.shutdown(SHUT_RDWR)
+            with client.stream("GET", f"{stream}/events"):
+                pass
+        client.delete(stream)
+        until(lambda: "seqvision_streams 0.0" in client.get("/metrics").text)
+        until(lambda: "seqvision_clients 1.0" in client.get("/metrics").text)
+        until(lambda: not running.served.service.batcher.reserved)
+        until(lambda: not running.served.service.ears)
