@@ -1,6 +1,7 @@
 """The sources of a running device, seen over HTTP: fed by a real run."""
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from seqvision_edge.frame import Frame
 from seqvision_edge.opencv import cv2
 from seqvision_edge.result import SourceState
 from seqvision_edge.run import run
+from seqvision_edge.serve.limits import Limits
 from seqvision_edge.serve.watching import Newest
 from seqvision_edge.session import Session
 from seqvision_edge.sources import open_path
@@ -116,6 +118,25 @@ def test_a_picture_is_encoded_once_for_all_who_look(video: Path) -> None:
     later = newest.picture("cam")
     assert later is not None
     assert cv2.imdecode(np.frombuffer(later, np.uint8), cv2.IMREAD_COLOR).mean() > 190
+
+
+def test_who_listens_and_does_not_read_is_left(session: Session) -> None:
+    newest = Newest()
+    newest.write(Step(source="cam"))
+    with serving(session, watching=newest, limits=Limits(stall_seconds=0.3)) as running:
+        ears = running.served.service.ears
+        with running.raw() as raw:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            raw.sendall(b"GET /v1/sources/cam/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            until(lambda: len(ears) == 1)
+            changed = (SourceState("stalled", "x" * 50_000),)
+
+            def has_left() -> bool:
+                newest.write(Step(source="cam", changed=changed, state=changed[0]))
+                return not ears
+
+            until(has_left)
+        assert newest._seen["cam"].listeners == []
 
 
 def test_looking_never_holds_up_the_device(session: Session) -> None:

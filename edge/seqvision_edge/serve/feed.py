@@ -4,6 +4,8 @@ import asyncio
 import time
 from dataclasses import dataclass
 
+from fastapi import HTTPException
+
 from seqvision_edge.batch import Frames
 from seqvision_edge.frame import Frame
 from seqvision_edge.pipeline import make_pipeline
@@ -72,7 +74,7 @@ class Feed:
                 asked = True
                 (answer,) = service.batcher.ask([(self._pipeline.stream, frames)])
                 probabilities = await asyncio.wrap_future(answer)
-        except Exception:
+        except HTTPException:
             service.figures.frames("corrupt")
             raise
         finally:

@@ -42,6 +42,10 @@ HEADERS: tuple[tuple[bytes, bytes], ...] = (
 )
 
 
+class Left(OSError):  # noqa: N818
+    """A client does not take its answer."""
+
+
 class Guard:
     """An ASGI application around another one."""
 
@@ -69,6 +73,8 @@ class Guard:
         self._busy += 1
         try:
             await self._pass(scope, receive, answer)
+        except Left:
+            pass  # the connection is closed when this returns
         finally:
             self._busy -= 1
             route = getattr(scope.get("route"), "path", "other")
@@ -120,7 +126,7 @@ class Guard:
         if scope["method"] != "POST":
             return limits.small_bytes
         if path == "/v1/predict":
-            is_json = headers.get(b"content-type", b"").startswith(b"application/json")
+            is_json = headers.get(b"content-type", b"").lower().startswith(b"application/json")
             return limits.json_bytes if is_json else limits.video_bytes
         if path.startswith("/v1/streams/"):
             return limits.picture_bytes
@@ -152,7 +158,9 @@ class Guard:
         # A browser shows a person where to give the token; everybody else gets the plain answer.
         if code == 401 and self._login_page and b"text/html" in headers.get(b"accept", b""):
             content, media = self._login_page, b"text/html; charset=utf-8"
-        lines = [(b"content-type", media), (b"content-length", str(len(content)).encode())]
+        lines = [(b"content-type", media)]
+        if scope["type"] == "http":  # for a WebSocket the library writes it
+            lines.append((b"content-length", str(len(content)).encode()))
         if code == 401:
             lines.append((b"www-authenticate", b"Bearer"))
         if code == 429:
@@ -222,7 +230,10 @@ class _Answer:
             message = {**message, "headers": [*message.get("headers", ()), *HEADERS]}
         elif kind == "websocket.close":
             self.code = self.code or 403
-        await asyncio.wait_for(self._send(message), self._seconds)
+        try:
+            await asyncio.wait_for(self._send(message), self._seconds)
+        except asyncio.TimeoutError:
+            raise Left from None
 
     def _headers(self) -> tuple[tuple[bytes, bytes], ...]:
         kept = b"no-cache" if self._is_page else b"no-store"

@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 import json
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from starlette.responses import StreamingResponse
+from starlette.types import Send
 
 Record = dict[str, Any]
 # Whom to tell → how to stop telling.
@@ -56,7 +57,7 @@ class Ear:
 def told(subscribe: Subscribe, ear: Ear, ears: set[Ear]) -> StreamingResponse:
     """Return an endless answer: one event per record, and `alive` in between."""
 
-    async def lines() -> AsyncIterator[str]:
+    async def lines() -> AsyncGenerator[str, None]:
         stop = subscribe(ear.hear)
         ears.add(ear)
         try:
@@ -74,7 +75,18 @@ def told(subscribe: Subscribe, ear: Ear, ears: set[Ear]) -> StreamingResponse:
             ears.discard(ear)
             stop()
 
-    return StreamingResponse(lines(), media_type="text/event-stream")
+    return _Lines(lines(), media_type="text/event-stream")
+
+
+class _Lines(StreamingResponse):
+    """Lines whose maker is told at once when nobody reads them any more."""
+
+    async def stream_response(self, send: Send) -> None:
+        try:
+            await super().stream_response(send)
+        finally:
+            assert isinstance(self.body_iterator, AsyncGenerator)
+            await self.body_iterator.aclose()
 
 
 def kinds(answers: bool) -> frozenset[str]:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, HTTPException, WebSocket, WebSocketDisconnect
 
 from seqvision_edge.serve.batcher import Overloaded
 from seqvision_edge.serve.feed import MOST_SECONDS, Feed, Sample
-from seqvision_edge.serve.guard import TRY_LATER
+from seqvision_edge.serve.guard import TRY_LATER, Left
 from seqvision_edge.serve.service import Service
 from seqvision_edge.serve.streams import Streams
 
@@ -76,7 +76,7 @@ def routes(service: Service, streams: Streams) -> APIRouter:
             if isinstance(end, _Ended):
                 with contextlib.suppress(RuntimeError, WebSocketDisconnect):
                     await socket.close(*end.args)
-            elif isinstance(end, Exception) and not isinstance(end, WebSocketDisconnect):
+            elif isinstance(end, Exception) and not isinstance(end, (WebSocketDisconnect, Left)):
                 raise end
 
     return router
@@ -118,6 +118,7 @@ async def _answer(socket: WebSocket, newest: _Newest, service: Service) -> None:
         except Overloaded:
             if time.monotonic() - worked > _PATIENCE:
                 raise _Ended(TRY_LATER, "the model has too much to do") from None
+            newest.dropped += 1
             await asyncio.sleep(_PAUSE)
             continue
         worked = time.monotonic()

@@ -34,6 +34,7 @@ class _Open:
     frames: int = 0
     listeners: list[Callable[[Record], None]] = field(default_factory=list)
     ears: set[Ear] = field(default_factory=set)
+    closed: bool = False
 
     def tell(self, said: list[Record]) -> None:
         for hear in list(self.listeners):
@@ -83,6 +84,7 @@ class Streams:
         said = stream.feed.end()
         since = round(time.monotonic() - stream.used, 3)
         stream.tell([*said, {**_ENDED, "since": since, "attempt": 0}])
+        stream.closed = True
         for ear in list(stream.ears):
             ear.end()
         return said
@@ -172,10 +174,12 @@ def routes(service: Service, streams: Streams) -> APIRouter:
         """Tell events and states as they come, as server-sent events."""
         stream = streams.get(id)
         ear = Ear(kinds(answers))
-        stream.ears.add(ear)
 
         def listen(hear: Callable[[Record], None]) -> Callable[[], None]:
             stop = stream.listen(hear)
+            stream.ears.add(ear)
+            if stream.closed:
+                ear.end()
 
             def leave() -> None:
                 stream.ears.discard(ear)
@@ -188,7 +192,8 @@ def routes(service: Service, streams: Streams) -> APIRouter:
     @router.delete("/v1/streams/{id}", response_model=Records, responses=faults(404))
     async def close(id: str) -> Records:
         """Close a stream and tell the event that was going on."""
-        return Records(records=streams.close(id))
+        async with streams.get(id).turn:
+            return Records(records=streams.close(id))
 
     return router
 
