@@ -27,7 +27,7 @@ CHECKS = [
     response_schema_conformance,
 ]
 few = settings(
-    max_examples=6,
+    max_examples=5,
     deadline=None,
     database=None,
     derandomize=True,

@@ -106,17 +106,21 @@ class Batcher:
     def _work(self) -> None:
         while batch := self._gather():
             wanted = [ask for ask in batch if ask.answer.set_running_or_notify_cancel()]
+            failed: Exception | None = None
+            answers: list[Answer] = []
             try:
                 answers = push_together(self._session, [(ask.stream, ask.frames) for ask in wanted])
             except Exception as error:
-                for ask in wanted:
-                    ask.answer.set_exception(error)
-            else:
-                if wanted:
-                    self._called(len(wanted))
-                for ask, answer in zip(wanted, answers, strict=True):
-                    ask.answer.set_result(answer)
+                failed = error
+            if wanted:
+                self._called(len(wanted))
+            # First, so that who asks again at once finds the place free.
             self.release(len(batch))
+            for number, ask in enumerate(wanted):
+                if failed is not None:
+                    ask.answer.set_exception(failed)
+                else:
+                    ask.answer.set_result(answers[number])
 
     def _gather(self) -> list[_Ask]:
         """Wait for the next call's asks; empty when closed."""

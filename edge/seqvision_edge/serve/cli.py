@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from seqvision_edge.session import Session
 
 PROGRAM = "edge-serve"
-_NEEDED = ("fastapi", "uvicorn", "websockets", "python_multipart", "prometheus_client")
+_NEEDED = ("fastapi", "uvicorn", "websockets", "python_multipart")
 _Unset = tyro.conf.arg(help_behavior_hint="")
 
 
@@ -50,9 +50,10 @@ class Options(BaseModel):
     users of this machine cannot see it.  Where one is needed and none is given, one is made and
     printed."""
     allow_host: Annotated[
-        tuple[str, ...], tyro.conf.arg(metavar="NAME…", help_behavior_hint="")
+        tyro.conf.UseAppendAction[tuple[str, ...]],
+        tyro.conf.arg(metavar="NAME", help_behavior_hint=""),
     ] = ()
-    """Further names by which clients call this server."""
+    """A further name by which clients call this server.  Give it several times for several."""
     device: Device = "auto"
     """Where the model runs; auto takes CUDA where it is installed and starts, else the CPU."""
     threads: Annotated[int, Field(ge=1)] = 1
