@@ -17,8 +17,8 @@ export class AnswerView {
     this.show(null, "");
   }
 
-  /** Show an answer; without one the word, and no number of what was. */
-  show(answer, word, age = "") {
+  /** Show an answer; without one the word, how far it is, 0 to 1, and no number of what was. */
+  show(answer, word, age = "", done = 0) {
     const text = answer ? answer.label : word;
     const label = byId("label");
     if (label.textContent !== text) {
@@ -26,8 +26,9 @@ export class AnswerView {
       label.style.setProperty("--letters", longestWord(text));
     }
     label.classList.toggle("word", !answer);
-    byId("sure").style.setProperty("--share", answer?.probability ?? 0);
-    byId("sure").style.setProperty("--hue", answer ? this.hues.get(answer.label) : "transparent");
+    byId("sure").style.setProperty("--share", answer?.probability ?? done);
+    byId("sure").style.setProperty("--hue", answer ? this.hues.get(answer.label) : "var(--quiet)");
+    byId("bars").classList.toggle("empty", !answer);
     set("probability", answer ? percent(answer.probability) : "");
     set("age", answer ? age : "");
     this.showBars(answer?.probabilities ?? {});

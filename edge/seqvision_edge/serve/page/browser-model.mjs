@@ -1,13 +1,16 @@
 // The same model in this browser: onnxruntime-web, the state carried as the card says.
 
+import { readCard } from "./card.mjs";
+
 /** A loaded model and one stream's memory of the past. */
 export class BrowserModel {
-  static async load(bytes, card) {
+  /** Load the bytes of a model.onnx. */
+  static async load(bytes) {
     const ort = await import("/page/vendor/ort.wasm.min.mjs");
     ort.env.wasm.numThreads = 1; // more need headers that this page does not ask for
     ort.env.wasm.wasmPaths = new URL("/page/vendor/", location.href).href;
     const session = await ort.InferenceSession.create(bytes, { executionProviders: ["wasm"] });
-    return new BrowserModel(ort, session, card);
+    return new BrowserModel(ort, session, readCard(bytes));
   }
 
   constructor(ort, session, card) {

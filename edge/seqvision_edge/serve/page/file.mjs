@@ -70,8 +70,8 @@ async function ask(file, signal) {
 
 /** Put the server's answers on the screen and return the time of the last one. */
 function take(said, screen, isVideo) {
-  const answers = said.timeline ?? [];
+  const answers = said.windows;
   for (const answer of answers) screen.history.add(answer, true);
-  for (const event of said.events ?? []) screen.event(event, true);
+  for (const event of said.events) screen.event(event, true);
   return answers.at(-1)?.time ?? 0;
 }

@@ -23,7 +23,7 @@ export class LogView {
     byId("log").prepend(this.row(event, history));
     while (byId("log").children.length > MOST_ROWS) byId("log").lastChild.remove();
     this.count(history.events.length);
-    if (!quiet) byId("event").textContent = `${event.label}, ${percent(event.confidence)} sure`;
+    if (!quiet) byId("event").textContent = `Event: ${event.label}, ${percent(event.confidence)}`;
   }
 
   row(event, history) {
@@ -41,8 +41,10 @@ export class LogView {
     swatch.style.setProperty("--hue", this.hues.get(event.label));
     const name = document.createElement("span");
     name.textContent = event.label;
-    what.className = "what";
-    what.append(swatch, name);
+    const pair = document.createElement("span");
+    pair.className = "what";
+    pair.append(swatch, name);
+    what.append(pair);
     lasted.textContent = `${(event.end - event.start).toFixed(1)} s`;
     sure.textContent = percent(event.confidence);
     lasted.className = sure.className = "right";

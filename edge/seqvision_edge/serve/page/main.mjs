@@ -5,7 +5,6 @@ import { CameraError, cameras, openCamera } from "./camera.mjs";
 import { watchDevice } from "./device.mjs";
 import { watchFile } from "./file.mjs";
 import { watchLive } from "./live.mjs";
-import { logIn } from "./login.mjs";
 import { Screen, showPicture } from "./screen.mjs";
 import * as server from "./server.mjs";
 import { setUpTheme } from "./theme.mjs";
@@ -16,7 +15,7 @@ const byId = (id) => document.getElementById(id);
 const video = byId("video");
 
 setUpTheme(byId("theme"));
-const card = await logIn(server.model);
+const card = await aboutModel();
 const screen = new Screen(card);
 const isVideo = card.sequence.kind === "video";
 let model = null; // this browser's, while its switch is on
@@ -46,6 +45,19 @@ async function setUp() {
     video.addEventListener(name, () => (byId("play").textContent = video.paused ? "Play" : "Pause"));
   setUpDrop();
   await Promise.all([offerBrowser(), offerDevices()]);
+}
+
+/** Return what the server says of its model, as soon as it says it. */
+async function aboutModel() {
+  for (;;) {
+    try {
+      return await server.model();
+    } catch (error) {
+      if (error.status === 401) location.reload(); // to the page that asks for the token
+      welcome("The model cannot be read", `${error.message}. Trying again.`, "Use this camera");
+      await new Promise((resolve) => setTimeout(resolve, 2000));
+    }
+  }
 }
 
 function on(id, event, act) {
@@ -147,7 +159,7 @@ function watch(byMedia) {
     onDifference: (difference) => agree(agreement, difference),
     onLink: (state, words) => heard(state, words, agreement),
   };
-  return watchLive({ video, card, model, byMedia, hears });
+  return watchLive({ video, card: model?.card ?? card, model, byMedia, hears });
 }
 
 function heard(state, words, agreement) {
@@ -158,6 +170,14 @@ function heard(state, words, agreement) {
     screen.set("starting");
   } else if (state === "closed") screen.set("gone", words && `${words} Trying again.`);
   else if (state === "refused") screen.set("gone", words);
+}
+
+async function gone(words) {
+  screen.set("gone", words && `${words} Trying again.`);
+  // A server that was started anew knows this page no more.
+  const said = await server.model().catch((error) => error);
+  if (said.status === 401 && screen.state === "gone")
+    screen.set("gone", "It asks for its token again: load this page anew.");
 }
 
 /** Show how far both models are from each other; null: the server is not there. */
@@ -181,7 +201,7 @@ async function switchBrowser() {
     box.disabled = true;
     byId("browser-text").textContent = "Loading the model …";
     try {
-      model = await BrowserModel.load(await server.modelFile(), card);
+      model = await BrowserModel.load(await server.modelFile());
     } catch (error) {
       box.checked = false;
       byId("browser-text").textContent = `It does not start: ${error.message}`;

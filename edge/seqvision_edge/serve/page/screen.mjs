@@ -14,16 +14,16 @@ const byId = (id) => document.getElementById(id);
 
 /** The words of each state: on the pill, its colour, and in the place of the label. */
 const STATES = {
-  idle: ["Idle", "idle", ""],
-  starting: ["Starting", "waiting", "…"],
-  reading: ["Reading", "waiting", "…"],
-  warming: ["Warming up", "waiting", "…"],
-  live: ["Live", "live", "…"],
-  file: ["Read", "live", "…"],
-  waiting: ["Waiting", "waiting", "–"],
-  gone: ["No connection", "bad", "–"],
-  stale: ["No data", "bad", "–"],
-  problem: ["Not running", "bad", "–"],
+  idle: ["Ready", "idle", "Ready"],
+  starting: ["Starting", "waiting", "Starting"],
+  reading: ["Reading", "waiting", "Reading"],
+  warming: ["Warming up", "waiting", "Warming up"],
+  live: ["Live", "live", "Warming up"],
+  file: ["Read", "live", "No answer yet"],
+  waiting: ["Waiting", "waiting", "No answer"],
+  gone: ["No connection", "bad", "No answer"],
+  stale: ["No data", "bad", "No answer"],
+  problem: ["Not running", "bad", "No answer"],
 };
 
 /** The page's views, put together. */
@@ -138,8 +138,7 @@ export class Screen {
 
   tick() {
     const state = this.isStale ? "stale" : this.state;
-    const [pill, colour, empty] = STATES[state];
-    const word = state === "warming" ? `${Math.round(100 * this.warmth)} %` : empty;
+    const [pill, colour, word] = STATES[state];
     const old = ["stale", "gone", "problem", "waiting"].includes(state) && this.how.live;
     text("pill-text", this.cursor === null || state !== "live" ? pill : "Live, looking back");
     byId("pill").dataset.state = colour;
@@ -163,7 +162,7 @@ export class Screen {
       : this.how.now ? history.at(this.how.now() + 1e-3)
       : old || state === "warming" ? null : history.newest;
     const age = looksBack ? `at ${clock(cursor)}` : this.how.now ? "" : this.ageText();
-    this.answers.show(shown, history ? word : "", age);
+    this.answers.show(shown, word, age, state === "warming" ? this.warmth : 0);
     byId("cover").hidden = !old || looksBack || state === "problem";
     const picture = looksBack ? history?.pictureAt(cursor) : null;
     if (picture !== this.looked) {

@@ -8,14 +8,13 @@ export class ServerError extends Error {
   }
 }
 
-/** Return the model's card. */
+/** Return what the server says of its model: the card without where it comes from. */
 export const model = async () => (await get("/v1/model")).json();
 
 /** Return what the device watches, [{name, …}]; empty where it watches nothing. */
 export async function sources() {
   try {
-    const said = await (await get("/v1/sources")).json();
-    return Array.isArray(said) ? said : said.sources;
+    return (await (await get("/v1/sources")).json()).sources;
   } catch (error) {
     if (error.status === 404) return [];
     throw error;
@@ -28,23 +27,21 @@ export const modelFile = async () => new Uint8Array(await (await get("/v1/model/
 /** Whether the server has what runs a model in a browser. */
 export async function hasVendor() {
   try {
-    await get("/page/vendor/ort.wasm.min.mjs", { method: "HEAD" });
+    await get("/page/vendor/ort.wasm.min.mjs");
     return true;
   } catch {
     return false;
   }
 }
 
-/** Give the token; the server answers with a cookie that scripts cannot read. */
-export async function login(token) {
-  const headers = { "Content-Type": "application/json" };
-  await get("/v1/login", { method: "POST", headers, body: JSON.stringify({ token }) });
-}
-
 /** Return the newest picture of a device's source as a Blob, null while there is none. */
 export async function picture(name, signal) {
-  const response = await get(`/v1/sources/${encodeURIComponent(name)}/picture`, { signal });
-  return response.status === 204 ? null : response.blob();
+  try {
+    return await (await get(`/v1/sources/${encodeURIComponent(name)}/picture`, { signal })).blob();
+  } catch (error) {
+    if (error.status === 404) return null;
+    throw error;
+  }
 }
 
 /** Return the stream of a device's source: one message per record. */
@@ -61,7 +58,7 @@ export function predict(file, signal, onSent = () => {}) {
     request.responseType = "json";
     request.upload.onprogress = ({ loaded, total }) => onSent(total ? loaded / total : 0);
     request.onload = () => {
-      if (request.status === 200 && request.response) resolve(request.response);
+      if (request.status === 200 && request.response) resolve(request.response.predictions[0]);
       else reject(new ServerError(reason(request.response, request.status), request.status));
     };
     request.onerror = () => reject(new ServerError("the server cannot be reached"));
@@ -85,6 +82,6 @@ async function get(path, options = {}) {
 }
 
 function reason(said, status) {
-  const detail = said?.error?.message ?? said?.detail ?? said?.message ?? said?.error;
-  return typeof detail === "string" && detail ? detail : `the server answered ${status}`;
+  const detail = said?.detail;
+  return typeof detail === "string" ? detail : `the server answered ${status}`;
 }

@@ -17,6 +17,7 @@ export class TimelineView {
    */
   constructor(card, hues, onChoose) {
     Object.assign(this, { card, hues, onChoose });
+    this.longest = Math.max(1, 2.5 / (card.sequence.fps ?? 1)); // seconds between two answers
     this.canvas = byId("chart");
     this.scrub = byId("scrub");
     this.scrub.addEventListener("input", () => this.choose(this.scrub.valueAsNumber));
@@ -24,32 +25,28 @@ export class TimelineView {
   }
 
   choose(time) {
-    const atEnd = this.live && time >= this.scrub.max - 1e-6;
-    this.onChoose(atEnd ? null : time);
+    this.onChoose(this.live && time >= this.end - 0.05 ? null : time);
   }
 
   /** Draw; `cursor` null is now, and `end` the time of now, or the length of a file. */
   show(history, { live, end, cursor }) {
-    this.live = live;
-    const first = live ? this.begin(history, end, cursor) : 0;
-    const last = live ? Math.min(end, Math.max(first + LIVE_SECONDS, history?.newest ? 0 : end)) : end;
-    const to = live ? (cursor === null || last >= end ? end : last) : Math.max(end, 0.1);
-    this.range = [live ? Math.max(first, to - LIVE_SECONDS) : 0, to];
+    Object.assign(this, { live, end });
+    this.range = live ? this.halfMinute(history, end, cursor) : [0, Math.max(end, 0.1)];
+    const at = cursor ?? end;
     const { scrub } = this;
-    const at = cursor ?? to;
     scrub.disabled = !history?.newest;
     [scrub.min, scrub.max] = this.range.map((value) => value.toFixed(3));
-    scrub.step = "any";
     scrub.value = at.toFixed(3);
     scrub.setAttribute("aria-valuetext", spoken(history, at, live && cursor === null));
     this.draw(history);
   }
 
-  /** Return where the drawn half minute begins, such that it holds the cursor. */
-  begin(history, end, cursor) {
-    const usual = end - LIVE_SECONDS;
-    if (cursor === null || cursor >= usual) return usual;
-    return Math.max(history.first, cursor - LIVE_SECONDS / 4);
+  /** Return the half minute of something live that is drawn: the newest, or the cursor's. */
+  halfMinute(history, end, cursor) {
+    const first = history?.first ?? 0;
+    const from = Math.max(first, end - LIVE_SECONDS);
+    const begin = cursor !== null && cursor < from ? Math.max(first, cursor - LIVE_SECONDS / 4) : from;
+    return [begin, begin + LIVE_SECONDS];
   }
 
   draw(history) {
@@ -76,7 +73,8 @@ export class TimelineView {
     if (!history) return;
     const answers = history.between(from, to);
     for (const label of this.card.labels) this.line(plot, answers, label);
-    for (const event of history.events) this.event(plot, event);
+    const events = history.events.filter(({ start, end }) => end >= from && start <= to);
+    events.forEach((event, number) => this.event(plot, event, events[number + 1]));
   }
 
   grid({ context, from, to, x, y, width, colour }) {
@@ -114,7 +112,7 @@ export class TimelineView {
       const share = probabilities?.[label];
       if (share === undefined) continue;
       // A line over a gap would say what nobody has seen.
-      if (before === null || time - before > 1) context.moveTo(x(time), y(share));
+      if (before === null || time - before > this.longest) context.moveTo(x(time), y(share));
       else context.lineTo(x(time), y(share));
       before = time;
     }
@@ -126,25 +124,24 @@ export class TimelineView {
     context.globalAlpha = 1;
   }
 
-  event({ context, from, to, x, y, colour }, { label, start, end }) {
-    if (end < from || start > to) return;
+  /** Draw an event, and its name inside, or beside it up to the next one. */
+  event({ context, from, to, x, y, width, colour }, { label, start, end }, next) {
     const [left, right] = [x(Math.max(start, from)), x(Math.min(end, to))];
     const wide = Math.max(4, right - left);
-    const hue = colour(this.hues.get(label));
-    context.fillStyle = hue;
+    context.fillStyle = colour(this.hues.get(label));
     context.globalAlpha = 0.1;
     context.fillRect(left, y(1), wide, y(0) - y(1));
     context.globalAlpha = 1;
     context.beginPath();
-    context.roundRect(left, 3, wide, LANE - 8, 6);
+    context.roundRect(left, 3, wide, LANE - 8, Math.min(6, wide / 2));
     context.fill();
-    context.save();
-    context.clip();
-    context.fillStyle = colour("--on-event");
     context.font = `600 12px ${getComputedStyle(document.documentElement).fontFamily}`;
     context.textAlign = "left";
-    if (wide > 26) context.fillText(label, left + 7, 18);
-    context.restore();
+    const length = context.measureText(label).width;
+    const isInside = length + 12 <= wide;
+    const space = (next ? x(next.start) : width) - right - 10;
+    if (isInside) context.fillStyle = colour("--on-event");
+    if (isInside || length <= space) context.fillText(label, isInside ? left + 6 : right + 5, 18);
   }
 
   /** Return what a CSS colour or variable is in this theme. */
