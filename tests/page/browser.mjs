@@ -18,24 +18,34 @@ const profile = mkdtempSync(join(tmpdir(), "seqvision-browser-"));
 let context, page, complaints;
 
 const acts = {
-  async open({ args, url, viewport, scheme, script, downloads }) {
-    context = await chromium.launchPersistentContext(profile, {
-      executablePath, args: [...QUIET, ...args], viewport, colorScheme: scheme,
-      acceptDownloads: true, downloadsPath: downloads, reducedMotion: "reduce",
-    });
-    page = context.pages()[0] ?? (await context.newPage());
+  async open({ args }) {
+    const options = { executablePath, args: [...QUIET, ...args], acceptDownloads: true };
+    context = await chromium.launchPersistentContext(profile, options);
+  },
+  async visit({ url, viewport, scheme, script }) {
+    const before = context.pages();
+    page = await context.newPage();
+    for (const old of before) await old.close();
     complaints = [];
     page.on("pageerror", (error) => complaints.push(String(error)));
     page.on("console", (message) => {
       if (/Content Security Policy|Refused to/.test(message.text())) complaints.push(message.text());
     });
     page.on("dialog", (dialog) => { complaints.push(`dialog: ${dialog.message()}`); dialog.dismiss(); });
+    await page.setViewportSize(viewport);
+    await acts.scheme({ scheme });
     if (script) await page.addInitScript(script);
     await page.goto(url);
   },
-  goto: ({ url }) => page.goto(url).then(() => null),
   evaluate: ({ code }) => page.evaluate(code),
-  wait: ({ code, seconds }) => page.waitForFunction(code, null, { timeout: 1000 * seconds, polling: 50 }).then(() => null),
+  // Not waitForFunction: it evaluates text in the page, which the page's policy forbids.
+  async wait({ code, seconds }) {
+    const until = Date.now() + 1000 * seconds;
+    while (!(await page.evaluate(code))) {
+      if (Date.now() > until) throw new Error(`not within ${seconds} s`);
+      await new Promise((resolve) => setTimeout(resolve, 30));
+    }
+  },
   click: ({ selector }) => page.click(selector, { timeout: 10_000 }),
   press: ({ key }) => page.keyboard.press(key),
   fill: ({ selector, text }) => page.fill(selector, text),

@@ -31,21 +31,18 @@ def missing() -> str | None:
 
 
 def camera_of(clip: Path) -> list[str]:
-    """Return the flags by which the browser takes a .y4m or .mjpeg file for its camera."""
-    return [FAKE_DEVICE, FAKE_ANSWER, f"--use-file-for-fake-video-capture={clip}"]
+    """Return the flags by which the browser takes a .y4m or .mjpeg file for its camera.
+
+    It also finds this machine under `device.test`, which is no secure address.
+    """
+    names = "--host-resolver-rules=MAP device.test 127.0.0.1"
+    return [FAKE_DEVICE, FAKE_ANSWER, f"--use-file-for-fake-video-capture={clip}", names]
 
 
 class Browser:
-    """One window; `flags` are Chromium's, `script` runs before the page's own."""
+    """A browser with one page at a time; `flags` are Chromium's."""
 
-    def __init__(
-        self,
-        url: str,
-        flags: Sequence[str] = (),
-        size: tuple[int, int] = DESKTOP,
-        scheme: str = "light",
-        script: str = "",
-    ) -> None:
+    def __init__(self, flags: Sequence[str] = ()) -> None:
         chromium = install.chromium()
         assert chromium is not None, "ask `missing` first"
         here = Path(__file__).parent
@@ -55,11 +52,8 @@ class Browser:
             stdout=subprocess.PIPE,
             text=True,
         )
-        viewport = {"width": size[0], "height": size[1]}
         try:
-            self.do(
-                "open", url=url, args=list(flags), viewport=viewport, scheme=scheme, script=script
-            )
+            self.do("open", args=list(flags))
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -94,6 +88,17 @@ class Browser:
         said = json.loads(line)
         assert "error" not in said, f"{act} {more}: {said.get('error')}"
         return said["value"]
+
+    def visit(
+        self,
+        url: str,
+        size: tuple[int, int] = DESKTOP,
+        scheme: str = "light",
+        script: str = "",
+    ) -> None:
+        """Open a page and leave the one before; `script` runs before the page's own."""
+        viewport = {"width": size[0], "height": size[1]}
+        self.do("visit", url=url, viewport=viewport, scheme=scheme, script=script)
 
     def evaluate(self, code: str) -> Any:
         """Return the value of an expression in the page."""

@@ -72,6 +72,6 @@ async function ask(file, signal) {
 function take(said, screen, isVideo) {
   const answers = said.windows;
   for (const answer of answers) screen.history.add(answer, true);
-  for (const event of said.events) screen.event(event, true);
+  for (const event of said.events) screen.event(event);
   return answers.at(-1)?.time ?? 0;
 }

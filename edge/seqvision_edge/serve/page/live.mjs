@@ -52,15 +52,17 @@ export function watchLive({ video, card, model, byMedia, hears }) {
 
   async function send(time) {
     const blob = await jpeg(video);
-    if (!blob || !link.isReady()) return;
-    link.send(time, await blob.arrayBuffer());
+    const bytes = await blob?.arrayBuffer();
+    if (!bytes || !link.isReady()) return; // left, or lost, meanwhile
+    link.send(time, bytes);
     hears.onPicture(time, blob);
   }
 
-  const leave = eachFrame(video, take);
+  const stop = eachFrame(video, take);
   return () => {
-    leave();
+    stop();
     link.close();
+    own?.leave();
   };
 }
 
@@ -80,6 +82,11 @@ class OwnAnswers {
     this.last = 0;
     model.reset();
     this.together();
+  }
+
+  /** Tell nothing more: the answer on its way is for nobody. */
+  leave() {
+    this.hasLeft = true;
   }
 
   /** Begin as the server's stream begins: with an empty grid, and nothing to compare. */
@@ -105,6 +112,7 @@ class OwnAnswers {
     if (!ticks) return;
     const times = this.isVideo ? Math.min(ticks, this.card.sequence.frames) : 1;
     const answer = await this.model.push(repeated(data, times), steps * times);
+    if (this.hasLeft) return;
     if (answer) this.tell(time, answer, performance.now() - began);
     else this.forget();
   }

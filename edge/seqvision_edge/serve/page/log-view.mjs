@@ -1,4 +1,4 @@
-// The list of events, newest first; each of them leads to its moment.
+// The list of events; each of them leads to its moment.
 
 import { clock, percent } from "./words.mjs";
 
@@ -18,12 +18,14 @@ export class LogView {
     byId("event").textContent = "";
   }
 
-  /** Add an event; said aloud unless `quiet`. */
-  add(event, history, quiet = false) {
-    byId("log").prepend(this.row(event, history));
-    while (byId("log").children.length > MOST_ROWS) byId("log").lastChild.remove();
+  /** Add an event: a live one on top, and said aloud; those of a file in their order. */
+  add(event, history, live) {
+    const log = byId("log");
+    if (live) log.prepend(this.row(event, history));
+    else log.append(this.row(event, history));
+    while (live && log.children.length > MOST_ROWS) log.lastChild.remove();
     this.count(history.events.length);
-    if (!quiet) byId("event").textContent = `Event: ${event.label}, ${percent(event.confidence)}`;
+    if (live) byId("event").textContent = `Event: ${event.label}, ${percent(event.confidence)}`;
   }
 
   row(event, history) {

@@ -43,6 +43,7 @@ async function setUp() {
   document.addEventListener("keydown", ({ key }) => key === "Escape" && enlarge(false));
   for (const name of ["play", "pause"])
     video.addEventListener(name, () => (byId("play").textContent = video.paused ? "Play" : "Pause"));
+  video.addEventListener("resize", () => shape(video.videoWidth / video.videoHeight));
   setUpDrop();
   await Promise.all([offerBrowser(), offerDevices()]);
 }
@@ -249,6 +250,11 @@ async function listCameras(deviceId) {
   byId("cameras").replaceChildren(...options);
   byId("cameras").value = deviceId;
   byId("cameras-label").hidden = options.length < 2;
+}
+
+/** Give the stage the picture's shape, as far as the page stays one. */
+function shape(aspect) {
+  byId("stage").style.setProperty("--aspect", Math.min(16 / 9, Math.max(1, aspect || 4 / 3)));
 }
 
 function mirror() {

@@ -8,7 +8,7 @@ import { TimelineView } from "./timeline-view.mjs";
 import { ago, clock, milliseconds } from "./words.mjs";
 
 // Two seconds after the last message nobody may take the picture for a live one.
-const STALE_SECONDS = 1.5;
+const STALE_SECONDS = 1.25;
 const TICK_MS = 100;
 const byId = (id) => document.getElementById(id);
 
@@ -108,10 +108,10 @@ export class Screen {
     if (warmth < 1 && this.state !== "file") this.set("warming");
   }
 
-  event(record, quiet = false) {
+  event(record) {
     this.touch();
     this.history.addEvent(record);
-    this.log.add(record, this.history, quiet);
+    this.log.add(record, this.history, this.how.live);
   }
 
   /** Show a moment; null is now. */
@@ -150,6 +150,7 @@ export class Screen {
     const cursor = this.how.now ? this.how.now() : this.cursor;
     this.timeline.show(this.history, { live: this.how.live, end, cursor });
     text("cursor", this.history?.newest && cursor !== null ? clock(cursor) : "");
+    byId("facts").hidden = this.history !== null && !this.how.live;
     byId("back").hidden = !this.how.live || this.cursor === null;
   }
 

@@ -104,7 +104,7 @@ export class TimelineView {
     }
   }
 
-  line({ context, x, y, colour }, answers, label) {
+  line({ context, from, to, x, y, colour }, answers, label) {
     const isBackground = label === this.card.decision.background;
     context.beginPath();
     let before = null;
@@ -118,7 +118,7 @@ export class TimelineView {
     }
     context.strokeStyle = colour(this.hues.get(label));
     context.globalAlpha = isBackground ? 0.55 : 1;
-    context.lineWidth = isBackground ? 1.25 : 2.25;
+    context.lineWidth = (isBackground ? 1.25 : 2.25) * (to - from > 60 ? 0.7 : 1);
     context.lineJoin = "round";
     context.stroke();
     context.globalAlpha = 1;
