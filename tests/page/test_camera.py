@@ -157,8 +157,10 @@ def test_the_model_in_the_browser_agrees_with_the_server_and_needs_it_no_more(
     page = look(server.url, script=SPY)
     page.wait("!document.getElementById('in-browser').disabled")
     page.click("#in-browser")
+    page.wait("document.getElementById('browser-text').textContent.includes('runs here')")
     page.click("#start-camera")
-    page.wait("parseInt(document.getElementById('agreement-text').textContent.match(/\\d+/)) > 15")
+    compared = "parseInt(document.getElementById('agreement-text').textContent.match(/\\d+/))"
+    page.wait(f"{compared} > 15", 60)
     assert page.evaluate("spy.first") == '{"frames":"prepared"}'
     assert float(page.text("#agreement-number")) <= 1e-4
     heard = page.evaluate("spy.heard.filter(({ type }) => type === 'answer')")

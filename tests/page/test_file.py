@@ -169,7 +169,8 @@ def test_everything_is_reached_and_used_by_the_keyboard(
     page.evaluate("document.getElementById('mirror').focus()")
     page.do("press", key="Space")
     assert not page.evaluate("document.getElementById('video').classList.contains('mirrored')")
-    page.wait("!document.getElementById('scrub').disabled")
+    scrub = "document.getElementById('scrub')"
+    page.wait(f"!{scrub}.disabled && {scrub}.value - {scrub}.min > 0.5")
     page.evaluate("document.getElementById('scrub').focus()")
     page.do("press", key="Home")
     page.wait("!document.getElementById('back').hidden")
