@@ -25,8 +25,8 @@ const kinds = {
       return [isGap, sampler.take(time)];
     });
   },
-  events({ decision, labels, answers, times }) {
-    const decider = new Decider(decision, labels);
+  events({ decision, labels, answers, times, lag }) {
+    const decider = new Decider(decision, labels, lag);
     const told = answers.map((answer, place) => decider.update(times[place], answer));
     return [...told, decider.close(times.at(-1))].flat();
   },

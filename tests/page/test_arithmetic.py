@@ -17,7 +17,7 @@ from colour_model import card_data
 from numpy.typing import NDArray
 
 import seqvision_edge
-from seqvision_edge.card import Decision, ModelCard
+from seqvision_edge.card import Decision, ModelCard, SmoothingKind
 from seqvision_edge.cut import image_steps
 from seqvision_edge.decision import Decider
 from seqvision_edge.opencv import cv2
@@ -144,12 +144,21 @@ def test_answers_become_the_same_events(ask: Any) -> None:
     generator = np.random.default_rng(4)
     labels = ("wave", "point", "none")
     cases, expected = [], []
-    for smoothing, cooldown in ((1, 0.0), (3, 0.5)):
+    settings: list[tuple[SmoothingKind, float, float | None, float]] = [
+        ("none", 0.0, None, 0.0),
+        ("mean", 0.5, None, 0.5),
+        ("mean", 0.0, 0.9, 0.5),
+        ("exponential", 0.6, 0.8, 0.0),
+    ]
+    for smoothing, reject, early, cooldown in settings:
         decision = Decision(
             temperature=1.0,
-            smoothing_frames=smoothing,
+            smoothing=smoothing,
+            smoothing_frames=3,
+            reject=reject,
             enter=0.6,
             leave=0.4,
+            early=early,
             minimum_seconds=0.3,
             cooldown_seconds=cooldown,
             background="none",
@@ -164,9 +173,10 @@ def test_answers_become_the_same_events(ask: Any) -> None:
                 "labels": labels,
                 "answers": answers.tolist(),
                 "times": times,
+                "lag": 0.75,
             }
         )
-        decider = Decider(decision, labels)
+        decider = Decider(decision, labels, 0.75)
         told = [
             event
             for time, answer in zip(times, answers, strict=True)

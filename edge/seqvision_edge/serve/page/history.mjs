@@ -6,18 +6,25 @@ const MOST_EVENTS = 10_000;
 
 /** The answers and events of one source. */
 export class History {
-  /** @param {string} source what is watched, in words */
-  constructor(source) {
-    this.source = source;
+  /**
+   * @param {string} source what is watched, in words
+   * @param {number} lag seconds from what an answer is about to the answer
+   */
+  constructor(source, lag = 0) {
+    Object.assign(this, { source, lag });
     this.answers = [];
     this.events = [];
     this.pictures = []; // [time, Blob], of the last minute
     this.began = null; // the wall clock at time 0, where there is one
   }
 
+  /** The moment that the first answer is about. */
   get first() {
-    return this.answers[0]?.time ?? 0;
+    return this.answers.length ? this.about(this.answers[0]) : 0;
   }
+
+  /** Return the moment that an answer is about: the middle of its window. */
+  about = (answer) => Math.max(0, answer.time - this.lag);
 
   get newest() {
     return this.answers.at(-1) ?? null;
@@ -29,7 +36,7 @@ export class History {
     this.answers.push(answer);
     if (whole) return;
     if (answer.time - this.first > 1.1 * MOST_SECONDS)
-      this.answers.splice(0, place(this.answers, answer.time - MOST_SECONDS, (each) => each.time));
+      this.answers.splice(0, place(this.answers, answer.time - MOST_SECONDS, this.about));
   }
 
   addEvent(event) {
@@ -42,9 +49,9 @@ export class History {
     while (time - this.pictures[0][0] > PICTURE_SECONDS) this.pictures.shift();
   }
 
-  /** Return the answer that held at a time, null before the first. */
+  /** Return the answer about a moment, null before the first. */
   at(time) {
-    return this.answers[place(this.answers, time, (each) => each.time) - 1] ?? null;
+    return this.answers[place(this.answers, time, this.about) - 1] ?? null;
   }
 
   /** Return the picture that was shown at a time; null where none is kept. */
@@ -53,10 +60,10 @@ export class History {
     return found && time - found[0] < 1 ? found[1] : null;
   }
 
-  /** Return the answers from one time to another, and the one before them. */
+  /** Return the answers about one moment to another, and the one before them. */
   between(from, to) {
-    const first = Math.max(0, place(this.answers, from, (each) => each.time) - 1);
-    return this.answers.slice(first, place(this.answers, to, (each) => each.time));
+    const first = Math.max(0, place(this.answers, from, this.about) - 1);
+    return this.answers.slice(first, place(this.answers, to, this.about));
   }
 
   /** Return when an event began by the wall clock, as ISO text; "" where none is known. */

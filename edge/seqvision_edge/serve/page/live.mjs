@@ -1,6 +1,6 @@
 // THE WAY of what is live: a <video>'s frames → the server, or this browser's model → answers.
 
-import { Decider } from "./decider.mjs";
+import { Decider, lagOf } from "./decider.mjs";
 import { eachFrame, jpeg, pixels } from "./frames.mjs";
 import { Link } from "./link.mjs";
 import { rgbOf, stepsOf } from "./prepare.mjs";
@@ -76,7 +76,7 @@ function tell(record, { onAnswer, onEvent, onRecord }) {
 class OwnAnswers {
   constructor(card, model, hears) {
     Object.assign(this, { card, model, hears });
-    this.decider = new Decider(card.decision, card.labels);
+    this.decider = new Decider(card.decision, card.labels, lagOf(card.sequence));
     this.isVideo = card.sequence.kind === "video";
     this.frame = 0;
     this.last = 0;

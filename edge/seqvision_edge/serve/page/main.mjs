@@ -160,7 +160,9 @@ function watch(byMedia) {
     onDifference: (difference) => agree(agreement, difference),
     onLink: (state, words) => heard(state, words, agreement),
   };
-  return watchLive({ video, card: model?.card ?? card, model, byMedia, hears });
+  // The server's card is one of today's; only what the state is stands in the file alone.
+  const whole = model ? { ...card, state: model.card.state } : card;
+  return watchLive({ video, card: whole, model, byMedia, hears });
 }
 
 function heard(state, words, agreement) {

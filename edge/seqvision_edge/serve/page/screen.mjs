@@ -1,6 +1,7 @@
 // What is seen: one history, one moment of it, and how fresh what is shown is.
 
 import { AnswerView } from "./answer-view.mjs";
+import { lagOf } from "./decider.mjs";
 import { History, save } from "./history.mjs";
 import { LogView } from "./log-view.mjs";
 import { colours } from "./palette.mjs";
@@ -51,7 +52,7 @@ export class Screen {
    *   of a file: how to go to a time, where it is, and how long it is.
    */
   begin(name, how) {
-    this.history = new History(name);
+    this.history = new History(name, lagOf(this.card.sequence));
     this.how = how;
     this.cursor = null;
     this.rates = [];

@@ -72,7 +72,7 @@ export class TimelineView {
     this.grid(plot);
     if (!history) return;
     const answers = history.between(from, to);
-    for (const label of this.card.labels) this.line(plot, answers, label);
+    for (const label of this.card.labels) this.line(plot, answers, label, history.about);
     const events = history.events.filter(({ start, end }) => end >= from && start <= to);
     events.forEach((event, number) => this.event(plot, event, events[number + 1]));
   }
@@ -104,12 +104,12 @@ export class TimelineView {
     }
   }
 
-  line({ context, from, to, x, y, colour }, answers, label) {
+  line({ context, from, to, x, y, colour }, answers, label, about) {
     const isBackground = label === this.card.decision.background;
     context.beginPath();
     let before = null;
-    for (const { time, probabilities } of answers) {
-      const share = probabilities?.[label];
+    for (const answer of answers) {
+      const [time, share] = [about(answer), answer.probabilities?.[label]];
       if (share === undefined) continue;
       // A line over a gap would say what nobody has seen.
       if (before === null || time - before > this.longest) context.moveTo(x(time), y(share));
