@@ -17,7 +17,8 @@ class Frame:
         index: the number of the frame in its source, from 0; frames that were lost are counted.
         name: of the file that is this frame; None where one file or stream holds many.
         image: `(height, width, channels)` uint8, the frame as the model reads it, where the process
-            that captured it has made it already; else None.
+            that captured it has made it already; else None.  Of a still image that its sender has
+            cut already, all its steps: `(steps, height, width, channels)`.
         arrived: the monotonic clock when a live source gave it; None for recorded ones.
     """
 

@@ -159,9 +159,9 @@ def picture(colour: str, size: tuple[int, int] = (64, 48)) -> Image:
     return np.full((size[1], size[0], 3), COLOURS[colour], np.uint8)
 
 
-def write_video(path: Path, segments: Segments, fps: float = 20.0) -> Path:
+def write_video(path: Path, segments: Segments, fps: float = 20.0, codec: str = "mp4v") -> Path:
     """Write a video of colours, each for some seconds."""
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, (64, 48))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), fps, (64, 48))
     assert writer.isOpened()
     for colour, seconds in segments:
         for _ in range(round(seconds * fps)):

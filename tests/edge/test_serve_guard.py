@@ -455,9 +455,9 @@ def test_the_page_is_served_with_types_and_tags(server: Running) -> None:
     with server.client() as client:
         page = client.get("/")
         assert page.headers["content-type"] == "text/html; charset=utf-8"
-        script = client.get("/page/plain.js")
+        script = client.get("/page/main.mjs")
         assert script.headers["content-type"] == "text/javascript; charset=utf-8"
-        again = client.get("/page/plain.js", headers={"if-none-match": script.headers["etag"]})
+        again = client.get("/page/main.mjs", headers={"if-none-match": script.headers["etag"]})
         assert (again.status_code, again.content) == (304, b"")
         for path in ("/page/../app.py", "/page/..%2fapp.py", "/page/%2e%2e/app.py", "/page//etc/x"):
             assert client.get(path).status_code == 404

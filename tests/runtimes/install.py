@@ -22,7 +22,7 @@ FOLDER = Path(
 ).absolute()
 # Of the edge package; its own code comes from the checkout.
 NEEDS = ("pydantic>=2.6", "protobuf>=4.21", "rich>=13", "typing-extensions>=4.7", "tyro>=1.0")
-WEB = ("onnxruntime-web@1.30.0", "playwright-core@1.65.1")
+WEB = ("onnxruntime-web@1.30.0", "playwright-core@1.65.1", "axe-core@4.14.1")
 
 
 def python(name: str) -> Path:

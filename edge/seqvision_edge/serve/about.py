@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fastapi import APIRouter, HTTPException, Request
 from pydantic_core import from_json
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import FileResponse, RedirectResponse, Response
 
 from seqvision_edge import __version__
 from seqvision_edge.serve.guard import LOGIN
@@ -24,6 +24,13 @@ def routes(service: Service, key: Key | None) -> APIRouter:
     def model() -> About:
         """Return what the model is, and how much the server takes."""
         return about(service)
+
+    @router.get("/v1/model/file", responses=faults(404, 409), response_class=FileResponse)
+    def file() -> FileResponse:
+        """Return model.onnx itself, for pages that run it."""
+        if service.model_file is None:
+            raise HTTPException(404, "this server keeps its model to itself")
+        return service.model_file.response()
 
     @router.get("/healthz", response_model=Health, responses=faults(503))
     def health() -> Health:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exception_handlers import http_exception_handler
@@ -16,6 +17,7 @@ from seqvision_edge.serve.batcher import Overloaded
 from seqvision_edge.serve.guard import Guard
 from seqvision_edge.serve.key import Key
 from seqvision_edge.serve.limits import Limits
+from seqvision_edge.serve.model_file import ModelFile
 from seqvision_edge.serve.names import LOCAL, Names
 from seqvision_edge.serve.service import Service
 from seqvision_edge.serve.streams import Streams
@@ -39,6 +41,7 @@ class Served:
         key: Key | None = None,
         limits: Limits | None = None,
         watching: Watching | None = None,
+        file: Path | None = None,
     ) -> None:
         """Serve a model.
 
@@ -48,8 +51,10 @@ class Served:
             key: the token that every request must bring; None lets everybody in who reaches it.
             limits: how much it takes.
             watching: the sources of a running device; None where there is none.
+            file: where the model lies, for pages that run it themselves; None keeps it here.
         """
-        self.service = Service(session, limits or Limits(), watching)
+        model_file = ModelFile(file) if file else None
+        self.service = Service(session, limits or Limits(), watching, model_file)
         self.inside = _application(self.service, key)
         login = (page.FOLDER / "login.html").read_bytes()
         self.app = Guard(self.inside, names, key, self.service.limits, self.service.figures, login)

@@ -67,6 +67,10 @@ class Options(BaseModel):
     """Requests and WebSockets at once; more are refused."""
     idle_seconds: Annotated[float, Field(gt=0, le=86_400)] = Limits.idle_seconds
     """A stream without a frame for so long is closed."""
+    fetch_web: Annotated[
+        bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help_behavior_hint="")
+    ] = False
+    """Fetch onnxruntime-web once, by which the page runs the model in a browser too, and end."""
     version: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help_behavior_hint="")] = (
         False
     )
@@ -88,6 +92,11 @@ def edge_serve(options: Options) -> int:
     """
     if options.version:
         print(f"{PROGRAM} {__version__}")  # noqa: T201
+        return 0
+    if options.fetch_web:
+        from seqvision_edge.serve import web
+
+        _say(f"{PROGRAM}: onnxruntime-web {web.VERSION} is in {web.fetch()}")
         return 0
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
@@ -121,7 +130,9 @@ def edge_serve(options: Options) -> int:
             room=max(Limits.room, 2 * options.clients),
             idle_seconds=options.idle_seconds,
         )
-        served = Served(session, names=names_of(options), key=key, limits=limits)
+        served = Served(
+            session, names=names_of(options), key=key, limits=limits, file=options.model
+        )
         _say(f"{PROGRAM}: http://{host}:{port}/ · routes: /docs")
         Server(served).run([opened])
     return 0

@@ -4,9 +4,12 @@ import asyncio
 import time
 from dataclasses import dataclass
 
+import numpy as np
 from fastapi import HTTPException
+from numpy.typing import NDArray
 
 from seqvision_edge.batch import Frames
+from seqvision_edge.card import ModelCard
 from seqvision_edge.frame import Frame
 from seqvision_edge.pipeline import make_pipeline
 from seqvision_edge.run import MAX_AGE
@@ -26,16 +29,37 @@ class Sample:
     """One picture as it came.
 
     Attributes:
-        data: a JPEG or PNG file.
+        data: a JPEG or PNG file, or pixels that are prepared.
         stamp: the client's own time in seconds; None takes that of the arrival.
         arrived: the monotonic clock.
         index: its number; the numbers of those that were dropped for it are left out.
+        prepared: whether `data` is what the model reads, `(height, width, channels)` of a frame, or
+            `(steps, height, width, channels)` of a still image.
     """
 
     data: bytes
     stamp: float | None
     arrived: float
     index: int
+    prepared: bool = False
+
+
+def steps_of(data: bytes, card: ModelCard) -> NDArray[np.uint8]:
+    """Return prepared pixels, `(height, width, channels)` or those of all steps of a still image.
+
+    Raises:
+        HTTPException: 422, they are not as many as the card says.
+    """
+    spec, sequence = card.image, card.sequence
+    size = spec.height * spec.width * spec.channels
+    most = 1 if isinstance(sequence, VideoSequence) else sequence.window
+    steps, rest = divmod(len(data), size)
+    if rest or not 1 <= steps <= most:
+        shape = f"{spec.height} x {spec.width} x {spec.channels}"
+        times = "" if most == 1 else f", 1 to {most} times"
+        raise HTTPException(422, f"{len(data)} bytes; prepared pixels are {shape}{times}")
+    pixels = np.frombuffer(data, np.uint8).reshape(-1, spec.height, spec.width, spec.channels)
+    return pixels[0] if isinstance(sequence, VideoSequence) else pixels
 
 
 class Feed:
@@ -89,9 +113,14 @@ class Feed:
 
     def _look(self, sample: Sample) -> tuple[Frame, Frames | None]:
         """Return a picture as a frame, and what the model must see of it."""
-        bgr = decode_picture(sample.data, self._service.limits)
+        if sample.prepared:
+            image = steps_of(sample.data, self._service.session.card)
+            bgr = image if image.ndim == 3 else image[0]
+        else:
+            image, bgr = None, decode_picture(sample.data, self._service.limits)
         stamp = sample.arrived if sample.stamp is None else sample.stamp
         if self._first is None:
             self._first = stamp
-        frame = Frame(bgr, stamp - self._first, sample.index, arrived=sample.arrived)
+        time = stamp - self._first
+        frame = Frame(bgr, time, sample.index, image=image, arrived=sample.arrived)
         return frame, self._pipeline.ask(frame)

@@ -26,11 +26,14 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 LOGIN = "/v1/login"
 TRY_LATER = 1013
 
+# What the page that asks for the token is dressed in: nobody learns anything from it.
+_OPEN = frozenset({"/page/style.css", "/page/icon.svg"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (
         b"content-security-policy",
         b"default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
+        b"connect-src 'self'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; "
         b"object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     ),
     (b"x-content-type-options", b"nosniff"),
@@ -116,7 +119,8 @@ class Guard:
         if changes and not _is_ours(headers, hosts[0].decode("latin-1")):
             return 403, "another site's page may not do this"
         is_login = scope["path"] == LOGIN and scope.get("method") == "POST"
-        if self._key is not None and not is_login and not self._key.opens(headers):
+        is_open = is_login or (scope["path"] in _OPEN and scope.get("method") == "GET")
+        if self._key is not None and not is_open and not self._key.opens(headers):
             return 401, "the server demands its token: Authorization: Bearer TOKEN"
         return None
 

@@ -7,6 +7,7 @@ import struct
 import time
 
 from fastapi import APIRouter, HTTPException, WebSocket, WebSocketDisconnect
+from pydantic_core import from_json
 
 from seqvision_edge.serve.batcher import Overloaded
 from seqvision_edge.serve.feed import MOST_SECONDS, Feed, Sample
@@ -52,7 +53,11 @@ def routes(service: Service, streams: Streams) -> APIRouter:
 
     @router.websocket("/v1/live")
     async def live(socket: WebSocket) -> None:
-        """Answer for the newest picture: 8 bytes of time (float64, little endian), then a JPEG."""
+        """Answer for the newest picture: 8 bytes of time (float64, little endian), then a JPEG.
+
+        A first message `{"frames": "prepared"}` says that pixels follow instead of JPEGs, sized and
+        cut as the model reads them: who runs the model too can compare the answers.
+        """
         await socket.accept()
         try:
             streams.take_place()
@@ -85,6 +90,7 @@ def routes(service: Service, streams: Streams) -> APIRouter:
 async def _read(socket: WebSocket, newest: _Newest, service: Service) -> None:
     """Take every message, so that an old picture never waits before a new one."""
     index = 0
+    prepared = False
     idle = service.limits.idle_seconds
     while True:
         try:
@@ -95,14 +101,29 @@ async def _read(socket: WebSocket, newest: _Newest, service: Service) -> None:
             raise WebSocketDisconnect(message.get("code", _GOING_AWAY))
         data = message.get("bytes")
         if data is None:
-            raise _Ended(_UNSUPPORTED, "send binary messages")
+            if index:
+                raise _Ended(_UNSUPPORTED, "after the first one, send binary messages")
+            prepared = _are_prepared(message.get("text") or "")
+            continue
         if len(data) <= _STAMP.size:
             raise _Ended(_BAD_DATA, "a message is 8 bytes of time, then a JPEG")
         (stamp,) = _STAMP.unpack_from(data)
         if not math.isfinite(stamp) or abs(stamp) > MOST_SECONDS:
             raise _Ended(_BAD_DATA, "the time is a number of seconds")
-        newest.put(Sample(data[_STAMP.size :], stamp, time.monotonic(), index))
+        newest.put(Sample(data[_STAMP.size :], stamp, time.monotonic(), index, prepared))
         index += 1
+
+
+def _are_prepared(text: str) -> bool:
+    """Read what a client says of its frames."""
+    try:
+        said = from_json(text)
+    except ValueError:
+        said = None
+    for name in ("jpeg", "prepared"):
+        if said == {"frames": name}:
+            return name == "prepared"
+    raise _Ended(_UNSUPPORTED, 'send {"frames": "jpeg"} or {"frames": "prepared"}')
 
 
 async def _answer(socket: WebSocket, newest: _Newest, service: Service) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from fastapi import APIRouter, FastAPI, HTTPException, Request
 from starlette.responses import HTMLResponse, Response
 
+from seqvision_edge.serve import web
 from seqvision_edge.serve.shapes import faults
 
 FOLDER: Final = Path(__file__).parent / "page"
@@ -45,6 +46,13 @@ def routes(app: FastAPI, folder: Path = FOLDER) -> APIRouter:
     @router.get("/")
     def index(request: Request) -> Response:
         return _file(files["index.html"], request)
+
+    @router.get("/page/vendor/{name}", responses=faults(404))
+    def vendor(name: str, request: Request) -> Response:
+        path = web.find(name)
+        if path is None:
+            raise HTTPException(404, "not here; get it with: edge-serve --fetch-web")
+        return _file(path, request)
 
     @router.get("/page/{name:path}", responses=faults(404))
     def file(name: str, request: Request) -> Response:

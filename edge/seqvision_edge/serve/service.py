@@ -12,6 +12,7 @@ from seqvision_edge.serve.batcher import Batcher
 from seqvision_edge.serve.figures import Figures
 from seqvision_edge.serve.hearing import Ear
 from seqvision_edge.serve.limits import Limits
+from seqvision_edge.serve.model_file import ModelFile
 from seqvision_edge.serve.watching import Watching
 from seqvision_edge.session import Session
 
@@ -26,8 +27,15 @@ _CLIP_THREADS = 2
 class Service:
     """A running server's parts; `end` lets everything that waits return."""
 
-    def __init__(self, session: Session, limits: Limits, watching: Watching | None = None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        limits: Limits,
+        watching: Watching | None = None,
+        model_file: ModelFile | None = None,
+    ) -> None:
         self.session, self.limits, self.watching = session, limits, watching
+        self.model_file = model_file
         self.figures = Figures()
         self.batcher = Batcher(session, limits.room, self.figures.call)
         self.pictures = ThreadPoolExecutor(_PICTURE_THREADS, "pictures")

@@ -1,0 +1,74 @@
+// The label, huge, its probability and age, and the bars of the most probable labels.
+// Names of classes go into the page as text, never as markup.
+
+import { percent } from "./words.mjs";
+
+const MOST_BARS = 5;
+const byId = (id) => document.getElementById(id);
+
+/** Shows one answer, or a word in its place. */
+export class AnswerView {
+  constructor(labels, hues) {
+    this.hues = hues;
+    // Few labels keep their places, so that the eye need not look for them.
+    this.fixed = labels.length <= MOST_BARS + 1 ? labels : null;
+    this.bars = Array.from({ length: Math.min(labels.length, this.fixed ? labels.length : MOST_BARS) }, bar);
+    byId("bars").replaceChildren(...this.bars.map(({ item }) => item));
+    this.show(null, "");
+  }
+
+  /** Show an answer; without one the word, how far it is, 0 to 1, and no number of what was. */
+  show(answer, word, age = "", done = 0) {
+    const text = answer ? answer.label : word;
+    const label = byId("label");
+    if (label.textContent !== text) {
+      label.textContent = text;
+      label.style.setProperty("--letters", longestWord(text));
+    }
+    label.classList.toggle("word", !answer);
+    byId("sure").style.setProperty("--share", answer?.probability ?? done);
+    byId("sure").style.setProperty("--hue", answer ? this.hues.get(answer.label) : "var(--quiet)");
+    byId("bars").classList.toggle("empty", !answer);
+    set("probability", answer ? percent(answer.probability) : "");
+    set("age", answer ? age : "");
+    this.showBars(answer?.probabilities ?? {});
+  }
+
+  showBars(probabilities) {
+    const names =
+      this.fixed ??
+      Object.keys(probabilities).sort((a, b) => probabilities[b] - probabilities[a]);
+    this.bars.forEach(({ item, name, fill, number }, place) => {
+      const label = names[place];
+      const share = probabilities[label];
+      if (name.textContent !== (label ?? "")) name.textContent = name.title = label ?? "";
+      item.style.setProperty("--hue", this.hues.get(label) ?? "transparent");
+      fill.style.setProperty("--share", share ?? 0);
+      number.textContent = share === undefined ? "" : percent(share);
+    });
+  }
+}
+
+function bar() {
+  const item = document.createElement("li");
+  const [name, track, fill, number] = ["span", "div", "div", "span"].map((tag) =>
+    document.createElement(tag),
+  );
+  name.className = "name";
+  track.className = "track";
+  number.className = "number";
+  track.append(fill);
+  item.append(name, track, number);
+  return { item, name, fill, number };
+}
+
+function set(id, text) {
+  const element = byId(id);
+  if (element.textContent !== text) element.textContent = text;
+}
+
+function longestWord(text) {
+  const words = text.split(/\s+/).map((word) => word.length);
+  // A name of many words takes several lines, so it is set smaller.
+  return Math.min(34, Math.max(...words, Math.ceil(Math.sqrt(3.2 * text.length))));
+}

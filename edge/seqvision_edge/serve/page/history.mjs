@@ -1,0 +1,112 @@
+// What was answered: kept in order of time, looked up by time, saved as CSV and JSON.
+
+const MOST_SECONDS = 600;
+const PICTURE_SECONDS = 60;
+const MOST_EVENTS = 10_000;
+
+/** The answers and events of one source. */
+export class History {
+  /**
+   * @param {string} source what is watched, in words
+   * @param {number} lag seconds from what an answer is about to the answer
+   */
+  constructor(source, lag = 0) {
+    Object.assign(this, { source, lag });
+    this.answers = [];
+    this.events = [];
+    this.pictures = []; // [time, Blob], of the last minute
+    this.began = null; // the wall clock at time 0, where there is one
+  }
+
+  /** The moment that the first answer is about. */
+  get first() {
+    return this.answers.length ? this.about(this.answers[0]) : 0;
+  }
+
+  /** Return the moment that an answer is about: the middle of its window. */
+  about = (answer) => Math.max(0, answer.time - this.lag);
+
+  get newest() {
+    return this.answers.at(-1) ?? null;
+  }
+
+  /** Add an answer of rising time; `whole` keeps it however old it gets. */
+  add(answer, whole = false) {
+    if (this.newest && answer.time < this.newest.time) this.answers = [];
+    this.answers.push(answer);
+    if (whole) return;
+    if (answer.time - this.first > 1.1 * MOST_SECONDS)
+      this.answers.splice(0, place(this.answers, answer.time - MOST_SECONDS, this.about));
+  }
+
+  addEvent(event) {
+    this.events.push(event);
+    if (this.events.length > MOST_EVENTS) this.events.shift();
+  }
+
+  addPicture(time, blob) {
+    this.pictures.push([time, blob]);
+    while (time - this.pictures[0][0] > PICTURE_SECONDS) this.pictures.shift();
+  }
+
+  /** Return the answer about a moment, null before the first. */
+  at(time) {
+    return this.answers[place(this.answers, time, this.about) - 1] ?? null;
+  }
+
+  /** Return the picture that was shown at a time; null where none is kept. */
+  pictureAt(time) {
+    const found = this.pictures[place(this.pictures, time, ([when]) => when) - 1];
+    return found && time - found[0] < 1 ? found[1] : null;
+  }
+
+  /** Return the answers about one moment to another, and the one before them. */
+  between(from, to) {
+    const first = Math.max(0, place(this.answers, from, this.about) - 1);
+    return this.answers.slice(first, place(this.answers, to, this.about));
+  }
+
+  /** Return when an event began by the wall clock, as ISO text; "" where none is known. */
+  clock(event) {
+    return this.began === null ? "" : new Date(this.began + 1000 * event.start).toISOString();
+  }
+
+  toCsv() {
+    const columns = ["label", "start", "end", "peak", "confidence"];
+    const lines = this.events.map((event) =>
+      [this.clock(event), ...columns.map((column) => event[column])].map(cell).join(","),
+    );
+    return `${["clock", ...columns].join(",")}\r\n${lines.map((line) => `${line}\r\n`).join("")}`;
+  }
+
+  toJson() {
+    const events = this.events.map((event) => ({ ...event, clock: this.clock(event) || null }));
+    return `${JSON.stringify({ source: this.source, events }, null, 2)}\n`;
+  }
+}
+
+/** Return how many of the sorted items are at most `time`. */
+function place(items, time, timeOf) {
+  let [low, high] = [0, items.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (timeOf(items[middle]) <= time) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** Return a value as one cell: a text that a spreadsheet would compute is made a plain one. */
+function cell(value) {
+  if (typeof value === "number") return String(value);
+  const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+/** Let the browser save a text as a file. */
+export function save(name, type, text) {
+  const url = URL.createObjectURL(new Blob([text], { type }));
+  const link = Object.assign(document.createElement("a"), { href: url, download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}

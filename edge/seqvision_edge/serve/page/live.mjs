@@ -1,0 +1,185 @@
+// THE WAY of what is live: a <video>'s frames → the server, or this browser's model → answers.
+
+import { Decider, lagOf } from "./decider.mjs";
+import { eachFrame, jpeg, pixels } from "./frames.mjs";
+import { Link } from "./link.mjs";
+import { rgbOf, stepsOf } from "./prepare.mjs";
+import { Sampler } from "./sampler.mjs";
+
+const COMPARED_IN_FLIGHT = 4;
+const MOST_KEPT = 64;
+const STILL_FPS = 5; // of models that read still images: they have no rate of their own
+
+/**
+ * Watch a video element until the returned function is called.
+ *
+ * With a `model` the frames run in this browser; the server gets the very same steps, so that both
+ * answers can be compared, and its absence stops nothing.
+ *
+ * @param {{video: HTMLVideoElement, card: object, model: import("./browser-model.mjs").BrowserModel | null,
+ *          byMedia: boolean, hears: object}} options `byMedia` takes the video's own times.
+ *   `hears` has onAnswer, onEvent, onRecord (of another kind), onLink, onPicture and onDifference.
+ */
+export function watchLive({ video, card, model, byMedia, hears }) {
+  const chooser = new Sampler(card.sequence.fps ?? STILL_FPS);
+  const own = model && new OwnAnswers(card, model, hears);
+  const link = new Link(model ? "prepared" : "jpeg", {
+    onRecord: (record) => (own ? own.compare(record) : tell(record, hears)),
+    onState: (state, words) => {
+      if (state === "open") {
+        chooser.restart();
+        own?.together();
+      }
+      hears.onLink(state, words);
+    },
+  });
+  const began = performance.now() / 1000;
+  let isBusy = false;
+
+  async function take(now, shown) {
+    if (isBusy || !(own || link.isReady())) return;
+    const time = Math.round(1000 * (byMedia ? shown : now - began)) / 1000;
+    if (chooser.isGap(time)) chooser.restart();
+    if (!chooser.take(time)) return;
+    isBusy = true;
+    try {
+      if (own) await own.push(time, pixels(video), link);
+      else await send(time);
+    } finally {
+      isBusy = false;
+    }
+  }
+
+  async function send(time) {
+    const blob = await jpeg(video);
+    const bytes = await blob?.arrayBuffer();
+    if (!bytes || !link.isReady()) return; // left, or lost, meanwhile
+    link.send(time, bytes);
+    hears.onPicture(time, blob);
+  }
+
+  const stop = eachFrame(video, take);
+  return () => {
+    stop();
+    link.close();
+    own?.leave();
+  };
+}
+
+function tell(record, { onAnswer, onEvent, onRecord }) {
+  if (record.type === "answer") onAnswer(record);
+  else if (record.type === "event") onEvent(record);
+  else onRecord(record);
+}
+
+/** What this browser's model answers, and how far the server's answers are from it. */
+class OwnAnswers {
+  constructor(card, model, hears) {
+    Object.assign(this, { card, model, hears });
+    this.decider = new Decider(card.decision, card.labels, lagOf(card.sequence));
+    this.isVideo = card.sequence.kind === "video";
+    this.frame = 0;
+    this.last = 0;
+    model.reset();
+    this.together();
+  }
+
+  /** Tell nothing more: the answer on its way is for nobody. */
+  leave() {
+    this.hasLeft = true;
+  }
+
+  /** Begin as the server's stream begins: with an empty grid, and nothing to compare. */
+  together() {
+    this.sampler = this.isVideo ? new Sampler(this.card.sequence.fps) : null;
+    this.waiting = new Map(); // by time: the answer that came first
+    this.areTogether = true;
+    // A carried state never forgets: only two streams that begin together are alike.
+    if (this.card.state.kind === "carry") this.forget();
+  }
+
+  async push(time, picture, link) {
+    const began = performance.now();
+    const { data, steps } = stepsOf(rgbOf(picture), this.card);
+    this.send(time, data, link);
+    if (!this.isVideo) this.model.reset();
+    else if (this.sampler.isGap(time)) {
+      this.sampler.restart();
+      this.forget();
+    }
+    const ticks = this.isVideo ? this.sampler.take(time) : 1;
+    this.last = time;
+    if (!ticks) return;
+    const times = this.isVideo ? Math.min(ticks, this.card.sequence.frames) : 1;
+    const answer = await this.model.push(repeated(data, times), steps * times);
+    if (this.hasLeft) return;
+    if (answer) this.tell(time, answer, performance.now() - began);
+    else this.forget();
+  }
+
+  send(time, data, link) {
+    if (!this.areTogether) return;
+    if (link.isReady(COMPARED_IN_FLIGHT)) link.send(time, data);
+    else if (link.isOpen) {
+      // It is behind: the frames that it misses make its past another one.
+      this.areTogether = false;
+      link.again();
+    }
+  }
+
+  tell(time, values, latency) {
+    const { labels } = this.card;
+    const best = values.indexOf(Math.max(...values));
+    const warm = this.model.isWarm;
+    if (!warm) {
+      const warmth = this.model.seen / this.card.sequence.frames;
+      this.hears.onRecord({ type: "waiting", time, warmth });
+      return;
+    }
+    const probabilities = Object.fromEntries(labels.map((label, place) => [label, values[place]]));
+    this.hears.onAnswer({
+      type: "answer",
+      time,
+      frame: this.frame++,
+      label: labels[best],
+      probability: values[best],
+      probabilities,
+      warm: true,
+      latency_ms: latency,
+    });
+    this.meet(time, probabilities);
+    if (this.isVideo) this.decider.update(time, values).forEach(this.hears.onEvent);
+  }
+
+  forget() {
+    this.model.reset();
+    this.decider.close(this.last).forEach(this.hears.onEvent);
+  }
+
+  /** Take what the server says. */
+  compare(record) {
+    if (record.type !== "answer") return;
+    if (record.dropped > 0) this.areTogether = false;
+    else if (record.warm) this.meet(record.time, record.probabilities);
+  }
+
+  /** Compare the two answers for one frame, once both are there. */
+  meet(time, probabilities) {
+    const other = this.waiting.get(time);
+    if (!other) {
+      this.waiting.set(time, probabilities);
+      if (this.waiting.size > MOST_KEPT) this.waiting.delete(this.waiting.keys().next().value);
+      return;
+    }
+    this.waiting.delete(time);
+    const differences = this.card.labels.map((label) => Math.abs(other[label] - probabilities[label]));
+    this.hears.onDifference(Math.max(...differences));
+  }
+}
+
+function repeated(data, times) {
+  if (times === 1) return data;
+  const out = new Uint8Array(data.length * times);
+  for (let place = 0; place < times; place++) out.set(data, place * data.length);
+  return out;
+}

@@ -1,0 +1,306 @@
+// THE PAGE: the model's card → a screen; a camera, a file or the device's own source → answers.
+
+import { BrowserModel } from "./browser-model.mjs";
+import { CameraError, cameras, openCamera } from "./camera.mjs";
+import { watchDevice } from "./device.mjs";
+import { watchFile } from "./file.mjs";
+import { watchLive } from "./live.mjs";
+import { Screen, showPicture } from "./screen.mjs";
+import * as server from "./server.mjs";
+import { setUpTheme } from "./theme.mjs";
+import { sequence } from "./words.mjs";
+
+const COMMAND = "edge-serve --fetch-web";
+const byId = (id) => document.getElementById(id);
+const video = byId("video");
+
+setUpTheme(byId("theme"));
+const card = await aboutModel();
+const screen = new Screen(card);
+const isVideo = card.sequence.kind === "video";
+let model = null; // this browser's, while its switch is on
+let stop = () => {}; // what is watched now
+let again = null; // begin it anew: after the switch was turned
+setUp();
+
+async function setUp() {
+  const { width, height } = card.image;
+  byId("model-line").textContent =
+    `${card.labels.length} labels · ${sequence(card.sequence)} · ${width} × ${height} pixels`;
+  byId("privacy").textContent = `Pictures go to ${location.host} and nowhere else.`;
+  byId("file-input").accept = isVideo ? "video/*" : "image/*";
+  byId("start-file").textContent = isVideo ? "Open a video" : "Open a picture";
+  for (const id of ["camera", "start-camera"]) on(id, "click", () => begin("camera", startCamera));
+  for (const id of ["file", "start-file"]) on(id, "click", () => byId("file-input").click());
+  on("cameras", "change", () => begin("camera", startCamera));
+  on("device", "change", () => byId("device").value && begin("device", startDevice));
+  on("mirror", "change", mirror);
+  on("stop", "click", leave);
+  on("large", "click", () => enlarge(byId("large").ariaPressed !== "true"));
+  on("play", "click", () => (video.paused ? video.play() : video.pause()));
+  on("in-browser", "change", switchBrowser);
+  on("file-input", "change", () => open(byId("file-input").files[0]));
+  document.addEventListener("keydown", ({ key }) => key === "Escape" && enlarge(false));
+  for (const name of ["play", "pause"])
+    video.addEventListener(name, () => (byId("play").textContent = video.paused ? "Play" : "Pause"));
+  video.addEventListener("resize", () => shape(video.videoWidth / video.videoHeight));
+  setUpDrop();
+  await Promise.all([offerBrowser(), offerDevices()]);
+}
+
+/** Return what the server says of its model, as soon as it says it. */
+async function aboutModel() {
+  for (;;) {
+    try {
+      return await server.model();
+    } catch (error) {
+      if (error.status === 401) location.reload(); // to the page that asks for the token
+      welcome("The model cannot be read", `${error.message}. Trying again.`, "Use this camera");
+      await new Promise((resolve) => setTimeout(resolve, 2000));
+    }
+  }
+}
+
+function on(id, event, act) {
+  byId(id).addEventListener(event, act);
+}
+
+/** Begin to watch something; `start(hold)` says by `hold` how to stop it. */
+async function begin(kind, start) {
+  leave();
+  const visit = (begin.visit = Symbol(kind));
+  again = () => begin(kind, start);
+  for (const id of ["camera", "file"]) byId(id).ariaPressed = String(kind === id);
+  byId("stop").hidden = false;
+  byId("mirror-label").hidden = kind !== "camera";
+  if (kind !== "device") byId("device").value = "";
+  byId("in-browser").disabled = kind === "device" || !offerBrowser.isThere;
+  try {
+    const leaveIt = await start();
+    if (begin.visit === visit) stop = leaveIt;
+    else leaveIt();
+  } catch (error) {
+    if (begin.visit === visit && error.name !== "AbortError") problem(error);
+  }
+}
+
+/** Watch nothing. */
+function leave() {
+  stop();
+  stop = () => {};
+  begin.visit = null;
+  video.pause();
+  video.removeAttribute("src");
+  video.srcObject = null;
+  video.hidden = true;
+  video.classList.remove("mirrored");
+  showPicture(null);
+  for (const id of ["play", "stop", "progress", "agreement", "mirror-label"]) byId(id).hidden = true;
+  for (const id of ["camera", "file"]) byId(id).ariaPressed = "false";
+  byId("in-browser").disabled = !offerBrowser.isThere;
+  welcome("What shall it watch?", "Use a camera, or drop a file anywhere on this page.", "Use this camera");
+  screen.end();
+}
+
+async function startCamera() {
+  screen.begin("camera", { live: true });
+  screen.set("reading");
+  const visit = begin.visit;
+  const stream = await openCamera(byId("cameras").value);
+  const [track] = stream.getVideoTracks();
+  if (begin.visit !== visit) {
+    track.stop();
+    return () => {};
+  }
+  screen.history.source = track.label;
+  video.srcObject = stream;
+  video.hidden = false;
+  mirror();
+  await video.play();
+  listCameras(track.getSettings().deviceId);
+  const unplugged = () => problem(new CameraError("The camera was unplugged", "Plug it in and try again."));
+  track.addEventListener("ended", unplugged);
+  const leaveLive = watch(false);
+  return () => {
+    track.removeEventListener("ended", unplugged);
+    track.stop();
+    leaveLive();
+  };
+}
+
+function startDevice() {
+  return watchDevice(byId("device").value, screen, (blob) => showPicture(blob, "device"));
+}
+
+async function open(file) {
+  byId("file-input").value = "";
+  if (file) await begin("file", () => startFile(file));
+}
+
+async function startFile(file) {
+  const leaveFile = await watchFile({ file, card, video, screen, live: model !== null });
+  if (!model || video.hidden) return leaveFile;
+  const leaveLive = watch(true);
+  return () => {
+    leaveLive();
+    leaveFile();
+  };
+}
+
+/** Watch the video element, live. */
+function watch(byMedia) {
+  const agreement = { most: 0, count: 0 };
+  screen.set("starting");
+  screen.touch();
+  const hears = {
+    onAnswer: (record) => screen.answer(record),
+    onEvent: (record) => screen.event(record),
+    onRecord: (record) => record.type === "waiting" && screen.wait(record),
+    onPicture: (time, blob) => screen.history?.addPicture(time, blob),
+    onDifference: (difference) => agree(agreement, difference),
+    onLink: (state, words) => heard(state, words, agreement),
+  };
+  // The server's card is one of today's; only what the state is stands in the file alone.
+  const whole = model ? { ...card, state: model.card.state } : card;
+  return watchLive({ video, card: whole, model, byMedia, hears });
+}
+
+function heard(state, words, agreement) {
+  if (model) {
+    if (state !== "open" && state !== "connecting") agree(agreement, null);
+  } else if (state === "open") {
+    screen.touch();
+    screen.set("starting");
+  } else if (state === "closed") screen.set("gone", words && `${words} Trying again.`);
+  else if (state === "refused") screen.set("gone", words);
+}
+
+async function gone(words) {
+  screen.set("gone", words && `${words} Trying again.`);
+  // A server that was started anew knows this page no more.
+  const said = await server.model().catch((error) => error);
+  if (said.status === 401 && screen.state === "gone")
+    screen.set("gone", "It asks for its token again: load this page anew.");
+}
+
+/** Show how far both models are from each other; null: the server is not there. */
+function agree(agreement, difference) {
+  byId("agreement").hidden = false;
+  if (difference === null) {
+    byId("agreement-number").textContent = "";
+    byId("agreement-text").textContent = "The server is gone; this browser goes on by itself.";
+    return;
+  }
+  agreement.most = Math.max(agreement.most, difference);
+  agreement.count += 1;
+  byId("agreement-number").textContent = agreement.most.toFixed(7);
+  byId("agreement-text").textContent =
+    `is the largest difference of a probability from the server's, in ${agreement.count} answers for the same frames`;
+}
+
+async function switchBrowser() {
+  const box = byId("in-browser");
+  if (box.checked && !model) {
+    box.disabled = true;
+    byId("browser-text").textContent = "Loading the model …";
+    try {
+      model = await BrowserModel.load(await server.modelFile());
+    } catch (error) {
+      box.checked = false;
+      byId("browser-text").textContent = `It does not start: ${error.message}`;
+      return;
+    } finally {
+      box.disabled = false;
+    }
+  } else if (!box.checked && model) {
+    const old = model;
+    model = null;
+    setTimeout(() => old.close(), 2000); // a frame may be on its way
+  }
+  tellBrowser();
+  if (begin.visit) again();
+}
+
+async function offerBrowser() {
+  offerBrowser.isThere = await server.hasVendor();
+  byId("in-browser").disabled = !offerBrowser.isThere;
+  tellBrowser();
+}
+
+function tellBrowser() {
+  const text = byId("browser-text");
+  if (!offerBrowser.isThere) {
+    const command = document.createElement("code");
+    command.textContent = COMMAND;
+    text.replaceChildren("Not installed on this server. Once, where it runs: ", command);
+  } else if (model) text.textContent = "The model runs here, on the same frames; it needs no network now.";
+  else text.textContent = "Runs the same model here, on the same frames, and shows that both agree.";
+}
+
+async function offerDevices() {
+  const found = await server.sources().catch(() => []);
+  const options = found.map(({ name }) => Object.assign(document.createElement("option"), { value: name, textContent: name }));
+  const none = Object.assign(document.createElement("option"), { value: "", textContent: "choose …" });
+  byId("device").replaceChildren(none, ...options);
+  byId("device-label").hidden = !options.length;
+}
+
+async function listCameras(deviceId) {
+  const options = (await cameras()).map(({ deviceId: value, label }) =>
+    Object.assign(document.createElement("option"), { value, textContent: label }),
+  );
+  byId("cameras").replaceChildren(...options);
+  byId("cameras").value = deviceId;
+  byId("cameras-label").hidden = options.length < 2;
+}
+
+/** Give the stage the picture's shape, as far as the page stays one. */
+function shape(aspect) {
+  byId("stage").style.setProperty("--aspect", Math.min(16 / 9, Math.max(1, aspect || 4 / 3)));
+}
+
+function mirror() {
+  video.classList.toggle("mirrored", byId("mirror").checked);
+}
+
+function problem(error) {
+  const isCamera = error instanceof CameraError;
+  stop();
+  stop = () => {};
+  video.hidden = true;
+  byId("progress").hidden = true;
+  screen.set("problem");
+  welcome(
+    isCamera ? error.message : "That did not work",
+    isCamera ? error.advice : `${error.message}.`,
+    isCamera ? "Try again" : "Use this camera",
+  );
+  byId("start").hidden = false;
+  byId("start-camera").focus();
+}
+
+function welcome(title, advice, action) {
+  byId("start-title").textContent = title;
+  byId("start-text").textContent = advice;
+  byId("start-camera").textContent = action;
+}
+
+function enlarge(large) {
+  byId("live").classList.toggle("large", large);
+  byId("large").ariaPressed = String(large);
+  byId("large").textContent = large ? "Close" : "Large";
+}
+
+function setUpDrop() {
+  let depth = 0;
+  const show = (shown) => (byId("dropping").hidden = !shown);
+  addEventListener("dragenter", () => show(++depth > 0));
+  addEventListener("dragleave", () => show(--depth > 0));
+  addEventListener("dragover", (event) => event.preventDefault());
+  addEventListener("drop", (event) => {
+    event.preventDefault();
+    depth = 0;
+    show(false);
+    open(event.dataTransfer.files[0]);
+  });
+}

@@ -1,0 +1,222 @@
+// What is seen: one history, one moment of it, and how fresh what is shown is.
+
+import { AnswerView } from "./answer-view.mjs";
+import { lagOf } from "./decider.mjs";
+import { History, save } from "./history.mjs";
+import { LogView } from "./log-view.mjs";
+import { colours } from "./palette.mjs";
+import { TimelineView } from "./timeline-view.mjs";
+import { ago, clock, milliseconds } from "./words.mjs";
+
+// Two seconds after the last message nobody may take the picture for a live one.
+const STALE_SECONDS = 1.25;
+const TICK_MS = 100;
+const byId = (id) => document.getElementById(id);
+
+/** The words of each state: on the pill, its colour, and in the place of the label. */
+const STATES = {
+  idle: ["Ready", "idle", "Ready"],
+  starting: ["Starting", "waiting", "Starting"],
+  reading: ["Reading", "waiting", "Reading"],
+  warming: ["Warming up", "waiting", "Warming up"],
+  live: ["Live", "live", "Warming up"],
+  file: ["Read", "live", "No answer yet"],
+  waiting: ["Waiting", "waiting", "No answer"],
+  gone: ["No connection", "bad", "No answer"],
+  stale: ["No data", "bad", "No answer"],
+  problem: ["Not running", "bad", "No answer"],
+};
+
+/** The page's views, put together. */
+export class Screen {
+  constructor(card) {
+    this.card = card;
+    const hues = colours(card.labels, card.decision.background);
+    this.answers = new AnswerView(card.labels, hues);
+    this.timeline = new TimelineView(card, hues, (time) => this.choose(time));
+    this.log = new LogView(hues, (time) => this.choose(time));
+    this.staleSeconds = Math.max(STALE_SECONDS, 2.5 / (card.sequence.fps ?? 5));
+    byId("back").addEventListener("click", () => this.choose(null));
+    byId("csv").addEventListener("click", () => save("events.csv", "text/csv", this.history.toCsv()));
+    byId("json").addEventListener("click", () =>
+      save("events.json", "application/json", this.history.toJson()),
+    );
+    this.end();
+    setInterval(() => this.tick(), TICK_MS);
+  }
+
+  /**
+   * Begin to show a source.
+   * @param {string} name in words
+   * @param {{live: boolean, seek?: (time: number) => void, now?: () => number, length?: () => number}} how
+   *   of a file: how to go to a time, where it is, and how long it is.
+   */
+  begin(name, how) {
+    this.history = new History(name, lagOf(this.card.sequence));
+    this.how = how;
+    this.cursor = null;
+    this.rates = [];
+    this.trips = [];
+    this.log.clear();
+    this.warmth = 0;
+    this.touch();
+    this.set("starting");
+    byId("start").hidden = true;
+    byId("trip-name").textContent = how.tripName ?? "Round trip";
+  }
+
+  /** Show nothing any more. */
+  end() {
+    this.history = null;
+    this.how = { live: false };
+    this.cursor = null;
+    [this.rates, this.trips] = [[], []];
+    this.words = "";
+    this.log.clear();
+    this.set("idle");
+    byId("start").hidden = false;
+  }
+
+  /** Tell how the source is; `words` go to the banner where something is wrong. */
+  set(state, words = "") {
+    this.state = state;
+    this.words = words;
+    this.tick();
+  }
+
+  /** Something was heard: what is shown is fresh. */
+  touch() {
+    this.heard = performance.now();
+  }
+
+  answer(record) {
+    this.touch();
+    const { history } = this;
+    history.began ??= Date.now() - 1000 * record.time;
+    const isWarm = record.warm !== false;
+    if (isWarm) history.add(record);
+    this.latest = { record, at: performance.now() };
+    this.rates.push(this.heard);
+    if (record.roundTripMs !== undefined) this.trips.push(record.roundTripMs);
+    if (this.trips.length > 20) this.trips.shift();
+    if (this.state !== "file") this.set(isWarm ? "live" : "warming");
+  }
+
+  /** Take that a frame came which has no answer: the window is not full, or no tick was due. */
+  wait({ warmth }) {
+    this.touch();
+    this.warmth = warmth;
+    if (warmth < 1 && this.state !== "file") this.set("warming");
+  }
+
+  event(record) {
+    this.touch();
+    this.history.addEvent(record);
+    this.log.add(record, this.history, this.how.live);
+  }
+
+  /** Show a moment; null is now. */
+  choose(time) {
+    if (!this.history) return;
+    if (this.how.seek) this.how.seek(time ?? 0);
+    else this.cursor = time;
+    this.tick();
+  }
+
+  get isStale() {
+    const isExpected = ["live", "warming", "starting", "frozen"].includes(this.state);
+    return this.how.live && isExpected && performance.now() - this.heard > 1000 * this.staleSeconds;
+  }
+
+  /** The time that is now on the history's clock. */
+  get now() {
+    if (this.how.now) return this.how.now();
+    const newest = this.history?.newest;
+    if (!newest) return 0;
+    const isRunning = this.state === "live" && !this.isStale;
+    return newest.time + (isRunning ? Math.min(1, (performance.now() - this.latest.at) / 1000) : 0);
+  }
+
+  tick() {
+    const state = this.isStale ? "stale" : this.state;
+    const [pill, colour, word] = STATES[state];
+    const old = ["stale", "gone", "problem", "waiting"].includes(state) && this.how.live;
+    text("pill-text", this.cursor === null || state !== "live" ? pill : "Live, looking back");
+    byId("pill").dataset.state = colour;
+    byId("answer").dataset.state = state;
+    this.banner(state);
+    this.moment(state, word, old);
+    this.facts(old);
+    const end = this.how.length?.() ?? this.now;
+    const cursor = this.how.now ? this.how.now() : this.cursor;
+    this.timeline.show(this.history, { live: this.how.live, end, cursor });
+    text("cursor", this.history?.newest && cursor !== null ? clock(cursor) : "");
+    byId("facts").hidden = this.history !== null && !this.how.live;
+    byId("back").hidden = !this.how.live || this.cursor === null;
+  }
+
+  /** The label and the picture of the moment; nothing old looks like now. */
+  moment(state, word, old) {
+    const { history, cursor } = this;
+    const looksBack = cursor !== null;
+    const shown = !history ? null
+      : looksBack ? history.at(cursor)
+      : this.how.now ? history.at(this.how.now() + 1e-3)
+      : old || state === "warming" ? null : history.newest;
+    const age = looksBack ? `at ${clock(cursor)}` : this.how.now ? "" : this.ageText();
+    this.answers.show(shown, word, age, state === "warming" ? this.warmth : 0);
+    byId("cover").hidden = !old || looksBack || state === "problem";
+    const picture = looksBack ? history?.pictureAt(cursor) : null;
+    if (picture !== this.looked) {
+      this.looked = picture;
+      if (looksBack || byId("picture").dataset.from === "past") showPicture(picture, "past");
+    }
+  }
+
+  ageText() {
+    return this.latest ? ago((performance.now() - this.latest.at) / 1000) : "";
+  }
+
+  banner(state) {
+    const seconds = Math.round((performance.now() - this.heard) / 1000);
+    const [title, more] = {
+      stale: ["No data.", `Nothing has come for ${seconds} s. The last label is hidden.`],
+      gone: ["The server is gone.", this.words || "The last label is hidden. Trying again."],
+      waiting: ["No picture.", this.words],
+      frozen: ["The picture stands still.", this.words],
+    }[state] ?? ["", ""];
+    byId("banner").hidden = !title;
+    text("banner-title", title);
+    text("banner-text", more);
+  }
+
+  facts(old) {
+    const since = performance.now() - 2000;
+    while (this.rates.length && this.rates[0] < since) this.rates.shift();
+    const isQuiet = old || !this.how.live || this.rates.length < 2;
+    const span = isQuiet ? 0 : (this.rates.at(-1) - this.rates[0]) / 1000;
+    text("fps", span ? ((this.rates.length - 1) / span).toFixed(1) : "–");
+    text("trip", isQuiet ? "–" : milliseconds(median(this.trips)));
+    text("model-ms", isQuiet ? "–" : milliseconds(this.latest?.record.latency_ms));
+  }
+}
+
+/** Show a picture in the place of the video; null takes it away. */
+export function showPicture(blob, from) {
+  const image = byId("picture");
+  const before = image.src;
+  image.hidden = !blob;
+  image.dataset.from = blob ? from : "";
+  if (blob) image.src = URL.createObjectURL(blob);
+  else image.removeAttribute("src");
+  if (before.startsWith("blob:")) URL.revokeObjectURL(before);
+}
+
+function text(id, value) {
+  const element = byId(id);
+  if (element.textContent !== value) element.textContent = value;
+}
+
+function median(values) {
+  return values.length ? [...values].sort((a, b) => a - b)[values.length >> 1] : undefined;
+}

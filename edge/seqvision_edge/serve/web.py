@@ -1,0 +1,113 @@
+"""onnxruntime-web, by which the page runs the model in a browser: fetched once, served from here.
+
+It is 14 MB, so it is not part of this package.  The archive is npm's own; its hash is known here,
+and nothing is unpacked before it is right.
+"""
+
+import base64
+import contextlib
+import hashlib
+import os
+import tarfile
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from seqvision_edge.errors import SeqvisionError
+from seqvision_edge.files import replacing
+
+VERSION: Final = "1.30.0"
+URL: Final = f"https://registry.npmjs.org/onnxruntime-web/-/onnxruntime-web-{VERSION}.tgz"
+SHA512: Final = (
+    "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
+)
+FILES: Final = (
+    "ort.wasm.min.mjs",
+    "ort-wasm-simd-threaded.mjs",
+    "ort-wasm-simd-threaded.wasm",
+)
+# Names a file of the archive that lies here already, for machines without the internet.
+TARBALL: Final = "SEQVISION_WEB_TARBALL"
+
+_MOST_BYTES = 200 << 20
+_PART = 1 << 20
+_SECONDS = 30.0
+
+
+def folder() -> Path:
+    """Return where the files lie, or would."""
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "seqvision" / f"onnxruntime-web-{VERSION}"
+
+
+def find(name: str) -> Path | None:
+    """Return one of the files; None where it is not one of them, or not fetched."""
+    path = folder() / name
+    return path if name in FILES and path.is_file() else None
+
+
+def fetch() -> Path:
+    """Fetch the files, where they are not here yet, and return their folder.
+
+    Raises:
+        SeqvisionError: they cannot be had, are not the right ones, or cannot be written.
+    """
+    target = folder()
+    if all(map(find, FILES)):
+        return target
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile() as archive:
+            with _opened() as (where, content):
+                digest = _copy(content, archive)
+            if digest != SHA512:
+                raise SeqvisionError(f"{where}: not onnxruntime-web {VERSION}, its hash is another")
+            archive.seek(0)
+            _unpack(archive, target)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise SeqvisionError(
+            f"onnxruntime-web cannot be fetched ({reason}); "
+            f"without the internet, let {TARBALL} name the file of {URL}"
+        ) from None
+    return target
+
+
+@contextlib.contextmanager
+def _opened() -> Iterator[tuple[str, BinaryIO]]:
+    """Give where the archive comes from, and its content."""
+    local = os.environ.get(TARBALL)
+    if local:
+        with Path(local).open("rb") as file:
+            yield local, file
+        return
+    try:
+        with urllib.request.urlopen(URL, timeout=_SECONDS) as answer:
+            yield URL, answer
+    except urllib.error.URLError as error:
+        raise OSError(None, str(error.reason)) from None
+
+
+def _copy(content: BinaryIO, file: BinaryIO) -> str:
+    """Copy the archive and return its hash."""
+    digest, size = hashlib.sha512(), 0
+    while part := content.read(_PART):
+        size += len(part)
+        if size > _MOST_BYTES:
+            raise SeqvisionError(f"onnxruntime-web: more than {_MOST_BYTES} bytes came")
+        digest.update(part)
+        file.write(part)
+    return base64.b64encode(digest.digest()).decode()
+
+
+def _unpack(archive: BinaryIO, target: Path) -> None:
+    """Write the files that are needed; each is whole or not there."""
+    with tarfile.open(fileobj=archive, mode="r:gz") as tar:
+        for name in FILES:
+            content = tar.extractfile(f"package/dist/{name}")
+            assert content is not None, "an archive with this hash has these files"
+            with replacing(target / name) as unfinished:
+                unfinished.write_bytes(content.read())

@@ -1,0 +1,193 @@
+"""What the page computes in a browser is what this package computes: to the pixel, tick and event.
+
+The modules of the page run in node, on random pictures, times and answers.
+"""
+
+import base64
+import json
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from colour_model import card_data
+from numpy.typing import NDArray
+
+import seqvision_edge
+from seqvision_edge.card import Decision, ModelCard, SmoothingKind
+from seqvision_edge.cut import image_steps
+from seqvision_edge.decision import Decider
+from seqvision_edge.opencv import cv2
+from seqvision_edge.preprocess import prepare
+from seqvision_edge.sampler import Sampler
+from seqvision_edge.sequence import VideoSequence
+
+PAGE = Path(seqvision_edge.__file__).parent / "serve" / "page"
+# OpenCV rounds its linear resize by a hair differently on other processors.
+TOLERANCE = 0 if platform.machine().lower() in ("x86_64", "amd64") else 1
+
+
+@pytest.fixture
+def ask(tmp_path: Path) -> Any:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("no node here, which runs the page's modules")
+
+    def go(cases: list[dict[str, Any]]) -> list[Any]:
+        file = tmp_path / "cases.json"
+        file.write_text(json.dumps(cases))
+        command = [node, str(Path(__file__).with_name("arithmetic.mjs")), str(PAGE), str(file)]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert result.returncode == 0, result.stderr
+        return list(json.loads(result.stdout))
+
+    return go
+
+
+def _random_picture(generator: np.random.Generator, height: int, width: int) -> NDArray[np.uint8]:
+    picture = generator.integers(0, 256, (height, width, 3), np.uint8)
+    return picture if generator.random() < 0.5 else cv2.GaussianBlur(picture, (0, 0), 1.5)
+
+
+def _asked(bgr: NDArray[np.uint8], card: ModelCard) -> dict[str, Any]:
+    return {
+        "kind": "steps",
+        "rgb": base64.b64encode(np.ascontiguousarray(bgr[:, :, ::-1])).decode(),
+        "height": bgr.shape[0],
+        "width": bgr.shape[1],
+        "card": json.loads(card.to_json()),
+    }
+
+
+def _card(sequence: dict[str, Any] | None, **image: Any) -> ModelCard:
+    data = card_data()
+    data["image"] = {**data["image"], **image}
+    data["sequence"] = sequence or data["sequence"]
+    return ModelCard.from_json(json.dumps(data), "test")
+
+
+def _agree(ask: Any, asked: list[tuple[NDArray[np.uint8], ModelCard]]) -> None:
+    answers = ask([_asked(bgr, card) for bgr, card in asked])
+    assert len(answers) == len(asked)
+    for (bgr, card), answer in zip(asked, answers, strict=True):
+        if isinstance(card.sequence, VideoSequence):
+            expected = prepare(bgr, card.image)[None]
+        else:
+            expected = image_steps(bgr, card.image, card.sequence)
+        found = np.frombuffer(base64.b64decode(answer["data"]), np.uint8)
+        what = f"{bgr.shape} with {card.image} and {card.sequence}"
+        assert answer["steps"] == len(expected), what
+        difference = np.abs(found.reshape(expected.shape).astype(int) - expected).max()
+        assert difference <= TOLERANCE, f"{what}: off by {difference}"
+
+
+def test_a_frame_becomes_the_same_step(ask: Any) -> None:
+    generator = np.random.default_rng(1)
+    sizes = [(480, 640), (360, 640), (121, 163), (37, 41), (10, 12), (24, 32), (5, 3), (96, 32)]
+    targets = [(112, 112), (24, 32), (9, 7)]
+    asked = []
+    for number, size in enumerate(sizes):
+        for target in targets:
+            for fit in ("stretch", "crop", "pad"):
+                channels = 1 + 2 * (number % 2)
+                shape = {"height": target[0], "width": target[1], "channels": channels}
+                asked.append((_random_picture(generator, *size), _card(None, **shape, fit=fit)))
+    _agree(ask, asked)
+
+
+@pytest.mark.parametrize("longer", ["crop", "subsample"])
+def test_a_still_image_becomes_the_same_sequence(ask: Any, longer: str) -> None:
+    generator = np.random.default_rng(2)
+    sequences: list[dict[str, Any]] = [
+        {"kind": "rows", "steps": 9, "longer": longer},
+        {"kind": "columns", "steps": 4, "longer": longer},
+        {"kind": "windows", "along": "width", "stride": 5, "steps": 6, "longer": longer},
+        {"kind": "windows", "along": "height", "stride": 3, "steps": 60, "longer": longer},
+        {"kind": "windows", "along": "height", "stride": 3, "steps": 1, "longer": longer},
+        {"kind": "patches", "rows": 3, "columns": 4, "order": "raster"},
+        {"kind": "patches", "rows": 3, "columns": 4, "order": "snake"},
+        {"kind": "channels"},
+    ]
+    asked = []
+    for sequence in sequences:
+        for size in ((60, 45), (33, 121), (8, 8)):
+            for channels in (1,) if sequence["kind"] == "channels" else (1, 3):
+                card = _card(sequence, height=8, width=12, channels=channels, fit="crop")
+                asked.append((_random_picture(generator, *size), card))
+    _agree(ask, asked)
+
+
+def test_the_same_frames_are_chosen_and_the_same_gaps_are_seen(ask: Any) -> None:
+    generator = np.random.default_rng(3)
+    cases, expected = [], []
+    for fps, source_fps, claimed in ((10, 30, 0), (15, 15, 0), (8, 3, 3), (10, 24.7, 25)):
+        steps = generator.normal(1 / source_fps, 0.2 / source_fps, 300).clip(0)
+        steps[generator.integers(0, 300, 6)] += generator.uniform(0.1, 2, 6)
+        steps[200] = -1.5
+        times = np.cumsum(steps).round(3).tolist()
+        cases.append({"kind": "frames", "fps": fps, "claimed": claimed, "times": times})
+        sampler, said = Sampler(fps, claimed or None), []
+        for time in times:
+            is_gap = sampler.is_gap(time)
+            if is_gap:
+                sampler.restart()
+            said.append([is_gap, sampler.take(time)])
+        expected.append(said)
+    assert ask(cases) == expected
+    assert sum(is_gap for said in expected for is_gap, _ in said) > 10
+
+
+def test_answers_become_the_same_events(ask: Any) -> None:
+    generator = np.random.default_rng(4)
+    labels = ("wave", "point", "none")
+    cases, expected = [], []
+    settings: list[tuple[SmoothingKind, float, float | None, float]] = [
+        ("none", 0.0, None, 0.0),
+        ("mean", 0.5, None, 0.5),
+        ("mean", 0.0, 0.9, 0.5),
+        ("exponential", 0.6, 0.8, 0.0),
+    ]
+    for smoothing, reject, early, cooldown in settings:
+        decision = Decision(
+            temperature=1.0,
+            smoothing=smoothing,
+            smoothing_frames=3,
+            reject=reject,
+            enter=0.6,
+            leave=0.4,
+            early=early,
+            minimum_seconds=0.3,
+            cooldown_seconds=cooldown,
+            background="none",
+        )
+        scores = cv2.blur(generator.normal(0, 9, (400, 3)), (1, 7))
+        answers = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+        times = (np.arange(400) / 10).tolist()
+        cases.append(
+            {
+                "kind": "events",
+                "decision": decision.model_dump(),
+                "labels": labels,
+                "answers": answers.tolist(),
+                "times": times,
+                "lag": 0.75,
+            }
+        )
+        decider = Decider(decision, labels, 0.75)
+        told = [
+            event
+            for time, answer in zip(times, answers, strict=True)
+            for event in decider.update(time, answer).ended
+        ]
+        told += decider.close(times[-1]).ended
+        expected.append(told)
+    for found, told in zip(ask(cases), expected, strict=True):
+        assert len(told) > 5
+        assert [event["label"] for event in found] == [event.label for event in told]
+        for key in ("start", "end", "peak", "confidence", "told"):
+            np.testing.assert_allclose(
+                [event[key] for event in found], [getattr(event, key) for event in told]
+            )

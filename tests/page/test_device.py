@@ -1,0 +1,101 @@
+"""The page with what the device itself watches, and with a token."""
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+from browser import Browser
+from colour_model import model_bytes, picture
+from served import Running, serving
+
+from seqvision_edge.frame import Frame
+from seqvision_edge.result import Event, Prediction, SourceState
+from seqvision_edge.serve.key import Key
+from seqvision_edge.serve.watching import Newest
+from seqvision_edge.session import Session
+from seqvision_edge.step import Step
+
+pytestmark = pytest.mark.slow
+TOKEN = "a-token-of-this-test"
+Look = Callable[..., Browser]
+
+
+class Device:
+    """A source that is seen ten times a second, until it is `lost`."""
+
+    def __init__(self) -> None:
+        self.newest = Newest()
+        self.lost = threading.Event()
+        self._ended = threading.Event()
+        self._write(0)
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        index = 0
+        while not self._ended.wait(0.1):
+            index += 1
+            if not self.lost.is_set():
+                self._write(index)
+            elif index:
+                state = SourceState("disconnected", "lost", "no frames come", 1.0, 1)
+                self.newest.write(Step(source="door", state=state, changed=(state,)))
+
+    def _write(self, index: int) -> None:
+        time = index / 10
+        shares = {"red": 0.9, "green": 0.05, "blue": 0.03, "none": 0.02}
+        prediction = Prediction(time, index, "red", 0.9, shares, True, 1.5)
+        ended = (Event("red", time - 0.4, time, time, 0.9, time),) if index % 20 == 10 else ()
+        self.newest.write(
+            Step(
+                source="door",
+                frame=Frame(picture("red"), time, index),
+                prediction=prediction,
+                answered=True,
+                events=ended,
+                state=SourceState("live"),
+            )
+        )
+
+
+@pytest.fixture
+def device() -> Iterator[Device]:
+    device = Device()
+    yield device
+    device.close()
+
+
+@pytest.fixture
+def running(device: Device) -> Iterator[Running]:
+    with serving(Session(model_bytes()), watching=device.newest, key=Key(TOKEN)) as running:
+        yield running
+
+
+def test_the_device_s_own_source_is_shown_after_the_token_was_given(
+    look: Look, running: Running, device: Device
+) -> None:
+    page = look(f"{running.url}/")
+    assert page.evaluate("document.getElementById('main') === null"), "only the token is asked for"
+    assert page.faults() == []
+    page.do("fill", selector="#token", text="another-token-than-this")
+    page.click("button")
+    page.wait("document.body.innerText.includes('that is not the token')")
+    page.visit(f"{running.url}/")
+    page.do("fill", selector="#token", text=TOKEN)
+    page.click("button")
+    page.wait("document.getElementById('device-label')?.hidden === false")
+    page.do("select", selector="#device", value="door")
+    page.wait("document.getElementById('label').textContent === 'red'")
+    page.wait("document.querySelectorAll('#log tr').length > 0")
+    page.wait("document.getElementById('picture').naturalWidth === 64")
+    device.lost.set()
+    page.wait("document.getElementById('banner-text').textContent === 'no frames come'")
+    assert page.text("#label") != "red"
+    assert page.is_shown("#cover")
+    device.lost.clear()
+    page.wait("document.getElementById('label').textContent === 'red'")
+    assert not page.is_shown("#banner")
