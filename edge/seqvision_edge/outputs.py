@@ -58,6 +58,14 @@ class OutputOptions(BaseModel):
         None
     )
     """Serve Prometheus' /metrics and a /healthz here, such as 127.0.0.1:9100."""
+    web: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS:PORT", help_behavior_hint="")] = None
+    """Serve a page that shows what this run sees, such as 127.0.0.1:8000; needs the extra
+    seqvision-edge[serve].  Any address but this machine's own demands a token."""
+    web_token: Annotated[
+        str | None, tyro.conf.arg(metavar="TOKEN|env:NAME", help_behavior_hint="")
+    ] = None
+    """Demand this token of who opens the page; where one is needed and none is given, one is made
+    and printed."""
     on_event: Annotated[
         tuple[str, ...],
         tyro.conf.UseAppendAction,
@@ -95,7 +103,11 @@ def make_outputs(
         *_files(options, session, sources, decision, waits=not live),
         *_programs(options, session, sources),
     ]
-    direct = [*_metrics(options, sources, queued), *_screen(options, session, sources)]
+    direct = [
+        *_metrics(options, sources, queued),
+        *_page(options, program, session),
+        *_screen(options, session, sources),
+    ]
     return Together(program, queued, direct, live)
 
 
@@ -183,9 +195,22 @@ def _metrics(
     options: OutputOptions, sources: Sequence["Source"], queued: Sequence["Queued[Any]"]
 ) -> Iterator["Sink"]:
     if options.metrics is not None:
-        from seqvision_edge.sinks.metrics import Metrics, listen_address
+        from seqvision_edge.sinks.address import listen_address
+        from seqvision_edge.sinks.metrics import Metrics
 
-        yield Metrics(listen_address(options.metrics), sources, queued)
+        yield Metrics(listen_address("--metrics", options.metrics, 9100), sources, queued)
+
+
+def _page(options: OutputOptions, program: str, session: "Session") -> Iterator["Sink"]:
+    if options.web is not None:
+        from seqvision_edge.serve.door import read_token, refuse_without_server
+        from seqvision_edge.sinks.address import listen_address
+
+        refuse_without_server(program)
+        from seqvision_edge.serve.beside import Page
+
+        token = read_token(options.web_token, "--web-token")
+        yield Page(listen_address("--web", options.web, 8000), session, token, program)
 
 
 def _from_environment(flag: str, text: str) -> str:

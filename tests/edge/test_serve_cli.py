@@ -17,7 +17,7 @@ from websockets.sync.client import connect
 
 from seqvision_edge import __version__
 from seqvision_edge.serve import cli
-from seqvision_edge.serve.cli import Options, names_of
+from seqvision_edge.serve.door import door
 
 EDGE_SERVE = "import sys; from seqvision_edge.serve.cli import main; sys.exit(main())"
 TOKEN = "sixteen-letters-or-more"
@@ -170,8 +170,8 @@ def test_the_token_of_a_variable_is_demanded(model: Path, monkeypatch: pytest.Mo
 
 
 def test_only_a_server_for_others_is_called_by_any_address() -> None:
-    assert not names_of(Options()).allow("192.168.1.2")
-    assert names_of(Options(host="0.0.0.0")).allow("192.168.1.2:8000")
-    assert names_of(Options(host="192.168.1.2")).allow("192.168.1.2:8000")
-    assert not names_of(Options(host="0.0.0.0")).allow("evil.com")
-    assert names_of(Options(allow_host=("Cam.example",))).allow("cam.EXAMPLE:443")
+    assert not door("127.0.0.1", None).names.allow("192.168.1.2")
+    assert door("0.0.0.0", None).names.allow("192.168.1.2:8000")
+    assert door("192.168.1.2", None).names.allow("192.168.1.2:8000")
+    assert not door("0.0.0.0", None).names.allow("evil.com")
+    assert door("127.0.0.1", None, ["Cam.example"]).names.allow("cam.EXAMPLE:443")

@@ -15,7 +15,8 @@ from steps import END, EVENT, Gate, changed, make_step, wait_for
 from seqvision_edge.errors import SinkError
 from seqvision_edge.result import Event, SourceState
 from seqvision_edge.sinks import metrics as metrics_module
-from seqvision_edge.sinks.metrics import Metrics, listen_address
+from seqvision_edge.sinks.address import listen_address
+from seqvision_edge.sinks.metrics import Metrics
 from seqvision_edge.sinks.queued import Queued
 
 
@@ -164,10 +165,10 @@ def test_a_port_in_use_is_one_line() -> None:
 def test_only_an_address_that_is_named_is_open_to_others(
     text: str, address: tuple[str, int]
 ) -> None:
-    assert listen_address(text) == address
+    assert listen_address("--metrics", text, 9100) == address
 
 
 @pytest.mark.parametrize("text", ["", "x", "host:9100", "127.0.0.1:", "127.0.0.1:70000", "1:-2"])
 def test_an_address_that_is_none_is_one_line(text: str) -> None:
     with pytest.raises(SinkError, match="give ADDRESS:PORT"):
-        listen_address(text)
+        listen_address("--metrics", text, 9100)

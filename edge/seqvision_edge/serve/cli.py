@@ -3,12 +3,9 @@
 Only the options are imported at the start; the rest comes when the server begins.
 """
 
-import os
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,16 +13,14 @@ import tyro
 from pydantic import BaseModel, ConfigDict, Field
 
 from seqvision_edge import __version__, command_line
-from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.providers import Device
+from seqvision_edge.serve.door import door, read_token, refuse_without_server, shown
 from seqvision_edge.serve.limits import Limits
-from seqvision_edge.serve.names import LOCAL, Names, is_address, is_local
 
 if TYPE_CHECKING:
     from seqvision_edge.session import Session
 
 PROGRAM = "edge-serve"
-_NEEDED = ("fastapi", "uvicorn", "websockets", "python_multipart")
 _Unset = tyro.conf.arg(help_behavior_hint="")
 
 
@@ -98,17 +93,11 @@ def edge_serve(options: Options) -> int:
 
         _say(f"{PROGRAM}: onnxruntime-web {web.VERSION} is in {web.fetch()}")
         return 0
-    missing = [name for name in _NEEDED if find_spec(name) is None]
-    if missing:
-        raise SeqvisionError(
-            f"{PROGRAM}: {', '.join(missing)} is missing; "
-            "get it with: pip install 'seqvision-edge[serve]'"
-        )
-    token = token_of(options)
+    refuse_without_server(PROGRAM)
+    token = read_token(options.token, f"{PROGRAM}: --token")
     command_line.end_on_sigterm()
 
     from seqvision_edge.serve.app import Served
-    from seqvision_edge.serve.key import Key, new_token
     from seqvision_edge.serve.server import Server, listen
     from seqvision_edge.session import Session
 
@@ -117,12 +106,9 @@ def edge_serve(options: Options) -> int:
             options.model, options.device, options.threads, expect_sha256=options.expect_sha256
         )
         _say(f"{PROGRAM}: {_describe(session)}")
-        port = opened.getsockname()[1]
-        host = f"[{options.host}]" if ":" in options.host else options.host
-        if token is None and not is_local(options.host):
-            token = new_token()
-            _say(f"{PROGRAM}: token: {token}")
-        key: Key | None = Key(token) if token is not None else None
+        entry = door(options.host, token, options.allow_host)
+        if entry.made:
+            _say(f"{PROGRAM}: token: {entry.made}")
         limits = replace(
             Limits(),
             clients=options.clients,
@@ -131,39 +117,11 @@ def edge_serve(options: Options) -> int:
             idle_seconds=options.idle_seconds,
         )
         served = Served(
-            session, names=names_of(options), key=key, limits=limits, file=options.model
+            session, names=entry.names, key=entry.key, limits=limits, file=options.model
         )
-        _say(f"{PROGRAM}: http://{host}:{port}/ · routes: /docs")
+        _say(f"{PROGRAM}: {shown(options.host, opened.getsockname()[1])} · routes: /docs")
         Server(served).run([opened])
     return 0
-
-
-def token_of(options: Options) -> str | None:
-    """Return the token that the options name.
-
-    Raises:
-        SeqvisionError: the variable is not set, or the token is too short.
-    """
-    from seqvision_edge.serve.key import SHORTEST
-
-    token, where = options.token, "--token"
-    if token is not None and token.startswith("env:"):
-        name = token.removeprefix("env:")
-        token, where = os.environ.get(name), f"--token env:{name}"
-        if token is None:
-            raise SeqvisionError(f"{PROGRAM}: {where}: that variable is not set")
-    if token is not None and not re.fullmatch(rf"[!-~]{{{SHORTEST},}}", token):
-        raise SeqvisionError(
-            f"{PROGRAM}: {where}: a token has at least {SHORTEST} plain characters, no spaces"
-        )
-    return token
-
-
-def names_of(options: Options) -> Names:
-    """Return the names by which the server may be called."""
-    own = {options.host.lower(), *(name.lower() for name in options.allow_host)}
-    everywhere = is_address(options.host) and not is_local(options.host)
-    return Names(frozenset(LOCAL | own), addresses=everywhere)
 
 
 def _describe(session: "Session") -> str:

@@ -14,19 +14,26 @@ _PING_SECONDS = 20.0
 _BACKLOG = 128
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(
+    host: str, port: int, where: str = "", refusal: type[SeqvisionError] = SeqvisionError
+) -> socket.socket:
     """Return a socket that is bound to an address; port 0 takes a free one.
+
+    Args:
+        host, port: the address.
+        where: how the options say it.
+        refusal: what is raised.
 
     Raises:
         SeqvisionError: the address is not one of this machine, or is taken.
     """
-    where = f"--host {host} --port {port}"
+    where = where or f"--host {host} --port {port}"
     try:
         family, kind, number, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except (OSError, UnicodeError):
-        raise SeqvisionError(f"{where}: no such host") from None
+        raise refusal(f"{where}: no such host") from None
     opened = socket.socket(family, kind, number)
     try:
         # On Windows the same option would let two servers share a port.
@@ -37,8 +44,8 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         opened.close()
         taken = error.errno == errno.EADDRINUSE
-        reason = "another program uses it; choose another --port" if taken else error.strerror
-        raise SeqvisionError(f"{where}: {reason}") from None
+        reason = "another program uses it; choose another port" if taken else error.strerror
+        raise refusal(f"{where}: {reason}") from None
     return opened
 
 

@@ -22,30 +22,11 @@ from seqvision_edge.sinks.queued import Queued
 from seqvision_edge.sources import Source
 from seqvision_edge.step import CONNECTING, Step
 
-LOOPBACK = "127.0.0.1"
 # A source whose newest frame is older is not live, whatever its threads believe.
 HEALTHY_SECONDS = 5.0
 _REQUEST_SECONDS = 5.0
 _BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0)
 _LOST = ("stalled", "disconnected")
-
-
-def listen_address(text: str) -> tuple[str, int]:
-    """Read `HOST:PORT`; a port alone is one of the loopback interface.
-
-    Raises:
-        SinkError: it is not such an address.
-    """
-    host, colon, port = text.rpartition(":")
-    host = host.strip("[]") if colon else ""
-    try:
-        number = int(port)
-        known = host if host in ("", "localhost") else str(ip_address(host))
-    except ValueError:
-        number, known = -1, ""
-    if not 0 <= number <= 65535:
-        raise SinkError(f"--metrics {text}: give ADDRESS:PORT, such as {LOOPBACK}:9100")
-    return (LOOPBACK if known in ("", "localhost") else known), number
 
 
 class Metrics:

@@ -1,0 +1,72 @@
+"""The server beside a run: a page that shows what a running device sees."""
+
+import sys
+import threading
+from socket import socket
+from types import TracebackType
+
+from typing_extensions import Self
+
+from seqvision_edge.errors import SinkError
+from seqvision_edge.serve.app import Served
+from seqvision_edge.serve.door import door, shown
+from seqvision_edge.serve.server import Server, listen
+from seqvision_edge.serve.watching import Newest
+from seqvision_edge.session import Session
+from seqvision_edge.step import Step
+
+_END_SECONDS = 1.4
+
+
+class Page:
+    """A sink that serves the newest picture, answer, states and events of each source.
+
+    The server runs in a thread of its own; clients are asked about the model there too.
+    """
+
+    def __init__(
+        self, address: tuple[str, int], session: Session, token: str | None, program: str
+    ) -> None:
+        """Serve at `address`, host and port; `program` begins what is said."""
+        self._address = address
+        self._session = session
+        self._token = token
+        self._program = program
+        self._newest = Newest()
+        self._socket: socket | None = None
+        self._server: Server | None = None
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        host, port = self._address
+        entry = door(host, self._token)
+        self._socket = listen(host, port, f"--web {host}:{port}", SinkError)
+        served = Served(self._session, names=entry.names, key=entry.key, watching=self._newest)
+        self._server = Server(served)
+        self._thread = threading.Thread(
+            target=self._server.run, args=([self._socket],), name="page", daemon=True
+        )
+        self._thread.start()
+        if entry.made:
+            self._say(f"token: {entry.made}")
+        self._say(shown(host, self._socket.getsockname()[1]))
+        return self
+
+    def write(self, step: Step) -> None:
+        """Keep what the step brought, and tell it to those who look."""
+        self._newest.write(step)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._server is not None and self._thread is not None:
+            self._server.should_exit = True
+            self._thread.join(_END_SECONDS)
+        if self._socket is not None:
+            self._socket.close()
+
+    def _say(self, text: str) -> None:
+        print(f"{self._program}: {text}", file=sys.stderr, flush=True)  # noqa: T201
