@@ -32,7 +32,9 @@ export class History {
 
   /** Add an answer of rising time; `whole` keeps it however old it gets. */
   add(answer, whole = false) {
-    if (this.newest && answer.time < this.newest.time) this.answers = [];
+    // A video that was moved back is answered anew from there on.
+    if (this.newest && answer.time <= this.newest.time)
+      this.answers.splice(place(this.answers, answer.time - 1e-6, (each) => each.time));
     this.answers.push(answer);
     if (whole) return;
     if (answer.time - this.first > 1.1 * MOST_SECONDS)
