@@ -21,7 +21,9 @@ def test_every_curl_line_of_the_page_is_answered(tmp_path: Path) -> None:
         (tmp_path / f"{number}.jpg").write_bytes(jpeg("red"))
     blocks = re.findall(r"```sh\n(.*?)```", PAGE.read_text(), re.DOTALL)
     lines = "".join(block for block in blocks if "curl" in block)
-    with serving(Session(model_bytes(), "cpu")) as running:
+    model = tmp_path / "model.onnx"
+    model.write_bytes(model_bytes())
+    with serving(Session(model, "cpu"), file=model) as running:
         script = lines.replace("curl ", "curl -sS --fail-with-body ")
         script = script.replace("127.0.0.1:8000", running.address)
         command = ["bash", "-euo", "pipefail", "-c", script]
@@ -30,3 +32,4 @@ def test_every_curl_line_of_the_page_is_answered(tmp_path: Path) -> None:
     assert done.stdout.count('"predictions"') == 4
     assert done.stdout.count('"type":"waiting"') == 2
     assert '"events"' in done.stdout
+    assert (tmp_path / "served.onnx").read_bytes() == model.read_bytes()

@@ -110,7 +110,7 @@ def test_a_hostile_name_of_a_class_is_only_text(
     card = card.model_copy(update={"labels": labels, "decision": decision})
     (tmp_path / "model.onnx").write_bytes(convert(model, card, 18))
     page = look(serve(tmp_path / "model.onnx").url)
-    assert HOSTILE in page.text("#legend")
+    page.wait(f"document.getElementById('legend').textContent.includes({json.dumps(HOSTILE)})")
     page.do("files", selector="#file-input", paths=[str(clip)])
     page.wait(IS_READ)
     page.wait(f"document.getElementById('bars').textContent.includes({json.dumps(HOSTILE)})")

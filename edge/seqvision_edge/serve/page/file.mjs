@@ -29,6 +29,7 @@ export async function watchFile({ file, card, video, screen, live }) {
     if (isVideo) await show(video, url);
     else showPicture(file, "file");
     if (live && !video.hidden) {
+      byId("play").hidden = false;
       await video.play();
       return leave;
     }

@@ -3,6 +3,7 @@
 const MOST_SECONDS = 600;
 const PICTURE_SECONDS = 60;
 const MOST_EVENTS = 10_000;
+const HAIR = 1e-3; // times are told to the millisecond
 
 /** The answers and events of one source. */
 export class History {
@@ -32,7 +33,9 @@ export class History {
 
   /** Add an answer of rising time; `whole` keeps it however old it gets. */
   add(answer, whole = false) {
-    if (this.newest && answer.time < this.newest.time) this.answers = [];
+    // A video that was moved back is answered anew from there on.
+    if (this.newest && answer.time <= this.newest.time)
+      this.answers.splice(place(this.answers, answer.time - HAIR, (each) => each.time));
     this.answers.push(answer);
     if (whole) return;
     if (answer.time - this.first > 1.1 * MOST_SECONDS)
@@ -51,7 +54,7 @@ export class History {
 
   /** Return the answer about a moment, null before the first. */
   at(time) {
-    return this.answers[place(this.answers, time, this.about) - 1] ?? null;
+    return this.answers[place(this.answers, time + HAIR, this.about) - 1] ?? null;
   }
 
   /** Return the picture that was shown at a time; null where none is kept. */

@@ -74,10 +74,10 @@ export class Link {
     return this.socket?.readyState === WebSocket.OPEN;
   }
 
-  /** Begin a new stream: the server forgets the past of this one. */
+  /** Begin a new stream in a moment: the server forgets the past of this one. */
   again() {
     this.close();
-    this.connect();
+    this.timer = setTimeout(() => this.connect(), FIRST_PAUSE_MS);
   }
 
   /** Send one frame of `time` seconds. */

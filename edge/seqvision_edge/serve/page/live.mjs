@@ -6,7 +6,7 @@ import { Link } from "./link.mjs";
 import { rgbOf, stepsOf } from "./prepare.mjs";
 import { Sampler } from "./sampler.mjs";
 
-const COMPARED_IN_FLIGHT = 4;
+const MOST_BEHIND = 40; // frames that the server may be late when answers are compared
 const MOST_KEPT = 64;
 const STILL_FPS = 5; // of models that read still images: they have no rate of their own
 
@@ -33,6 +33,7 @@ export function watchLive({ video, card, model, byMedia, hears }) {
       hears.onLink(state, words);
     },
   });
+  if (own) own.link = link;
   const began = performance.now() / 1000;
   let isBusy = false;
 
@@ -43,7 +44,7 @@ export function watchLive({ video, card, model, byMedia, hears }) {
     if (!chooser.take(time)) return;
     isBusy = true;
     try {
-      if (own) await own.push(time, pixels(video), link);
+      if (own) await own.push(time, pixels(video));
       else await send(time);
     } finally {
       isBusy = false;
@@ -93,15 +94,16 @@ class OwnAnswers {
   together() {
     this.sampler = this.isVideo ? new Sampler(this.card.sequence.fps) : null;
     this.waiting = new Map(); // by time: the answer that came first
+    this.row = []; // what the server has not got yet
     this.areTogether = true;
     // A carried state never forgets: only two streams that begin together are alike.
     if (this.card.state.kind === "carry") this.forget();
   }
 
-  async push(time, picture, link) {
+  async push(time, picture) {
     const began = performance.now();
     const { data, steps } = stepsOf(rgbOf(picture), this.card);
-    this.send(time, data, link);
+    this.send(time, data);
     if (!this.isVideo) this.model.reset();
     else if (this.sampler.isGap(time)) {
       this.sampler.restart();
@@ -117,14 +119,22 @@ class OwnAnswers {
     else this.forget();
   }
 
-  send(time, data, link) {
-    if (!this.areTogether) return;
-    if (link.isReady(COMPARED_IN_FLIGHT)) link.send(time, data);
-    else if (link.isOpen) {
-      // It is behind: the frames that it misses make its past another one.
-      this.areTogether = false;
-      link.again();
-    }
+  /** Let the server answer for the same steps: none may be left out, so they wait in a row. */
+  send(time, data) {
+    if (!this.areTogether || !this.link.isOpen) return;
+    this.row.push([time, data]);
+    if (this.row.length > MOST_BEHIND) this.part();
+    else this.flush();
+  }
+
+  flush() {
+    while (this.row.length && this.link.isReady(1)) this.link.send(...this.row.shift());
+  }
+
+  /** A frame was left out, so the two pasts are not the same any more: begin together anew. */
+  part() {
+    this.areTogether = false;
+    this.link.again();
   }
 
   tell(time, values, latency) {
@@ -158,9 +168,12 @@ class OwnAnswers {
 
   /** Take what the server says. */
   compare(record) {
-    if (record.type !== "answer") return;
-    if (record.dropped > 0) this.areTogether = false;
-    else if (record.warm) this.meet(record.time, record.probabilities);
+    if (record.type === "error" || record.dropped > 0) {
+      if (this.areTogether) this.part();
+      return;
+    }
+    this.flush();
+    if (record.type === "answer" && record.warm) this.meet(record.time, record.probabilities);
   }
 
   /** Compare the two answers for one frame, once both are there. */

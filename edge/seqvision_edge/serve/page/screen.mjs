@@ -161,7 +161,7 @@ export class Screen {
     const looksBack = cursor !== null;
     const shown = !history ? null
       : looksBack ? history.at(cursor)
-      : this.how.now ? history.at(this.how.now() + 1e-3)
+      : this.how.now ? history.at(this.how.now())
       : old || state === "warming" ? null : history.newest;
     const age = looksBack ? `at ${clock(cursor)}` : this.how.now ? "" : this.ageText();
     this.answers.show(shown, word, age, state === "warming" ? this.warmth : 0);

@@ -96,7 +96,7 @@ export class TimelineView {
     context.fillStyle = colour("--quiet");
     context.font = `12px ${getComputedStyle(document.documentElement).fontFamily}`;
     context.textAlign = "center";
-    const step = niceStep((to - from) / Math.max(2, width / 75));
+    const step = niceStep((to - from) / Math.max(2, width / 95));
     for (let time = Math.ceil(Math.max(0, from) / step) * step; time <= to; time += step) {
       const text = clock(time).replace(/\.0$/, "");
       const half = context.measureText(text).width / 2;
