@@ -127,7 +127,7 @@ def test_a_users_mistake_is_one_line(
 def test_the_extra_that_is_missing_is_named(
     model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "_NEEDED", ("fastapi", "not_installed"))
+    monkeypatch.setattr("seqvision_edge.serve.door._NEEDED", ("fastapi", "not_installed"))
     line = refusal(capsys, model)
     assert "not_installed is missing" in line
     assert "seqvision-edge[serve]" in line
