@@ -19,12 +19,11 @@ class Report(L.Callback):
         pruned: whether the study ended it.
     """
 
-    def __init__(self, trial: optuna.Trial, objective: str, may_prune: bool) -> None:
+    def __init__(self, trial: optuna.Trial, objective: str) -> None:
         self.figures: dict[int, dict[str, float]] = {}
         self.pruned = False
         self._trial = trial
         self._objective = objective
-        self._may_prune = may_prune
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Report, and ask."""
@@ -33,8 +32,6 @@ class Report(L.Callback):
         epoch, last = trainer.current_epoch, (trainer.max_epochs or 0) - 1
         logged = trainer.callback_metrics
         self.figures[epoch] = {name: float(logged[f"val/{name}"]) for name in FIGURES}
-        if not self._may_prune:
-            return
         self._trial.report(self.figures[epoch][self._objective], epoch)
         if epoch < last and self._trial.should_prune():
             self.pruned = True
@@ -56,7 +53,7 @@ class Bar(L.Callback):
     def __init__(self, standing: Standing, epochs: int) -> None:
         self._epochs = epochs
         self._bar = Progress(
-            TextColumn(f"trial {standing.trial}  epoch"),
+            TextColumn(f"{standing.trial}  epoch"),
             MofNCompleteColumn(),
             BarColumn(bar_width=20),
             TextColumn(f"{standing.best}{standing.left}"),

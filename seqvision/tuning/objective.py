@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from seqvision.config import TrainOptions, to_yaml
 from seqvision.data.augment import with_content
 from seqvision.data.cache import Cache
-from seqvision.errors import StudyError
+from seqvision.errors import CheckpointError, StudyError
 from seqvision.training.data import Data, read_data
 from seqvision.training.fit import fit
 from seqvision.training.train import Ready, prepare
@@ -23,6 +23,8 @@ from seqvision.tuning.latency import Measure, machine, milliseconds
 from seqvision.tuning.listeners import Bar, Report, Standing
 from seqvision.tuning.space import Space, suggest, with_values
 from seqvision_edge.errors import SeqvisionError
+
+GO_ON = "finished trials are kept, and the same command goes on"
 
 
 class UnusableError(Exception):
@@ -52,7 +54,6 @@ class Search:
     objective: str
     wanted: int
     once: bool
-    may_prune: bool
     max_ms: float | None
     measure: Measure | None
     device: torch.device
@@ -112,7 +113,7 @@ class Objective:
         # Not the number alone: a study of the same name may be kept elsewhere.
         run = self._search.folder / f"trial-{trial.number:04}-{secrets.token_hex(2)}"
         trial.set_user_attr(trials.RUN, run.name)
-        report = Report(trial, self._search.objective, self._search.may_prune)
+        report = Report(trial, self._search.objective)
         epochs = ready.options.training.epochs
         listeners = (report, Bar(self._search.standing(trial), epochs))
         try:
@@ -122,8 +123,10 @@ class Objective:
                 ready.options.training, ready.module, ready.training, ready.validation, run,
                 self._search.device, resume=False, listeners=listeners, quiet=True,
             )  # fmt: skip
+        except CheckpointError as error:  # it tells how a training goes on, not a search
+            raise StudyError(f"{str(error).partition(';')[0]}; {GO_ON}") from None
         except OSError as error:
-            raise StudyError(f"{run}: cannot be written ({error.strerror})") from None
+            raise StudyError(f"{run}: cannot be written ({error.strerror}); {GO_ON}") from None
         except (MemoryError, RuntimeError) as error:
             raise _unusable(trial, _out_of_memory(error)) from None
         if fitted.interrupted:

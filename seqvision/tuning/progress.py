@@ -65,8 +65,8 @@ class Progress:
         console = Console(stderr=True, highlight=False)
         say = partial(console.print, markup=False, soft_wrap=True)
         best, left = self._best(rows), self._left(rows)
-        say(f"trial {number}/{self._wanted}: {self._ending(row)}; {best}{left}")
-        console.print(f"  {short(row.params)}", markup=False, style="dim")
+        say(f"{number}/{self._wanted}  trial {row.number}: {self._ending(row)}; {best}{left}")
+        console.print(f"     {short(row.params)}", markup=False, style="dim")
 
     def write(self, rows: list[Row]) -> None:
         """Write the study's tables."""
@@ -85,7 +85,7 @@ class Progress:
 
     def _best(self, rows: list[Row]) -> str:
         best = best_of(rows)
-        return f"best {self._figure(best)} ({best.number})" if best else "none finished yet"
+        return f"best {self._figure(best)} (trial {best.number})" if best else "none finished yet"
 
     def _figure(self, row: Row) -> str:
         return said_figure(row, self._options.objective)

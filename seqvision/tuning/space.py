@@ -159,7 +159,8 @@ def combinations(space: Space, base: TrainOptions) -> Iterator[Values]:
 
 def in_order(space: Space) -> list[tuple[str, Dimension]]:
     """Return the dimensions, those first that decide whether others matter."""
-    return sorted(space.items(), key=lambda item: item[0] not in _DECIDING)
+    first = {name: place for place, name in enumerate(_DECIDING)}
+    return sorted(space.items(), key=lambda item: first.get(item[0], len(first)))
 
 
 def matters(name: str, chosen: Values, base: TrainOptions) -> bool:

@@ -172,7 +172,10 @@ def _checked(name: str, value: Any, place: str, base: TrainOptions) -> Any:
     except ValidationError as error:
         raise DataError(f"{place}: {value}: {_problem(error)}") from None
     if name == "augment":
-        read_recipe(checked)  # its errors name the file
+        try:
+            read_recipe(checked)
+        except DataError as error:
+            raise DataError(f"{place}: {error}") from None
         return checked if checked in ("none", "light", "strong") else read_content(checked)
     return checked
 

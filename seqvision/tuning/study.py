@@ -80,20 +80,18 @@ def _refuse_other(name: str, kept: dict[str, Any], about: dict[str, Any]) -> Non
     )
 
 
-def study_folder(options: TuneOptions, name: str) -> Path:
-    """Return the study's folder among the run folders, made where it is missing.
+def make_folder(folder: Path) -> None:
+    """Make the study's folder among the run folders, where it is missing.
 
     Raises:
         StudyError: it cannot be made.
     """
-    folder = options.runs / f"study-{name}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StudyError(
             f"{folder}: cannot be made ({error.strerror}); choose another place with --runs"
         ) from None
-    return folder
 
 
 def _said(value: Any) -> str:

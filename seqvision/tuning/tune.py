@@ -4,6 +4,7 @@ what is searched → the study, new or found again → trial after trial, until 
 its processes → table, CSV, plot → the best trial's model.pt.
 """
 
+import gc
 import warnings
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from seqvision.tuning.samplers import make_grid, make_pruner, make_sampler
 from seqvision.tuning.space import Choices, Space, called, value_of, with_values
 from seqvision.tuning.space_file import read_space
 from seqvision.tuning.storage import open_storage, reported, shown, storage_url
-from seqvision.tuning.study import about_of, name_of, open_study, study_folder
+from seqvision.tuning.study import about_of, make_folder, name_of, open_study
 from seqvision.tuning.trials import Row, best_of
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.files import replacing
@@ -76,13 +77,16 @@ def tune(options: TuneOptions, fixed: Collection[str], measure: Measure) -> Tune
         space = {name: dimension.on_a_grid() for name, dimension in space.items()}
     about = about_of(options, space, base, clips)
     name = name_of(options, about)
-    folder = study_folder(options, name)
+    folder = options.runs / f"study-{name}"
     url = storage_url(options.storage, folder / "study.db")
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
 
     with reported(url), warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        if options.storage is None:
+            make_folder(folder)
         study, is_new = open_study(open_storage(url), name, about)
+        make_folder(folder)
         if is_new and not grid:
             study.enqueue_trial(_first(space, base))
         epochs, warmup = base.training.epochs, base.training.warmup
@@ -99,7 +103,6 @@ def tune(options: TuneOptions, fixed: Collection[str], measure: Measure) -> Tune
                 objective=options.objective,
                 wanted=wanted,
                 once=bool(grid),
-                may_prune=options.pruner != "none",
                 max_ms=options.max_ms,
                 measure=measure if options.latency else None,
                 device=device,
@@ -108,10 +111,13 @@ def tune(options: TuneOptions, fixed: Collection[str], measure: Measure) -> Tune
             )
         )
         interrupted = False
+        gc.freeze()  # after each trial only what it made is looked through
         try:
             _search(study, objective, progress)
         except KeyboardInterrupt:
             interrupted = True
+        finally:
+            gc.unfreeze()
         keep_best(study, folder)
         rows = progress.rows()
         best = best_of(rows)
@@ -152,6 +158,7 @@ def _search(study: optuna.Study, objective: Objective, progress: Progress) -> No
     """Make one trial after the other until there are enough, whoever makes them."""
     while True:
         fail_dead_trials(study)
+        optuna.storages.fail_stale_trials(study)
         if progress.done():
             return
         try:
