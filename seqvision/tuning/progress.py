@@ -66,7 +66,7 @@ class Progress:
         say = partial(console.print, markup=False, soft_wrap=True)
         best, left = self._best(rows), self._left(rows)
         say(f"{number}/{self._wanted}  trial {row.number}: {self._ending(row)}; {best}{left}")
-        console.print(f"     {short(row.params)}", markup=False, style="dim")
+        say(f"     {short(row.params)}", style="dim")
 
     def write(self, rows: list[Row]) -> None:
         """Write the study's tables."""

@@ -489,24 +489,42 @@ def test_two_processes_share_a_grid_and_try_each_combination_once(
     assert len(list(tmp_path.glob("runs/study-*/trial-*"))) == 1
 
 
+# A process that trains its first trial for ever.
+HANGING = """
+import signal, sys
+from seqvision.cli import main
+from seqvision.tuning import objective
+
+report = objective.Report.on_train_epoch_end
+
+def hang(self, trainer, module):
+    report(self, trainer, module)
+    print("hangs", flush=True)
+    while True:
+        signal.pause()
+
+objective.Report.on_train_epoch_end = hang
+main(["tune", *sys.argv[1:]])
+"""
+
+
 @pytest.mark.slow
-def test_the_trial_of_a_killed_process_is_found_and_made_again(
+def test_the_trial_of_a_killed_process_is_found_and_its_values_tried_again(
     colours: Path, tmp_path: Path
 ) -> None:
-    arguments = flags(tmp_path, {"lr": [0.01, 0.02]}, "--sampler", "grid", "--no-latency",
-                      "--patience", "0", "--study", "k", "--keep", "last")  # fmt: skip
-    killed = start(colours, tmp_path, *arguments, "--epochs", "100000")
-    with killed:
-        logs = tmp_path / "runs" / "study-k"
-        while not any(logs.glob("trial-*/checkpoints/last.ckpt")):
-            assert killed.poll() is None, killed.communicate()
-            signal.sigtimedwait((), 0.05)
-        killed.kill()
-    storage = f"sqlite:///{logs}/study.db"
-    assert [each.state.name for each in trials_in(storage)] == ["RUNNING"]
-    from seqvision.tuning.alive import fail_dead_trials
-
-    study = optuna.load_study(study_name="k", storage=storage)
-    assert fail_dead_trials(study) == [0]
-    assert [each.state.name for each in trials_in(storage)] == ["FAIL"]
-    assert fail_dead_trials(study) == []
+    space, more = {"lr": [0.01, 0.02]}, ("--sampler", "grid", "--no-latency", "--study", "k")
+    command = [sys.executable, "-c", HANGING, str(colours), *flags(tmp_path, space, *more)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "hangs\n"
+        (left,) = tmp_path.glob("runs/study-k/trial-0000-*")
+        process.kill()
+    storage = f"sqlite:///{tmp_path}/runs/study-k/study.db"
+    (killed,) = trials_in(storage)
+    assert killed.state.name == "RUNNING"
+    tuned = search(colours, tmp_path, space, *more)
+    assert [row.kind for row in tuned.rows] == ["stopped", "complete", "complete"]
+    assert [each.state.name for each in trials_in(storage)] == ["FAIL", "COMPLETE", "COMPLETE"]
+    assert sorted(each["lr"] for each in params(tuned)[1:]) == [0.01, 0.02]
+    assert not left.exists()
+    assert tuned.model == tmp_path / "model.pt"
