@@ -87,7 +87,8 @@ def _train(arguments: list[str]) -> int:
 def _tune(arguments: list[str]) -> int:
     from pathlib import Path
 
-    from seqvision.config import TuneOptions, from_yaml, option_parts, place_of
+    from seqvision.config import TuneOptions, from_yaml, option_parts
+    from seqvision.ready import to_tune
 
     default = None
     path = _value_of("--config", arguments)
@@ -97,7 +98,7 @@ def _tune(arguments: list[str]) -> int:
         place = None if _value_of("--root", arguments) is not None else begin.data or begin.root
         default = TuneOptions(data=place, **parts)
     options = command_line.parse(TuneOptions, "seqvision tune", arguments, default)
-    place_of(options.of_a_training())
+    to_tune(options)
     command_line.end_on_sigterm()
 
     from seqvision.tuning.tune import tune

@@ -11,6 +11,7 @@ import torch
 from optuna.trial import FrozenTrial, TrialState
 
 from seqvision.config import TrainOptions, to_yaml
+from seqvision.config.resume import recorded
 from seqvision.data.augment import with_content
 from seqvision.data.cache import Cache
 from seqvision.errors import CheckpointError, StudyError
@@ -118,7 +119,7 @@ class Objective:
         listeners = (report, Bar(self._search.standing(trial), epochs))
         try:
             run.mkdir()
-            (run / "options.yaml").write_text(to_yaml(ready.options), encoding="utf-8")
+            (run / "options.yaml").write_text(to_yaml(recorded(ready.options)), encoding="utf-8")
             fitted = fit(
                 ready.options.training, ready.module, ready.training, ready.validation, run,
                 self._search.device, resume=False, listeners=listeners, quiet=True,

@@ -21,6 +21,7 @@ from seqvision.config import TrainOptions, option_parts
 from seqvision.data.augment.recipe import read_content, read_recipe
 from seqvision.errors import DataError
 from seqvision.tuning.space import Choices, Range, Space, called, value_of, with_values
+from seqvision_edge.wording import first_problem
 
 # Two trials compare only on the same clips, and by the same figure of the same epochs.
 _NOT_SEARCHED = (
@@ -181,8 +182,6 @@ def _checked(name: str, value: Any, place: str, base: TrainOptions) -> Any:
 
 
 def _problem(error: ValidationError) -> str:
-    first = error.errors()[0]
-    message = first["msg"].removeprefix("Value error, ")
+    place, message, _ = first_problem(error)
     # `low` of a range is worth naming; `model.hidden` was named already.
-    last = first["loc"][0] if len(first["loc"]) == 1 else None
-    return f"{last}: {message}" if last else message
+    return f"{place[0]}: {message}" if len(place) == 1 else message

@@ -50,7 +50,7 @@ def storage_url(given: str | None, default: Path) -> URL:
     except (ArgumentError, NoSuchModuleError, ValueError):
         raise StudyError(
             f"--storage {given.partition('://')[0]}://…: not the URL of a database; such are "
-            "sqlite:///study.db and postgresql://USER:PASSWORD@HOST/DATABASE"
+            "sqlite:///study.db and postgresql://HOST/DATABASE"
         ) from None
     return url
 

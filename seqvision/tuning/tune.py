@@ -17,9 +17,11 @@ from rich.console import Console
 
 from seqvision import rank
 from seqvision.config import TrainOptions, TuneOptions, place_of, to_yaml
+from seqvision.config.resume import recorded
 from seqvision.data.augment import with_content
 from seqvision.data.readers import find_data_set
 from seqvision.errors import DataError, StudyError
+from seqvision.ready import check_training
 from seqvision.training.device import check_precision, pick_device
 from seqvision.tuning import plot, table
 from seqvision.tuning.alive import fail_dead_trials
@@ -64,11 +66,10 @@ def tune(options: TuneOptions, fixed: Collection[str], measure: Measure) -> Tune
     """
     if rank.count() > 1:
         raise StudyError("seqvision tune: not by torchrun; start it once for each GPU or machine")
-    if options.max_ms is not None and not options.latency:
-        raise StudyError("--max-ms: needs the times that --no-latency leaves out")
     base = options.of_a_training()
     place, stills = place_of(base), base.images.sequence != "video"
     space, base = read_space(options.space, with_content(base), fixed)
+    check_training(base)
     device = pick_device(base.training.device)
     check_precision(base.training.precision, device)
     clips = find_data_set(place, base.clips.dataset, stills, base.clips.official).clips
@@ -203,6 +204,6 @@ def _nothing_found(rows: list[Row], options: TuneOptions) -> SeqvisionError:
 def _write_options(path: Path, options: TrainOptions) -> None:
     try:
         with replacing(path) as unfinished:
-            unfinished.write_text(to_yaml(options), encoding="utf-8")
+            unfinished.write_text(to_yaml(recorded(options)), encoding="utf-8")
     except OSError as error:
         raise StudyError(f"{path}: cannot be written ({error.strerror})") from None

@@ -67,7 +67,8 @@ def flags(folder: Path, space: dict[str, Any], *more: str, epochs: int = 3) -> l
     path.write_text(yaml.safe_dump(space))
     return ["--space", str(path), "--runs", str(folder / "runs"), "--epochs", str(epochs),
             "--output", str(folder / "model.pt"), "--cache", str(folder / "cache"),
-            "--workers", "0", "--size", "16", "--frames", "4", "--batch-size", "5",
+            "--workers", "0", "--size", "16", "--batch-size", "5",
+            *(() if "--sequence" in more else ("--frames", "4")),
             "--augment", "none", "--encoder", "flatten", "--head", "mean", *more]  # fmt: skip
 
 
@@ -311,13 +312,13 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     ("space", "message"),
     [
         ("hiden: [1, 2]", "no option hiden; did you mean hidden?"),
-        ("encoder: [resnet, flatten]", "encoder: resnet: Input should be"),
-        ("hidden: [0, 8]", "hidden: 0: Input should be greater than or equal to 1"),
+        ("encoder: [resnet, flatten]", "encoder: resnet: must be flatten, small_cnn"),
+        ("hidden: [0, 8]", "hidden: 0: must be at least 1"),
         ("hidden: {low: 8, high: 4}", "hidden: low is not below high"),
-        ("hidden: {low: 8, hihg: 16}", "hidden: high: Field required"),
-        ("hidden: {low: 8, high: 9.5}", "hidden: 9.5: Input should be a valid integer"),
+        ("hidden: {low: 8, hihg: 16}", "hidden: high: is missing"),
+        ("hidden: {low: 8, high: 9.5}", "hidden: 9.5: must be a whole number"),
         ("lr: {low: 0, high: 1, log: true}", "lr: with log, low must be above 0"),
-        ("head: {low: 1, high: 2}", "head: 1: Input should be"),
+        ("head: {low: 1, high: 2}", "head: 1: must be lstm, gru or mean"),
         ("head: [gru, gru]", "head: gru is there twice"),
         ("head: []", "head: no values"),
         ("head: [gru]", "nothing is left to search"),
@@ -345,10 +346,10 @@ def test_a_mistake_in_a_space_is_one_line(
     [
         ((), "say where the clips are"),
         (("missing",), "missing: no such folder or list"),
-        (("x", "--space", "missing.yaml"), "missing.yaml: cannot be read"),
+        (("LIST", "--space", "missing.yaml"), "--space missing.yaml: no such file"),
         (("x", "--trials", "0"), "--trials"),
         (("x", "--sampler", "bayes"), "--sampler"),
-        (("x", "--max-ms", "5", "--no-latency"), "--max-ms"),
+        (("LIST", "--max-ms", "5", "--no-latency"), "--max-ms"),
         (("x", "--study", "a/b"), "--study"),
         (("LIST", "--sampler", "grid"), "more than 10000 combinations"),
         (("LIST", "--storage", "nowhere://x"), "nowhere://…: not the URL of a database"),
