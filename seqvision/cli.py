@@ -84,6 +84,32 @@ def _train(arguments: list[str]) -> int:
     return command_line.INTERRUPTED if trained.interrupted else 0
 
 
+def _tune(arguments: list[str]) -> int:
+    from pathlib import Path
+
+    from seqvision.config import TuneOptions, from_yaml, option_parts
+    from seqvision.ready import to_tune
+
+    default = None
+    path = _value_of("--config", arguments)
+    if path is not None:
+        begin = from_yaml(Path(path))
+        parts = {part: getattr(begin, part) for part in set(option_parts().values())}
+        place = None if _value_of("--root", arguments) is not None else begin.data or begin.root
+        default = TuneOptions(data=place, **parts)
+    options = command_line.parse(TuneOptions, "seqvision tune", arguments, default)
+    to_tune(options)
+    command_line.end_on_sigterm()
+
+    from seqvision.tuning.tune import tune
+    from seqvision_export.latency import live_frame
+
+    tuned = tune(options, _given(arguments) & option_parts().keys(), live_frame)
+    if tuned.model is not None:
+        print(f"{tuned.model} written; next: seqvision export {tuned.model}")  # noqa: T201
+    return command_line.INTERRUPTED if tuned.interrupted else 0
+
+
 def _data(arguments: list[str]) -> int:
     from seqvision.config import DataOptions
     from seqvision.ready import to_look
@@ -198,12 +224,20 @@ def _value_of(flag: str, arguments: Sequence[str]) -> str | None:
     return None
 
 
+def _given(arguments: Sequence[str]) -> set[str]:
+    """Return the names of the options that are given, as their fields are called."""
+    flags = (argument.partition("=")[0] for argument in arguments if argument.startswith("--"))
+    names = {flag.removeprefix("--").replace("-", "_") for flag in flags}
+    return names | {name.removeprefix("no_") for name in names}
+
+
 # Some of the clips could not be read; edge-run ends so too.
 PARTIAL = 3
 
 VERBS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
     "data": ("clips → what they are, what is wrong with them, a contact sheet", _data),
     "train": ("clips → model.pt", _train),
+    "tune": ("clips → the options that train the best model.pt", _tune),
     "evaluate": ("model.pt + clips → accuracy, precision, recall, F1, report", _evaluate),
     "compare": ("run folders → what differs, and whether it is more than luck", _compare),
     "predict": ("model.pt or model.onnx + any clips → what is in them", _predict),

@@ -42,6 +42,9 @@ def compare(options: CompareOptions) -> list[Run]:
     ready.to_compare(options)
     runs = []
     for path in dict.fromkeys(options.runs):
+        if (path / "study.json").is_file():
+            print(f"left out: {path}: a study; its best run is {path}/trial-*", file=sys.stderr)  # noqa: T201
+            continue
         run = read_run(path)
         if run is None:
             print(f"left out: {path}: its training has not finished", file=sys.stderr)  # noqa: T201

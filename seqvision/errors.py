@@ -4,6 +4,7 @@ SeqvisionError (seqvision_edge.errors)
 ├── DataError         the clips cannot be used
 ├── WeightsError      pretrained weights cannot be had or do not fit
 ├── CheckpointError   a model.pt or a run folder cannot be read
+├── StudyError        a study cannot be kept, or is about something else
 └── ExportError       the exported graph does not answer as the model does
 """
 
@@ -20,6 +21,10 @@ class WeightsError(SeqvisionError):
 
 class CheckpointError(SeqvisionError):
     """A model.pt or a run folder cannot be read."""
+
+
+class StudyError(SeqvisionError):
+    """A study cannot be kept, or is about something else."""
 
 
 class ExportError(SeqvisionError):

@@ -15,6 +15,7 @@ from seqvision.config import (
     InspectOptions,
     PredictOptions,
     TrainOptions,
+    TuneOptions,
     VerifyOptions,
     augment_file,
     check_sequence,
@@ -24,7 +25,7 @@ from seqvision.data.clips import find_background, labels_of
 from seqvision.data.label_swaps import check_swaps
 from seqvision.data.paths import find_paths
 from seqvision.data.readers import find_data_set
-from seqvision.errors import CheckpointError, DataError, ExportError, WeightsError
+from seqvision.errors import CheckpointError, DataError, ExportError, StudyError, WeightsError
 from seqvision.rank import is_first
 from seqvision_edge.card import ModelCard
 from seqvision_edge.errors import ModelError
@@ -54,6 +55,20 @@ def to_train(options: TrainOptions) -> None:
     labels = labels_of(found)
     find_background(labels, options.clips.background)
     check_swaps(options.augmentation, labels)
+
+
+def to_tune(options: TuneOptions) -> None:
+    """Refuse what `tune` would refuse later, as far as it can be known without decoding.
+
+    Raises:
+        SeqvisionError: the clips, the options or the outputs cannot be used.
+    """
+    if options.max_ms is not None and not options.latency:
+        raise StudyError("--max-ms: needs the times that --no-latency leaves out")
+    if options.space is not None and not options.space.is_file():
+        raise DataError(f"--space {options.space}: no such file")
+    check_outputs({"--output": options.output}, (options.space, options.config))
+    to_train(options.of_a_training())
 
 
 def check_training(options: TrainOptions) -> None:

@@ -19,6 +19,7 @@ from seqvision.config.parts import (
     TrainingOptions,
 )
 from seqvision.config.record import flattened, from_yaml, to_yaml
+from seqvision.config.tuning import TuneOptions, option_parts
 from seqvision.config.verbs import (
     BenchOptions,
     CompareOptions,
@@ -51,11 +52,13 @@ __all__ = [
     "Speed",
     "TrainOptions",
     "TrainingOptions",
+    "TuneOptions",
     "VerifyOptions",
     "augment_file",
     "check_sequence",
     "flattened",
     "from_yaml",
+    "option_parts",
     "place_of",
     "to_yaml",
 ]

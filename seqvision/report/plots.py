@@ -10,7 +10,7 @@ from seqvision.report.logs import column
 
 def draw_confusion(metrics: Metrics, path: Path, title: str) -> None:
     """Draw the confusion matrix; colours are shares of the true label, numbers are clips."""
-    plt = _pyplot()
+    plt = pyplot()
     labels = list(metrics.labels)
     rows = [[value / max(1, sum(row)) for value in row] for row in metrics.confusion]
     side = 2.2 + 0.5 * len(labels)
@@ -37,7 +37,7 @@ def draw_curves(logs: Path, path: Path, best_epoch: int) -> None:
 
     `best_epoch` counts from 0, the picture from 1.
     """
-    plt, best = _pyplot(), best_epoch + 1
+    plt, best = pyplot(), best_epoch + 1
     figure, panels = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     for axes, name in zip(panels, ("loss", "accuracy"), strict=True):
         for part, colour in (("train", "#8ab"), ("val", "#15c")):
@@ -54,7 +54,8 @@ def draw_curves(logs: Path, path: Path, best_epoch: int) -> None:
     plt.close(figure)
 
 
-def _pyplot() -> Any:
+def pyplot() -> Any:
+    """Return matplotlib, drawing to files only, with fonts for any script that are here."""
     import matplotlib as mpl
 
     mpl.use("Agg")

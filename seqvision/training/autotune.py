@@ -197,14 +197,18 @@ def _undisturbed(device: torch.device) -> Iterator[None]:
         yield
 
 
+def processor() -> str:
+    """Return the processor's own name, where the system tells it."""
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        for line in lines:
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
 def _machine(device: torch.device) -> list[str | int]:
-    name = platform.processor()
-    if device.type == "cuda":
-        name = torch.cuda.get_device_name(device)
-    else:
-        with contextlib.suppress(OSError):
-            lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-            name = next((line for line in lines if line.startswith("model name")), name)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
     return ["arithmetic", str(torch.__version__), name, torch.get_num_threads()]
 
 

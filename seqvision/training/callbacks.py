@@ -95,8 +95,10 @@ class StopOnSignal(L.Callback):
     Several processes end after the same step, because a step needs them all.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, promise: str) -> None:
+        """Make it say `promise` when it is asked to stop; nothing where that is empty."""
         self.asked = False
+        self._promise = promise
         self._when = 0.0
         self._before: dict[signal.Signals, Any] = {}
 
@@ -113,8 +115,8 @@ class StopOnSignal(L.Callback):
             self.asked, self._when = True, time.monotonic()
             if count() == 1:
                 trainer.should_stop = True
-            if is_first():
-                print("\nstopping; the best epoch is kept", file=sys.stderr)  # noqa: T201
+            if self._promise and is_first():
+                print(f"\n{self._promise}", file=sys.stderr)  # noqa: T201
 
         try:
             for name in (signal.SIGINT, signal.SIGTERM):

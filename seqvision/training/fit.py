@@ -47,10 +47,12 @@ def fit(
     device: torch.device,
     resume: bool,
     listeners: Sequence[L.Callback] = (),
+    quiet: bool = False,
 ) -> Fitted:
     """Train, or go on with a training, and return the weights of the epoch to keep.
 
-    `listeners` are called at each step of the way, as Lightning does.
+    `listeners` are called at each step of the way, as Lightning does; `quiet` leaves it to them to
+    say how it goes.
 
     Raises:
         KeyboardInterrupt: stopped before the first validation, so that there is nothing to keep.
@@ -77,7 +79,7 @@ def fit(
         module.model.encoder = share_statistics(module.model.encoder, device)
     if resume:
         _order_from(last, training)
-    stop = StopOnSignal()
+    stop = StopOnSignal("" if quiet else "stopping; the best epoch is kept")
     with _quiet_lightning():
         trainer = L.Trainer(
             accelerator="gpu" if device.type == "cuda" else "cpu",
@@ -91,7 +93,7 @@ def fit(
                 checkpoints,
                 newest,
                 stop,
-                EpochLines(options.epochs, options.monitor),
+                *([] if quiet else [EpochLines(options.epochs, options.monitor)]),
                 *early_stopping(options),
                 *listeners,
             ],
@@ -142,6 +144,12 @@ def _peeked(checkpoint: Path) -> dict[str, Any]:
     return content
 
 
+def kept(options: TrainingOptions, run: Path) -> Fitted:
+    """Return the weights that a finished training keeps, read again from its run folder."""
+    folder = run / "checkpoints"
+    return _kept(options, folder, folder / "best", False)
+
+
 def _kept(options: TrainingOptions, folder: Path, best: Path, stopped: bool) -> Fitted:
     """Return the weights of the epoch to keep."""
     last = folder / "last.ckpt"
@@ -149,13 +157,13 @@ def _kept(options: TrainingOptions, folder: Path, best: Path, stopped: bool) -> 
         raise KeyboardInterrupt("stopped before the first epoch was complete: nothing to keep")
     found = _best(best, folder)
     chosen = found if options.keep == "best" and found is not None else last
-    kept = torch.load(chosen, map_location="cpu", weights_only=True)
+    content = torch.load(chosen, map_location="cpu", weights_only=True)
     weights = {
         name.removeprefix("model."): tensor
-        for name, tensor in kept["state_dict"].items()
+        for name, tensor in content["state_dict"].items()
         if name.startswith("model.")
     }
-    return Fitted(weights, int(kept["epoch"]), stopped)
+    return Fitted(weights, int(content["epoch"]), stopped)
 
 
 def _strategy(options: TrainingOptions) -> DDPStrategy | str:

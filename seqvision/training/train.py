@@ -8,6 +8,7 @@ import math
 import shutil
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ import lightning as L
 import torch
 from rich.console import Console
 from rich.markup import escape
+from torch.utils.data import DataLoader
 
 from seqvision import rank
 from seqvision.chance import chance_warning
@@ -23,6 +25,7 @@ from seqvision.config import TrainOptions, to_yaml
 from seqvision.config.resume import going_on, kept_options, last_checkpoint, recorded
 from seqvision.data.augment import with_content
 from seqvision.data.cache import Cache
+from seqvision.data.dataset import Item
 from seqvision.errors import CheckpointError, DataError
 from seqvision.metrics import Metrics
 from seqvision.models.classifier import Classifier
@@ -35,7 +38,7 @@ from seqvision.training.checkpoint import save_model
 from seqvision.training.containers import SAFETENSORS, is_safetensors
 from seqvision.training.data import Data, read_data
 from seqvision.training.device import check_precision, idle_gpus, pick_device
-from seqvision.training.fit import done_epochs, fit, stopped_early
+from seqvision.training.fit import Fitted, done_epochs, fit, stopped_early
 from seqvision.training.loaders import make_loaders
 from seqvision.training.module import ClassifierModule
 from seqvision.training.results import Results, measure_parts, take_facts, write_results
@@ -77,49 +80,96 @@ def train(options: TrainOptions, settled: bool = False) -> Trained:
 
 
 def _train(options: TrainOptions, device: torch.device, began: float) -> Trained:
-    keep_freed_memory()
     if options.resume is not None:
         _tell_finished(options.resume, options)
+    ready = prepare(options, device)
+    options = ready.options
+    run = processes.first_only(lambda: _begin_run(options))
+    _say(f"run folder: {run}")
+    resume = options.resume is not None
+    loaders = ready.training, ready.validation
+    fitted = fit(options.training, ready.module, *loaders, run, device, resume)
+    return processes.first_only(lambda: finish(ready, run, fitted, time.monotonic() - began))
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A training that can begin: its options as they were decided, and what they made."""
+
+    options: TrainOptions
+    data: Data
+    module: ClassifierModule
+    training: DataLoader[Item]
+    validation: DataLoader[Item]
+    device: torch.device
+    arithmetic: Arithmetic
+
+    @property
+    def model(self) -> Classifier:
+        """The network."""
+        return self.module.model
+
+
+def prepare(
+    options: TrainOptions,
+    device: torch.device,
+    read: Callable[[TrainOptions], Data] = read_data,
+    quiet: bool = False,
+) -> Ready:
+    """Read the clips, build the network, and decide what was left to be decided.
+
+    Args:
+        options: with the content of an augmentation file in place of its name.
+        device: where to train.
+        read: finds and decodes the clips.
+        quiet: say nothing about it.
+
+    Raises:
+        SeqvisionError: the options, the clips or the weights cannot be used.
+    """
+    say: Callable[[str], None] = (lambda _: None) if quiet else _say
+    keep_freed_memory()
     L.seed_everything(options.training.seed, workers=True, verbose=False)
-    data = processes.leader_first(lambda: read_data(options))
+    data = processes.leader_first(lambda: read(options))
     model = Classifier(options.model, data.image, len(data.labels)).to(device)
     _check_schedule(options, model)
     for note in (*data.notes, *model.notes, *idle_gpus(device)):
-        _say(f"[yellow]note:[/] {note}")
-    _say(_summary(data, options))
+        say(f"[yellow]note:[/] {note}")
+    say(_summary(data, options))
     arithmetic = processes.first_only(lambda: _arithmetic(options, data, model))
-    _say(f"arithmetic: {arithmetic}")
+    say(f"arithmetic: {arithmetic}")
     model.arrange(LAYOUTS[arithmetic.layout])
     options = _decided(options, arithmetic)
     training, validation = processes.leader_first(lambda: make_loaders(options, data, model))
-
-    run = processes.first_only(lambda: _begin_run(options))
-    _say(f"run folder: {run}")
     lr = _learning_rate(options, model)
     weights = _class_weights(options, data)
     module = ClassifierModule(model, options.training, data.labels, lr, weights)
-    resume = options.resume is not None
-    fitted = fit(options.training, module, training, validation, run, device, resume)
+    return Ready(options, data, module, training, validation, device, arithmetic)
 
-    def finish() -> Trained:
-        model.load_state_dict(fitted.weights)
-        card = make_card(options, data, model)
-        parts = measure_parts(model, card, data, options)
-        figures = {part.name: part.metrics for part in parts}
-        card = with_metrics(card, figures)
-        kept = run / f"model{SAFETENSORS if is_safetensors(options.output) else '.pt'}"
-        save_model(kept, model, options.model, card)
-        _copy(kept, options.output)
-        facts = take_facts(run, model, device, time.monotonic() - began, arithmetic)
-        results = Results(run, options, data, model, card, parts, fitted.epoch, facts)
-        _say(f"report: {write_results(results)}")
-        doubt = chance_warning(card)
-        if doubt is not None:
-            _say(f"[yellow]warning:[/] {escape(doubt)}")
-        val, test = figures["val"], figures.get("test")
-        return Trained(options.output, run, fitted.epoch, val, test, fitted.interrupted)
 
-    return processes.first_only(finish)
+def finish(ready: Ready, run: Path, fitted: Fitted, seconds: float) -> Trained:
+    """Measure the kept epoch, and write the model file and the results in the run folder.
+
+    Raises:
+        SeqvisionError: a file cannot be written.
+    """
+    options, data, model = ready.options, ready.data, ready.model
+    model.load_state_dict(fitted.weights)
+    card = make_card(options, data, model)
+    parts = measure_parts(model, card, data, options)
+    figures = {part.name: part.metrics for part in parts}
+    card = with_metrics(card, figures)
+    kept = run / f"model{SAFETENSORS if is_safetensors(options.output) else '.pt'}"
+    save_model(kept, model, options.model, card)
+    copy_model(kept, options.output)
+    facts = take_facts(run, model, ready.device, seconds, ready.arithmetic)
+    results = Results(run, options, data, model, card, parts, fitted.epoch, facts)
+    _say(f"report: {write_results(results)}")
+    doubt = chance_warning(card)
+    if doubt is not None:
+        _say(f"[yellow]warning:[/] {escape(doubt)}")
+    val, test = figures["val"], figures.get("test")
+    return Trained(options.output, run, fitted.epoch, val, test, fitted.interrupted)
 
 
 def _tell_finished(run: Path, options: TrainOptions) -> None:
@@ -226,7 +276,12 @@ def _class_weights(options: TrainOptions, data: Data) -> torch.Tensor | None:
     return torch.tensor([total / (labels * counts[i]) for i in range(labels)])
 
 
-def _copy(source: Path, target: Path) -> None:
+def copy_model(source: Path, target: Path) -> None:
+    """Put a run's model where it was asked for.
+
+    Raises:
+        CheckpointError: it cannot be written there.
+    """
     try:
         with replacing(target) as unfinished:
             shutil.copyfile(source, unfinished)

@@ -1,6 +1,12 @@
 """Runs for the tests of what comes after a training: reports, comparisons, predictions."""
 
 import csv
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -101,3 +107,36 @@ def stills(tmp_path_factory: pytest.TempPathFactory) -> Trained:
             training=TrainingOptions(epochs=2, batch_size=8),
         )
     )
+
+
+@pytest.fixture
+def postgresql() -> Iterator[str]:
+    """The URL of a database of a PostgreSQL server that lives as long as the test."""
+    homes = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    path = os.pathsep.join([*map(str, reversed(homes)), os.environ.get("PATH", "")])
+    initdb, pg_ctl = (shutil.which(name, path=path) for name in ("initdb", "pg_ctl"))
+    if initdb is None or pg_ctl is None:
+        pytest.skip("PostgreSQL is not installed here (Debian: apt install postgresql)")
+    pytest.importorskip("psycopg", reason="psycopg is not installed here")
+    # Not under pytest's folder: the server refuses to be root, and another user cannot look there.
+    folder = Path(tempfile.mkdtemp(prefix="sv", dir="/tmp"))
+    other: dict[str, str] = {}
+    if os.getuid() == 0:
+        other = {"user": "nobody"}
+        os.chown(folder, pwd.getpwnam("nobody").pw_uid, -1)
+
+    def call(*command: str) -> None:
+        done = subprocess.run(
+            command, cwd=folder, text=True, capture_output=True, timeout=120, **other
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    data = str(folder / "data")
+    call(initdb, "-D", data, "-U", "tuner", "--auth=trust", "--no-sync", "--no-instructions")
+    settings = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
+    call(pg_ctl, "-D", data, "-o", settings, "-l", str(folder / "log"), "-w", "start")
+    try:
+        yield f"postgresql://tuner@/postgres?host={folder}"
+    finally:
+        call(pg_ctl, "-D", data, "-m", "immediate", "-w", "stop")
+        shutil.rmtree(folder)

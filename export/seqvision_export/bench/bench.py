@@ -4,7 +4,6 @@ the file, or the files that a model.pt becomes → for each provider and number 
 stage, timed in turns → start-up, memory and size → a table and JSON.
 """
 
-import contextlib
 import json
 import os
 import platform
@@ -22,6 +21,7 @@ from seqvision import ready
 from seqvision.config import BenchOptions, ExportOptions
 from seqvision.errors import ExportError
 from seqvision.models.classifier import Classifier
+from seqvision.training.autotune import processor
 from seqvision.training.checkpoint import load_model
 from seqvision_edge.card import ModelCard
 from seqvision_edge.files import replacing
@@ -75,7 +75,7 @@ def bench(options: BenchOptions) -> dict[str, Any]:
 def machine() -> dict[str, str]:
     """Return what the figures hold for."""
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": str(os.cpu_count()),
         "system": f"{platform.system()} {platform.machine()}",
         "onnxruntime": onnxruntime.__version__,
@@ -170,15 +170,6 @@ def _plain(timings: Mapping[str, Timing]) -> dict[str, dict[str, float]]:
 def _thread_counts() -> tuple[int, ...]:
     cores = os.cpu_count() or 1
     return (1,) if cores == 1 else (1, cores)
-
-
-def _processor() -> str:
-    """Return the processor's own name, where the system tells it."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def _write(path: Path, found: dict[str, Any]) -> None:

@@ -1,0 +1,58 @@
+"""The best trial's run folder: the only one that stays, and what becomes model.pt."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import optuna
+import torch
+from filelock import FileLock
+
+from seqvision.config import TrainOptions, TuneOptions, from_yaml
+from seqvision.training.data import Data, read_data
+from seqvision.training.fit import kept
+from seqvision.training.train import copy_model, finish, prepare
+from seqvision.tuning.trials import Row, best_of, row_of
+
+
+def keep_best(study: optuna.Study, folder: Path) -> None:
+    """Remove the run folders of all finished trials but the best one.
+
+    Whichever process comes last removes what is left: those that share a folder need not agree.
+    """
+    rows = [row_of(trial) for trial in study.get_trials(deepcopy=False)]
+    best = best_of(rows)
+    for row in rows:
+        if row.run and row.kind != "running" and (best is None or row.number != best.number):
+            shutil.rmtree(folder / row.run, ignore_errors=True)
+
+
+def write_best(
+    row: Row, folder: Path, options: TuneOptions, note: str, device: torch.device
+) -> Path | None:
+    """Write the report and the model file of the best trial; the test clips are seen only now.
+
+    Returns:
+        Its run folder, or None where another machine has it.
+
+    Raises:
+        SeqvisionError: a file cannot be written.
+    """
+    run = folder / (row.run or "")
+    if row.run is None or not (run / "checkpoints" / "last.ckpt").is_file():
+        return None
+    name = options.output.suffix.lower()
+    model = run / f"model{name if name == '.safetensors' else '.pt'}"
+    with FileLock(folder / ".best.lock"):
+        if model.is_file() and (run / "metrics.json").is_file():
+            copy_model(model, options.output)
+            return run
+        asked = from_yaml(run / "options.yaml").model_copy(update={"output": options.output})
+
+        def read(of: TrainOptions) -> Data:
+            data = read_data(of)
+            return replace(data, notes=(*data.notes, note))
+
+        ready = prepare(asked, device, read, quiet=True)
+        finish(ready, run, kept(asked.training, run), row.seconds or 0.0)
+    return run

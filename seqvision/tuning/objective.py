@@ -1,0 +1,203 @@
+"""One trial: options drawn → fast enough? → trained, if it stays good enough → its figure."""
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+import torch
+from optuna.trial import FrozenTrial, TrialState
+
+from seqvision.config import TrainOptions, to_yaml
+from seqvision.config.resume import recorded
+from seqvision.data.augment import with_content
+from seqvision.data.cache import Cache
+from seqvision.errors import CheckpointError, StudyError
+from seqvision.training.data import Data, read_data
+from seqvision.training.fit import fit
+from seqvision.training.train import Ready, prepare
+from seqvision.tuning import trials
+from seqvision.tuning.alive import PROCESS, this_process
+from seqvision.tuning.latency import Measure, machine, milliseconds
+from seqvision.tuning.listeners import Bar, Report, Standing
+from seqvision.tuning.space import Space, suggest, with_values
+from seqvision_edge.errors import SeqvisionError
+
+GO_ON = "finished trials are kept, and the same command goes on"
+
+
+class UnusableError(Exception):
+    """The options of this trial cannot be trained; others can."""
+
+
+class SurplusError(Exception):
+    """Another process does this trial already, or there are enough."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """What all trials of a search share.
+
+    Attributes:
+        base: the options that a trial begins with.
+        wanted: how many trials there are to be in all.
+        once: values that were tried are not tried again (a grid).
+        max_ms: most milliseconds of a live frame; None: any.
+        measure: exports a network and times it; None: nothing is timed.
+        folder: the study's own.
+        standing: tells how the search goes.
+    """
+
+    space: Space
+    base: TrainOptions
+    objective: str
+    wanted: int
+    once: bool
+    max_ms: float | None
+    measure: Measure | None
+    device: torch.device
+    folder: Path
+    standing: Callable[[optuna.Trial], Standing]
+
+
+class Objective:
+    """Trains a trial; the clips are found and decoded once for all trials that see them alike."""
+
+    def __init__(self, search: Search) -> None:
+        self._search = search
+        self._data: dict[str, Data] = {}
+        self._threads = torch.get_num_threads()
+        clips = search.base.clips
+        self._cache = Cache(clips.cache, clips.cache_size)
+
+    def __call__(self, trial: optuna.Trial) -> float:
+        """Return the validation figure of a trial.
+
+        Raises:
+            TrialPruned: the network is too slow, or the training was not good enough.
+            UnusableError: these options cannot be trained.
+            SurplusError: the trial need not be made.
+            KeyboardInterrupt: it was stopped.
+            SeqvisionError: nothing can be trained, a full disk for one.
+        """
+        began = time.monotonic()
+        trial.set_user_attr(PROCESS, this_process())
+        others = self._others(trial)
+        values = suggest(trial, self._search.space, self._search.base)
+        self._refuse_surplus(trial, others)
+        twin = next((each for each in others if _is_twin(each, trial)), None)
+        if twin is not None:
+            return _answer_of(twin, trial)
+        options = with_content(with_values(self._search.base, values))
+        # What a head that works alone has left behind.
+        torch.set_num_threads(self._threads)
+        try:
+            if self._search.max_ms is not None:
+                self._refuse_slow(trial, options)
+            ready = prepare(options, self._search.device, self._read, quiet=True)
+        except SeqvisionError as error:
+            if isinstance(error.__context__, OSError):
+                raise  # a full disk is not the fault of these options
+            raise _unusable(trial, str(error)) from None
+        except (MemoryError, RuntimeError) as error:
+            raise _unusable(trial, _out_of_memory(error)) from None
+        value = self._train(trial, ready)
+        if self._search.measure is not None:
+            trial.set_user_attr(trials.MS, self._time(options))
+        trial.set_user_attr(trials.MACHINE, machine())
+        trial.set_user_attr(trials.SECONDS, round(time.monotonic() - began, 1))
+        return value
+
+    def _train(self, trial: optuna.Trial, ready: Ready) -> float:
+        # Not the number alone: a study of the same name may be kept elsewhere.
+        run = self._search.folder / f"trial-{trial.number:04}-{secrets.token_hex(2)}"
+        trial.set_user_attr(trials.RUN, run.name)
+        report = Report(trial, self._search.objective)
+        epochs = ready.options.training.epochs
+        listeners = (report, Bar(self._search.standing(trial), epochs))
+        try:
+            run.mkdir()
+            (run / "options.yaml").write_text(to_yaml(recorded(ready.options)), encoding="utf-8")
+            fitted = fit(
+                ready.options.training, ready.module, ready.training, ready.validation, run,
+                self._search.device, resume=False, listeners=listeners, quiet=True,
+            )  # fmt: skip
+        except CheckpointError as error:  # it tells how a training goes on, not a search
+            raise StudyError(f"{str(error).partition(';')[0]}; {GO_ON}") from None
+        except OSError as error:
+            raise StudyError(f"{run}: cannot be written ({error.strerror}); {GO_ON}") from None
+        except (MemoryError, RuntimeError) as error:
+            raise _unusable(trial, _out_of_memory(error)) from None
+        if fitted.interrupted:
+            raise KeyboardInterrupt
+        if report.pruned:
+            raise optuna.TrialPruned
+        figures = report.figures[fitted.epoch]
+        trial.set_user_attr(trials.LOSS, figures["loss"])
+        trial.set_user_attr(trials.EPOCH, fitted.epoch)
+        return figures[self._search.objective]
+
+    def _others(self, trial: optuna.Trial) -> list[FrozenTrial]:
+        every = trial.study.get_trials(deepcopy=False)
+        return [each for each in every if each.number != trial.number]
+
+    def _refuse_surplus(self, trial: optuna.Trial, others: Sequence[FrozenTrial]) -> None:
+        """Leave a trial that another process began at the same moment to that one."""
+        counted = [each for each in others if trials.counts(each)]
+        before = [each for each in counted if each.number < trial.number]
+        tried = self._search.once and any(
+            each.params == trial.params and (each.state.is_finished() or each.number < trial.number)
+            for each in counted
+        )
+        if tried or len(before) >= self._search.wanted:
+            trial.set_user_attr(trials.SURPLUS, True)
+            raise SurplusError
+
+    def _refuse_slow(self, trial: optuna.Trial, options: TrainOptions) -> None:
+        ms = self._time(options)
+        trial.set_user_attr(trials.MS, ms)
+        if self._search.max_ms is not None and ms > self._search.max_ms:
+            trial.set_user_attr(trials.SLOW, True)
+            trial.set_user_attr(trials.MACHINE, machine())
+            raise optuna.TrialPruned
+
+    def _time(self, options: TrainOptions) -> float:
+        assert self._search.measure is not None
+        return milliseconds(self._search.measure, options, self._read(options), self._cache)
+
+    def _read(self, options: TrainOptions) -> Data:
+        key = options.clips.model_dump_json() + options.images.model_dump_json()
+        if key not in self._data:
+            self._data[key] = read_data(options)
+        return self._data[key]
+
+
+def _is_twin(other: FrozenTrial, trial: optuna.Trial) -> bool:
+    tried = other.state in (TrialState.COMPLETE, TrialState.PRUNED)
+    return tried and other.params == trial.params
+
+
+def _answer_of(twin: FrozenTrial, trial: optuna.Trial) -> float:
+    """Answer as a trial of the same values has: another training would give the same."""
+    for name in (trials.MS, trials.LOSS, trials.EPOCH, trials.SLOW, trials.MACHINE):
+        if name in twin.user_attrs:
+            trial.set_user_attr(name, twin.user_attrs[name])
+    trial.set_user_attr(trials.SECONDS, 0.0)
+    if twin.state == TrialState.PRUNED or twin.value is None:
+        raise optuna.TrialPruned
+    return twin.value
+
+
+def _unusable(trial: optuna.Trial, reason: str) -> UnusableError:
+    trial.set_user_attr(trials.ERROR, reason)
+    return UnusableError(reason)
+
+
+def _out_of_memory(error: BaseException) -> str:
+    """Return what to say of an error that is about memory; any other goes on its way."""
+    said = str(error).lower()
+    if isinstance(error, MemoryError) or "out of memory" in said or "allocate memory" in said:
+        return "out of memory"
+    raise error

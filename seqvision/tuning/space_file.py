@@ -1,0 +1,187 @@
+"""A space as YAML: the usual ones, and `--space`; every name and value in it is checked.
+
+encoder: [small_cnn, mobilenet_v2]            one of these
+lr: {low: 0.0003, high: 0.01, log: true}      a number between these
+hidden: {low: 32, high: 256, step: 32}
+dropout: 0.1                                  always this
+"""
+
+import difflib
+import math
+from collections.abc import Collection, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from typing_extensions import Self
+
+from seqvision.config import TrainOptions, option_parts
+from seqvision.data.augment.recipe import read_content, read_recipe
+from seqvision.errors import DataError
+from seqvision.tuning.space import Choices, Range, Space, called, value_of, with_values
+from seqvision_edge.wording import first_problem
+
+# Two trials compare only on the same clips, and by the same figure of the same epochs.
+_NOT_SEARCHED = (
+    "dataset", "official", "val", "fold", "groups", "background", "image_fps", "seed", "epochs",
+    "monitor", "keep", "cache", "cache_size", "workers", "device", "autotune",
+)  # fmt: skip
+
+
+class _Range(BaseModel):
+    """A range as the YAML has it."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    low: int | float
+    high: int | float
+    log: bool = False
+    step: Annotated[int | float | None, Field(gt=0)] = None
+    points: Annotated[int, Field(ge=2, le=100)] = 3
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError("low is not below high")
+        if self.log and self.low <= 0:
+            raise ValueError("with log, low must be above 0")
+        if self.log and self.step is not None:
+            raise ValueError("give log or step, not both")
+        return self
+
+
+def read_space(
+    path: Path | None, base: TrainOptions, fixed: Collection[str]
+) -> tuple[Space, TrainOptions]:
+    """Return what is searched, and the options that a trial begins with.
+
+    Args:
+        path: the YAML; None for the usual space of such data.
+        base: the options of the command line.
+        fixed: names of those that were given there: they are not searched.
+
+    Raises:
+        DataError: the file cannot be read, a name or a value in it is wrong, or nothing is left to
+            search.
+    """
+    where = f"--space {path}" if path else "the usual space"
+    content = _read(path) if path else _usual(base)
+    space: Space = {}
+    always: dict[str, Any] = {}
+    for given, about in content.items():
+        name = str(given).replace("-", "_")
+        _check_name(name, where)
+        if name in fixed:
+            continue
+        place = f"{where}: {name}"
+        if isinstance(about, list):
+            choices = _choices(name, about, place, base)
+            if len(choices.values) > 1:
+                space[name] = choices
+            else:
+                (always[name],) = choices.values.values()
+        elif isinstance(about, Mapping) and name != "augment":
+            space[name] = _range(name, about, place, base)
+        else:
+            (always[name],) = _choices(name, [about], place, base).values.values()
+    if not space:
+        raise DataError(f"{where}: nothing is left to search; give an option two values or more")
+    return space, with_values(base, always)
+
+
+def _usual(base: TrainOptions) -> Mapping[str, Any]:
+    kind = base.images.sequence
+    name = {"video": "video", "rows": "bands", "columns": "bands"}.get(kind, "pieces")
+    text = resources.files(__package__).joinpath("spaces", f"{name}.yaml").read_text("utf8")
+    content: dict[str, Any] = yaml.safe_load(text)
+    return content
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise DataError(f"--space {path}: cannot be read as YAML ({reason})") from None
+    if not isinstance(content, dict) or not content:
+        raise DataError(f"--space {path}: no options in it; it needs lines like head: [lstm, gru]")
+    return content
+
+
+def _check_name(name: str, where: str) -> None:
+    searched = [option for option in option_parts() if option not in _NOT_SEARCHED]
+    if name in _NOT_SEARCHED:
+        raise DataError(
+            f"{where}: {name} is not searched: trials compare on the same clips and epochs; "
+            f"give --{name.replace('_', '-')}"
+        )
+    if name not in searched:
+        near = difflib.get_close_matches(name, searched, n=1)
+        hint = f"did you mean {near[0]}?" if near else "see: seqvision train --help"
+        raise DataError(f"{where}: no option {name}; {hint}")
+
+
+def _choices(name: str, values: list[Any], place: str, base: TrainOptions) -> Choices:
+    found: dict[Any, Any] = {}
+    if not values:
+        raise DataError(f"{place}: no values")
+    for value in values:
+        label = called(value)
+        # 1 and True are one key of a dict, and one value of a study.
+        if label in found:
+            raise DataError(f"{place}: {label} is there twice")
+        found[label] = _checked(name, value, place, base)
+    return Choices(found)
+
+
+def _range(name: str, about: Mapping[str, Any], place: str, base: TrainOptions) -> Range:
+    try:
+        given = _Range.model_validate(about)
+    except ValidationError as error:
+        raise DataError(f"{place}: {_problem(error)}") from None
+    for end in (given.low, given.high):
+        _checked(name, end, place, base)
+    if _takes_fractions(name, given.low, given.high, base):
+        step = None if given.step is None else float(given.step)
+        return Range(float(given.low), float(given.high), given.log, step, given.points)
+    if given.step is not None and given.step != int(given.step):
+        raise DataError(f"{place}: step {given.step}: its values are whole numbers")
+    step = None if given.step is None else int(given.step)
+    return Range(int(given.low), int(given.high), given.log, step, given.points)
+
+
+def _takes_fractions(name: str, low: float, high: float, base: TrainOptions) -> bool:
+    try:
+        with_values(base, {name: low + (high - low) / math.pi})
+    except ValidationError:
+        return False
+    return True
+
+
+def _checked(name: str, value: Any, place: str, base: TrainOptions) -> Any:
+    """Return a value as its option has it; the content of an augmentation file for its name."""
+    if (
+        name == "sequence"
+        and "video" in (value, base.images.sequence)
+        and (value != base.images.sequence)
+    ):
+        raise DataError(f"{place}: {value}: clips and still images are not searched together")
+    try:
+        checked = value_of(with_values(base, {name: value}), name)
+    except ValidationError as error:
+        raise DataError(f"{place}: {value}: {_problem(error)}") from None
+    if name == "augment":
+        try:
+            read_recipe(checked)
+        except DataError as error:
+            raise DataError(f"{place}: {error}") from None
+        return checked if checked in ("none", "light", "strong") else read_content(checked)
+    return checked
+
+
+def _problem(error: ValidationError) -> str:
+    place, message, _ = first_problem(error)
+    # `low` of a range is worth naming; `model.hidden` was named already.
+    return f"{place[0]}: {message}" if len(place) == 1 else message

@@ -1,0 +1,156 @@
+"""Where a study is kept: a SQLite file or a database, which several processes may share."""
+
+import random
+import sqlite3
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import optuna
+import sqlalchemy
+from optuna.storages import RDBStorage
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
+
+from seqvision.errors import StudyError
+
+# A process says so often that it is alive; one that was silent for so long is taken for dead.
+HEARTBEAT = 15
+GRACE = 120
+# How long a process waits while others write to the same SQLite file.
+_PATIENCE = 60
+_ATTEMPTS = 20
+
+
+class Storage(RDBStorage):
+    """A database whose absence for a moment does not end the thread that says we are alive."""
+
+    def record_heartbeat(self, trial_id: int) -> None:
+        """Say that the process of a trial is alive."""
+        with suppress(optuna.exceptions.StorageInternalError, SQLAlchemyError):
+            super().record_heartbeat(trial_id)
+
+
+def storage_url(given: str | None, default: Path) -> URL:
+    """Return the URL of a storage, given as one, as the path of a SQLite file, or not at all.
+
+    Raises:
+        StudyError: no URL of a database that can be used.
+    """
+    if given is None or "://" not in given:
+        return URL.create("sqlite", database=str(default if given is None else Path(given)))
+    try:
+        url = make_url(given)
+        if url.drivername == "postgresql":  # which driver that is depends on the version
+            url = url.set(drivername="postgresql+psycopg")
+        url.get_dialect()
+    except (ArgumentError, NoSuchModuleError, ValueError):
+        raise StudyError(
+            f"--storage {given.partition('://')[0]}://…: not the URL of a database; such are "
+            "sqlite:///study.db and postgresql://HOST/DATABASE"
+        ) from None
+    return url
+
+
+def open_storage(url: URL) -> Storage:
+    """Open a storage; its tables are made where it has none.
+
+    Raises:
+        StudyError: it cannot be reached, or is another kind of database.
+    """
+    if url.get_backend_name() == "sqlite":
+        _make_shareable(url)
+    with reported(url), warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        try:
+            return _connect(url)
+        except ImportError:
+            hint = "pip install 'psycopg[binary]'" if "psycopg" in url.drivername else "its driver"
+            raise StudyError(
+                f"--storage {shown(url)}: {url.drivername} is not installed here: {hint}"
+            ) from None
+        except (RuntimeError, AssertionError) as error:
+            raise StudyError(f"--storage {shown(url)}: {_line(error)}") from None
+
+
+def shown(url: URL) -> str:
+    """Return a URL as it may be shown, without its password; a SQLite file as its path."""
+    if url.get_backend_name() == "sqlite":
+        return str(url.database)
+    return url.render_as_string(hide_password=True)
+
+
+@contextmanager
+def reported(url: URL) -> Iterator[None]:
+    """Say in one line what goes wrong with a storage.
+
+    Raises:
+        StudyError: something did.
+    """
+    try:
+        yield
+    except (optuna.exceptions.StorageInternalError, SQLAlchemyError, sqlite3.Error) as error:
+        raise StudyError(f"{shown(url)}: {_reason(error)}; finished trials are kept") from None
+
+
+def _connect(url: URL) -> Storage:
+    """Open a storage; of processes that make its tables at the same time all but one try again."""
+    engine: dict[str, Any] = {}
+    if url.get_backend_name() == "sqlite":
+        engine["connect_args"] = {"timeout": _PATIENCE}
+    text = url.render_as_string(hide_password=False)
+    for attempt in range(_ATTEMPTS):
+        try:
+            storage = Storage(text, engine, heartbeat_interval=HEARTBEAT, grace_period=GRACE)
+        except (SQLAlchemyError, RuntimeError, AssertionError) as error:
+            if attempt == _ATTEMPTS - 1 or not _is_being_made(error):
+                raise
+            time.sleep(random.uniform(0.1, 0.5))
+        else:
+            if url.get_backend_name() == "sqlite":
+                sqlalchemy.event.listen(storage.engine, "connect", _hurry)
+            return storage
+    raise AssertionError("unreachable")
+
+
+def _is_being_made(error: BaseException) -> bool:
+    if not isinstance(error, SQLAlchemyError):
+        return True  # tables without the version that is written last
+    said = str(error).lower()
+    return isinstance(error, IntegrityError) or "already exists" in said or "locked" in said
+
+
+def _make_shareable(url: URL) -> None:
+    """Let a SQLite file be read while it is written: several processes then get along.
+
+    Raises:
+        StudyError: it cannot be written, or is no such file.
+    """
+    path = Path(str(url.database))
+    try:
+        connection = sqlite3.connect(path, timeout=_PATIENCE)
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise StudyError(f"--storage {path}: {error}") from None
+
+
+def _hurry(connection: Any, _: object) -> None:
+    # With a write-ahead log a power cut then loses the newest trials and never the file.
+    connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _reason(error: BaseException) -> str:
+    """Return what the database itself says; optuna tells of it as the cause of its own error."""
+    while not isinstance(error, SQLAlchemyError) and error.__cause__ is not None:
+        error = error.__cause__
+    return _line(getattr(error, "orig", None) or error)
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200]

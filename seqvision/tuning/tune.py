@@ -1,0 +1,209 @@
+"""`seqvision tune`: THE WAY from clips to the best model that a search finds.
+
+what is searched → the study, new or found again → trial after trial, until there are enough in all
+its processes → table, CSV, plot → the best trial's model.pt.
+"""
+
+import gc
+import warnings
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import optuna
+from rich.console import Console
+
+from seqvision import rank
+from seqvision.config import TrainOptions, TuneOptions, place_of, to_yaml
+from seqvision.config.resume import recorded
+from seqvision.data.augment import with_content
+from seqvision.data.readers import find_data_set
+from seqvision.errors import DataError, StudyError
+from seqvision.ready import check_training
+from seqvision.training.device import check_precision, pick_device
+from seqvision.tuning import plot, table
+from seqvision.tuning.alive import fail_dead_trials
+from seqvision.tuning.best import keep_best, write_best
+from seqvision.tuning.latency import Measure
+from seqvision.tuning.objective import Objective, Search, SurplusError, UnusableError
+from seqvision.tuning.progress import Progress, ended
+from seqvision.tuning.samplers import make_grid, make_pruner, make_sampler
+from seqvision.tuning.space import Choices, Space, called, value_of, with_values
+from seqvision.tuning.space_file import read_space
+from seqvision.tuning.storage import open_storage, reported, shown, storage_url
+from seqvision.tuning.study import about_of, make_folder, name_of, open_study
+from seqvision.tuning.trials import Row, best_of
+from seqvision_edge.errors import SeqvisionError
+from seqvision_edge.files import replacing
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a search leaves; `model` and `run` are None where this machine has not the best one."""
+
+    study: str
+    folder: Path
+    rows: list[Row]
+    best: Row | None
+    model: Path | None
+    run: Path | None
+    interrupted: bool
+
+
+def tune(options: TuneOptions, fixed: Collection[str], measure: Measure) -> Tuned:
+    """Search for the options of the best model, and write it.
+
+    Args:
+        options: of the search and of every training.
+        fixed: names of the options of a training that were given: they are not searched.
+        measure: exports a network and returns the milliseconds of a live frame.
+
+    Raises:
+        SeqvisionError: the clips, the space or the storage cannot be used, or no trial can be
+            trained.
+    """
+    if rank.count() > 1:
+        raise StudyError("seqvision tune: not by torchrun; start it once for each GPU or machine")
+    base = options.of_a_training()
+    place, stills = place_of(base), base.images.sequence != "video"
+    space, base = read_space(options.space, with_content(base), fixed)
+    check_training(base)
+    device = pick_device(base.training.device)
+    check_precision(base.training.precision, device)
+    clips = find_data_set(place, base.clips.dataset, stills, base.clips.official).clips
+    grid = make_grid(space, base) if options.sampler == "grid" else []
+    if grid:
+        space = {name: dimension.on_a_grid() for name, dimension in space.items()}
+    about = about_of(options, space, base, clips)
+    name = name_of(options, about)
+    folder = options.runs / f"study-{name}"
+    url = storage_url(options.storage, folder / "study.db")
+    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+
+    with reported(url), warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        if options.storage is None:
+            make_folder(folder)
+        study, is_new = open_study(open_storage(url), name, about)
+        make_folder(folder)
+        if is_new and not grid:
+            study.enqueue_trial(_first(space, base))
+        epochs, warmup = base.training.epochs, base.training.warmup
+        study.sampler = make_sampler(options.sampler, space, grid, base.training.seed)
+        study.pruner = make_pruner(options.pruner, epochs, warmup)
+        wanted = min(options.trials, len(grid)) if grid else options.trials
+        say = partial(Console(stderr=True, highlight=False).print, markup=False, soft_wrap=True)
+        say(f"study {name}, kept in {shown(url)}; searched: {', '.join(space)}")
+        progress = Progress(study, wanted, options, folder, about)
+        objective = Objective(
+            Search(
+                space=space,
+                base=base,
+                objective=options.objective,
+                wanted=wanted,
+                once=bool(grid),
+                max_ms=options.max_ms,
+                measure=measure if options.latency else None,
+                device=device,
+                folder=folder,
+                standing=progress.standing,
+            )
+        )
+        interrupted = False
+        gc.freeze()  # after each trial only what it made is looked through
+        try:
+            _search(study, objective, progress)
+        except KeyboardInterrupt:
+            interrupted = True
+        finally:
+            gc.unfreeze()
+        keep_best(study, folder)
+        rows = progress.rows()
+        best = best_of(rows)
+        progress.write(rows)
+        plot.draw(rows, folder / "study.png", options.objective, options.max_ms)
+        table.show(rows, options.objective, name)
+    if interrupted:
+        say(
+            f"stopped; {ended(rows)} of {wanted} trials are kept in {folder}; "
+            "the same command goes on"
+        )
+        return Tuned(name, folder, rows, best, None, None, True)
+    if best is None:
+        raise _nothing_found(rows, options)
+    _write_options(folder / "best.yaml", with_values(base, _values(space, best)))
+    running = [row.number for row in rows if row.kind == "running"]
+    if running:
+        say(
+            f"trial {running[0]} still runs in another process; the last one to end writes "
+            f"{options.output}"
+        )
+        return Tuned(name, folder, rows, best, None, None, False)
+    note = (
+        f"best of {ended(rows)} trials of study {name}: trial {best.number}, "
+        f"{options.sampler}, by validation {options.objective}"
+        + (f" within {options.max_ms:g} ms" if options.max_ms else "")
+    )
+    run = write_best(best, folder, options, note, device)
+    if run is None:
+        say(
+            f"trial {best.number} is the best, and its model is where it was trained; to have it "
+            f"here: seqvision train {place} --config {folder / 'best.yaml'}"
+        )
+    return Tuned(name, folder, rows, best, options.output if run else None, run, False)
+
+
+def _search(study: optuna.Study, objective: Objective, progress: Progress) -> None:
+    """Make one trial after the other until there are enough, whoever makes them."""
+    while True:
+        fail_dead_trials(study)
+        optuna.storages.fail_stale_trials(study)
+        if progress.done():
+            return
+        try:
+            study.optimize(
+                objective,
+                n_trials=1,
+                catch=(UnusableError, SurplusError),
+                callbacks=[progress.tell],
+                gc_after_trial=True,  # a loader's processes end with it
+            )
+        except optuna.exceptions.UpdateFinishedTrialError:
+            continue  # this machine slept, and another process took the trial for dead
+
+
+def _first(space: Space, base: TrainOptions) -> dict[str, Any]:
+    """Return what a training by itself would take, as far as that is searched."""
+    values = {name: value_of(base, name) for name in space}
+    return {name: called(value) for name, value in values.items() if space[name].holds(value)}
+
+
+def _values(space: Space, row: Row) -> dict[str, Any]:
+    """Return the values of a trial's options, by what they are called in the study."""
+    return {
+        name: dimension.values[label] if isinstance(dimension, Choices) else label
+        for name, label in row.params.items()
+        if (dimension := space[name])
+    }
+
+
+def _nothing_found(rows: list[Row], options: TuneOptions) -> SeqvisionError:
+    slow = [row.ms for row in rows if row.kind == "too slow" and row.ms is not None]
+    if slow:
+        return StudyError(
+            f"--max-ms {options.max_ms:g}: no trial is so fast, the fastest takes "
+            f"{table.said_ms(min(slow))} ms; allow more, or search smaller networks with --space"
+        )
+    errors = [row.error for row in rows if row.error]
+    reason = f"; the last one said: {errors[-1]}" if errors else ""
+    return DataError(f"none of {len(rows)} trials could be trained{reason}")
+
+
+def _write_options(path: Path, options: TrainOptions) -> None:
+    try:
+        with replacing(path) as unfinished:
+            unfinished.write_text(to_yaml(recorded(options)), encoding="utf-8")
+    except OSError as error:
+        raise StudyError(f"{path}: cannot be written ({error.strerror})") from None

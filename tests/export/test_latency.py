@@ -1,0 +1,43 @@
+"""What `seqvision tune` measures before it trains: a live frame of the exported network."""
+
+from pathlib import Path
+
+import pytest
+from export_models import build
+
+from seqvision.config import ModelOptions
+from seqvision_edge.sequence import StripSequence
+from seqvision_export import latency
+from seqvision_export.latency import live_frame
+
+
+def test_a_larger_network_takes_longer_and_weights_change_nothing() -> None:
+    small, card = build(ModelOptions())
+    large, large_card = build(ModelOptions(encoder="mobilenet_v3_small"))
+    ms = live_frame(small, card)
+    assert 0 < ms < 50
+    assert live_frame(large, large_card) > 2 * ms
+
+
+def test_a_live_frame_is_timed_with_its_window_full_and_an_image_as_a_whole(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """So the calls that are timed are looked at, not how long they take."""
+    calls = []
+
+    def look(work: dict[int, object], _: float) -> dict[int, object]:
+        for call in work.values():
+            calls.append(call())  # type: ignore[operator]
+        raise InterruptedError
+
+    monkeypatch.setattr(latency, "take_turns", look)
+    model, card = build(ModelOptions(), window=5)
+    with pytest.raises(InterruptedError):
+        live_frame(model, card)
+    (probabilities,) = calls
+    assert probabilities.shape[-1] == len(card.labels)
+    rows = StripSequence(kind="rows", steps=5, longer="crop")
+    with pytest.raises(InterruptedError):
+        live_frame(model, card.model_copy(update={"sequence": rows}))
+    answers, _ = calls[-1]
+    assert answers.shape == (1, len(card.labels))
