@@ -21,6 +21,8 @@ from seqvision_edge.capture.v4l2 import list_cameras as list_cameras_in
 from seqvision_edge.errors import SourceError
 from seqvision_edge.sources import list_cameras, open_camera
 
+pytestmark = pytest.mark.timed
+
 Run = Callable[[str], list[Any]]
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="names its cameras /dev/video*")

@@ -19,6 +19,8 @@ from seqvision_edge.command_line import parse
 from seqvision_edge.deciding import decision_of
 from seqvision_edge.opencv import cv2
 
+pytestmark = pytest.mark.timed
+
 EDGE_RUN = "import sys; from seqvision_edge.cli import main; sys.exit(main())"
 WITHOUT_TRAINING = f"""
 import sys

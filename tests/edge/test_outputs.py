@@ -16,6 +16,8 @@ from test_sinks_webhook import Hook
 
 from seqvision_edge import cli
 
+pytestmark = pytest.mark.timed
+
 
 def test_a_run_tells_everybody(
     tmp_path: Path,

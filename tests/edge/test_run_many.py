@@ -20,6 +20,8 @@ from seqvision_edge.session import Session
 from seqvision_edge.sources import Source, open_path
 from seqvision_edge.step import Step
 
+pytestmark = pytest.mark.timed
+
 
 @pytest.fixture(scope="module")
 def session() -> Session:

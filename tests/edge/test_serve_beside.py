@@ -19,6 +19,8 @@ from servers import web
 from seqvision_edge.cli import main
 from seqvision_edge.opencv import cv2
 
+pytestmark = pytest.mark.timed
+
 _PERIOD = 20
 
 

@@ -19,6 +19,8 @@ from seqvision_edge import __version__
 from seqvision_edge.serve import cli
 from seqvision_edge.serve.door import door
 
+pytestmark = pytest.mark.timed
+
 EDGE_SERVE = "import sys; from seqvision_edge.serve.cli import main; sys.exit(main())"
 TOKEN = "sixteen-letters-or-more"
 

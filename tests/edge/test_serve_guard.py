@@ -25,6 +25,8 @@ from seqvision_edge.serve.names import LOCAL, Names, is_same_origin
 from seqvision_edge.serve.pictures import picture_size
 from seqvision_edge.session import Session
 
+pytestmark = pytest.mark.timed
+
 TOKEN = "a token of this test"
 BEARER = {"authorization": f"Bearer {TOKEN}"}
 

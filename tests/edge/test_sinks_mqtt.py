@@ -16,7 +16,7 @@ from seqvision_edge.result import Event, SourceState
 from seqvision_edge.sinks.mqtt import Mqtt
 from seqvision_edge.sinks.queued import CLOSE_SECONDS, Queued
 
-pytestmark = pytest.mark.skipif(missing() is not None, reason=missing() or "")
+pytestmark = [pytest.mark.timed, pytest.mark.skipif(missing() is not None, reason=missing() or "")]
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from seqvision_edge.result import SourceState
 from seqvision_edge.sinks.queued import CLOSE_SECONDS, Queued, close_all
 from seqvision_edge.sinks.together import Together
 
+pytestmark = pytest.mark.timed
+
 
 def test_everything_arrives_in_order() -> None:
     gate = Gate(is_open=True)

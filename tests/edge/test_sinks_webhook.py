@@ -19,6 +19,8 @@ from seqvision_edge.sinks import webhook as webhook_module
 from seqvision_edge.sinks.queued import CLOSE_SECONDS, Queued
 from seqvision_edge.sinks.webhook import Webhook
 
+pytestmark = pytest.mark.timed
+
 
 @dataclass
 class Hook:

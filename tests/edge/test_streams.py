@@ -26,6 +26,8 @@ from seqvision_edge.result import SourceState
 from seqvision_edge.sources.parse import parse_source
 from seqvision_edge.sources.watched import Patience, Watched
 
+pytestmark = pytest.mark.timed
+
 PASSWORD = "p@s/s:w#1?"
 ACCOUNT = f"viewer:{PASSWORD}"
 QUOTED = "viewer:p%40s%2Fs%3Aw%231%3F"

@@ -8,6 +8,8 @@ import pytest
 
 from seqvision_edge.sources.watched import wait_before
 
+pytestmark = pytest.mark.timed
+
 Run = Callable[[str], list[Any]]
 
 # The first frames until `count` of them have come after the states `until`, with the states.

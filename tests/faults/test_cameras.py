@@ -12,6 +12,8 @@ from faults.gap import WARM_UP, labels_in_gap
 from faults.table import Row, keep
 from faults.watched_run import EDGE_RUN, watched_run
 
+pytestmark = pytest.mark.timed
+
 CAMERA = ("--camera", "0")
 
 

@@ -20,6 +20,8 @@ from seqvision_edge.sinks import Quit
 from seqvision_edge.sources.watched import Watched
 from seqvision_edge.step import Step
 
+pytestmark = pytest.mark.timed
+
 
 @pytest.fixture
 def server() -> Iterator[rtsp.RtspServer]:

@@ -17,7 +17,7 @@ from serving import Serving
 from seqvision_edge import Sampler, Session, prepare
 from seqvision_edge.opencv import cv2
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timed]
 Look = Callable[..., Browser]
 Serve = Callable[..., Serving]
 

@@ -13,7 +13,7 @@ from conftest import square_clip, write_frames
 
 from seqvision.training.checkpoint import load_model
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timed]
 
 # 19 clips to train in batches of 8: the last batch, of 3, divides unevenly.
 OPTIONS = ("--size", "16", "--frames", "6", "--batch-size", "8", "--hidden", "16",
