@@ -5,7 +5,6 @@ from itertools import pairwise
 from seqvision_edge.capture.backlog import Backlog
 from seqvision_edge.capture.pace import Pace
 
-
 FPS = 15.0
 PERIOD = 1 / FPS
 

@@ -10,7 +10,6 @@ from colour_model import write_video
 from faults.table import Row, keep
 from faults.watched_run import EDGE_RUN
 
-
 SECONDS = 6.0
 
 
