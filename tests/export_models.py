@@ -128,6 +128,7 @@ def every_network() -> Iterator[Exported]:
     yield from (exported(options) for options in HEADS + MORE)
     yield from (exported(options, "carry") for options in FORWARD)
     yield from map(every_encoder, ENCODERS)
+    yield exported(ModelOptions(), temperature=4.0)
 
 
 def prove_here(monkeypatch: pytest.MonkeyPatch) -> None:

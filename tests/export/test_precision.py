@@ -13,7 +13,7 @@ import pytest
 import torch
 import trainings
 from conftest import square_clip, write_frames, write_squares
-from export_models import build, every_encoder, exported, prove
+from export_models import build, every_encoder, exported, prove, prove_here
 from onnx import TensorProto
 from onnxruntime.quantization.calibrate import TensorData
 
@@ -178,7 +178,7 @@ def test_a_clamp_after_the_first_pool_gives_the_same_values_as_before_it() -> No
 
 @pytest.mark.parametrize("encoder", ["small_cnn", "mobilenet_v2", "resnet18"])
 def test_four_pixels_at_once_give_the_same_values_as_one_by_one(encoder: str) -> None:
-    *_, card, content = exported(ModelOptions(encoder=encoder))
+    *_, card, content = exported(ModelOptions(encoder=encoder), norms=encoder == "mobilenet_v2")
     whole = onnx.load_from_string(content)
     nodes = Nodes(whole)
     (centred,) = chain_up(nodes, weighed(whole)[0], 1)
@@ -341,6 +341,12 @@ def test_auto_keeps_the_fastest_and_fp32_where_none_is_clearly_faster(
         assert said in table
 
 
+def stay_here(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    """Let the command take what `convert` gave for this model before, and prove it here."""
+    monkeypatch.setattr("seqvision_export.export.convert", lambda *_: content)
+    prove_here(monkeypatch)
+
+
 def spoil(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let calibration find ranges that are far too small."""
     honest = way.ranges_of
@@ -369,11 +375,13 @@ def test_auto_prefers_a_slower_format_to_one_that_costs_more_than_max_drop(
 
 def test_int8_that_costs_more_than_max_drop_leaves_no_file(
     trained: Path,
+    learnt: tuple[bytes, Any, Clips],
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     spoil(monkeypatch)
+    stay_here(monkeypatch, learnt[0])
     data = str(trained / "frames")
     code = main(["export", str(folder / "model.pt"), *arguments(trained, "int8", "--verify", data)])
     assert code == 2
@@ -391,6 +399,7 @@ def test_int8_is_kept_though_slower_and_said_to_be(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     timed(monkeypatch, int8=1.25)
+    stay_here(monkeypatch, learnt[0])
     options = arguments(trained, "int8", "--calibrate", str(trained / "frames"))
     assert main(["export", str(folder / "model.pt"), *options, "--max-drop", "10"]) == 0
     session = Session(folder / "model.onnx")
