@@ -173,10 +173,13 @@ def _list_cameras() -> int:
 
 def _addresses(options: Options) -> list["Address"]:
     """Return where the sources are: cameras first, then in the order that they were given."""
-    from seqvision_edge.sources.listing import read_listing
     from seqvision_edge.sources.parse import parse_camera, parse_source
 
-    listed = read_listing(options.sources, os.environ) if options.sources else []
+    listed: Sequence[Address] = ()
+    if options.sources:
+        from seqvision_edge.sources.listing import read_listing
+
+        listed = read_listing(options.sources, os.environ)
     cameras = [parse_camera(each) for each in options.camera]
     return [*cameras, *(parse_source(each) for each in options.source), *listed]
 

@@ -21,7 +21,14 @@ FOLDER = Path(
     os.environ.get("SEQVISION_RUNTIMES", Path(__file__).parents[2] / "build" / "runtimes")
 ).absolute()
 # Of the edge package; its own code comes from the checkout.
-NEEDS = ("pydantic>=2.6", "protobuf>=4.21", "rich>=13", "typing-extensions>=4.7", "tyro>=1.0")
+NEEDS = (
+    "pydantic>=2.6",
+    "protobuf>=4.21",
+    "pyyaml>=6",
+    "rich>=13",
+    "typing-extensions>=4.7",
+    "tyro>=1.0",
+)
 WEB = ("onnxruntime-web@1.30.0", "playwright-core@1.65.1", "axe-core@4.14.1")
 
 

@@ -27,7 +27,7 @@ def test_a_person_reads_what_a_runner_must_know(capsys: pytest.CaptureFixture[st
     for part in (
         "3 labels: left, right, none; nothing happens: none",
         "window of 4 frames at 10 fps",
-        "4×6 RGB, stretch",
+        "6×4 RGB, stretch",
         "frames uint8 (batch, time, 4, 6, 3)",
         "past float32 (batch, kept, 72)",
         "probabilities float32 (batch, 3)",

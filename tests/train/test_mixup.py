@@ -112,6 +112,7 @@ def test_without_mixup_nothing_is_blended_nor_drawn() -> None:
 
 
 def options(data: Path, folder: Path, mixup: float, freeze: bool) -> TrainOptions:
+    folder.mkdir(exist_ok=True)
     return TrainOptions(
         data=data,
         output=folder / "model.pt",

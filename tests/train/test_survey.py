@@ -220,8 +220,9 @@ def test_a_sheet_shows_clips_of_every_label_and_below_them_varied_ones(
 ) -> None:
     varied, plain = drawn(), drawn(augment="none")
     assert varied.shape[1] == plain.shape[1]
-    # The pictures of a row are 76 pixels high and 2 apart; three labels lose one row each.
-    assert varied.shape[0] - plain.shape[0] == 3 * 78
+    # The pictures of a row are 76 pixels high and 2 apart; three labels lose one row each, and the
+    # title the line of 20 pixels that explains it.
+    assert varied.shape[0] - plain.shape[0] == 3 * 78 + 20
     dark = (plain.max(axis=2) < 60).mean(axis=1) > 0.2
     assert np.count_nonzero(np.diff(dark.astype(int)) == 1) == 3, "one strip for each label"
 
