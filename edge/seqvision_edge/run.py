@@ -88,7 +88,7 @@ def run(
                 output.write(step)
 
         try:
-            with _reading(sources) as inbox:
+            with _reading(sources, pipelines) as inbox:
                 while (arrivals := inbox.take(_IDLE_SECONDS)) or arrivals is None:
                     if arrivals is None:
                         for output in outputs:
@@ -146,13 +146,15 @@ def _last_state(source: Source, arrival: Arrival, alone: bool) -> SourceState:
 
 
 @contextlib.contextmanager
-def _reading(sources: Sequence[Source]) -> Iterator[Inbox]:
+def _reading(sources: Sequence[Source], pipelines: Sequence[Pipeline]) -> Iterator[Inbox]:
     """Read every source in a thread of its own; all have ended at the end of the block."""
     inbox = Inbox([source.live for source in sources])
 
     def read(number: int, source: Source) -> None:
         try:
             for item in source:
+                if isinstance(item, Frame):
+                    item = pipelines[number].make_ready(item)
                 if not inbox.put(number, item):
                     return
         except BaseException as error:

@@ -7,6 +7,7 @@ slower; the picture stood still as far as anyone can know).  Training chooses wi
 live runner with `Sampler`; the first is a loop over the second, so both see the same frames.
 """
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from statistics import median
@@ -67,7 +68,7 @@ class Sampler:
         self._last = time
         if self._start is None:
             self._start = time
-        due = int(np.floor((time - self._start) * self.fps + EARLY)) + 1
+        due = math.floor((time - self._start) * self.fps + EARLY) + 1
         ticks = due - self._due
         self._due = due
         return ticks
@@ -82,8 +83,12 @@ class Sampler:
             return False
         if time < self._last:
             return True
+        silence = time - self._last
+        if silence <= GAP_PERIODS / self.fps:
+            # Nearly always; what is usual need not be known for it.
+            return False
         usual = median(self._intervals) if self._intervals else self._claimed
-        return time - self._last > GAP_PERIODS * max(usual, 1 / self.fps)
+        return silence > GAP_PERIODS * max(usual, 1 / self.fps)
 
 
 def choose(times: Sequence[float] | NDArray[np.float64], fps: float) -> NDArray[np.int64]:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from seqvision_edge.card import Decision
 
 Probabilities = NDArray[np.float64]
+_NOTHING: Probabilities = np.zeros(())
 
 
 class Smoothing:
@@ -31,7 +32,8 @@ class Smoothing:
             self.value = self.value + self._share * (answer - self.value)
         else:
             self._answers.append(answer)
-            self.value = np.mean(self._answers, axis=0)
+            # In order, as `np.mean` adds them, without what it costs to find out what it is given.
+            self.value = sum(self._answers, _NOTHING) / len(self._answers)
         return self.value
 
     def clear(self) -> None:

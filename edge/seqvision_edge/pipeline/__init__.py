@@ -1,0 +1,78 @@
+"""A source's way from a frame to a step: sampler → preprocess → stream → decision.
+
+The model itself is run between `ask` and `tell`, for all sources at once.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqvision_edge.card import Decision
+from seqvision_edge.frame import Frame
+from seqvision_edge.pipeline.answer import Probabilities
+from seqvision_edge.pipeline.image import ImagePipeline
+from seqvision_edge.pipeline.sender import Sender
+from seqvision_edge.pipeline.video import VideoPipeline
+from seqvision_edge.result import SourceState
+from seqvision_edge.sequence import VideoSequence
+from seqvision_edge.session import Session, Stream
+from seqvision_edge.step import Step
+
+
+class Pipeline(Protocol):
+    """One source's way from a frame to a step.
+
+    `stream` is what the model remembers of the source.
+    """
+
+    stream: Stream
+
+    @property
+    def shed(self) -> int:
+        """How many ticks of the model's clock it had no time for."""
+
+    def make_ready(self, frame: Frame) -> Frame:
+        """Return a frame with what the model will read of it, for `ask`.
+
+        Called, or not, by the thread that reads the source, with every frame: that is done while
+        the model works.
+        """
+
+    def ask(self, frame: Frame) -> NDArray[np.uint8] | None:
+        """Return what the model must see of the next frame, `(time, height, width, channels)`.
+
+        None where it need not see any of it.
+        """
+
+    def tell(self, frame: Frame, probabilities: Probabilities, asked: bool) -> Step:
+        """Tell what the frame brought; `probabilities` is the answer where the model was asked."""
+
+    def hear(self, states: Sequence[SourceState]) -> Step:
+        """Take how the source is now, and tell what that brings."""
+
+    def end(self) -> Step:
+        """Tell what the end of the source, or of the run, brings."""
+
+
+def make_pipeline(
+    session: Session,
+    source: Sender,
+    decision: Decision | None,
+    max_age: float,
+    clock: Callable[[], float],
+) -> Pipeline:
+    """Return the way that suits the model: frames in a row, or each picture for itself.
+
+    Args:
+        session: the model.
+        source: whose frames it will be.
+        decision: how answers become events; None takes the card's way.
+        max_age: seconds after which the answer for a live frame is too old to be told.
+        clock: gives the seconds since the run began.
+    """
+    sequence = session.card.sequence
+    if isinstance(sequence, VideoSequence):
+        return VideoPipeline(session, sequence, source, decision, max_age, clock)
+    return ImagePipeline(session, sequence, source, clock)

@@ -1,0 +1,65 @@
+"""What the model said of a frame, as an answer."""
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqvision_edge.frame import Frame
+from seqvision_edge.result import Prediction
+
+Probabilities = NDArray[np.float32] | None
+
+
+def predicted(
+    frame: Frame,
+    labels: Sequence[str],
+    probabilities: NDArray[np.float32],
+    warm: bool,
+    latency: float,
+    age: float | None = None,
+    dropped: int | None = None,
+) -> Prediction:
+    """Return probabilities `(labels,)` as the answer for a frame; `latency` and `age` in seconds.
+
+    `age` and `dropped` are those of a live frame.
+    """
+    best = int(probabilities.argmax())
+    return Prediction(
+        time=frame.time,
+        frame=frame.index,
+        label=labels[best],
+        probability=float(probabilities[best]),
+        probabilities=dict(zip(labels, probabilities.tolist(), strict=True)),
+        warm=warm,
+        latency_ms=1000 * latency,
+        image=frame.name,
+        captured=None if age is None else time.time() - age,
+        age_ms=None if age is None else 1000 * age,
+        dropped=dropped,
+    )
+
+
+def age_of(frame: Frame) -> float:
+    """Return how long ago a live frame arrived, in seconds."""
+    return time.monotonic() - frame.arrived if frame.arrived is not None else 0.0
+
+
+class Rate:
+    """Count how often per second something happens, over the last second."""
+
+    def __init__(self) -> None:
+        self._times: deque[float] = deque()
+        self.value = 0.0
+
+    def tick(self) -> float:
+        now = perf_counter()
+        self._times.append(now)
+        while self._times[0] < now - 1:
+            self._times.popleft()
+        passed = now - self._times[0]
+        self.value = (len(self._times) - 1) / passed if passed else 0.0
+        return self.value

@@ -1,0 +1,94 @@
+"""Each picture cut into a sequence and answered for itself; it makes no events."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqvision_edge.condition import Condition
+from seqvision_edge.cut import image_steps
+from seqvision_edge.frame import Frame
+from seqvision_edge.pipeline.answer import Probabilities, Rate, age_of, predicted
+from seqvision_edge.pipeline.sender import Sender
+from seqvision_edge.result import Prediction, SourceState
+from seqvision_edge.sequence import ImageSequence
+from seqvision_edge.session import Session
+from seqvision_edge.step import Step
+
+
+class ImagePipeline:
+    """Each picture cut into a sequence and answered for itself; it makes no events."""
+
+    def __init__(
+        self,
+        session: Session,
+        sequence: ImageSequence,
+        source: Sender,
+        clock: Callable[[], float],
+    ) -> None:
+        self.stream = session.stream()
+        self.shed = 0
+        self._card = session.card
+        self._name, self._live = source.name, source.live
+        self._sequence = sequence
+        self._condition = Condition(clock)
+        self._prediction: Prediction | None = None
+        self._began = 0.0
+        self._fps = Rate()
+
+    def make_ready(self, frame: Frame) -> Frame:
+        """Return a picture with its steps; of a camera many are dropped, so it is left as it is."""
+        if self._live:
+            return frame
+        return replace(frame, image=self._steps_of(frame))
+
+    def ask(self, frame: Frame) -> NDArray[np.uint8] | None:
+        """Return the picture cut into its steps, `(time, height, width, channels)`."""
+        self._began = perf_counter()
+        self.stream.reset()
+        return self._steps_of(frame)
+
+    def tell(self, frame: Frame, probabilities: Probabilities, asked: bool) -> Step:
+        """Tell what the picture is."""
+        latency = perf_counter() - self._began
+        self._prediction = None
+        if probabilities is not None:
+            age = age_of(frame) if self._live else None
+            # A short picture is whole, not the beginning of something.
+            self._prediction = predicted(
+                frame, self._card.labels, probabilities, True, latency, age
+            )
+        self._condition.settle(warm=True)
+        return self._step(frame)
+
+    def hear(self, states: Sequence[SourceState]) -> Step:
+        """Take how the source is now."""
+        for state in states:
+            self._condition.hear(state)
+        return self._step(None)
+
+    def end(self) -> Step:
+        """Tell that no more pictures come; the last answer stays."""
+        return self._step(None)
+
+    def _steps_of(self, frame: Frame) -> NDArray[np.uint8]:
+        if frame.image is not None and frame.image.ndim == 4:
+            return frame.image
+        return image_steps(frame.bgr, self._card.image, self._sequence)
+
+    def _step(self, frame: Frame | None) -> Step:
+        answer = self._prediction
+        return Step(
+            source=self._name,
+            frame=frame,
+            prediction=answer,
+            answered=frame is not None and answer is not None,
+            warmth=1.0 if answer else 0.0,
+            smoothed=answer.probabilities if answer else {},
+            fps=self._fps.tick() if frame else self._fps.value,
+            state=self._condition.state,
+            changed=self._condition.news(),
+            nonfinite=self.stream.nonfinite,
+        )

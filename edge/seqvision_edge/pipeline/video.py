@@ -1,0 +1,167 @@
+"""Frames in a row: sampler, stream and decider."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqvision_edge.card import Decision
+from seqvision_edge.condition import Condition, Load
+from seqvision_edge.decision import NOTHING, Decider, Told, lag_of
+from seqvision_edge.frame import Frame
+from seqvision_edge.pipeline.answer import Probabilities, Rate, age_of, predicted
+from seqvision_edge.pipeline.sender import Sender
+from seqvision_edge.preprocess import prepare
+from seqvision_edge.result import Prediction, SourceState
+from seqvision_edge.sampler import Sampler
+from seqvision_edge.sequence import VideoSequence
+from seqvision_edge.session import Session
+from seqvision_edge.step import Step
+
+# Nothing of what came before such a state belongs to what comes after it.
+_BREAKS = ("connecting", "stalled", "disconnected", "failed")
+
+
+class VideoPipeline:
+    """Sampler, stream and decider in a row."""
+
+    def __init__(
+        self,
+        session: Session,
+        sequence: VideoSequence,
+        source: Sender,
+        decision: Decision | None,
+        max_age: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self.stream = session.stream()
+        self._card = session.card
+        self._name, self._live = source.name, source.live
+        self._window = sequence.frames
+        self._sampler = Sampler(sequence.fps, source.fps)
+        self._ahead = Sampler(sequence.fps, source.fps)
+        decision = decision or self._card.decision
+        self._decider = Decider(decision, self._card.labels, lag_of(sequence))
+        self._condition = Condition(clock)
+        self._load = Load(sequence.fps)
+        self._max_age = max_age
+        self._prediction: Prediction | None = None
+        self._began = self._time = 0.0
+        self._index = -1
+        self._skipped = 0
+        self._broken: Told = NOTHING
+        self._fps = Rate()
+
+    @property
+    def shed(self) -> int:
+        """How many ticks of the model's clock it had no time for."""
+        return self._load.shed
+
+    def make_ready(self, frame: Frame) -> Frame:
+        """Return a frame as the model reads it, where a tick of its clock has come due."""
+        if self._ahead.is_gap(frame.time):
+            self._ahead.restart()
+        if not self._ahead.take(frame.time) or frame.image is not None:
+            return frame
+        return replace(frame, image=prepare(frame.bgr, self._card.image))
+
+    def ask(self, frame: Frame) -> NDArray[np.uint8] | None:
+        """Return what the model must see of the next frame, `(time, height, width, channels)`."""
+        self._began = perf_counter()
+        skipped = frame.index - self._index - 1
+        if self._sampler.is_gap(frame.time):
+            self._break()
+            skipped = 0
+        self._index, self._time = frame.index, frame.time
+        ticks = self._sampler.take(frame.time)
+        self._skipped += skipped
+        if not ticks:
+            return None
+        image = frame.image if frame.image is not None else prepare(frame.bgr, self._card.image)
+        shed = ticks - 1 if self._live and skipped else 0
+        self._load.add(frame.time, ticks, shed)
+        if shed:
+            # To encode this picture several times would only make a slow device slower.
+            self.stream.hold(shed)
+            return image[None]
+        # More copies than the window holds would push each other out.
+        copies = min(ticks, self._window)
+        return image[None] if copies == 1 else np.repeat(image[None], copies, axis=0)
+
+    def tell(self, frame: Frame, probabilities: Probabilities, asked: bool) -> Step:
+        """Tell what the frame brought."""
+        told, self._broken = self._broken, NOTHING
+        answered = False
+        if asked and probabilities is None:
+            told = _both(told, self._forget())
+        elif asked and probabilities is not None:
+            answered = self._answer(frame, probabilities)
+            if self.stream.is_warm:
+                told = _both(told, self._decider.update(frame.time, probabilities))
+        self._condition.settle(self.stream.is_warm, self._load.held)
+        return self._step(frame, answered, told)
+
+    def hear(self, states: Sequence[SourceState]) -> Step:
+        """Take how the source is now; where that is a break, what ran is over."""
+        for state in states:
+            self._condition.hear(state)
+            if state.state in _BREAKS:
+                self._break()
+            if state.state == "ended":
+                self._broken = _both(self._broken, self._decider.close(self._time))
+        told, self._broken = self._broken, NOTHING
+        return self._step(None, False, told)
+
+    def end(self) -> Step:
+        """Tell what the end brings: the event that was going on."""
+        return self._step(None, False, self._decider.close(self._time))
+
+    def _answer(self, frame: Frame, probabilities: NDArray[np.float32]) -> bool:
+        """Keep the answer where it may be told, and return whether it may."""
+        latency = perf_counter() - self._began
+        warm = self.stream.is_warm
+        self._prediction = None
+        # A file's answer may be for a short clip; live, a window that is not full has no meaning.
+        if not self._live:
+            self._prediction = predicted(frame, self._card.labels, probabilities, warm, latency)
+        elif warm and (age := age_of(frame)) <= self._max_age:
+            self._prediction = predicted(
+                frame, self._card.labels, probabilities, warm, latency, age, self._skipped
+            )
+        self._skipped = 0
+        return self._prediction is not None
+
+    def _break(self) -> None:
+        """Forget what came before a gap."""
+        self._sampler.restart()
+        self.stream.reset()
+        self._broken = _both(self._broken, self._forget())
+
+    def _forget(self) -> Told:
+        self._prediction = None
+        return self._decider.close(self._time)
+
+    def _step(self, frame: Frame | None, answered: bool, told: Told) -> Step:
+        return Step(
+            source=self._name,
+            frame=frame,
+            prediction=self._prediction,
+            answered=answered,
+            warmth=min(1.0, self.stream.seen / self._window),
+            smoothed=self._decider.smoothed,
+            events=told.ended,
+            active=self._decider.active,
+            fps=self._fps.tick() if frame else self._fps.value,
+            fired=told.fired,
+            state=self._condition.state,
+            changed=self._condition.news(),
+            nonfinite=self.stream.nonfinite,
+        )
+
+
+def _both(first: Told, second: Told) -> Told:
+    if second is NOTHING:
+        return first
+    return Told(first.ended + second.ended, first.fired + second.fired)
