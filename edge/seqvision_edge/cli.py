@@ -17,7 +17,12 @@ from seqvision_edge.card import ModelCard, Seconds
 from seqvision_edge.deciding import DecisionOptions, decision_of
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.inputs import LiveOptions, patience, wanted
-from seqvision_edge.outputs import OutputOptions, make_outputs, refuse_to_overwrite
+from seqvision_edge.outputs import (
+    OutputOptions,
+    make_outputs,
+    refuse_to_overwrite,
+    shows_pictures,
+)
 from seqvision_edge.providers import Device
 from seqvision_edge.score import TOLERANCE_SECONDS
 
@@ -206,7 +211,7 @@ def _open(options: Options, addresses: Sequence["Address"], card: ModelCard) -> 
     manner = Manner(
         image_fps=options.image_fps,
         stdin_size=(width, height) if size else None,
-        wanted=wanted(card),
+        wanted=wanted(card, shows_pictures(options.outputs)),
         patience=patience(options.live),
     )
     return open_sources(addresses, manner)

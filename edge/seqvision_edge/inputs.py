@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
 Positive = Annotated[float, Field(gt=0, le=3600)]
 
-# As large as people look at it: more pixels would only be copied.
-_LONGEST = 1280
+# As large as people look at it: more pixels would only be copied.  Where nobody looks, enough to
+# see that a camera sends the same picture for long.
+_LOOKED_AT, _UNSEEN = 1280, 160
 
 
 class LiveOptions(BaseModel):
@@ -44,8 +45,11 @@ def patience(options: LiveOptions) -> "Patience":
     )
 
 
-def wanted(card: ModelCard) -> "Wanted":
-    """Return how the frames of live sources are to be made for a model."""
+def wanted(card: ModelCard, seen: bool) -> "Wanted":
+    """Return how the frames of live sources are to be made for a model.
+
+    `seen` tells whether anybody but the model sees them.
+    """
     from seqvision_edge.capture.capture import WHOLE, Wanted
     from seqvision_edge.preprocess import Sizing
 
@@ -53,4 +57,5 @@ def wanted(card: ModelCard) -> "Wanted":
         # A still image is cut into steps from its own pixels.
         return WHOLE
     image = card.image
-    return Wanted(Sizing(image.height, image.width, image.channels, image.fit), _LONGEST)
+    longest = _LOOKED_AT if seen else _UNSEEN
+    return Wanted(Sizing(image.height, image.width, image.channels, image.fit), longest)

@@ -111,6 +111,14 @@ def make_outputs(
     return Together(program, queued, direct, live)
 
 
+def shows_pictures(options: OutputOptions) -> bool:
+    """Whether any output shows or keeps what the sources see, and so needs all of its pixels."""
+    from seqvision_edge.sinks.window import can_show
+
+    kept = (options.save, options.clips, options.web)
+    return any(each is not None for each in kept) or (options.window and can_show())
+
+
 def refuse_to_overwrite(
     options: OutputOptions, program: str, sources: Sequence[str], read: Sequence[Path]
 ) -> None:
