@@ -8,10 +8,12 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fake_camera.camera import CountingCamera, counting_camera, missing, tell
 from numpy.typing import NDArray
 
 from seqvision_edge.opencv import cv2
@@ -117,3 +119,18 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("this system does not let anybody mount a tmpfs")
     yield disk
     subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> CountingCamera:
+    lacks = missing()
+    if lacks:
+        pytest.skip(lacks)
+    return counting_camera(tmp_path_factory.mktemp("camera"))
+
+
+@pytest.fixture
+def camera(built: CountingCamera, tmp_path: Path) -> CountingCamera:
+    """An emulated camera, with a control file of this test's own."""
+    tell(tmp_path / "control", "ok")
+    return replace(built, control=tmp_path / "control")

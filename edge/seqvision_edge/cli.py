@@ -129,10 +129,10 @@ def edge_run(options: Options) -> int:
     # A camera that is not there is said before onnxruntime and a model are loaded for it.
     refuse_missing(addresses)
 
-    from seqvision_edge.heard import Heard
     from seqvision_edge.run import run
     from seqvision_edge.score import read_truth, score
     from seqvision_edge.session import Session
+    from seqvision_edge.sinks.memory import EventList
     from seqvision_edge.sources.watched import GaveUp
 
     session = Session(
@@ -140,7 +140,7 @@ def edge_run(options: Options) -> int:
     )
     decision = decision_of(options.decision, session.card, PROGRAM)
     truth = read_truth(options.truth) if options.truth else []
-    heard = Heard()
+    heard = EventList()
     sources = _open(options, addresses, session.card)
     _say(f"{PROGRAM}: {describe(session, sources)}")
     outputs = make_outputs(options.outputs, PROGRAM, session, sources, decision)

@@ -4,13 +4,12 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from colour_model import model_bytes, write_video
-from fake_camera.camera import CountingCamera, counting_camera, missing, tell
+from fake_camera.camera import CountingCamera
 from fake_camera.program import program
 
 
@@ -45,21 +44,6 @@ def run_python() -> Callable[..., Any]:
         return subprocess.run(command, capture_output=True, text=True, timeout=60, **more)
 
     return go
-
-
-@pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> CountingCamera:
-    lacks = missing()
-    if lacks:
-        pytest.skip(lacks)
-    return counting_camera(tmp_path_factory.mktemp("camera"))
-
-
-@pytest.fixture
-def camera(built: CountingCamera, tmp_path: Path) -> CountingCamera:
-    """The camera, with a control file of this test's own."""
-    tell(tmp_path / "control", "ok")
-    return replace(built, control=tmp_path / "control")
 
 
 @pytest.fixture

@@ -1,11 +1,9 @@
-"""What the fault tests share: the colour model, and cameras that can be made to fail."""
+"""What the fault tests share: the colour model."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from colour_model import WINDOW, make_card, model_bytes
-from fake_camera.camera import CountingCamera, counting_camera, missing, tell
 from faults.gap import MODEL_FPS
 
 
@@ -16,18 +14,3 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sequence = {"kind": "video", "fps": MODEL_FPS, "frames": WINDOW}
     path.write_bytes(model_bytes(make_card(sequence=sequence)))
     return path
-
-
-@pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> CountingCamera:
-    lacks = missing()
-    if lacks:
-        pytest.skip(lacks)
-    return counting_camera(tmp_path_factory.mktemp("camera"))
-
-
-@pytest.fixture
-def camera(built: CountingCamera, tmp_path: Path) -> CountingCamera:
-    """An emulated camera with a control file of this test's own."""
-    tell(tmp_path / "control", "ok")
-    return replace(built, control=tmp_path / "control")

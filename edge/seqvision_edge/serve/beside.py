@@ -3,7 +3,6 @@
 import sys
 import threading
 from socket import socket
-from types import TracebackType
 
 from typing_extensions import Self
 
@@ -56,12 +55,7 @@ class Page:
         """Keep what the step brought, and tell it to those who look."""
         self._newest.write(step)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._server is not None and self._thread is not None:
             self._server.should_exit = True
             self._thread.join(_END_SECONDS)

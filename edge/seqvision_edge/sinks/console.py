@@ -44,12 +44,7 @@ class PlainLines:
             line = f"{event.start:.2f}\t{event.end:.2f}\t{event.label}\t{event.confidence:.3f}"
             print(f"{line}\t{printable(step.source)}" if self._several else line, flush=True)  # noqa: T201
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Nothing is open."""
 
 
@@ -66,12 +61,7 @@ class Answers:
             picture = answer.image or f"{answer.time:.2f}"
             print(f"{picture}\t{answer.label}\t{answer.probability:.3f}", flush=True)  # noqa: T201
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Nothing is open."""
 
 

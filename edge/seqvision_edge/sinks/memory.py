@@ -1,7 +1,5 @@
 """The events of a run, kept in memory."""
 
-from types import TracebackType
-
 from typing_extensions import Self
 
 from seqvision_edge.result import Event
@@ -9,10 +7,11 @@ from seqvision_edge.step import Step
 
 
 class EventList:
-    """Keep every event in `events`, for a program or a score."""
+    """Keep every event in `events`, and the time of the last frame in `seconds`: for a score."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.seconds = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -20,11 +19,8 @@ class EventList:
     def write(self, step: Step) -> None:
         """Keep the events that ended."""
         self.events.extend(step.events)
+        if step.frame is not None:
+            self.seconds = step.frame.time
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Nothing is open."""

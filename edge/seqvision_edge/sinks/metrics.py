@@ -7,7 +7,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from socket import AF_INET, AF_INET6
 from time import monotonic
-from types import TracebackType
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, exposition
@@ -76,12 +75,7 @@ class Metrics:
             if answer.age_ms is not None:
                 self._age.labels(step.source).observe(answer.age_ms / 1000)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._server.server_close()
 

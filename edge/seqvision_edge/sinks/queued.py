@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
-from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
 
 from typing_extensions import Self
@@ -107,12 +106,7 @@ class Queued(Generic[Item]):
         for item in self._outlet.pick(step):
             self._put(item)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         close_all([self])
 
     def finish(self) -> None:

@@ -1,7 +1,6 @@
 """A camera of this machine, as a source."""
 
 from collections.abc import Iterator
-from types import TracebackType
 
 from typing_extensions import Self
 
@@ -47,12 +46,7 @@ class Camera:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.capture.stop()
 
     def __iter__(self) -> Iterator[Frame]:

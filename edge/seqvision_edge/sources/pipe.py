@@ -10,7 +10,6 @@ import select
 import sys
 import threading
 from collections.abc import Iterator
-from types import TracebackType
 
 import numpy as np
 from typing_extensions import Self
@@ -71,12 +70,7 @@ class Pipe:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Leave the pipe to whom it belongs."""
 
     def __iter__(self) -> Iterator[Frame]:
