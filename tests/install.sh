@@ -13,6 +13,8 @@ packages=(
   gstreamer1.0-plugins-bad        # H.264, parsed
   gstreamer1.0-plugins-ugly       # H.264, made (x264)
   mosquitto                       # an MQTT broker
+  xvfb                            # an X server without a screen, for the window
+  xdotool                         # presses its keys
 )
 
 apt-get update -qq

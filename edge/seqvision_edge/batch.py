@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
+import onnxruntime as ort
 from numpy.typing import NDArray
 
 from seqvision_edge.session import Session, States, Stream
@@ -12,15 +13,20 @@ Frames = NDArray[np.uint8]
 Answer = NDArray[np.float32] | None
 
 
-def push_together(session: Session, asked: Sequence[tuple[Stream, Frames]]) -> list[Answer]:
+def push_together(
+    session: Session,
+    asked: Sequence[tuple[Stream, Frames]],
+    run_options: ort.RunOptions | None = None,
+) -> list[Answer]:
     """Push frames `(time, height, width, channels)` into each stream; answers in the same order.
 
     Streams whose frames and states have the same shapes go as one batch: those that are warm always
-    have.  Each answer is as from `Stream.push`: probabilities `(labels,)`, or None.
+    have.  Each answer is as from `Stream.push`: probabilities `(labels,)`, or None.  Another thread
+    can stop the call by onnxruntime's `run_options`.
     """
     if len(asked) == 1:
         ((stream, frames),) = asked
-        return [stream.push(frames)]
+        return [stream.push(frames, run_options)]
     alike: dict[tuple[object, ...], list[int]] = defaultdict(list)
     for number, (stream, frames) in enumerate(asked):
         alike[frames.shape, tuple(values.shape for values in stream.state)].append(number)
@@ -29,7 +35,7 @@ def push_together(session: Session, asked: Sequence[tuple[Stream, Frames]]) -> l
         frames = np.stack([asked[number][1] for number in numbers])
         streams = [asked[number][0] for number in numbers]
         state = _joined(session, [stream.state for stream in streams])
-        probabilities, following = session.run(frames, state)
+        probabilities, following = session.run(frames, state, run_options=run_options)
         for place, (number, stream) in enumerate(zip(numbers, streams, strict=True)):
             own = _split(session, following, place)
             answers[number] = stream.take(probabilities[place], own, frames.shape[1])

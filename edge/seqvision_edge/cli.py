@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from seqvision_edge.sources import Source
 
 PROGRAM = "edge-run"
-PARTIAL, GAVE_UP = 3, 4
+FAILED, PARTIAL, GAVE_UP = 1, 3, 4
 
 # "(default: None)" tells nobody anything.
 _Unset = tyro.conf.arg(help_behavior_hint="")
@@ -44,8 +44,8 @@ _OfCard = tyro.conf.arg(help_behavior_hint="(default: the model's own)")
 class Options(BaseModel):
     """Run a model on a camera or a file, and tell its events.
 
-    Exit codes: 0 done, 2 wrong use, 3 a file was damaged, short or not written whole, 4 a live
-    source was given up, 130 Ctrl-C, 143 terminated.
+    Exit codes: 0 done, 1 the model failed or hung, 2 wrong use, 3 a file was damaged, short or not
+    written whole, 4 a live source was given up, 130 Ctrl-C, 143 terminated.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -73,6 +73,8 @@ class Options(BaseModel):
     """Where the model runs; auto takes CUDA where it is installed and starts, else the CPU."""
     threads: Annotated[int, Field(ge=1)] = 1
     """CPU threads of the model."""
+    call_timeout: Annotated[float, Field(gt=0, le=3600)] = 20.0
+    """Seconds that the model may take for an answer; after that it is stopped and the run ends."""
     live: LiveOptions = LiveOptions()
     outputs: OutputOptions = OutputOptions()
     truth: Annotated[Path | None, _Unset] = None
@@ -134,6 +136,7 @@ def edge_run(options: Options) -> int:
     from seqvision_edge.session import Session
     from seqvision_edge.sinks.memory import EventList
     from seqvision_edge.sources.watched import GaveUp
+    from seqvision_edge.watchdog import CallFailed
 
     session = Session(
         options.model, options.device, options.threads, expect_sha256=options.expect_sha256
@@ -147,7 +150,12 @@ def edge_run(options: Options) -> int:
     # Only a score needs all events; a camera may run for months.
     sinks: list[Sink] = [outputs, heard] if options.truth else [outputs]
     try:
-        summary = run(sources, session, sinks, decision, options.live.max_age)
+        summary = run(
+            sources, session, sinks, decision, options.live.max_age, options.call_timeout, _give_up
+        )
+    except CallFailed as error:
+        _say(f"{PROGRAM}: {error}")
+        return FAILED
     except GaveUp as error:
         _say(f"{PROGRAM}: {error}")
         return GAVE_UP
@@ -215,6 +223,12 @@ def _open(options: Options, addresses: Sequence["Address"], card: ModelCard) -> 
         patience=patience(options.live),
     )
     return open_sources(addresses, manner)
+
+
+def _give_up(why: str) -> None:
+    """End the process at once: nothing that waits for the model could end in another way."""
+    _say(f"{PROGRAM}: {why}")
+    os._exit(FAILED)
 
 
 def _say(text: str) -> None:

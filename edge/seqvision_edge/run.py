@@ -2,11 +2,11 @@
 
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
-from seqvision_edge.batch import Frames, push_together
+from seqvision_edge.batch import Answer, Frames, push_together
 from seqvision_edge.card import Decision
 from seqvision_edge.errors import SourceError
 from seqvision_edge.frame import Frame
@@ -17,6 +17,7 @@ from seqvision_edge.session import Session
 from seqvision_edge.sinks import Idle, Quit, Sink
 from seqvision_edge.sources import Source
 from seqvision_edge.step import Step
+from seqvision_edge.watchdog import CALL_SECONDS, CallFailed, Watchdog
 
 # An answer for a frame that is older than this many seconds is not told as live.
 MAX_AGE = 1.0
@@ -52,6 +53,8 @@ def run(
     sinks: Sequence[Sink] = (),
     decision: Decision | None = None,
     max_age: float = MAX_AGE,
+    call_seconds: float = CALL_SECONDS,
+    stuck: Callable[[str], None] | None = None,
 ) -> RunSummary:
     """Run one model on its sources until all have ended, and hand every step to every sink.
 
@@ -61,8 +64,11 @@ def run(
         sinks: where the steps go; opened after the sources, and closed whatever happens.
         decision: how answers become events; None takes the card's way.
         max_age: seconds after which the answer for a live frame is too old to be told.
+        call_seconds: that one call of the model may take.
+        stuck: called, with one line, where a call that took longer cannot be stopped either.
 
     Raises:
+        CallFailed: the model failed, or took too long.
         SourceError: the only source cannot be read, or was lost.  One of several only fails.
         SinkError: an output cannot be opened.
         KeyboardInterrupt: as it came, after the sinks have got the event that it cut off.
@@ -74,6 +80,7 @@ def run(
     with contextlib.ExitStack() as opened:
         for source in sources:
             opened.enter_context(source)
+        watchdog = opened.enter_context(Watchdog(session.where, call_seconds, stuck))
         outputs = [opened.enter_context(sink) for sink in sinks]
         pipelines = [
             make_pipeline(session, source, decision, max_age, lambda: perf_counter() - began)
@@ -95,7 +102,7 @@ def run(
                             if isinstance(output, Idle):
                                 output.idle()
                         continue
-                    for step in _steps(session, pipelines, arrivals):
+                    for step in _steps(session, watchdog, pipelines, arrivals):
                         put_out(step)
                     for arrival in arrivals:
                         if arrival.ended:
@@ -103,7 +110,7 @@ def run(
                             put_out(running.pop(arrival.source).hear([last]))
         except Quit:
             was_quit = True
-        except (KeyboardInterrupt, SourceError) as error:
+        except (KeyboardInterrupt, SourceError, CallFailed) as error:
             cut_off = error
         for pipeline in running.values():
             put_out(pipeline.end())
@@ -113,7 +120,10 @@ def run(
 
 
 def _steps(
-    session: Session, pipelines: Sequence[Pipeline], arrivals: Sequence[Arrival]
+    session: Session,
+    watchdog: Watchdog,
+    pipelines: Sequence[Pipeline],
+    arrivals: Sequence[Arrival],
 ) -> Iterator[Step]:
     """Yield what the arrivals brought, with one call of the model for all of their frames."""
     framed: list[tuple[Pipeline, Frame, Frames | None]] = []
@@ -124,7 +134,9 @@ def _steps(
         if arrival.frame is not None:
             framed.append((pipeline, arrival.frame, pipeline.ask(arrival.frame)))
     asked = [(pipeline.stream, frames) for pipeline, _, frames in framed if frames is not None]
-    answers = iter(push_together(session, asked) if asked else ())
+    answers: Iterator[Answer] = iter(())
+    if asked:
+        answers = iter(watchdog.call(lambda options: push_together(session, asked, options)))
     for pipeline, frame, frames in framed:
         probabilities = next(answers) if frames is not None else None
         yield pipeline.tell(frame, probabilities, asked=frames is not None)

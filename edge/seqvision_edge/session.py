@@ -155,18 +155,21 @@ class Stream:
         """Whether the window is full, as it was for the clips that the model learnt from."""
         return self.seen >= self._session.card.sequence.window
 
-    def push(self, frames: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+    def push(
+        self, frames: NDArray[np.uint8], run_options: ort.RunOptions | None = None
+    ) -> NDArray[np.float32] | None:
         """Add frames and answer for the newest one.
 
         Args:
             frames: `(time, height, width, channels)` uint8.
+            run_options: onnxruntime's own, by which another thread can stop the call.
 
         Returns:
             Probabilities `(labels,)`; None when the model gave a value that is not finite.  Then
             the past is forgotten, because one such value would spoil every later answer, and
             `nonfinite` counts it.
         """
-        probabilities, state = self._session.run(frames[None], self.state)
+        probabilities, state = self._session.run(frames[None], self.state, run_options=run_options)
         return self.take(probabilities[0], state, len(frames))
 
     def take(

@@ -14,18 +14,19 @@ from rich.console import Console
 
 from bench.live import live
 from bench.order import order
+from bench.soak import soak
 from bench.stream import stream
 from bench.timing import second_core
 from bench.training import training
 
-PARTS = {"order": order, "live": live, "stream": stream, "training": training}
+PARTS = {"order": order, "live": live, "stream": stream, "training": training, "soak": soak}
 
 
 def main() -> int:
     """Measure what was asked for."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, nargs="?", default=Path("demo"))
-    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; by default all")
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; by default all but soak")
     arguments = parser.parse_args()
     strange = sorted({*arguments.parts} - {*PARTS})
     if strange:
@@ -36,7 +37,7 @@ def main() -> int:
     scaling = second_core()
     Console().print(f"two threads do {scaling:.2f} × the work of one on this machine just now")
     found["two_threads"] = round(scaling, 2)
-    for name in arguments.parts or PARTS:
+    for name in arguments.parts or [part for part in PARTS if part != "soak"]:
         found[name] = PARTS[name](arguments.folder)
         file.write_text(json.dumps(found, indent=2) + "\n")
     print(f"{file} written")

@@ -87,7 +87,7 @@ def test_help_needs_neither_opencv_nor_onnxruntime(run_python: Callable[..., Any
     done = run_python(blocked, "--help")
     assert done.returncode == 0, done.stderr
     assert "--source" in done.stdout
-    assert "Exit codes: 0 done, 2 wrong use" in done.stdout
+    assert "Exit codes: 0 done, 1 the model failed or hung, 2 wrong use" in done.stdout
 
 
 def test_no_source_shows_the_ways(capsys: pytest.CaptureFixture[str]) -> None:
