@@ -16,6 +16,7 @@ from seqvision.progress import progress
 SECONDS, WARM_SECONDS = 600.0, 60.0
 GROWTH_MB = 5.0
 _EVERY = 5.0
+_CAMERA_MB = 20.0
 _SIZE = (640, 480)
 
 
@@ -63,8 +64,8 @@ def _watch(process: "subprocess.Popen[bytes]") -> dict[str, list[tuple[float, fl
             if process.poll() is not None:
                 raise RuntimeError(f"edge-run ended with {process.returncode}")
             seen["the run"].append((passed, _megabytes(process.pid)))
-            cameras_mb = [_megabytes(pid) for pid in _children(process.pid)]
-            seen["its cameras, each"].append((passed, median(cameras_mb)))
+            held = [_megabytes(pid) for pid in _children(process.pid)]
+            seen["its cameras, each"].append((passed, median(held or [0.0])))
     return seen
 
 
@@ -76,8 +77,10 @@ def _ends(series: list[tuple[float, float]]) -> tuple[float, float]:
 
 
 def _children(pid: int) -> list[int]:
-    file = Path(f"/proc/{pid}/task/{pid}/children")
-    return [int(word) for word in file.read_text().split() if _megabytes(int(word)) > 20]
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    pids = [int(word) for file in tasks for word in file.read_text().split()]
+    # Python's own helper process is no camera.
+    return [each for each in pids if _megabytes(each) > _CAMERA_MB]
 
 
 def _megabytes(pid: int) -> float:
