@@ -2,16 +2,13 @@
 
 import contextlib
 import signal
-import sys
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from multiprocessing import get_context, resource_tracker
+from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from multiprocessing.shared_memory import SharedMemory
-from types import ModuleType
 from typing import Any
 
 from seqvision_edge.capture import child, v4l2
@@ -20,6 +17,7 @@ from seqvision_edge.capture.child import Grabbed, Layout, Opened
 from seqvision_edge.capture.fault import CaptureFault, Silent, word
 from seqvision_edge.capture.opening import Timeouts
 from seqvision_edge.capture.reach import reach
+from seqvision_edge.capture.start import bare_start
 from seqvision_edge.errors import SourceError
 from seqvision_edge.preprocess import Image, Sizing
 
@@ -183,7 +181,7 @@ class Capture:
             name=f"seqvision {self.address.name}",
             daemon=True,
         )
-        with theirs, _bare_start():
+        with theirs, bare_start():
             self._process.start()
 
     def _share_memory(self, opened: Opened) -> None:
@@ -254,56 +252,3 @@ class Capture:
         if code is not None and code < 0:
             return signal.Signals(-code).name
         return f"exit code {code}"
-
-
-_starting = threading.Lock()
-
-
-@contextlib.contextmanager
-def _bare_start() -> Iterator[None]:
-    """Let a child start without this program's main module and without Ctrl-C.
-
-    multiprocessing runs the parent's script again in each child: slow where it imports much, and
-    endless where it has no `if __name__ == "__main__"`.  Our child needs none of it.
-    """
-    with _starting, _no_ctrl_c():
-        main = sys.modules["__main__"]
-        sys.modules["__main__"] = ModuleType("__main__")
-        try:
-            yield
-        finally:
-            sys.modules["__main__"] = main
-
-
-@contextlib.contextmanager
-def _no_ctrl_c() -> Iterator[None]:
-    """Hold Ctrl-C back: a process that is half started is lost, and would print a traceback."""
-    held: list[int] = []
-    is_main = threading.current_thread() is threading.main_thread()
-    handler = signal.getsignal(signal.SIGINT) if is_main else None
-    if handler is not None:
-        # Blocking it is not enough here: any other thread may take the signal for this one.
-        signal.signal(signal.SIGINT, lambda number, _frame: held.append(number))
-    try:
-        with _inherited_block():
-            yield
-    finally:
-        if handler is not None:
-            signal.signal(signal.SIGINT, handler)
-            if held:
-                signal.raise_signal(signal.SIGINT)
-
-
-@contextlib.contextmanager
-def _inherited_block() -> Iterator[None]:
-    """Start processes with SIGINT blocked, so that it cannot come before they ignore it."""
-    if sys.platform == "win32":
-        yield
-        return
-    # Its own start unblocks SIGINT, so it comes first.
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
