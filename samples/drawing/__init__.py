@@ -1,9 +1,10 @@
 """Draw the sample clips: a hand, a room behind it, a motion, and the frames they make."""
 
-from drawing.motion import LABELS, NONE, Pose, Trajectory, draw_trajectory
+from drawing.motion import LABELS, NONE, draw_trajectory
 from drawing.performer import Performer, make_performer
 from drawing.scene import draw_clip
 from drawing.session import Event, draw_session
+from drawing.trajectory import Pose, Trajectory
 
 __all__ = [
     "LABELS",

@@ -22,8 +22,9 @@ from drawing.background import (
     view,
 )
 from drawing.hand import CutOut, Floats, draw_hand, draw_posture, lay
-from drawing.motion import LABELS, NONE, Trajectory, draw_trajectory
+from drawing.motion import LABELS, NONE, draw_trajectory
 from drawing.performer import Performer
+from drawing.trajectory import Trajectory
 
 Frame = NDArray[np.uint8]
 """One picture: (height, width, 3), RGB."""

@@ -9,22 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from drawing.background import PasserBy, draw_passer_by
-from drawing.motion import (
-    GESTURES,
-    Pose,
-    Trajectory,
-    draw_gesture,
-    draw_none,
-    ease,
-    glide,
-    is_backwards,
-    join,
-    still,
-    tremble,
-    withdrawn,
-)
+from drawing.motion import GESTURES, draw_gesture, is_backwards
+from drawing.nothing import draw_none
 from drawing.performer import Performer
 from drawing.scene import SIZE, Frame, Size, draw_scene, render
+from drawing.trajectory import Pose, Trajectory, ease, glide, join, still, tremble, withdrawn
 
 _STREAM = 7002
 IDLE_SECONDS = 12.0
