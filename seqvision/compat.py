@@ -1,7 +1,8 @@
 """Make imgaug and torchvision importable where their releases lag behind NumPy and torch.
 
 Import `imgaug`, `iaa` and `torchvision` from here; and import this module before torchmetrics or
-lightning, which touch torchvision by themselves.
+lightning, which touch torchvision by themselves.  imgaug comes when it is first asked for: it and
+the SciPy that it needs take seconds.
 """
 
 import sys
@@ -57,12 +58,18 @@ def _import_imgaug() -> ModuleType:
             setattr(np, name, value)
     import imgaug.augmenters
 
-    # imgaug is slower with OpenCV's threads than without, and data workers would fight over cores.
-    cv2.setNumThreads(0)
     return imgaug
 
 
 _SCHEMAS = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
 torchvision = _import_torchvision()
-imgaug = _import_imgaug()
-iaa = imgaug.augmenters
+# imgaug is slower with OpenCV's threads than without, and data workers would fight over cores.
+cv2.setNumThreads(0)
+
+
+def __getattr__(name: str) -> Any:
+    """Import imgaug when `imgaug` or `iaa`, its augmenters, is asked for."""
+    if name not in ("imgaug", "iaa"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    imgaug = _import_imgaug()
+    return imgaug if name == "imgaug" else imgaug.augmenters

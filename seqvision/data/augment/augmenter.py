@@ -8,10 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqvision.config import PRESETS, AugmentOptions, TrainOptions
-from seqvision.data.augment.pixels import Frames
-from seqvision.data.augment.recipe import read_content, read_recipe
+from seqvision.data.augment.pixels import Frames, mirror_matrix
 from seqvision.data.augment.timing import Timing, draw_frames
-from seqvision.data.augment.warp import mirror_matrix
 from seqvision.data.augment.work import Work
 from seqvision.data.label_swaps import check_swaps, refuse_empty_reversal, refuse_unsafe_mirrors
 
@@ -42,6 +40,9 @@ class Augmenter:
         Raises:
             DataError: `augment` cannot be used; see `read_recipe`.
         """
+        # imgaug and SciPy take seconds to import: who varies nothing need not wait for them.
+        from seqvision.data.augment.recipe import read_recipe
+
         self._recipe = read_recipe(augment)
         self._flip = flip
         self.mirrors = self._recipe.mirrors
@@ -110,6 +111,9 @@ def make_augmenter(options: AugmentOptions, labels: Sequence[str]) -> Augmenter 
         DataError: the augmenters cannot be used, or a label would become wrong.
     """
     swap, reversal = check_swaps(options, labels)
+    in_time = (options.speed, options.time_crop, options.drop, options.reverse or None)
+    if options.augment == "none" and not options.flip and in_time == (None,) * 4:
+        return None
     augmenter = Augmenter(options.augment, options.flip, swap, reversal=reversal)
     refuse_unsafe_mirrors(labels, augmenter.mirrors)
     given = {
@@ -138,6 +142,8 @@ def with_content(options: TrainOptions) -> TrainOptions:
     asked = options.augmentation
     if not isinstance(asked.augment, str) or asked.augment in PRESETS:
         return options
+    from seqvision.data.augment.recipe import read_content, read_recipe
+
     read_recipe(asked.augment)  # its errors name the file
     content = read_content(asked.augment)
     return options.model_copy(

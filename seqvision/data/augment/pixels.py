@@ -36,6 +36,11 @@ class Edge(NamedTuple):
     flags: int = cv2.INTER_LINEAR
 
 
+def mirror_matrix(width: int) -> Matrix:
+    """Return the matrix that exchanges left and right."""
+    return (-1.0, 0.0, width - 1.0), IDENTITY[1], IDENTITY[2]
+
+
 def multiply(second: Matrix, first: Matrix) -> Matrix:
     """Return the matrix that does `first`, then `second`."""
     (a, b, c), (d, e, f), (g, h, i) = first

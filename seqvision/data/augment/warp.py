@@ -9,7 +9,7 @@ import numpy as np
 
 from seqvision.compat import iaa, imgaug
 from seqvision.data.augment.draw import Drawn, drawn
-from seqvision.data.augment.pixels import IDENTITY, Edge, Matrix, multiply
+from seqvision.data.augment.pixels import IDENTITY, Edge, Matrix, mirror_matrix, multiply
 from seqvision.data.augment.work import Step, Work
 from seqvision_edge.opencv import cv2
 
@@ -45,11 +45,6 @@ def _is_for_opencv(augmenter: Any) -> bool:
     orders = getattr(order, "a", [getattr(order, "value", None)])
     plain = not augmenter.fit_output and augmenter.backend != "skimage"
     return plain and all(order in _ORDERS for order in orders)
-
-
-def mirror_matrix(width: int) -> Matrix:
-    """Return the matrix that exchanges left and right."""
-    return (-1.0, 0.0, width - 1.0), IDENTITY[1], IDENTITY[2]
 
 
 def affine_matrix(
