@@ -190,6 +190,8 @@ def to_bench(options: BenchOptions) -> None:
         check_trained(options.model, "bench")
     if options.against is not None:
         check_trained(options.against, "bench --against")
+    if options.source is not None and not options.source.exists():
+        raise DataError(f"--source {options.source}: no such file or folder")
     inputs = (options.model, options.source, options.against)
     check_outputs({"--json": options.json_}, inputs)
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from seqvision_edge.errors import SourceError
 from seqvision_edge.result import Event
+from seqvision_edge.wording import first_problem
 
 # People who mark the same gesture disagree by about this much.
 TOLERANCE_SECONDS = 0.5
@@ -99,9 +100,9 @@ def read_truth(path: Path) -> list[TrueEvent]:
     except OSError as error:
         raise SourceError(f"--truth {path}: cannot be read ({error.strerror})") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise SourceError(f"--truth {path}: {place}: {first['msg']}") from None
+        place, problem, _ = first_problem(error)
+        where = ".".join(map(str, place))
+        raise SourceError(f"--truth {path}: {f'{where} ' if where else ''}{problem}") from None
     except ValueError as error:
         raise SourceError(f"--truth {path}: not valid JSON ({error})") from None
 
