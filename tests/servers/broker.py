@@ -25,7 +25,8 @@ def missing() -> str | None:
 class Broker:
     """A mosquitto that takes one user; it can be killed, stopped and started again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, tls: str = "") -> None:
+        """Start in a folder; `tls` are lines of its settings that name a certificate."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -36,7 +37,7 @@ class Broker:
         self.let_in(WATCHER)
         user = "user root\n" if folder.owner() == "root" else ""
         (folder / "conf").write_text(
-            f"listener {self.port} 127.0.0.1\npassword_file {words}\n{user}"
+            f"listener {self.port} 127.0.0.1\npassword_file {words}\n{user}{tls}"
         )
         self.start()
 

@@ -17,10 +17,8 @@ from urllib.parse import urlsplit
 from seqvision_edge.capture.http_status import ask
 from seqvision_edge.capture.stream_fault import StreamFault, of_log
 from seqvision_edge.opencv import cv2
+from seqvision_edge.trust import CA_FILE
 
-# Where it is set, servers of rtsps:// and https:// must have a certificate that this file trusts.
-# Without it none is checked, as the certificates of cameras are their own.
-CA_FILE = "SEQVISION_CA_FILE"
 _PLAIN, _SAFE = "tcp", "tls,tcp"
 _PROTOCOLS = {
     "rtsp": _PLAIN,
@@ -85,6 +83,10 @@ def open_stream(url: str, open_timeout: float, read_timeout: float) -> Any:
 
 
 def _trusting(options: dict[str, str]) -> dict[str, str]:
+    """Return the options with what must vouch for servers of rtsps:// and https://, if anything.
+
+    Without a file none is checked, as the certificates of cameras are their own.
+    """
     file = os.environ.get(CA_FILE)
     return {**options, "tls_verify": "1", "ca_file": file} if file else options
 

@@ -20,6 +20,7 @@ from seqvision_edge.names import told_apart, topic_part
 from seqvision_edge.sinks.records import Record, message
 from seqvision_edge.sinks.web_address import web_address
 from seqvision_edge.step import Step
+from seqvision_edge.trust import trusting
 
 _PREFIX = "seqvision"
 # A broker that is silent for twice as long counts as lost.
@@ -71,7 +72,7 @@ class Mqtt:
         if self._address.user is not None:
             client.username_pw_set(self._address.user, self._address.password)
         if self._address.scheme == "mqtts":
-            client.tls_set()
+            client.tls_set_context(trusting())
         client.will_set(f"{self._prefix}/status", "offline", _AT_LEAST_ONCE, retain=True)
         client.reconnect_delay_set(_FIRST_WAIT, _LONGEST_WAIT)
         client.connect_timeout = _CONNECT_SECONDS

@@ -15,6 +15,7 @@ from seqvision_edge.errors import SinkError
 from seqvision_edge.sinks.records import Record, message
 from seqvision_edge.sinks.web_address import web_address
 from seqvision_edge.step import Step
+from seqvision_edge.trust import trusting
 
 CONNECT_SECONDS, ANSWER_SECONDS = 3.0, 5.0
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
@@ -42,6 +43,7 @@ class Webhook:
         self.name = f"--webhook {self._address.shown}"
         self.trouble = ""
         self._states = states
+        self._context = trusting() if self._address.scheme == "https" else None
         self._left = threading.Event()
         self._connection: http.client.HTTPConnection | None = None
 
@@ -93,9 +95,15 @@ class Webhook:
     def _post(self, body: bytes, key: str) -> int:
         """Post once and return the status of the answer."""
         address = self._address
-        secure = address.scheme == "https"
-        kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-        connection = kind(address.host, address.port, timeout=CONNECT_SECONDS)
+        connection: http.client.HTTPConnection
+        if self._context is None:
+            connection = http.client.HTTPConnection(
+                address.host, address.port, timeout=CONNECT_SECONDS
+            )
+        else:
+            connection = http.client.HTTPSConnection(
+                address.host, address.port, timeout=CONNECT_SECONDS, context=self._context
+            )
         self._connection = connection
         try:
             connection.connect()
