@@ -6,6 +6,7 @@ SeqvisionError
 ├── DeviceError      the requested accelerator is not there
 ├── SourceError      a camera, video or folder cannot be read
 ├── SinkError        an output cannot be written
+├── RecordingError   takes cannot be recorded, kept or read
 └── (seqvision.errors adds those of training and export)
 
 Each message is one line: what is wrong, where, and what to do next.  The commands print it and end
@@ -35,3 +36,7 @@ class SourceError(SeqvisionError):
 
 class SinkError(SeqvisionError):
     """An output cannot be written."""
+
+
+class RecordingError(SeqvisionError):
+    """Takes cannot be recorded, kept or read."""

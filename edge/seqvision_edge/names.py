@@ -8,6 +8,10 @@ _LONGEST = 48
 LONGEST_SOURCE = 60
 # Neither a folder, nor a wildcard, nor what Windows or MQTT gives a meaning of its own.
 _NOT_IN_FILES = frozenset('<>:"/\\|?*+#%')
+# Windows opens a device under these names, whatever ending they have.
+_DEVICES = frozenset(("con", "prn", "aux", "nul", "clock$", "conin$", "conout$")) | frozenset(
+    f"{port}{number}" for port in ("com", "lpt") for number in "0123456789¹²³"
+)
 _NOT_IN_TOPICS = frozenset("+#/$\0")
 
 
@@ -16,6 +20,13 @@ def file_part(text: str) -> str:
     safe = "".join(_kept(letter, _NOT_IN_FILES) for letter in text.replace(" ", "_"))
     # A long path tells most at its end.
     return safe[-_LONGEST:].strip("._ ") or "_"
+
+
+def folder_part(text: str) -> str:
+    """Return the text as the whole name of a folder or file: `CON` is `CON_` for Windows' sake."""
+    safe = file_part(text)
+    head, dot, rest = safe.partition(".")
+    return f"{head}_{dot}{rest}" if head.casefold() in _DEVICES else safe
 
 
 def topic_part(text: str) -> str:

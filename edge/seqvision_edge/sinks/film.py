@@ -11,19 +11,20 @@ from seqvision_edge.preprocess import Image
 from seqvision_edge.sinks import Quit
 
 # MPEG-4 part 2 is the one codec that every OpenCV build writes into these containers.
-_CODEC = "mp4v"
+_CODEC, _LOSSLESS = "mp4v", "FFV1"
 ENDINGS = (".mp4", ".avi", ".mkv")
 
 
 class Film:
     """Pictures at a constant rate; the first one gives the size."""
 
-    def __init__(self, path: Path, name: str, fps: float) -> None:
-        """Describe it; `name` begins its messages."""
+    def __init__(self, path: Path, name: str, fps: float, *, lossless: bool = False) -> None:
+        """Describe it; `name` begins its messages, `lossless` keeps every pixel (.mkv or .avi)."""
         self.path = path
         self.pictures = 0
         self._name = name
         self._fps = fps
+        self._lossless = lossless
         self._writer: cv2.VideoWriter | None = None
         self._size = (0, 0)
 
@@ -68,7 +69,7 @@ class Film:
         self._writer.release()
         self._writer = None
         # OpenCV tells nobody that the disk is full.
-        if not _is_whole(self._partial, self.pictures):
+        if not _is_whole(self._partial, self.pictures, count=self._lossless):
             self.discard()
             raise SinkError(f"{self.path} could not be written whole; is the disk full?")
         try:
@@ -85,18 +86,24 @@ class Film:
         self._place.__exit__(Quit, Quit(), None)
 
     def _open_writer(self, size: tuple[int, int]) -> cv2.VideoWriter:
+        codec = _LOSSLESS if self._lossless else _CODEC
         writer = cv2.VideoWriter(
-            str(self._partial), cv2.VideoWriter.fourcc(*_CODEC), self._fps, size
+            str(self._partial), cv2.VideoWriter.fourcc(*codec), self._fps, size
         )
         if not writer.isOpened():
-            raise SinkError(f"{self._name}: this OpenCV cannot write {_CODEC} video")
+            raise SinkError(f"{self._name}: this OpenCV cannot write {codec} video")
         return writer
 
 
-def _is_whole(path: Path, pictures: int) -> bool:
-    """Tell whether a video says that it has so many pictures, or nearly: some only estimate."""
+def _is_whole(path: Path, pictures: int, count: bool) -> bool:
+    """Tell whether a video says that it has so many pictures, or nearly: some only estimate.
+
+    With `count` they are counted: without its end, a Matroska file cannot say.
+    """
     video = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
     try:
+        if count:
+            return sum(1 for _ in iter(video.grab, False)) == pictures
         return video.isOpened() and video.get(cv2.CAP_PROP_FRAME_COUNT) >= pictures - 2
     finally:
         video.release()

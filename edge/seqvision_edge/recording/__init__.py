@@ -1,0 +1,16 @@
+"""Takes for a training of one's own: recorded, kept in a folder, gone through again.
+
+    takes = Takes(Path("takes"))
+    with takes.begin("wave", "anna") as new:
+        for frame in frames:
+            new.write(frame.bgr, frame.time)
+        take = new.keep()
+    takes.counts()
+
+`seqvision train takes` reads the folder.
+"""
+
+from seqvision_edge.recording.new_take import NewTake
+from seqvision_edge.recording.takes import Take, Takes
+
+__all__ = ["NewTake", "Take", "Takes"]

@@ -1,0 +1,315 @@
+"""A folder of takes, and the list by which a training reads it.
+
+    TAKES/wave/anna-001.mp4
+    TAKES/clips.csv             path,label,group: the group is the person
+
+A take is there whole, with its line, or not at all.  Several programs may write to one folder.
+"""
+
+import contextlib
+import os
+import tempfile
+import time
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from seqvision_edge.card import MAX_LABEL_LENGTH
+from seqvision_edge.errors import RecordingError
+from seqvision_edge.files import replacing
+from seqvision_edge.names import file_part, folder_part
+from seqvision_edge.recording.lock import locked
+from seqvision_edge.recording.new_take import NewTake
+from seqvision_edge.recording.rows import LIST_NAME, Row, Rows, read_rows, write_rows
+
+_UNFINISHED = ".unfinished-"
+# Nobody records for so long: it is what a program that was killed left.
+_OLD_SECONDS = 3600.0
+_DIGITS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """One clip of the list.
+
+    Attributes:
+        path: where it is, from the folder on, with slashes; it tells takes apart.
+        label: what it shows.
+        person: who shows it; may be empty.
+    """
+
+    path: str
+    label: str
+    person: str = ""
+
+
+class Takes:
+    """The takes of a folder.  Nothing is kept in memory: every question reads the list."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._list = folder / LIST_NAME
+
+    def open(self) -> None:
+        """Make the folder where its parent is there, and see that takes can be added to it.
+
+        Raises:
+            RecordingError: it cannot be written to, or has clips that no list names: a list would
+                hide them from a training.
+        """
+        with self._errors():
+            self.folder.mkdir(exist_ok=True)
+        with self._writing():
+            if not self._list.exists():
+                unlisted = _has_clips(self.folder)
+                if unlisted is not None:
+                    raise RecordingError(
+                        f"{self.folder}: has clips already ({unlisted}) and no {LIST_NAME}; "
+                        "record into a folder of its own"
+                    )
+            read_rows(self._list)
+            _sweep(self.folder)
+
+    def all(self) -> list[Take]:
+        """Return the takes in the order of the list.
+
+        Raises:
+            RecordingError: the list cannot be read.
+        """
+        return [_take(row) for row in read_rows(self._list).rows]
+
+    def counts(self) -> Counter[tuple[str, str]]:
+        """Return how many takes there are of each (label, person)."""
+        return Counter((take.label, take.person) for take in self.all())
+
+    def path_of(self, take: Take) -> Path:
+        """Return where a take's file is."""
+        return self.folder / take.path
+
+    def begin(self, label: str, person: str = "", fps: float | None = None) -> NewTake:
+        """Begin a take; it is in the folder once it is kept.
+
+        Args:
+            label: what it shows.
+            person: who shows it.
+            fps: what the source says of its rate; the frames' own times are what counts.
+
+        Raises:
+            RecordingError: a label or name that a training would refuse.
+        """
+        label, person = clean_label(label), clean_person(person)
+
+        def keep(film: Path) -> Take:
+            return self._add(film, label, person)
+
+        return NewTake(self._unfinished, keep, fps)
+
+    def add(self, film: Path, label: str, person: str = "") -> Take:
+        """List a clip that lies in the folder already, such as one that a run collected.
+
+        Raises:
+            RecordingError: it is listed already or not there, or the label is none.
+        """
+        label, person = clean_label(label), clean_person(person)
+        path = film.relative_to(self.folder).as_posix()
+        with self._writing():
+            found = read_rows(self._list)
+            if any(row["path"] == path for row in found.rows):
+                raise RecordingError(f"{film}: is in {LIST_NAME} already")
+            if not film.is_file():
+                raise RecordingError(f"{film}: no such file")
+            self._write(found, (*found.rows, _row(path, label, person)))
+        return Take(path, label, person)
+
+    def relabel(self, take: Take, label: str) -> Take:
+        """Give a take another label; its file moves to the folder of that label.
+
+        Raises:
+            RecordingError: there is no such take now, or the label is none.
+        """
+        label = clean_label(label)
+        if label == take.label:
+            return take
+        with self._writing():
+            found = read_rows(self._list)
+            place = _place(found, take)
+            old, new = self.path_of(take), self.path_of(take)
+            if _is_ours(take):
+                new = self._free(found, label, take.person, old.suffix)
+                new.parent.mkdir(exist_ok=True)
+            renamed = replace(take, path=new.relative_to(self.folder).as_posix(), label=label)
+            row = found.rows[place] | {"path": renamed.path, "label": label}
+            rows = (*found.rows[:place], row, *found.rows[place + 1 :])
+            self._write(found, rows, (old, new))
+            _remove_empty(old.parent, self.folder)
+        return renamed
+
+    def delete(self, take: Take) -> None:
+        """Remove a take.  A file that lies outside the folder stays, only its line goes.
+
+        Raises:
+            RecordingError: there is no such take now.
+        """
+        with self._writing():
+            found = read_rows(self._list)
+            place = _place(found, take)
+            self._write(found, (*found.rows[:place], *found.rows[place + 1 :]))
+            self._remove(self.path_of(take))
+
+    def discard(self, film: Path) -> None:
+        """Delete a clip of the folder that no line names, such as one that a run collected.
+
+        Raises:
+            RecordingError: it cannot be deleted.
+        """
+        with self._writing():
+            self._remove(film)
+
+    def _add(self, film: Path, label: str, person: str) -> Take:
+        """Give a film that is whole its name and its line."""
+        with self._writing():
+            found = read_rows(self._list)
+            path = self._free(found, label, person, film.suffix)
+            path.parent.mkdir(exist_ok=True)
+            take = Take(path.relative_to(self.folder).as_posix(), label, person)
+            rows = (*found.rows, _row(take.path, label, person))
+            try:
+                self._write(found, rows, (film, path))
+            except BaseException:
+                _remove_empty(path.parent, self.folder)
+                raise
+        return take
+
+    def _free(self, found: Rows, label: str, person: str, ending: str) -> Path:
+        """Return the next path for a take: numbers go on after the highest one that is there."""
+        folder = self.folder / folder_part(label)
+        stem = file_part(person) if person else "take"
+        names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+        listed = [PurePosixPath(row["path"]) for row in found.rows]
+        names += [path.name for path in listed if path.parent.name == folder.name]
+        used = [0]
+        for name in names:
+            before, dash, number = name.partition(".")[0].rpartition("-")
+            # The names of files may differ only by case, which not every disk tells apart.
+            if dash and before.casefold() == stem.casefold() and number.isdecimal():
+                used.append(int(number))
+        return folder / f"{stem}-{max(used) + 1:0{_DIGITS}d}{ending}"
+
+    def _write(
+        self, found: Rows, rows: tuple[Row, ...], move: tuple[Path, Path] | None = None
+    ) -> None:
+        """Replace the list; a file that moves with it is under its new name only if it succeeds."""
+        columns = found.columns
+        if "group" not in columns and any(row.get("group") for row in rows):
+            columns = (*columns, "group")
+        old, new = move or (self._list, self._list)
+        moved = False
+        try:
+            with replacing(self._list) as unfinished:
+                write_rows(unfinished, columns, rows)
+                if old != new:
+                    old.rename(new)
+                    moved = True
+        except BaseException:
+            if moved:
+                new.rename(old)
+            raise
+
+    def _remove(self, film: Path) -> None:
+        inside = film.resolve().is_relative_to(self.folder.resolve())
+        if inside and film.is_file():
+            film.unlink()
+            _remove_empty(film.parent, self.folder)
+
+    def _unfinished(self, ending: str) -> Path:
+        """Return a new hidden path, which no reader of clips looks at."""
+        with self._errors():
+            handle, name = tempfile.mkstemp(ending, _UNFINISHED, self.folder)
+            os.close(handle)
+        return Path(name)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        with self._errors(), locked(self.folder):
+            yield
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise RecordingError(f"{self.folder}: cannot be written ({error.strerror})") from None
+
+
+def clean_label(label: str) -> str:
+    """Return a label as a training takes it.
+
+    Raises:
+        RecordingError: it is empty, too long, or has letters that nobody sees.
+    """
+    return _clean(label, "label", 1)
+
+
+def clean_person(person: str) -> str:
+    """Return a person's name as the list has it; it may be empty.
+
+    Raises:
+        RecordingError: it is too long, or has letters that nobody sees.
+    """
+    return _clean(person, "person", 0)
+
+
+def _clean(text: str, what: str, shortest: int) -> str:
+    # One letter can be written in several ways, and would be several labels.
+    text = unicodedata.normalize("NFC", text).strip()
+    if not shortest <= len(text) <= MAX_LABEL_LENGTH:
+        raise RecordingError(f"{what} {text!r}: must have 1 to {MAX_LABEL_LENGTH} letters")
+    if not text.isprintable():
+        raise RecordingError(f"{what} {text!r}: has letters that cannot be shown")
+    return text
+
+
+def _take(row: Row) -> Take:
+    return Take(row["path"].strip(), row["label"].strip(), row.get("group", "").strip())
+
+
+def _row(path: str, label: str, person: str) -> Row:
+    return {"path": path, "label": label, "group": person}
+
+
+def _place(found: Rows, take: Take) -> int:
+    for place, row in enumerate(found.rows):
+        if _take(row) == take:
+            return place
+    raise RecordingError(f"{take.path}: is no take labelled {take.label!r} any more")
+
+
+def _is_ours(take: Take) -> bool:
+    """Whether a take's file lies where this module puts it."""
+    return PurePosixPath(take.path).parts[:-1] == (folder_part(take.label),)
+
+
+def _has_clips(folder: Path) -> str | None:
+    """Return one of the files that a training would find as clips without a list."""
+    for inner in sorted(folder.iterdir()):
+        if inner.is_dir() and not inner.name.startswith("."):
+            for path in sorted(inner.iterdir()):
+                if not path.name.startswith("."):
+                    return path.relative_to(folder).as_posix()
+    return None
+
+
+def _remove_empty(folder: Path, top: Path) -> None:
+    """Remove a folder of a label that has no takes left: a training takes it for a mistake."""
+    if folder != top:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+def _sweep(folder: Path) -> None:
+    now = time.time()
+    for path in folder.glob(f".*{_UNFINISHED[1:]}*"):
+        if now - path.stat().st_mtime > _OLD_SECONDS:
+            path.unlink()
