@@ -214,6 +214,17 @@ def _predict(arguments: list[str]) -> int:
     return PARTIAL if predict(options).damaged else 0
 
 
+def _record(arguments: list[str]) -> int:
+    from seqvision.config import RecordOptions
+
+    options = command_line.parse(RecordOptions, "seqvision record", arguments)
+    command_line.end_on_sigterm()
+
+    from seqvision.record import record
+
+    return PARTIAL if record(options).incomplete else 0
+
+
 def _value_of(flag: str, arguments: Sequence[str]) -> str | None:
     """Return what follows a flag: needed before parsing, because it changes the defaults."""
     for number, argument in enumerate(arguments):
@@ -231,10 +242,11 @@ def _given(arguments: Sequence[str]) -> set[str]:
     return names | {name.removeprefix("no_") for name in names}
 
 
-# Some of the clips could not be read; edge-run ends so too.
+# Some of the clips could not be read, or recorded; edge-run ends so too.
 PARTIAL = 3
 
 VERBS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
+    "record": ("a camera → clips of your own, label by label", _record),
     "data": ("clips → what they are, what is wrong with them, a contact sheet", _data),
     "train": ("clips → model.pt", _train),
     "tune": ("clips → the options that train the best model.pt", _tune),

@@ -1,0 +1,121 @@
+"""What a person sees of himself while he records: his mirror image, what to show, and when."""
+
+import math
+
+import numpy as np
+
+from seqvision_edge.drawing import fitted, put_panel, put_text, text_width
+from seqvision_edge.opencv import cv2
+from seqvision_edge.palette import Colour
+from seqvision_edge.preprocess import Image
+from seqvision_edge.recording.session import Moment
+
+# People stand metres away: letters are large, and the picture is enlarged for them.
+_SMALLEST = 480
+_INK: Colour = (15, 18, 26)
+_WHITE: Colour = (255, 255, 255)
+_SOFT: Colour = (176, 186, 200)
+_RED: Colour = (239, 68, 68)
+_GLASS = 0.72
+_NO_PICTURE = (480, 640)
+KEYS = "Enter: begin, pause    r: repeat    s: put off    q: stop"
+
+
+def draw(moment: Moment, bgr: Image | None, colour: Colour, mirror: bool = True) -> Image:
+    """Return a picture of the moment.
+
+    Args:
+        moment: what there is to show.
+        bgr: the newest frame, `(height, width, 3)`; None where there is none.
+        colour: of the label.
+        mirror: turn it over, so that a person moves as in a mirror; what is written is not.
+    """
+    picture = _enlarged(bgr, mirror) if bgr is not None else _nothing()
+    height, width = picture.shape[:2]
+    unit = min(height, width) / _SMALLEST
+    _label(picture, moment, colour, unit)
+    if moment.phase == "countdown":
+        _count(picture, moment.seconds, unit)
+    elif moment.phase in ("ready", "away"):
+        line = "press Enter to begin" if moment.phase == "ready" else moment.trouble
+        _middle(picture, line, unit)
+    _foot(picture, moment, unit)
+    if moment.phase == "recording":
+        cv2.rectangle(picture, (0, 0), (width - 1, height - 1), _RED[::-1], round(10 * unit))
+    return picture
+
+
+def _label(picture: Image, moment: Moment, colour: Colour, unit: float) -> None:
+    """Write at the top what to show, how far the sitting is, and what comes after."""
+    width = picture.shape[1]
+    margin, pad = 16 * unit, 14 * unit
+    put_panel(picture, (margin, margin, width - 2 * margin, 62 * unit), _INK, _GLASS, 12 * unit)
+    count = f"{moment.done} / {moment.total}"
+    count_width = text_width(count, 20 * unit)
+    room = width - 2 * margin - 3 * pad - count_width
+    text, size = fitted(moment.label or "done", room, 34 * unit, 650)
+    put_text(picture, text, (margin + pad, margin + 43 * unit), size, colour, 650)
+    right = width - margin - pad
+    put_text(picture, count, (right - count_width, margin + 28 * unit), 20 * unit, _WHITE)
+    if moment.after:
+        left = room - text_width(text, size, 650) + count_width - pad
+        after, size = fitted(f"then {moment.after}", max(left, count_width), 14 * unit)
+        at = right - text_width(after, size), margin + 50 * unit
+        put_text(picture, after, at, size, _SOFT)
+
+
+def _count(picture: Image, seconds: float, unit: float) -> None:
+    """Write the seconds that are left, very large."""
+    height, width = picture.shape[:2]
+    text, size = str(math.ceil(seconds - 0.05)) if seconds > 0.05 else "now", 150 * unit
+    box = 200 * unit
+    place = (width - box) / 2, (height - box) / 2, box, box
+    put_panel(picture, place, _INK, 0.5, box / 2)
+    text, size = fitted(text, 0.8 * box, size, 650)
+    at = (width - text_width(text, size, 650)) / 2, height / 2 + 0.36 * size
+    put_text(picture, text, at, size, _WHITE, 650)
+
+
+def _middle(picture: Image, line: str, unit: float) -> None:
+    height, width = picture.shape[:2]
+    text, size = fitted(line, width - 96 * unit, 26 * unit, 600)
+    wide = text_width(text, size, 600) + 40 * unit
+    place = (width - wide) / 2, height / 2 - 30 * unit, wide, 56 * unit
+    put_panel(picture, place, _INK, _GLASS, 12 * unit)
+    at = place[0] + 20 * unit, height / 2 + 7 * unit
+    put_text(picture, text, at, size, _WHITE, 600)
+
+
+def _foot(picture: Image, moment: Moment, unit: float) -> None:
+    """Draw at the bottom how much of the take is recorded, or else the keys."""
+    height, width = picture.shape[:2]
+    margin, pad = 16 * unit, 14 * unit
+    top = height - margin - 34 * unit
+    put_panel(picture, (margin, top, width - 2 * margin, 34 * unit), _INK, _GLASS, 10 * unit)
+    if moment.phase != "recording":
+        line = moment.trouble if moment.trouble and moment.phase != "away" else KEYS
+        text, size = fitted(line, width - 2 * margin - 2 * pad, 15 * unit)
+        put_text(picture, text, (margin + pad, top + 22 * unit), size, _SOFT)
+        return
+    seconds = f"{moment.seconds:.1f} s"
+    wide = text_width("100.0 s", 15 * unit)
+    track = margin + pad, top + 12 * unit, width - 2 * margin - 3 * pad - wide, 10 * unit
+    put_panel(picture, track, _WHITE, 0.2, 5 * unit)
+    filled = (*track[:2], max(track[2] * moment.share, 10 * unit), track[3])
+    put_panel(picture, filled, _RED, 1.0, 5 * unit)
+    at = width - margin - pad - text_width(seconds, 15 * unit), top + 22 * unit
+    put_text(picture, seconds, at, 15 * unit, _WHITE)
+
+
+def _enlarged(bgr: Image, mirror: bool) -> Image:
+    """Return a new picture whose shorter side has at least 480 pixels."""
+    height, width = bgr.shape[:2]
+    scale = max(1.0, _SMALLEST / min(height, width))
+    size = max(_SMALLEST, round(width * scale)), round(height * scale)
+    picture = cv2.resize(bgr, size, interpolation=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(picture[:, ::-1]) if mirror else picture
+
+
+def _nothing() -> Image:
+    dark: Image = np.full((*_NO_PICTURE, 3), _INK[::-1], np.uint8)
+    return dark

@@ -1,0 +1,49 @@
+"""Which takes are still to be recorded, and in which order."""
+
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+Order = Literal["shuffled", "turn"]
+
+# Labels that mean that nothing happens; a training knows them too.
+BACKGROUNDS = frozenset(("none", "background", "nothing", "no_gesture", "no gesture"))
+
+
+def is_background(label: str) -> bool:
+    """Whether a label stands for nothing happens."""
+    return label.lower() in BACKGROUNDS
+
+
+def still_to_record(labels: Sequence[str], takes: int, done: Mapping[str, int]) -> Counter[str]:
+    """Return how many takes each label lacks, in the order of the labels."""
+    missing = Counter({label: max(0, takes - done.get(label, 0)) for label in labels})
+    return +missing
+
+
+def in_order(missing: Mapping[str, int], order: Order, seed: int | None = None) -> list[str]:
+    """Return the label of each take to record, one after the other.
+
+    Light, pose and mood change while a person records.  With all takes of a label in a row, they
+    change with the label, and a model may learn them instead of the gesture.  So `shuffled`
+    spreads every label over the whole session, each of its takes at a random moment of its own
+    share.  `turn` is easier for a person: label by label, with those where nothing happens spread
+    between the others.
+    """
+    if order == "shuffled":
+        generator = random.Random(seed)
+        moments = [
+            ((number + generator.random()) / count, label)
+            for label, count in missing.items()
+            for number in range(count)
+        ]
+        return [label for _, label in sorted(moments)]
+    shown = [label for label in missing if not is_background(label)]
+    shown = [label for label in shown for _ in range(missing[label])]
+    hidden = [label for label in missing if is_background(label)]
+    hidden = [label for label in hidden for _ in range(missing[label])]
+    places = [((number + 0.5) / len(shown), 0, label) for number, label in enumerate(shown)]
+    places += [((number + 0.5) / len(hidden), 1, label) for number, label in enumerate(hidden)]
+    # A stable sort: labels of one moment stay as they are.
+    return [label for *_, label in sorted(places, key=lambda place: place[:2])]

@@ -1,0 +1,78 @@
+"""THE WAY of a sitting: source → session → takes, with views that show it and bring keys."""
+
+import contextlib
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Protocol
+
+from typing_extensions import Self
+
+from seqvision_edge.frame import Frame
+from seqvision_edge.recording.feed import Feed
+from seqvision_edge.recording.session import Command, Moment, Session
+from seqvision_edge.result import SourceState
+from seqvision_edge.sources import Source
+
+_LOOK_SECONDS = 0.05
+
+
+class View(Protocol):
+    """A window or a terminal."""
+
+    def __enter__(self) -> Self: ...
+
+    def commands(self) -> list[Command]:
+        """Return what was asked for since the call before."""
+        ...
+
+    def show(self, moment: Moment, frame: Frame | None) -> None:
+        """Show a moment, with the newest frame."""
+        ...
+
+    def say(self, line: str) -> None:
+        """Tell what happened."""
+        ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+def record(source: Source, session: Session, views: Sequence[View]) -> None:
+    """Record what the session wants, until it is done or somebody stops it.
+
+    Whatever ends it, takes that were kept stay, and one that was going on is thrown away.
+
+    Raises:
+        SourceError: the source was lost for good, or has nothing in it.
+        RecordingError: a take could not be written.
+        KeyboardInterrupt: as it came.
+    """
+    frame: Frame | None = None
+    with contextlib.ExitStack() as opened:
+        opened.callback(session.abandon)
+        for view in views:
+            opened.enter_context(view)
+        feed = opened.enter_context(Feed(source))
+        while not session.is_over:
+            items = feed.take(_LOOK_SECONDS)
+            if items is None:
+                session.end()
+            for item in items or ():
+                if isinstance(item, SourceState):
+                    session.hear(item)
+                else:
+                    session.see(item)
+                    frame = item
+            for view in views:
+                for command in view.commands():
+                    session.press(command)
+            moment, news = session.moment(), session.news
+            session.news = []
+            for view in views:
+                for line in news:
+                    view.say(line)
+                view.show(moment, frame)

@@ -1,0 +1,177 @@
+"""`seqvision record`: a camera → a folder of takes that `seqvision train` reads.  No torch.
+
+What records is in the edge package (`seqvision_edge.recording`): a device can do it too.
+"""
+
+import contextlib
+import shlex
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from seqvision.config import RecordOptions
+from seqvision.errors import DataError
+from seqvision_edge.capture.address import Address
+from seqvision_edge.capture.capture import Wanted
+from seqvision_edge.recording import Take, Takes
+from seqvision_edge.recording.plan import in_order, is_background, still_to_record
+from seqvision_edge.recording.record import View
+from seqvision_edge.recording.record import record as sit
+from seqvision_edge.recording.session import Manner as Sitting
+from seqvision_edge.recording.session import Session
+from seqvision_edge.recording.takes import clean_label, clean_person
+from seqvision_edge.recording.terminal import Terminal
+from seqvision_edge.recording.window import Mirror
+from seqvision_edge.sinks.window import can_show
+from seqvision_edge.sources.opening import Manner, open_sources, refuse_missing
+from seqvision_edge.sources.parse import parse_camera, parse_source
+
+# More than any model reads, and little enough that no frame is late.
+_LONGEST_SIDE = 640
+_COUNTDOWN = 3.0
+# With fewer there is nobody to validate on whom the model has not seen.
+_PERSONS = 3
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What came of a sitting; `incomplete` where a file had fewer takes than were wanted."""
+
+    takes: list[Take]
+    incomplete: bool
+
+
+def record(options: RecordOptions) -> Recorded:
+    """Record the takes that the folder lacks, and say what it has then.
+
+    Raises:
+        SeqvisionError: the labels, the folder or the source cannot be used, or a take could not be
+            written.
+        KeyboardInterrupt: Ctrl-C; its message says what was kept.
+    """
+    address = parse_source(options.source) if options.source else parse_camera(options.camera)
+    if options.person is not None:
+        clean_person(options.person)
+    if options.labels is not None:
+        _split(options.labels)
+    refuse_missing([address])
+    takes = Takes(options.folder)
+    takes.open()
+    labels = _labels(options.labels, takes)
+    person = _person(options.person)
+    counts = takes.counts()
+    done = {label: counts[label, person] for label in labels}
+    missing = still_to_record(labels, options.takes, done)
+    wanted = in_order(missing, options.order, options.seed)
+    already = sum(min(options.takes, done[label]) for label in labels)
+    incomplete = False
+    if wanted:
+        _hint(labels)
+        incomplete = _record(options, address, takes, (labels, wanted), person, already)
+    _tell(takes)
+    return Recorded(takes.all(), incomplete)
+
+
+def _record(
+    options: RecordOptions,
+    address: Address,
+    takes: Takes,
+    plan: tuple[list[str], list[str]],
+    person: str,
+    already: int,
+) -> bool:
+    """Record; return whether the source ended before all was recorded."""
+    labels, wanted = plan
+    (source,) = open_sources([address], Manner(wanted=Wanted(longest=_LONGEST_SIDE)))
+    countdown = options.countdown
+    if countdown is None:
+        countdown = _COUNTDOWN if source.live else 0.0
+    seconds = None if options.seconds == "key" else options.seconds
+    sitting = Sitting(person, seconds, countdown, waits=source.live)
+    session = Session(takes, wanted, sitting, source.fps, already)
+    views: list[View] = [Terminal(labels)]
+    if options.window and can_show():
+        views.append(Mirror(labels, options.mirror))
+    try:
+        sit(source, session, views)
+    except KeyboardInterrupt as stopped:
+        stopped.args = (f"stopped; {_kept(takes, len(session.kept))}",)
+        raise
+    if session.missing and not session.was_stopped:
+        _say(f"{source.name}: it ended, and {_takes(session.missing)} lack")
+        return True
+    return False
+
+
+def _labels(given: str | None, takes: Takes) -> list[str]:
+    """Return the labels to record: given, or there already, or asked for."""
+    if given is not None:
+        return _split(given)
+    there = list(dict.fromkeys(take.label for take in takes.all()))
+    if there:
+        return there
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise DataError("say what to record: --labels wave,clap,none")
+    return _split(input("labels, with commas (none is for nothing happens): "))
+
+
+def _split(given: str) -> list[str]:
+    labels = list(dict.fromkeys(clean_label(label) for label in given.split(",") if label.strip()))
+    if not labels:
+        raise DataError(f"--labels {given!r}: no label; such as --labels wave,clap,none")
+    return labels
+
+
+def _person(given: str | None) -> str:
+    if given is None and sys.stdin is not None and sys.stdin.isatty():
+        given = input("who is recorded (may be empty): ")
+    return clean_person(given or "")
+
+
+def _hint(labels: Sequence[str]) -> None:
+    if not any(map(is_background, labels)):
+        _say(
+            "no label for nothing happens: a camera watches all the time, so record none too, "
+            "with hands that come, go and rest"
+        )
+
+
+def _tell(takes: Takes) -> None:
+    """Print what the folder has, and what to do next."""
+    found = takes.all()
+    for label in dict.fromkeys(take.label for take in found):
+        persons = Counter(take.person for take in found if take.label == label)
+        who = ", ".join(f"{person} {count}" for person, count in persons.items() if person)
+        print(f"{label}  {_takes(persons.total())}{f'  ({who})' if who else ''}")  # noqa: T201
+    print(_next(takes.folder, found))  # noqa: T201
+
+
+def _next(folder: Path, found: Sequence[Take]) -> str:
+    place = shlex.quote(str(folder))
+    if not found:
+        return f"no take is kept; begin again: seqvision record {place}"
+    if len({take.label for take in found}) < 2:
+        return f"one label only; next: seqvision record {place} --labels none"
+    persons = {take.person for take in found if take.person}
+    if not persons or len(persons) >= _PERSONS:
+        return f"next: seqvision train {place}"
+    return (
+        f"next: seqvision train {place} --no-groups (it tells nothing about other people; "
+        f"from {_PERSONS} persons on leave --no-groups out)"
+    )
+
+
+def _kept(takes: Takes, new: int) -> str:
+    with contextlib.suppress(DataError):
+        return f"{_takes(new)} of this sitting are kept in {takes.folder}; the same command goes on"
+    return ""
+
+
+def _takes(count: int) -> str:
+    return f"{count} take{'' if count == 1 else 's'}"
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)  # noqa: T201
