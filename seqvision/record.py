@@ -3,7 +3,6 @@
 What records is in the edge package (`seqvision_edge.recording`): a device can do it too.
 """
 
-import contextlib
 import shlex
 import sys
 from collections import Counter
@@ -16,9 +15,13 @@ from seqvision.errors import DataError
 from seqvision_edge.capture.address import Address
 from seqvision_edge.capture.capture import Wanted
 from seqvision_edge.recording import Take, Takes
+from seqvision_edge.recording.collected import not_looked_at
 from seqvision_edge.recording.plan import in_order, is_background, still_to_record
 from seqvision_edge.recording.record import View
 from seqvision_edge.recording.record import record as sit
+from seqvision_edge.recording.review import items_of, review
+from seqvision_edge.recording.review_terminal import LineAsker
+from seqvision_edge.recording.review_window import WindowAsker
 from seqvision_edge.recording.session import Manner as Sitting
 from seqvision_edge.recording.session import Session
 from seqvision_edge.recording.takes import clean_label, clean_person
@@ -51,14 +54,21 @@ def record(options: RecordOptions) -> Recorded:
             written.
         KeyboardInterrupt: Ctrl-C; its message says what was kept.
     """
-    address = parse_source(options.source) if options.source else parse_camera(options.camera)
     if options.person is not None:
         clean_person(options.person)
     if options.labels is not None:
         _split(options.labels)
-    refuse_missing([address])
+    address = parse_source(options.source) if options.source else parse_camera(options.camera)
+    if options.review:
+        if not options.folder.is_dir():
+            raise DataError(f"{options.folder}: no such folder; nothing to go through")
+    else:
+        refuse_missing([address])
     takes = Takes(options.folder)
     takes.open()
+    if options.review:
+        _review(options, takes)
+        return Recorded(takes.all(), incomplete=False)
     labels = _labels(options.labels, takes)
     person = _person(options.person)
     counts = takes.counts()
@@ -97,12 +107,32 @@ def _record(
     try:
         sit(source, session, views)
     except KeyboardInterrupt as stopped:
-        stopped.args = (f"stopped; {_kept(takes, len(session.kept))}",)
+        kept = f"{_takes(len(session.kept))} of this sitting are kept"
+        stopped.args = (f"stopped; {kept} in {takes.folder}; the same command goes on",)
         raise
     if session.missing and not session.was_stopped:
         _say(f"{source.name}: it ended, and {_takes(session.missing)} lack")
         return True
     return False
+
+
+def _review(options: RecordOptions, takes: Takes) -> None:
+    """Go through what a run collected and nobody has looked at, or else through the takes."""
+    picked = _split(options.labels) if options.labels else []
+    waiting = not_looked_at(takes)
+    items = items_of(takes, waiting, picked)
+    known = sorted({take.label for take in takes.all()} | {clip.guess for clip in waiting} - {""})
+    if not items:
+        raise DataError(f"{options.folder}: no clips to go through")
+    by_line = LineAsker()
+    by_window = WindowAsker(by_line, options.mirror) if options.window and can_show() else None
+    try:
+        done = review(takes, items, [*known, *picked], by_window or by_line, _say)
+    finally:
+        if by_window is not None:
+            by_window.close()
+    _say(f"kept {done['keep']}, relabelled {done['relabel']}, deleted {done['delete']}")
+    _tell(takes)
 
 
 def _labels(given: str | None, takes: Takes) -> list[str]:
@@ -161,12 +191,6 @@ def _next(folder: Path, found: Sequence[Take]) -> str:
         f"next: seqvision train {place} --no-groups (it tells nothing about other people; "
         f"from {_PERSONS} persons on leave --no-groups out)"
     )
-
-
-def _kept(takes: Takes, new: int) -> str:
-    with contextlib.suppress(DataError):
-        return f"{_takes(new)} of this sitting are kept in {takes.folder}; the same command goes on"
-    return ""
 
 
 def _takes(count: int) -> str:

@@ -151,7 +151,19 @@ def test_a_large_picture_is_as_good_as_new_at_the_size_of_a_model(tmp_path: Path
 
 @pytest.mark.parametrize(
     "label",
-    ["a/b", "../x", "..", "CON", "nul.txt", "<img>", "née 你好", "x" * 128, "-rf", 'a,"b'],
+    [
+        "a/b",
+        "../x",
+        "..",
+        "CON",
+        "Clips.csv",
+        "nul.txt",
+        "<img>",
+        "née 你好",
+        "x" * 128,
+        "-rf",
+        'a,"b',
+    ],
 )
 def test_any_label_and_person_is_a_safe_path_and_the_same_label_in_the_list(
     tmp_path: Path, label: str
@@ -163,7 +175,7 @@ def test_any_label_and_person_is_a_safe_path_and_the_same_label_in_the_list(
     assert takes.all() == [take]
     assert [path.name for path in tmp_path.iterdir()] == ["takes"]
     outer, name = take.path.split("/")
-    assert outer not in ("", ".", "..", "CON", "nul.txt")
+    assert outer not in ("", ".", "..", "CON", "nul.txt", "Clips.csv")
     assert set(files(folder)) == {"clips.csv", f"{outer}/{name}"}
 
 

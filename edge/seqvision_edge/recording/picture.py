@@ -1,6 +1,7 @@
 """What a person sees of himself while he records: his mirror image, what to show, and when."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -45,23 +46,62 @@ def draw(moment: Moment, bgr: Image | None, colour: Colour, mirror: bool = True)
     return picture
 
 
+def draw_clip(
+    bgr: Image | None,
+    title: tuple[str, Colour],
+    about: tuple[str, str],
+    offered: Sequence[str],
+    foot: str,
+) -> Image:
+    """Return a picture of a clip that is looked through.
+
+    Args:
+        bgr: a frame of it, `(height, width, 3)`; None where there is none.
+        title: what it is labelled, and the colour of that.
+        about: what stands at the right: the count, and below it what is known.
+        offered: labels that it could have, each with its key.
+        foot: the line at the bottom.
+    """
+    picture = _enlarged(bgr, mirror=False) if bgr is not None else _nothing()
+    height, width = picture.shape[:2]
+    unit = min(height, width) / _SMALLEST
+    _head(picture, *title, about, unit)
+    top = 92 * unit
+    for number, line in enumerate(offered):
+        text, size = fitted(line, 180 * unit, 17 * unit)
+        left, y = 16 * unit, top + 32 * unit * number
+        wide = text_width(text, size) + 20 * unit
+        put_panel(picture, (left, y, wide, 28 * unit), _INK, _GLASS, 8 * unit)
+        put_text(picture, text, (left + 10 * unit, y + 20 * unit), size, _WHITE)
+    if bgr is None:
+        _middle(picture, "cannot be read", unit)
+    _line(picture, foot, unit)
+    return picture
+
+
 def _label(picture: Image, moment: Moment, colour: Colour, unit: float) -> None:
     """Write at the top what to show, how far the sitting is, and what comes after."""
+    after = f"then {moment.after}" if moment.after else ""
+    count = f"{moment.done} / {moment.total}"
+    _head(picture, moment.label or "done", colour, (count, after), unit)
+
+
+def _head(picture: Image, title: str, colour: Colour, about: tuple[str, str], unit: float) -> None:
+    """Write at the top a title, and at its right two lines."""
+    count, below = about
     width = picture.shape[1]
     margin, pad = 16 * unit, 14 * unit
     put_panel(picture, (margin, margin, width - 2 * margin, 62 * unit), _INK, _GLASS, 12 * unit)
-    count = f"{moment.done} / {moment.total}"
     count_width = text_width(count, 20 * unit)
     room = width - 2 * margin - 3 * pad - count_width
-    text, size = fitted(moment.label or "done", room, 34 * unit, 650)
+    text, size = fitted(title, room, 34 * unit, 650)
     put_text(picture, text, (margin + pad, margin + 43 * unit), size, colour, 650)
     right = width - margin - pad
     put_text(picture, count, (right - count_width, margin + 28 * unit), 20 * unit, _WHITE)
-    if moment.after:
-        left = room - text_width(text, size, 650) + count_width - pad
-        after, size = fitted(f"then {moment.after}", max(left, count_width), 14 * unit)
-        at = right - text_width(after, size), margin + 50 * unit
-        put_text(picture, after, at, size, _SOFT)
+    left = room - text_width(text, size, 650) + count_width - pad
+    below, size = fitted(below, max(left, count_width), 14 * unit)
+    at = right - text_width(below, size), margin + 50 * unit
+    put_text(picture, below, at, size, _SOFT)
 
 
 def _count(picture: Image, seconds: float, unit: float) -> None:
@@ -88,15 +128,14 @@ def _middle(picture: Image, line: str, unit: float) -> None:
 
 def _foot(picture: Image, moment: Moment, unit: float) -> None:
     """Draw at the bottom how much of the take is recorded, or else the keys."""
+    if moment.phase != "recording":
+        is_odd = moment.trouble and moment.phase != "away"
+        _line(picture, moment.trouble if is_odd else KEYS, unit)
+        return
     height, width = picture.shape[:2]
     margin, pad = 16 * unit, 14 * unit
     top = height - margin - 34 * unit
     put_panel(picture, (margin, top, width - 2 * margin, 34 * unit), _INK, _GLASS, 10 * unit)
-    if moment.phase != "recording":
-        line = moment.trouble if moment.trouble and moment.phase != "away" else KEYS
-        text, size = fitted(line, width - 2 * margin - 2 * pad, 15 * unit)
-        put_text(picture, text, (margin + pad, top + 22 * unit), size, _SOFT)
-        return
     seconds = f"{moment.seconds:.1f} s"
     wide = text_width("100.0 s", 15 * unit)
     track = margin + pad, top + 12 * unit, width - 2 * margin - 3 * pad - wide, 10 * unit
@@ -105,6 +144,16 @@ def _foot(picture: Image, moment: Moment, unit: float) -> None:
     put_panel(picture, filled, _RED, 1.0, 5 * unit)
     at = width - margin - pad - text_width(seconds, 15 * unit), top + 22 * unit
     put_text(picture, seconds, at, 15 * unit, _WHITE)
+
+
+def _line(picture: Image, line: str, unit: float) -> None:
+    """Write a line at the bottom."""
+    height, width = picture.shape[:2]
+    margin, pad = 16 * unit, 14 * unit
+    top = height - margin - 34 * unit
+    put_panel(picture, (margin, top, width - 2 * margin, 34 * unit), _INK, _GLASS, 10 * unit)
+    text, size = fitted(line, width - 2 * margin - 2 * pad, 15 * unit)
+    put_text(picture, text, (margin + pad, top + 22 * unit), size, _SOFT)
 
 
 def _enlarged(bgr: Image, mirror: bool) -> Image:

@@ -8,6 +8,8 @@ from pathlib import Path
 from seqvision_edge.errors import RecordingError
 
 LIST_NAME = "clips.csv"
+# What a run collected; see collected.py.
+COLLECTED_NAME = "collected.csv"
 COLUMNS = ("path", "label", "group")
 
 Row = dict[str, str]

@@ -22,7 +22,14 @@ from seqvision_edge.files import replacing
 from seqvision_edge.names import file_part, folder_part
 from seqvision_edge.recording.lock import locked
 from seqvision_edge.recording.new_take import NewTake
-from seqvision_edge.recording.rows import LIST_NAME, Row, Rows, read_rows, write_rows
+from seqvision_edge.recording.rows import (
+    COLLECTED_NAME,
+    LIST_NAME,
+    Row,
+    Rows,
+    read_rows,
+    write_rows,
+)
 
 _UNFINISHED = ".unfinished-"
 # Nobody records for so long: it is what a program that was killed left.
@@ -62,7 +69,7 @@ class Takes:
         with self._errors():
             self.folder.mkdir(exist_ok=True)
         with self._writing():
-            if not self._list.exists():
+            if not self._list.exists() and not (self.folder / COLLECTED_NAME).exists():
                 unlisted = _has_clips(self.folder)
                 if unlisted is not None:
                     raise RecordingError(
@@ -184,7 +191,7 @@ class Takes:
 
     def _free(self, found: Rows, label: str, person: str, ending: str) -> Path:
         """Return the next path for a take: numbers go on after the highest one that is there."""
-        folder = self.folder / folder_part(label)
+        folder = self.folder / _folder_name(label)
         stem = file_part(person) if person else "take"
         names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
         listed = [PurePosixPath(row["path"]) for row in found.rows]
@@ -288,7 +295,13 @@ def _place(found: Rows, take: Take) -> int:
 
 def _is_ours(take: Take) -> bool:
     """Whether a take's file lies where this module puts it."""
-    return PurePosixPath(take.path).parts[:-1] == (folder_part(take.label),)
+    return PurePosixPath(take.path).parts[:-1] == (_folder_name(take.label),)
+
+
+def _folder_name(label: str) -> str:
+    """Return the folder of a label; the lists of this folder keep their own names."""
+    name = folder_part(label)
+    return f"{name}_" if name.casefold() in (LIST_NAME, COLLECTED_NAME) else name
 
 
 def _has_clips(folder: Path) -> str | None:

@@ -27,14 +27,18 @@ class Pane:
     def __init__(self, title: str) -> None:
         self._title = title
         self._is_open = False
-        self.works = True
+        self._works = True
+
+    def is_there(self) -> bool:
+        """Whether it can still be seen: not closed, not failed."""
+        return self._works
 
     def put(self, picture: Image, milliseconds: int = 1) -> str:
         """Show a picture for so long and return the key that was pressed, or `""`.
 
         Escape stands for the window's own button too.
         """
-        if not self.works:
+        if not self._works:
             return ""
         try:
             if not self._is_open:
@@ -46,10 +50,10 @@ class Pane:
             key = cv2.waitKey(milliseconds)
             closed = cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1
         except cv2.error:
-            self.works = False
+            self._works = False
             return ""
         if closed:
-            self.works = False
+            self._works = False
             return "\x1b"
         return chr(key & 0xFF) if key >= 0 else ""
 
@@ -81,7 +85,7 @@ class Mirror:
     def show(self, moment: Moment, frame: Frame | None) -> None:
         """Show the moment, unless the last one was shown just now."""
         now = monotonic()
-        if not self._pane.works or now - self._shown < 1 / _PICTURES_PER_SECOND:
+        if not self._pane.is_there() or now - self._shown < 1 / _PICTURES_PER_SECOND:
             return
         self._shown = now
         colour = self._colours.get(moment.label, BACKGROUND)
