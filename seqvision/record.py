@@ -3,6 +3,7 @@
 What records is in the edge package (`seqvision_edge.recording`): a device can do it too.
 """
 
+import contextlib
 import shlex
 import sys
 from collections import Counter
@@ -58,17 +59,13 @@ def record(options: RecordOptions) -> Recorded:
         clean_person(options.person)
     if options.labels is not None:
         _split(options.labels)
-    address = parse_source(options.source) if options.source else parse_camera(options.camera)
-    if options.review:
-        if not options.folder.is_dir():
-            raise DataError(f"{options.folder}: no such folder; nothing to go through")
-    else:
-        refuse_missing([address])
     takes = Takes(options.folder)
-    takes.open()
     if options.review:
         _review(options, takes)
         return Recorded(takes.all(), incomplete=False)
+    address = parse_source(options.source) if options.source else parse_camera(options.camera)
+    refuse_missing([address])
+    takes.check()
     labels = _labels(options.labels, takes)
     person = _person(options.person)
     counts = takes.counts()
@@ -78,7 +75,6 @@ def record(options: RecordOptions) -> Recorded:
     already = sum(min(options.takes, done[label]) for label in labels)
     incomplete = False
     if wanted:
-        _hint(labels)
         incomplete = _record(options, address, takes, (labels, wanted), person, already)
     _tell(takes)
     return Recorded(takes.all(), incomplete)
@@ -95,6 +91,12 @@ def _record(
     """Record; return whether the source ended before all was recorded."""
     labels, wanted = plan
     (source,) = open_sources([address], Manner(wanted=Wanted(longest=_LONGEST_SIDE)))
+    with contextlib.ExitStack() as opened:
+        # What cannot be recorded leaves no folder, and a folder that cannot be, no camera.
+        opened.push(source)
+        takes.open()
+        opened.pop_all()
+    _hint(labels)
     countdown = options.countdown
     if countdown is None:
         countdown = _COUNTDOWN if source.live else 0.0
@@ -118,6 +120,9 @@ def _record(
 
 def _review(options: RecordOptions, takes: Takes) -> None:
     """Go through what a run collected and nobody has looked at, or else through the takes."""
+    if not takes.folder.is_dir():
+        raise DataError(f"{takes.folder}: no such folder; record takes first")
+    takes.open()
     picked = _split(options.labels) if options.labels else []
     waiting = not_looked_at(takes)
     items = items_of(takes, waiting, picked)

@@ -63,21 +63,38 @@ class Takes:
         """Make the folder where its parent is there, and see that takes can be added to it.
 
         Raises:
-            RecordingError: it cannot be written to, or has clips that no list names: a list would
-                hide them from a training.
+            RecordingError: it cannot be written to, or as `check` says.
         """
+        self.check()
         with self._errors():
             self.folder.mkdir(exist_ok=True)
         with self._writing():
-            if not self._list.exists() and not (self.folder / COLLECTED_NAME).exists():
-                unlisted = _has_clips(self.folder)
-                if unlisted is not None:
-                    raise RecordingError(
-                        f"{self.folder}: has clips already ({unlisted}) and no {LIST_NAME}; "
-                        "record into a folder of its own"
-                    )
-            read_rows(self._list)
             _sweep(self.folder)
+
+    def check(self) -> None:
+        """See that takes can be added, as far as it can be known without writing.
+
+        Raises:
+            RecordingError: there is no place for the folder, its list cannot be read, or it has
+                clips that no list names: a list would hide them from a training.
+        """
+        with self._errors():
+            if not self.folder.exists():
+                if not self.folder.absolute().parent.is_dir():
+                    raise RecordingError(
+                        f"{self.folder}: there is no folder {self.folder.parent}; make it first"
+                    )
+                return
+            if not self.folder.is_dir():
+                raise RecordingError(f"{self.folder}: that is a file; name a folder")
+            unlisted = _has_clips(self.folder)
+        read_rows(self._list)
+        has_list = self._list.exists() or (self.folder / COLLECTED_NAME).exists()
+        if unlisted is not None and not has_list:
+            raise RecordingError(
+                f"{self.folder}: has clips already ({unlisted}) and no {LIST_NAME}; "
+                "record into a folder of its own"
+            )
 
     def all(self) -> list[Take]:
         """Return the takes in the order of the list.
