@@ -157,10 +157,14 @@ def test_record_and_run_by_the_commands_of_the_page_from_a_camera(
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         deadline = time.monotonic() + 120
-        while not lines(log, "answer") and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        try:
+            while not lines(log, "answer") and process.poll() is None:
+                assert time.monotonic() < deadline, "it did not answer"
+                time.sleep(0.05)
+            process.send_signal(signal.SIGTERM)
+            _, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert "Traceback" not in err
     assert lines(log, "answer"), err
     assert {answer["label"] for answer in lines(log, "answer")} <= set(LABELS)
