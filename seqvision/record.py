@@ -149,7 +149,7 @@ def _labels(given: str | None, takes: Takes) -> list[str]:
         return there
     if sys.stdin is None or not sys.stdin.isatty():
         raise DataError("say what to record: --labels wave,clap,none")
-    return _split(input("labels, with commas (none is for nothing happens): "))
+    return _split(_ask("labels, with commas (none is for nothing happens): "))
 
 
 def _split(given: str) -> list[str]:
@@ -161,8 +161,15 @@ def _split(given: str) -> list[str]:
 
 def _person(given: str | None) -> str:
     if given is None and sys.stdin is not None and sys.stdin.isatty():
-        given = input("who is recorded (may be empty): ")
+        given = _ask("who is recorded (may be empty): ")
     return clean_person(given or "")
+
+
+def _ask(question: str) -> str:
+    try:
+        return input(question)
+    except EOFError:
+        raise DataError("nothing was answered; --labels and --person say it too") from None
 
 
 def _hint(labels: Sequence[str]) -> None:

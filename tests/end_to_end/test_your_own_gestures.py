@@ -36,7 +36,7 @@ ORDER = in_order(dict.fromkeys(LABELS, 4), "turn")
 
 
 def commands() -> list[list[str]]:
-    """Return the commands of the page, in its order, as words."""
+    """Return the commands of the page, in its order, as words: those that stand on lines alone."""
     blocks = re.findall(r"```sh\n(.*?)```", PAGE.read_text(), re.DOTALL)
     return [shlex.split(line) for block in blocks for line in block.splitlines()]
 

@@ -2,6 +2,9 @@
 
 import csv
 import os
+import pty
+import re
+import select
 import signal
 import subprocess
 import sys
@@ -197,6 +200,96 @@ def test_recording_needs_no_torch(video: Path) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, stdin=subprocess.DEVNULL
     )
     assert done.returncode == 0, done.stderr
+
+
+class AtTerminal:
+    """A command at a terminal of its own, and what it has shown so far."""
+
+    def __init__(self, folder: Path, *words: str) -> None:
+        self._ours, theirs = pty.openpty()
+        environment = os.environ | {"TERM": "xterm", "COLUMNS": "90"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "seqvision", *words], cwd=folder, env=environment,
+            stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+        )  # fmt: skip
+        os.close(theirs)
+        self.shown = ""
+        self._read = 0
+
+    def expect(self, text: str, seconds: float = 60.0) -> None:
+        """Wait until it has shown this, after what was waited for before."""
+        deadline = time.monotonic() + seconds
+        while (found := self._plain().find(text, self._read)) < 0:
+            left = deadline - time.monotonic()
+            ready = select.select([self._ours], [], [], max(0.0, left))[0]
+            assert ready, (text, self.shown)
+            try:
+                self.shown += os.read(self._ours, 4096).decode(errors="replace")
+            except OSError:  # what Linux says when the other end has closed
+                raise AssertionError((text, self.shown)) from None
+        self._read = found + len(text)
+
+    def _plain(self) -> str:
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.shown)
+
+    def type(self, text: str) -> None:
+        os.write(self._ours, text.encode())
+
+    def __enter__(self) -> "AtTerminal":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self._ours)
+
+
+def test_at_a_terminal_a_person_is_asked_and_shown_what_is_kept(video: Path) -> None:
+    words = ("--source", "video.mp4", "--takes", "1", "--seconds", "1", "--no-window")
+    with AtTerminal(Path.cwd(), "record", "takes", *words) as terminal:
+        terminal.expect("labels, with commas")
+        terminal.type("wave, none\n")
+        terminal.expect("who is recorded")
+        terminal.type("anna\n")
+        terminal.expect("Enter begins and pauses")
+        terminal.expect("20 frames at 20 fps")
+        terminal.expect("next: seqvision train takes --no-groups")
+        assert terminal.process.wait(60) == 0
+    assert {(row["label"], row["group"]) for row in rows(Path("takes"))} == {
+        ("wave", "anna"), ("none", "anna")
+    }  # fmt: skip
+
+
+def test_who_answers_nothing_is_told_in_one_line(video: Path) -> None:
+    with AtTerminal(Path.cwd(), "record", "takes", "--source", "video.mp4") as terminal:
+        terminal.expect("labels, with commas")
+        terminal.type("\x04")
+        terminal.expect("nothing was answered; --labels and --person say it too")
+        assert terminal.process.wait(60) == 2
+    assert "Traceback" not in terminal.shown
+    assert not Path("takes").exists()
+
+
+def test_a_take_is_begun_and_repeated_and_stopped_by_keys(
+    built: CountingCamera, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built.tell("ok")
+    for name, value in built.environment().items():
+        monkeypatch.setenv(name, value)
+    words = ("--labels", "wave,none", "--person", "", "--takes", "5", "--seconds", "0.5",
+             "--countdown", "0.1", "--order", "turn", "--no-window")  # fmt: skip
+    with AtTerminal(tmp_path, "record", "takes", *words) as terminal:
+        terminal.expect("press Enter")
+        terminal.type("\n")
+        terminal.expect("wave/take-001.mkv")
+        terminal.type("\n")
+        # A pause: nothing more is kept until the take is asked for again.
+        terminal.expect("press Enter")
+        terminal.type("r")
+        terminal.expect("is deleted and recorded again")
+        terminal.type("q")
+        terminal.expect("seqvision ")
+        assert terminal.process.wait(60) == 0
 
 
 @pytest.fixture(scope="module")
