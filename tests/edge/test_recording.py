@@ -18,7 +18,7 @@ from seqvision_edge.frame import Frame
 from seqvision_edge.opencv import cv2
 from seqvision_edge.recording import Takes
 from seqvision_edge.recording.feed import Feed
-from seqvision_edge.recording.keyboard import Keyboard
+from seqvision_edge.recording.keyboard import END, Keyboard
 from seqvision_edge.recording.picture import draw
 from seqvision_edge.recording.plan import in_order, still_to_record
 from seqvision_edge.recording.record import record
@@ -501,3 +501,18 @@ def test_a_closed_window_stops_and_a_broken_one_leaves_the_terminal(
         mirror.show(moment, None)
         mirror.show(moment, None)
         assert mirror.commands() == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only there a pipe can be asked without waiting")
+def test_lines_of_a_pipe_are_keys_and_its_end_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs, ours = os.pipe()
+    with os.fdopen(theirs) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        with Keyboard() as keyboard:
+            assert keyboard.pressed() == []
+            os.write(ours, b"\nrepe")
+            assert keyboard.pressed() == ["\n"]
+            os.write(ours, b"at\nq\n")
+            os.close(ours)
+            assert keyboard.pressed() == ["r", "q", END]
+            assert keyboard.pressed() == []

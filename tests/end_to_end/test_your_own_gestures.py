@@ -23,6 +23,8 @@ from once import once
 from seqvision.data.readers import find_clips
 from seqvision_edge.recording.plan import in_order
 
+pytestmark = pytest.mark.slow
+
 BIN = Path(sys.executable).parent
 PAGE = Path(__file__).parents[2] / "docs" / "your-own-gestures.md"
 FPS = 20

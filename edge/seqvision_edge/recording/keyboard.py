@@ -1,5 +1,6 @@
 """Keys of the terminal, as they are pressed; lines where standard input is no terminal."""
 
+import contextlib
 import os
 import re
 import sys
@@ -17,31 +18,33 @@ END = "\x04"
 
 
 class Keyboard:
-    """A context in which keys come without Enter and are not echoed; Ctrl-C works as always."""
+    """A context in which keys come without Enter and are not echoed; Ctrl-C works as always.
+
+    Of what is no terminal each line is a key: its first letter, or Enter where it is empty.
+    """
 
     def __init__(self) -> None:
         self._keys: deque[str] = deque()
         self._is_terminal = sys.stdin is not None and sys.stdin.isatty()
+        self._number = _number_of_stdin()
+        self._rest = b""
         self._before: Any = None
 
     def __enter__(self) -> Self:
-        if not self._is_terminal:
+        if self._number is None:
             threading.Thread(target=self._read_lines, name="keys", daemon=True).start()
-        elif sys.platform != "win32":
+        elif self._is_terminal and sys.platform != "win32":
             import termios
             import tty
 
-            self._before = termios.tcgetattr(sys.stdin.fileno())
-            tty.setcbreak(sys.stdin.fileno())
+            self._before = termios.tcgetattr(self._number)
+            tty.setcbreak(self._number)
         return self
 
     def pressed(self) -> list[str]:
         """Return the keys since the call before, `"\\n"` for Enter."""
-        if self._is_terminal:
-            self._look()
-        keys = list(self._keys)
-        self._keys.clear()
-        return keys
+        self._look()
+        return [self._keys.popleft() for _ in range(len(self._keys))]
 
     def __exit__(
         self,
@@ -52,30 +55,45 @@ class Keyboard:
         if self._before is not None and sys.platform != "win32":
             import termios
 
-            termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, self._before)
+            assert self._number is not None
+            termios.tcsetattr(self._number, termios.TCSADRAIN, self._before)
 
     def _look(self) -> None:
         if sys.platform == "win32":
             import msvcrt
 
-            while msvcrt.kbhit():
+            while self._is_terminal and msvcrt.kbhit():
                 self._keys.append(msvcrt.getwch().replace("\r", "\n"))
             return
         import select
 
-        number = sys.stdin.fileno()
-        while select.select([number], [], [], 0)[0]:
-            data = os.read(number, 64)
+        while self._number is not None and select.select([self._number], [], [], 0)[0]:
+            data = os.read(self._number, 64)
             if not data:
                 self._keys.append(END)
-                return
-            self._keys.extend(_SEQUENCE.sub("", data.decode(errors="replace")))
+                self._number = None
+            elif self._is_terminal:
+                self._keys.extend(_SEQUENCE.sub("", data.decode(errors="replace")))
+            else:
+                *lines, self._rest = (self._rest + data).split(b"\n")
+                self._keys.extend(line.decode(errors="replace")[:1] or "\n" for line in lines)
 
     def _read_lines(self) -> None:
-        """Take each line's first letter; an empty line is Enter."""
-        try:
+        """Read where the system cannot say whether something has come: on Windows, from a text."""
+        with contextlib.suppress(OSError, ValueError):
             for line in sys.stdin or ():
                 self._keys.append(line[0])
-        except (OSError, ValueError):
-            pass
         self._keys.append(END)
+
+
+def _number_of_stdin() -> int | None:
+    """Return the file number of standard input where it can be asked whether something has come.
+
+    A thread that waits for it would still wait at the end of the program, and Python dislikes that.
+    """
+    if sys.platform == "win32" and not (sys.stdin and sys.stdin.isatty()):
+        return None
+    try:
+        return None if sys.stdin is None else sys.stdin.fileno()
+    except (OSError, ValueError):
+        return None
