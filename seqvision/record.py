@@ -103,8 +103,9 @@ def _record(
     seconds = None if options.seconds == "key" else options.seconds
     sitting = Sitting(person, seconds, countdown, waits=source.live)
     session = Session(takes, wanted, sitting, source.fps, already)
-    views: list[View] = [Terminal(labels)]
-    if options.window and can_show():
+    has_window = options.window and can_show()
+    views: list[View] = [Terminal(labels, alone=not has_window)]
+    if has_window:
         views.append(Mirror(labels, options.mirror))
     try:
         sit(source, session, views)

@@ -396,6 +396,17 @@ def test_a_terminal_shows_one_line_that_changes_and_takes_keys(
     assert max(map(len, re.split(r"[\r\n]", shown(out)))) <= 70
 
 
+def test_beside_a_window_a_terminal_without_keys_begins_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("r\n"))
+    with Terminal(["wave"], Console(file=io.StringIO()), alone=False) as view:
+        commands: list[Command] = []
+        wait_for(lambda: (commands.extend(view.commands()), "redo" in commands)[1])
+        wait_for(lambda: not any(thread.name == "keys" for thread in threading.enumerate()))
+        assert [*commands, *view.commands()] == ["redo"]
+
+
 def test_a_pipe_gets_lasting_lines_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO())
     out = io.StringIO()

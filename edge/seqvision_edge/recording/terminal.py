@@ -34,7 +34,11 @@ HELP = "Enter begins and pauses · r repeats · s puts off · q stops"
 class Terminal:
     """The view of a sitting that is always there; keys come from the terminal too."""
 
-    def __init__(self, labels: Sequence[str], console: Console | None = None) -> None:
+    def __init__(
+        self, labels: Sequence[str], console: Console | None = None, alone: bool = True
+    ) -> None:
+        """Show these labels; `alone`: there is no window whose keys could be pressed instead."""
+        self._alone = alone
         background = next(filter(is_background, labels), None)
         self._colours = {
             label: hexadecimal(colour) for label, colour in colours(labels, background).items()
@@ -61,7 +65,7 @@ class Terminal:
     def commands(self) -> list[Command]:
         """Return what was asked for since the call before."""
         pressed = (COMMANDS.get(key.lower()) for key in self._keyboard.pressed())
-        return [command for command in pressed if command]
+        return [each for each in pressed if each and (self._alone or each != "alone")]
 
     def show(self, moment: Moment, frame: Frame | None) -> None:
         """Show this from now on; a pipe is told nothing but what `say` says."""
