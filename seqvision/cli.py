@@ -110,6 +110,30 @@ def _tune(arguments: list[str]) -> int:
     return command_line.INTERRUPTED if tuned.interrupted else 0
 
 
+def _self_train(arguments: list[str]) -> int:
+    from pathlib import Path
+
+    from seqvision.config import SelfTrainOptions
+    from seqvision.config.self_training_resume import check_going_on, kept_self_training
+    from seqvision.ready import to_self_train
+
+    kept = None
+    resume = _value_of("--resume", arguments)
+    if resume is not None:
+        kept = kept_self_training(Path(resume))
+    options = command_line.parse(SelfTrainOptions, "seqvision self-train", arguments, kept)
+    if kept is not None:
+        check_going_on(kept, options)
+    to_self_train(options)
+    command_line.end_on_sigterm()
+
+    from seqvision.self_training.self_train import self_train
+
+    done = self_train(options)
+    print(f"{done.model} written; next: seqvision export {done.model}")  # noqa: T201
+    return command_line.INTERRUPTED if done.interrupted else 0
+
+
 def _data(arguments: list[str]) -> int:
     from seqvision.config import DataOptions
     from seqvision.ready import to_look
@@ -250,6 +274,7 @@ VERBS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
     "data": ("clips → what they are, what is wrong with them, a contact sheet", _data),
     "train": ("clips → model.pt", _train),
     "tune": ("clips → the options that train the best model.pt", _tune),
+    "self-train": ("model.pt + clips without labels → a better model.pt", _self_train),
     "evaluate": ("model.pt + clips → accuracy, precision, recall, F1, report", _evaluate),
     "compare": ("run folders → what differs, and whether it is more than luck", _compare),
     "predict": ("model.pt or model.onnx + any clips → what is in them", _predict),

@@ -14,6 +14,7 @@ from seqvision.config import (
     ExportOptions,
     InspectOptions,
     PredictOptions,
+    SelfTrainOptions,
     TrainOptions,
     TuneOptions,
     VerifyOptions,
@@ -69,6 +70,29 @@ def to_tune(options: TuneOptions) -> None:
         raise DataError(f"--space {options.space}: no such file")
     check_outputs({"--output": options.output}, (options.space, options.config))
     to_train(options.of_a_training())
+
+
+def to_self_train(options: SelfTrainOptions) -> None:
+    """Refuse what `self-train` cannot do, as far as it can be known without decoding.
+
+    Raises:
+        SeqvisionError: the model or the clips are not there, or the output cannot be written.
+    """
+    model, labelled, unlabelled = options.model, options.labelled, options.unlabelled
+    if model is None or labelled is None or unlabelled is None:
+        raise DataError(
+            "seqvision self-train: give a model, its clips and clips without labels: "
+            "seqvision self-train model.pt LABELLED UNLABELLED"
+        )
+    check_trained(model, "self-train")
+    if options.output.suffix.lower() not in _MODEL_SUFFIXES:
+        raise CheckpointError(f"--output {options.output}: must end in .pt or .safetensors")
+    check_outputs({"--output": options.output}, (model, labelled, unlabelled))
+    _check_folder("--runs", options.runs)
+    if options.augment is not None:
+        augment_file(options.augment)
+    for place in (labelled, unlabelled):
+        _check_clips(place)
 
 
 def check_training(options: TrainOptions) -> None:

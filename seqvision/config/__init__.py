@@ -19,6 +19,7 @@ from seqvision.config.parts import (
     TrainingOptions,
 )
 from seqvision.config.record import flattened, from_yaml, to_yaml
+from seqvision.config.self_training import SelfTrainOptions
 from seqvision.config.tuning import TuneOptions, option_parts
 from seqvision.config.verbs import (
     BenchOptions,
@@ -50,6 +51,7 @@ __all__ = [
     "Part",
     "PredictOptions",
     "RecordOptions",
+    "SelfTrainOptions",
     "SequenceOptions",
     "Speed",
     "TrainOptions",

@@ -168,12 +168,14 @@ class ClassifierModule(L.LightningModule):
                 f"now give {steps}; a cosine cannot be stretched: start anew, or from the "
                 "beginning with --schedule plateau"
             )
+        # torch divides by the steps of the rise less one, which five steps in all leave none of.
+        warmup = 0.0 if math.isclose(options.warmup * steps, 1) else options.warmup
         # Smith & Topin 2018: one rise, one fall, step by step, momentum the other way round.
         cycle = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
             max_lr=[group["lr"] for group in groups],
             total_steps=steps,
-            pct_start=options.warmup,
+            pct_start=warmup,
         )
         step = {"scheduler": cycle, "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": step}

@@ -127,3 +127,9 @@ def test_an_encoder_that_knows_nothing_or_never_learns_cannot_be_kept_for_a_whil
         train(options(squares, tmp_path, 1, model={"encoder": "small_cnn", "freeze": True},
                       training={"unfreeze_at": 1}))  # fmt: skip
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_cosine_of_five_steps_in_all_is_not_too_short(squares: Path, tmp_path: Path) -> None:
+    # 18 clips train in 5 batches; a fifth of them is one step, of which torch takes one away.
+    result = train(options(squares, tmp_path, 1, training={"batch_size": 4, "warmup": 0.2}))
+    assert result.epoch == 0

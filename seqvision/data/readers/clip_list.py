@@ -27,25 +27,33 @@ def read(data: Path, wanted: Wanted) -> Reading:
     Raises:
         DataError: a missing column, or a row that is not complete, with its line.
     """
-    path = data if data.is_file() else data / LIST_NAME
+    return read_list(data if data.is_file() else data / LIST_NAME), []
+
+
+def read_list(path: Path, labelled: bool = True) -> list[Clip]:
+    """Read a list; where nobody has labelled it, its column `path` is enough.
+
+    Raises:
+        DataError: a missing column, or a row that is not complete, with its line.
+    """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
-            missing = {"path", "label"} - set(reader.fieldnames or ())
+            missing = ({"path", "label"} if labelled else {"path"}) - set(reader.fieldnames or ())
             if missing:
                 raise DataError(f"{path}: the first line lacks the column {sorted(missing)[0]}")
-            return [_row(path, reader.line_num, row) for row in reader], []
+            return [_row(path, reader.line_num, row, labelled) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: not a readable CSV ({error})") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def _row(path: Path, line: int, row: dict[str, str | None]) -> Clip:
+def _row(path: Path, line: int, row: dict[str, str | None], labelled: bool) -> Clip:
     where = f"{path}, line {line}"
-    name, label = (row["path"] or "").strip(), (row["label"] or "").strip()
-    if not name or not label:
-        raise DataError(f"{where}: path or label is empty")
+    name, label = (row["path"] or "").strip(), (row.get("label") or "").strip()
+    if not name or (labelled and not label):
+        raise DataError(f"{where}: path{' or label' if labelled else ''} is empty")
     split = (row.get("split") or "").strip().lower()
     if split and split not in SPLITS:
         raise DataError(f"{where}: split is {split!r}, must be train, val or test")

@@ -1,0 +1,52 @@
+"""Going on with a self-training: its own options hold.  No torch."""
+
+from pathlib import Path
+from typing import Final
+
+import yaml
+from pydantic import ValidationError
+
+from seqvision.config.self_training import SelfTrainOptions
+from seqvision.errors import StudyError
+from seqvision_edge.wording import first_problem
+
+NAME: Final = "self-train.yaml"
+# Where things lie and how long it goes on; anything else would make it another self-training.
+_MAY_CHANGE: Final = frozenset((
+    "model", "labelled", "unlabelled", "output", "resume", "rounds", "wait", "cache", "device",
+))  # fmt: skip
+
+
+def kept_self_training(run: Path) -> SelfTrainOptions:
+    """Return the options that a self-training was started with, to go on with it.
+
+    Raises:
+        StudyError: not its run folder, or damaged.
+    """
+    path = run / NAME
+    if not path.is_file():
+        raise StudyError(f"--resume {run}: no run folder of seqvision self-train")
+    try:
+        kept = SelfTrainOptions.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        place, words, _ = first_problem(error)
+        raise StudyError(f"{path}: {'.'.join(map(str, place))}: {words}") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise StudyError(f"{path}: damaged ({' '.join(str(error).split())[:120]})") from None
+    return kept.model_copy(update={"resume": run})
+
+
+def check_going_on(kept: SelfTrainOptions, asked: SelfTrainOptions) -> None:
+    """Refuse an option that cannot be another one than that of the run.
+
+    Raises:
+        StudyError: there is one; it is named.
+    """
+    for name in type(kept).model_fields:
+        before, now = getattr(kept, name), getattr(asked, name)
+        if name not in _MAY_CHANGE and before != now:
+            flag = f"--{name.replace('_', '-')}"
+            raise StudyError(
+                f"--resume {kept.resume}: {flag} is that of the run, {before}; "
+                "with another one start anew, without --resume"
+            )

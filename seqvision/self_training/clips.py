@@ -1,0 +1,153 @@
+"""The clips of a self-training: those with labels, divided as for the teacher, and those without.
+
+Nothing that validates or tests is ever named by a model: neither the same content in another file
+nor another clip of the same group.
+"""
+
+import hashlib
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seqvision.config import SelfTrainOptions, TrainOptions
+from seqvision.data.cache import Cache
+from seqvision.data.clips import Clip, find_background
+from seqvision.data.decode import Decoded, Store, decode_all
+from seqvision.data.split import split_clips
+from seqvision.errors import DataError
+from seqvision.evaluate import load_clips
+from seqvision.progress import progress
+from seqvision.self_training.unlabelled import find_unlabelled
+from seqvision.training.data import Data, describe, missing_in_val
+from seqvision_edge.card import ModelCard
+from seqvision_edge.sequence import VideoSequence
+
+_CHUNK = 64
+# In the card's notes, of a model that learnt from clips that were not labelled by anybody.
+SELF_TRAINED = "self-trained:"
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Clips without labels, with a note on each kind that was left out."""
+
+    clips: Sequence[Clip]
+    decoded: Sequence[Decoded]
+    notes: tuple[str, ...] = ()
+
+
+def read_labelled(place: Path, options: TrainOptions, card: ModelCard) -> Data:
+    """Read the labelled clips as the model's card wants them, divided as its training did.
+
+    Raises:
+        DataError: none can be read, or their labels are not those of the model.
+    """
+    clips, decoded, broken = load_clips(
+        place, card, options.clips.image_fps, options.clips.cache,
+        dataset=options.clips.dataset, official=options.clips.official,
+    )  # fmt: skip
+    there = {clip.label for clip in clips}
+    missing = [label for label in card.labels if label not in there]
+    if missing:
+        raise DataError(
+            f"{place}: no clip of {', '.join(missing)}, which the model knows; "
+            "give the clips that it was trained on"
+        )
+    seed, asked = options.training.seed, options.clips
+    data = Data(
+        clips=clips,
+        decoded=decoded,
+        labels=card.labels,
+        truth=[card.labels.index(clip.label) for clip in clips],
+        split=split_clips(clips, asked.val, asked.fold, seed, asked.groups),
+        image=card.image,
+        sequence=card.sequence,
+        background=find_background(card.labels, card.decision.background),
+        notes=(),
+        left_out=tuple(broken),
+    )
+    notes = missing_in_val(clips, data.split, data.labels)
+    return replace(data, notes=(*notes, *_doubts(place, data, card)))
+
+
+def read_pool(options: SelfTrainOptions, place: Path, card: ModelCard, labelled: Data) -> Pool:
+    """Read the clips without labels; what is among the labelled ones is left out, and copies too.
+
+    Raises:
+        DataError: none is left.
+    """
+    images = not isinstance(card.sequence, VideoSequence)
+    found = find_unlabelled(place, images, options.truth)
+    learnt = {labelled.clips[i].group for i in labelled.split.train}
+    held = {labelled.clips[i].group for i in (*labelled.split.val, *labelled.split.test)}
+    held -= learnt | {None}  # a group on both sides already has nothing to keep apart
+    apart = [clip for clip in found if clip.group not in held]
+    store = Store(Cache(options.cache), card.image, options.image_fps, card.sequence)
+    with progress("decoding") as advance:
+        clips, decoded, broken = decode_all(store, apart, advance)
+    for line in broken:
+        print(f"left out: {line}", file=sys.stderr)  # noqa: T201
+    known = {content(clip) for clip in labelled.decoded}
+    kept: dict[str, int] = {}
+    copies = same = moving = 0
+    for number, clip in enumerate(decoded):
+        if images and len(clip.times) > 1:
+            moving += 1
+            continue
+        mark = content(clip)
+        if mark in known:
+            same += 1
+        elif mark in kept:
+            copies += 1
+        else:
+            kept[mark] = number
+    counted: tuple[tuple[int, str], ...] = (
+        (len(broken), "cannot be read"),
+        (moving, "are not still images"),
+        (len(found) - len(apart), "are of groups that validate or test"),
+        (same, "are among the labelled clips"),
+        (copies, "are copies of others"),
+    )
+    notes = tuple(
+        f"{count} of {len(found)} unlabelled clips {why}" for count, why in counted if count
+    )
+    if not kept:
+        raise DataError(f"{place}: no clip is left to learn from: {'; '.join(notes)}")
+    chosen = list(kept.values())
+    return Pool([clips[i] for i in chosen], [decoded[i] for i in chosen], notes)
+
+
+def content(clip: Decoded) -> str:
+    """Return a hash of a clip's frames as the model gets them, whatever file they lie in."""
+    digest = hashlib.sha256(str(clip.frames.shape).encode())
+    for begin in range(0, len(clip.times), _CHUNK):
+        digest.update(np.ascontiguousarray(clip.frames[begin : begin + _CHUNK]).data)
+    return digest.hexdigest()
+
+
+def fingerprint(clips: Sequence[Clip], decoded: Sequence[Decoded]) -> str:
+    """Return a hash of which clips there are, their parts and their labels."""
+    rows = sorted(
+        f"{clip.name} {clip.label} {clip.group} {clip.split} {item.key}"
+        for clip, item in zip(clips, decoded, strict=True)
+    )
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]
+
+
+def _doubts(place: Path, data: Data, card: ModelCard) -> tuple[str, ...]:
+    """Return a note where the model may have learnt from clips that validate here."""
+    before: dict[str, Any] = card.origin.data
+    now = describe(data)
+    names: tuple[str, ...] = ("fingerprint", "train", "val", "test")
+    if any(note.startswith(SELF_TRAINED) for note in card.origin.notes):
+        names = ("val", "test")  # it learnt from more clips than these
+    if all(before.get(name) == now[name] for name in names):
+        return ()
+    return (
+        f"{place} is not what the model was trained on: it may have learnt from clips that "
+        "validate or test here, and its figures in round 0 may be too good",
+    )

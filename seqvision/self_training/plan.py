@@ -1,0 +1,102 @@
+"""What a self-training works with, from its own options and those the model was trained with."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from seqvision.config import SelfTrainOptions, TrainOptions
+from seqvision.config.self_training_resume import NAME
+from seqvision.data.augment import with_content
+from seqvision.errors import CheckpointError, StudyError
+from seqvision_edge.card import ModelCard
+from seqvision_edge.files import replacing
+from seqvision_edge.wording import first_problem
+
+# Where things lie, what computes and for how long: no figure of a round depends on these.
+_PLACES = ("output", "runs", "resume", "cache", "device", "rounds", "wait")
+_PATHS = ("model", "labelled", "unlabelled", "output", "runs", "cache")
+
+
+def of_a_student(options: SelfTrainOptions, card: ModelCard) -> TrainOptions:
+    """Return the options that the model was trained with, and that its students are.
+
+    Raises:
+        CheckpointError: the card does not tell them.
+        DataError: --augment cannot be used.
+    """
+    try:
+        own = TrainOptions.model_validate(card.origin.options)
+    except ValidationError as error:
+        place, words, _ = first_problem(error)
+        name = ".".join(map(str, place))
+        raise CheckpointError(
+            f"{options.model}: its card does not say how it was trained ({name}: {words}); "
+            "train it again with this version"
+        ) from None
+    training: dict[str, Any] = {"device": options.device}
+    if options.epochs is not None:
+        training["epochs"] = options.epochs
+    clips = {"cache": options.cache, "dataset": options.dataset}
+    augmentation = {} if options.augment is None else {"augment": options.augment}
+    return with_content(
+        own.model_copy(
+            update={
+                "data": options.labelled,
+                "root": None,
+                "output": options.output,
+                "runs": options.runs,
+                "resume": None,
+                "config": None,
+                "clips": own.clips.model_copy(update=clips),
+                "augmentation": own.augmentation.model_copy(update=augmentation),
+                "training": own.training.model_copy(update=training),
+            }
+        )
+    )
+
+
+def about_of(options: SelfTrainOptions, labelled: str, pool: str) -> dict[str, Any]:
+    """Return, as plain data, everything that the rounds depend on.
+
+    Args:
+        labelled, pool: fingerprints of the clips.
+    """
+    assert options.model is not None
+    asked = options.model_dump(mode="json", exclude={*_PLACES, *_PATHS})
+    model = hashlib.sha256(options.model.read_bytes()).hexdigest()[:16]
+    return {**asked, "model": model, "labelled": labelled, "unlabelled": pool}
+
+
+def refuse_other(run: Path, kept: dict[str, Any], about: dict[str, Any]) -> None:
+    """Refuse to go on with something else.
+
+    Raises:
+        StudyError: the clips, the model or an option are not those of the run.
+    """
+    what = {"model": "model", "labelled": "labelled clips", "unlabelled": "unlabelled clips"}
+    for name, value in about.items():
+        if kept.get(name) != value:
+            said = f"its {what[name]} changed" if name in what else f"--{name} was another one"
+            raise StudyError(f"--resume {run}: {said} since it began; start anew, without --resume")
+
+
+def write_options(run: Path, options: SelfTrainOptions) -> None:
+    """Keep the options in the run folder; from any folder they name the same files.
+
+    Raises:
+        StudyError: they cannot be written.
+    """
+    places = {
+        name: path.expanduser().absolute()
+        for name in _PATHS
+        if (path := getattr(options, name)) is not None
+    }
+    content = options.model_copy(update={**places, "resume": None}).model_dump(mode="json")
+    try:
+        with replacing(run / NAME) as unfinished:
+            unfinished.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    except OSError as error:
+        raise StudyError(f"{run}: cannot be written ({error.strerror})") from None

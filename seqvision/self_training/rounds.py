@@ -1,0 +1,171 @@
+"""What the rounds of a self-training came to: kept in its run folder, for people and to go on."""
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqvision.data.clips import Clip
+from seqvision.errors import StudyError
+from seqvision.self_training.teacher import Answers
+from seqvision_edge.files import replacing
+
+_STATE = "state.json"
+_COLUMNS = ("path", "label", "confidence", "agreement", "chosen")
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round; round 0 is the model that was given, which nothing was chosen for.
+
+    Attributes:
+        chosen: clips that got a pseudo-label.
+        right: those whose pseudo-label is the true one; None where nobody knows.
+        thresholds: least probability that was chosen of each label.
+        epoch: the one that is kept, from 0.
+        accuracy: on the validation clips.
+        loss: on the validation clips, after `temperature`.
+        temperature: under which the answers of this round's model are calibrated.
+    """
+
+    number: int
+    unlabelled: int
+    chosen: int
+    right: int | None
+    thresholds: tuple[float | None, ...]
+    epoch: int
+    accuracy: float
+    loss: float
+    temperature: float
+    seconds: float
+
+    @property
+    def precision(self) -> float | None:
+        """Share of the pseudo-labels that is right."""
+        return None if self.right is None or not self.chosen else self.right / self.chosen
+
+    def beats(self, other: "Round") -> bool:
+        """Whether this later model is the one to keep: validation does not say that it is worse.
+
+        Where labels are few, so are the clips that validate, and they see no small gain: then the
+        one that learnt from more clips is kept.
+        """
+        return self.accuracy >= other.accuracy
+
+
+def best_of(rounds: Sequence[Round]) -> Round:
+    """Return the best round; the later one of two alike."""
+    best = rounds[0]
+    for each in rounds[1:]:
+        best = each if each.beats(best) else best
+    return best
+
+
+def write_rounds(run: Path, rounds: Sequence[Round], labels: Sequence[str], about: Any) -> None:
+    """Write rounds.csv, and what going on needs.
+
+    Raises:
+        StudyError: a file cannot be written.
+    """
+    best = best_of(rounds).number
+    head = ["round", "unlabelled", "chosen", "right", "precision", "epoch", "val_accuracy",
+            "val_loss", "temperature", "seconds", "best"]  # fmt: skip
+    rows = [[*head, *(f"threshold {label}" for label in labels)]]
+    for each in rounds:
+        limits = [_number(limit) for limit in each.thresholds]
+        rows.append([
+            str(each.number), str(each.unlabelled), str(each.chosen),
+            "" if each.right is None else str(each.right), _number(each.precision),
+            str(each.epoch + 1), _number(each.accuracy), _number(each.loss),
+            _number(each.temperature), f"{each.seconds:.1f}",
+            "yes" if each.number == best else "no", *limits,
+        ])  # fmt: skip
+    state = {"about": about, "rounds": [asdict(each) for each in rounds]}
+    try:
+        _write_rows(run / "rounds.csv", rows)
+        with replacing(run / _STATE) as unfinished:
+            unfinished.write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise StudyError(f"{run}: cannot be written ({error.strerror})") from None
+
+
+def read_rounds(run: Path) -> tuple[list[Round], dict[str, Any]]:
+    """Return the rounds so far and what they are about.
+
+    Raises:
+        StudyError: not the run folder of a self-training, or damaged.
+    """
+    path = run / _STATE
+    if not path.is_file():
+        raise StudyError(f"--resume {run}: not a run folder of self-train that can go on")
+    try:
+        state = json.loads(path.read_text(encoding="utf-8"))
+        rounds = [
+            Round(**{**each, "thresholds": tuple(each["thresholds"])}) for each in state["rounds"]
+        ]
+        return rounds, dict(state["about"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise StudyError(f"{path}: damaged ({reason})") from None
+
+
+def write_choice(
+    path: Path,
+    clips: Sequence[Clip],
+    answers: Answers,
+    chosen: NDArray[np.bool_],
+    labels: Sequence[str],
+    truth: bool,
+) -> None:
+    """Write what the teacher said of each clip without label, and whether a student learns it.
+
+    Raises:
+        StudyError: the file cannot be written.
+    """
+    rows = [[*_COLUMNS, *(["truth"] if truth else [])]]
+    for i, clip in enumerate(clips):
+        where = str(clip.path.absolute()) + ("" if clip.index is None else f"#{clip.index}")
+        said = [labels[answers.labels[i]], _number(answers.confidence[i])]
+        told = [_number(answers.agreement[i]), "yes" if chosen[i] else "no"]
+        rows.append([where, *said, *told, *([clip.label] if truth else [])])
+    try:
+        _write_rows(path, rows)
+    except OSError as error:
+        raise StudyError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def read_choice(path: Path, labels: Sequence[str]) -> list[tuple[int, int]]:
+    """Return place in the pool and label index of each clip that was chosen.
+
+    Raises:
+        StudyError: the file cannot be read.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        return [
+            (place, labels.index(row["label"]))
+            for place, row in enumerate(rows)
+            if row["chosen"] == "yes"
+        ]
+    except (OSError, ValueError, KeyError, csv.Error) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise StudyError(f"{path}: cannot be read ({reason})") from None
+
+
+def _write_rows(path: Path, rows: Sequence[Sequence[str]]) -> None:
+    # A file name need not be text: what UTF-8 cannot hold is written as its code.
+    with (
+        replacing(path) as unfinished,
+        unfinished.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
+        csv.writer(file).writerows(rows)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.6f}"

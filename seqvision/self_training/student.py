@@ -1,0 +1,105 @@
+"""A student: a network of the teacher's kind that begins anew and learns from both sorts of clips.
+
+It is varied, blended and dropped out as any training is; its teacher saw clean clips (noisy
+student, Xie et al. 2020).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from seqvision.config import TrainOptions, to_yaml
+from seqvision.config.resume import recorded
+from seqvision.errors import StudyError
+from seqvision.models.classifier import Classifier
+from seqvision.self_training.bar import Bar
+from seqvision.self_training.clips import Pool
+from seqvision.training.card import make_card, with_metrics
+from seqvision.training.checkpoint import save_model
+from seqvision.training.data import Data
+from seqvision.training.fit import fit, kept
+from seqvision.training.results import measure_parts
+from seqvision.training.train import Trained, finish, prepare
+from seqvision_edge.card import ModelCard
+
+
+def joined(labelled: Data, pool: Pool, named: Sequence[tuple[int, int]], note: str) -> Data:
+    """Return the labelled clips with pseudo-labelled ones among those that train, and no others.
+
+    Args:
+        named: place in the pool and label index of each clip that has a pseudo-label.
+        note: for the card of what is trained on them.
+    """
+    first = len(labelled.clips)
+    clips = [replace(pool.clips[i], label=labelled.labels[label]) for i, label in named]
+    split = replace(
+        labelled.split, train=[*labelled.split.train, *range(first, first + len(named))]
+    )
+    return replace(
+        labelled,
+        clips=[*labelled.clips, *clips],
+        decoded=[*labelled.decoded, *(pool.decoded[i] for i, _ in named)],
+        truth=[*labelled.truth, *(label for _, label in named)],
+        split=split,
+        notes=(*labelled.notes, note),
+    )
+
+
+@dataclass(frozen=True)
+class Student:
+    """A network that has learnt, its card, and the epoch that was kept, from 0."""
+
+    model: Classifier
+    card: ModelCard
+    epoch: int
+
+
+def train_student(
+    options: TrainOptions, data: Data, run: Path, device: torch.device, title: str
+) -> Student:
+    """Train a student in its run folder, and write its model file there.
+
+    Raises:
+        KeyboardInterrupt: it was stopped: a part of a training is no student.
+        SeqvisionError: a file cannot be written.
+    """
+    # The test clips are for the one that is kept in the end.
+    data = replace(data, split=replace(data.split, test=[]))
+    try:
+        run.mkdir()
+        ready = prepare(options, device, lambda _: data, quiet=True)
+        (run / "options.yaml").write_text(to_yaml(recorded(ready.options)), encoding="utf-8")
+    except OSError as error:
+        raise StudyError(f"{run}: cannot be written ({error.strerror})") from None
+    epochs = ready.options.training.epochs
+    fitted = fit(
+        ready.options.training, ready.module, ready.training, ready.validation, run, device,
+        resume=False, listeners=(Bar(title, epochs),), quiet=True,
+    )  # fmt: skip
+    if fitted.interrupted:
+        raise KeyboardInterrupt
+    ready.model.load_state_dict(fitted.weights)
+    card = make_card(ready.options, data, ready.model)
+    (part,) = measure_parts(ready.model, card, data, ready.options)
+    card = with_metrics(card, {"val": part.metrics})
+    save_model(student_file(run, options), ready.model, options.model, card)
+    return Student(ready.model, card, fitted.epoch)
+
+
+def finish_student(
+    options: TrainOptions, data: Data, run: Path, device: torch.device, seconds: float
+) -> Trained:
+    """Measure the student that is kept, on the test clips too, and write its report and model.
+
+    Raises:
+        SeqvisionError: a file cannot be written.
+    """
+    ready = prepare(options, device, lambda _: data, quiet=True)
+    return finish(ready, run, kept(options.training, run), seconds)
+
+
+def student_file(run: Path, options: TrainOptions) -> Path:
+    """Return the model file in a student's run folder."""
+    return run / f"model{options.output.suffix.lower()}"

@@ -1,0 +1,72 @@
+"""Clips that nobody has named: any folder, any list.  Their labels, if any, are never learnt."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from seqvision.data.clips import SPLITS, Clip
+from seqvision.data.paths import find_paths
+from seqvision.data.readers import find_data_set
+from seqvision.data.readers.clip_list import read_list
+from seqvision.data.readers.reader import csv_header
+from seqvision.errors import DataError
+
+# What `edge-run --collect` calls its list; the label in it is what a model said.
+COLLECTED = "collected.csv"
+
+
+def find_unlabelled(place: Path, images: bool, truth: bool) -> list[Clip]:
+    """Return the clips of a folder or list; those that it keeps for validation or test left out.
+
+    Args:
+        place: a folder in any layout, a CSV with the column `path`, or a public data set.
+        images: each loose image is a clip, a still image that is cut into a sequence.
+        truth: read their labels too, for the report; else every label is empty.
+
+    Raises:
+        DataError: nothing there, no clip, or labels are asked for and there are none.
+    """
+    clips = _read(place, images, truth)
+    learnt = [clip for clip in clips if clip.split in (None, "train")]
+    if not learnt:
+        raise DataError(f"{place}: no clips to learn from, all of them are to validate or to test")
+    return learnt if truth else [replace(clip, label="") for clip in learnt]
+
+
+def _read(place: Path, images: bool, truth: bool) -> list[Clip]:
+    if not place.exists():
+        raise DataError(f"{place}: no such folder or list")
+    if place.is_file() and "label" not in csv_header(place):
+        if place.suffix.lower() != ".csv":
+            raise DataError(f"{place}: neither a folder nor a .csv list")
+        if truth:
+            raise DataError(f"--truth: {place} has no column label")
+        return read_list(place, labelled=False)
+    if truth:
+        if (place / COLLECTED).is_file():
+            raise DataError(
+                f"--truth: nobody has labelled the clips that were collected in {place}"
+            )
+        return find_data_set(place, images=images).clips
+    if place.is_file() or _is_data_set(place, images):
+        return find_data_set(place, images=images).clips
+    found = [Clip(path, "") for path in find_paths(str(place), images)]
+    return [replace(clip, split=_split_of(clip.path, place)) for clip in found]
+
+
+def _is_data_set(place: Path, images: bool) -> bool:
+    """Tell a public data set, or a folder with its own list, from a folder of any layout."""
+    if (place / COLLECTED).is_file():
+        return False
+    try:
+        return find_data_set(place, images=images).name != "folder"
+    except DataError:
+        return False
+
+
+def _split_of(path: Path, place: Path) -> str | None:
+    """Return the part that `place/<train|val|test>/…` says, as training reads such a folder."""
+    folders = [child for child in place.iterdir() if child.is_dir() and child.name[0] != "."]
+    inside = path.relative_to(place).parts
+    if len(inside) > 1 and all(folder.name.lower() in SPLITS for folder in folders):
+        return SPLITS[inside[0].lower()]
+    return None
