@@ -39,8 +39,6 @@ from seqvision.self_training.self_train import SelfTrained, self_train
 from seqvision.training.checkpoint import load_model
 from seqvision.training.train import train
 
-HERE = Path(__file__).parent
-
 
 def main() -> None:
     """Train, self-train and print the table."""
@@ -76,8 +74,9 @@ def _one(given: argparse.Namespace, folder: Path, seed: int) -> dict[str, Any]:
     else:
         labelled, unlabelled = _divide_strips(given.data, folder, seed)
         options = _strips(labelled, folder, seed)
-    if not model.exists():  # the same for all settings of a self-training
-        train(options)
+    if not model.exists() and train(options).interrupted:  # the same for all settings
+        model.unlink()
+        raise KeyboardInterrupt
     began = time.monotonic()
     done = self_train(
         SelfTrainOptions(
@@ -97,6 +96,8 @@ def _one(given: argparse.Namespace, folder: Path, seed: int) -> dict[str, Any]:
             cache=options.clips.cache,
         )
     )
+    if done.interrupted:
+        raise KeyboardInterrupt
     return {
         "seed": seed,
         "alone": _accuracy(model),
@@ -121,35 +122,35 @@ def _told(done: SelfTrained) -> list[dict[str, Any]]:
 
 
 def _mnist(labelled: Path, folder: Path, seed: int) -> TrainOptions:
-    """Return the options for rows of digits."""
+    """Return the options for digits, four rows at a step."""
     return TrainOptions(
         root=labelled,
         output=folder / "labelled.pt",
         runs=folder / "runs",
         clips=ClipOptions(
-            dataset="mnist", size=28, grey=True, val=0.2, cache=folder.parent / "cache"
+            dataset="mnist", size=28, grey=True, workers=0, cache=folder.parent / "cache"
         ),
-        images=SequenceOptions(sequence="rows"),
+        images=SequenceOptions(sequence="rows", step=4),
         augmentation=AugmentOptions(augment="light"),
         model=ModelOptions(encoder="flatten", head="lstm", hidden=128, dropout=0.3),
-        training=TrainingOptions(epochs=100, batch_size=64, lr=3e-3, patience=25, seed=seed),
+        training=TrainingOptions(epochs=60, batch_size=32, lr=3e-3, patience=20, seed=seed),
     )
 
 
 def _strips(labelled: Path, folder: Path, seed: int) -> TrainOptions:
-    """Return the options of `digit_strips.py`, for few clips: more epochs."""
+    """Return the options for strips: the network of `digit_strips.py`."""
     return TrainOptions(
         data=labelled,
         output=folder / "labelled.pt",
         runs=folder / "runs",
-        clips=ClipOptions(grey=True, cache=folder.parent / "cache"),
+        clips=ClipOptions(grey=True, workers=0, cache=folder.parent / "cache"),
         images=SequenceOptions(sequence="columns", step=4),
-        augmentation=AugmentOptions(augment=str(HERE / "digit_strips.yaml")),
+        augmentation=AugmentOptions(augment="light"),
         model=ModelOptions(
             encoder="flatten", head="lstm", bidirectional=True, pool="attention", hidden=128,
             dropout=0.4,
         ),
-        training=TrainingOptions(epochs=100, batch_size=32, lr=3e-3, patience=40, seed=seed),
+        training=TrainingOptions(epochs=80, batch_size=32, lr=3e-3, patience=25, seed=seed),
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from seqvision import __version__
-from seqvision.rank import give_way, is_first
+from seqvision.rank import count, give_way, is_first
 from seqvision_edge import command_line
 from seqvision_edge.errors import SeqvisionError
 
@@ -57,6 +57,7 @@ def _train(arguments: list[str]) -> int:
     from seqvision.config import TrainOptions, from_yaml
     from seqvision.config.resume import going_on, kept_options
     from seqvision.errors import CheckpointError
+    from seqvision.few_clips import suit_few_clips
     from seqvision.ready import to_train
 
     default = kept = None
@@ -74,7 +75,11 @@ def _train(arguments: list[str]) -> int:
     options = command_line.parse(TrainOptions, "seqvision train", arguments, default)
     if kept is not None and default is not None:
         options = going_on(kept, options, default)
-    to_train(options)
+    clips = to_train(options)
+    if default is None and count() == 1:
+        options, said = suit_few_clips(options, clips, _given(arguments))
+        if said is not None:
+            print(f"note: {said}", file=sys.stderr)  # noqa: T201
 
     from seqvision.training.train import train
 

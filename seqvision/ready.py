@@ -22,7 +22,7 @@ from seqvision.config import (
     check_sequence,
     place_of,
 )
-from seqvision.data.clips import find_background, labels_of
+from seqvision.data.clips import Clip, find_background, labels_of
 from seqvision.data.label_swaps import check_swaps
 from seqvision.data.paths import find_paths
 from seqvision.data.readers import find_data_set
@@ -36,15 +36,18 @@ from seqvision_edge.model_file import read_model
 _MODEL_SUFFIXES = (".pt", ".safetensors")
 
 
-def to_train(options: TrainOptions) -> None:
+def to_train(options: TrainOptions) -> list[Clip]:
     """Refuse what `train` would refuse later, as far as it can be known without decoding.
+
+    Returns:
+        The clips that are there; none in a process that leaves it to the first one to look.
 
     Raises:
         SeqvisionError: the clips, the options or the outputs cannot be used.
     """
     check_training(options)
     if not is_first():
-        return  # one process is enough to find the clips
+        return []  # one process is enough to find the clips
     place = place_of(options)
     if options.resume is not None and not place.exists():
         raise DataError(
@@ -56,6 +59,7 @@ def to_train(options: TrainOptions) -> None:
     labels = labels_of(found)
     find_background(labels, options.clips.background)
     check_swaps(options.augmentation, labels)
+    return found
 
 
 def to_tune(options: TuneOptions) -> None:

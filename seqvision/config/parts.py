@@ -25,6 +25,7 @@ EncoderName = Literal[
     "squeezenet1_1",
 ]
 ENCODERS: tuple[str, ...] = get_args(EncoderName)
+FROM_SCRATCH = ("flatten", "small_cnn")
 
 DatasetName = Literal[
     "auto",

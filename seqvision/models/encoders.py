@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from seqvision.config.parts import FROM_SCRATCH as FROM_SCRATCH
 from seqvision.errors import WeightsError
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -131,7 +132,6 @@ BUILDERS: dict[str, Callable[[int, int, int], nn.Module]] = {
     "shufflenet_v2_x1_0": _torchvision("shufflenet_v2_x1_0"),
     "squeezenet1_1": _torchvision("squeezenet1_1"),
 }
-FROM_SCRATCH = ("flatten", "small_cnn")
 
 
 def build_encoder(name: str, weights: str, channels: int, height: int, width: int) -> Encoder:

@@ -31,7 +31,7 @@ from seqvision.data.augment import Augmenter
 from seqvision.data.decode import Decoded
 from seqvision.errors import DataError, StudyError
 from seqvision.evaluate import predict
-from seqvision.self_training import self_train as way
+from seqvision.self_training import one_round
 from seqvision.self_training.choose import choose, thresholds
 from seqvision.self_training.rounds import Round, best_of
 from seqvision.self_training.self_train import SelfTrained, self_train
@@ -242,7 +242,7 @@ def test_a_self_training_that_is_stopped_leaves_its_best_and_goes_on_as_if_it_ha
     done: SelfTrained, teacher: Path, patterns: Path, tmp_path: Path, quick: None,
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    own = way.train_student
+    own = one_round.train_student
 
     def stopped(*given: Any) -> Any:
         if given[-1] == "round 2":
@@ -250,7 +250,7 @@ def test_a_self_training_that_is_stopped_leaves_its_best_and_goes_on_as_if_it_ha
             raise KeyboardInterrupt
         return own(*given)
 
-    monkeypatch.setattr(way, "train_student", stopped)
+    monkeypatch.setattr(one_round, "train_student", stopped)
     flags = [
         "--cache",
         str(tmp_path / "cache"),
@@ -272,7 +272,7 @@ def test_a_self_training_that_is_stopped_leaves_its_best_and_goes_on_as_if_it_ha
     assert same(load_model(tmp_path / "new.pt")[0].state_dict(), first)
     assert not (run / "round-2").exists()
 
-    monkeypatch.setattr(way, "train_student", own)
+    monkeypatch.setattr(one_round, "train_student", own)
     monkeypatch.chdir(run)
     assert main(["self-train", "--resume", str(run), "--threshold", "0.7"]) == 2
     assert "--threshold is that of the run, 0.8" in capsys.readouterr().err
@@ -345,8 +345,8 @@ def test_rounds_end_when_validation_has_not_been_as_good_for_a_while(
         def __init__(self) -> None:
             self.accuracy = next(figures)
 
-    monkeypatch.setattr(way, "calibrate", lambda *_: (1.0, Figures()))
-    done = self_train(asked(teacher, patterns, tmp_path, rounds=9, wait=2, epochs=1))
+    monkeypatch.setattr(one_round, "calibrate", lambda *_: (1.0, Figures()))
+    done = self_train(asked(teacher, patterns, tmp_path, rounds=9, wait=2, epochs=1, threshold=0.5))
     assert len(done.rounds) == 4
     assert done.best.number == 1
     assert same(
