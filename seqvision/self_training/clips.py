@@ -5,8 +5,9 @@ nor another clip of the same group.
 """
 
 import hashlib
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,10 +34,11 @@ SELF_TRAINED = "self-trained:"
 
 @dataclass(frozen=True)
 class Pool:
-    """Clips without labels, with a note on each kind that was left out."""
+    """Clips without labels, their contents, and a note on each kind that was left out."""
 
     clips: Sequence[Clip]
     decoded: Sequence[Decoded]
+    contents: Sequence[str]
     notes: tuple[str, ...] = ()
 
 
@@ -74,8 +76,13 @@ def read_labelled(place: Path, options: TrainOptions, card: ModelCard) -> Data:
     return replace(data, notes=(*notes, *_doubts(place, data, card)))
 
 
-def read_pool(options: SelfTrainOptions, place: Path, card: ModelCard, labelled: Data) -> Pool:
+def read_pool(
+    options: SelfTrainOptions, place: Path, card: ModelCard, labelled: Data, known: Collection[str]
+) -> Pool:
     """Read the clips without labels; what is among the labelled ones is left out, and copies too.
+
+    Args:
+        known: contents of the labelled clips.
 
     Raises:
         DataError: none is left.
@@ -91,15 +98,13 @@ def read_pool(options: SelfTrainOptions, place: Path, card: ModelCard, labelled:
         clips, decoded, broken = decode_all(store, apart, advance)
     for line in broken:
         print(f"left out: {line}", file=sys.stderr)  # noqa: T201
-    known = {content(clip) for clip in labelled.decoded}
+    marks = contents(decoded)
     kept: dict[str, int] = {}
     copies = same = moving = 0
-    for number, clip in enumerate(decoded):
+    for number, (clip, mark) in enumerate(zip(decoded, marks, strict=True)):
         if images and len(clip.times) > 1:
             moving += 1
-            continue
-        mark = content(clip)
-        if mark in known:
+        elif mark in known:
             same += 1
         elif mark in kept:
             copies += 1
@@ -118,24 +123,27 @@ def read_pool(options: SelfTrainOptions, place: Path, card: ModelCard, labelled:
     if not kept:
         raise DataError(f"{place}: no clip is left to learn from: {'; '.join(notes)}")
     chosen = list(kept.values())
-    return Pool([clips[i] for i in chosen], [decoded[i] for i in chosen], notes)
+    return Pool([clips[i] for i in chosen], [decoded[i] for i in chosen], list(kept), notes)
 
 
-def content(clip: Decoded) -> str:
-    """Return a hash of a clip's frames as the model gets them, whatever file they lie in."""
-    digest = hashlib.sha256(str(clip.frames.shape).encode())
-    for begin in range(0, len(clip.times), _CHUNK):
-        digest.update(np.ascontiguousarray(clip.frames[begin : begin + _CHUNK]).data)
-    return digest.hexdigest()
+def contents(clips: Sequence[Decoded]) -> list[str]:
+    """Return hashes of the frames as the model gets them, whatever file they lie in."""
+    hashes = []
+    with progress("comparing clips") as advance:
+        for number, clip in enumerate(clips, 1):
+            digest = hashlib.sha256(str(clip.frames.shape).encode())
+            for begin in range(0, len(clip.times), _CHUNK):
+                digest.update(np.ascontiguousarray(clip.frames[begin : begin + _CHUNK]).data)
+            hashes.append(digest.hexdigest())
+            advance(number, len(clips))
+    return hashes
 
 
-def fingerprint(clips: Sequence[Clip], decoded: Sequence[Decoded]) -> str:
-    """Return a hash of which clips there are, their parts and their labels."""
-    rows = sorted(
-        f"{clip.name} {clip.label} {clip.group} {clip.split} {item.key}"
-        for clip, item in zip(clips, decoded, strict=True)
-    )
-    return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]
+def fingerprint(clips: Sequence[Clip], marks: Sequence[str]) -> str:
+    """Return a hash of which clips there are, in their order, with labels, groups and parts."""
+    rows = [[mark, clip.label, clip.group, clip.split]
+            for mark, clip in zip(marks, clips, strict=True)]  # fmt: skip
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
 
 
 def _doubts(place: Path, data: Data, card: ModelCard) -> tuple[str, ...]:

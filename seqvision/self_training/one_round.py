@@ -33,6 +33,7 @@ class Work:
     pool: Pool
     device: torch.device
     run: Path
+    threads: int
 
     def folder(self, number: int) -> Path:
         """Return the run folder of a round's student."""
@@ -60,6 +61,7 @@ def next_round(work: Work, rounds: Sequence[Round]) -> Round | None:
         DataError: the first teacher is sure of nothing.
     """
     began, number = time.monotonic(), rounds[-1].number + 1
+    torch.set_num_threads(work.threads)  # a head that learnt alone has taken one
     labels = work.labelled.labels
     chosen = _choose(work, number, rounds[-1].temperature)
     named = read_choice(work.choice(number), labels)

@@ -39,7 +39,9 @@ def of_a_student(options: SelfTrainOptions, card: ModelCard) -> TrainOptions:
     training: dict[str, Any] = {"device": options.device}
     if options.epochs is not None:
         training["epochs"] = options.epochs
-    clips = {"cache": options.cache, "dataset": options.dataset}
+    clips: dict[str, Any] = {"cache": options.cache}
+    if options.dataset != "auto":
+        clips["dataset"] = options.dataset
     augmentation = {} if options.augment is None else {"augment": options.augment}
     return with_content(
         own.model_copy(

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import torch
+
 from seqvision import rank
 from seqvision.config import SelfTrainOptions
 from seqvision.errors import CheckpointError, DataError, StudyError
 from seqvision.ready import check_training, to_self_train
-from seqvision.self_training.clips import fingerprint, read_labelled, read_pool
+from seqvision.self_training.clips import contents, fingerprint, read_labelled, read_pool
 from seqvision.self_training.one_round import Work, data_of, first_round, next_round, say
 from seqvision.self_training.plan import about_of, of_a_student, refuse_other, write_options
 from seqvision.self_training.rounds import Round, best_of, read_rounds, write_rounds
@@ -67,10 +69,11 @@ def self_train(options: SelfTrainOptions) -> SelfTrained:
     device = pick_device(options.device)
     check_precision(student.training.precision, device)
     labelled = read_labelled(options.labelled, student, card)
-    pool = read_pool(options, options.unlabelled, card, labelled)
+    known = contents(labelled.decoded)
+    pool = read_pool(options, options.unlabelled, card, labelled, frozenset(known))
     for note in (*labelled.notes, *pool.notes):
         say(f"note: {note}")
-    marks = fingerprint(labelled.clips, labelled.decoded), fingerprint(pool.clips, pool.decoded)
+    marks = fingerprint(labelled.clips, known), fingerprint(pool.clips, pool.contents)
     about = about_of(options, *marks)
     rounds: list[Round] = []
     if options.resume is not None:
@@ -78,7 +81,7 @@ def self_train(options: SelfTrainOptions) -> SelfTrained:
         refuse_other(options.resume, kept, about)
     run = options.resume or _new_folder(options.runs)
     write_options(run, options)
-    work = Work(options, student, labelled, pool, device, run)
+    work = Work(options, student, labelled, pool, device, run, torch.get_num_threads())
     split = labelled.split
     say(
         f"run folder: {run}\n{len(split.train)} labelled clips train, {len(split.val)} validate, "
