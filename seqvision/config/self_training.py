@@ -37,7 +37,7 @@ class SelfTrainOptions(Options):
     rounds: Positive = 5
     """Most rounds; in each a student learns, which is the teacher of the next one."""
     wait: Positive = 2
-    """Rounds in a row with a lower validation accuracy than the best, after which it ends."""
+    """Rounds in a row that validate clearly worse than the best, after which it ends."""
     epochs: Annotated[Positive | None, UNSET] = None
     """Most passes of a student over its clips; by default as in the model's training."""
     augment: Annotated[str | None, UNSET] = None

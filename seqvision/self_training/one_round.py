@@ -48,8 +48,10 @@ def first_round(work: Work, model: Classifier, card: ModelCard) -> Round:
     """Return what the model that was given is worth."""
     began = time.monotonic()
     temperature, metrics = calibrate(model, card, work.labelled, _batch(work))
-    first = Round(0, len(work.pool.clips), 0, None, (), 0, metrics.accuracy, metrics.loss,
-                  temperature, time.monotonic() - began)  # fmt: skip
+    first = Round(
+        0, len(work.pool.clips), 0, None, (), 0, metrics.clips, metrics.accuracy, metrics.loss,
+        temperature, time.monotonic() - began,
+    )  # fmt: skip
     say(f"round 0: {work.asked.model}: {_worth(first)}")
     return first
 
@@ -83,9 +85,9 @@ def next_round(work: Work, rounds: Sequence[Round]) -> Round | None:
         raise
     done = Round(
         number, len(work.pool.clips), len(named), _right(work, named), chosen, student.epoch,
-        metrics.accuracy, metrics.loss, temperature, time.monotonic() - began,
+        metrics.clips, metrics.accuracy, metrics.loss, temperature, time.monotonic() - began,
     )  # fmt: skip
-    star = "  *" if done.beats(best_of(rounds)) else ""
+    star = "  *" if best_of([*rounds, done]) is done else ""
     say(f"round {number}: {_worth(done)}, {done.seconds:.0f} s{star}")
     return done
 

@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from math import sqrt
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ class Round:
         right: those whose pseudo-label is the true one; None where nobody knows.
         thresholds: least probability that was chosen of each label.
         epoch: the one that is kept, from 0.
+        validated: how many clips validate.
         accuracy: on the validation clips.
         loss: on the validation clips, after `temperature`.
         temperature: under which the answers of this round's model are calibrated.
@@ -39,6 +41,7 @@ class Round:
     right: int | None
     thresholds: tuple[float | None, ...]
     epoch: int
+    validated: int
     accuracy: float
     loss: float
     temperature: float
@@ -49,21 +52,21 @@ class Round:
         """Share of the pseudo-labels that is right."""
         return None if self.right is None or not self.chosen else self.right / self.chosen
 
-    def beats(self, other: "Round") -> bool:
-        """Whether this later model is the one to keep: validation does not say that it is worse.
-
-        Where labels are few, so are the clips that validate, and they see no small gain: then the
-        one that learnt from more clips is kept.
-        """
-        return self.accuracy >= other.accuracy
-
 
 def best_of(rounds: Sequence[Round]) -> Round:
-    """Return the best round; the later one of two alike."""
-    best = rounds[0]
-    for each in rounds[1:]:
-        best = each if each.beats(best) else best
-    return best
+    """Return the round to keep: the last one that validation does not say to be worse.
+
+    Within one standard error of the highest accuracy, figures are alike (Breiman et al. 1984 choose
+    the simplest of such models); here the one that learnt from most is chosen.  Where labels are
+    few, so are the clips that validate: they see no small gain, and flatter the first teacher,
+    whose best epoch they picked out of many.
+    """
+    top = max(each.accuracy for each in rounds)
+    clips = rounds[0].validated
+    # As if one more clip were right and one more wrong: 100 % of a few clips is no certainty.
+    share = (top * clips + 1) / (clips + 2)
+    least = top - sqrt(share * (1 - share) / clips)
+    return [each for each in rounds if each.accuracy >= least][-1]
 
 
 def write_rounds(run: Path, rounds: Sequence[Round], labels: Sequence[str], about: Any) -> None:

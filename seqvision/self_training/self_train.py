@@ -127,13 +127,13 @@ def _end(work: Work, rounds: list[Round], interrupted: bool) -> SelfTrained:
     best, output = best_of(rounds), work.asked.output
     if best.number == 0:
         _copy_given(work)
-        say(f"no student was better on the validation clips: {output} is {work.asked.model}")
+        say(f"no student was as good on the validation clips: {output} is {work.asked.model}")
     elif not interrupted:
         data, folder = data_of(work, best.number), work.folder(best.number)
         finish_student(work.student, data, folder, work.device, best.seconds)
     if best.number:
         before = rounds[0].accuracy
-        say(f"best: round {best.number}, validation {before:.1%} → {best.accuracy:.1%}")
+        say(f"kept: round {best.number}, validation {before:.1%} → {best.accuracy:.1%}")
     if interrupted:
         say(
             f"stopped; {output} is the best so far; go on with: "
