@@ -49,6 +49,11 @@ REFUSED = [
     ("predict PT frames --csv frames", "--csv frames: that is a folder"),
     ("verify PT", "verify wants the exported file first"),
     ("bench PT --json frames", "--json frames: that is a folder"),
+    ("self-train", "give a model, its clips and clips without labels"),
+    ("self-train gone.pt frames frames", "gone.pt: no such file"),
+    ("self-train PT frames nowhere", "nowhere: no such folder or list"),
+    ("self-train PT frames frames --output PT", "that is a file that is read"),
+    ("self-train --resume frames", "--resume frames: no run folder of seqvision self-train"),
     ("compare frames --json no/x.json", "there is no folder no"),
 ]
 
