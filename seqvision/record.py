@@ -15,7 +15,6 @@ from seqvision.config import RecordOptions
 from seqvision.errors import DataError
 from seqvision_edge.capture.address import Address
 from seqvision_edge.capture.capture import Wanted
-from seqvision_edge.recording import Take, Takes
 from seqvision_edge.recording.collected import not_looked_at
 from seqvision_edge.recording.plan import in_order, is_background, still_to_record
 from seqvision_edge.recording.record import View
@@ -25,7 +24,8 @@ from seqvision_edge.recording.review_terminal import LineAsker
 from seqvision_edge.recording.review_window import WindowAsker
 from seqvision_edge.recording.session import Manner as Sitting
 from seqvision_edge.recording.session import Session
-from seqvision_edge.recording.takes import clean_label, clean_person
+from seqvision_edge.recording.take import Take, clean_label, clean_person
+from seqvision_edge.recording.takes import Takes
 from seqvision_edge.recording.terminal import Terminal
 from seqvision_edge.recording.window import Mirror
 from seqvision_edge.sinks.window import can_show

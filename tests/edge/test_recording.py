@@ -16,13 +16,13 @@ from steps import wait_for
 from seqvision_edge.errors import RecordingError
 from seqvision_edge.frame import Frame
 from seqvision_edge.opencv import cv2
-from seqvision_edge.recording import Takes
 from seqvision_edge.recording.feed import Feed
 from seqvision_edge.recording.keyboard import END, Keyboard
 from seqvision_edge.recording.picture import draw
 from seqvision_edge.recording.plan import in_order, still_to_record
 from seqvision_edge.recording.record import record
 from seqvision_edge.recording.session import Command, Manner, Moment, Session
+from seqvision_edge.recording.takes import Takes
 from seqvision_edge.recording.terminal import Terminal
 from seqvision_edge.recording.window import Mirror
 from seqvision_edge.result import SourceState

@@ -12,11 +12,12 @@ import pytest
 
 from seqvision_edge.errors import RecordingError
 from seqvision_edge.opencv import cv2
-from seqvision_edge.recording import Take, Takes
 from seqvision_edge.recording.collected import Collected, not_looked_at, read_collected
 from seqvision_edge.recording.review import Answer, Item, items_of, review
 from seqvision_edge.recording.review_terminal import LineAsker, understand
 from seqvision_edge.recording.review_window import WindowAsker
+from seqvision_edge.recording.take import Take
+from seqvision_edge.recording.takes import Takes
 
 LABELS = ["clap", "none", "wave"]
 

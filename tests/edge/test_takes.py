@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from seqvision_edge.errors import RecordingError
 from seqvision_edge.opencv import cv2
 from seqvision_edge.preprocess import Sizing, prepare
-from seqvision_edge.recording import Take, Takes
 from seqvision_edge.recording.new_take import rate
+from seqvision_edge.recording.take import Take
+from seqvision_edge.recording.takes import Takes
 from seqvision_edge.sources import open_path
 
 Picture = NDArray[np.uint8]
@@ -258,7 +259,7 @@ def test_two_writers_at_once_lose_and_overwrite_nothing(tmp_path: Path) -> None:
     code = f"""
 import numpy as np
 from pathlib import Path
-from seqvision_edge.recording import Takes
+from seqvision_edge.recording.takes import Takes
 takes = Takes(Path({str(tmp_path)!r}))
 takes.open()
 for number in range(15):

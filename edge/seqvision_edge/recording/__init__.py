@@ -1,5 +1,7 @@
 """Takes for a training of one's own: recorded, kept in a folder, gone through again.
 
+    from seqvision_edge.recording.takes import Takes
+
     takes = Takes(Path("takes"))
     with takes.begin("wave", "anna") as new:
         for frame in frames:
@@ -9,8 +11,3 @@
 
 `seqvision train takes` reads the folder.
 """
-
-from seqvision_edge.recording.new_take import NewTake
-from seqvision_edge.recording.takes import Take, Takes
-
-__all__ = ["NewTake", "Take", "Takes"]

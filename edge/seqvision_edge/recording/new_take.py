@@ -18,7 +18,7 @@ from seqvision_edge.sampler import Sampler
 from seqvision_edge.sinks.film import Film
 
 if TYPE_CHECKING:
-    from seqvision_edge.recording.takes import Take
+    from seqvision_edge.recording.take import Take
 
 LONGEST_SECONDS = 120.0
 # A longer silence is no take: the camera was away.

@@ -8,7 +8,8 @@ from typing import Literal
 
 from seqvision_edge.errors import RecordingError, SourceError
 from seqvision_edge.recording.collected import Collected
-from seqvision_edge.recording.takes import Take, Takes
+from seqvision_edge.recording.take import Take
+from seqvision_edge.recording.takes import Takes
 from seqvision_edge.sources import open_path
 
 Act = Literal["keep", "relabel", "delete", "back", "stop"]

@@ -13,7 +13,8 @@ from typing import Literal
 from seqvision_edge.frame import Frame
 from seqvision_edge.notice import SHOWN
 from seqvision_edge.recording.new_take import LONGEST_GAP, LONGEST_SECONDS, NewTake
-from seqvision_edge.recording.takes import Take, Takes
+from seqvision_edge.recording.take import Take
+from seqvision_edge.recording.takes import Takes
 from seqvision_edge.result import SourceState
 
 Phase = Literal["ready", "countdown", "recording", "away", "done"]

@@ -10,16 +10,14 @@ import contextlib
 import os
 import tempfile
 import time
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from seqvision_edge.card import MAX_LABEL_LENGTH
 from seqvision_edge.errors import RecordingError
 from seqvision_edge.files import replacing
-from seqvision_edge.names import file_part, folder_part
+from seqvision_edge.names import file_part
 from seqvision_edge.recording.lock import locked
 from seqvision_edge.recording.new_take import NewTake
 from seqvision_edge.recording.rows import (
@@ -30,26 +28,20 @@ from seqvision_edge.recording.rows import (
     read_rows,
     write_rows,
 )
+from seqvision_edge.recording.take import (
+    Take,
+    clean_label,
+    clean_person,
+    folder_name,
+    is_ours,
+    row_of,
+    take_of,
+)
 
 _UNFINISHED = ".unfinished-"
 # Nobody records for so long: it is what a program that was killed left.
 _OLD_SECONDS = 3600.0
 _DIGITS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Take:
-    """One clip of the list.
-
-    Attributes:
-        path: where it is, from the folder on, with slashes; it tells takes apart.
-        label: what it shows.
-        person: who shows it; may be empty.
-    """
-
-    path: str
-    label: str
-    person: str = ""
 
 
 class Takes:
@@ -102,7 +94,7 @@ class Takes:
         Raises:
             RecordingError: the list cannot be read.
         """
-        return [_take(row) for row in read_rows(self._list).rows]
+        return [take_of(row) for row in read_rows(self._list).rows]
 
     def counts(self) -> Counter[tuple[str, str]]:
         """Return how many takes there are of each (label, person)."""
@@ -144,7 +136,7 @@ class Takes:
                 raise RecordingError(f"{film}: is in {LIST_NAME} already")
             if not film.is_file():
                 raise RecordingError(f"{film}: no such file")
-            self._write(found, (*found.rows, _row(path, label, person)))
+            self._write(found, (*found.rows, row_of(path, label, person)))
         return Take(path, label, person)
 
     def relabel(self, take: Take, label: str) -> Take:
@@ -160,7 +152,7 @@ class Takes:
             found = read_rows(self._list)
             place = _place(found, take)
             old, new = self.path_of(take), self.path_of(take)
-            if _is_ours(take):
+            if is_ours(take):
                 new = self._free(found, label, take.person, old.suffix)
                 new.parent.mkdir(exist_ok=True)
             renamed = replace(take, path=new.relative_to(self.folder).as_posix(), label=label)
@@ -198,7 +190,7 @@ class Takes:
             path = self._free(found, label, person, film.suffix)
             path.parent.mkdir(exist_ok=True)
             take = Take(path.relative_to(self.folder).as_posix(), label, person)
-            rows = (*found.rows, _row(take.path, label, person))
+            rows = (*found.rows, row_of(take.path, label, person))
             try:
                 self._write(found, rows, (film, path))
             except BaseException:
@@ -208,7 +200,7 @@ class Takes:
 
     def _free(self, found: Rows, label: str, person: str, ending: str) -> Path:
         """Return the next path for a take: numbers go on after the highest one that is there."""
-        folder = self.folder / _folder_name(label)
+        folder = self.folder / folder_name(label)
         stem = file_part(person) if person else "take"
         names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
         listed = [PurePosixPath(row["path"]) for row in found.rows]
@@ -267,58 +259,11 @@ class Takes:
             raise RecordingError(f"{self.folder}: cannot be written ({error.strerror})") from None
 
 
-def clean_label(label: str) -> str:
-    """Return a label as a training takes it.
-
-    Raises:
-        RecordingError: it is empty, too long, or has letters that nobody sees.
-    """
-    return _clean(label, "label", 1)
-
-
-def clean_person(person: str) -> str:
-    """Return a person's name as the list has it; it may be empty.
-
-    Raises:
-        RecordingError: it is too long, or has letters that nobody sees.
-    """
-    return _clean(person, "person", 0)
-
-
-def _clean(text: str, what: str, shortest: int) -> str:
-    # One letter can be written in several ways, and would be several labels.
-    text = unicodedata.normalize("NFC", text).strip()
-    if not shortest <= len(text) <= MAX_LABEL_LENGTH:
-        raise RecordingError(f"{what} {text!r}: must have 1 to {MAX_LABEL_LENGTH} letters")
-    if not text.isprintable():
-        raise RecordingError(f"{what} {text!r}: has letters that cannot be shown")
-    return text
-
-
-def _take(row: Row) -> Take:
-    return Take(row["path"].strip(), row["label"].strip(), row.get("group", "").strip())
-
-
-def _row(path: str, label: str, person: str) -> Row:
-    return {"path": path, "label": label, "group": person}
-
-
 def _place(found: Rows, take: Take) -> int:
     for place, row in enumerate(found.rows):
-        if _take(row) == take:
+        if take_of(row) == take:
             return place
     raise RecordingError(f"{take.path}: is no take labelled {take.label!r} any more")
-
-
-def _is_ours(take: Take) -> bool:
-    """Whether a take's file lies where this module puts it."""
-    return PurePosixPath(take.path).parts[:-1] == (_folder_name(take.label),)
-
-
-def _folder_name(label: str) -> str:
-    """Return the folder of a label; the lists of this folder keep their own names."""
-    name = folder_part(label)
-    return f"{name}_" if name.casefold() in (LIST_NAME, COLLECTED_NAME) else name
 
 
 def _has_clips(folder: Path) -> str | None:
