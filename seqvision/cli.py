@@ -193,6 +193,23 @@ def _bench(arguments: list[str]) -> int:
     return 0
 
 
+def _calibrate(arguments: list[str]) -> int:
+    from seqvision.config import CalibrateOptions
+    from seqvision.ready import to_calibrate
+
+    options = command_line.parse(CalibrateOptions, "seqvision calibrate", arguments)
+    to_calibrate(options)
+
+    from seqvision.calibration.calibrate import calibrate
+
+    written = calibrate(options)
+    follows = f"edge-run --model {written}"
+    if written.suffix.lower() != ".onnx":
+        follows = f"seqvision export {written}"
+    print(f"{written} written; next: {follows}")  # noqa: T201
+    return 0
+
+
 def _compare(arguments: list[str]) -> int:
     from seqvision.config import CompareOptions
 
@@ -251,6 +268,7 @@ VERBS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
     "train": ("clips → model.pt", _train),
     "tune": ("clips → the options that train the best model.pt", _tune),
     "evaluate": ("model.pt + clips → accuracy, precision, recall, F1, report", _evaluate),
+    "calibrate": ("model.pt + clips, videos → temperature, thresholds, events", _calibrate),
     "compare": ("run folders → what differs, and whether it is more than luck", _compare),
     "predict": ("model.pt or model.onnx + any clips → what is in them", _predict),
     "export": ("model.pt → model.onnx, proven to answer alike", _export),

@@ -6,8 +6,10 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from seqvision.calibration.places import Places, find_places
 from seqvision.config import (
     BenchOptions,
+    CalibrateOptions,
     CompareOptions,
     DataOptions,
     EvaluateOptions,
@@ -114,6 +116,31 @@ def to_evaluate(options: EvaluateOptions) -> None:
     check_trained(options.model, "evaluate")
     _check_clips(place)
     check_outputs({"--output": options.output, "--report": options.report}, (options.model, place))
+
+
+def to_calibrate(options: CalibrateOptions) -> Places:
+    """Refuse what `calibrate` cannot do; return what it is to look at.
+
+    Raises:
+        SeqvisionError: the model or a path is not there, a truth cannot be read, or the file that
+            is to be written is of another kind.
+    """
+    if not options.data:
+        raise DataError(
+            "seqvision calibrate: say by which clips, or untrimmed videos with their truth: "
+            "seqvision calibrate MODEL PATH…"
+        )
+    suffix = options.model.suffix.lower()
+    if suffix != ".onnx":
+        check_trained(options.model, "calibrate")
+    elif not options.model.is_file():
+        read_model(options.model)  # says what is wrong
+    output = options.output or options.model
+    endings = (".onnx",) if suffix == ".onnx" else _MODEL_SUFFIXES
+    if output.suffix.lower() not in endings:
+        raise CheckpointError(f"--output {output}: must end in {' or '.join(endings)}")
+    check_outputs({"--output": output}, options.data)
+    return find_places(options.data)
 
 
 def to_predict(options: PredictOptions) -> None:

@@ -22,6 +22,7 @@ from seqvision.config.record import flattened, from_yaml, to_yaml
 from seqvision.config.tuning import TuneOptions, option_parts
 from seqvision.config.verbs import (
     BenchOptions,
+    CalibrateOptions,
     CompareOptions,
     DataOptions,
     EvaluateOptions,
@@ -39,6 +40,7 @@ __all__ = [
     "PRESETS",
     "AugmentOptions",
     "BenchOptions",
+    "CalibrateOptions",
     "Chance",
     "ClipOptions",
     "CompareOptions",
