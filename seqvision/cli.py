@@ -210,6 +210,22 @@ def _calibrate(arguments: list[str]) -> int:
     return 0
 
 
+def _segment(arguments: list[str]) -> int:
+    from seqvision.config import SegmentOptions
+
+    options = command_line.parse(SegmentOptions, "seqvision segment", arguments)
+
+    from seqvision.segmentation.segment import segment
+
+    made = segment(options)
+    counts = ", ".join(f"{count} {label}" for label, count in sorted(made.clips.items()))
+    follows = f"seqvision train {made.folder}"
+    if made.alone:
+        follows += " --no-groups (of one video only: its figures will flatter; cut a second one)"
+    print(f"{made.listed}: added {counts}; next: {follows}")  # noqa: T201
+    return 0
+
+
 def _compare(arguments: list[str]) -> int:
     from seqvision.config import CompareOptions
 
@@ -265,6 +281,7 @@ PARTIAL = 3
 VERBS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
     "record": ("a camera → clips of your own, label by label", _record),
     "data": ("clips → what they are, what is wrong with them, a contact sheet", _data),
+    "segment": ("a long video + what happens when → labelled clips", _segment),
     "train": ("clips → model.pt", _train),
     "tune": ("clips → the options that train the best model.pt", _tune),
     "evaluate": ("model.pt + clips → accuracy, precision, recall, F1, report", _evaluate),

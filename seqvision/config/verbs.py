@@ -105,6 +105,27 @@ class CalibrateOptions(Options):
     """Where to compute."""
 
 
+class SegmentOptions(Options):
+    """Cut labelled clips out of a long video, and clips of nothing from between them."""
+
+    video: tyro.conf.Positional[Path]
+    """The video."""
+    events: Annotated[tyro.conf.Positional[Path | None], UNSET] = None
+    """CSV start,end,label (or start_frame,end_frame,label), or the JSON of a truth; by default the
+    one beside the video."""
+    output: Path = Path("clips")
+    """Folder for the clips and their clips.csv; clips are added, none is overwritten."""
+    group: Annotated[str | None, UNSET] = None
+    """Who or what the clips share, so that they stay on one side of a split; by default the video's
+    name."""
+    background: str = "none"
+    """Label for the clips between the events."""
+    backgrounds: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
+    """How many of them at most; auto: as many as events."""
+    margin: Annotated[float, Field(ge=0)] = 0.5
+    """Seconds that they keep away from an event."""
+
+
 class DataOptions(Options):
     """Say what a data set is, and what is wrong with it, before a model is trained on it."""
 
