@@ -32,11 +32,11 @@ from seqvision.evaluate import answer
 from seqvision.training.checkpoint import load_model, write_card
 from seqvision.training.train import Trained, train
 from seqvision_edge.card import Decision
-from seqvision_edge.heard import Heard
 from seqvision_edge.run import run
 from seqvision_edge.score import TrueEvent
 from seqvision_edge.sequence import VideoSequence
 from seqvision_edge.session import Session
+from seqvision_edge.sinks.memory import EventList
 from seqvision_edge.sources import open_path
 
 DIRECTIONS = {"left": -1, "right": 1}
@@ -142,7 +142,7 @@ def test_events_of_recorded_answers_are_those_of_a_run(tmp_path: Path) -> None:
                     {"smoothing": "exponential", "smoothing_frames": 5, "cooldown_seconds": 2.0},
                     {"reject": 0.9, "leave": 0.1}):  # fmt: skip
         decision = SETTINGS.model_copy(update=changes)
-        heard = Heard()
+        heard = EventList()
         run([open_path(video)], session, [heard], decision)
         assert heard.events == course.events(decision, session.card.labels, lag)
         assert heard.seconds == course.seconds
@@ -296,7 +296,7 @@ def test_an_exported_file_keeps_its_graph_and_temperature(
     old, new = Session(model), Session(output)
     assert new.card.decision.temperature == old.card.decision.temperature
     assert new.card.decision != old.card.decision
-    heard = Heard()
+    heard = EventList()
     run([open_path(tmp_path / "take.mp4")], new, [heard])
     assert [event.label for event in heard.events] == ["red", "green"]
 
