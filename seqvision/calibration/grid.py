@@ -13,7 +13,7 @@ from seqvision_edge.sequence import VideoSequence
 Point = tuple[int, ...]
 
 _SMOOTHED: Final = (0.0, 1 / 8, 1 / 5, 1 / 3, 1 / 2, 2 / 3)
-_ENTER: Final = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+_ENTER: Final = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
 _LEAVE: Final = (0.4, 0.55, 0.7, 0.85, 1.0)
 _MINIMUM: Final = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.65)
 _COOLDOWN: Final = (0.0, 0.125, 0.25, 0.5, 1.0)

@@ -1,10 +1,10 @@
 """The settings with the best event F1 within a budget of false events, and none on a knife's edge.
 
-Coordinate ascent over the grid from several starts finds the heights; of those the one is taken
-whose neighbours are high too: what one step in any direction would spoil was luck.
+From the best of some points drawn over the grid it goes uphill, by coordinate ascent; of the
+heights the one is taken whose neighbours are high too: what one step would spoil was luck.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,10 +13,13 @@ import numpy as np
 from seqvision.calibration.answers import Course
 from seqvision.calibration.figures import Figures, of_score, together
 from seqvision.calibration.grid import Grid, Point
+from seqvision.calibration.replay import Replay
 from seqvision_edge.card import Decision
 from seqvision_edge.score import score
 
-STARTS: Final = 4
+# So many are drawn, and from so many of them it goes uphill.
+_DRAWN: Final = 60
+_STARTS: Final = 3
 # So many of the best points, and those near the best, are looked at for their neighbours.
 _CANDIDATES: Final = 12
 _NEAR: Final = 0.02
@@ -33,6 +36,10 @@ class Trials:
     tolerance: float
     grid: Grid
     _figures: dict[tuple[Decision, int], Figures] = field(default_factory=dict)
+    _replays: list[Replay] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._replays = [Replay(course, self.labels, self.lag) for course in self.courses]
 
     def at(self, point: Point, takes: Sequence[int]) -> Figures:
         """Return what the settings at a point come to on some of the takes."""
@@ -46,7 +53,7 @@ class Trials:
         known = self._figures.get((decision, take))
         if known is None:
             course = self.courses[take]
-            events = course.events(decision, self.labels, self.lag)
+            events = self._replays[take].events(decision)
             known = of_score(score(events, course.truth, course.seconds, self.tolerance))
             self._figures[decision, take] = known
         return known
@@ -74,7 +81,7 @@ def search(
         takes: indices of those that count.
         budget: most false events per hour.
         seed: of the places where the search begins.
-        advance: told how many of the starts are done, of how many.
+        advance: told how many of the drawn points were tried, of how many.
     """
     values: dict[Point, float] = {}
 
@@ -89,10 +96,13 @@ def search(
         """Return how high a point and its neighbours are together."""
         return float(np.mean([value(point), *map(value, trials.grid.around(point))]))
 
-    starts = [trials.grid.nearest(trials.grid.base), *_somewhere(trials.grid, seed)]
-    for number, start in enumerate(starts):
+    drawn = _somewhere(trials.grid, seed)
+    for number, point in enumerate(drawn):
+        value(point)
+        advance(number + 1, len(drawn))
+    highest = sorted(set(drawn), key=lambda point: -value(point))[:_STARTS]
+    for start in (trials.grid.nearest(trials.grid.base), *highest):
         _climb(start, value, trials.grid)
-        advance(number + 1, len(starts))
 
     def is_good(point: Point) -> bool:
         """Whether a point is within the budget, where any is, and within one event of the best."""
@@ -150,12 +160,11 @@ def _climb(point: Point, value: Callable[[Point], float], grid: Grid) -> None:
             return
 
 
-def _somewhere(grid: Grid, seed: int) -> Iterable[Point]:
+def _somewhere(grid: Grid, seed: int) -> list[Point]:
     """Return points that are spread over the grid."""
     generator = np.random.default_rng(seed)
     return [
-        tuple(int(generator.integers(len(values))) for values in grid.values)
-        for _ in range(STARTS - 1)
+        tuple(int(generator.integers(len(values))) for values in grid.values) for _ in range(_DRAWN)
     ]
 
 

@@ -20,6 +20,7 @@ from seqvision.calibration.figures import Figures
 from seqvision.calibration.grid import Point, make_grid
 from seqvision.calibration.places import Take, find_places
 from seqvision.calibration.reject import UNKNOWN, find_reject
+from seqvision.calibration.replay import Replay
 from seqvision.calibration.search import Trials, cross_validate, search
 from seqvision.calibration.temperature import fit_temperature, held_out, probable
 from seqvision.cli import main
@@ -44,10 +45,21 @@ SETTINGS = Decision.model_validate(colour_model.card_data()["decision"])
 
 
 @pytest.fixture(scope="module")
-def trained(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Squares that move as fast as those of the takes, and squares that rest."""
+    folder = tmp_path_factory.mktemp("clips")
+    for label, direction in (*DIRECTIONS.items(), ("none", 0)):
+        for number in range(12):
+            clip = square_clip(direction, 7000 + 50 * number + len(label), 10)
+            write_video(folder / label / f"{label}{number}.mp4", clip)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """A model that tells left, right and none apart."""
     folder = tmp_path_factory.mktemp("to calibrate")
-    return train(options(squares, folder, epochs=25, model={"hidden": 32}))
+    return train(options(clips, folder, epochs=30, model={"hidden": 32}))
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +188,36 @@ def course_of(seed: int, strong: float = 0.9, weak: float = 0.75) -> Course:
     return Course(f"take {seed}", answers, tuple(truth), 32.0)
 
 
+def test_a_quick_replay_tells_exactly_the_events_of_every_answer() -> None:
+    generator = np.random.default_rng(3)
+    course = course_of(5, strong=0.8, weak=0.7)
+    answers = list(course.answers)
+    for place in (90, 130, 131, 290):  # gaps, one of them within an event
+        answers[place] = (answers[place][0], None)
+    course = replace(course, answers=tuple(answers))
+    replay = Replay(course, ("wave", "none"), 0.3)
+    told = 0
+    for _ in range(300):
+        leave, enter = sorted(generator.choice([0.0, 0.05, 0.3, 0.5, 0.7, 0.75, 0.8, 0.9], 2))
+        decision = SETTINGS.model_copy(
+            update={
+                "smoothing": str(generator.choice(["none", "mean", "exponential"])),
+                "smoothing_frames": int(generator.integers(1, 9)),
+                "enter": float(enter),
+                "leave": float(leave),
+                "reject": float(generator.choice([0.0, 0.6, 0.8])),
+                "early": float(max(enter, 0.9)) if generator.random() < 0.2 else None,
+                "minimum_seconds": float(generator.choice([0.0, 0.4, 1.5])),
+                "cooldown_seconds": float(generator.choice([0.0, 1.0, 5.0])),
+                "background": "none" if generator.random() < 0.5 else None,
+            }
+        )
+        events = course.events(decision, ("wave", "none"), 0.3)
+        assert replay.events(decision) == events
+        told += len(events)
+    assert told > 300
+
+
 def trials_of(courses: Sequence[Course], **settings: object) -> Trials:
     sequence = VideoSequence(kind="video", fps=10.0, frames=16)
     decision = SETTINGS.model_copy(update={"background": "none", **settings})
@@ -246,13 +288,13 @@ def test_every_point_of_a_grid_is_a_decision_and_the_nearest_one_is_found() -> N
 
 
 def test_clips_and_videos_go_into_the_card_and_weights_and_old_settings_stay(
-    trained: Trained, squares: Path, takes: Path, tmp_path: Path,
+    trained: Trained, clips: Path, takes: Path, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     model = copied(trained, tmp_path)
     before = load_model(model)[1]
     cache = str(trained.run.parents[1] / "cache")
-    arguments = ["calibrate", str(model), str(squares), str(takes), "--cache", cache]
+    arguments = ["calibrate", str(model), str(clips), str(takes), "--cache", cache]
     assert main(arguments) == 0
     out, _ = capsys.readouterr()
     assert "validation clips of the training" in out
@@ -302,12 +344,12 @@ def test_an_exported_file_keeps_its_graph_and_temperature(
 
 
 def test_clips_alone_leave_the_settings_of_events_and_say_so(
-    trained: Trained, squares: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trained: Trained, clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = copied(trained, tmp_path)
     before = load_model(model)[1].decision
     cache = trained.run.parents[1] / "cache"
-    calibrate(CalibrateOptions(model=model, data=(squares,), split="all", cache=cache))
+    calibrate(CalibrateOptions(model=model, data=(clips,), split="all", cache=cache))
     after = load_model(model)[1].decision
     kept = before.model_copy(update={"temperature": after.temperature, "reject": after.reject})
     assert after == kept
@@ -316,23 +358,23 @@ def test_clips_alone_leave_the_settings_of_events_and_say_so(
 
 
 def test_the_clips_that_the_training_set_aside_are_known_again(
-    trained: Trained, squares: Path, tmp_path: Path
+    trained: Trained, clips: Path, tmp_path: Path
 ) -> None:
     _, card = load_model(trained.model)
-    clips = find_data_set(squares).clips
+    found = find_data_set(clips).clips
     store = Store(Cache(trained.run.parents[1] / "cache"), card.image, 30.0, card.sequence)
-    clips, decoded, _ = decode_all(store, clips, lambda done, total: None)
-    chosen, words = choose(clips, decoded, card, "auto")
+    found, decoded, _ = decode_all(store, found, lambda done, total: None)
+    chosen, words = choose(found, decoded, card, "auto")
     assert words == "validation clips of the training"
     assert len(chosen) == card.origin.data["val"]
     # One clip less: other data, of which nothing is known.
-    chosen, words = choose(clips[1:], decoded[1:], card, "auto")
-    assert (len(chosen), words) == (len(clips) - 1, "clips")
+    chosen, words = choose(found[1:], decoded[1:], card, "auto")
+    assert (len(chosen), words) == (len(found) - 1, "clips")
     said = [replace(clip, split="val" if place < 3 else "train")
-            for place, clip in enumerate(clips)]  # fmt: skip
+            for place, clip in enumerate(found)]  # fmt: skip
     assert choose(said, decoded, card, "auto")[0] == [0, 1, 2]
     strange = [*said[:-1], replace(said[-1], label="unknown")]
-    assert choose(strange, decoded, card, "auto")[0] == [0, 1, 2, len(clips) - 1]
+    assert choose(strange, decoded, card, "auto")[0] == [0, 1, 2, len(found) - 1]
 
 
 def test_a_model_that_finds_nothing_is_not_written(
@@ -349,13 +391,13 @@ def test_a_model_that_finds_nothing_is_not_written(
     assert model.read_bytes() == content
 
 
-def test_takes_are_told_from_clips(squares: Path, takes: Path, tmp_path: Path) -> None:
+def test_takes_are_told_from_clips(clips: Path, takes: Path, tmp_path: Path) -> None:
     shutil.copy(takes / "take0.mp4", tmp_path / "a.mp4")
     shutil.copy(takes / "take0.mp4", tmp_path / "b.mp4")
     shutil.copy(takes / "take0.json", tmp_path / "b.json")
     (tmp_path / "takes.csv").write_text("video,truth\na.mp4,b.json\nb.mp4,b.json\n")
-    found = find_places([squares, tmp_path, tmp_path / "b.mp4"])
-    assert found.clips == (squares,)
+    found = find_places([clips, tmp_path, tmp_path / "b.mp4"])
+    assert found.clips == (clips,)
     assert [take.video.name for take in found.takes] == ["b.mp4"]
     assert [path.name for path in found.unmarked] == ["a.mp4"]
     listed = find_places([tmp_path / "takes.csv"])
