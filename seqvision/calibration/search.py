@@ -19,7 +19,7 @@ from seqvision_edge.score import score
 
 # So many are drawn, and from so many of them it goes uphill.
 _DRAWN: Final = 60
-_STARTS: Final = 3
+_STARTS: Final = 6
 # So many of the best points, and those near the best, are looked at for their neighbours.
 _CANDIDATES: Final = 12
 _NEAR: Final = 0.02
