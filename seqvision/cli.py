@@ -222,6 +222,39 @@ def _bench(arguments: list[str]) -> int:
     return 0
 
 
+def _calibrate(arguments: list[str]) -> int:
+    from seqvision.config import CalibrateOptions
+    from seqvision.ready import to_calibrate
+
+    options = command_line.parse(CalibrateOptions, "seqvision calibrate", arguments)
+    to_calibrate(options)
+
+    from seqvision.calibration.calibrate import calibrate
+
+    written = calibrate(options)
+    follows = f"edge-run --model {written}"
+    if written.suffix.lower() != ".onnx":
+        follows = f"seqvision export {written}"
+    print(f"{written} written; next: {follows}")  # noqa: T201
+    return 0
+
+
+def _segment(arguments: list[str]) -> int:
+    from seqvision.config import SegmentOptions
+
+    options = command_line.parse(SegmentOptions, "seqvision segment", arguments)
+
+    from seqvision.segmentation.segment import segment
+
+    made = segment(options)
+    counts = ", ".join(f"{count} {label}" for label, count in sorted(made.clips.items()))
+    follows = f"seqvision train {made.folder}"
+    if made.alone:
+        follows += " --no-groups (of one video only: its figures will flatter; cut a second one)"
+    print(f"{made.listed}: added {counts}; next: {follows}")  # noqa: T201
+    return 0
+
+
 def _compare(arguments: list[str]) -> int:
     from seqvision.config import CompareOptions
 
@@ -277,10 +310,12 @@ PARTIAL = 3
 VERBS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
     "record": ("a camera → clips of your own, label by label", _record),
     "data": ("clips → what they are, what is wrong with them, a contact sheet", _data),
+    "segment": ("a long video + what happens when → labelled clips", _segment),
     "train": ("clips → model.pt", _train),
     "tune": ("clips → the options that train the best model.pt", _tune),
     "self-train": ("model.pt + clips without labels → a better model.pt", _self_train),
     "evaluate": ("model.pt + clips → accuracy, precision, recall, F1, report", _evaluate),
+    "calibrate": ("model.pt + clips, videos → temperature, thresholds, events", _calibrate),
     "compare": ("run folders → what differs, and whether it is more than luck", _compare),
     "predict": ("model.pt or model.onnx + any clips → what is in them", _predict),
     "export": ("model.pt → model.onnx, proven to answer alike", _export),

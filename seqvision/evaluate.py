@@ -3,7 +3,7 @@
 import json
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -79,8 +79,11 @@ def load_clips(
     split: str = "all",
     dataset: str = "auto",
     official: int = 1,
+    strange: Collection[str] = (),
 ) -> tuple[list[Clip], list[Decoded], list[str]]:
     """Find and decode the clips of a data set as the card wants them; say which cannot be read.
+
+    `strange` are labels that the model does not know and that may be there all the same.
 
     Returns:
         The clips that can be read, what is in them, and one line for each that cannot.
@@ -94,9 +97,9 @@ def load_clips(
     found = [clip for clip in data_set.clips if split in ("all", clip.split)]
     if not found:
         raise DataError(f"{data}: no clip has the split {split}")
-    strange = sorted({clip.label for clip in found} - set(card.labels))
-    if strange:
-        raise DataError(ready.strange_label(data, strange[0], card))
+    unheard = sorted({clip.label for clip in found} - {*card.labels, *strange})
+    if unheard:
+        raise DataError(ready.strange_label(data, unheard[0], card))
     with progress("decoding") as advance:
         clips, decoded, broken = decode_all(
             Store(Cache(cache), card.image, image_fps, card.sequence), found, advance
@@ -113,10 +116,18 @@ def predict(
     model: Classifier, card: ModelCard, clips: Sequence[Decoded], batch_size: int
 ) -> Tensor:
     """Return probabilities `(clips, labels)` for the centre window of each clip."""
+    return _shares(logits_of(model, card, clips, batch_size), card)
+
+
+@torch.inference_mode()
+def logits_of(
+    model: Classifier, card: ModelCard, clips: Sequence[Decoded], batch_size: int
+) -> Tensor:
+    """Return `(clips, labels)` for the centre window of each clip, before any temperature."""
     data = ClipDataset(clips, [0] * len(clips), card.image, card.sequence)
     order = EpochSampler(data, seed=0, shuffle=False)
     batches = DataLoader(data, batch_size, sampler=order, collate_fn=collate)
-    return torch.cat([_answer(model, card, batch.inputs, batch.padded) for batch in batches])
+    return torch.cat([_logits(model, batch.inputs, batch.padded) for batch in batches])
 
 
 @torch.inference_mode()
@@ -126,13 +137,17 @@ def answer(model: Classifier, card: ModelCard, windows: NDArray[np.uint8]) -> ND
     Args:
         windows: `(windows, time, height, width, channels)`.
     """
-    return _answer(model, card, torch.from_numpy(windows), None).numpy()
+    return _shares(_logits(model, torch.from_numpy(windows), None), card).numpy()
 
 
-def _answer(model: Classifier, card: ModelCard, inputs: Tensor, lengths: Tensor | None) -> Tensor:
+def _logits(model: Classifier, inputs: Tensor, lengths: Tensor | None) -> Tensor:
     device = next(model.parameters()).device
-    logits = model.eval()(inputs.to(device, non_blocking=True), lengths)
-    return (logits.float() / card.decision.temperature).softmax(dim=1).cpu()
+    logits: Tensor = model.eval()(inputs.to(device, non_blocking=True), lengths)
+    return logits.float().cpu()
+
+
+def _shares(logits: Tensor, card: ModelCard) -> Tensor:
+    return (logits / card.decision.temperature).softmax(dim=1)
 
 
 def _write_report(path: Path, report: Report) -> None:

@@ -6,14 +6,17 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from seqvision.calibration.places import Places, find_places
 from seqvision.config import (
     BenchOptions,
+    CalibrateOptions,
     CompareOptions,
     DataOptions,
     EvaluateOptions,
     ExportOptions,
     InspectOptions,
     PredictOptions,
+    SegmentOptions,
     SelfTrainOptions,
     TrainOptions,
     TuneOptions,
@@ -26,8 +29,11 @@ from seqvision.data.clips import Clip, find_background, labels_of
 from seqvision.data.label_swaps import check_swaps
 from seqvision.data.paths import find_paths
 from seqvision.data.readers import find_data_set
+from seqvision.data.readers.clip_list import LIST_NAME
 from seqvision.errors import CheckpointError, DataError, ExportError, StudyError, WeightsError
 from seqvision.rank import is_first
+from seqvision.segmentation.listing import read_list
+from seqvision.segmentation.marks import Mark, check_label, read_marks
 from seqvision_edge.card import ModelCard
 from seqvision_edge.errors import ModelError
 from seqvision_edge.files import is_one_of, why_unwritable
@@ -142,6 +148,61 @@ def to_evaluate(options: EvaluateOptions) -> None:
     check_trained(options.model, "evaluate")
     _check_clips(place)
     check_outputs({"--output": options.output, "--report": options.report}, (options.model, place))
+
+
+def to_calibrate(options: CalibrateOptions) -> Places:
+    """Refuse what `calibrate` cannot do; return what it is to look at.
+
+    Raises:
+        SeqvisionError: the model or a path is not there, a truth cannot be read, or the file that
+            is to be written is of another kind.
+    """
+    if not options.data:
+        raise DataError(
+            "seqvision calibrate: say by which clips, or untrimmed videos with their truth: "
+            "seqvision calibrate MODEL PATH…"
+        )
+    suffix = options.model.suffix.lower()
+    if suffix != ".onnx":
+        check_trained(options.model, "calibrate")
+    elif not options.model.is_file():
+        read_model(options.model)  # says what is wrong
+    output = options.output or options.model
+    endings = (".onnx",) if suffix == ".onnx" else _MODEL_SUFFIXES
+    if output.suffix.lower() not in endings:
+        raise CheckpointError(f"--output {output}: must end in {' or '.join(endings)}")
+    check_outputs({"--output": output}, options.data)
+    return find_places(options.data)
+
+
+def to_segment(options: SegmentOptions) -> list[Mark]:
+    """Refuse what `segment` cannot do; return what is marked in the video.
+
+    Raises:
+        DataError: the video or its marks are not there or make no sense, or the folder has clips
+            that no list names: with a list they would no longer be read.
+    """
+    if not options.video.is_file():
+        raise DataError(f"{options.video}: no such video")
+    beside = [options.video.with_suffix(suffix) for suffix in (".csv", ".json")]
+    events = options.events or next((path for path in beside if path.is_file()), None)
+    if events is None:
+        raise DataError(
+            f"{options.video}: say what happens in it: a CSV start,end,label, as in "
+            f"seqvision segment {options.video} events.csv"
+        )
+    folder = options.output
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"--output {folder}: that is a file; name a folder")
+    if not folder.absolute().parent.is_dir():
+        raise DataError(f"--output {folder}: there is no folder {folder.parent}; make it first")
+    if folder.is_dir() and not (folder / LIST_NAME).exists() and any(folder.iterdir()):
+        raise DataError(
+            f"--output {folder}: is not empty and has no {LIST_NAME}; choose a new folder"
+        )
+    read_list(folder)
+    check_label("--background", options.background)
+    return read_marks(events)
 
 
 def to_predict(options: PredictOptions) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from seqvision_edge.overlay import Overlay
     from seqvision_edge.session import Session
     from seqvision_edge.sinks import Sink
+    from seqvision_edge.sinks.collect import Doubtful
     from seqvision_edge.sinks.queued import Queued
     from seqvision_edge.sinks.together import Together
     from seqvision_edge.sources import Source
@@ -45,6 +46,11 @@ class OutputOptions(BaseModel):
     """Seconds of a clip before its event."""
     clip_after: Annotated[float, Field(ge=0, le=60)] = 1.0
     """Seconds of a clip after its event."""
+    collect: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
+    """Keep the clips that are worth a label: those that the model doubts, and those of labels it
+    seldom gives, with a collected.csv."""
+    collect_mb: Annotated[float, Field(gt=0)] = 200.0
+    """Megabytes that they may take; then the least useful clip goes."""
     webhook: Annotated[str | None, tyro.conf.arg(metavar="URL", help_behavior_hint="")] = None
     """Post each event as JSON to this http or https URL; env:NAME takes it from a variable."""
     webhook_states: Annotated[
@@ -115,7 +121,7 @@ def shows_pictures(options: OutputOptions) -> bool:
     """Whether any output shows or keeps what the sources see, and so needs all of its pixels."""
     from seqvision_edge.sinks.window import can_show
 
-    kept = (options.save, options.clips, options.web)
+    kept = (options.save, options.clips, options.collect, options.web)
     return any(each is not None for each in kept) or (options.window and can_show())
 
 
@@ -144,6 +150,8 @@ def _written(options: OutputOptions, sources: Sequence[str]) -> Iterator[tuple[s
     if options.clips is not None:
         yield "--clips", options.clips
         yield "--clips", options.clips / "clips.csv"
+    if options.collect is not None:
+        yield "--collect", options.collect / "collected.csv"
 
 
 def _files(
@@ -174,6 +182,22 @@ def _files(
         late = decision.minimum_seconds + lag_of(session.card.sequence)
         margins = Margins(options.clip_before, options.clip_after, late)
         yield Queued(EventClips(options.clips, sources, margins), _PICTURES, waits=waits)
+    if options.collect is not None:
+        yield Queued(_collector(options.collect, options, session, sources), _PICTURES, waits=waits)
+
+
+def _collector(
+    folder: Path, options: OutputOptions, session: "Session", sources: Sequence["Source"]
+) -> "Doubtful":
+    from seqvision_edge.sequence import VideoSequence
+    from seqvision_edge.sinks.collect import Doubtful
+
+    card = session.card
+    if not isinstance(card.sequence, VideoSequence):
+        raise SinkError(f"--collect {folder}: this model reads still images, which have no clips")
+    seconds = card.sequence.frames / card.sequence.fps
+    budget = int(options.collect_mb * 1e6)
+    return Doubtful(folder, budget, sources, seconds, len(card.labels))
 
 
 def _programs(

@@ -23,6 +23,7 @@ from seqvision.config.self_training import SelfTrainOptions
 from seqvision.config.tuning import TuneOptions, option_parts
 from seqvision.config.verbs import (
     BenchOptions,
+    CalibrateOptions,
     CompareOptions,
     DataOptions,
     EvaluateOptions,
@@ -30,6 +31,7 @@ from seqvision.config.verbs import (
     InspectOptions,
     PredictOptions,
     RecordOptions,
+    SegmentOptions,
     TrainOptions,
     VerifyOptions,
     place_of,
@@ -40,6 +42,7 @@ __all__ = [
     "PRESETS",
     "AugmentOptions",
     "BenchOptions",
+    "CalibrateOptions",
     "Chance",
     "ClipOptions",
     "CompareOptions",
@@ -51,6 +54,7 @@ __all__ = [
     "Part",
     "PredictOptions",
     "RecordOptions",
+    "SegmentOptions",
     "SelfTrainOptions",
     "SequenceOptions",
     "Speed",

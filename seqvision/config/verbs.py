@@ -72,6 +72,60 @@ class EvaluateOptions(Options):
     """Where to compute."""
 
 
+class CalibrateOptions(Options):
+    """Search how sure a model is and when it tells an event, and write that into its card.
+
+    Clips give the temperature and the threshold for unknown; untrimmed videos, each with its truth
+    (takes/monday.mp4 and takes/monday.json), give everything by which answers become events.
+    """
+
+    model: tyro.conf.Positional[Path]
+    """model.pt or .safetensors of a training, or model.onnx (whose temperature stays)."""
+    data: tyro.conf.Positional[
+        Annotated[tuple[Path, ...], tyro.conf.arg(metavar="CLIPS|TAKES…", help_behavior_hint="")]
+    ]
+    """Clips as `train` reads them; videos, folders of them or a list video,truth; or both."""
+    output: Path | None = None
+    """File to write; by default the model itself: its weights and its old settings stay in it."""
+    max_false_per_hour: Annotated[float, Field(ge=0)] = 20.0
+    """Most false events per hour of video."""
+    tolerance: Annotated[float, Field(ge=0)] = 0.5
+    """Seconds by which an event may miss the true one, as in edge-run."""
+    unknown: tuple[str, ...] = ("unknown",)
+    """Labels of clips that show what the model must give no name."""
+    split: Literal["auto", "all", "train", "val", "test"] = "auto"
+    """Part of the clips; auto: those that validate, where the data or the training says it."""
+    image_fps: Annotated[float, Field(gt=0, le=1000)] = 30.0
+    """Rate at which the images of a frame folder were taken, where no list says it."""
+    batch_size: Positive = 16
+    """Clips per step."""
+    cache: Path = Path("~/.cache/seqvision")
+    """Folder for decoded clips, shared with trainings."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to compute."""
+
+
+class SegmentOptions(Options):
+    """Cut labelled clips out of a long video, and clips of nothing from between them."""
+
+    video: tyro.conf.Positional[Path]
+    """The video."""
+    events: Annotated[tyro.conf.Positional[Path | None], UNSET] = None
+    """CSV start,end,label (or start_frame,end_frame,label), or the JSON of a truth; by default the
+    one beside the video."""
+    output: Path = Path("clips")
+    """Folder for the clips and their clips.csv; clips are added, none is overwritten."""
+    group: Annotated[str | None, UNSET] = None
+    """Who or what the clips share, so that they stay on one side of a split; by default the video's
+    name."""
+    background: str = "none"
+    """Label for the clips between the events."""
+    backgrounds: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
+    """How many of them at most; auto: as many as events."""
+    margin: Annotated[float, Field(ge=0)] = 0.5
+    """Seconds that they keep away from an event."""
+
+
 class DataOptions(Options):
     """Say what a data set is, and what is wrong with it, before a model is trained on it."""
 

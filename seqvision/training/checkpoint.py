@@ -38,6 +38,22 @@ def save_model(path: Path, model: Classifier, options: ModelOptions, card: Model
         raise CheckpointError(f"{path}: cannot be written ({_line(error)})") from None
 
 
+def write_card(path: Path, card: ModelCard, output: Path) -> None:
+    """Write a model file once more with another card; its weights stay as they are.
+
+    Raises:
+        CheckpointError: it cannot be read, or the new file cannot be written.
+    """
+    content = containers.read(path)
+    content.check_hash(path)
+    try:
+        with replacing(output) as unfinished:
+            changed = Content(content.architecture, card.to_json(), content.weights)
+            containers.write(unfinished, changed)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+        raise CheckpointError(f"{output}: cannot be written ({_line(error)})") from None
+
+
 def load_model(path: Path) -> tuple[Classifier, ModelCard]:
     """Read a model file.
 

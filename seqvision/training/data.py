@@ -95,17 +95,22 @@ def read_data(options: TrainOptions) -> Data:
 
 def describe(data: Data) -> dict[str, Any]:
     """Return what the clips were, with a fingerprint that changes when a clip or label does."""
-    rows = sorted(
-        [clip.path.name, clip.label, len(decoded.times)]
-        for clip, decoded in zip(data.clips, data.decoded, strict=True)
-    )
     return {
         "clips": dict(Counter(clip.label for clip in data.clips)),
         "train": len(data.split.train),
         "val": len(data.split.val),
         "test": len(data.split.test),
-        "fingerprint": hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16],
+        "fingerprint": fingerprint(data.clips, data.decoded),
     }
+
+
+def fingerprint(clips: Sequence[Clip], decoded: Sequence[Decoded]) -> str:
+    """Return a number that changes when a clip or label does, whatever their order."""
+    rows = sorted(
+        [clip.path.name, clip.label, len(frames.times)]
+        for clip, frames in zip(clips, decoded, strict=True)
+    )
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
 
 
 def _only_stills(decoded: Sequence[Decoded], sequence: SequenceSpec) -> tuple[str, ...]:

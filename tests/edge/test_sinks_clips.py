@@ -14,7 +14,7 @@ from steps import SOURCE, make_step
 from seqvision_edge.errors import SinkError
 from seqvision_edge.opencv import cv2
 from seqvision_edge.result import Event
-from seqvision_edge.sinks import clips
+from seqvision_edge.sinks import clips, past
 from seqvision_edge.sinks.clips import EventClips, Margins
 from seqvision_edge.sinks.queued import Queued
 from seqvision_edge.step import Step
@@ -168,10 +168,10 @@ def test_the_past_is_bounded_in_seconds_and_in_bytes(
         outlet.send(make_step(index, FPS))
     # 0.5 s before, 0.2 s until an event is known, and a second to spare.
     assert len(recorder._past) == 18
-    monkeypatch.setattr(clips, "_MOST_BYTES", recorder._bytes // 2)
+    monkeypatch.setattr(past, "MOST_BYTES", recorder._past.bytes // 2)
     outlet.send(make_step(200, FPS))
-    assert recorder._bytes <= clips._MOST_BYTES
-    assert recorder._bytes == sum(len(picture) for _, picture in recorder._past)
+    assert recorder._past.bytes <= past.MOST_BYTES
+    assert recorder._past.bytes == sum(len(picture) for _, picture in recorder._past.since(0))
 
 
 def test_a_very_long_event_has_a_clip_of_bounded_length(

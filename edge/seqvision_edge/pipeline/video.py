@@ -35,7 +35,9 @@ class VideoPipeline:
         decision: Decision | None,
         max_age: float,
         clock: Callable[[], float],
+        decider: Decider | None = None,
     ) -> None:
+        """Take what `make_pipeline` does; a `decider` of one's own hears of every answer."""
         self.stream = session.stream()
         self._card = session.card
         self._name, self._live = source.name, source.live
@@ -43,7 +45,7 @@ class VideoPipeline:
         self._sampler = Sampler(sequence.fps, source.fps)
         self._ahead = Sampler(sequence.fps, source.fps)
         decision = decision or self._card.decision
-        self._decider = Decider(decision, self._card.labels, lag_of(sequence))
+        self._decider = decider or Decider(decision, self._card.labels, lag_of(sequence))
         self._condition = Condition(clock)
         self._load = Load(sequence.fps)
         self._max_age = max_age

@@ -9,32 +9,22 @@ The frames before an event are remembered as JPEG, up to a number of seconds and
 import contextlib
 import csv
 import io
-import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from seqvision_edge.errors import SinkError
 from seqvision_edge.names import file_part
-from seqvision_edge.opencv import cv2
-from seqvision_edge.preprocess import Image
-from seqvision_edge.result import Event, utc
-from seqvision_edge.sampler import Sampler
+from seqvision_edge.result import Event
 from seqvision_edge.sinks.film import Film
 from seqvision_edge.sinks.line_file import LineFile
+from seqvision_edge.sinks.past import Filming, Past, free_path, jpeg, moment
 from seqvision_edge.sources import Source
 from seqvision_edge.step import Step
 
 LIST_NAME = "clips.csv"
-# What is remembered of one source at most; beyond it the pictures before an event are fewer.
-_MOST_BYTES = 64 << 20
-_QUALITY = 95
 # An activity may go on for hours.
 _LONGEST_SECONDS = 60.0
-_LONGEST_STILL_SECONDS = 1.0
 # The answer for a frame, and with it an event, is known a little after the frame.
 _SLACK_SECONDS = 1.0
 # Times are sums of periods.
@@ -109,16 +99,15 @@ class _Recorder:
         self._folder = folder
         self._margins = margins
         self._keep = keep
-        self._past: deque[tuple[float, bytes]] = deque()
-        self._bytes = 0
+        self._past = Past(margins.before + margins.late + _SLACK_SECONDS)
         self._clips: list[_Clip] = []
         self._now = 0.0
 
     def take(self, step: Step) -> None:
         if step.frame is not None:
             self._now = step.frame.time
-            picture = _jpeg(step.frame.bgr)
-            self._remember(picture)
+            picture = jpeg(step.frame.bgr)
+            self._past.add(self._now, picture)
             for clip in self._clips:
                 clip.add(self._now, picture)
         if step.active is not None:
@@ -153,34 +142,16 @@ class _Recorder:
         film = Film(self._path(event), "--clips", self._source.fps)
         film.open()
         clip = _Clip(event, film, self._source.fps)
-        for at, picture in self._past:
-            if at >= event.start - self._margins.before - _HAIR:
-                clip.add(at, picture)
+        for at, picture in self._past.since(event.start - self._margins.before):
+            clip.add(at, picture)
         self._clips.append(clip)
         return clip
 
     def _path(self, event: Event) -> Path:
         """Return a new path, named by when the event began, the source and the label."""
-        when = f"{event.start:010.3f}s"
-        if self._source.live:
-            began = utc(time.time() - (self._now - event.start))
-            when = began.replace("-", "").replace(":", "")
+        when = moment(self._source, event.start, self._now)
         stem = f"{when}_{file_part(self._source.name)}_{file_part(event.label)}"
-        path, number = self._folder / f"{stem}.mp4", 1
-        while path.exists():
-            number += 1
-            path = self._folder / f"{stem}-{number}.mp4"
-        return path
-
-    def _remember(self, picture: bytes) -> None:
-        if self._past and self._now < self._past[-1][0]:
-            self._past.clear()
-            self._bytes = 0
-        self._past.append((self._now, picture))
-        self._bytes += len(picture)
-        oldest = self._now - self._margins.before - self._margins.late - _SLACK_SECONDS
-        while self._past[0][0] < oldest or self._bytes > _MOST_BYTES:
-            self._bytes -= len(self._past.popleft()[1])
+        return free_path(self._folder, stem)
 
 
 class _Clip:
@@ -191,8 +162,7 @@ class _Clip:
         self.start = event.start
         self.until = float("inf")
         self.film = film
-        self._fps = fps
-        self._clock = Sampler(fps, fps)
+        self._filming = Filming(film, fps)
 
     @property
     def is_over(self) -> bool:
@@ -202,10 +172,7 @@ class _Clip:
         # The rest of a long event is left out.
         if at > min(self.until, self.start + _LONGEST_SECONDS) + _HAIR:
             return
-        ticks = self._clock.take(at)
-        image = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
-        for _ in range(min(ticks, int(_LONGEST_STILL_SECONDS * self._fps) + 1)):
-            self.film.write(image)
+        self._filming.add(at, picture)
 
 
 class _List:
@@ -243,7 +210,3 @@ class _List:
 def _columns(path: Path) -> list[str]:
     with path.open(newline="", encoding="utf-8-sig") as file:
         return list(csv.DictReader(file).fieldnames or ())
-
-
-def _jpeg(bgr: Image) -> bytes:
-    return bytes(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1])

@@ -1,0 +1,156 @@
+"""The folder of collected clips: their list, a budget of bytes, and what goes when it is full.
+
+    DIR/20261121T130405.123Z_camera_0.mp4
+    DIR/collected.csv      clip,label,confidence,why,time,source,doubt
+
+The list on the disk is all that is known: a run goes on with what is there, and a clip that was
+taken away is no longer counted.  Clips that `clips.csv` names too were looked at: they belong to
+who did that, are never removed and cost nothing of the budget.
+"""
+
+import csv
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from seqvision_edge.errors import SinkError
+from seqvision_edge.files import replacing
+
+LIST_NAME = "collected.csv"
+COLUMNS = ("clip", "label", "confidence", "why", "time", "source", "doubt")
+_LOOKED_AT = "clips.csv"
+
+Row = dict[str, str]
+
+
+class Collection:
+    """The most useful clips that fit into a budget.
+
+    A clip is the more useful, the more doubtful its answer was (`doubt`, 0 to 1), and the fewer
+    there are of the label that the model gave it: one of n adds 1 / n.
+    """
+
+    def __init__(self, folder: Path, budget: int) -> None:
+        """Describe it; `budget` is in bytes."""
+        self.folder = folder
+        self._budget = budget
+        self.kept: Counter[str] = Counter()
+
+    def open(self) -> None:
+        """Make the folder where its parent is there, and read its list.
+
+        Raises:
+            SinkError: it cannot be written, or its list is none.
+        """
+        try:
+            self.folder.mkdir(exist_ok=True)
+            self._write(self._read())
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            raise SinkError(f"--collect {self.folder}: cannot be written ({why})") from None
+
+    def useful(self, label: str, doubt: float) -> float:
+        """Return how useful one more clip would be."""
+        return doubt + 1 / (1 + self.kept[label])
+
+    def wants(self, label: str, doubt: float) -> bool:
+        """Whether a clip would stay, as far as can be said before its size is known."""
+        rows = self._mine(self._read())
+        sizes = [_size(self.folder / row["clip"]) for row in rows]
+        if not rows or sum(sizes) + sum(sizes) / len(sizes) <= self._budget:
+            return True
+        *others, own = _worths([*rows, {"clip": "", "label": label, "doubt": str(doubt)}])
+        return own > min(others)
+
+    def add(self, row: Mapping[str, str]) -> bool:
+        """Take a clip that lies in the folder into the list, and let go what is too much.
+
+        Returns:
+            Whether the clip stays: it is itself removed where it is the least useful one.
+
+        Raises:
+            SinkError: the list cannot be written; then the clip goes.
+        """
+        new = dict(row)
+        try:
+            listed = self._read()
+            gone = self._too_much([*self._mine(listed), new])
+            stays = new not in gone
+            if stays:
+                self._write([each for each in [*listed, new] if each not in gone])
+                removed: Sequence[Row] = gone
+            else:
+                removed = [new]
+            for each in removed:
+                (self.folder / each["clip"]).unlink(missing_ok=True)
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            (self.folder / new["clip"]).unlink(missing_ok=True)
+            why = error.strerror if isinstance(error, OSError) else error
+            raise SinkError(f"{self.folder / LIST_NAME}: {why}") from None
+        return stays
+
+    def _too_much(self, rows: list[Row]) -> list[Row]:
+        """Return the least useful rows, one after the other, until the others fit."""
+        rows = list(rows)
+        sizes = {row["clip"]: _size(self.folder / row["clip"]) for row in rows}
+        gone: list[Row] = []
+        while rows and sum(sizes[row["clip"]] for row in rows) > self._budget:
+            worths = _worths(rows)
+            # Of equal ones the oldest goes: the world changes.
+            gone.append(rows.pop(worths.index(min(worths))))
+        return gone
+
+    def _mine(self, rows: Sequence[Row]) -> list[Row]:
+        """Return the rows that nobody has looked at."""
+        path = self.folder / _LOOKED_AT
+        if not path.exists():
+            return list(rows)
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            looked_at = {row.get("path") for row in csv.DictReader(file)}
+        return [row for row in rows if row["clip"] not in looked_at]
+
+    def _read(self) -> list[Row]:
+        """Return the rows whose clips are there."""
+        path = self.folder / LIST_NAME
+        if not path.exists():
+            return []
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, restval="")
+            if not {"clip", "label"} <= set(reader.fieldnames or ()):
+                raise csv.Error(f"{LIST_NAME} is there and lacks the columns clip,label")
+            rows = [{name: row[name] for name in row if name} for row in reader]
+        # Only what lies in the folder itself can be ours.
+        names = {child.name for child in self.folder.iterdir() if child.is_file()}
+        return [row for row in rows if row["clip"] in names]
+
+    def _write(self, rows: Sequence[Row]) -> None:
+        """Write the list in one step; columns that somebody added stay."""
+        columns = list(dict.fromkeys((*COLUMNS, *(name for row in rows for name in row))))
+        with (
+            replacing(self.folder / LIST_NAME) as unfinished,
+            unfinished.open("w", newline="", encoding="utf-8") as file,
+        ):
+            writer = csv.DictWriter(file, columns, restval="")
+            writer.writeheader()
+            writer.writerows(rows)
+        self.kept = Counter(row["label"] for row in rows)
+
+
+def _worths(rows: Sequence[Row]) -> list[float]:
+    """Return how useful each clip is among the others."""
+    counts = Counter(row["label"] for row in rows)
+    return [_number(row.get("doubt", "")) + 1 / counts[row["label"]] for row in rows]
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

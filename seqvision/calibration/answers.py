@@ -1,0 +1,133 @@
+"""A take's answers, computed once, on the way of a live run; then events at any settings.
+
+Settings of the decision change nothing before it, so one pass of the model serves every trial.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from time import monotonic
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from seqvision.calibration.places import Take
+from seqvision.calibration.temperature import probable
+from seqvision.models.classifier import Classifier
+from seqvision_edge.batch import push_together
+from seqvision_edge.card import Decision, ModelCard
+from seqvision_edge.decision import NOTHING, Decider, Told, lag_of
+from seqvision_edge.pipeline.video import VideoPipeline
+from seqvision_edge.result import Event
+from seqvision_edge.score import TrueEvent
+from seqvision_edge.sequence import VideoSequence
+from seqvision_edge.session import Session, States
+from seqvision_edge.sources import open_path
+
+# Recorded frames have no age.
+_NO_AGE = float("inf")
+
+
+class TrainedSession(Session):
+    """The model of a training where a run expects an exported file: it answers the same."""
+
+    def __init__(self, model: Classifier, card: ModelCard, where: str) -> None:
+        """Take a model that is ready for inference; `where` names it."""
+        self.where, self.card = where, card
+        self._model = model
+        self._device = next(model.parameters()).device
+
+    @torch.inference_mode()
+    def run(
+        self, frames: NDArray[np.uint8], state: States | None = None, **_: object
+    ) -> tuple[NDArray[np.float32], States]:
+        """Answer for the newest step, as `Session.run` does."""
+        (kept,) = self.empty_state(len(frames)) if state is None else state
+        seen = torch.from_numpy(np.ascontiguousarray(frames)).to(self._device)
+        past = torch.from_numpy(kept).to(self._device)
+        steps = torch.cat((past, self._model.remember(self._model.encode(seen))), dim=1)
+        window = self.card.sequence.window
+        logits = self._model.decide_from(steps[:, -window:])
+        shares = (logits.float() / self.card.decision.temperature).softmax(dim=1)
+        left = steps[:, max(0, steps.shape[1] - (window - 1)) :]
+        return shares.cpu().numpy(), (left.cpu().numpy(),)
+
+
+Answers = tuple[tuple[float, NDArray[np.float64] | None], ...]
+
+
+@dataclass(frozen=True)
+class Course:
+    """What a model answered in the course of a take.
+
+    Attributes:
+        answers: times, each with `(labels,)` probabilities, or None where the past ends: a gap.
+        truth: what happened, without the background.
+        seconds: how long the take is.
+    """
+
+    where: str
+    answers: Answers
+    truth: tuple[TrueEvent, ...]
+    seconds: float
+    incomplete: str | None = None
+
+    def events(self, decision: Decision, labels: Sequence[str], lag: float) -> list[Event]:
+        """Return the events that a run with these settings tells."""
+        decider = Decider(decision, labels, lag)
+        told: list[Event] = []
+        for time, answer in self.answers:
+            step = decider.close(time) if answer is None else decider.update(time, answer)
+            told += step.ended
+        return [*told, *decider.close(self.seconds).ended]
+
+    def cooled(self, factor: float) -> "Course":
+        """Return the course that a temperature lower by a factor would have given."""
+        answers = tuple(
+            (time, None if answer is None else probable(np.log(answer.clip(1e-30)), 1 / factor))
+            for time, answer in self.answers
+        )
+        return replace(self, answers=answers)
+
+
+def record(session: Session, take: Take) -> Course:
+    """Let a model see a take as a live run shows it, and keep its answers.
+
+    Raises:
+        SourceError: the video cannot be read.
+    """
+    card = session.card
+    assert isinstance(card.sequence, VideoSequence), "still images have no takes"
+    heard = _Recorder(card.decision, card.labels, lag_of(card.sequence))
+    seconds = 0.0
+    with open_path(take.video) as source:
+        way = VideoPipeline(session, card.sequence, source, None, _NO_AGE, monotonic, heard)
+        for frame in source:
+            frames = way.ask(frame)
+            if frames is not None:
+                (answer,) = push_together(session, [(way.stream, frames)])
+                way.tell(frame, answer, asked=True)
+            else:
+                way.tell(frame, None, asked=False)
+            seconds = frame.time
+        incomplete = source.incomplete
+    truth = tuple(true for true in take.truth if true.label != card.decision.background)
+    return Course(str(take.video), tuple(heard.answers), truth, seconds, incomplete)
+
+
+class _Recorder(Decider):
+    """Keep what a decider would hear, and decide nothing."""
+
+    def __init__(self, decision: Decision, labels: Sequence[str], lag: float) -> None:
+        super().__init__(decision, labels, lag)
+        self.answers: list[tuple[float, NDArray[np.float64] | None]] = []
+
+    def update(self, time: float, probabilities: ArrayLike) -> Told:
+        """Keep an answer."""
+        self.answers.append((time, np.asarray(probabilities, np.float64)))
+        return NOTHING
+
+    def close(self, time: float) -> Told:
+        """Keep that the past ends here."""
+        self.answers.append((time, None))
+        return NOTHING

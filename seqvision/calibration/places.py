@@ -1,0 +1,109 @@
+"""What the given paths are: labelled clips, or untrimmed videos each with the truth about it.
+
+takes/monday.mp4  takes/monday.json      a folder, or one of its videos
+takes.csv                                a list with the columns video,truth
+"""
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from seqvision.data.clips import VIDEO_SUFFIXES, natural
+from seqvision.errors import DataError
+from seqvision_edge.errors import SourceError
+from seqvision_edge.score import TrueEvent, read_truth
+
+
+@dataclass(frozen=True)
+class Take:
+    """An untrimmed video, and what happens in it."""
+
+    video: Path
+    truth: tuple[TrueEvent, ...]
+
+
+@dataclass(frozen=True)
+class Places:
+    """The folders and lists of labelled clips, the takes, and the videos that nobody marked."""
+
+    clips: tuple[Path, ...]
+    takes: tuple[Take, ...]
+    unmarked: tuple[Path, ...]
+
+
+def find_places(paths: Sequence[Path]) -> Places:
+    """Tell clips and takes apart; each take is taken once.
+
+    Raises:
+        DataError: a path leads nowhere, or is neither; a list or a truth cannot be read.
+    """
+    clips: list[Path] = []
+    unmarked: list[Path] = []
+    takes: dict[Path, Take] = {}
+    for path in paths:
+        if not path.exists():
+            raise DataError(f"{path}: no such file or folder")
+        pairs = _pairs(path)
+        if not pairs:
+            clips.append(path)
+        for video, truth in pairs:
+            if truth is None:
+                unmarked.append(video)
+            else:
+                takes[video.resolve()] = Take(video, _read(truth))
+    return Places(tuple(clips), tuple(takes.values()), tuple(unmarked))
+
+
+def _pairs(path: Path) -> list[tuple[Path, Path | None]]:
+    """Return videos and their truths; nothing where this is a data set of clips."""
+    if path.is_dir():
+        videos = sorted((child for child in path.iterdir() if _is_video(child)), key=natural)
+        pairs = [(video, _beside(video)) for video in videos]
+        return pairs if any(truth for _, truth in pairs) else []
+    if _is_video(path):
+        truth = _beside(path)
+        if truth is None:
+            raise DataError(
+                f"{path}: nothing says what happens in it; {path.with_suffix('.json').name} beside "
+                'it should: {"events": [{"label": …, "start": seconds, "end": seconds}, …]}'
+            )
+        return [(path, truth)]
+    if path.suffix.lower() != ".csv":
+        raise DataError(f"{path}: neither a folder, a .csv list nor a video")
+    return list(_listed(path))
+
+
+def _listed(path: Path) -> Iterator[tuple[Path, Path | None]]:
+    """Yield the rows of a list of takes; a list of clips has other columns."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            if not {"video", "truth"} <= set(reader.fieldnames or ()):
+                return
+            for row in reader:
+                found = [(row[key] or "").strip() for key in ("video", "truth")]
+                for name in found:
+                    if not name or not (path.parent / name).is_file():
+                        raise DataError(f"{path}, line {reader.line_num}: no such file: {name!r}")
+                yield path.parent / found[0], path.parent / found[1]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: not a readable CSV ({error})") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def _read(path: Path) -> tuple[TrueEvent, ...]:
+    try:
+        return tuple(read_truth(path))
+    except SourceError as error:
+        raise DataError(str(error).removeprefix("--truth ")) from None
+
+
+def _beside(video: Path) -> Path | None:
+    truth = video.with_suffix(".json")
+    return truth if truth.is_file() else None
+
+
+def _is_video(path: Path) -> bool:
+    return path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()

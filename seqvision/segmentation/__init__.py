@@ -1,0 +1,1 @@
+"""`seqvision segment`: long videos → labelled clips; segment.py is the way."""

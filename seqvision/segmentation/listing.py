@@ -1,0 +1,53 @@
+"""clips.csv, the list by which `train` reads a folder: rows are added, and what is there stays."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from seqvision.data.readers.clip_list import LIST_NAME
+from seqvision.errors import DataError
+from seqvision_edge.files import replacing
+
+_COLUMNS = ("path", "label", "group")
+
+
+def read_list(folder: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Return the columns and rows of a folder's list; those of a new one where there is none.
+
+    Raises:
+        DataError: it cannot be read, or is no such list.
+    """
+    path = folder / LIST_NAME
+    if not path.exists():
+        return list(_COLUMNS), []
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, restval="")
+            columns = list(reader.fieldnames or ())
+            if not {"path", "label"} <= set(columns):
+                raise DataError(f"{path}: is there and lacks the columns path,label")
+            return columns, [{name: row[name] for name in columns} for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: not a readable CSV ({error})") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def add_rows(folder: Path, rows: Sequence[Mapping[str, str]]) -> Path:
+    """Write the list with more rows, in one step.
+
+    Raises:
+        OSError: it cannot be written.
+        DataError: the one that is there cannot be read.
+    """
+    columns, kept = read_list(folder)
+    columns += [name for name in _COLUMNS if name not in columns]
+    path = folder / LIST_NAME
+    with (
+        replacing(path) as unfinished,
+        unfinished.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.DictWriter(file, columns, restval="")
+        writer.writeheader()
+        writer.writerows([*kept, *rows])
+    return path
