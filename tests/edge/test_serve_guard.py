@@ -1,6 +1,7 @@
 """Who may speak to a server, and how much it takes from anybody."""
 
 import contextlib
+import re
 import socket
 import struct
 import threading
@@ -115,11 +116,23 @@ def test_the_token_opens_every_door(locked: Running) -> None:
         assert "waiting" in str(opened.recv(timeout=20))
 
 
+def shown(html: str) -> str:
+    """Return a page without its hidden parts."""
+    return re.sub(r"<(\w+)[^>]* hidden>.*?</\1>", "", html)
+
+
 def test_a_browser_gives_the_token_once_and_keeps_a_cookie(locked: Running) -> None:
     with locked.client(headers={"accept": "text/html"}) as client:
         form = client.get("/")
         assert form.status_code == 401
         assert 'action="/v1/login"' in form.text
+        assert "That is not the token" not in shown(form.text)
+        wrong = client.post("/v1/login", data={"token": "another-token-than-this"})
+        assert wrong.status_code == 401
+        assert wrong.headers["content-type"].startswith("text/html")
+        assert 'action="/v1/login"' in wrong.text
+        assert "That is not the token" in shown(wrong.text)
+        assert "set-cookie" not in wrong.headers
         sent = client.post("/v1/login", data={"token": TOKEN})
         assert (sent.status_code, sent.headers["location"]) == (303, "/")
         kept = sent.headers["set-cookie"]

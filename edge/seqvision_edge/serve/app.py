@@ -11,9 +11,10 @@ from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
 from seqvision_edge import __version__
+from seqvision_edge.card import Decision
 from seqvision_edge.serve import about, live, page, predict, sources
 from seqvision_edge.serve import streams as stream_routes
-from seqvision_edge.serve.batcher import Overloaded
+from seqvision_edge.serve.batcher import FAILED, ModelFailed, Overloaded
 from seqvision_edge.serve.guard import Guard
 from seqvision_edge.serve.key import Key
 from seqvision_edge.serve.limits import Limits
@@ -42,6 +43,7 @@ class Served:
         limits: Limits | None = None,
         watching: Watching | None = None,
         file: Path | None = None,
+        decision: Decision | None = None,
     ) -> None:
         """Serve a model.
 
@@ -52,12 +54,14 @@ class Served:
             limits: how much it takes.
             watching: the sources of a running device; None where there is none.
             file: where the model lies, for pages that run it themselves; None keeps it here.
+            decision: how answers become events; None takes the card's way.
         """
         model_file = ModelFile(file) if file else None
-        self.service = Service(session, limits or Limits(), watching, model_file)
+        self.service = Service(session, limits or Limits(), watching, model_file, decision)
         self.inside = _application(self.service, key)
-        login = (page.FOLDER / "login.html").read_bytes()
-        self.app = Guard(self.inside, names, key, self.service.limits, self.service.figures, login)
+        self.app = Guard(
+            self.inside, names, key, self.service.limits, self.service.figures, page.login_page()
+        )
 
 
 def _application(service: Service, key: Key | None) -> FastAPI:
@@ -92,6 +96,10 @@ def _application(service: Service, key: Key | None) -> FastAPI:
     async def overloaded(request: Request, error: Overloaded) -> Response:
         refusal = HTTPException(429, "the model has too much to do", headers={"retry-after": "1"})
         return await http_exception_handler(request, refusal)
+
+    @app.exception_handler(ModelFailed)
+    async def failed(request: Request, error: ModelFailed) -> Response:
+        return await http_exception_handler(request, HTTPException(500, FAILED))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:

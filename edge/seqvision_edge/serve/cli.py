@@ -13,6 +13,7 @@ import tyro
 from pydantic import BaseModel, ConfigDict, Field
 
 from seqvision_edge import __version__, command_line
+from seqvision_edge.deciding import DecisionOptions, decision_of
 from seqvision_edge.providers import Device
 from seqvision_edge.serve.door import door, read_token, refuse_without_server, shown
 from seqvision_edge.serve.limits import Limits
@@ -62,6 +63,7 @@ class Options(BaseModel):
     """Requests and WebSockets at once; more are refused."""
     idle_seconds: Annotated[float, Field(gt=0, le=86_400)] = Limits.idle_seconds
     """A stream without a frame for so long is closed."""
+    decision: DecisionOptions = DecisionOptions()
     fetch_web: Annotated[
         bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help_behavior_hint="")
     ] = False
@@ -105,6 +107,7 @@ def edge_serve(options: Options) -> int:
         session = Session(
             options.model, options.device, options.threads, expect_sha256=options.expect_sha256
         )
+        decision = decision_of(options.decision, session.card, PROGRAM)
         _say(f"{PROGRAM}: {_describe(session)}")
         entry = door(options.host, token, options.allow_host)
         if entry.made:
@@ -117,7 +120,12 @@ def edge_serve(options: Options) -> int:
             idle_seconds=options.idle_seconds,
         )
         served = Served(
-            session, names=entry.names, key=entry.key, limits=limits, file=options.model
+            session,
+            names=entry.names,
+            key=entry.key,
+            limits=limits,
+            file=options.model,
+            decision=decision,
         )
         _say(f"{PROGRAM}: {shown(options.host, opened.getsockname()[1])} · routes: /docs")
         Server(served).run([opened])

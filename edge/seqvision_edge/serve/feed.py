@@ -14,6 +14,7 @@ from seqvision_edge.frame import Frame
 from seqvision_edge.pipeline import make_pipeline
 from seqvision_edge.run import MAX_AGE
 from seqvision_edge.sequence import VideoSequence
+from seqvision_edge.serve.batcher import ModelFailed
 from seqvision_edge.serve.hearing import Record
 from seqvision_edge.serve.pictures import decode_picture
 from seqvision_edge.serve.records import records
@@ -69,12 +70,13 @@ class Feed:
         self._service = service
         self._began = time.monotonic()
         self._first: float | None = None
+        self._lost: list[Record] = []
         sequence = service.session.card.sequence
         fps = sequence.fps if isinstance(sequence, VideoSequence) else FPS
         self._pipeline = make_pipeline(
             service.session,
             Sender(name, fps, live=True),
-            None,
+            service.decision,
             MAX_AGE,
             lambda: time.monotonic() - self._began,
         )
@@ -85,6 +87,7 @@ class Feed:
         Raises:
             HTTPException: not a picture, or too large.
             Overloaded: the model is asked about too much; the picture was not looked at.
+            ModelFailed: what ran is over, which the next picture tells.
         """
         service = self._service
         service.batcher.reserve()
@@ -98,6 +101,10 @@ class Feed:
                 asked = True
                 (answer,) = service.batcher.ask([(self._pipeline.stream, frames)])
                 probabilities = await asyncio.wrap_future(answer)
+        except ModelFailed:
+            over = records(self._pipeline.tell(frame, None, asked=True))
+            self._lost += [record for record in over if record["type"] != "waiting"]
+            raise
         except HTTPException:
             service.figures.frames("corrupt")
             raise
@@ -105,11 +112,13 @@ class Feed:
             if not asked:
                 service.batcher.release()
         service.figures.frames("used")
-        return records(self._pipeline.tell(frame, probabilities, asked=asked))
+        said = records(self._pipeline.tell(frame, probabilities, asked=asked))
+        lost, self._lost = self._lost, []
+        return [*said[:1], *lost, *said[1:]]
 
     def end(self) -> list[Record]:
         """Return what the end of the stream brings: the event that was going on."""
-        return records(self._pipeline.end())
+        return [*self._lost, *records(self._pipeline.end())]
 
     def _look(self, sample: Sample) -> tuple[Frame, Frames | None]:
         """Return a picture as a frame, and what the model must see of it."""

@@ -9,7 +9,7 @@ import time
 from fastapi import APIRouter, HTTPException, WebSocket, WebSocketDisconnect
 from pydantic_core import from_json
 
-from seqvision_edge.serve.batcher import Overloaded
+from seqvision_edge.serve.batcher import FAILED, ModelFailed, Overloaded
 from seqvision_edge.serve.feed import MOST_SECONDS, Feed, Sample
 from seqvision_edge.serve.guard import TRY_LATER, Left
 from seqvision_edge.serve.service import Service
@@ -136,6 +136,8 @@ async def _answer(socket: WebSocket, newest: _Newest, service: Service) -> None:
             said = await feed.push(sample)
         except HTTPException as refused:
             said = [{"type": "error", "frame": sample.index, "message": refused.detail}]
+        except ModelFailed:
+            said = [{"type": "error", "frame": sample.index, "message": FAILED}]
         except Overloaded:
             if time.monotonic() - worked > _PATIENCE:
                 raise _Ended(TRY_LATER, "the model has too much to do") from None

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from fastapi import HTTPException, Request
 
+from seqvision_edge.card import Decision
 from seqvision_edge.serve.batcher import Batcher
 from seqvision_edge.serve.figures import Figures
 from seqvision_edge.serve.hearing import Ear
@@ -33,9 +34,11 @@ class Service:
         limits: Limits,
         watching: Watching | None = None,
         model_file: ModelFile | None = None,
+        decision: Decision | None = None,
     ) -> None:
         self.session, self.limits, self.watching = session, limits, watching
         self.model_file = model_file
+        self.decision = decision or session.card.decision
         self.figures = Figures()
         self.batcher = Batcher(session, limits.room, self.figures.call)
         self.pictures = ThreadPoolExecutor(_PICTURE_THREADS, "pictures")
