@@ -47,12 +47,20 @@ class Batcher:
     """
 
     def __init__(
-        self, session: Session, room: int, called: Callable[[int], None] = lambda size: None
+        self,
+        session: Session,
+        room: int,
+        called: Callable[[int], None] = lambda size: None,
+        told: Callable[[], None] = lambda: None,
     ) -> None:
-        """Begin; `room` places, and `called` is told the number of streams of each call."""
+        """Begin; `room` places.
+
+        `called` is told the number of streams of each call; `told` is called when all its answers
+        are there.
+        """
         self._session = session
         self._room = room
-        self._called = called
+        self._called, self._told = called, told
         self._asked: deque[_Ask] = deque()
         self._reserved = 0
         self._last = 1
@@ -112,6 +120,7 @@ class Batcher:
             self._changed.notify()
         for ask in left:
             ask.answer.cancel()
+        self._told()
         self._thread.join()
 
     def _work(self) -> None:
@@ -138,6 +147,7 @@ class Batcher:
                     ask.answer.set_exception(failed)
                 else:
                     ask.answer.set_result(answers[number])
+            self._told()
 
     def _gather(self) -> list[_Ask]:
         """Wait for the next call's asks; empty when closed."""

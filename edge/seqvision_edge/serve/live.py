@@ -7,11 +7,12 @@ import struct
 import time
 
 from fastapi import APIRouter, HTTPException, WebSocket, WebSocketDisconnect
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from seqvision_edge.serve.batcher import FAILED, ModelFailed, Overloaded
 from seqvision_edge.serve.feed import MOST_SECONDS, Feed, Sample
 from seqvision_edge.serve.guard import TRY_LATER, Left
+from seqvision_edge.serve.patience import within
 from seqvision_edge.serve.service import Service
 from seqvision_edge.serve.streams import Streams
 
@@ -94,7 +95,7 @@ async def _read(socket: WebSocket, newest: _Newest, service: Service) -> None:
     idle = service.limits.idle_seconds
     while True:
         try:
-            message = await asyncio.wait_for(socket.receive(), idle)
+            message = await within(socket.receive(), idle)
         except asyncio.TimeoutError:
             raise _Ended(_NORMAL, f"no frame for {idle:g} s") from None
         if message["type"] == "websocket.disconnect":
@@ -112,6 +113,8 @@ async def _read(socket: WebSocket, newest: _Newest, service: Service) -> None:
             raise _Ended(_BAD_DATA, "the time is a number of seconds")
         newest.put(Sample(data[_STAMP.size :], stamp, time.monotonic(), index, prepared))
         index += 1
+        # Pictures that came together are there at once: a free model gets the first one first.
+        await asyncio.sleep(0)
 
 
 def _are_prepared(text: str) -> bool:
@@ -146,4 +149,4 @@ async def _answer(socket: WebSocket, newest: _Newest, service: Service) -> None:
             continue
         worked = time.monotonic()
         for record in said:
-            await socket.send_json(record)
+            await socket.send_text(to_json(record).decode())

@@ -14,6 +14,7 @@ from seqvision_edge.serve.figures import Figures
 from seqvision_edge.serve.hearing import Ear
 from seqvision_edge.serve.limits import Limits
 from seqvision_edge.serve.model_file import ModelFile
+from seqvision_edge.serve.post import Post
 from seqvision_edge.serve.watching import Watching
 from seqvision_edge.session import Session
 
@@ -40,7 +41,8 @@ class Service:
         self.model_file = model_file
         self.decision = decision or session.card.decision
         self.figures = Figures()
-        self.batcher = Batcher(session, limits.room, self.figures.call)
+        self.post = Post()
+        self.batcher = Batcher(session, limits.room, self.figures.call, self.post.send)
         self.pictures = ThreadPoolExecutor(_PICTURE_THREADS, "pictures")
         self.ears: set[Ear] = set()
         self.ended = threading.Event()
