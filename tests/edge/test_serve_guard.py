@@ -24,6 +24,7 @@ from seqvision_edge.serve.key import Key
 from seqvision_edge.serve.limits import MIB, Limits
 from seqvision_edge.serve.names import LOCAL, Names, is_same_origin
 from seqvision_edge.serve.pictures import picture_size
+from seqvision_edge.serve.recorder import Recorder
 from seqvision_edge.session import Session
 
 pytestmark = pytest.mark.timed
@@ -44,8 +45,9 @@ def server(session: Session) -> Iterator[Running]:
 
 
 @pytest.fixture(scope="module")
-def locked(session: Session) -> Iterator[Running]:
-    with serving(session, key=Key(TOKEN)) as running:
+def locked(session: Session, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    recorder = Recorder(tmp_path_factory.mktemp("record") / "takes")
+    with serving(session, key=Key(TOKEN), recorder=recorder) as running:
         yield running
 
 
@@ -99,7 +101,8 @@ def test_every_route_demands_the_token(locked: Running) -> None:
         assert client.get("/nothing").status_code == 401
         assert client.post("/v1/login", json={"token": "wrong"}).status_code == 401
     assert {
-        "/", "/docs", "/healthz", "/metrics", "/openapi.json", "/page/{name:path}", "/v1/live",
+        "/", "/docs", "/healthz", "/metrics", "/openapi.json", "/page/{name:path}", "/record",
+        "/v1/live", "/v1/record", "/v1/takes", "/v1/takes/film",
         "/v1/login", "/v1/model", "/v1/predict", "/v1/sources", "/v1/sources/{name:path}/events",
         "/v1/sources/{name:path}/picture", "/v1/streams", "/v1/streams/{id}",
         "/v1/streams/{id}/events", "/v1/streams/{id}/frames",

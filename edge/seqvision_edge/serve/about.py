@@ -85,6 +85,7 @@ def about(service: Service) -> About:
         precision=card.graph.precision if card.graph else None,
         created=card.origin.created,
         limits=dataclasses.asdict(limits),
+        records=service.recorder is not None,
     )
 
 

@@ -64,6 +64,8 @@ class Options(BaseModel):
     idle_seconds: Annotated[float, Field(gt=0, le=86_400)] = Limits.idle_seconds
     """A stream without a frame for so long is closed."""
     decision: DecisionOptions = DecisionOptions()
+    record: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
+    """Let the page /record takes for a training into this folder, with the browser's camera."""
     fetch_web: Annotated[
         bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help_behavior_hint="")
     ] = False
@@ -103,6 +105,11 @@ def edge_serve(options: Options) -> int:
     from seqvision_edge.serve.server import Server, listen
     from seqvision_edge.session import Session
 
+    recorder = None
+    if options.record is not None:
+        from seqvision_edge.serve.recorder import Recorder
+
+        recorder = Recorder(options.record)
     with listen(options.host, options.port) as opened:
         session = Session(
             options.model, options.device, options.threads, expect_sha256=options.expect_sha256
@@ -126,7 +133,10 @@ def edge_serve(options: Options) -> int:
             limits=limits,
             file=options.model,
             decision=decision,
+            recorder=recorder,
         )
+        if recorder is not None:
+            _say(f"{PROGRAM}: takes go to {options.record}, recorded at /record")
         _say(f"{PROGRAM}: {shown(options.host, opened.getsockname()[1])} · routes: /docs")
         Server(served).run([opened])
     return 0

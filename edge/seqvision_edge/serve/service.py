@@ -15,6 +15,7 @@ from seqvision_edge.serve.hearing import Ear
 from seqvision_edge.serve.limits import Limits
 from seqvision_edge.serve.model_file import ModelFile
 from seqvision_edge.serve.post import Post
+from seqvision_edge.serve.recorder import Recorder
 from seqvision_edge.serve.watching import Watching
 from seqvision_edge.session import Session
 
@@ -36,9 +37,11 @@ class Service:
         watching: Watching | None = None,
         model_file: ModelFile | None = None,
         decision: Decision | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         self.session, self.limits, self.watching = session, limits, watching
         self.model_file = model_file
+        self.recorder = recorder
         self.decision = decision or session.card.decision
         self.figures = Figures()
         self.post = Post()
@@ -88,6 +91,8 @@ class Service:
         self.batcher.close()
         for pool in (self.pictures, self._clips):
             pool.shutdown(cancel_futures=True)
+        if self.recorder is not None:
+            self.recorder.close()
 
     def _clip_done(self, job: object) -> None:
         self._clips_now -= 1

@@ -12,7 +12,9 @@ export function watchDevice(name, screen, onPicture) {
   const stream = eventsOf(name);
   const hear = ({ data }) => take(JSON.parse(data), screen);
   stream.onmessage = hear;
-  for (const type of ["open", "alive"]) stream.addEventListener(type, () => screen.touch());
+  stream.onopen = () => screen.touch();
+  // That the server lives makes no label fresh whose source has fallen silent.
+  stream.addEventListener("alive", () => LABELLED.includes(screen.state) || screen.touch());
   stream.onerror = () => screen.set("gone");
   follow(name, leaving.signal, onPicture);
   return () => {
@@ -21,6 +23,7 @@ export function watchDevice(name, screen, onPicture) {
   };
 }
 
+const LABELLED = ["live", "warming"];
 const BROKEN = ["connecting", "stalled", "disconnected", "failed", "ended"];
 
 function take(record, screen) {
