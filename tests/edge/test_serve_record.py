@@ -305,7 +305,7 @@ def test_a_folder_that_cannot_be_is_one_line(
     clips = tmp_path / "clips"
     (clips / "wave").mkdir(parents=True)
     (clips / "wave" / "1.mp4").write_bytes(b"")
-    for folder, words in ((tmp_path / "no" / "takes", "cannot be written"), (clips, "of its own")):
+    for folder, words in ((tmp_path / "no" / "takes", "there is no folder"), (clips, "of its own")):
         assert cli.main([str(model), "--port", "0", "--record", str(folder)]) == 2
         (said,) = capsys.readouterr().err.splitlines()
         assert words in said
@@ -316,7 +316,10 @@ def test_a_list_that_somebody_broke_is_told(
 ) -> None:
     running, client = server
     (folder / "clips.csv").write_text("nonsense\n")
-    assert client.get("/v1/takes").status_code == 422
+    refused = client.get("/v1/takes")
+    assert refused.status_code == 422
+    assert "clips.csv" in refused.json()["detail"]
+    assert str(folder.parent) not in refused.text, "where the folder lies is nobody's business"
     said = record(running, "wave")
     assert said["type"] == "error"
     assert (folder / "clips.csv").read_text() == "nonsense\n"

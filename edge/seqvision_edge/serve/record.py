@@ -56,9 +56,10 @@ def routes(service: Service, recorder: Recorder) -> APIRouter:
         except Ended as end:
             code, reason = end.args
         except (HTTPException, RecordingError) as refused:
-            message = refused.detail if isinstance(refused, HTTPException) else str(refused)
+            if isinstance(refused, RecordingError):
+                refused = recorder.refusal(refused)
             with contextlib.suppress(RuntimeError, WebSocketDisconnect, Left):
-                await _say(socket, {"type": "error", "message": message})
+                await _say(socket, {"type": "error", "message": refused.detail})
             code, reason = NORMAL, ""
         except (WebSocketDisconnect, Left):
             return

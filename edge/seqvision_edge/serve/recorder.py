@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fastapi import HTTPException
 
-from seqvision_edge.errors import SeqvisionError, SourceError
+from seqvision_edge.errors import RecordingError, SourceError
 from seqvision_edge.opencv import cv2
 from seqvision_edge.recording import Take, Takes
 from seqvision_edge.recording.new_take import LONGEST_SECONDS
@@ -86,6 +86,11 @@ class Recorder:
                 507, f"less than {bounds.free_bytes // MIB} MB are free on the disk"
             )
 
+    def refusal(self, error: RecordingError) -> HTTPException:
+        """Return what a client is told of a take that cannot be: not where the folder lies."""
+        folder = self.takes.folder
+        return HTTPException(422, str(error).replace(str(folder), folder.name))
+
     def find(self, path: str) -> Take:
         """Return the take that the list knows by this path: no other path is ever opened.
 
@@ -112,11 +117,6 @@ class Recorder:
                     yield frame.time, _jpeg(frame.bgr)
         except SourceError:
             raise HTTPException(404, "the take's file is gone or damaged") from None
-
-
-def refusal(error: SeqvisionError) -> HTTPException:
-    """Return what a client is told of a take that cannot be."""
-    return HTTPException(422, str(error))
 
 
 def _jpeg(bgr: cv2.typing.MatLike) -> bytes:

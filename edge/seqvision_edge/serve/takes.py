@@ -15,7 +15,7 @@ from seqvision_edge.errors import RecordingError
 from seqvision_edge.recording import Take
 from seqvision_edge.serve import page
 from seqvision_edge.serve.hearing import closing
-from seqvision_edge.serve.recorder import Recorder, refusal
+from seqvision_edge.serve.recorder import Recorder
 from seqvision_edge.serve.service import Service
 from seqvision_edge.serve.shapes import Shape, faults
 
@@ -58,7 +58,7 @@ def routes(service: Service, recorder: Recorder) -> APIRouter:
         try:
             return await loop.run_in_executor(recorder.threads, act, *given)
         except RecordingError as error:
-            raise refusal(error) from None
+            raise recorder.refusal(error) from None
 
     @router.get("/record", include_in_schema=False)
     def index() -> FileResponse:
