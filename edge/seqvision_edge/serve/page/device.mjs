@@ -27,12 +27,13 @@ const LABELLED = ["live", "warming"];
 const BROKEN = ["connecting", "stalled", "disconnected", "failed", "ended"];
 
 function take(record, screen) {
-  screen.touch();
   if (record.type === "answer") screen.answer(record);
   else if (record.type === "event") screen.event(record);
   else if (record.type === "waiting") screen.wait(record);
-  else if (record.type === "source" && BROKEN.includes(record.state))
+  else if (record.type === "source" && BROKEN.includes(record.state)) {
+    screen.touch();
     screen.set("waiting", record.message || `The source is ${record.state}.`);
+  }
 }
 
 async function follow(name, leaving, onPicture) {
