@@ -111,7 +111,7 @@ def make_outputs(
     ]
     direct = [
         *_metrics(options, sources, queued),
-        *_page(options, program, session),
+        *_page(options, program, session, decision),
         *_screen(options, session, sources),
     ]
     return Together(program, queued, direct, live)
@@ -233,7 +233,9 @@ def _metrics(
         yield Metrics(listen_address("--metrics", options.metrics, 9100), sources, queued)
 
 
-def _page(options: OutputOptions, program: str, session: "Session") -> Iterator["Sink"]:
+def _page(
+    options: OutputOptions, program: str, session: "Session", decision: Decision
+) -> Iterator["Sink"]:
     if options.web is not None:
         from seqvision_edge.serve.door import read_token, refuse_without_server
         from seqvision_edge.sinks.address import listen_address
@@ -242,7 +244,7 @@ def _page(options: OutputOptions, program: str, session: "Session") -> Iterator[
         from seqvision_edge.serve.beside import Page
 
         token = read_token(options.web_token, "--web-token")
-        yield Page(listen_address("--web", options.web, 8000), session, token, program)
+        yield Page(listen_address("--web", options.web, 8000), session, token, program, decision)
 
 
 def _from_environment(flag: str, text: str) -> str:

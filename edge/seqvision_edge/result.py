@@ -40,22 +40,28 @@ class Prediction:
 
     def to_json(self) -> dict[str, Any]:
         """Return the answer as plain data; what does not apply is left out."""
-        plain = {key: value for key, value in asdict(self).items() if value is not None}
-        if self.captured is not None:
-            plain["captured"] = utc(self.captured)
-        if self.age_ms is not None:
-            plain["age_ms"] = round(self.age_ms, 1)
-        return {
+        plain: dict[str, Any] = {
             "type": "answer",
-            **plain,
             "time": round(self.time, _TIME_DIGITS),
+            "frame": self.frame,
+            "label": self.label,
             "probability": round(self.probability, _PROBABILITY_DIGITS),
             "probabilities": {
                 label: round(value, _PROBABILITY_DIGITS)
                 for label, value in self.probabilities.items()
             },
+            "warm": self.warm,
             "latency_ms": round(self.latency_ms, _TIME_DIGITS),
         }
+        if self.image is not None:
+            plain["image"] = self.image
+        if self.captured is not None:
+            plain["captured"] = utc(self.captured)
+        if self.age_ms is not None:
+            plain["age_ms"] = round(self.age_ms, 1)
+        if self.dropped is not None:
+            plain["dropped"] = self.dropped
+        return plain
 
 
 @dataclass(frozen=True, slots=True)

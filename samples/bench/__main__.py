@@ -13,13 +13,21 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.live import live
+from bench.load import load
 from bench.order import order
 from bench.soak import soak
 from bench.stream import stream
 from bench.timing import second_core
 from bench.training import training
 
-PARTS = {"order": order, "live": live, "stream": stream, "training": training, "soak": soak}
+PARTS = {
+    "order": order,
+    "live": live,
+    "stream": stream,
+    "load": load,
+    "training": training,
+    "soak": soak,
+}
 
 
 def main() -> int:

@@ -39,13 +39,16 @@ def random_model(folder: Path, encoder: str, size: int = 112, fps: float = 15.0)
     return file
 
 
-def exported(folder: Path, encoder: str, size: int = 112, fps: float = 15.0) -> dict[str, Path]:
+def exported(
+    folder: Path, encoder: str, size: int = 112, fps: float = 15.0, *, int8: bool = True
+) -> dict[str, Path]:
     """Return an fp32 file of such a model, and its fastest kind of int8 where it has any."""
     model, card = load_model(random_model(folder, encoder, size, fps))
     content = convert(model, card, ExportOptions().opset)
     files = {"fp32": content}
     # Noise chooses bad ranges, and the same arithmetic.
-    made = [each.content for each in make(content, card, ("int8",), random_windows(card))]
+    kinds = ("int8",) if int8 else ()
+    made = [each.content for each in make(content, card, kinds, random_windows(card))]
     if made:
         files["int8"] = min(made, key=_milliseconds)
     found = {}

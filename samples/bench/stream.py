@@ -14,7 +14,7 @@ from rich.table import Table
 
 from bench.cameras import cameras, pictures
 from bench.models import exported
-from bench.timing import SecondCore, in_turn, ratio
+from bench.timing import SecondCore, in_turn, processor_seconds, ratio
 from seqvision_edge.opencv import cv2
 from seqvision_edge.preprocess import prepare
 from seqvision_edge.run import run
@@ -29,7 +29,6 @@ _AGAIN_FRAMES = 12
 # For one model to wait for the second core, in seconds.
 _PATIENCE = 30.0
 _LIVE_SECONDS = 20.0
-_CLOCK_TICKS = 100.0
 
 
 def stream(folder: Path) -> dict[str, dict[str, float]]:
@@ -158,10 +157,10 @@ def _edge_run(model: Path, urls: list[str]) -> dict[str, float]:
     with subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL,
                           stderr=subprocess.PIPE, text=True) as process:  # fmt: skip
         _wait_for(lambda: len(_answers(log)) > 30 * len(urls))
-        before, start = _processor_seconds(process.pid), time.monotonic()
+        before, start = processor_seconds(process.pid), time.monotonic()
         skip = len(_answers(log))
         time.sleep(_LIVE_SECONDS)
-        used = (_processor_seconds(process.pid) - before) / (time.monotonic() - start)
+        used = (processor_seconds(process.pid) - before) / (time.monotonic() - start)
         answers = _answers(log)[skip:]
         process.terminate()
         process.communicate()
@@ -183,12 +182,6 @@ def _answers(log: Path) -> list[dict[str, float]]:
         return []
     lines = log.read_text().splitlines()
     return [row for row in map(json.loads, lines) if row["type"] == "answer"]
-
-
-def _processor_seconds(pid: int) -> float:
-    """Return what a process has used, its children apart."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _CLOCK_TICKS
 
 
 def _wait_for(done: Callable[[], bool], seconds: float = 60.0) -> None:

@@ -9,7 +9,7 @@ import pytest
 from colour_model import WINDOW, model_bytes
 from numpy.typing import NDArray
 
-from seqvision_edge.serve.batcher import MOST_FRAMES, Batcher, Overloaded
+from seqvision_edge.serve.batcher import MOST_FRAMES, Batcher, ModelFailed, Overloaded
 from seqvision_edge.session import Session
 
 SECONDS = 20
@@ -88,7 +88,7 @@ def test_a_call_that_fails_is_told_and_the_next_one_is_made(session: Session, ga
     batcher = Batcher(session, 2)
     batcher.reserve(2)
     for each in batcher.ask([(session.stream(), frames(seed)) for seed in (1, 2)]):
-        with pytest.raises(RuntimeError, match="no memory"):
+        with pytest.raises(ModelFailed, match="no memory"):
             each.result(SECONDS)
     gate.fails = False
     batcher.reserve(2)

@@ -120,6 +120,8 @@ def test_a_users_mistake_is_one_line(
         ([model, "--token", "env:SHORT_TOKEN"], "--token env:SHORT_TOKEN: a token has"),
         ([model, "--token", "env:NO_TOKEN"], "not set"),
         ([model, "--port", "70000"], "--port 70000"),
+        ([model, "--leave", "0.9", "--port", "0"], "--leave 0.9 is above --enter 0.6"),
+        ([model, "--smoothing", "some"], "--smoothing"),
         ([model, "--prot", "1"], "did you mean --port?"),
         ([model, "--device", "tensorrt", "--port", "0"], "--device tensorrt"),
     ):
@@ -169,6 +171,18 @@ def test_the_token_of_a_variable_is_demanded(model: Path, monkeypatch: pytest.Mo
         url = f"http://{address}/v1/predict"
         done = httpx.post(url, files=files([jpeg("red")]), headers=headers, timeout=30)
         assert done.json()["predictions"][0]["label"] == "red"
+
+
+def test_decision_options_are_those_of_edge_run(model: Path) -> None:
+    options = ("--enter", "0.9", "--smoothing", "exponential", "--early", "off")
+    with serving(model, *options) as (_, address, _):
+        decision = answer(address, "/v1/model").json()["decision"]
+    assert (decision["enter"], decision["smoothing"], decision["early"]) == (
+        0.9,
+        "exponential",
+        None,
+    )
+    assert decision["leave"] == 0.4, "what is not given is the card's"
 
 
 def test_only_a_server_for_others_is_called_by_any_address() -> None:

@@ -18,6 +18,7 @@ from schemathesis.specs.openapi.checks import (
 from served import Running, serving
 
 from seqvision_edge.serve.limits import Limits
+from seqvision_edge.serve.recorder import Recorder
 from seqvision_edge.session import Session
 
 CHECKS = [
@@ -37,8 +38,10 @@ few = settings(
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with serving(Session(model_bytes(), "cpu"), limits=Limits(streams=8)) as running:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    recorder = Recorder(tmp_path_factory.mktemp("record") / "takes")
+    session = Session(model_bytes(), "cpu")
+    with serving(session, limits=Limits(streams=8), recorder=recorder) as running:
         yield running
 
 

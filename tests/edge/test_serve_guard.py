@@ -1,6 +1,7 @@
 """Who may speak to a server, and how much it takes from anybody."""
 
 import contextlib
+import re
 import socket
 import struct
 import threading
@@ -23,6 +24,7 @@ from seqvision_edge.serve.key import Key
 from seqvision_edge.serve.limits import MIB, Limits
 from seqvision_edge.serve.names import LOCAL, Names, is_same_origin
 from seqvision_edge.serve.pictures import picture_size
+from seqvision_edge.serve.recorder import Recorder
 from seqvision_edge.session import Session
 
 pytestmark = pytest.mark.timed
@@ -43,8 +45,9 @@ def server(session: Session) -> Iterator[Running]:
 
 
 @pytest.fixture(scope="module")
-def locked(session: Session) -> Iterator[Running]:
-    with serving(session, key=Key(TOKEN)) as running:
+def locked(session: Session, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    recorder = Recorder(tmp_path_factory.mktemp("record") / "takes")
+    with serving(session, key=Key(TOKEN), recorder=recorder) as running:
         yield running
 
 
@@ -98,7 +101,8 @@ def test_every_route_demands_the_token(locked: Running) -> None:
         assert client.get("/nothing").status_code == 401
         assert client.post("/v1/login", json={"token": "wrong"}).status_code == 401
     assert {
-        "/", "/docs", "/healthz", "/metrics", "/openapi.json", "/page/{name:path}", "/v1/live",
+        "/", "/docs", "/healthz", "/metrics", "/openapi.json", "/page/{name:path}", "/record",
+        "/v1/live", "/v1/record", "/v1/takes", "/v1/takes/film",
         "/v1/login", "/v1/model", "/v1/predict", "/v1/sources", "/v1/sources/{name:path}/events",
         "/v1/sources/{name:path}/picture", "/v1/streams", "/v1/streams/{id}",
         "/v1/streams/{id}/events", "/v1/streams/{id}/frames",
@@ -115,11 +119,23 @@ def test_the_token_opens_every_door(locked: Running) -> None:
         assert "waiting" in str(opened.recv(timeout=20))
 
 
+def shown(html: str) -> str:
+    """Return a page without its hidden parts."""
+    return re.sub(r"<(\w+)[^>]* hidden>.*?</\1>", "", html)
+
+
 def test_a_browser_gives_the_token_once_and_keeps_a_cookie(locked: Running) -> None:
     with locked.client(headers={"accept": "text/html"}) as client:
         form = client.get("/")
         assert form.status_code == 401
         assert 'action="/v1/login"' in form.text
+        assert "That is not the token" not in shown(form.text)
+        wrong = client.post("/v1/login", data={"token": "another-token-than-this"})
+        assert wrong.status_code == 401
+        assert wrong.headers["content-type"].startswith("text/html")
+        assert 'action="/v1/login"' in wrong.text
+        assert "That is not the token" in shown(wrong.text)
+        assert "set-cookie" not in wrong.headers
         sent = client.post("/v1/login", data={"token": TOKEN})
         assert (sent.status_code, sent.headers["location"]) == (303, "/")
         kept = sent.headers["set-cookie"]

@@ -107,6 +107,35 @@ def test_the_end_of_a_stream_tells_the_event_that_it_cuts_off(client: httpx.Clie
     assert (event["type"], event["label"]) == ("event", "red")
 
 
+def test_a_picture_that_waits_for_the_one_before_is_not_lost(server: Running) -> None:
+    heard = []
+    with connect(server.live) as opened:
+        for index in range(2):
+            opened.send(message(index / FPS, jpeg("red")))
+        for index in range(2, 60):
+            while "frame" not in (record := json.loads(opened.recv(timeout=20))):
+                pass
+            heard.append(record["frame"])
+            opened.send(message(index / FPS, jpeg("red")))
+    assert heard == list(range(58)), "two are under way at any time, and none is left out"
+
+
+def test_a_server_s_decision_settings_replace_the_card_s(session: Session) -> None:
+    strict = session.card.decision.model_copy(update={"minimum_seconds": 9.0})
+    with serving(session, decision=strict) as running, running.client() as client:
+        assert client.get("/v1/model").json()["decision"]["minimum_seconds"] == 9.0
+        stream = open_stream(client)
+        said = [
+            record for stamp, data in scenes(SCENES) for record in push(client, stream, stamp, data)
+        ]
+        kinds = {record["type"] for record in said}
+        parts = [("file", (f"{stamp}.jpg", data)) for stamp, data in scenes(SCENES)]
+        whole = client.post(f"/v1/predict?timeline=true&fps={FPS}", files=parts).json()
+    assert "answer" in kinds
+    assert "event" not in kinds, "the gesture is too short for these settings"
+    assert whole["predictions"][0]["events"] == []
+
+
 def test_a_gap_begins_a_new_window(client: httpx.Client) -> None:
     stream = open_stream(client)
     for stamp, data in scenes([("red", 1.0)]):

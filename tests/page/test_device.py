@@ -83,8 +83,8 @@ def test_the_device_s_own_source_is_shown_after_the_token_was_given(
     assert page.faults() == []
     page.do("fill", selector="#token", text="another-token-than-this")
     page.click("button")
-    page.wait("document.body.innerText.includes('that is not the token')")
-    page.visit(f"{running.url}/")
+    page.wait("document.body.innerText.includes('That is not the token')")
+    assert page.faults() == []
     page.do("fill", selector="#token", text=TOKEN)
     page.click("button")
     page.wait("document.getElementById('device-label')?.hidden === false")

@@ -27,13 +27,15 @@ def predicted(
 
     `age` and `dropped` are those of a live frame.
     """
-    best = int(probabilities.argmax())
+    # Of so few values NumPy's own ways are slower, and some let go of Python's lock.
+    values = probabilities.tolist()
+    best = values.index(max(values))
     return Prediction(
         time=frame.time,
         frame=frame.index,
         label=labels[best],
-        probability=float(probabilities[best]),
-        probabilities=dict(zip(labels, probabilities.tolist(), strict=True)),
+        probability=values[best],
+        probabilities=dict(zip(labels, values, strict=True)),
         warm=warm,
         latency_ms=1000 * latency,
         image=frame.name,

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from fastapi import APIRouter, HTTPException, Request
 from pydantic_core import from_json
-from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 
 from seqvision_edge import __version__
 from seqvision_edge.serve.guard import LOGIN
 from seqvision_edge.serve.key import COOKIE, Key
+from seqvision_edge.serve.page import login_page
 from seqvision_edge.serve.service import Service
 from seqvision_edge.serve.shapes import About, Health, faults
 
@@ -54,6 +55,8 @@ def routes(service: Service, key: Key | None) -> APIRouter:
         """Exchange the token for a cookie, which a page cannot read."""
         token, is_form = await _token(request)
         if key is not None and not key.is_token(token):
+            if is_form:  # a person, who may try again
+                return HTMLResponse(login_page(wrong=True), 401)
             raise HTTPException(401, "that is not the token")
         answer = RedirectResponse("/", 303) if is_form else Response(status_code=204)
         if key is not None:
@@ -78,10 +81,11 @@ def about(service: Service) -> About:
         sequence=card.sequence.model_dump(),
         image=card.image.model_dump(),
         state=card.state.kind,
-        decision=card.decision.model_dump(),
+        decision=service.decision.model_dump(),
         precision=card.graph.precision if card.graph else None,
         created=card.origin.created,
         limits=dataclasses.asdict(limits),
+        records=service.recorder is not None,
     )
 
 

@@ -108,7 +108,9 @@ class _Timeline:
     def __init__(self, sent: Sent, service: Service, over: threading.Event) -> None:
         self._batcher, self._over = service.batcher, over
         source = Sender("clip", sent.fps)
-        self._pipeline = make_pipeline(service.session, source, None, MAX_AGE, time.monotonic)
+        self._pipeline = make_pipeline(
+            service.session, source, service.decision, MAX_AGE, time.monotonic
+        )
         self._answers: list[Prediction] = []
         self._events: list[Event] = []
 

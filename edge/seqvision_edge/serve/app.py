@@ -11,14 +11,16 @@ from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
 from seqvision_edge import __version__
-from seqvision_edge.serve import about, live, page, predict, sources
+from seqvision_edge.card import Decision
+from seqvision_edge.serve import about, live, page, predict, record, sources, takes
 from seqvision_edge.serve import streams as stream_routes
-from seqvision_edge.serve.batcher import Overloaded
+from seqvision_edge.serve.batcher import FAILED, ModelFailed, Overloaded
 from seqvision_edge.serve.guard import Guard
 from seqvision_edge.serve.key import Key
 from seqvision_edge.serve.limits import Limits
 from seqvision_edge.serve.model_file import ModelFile
 from seqvision_edge.serve.names import LOCAL, Names
+from seqvision_edge.serve.recorder import Recorder
 from seqvision_edge.serve.service import Service
 from seqvision_edge.serve.streams import Streams
 from seqvision_edge.serve.watching import Watching
@@ -42,6 +44,8 @@ class Served:
         limits: Limits | None = None,
         watching: Watching | None = None,
         file: Path | None = None,
+        decision: Decision | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         """Serve a model.
 
@@ -52,12 +56,17 @@ class Served:
             limits: how much it takes.
             watching: the sources of a running device; None where there is none.
             file: where the model lies, for pages that run it themselves; None keeps it here.
+            decision: how answers become events; None takes the card's way.
+            recorder: where pages may record takes; None gives them no such routes.
         """
         model_file = ModelFile(file) if file else None
-        self.service = Service(session, limits or Limits(), watching, model_file)
+        self.service = Service(
+            session, limits or Limits(), watching, model_file, decision, recorder
+        )
         self.inside = _application(self.service, key)
-        login = (page.FOLDER / "login.html").read_bytes()
-        self.app = Guard(self.inside, names, key, self.service.limits, self.service.figures, login)
+        self.app = Guard(
+            self.inside, names, key, self.service.limits, self.service.figures, page.login_page()
+        )
 
 
 def _application(service: Service, key: Key | None) -> FastAPI:
@@ -86,12 +95,19 @@ def _application(service: Service, key: Key | None) -> FastAPI:
     app.include_router(live.routes(service, streams))
     app.include_router(sources.routes(service))
     app.include_router(about.routes(service, key))
+    if service.recorder is not None:
+        app.include_router(record.routes(service, service.recorder))
+        app.include_router(takes.routes(service, service.recorder))
     app.include_router(page.routes(app))
 
     @app.exception_handler(Overloaded)
     async def overloaded(request: Request, error: Overloaded) -> Response:
         refusal = HTTPException(429, "the model has too much to do", headers={"retry-after": "1"})
         return await http_exception_handler(request, refusal)
+
+    @app.exception_handler(ModelFailed)
+    async def failed(request: Request, error: ModelFailed) -> Response:
+        return await http_exception_handler(request, HTTPException(500, FAILED))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:

@@ -4,6 +4,7 @@ While a call runs, the next one gathers.  After that it is waited only for as ma
 the last time, and only for some milliseconds: a single client is never held up.
 """
 
+import logging
 import threading
 import time
 from collections import deque
@@ -17,10 +18,18 @@ from seqvision_edge.session import Session, Stream
 # Of one call: what a network takes for its features grows with them.
 MOST_FRAMES = 64
 PATIENCE = 0.003
+# What clients are told of a call that failed; why it did is for whoever runs the server.
+FAILED = "the model failed"
+
+_LOG = logging.getLogger(__name__)
 
 
 class Overloaded(Exception):  # noqa: N818
     """The model has been asked about as much as it may be: try again later."""
+
+
+class ModelFailed(Exception):  # noqa: N818
+    """A call of the model failed: it was out of memory, or the graph cannot take these frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +47,24 @@ class Batcher:
     """
 
     def __init__(
-        self, session: Session, room: int, called: Callable[[int], None] = lambda size: None
+        self,
+        session: Session,
+        room: int,
+        called: Callable[[int], None] = lambda size: None,
+        told: Callable[[], None] = lambda: None,
     ) -> None:
-        """Begin; `room` places, and `called` is told the number of streams of each call."""
+        """Begin; `room` places.
+
+        `called` is told the number of streams of each call; `told` is called when all its answers
+        are there.
+        """
         self._session = session
         self._room = room
-        self._called = called
+        self._called, self._told = called, told
         self._asked: deque[_Ask] = deque()
         self._reserved = 0
         self._last = 1
+        self._failing = False
         self._closed = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="model", daemon=True)
@@ -82,7 +100,8 @@ class Batcher:
         """Ask about frames `(time, height, width, channels)` for which places are reserved.
 
         A stream is asked about again only after its answer.  An answer is as from `Stream.push`;
-        its place is free again when it is there.
+        its place is free again when it is there.  Where the call fails, the answer is a
+        `ModelFailed` and the stream has forgotten its past.
         """
         asks = [_Ask(stream, frames, Future()) for stream, frames in asked]
         with self._changed:
@@ -101,18 +120,25 @@ class Batcher:
             self._changed.notify()
         for ask in left:
             ask.answer.cancel()
+        self._told()
         self._thread.join()
 
     def _work(self) -> None:
         while batch := self._gather():
             wanted = [ask for ask in batch if ask.answer.set_running_or_notify_cancel()]
-            failed: Exception | None = None
+            failed: ModelFailed | None = None
             answers: list[Answer] = []
             try:
                 answers = push_together(self._session, [(ask.stream, ask.frames) for ask in wanted])
             except Exception as error:
-                failed = error
+                failed = ModelFailed(" ".join(str(error).split()) or type(error).__name__)
+                if not self._failing:  # one that fails every time is told once
+                    _LOG.error("the model failed: %s", failed)
+                # Some may have taken their part of the call: nobody knows what they remember.
+                for ask in wanted:
+                    ask.stream.reset()
             if wanted:
+                self._failing = failed is not None
                 self._called(len(wanted))
             # First, so that who asks again at once finds the place free.
             self.release(len(batch))
@@ -121,6 +147,7 @@ class Batcher:
                     ask.answer.set_exception(failed)
                 else:
                     ask.answer.set_result(answers[number])
+            self._told()
 
     def _gather(self) -> list[_Ask]:
         """Wait for the next call's asks; empty when closed."""

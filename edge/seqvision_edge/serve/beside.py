@@ -6,6 +6,7 @@ from socket import socket
 
 from typing_extensions import Self
 
+from seqvision_edge.card import Decision
 from seqvision_edge.errors import SinkError
 from seqvision_edge.serve.app import Served
 from seqvision_edge.serve.door import door, shown
@@ -24,13 +25,22 @@ class Page:
     """
 
     def __init__(
-        self, address: tuple[str, int], session: Session, token: str | None, program: str
+        self,
+        address: tuple[str, int],
+        session: Session,
+        token: str | None,
+        program: str,
+        decision: Decision | None = None,
     ) -> None:
-        """Serve at `address`, host and port; `program` begins what is said."""
+        """Serve at `address`, host and port.
+
+        `program` begins what is said; `decision` is how the run's answers become events.
+        """
         self._address = address
         self._session = session
         self._token = token
         self._program = program
+        self._decision = decision
         self._newest = Newest()
         self._socket: socket | None = None
         self._server: Server | None = None
@@ -40,7 +50,13 @@ class Page:
         host, port = self._address
         entry = door(host, self._token)
         self._socket = listen(host, port, f"--web {host}:{port}", SinkError)
-        served = Served(self._session, names=entry.names, key=entry.key, watching=self._newest)
+        served = Served(
+            self._session,
+            names=entry.names,
+            key=entry.key,
+            watching=self._newest,
+            decision=self._decision,
+        )
         self._server = Server(served)
         self._thread = threading.Thread(
             target=self._server.run, args=([self._socket],), name="page", daemon=True

@@ -13,6 +13,7 @@ import tyro
 from pydantic import BaseModel, ConfigDict, Field
 
 from seqvision_edge import __version__, command_line
+from seqvision_edge.deciding import DecisionOptions, decision_of
 from seqvision_edge.providers import Device
 from seqvision_edge.serve.door import door, read_token, refuse_without_server, shown
 from seqvision_edge.serve.limits import Limits
@@ -62,6 +63,9 @@ class Options(BaseModel):
     """Requests and WebSockets at once; more are refused."""
     idle_seconds: Annotated[float, Field(gt=0, le=86_400)] = Limits.idle_seconds
     """A stream without a frame for so long is closed."""
+    decision: DecisionOptions = DecisionOptions()
+    record: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
+    """Let the page /record takes for a training into this folder, with the browser's camera."""
     fetch_web: Annotated[
         bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help_behavior_hint="")
     ] = False
@@ -101,10 +105,16 @@ def edge_serve(options: Options) -> int:
     from seqvision_edge.serve.server import Server, listen
     from seqvision_edge.session import Session
 
+    recorder = None
+    if options.record is not None:
+        from seqvision_edge.serve.recorder import Recorder
+
+        recorder = Recorder(options.record)
     with listen(options.host, options.port) as opened:
         session = Session(
             options.model, options.device, options.threads, expect_sha256=options.expect_sha256
         )
+        decision = decision_of(options.decision, session.card, PROGRAM)
         _say(f"{PROGRAM}: {_describe(session)}")
         entry = door(options.host, token, options.allow_host)
         if entry.made:
@@ -117,8 +127,16 @@ def edge_serve(options: Options) -> int:
             idle_seconds=options.idle_seconds,
         )
         served = Served(
-            session, names=entry.names, key=entry.key, limits=limits, file=options.model
+            session,
+            names=entry.names,
+            key=entry.key,
+            limits=limits,
+            file=options.model,
+            decision=decision,
+            recorder=recorder,
         )
+        if recorder is not None:
+            _say(f"{PROGRAM}: takes go to {options.record}, recorded at /record")
         _say(f"{PROGRAM}: {shown(options.host, opened.getsockname()[1])} · routes: /docs")
         Server(served).run([opened])
     return 0

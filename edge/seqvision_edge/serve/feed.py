@@ -2,20 +2,23 @@
 
 import asyncio
 import time
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 import numpy as np
 from fastapi import HTTPException
 from numpy.typing import NDArray
 
-from seqvision_edge.batch import Frames
+from seqvision_edge.batch import Answer, Frames
 from seqvision_edge.card import ModelCard
 from seqvision_edge.frame import Frame
 from seqvision_edge.pipeline import make_pipeline
 from seqvision_edge.run import MAX_AGE
 from seqvision_edge.sequence import VideoSequence
+from seqvision_edge.serve.batcher import ModelFailed
 from seqvision_edge.serve.hearing import Record
 from seqvision_edge.serve.pictures import decode_picture
+from seqvision_edge.serve.post import Post
 from seqvision_edge.serve.records import records
 from seqvision_edge.serve.sent import FPS, Sender
 from seqvision_edge.serve.service import Service
@@ -62,6 +65,26 @@ def steps_of(data: bytes, card: ModelCard) -> NDArray[np.uint8]:
     return pixels[0] if isinstance(sequence, VideoSequence) else pixels
 
 
+@dataclass(slots=True)
+class _Way:
+    """One picture on its way: `end` gets whether the model was asked, and its answer."""
+
+    sample: Sample
+    end: "asyncio.Future[tuple[bool, Answer]]"
+    frame: Frame | None = None
+    answer: "Future[Answer] | None" = None
+
+
+def _arrive(post: Post, way: _Way, answer: "Future[Answer]") -> None:
+    """Leave an answer where the batcher brings it from, with those of the same call."""
+    if answer.cancelled():
+        post.put(way.end, None, asyncio.CancelledError())
+    elif error := answer.exception():
+        post.put(way.end, None, error)
+    else:
+        post.put(way.end, (True, answer.result()))
+
+
 class Feed:
     """A client's stream: what the model remembers of it, and what it has come to."""
 
@@ -69,12 +92,13 @@ class Feed:
         self._service = service
         self._began = time.monotonic()
         self._first: float | None = None
+        self._lost: list[Record] = []
         sequence = service.session.card.sequence
         fps = sequence.fps if isinstance(sequence, VideoSequence) else FPS
         self._pipeline = make_pipeline(
             service.session,
             Sender(name, fps, live=True),
-            None,
+            service.decision,
             MAX_AGE,
             lambda: time.monotonic() - self._began,
         )
@@ -85,31 +109,58 @@ class Feed:
         Raises:
             HTTPException: not a picture, or too large.
             Overloaded: the model is asked about too much; the picture was not looked at.
+            ModelFailed: what ran is over, which the next picture tells.
         """
         service = self._service
         service.batcher.reserve()
-        asked = False
+        way = _Way(sample, service.post.future())
+        job = service.pictures.submit(self._go, way)
         try:
-            frame, frames = await asyncio.get_running_loop().run_in_executor(
-                service.pictures, self._look, sample
-            )
-            probabilities = None
-            if frames is not None:
-                asked = True
-                (answer,) = service.batcher.ask([(self._pipeline.stream, frames)])
-                probabilities = await asyncio.wrap_future(answer)
+            asked, probabilities = await way.end
+        except ModelFailed:
+            assert way.frame is not None
+            over = records(self._pipeline.tell(way.frame, None, asked=True))
+            self._lost += [record for record in over if record["type"] != "waiting"]
+            raise
         except HTTPException:
             service.figures.frames("corrupt")
             raise
-        finally:
-            if not asked:
+        except asyncio.CancelledError:
+            if job.cancel():
                 service.batcher.release()
+            elif way.answer is not None:
+                way.answer.cancel()
+            raise
         service.figures.frames("used")
-        return records(self._pipeline.tell(frame, probabilities, asked=asked))
+        assert way.frame is not None
+        said = records(self._pipeline.tell(way.frame, probabilities, asked=asked))
+        lost, self._lost = self._lost, []
+        return [*said[:1], *lost, *said[1:]]
 
     def end(self) -> list[Record]:
         """Return what the end of the stream brings: the event that was going on."""
-        return records(self._pipeline.end())
+        return [*self._lost, *records(self._pipeline.end())]
+
+    def _go(self, way: "_Way") -> None:
+        """Decode a picture in a thread and ask the model: only the end goes back to the loop."""
+        service = self._service
+        try:
+            way.frame, frames = self._look(way.sample)
+            if frames is not None:
+                (way.answer,) = service.batcher.ask([(self._pipeline.stream, frames)])
+        except BaseException as error:
+            service.batcher.release()
+            service.post.put(way.end, None, error)
+            service.post.send()
+            return
+        if way.answer is None:
+            service.batcher.release()
+            service.post.put(way.end, (False, None))
+            service.post.send()
+            return
+        way.answer.add_done_callback(lambda answer: _arrive(service.post, way, answer))
+        if way.end.cancelled():
+            way.answer.cancel()
 
     def _look(self, sample: Sample) -> tuple[Frame, Frames | None]:
         """Return a picture as a frame, and what the model must see of it."""

@@ -16,6 +16,7 @@ from seqvision_edge.serve.figures import Figures
 from seqvision_edge.serve.key import Key
 from seqvision_edge.serve.limits import Limits
 from seqvision_edge.serve.names import Names, is_same_origin
+from seqvision_edge.serve.patience import within
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -197,7 +198,7 @@ class _Body:
             return await self._receive()
         left = min(self._limits.stall_seconds, self._until - time.monotonic())
         try:
-            message = await asyncio.wait_for(self._receive(), left)
+            message = await within(self._receive(), left)
         except asyncio.TimeoutError:
             raise HTTPException(
                 408, "the body came too slowly", headers={"connection": "close"}
@@ -235,7 +236,7 @@ class _Answer:
         elif kind == "websocket.close":
             self.code = self.code or 403
         try:
-            await asyncio.wait_for(self._send(message), self._seconds)
+            await within(self._send(message), self._seconds)
         except asyncio.TimeoutError:
             raise Left from None
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from starlette.responses import StreamingResponse
-from starlette.types import Send
+from starlette.types import Receive, Scope, Send
 
 Record = dict[str, Any]
 # Whom to tell → how to stop telling.
@@ -75,11 +75,31 @@ def told(subscribe: Subscribe, ear: Ear, ears: set[Ear]) -> StreamingResponse:
             ears.discard(ear)
             stop()
 
-    return _Lines(lines(), media_type="text/event-stream")
+    return closing(lines(), "text/event-stream")
 
 
-class _Lines(StreamingResponse):
-    """Lines whose maker is told at once when nobody reads them any more."""
+def closing(
+    parts: AsyncGenerator[Any, None], kind: str, after: Callable[[], None] = lambda: None
+) -> StreamingResponse:
+    """Return an answer whose maker is told at once when nobody reads it any more.
+
+    `after` is called at its end, even of one that never began.
+    """
+    return _Closing(parts, kind, after)
+
+
+class _Closing(StreamingResponse):
+    def __init__(
+        self, parts: AsyncGenerator[Any, None], kind: str, after: Callable[[], None]
+    ) -> None:
+        super().__init__(parts, media_type=kind)
+        self._after = after
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._after()
 
     async def stream_response(self, send: Send) -> None:
         try:

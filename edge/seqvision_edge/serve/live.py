@@ -7,22 +7,23 @@ import struct
 import time
 
 from fastapi import APIRouter, HTTPException, WebSocket, WebSocketDisconnect
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
-from seqvision_edge.serve.batcher import Overloaded
+from seqvision_edge.serve.batcher import FAILED, ModelFailed, Overloaded
 from seqvision_edge.serve.feed import MOST_SECONDS, Feed, Sample
 from seqvision_edge.serve.guard import TRY_LATER, Left
+from seqvision_edge.serve.patience import within
 from seqvision_edge.serve.service import Service
 from seqvision_edge.serve.streams import Streams
 
-_STAMP = struct.Struct("<d")
-_UNSUPPORTED, _BAD_DATA, _GOING_AWAY, _NORMAL = 1003, 1007, 1001, 1000
+STAMP = struct.Struct("<d")
+_UNSUPPORTED, BAD_DATA, _GOING_AWAY, NORMAL = 1003, 1007, 1001, 1000
 # A full model is often full for a moment only: frames that come meanwhile are left out.
 _PATIENCE = 2.0
 _PAUSE = 0.02
 
 
-class _Ended(Exception):  # noqa: N818
+class Ended(Exception):  # noqa: N818
     """The server ends the connection, with a close code and a reason."""
 
 
@@ -78,7 +79,7 @@ def routes(service: Service, streams: Streams) -> APIRouter:
             ends = await asyncio.gather(*tasks, return_exceptions=True)
             service.figures.frames("dropped", newest.dropped)
         for end in ends:
-            if isinstance(end, _Ended):
+            if isinstance(end, Ended):
                 with contextlib.suppress(RuntimeError, WebSocketDisconnect):
                     await socket.close(*end.args)
             elif isinstance(end, Exception) and not isinstance(end, (WebSocketDisconnect, Left)):
@@ -94,24 +95,32 @@ async def _read(socket: WebSocket, newest: _Newest, service: Service) -> None:
     idle = service.limits.idle_seconds
     while True:
         try:
-            message = await asyncio.wait_for(socket.receive(), idle)
+            message = await within(socket.receive(), idle)
         except asyncio.TimeoutError:
-            raise _Ended(_NORMAL, f"no frame for {idle:g} s") from None
+            raise Ended(NORMAL, f"no frame for {idle:g} s") from None
         if message["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(message.get("code", _GOING_AWAY))
         data = message.get("bytes")
         if data is None:
             if index:
-                raise _Ended(_UNSUPPORTED, "after the first one, send binary messages")
+                raise Ended(_UNSUPPORTED, "after the first one, send binary messages")
             prepared = _are_prepared(message.get("text") or "")
             continue
-        if len(data) <= _STAMP.size:
-            raise _Ended(_BAD_DATA, "a message is 8 bytes of time, then a JPEG")
-        (stamp,) = _STAMP.unpack_from(data)
-        if not math.isfinite(stamp) or abs(stamp) > MOST_SECONDS:
-            raise _Ended(_BAD_DATA, "the time is a number of seconds")
-        newest.put(Sample(data[_STAMP.size :], stamp, time.monotonic(), index, prepared))
+        if len(data) <= STAMP.size:
+            raise Ended(BAD_DATA, "a message is 8 bytes of time, then a JPEG")
+        stamp = stamp_of(data)
+        newest.put(Sample(data[STAMP.size :], stamp, time.monotonic(), index, prepared))
         index += 1
+        # Pictures that came together are there at once: a free model gets the first one first.
+        await asyncio.sleep(0)
+
+
+def stamp_of(data: bytes) -> float:
+    """Return the time of a message in seconds."""
+    stamp: float = STAMP.unpack_from(data)[0]
+    if not math.isfinite(stamp) or abs(stamp) > MOST_SECONDS:
+        raise Ended(BAD_DATA, "the time is a number of seconds")
+    return stamp
 
 
 def _are_prepared(text: str) -> bool:
@@ -123,7 +132,7 @@ def _are_prepared(text: str) -> bool:
     for name in ("jpeg", "prepared"):
         if said == {"frames": name}:
             return name == "prepared"
-    raise _Ended(_UNSUPPORTED, 'send {"frames": "jpeg"} or {"frames": "prepared"}')
+    raise Ended(_UNSUPPORTED, 'send {"frames": "jpeg"} or {"frames": "prepared"}')
 
 
 async def _answer(socket: WebSocket, newest: _Newest, service: Service) -> None:
@@ -136,12 +145,14 @@ async def _answer(socket: WebSocket, newest: _Newest, service: Service) -> None:
             said = await feed.push(sample)
         except HTTPException as refused:
             said = [{"type": "error", "frame": sample.index, "message": refused.detail}]
+        except ModelFailed:
+            said = [{"type": "error", "frame": sample.index, "message": FAILED}]
         except Overloaded:
             if time.monotonic() - worked > _PATIENCE:
-                raise _Ended(TRY_LATER, "the model has too much to do") from None
+                raise Ended(TRY_LATER, "the model has too much to do") from None
             newest.dropped += 1
             await asyncio.sleep(_PAUSE)
             continue
         worked = time.monotonic()
         for record in said:
-            await socket.send_json(record)
+            await socket.send_text(to_json(record).decode())

@@ -34,6 +34,12 @@ LIVE: Final = (
 )
 
 
+def login_page(wrong: bool = False) -> bytes:
+    """Return the page that asks for the token; `wrong` says that the one before was not it."""
+    content = (FOLDER / "login.html").read_bytes()
+    return content.replace(b" hidden", b"") if wrong else content
+
+
 def routes(app: FastAPI, folder: Path = FOLDER) -> APIRouter:
     """Return the routes of the page; what is in the folder is known from the start."""
     router = APIRouter(include_in_schema=False)

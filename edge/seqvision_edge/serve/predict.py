@@ -39,7 +39,7 @@ def routes(service: Service) -> APIRouter:
         "/v1/predict",
         response_model=Predictions,
         response_model_exclude_none=True,
-        responses=faults(415, 422, 503, 507),
+        responses=faults(415, 422, 500, 503, 507),
         openapi_extra={"requestBody": _body()},
     )
     async def predict(

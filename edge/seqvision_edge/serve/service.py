@@ -8,11 +8,14 @@ from typing import TypeVar
 
 from fastapi import HTTPException, Request
 
+from seqvision_edge.card import Decision
 from seqvision_edge.serve.batcher import Batcher
 from seqvision_edge.serve.figures import Figures
 from seqvision_edge.serve.hearing import Ear
 from seqvision_edge.serve.limits import Limits
 from seqvision_edge.serve.model_file import ModelFile
+from seqvision_edge.serve.post import Post
+from seqvision_edge.serve.recorder import Recorder
 from seqvision_edge.serve.watching import Watching
 from seqvision_edge.session import Session
 
@@ -33,11 +36,16 @@ class Service:
         limits: Limits,
         watching: Watching | None = None,
         model_file: ModelFile | None = None,
+        decision: Decision | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         self.session, self.limits, self.watching = session, limits, watching
         self.model_file = model_file
+        self.recorder = recorder
+        self.decision = decision or session.card.decision
         self.figures = Figures()
-        self.batcher = Batcher(session, limits.room, self.figures.call)
+        self.post = Post()
+        self.batcher = Batcher(session, limits.room, self.figures.call, self.post.send)
         self.pictures = ThreadPoolExecutor(_PICTURE_THREADS, "pictures")
         self.ears: set[Ear] = set()
         self.ended = threading.Event()
@@ -83,6 +91,8 @@ class Service:
         self.batcher.close()
         for pool in (self.pictures, self._clips):
             pool.shutdown(cancel_futures=True)
+        if self.recorder is not None:
+            self.recorder.close()
 
     def _clip_done(self, job: object) -> None:
         self._clips_now -= 1

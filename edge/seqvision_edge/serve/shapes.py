@@ -103,6 +103,7 @@ class About(Shape):
     precision: str | None
     created: str
     limits: dict[str, int | float]
+    records: bool
 
 
 def faults(*codes: int) -> dict[int | str, dict[str, Any]]:

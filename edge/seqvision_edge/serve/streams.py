@@ -129,7 +129,7 @@ def routes(service: Service, streams: Streams) -> APIRouter:
     @router.post(
         "/v1/streams/{id}/frames",
         response_model=Records,
-        responses=faults(404, 422),
+        responses=faults(404, 422, 500),
         openapi_extra={"requestBody": _body()},
     )
     async def push(

@@ -12,7 +12,9 @@ export function watchDevice(name, screen, onPicture) {
   const stream = eventsOf(name);
   const hear = ({ data }) => take(JSON.parse(data), screen);
   stream.onmessage = hear;
-  for (const type of ["open", "alive"]) stream.addEventListener(type, () => screen.touch());
+  stream.onopen = () => screen.touch();
+  // That the server lives makes no label fresh whose source has fallen silent.
+  stream.addEventListener("alive", () => LABELLED.includes(screen.state) || screen.touch());
   stream.onerror = () => screen.set("gone");
   follow(name, leaving.signal, onPicture);
   return () => {
@@ -21,15 +23,17 @@ export function watchDevice(name, screen, onPicture) {
   };
 }
 
+const LABELLED = ["live", "warming"];
 const BROKEN = ["connecting", "stalled", "disconnected", "failed", "ended"];
 
 function take(record, screen) {
-  screen.touch();
   if (record.type === "answer") screen.answer(record);
   else if (record.type === "event") screen.event(record);
   else if (record.type === "waiting") screen.wait(record);
-  else if (record.type === "source" && BROKEN.includes(record.state))
+  else if (record.type === "source" && BROKEN.includes(record.state)) {
+    screen.touch();
     screen.set("waiting", record.message || `The source is ${record.state}.`);
+  }
 }
 
 async function follow(name, leaving, onPicture) {

@@ -45,6 +45,7 @@ async function setUp() {
     video.addEventListener(name, () => (byId("play").textContent = video.paused ? "Play" : "Pause"));
   video.addEventListener("resize", () => shape(video.videoWidth / video.videoHeight));
   setUpDrop();
+  byId("record").hidden = !card.records;
   await Promise.all([offerBrowser(), offerDevices()]);
 }
 

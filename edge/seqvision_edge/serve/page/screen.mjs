@@ -109,8 +109,8 @@ export class Screen {
     if (warmth < 1 && this.state !== "file") this.set("warming");
   }
 
+  /** Take an event; a gap ends one too, so it makes nothing fresh. */
   event(record) {
-    this.touch();
     this.history.addEvent(record);
     this.log.add(record, this.history, this.how.live);
   }

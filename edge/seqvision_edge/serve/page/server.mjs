@@ -48,6 +48,23 @@ export async function picture(name, signal) {
 export const eventsOf = (name) =>
   new EventSource(`/v1/sources/${encodeURIComponent(name)}/events?answers=true`);
 
+/** Return the takes of the folder, {folder, takes, labels, seconds}. */
+export const takes = async () => (await get("/v1/takes")).json();
+
+/** Where a take is seen as a picture that moves; a new address each time begins it anew. */
+export const filmOf = (path) => `/v1/takes/film?path=${encodeURIComponent(path)}&at=${Date.now()}`;
+
+/** Give a take another label. */
+export const relabel = (path, label) =>
+  get(`/v1/takes?path=${encodeURIComponent(path)}`, {
+    method: "PATCH",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ label }),
+  });
+
+/** Delete a take for good. */
+export const deleteTake = (path) => get(`/v1/takes?path=${encodeURIComponent(path)}`, { method: "DELETE" });
+
 /** Send a file and return what the model says of it; `onSent` is told the share that is sent. */
 export function predict(file, signal, onSent = () => {}) {
   return new Promise((resolve, reject) => {
@@ -68,6 +85,7 @@ export function predict(file, signal, onSent = () => {}) {
   });
 }
 
+/** Ask, and return the answer; what was refused is thrown. */
 async function get(path, options = {}) {
   let response;
   try {

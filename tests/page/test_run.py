@@ -1,0 +1,141 @@
+"""The page beside a real `edge-run`: what it shows is what the run says."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browser import Browser
+from colour_model import picture, write_video
+from numpy.typing import NDArray
+from running import Run, edge_run
+from servers import web
+
+pytestmark = [pytest.mark.slow, pytest.mark.timed]
+Look = Callable[..., Browser]
+
+# What the page hears, and each label that it shows with the answer that it had heard last.
+SPY = """
+window.spy = { heard: [], shown: [], last: 0, bannerAfter: null, shownAgain: 0 };
+const Plain = EventSource;
+window.EventSource = class extends Plain {
+  constructor(...given) {
+    super(...given);
+    this.addEventListener("message", ({ data }) => {
+      const record = JSON.parse(data);
+      if (record.type === "answer" || record.type === "event") spy.heard.push(record);
+      if (record.type === "answer") spy.last = performance.now();
+    });
+  }
+};
+addEventListener("DOMContentLoaded", () => {
+  const label = document.getElementById("label");
+  new MutationObserver(() => {
+    const answer = spy.heard.findLast(({ type }) => type === "answer");
+    if (["red", "green", "blue", "none"].includes(label.textContent))
+      spy.shown.push([label.textContent, answer?.frame]);
+    if (spy.bannerAfter !== null) spy.shownAgain += label.textContent === answer?.label;
+  }).observe(label, { childList: true });
+  const banner = document.getElementById("banner");
+  new MutationObserver(() => {
+    if (!banner.hidden) spy.bannerAfter ??= performance.now() - spy.last;
+  }).observe(banner, { attributes: true });
+});
+"""
+IS_LABELLED = "['red', 'none'].includes(document.getElementById('label').textContent)"
+
+
+def test_labels_of_a_video_are_those_of_the_run(look: Look, colours: Path, tmp_path: Path) -> None:
+    # Long enough to be looked at: a file is read as fast as it can be.
+    video = write_video(tmp_path / "long.mp4", [("none", 20.0), ("red", 20.0)] * 100)
+    with edge_run(colours, tmp_path / "run.jsonl", "--source", str(video)) as run:
+        page = watched(look, run)
+        page.wait("spy.shown.length > 4 && document.querySelectorAll('#log tr').length > 1", 60)
+        agrees(page, run)
+
+
+def test_labels_of_a_camera_are_those_of_the_run_and_never_old(
+    look: Look, colours: Path, tmp_path: Path
+) -> None:
+    with web.WebServer({"/camera": web.mjpeg(gesture)}) as camera:
+        source = ("--source", f"{camera.url}/camera")
+        with edge_run(colours, tmp_path / "run.jsonl", *source) as run:
+            page = watched(look, run)
+            page.wait("spy.shown.length > 4 && document.querySelectorAll('#log tr').length > 1", 60)
+            agrees(page, run)
+            page.wait(IS_LABELLED)
+            page.evaluate("spy.bannerAfter = null")
+            camera.closing.set()  # every picture that is on its way, and the server after it
+            page.wait("spy.bannerAfter !== null")
+            assert page.evaluate("spy.bannerAfter") <= 2000
+            assert not page.evaluate(IS_LABELLED)
+            assert page.is_shown("#cover")
+
+
+def test_a_camera_that_falls_silent_shows_no_label_again(
+    look: Look, colours: Path, tmp_path: Path
+) -> None:
+    silent = threading.Event()
+
+    def until_silent(number: int) -> NDArray[Any]:
+        while silent.is_set():
+            time.sleep(0.02)
+        return gesture(number)
+
+    with web.WebServer({"/camera": web.mjpeg(until_silent)}) as camera:
+        source = ("--source", f"{camera.url}/camera", "--stall-timeout", "6")
+        with edge_run(colours, tmp_path / "run.jsonl", *source) as run:
+            page = watched(look, run)
+            page.wait(IS_LABELLED)
+            page.evaluate("spy.bannerAfter = null")
+            silent.set()
+            page.wait("spy.bannerAfter !== null")
+            assert page.evaluate("spy.bannerAfter") <= 2000
+            # The server says twice that it lives before the run itself gives up on the camera.
+            page.wait("document.getElementById('banner-title').textContent === 'No picture.'", 30)
+            assert page.evaluate("spy.shownAgain") == 0
+            silent.clear()
+            page.wait(IS_LABELLED, 30)
+
+
+def gesture(number: int) -> NDArray[Any]:
+    """Return a picture of a camera that sees a gesture every second and a half."""
+    return picture("red" if number % 45 < 22 else "none")
+
+
+def watched(look: Look, run: Run) -> Browser:
+    """Open the page and choose the device's only source."""
+    page = look(run.url, script=SPY)
+    page.wait("document.getElementById('device').options.length > 1")
+    page.do(
+        "select",
+        selector="#device",
+        value=page.evaluate("document.getElementById('device').options[1].value"),
+    )
+    return page
+
+
+def agrees(page: Browser, run: Run) -> None:
+    """Compare what the page has heard and shown with the lines of the run."""
+    heard, shown, rows = page.evaluate(
+        "[spy.heard, spy.shown, [...document.querySelectorAll('#log .what')]"
+        ".map((cell) => cell.textContent)]"
+    )
+    last = max(each["frame"] for each in heard if each["type"] == "answer")
+    deadline = time.monotonic() + 20
+    while (said := run.records())[-1].get("frame", 0) < last and time.monotonic() < deadline:
+        time.sleep(0.05)
+    answers = {each["frame"]: each for each in said if each["type"] == "answer"}
+    events = [each for each in said if each["type"] == "event"]
+    for each in heard:
+        if each["type"] == "answer":
+            written = answers[each["frame"]]
+            assert {key: written[key] for key in each} == each
+        else:
+            assert any(each.items() <= event.items() for event in events), each
+    assert [label for label, _ in shown] == [answers[frame]["label"] for _, frame in shown]
+    assert {label for label, _ in shown} == {"red", "none"}
+    assert set(rows) == {"red"}
+    assert len(rows) == sum(each["type"] == "event" for each in heard)
