@@ -15,7 +15,7 @@ from pydantic_core import from_json, to_json
 
 from seqvision_edge.card import MAX_LABEL_LENGTH
 from seqvision_edge.errors import RecordingError
-from seqvision_edge.recording import NewTake
+from seqvision_edge.recording.new_take import NewTake
 from seqvision_edge.serve.guard import TRY_LATER, Left
 from seqvision_edge.serve.live import BAD_DATA, NORMAL, STAMP, Ended, stamp_of
 from seqvision_edge.serve.patience import within

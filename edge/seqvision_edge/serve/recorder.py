@@ -10,8 +10,9 @@ from fastapi import HTTPException
 
 from seqvision_edge.errors import RecordingError, SourceError
 from seqvision_edge.opencv import cv2
-from seqvision_edge.recording import Take, Takes
 from seqvision_edge.recording.new_take import LONGEST_SECONDS
+from seqvision_edge.recording.take import Take
+from seqvision_edge.recording.takes import Takes
 from seqvision_edge.serve.limits import MIB
 from seqvision_edge.sources.video_file import VideoFile
 

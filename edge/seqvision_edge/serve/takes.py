@@ -12,7 +12,7 @@ from starlette.responses import FileResponse, StreamingResponse
 
 from seqvision_edge.card import MAX_LABEL_LENGTH
 from seqvision_edge.errors import RecordingError
-from seqvision_edge.recording import Take
+from seqvision_edge.recording.take import Take
 from seqvision_edge.serve import page
 from seqvision_edge.serve.hearing import closing
 from seqvision_edge.serve.recorder import Recorder
