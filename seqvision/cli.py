@@ -2,11 +2,16 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from pydantic import BaseModel
 
 from seqvision import __version__
 from seqvision.rank import count, give_way, is_first
 from seqvision_edge import command_line
 from seqvision_edge.errors import SeqvisionError
+
+Asked = TypeVar("Asked", bound=BaseModel)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -143,8 +148,7 @@ def _data(arguments: list[str]) -> int:
     from seqvision.config import DataOptions
     from seqvision.ready import to_look
 
-    options = command_line.parse(DataOptions, "seqvision data", arguments)
-    to_look(options)
+    options = _asked(DataOptions, "data", arguments, to_look)
 
     from seqvision.survey.survey import survey
 
@@ -156,8 +160,7 @@ def _evaluate(arguments: list[str]) -> int:
     from seqvision.config import EvaluateOptions
     from seqvision.ready import to_evaluate
 
-    options = command_line.parse(EvaluateOptions, "seqvision evaluate", arguments)
-    to_evaluate(options)
+    options = _asked(EvaluateOptions, "evaluate", arguments, to_evaluate)
 
     from seqvision.evaluate import evaluate
 
@@ -169,8 +172,7 @@ def _export(arguments: list[str]) -> int:
     from seqvision.config import ExportOptions
     from seqvision.ready import to_export
 
-    options = command_line.parse(ExportOptions, "seqvision export", arguments)
-    to_export(options)
+    options = _asked(ExportOptions, "export", arguments, to_export)
 
     from seqvision_edge.model_file import read_model
     from seqvision_export.export import export
@@ -186,8 +188,7 @@ def _verify(arguments: list[str]) -> int:
     from seqvision.config import VerifyOptions
     from seqvision.ready import to_verify
 
-    options = command_line.parse(VerifyOptions, "seqvision verify", arguments)
-    to_verify(options)
+    options = _asked(VerifyOptions, "verify", arguments, to_verify)
 
     from seqvision_export.proof.verify import verify
 
@@ -200,8 +201,7 @@ def _inspect(arguments: list[str]) -> int:
     from seqvision.config import InspectOptions
     from seqvision.ready import to_inspect
 
-    options = command_line.parse(InspectOptions, "seqvision inspect", arguments)
-    to_inspect(options)
+    options = _asked(InspectOptions, "inspect", arguments, to_inspect)
 
     from seqvision.inspection.inspect import inspect
 
@@ -213,8 +213,7 @@ def _bench(arguments: list[str]) -> int:
     from seqvision.config import BenchOptions
     from seqvision.ready import to_bench
 
-    options = command_line.parse(BenchOptions, "seqvision bench", arguments)
-    to_bench(options)
+    options = _asked(BenchOptions, "bench", arguments, to_bench)
 
     from seqvision_export.bench.bench import bench
 
@@ -226,8 +225,7 @@ def _calibrate(arguments: list[str]) -> int:
     from seqvision.config import CalibrateOptions
     from seqvision.ready import to_calibrate
 
-    options = command_line.parse(CalibrateOptions, "seqvision calibrate", arguments)
-    to_calibrate(options)
+    options = _asked(CalibrateOptions, "calibrate", arguments, to_calibrate)
 
     from seqvision.calibration.calibrate import calibrate
 
@@ -285,6 +283,15 @@ def _record(arguments: list[str]) -> int:
     from seqvision.record import record
 
     return PARTIAL if record(options).incomplete else 0
+
+
+def _asked(
+    kind: type[Asked], verb: str, arguments: Sequence[str], check: Callable[[Asked], object]
+) -> Asked:
+    """Return the options that were given, after what can be refused in a moment was looked at."""
+    options = command_line.parse(kind, f"seqvision {verb}", arguments)
+    check(options)
+    return options
 
 
 def _value_of(flag: str, arguments: Sequence[str]) -> str | None:

@@ -6,6 +6,7 @@ folder are made from them; the verbs are functions that take them.
 
 from seqvision.config.augment_file import augment_file
 from seqvision.config.belonging import check_sequence
+from seqvision.config.making import RecordOptions, SegmentOptions
 from seqvision.config.parts import (
     ENCODERS,
     PRESETS,
@@ -30,8 +31,6 @@ from seqvision.config.verbs import (
     ExportOptions,
     InspectOptions,
     PredictOptions,
-    RecordOptions,
-    SegmentOptions,
     TrainOptions,
     VerifyOptions,
     place_of,

@@ -1,0 +1,57 @@
+"""Whether clips can be looked at, or cut."""
+
+from seqvision.config import (
+    DataOptions,
+    SegmentOptions,
+    check_sequence,
+    place_of,
+)
+from seqvision.data.readers.clip_list import LIST_NAME
+from seqvision.errors import DataError
+from seqvision.ready.checks import check_clips, check_outputs
+from seqvision.segmentation.listing import read_list
+from seqvision.segmentation.marks import Mark, check_label, read_marks
+
+
+def to_look(options: DataOptions) -> None:
+    """Refuse what `data` cannot do.
+
+    Raises:
+        DataError: there is such an option.
+    """
+    check_sequence(options.clips, options.images, options.augmentation)
+    if options.sheet is not None and options.sheet.suffix.lower() != ".png":
+        raise DataError(f"--sheet {options.sheet}: must be a .png file")
+    outputs = {"--json": options.json_, "--sheet": options.sheet}
+    check_outputs(outputs, (options.data, options.root))
+    check_clips(place_of(options))
+
+
+def to_segment(options: SegmentOptions) -> list[Mark]:
+    """Refuse what `segment` cannot do; return what is marked in the video.
+
+    Raises:
+        DataError: the video or its marks are not there or make no sense, or the folder has clips
+            that no list names: with a list they would no longer be read.
+    """
+    if not options.video.is_file():
+        raise DataError(f"{options.video}: no such video")
+    beside = [options.video.with_suffix(suffix) for suffix in (".csv", ".json")]
+    events = options.events or next((path for path in beside if path.is_file()), None)
+    if events is None:
+        raise DataError(
+            f"{options.video}: say what happens in it: a CSV start,end,label, as in "
+            f"seqvision segment {options.video} events.csv"
+        )
+    folder = options.output
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"--output {folder}: that is a file; name a folder")
+    if not folder.absolute().parent.is_dir():
+        raise DataError(f"--output {folder}: there is no folder {folder.parent}; make it first")
+    if folder.is_dir() and not (folder / LIST_NAME).exists() and any(folder.iterdir()):
+        raise DataError(
+            f"--output {folder}: is not empty and has no {LIST_NAME}; choose a new folder"
+        )
+    read_list(folder)
+    check_label("--background", options.background)
+    return read_marks(events)

@@ -1,0 +1,180 @@
+"""Whether a model can be used as asked."""
+
+from pathlib import Path
+
+from seqvision.calibration.places import Places, find_places
+from seqvision.config import (
+    BenchOptions,
+    CalibrateOptions,
+    CompareOptions,
+    EvaluateOptions,
+    ExportOptions,
+    InspectOptions,
+    PredictOptions,
+    VerifyOptions,
+    place_of,
+)
+from seqvision.data.paths import find_paths
+from seqvision.data.readers import find_data_set
+from seqvision.errors import CheckpointError, DataError, ExportError
+from seqvision.ready.checks import MODEL_SUFFIXES, beside, check_clips, check_outputs, check_trained
+from seqvision_edge.card import ModelCard
+from seqvision_edge.errors import ModelError
+from seqvision_edge.files import is_one_of
+from seqvision_edge.model_file import read_model
+
+
+def to_evaluate(options: EvaluateOptions) -> None:
+    """Refuse what `evaluate` cannot do.
+
+    Raises:
+        SeqvisionError: the model or the clips are not there, or an output cannot be written.
+    """
+    place = place_of(options)
+    check_trained(options.model, "evaluate")
+    check_clips(place)
+    check_outputs({"--output": options.output, "--report": options.report}, (options.model, place))
+
+
+def to_calibrate(options: CalibrateOptions) -> Places:
+    """Refuse what `calibrate` cannot do; return what it is to look at.
+
+    Raises:
+        SeqvisionError: the model or a path is not there, a truth cannot be read, or the file that
+            is to be written is of another kind.
+    """
+    if not options.data:
+        raise DataError(
+            "seqvision calibrate: say by which clips, or untrimmed videos with their truth: "
+            "seqvision calibrate MODEL PATH…"
+        )
+    suffix = options.model.suffix.lower()
+    if suffix != ".onnx":
+        check_trained(options.model, "calibrate")
+    elif not options.model.is_file():
+        read_model(options.model)  # says what is wrong
+    output = options.output or options.model
+    endings = (".onnx",) if suffix == ".onnx" else MODEL_SUFFIXES
+    if output.suffix.lower() not in endings:
+        raise CheckpointError(f"--output {output}: must end in {' or '.join(endings)}")
+    check_outputs({"--output": output}, options.data)
+    return find_places(options.data)
+
+
+def to_predict(options: PredictOptions) -> None:
+    """Refuse what `predict` cannot do.
+
+    Raises:
+        SeqvisionError: the model or a path is not there, or the CSV cannot be written.
+    """
+    if not options.paths:
+        raise DataError("seqvision predict: say which clips: seqvision predict MODEL PATH…")
+    if options.model.suffix.lower() != ".onnx":
+        check_trained(options.model, "predict")
+        for given in options.paths:
+            if not Path(given).exists():
+                find_paths(given)  # a pattern, or nothing
+    check_outputs({"--csv": options.csv}, (options.model, *map(Path, options.paths)))
+
+
+def to_export(options: ExportOptions) -> Path:
+    """Refuse what `export` cannot do; return the file that it writes.
+
+    Raises:
+        SeqvisionError: the model or the clips are not there, or the file cannot be written.
+    """
+    check_trained(options.model, "export")
+    for place in filter(None, (options.verify, options.calibrate)):
+        check_clips(place)
+    if options.precision in ("int8", "auto") and not (options.calibrate or options.verify):
+        raise ExportError(
+            f"--precision {options.precision} needs clips to choose its ranges by: "
+            "give --calibrate DATA (a folder or CSV of clips)"
+        )
+    target = options.output or options.model.with_suffix(".onnx")
+    inputs = (options.model, options.verify, options.calibrate)
+    if is_one_of(target, [options.model]):
+        raise ExportError(f"--output {target}: that is the model itself; choose another name")
+    if target.suffix.lower() != ".onnx" and not target.is_dir():
+        raise ExportError(f"--output {target}: must end in .onnx")
+    check_outputs({"--output": target, "the report": beside(target)}, inputs)
+    return target
+
+
+def to_verify(options: VerifyOptions) -> None:
+    """Refuse what `verify` cannot do; a label that the model does not know, too.
+
+    Raises:
+        SeqvisionError: a file or the clips are not there, or the report cannot be written.
+    """
+    if options.model.suffix.lower() in MODEL_SUFFIXES:
+        raise ModelError(
+            f"{options.model}: a model of a training; verify wants the exported file first: "
+            f"seqvision verify {options.model.with_suffix('.onnx')} --against {options.model}"
+        )
+    check_trained(options.against, "verify --against")
+    check_outputs(
+        {"--report": options.report or beside(options.model)},
+        (options.model, options.against, options.data),
+    )
+    if options.data is not None:
+        check_clips(options.data)
+        _, file = read_model(options.model)
+        check_labels(options.data, file.card)
+    elif not options.model.is_file():
+        read_model(options.model)  # says what is wrong
+
+
+def to_bench(options: BenchOptions) -> None:
+    """Refuse what `bench` cannot do.
+
+    Raises:
+        SeqvisionError: a file is not there, or the JSON cannot be written.
+    """
+    if options.model.suffix.lower() != ".onnx":
+        check_trained(options.model, "bench")
+    if options.against is not None:
+        check_trained(options.against, "bench --against")
+    if options.source is not None and not options.source.exists():
+        raise DataError(f"--source {options.source}: no such file or folder")
+    inputs = (options.model, options.source, options.against)
+    check_outputs({"--json": options.json_}, inputs)
+
+
+def to_inspect(options: InspectOptions) -> None:
+    """Refuse a file that is not there.
+
+    Raises:
+        CheckpointError: it is not there.
+    """
+    if options.model.suffix.lower() != ".onnx":
+        check_trained(options.model, "inspect")
+
+
+def to_compare(options: CompareOptions) -> None:
+    """Refuse what `compare` cannot do.
+
+    Raises:
+        DataError: no run is named, or the JSON cannot be written.
+    """
+    if not options.runs:
+        raise DataError("seqvision compare: say which runs: seqvision compare runs/*")
+    check_outputs({"--json": options.json_}, ())
+
+
+def check_labels(data: Path, card: ModelCard) -> None:
+    """Refuse clips of a label that a model does not know, before one of them is decoded.
+
+    Raises:
+        DataError: there is such a label, or there are no clips.
+    """
+    clips = find_data_set(data, images=card.sequence.kind != "video").clips
+    strange = sorted({clip.label for clip in clips} - set(card.labels))
+    if strange:
+        raise DataError(strange_label(data, strange[0], card))
+
+
+def strange_label(data: Path, label: str, card: ModelCard) -> str:
+    """Return the line about a label that the model does not know."""
+    known = ", ".join(card.labels)
+    return f"{data}: the model does not know the label {label!r} (it knows {known})"

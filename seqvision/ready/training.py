@@ -1,0 +1,106 @@
+"""Whether a training can begin, of whatever kind."""
+
+from pathlib import Path
+
+from seqvision.config import (
+    SelfTrainOptions,
+    TrainOptions,
+    TuneOptions,
+    augment_file,
+    check_sequence,
+    place_of,
+)
+from seqvision.data.clips import Clip, find_background, labels_of
+from seqvision.data.label_swaps import check_swaps
+from seqvision.data.readers import find_data_set
+from seqvision.errors import CheckpointError, DataError, StudyError, WeightsError
+from seqvision.rank import is_first
+from seqvision.ready.checks import (
+    MODEL_SUFFIXES,
+    check_clips,
+    check_folder,
+    check_outputs,
+    check_trained,
+)
+
+
+def to_train(options: TrainOptions) -> list[Clip]:
+    """Refuse what `train` would refuse later, as far as it can be known without decoding.
+
+    Returns:
+        The clips that are there; none in a process that leaves it to the first one to look.
+
+    Raises:
+        SeqvisionError: the clips, the options or the outputs cannot be used.
+    """
+    check_training(options)
+    if not is_first():
+        return []  # one process is enough to find the clips
+    place = place_of(options)
+    if options.resume is not None and not place.exists():
+        raise DataError(
+            f"{place}: no such folder or list; say where the clips of {options.resume} are now: "
+            f"seqvision train CLIPS --resume {options.resume}"
+        )
+    stills = options.images.sequence != "video"
+    found = find_data_set(place, options.clips.dataset, stills, options.clips.official).clips
+    labels = labels_of(found)
+    find_background(labels, options.clips.background)
+    check_swaps(options.augmentation, labels)
+    return found
+
+
+def to_tune(options: TuneOptions) -> None:
+    """Refuse what `tune` would refuse later, as far as it can be known without decoding.
+
+    Raises:
+        SeqvisionError: the clips, the options or the outputs cannot be used.
+    """
+    if options.max_ms is not None and not options.latency:
+        raise StudyError("--max-ms: needs the times that --no-latency leaves out")
+    if options.space is not None and not options.space.is_file():
+        raise DataError(f"--space {options.space}: no such file")
+    check_outputs({"--output": options.output}, (options.space, options.config))
+    to_train(options.of_a_training())
+
+
+def to_self_train(options: SelfTrainOptions) -> None:
+    """Refuse what `self-train` cannot do, as far as it can be known without decoding.
+
+    Raises:
+        SeqvisionError: the model or the clips are not there, or the output cannot be written.
+    """
+    model, labelled, unlabelled = options.model, options.labelled, options.unlabelled
+    if model is None or labelled is None or unlabelled is None:
+        raise DataError(
+            "seqvision self-train: give a model, its clips and clips without labels: "
+            "seqvision self-train model.pt LABELLED UNLABELLED"
+        )
+    check_trained(model, "self-train")
+    if options.output.suffix.lower() not in MODEL_SUFFIXES:
+        raise CheckpointError(f"--output {options.output}: must end in .pt or .safetensors")
+    check_outputs({"--output": options.output}, (model, labelled, unlabelled))
+    check_folder("--runs", options.runs)
+    if options.augment is not None:
+        augment_file(options.augment)
+    for place in (labelled, unlabelled):
+        check_clips(place)
+
+
+def check_training(options: TrainOptions) -> None:
+    """Refuse options that do not go together and places that cannot be written; looks at no clips.
+
+    Raises:
+        SeqvisionError: there is such an option.
+    """
+    if options.output.suffix.lower() not in MODEL_SUFFIXES:
+        raise CheckpointError(f"--output {options.output}: must end in .pt or .safetensors")
+    check_outputs({"--output": options.output}, (options.data, options.root))
+    check_folder("--runs", options.runs)
+    if options.resume is None:  # what a run was started with stays as it is
+        check_sequence(options.clips, options.images, options.augmentation)
+    if isinstance(options.augmentation.augment, str):
+        augment_file(options.augmentation.augment)
+    weights = options.model.weights
+    if weights not in ("auto", "imagenet", "none") and not Path(weights).is_file():
+        raise WeightsError(f"--weights {weights}: no such file (or: imagenet, none)")
