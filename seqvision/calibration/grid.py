@@ -11,6 +11,8 @@ from seqvision_edge.sequence import VideoSequence
 
 # One value of each dimension, by its place.
 Point = tuple[int, ...]
+# The place of the threshold for unknown.
+REJECT: Final = 4
 
 _SMOOTHED: Final = (0.0, 1 / 8, 1 / 5, 1 / 3, 1 / 2, 2 / 3)
 _ENTER: Final = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)

@@ -4,6 +4,7 @@ From the best of some points drawn over the grid it goes uphill, by coordinate a
 heights the one is taken whose neighbours are high too: what one step would spoil was luck.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -12,14 +13,14 @@ import numpy as np
 
 from seqvision.calibration.answers import Course
 from seqvision.calibration.figures import Figures, of_score, together
-from seqvision.calibration.grid import Grid, Point
+from seqvision.calibration.grid import REJECT, Grid, Point
 from seqvision.calibration.replay import Replay
 from seqvision_edge.card import Decision
 from seqvision_edge.score import score
 
-# So many are drawn, and from so many of them it goes uphill.
+# For each threshold for unknown so many are drawn, and from so many of them it goes uphill.
 _DRAWN: Final = 60
-_STARTS: Final = 6
+_STARTS: Final = 4
 # So many of the best points, and those near the best, are looked at for their neighbours.
 _CANDIDATES: Final = 12
 _NEAR: Final = 0.02
@@ -97,11 +98,14 @@ def search(
         return float(np.mean([value(point), *map(value, trials.grid.around(point))]))
 
     drawn = _somewhere(trials.grid, seed)
-    for number, point in enumerate(drawn):
+    count = sum(map(len, drawn))
+    for number, point in enumerate(itertools.chain(*drawn)):
         value(point)
-        advance(number + 1, len(drawn))
-    highest = sorted(set(drawn), key=lambda point: -value(point))[:_STARTS]
-    for start in (trials.grid.nearest(trials.grid.base), *highest):
+        advance(number + 1, count)
+    # From each threshold for unknown for itself: a harsh one wants all other settings elsewhere,
+    # and no single step leads from there to what is good without it.
+    highest = [sorted(set(points), key=lambda point: -value(point))[:_STARTS] for points in drawn]
+    for start in (trials.grid.nearest(trials.grid.base), *itertools.chain(*highest)):
         _climb(start, value, trials.grid)
 
     def is_good(point: Point) -> bool:
@@ -160,12 +164,13 @@ def _climb(point: Point, value: Callable[[Point], float], grid: Grid) -> None:
             return
 
 
-def _somewhere(grid: Grid, seed: int) -> list[Point]:
-    """Return points that are spread over the grid."""
+def _somewhere(grid: Grid, seed: int) -> list[list[Point]]:
+    """Return points that are spread over the grid, for each threshold for unknown as many."""
     generator = np.random.default_rng(seed)
-    return [
-        tuple(int(generator.integers(len(values))) for values in grid.values) for _ in range(_DRAWN)
-    ]
+    sizes = [*map(len, grid.values)]
+    points = generator.integers(sizes, size=(sizes[REJECT], _DRAWN, len(sizes)))
+    points[..., REJECT] = np.arange(sizes[REJECT])[:, None]
+    return [[tuple(map(int, point)) for point in some] for some in points]
 
 
 def _worth(figures: Figures, budget: float) -> float:
