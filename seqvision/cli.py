@@ -81,14 +81,13 @@ def _train(arguments: list[str]) -> int:
     if kept is not None and default is not None:
         options = going_on(kept, options, default)
     clips = to_train(options)
+    note = None
     if default is None and count() == 1:
-        options, said = suit_few_clips(options, clips, _given(arguments))
-        if said is not None:
-            print(f"note: {said}", file=sys.stderr)  # noqa: T201
+        options, note = suit_few_clips(options, clips, _given(arguments))
 
     from seqvision.training.train import train
 
-    trained = train(options, settled=True)
+    trained = train(options, settled=True, note=note)
     if is_first():
         print(f"{trained.model} written; next: seqvision export {trained.model}")  # noqa: T201
     return command_line.INTERRUPTED if trained.interrupted else 0

@@ -57,13 +57,14 @@ class Trained:
     interrupted: bool
 
 
-def train(options: TrainOptions, settled: bool = False) -> Trained:
+def train(options: TrainOptions, settled: bool = False, note: str | None = None) -> Trained:
     """Train a classifier and write its model file and run folder.
 
     Args:
         options: where `resume` names a run, its own options hold; of those given here, only some
             may be others (`seqvision.config.resume`).
         settled: that was seen to already.
+        note: said before the work, once nothing is refused any more.
 
     Raises:
         SeqvisionError: the options, the clips or the weights cannot be used.
@@ -76,6 +77,8 @@ def train(options: TrainOptions, settled: bool = False) -> Trained:
     device = pick_device(options.training.device)
     check_precision(options.training.precision, device)
     with processes.joined(options.training.batch_size, device):
+        if note is not None:
+            _say(f"[yellow]note:[/] {escape(note)}")
         return _train(options, device, began)
 
 
