@@ -28,7 +28,8 @@ def display(tmp_path: Path) -> Iterator[str]:
         pytest.skip(f"{', '.join(lacks)} is not installed (tests/install.sh)")
     reading, writing = os.pipe()
     size = "x".join(map(str, SCREEN)) + "x24"
-    command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", size, "-nolisten", "tcp"]
+    # Without -noreset it begins anew, deaf for a moment, whenever its last client has left.
+    command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", size, "-noreset"]
     with subprocess.Popen(command, pass_fds=[writing], stderr=subprocess.DEVNULL) as server:
         os.close(writing)
         with os.fdopen(reading) as told:
