@@ -117,7 +117,9 @@ def test_a_resumed_run_takes_what_may_change_and_names_what_may_not(
     assert "epoch   3/3" in err
     assert "is finished" not in err
     # Also where it is the default of a training that is not resumed.
-    monkeypatch.setattr("seqvision.training.train.train", lambda given, settled: 1 / settled / 0)
+    monkeypatch.setattr(
+        "seqvision.training.train.train", lambda given, settled, note: 1 / settled / 0
+    )
     with pytest.raises(ZeroDivisionError):
         main(["train", "--resume", str(run), "--epochs", "60"])
     kept = kept_options(run)
