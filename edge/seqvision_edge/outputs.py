@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 from pydantic import BaseModel, ConfigDict, Field
 
-from seqvision_edge import __version__
 from seqvision_edge.card import Decision
 from seqvision_edge.errors import SinkError
 from seqvision_edge.files import is_one_of
@@ -162,6 +161,7 @@ def _files(
     waits: bool,
 ) -> Iterator["Queued[Any]"]:
     """Yield the outputs that are files here."""
+    from seqvision_edge.sinks.about import about
     from seqvision_edge.sinks.jsonl import JsonLines
     from seqvision_edge.sinks.queued import Queued
     from seqvision_edge.sinks.video import VideoFiles
@@ -283,21 +283,4 @@ def _overlays(
     return {
         source.name: Overlay(session.card, options.top, source.name if several else "")
         for source in sources
-    }
-
-
-def about(session: "Session", sources: Sequence["Source"], decision: Decision) -> dict[str, Any]:
-    """Return what a reader of the JSON lines must know of the run."""
-    card = session.card
-    return {
-        "version": __version__,
-        "spec": card.spec,
-        "model": session.where,
-        "device": session.device,
-        "sources": [
-            {"name": source.name, "live": source.live, "fps": source.fps} for source in sources
-        ],
-        "labels": list(card.labels),
-        "sequence": card.sequence.model_dump(),
-        "decision": decision.model_dump(),
     }

@@ -14,11 +14,11 @@ from seqvision.config import TrainOptions, to_yaml
 from seqvision.config.resume import recorded
 from seqvision.errors import StudyError
 from seqvision.models.classifier import Classifier
-from seqvision.self_training.bar import Bar
 from seqvision.self_training.clips import Pool
 from seqvision.training.card import make_card, with_metrics
 from seqvision.training.checkpoint import save_model
 from seqvision.training.data import Data
+from seqvision.training.epoch_bar import EpochBar
 from seqvision.training.fit import fit, kept
 from seqvision.training.results import measure_parts
 from seqvision.training.train import Trained, finish, prepare
@@ -76,7 +76,7 @@ def train_student(
     epochs = ready.options.training.epochs
     fitted = fit(
         ready.options.training, ready.module, ready.training, ready.validation, run, device,
-        resume=False, listeners=(Bar(title, epochs),), quiet=True,
+        resume=False, listeners=(EpochBar(f"{title},", epochs),), quiet=True,
     )  # fmt: skip
     if fitted.interrupted:
         raise KeyboardInterrupt

@@ -1,12 +1,9 @@
-"""What listens to the training of a trial: the study, and whoever waits for it."""
+"""What listens to the training of a trial: the study; and how the search goes."""
 
-import sys
 from dataclasses import dataclass
 
 import lightning as L
 import optuna
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 FIGURES = ("loss", "accuracy", "f1")
 
@@ -45,38 +42,3 @@ class Standing:
     trial: str
     best: str
     left: str
-
-
-class Bar(L.Callback):
-    """A bar of a trial's epochs, on a terminal, with the best so far and the time left."""
-
-    def __init__(self, standing: Standing, epochs: int) -> None:
-        self._epochs = epochs
-        self._bar = Progress(
-            TextColumn(f"{standing.trial}  epoch"),
-            MofNCompleteColumn(),
-            BarColumn(bar_width=20),
-            TextColumn(f"{standing.best}{standing.left}"),
-            console=Console(stderr=True, highlight=False),
-            transient=True,
-            disable=not sys.stderr.isatty(),
-        )
-
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Show the bar."""
-        self._bar.start()
-        self._task = self._bar.add_task("", total=self._epochs)
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Advance it."""
-        self._bar.update(self._task, completed=trainer.current_epoch + 1)
-
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Take the bar away."""
-        self._bar.stop()
-
-    def on_exception(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
-    ) -> None:
-        """Take the bar away."""
-        self._bar.stop()

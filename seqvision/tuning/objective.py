@@ -16,12 +16,13 @@ from seqvision.data.augment import with_content
 from seqvision.data.cache import Cache
 from seqvision.errors import CheckpointError, StudyError
 from seqvision.training.data import Data, read_data
+from seqvision.training.epoch_bar import EpochBar
 from seqvision.training.fit import fit
 from seqvision.training.train import Ready, prepare
 from seqvision.tuning import trials
 from seqvision.tuning.alive import PROCESS, this_process
 from seqvision.tuning.latency import Measure, machine, milliseconds
-from seqvision.tuning.listeners import Bar, Report, Standing
+from seqvision.tuning.listeners import Report, Standing
 from seqvision.tuning.space import Space, suggest, with_values
 from seqvision_edge.errors import SeqvisionError
 
@@ -116,7 +117,8 @@ class Objective:
         trial.set_user_attr(trials.RUN, run.name)
         report = Report(trial, self._search.objective)
         epochs = ready.options.training.epochs
-        listeners = (report, Bar(self._search.standing(trial), epochs))
+        now = self._search.standing(trial)
+        listeners = (report, EpochBar(f"{now.trial} ", epochs, f"{now.best}{now.left}"))
         try:
             run.mkdir()
             (run / "options.yaml").write_text(to_yaml(recorded(ready.options)), encoding="utf-8")

@@ -78,8 +78,8 @@ def search(
     colours: Path, folder: Path, space: dict[str, Any], *more: str, epochs: int = 3
 ) -> Tuned:
     """Search as the command does, a live frame taking as many milliseconds as there are units."""
-    from seqvision.cli import _given
     from seqvision.config import option_parts
+    from seqvision.verbs import _given
     from seqvision_edge import command_line
 
     arguments = [str(colours), *flags(folder, space, *more, epochs=epochs)]

@@ -7,7 +7,7 @@ with the take.  Whoever leaves before that has recorded nothing.
 
 import asyncio
 import contextlib
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, WebSocket, WebSocketDisconnect
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -16,6 +16,7 @@ from pydantic_core import from_json, to_json
 from seqvision_edge.card import MAX_LABEL_LENGTH
 from seqvision_edge.errors import RecordingError
 from seqvision_edge.recording.new_take import NewTake
+from seqvision_edge.recording.take import Take
 from seqvision_edge.serve.guard import TRY_LATER, Left
 from seqvision_edge.serve.live import BAD_DATA, NORMAL, STAMP, Ended, stamp_of
 from seqvision_edge.serve.patience import within
@@ -77,7 +78,7 @@ async def _record(socket: WebSocket, service: Service, recorder: Recorder) -> No
     await loop.run_in_executor(recorder.threads, recorder.refuse_when_full)
     new = recorder.takes.begin(begin.label, begin.person)
     # One call at a time; one that still runs when the client leaves is waited for.
-    busy: asyncio.Future[object] | None = None
+    busy: asyncio.Future[Any] | None = None
     try:
         await _say(socket, {"type": "ready"})
         size = 0
@@ -90,8 +91,8 @@ async def _record(socket: WebSocket, service: Service, recorder: Recorder) -> No
         if not _keeps(data):
             raise Ended(BAD_DATA, 'send pictures, then {"keep": true}')
         busy = loop.run_in_executor(recorder.threads, new.keep)
-        take = await asyncio.shield(busy)
-        told = {"type": "take", **taken(take).model_dump()}  # type: ignore[arg-type]
+        take: Take = await asyncio.shield(busy)
+        told = {"type": "take", **taken(take).model_dump()}
         await _say(socket, {**told, "frames": new.frames, "seconds": round(new.seconds, 3)})
     finally:
         if busy is not None and not busy.done():

@@ -1,4 +1,4 @@
-"""What listens to the training of a student: a bar of its epochs on a terminal."""
+"""A bar of the epochs of one of several trainings, on a terminal."""
 
 import sys
 
@@ -7,13 +7,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 
-class Bar(L.Callback):
-    """Shows which epoch of a student it is, and what validation says."""
+class EpochBar(L.Callback):
+    """Shows which training it is, its epoch, and what is to be known of it."""
 
-    def __init__(self, title: str, epochs: int) -> None:
+    def __init__(self, title: str, epochs: int, told: str | None = None) -> None:
+        """Describe it; `told` stands behind the bar, by default what validation says."""
         self._epochs = epochs
+        self._told = told
         self._bar = Progress(
-            TextColumn(f"{title}, epoch"),
+            TextColumn(f"{title} epoch"),
             MofNCompleteColumn(),
             BarColumn(bar_width=20),
             TextColumn("{task.fields[said]}"),
@@ -25,12 +27,13 @@ class Bar(L.Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Show the bar."""
         self._bar.start()
-        self._task = self._bar.add_task("", total=self._epochs, said="")
+        self._task = self._bar.add_task("", total=self._epochs, said=self._told or "")
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Advance it."""
-        accuracy = trainer.callback_metrics.get("val/accuracy")
-        said = "" if accuracy is None else f"validation {float(accuracy):.1%}"
+        said, accuracy = self._told, trainer.callback_metrics.get("val/accuracy")
+        if said is None:
+            said = "" if accuracy is None else f"validation {float(accuracy):.1%}"
         self._bar.update(self._task, completed=trainer.current_epoch + 1, said=said)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
