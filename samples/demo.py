@@ -1,4 +1,4 @@
-"""The whole way on drawn samples: draw → train → export → run on an untrimmed video.
+"""The whole way on drawn samples: draw → train → calibrate → export → run on an untrimmed video.
 
 `python samples/demo.py FOLDER` calls the commands as a person would and prints each of them.
 """
@@ -29,12 +29,14 @@ def main() -> int:
     clips = samples / "clips"
     log.unlink(missing_ok=True)
 
-    if not (samples / "untrimmed.json").exists():
-        step("draw labelled clips and an untrimmed video")
-        call(sys.executable, Path(__file__).with_name("make_samples.py"), samples)
+    if not (samples / "takes").exists():
+        step("draw labelled clips and untrimmed videos")
+        call(sys.executable, Path(__file__).with_name("make_samples.py"), samples, "--force")
     step("train on 8 performers, validate on 2, test on 2 others")
     call("seqvision", "train", clips, *TRAINING, "--output", model, "--runs", folder / "runs",
          "--cache", folder / "cache")  # fmt: skip
+    step("calibrate on untrimmed videos of the two who validate: when is it an event?")
+    call("seqvision", "calibrate", model, samples / "takes")
     step("export, and prove that the file answers as the model does")
     call("seqvision", "export", model, "--verify", clips, "--cache", folder / "cache")
     step("run on the untrimmed video of a performer whom the model has never seen")

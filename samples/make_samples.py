@@ -1,4 +1,4 @@
-"""Draw the labelled sample set: short clips of hand gestures and one long untrimmed take.
+"""Draw the labelled sample set: short clips of hand gestures, and long untrimmed takes.
 
 Everything is drawn, nothing is downloaded, and the same options give the same pixels:
 
@@ -7,7 +7,9 @@ Everything is drawn, nothing is downloaded, and the same options give the same p
     OUT/clips/clips.csv                          path,label,group,split,fps
     OUT/clips/<label>/<clip>/0001.jpg ...        a clip as a folder of frames
     OUT/clips/<label>/<clip>.mp4                 a clip as a video
-    OUT/untrimmed.mp4, OUT/untrimmed.json        the long take and when its gestures happen
+    OUT/takes/<performer>.mp4, ….json            long takes of those who validate, to calibrate
+                                                 with, and when their gestures happen
+    OUT/untrimmed.mp4, OUT/untrimmed.json        the same of one who tests
 """
 
 from __future__ import annotations
@@ -15,40 +17,39 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import os
 import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-import cv2
-import numpy as np
 from drawing import LABELS, NONE, draw_clip, draw_session, make_performer
+from drawing.files import (
+    CLIPS,
+    INDEX,
+    TAKES,
+    UNTRIMMED,
+    SamplesError,
+    Size,
+    put,
+    refuse,
+    write_frames,
+    write_video,
+)
 
-CLIPS, INDEX = "clips", "clips.csv"
-UNTRIMMED_VIDEO, UNTRIMMED_EVENTS = "untrimmed.mp4", "untrimmed.json"
 UNTRIMMED_FPS = 20.0
-JPEG_QUALITY = 92
 FORMATS = ("both", "frames", "video")
 NONE_TIMES = 3
 """Clips in which nothing happens, for each of a gesture: it looks like more than a gesture does."""
 MOST_CLIPS = 9999 // NONE_TIMES
 """Clips of one gesture: as many as the four digits of the others can number."""
 
-Size = tuple[int, int]
-"""Width and height in pixels."""
-
-
-class SamplesError(Exception):
-    """A wrong option or folder, told in one line."""
-
 
 @dataclass(frozen=True)
 class Options:
-    """What to draw. `size` is (width, height); `minutes` is the untrimmed take's, 0 for none."""
+    """What to draw. `size` is (width, height); `minutes` is each untrimmed take's, 0 for none."""
 
     clips_per_label: int = 60
     performers: int = 12
@@ -94,14 +95,14 @@ def make_samples(
     """
     options = options or Options()
     options.check()
-    _refuse(out, force)
+    refuse(out, force)
     out.parent.mkdir(parents=True, exist_ok=True)
     built = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
         rows = _draw_clips(built / CLIPS, options, talk)
         if options.minutes:
             _draw_untrimmed(built, options)
-        _put(built, out)
+        put(built, out)
     finally:
         shutil.rmtree(built, ignore_errors=True)
     return rows
@@ -129,9 +130,9 @@ def _draw_clips(folder: Path, options: Options, talk: bool) -> list[Row]:
             name = f"{label}_{number + 1:04d}"
             if _is_video(number, options):
                 name += ".mp4"
-                _write_video(folder / label / name, frames, fps, options.size)
+                write_video(folder / label / name, frames, fps, options.size)
             else:
-                _write_frames(folder / label / name, frames)
+                write_frames(folder / label / name, frames)
             split = split_of(person, options.performers)
             rows.append(Row(f"{label}/{name}", label, people[person].name, split, f"{fps:g}"))
             _count(talk, len(rows), len(LABELS) * options.clips_per_label)
@@ -153,13 +154,24 @@ def _is_video(number: int, options: Options) -> bool:
 
 
 def _draw_untrimmed(folder: Path, options: Options) -> None:
-    """Draw the long take by the last performer, who is held out for the test split."""
-    performer = make_performer(options.performers - 1, options.seed)
+    """Draw a long take of each performer who validates, and one of the last of those who test."""
+    (folder / TAKES).mkdir()
+    for performer in range(options.performers):
+        if split_of(performer, options.performers) == "val":
+            name = f"{TAKES}/{make_performer(performer, options.seed).name}"
+            _draw_take(folder / name, performer, (options.seed, performer), options)
+    _draw_take(folder / UNTRIMMED, options.performers - 1, (options.seed,), options)
+
+
+def _draw_take(path: Path, number: int, seed: tuple[int, ...], options: Options) -> None:
+    """Draw one long take: a video, and beside it when its gestures happen."""
+    performer = make_performer(number, options.seed)
     seconds = round(options.minutes * 60 * UNTRIMMED_FPS) / UNTRIMMED_FPS
-    frames, events = draw_session(performer, options.seed, seconds, UNTRIMMED_FPS, options.size)
-    _write_video(folder / UNTRIMMED_VIDEO, frames, UNTRIMMED_FPS, options.size)
+    frames, events = draw_session(performer, seed, seconds, UNTRIMMED_FPS, options.size)
+    video = path.with_suffix(".mp4")
+    write_video(video, frames, UNTRIMMED_FPS, options.size)
     told = {
-        "video": UNTRIMMED_VIDEO,
+        "video": video.name,
         "fps": UNTRIMMED_FPS,
         "duration": seconds,
         "performer": performer.name,
@@ -168,81 +180,7 @@ def _draw_untrimmed(folder: Path, options: Options) -> None:
         ],
     }
     text = json.dumps(told, indent=2) + "\n"
-    (folder / UNTRIMMED_EVENTS).write_text(text, encoding="utf-8")
-
-
-def _write_frames(folder: Path, frames: Iterable[np.ndarray]) -> None:
-    """Write RGB frames as 0001.jpg, 0002.jpg, ..."""
-    folder.mkdir()
-    for number, frame in enumerate(frames, start=1):
-        picture = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
-        path = folder / f"{number:04d}.jpg"
-        done, coded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-        if not done:
-            raise SamplesError(f"cannot encode {path}")
-        path.write_bytes(coded.tobytes())
-
-
-def _write_video(path: Path, frames: Iterable[np.ndarray], fps: float, size: Size) -> None:
-    """Write RGB frames as an MP4 file."""
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, size)
-    if not writer.isOpened():
-        raise SamplesError("this OpenCV writes no MP4; try --format frames --no-untrimmed")
-    try:
-        for frame in frames:
-            writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
-    finally:
-        writer.release()
-
-
-def _refuse(out: Path, force: bool) -> None:
-    """Raise SamplesError where the output folder must not be written to."""
-    if out.exists() and not out.is_dir():
-        raise SamplesError(f"{out} is not a folder")
-    if out.is_dir() and any(out.iterdir()) and not force:
-        raise SamplesError(f"{out} is not empty; name another folder or pass --force")
-
-
-def _put(built: Path, out: Path) -> None:
-    """Move what was built into place, over an earlier set if there is one."""
-    # A fresh folder's usual rights, not the private ones of a temporary folder.
-    umask = os.umask(0)
-    os.umask(umask)
-    built.chmod(0o777 & ~umask)
-    if out.is_dir() and any(out.iterdir()):
-        _remove_set(out)
-        for path in sorted(built.rglob("*")):
-            target = out / path.relative_to(built)
-            if path.is_dir():
-                target.mkdir(exist_ok=True)
-            else:
-                path.replace(target)
-    else:
-        if out.is_dir():
-            out.rmdir()
-        built.replace(out)
-
-
-def _remove_set(out: Path) -> None:
-    """Remove the files of an earlier set, by their names, and the folders this leaves empty."""
-    folders = []
-    for label in LABELS:
-        folder = out / CLIPS / label
-        clip = re.compile(rf"{label}_\d{{4}}")
-        for path in sorted(folder.glob(f"{label}_*")):
-            if path.is_dir() and clip.fullmatch(path.name):
-                for frame in path.iterdir():
-                    if re.fullmatch(r"\d{4}\.jpg", frame.name):
-                        frame.unlink()
-                folders.append(path)
-            elif path.is_file() and path.suffix == ".mp4" and clip.fullmatch(path.stem):
-                path.unlink()
-        folders.append(folder)
-    for file in (Path(CLIPS, INDEX), Path(UNTRIMMED_VIDEO), Path(UNTRIMMED_EVENTS)):
-        (out / file).unlink(missing_ok=True)
-    for folder in [*folders, out / CLIPS]:
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
+    path.with_suffix(".json").write_text(text, encoding="utf-8")
 
 
 def _count(talk: bool, done: int, of: int) -> None:
@@ -264,7 +202,7 @@ def _parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     usual = Options()
     parser = argparse.ArgumentParser(
-        description="Draw a labelled set of hand-gesture clips and one long untrimmed take."
+        description="Draw a labelled set of hand-gesture clips, and long untrimmed takes."
     )
     parser.add_argument("out", type=Path, help="folder to make; missing or empty")
     parser.add_argument(
@@ -288,9 +226,9 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument(
         "--minutes", type=float, default=usual.minutes,
-        help="length of the untrimmed take (default: %(default)s)",
+        help="length of each untrimmed take (default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument("--no-untrimmed", action="store_true", help="draw no untrimmed take")
+    parser.add_argument("--no-untrimmed", action="store_true", help="draw no untrimmed takes")
     parser.add_argument("--force", action="store_true", help="replace a set drawn there before")
     return parser
 
@@ -316,7 +254,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     print(f"{len(rows)} clips in {given.out / CLIPS / INDEX}")
     if options.minutes:
-        print(f"untrimmed take in {given.out / UNTRIMMED_VIDEO}")
+        print(f"untrimmed takes in {given.out / TAKES} and {given.out / UNTRIMMED}.mp4")
     return 0
 
 

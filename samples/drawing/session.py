@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -43,10 +43,10 @@ class Plan:
 
 
 def draw_session(
-    performer: Performer, seed: int, seconds: float, fps: float, size: Size = SIZE
+    performer: Performer, seed: Sequence[int], seconds: float, fps: float, size: Size = SIZE
 ) -> tuple[Iterator[Frame], tuple[Event, ...]]:
     """Draw an untrimmed take: its frames, painted as they are asked for, and its gestures."""
-    rng = np.random.default_rng([seed, _STREAM])
+    rng = np.random.default_rng([*seed, _STREAM])
     plan = plan_session(rng, performer, seconds, fps)
     scene = draw_scene(rng, performer, size, plan.passers)
     scene = replace(scene, room=replace(scene.room, sway=min(scene.room.sway, 0.03)))

@@ -138,7 +138,8 @@ def test_camera_0_runs_live(folder: Path, tmp_path: Path) -> None:
     reason = camera.missing()
     if reason:
         pytest.skip(reason)
-    frames = np.concatenate([square_clip(direction, 9, 12, 64) for direction in (1, -1)])
+    frames = np.concatenate([square_clip(direction, 9) for direction in (1, -1)])
+    frames = frames.repeat(2, axis=1).repeat(2, axis=2)  # the square as large as was learnt
     raw = camera.write_yuyv(frames[..., ::-1], tmp_path / "camera.yuyv")
     control = tmp_path / "control"
     environment = camera.environment(camera.build(tmp_path), raw, (64, 64), 10, control)

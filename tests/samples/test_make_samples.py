@@ -114,13 +114,15 @@ def test_no_performer_is_in_two_splits(drawn):
     assert usual == ["train"] * 8 + ["val"] * 2 + ["test"] * 2
 
 
-def test_the_untrimmed_take_is_as_its_events_say(drawn):
-    told = json.loads((drawn / "untrimmed.json").read_text(encoding="utf-8"))
-    frames, fps = frames_of(drawn / told["video"])
+@pytest.mark.parametrize(("name", "split"), [("untrimmed", "test"), ("takes/p01", "val")])
+def test_an_untrimmed_take_is_as_its_events_say(drawn, name, split):
+    path = drawn / f"{name}.json"
+    told = json.loads(path.read_text(encoding="utf-8"))
+    frames, fps = frames_of(path.parent / told["video"])
     assert fps == pytest.approx(told["fps"])
     assert len(frames) == round(told["duration"] * told["fps"]) == 600
     splits = {row["group"]: row["split"] for row in rows_of(drawn)}
-    assert splits[told["performer"]] == "test"
+    assert splits[told["performer"]] == split
     assert told["events"]
     before = 0.0
     for event in told["events"]:
@@ -252,14 +254,22 @@ def test_a_folder_with_something_in_it_is_refused(drawn, tmp_path, capsys):
 
 def test_force_replaces_an_earlier_set_and_nothing_else(tmp_path):
     out = tmp_path / "set"
-    options = ["--performers", "3", "--size", "64x48", "--no-untrimmed", "--force"]
-    assert script.main([str(out), "--clips-per-label", "3", *options]) == 0
-    mine = [out / "note.txt", out / "clips" / "none" / "own.mp4", out / "clips" / "wave" / "a.jpg"]
+    options = ["--performers", "3", "--size", "64x48", "--force"]
+    assert script.main([str(out), "--clips-per-label", "3", *options, "--minutes", "0.2"]) == 0
+    assert (out / "takes" / "p01.json").exists()
+    mine = [
+        out / "takes" / "monday.mp4",
+        out / "note.txt",
+        out / "clips" / "none" / "own.mp4",
+        out / "clips" / "wave" / "a.jpg",
+    ]
     for path in mine:
         path.parent.mkdir(exist_ok=True)
         path.write_text("mine")
-    assert script.main([str(out), "--clips-per-label", "1", *options]) == 0
-    assert [path.read_text() for path in mine] == ["mine"] * 3
+    assert script.main([str(out), "--clips-per-label", "1", *options, "--no-untrimmed"]) == 0
+    assert [path.read_text() for path in mine] == ["mine"] * len(mine)
+    assert list((out / "takes").iterdir()) == mine[:1]
+    assert not (out / "untrimmed.mp4").exists()
     assert len(rows_of(out)) == 8 + 3
     assert sorted(path.name for path in (out / "clips" / "none").iterdir()) == [
         "none_0001",
