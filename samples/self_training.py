@@ -74,7 +74,7 @@ def _one(given: argparse.Namespace, folder: Path, seed: int) -> dict[str, Any]:
     else:
         labelled, unlabelled = _divide_strips(given.data, folder, seed)
         options = _strips(labelled, folder, seed)
-    if not model.exists() and train(options).interrupted:  # the same for all settings
+    if not model.exists() and train(options).stopped_by:  # the same for all settings
         model.unlink()
         raise KeyboardInterrupt
     began = time.monotonic()
@@ -96,7 +96,7 @@ def _one(given: argparse.Namespace, folder: Path, seed: int) -> dict[str, Any]:
             cache=options.clips.cache,
         )
     )
-    if done.interrupted:
+    if done.stopped_by:
         raise KeyboardInterrupt
     return {
         "seed": seed,

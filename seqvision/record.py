@@ -96,7 +96,7 @@ def _record(
         opened.push(source)
         takes.open()
         opened.pop_all()
-    _hint(labels)
+    _hint([*labels, *(take.label for take in takes.all())])
     countdown = options.countdown
     if countdown is None:
         countdown = _COUNTDOWN if source.live else 0.0

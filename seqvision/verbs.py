@@ -9,6 +9,7 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from seqvision.rank import count, is_first
+from seqvision.stopped import exit_code
 from seqvision_edge import command_line
 
 # Some of the clips could not be read, or recorded; edge-run ends so too.
@@ -50,7 +51,7 @@ def train(arguments: list[str]) -> int:
     trained = train(options, settled=True, note=note)
     if is_first():
         print(f"{trained.model} written; next: seqvision export {trained.model}")  # noqa: T201
-    return command_line.INTERRUPTED if trained.interrupted else 0
+    return exit_code(trained.stopped_by)
 
 
 def tune(arguments: list[str]) -> int:
@@ -76,7 +77,7 @@ def tune(arguments: list[str]) -> int:
     tuned = tune(options, _given(arguments) & option_parts().keys(), live_frame)
     if tuned.model is not None:
         print(f"{tuned.model} written; next: seqvision export {tuned.model}")  # noqa: T201
-    return command_line.INTERRUPTED if tuned.interrupted else 0
+    return exit_code(tuned.stopped_by)
 
 
 def self_train(arguments: list[str]) -> int:
@@ -100,7 +101,7 @@ def self_train(arguments: list[str]) -> int:
 
     done = self_train(options)
     print(f"{done.model} written; next: seqvision export {done.model}")  # noqa: T201
-    return command_line.INTERRUPTED if done.interrupted else 0
+    return exit_code(done.stopped_by)
 
 
 def data(arguments: list[str]) -> int:

@@ -73,12 +73,10 @@ def run(main: Callable[[], int | None]) -> int:
         # Whatever a message repeats of what was given, no password is shown with it.
         print(redact(str(error)), file=sys.stderr)  # noqa: T201
         return USAGE
-    except Terminated:
-        return TERMINATED
     except KeyboardInterrupt as stopped:
         if stopped.args:
             print(stopped, file=sys.stderr)  # noqa: T201
-        return INTERRUPTED
+        return TERMINATED if isinstance(stopped, Terminated) else INTERRUPTED
     except BrokenPipeError:
         # The reader (head, less) left: nobody is there to be told.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -6,6 +6,7 @@ a student that learns them and is the next teacher → the best of all on the va
 
 import contextlib
 import shutil
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +23,7 @@ from seqvision.self_training.one_round import Work, data_of, first_round, next_r
 from seqvision.self_training.plan import about_of, of_a_student, refuse_other, write_options
 from seqvision.self_training.rounds import Round, best_of, read_rounds, write_rounds
 from seqvision.self_training.student import finish_student, student_file
+from seqvision.stopped import Stop, interrupt, stop_of
 from seqvision.training import containers
 from seqvision.training.checkpoint import load_model
 from seqvision.training.device import check_precision, pick_device
@@ -42,7 +44,7 @@ class SelfTrained:
     run: Path
     rounds: list[Round]
     best: Round
-    interrupted: bool
+    stopped_by: Stop | None
 
 
 def self_train(options: SelfTrainOptions) -> SelfTrained:
@@ -87,7 +89,7 @@ def self_train(options: SelfTrainOptions) -> SelfTrained:
         f"run folder: {run}\n{len(split.train)} labelled clips train, {len(split.val)} validate, "
         f"{len(pool.clips)} clips have no label"
     )
-    interrupted = False
+    stop: Stop | None = None
     try:
         if not rounds:
             rounds.append(first_round(work, model.to(device), card))
@@ -99,11 +101,11 @@ def self_train(options: SelfTrainOptions) -> SelfTrained:
             rounds.append(done)
             write_rounds(run, rounds, labelled.labels, about)
             _keep_best(work, rounds)
-    except KeyboardInterrupt:
-        interrupted = True
+    except KeyboardInterrupt as error:
+        stop = stop_of(error)
     if not rounds:
-        raise KeyboardInterrupt("stopped before the first teacher was asked")
-    return _end(work, rounds, interrupted)
+        raise interrupt(stop or signal.SIGINT, "stopped before the first teacher was asked")
+    return _end(work, rounds, stop)
 
 
 def _goes_on(rounds: Sequence[Round], options: SelfTrainOptions) -> bool:
@@ -122,24 +124,24 @@ def _keep_best(work: Work, rounds: Sequence[Round]) -> None:
             shutil.rmtree(work.folder(each.number) / "checkpoints", ignore_errors=True)
 
 
-def _end(work: Work, rounds: list[Round], interrupted: bool) -> SelfTrained:
+def _end(work: Work, rounds: list[Round], stop: Stop | None) -> SelfTrained:
     """Write the best model, with its report where there is time, and say what came of it."""
     best, output = best_of(rounds), work.asked.output
     if best.number == 0:
         _copy_given(work)
         say(f"no student was as good on the validation clips: {output} is {work.asked.model}")
-    elif not interrupted:
+    elif stop is None:
         data, folder = data_of(work, best.number), work.folder(best.number)
         finish_student(work.student, data, folder, work.device, best.seconds)
     if best.number:
         before = rounds[0].accuracy
         say(f"kept: round {best.number}, validation {before:.1%} → {best.accuracy:.1%}")
-    if interrupted:
+    if stop is not None:
         say(
             f"stopped; {output} is the best so far; go on with: "
             f"seqvision self-train --resume {work.run}"
         )
-    return SelfTrained(output, work.run, rounds, best, interrupted)
+    return SelfTrained(output, work.run, rounds, best, stop)
 
 
 def _copy_given(work: Work) -> None:

@@ -15,6 +15,7 @@ from seqvision.config.resume import recorded
 from seqvision.errors import StudyError
 from seqvision.models.classifier import Classifier
 from seqvision.self_training.clips import Pool
+from seqvision.stopped import interrupt
 from seqvision.training.card import make_card, with_metrics
 from seqvision.training.checkpoint import save_model
 from seqvision.training.data import Data
@@ -78,8 +79,8 @@ def train_student(
         ready.options.training, ready.module, ready.training, ready.validation, run, device,
         resume=False, listeners=(EpochBar(f"{title},", epochs),), quiet=True,
     )  # fmt: skip
-    if fitted.interrupted:
-        raise KeyboardInterrupt
+    if fitted.stopped_by is not None:
+        raise interrupt(fitted.stopped_by)
     ready.model.load_state_dict(fitted.weights)
     card = make_card(ready.options, data, ready.model)
     (part,) = measure_parts(ready.model, card, data, ready.options)

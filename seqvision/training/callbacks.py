@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from seqvision.config import TrainingOptions
 from seqvision.rank import count, is_first
+from seqvision.stopped import Stop, interrupt
 from seqvision.training.processes import any_of
 
 
@@ -97,7 +98,7 @@ class StopOnSignal(L.Callback):
 
     def __init__(self, promise: str) -> None:
         """Make it say `promise` when it is asked to stop; nothing where that is empty."""
-        self.asked = False
+        self.asked: Stop | None = None
         self._promise = promise
         self._when = 0.0
         self._before: dict[signal.Signals, Any] = {}
@@ -109,10 +110,10 @@ class StopOnSignal(L.Callback):
             # torchrun passes on what the terminal has sent already: that is not a second one.
             again = time.monotonic() - self._when > (2.0 if count() > 1 else 0.0)
             if self.asked and again:
-                raise KeyboardInterrupt
+                raise interrupt(signal.Signals(number))
             if self.asked:
                 return
-            self.asked, self._when = True, time.monotonic()
+            self.asked, self._when = signal.Signals(number), time.monotonic()
             if count() == 1:
                 trainer.should_stop = True
             if self._promise and is_first():
@@ -126,8 +127,8 @@ class StopOnSignal(L.Callback):
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
         """Stop all processes once one was asked to."""
-        if count() > 1 and any_of(self.asked):
-            self.asked = True
+        if count() > 1 and any_of(self.asked is not None):
+            self.asked = self.asked or signal.SIGINT
             trainer.should_stop = True
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

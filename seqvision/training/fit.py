@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import signal
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from torch.utils.data import DataLoader
 from seqvision import rank
 from seqvision.config import TrainingOptions
 from seqvision.data.dataset import Item
+from seqvision.stopped import Stop, interrupt
 from seqvision.training import processes
 from seqvision.training.batch_norm import share_statistics
 from seqvision.training.callbacks import (
@@ -31,11 +33,11 @@ from seqvision.training.module import ClassifierModule
 
 @dataclass(frozen=True)
 class Fitted:
-    """What the engine leaves: the kept weights, of which epoch, and whether it was stopped."""
+    """What the engine leaves: the kept weights, of which epoch, and what stopped it if anything."""
 
     weights: dict[str, torch.Tensor]
     epoch: int
-    interrupted: bool
+    stopped_by: Stop | None
 
 
 def fit(
@@ -60,7 +62,7 @@ def fit(
     folder = run / "checkpoints"
     if resume and stopped_early(folder / "last.ckpt"):
         # It would go on for one epoch each time.
-        return processes.first_only(lambda: _kept(options, folder, folder / "best", False))
+        return processes.first_only(lambda: _kept(options, folder, folder / "best", None))
     checkpoints = CompleteEpochs(
         folder,
         filename="best-{epoch}",
@@ -147,14 +149,15 @@ def _peeked(checkpoint: Path) -> dict[str, Any]:
 def kept(options: TrainingOptions, run: Path) -> Fitted:
     """Return the weights that a finished training keeps, read again from its run folder."""
     folder = run / "checkpoints"
-    return _kept(options, folder, folder / "best", False)
+    return _kept(options, folder, folder / "best", None)
 
 
-def _kept(options: TrainingOptions, folder: Path, best: Path, stopped: bool) -> Fitted:
+def _kept(options: TrainingOptions, folder: Path, best: Path, stop: Stop | None) -> Fitted:
     """Return the weights of the epoch to keep."""
     last = folder / "last.ckpt"
     if not last.is_file():
-        raise KeyboardInterrupt("stopped before the first epoch was complete: nothing to keep")
+        said = "stopped before the first epoch was complete: nothing to keep"
+        raise interrupt(stop or signal.SIGINT, said)
     found = _best(best, folder)
     chosen = found if options.keep == "best" and found is not None else last
     content = torch.load(chosen, map_location="cpu", weights_only=True)
@@ -163,7 +166,7 @@ def _kept(options: TrainingOptions, folder: Path, best: Path, stopped: bool) -> 
         for name, tensor in content["state_dict"].items()
         if name.startswith("model.")
     }
-    return Fitted(weights, int(content["epoch"]), stopped)
+    return Fitted(weights, int(content["epoch"]), stop)
 
 
 def _strategy(options: TrainingOptions) -> DDPStrategy | str:

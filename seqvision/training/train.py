@@ -30,6 +30,7 @@ from seqvision.errors import CheckpointError, DataError
 from seqvision.metrics import Metrics
 from seqvision.models.classifier import Classifier
 from seqvision.ready import check_training
+from seqvision.stopped import Stop
 from seqvision.training import processes
 from seqvision.training.allocator import keep_freed_memory
 from seqvision.training.autotune import LAYOUTS, Arithmetic, choose_arithmetic
@@ -54,7 +55,7 @@ class Trained:
     epoch: int
     val: Metrics
     test: Metrics | None
-    interrupted: bool
+    stopped_by: Stop | None
 
 
 def train(options: TrainOptions, settled: bool = False, note: str | None = None) -> Trained:
@@ -172,7 +173,7 @@ def finish(ready: Ready, run: Path, fitted: Fitted, seconds: float) -> Trained:
     if doubt is not None:
         _say(f"[yellow]warning:[/] {escape(doubt)}")
     val, test = figures["val"], figures.get("test")
-    return Trained(options.output, run, fitted.epoch, val, test, fitted.interrupted)
+    return Trained(options.output, run, fitted.epoch, val, test, fitted.stopped_by)
 
 
 def _tell_finished(run: Path, options: TrainOptions) -> None:

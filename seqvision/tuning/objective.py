@@ -15,6 +15,7 @@ from seqvision.config.resume import recorded
 from seqvision.data.augment import with_content
 from seqvision.data.cache import Cache
 from seqvision.errors import CheckpointError, StudyError
+from seqvision.stopped import interrupt
 from seqvision.training.data import Data, read_data
 from seqvision.training.epoch_bar import EpochBar
 from seqvision.training.fit import fit
@@ -132,8 +133,8 @@ class Objective:
             raise StudyError(f"{run}: cannot be written ({error.strerror}); {GO_ON}") from None
         except (MemoryError, RuntimeError) as error:
             raise _unusable(trial, _out_of_memory(error)) from None
-        if fitted.interrupted:
-            raise KeyboardInterrupt
+        if fitted.stopped_by is not None:
+            raise interrupt(fitted.stopped_by)
         if report.pruned:
             raise optuna.TrialPruned
         figures = report.figures[fitted.epoch]

@@ -22,6 +22,7 @@ from seqvision.data.augment import with_content
 from seqvision.data.readers import find_data_set
 from seqvision.errors import DataError, StudyError
 from seqvision.ready import check_training
+from seqvision.stopped import Stop, stop_of
 from seqvision.training.device import check_precision, pick_device
 from seqvision.tuning import plot, table
 from seqvision.tuning.alive import fail_dead_trials
@@ -49,7 +50,7 @@ class Tuned:
     best: Row | None
     model: Path | None
     run: Path | None
-    interrupted: bool
+    stopped_by: Stop | None
 
 
 def tune(options: TuneOptions, fixed: Collection[str], measure: Measure) -> Tuned:
@@ -111,12 +112,12 @@ def tune(options: TuneOptions, fixed: Collection[str], measure: Measure) -> Tune
                 standing=progress.standing,
             )
         )
-        interrupted = False
+        stop: Stop | None = None
         gc.freeze()  # after each trial only what it made is looked through
         try:
             _search(study, objective, progress)
-        except KeyboardInterrupt:
-            interrupted = True
+        except KeyboardInterrupt as error:
+            stop = stop_of(error)
         finally:
             gc.unfreeze()
         keep_best(study, folder)
@@ -125,12 +126,12 @@ def tune(options: TuneOptions, fixed: Collection[str], measure: Measure) -> Tune
         progress.write(rows)
         plot.draw(rows, folder / "study.png", options.objective, options.max_ms)
         table.show(rows, options.objective, name)
-    if interrupted:
+    if stop is not None:
         say(
             f"stopped; {ended(rows)} of {wanted} trials are kept in {folder}; "
             "the same command goes on"
         )
-        return Tuned(name, folder, rows, best, None, None, True)
+        return Tuned(name, folder, rows, best, None, None, stop)
     if best is None:
         raise _nothing_found(rows, options)
     _write_options(folder / "best.yaml", with_values(base, _values(space, best)))
@@ -140,7 +141,7 @@ def tune(options: TuneOptions, fixed: Collection[str], measure: Measure) -> Tune
             f"trial {running[0]} still runs in another process; the last one to end writes "
             f"{options.output}"
         )
-        return Tuned(name, folder, rows, best, None, None, False)
+        return Tuned(name, folder, rows, best, None, None, None)
     note = (
         f"best of {ended(rows)} trials of study {name}: trial {best.number}, "
         f"{options.sampler}, by validation {options.objective}"
@@ -152,7 +153,7 @@ def tune(options: TuneOptions, fixed: Collection[str], measure: Measure) -> Tune
             f"trial {best.number} is the best, and its model is where it was trained; to have it "
             f"here: seqvision train {place} --config {folder / 'best.yaml'}"
         )
-    return Tuned(name, folder, rows, best, options.output if run else None, run, False)
+    return Tuned(name, folder, rows, best, options.output if run else None, run, None)
 
 
 def _search(study: optuna.Study, objective: Objective, progress: Progress) -> None:

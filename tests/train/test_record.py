@@ -104,6 +104,9 @@ def test_labels_without_one_for_nothing_happens_are_hinted_at(
     out, err = capsys.readouterr()
     assert "no label for nothing happens" in err
     assert "one label only; next: seqvision record takes --labels none" in out
+    assert record("--labels", "none", "--takes", "1", "--seconds", "1") == 0
+    assert record("--labels", "bow", "--takes", "1", "--seconds", "1") == 0
+    assert "no label for nothing happens" not in capsys.readouterr().err
 
 
 def test_a_countdown_leaves_out_what_it_counts(video: Path) -> None:

@@ -398,9 +398,10 @@ def test_a_study_takes_only_trials_that_compare(
 
 
 @pytest.mark.usefixtures("quick")
-def test_ctrl_c_ends_the_trial_and_the_same_command_goes_on(
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_trial_and_the_same_command_goes_on(
     colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], number: int, code: int,
 ) -> None:  # fmt: skip
     arguments = [str(colours), *flags(tmp_path, {"lr": [0.01, 0.02, 0.03]}, "--no-latency",
                                       "--trials", "3", "--sampler", "grid")]  # fmt: skip
@@ -409,11 +410,11 @@ def test_ctrl_c_ends_the_trial_and_the_same_command_goes_on(
     def press(self: Any, trainer: Any, module: Any) -> None:
         report(self, trainer, module)
         if self._trial.number == 1:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
 
     with monkeypatch.context() as patched:
         patched.setattr(objective.Report, "on_train_epoch_end", press)
-        assert main(["tune", *arguments]) == 130
+        assert main(["tune", *arguments]) == code
     told = capsys.readouterr().err
     assert "stopped; 1 of 3 trials are kept in" in told
     assert "the same command goes on" in told
