@@ -22,9 +22,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from paired import paired
 from rich.console import Console
 from rich.table import Table
-from scipy import stats
 
 from seqvision.config import (
     AugmentOptions,
@@ -216,7 +216,7 @@ def _divide_strips(data: Path, folder: Path, seed: int) -> tuple[Path, Path]:
 
 
 def _show(results: Sequence[dict[str, Any]]) -> None:
-    """Print the seeds, the mean difference with its 95 % interval (paired t), and Wilcoxon's p."""
+    """Print the seeds and the mean difference."""
     table = Table(title="accuracy on the test clips", title_justify="left")
     for column in ("seed", "labelled alone", "self-trained", "difference", "best round",
                    "pseudo-labels", "right", "minutes"):  # fmt: skip
@@ -230,18 +230,7 @@ def _show(results: Sequence[dict[str, Any]]) -> None:
             f"{row['seconds'] / 60:.1f}",
         )  # fmt: skip
     Console(width=110).print(table)
-    alone = np.array([row["alone"] for row in results])
-    both = np.array([row["self"] for row in results])
-    if len(results) < 2 or (alone == both).all():
-        return
-    test = stats.ttest_rel(both, alone)
-    low, high = test.confidence_interval(0.95)
-    ranks = stats.wilcoxon(both, alone).pvalue
-    print(
-        f"{alone.mean():.2%} → {both.mean():.2%}: {100 * (both - alone).mean():+.2f} points, "
-        f"95 % interval {100 * low:+.2f} to {100 * high:+.2f}, paired t p = {test.pvalue:.4f}, "
-        f"Wilcoxon p = {ranks:.4f}"
-    )
+    print(paired([row["alone"] for row in results], [row["self"] for row in results]))
 
 
 if __name__ == "__main__":

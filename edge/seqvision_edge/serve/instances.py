@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic_core import from_json
 
 from seqvision_edge.serve.limits import Limits
+from seqvision_edge.serve.regular import read_regular
 
 _CHANNELS = (1, 3)
 
@@ -22,6 +23,10 @@ def read_instances(body: bytes, limits: Limits) -> list[NDArray[np.uint8]]:
     Raises:
         HTTPException: 413 too many or too large, 422 not such JSON.
     """
+    regular = read_regular(body)
+    if regular is not None:
+        _refuse_many(len(regular), limits)
+        return [_clip(pixels, number, limits) for number, pixels in enumerate(regular)]
     try:
         given = from_json(body, allow_inf_nan=False)
     except ValueError as error:
@@ -31,16 +36,24 @@ def read_instances(body: bytes, limits: Limits) -> list[NDArray[np.uint8]]:
     instances = given["instances"]
     if not isinstance(instances, list) or not instances:
         raise HTTPException(422, "instances: a list of at least one clip or picture")
-    if len(instances) > limits.instances:
-        raise HTTPException(413, f"instances: {len(instances)}, at most are {limits.instances}")
-    return [_clip(instance, number, limits) for number, instance in enumerate(instances)]
+    _refuse_many(len(instances), limits)
+    clips = []
+    for number, instance in enumerate(instances):
+        try:
+            pixels = _pixels(instance)
+        except (TypeError, ValueError) as error:
+            raise HTTPException(422, f"instances.{number}: {error}") from None
+        clips.append(_clip(pixels, number, limits))
+    return clips
 
 
-def _clip(nested: Any, number: int, limits: Limits) -> NDArray[np.uint8]:
-    try:
-        pixels = _pixels(nested)
-    except (TypeError, ValueError) as error:
-        raise HTTPException(422, f"instances.{number}: {error}") from None
+def _refuse_many(count: int, limits: Limits) -> None:
+    if count > limits.instances:
+        raise HTTPException(413, f"instances: {count}, at most are {limits.instances}")
+
+
+def _clip(pixels: NDArray[np.uint8], number: int, limits: Limits) -> NDArray[np.uint8]:
+    """Return an instance of 2 to 4 axes with all of a clip's."""
     if pixels.ndim == 2:
         pixels = pixels[None, :, :, None]
     elif pixels.ndim == 3:
