@@ -54,9 +54,18 @@ def main() -> int:
 
 
 def draw_events(log: Path, video: Path, picture: Path, count: int = 4) -> Path:
-    """Put the frames at the peaks of events of different labels side by side."""
+    """Put the frames at which events of different labels were surest side by side."""
     rows = [json.loads(line) for line in log.read_text().splitlines()]
-    events = {row["label"]: row["peak"] for row in reversed(rows) if row["type"] == "event"}
+    answers = [row for row in rows if row["type"] == "answer"]
+    # Not an event's peak: there the hand moved, and half a window later the answer came.
+    events = {
+        event["label"]: max(
+            (row for row in answers if event["start"] <= row["time"] <= event["told"]),
+            key=lambda row: row["probabilities"][event["label"]],
+        )["time"]
+        for event in reversed(rows)
+        if event["type"] == "event"
+    }
     capture = cv2.VideoCapture(str(video), cv2.CAP_FFMPEG)
     frames = []
     peaks = sorted(events.values())
