@@ -35,8 +35,10 @@ def main() -> int:
     step("train on 8 performers, validate on 2, test on 2 others")
     call("seqvision", "train", clips, *TRAINING, "--output", model, "--runs", folder / "runs",
          "--cache", folder / "cache")  # fmt: skip
-    step("calibrate on untrimmed videos of the two who validate: when is it an event?")
-    call("seqvision", "calibrate", model, samples / "takes")
+    step(
+        "calibrate on the clips and untrimmed videos of the two who validate: when is it an event?"
+    )
+    call("seqvision", "calibrate", model, samples / "takes", clips, "--cache", folder / "cache")
     step("export, and prove that the file answers as the model does")
     call("seqvision", "export", model, "--verify", clips, "--cache", folder / "cache")
     step("run on the untrimmed video of a performer whom the model has never seen")

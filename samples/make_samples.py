@@ -49,7 +49,10 @@ MOST_CLIPS = 9999 // NONE_TIMES
 
 @dataclass(frozen=True)
 class Options:
-    """What to draw. `size` is (width, height); `minutes` is each untrimmed take's, 0 for none."""
+    """What to draw. `size` is (width, height); `minutes` is the untrimmed take's, 0 for none.
+
+    `take_minutes` is that of each take to calibrate with.
+    """
 
     clips_per_label: int = 60
     performers: int = 12
@@ -57,6 +60,7 @@ class Options:
     format: str = "both"
     size: Size = (160, 120)
     minutes: float = 1.5
+    take_minutes: float = 4.0
 
     def check(self) -> None:
         """Raise SamplesError for the first value that cannot be drawn."""
@@ -72,6 +76,8 @@ class Options:
             raise SamplesError("--size must be two even numbers from 48 to 1920, as in 160x120")
         if self.minutes != 0 and not 0.2 <= self.minutes <= 60:
             raise SamplesError("--minutes must be 0.2 to 60")
+        if not 0.2 <= self.take_minutes <= 60:
+            raise SamplesError("--take-minutes must be 0.2 to 60")
 
 
 @dataclass(frozen=True)
@@ -159,14 +165,18 @@ def _draw_untrimmed(folder: Path, options: Options) -> None:
     for performer in range(options.performers):
         if split_of(performer, options.performers) == "val":
             name = f"{TAKES}/{make_performer(performer, options.seed).name}"
-            _draw_take(folder / name, performer, (options.seed, performer), options)
-    _draw_take(folder / UNTRIMMED, options.performers - 1, (options.seed,), options)
+            seed = (options.seed, performer)
+            _draw_take(folder / name, performer, seed, options.take_minutes, options)
+    last = options.performers - 1
+    _draw_take(folder / UNTRIMMED, last, (options.seed,), options.minutes, options)
 
 
-def _draw_take(path: Path, number: int, seed: tuple[int, ...], options: Options) -> None:
+def _draw_take(
+    path: Path, number: int, seed: tuple[int, ...], minutes: float, options: Options
+) -> None:
     """Draw one long take: a video, and beside it when its gestures happen."""
     performer = make_performer(number, options.seed)
-    seconds = round(options.minutes * 60 * UNTRIMMED_FPS) / UNTRIMMED_FPS
+    seconds = round(minutes * 60 * UNTRIMMED_FPS) / UNTRIMMED_FPS
     frames, events = draw_session(performer, seed, seconds, UNTRIMMED_FPS, options.size)
     video = path.with_suffix(".mp4")
     write_video(video, frames, UNTRIMMED_FPS, options.size)
@@ -225,8 +235,14 @@ def _parser() -> argparse.ArgumentParser:
         help="picture size in pixels (default: 160x120)",
     )  # fmt: skip
     parser.add_argument(
-        "--minutes", type=float, default=usual.minutes,
-        help="length of each untrimmed take (default: %(default)s)",
+        "--minutes",
+        type=float,
+        default=usual.minutes,
+        help="length of the untrimmed take (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--take-minutes", type=float, default=usual.take_minutes,
+        help="length of each take to calibrate with (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--no-untrimmed", action="store_true", help="draw no untrimmed takes")
     parser.add_argument("--force", action="store_true", help="replace a set drawn there before")
@@ -243,6 +259,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         format=given.format,
         size=given.size,
         minutes=0.0 if given.no_untrimmed else given.minutes,
+        take_minutes=given.take_minutes,
     )
     try:
         rows = make_samples(given.out, options, force=given.force, talk=sys.stderr.isatty())

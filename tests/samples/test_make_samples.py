@@ -25,7 +25,18 @@ OPPOSITES = [
     ("zoom_in", "zoom_out"),
     ("rotate_cw", "rotate_ccw"),
 ]
-SMALL = ["--clips-per-label", "4", "--performers", "3", "--size", "64x48", "--minutes", "0.5"]
+SMALL = [
+    "--clips-per-label",
+    "4",
+    "--performers",
+    "3",
+    "--size",
+    "64x48",
+    "--minutes",
+    "0.5",
+    "--take-minutes",
+    "0.5",
+]
 
 
 @pytest.fixture(scope="module")
@@ -255,7 +266,21 @@ def test_a_folder_with_something_in_it_is_refused(drawn, tmp_path, capsys):
 def test_force_replaces_an_earlier_set_and_nothing_else(tmp_path):
     out = tmp_path / "set"
     options = ["--performers", "3", "--size", "64x48", "--force"]
-    assert script.main([str(out), "--clips-per-label", "3", *options, "--minutes", "0.2"]) == 0
+    assert (
+        script.main(
+            [
+                str(out),
+                "--clips-per-label",
+                "3",
+                *options,
+                "--minutes",
+                "0.2",
+                "--take-minutes",
+                "0.2",
+            ]
+        )
+        == 0
+    )
     assert (out / "takes" / "p01.json").exists()
     mine = [
         out / "takes" / "monday.mp4",
@@ -297,6 +322,7 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path, monkeypatch):
         ["--performers", "2"],
         ["--size", "161x120"],
         ["--minutes", "nan"],
+        ["--take-minutes", "0"],
         ["--seed", "-1"],
     ],
 )
