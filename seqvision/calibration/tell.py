@@ -13,6 +13,9 @@ from seqvision_edge.card import Decision
 
 Row = tuple[str, str, str]
 
+# Where the budget allows fewer false events than this, a search by them is one by luck.
+_ENOUGH_FALSE = 2
+
 
 def tell_clips(found: FromClips) -> None:
     """Print what the clips said."""
@@ -46,6 +49,10 @@ def tell_takes(found: FromTakes, budget: float) -> None:
     if others is None:
         _note(console, "only one video: the figures after are those of the very video that was "
               "searched, and optimistic; give more videos")  # fmt: skip
+    if 0 < budget * minutes < 60 * _ENOUGH_FALSE:
+        _note(console, f"in {minutes:.1f} minutes one false event is {60 / minutes:.0f} per hour "
+              "already, and is avoided at the cost of true ones; give "
+              f"{60 * _ENOUGH_FALSE / budget:.0f} minutes or more")  # fmt: skip
     after = found.after
     if not after.is_within(budget):
         _note(console, f"no settings keep within {budget:g} false per hour; these come nearest")

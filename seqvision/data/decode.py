@@ -30,7 +30,7 @@ from seqvision_edge.sequence import SequenceSpec, VideoSequence
 from seqvision_edge.sources import open_path
 
 # Raise it when decoding or resizing changes: cached clips are then made anew.
-_VERSION = 2
+_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ class Decoded:
 
     A still image is a clip of one frame.
 
-    `key` is the same for the same frames, whatever the list or the order they come in.
+    `key` is the same for the same frames at the same times, wherever they lie and whatever the list
+    or the order they come in: what a training draws for a clip follows from it.
     `incomplete` says what is missing from a damaged or short file, "decoded 146 of 300 frames".
     """
 
@@ -102,12 +103,13 @@ class Store:
         touch(frames)
         touch(index)
         incomplete = kept.get("incomplete")
-        return Decoded(Kept(self, clip, frames, shape), times, frames.stem, incomplete)
+        return Decoded(Kept(self, clip, frames, shape), times, kept["content"], incomplete)
 
     def _decode(self, clip: Clip, frames: Path) -> None:
         """Write a clip frame by frame, so that a long one needs no more memory than a short one."""
         times: list[float] = []
         shape: tuple[int, ...] = ()
+        content = hashlib.sha256(json.dumps(self._about()).encode())
         try:
             frames.parent.mkdir(parents=True, exist_ok=True)
             with replacing(frames) as unfinished:
@@ -118,12 +120,20 @@ class Store:
                     for frame in source:
                         image = self.size(frame.bgr)
                         shape = image.shape
-                        file.write(np.ascontiguousarray(image).data)
+                        pixels = np.ascontiguousarray(image).data
+                        file.write(pixels)
+                        content.update(pixels)
                         times.append(frame.time)
                 if not times:
                     raise SourceError(f"{clip.path}: no frames in it")
                 with replacing(frames.with_suffix(".json")) as unfinished_index:
-                    about = {"times": times, "frame": shape, "incomplete": source.incomplete}
+                    content.update(json.dumps([times, shape]).encode())
+                    about = {
+                        "times": times,
+                        "frame": shape,
+                        "content": content.hexdigest()[:40],
+                        "incomplete": source.incomplete,
+                    }
                     unfinished_index.write_text(json.dumps(about))
         except OSError as error:
             raise self.cache.error(error) from None

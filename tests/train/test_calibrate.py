@@ -333,6 +333,8 @@ def test_an_exported_file_keeps_its_graph_and_temperature(
     assert main(arguments) == 0
     out, _ = capsys.readouterr()
     assert "only one video" in out
+    assert "in 0.2 minutes one false event is 351 per hour already" in out
+    assert "give 6 minutes or more" in out
     assert f"{output} written; next: edge-run --model {output}" in out
     assert model.read_bytes() == colour_model.model_bytes(), "--output leaves the model alone"
     old, new = Session(model), Session(output)

@@ -7,7 +7,7 @@ from conftest import square_clip, write_frames, write_video
 
 from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip
-from seqvision.data.decode import Store, decode_all
+from seqvision.data.decode import Kept, Store, decode_all
 from seqvision.errors import DataError
 from seqvision_edge.card import ImageSpec
 from seqvision_edge.errors import SourceError
@@ -72,7 +72,8 @@ def test_the_cache_stays_within_its_size_and_drops_what_was_not_used_for_longest
     held = [store.load(clip) for clip in clips]
     kept = np.array(held[1].frames)
     for age, clip in ((3, held[0]), (2, held[1]), (1, held[2])):
-        for path in (tmp_path / "cache").glob(f"??/{clip.key}.*"):
+        assert isinstance(clip.frames, Kept)
+        for path in clip.frames.path.parent.glob(f"{clip.frames.path.stem}.*"):
             os.utime(path, (1e9 - age, 1e9 - age))
     store.load(clips[0])  # used just now
     killed = tmp_path / "cache" / "00" / ".left.by.a.kill"
@@ -81,8 +82,8 @@ def test_the_cache_stays_within_its_size_and_drops_what_was_not_used_for_longest
     os.utime(killed, (1e9, 1e9))
     cache.trim()
     assert not killed.exists()
-    left = {path.stem for path in (tmp_path / "cache").glob("??/*.u8")}
-    assert left == {held[0].key, held[2].key}
+    left = set((tmp_path / "cache").glob("??/*.u8"))
+    assert left == {held[place].frames.path for place in (0, 2)}  # type: ignore[union-attr]
     assert np.array_equal(held[1].frames, kept), "a clip in use stays readable"
     assert np.array_equal(store.load(clips[1]).frames, kept), "and is made anew when asked for"
 

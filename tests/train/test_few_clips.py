@@ -14,6 +14,8 @@ from seqvision.few_clips import FEW, suit_few_clips
 from seqvision.models.classifier import Classifier
 from seqvision_edge.card import ImageSpec
 
+CHOSEN_OF_MODEL = ("freeze", "head", "bidirectional", "dropout")
+
 
 def clips(count: int, split: str | None = None) -> list[Clip]:
     return [Clip(Path(f"{n}"), label, split=split) for label in "ab" for n in range(count)]
@@ -25,15 +27,17 @@ PRETRAINED = TrainOptions(model=ModelOptions(encoder="mobilenet_v2", weights="so
 def test_few_clips_choose_a_frozen_encoder_and_say_every_choice() -> None:
     chosen, said = suit_few_clips(PRETRAINED, clips(5), {"encoder", "weights"})
     assert chosen.model.freeze
+    assert chosen.model.bidirectional
     assert said is not None
     assert said.startswith("5 clips of a label")
+    assert "--freeze --head gru --bidirectional --dropout 0.5" in said
     for flag, value in (("--dropout", chosen.model.dropout),
                         ("--weight-decay", chosen.training.weight_decay),
                         ("--label-smoothing", chosen.training.label_smoothing)):  # fmt: skip
         assert f"{flag} {value:g}" in said
     before, after = PRETRAINED.model_dump(), chosen.model_dump()
     for part in ("model", "training"):
-        for name in ("freeze", "dropout", "weight_decay", "label_smoothing"):
+        for name in (*CHOSEN_OF_MODEL, "weight_decay", "label_smoothing"):
             before[part].pop(name, None)
             after[part].pop(name, None)
     assert before == after, "nothing else is another"
@@ -48,7 +52,7 @@ def test_what_is_given_stays_also_where_it_is_the_default() -> None:
     for name in ("freeze", "unfreeze_at", "encoder_lr_scale"):  # such as --no-freeze
         assert suit_few_clips(PRETRAINED, clips(5), {name}) == (PRETRAINED, None)
     frozen = PRETRAINED.model_copy(update={"model": ModelOptions(weights="x.pth", freeze=True)})
-    everything = {"freeze", "dropout", "weight_decay", "label_smoothing"}
+    everything = {*CHOSEN_OF_MODEL, "weight_decay", "label_smoothing"}
     assert suit_few_clips(frozen, clips(5), everything) == (frozen, None)
 
 

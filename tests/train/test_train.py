@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -109,6 +110,9 @@ def test_the_same_seed_gives_the_same_model_and_another_seed_another(
     third = train(options(squares, tmp_path / "c", 2, training={"seed": 1}, **parts))
     assert same(weights(first), weights(second))
     assert not same(weights(first), weights(third))
+    copied = shutil.copytree(squares, tmp_path / "elsewhere" / "copied")
+    moved = train(options(copied, tmp_path / "d", 2, **parts))
+    assert same(weights(first), weights(moved)), "it depends on the clips, not on where they lie"
 
 
 @pytest.mark.parametrize(("schedule", "workers"), [("cosine", 0), ("plateau", 0), ("cosine", 1)])
