@@ -101,8 +101,13 @@ def test_two_processes_train_what_one_trains(
         said[processes] = run(folder, processes, str(clips), *OPTIONS, "--epochs", "3", *model)
     one, two = (load_model(tmp_path / str(n) / "model.pt")[0].state_dict() for n in (1, 2))
     assert one.keys() == two.keys()
+    other, count = 0, 0
     for name in one:
-        assert torch.allclose(one[name].float(), two[name].float(), rtol=1e-3, atol=1e-4), name
+        alike = torch.isclose(one[name].float(), two[name].float(), rtol=1e-3, atol=1e-4)
+        other, count = other + int((~alike).sum()), count + alike.numel()
+    # Adam divides by how large a gradient was: of one that is nearly 0 the last bit decides. A fault
+    # of the division (statistics of the own half, a gradient counted twice) changes nearly all.
+    assert other <= 0.03 * count, f"{other} of {count} weights"
     alone, together = metrics(tmp_path / "1"), metrics(tmp_path / "2")
     assert alone["val"]["confusion"] == together["val"]["confusion"]
     assert alone["val"]["clips"] == together["val"]["clips"] == 5
