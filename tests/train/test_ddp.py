@@ -105,8 +105,8 @@ def test_two_processes_train_what_one_trains(
     for name in one:
         alike = torch.isclose(one[name].float(), two[name].float(), rtol=1e-3, atol=1e-4)
         other, count = other + int((~alike).sum()), count + alike.numel()
-    # Adam divides by how large a gradient was: of one that is nearly 0 the last bit decides. A fault
-    # of the division (statistics of the own half, a gradient counted twice) changes nearly all.
+    # Adam divides by how large a gradient was: of one that is nearly 0 the last bit decides. A
+    # fault of the division (statistics of half a batch, gradients counted twice) changes most.
     assert other <= 0.03 * count, f"{other} of {count} weights"
     alone, together = metrics(tmp_path / "1"), metrics(tmp_path / "2")
     assert alone["val"]["confusion"] == together["val"]["confusion"]
