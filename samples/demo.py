@@ -14,8 +14,10 @@ import numpy as np
 
 from seqvision_edge.opencv import cv2
 
-# Gestures of the samples last up to three seconds: 16 frames at 8 fps are two.
-TRAINING = ("--size", "64", "--frames", "16", "--fps", "8", "--epochs", "24")
+# Gestures of the samples last up to three seconds: 16 frames at 8 fps are two.  A head that reads
+# in both directions has seen the beginning of a gesture as freshly as its end.
+TRAINING = ("--size", "64", "--frames", "16", "--fps", "8", "--epochs", "24",
+            "--head", "gru", "--bidirectional")  # fmt: skip
 
 
 def main() -> int:
