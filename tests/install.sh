@@ -14,6 +14,7 @@ packages=(
   gstreamer1.0-plugins-ugly       # H.264, made (x264)
   mosquitto                       # an MQTT broker
   xvfb                            # an X server without a screen, for the window
+  openbox                         # a window manager, as every desktop has one
   xdotool                         # presses its keys
 )
 
