@@ -72,24 +72,18 @@ def test_the_window_shows_the_picture_and_its_label(
 ) -> None:
     def is_shown() -> bool:
         # The middle of the picture is red, and the panel of the labels is not.
-        picture = _window(display, tmp_path)
-        if picture is None:
+        shown = _window(display, tmp_path)
+        if shown is None:
             return False
-        middle, panel = picture[200, 320], picture[30:60, 200:250]
+        middle, panel = shown[200, 320], shown[30:60, 200:250]
         is_red = bool(np.abs(middle.astype(int) - COLOURS["red"]).max() < 12)
         return is_red and bool((panel.min(axis=2) > 200).any())
 
     _wait_for(is_shown)
 
 
-def test_the_key_q_ends_the_run_as_done(
-    display: str, watched: "subprocess.Popen[bytes]", tmp_path: Path
-) -> None:
-    def is_there() -> bool:
-        picture = _window(display, tmp_path)
-        return picture is not None and bool(picture.any())
-
-    _wait_for(is_there)
+def test_the_key_q_ends_the_run_as_done(display: str, watched: "subprocess.Popen[bytes]") -> None:
+    _wait_for(lambda: _place(display) is not None)
 
     def ended() -> bool:
         # The first click may only bring the window to the front.
