@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, nothing in a file."""
+"""What long work says: its steps in lines, its progress as a bar on a terminal."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +14,12 @@ def tell_step(what: str) -> None:
     """Say on stderr which step of a long work begins."""
     if is_first():
         print(f"{what} …", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def say(text: str) -> None:
+    """Say something, in rich's markup, on stderr; the first process alone does."""
+    if is_first():
+        Console(stderr=True, highlight=False).print(text, soft_wrap=True)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from drawing.hand import CutOut, Floats, Picture, lay, make_cut_out
+from drawing.cut_out import CutOut, Floats, Picture, lay, make_cut_out
 
 ROOM_LUMA, ROOM_CONTRAST = (28.0, 62.0), 12.0
 """Mean and spread of a room's lightness, 0-255: the lamp is on the hand, the room is dim."""

@@ -21,7 +21,8 @@ from drawing.background import (
     lay_passer_by,
     view,
 )
-from drawing.hand import CutOut, Floats, draw_hand, draw_posture, lay
+from drawing.cut_out import CutOut, Floats, lay
+from drawing.hand import draw_hand, draw_posture
 from drawing.motion import LABELS, NONE, draw_trajectory
 from drawing.performer import Performer
 from drawing.trajectory import Trajectory

@@ -21,8 +21,9 @@ from seqvision.training.checkpoint import save_model
 from seqvision.training.data import Data
 from seqvision.training.epoch_bar import EpochBar
 from seqvision.training.fit import fit, kept
+from seqvision.training.preparation import prepare
 from seqvision.training.results import measure_parts
-from seqvision.training.train import Trained, finish, prepare
+from seqvision.training.train import Trained, finish
 from seqvision_edge.card import ModelCard
 
 

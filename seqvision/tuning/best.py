@@ -11,7 +11,8 @@ from filelock import FileLock
 from seqvision.config import TrainOptions, TuneOptions, from_yaml
 from seqvision.training.data import Data, read_data
 from seqvision.training.fit import kept
-from seqvision.training.train import copy_model, finish, prepare
+from seqvision.training.preparation import prepare
+from seqvision.training.train import copy_model, finish
 from seqvision.tuning.trials import Row, best_of, row_of
 
 

@@ -19,7 +19,7 @@ from seqvision.stopped import interrupt
 from seqvision.training.data import Data, read_data
 from seqvision.training.epoch_bar import EpochBar
 from seqvision.training.fit import fit
-from seqvision.training.train import Ready, prepare
+from seqvision.training.preparation import Ready, prepare
 from seqvision.tuning import trials
 from seqvision.tuning.alive import PROCESS, this_process
 from seqvision.tuning.latency import Measure, machine, milliseconds
