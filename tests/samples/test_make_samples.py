@@ -16,7 +16,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "samples"))
 
 import make_samples as script  # noqa: E402
 from drawing import LABELS, draw_clip, draw_trajectory, make_performer  # noqa: E402
-from drawing.hand import draw_hand, draw_posture, lay  # noqa: E402
+from drawing.cut_out import lay  # noqa: E402
+from drawing.hand import draw_hand, draw_posture  # noqa: E402
 from drawing.session import plan_session  # noqa: E402
 
 OPPOSITES = [
