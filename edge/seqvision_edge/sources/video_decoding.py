@@ -1,0 +1,170 @@
+"""A decoded video frame → the picture that a player shows: upright, unmirrored, in square pixels.
+
+    pictures = Pictures(stream)
+    for frame in container.decode(stream):
+        bgr = pictures.to_bgr(frame)
+
+Files and network streams are converted here, so that they cannot differ.  Importing this module
+imports PyAV, which takes a tenth of a second: import it where a video is opened.
+"""
+
+import math
+import struct
+from fractions import Fraction
+from typing import Any
+
+import av
+import av.filter
+import av.logging
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.reformatter import Interpolation, VideoReformatter
+from av.video.stream import VideoStream
+
+from seqvision_edge.errors import SourceError
+from seqvision_edge.opencv import cv2
+from seqvision_edge.preprocess import Image
+
+# FFmpeg and x264 write to stderr by themselves; our own one-line errors say what matters.
+av.logging.set_level(None)
+
+# 8K (7680 x 4320) fits.  A file of a few kilobytes can claim frames of gigabytes.
+MAX_PIXELS = 1 << 25
+# Given to every decoder, so that a frame above the limit is refused before it is decoded.
+DECODER_OPTIONS = {"max_pixels": str(MAX_PIXELS)}
+
+# What FFmpeg itself takes to change pixel formats.  For progressive frames it gives, bit by bit,
+# what OpenCV's own reader gave.
+_BICUBIC = int(Interpolation.BICUBIC)
+# Before PyAV 15 the conversion has one thread and no such option.
+_ONE_THREAD: dict[str, Any] = (
+    {"threads": 1} if "threads" in (VideoReformatter.reformat.__doc__ or "") else {}
+)
+# Beyond it a pixel aspect is a damaged header, not a picture format.
+_MOST_STRETCHED = 8
+
+
+class FrameRefused(SourceError):  # noqa: N818
+    """A frame is larger than this program reads, or of a pixel format that cannot be converted."""
+
+
+class Pictures:
+    """Converts the frames of one video stream, whose size and format may change on the way."""
+
+    def __init__(self, stream: VideoStream) -> None:
+        """Take the stream whose pixel aspect counts where it has one."""
+        self._stream = stream
+        self._reformatter = VideoReformatter()
+        self._progressive: _Progressive | None = None
+
+    def to_bgr(self, frame: VideoFrame) -> Image:
+        """Return `(height, width, 3)` BGR uint8, contiguous, writable, as a player shows the frame.
+
+        The pixel aspect is applied by enlarging the side that is too short, then the display
+        matrix: its quarter turns and mirrors.  Colours are converted by the frame's own matrix and
+        range, BT.601 and limited where it names none.  Interlaced frames stay whole.
+
+        Raises:
+            FrameRefused: the frame is too large, or cannot be converted.
+        """
+        width, height = square_pixels(frame.width, frame.height, self._stream.sample_aspect_ratio)
+        check_size(width, height)
+        if frame.interlaced_frame:
+            # swscale would convert each field for itself, and colours would differ from FFmpeg's.
+            frame = self._as_progressive(frame)
+        try:
+            converted = self._reformatter.reformat(
+                frame, width, height, "bgr24", interpolation=_BICUBIC, **_ONE_THREAD
+            )
+        except (av.FFmpegError, ValueError) as error:
+            kind = frame.format.name
+            raise FrameRefused(f"{kind} frames cannot be converted ({error})") from None
+        return _turned(_pixels(converted), orientation(frame))
+
+    def _as_progressive(self, frame: VideoFrame) -> VideoFrame:
+        if self._progressive is None or not self._progressive.fits(frame):
+            self._progressive = _Progressive(frame)
+        return self._progressive(frame)
+
+
+class _Progressive:
+    """Calls interlaced frames progressive; their pixels stay."""
+
+    def __init__(self, frame: VideoFrame) -> None:
+        self._kind = frame.width, frame.height, frame.format.name
+        self._graph = av.filter.Graph()
+        source = self._graph.add_buffer(
+            width=frame.width,
+            height=frame.height,
+            format=frame.format,
+            time_base=frame.time_base or Fraction(1, 1000),
+        )
+        self._graph.link_nodes(
+            source, self._graph.add("setfield", "prog"), self._graph.add("buffersink")
+        ).configure()
+
+    def fits(self, frame: VideoFrame) -> bool:
+        return self._kind == (frame.width, frame.height, frame.format.name)
+
+    def __call__(self, frame: VideoFrame) -> VideoFrame:
+        self._graph.vpush(frame)
+        return self._graph.vpull()
+
+
+def check_size(width: int, height: int) -> None:
+    """Refuse frames above `MAX_PIXELS`.
+
+    Raises:
+        FrameRefused: it is larger.
+    """
+    if width * height > MAX_PIXELS:
+        raise FrameRefused(
+            f"frames of {width} x {height} pixels; the most that is read is {MAX_PIXELS >> 20} Mpx"
+        )
+
+
+def square_pixels(width: int, height: int, aspect: Fraction | None) -> tuple[int, int]:
+    """Return the size of a frame in square pixels: the side that is too short is enlarged.
+
+    Args:
+        width: pixels in a row, as coded.
+        height: rows, as coded.
+        aspect: width / height of one pixel; None or 0 where it is not known.
+    """
+    if not aspect or not 1 / _MOST_STRETCHED <= aspect <= _MOST_STRETCHED:
+        return width, height
+    if aspect > 1:
+        return math.floor(width * aspect + Fraction(1, 2)), height
+    return width, math.floor(height / aspect + Fraction(1, 2))
+
+
+def orientation(frame: VideoFrame) -> tuple[bool, bool, bool]:
+    """Return how a frame is turned to be shown: transposed first, then flipped in x, then in y.
+
+    Eight orientations are known, as to phones and browsers; another angle counts as the nearest.
+    """
+    data: Any = frame.side_data.get("DISPLAYMATRIX") if frame.side_data else None
+    if data is None:
+        return False, False, False
+    # A pixel at (x, y) is shown at (a x + c y, b x + d y).
+    a, b, _, c, d, *_ = struct.unpack("=9i", bytes(data)[:36])
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        return True, c < 0, b < 0
+    return False, a < 0, d < 0
+
+
+def _pixels(frame: VideoFrame) -> Image:
+    """Return the pixels of a bgr24 frame; they share its memory where its rows lie close."""
+    plane: Any = frame.planes[0]
+    rows = np.frombuffer(plane, np.uint8)[: frame.height * plane.line_size]
+    packed = rows.reshape(frame.height, plane.line_size)[:, : 3 * frame.width]
+    return np.ascontiguousarray(packed).reshape(frame.height, frame.width, 3)
+
+
+def _turned(bgr: Image, how: tuple[bool, bool, bool]) -> Image:
+    transpose, flip_x, flip_y = how
+    if transpose:
+        bgr = cv2.transpose(bgr)
+    if flip_x or flip_y:
+        bgr = cv2.flip(bgr, -1 if flip_x and flip_y else int(flip_x))
+    return bgr
