@@ -13,7 +13,7 @@ from seqvision_edge.smoothing import Smoothing
 
 # Times are sums of periods and probabilities are float32: 0.7 - 0.4 is a bit less than 0.3, the
 # mean of 0.6 and 0.6 may be.  What is this close to a threshold is at it.
-_HAIR = 1e-6
+HAIR = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +85,8 @@ class Decider:
         if self._running is not None:
             label, held = self._running.label, strength[self._running.label]
             self._running = _extended(self._running, time, held)
-            overtaken = rival is not None and strength[rival] > held + _HAIR
-            fallen = held < self._decision.leave - _HAIR
+            overtaken = rival is not None and strength[rival] > held + HAIR
+            fallen = held < self._decision.leave - HAIR
             if rising != label if rising else fallen or overtaken:
                 ended = self._finish(time)
         begins = rising or rival
@@ -108,7 +108,7 @@ class Decider:
 
     def _known(self, answer: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the answer; one whose best label is too improbable speaks for none of them."""
-        return answer if answer.max() >= self._decision.reject - _HAIR else np.zeros_like(answer)
+        return answer if answer.max() >= self._decision.reject - HAIR else np.zeros_like(answer)
 
     def _strength(self, own: dict[str, float], rising: str | None) -> dict[str, float]:
         """Return the probability that decides, by label: smoothed, or what fired if that is more.
@@ -126,7 +126,7 @@ class Decider:
         able = {
             label: probability
             for label, probability in strength.items()
-            if probability >= self._decision.enter - _HAIR and self._may_begin(label, time)
+            if probability >= self._decision.enter - HAIR and self._may_begin(label, time)
         }
         return max(able, key=able.__getitem__, default=None)
 
@@ -136,11 +136,11 @@ class Decider:
         if early is None:
             return None
         self._before = own
-        self._low |= {label for label in own if own[label] < self._decision.enter - _HAIR}
+        self._low |= {label for label in own if own[label] < self._decision.enter - HAIR}
         best = max(own, key=own.__getitem__)
         sure = (
-            own[best] >= early - _HAIR
-            and before.get(best, -1.0) >= self._decision.leave - _HAIR
+            own[best] >= early - HAIR
+            and before.get(best, -1.0) >= self._decision.leave - HAIR
             and best in self._low
             and self._may_begin(best, time)
         )
@@ -148,7 +148,7 @@ class Decider:
 
     def _may_begin(self, label: str, time: float) -> bool:
         blocked_until = self._blocked_until.get(label, time)
-        return label != self._decision.background and time >= blocked_until - _HAIR
+        return label != self._decision.background and time >= blocked_until - HAIR
 
     def _fire(self, ended: Told, time: float) -> Told:
         """Tell the running event, before its end."""
@@ -171,7 +171,7 @@ class Decider:
         return Told((event,), (event,))
 
     def _lasted(self, event: Event) -> bool:
-        return event.seconds >= self._decision.minimum_seconds - _HAIR
+        return event.seconds >= self._decision.minimum_seconds - HAIR
 
     def _placed(self, event: Event) -> Event:
         """Return an event of answers at the time of what they are about."""
@@ -193,6 +193,6 @@ def lag_of(sequence: SequenceSpec) -> float:
 
 def _extended(event: Event, time: float, probability: float) -> Event:
     """Return the event as it stands at `time`."""
-    if probability > event.confidence + _HAIR:
+    if probability > event.confidence + HAIR:
         return replace(event, end=time, peak=time, confidence=probability)
     return replace(event, end=time)

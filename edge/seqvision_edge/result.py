@@ -70,7 +70,8 @@ class Event:
 
     These are times of what was seen; answers about it come half a window later.  `confidence` is
     the highest smoothed probability.  `told` is when the outputs that act on events heard of it: at
-    its end, or, fired early, on its sure rise.
+    its end, or, fired early, on its sure rise.  `window_fill` is below 1 where a whole file is
+    shorter than the model's window: the share of the window that it fills.
     """
 
     label: str
@@ -79,6 +80,7 @@ class Event:
     peak: float
     confidence: float
     told: float
+    window_fill: float = 1.0
 
     @property
     def seconds(self) -> float:
@@ -86,8 +88,8 @@ class Event:
         return self.end - self.start
 
     def to_json(self) -> dict[str, Any]:
-        """Return the event as plain data."""
-        return {
+        """Return the event as plain data; what does not apply is left out."""
+        plain: dict[str, Any] = {
             "type": "event",
             "label": self.label,
             "start": round(self.start, _TIME_DIGITS),
@@ -96,6 +98,9 @@ class Event:
             "confidence": round(self.confidence, _PROBABILITY_DIGITS),
             "told": round(self.told, _TIME_DIGITS),
         }
+        if self.window_fill < 1:
+            plain["window_fill"] = round(self.window_fill, _TIME_DIGITS)
+        return plain
 
 
 StateName = Literal[

@@ -74,10 +74,12 @@ class ClipOptions(Options):
     """What the data is: own folders or a list, or a public data set as it is distributed."""
     official: Annotated[int, Field(ge=1, le=3)] = 1
     """Official split of UCF101 and HMDB51."""
-    frames: Annotated[int, Field(ge=1, le=4096)] = 16
-    """Frames that the model sees at once."""
+    frames: Annotated[int, Field(ge=1, le=4096)] | Literal["auto"] = "auto"
+    """Frames that the model sees at once; auto: 16, or as many as three quarters of the clips
+    have."""
     fps: Annotated[float, Field(gt=0, le=1000)] | Literal["auto"] = "auto"
-    """Frames per second that the model sees; auto: --frames cover the median clip."""
+    """Frames per second that the model sees; auto: three quarters of the clips fill the
+    window, no faster than the clips are."""
     size: Annotated[int, Field(ge=4, le=1024)] | Literal["auto"] = "auto"
     """Height and width of a frame in the model, in pixels; auto: 112, or what still images have."""
     fit: Literal["stretch", "crop", "pad"] = "stretch"

@@ -26,7 +26,7 @@ from seqvision.survey.probe import Probe, in_threads, look, look_closely
 from seqvision.survey.sheet import draw_sheet
 from seqvision.survey.tell import tell
 from seqvision.training.data import ONLY_STILLS, check_labels, missing_in_val, refuse_lost_labels
-from seqvision.training.layout import covering_fps, plan, settle
+from seqvision.training.layout import plan, settle, settle_video
 from seqvision_edge.card import ImageSpec
 from seqvision_edge.cut import sized
 from seqvision_edge.files import replacing
@@ -130,10 +130,8 @@ def _settled(
 ) -> SequenceSpec:
     """Return the sequence with the rate, or the number of steps, that training would take."""
     if isinstance(sequence, VideoSequence):
-        if asked.clips.fps != "auto":
-            return sequence
         lengths = [(probe.frames or 0, probe.seconds or 0.0) for probe in probes]
-        return sequence.model_copy(update={"fps": covering_fps(lengths, sequence.frames)})
+        return settle_video(sequence, asked.clips, lengths)
     blanks = []
     for width, height in {probe.size for probe in probes}:
         blank = sized(np.zeros((height, width, 3), np.uint8), image, sequence)

@@ -1,16 +1,18 @@
 """What one step is and how clips or images become sequences: options and data → card."""
 
+import math
 from collections.abc import Sequence
 from statistics import median
 
 import numpy as np
 
-from seqvision.config import TrainOptions
+from seqvision.config import ClipOptions, TrainOptions
 from seqvision.data.clips import Clip
 from seqvision.data.decode import Decoded, picture_size
 from seqvision.errors import DataError
 from seqvision_edge.card import ImageSpec
 from seqvision_edge.cut import cut
+from seqvision_edge.sampler import EARLY
 from seqvision_edge.sequence import (
     ChannelSequence,
     ImageSequence,
@@ -22,6 +24,10 @@ from seqvision_edge.sequence import (
     WindowSequence,
 )
 
+# What `--frames auto` takes where the clips are long enough.
+MOST_AUTO_FRAMES = 16
+# A window of one frame reads no motion.
+_LEAST_AUTO_FRAMES = 2
 _VIDEO_SIZE = 112
 _LARGEST_AUTO_SIZE = 224
 _MOST_STEPS = 4096
@@ -38,7 +44,7 @@ def plan(options: TrainOptions, clips: Sequence[Clip]) -> tuple[ImageSpec, Seque
     if kind == "video":
         size = _VIDEO_SIZE if options.clips.size == "auto" else options.clips.size
         fps = 1.0 if options.clips.fps == "auto" else options.clips.fps
-        frames = options.clips.frames
+        frames = MOST_AUTO_FRAMES if options.clips.frames == "auto" else options.clips.frames
         return _spec(options, size, size), VideoSequence(kind="video", fps=fps, frames=frames)
     sizes = _peek(clips)
     wide = median(width / height for height, width in sizes) >= 1
@@ -56,11 +62,10 @@ def plan(options: TrainOptions, clips: Sequence[Clip]) -> tuple[ImageSpec, Seque
 def settle(
     options: TrainOptions, image: ImageSpec, sequence: SequenceSpec, decoded: Sequence[Decoded]
 ) -> SequenceSpec:
-    """Return the sequence with what only the decoded clips tell: the fps, the most steps."""
+    """Return the sequence with what only the decoded clips give: fps, frames, the most steps."""
     if isinstance(sequence, VideoSequence):
-        if options.clips.fps == "auto":
-            return sequence.model_copy(update={"fps": auto_fps(decoded, sequence.frames)})
-        return sequence
+        lengths = [(len(clip.times), clip.seconds) for clip in decoded]
+        return settle_video(sequence, options.clips, lengths)
     if isinstance(sequence, LengthSequence) and options.images.max_steps == "auto":
         shapes = {clip.shape[1:] for clip in (item.frames for item in decoded)}
         longest = max(_count(shape, image, sequence) for shape in shapes)
@@ -68,21 +73,52 @@ def settle(
     return sequence
 
 
-def auto_fps(clips: Sequence[Decoded], frames: int) -> float:
-    """Return the rate at which `frames` cover the median clip, no faster than clips are.
+def settle_video(
+    sequence: VideoSequence, options: ClipOptions, lengths: Sequence[tuple[int, float]]
+) -> VideoSequence:
+    """Return a window that three quarters of the clips fill, as far as fps and frames are auto.
 
-    Rounded to a tenth, so that the card is readable.
+    A file that does not fill the window has no full answer, so the window is no longer than the
+    clip at the lower quartile.  The rate is no faster than the clips' own: repeated frames would
+    only cost time.
+
+    Args:
+        sequence: as `plan` returned it.
+        options: what was asked for.
+        lengths: the number of frames and the seconds of each clip.
     """
-    return covering_fps([(len(clip.times), clip.seconds) for clip in clips], frames)
+    moving = [(count, seconds) for count, seconds in lengths if count > 1 and seconds > 0]
+    fps, frames = sequence.fps, sequence.frames
+    if options.fps == "auto":
+        fps = _covering_fps(moving, frames)
+    if options.frames == "auto" and moving:
+        filled = _lower_quartile([regular_ticks(*clip, fps) for clip in moving])
+        frames = max(_LEAST_AUTO_FRAMES, min(frames, round(filled)))
+    return sequence.model_copy(update={"fps": fps, "frames": frames})
 
 
-def covering_fps(lengths: Sequence[tuple[int, float]], frames: int) -> float:
-    """Return `auto_fps` of clips of which only the frames and the seconds are known."""
-    moving = [(count, seconds) for count, seconds in lengths if seconds > 0]
+def regular_ticks(count: int, seconds: float, fps: float) -> int:
+    """Return how many steps a clip of `count` evenly spaced frames gives at `fps`."""
+    return 1 + math.floor((count - 1) / count * seconds * fps + EARLY)
+
+
+def _covering_fps(moving: Sequence[tuple[int, float]], frames: int) -> float:
+    """Return the rate at which `frames` cover the clip at the lower quartile.
+
+    Rounded up to a tenth, so that the card is readable and the clip still fills the window.
+    """
     if not moving:
         return 10.0
     own = median(count / seconds for count, seconds in moving)
-    return round(max(0.1, min(frames / median(seconds for _, seconds in moving), own)), 1)
+    covering = frames / _lower_quartile([seconds for _, seconds in moving])
+    if covering >= own:
+        return round(max(0.1, own), 1)
+    return max(0.1, math.ceil(10 * covering - 1e-6) / 10)
+
+
+def _lower_quartile(values: Sequence[float]) -> float:
+    """Return the largest value that three quarters of the values reach."""
+    return sorted(values)[len(values) // 4]
 
 
 def _strips(

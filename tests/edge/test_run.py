@@ -1,17 +1,20 @@
 """THE WAY, on real sessions: from frames to events."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from colour_model import FPS, LAG, WINDOW, Segments, make_card, model_bytes, picture, write_video
+from numpy.typing import NDArray
 from typing_extensions import Self
 
+from seqvision_edge.clip import centre
 from seqvision_edge.cut import image_steps
 from seqvision_edge.errors import SinkError, SourceError
 from seqvision_edge.frame import Frame
@@ -25,6 +28,15 @@ from seqvision_edge.session import Session
 from seqvision_edge.sinks import Quit, Sink
 from seqvision_edge.sources import open_path
 from seqvision_edge.step import Step
+
+
+@dataclass(frozen=True)
+class KeptClip:
+    """A clip as `seqvision_edge.clip` takes it."""
+
+    frames: NDArray[np.uint8]
+    times: NDArray[np.float64]
+
 
 SCENES = [("none", 1.0), ("red", 1.0), ("none", 1.0)]
 
@@ -160,6 +172,71 @@ def test_a_clip_shorter_than_the_window_still_has_its_answer(session: Session) -
     np.testing.assert_allclose(
         list(summary.prediction.probabilities.values()), session.run(clip[None])[0][0], atol=1e-6
     )
+    (event,) = [event for step in record.steps for event in step.events]
+    assert (event.label, event.start, event.end) == ("red", 0.0, frames[-1].time)
+    assert event.confidence == pytest.approx(summary.prediction.probability)
+    assert event.to_json()["window_fill"] == 0.5
+
+
+@pytest.mark.parametrize("fps", [7.0, 10.0, 30.0])
+@pytest.mark.parametrize("seconds", [0.15, 0.3, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 3.0])
+def test_a_clip_of_one_gesture_is_one_event_however_long_it_is(
+    session: Session, seconds: float, fps: float
+) -> None:
+    frames = scene([("red", seconds)], fps)
+    _, record = go(session, frames)
+    (event,) = [event for step in record.steps for event in step.events]
+    assert event.label == "red"
+    fired = [event for step in record.steps for event in step.fired]
+    assert fired == [event]
+    chosen = choose([frame.time for frame in frames], FPS)
+    full = len(chosen) >= WINDOW
+    assert (event.window_fill == 1.0) is full
+    if not full:
+        assert event.window_fill == pytest.approx(len(chosen) / WINDOW)
+
+
+def test_a_short_clip_is_judged_by_its_middle_as_predict_does(session: Session) -> None:
+    frames = scene([("none", 0.1), ("blue", 0.5), ("none", 0.1)])
+    _, record = go(session, frames)
+    steps = np.stack([prepare(frame.bgr, session.card.image) for frame in frames])
+    clip = KeptClip(steps, np.array([frame.time for frame in frames]))
+    offline = session.run(centre(clip, session.card.image, session.card.sequence)[None])[0][0]
+    (event,) = [event for step in record.steps for event in step.events]
+    assert (event.label, event.confidence) == ("blue", pytest.approx(offline.max(), abs=1e-6))
+
+
+@pytest.mark.parametrize(
+    ("segments", "source", "changes"),
+    [
+        ([("none", 0.4)], {}, {}),
+        ([("red", 0.4)], {"live": True}, {}),
+        ([("red", 0.6)], {"live": True}, {}),
+        ([("red", 0.4)], {"then": KeyboardInterrupt()}, {}),
+        ([("red", 0.2), ("green", 0.2)], {}, {"enter": 0.99}),
+        ([("red", 0.4)], {}, {"reject": 1.0}),
+    ],
+    ids=["background", "live", "live, just full", "interrupted", "unsure", "rejected"],
+)
+def test_what_is_short_is_no_event_unless_it_is_a_whole_file_and_sure(
+    session: Session, segments: Segments, source: dict[str, Any], changes: dict[str, Any]
+) -> None:
+    record = Record()
+    given = Frames(scene(segments), **source)
+    given.reader = record
+    decision = session.card.decision.model_copy(update=changes)
+    with contextlib.suppress(KeyboardInterrupt):
+        run([given], session, [record], decision, max_age=60)
+    assert record.labels == []
+
+
+def test_a_long_file_gets_no_event_because_it_ends(session: Session) -> None:
+    _, record = go(session, scene([("none", 4.0), ("red", 0.4)]))
+    assert record.labels == []
+
+
+def test_a_file_with_a_gap_is_no_short_clip(session: Session) -> None:
+    _, record = go(session, [*scene([("red", 0.4)]), *scene([("red", 0.4)], start=9.0)])
     assert record.labels == []
 
 

@@ -43,8 +43,8 @@ def folder() -> Path:
 
 def train_and_export(folder: Path) -> None:
     write_squares(folder / "frames", 8, ("left", "none", "right"))
-    good(call(folder, "seqvision", "train", "frames/", "--size", "16", "--frames", "6",
-              "--epochs", "40", "--workers", "0"))  # fmt: skip
+    good(call(folder, "seqvision", "train", "frames/", "--size", "16", "--epochs", "40",
+              "--workers", "0"))  # fmt: skip
     good(call(folder, "seqvision", "export", "model.pt"))
 
 
@@ -88,6 +88,60 @@ def test_a_clip_as_video_and_as_frames_gets_the_answer_that_evaluate_counts(fold
                   "--save", f"{label}-seen.mp4"))  # fmt: skip
         assert lines(folder / f"{label}.jsonl", "answer")[-1]["label"] == label
         assert (folder / f"{label}-seen.mp4").stat().st_size > 1000
+
+
+def test_a_clip_of_the_training_is_an_event(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first thing that a person tries: one of the own clips, with no option."""
+    first = good(call(folder, "edge-run", "--source", "frames/left/left1.mp4", "--no-window"))
+    assert [line.split("\t")[2] for line in first.stdout.splitlines()] == ["left"]
+    monkeypatch.chdir(folder)
+    assert share_of_right_events(Path("frames"), capsys) >= 0.9
+
+
+@pytest.mark.parametrize(("seconds", "fps"), [(1.0, 15.0), (2.0, 25.0), (3.0, 60.0)])
+def test_clips_of_one_length_become_events(
+    tmp_path: Path,
+    seconds: float,
+    fps: float,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Each has one full window, at its very end: too late for an event by thresholds alone."""
+    from trainings import options
+
+    from seqvision.config import ExportOptions
+    from seqvision.training.checkpoint import load_model
+    from seqvision.training.train import train
+    from seqvision_export.export import export
+
+    for label, direction in (("left", -1), ("none", 0), ("right", 1)):
+        for number in range(5):
+            clip = square_clip(direction, 10 * number + len(label), round(seconds * fps), 16)
+            write_video(tmp_path / "frames" / label / f"{number}.mp4", clip, fps)
+    trained = train(options(tmp_path / "frames", tmp_path, 30, clips={"frames": "auto"}))
+    sequence = load_model(trained.model)[1].sequence
+    assert sequence.kind == "video"
+    assert sequence.frames >= 15
+    assert sequence.frames / sequence.fps <= seconds + 0.02
+    export(ExportOptions(model=trained.model))
+    monkeypatch.chdir(tmp_path)
+    assert share_of_right_events(Path("frames"), capsys) >= 0.8
+
+
+def share_of_right_events(clips: Path, capsys: pytest.CaptureFixture[str]) -> float:
+    """Return how many `clips/<label>/*` give one event of their label, and none for `none`."""
+    from seqvision_edge.cli import main
+
+    found = sorted(clips.glob("*/*"))
+    right = 0
+    for clip in found:
+        capsys.readouterr()
+        assert main(["--source", str(clip), "--no-window"]) == 0
+        events = [line.split("\t")[2] for line in capsys.readouterr().out.splitlines()]
+        right += events == [name for name in [clip.parent.name] if name != "none"]
+    return right / len(found)
 
 
 def test_the_runner_needs_no_torch(folder: Path) -> None:

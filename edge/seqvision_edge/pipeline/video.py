@@ -13,6 +13,7 @@ from seqvision_edge.decision import NOTHING, Decider, Told, lag_of
 from seqvision_edge.frame import Frame
 from seqvision_edge.pipeline.answer import Probabilities, Rate, age_of, predicted
 from seqvision_edge.pipeline.sender import Sender
+from seqvision_edge.pipeline.short_clip import ShortClip
 from seqvision_edge.preprocess import prepare
 from seqvision_edge.result import Prediction, SourceState
 from seqvision_edge.sampler import Sampler
@@ -46,6 +47,7 @@ class VideoPipeline:
         self._ahead = Sampler(sequence.fps, source.fps)
         decision = decision or self._card.decision
         self._decider = decider or Decider(decision, self._card.labels, lag_of(sequence))
+        self._clip = None if self._live else ShortClip(decision, self._card.labels, sequence)
         self._condition = Condition(clock)
         self._load = Load(sequence.fps)
         self._max_age = max_age
@@ -96,6 +98,8 @@ class VideoPipeline:
         """Tell what the frame brought."""
         told, self._broken = self._broken, NOTHING
         answered = False
+        if asked and self._clip is not None:
+            self._clip.add(frame.time, self.stream.seen, probabilities)
         if asked and probabilities is None:
             told = _both(told, self._forget())
         elif asked and probabilities is not None:
@@ -113,6 +117,7 @@ class VideoPipeline:
                 self._break()
             if state.state == "ended":
                 self._broken = _both(self._broken, self._decider.close(self._time))
+                self._broken = _both(self._broken, self._whole_clip(self._broken))
         told, self._broken = self._broken, NOTHING
         return self._step(None, False, told)
 
@@ -135,8 +140,17 @@ class VideoPipeline:
         self._skipped = 0
         return self._prediction is not None
 
+    def _whole_clip(self, told: Told) -> Told:
+        """Return the event of a file that was too short for another one."""
+        if self._clip is None or told.ended or told.fired:
+            return NOTHING
+        event = self._clip.event(self._time)
+        return NOTHING if event is None else Told((event,), (event,))
+
     def _break(self) -> None:
         """Forget what came before a gap."""
+        if self._clip is not None:
+            self._clip.discard()
         self._sampler.restart()
         self.stream.reset()
         self._broken = _both(self._broken, self._forget())
@@ -146,6 +160,8 @@ class VideoPipeline:
         return self._decider.close(self._time)
 
     def _step(self, frame: Frame | None, answered: bool, told: Told) -> Step:
+        if self._clip is not None and (told.ended or told.fired):
+            self._clip.discard()
         return Step(
             source=self._name,
             frame=frame,

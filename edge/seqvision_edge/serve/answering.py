@@ -15,7 +15,7 @@ from seqvision_edge.batch import Answer
 from seqvision_edge.clip import Steps, centre, windows
 from seqvision_edge.frame import Frame
 from seqvision_edge.pipeline import make_pipeline
-from seqvision_edge.result import Event, Prediction
+from seqvision_edge.result import Event, Prediction, SourceState
 from seqvision_edge.run import MAX_AGE
 from seqvision_edge.serve.batcher import Batcher, Overloaded
 from seqvision_edge.serve.sent import Kept, Sender, Sent, kept
@@ -126,8 +126,9 @@ class _Timeline:
         self._events += step.events
 
     def course(self) -> Course:
-        """Return everything that it has told, with the event that the end cuts off."""
-        return Course(self._answers, [*self._events, *self._pipeline.end().events])
+        """Return everything that it has told, with what the end brings."""
+        last = self._pipeline.hear([SourceState("ended")])
+        return Course(self._answers, [*self._events, *last.events])
 
 
 def _mean(

@@ -28,7 +28,10 @@ class Window(Share):
 
 
 class Happened(Shape):
-    """An event; see the JSON lines of edge-run."""
+    """An event; see the JSON lines of edge-run.
+
+    `window_fill` is there where a whole clip is shorter than the model's window.
+    """
 
     type: str
     label: str
@@ -37,6 +40,7 @@ class Happened(Shape):
     peak: float
     confidence: float
     told: float
+    window_fill: float | None = None
 
 
 class Answered(Share):

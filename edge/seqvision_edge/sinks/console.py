@@ -74,6 +74,7 @@ class Summed:
         self._pictures = pictures
         self._frames = self._answers = self._events = 0
         self._last: dict[str, Step] = {}
+        self._fullest: dict[str, float] = {}
 
     def __enter__(self) -> Self:
         self._began = perf_counter()
@@ -86,6 +87,7 @@ class Summed:
         self._answers += step.answered
         self._events += len(step.events)
         self._last[step.source] = step
+        self._fullest[step.source] = max(step.warmth, self._fullest.get(step.source, 0.0))
         self._sink.write(step)
 
     def __exit__(
@@ -105,16 +107,21 @@ class Summed:
         counts = (_count(self._frames, "frame"), _count(self._answers, "answer"))
         speed = f"{self._frames / seconds:.0f} fps"
         _say(" · ".join((*counts, speed, _count(self._events, "event"))))
-        if not self._events:
-            for source, step in self._last.items():
+        for source, step in self._last.items():
+            if not self._events or self._fullest[source] < 1:
                 self._say_answer(source, step)
 
     def _say_answer(self, source: str, step: Step) -> None:
-        answer = step.prediction
-        if answer is not None:
-            short = "" if answer.warm else " (the clip is shorter than the model's window)"
-            where = f" of {printable(source)}" if len(self._last) > 1 else ""
-            _say(f"last answer{where}: {answer.label} {answer.probability:.0%}{short}")
+        answer, fill = step.prediction, self._fullest[source]
+        if answer is None:
+            return
+        short = ""
+        if fill < 1:
+            short = " (the model's window was never full)"
+        if step.warmth == fill < 1:
+            short = f" (the clip is shorter than the model's window: it fills {fill:.0%})"
+        where = f" of {printable(source)}" if len(self._last) > 1 else ""
+        _say(f"last answer{where}: {answer.label} {answer.probability:.0%}{short}")
 
 
 def _say(text: str) -> None:
