@@ -19,6 +19,7 @@ from seqvision.data.clips import Clip
 from seqvision.data.dataset import ClipDataset, EpochSampler, collate
 from seqvision.data.decode import Decoded, Store, decode_all
 from seqvision.data.readers import find_data_set
+from seqvision.data.short_clips import is_short, short_clips
 from seqvision.errors import DataError
 from seqvision.metrics import Metrics
 from seqvision.models.classifier import Classifier
@@ -45,6 +46,9 @@ def evaluate(options: EvaluateOptions) -> Metrics:
         place, card, options.image_fps, options.cache, options.split,
         options.dataset, options.official,
     )  # fmt: skip
+    short = sum(is_short(clip, card.sequence) for clip in decoded)
+    if short:
+        print(f"note: {short_clips(short, len(clips), card.sequence)}", file=sys.stderr)  # noqa: T201
     probabilities = predict(model.to(device), card, decoded, options.batch_size)
     name = "clips" if options.split == "all" else options.split
     part = make_part(name, clips, decoded, probabilities, card.labels)

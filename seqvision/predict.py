@@ -23,6 +23,7 @@ from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip
 from seqvision.data.decode import Decoded, Store
 from seqvision.data.paths import find_paths
+from seqvision.data.short_clips import is_short, short_clips
 from seqvision.errors import DataError
 from seqvision_edge.card import ModelCard
 from seqvision_edge.clip import centre, windows
@@ -68,6 +69,7 @@ def predict(options: PredictOptions) -> Predicted:
     width = max(len(str(path)) for path in paths) if sys.stdout.isatty() else 0
     answers: list[Answer] = []
     damaged: list[str] = []
+    short = 0
     with (
         tempfile.TemporaryDirectory(prefix="seqvision-") as folder,
         contextlib.closing(ahead(_decode_each(paths, card, options, folder), 1)) as decoded,
@@ -81,10 +83,13 @@ def predict(options: PredictOptions) -> Predicted:
                 damaged.append(f"{path}: {clip.incomplete}")
                 print(damaged[-1], file=sys.stderr)  # noqa: T201
             answers.append(Answer(path, _answer(clip, ask, card, options)))
+            short += is_short(clip, card.sequence)
             print(_line(answers[-1], card, options.top, width), flush=True)  # noqa: T201
             shutil.rmtree(kept)
     if not answers:
         raise DataError(f"none of {len(paths)} clips can be read")
+    if short:
+        print(f"note: {short_clips(short, len(answers), card.sequence)}", file=sys.stderr)  # noqa: T201
     if options.csv is not None:
         write_csv(options.csv, answers, card.labels)
         print(f"{options.csv} written", file=sys.stderr)  # noqa: T201

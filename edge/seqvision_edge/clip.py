@@ -72,6 +72,11 @@ def centre(clip: Clip, image: ImageSpec, sequence: SequenceSpec) -> Steps:
     return cut(clip.frames[0], image, sequence)
 
 
+def window_fill(steps: int, sequence: SequenceSpec) -> float:
+    """Return the share of the model's window that so many steps fill; a still image is whole."""
+    return min(1.0, steps / sequence.frames) if isinstance(sequence, VideoSequence) else 1.0
+
+
 def whole(clip: Clip, image: ImageSpec, sequence: SequenceSpec) -> Steps:
     """Return every frame of a clip at the model's rate, as a live run sees it; see `centre`."""
     if isinstance(sequence, VideoSequence):

@@ -105,15 +105,17 @@ def regular_ticks(count: int, seconds: float, fps: float) -> int:
 def _covering_fps(moving: Sequence[tuple[int, float]], frames: int) -> float:
     """Return the rate at which `frames` cover the clip at the lower quartile.
 
-    Rounded up to a tenth, so that the card is readable and the clip still fills the window.
+    Rounded up, so that the card is readable and the clip still fills the window.
     """
     if not moving:
         return 10.0
     own = median(count / seconds for count, seconds in moving)
     covering = frames / _lower_quartile([seconds for _, seconds in moving])
+    # A tenth is much of a rate below one.
+    steps = 10 if covering >= 1 else 100
     if covering >= own:
-        return round(max(0.1, own), 1)
-    return max(0.1, math.ceil(10 * covering - 1e-6) / 10)
+        return max(1 / steps, round(own * steps) / steps)
+    return math.ceil(steps * covering - 1e-6) / steps
 
 
 def _lower_quartile(values: Sequence[float]) -> float:

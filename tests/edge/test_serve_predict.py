@@ -138,6 +138,20 @@ def test_the_timeline_of_a_video_is_that_of_a_run(
         assert list(window["probabilities"].values()) == pytest.approx(truth, abs=2e-6)
 
 
+def test_a_clip_shorter_than_the_window_says_so_and_is_an_event(
+    client: httpx.Client, tmp_path: Path
+) -> None:
+    path = write_video(tmp_path / "short.mp4", [("red", 0.4)])
+    for query in ({"timeline": True}, {}):
+        with path.open("rb") as file:
+            (said,) = asked(client.post("/v1/predict", files={"file": file}, params=query))
+        assert said["label"] == "red"
+        assert said["window_fill"] == pytest.approx(4 / WINDOW, abs=1e-5)
+        if query:
+            (event,) = said["events"]
+            assert (event["label"], event["window_fill"]) == ("red", 0.667)
+
+
 def test_pictures_are_one_clip_in_their_order(client: httpx.Client, session: Session) -> None:
     clip = moving(1, 8)
     pictures = [encoded(".png", frame) for frame in clip]

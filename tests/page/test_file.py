@@ -67,6 +67,20 @@ def test_the_events_of_a_dropped_video_are_those_of_edge_run_and_lead_to_their_m
     page.wait("document.getElementById('video').currentTime > 0")
 
 
+def test_a_file_shorter_than_the_window_is_an_event_and_the_page_says_why(
+    look: Look, serve: Serve, colours: Path, tmp_path: Path
+) -> None:
+    short = write_video(tmp_path / "short.webm", [("red", 0.4)], codec="VP80")
+    page = look(serve(colours).url)
+    page.do("drop", path=str(short), name="short.webm", type="video/webm")
+    page.wait(IS_READ)
+    page.wait("document.getElementById('banner').hidden === false")
+    assert page.text("#banner-title") == "A short clip."
+    assert "67 % of the model's window" in page.text("#banner-text")
+    page.wait("document.getElementById('label').textContent === 'red'")
+    assert page.evaluate("document.querySelectorAll('#log button').length") == 1
+
+
 def test_a_file_that_is_no_video_is_refused_in_words(
     look: Look, serve: Serve, colours: Path, tmp_path: Path
 ) -> None:

@@ -12,7 +12,7 @@ from fastapi import HTTPException
 from numpy.typing import NDArray
 
 from seqvision_edge.batch import Answer
-from seqvision_edge.clip import Steps, centre, windows
+from seqvision_edge.clip import Steps, centre, window_fill, windows
 from seqvision_edge.frame import Frame
 from seqvision_edge.pipeline import make_pipeline
 from seqvision_edge.result import Event, Prediction, SourceState
@@ -68,7 +68,8 @@ def long_answer(
     with kept(sent, card, service.limits, over.is_set, see) as clip:
         probabilities = _mean(clip, question, service, over)
         course = timeline.course() if timeline else None
-        return answered(card.labels, probabilities, question, sent.incomplete(), course)
+        fill = window_fill(len(centre(clip, card.image, card.sequence)), card.sequence)
+        return answered(card.labels, probabilities, question, sent.incomplete(), fill, course)
 
 
 def answered(
@@ -76,9 +77,10 @@ def answered(
     probabilities: NDArray[np.floating],
     question: Question,
     incomplete: str | None,
+    fill: float,
     course: Course | None = None,
 ) -> Answered:
-    """Return probabilities `(labels,)` as the answer to a question."""
+    """Return probabilities `(labels,)` as the answer to a question; `fill` is the window's."""
     shares = [round(float(value), _DIGITS) for value in probabilities]
     order = np.argsort(-probabilities, kind="stable")
     ranked = [Share(label=labels[place], probability=shares[place]) for place in order]
@@ -92,6 +94,7 @@ def answered(
         if course is None
         else [Happened.model_validate(event.to_json()) for event in course.events],
         incomplete=incomplete,
+        window_fill=round(fill, _DIGITS) if fill < 1 else None,
     )
 
 

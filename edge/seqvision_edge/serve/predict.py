@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Query, Request
 from starlette.datastructures import UploadFile
 
-from seqvision_edge.clip import Steps
+from seqvision_edge.clip import Steps, window_fill
 from seqvision_edge.sequence import VideoSequence
 from seqvision_edge.serve.answering import (
     Question,
@@ -107,12 +107,18 @@ async def _ask(
     centres: Sequence[tuple[Steps, str | None]], question: Question, service: Service
 ) -> list[Answered]:
     """Answer for the centres of clips, for which places are reserved."""
-    session = service.session
+    session, card = service.session, service.session.card
     futures = service.batcher.ask([(session.stream(), steps) for steps, _ in centres])
     given = await asyncio.gather(*map(asyncio.wrap_future, futures))
     return [
-        answered(session.card.labels, finite(answer), question, incomplete)
-        for answer, (_, incomplete) in zip(given, centres, strict=True)
+        answered(
+            card.labels,
+            finite(answer),
+            question,
+            incomplete,
+            window_fill(len(steps), card.sequence),
+        )
+        for answer, (steps, incomplete) in zip(given, centres, strict=True)
     ]
 
 

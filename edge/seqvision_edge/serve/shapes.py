@@ -46,7 +46,8 @@ class Happened(Shape):
 class Answered(Share):
     """What the model says of one clip or picture.
 
-    `incomplete` says what is missing of a damaged video.
+    `incomplete` says what is missing of a damaged video; `window_fill` is there where a clip is
+    shorter than the model's window: the share of the window that it fills.
     """
 
     top: list[Share]
@@ -54,6 +55,7 @@ class Answered(Share):
     windows: list[Window] | None = None
     events: list[Happened] | None = None
     incomplete: str | None = None
+    window_fill: float | None = None
 
 
 class Predictions(Shape):

@@ -18,6 +18,7 @@ export async function watchFile({ file, card, video, screen, live }) {
   };
   const isVideo = card.sequence.kind === "video";
   let length = 0;
+  let fill = 1;
   screen.begin(file.name, {
     live: false,
     seek: (time) => (video.currentTime = time),
@@ -35,11 +36,13 @@ export async function watchFile({ file, card, video, screen, live }) {
     }
     const said = await ask(file, leaving.signal);
     length = take(said, screen, isVideo);
+    fill = said.window_fill ?? 1;
   } catch (error) {
     leave();
     throw error;
   }
-  screen.set("file");
+  const share = Math.round(100 * fill);
+  screen.set("file", fill < 1 ? `It fills ${share} % of the model's window: one answer, from what there is.` : "");
   if (!video.hidden) {
     byId("play").hidden = false;
     video.play().catch(() => {}); // a browser may want a click first

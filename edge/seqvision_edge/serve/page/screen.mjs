@@ -184,6 +184,7 @@ export class Screen {
       gone: ["The server is gone.", this.words || "The last label is hidden. Trying again."],
       waiting: ["No picture.", this.words],
       frozen: ["The picture stands still.", this.words],
+      file: this.words ? ["A short clip.", this.words] : undefined,
     }[state] ?? ["", ""];
     byId("banner").hidden = !title;
     text("banner-title", title);
