@@ -1,18 +1,21 @@
-"""What a mirror and playing backwards do to labels."""
+"""What mirrors, turns and playing backwards do to labels."""
 
 import difflib
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 
 from seqvision.config import AugmentOptions
+from seqvision.data.direction_words import MIRRORED, TURNED, UPSIDE_DOWN, WAYS
+from seqvision.data.directions import Directions
 from seqvision.errors import DataError
 
-_SIDES = ("left", "right", "cw", "ccw", "clockwise", "counterclockwise", "anticlockwise")
-_HEIGHTS = ("up", "down", "upward", "downward", "upwards", "downwards", "top", "bottom",
-            "cw", "ccw", "clockwise", "counterclockwise", "anticlockwise")  # fmt: skip
-# Words of a movement that is another one when played backwards.
-_WAYS = (*_SIDES, *_HEIGHTS, "in", "out", "open", "close", "on", "off", "forward", "forwards",
-         "backward", "backwards", "push", "pull", "stand", "sit", "raise", "lower", "fall", "throw",
-         "catch", "enter", "leave", "pick", "put", "drop")  # fmt: skip
+# How a label changes under each kind of turn of the picture.
+_CHANGED = {
+    "mirror": MIRRORED.keys(),
+    "upside-down mirror": UPSIDE_DOWN.keys(),
+    "quarter turn": TURNED,
+    "half turn": TURNED,
+}
 _FORM = "write two labels with a colon between, like swipe_left:swipe_right"
 
 
@@ -52,28 +55,105 @@ def refuse_unsafe_flip(labels: Sequence[str], pairs: Mapping[int, int]) -> None:
     """Refuse to mirror clips whose label names a side that the mirror exchanges.
 
     Raises:
-        DataError: such a label has no partner in `pairs`.
+        DataError: such a label is not in `pairs`; the line has the pairs that fit its spelling.
     """
-    for number, label in enumerate(labels):
-        if number not in pairs and _names(label, _SIDES):
-            raise DataError(
-                f"--flip: a mirror changes the label {label}; name the label that it becomes: "
-                f"--swap {label}:{_partner(label, labels)}"
-            )
+    directions = Directions(labels)
+    unsafe = [
+        label
+        for number, label in enumerate(labels)
+        if number not in pairs and _is_changed(directions, label, "mirror")
+    ]
+    if not unsafe:
+        return
+    swaps, lone = [], []
+    for label in unsafe:
+        partner = directions.partner(label, MIRRORED)
+        if partner is None or labels.index(partner) in pairs:
+            lone.append(label)
+        elif f"{partner}:{label}" not in swaps:
+            swaps.append(f"{label}:{partner}")
+    first, also = unsafe[0], f" (also {_some(unsafe[1:])})" if len(unsafe) > 1 else ""
+    if lone:
+        advice = (
+            f"no other label is the mirror image of {lone[0]}: leave out --flip, or name what each "
+            f"becomes, --swap {_quoted([*swaps, f'{lone[0]}:OTHER'])} "
+            f"({_quoted([f'{lone[0]}:{lone[0]}'])} where it looks the same mirrored)"
+        )
+    else:
+        advice = f"name the label that it becomes: --swap {_quoted(swaps)}"
+    raise DataError(f"--flip: a mirror changes the label {first}{also}; {advice}")
 
 
-def refuse_unsafe_mirrors(labels: Sequence[str], mirrors: Iterable[str]) -> None:
-    """Refuse Fliplr and Flipud among the augmenters where they would make a label wrong.
+def refuse_unsafe_turns(
+    labels: Sequence[str], turns: Mapping[str, Iterable[str]], pairs: Mapping[int, int]
+) -> None:
+    """Refuse augmenters that mirror or turn the picture where that would make a label wrong.
+
+    Args:
+        labels: of the data.
+        turns: what each augmenter may do, as `seqvision.data.augment.turns` reads it.
+        pairs: what a mirror makes of labels; one that becomes itself looks the same in any case.
 
     Raises:
-        DataError: a label names a side (Fliplr) or a height (Flipud).
+        DataError: a label names a direction that the picture would no longer show.
     """
-    for name in sorted(mirrors):
-        words = _SIDES if name == "Fliplr" else _HEIGHTS
-        for label in labels:
-            if _names(label, words):
-                hint = "; --flip exchanges labels with --swap" if name == "Fliplr" else ""
-                raise DataError(f"--augment: {name} makes the label {label} wrong{hint}")
+    directions = Directions(labels)
+    for name in sorted(turns):
+        kinds = set(turns[name])
+        for number, label in enumerate(labels):
+            if pairs.get(number) == number:
+                continue
+            if any(_is_changed(directions, label, kind) for kind in kinds):
+                hint = (
+                    f"leave it out, or --swap {_quoted([f'{label}:{label}'])} if it looks the same"
+                )
+                if kinds == {"mirror"}:
+                    hint = "--flip exchanges labels with --swap"
+                elif name not in ("Fliplr", "Flipud", "Rot90"):
+                    hint = (
+                        f"turn by 45 degrees at most, or {hint.removeprefix('leave it out, or ')}"
+                    )
+                raise DataError(f"--augment: {name} makes the label {label} wrong; {hint}")
+
+
+def swap_notes(
+    options: AugmentOptions, labels: Sequence[str], turns: Mapping[str, Iterable[str]]
+) -> list[str]:
+    """Return what a person should know of the mirrors that were asked for.
+
+    Which labels are exchanged and which are taken to stay what they are: a name that is not
+    understood as a direction is the one thing that no check finds.
+    """
+    notes = []
+    if options.flip:
+        pairs = mirror_labels(labels, options.swap)
+        swapped = [(a, b) for a, b in sorted(pairs.items()) if a < b]
+        stay = [label for n, label in enumerate(labels) if pairs.get(n, n) == n]
+        parts = []
+        if swapped:
+            exchanged = ", ".join(f"{labels[a]} ↔ {labels[b]}" for a, b in swapped)
+            parts.append(f"exchanges {exchanged}")
+        if stay:
+            parts.append(f"leaves unchanged: {', '.join(stay)}")
+        notes.append(f"--flip: {'; '.join(parts)}")
+    if turns:
+        names = ", ".join(sorted(turns))
+        verb = "leave" if len(turns) > 1 else "leaves"
+        notes.append(f"--augment: {names} {verb} unchanged: {', '.join(labels)}")
+    if options.flip or turns:
+        notes += _characters(labels, "--flip" if options.flip else "--augment")
+    return notes
+
+
+def _characters(labels: Sequence[str], option: str) -> list[str]:
+    """Return a warning where labels are digits or letters: few look alike mirrored or turned."""
+    single = [label for label in labels if len(label) == 1 and label.isalnum()]
+    if len(single) < max(2, len(labels) * 2 // 3):
+        return []
+    return [
+        f"{option}: the labels look like digits or letters, and a mirrored or turned 2, 7, b or E "
+        "is not one any more; leave it out unless these are names of something else"
+    ]
 
 
 def reversal_labels(labels: Sequence[str], swap: Sequence[str]) -> dict[int, int]:
@@ -90,7 +170,7 @@ def reversal_labels(labels: Sequence[str], swap: Sequence[str]) -> dict[int, int
     for text in swap:
         one, other = _pair(labels, text, "--reverse-swap")
         if other in (None, one):
-            if _names(labels[one], _WAYS):
+            if _is_way(labels[one], labels):
                 raise DataError(
                     f"--reverse-swap {text}: {labels[one]} is another movement when played "
                     f"backwards; name its partner, as in {labels[one]}:…, or leave it out"
@@ -134,15 +214,20 @@ def _pair(labels: Sequence[str], text: str, option: str) -> tuple[int, int | Non
     raise DataError(f"{option} {text}: no label {strange!r}; {hint}")
 
 
-def _partner(label: str, labels: Sequence[str]) -> str:
-    """Return the label that differs by the other side alone, or a word in its place."""
-    for one, other in (("left", "right"), ("ccw", "cw"), ("counterclockwise", "clockwise")):
-        for here, there in ((one, other), (other, one)):
-            if here in label and label.replace(here, there) in labels:
-                return label.replace(here, there)
-    return "OTHER"
+def _is_changed(directions: Directions, label: str, turn: str) -> bool:
+    return not directions.named(label).isdisjoint(_CHANGED[turn])
 
 
-def _names(label: str, words: Sequence[str]) -> bool:
-    parts = label.lower().replace("-", "_").replace(" ", "_").split("_")
-    return any(part in words for part in parts)
+def _is_way(label: str, labels: Sequence[str]) -> bool:
+    """Whether a label names a movement that is another one when played backwards."""
+    directions = Directions(labels)
+    return bool(directions.named(label)) or not WAYS.isdisjoint(directions.words(label))
+
+
+def _quoted(pairs: Iterable[str]) -> str:
+    return " ".join(map(shlex.quote, pairs))
+
+
+def _some(labels: Sequence[str], most: int = 5) -> str:
+    more = f" and {len(labels) - most} more" if len(labels) > most else ""
+    return ", ".join(labels[:most]) + more

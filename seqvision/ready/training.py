@@ -10,8 +10,8 @@ from seqvision.config import (
     check_sequence,
     place_of,
 )
+from seqvision.data.augment import check_augmentation
 from seqvision.data.clips import Clip, find_background, labels_of
-from seqvision.data.label_swaps import check_swaps
 from seqvision.data.readers import find_data_set
 from seqvision.errors import CheckpointError, DataError, StudyError, WeightsError
 from seqvision.rank import is_first
@@ -46,7 +46,7 @@ def to_train(options: TrainOptions) -> list[Clip]:
     found = find_data_set(place, options.clips.dataset, stills, options.clips.official).clips
     labels = labels_of(found)
     find_background(labels, options.clips.background)
-    check_swaps(options.augmentation, labels)
+    check_augmentation(options.augmentation, labels)
     return found
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from seqvision import ready
 from seqvision.config import DataOptions, TrainingOptions, TrainOptions, place_of
-from seqvision.data.augment import make_augmenter
+from seqvision.data.augment import augmentation_notes, make_augmenter
 from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip, find_background, labels_of
 from seqvision.data.decode import Decoded, Store
@@ -71,12 +71,15 @@ def examine(options: DataOptions) -> Findings:
         broken += more
     sequence = _settled(asked, image, sequence, probes)
     split, problems = _divide(data_set.clips, clips, options)
+    labels = sorted({clip.label for clip in clips})
     parts = {place: part for part in PARTS for place in getattr(split, part)} if split else {}
     notes = list(data_set.notes)
     if split:
-        notes += missing_in_val(clips, split, sorted({clip.label for clip in clips}))
+        notes += missing_in_val(clips, split, labels)
     if not stills and all(probe.is_still for probe in probes):
         notes.append(ONLY_STILLS)
+    if not problems:
+        notes += augmentation_notes(options.augmentation, labels)
     return Findings(
         where=str(place),
         dataset=data_set.name,

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from seqvision.config import TrainOptions, place_of
+from seqvision.data.augment import augmentation_notes
 from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip, find_background, labels_of
 from seqvision.data.decode import Decoded, Store, decode_all
@@ -87,6 +88,7 @@ def read_data(options: TrainOptions) -> Data:
         notes=(
             *data_set.notes,
             *_only_stills(decoded, sequence),
+            *augmentation_notes(options.augmentation, labels),
             *missing_in_val(clips, split, labels),
         ),
         left_out=tuple(broken),

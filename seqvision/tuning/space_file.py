@@ -18,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from typing_extensions import Self
 
 from seqvision.config import TrainOptions, option_parts
-from seqvision.data.augment.recipe import read_content, read_recipe
+from seqvision.data.augment.content import read_content
+from seqvision.data.augment.recipe import read_recipe
 from seqvision.errors import DataError
 from seqvision.tuning.space import Choices, Range, Space, called, value_of, with_values
 from seqvision_edge.wording import first_problem

@@ -5,25 +5,33 @@ A hand must not jump between two frames of a clip because each frame drew its ow
 recipe (a YAML) → build (imgaug's augmenters) → trial (do they work here) → plan (steps) → work
 """
 
-from seqvision.data.augment.augmenter import Augmenter, make_augmenter, with_content
+from seqvision.data.augment.augmenter import (
+    Augmenter,
+    augmentation_notes,
+    check_augmentation,
+    make_augmenter,
+    with_content,
+)
 from seqvision.data.augment.timing import Timing, draw_frames
 from seqvision.data.label_swaps import (
     mirror_labels,
     refuse_empty_reversal,
     refuse_unsafe_flip,
-    refuse_unsafe_mirrors,
+    refuse_unsafe_turns,
     reversal_labels,
 )
 
 __all__ = [
     "Augmenter",
     "Timing",
+    "augmentation_notes",
+    "check_augmentation",
     "draw_frames",
     "make_augmenter",
     "mirror_labels",
     "refuse_empty_reversal",
     "refuse_unsafe_flip",
-    "refuse_unsafe_mirrors",
+    "refuse_unsafe_turns",
     "reversal_labels",
     "with_content",
 ]

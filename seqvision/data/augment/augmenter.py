@@ -8,10 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqvision.config import PRESETS, AugmentOptions, TrainOptions
+from seqvision.data.augment.content import read_content
 from seqvision.data.augment.pixels import Frames, mirror_matrix
 from seqvision.data.augment.timing import Timing, draw_frames
+from seqvision.data.augment.turns import turns
 from seqvision.data.augment.work import Work
-from seqvision.data.label_swaps import check_swaps, refuse_empty_reversal, refuse_unsafe_mirrors
+from seqvision.data.label_swaps import (
+    check_swaps,
+    refuse_empty_reversal,
+    refuse_unsafe_turns,
+    swap_notes,
+)
 
 # Raise it when the same content and seed give other pixels: kept features are then made anew.
 _VERSION = 1
@@ -104,18 +111,38 @@ class Augmenter:
         ]
 
 
+def check_augmentation(
+    options: AugmentOptions, labels: Sequence[str]
+) -> tuple[dict[int, int], dict[int, int]]:
+    """Refuse what would make a label wrong; no imgaug, so that it takes a moment.
+
+    Returns:
+        What a mirror and playing backwards make of labels, as label index → label index.
+
+    Raises:
+        DataError: a label would become wrong, or the YAML cannot be read.
+    """
+    swap, reversal = check_swaps(options, labels)
+    refuse_unsafe_turns(labels, turns(read_content(options.augment)), swap)
+    return swap, reversal
+
+
+def augmentation_notes(options: AugmentOptions, labels: Sequence[str]) -> list[str]:
+    """Return which labels mirrors and turns exchange, and which they are taken to leave as is."""
+    return swap_notes(options, labels, turns(read_content(options.augment)))
+
+
 def make_augmenter(options: AugmentOptions, labels: Sequence[str]) -> Augmenter | None:
     """Return what varies the training clips, or None where nothing does.
 
     Raises:
         DataError: the augmenters cannot be used, or a label would become wrong.
     """
-    swap, reversal = check_swaps(options, labels)
+    swap, reversal = check_augmentation(options, labels)
     in_time = (options.speed, options.time_crop, options.drop, options.reverse or None)
     if options.augment == "none" and not options.flip and in_time == (None,) * 4:
         return None
     augmenter = Augmenter(options.augment, options.flip, swap, reversal=reversal)
-    refuse_unsafe_mirrors(labels, augmenter.mirrors)
     given = {
         "speed": options.speed,
         "crop": options.time_crop,
@@ -142,7 +169,7 @@ def with_content(options: TrainOptions) -> TrainOptions:
     asked = options.augmentation
     if not isinstance(asked.augment, str) or asked.augment in PRESETS:
         return options
-    from seqvision.data.augment.recipe import read_content, read_recipe
+    from seqvision.data.augment.recipe import read_recipe
 
     read_recipe(asked.augment)  # its errors name the file
     content = read_content(asked.augment)

@@ -13,24 +13,21 @@ import difflib
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
-from seqvision.compat import iaa
-from seqvision.config import augment_file
 from seqvision.data.augment.build import build, count_values
-from seqvision.data.augment.plan import leaves, plan_clip, plan_frames
+from seqvision.data.augment.content import SECTIONS, read_content
+from seqvision.data.augment.plan import plan_clip, plan_frames
 from seqvision.data.augment.timing import Timing
 from seqvision.data.augment.trial import needs_colour, try_out
+from seqvision.data.augment.turns import turns
 from seqvision.data.augment.work import Step
 from seqvision.errors import DataError
 from seqvision_edge.wording import first_problem
 
-_SECTIONS = ("clip", "frame", "time")
 # More than anybody writes by hand; aliases in a YAML can stand for millions.
 _MOST = 1000
 
@@ -43,35 +40,13 @@ class Recipe:
         content: what the YAML says, as plain data.
         steps: what a clip goes through.
         timing: which of its frames are seen.
-        mirrors: `Fliplr` and `Flipud`, where they are among the augmenters.
+        mirrors: the augmenters among them that mirror a picture, or turn it a quarter or more.
     """
 
     content: Mapping[str, Any]
     steps: tuple[Step, ...]
     timing: Timing
     mirrors: frozenset[str]
-
-
-def read_content(augment: str | Mapping[str, Any]) -> dict[str, Any]:
-    """Return the content of a preset or YAML file; content stays as it is.
-
-    Raises:
-        DataError: no such preset or file, or not a YAML.
-    """
-    if isinstance(augment, Mapping):
-        return dict(augment)
-    path = augment_file(augment)
-    if path is None:
-        text = resources.files(__package__).joinpath("presets", f"{augment}.yaml").read_text("utf8")
-        return dict(yaml.safe_load(text))
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise DataError(f"--augment {augment}: cannot be read as YAML ({reason})") from None
-    if not isinstance(content, dict):
-        raise DataError(f"{augment}: no sections; it needs {', '.join(_SECTIONS)}")
-    return content
 
 
 def read_recipe(augment: str | Mapping[str, Any]) -> Recipe:
@@ -86,9 +61,9 @@ def read_recipe(augment: str | Mapping[str, Any]) -> Recipe:
     if sum(1 for _ in itertools.islice(count_values(content), _MOST + 1)) > _MOST:
         raise DataError(f"{name}: more than {_MOST} values in it")
     for section in content:
-        if section not in _SECTIONS:
-            near = difflib.get_close_matches(str(section), _SECTIONS, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(_SECTIONS)}"
+        if section not in SECTIONS:
+            near = difflib.get_close_matches(str(section), SECTIONS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(SECTIONS)}"
             raise DataError(f"{name}: no section {section}; {hint}")
     built = {}
     for section in ("clip", "frame"):
@@ -97,7 +72,7 @@ def read_recipe(augment: str | Mapping[str, Any]) -> Recipe:
         for number, augmenter in enumerate(built[section]):
             try_out(augmenter, f"{place}[{number}]")
     steps = plan_clip(built["clip"], needs_colour) + plan_frames(built["frame"], needs_colour)
-    return Recipe(content, tuple(steps), _timing(content, name), _mirrors(built))
+    return Recipe(content, tuple(steps), _timing(content, name), frozenset(turns(content)))
 
 
 def _timing(content: Mapping[str, Any], name: str) -> Timing:
@@ -107,11 +82,3 @@ def _timing(content: Mapping[str, Any], name: str) -> Timing:
         place, words, _ = first_problem(error)
         where = ".".join(map(str, ("time", *place)))
         raise DataError(f"{name}: {where}: {words}") from None
-
-
-def _mirrors(built: Mapping[str, list[Any]]) -> frozenset[str]:
-    every = (leaf for part in built.values() for each in part for leaf in leaves(each))
-    return frozenset(type(leaf).__name__ for leaf in every if isinstance(leaf, _MIRRORS))
-
-
-_MIRRORS = (iaa.Fliplr, iaa.Flipud)
