@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import lightning as L
 import torch
+from rich.markup import escape
 from torch.utils.data import DataLoader
 
 from seqvision import rank
@@ -67,7 +68,7 @@ def prepare(
     model = Classifier(options.model, data.image, len(data.labels)).to(device)
     _check_schedule(options, model)
     for note in (*data.notes, *model.notes, *idle_gpus(device)):
-        tell(f"[yellow]note:[/] {note}")
+        tell(f"[yellow]note:[/] {escape(note)}")
     tell(_summary(data, options))
     arithmetic = processes.first_only(lambda: _arithmetic(options, data, model))
     tell(f"arithmetic: {arithmetic}")
