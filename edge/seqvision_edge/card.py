@@ -88,7 +88,7 @@ class Decision(Part):
     """How probabilities over time become events.
 
     `temperature` is already applied inside the graph.  An answer whose best label has less than
-    `reject` is unknown: it speaks for no label.  Answers are smoothed over `smoothing_frames` of
+    `reject` is unsure: it counts for no label.  Answers are smoothed over `smoothing_frames` of
     them.  An event of a label begins when its smoothed probability reaches `enter`, ends when it
     falls below `leave`, counts when it lasted `minimum_seconds`, and blocks the same label for
     `cooldown_seconds`.  With `early` it is told as soon as its label surely rises to that, and not

@@ -25,7 +25,7 @@ class DecisionOptions(BaseModel):
     smoothing_frames: Annotated[Annotated[int, Field(ge=1)] | None, _OfCard] = None
     """Answers that the smoothing takes together."""
     reject: Annotated[Probability | None, _OfCard] = None
-    """An answer whose best label has less is unknown: it speaks for no label."""
+    """An answer whose best label has less is unsure: it counts for no label."""
     enter: Annotated[Probability | None, _OfCard] = None
     """An event begins at this smoothed probability."""
     leave: Annotated[Probability | None, _OfCard] = None

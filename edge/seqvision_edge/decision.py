@@ -49,6 +49,8 @@ class Decider:
         self._lag = lag
         self._labels = tuple(labels)
         self._smoothing = Smoothing(decision)
+        # Where no answer can be unsure, both are the same.
+        self._shown = Smoothing(decision) if decision.reject > 0 else self._smoothing
         self._running: Event | None = None
         self._is_fired = False
         self._blocked_until: dict[str, float] = {}
@@ -67,16 +69,23 @@ class Decider:
     @property
     def smoothed(self) -> dict[str, float]:
         """The smoothed probability of each label; empty without any answer."""
-        value = self._smoothing.value
-        return {} if value is None else dict(zip(self._labels, value.tolist(), strict=True))
+        return self._by_label(self._smoothing)
+
+    @property
+    def shown(self) -> dict[str, float]:
+        """The model's own probabilities, smoothed alike: unsure answers count as they are."""
+        return self._by_label(self._shown)
 
     def update(self, time: float, probabilities: ArrayLike) -> Told:
         """Take the answer at `time` (seconds, rising) and tell what it brought.
 
         `probabilities` is `(labels,)`, in the order of the labels.
         """
-        answer = self._known(np.asarray(probabilities, np.float64))
+        given = np.asarray(probabilities, np.float64)
+        answer = self._known(given)
         self._smoothing.add(answer)
+        if self._shown is not self._smoothing:
+            self._shown.add(given)
         own = dict(zip(self._labels, answer.tolist(), strict=True))
         rising = self._rising(own, time)
         strength = self._strength(own, rising)
@@ -101,14 +110,20 @@ class Decider:
         """
         told = self._finish(time)
         self._smoothing.clear()
+        self._shown.clear()
         self._blocked_until.clear()
         self._before.clear()
         self._low.clear()
         return told
 
     def _known(self, answer: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the answer; one whose best label is too improbable speaks for none of them."""
-        return answer if answer.max() >= self._decision.reject - HAIR else np.zeros_like(answer)
+        """Return the answer; an unsure one counts for no label."""
+        unsure = is_unsure(float(answer.max()), self._decision.reject)
+        return np.zeros_like(answer) if unsure else answer
+
+    def _by_label(self, smoothing: Smoothing) -> dict[str, float]:
+        value = smoothing.value
+        return {} if value is None else dict(zip(self._labels, value.tolist(), strict=True))
 
     def _strength(self, own: dict[str, float], rising: str | None) -> dict[str, float]:
         """Return the probability that decides, by label: smoothed, or what fired if that is more.
@@ -177,6 +192,11 @@ class Decider:
         """Return an event of answers at the time of what they are about."""
         lag = self._lag
         return replace(event, start=event.start - lag, end=event.end - lag, peak=event.peak - lag)
+
+
+def is_unsure(best: float, reject: float) -> bool:
+    """Return whether an answer is rejected: the probability of its `best` label is too low."""
+    return best < reject - HAIR
 
 
 def lag_of(sequence: SequenceSpec) -> float:

@@ -4,7 +4,9 @@ Every function draws in place on a BGR picture; colours are red, green, blue as 
 """
 
 import functools
+import re
 import unicodedata
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +19,17 @@ from seqvision_edge.preprocess import Image
 _HAS_FONT = hasattr(cv2, "FontFace")
 _STROKES = cv2.FONT_HERSHEY_SIMPLEX
 _BOLD = 600
-_ELLIPSIS = "…" if _HAS_FONT else "..."
+ELLIPSIS = "…" if _HAS_FONT else "..."
 _SMOOTH = 4
 _OUTSIDE_FONT = 0xFFFF
+_TONES = "".join(map(chr, range(0x1F3FB, 0x1F400)))
+_REGIONS = "".join(map(chr, range(0x1F1E6, 0x1F200)))
+_SOUND = re.compile(r"(?:LETTER|CHARACTER|SYLLABLE) (?:SMALL |CAPITAL )*([A-Z]+)")
+# After such a letter a label may go on in the next line; between two CJK letters it may anyhow.
+_BORDERS = re.compile(
+    r"(?<=[\s_\-/.,:;|)\]])(?=\S)|(?<=[a-z0-9])(?=[A-Z])"
+    r"|(?=[\u3041-\u30ff\u3400-\u9fff\uac00-\ud7a3])|(?<=[\u3041-\u30ff\u3400-\u9fff])"
+)
 
 
 def text_width(text: str, size: float, weight: int = 400) -> int:
@@ -57,14 +67,52 @@ def fitted(
 
     Letters shrink to two thirds; what is still too long is cut and ends in an ellipsis.
     """
+    text = drawable(text)
     smallest = size * 2 / 3 if shrink else size
     while size > smallest and text_width(text, size, weight) > width:
         size = max(smallest, size - 1)
     if text_width(text, size, weight) <= width:
         return text, size
-    while text and text_width(text + _ELLIPSIS, size, weight) > width:
+    while text and text_width(text + ELLIPSIS, size, weight) > width:
         text = text[:-1]
-    return (text.rstrip() + _ELLIPSIS if text else ""), size
+    return (text.rstrip() + ELLIPSIS if text else ""), size
+
+
+@functools.lru_cache(maxsize=1024)  # of a few labels, for every frame
+def wrapped(
+    text: str, width: float, size: float, weight: int = 400, *, most: int = 2
+) -> tuple[tuple[str, ...], float]:
+    """Return the text in at most `most` lines of `width` pixels, and the size of its letters.
+
+    Lines break between words, after `_` and the like, and at `camelCase`; never inside a word.
+    Letters shrink to three quarters before there is another line, and with the last one to 0.6;
+    what is still too long is cut and ends in an ellipsis.
+    """
+    pieces = [piece for piece in _BORDERS.split(drawable(text)) if piece]
+    for count in range(1, most + 1):
+        smallest = size * (0.75 if count < most else 0.6)
+        tried = size
+        while True:
+            lines = _lines(pieces, width, tried, weight)
+            widest = max(text_width(line.strip(), tried, weight) for line in lines)
+            if widest <= width and len(lines) <= count:
+                return tuple(line.strip() for line in lines), tried
+            if tried <= smallest:
+                break
+            tried = max(smallest, tried - 1)
+    lines = [*lines[: most - 1], *filter(None, ["".join(lines[most - 1 :])])]
+    cut = (fitted(line.strip(), width, tried, weight, shrink=False)[0] for line in lines)
+    return tuple(cut), tried
+
+
+def _lines(pieces: Sequence[str], width: float, size: float, weight: int) -> list[str]:
+    """Return pieces put into lines, as many in each as have room."""
+    lines = [""]
+    for piece in pieces:
+        if lines[-1] and text_width((lines[-1] + piece).rstrip(), size, weight) > width:
+            lines.append("")
+        lines[-1] += piece
+    return lines
 
 
 def put_panel(
@@ -92,12 +140,18 @@ def put_panel(
 
 
 def drawable(text: str) -> str:
-    """Return the text with what the font lacks told otherwise, never as a row of `?`.
+    """Return the text in letters that the font has, never as a row of `?`.
 
-    Beyond the font are emoji and rare scripts: they are given by name.  OpenCV 4 also lacks all but
-    ASCII: accents are taken off, other letters become their code.
+    Emoji are given by name, letters of scripts that the font lacks by their sound, roughly:
+    `\u0939\u093e\u0925` is `haaatha`.  OpenCV 4 also lacks all but ASCII: accents are taken off,
+    other letters become their code.
     """
-    text = "".join(_named(letter) if ord(letter) > _OUTSIDE_FONT else letter for letter in text)
+    if text.isascii():
+        return text
+    letters = unicodedata.normalize("NFC", text)
+    # Joiners and skin tones have no shape of their own.
+    kept = [each for each in letters if unicodedata.category(each) != "Cf" and each not in _TONES]
+    text = "".join(each if _has_shape(each) else _named(each) for each in kept)
     if _HAS_FONT or text.isascii():
         return text
     plain = "".join(
@@ -108,8 +162,37 @@ def drawable(text: str) -> str:
     return plain.encode("ascii", "backslashreplace").decode("ascii")
 
 
+def _has_shape(letter: str) -> bool:
+    """Return whether a letter is drawn as it is; what OpenCV 4 lacks becomes a code later."""
+    if ord(letter) > _OUTSIDE_FONT:
+        return False
+    return letter.isascii() or not _HAS_FONT or _is_in_font(letter)
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_in_font(letter: str) -> bool:
+    return not np.array_equal(_shape_of(letter), _shape_of("?"))
+
+
+def _shape_of(letter: str) -> NDArray[np.uint8]:
+    canvas = np.zeros((40, 48), np.uint8)
+    cv2.putText(canvas, letter, (8, 30), (255,), _font(), 24, 400)
+    return canvas
+
+
 def _named(letter: str) -> str:
-    return f"[{unicodedata.name(letter, f'U+{ord(letter):X}').lower()}]"
+    """Return the sound in the name of a letter, `DEVANAGARI LETTER HA`, or `[thumbs up sign]`."""
+    if letter in _REGIONS:
+        return chr(ord("A") + _REGIONS.index(letter))
+    if (digit := unicodedata.digit(letter, -1)) >= 0:
+        return str(digit)
+    name = unicodedata.name(letter, f"U+{ord(letter):X}")
+    kind = unicodedata.category(letter)
+    if kind.startswith("L") and (found := _SOUND.search(name)):
+        return found[1].lower()
+    if kind.startswith("M"):  # the vowels of some scripts have a sound, other marks have none
+        return name.partition("VOWEL SIGN ")[2].lower().replace(" ", "")
+    return f"[{name.lower()}]"
 
 
 @functools.lru_cache(maxsize=1)

@@ -40,6 +40,11 @@ def notice(state: SourceState, silent: float | None) -> Notice | None:
     return Notice(silence(silent), state.message or (again and f"connecting again, {again}"))
 
 
+def unsure(label: str) -> str:
+    """Return how an answer is named that is below `decision.reject`; its label is the best one."""
+    return f"unsure · {label}"
+
+
 def silence(seconds: float) -> str:
     """Return for how long nothing came, as people say it: `no data for 4 s`, `… for 3 min`."""
     if seconds < 120:

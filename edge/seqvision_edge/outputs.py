@@ -111,7 +111,7 @@ def make_outputs(
     direct = [
         *_metrics(options, sources, queued),
         *_page(options, program, session, decision),
-        *_screen(options, session, sources),
+        *_screen(options, session, sources, decision),
     ]
     return Together(program, queued, direct, live)
 
@@ -260,7 +260,7 @@ def _from_environment(flag: str, text: str) -> str:
 
 
 def _screen(
-    options: OutputOptions, session: "Session", sources: Sequence["Source"]
+    options: OutputOptions, session: "Session", sources: Sequence["Source"], decision: Decision
 ) -> Iterator["Sink"]:
     """Yield what a person looks at; the window is last, for it can end the run."""
     from seqvision_edge.sinks.console import console
@@ -268,7 +268,7 @@ def _screen(
 
     live = any(source.live for source in sources)
     pictures = session.card.sequence.kind != "video" and not live
-    yield console(session.card, [source.name for source in sources], pictures)
+    yield console(session.card, [source.name for source in sources], decision, pictures)
     if options.window and can_show():
         yield Window(_overlays(options, session, sources))
 

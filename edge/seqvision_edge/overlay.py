@@ -4,14 +4,21 @@ The picture of a source that gives nothing new is covered by a notice: an old on
 """
 
 from collections import deque
-from dataclasses import dataclass
 from time import monotonic
 
 import numpy as np
 
 from seqvision_edge.card import ModelCard
-from seqvision_edge.drawing import fitted, put_panel, put_text, text_width
-from seqvision_edge.notice import STILL, Notice, age, notice
+from seqvision_edge.drawing import (
+    ELLIPSIS,
+    drawable,
+    fitted,
+    put_panel,
+    put_text,
+    text_width,
+    wrapped,
+)
+from seqvision_edge.notice import STILL, Notice, age, notice, unsure
 from seqvision_edge.opencv import cv2
 from seqvision_edge.palette import Colour, colours
 from seqvision_edge.preprocess import Image
@@ -30,6 +37,10 @@ _SOFT: Colour = (176, 186, 200)
 _GLASS = 0.72
 _TRACK = 0.2
 _PANEL = 250
+# A panel with a long label: lines at most, and its share of the picture's width.
+_LINES, _WIDEST_SHARE = 4, 0.55
+# Pixels that a name needs on the timeline before it is cut rather than left out.
+_ROOM = 90
 _REGULAR, _BOLD = 400, 650
 _NO_PICTURE = (480, 640)
 
@@ -68,8 +79,8 @@ class Overlay:
         unit = min(picture.shape[:2]) / SMALLEST
         if step.active is not None:
             _frame(picture, self._colours[step.active.label], unit)
-        self._draw_answer(picture, step, unit)
-        self._draw_clock(picture, step, unit, age(step, now))
+        panel = self._draw_answer(picture, step, unit)
+        self._draw_clock(picture, step, unit, age(step, now), panel)
         self._draw_timeline(picture, step, unit)
         return picture
 
@@ -95,27 +106,72 @@ class Overlay:
         while self._events and self._events[0].end < now - TIMELINE_SECONDS:
             self._events.popleft()
 
-    def _draw_answer(self, picture: Image, step: Step, unit: float) -> None:
-        """Draw the best label with its bar, and a row for each of the next best."""
-        ranked = sorted(step.smoothed.items(), key=lambda item: -item[1])[: self._top]
+    def _draw_answer(self, picture: Image, step: Step, unit: float) -> float:
+        """Draw the best label with its bar, and a row for each of the next best.
+
+        Return the width of their panel in pixels.  An answer that is unsure is grey, with the
+        model's own probabilities.
+        """
+        ranked = step.ranked[: self._top]
+        shades = self._colours
         if step.is_warm and ranked:
             (label, share), *others = ranked
-            colour = self._colours[label]
+            ink = _WHITE
+            if step.is_unsure:
+                label, ink = unsure(label), _SOFT
+                shades = dict.fromkeys(self._colours, _SOFT)
+            colour = shades[ranked[0][0]]
         else:
-            label, share, others, colour = "warming up", step.warmth, [], _SOFT
-        margin, pad, width = 16 * unit, 14 * unit, _PANEL * unit
-        height = (78 + 30 * len(others)) * unit
-        put_panel(picture, (margin, margin, width, height), _INK, _GLASS, 12 * unit)
-        left, width = margin + pad, width - 2 * pad
-        line = _Line(27 * unit, 20 * unit, _BOLD, _WHITE, bar=7 * unit, drop=14 * unit)
-        line.draw(picture, (left, margin + 36 * unit), width, (label, share, colour))
-        line = _Line(15 * unit, 15 * unit, _REGULAR, _SOFT, bar=3 * unit, drop=7 * unit)
+            label, share, others, colour, ink = "warming up", step.warmth, [], _SOFT, _WHITE
+        margin, pad = 16 * unit, 14 * unit
+        percent = f"{share:.0%}"
+        beside = text_width("100%", 20 * unit) + 14 * unit
+        # A label that has no room in the usual panel gets a wider one.
+        for panel in (_PANEL * unit, max(_PANEL * unit, _WIDEST_SHARE * picture.shape[1])):
+            width = panel - 2 * pad
+            lines, size = wrapped(label, width - beside, 27 * unit, _BOLD, most=_LINES)
+            if not any(line.endswith(ELLIPSIS) for line in lines):
+                break
+        drop = (len(lines) - 1) * 1.15 * size
+        height = (78 + 30 * len(others)) * unit + drop
+        put_panel(picture, (margin, margin, panel, height), _INK, _GLASS, 12 * unit)
+        left, top = margin + pad, margin + 36 * unit
+        for number, line in enumerate(lines):
+            line = line.removesuffix(" ·")  # at the end of a line it would part nothing
+            put_text(picture, line, (left, top + number * 1.15 * size), size, ink, _BOLD)
+        at = left + width - text_width(percent, 20 * unit), top
+        put_text(picture, percent, at, 20 * unit, ink)
+        _bar(picture, (left, top + drop + 14 * unit, width, 7 * unit), share, colour)
         for row, (other, probability) in enumerate(others):
-            at = left, margin + (82 + 30 * row) * unit
-            line.draw(picture, at, width, (other, probability, self._colours[other]))
+            at = left, top + drop + (46 + 30 * row) * unit
+            self._draw_row(picture, at, width, (other, probability, shades[other]), unit)
+        return panel
 
-    def _draw_clock(self, picture: Image, step: Step, unit: float, age: float | None) -> None:
-        """Write when the picture is, how old it is and how many come per second, at the right."""
+    def _draw_row(
+        self,
+        picture: Image,
+        at: tuple[float, float],
+        width: float,
+        answer: tuple[str, float, Colour],
+        unit: float,
+    ) -> None:
+        """Draw (label, share, colour) in one line; `at` is the left end of its base line."""
+        label, share, colour = answer
+        left, y = at
+        size, percent = 15 * unit, f"{share:.0%}"
+        beside = text_width(percent, size)
+        text, smaller = fitted(label, width - beside - size / 2, size)
+        put_text(picture, text, at, smaller, _SOFT)
+        put_text(picture, percent, (left + width - beside, y), size, _SOFT)
+        _bar(picture, (left, y + 7 * unit, width, 3 * unit), share, colour)
+
+    def _draw_clock(
+        self, picture: Image, step: Step, unit: float, age: float | None, panel: float
+    ) -> None:
+        """Write when the picture is, how old it is and how many come per second, at the right.
+
+        `panel` is the width of the answer's panel at the left.
+        """
         parts = [self._name] if self._name else []
         if step.state.state == "frozen":
             parts.append(STILL)
@@ -125,11 +181,12 @@ class Overlay:
         text = "   ".join((*parts, f"{step.fps:.0f} fps"))
         size, pad, margin = 14 * unit, 10 * unit, 16 * unit
         # The answer's panel is at the left; the name gives way.
-        room = picture.shape[1] - 2 * pad - 3 * margin - _PANEL * unit
+        room = picture.shape[1] - 2 * pad - 3 * margin - panel
         if self._name and text_width(text, size) > room:
             rest = text.removeprefix(self._name)
             name, _ = fitted(self._name, room - text_width(rest, size), size, shrink=False)
             text = (name + rest).lstrip()
+        text, size = fitted(text, room, size)
         # The width of a usual text, so that the panel does not shiver with the digits.
         usual = text_width("0:00.0   000 fps", size)
         width = max(usual, text_width(text, size)) + 2 * pad
@@ -155,10 +212,14 @@ class Overlay:
             end = left + width * self._place(event.end)
             block = start, track[0], max(end - start, 4 * unit), track[1]
             put_panel(picture, block, self._colours[event.label], 1.0, 3 * unit)
-            name_width = text_width(event.label, 13 * unit)
+            room = left + width - free_from
+            name, size = fitted(event.label, room, 13 * unit, shrink=False)
+            if name != drawable(event.label) and room < _ROOM * unit:
+                continue
+            name_width = text_width(name, size)
             at = min(start, left + width - name_width)
             if at >= free_from:
-                put_text(picture, event.label, (at, top + 22 * unit), 13 * unit, _WHITE)
+                put_text(picture, name, (at, top + 22 * unit), size, _WHITE)
                 free_from = at + name_width + 8 * unit
 
     def _place(self, time: float) -> float:
@@ -166,39 +227,13 @@ class Overlay:
         return 1 - (self._time - time) / TIMELINE_SECONDS
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """How a label, its percentage and the bar below them are drawn; lengths in pixels.
-
-    `size` and `percent_size` are of letters, `bar` is the bar's height and `drop` how far below the
-    base line it begins.
-    """
-
-    size: float
-    percent_size: float
-    weight: int
-    ink: Colour
-    bar: float
-    drop: float
-
-    def draw(
-        self,
-        picture: Image,
-        at: tuple[float, float],
-        width: float,
-        answer: tuple[str, float, Colour],
-    ) -> None:
-        """Draw (label, share, colour); `at` is the left end of the base line."""
-        label, share, colour = answer
-        left, y = at
-        percent = f"{share:.0%}"
-        percent_width = text_width(percent, self.percent_size)
-        text, size = fitted(label, width - percent_width - self.size / 2, self.size, self.weight)
-        put_text(picture, text, at, size, self.ink, self.weight)
-        put_text(picture, percent, (left + width - percent_width, y), self.percent_size, self.ink)
-        put_panel(picture, (left, y + self.drop, width, self.bar), _WHITE, _TRACK, self.bar / 2)
-        filled = left, y + self.drop, width * share, self.bar
-        put_panel(picture, filled, colour, 1.0, self.bar / 2)
+def _bar(
+    picture: Image, box: tuple[float, float, float, float], share: float, colour: Colour
+) -> None:
+    """Draw a bar that is filled to a share; `box` is left, top, width, height."""
+    left, top, width, height = box
+    put_panel(picture, box, _WHITE, _TRACK, height / 2)
+    put_panel(picture, (left, top, width * share, height), colour, 1.0, height / 2)
 
 
 def _frame(picture: Image, colour: Colour, unit: float) -> None:

@@ -19,7 +19,8 @@ class Prediction:
     """One answer of the model, for the window that ends at a frame.
 
     `probabilities` are the model's own, in the order of the card's labels; smoothing is a matter of
-    events.  `warm` is False until the window is as long as those that the model learnt from.
+    events.  `unsure` is True where the highest is below `decision.reject`: such an answer counts
+    for no label.  `warm` is False until the window is as long as those that the model learnt from.
     `image` is the name of the picture's file, where the picture has one of its own.  Of a live
     source, `captured` is the wall clock at which the frame arrived (seconds since 1970, UTC),
     `age_ms` how old the frame was when its answer was there, by the monotonic clock, and `dropped`
@@ -37,6 +38,7 @@ class Prediction:
     captured: float | None = None
     age_ms: float | None = None
     dropped: int | None = None
+    unsure: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the answer as plain data; what does not apply is left out."""
@@ -53,6 +55,8 @@ class Prediction:
             "warm": self.warm,
             "latency_ms": round(self.latency_ms, _TIME_DIGITS),
         }
+        if self.unsure:
+            plain["unsure"] = True
         if self.image is not None:
             plain["image"] = self.image
         if self.captured is not None:

@@ -21,6 +21,8 @@ class Step:
             model's clock keep the answer of the tick before.
         warmth: how full the model's window is, 0 to 1.
         smoothed: the probabilities that decide, by label; empty while the window is not full.
+            An answer that is unsure counts in them as 0 for every label.
+        shown: the model's own probabilities, smoothed alike, where they can differ from `smoothed`.
         events: those that ended with this frame, each once.
         active: the event that goes on, as far as the newest answer is about.
         fps: frames per second that the run handles of this source.
@@ -37,6 +39,7 @@ class Step:
     answered: bool = False
     warmth: float = 0.0
     smoothed: dict[str, float] = field(default_factory=dict)
+    shown: dict[str, float] = field(default_factory=dict)
     events: tuple[Event, ...] = ()
     active: Event | None = None
     fps: float = 0.0
@@ -49,3 +52,19 @@ class Step:
     def is_warm(self) -> bool:
         """Whether the model's window is full."""
         return self.warmth >= 1
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether the newest answer is below `decision.reject`."""
+        return self.prediction is not None and self.prediction.unsure
+
+    @property
+    def ranked(self) -> list[tuple[str, float]]:
+        """Labels with their probabilities for a person to read, the most probable first.
+
+        Of an unsure answer they are its own, which were judged; else smoothed.
+        """
+        shares = self.shown or self.smoothed
+        if self.prediction is not None and self.is_unsure:
+            shares = self.prediction.probabilities
+        return sorted(shares.items(), key=lambda item: -item[1])

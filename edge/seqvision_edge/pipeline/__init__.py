@@ -68,11 +68,11 @@ def make_pipeline(
     Args:
         session: the model.
         source: whose frames it will be.
-        decision: how answers become events; None takes the card's way.
+        decision: which answers count, and how they become events; None takes the card's.
         max_age: seconds after which the answer for a live frame is too old to be told.
         clock: gives the seconds since the run began.
     """
     sequence = session.card.sequence
     if isinstance(sequence, VideoSequence):
         return VideoPipeline(session, sequence, source, decision, max_age, clock)
-    return ImagePipeline(session, sequence, source, clock)
+    return ImagePipeline(session, sequence, source, decision, clock)

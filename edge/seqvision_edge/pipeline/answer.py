@@ -1,4 +1,4 @@
-"""What the model said of a frame, as an answer."""
+"""The model's probabilities for a frame, as an answer."""
 
 import time
 from collections import deque
@@ -8,6 +8,7 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
+from seqvision_edge.decision import is_unsure
 from seqvision_edge.frame import Frame
 from seqvision_edge.result import Prediction
 
@@ -20,12 +21,13 @@ def predicted(
     probabilities: NDArray[np.float32],
     warm: bool,
     latency: float,
+    reject: float,
     age: float | None = None,
     dropped: int | None = None,
 ) -> Prediction:
     """Return probabilities `(labels,)` as the answer for a frame; `latency` and `age` in seconds.
 
-    `age` and `dropped` are those of a live frame.
+    `reject` is the decision's; `age` and `dropped` are those of a live frame.
     """
     # Of so few values NumPy's own ways are slower, and some let go of Python's lock.
     values = probabilities.tolist()
@@ -42,6 +44,7 @@ def predicted(
         captured=None if age is None else time.time() - age,
         age_ms=None if age is None else 1000 * age,
         dropped=dropped,
+        unsure=is_unsure(values[best], reject),
     )
 
 

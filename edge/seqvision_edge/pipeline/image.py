@@ -7,6 +7,7 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
+from seqvision_edge.card import Decision
 from seqvision_edge.condition import Condition
 from seqvision_edge.cut import image_steps
 from seqvision_edge.frame import Frame
@@ -26,13 +27,16 @@ class ImagePipeline:
         session: Session,
         sequence: ImageSequence,
         source: Sender,
+        decision: Decision | None,
         clock: Callable[[], float],
     ) -> None:
+        """Take what `make_pipeline` does."""
         self.stream = session.stream()
         self.shed = 0
         self._card = session.card
         self._name, self._live = source.name, source.live
         self._sequence = sequence
+        self._reject = (decision or session.card.decision).reject
         self._condition = Condition(clock)
         self._prediction: Prediction | None = None
         self._began = 0.0
@@ -58,7 +62,7 @@ class ImagePipeline:
             age = age_of(frame) if self._live else None
             # A short picture is whole, not the beginning of something.
             self._prediction = predicted(
-                frame, self._card.labels, probabilities, True, latency, age
+                frame, self._card.labels, probabilities, True, latency, self._reject, age
             )
         self._condition.settle(warm=True)
         return self._step(frame)

@@ -51,6 +51,7 @@ class VideoPipeline:
         self._condition = Condition(clock)
         self._load = Load(sequence.fps)
         self._max_age = max_age
+        self._reject = decision.reject
         self._prediction: Prediction | None = None
         self._began = self._time = 0.0
         self._index = -1
@@ -132,10 +133,19 @@ class VideoPipeline:
         self._prediction = None
         # A file's answer may be for a short clip; live, a window that is not full has no meaning.
         if not self._live:
-            self._prediction = predicted(frame, self._card.labels, probabilities, warm, latency)
+            self._prediction = predicted(
+                frame, self._card.labels, probabilities, warm, latency, self._reject
+            )
         elif warm and (age := age_of(frame)) <= self._max_age:
             self._prediction = predicted(
-                frame, self._card.labels, probabilities, warm, latency, age, self._skipped
+                frame,
+                self._card.labels,
+                probabilities,
+                warm,
+                latency,
+                self._reject,
+                age,
+                self._skipped,
             )
         self._skipped = 0
         return self._prediction is not None
@@ -169,6 +179,7 @@ class VideoPipeline:
             answered=answered,
             warmth=min(1.0, self.stream.seen / self._window),
             smoothed=self._decider.smoothed,
+            shown=self._decider.shown,
             events=told.ended,
             active=self._decider.active,
             fps=self._fps.tick() if frame else self._fps.value,

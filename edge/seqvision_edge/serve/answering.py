@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from seqvision_edge.batch import Answer
 from seqvision_edge.clip import Steps, centre, window_fill, windows
+from seqvision_edge.decision import is_unsure
 from seqvision_edge.frame import Frame
 from seqvision_edge.pipeline import make_pipeline
 from seqvision_edge.result import Event, Prediction, SourceState
@@ -68,25 +69,33 @@ def long_answer(
     with kept(sent, card, service.limits, over.is_set, see) as clip:
         probabilities = _mean(clip, question, service, over)
         course = timeline.course() if timeline else None
+        reject = service.decision.reject
         fill = window_fill(len(centre(clip, card.image, card.sequence)), card.sequence)
-        return answered(card.labels, probabilities, question, sent.incomplete(), fill, course)
+        return answered(
+            card.labels, reject, probabilities, question, sent.incomplete(), fill, course
+        )
 
 
 def answered(
     labels: Sequence[str],
+    reject: float,
     probabilities: NDArray[np.floating],
     question: Question,
     incomplete: str | None,
     fill: float,
     course: Course | None = None,
 ) -> Answered:
-    """Return probabilities `(labels,)` as the answer to a question; `fill` is the window's."""
+    """Return probabilities `(labels,)` as the answer to a question.
+
+    `reject` is the decision's, `fill` the share of the window that the clip fills.
+    """
     shares = [round(float(value), _DIGITS) for value in probabilities]
     order = np.argsort(-probabilities, kind="stable")
     ranked = [Share(label=labels[place], probability=shares[place]) for place in order]
     return Answered(
         label=ranked[0].label,
         probability=ranked[0].probability,
+        unsure=is_unsure(float(probabilities.max()), reject) or None,
         top=ranked[: question.top],
         probabilities=dict(zip(labels, shares, strict=True)) if question.probabilities else None,
         windows=None if course is None else [_window(each, question) for each in course.answers],
@@ -178,4 +187,5 @@ def _window(answer: Prediction, question: Question) -> Window:
     plain = answer.to_json()
     keys = ("label", "probability", "time", "frame", "warm")
     shares = plain["probabilities"] if question.probabilities else None
-    return Window(**{key: plain[key] for key in keys}, probabilities=shares)
+    unsure = answer.unsure or None
+    return Window(**{key: plain[key] for key in keys}, unsure=unsure, probabilities=shares)

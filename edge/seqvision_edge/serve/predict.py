@@ -113,6 +113,7 @@ async def _ask(
     return [
         answered(
             card.labels,
+            service.decision.reject,
             finite(answer),
             question,
             incomplete,

@@ -19,11 +19,15 @@ class Share(Shape):
 
 
 class Window(Share):
-    """The answer for the window that ends at a frame, at `time` seconds."""
+    """The answer for the window that ends at a frame, at `time` seconds.
+
+    `unsure` is true where its probability is below `decision.reject`: it counts for no label.
+    """
 
     time: float
     frame: int
     warm: bool
+    unsure: bool | None = None
     probabilities: dict[str, float] | None = None
 
 
@@ -46,11 +50,13 @@ class Happened(Shape):
 class Answered(Share):
     """What the model says of one clip or picture.
 
+    `unsure` is true where its probability is below `decision.reject`: it counts for no label.
     `incomplete` says what is missing of a damaged video; `window_fill` is there where a clip is
     shorter than the model's window: the share of the window that it fills.
     """
 
     top: list[Share]
+    unsure: bool | None = None
     probabilities: dict[str, float] | None = None
     windows: list[Window] | None = None
     events: list[Happened] | None = None

@@ -12,19 +12,25 @@ from types import TracebackType
 
 from typing_extensions import Self
 
-from seqvision_edge.card import ModelCard
+from seqvision_edge.card import Decision, ModelCard
 from seqvision_edge.names import printable
+from seqvision_edge.notice import unsure
 from seqvision_edge.sinks import Sink
 from seqvision_edge.sinks.terminal import Terminal
 from seqvision_edge.step import Step
 
 
-def console(card: ModelCard, sources: Sequence[str], pictures: bool = False) -> Sink:
+def console(
+    card: ModelCard, sources: Sequence[str], decision: Decision, pictures: bool = False
+) -> Sink:
     """Return what suits stdout: the view of a terminal, or plain lines; `pictures` have answers."""
     if pictures:
         return Summed(Answers(), pictures=True)
     if sys.stdout.isatty():
-        return Summed(Terminal(card.labels, card.decision.background, sources))
+        may_be_unsure = decision.reject > 0
+        return Summed(
+            Terminal(card.labels, card.decision.background, sources, may_be_unsure=may_be_unsure)
+        )
     return Summed(PlainLines(several=len(sources) > 1))
 
 
@@ -49,7 +55,10 @@ class PlainLines:
 
 
 class Answers:
-    """Print the answer for each picture as `picture  label  probability`, tab-separated."""
+    """Print the answer for each picture as `picture  label  probability`, tab-separated.
+
+    A fourth field, `unsure`, ends the line of an answer that is below `decision.reject`.
+    """
 
     def __enter__(self) -> Self:
         return self
@@ -59,7 +68,8 @@ class Answers:
         answer = step.prediction
         if step.answered and answer is not None:
             picture = answer.image or f"{answer.time:.2f}"
-            print(f"{picture}\t{answer.label}\t{answer.probability:.3f}", flush=True)  # noqa: T201
+            line = f"{picture}\t{answer.label}\t{answer.probability:.3f}"
+            print(f"{line}\tunsure" if answer.unsure else line, flush=True)  # noqa: T201
 
     def __exit__(self, *_: object) -> None:
         """Nothing is open."""
@@ -121,7 +131,8 @@ class Summed:
         if step.warmth == fill < 1:
             short = f" (the clip is shorter than the model's window: it fills {fill:.0%})"
         where = f" of {printable(source)}" if len(self._last) > 1 else ""
-        _say(f"last answer{where}: {answer.label} {answer.probability:.0%}{short}")
+        label = unsure(answer.label) if answer.unsure else answer.label
+        _say(f"last answer{where}: {label} {answer.probability:.0%}{short}")
 
 
 def _say(text: str) -> None:

@@ -4,20 +4,23 @@ from collections.abc import Sequence
 from time import monotonic
 from types import TracebackType
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 from typing_extensions import Self
 
 from seqvision_edge.names import printable
-from seqvision_edge.notice import Notice, age, notice
+from seqvision_edge.notice import Notice, age, notice, unsure
 from seqvision_edge.palette import colours, hexadecimal
 from seqvision_edge.result import Event, clock
 from seqvision_edge.step import Step
 
 _REDRAWS_PER_SECOND = 12
-_BAR = 20
 _NAME = 24
+# Columns of the parts of a line.
+_CLOCK, _BAR, _SHORT_BAR, _PERCENT, _RATE, _AGE, _SHORTEST = 9, 20, 10, 6, 10, 12, 8
+_ECHO = 3
 _WARNING, _LOST = "yellow", "red"
 # The colour of states that are on their way to something, and not of a fault.
 _CALM = ("connecting", "ended")
@@ -36,12 +39,17 @@ class Terminal:
         background: str | None,
         sources: Sequence[str],
         console: Console | None = None,
+        may_be_unsure: bool = False,
     ) -> None:
+        """Leave room for an answer that is unsure where there may be one."""
         self._colours = colours(labels, background)
-        self._width = max(map(len, (*labels, "warming up")))
+        self._widest = max(map(cell_len, labels))
+        most = [*labels, "warming up", *(unsure(label) for label in labels if may_be_unsure)]
+        self._width = max(map(cell_len, most))
         self._console = console or Console(highlight=False)
         self._lines = {source: _Line(source) for source in sources}
-        self._name = min(_NAME, max(map(len, sources))) if len(sources) > 1 else 0
+        longest = max(cell_len(printable(source)) for source in sources)
+        self._name = min(_NAME, longest) if len(sources) > 1 else 0
         self._live = Live(
             console=self._console,
             refresh_per_second=_REDRAWS_PER_SECOND,
@@ -77,42 +85,58 @@ class Terminal:
         step = line.step
         text = Text(style="dim", no_wrap=True, overflow="ellipsis")
         if self._name:
-            text.append(_cut(step.source, self._name).ljust(self._name), style="not dim")
+            text.append(_fitted(_cut(step.source, self._name), self._name), style="not dim")
         else:
-            text.append(f"{clock(line.time):>9}")
+            text.append(f"{clock(line.time):>{_CLOCK}}")
         words = notice(step.state, None if line.seen is None else now - line.seen)
         if words is not None:
             text.append_text(_told(words, step.state.state))
         else:
             text.append_text(self._answer(step))
-            text.append(f"{step.fps:7.0f} fps")
+            text.append(f"{step.fps:{_RATE - 4}.0f} fps")
             old = age(line.shown, now)
-            text.append(f"{old:7.2f} s old" if old is not None else "")
+            text.append(f"{old:{_AGE - 6}.2f} s old" if old is not None else "")
             text.append(f"   {step.state.message}" if step.state.message else "", style=_WARNING)
             if line.last is not None:
                 text.append(f"   last: {line.last.label} at {clock(line.last.start)}")
-        # Room for the ^C that a terminal echoes: a wrapped line could not be wiped.
-        text.truncate(self._console.width - 3, overflow="ellipsis")
+        # A line that wraps could not be wiped.
+        text.truncate(self._console.width - _ECHO, overflow="ellipsis")
         return text
 
     def _answer(self, step: Step) -> Text:
         """Return the answer in force; its bar shows how sure it is, or how full the window."""
-        if not step.is_warm or not step.smoothed:
-            return _bar("warming up", self._width, step.warmth, "grey62", "not dim")
-        label = max(step.smoothed, key=step.smoothed.__getitem__)
+        width, bar = self._columns(step)
+        if not step.is_warm or not step.ranked:
+            return _bar("warming up", width, bar, step.warmth, "grey62", "not dim")
+        label, share = step.ranked[0]
+        if step.is_unsure:
+            return _bar(unsure(label), width, bar, share, "grey62", "not dim")
         weight = "bold not dim" if step.active else "not dim"
-        colour = hexadecimal(self._colours[label])
-        return _bar(label, self._width, step.smoothed[label], colour, weight)
+        return _bar(label, width, bar, share, hexadecimal(self._colours[label]), weight)
+
+    def _columns(self, step: Step) -> tuple[int, int]:
+        """Return the columns of a label and of its bar: they give way, what comes after is short.
+
+        The last columns of the line stay free for the ^C that a terminal echoes.
+        """
+        is_live = step.frame is not None and step.frame.arrived is not None
+        taken = (self._name or _CLOCK) + 4 + _PERCENT + _RATE + (_AGE if is_live else 0)
+        room = self._console.width - _ECHO - taken
+        bar = _BAR if room - _BAR >= self._width else _SHORT_BAR
+        return max(_SHORTEST, min(self._width, room - bar)), bar
 
     def _event(self, source: str, event: Event) -> Text:
         colour = self._colours[event.label]
-        line = Text(f"{clock(event.start):>9}  ", style="dim", no_wrap=True, overflow="ellipsis")
+        line = Text(f"{clock(event.start):>{_CLOCK}}  ", style="dim", no_wrap=True)
         line.append("● ", style=f"not dim {hexadecimal(colour)}")
-        line.append(event.label.ljust(self._width), style="not dim bold")
-        line.append(f"{event.confidence:6.0%}", style="not dim")
-        line.append(f"  {event.seconds:.1f} s")
-        if self._name:
-            line.append(f"   {printable(source)}")
+        numbers = f"{event.confidence:{_PERCENT}.0%}", f"  {event.seconds:.1f} s"
+        whose = f"   {_cut(source, self._name)}" if self._name else ""
+        taken = _CLOCK + 4 + sum(map(cell_len, (*numbers, whose)))
+        width = max(_SHORTEST, min(self._widest, self._console.width - 1 - taken))
+        line.append(_fitted(event.label, width), style="not dim bold")
+        line.append(numbers[0], style="not dim")
+        line.append(numbers[1] + whose)
+        line.truncate(self._console.width - 1, overflow="ellipsis")
         return line
 
 
@@ -142,18 +166,29 @@ def _told(words: Notice, state: str) -> Text:
     return text
 
 
-def _bar(label: str, width: int, share: float, colour: str, weight: str) -> Text:
-    """Return `label ━━━━━───── 62%`."""
-    full = round(share * _BAR)
+def _bar(label: str, width: int, bar: int, share: float, colour: str, weight: str) -> Text:
+    """Return `label ━━━━━───── 62%`, of `width` and `bar` columns and the number."""
+    full = round(share * bar)
     text = Text()
-    text.append("  " + label.ljust(width) + "  ", style=f"{weight} {colour}")
+    text.append(f"  {_fitted(label, width)}  ", style=f"{weight} {colour}")
     text.append("━" * full, style=f"not dim {colour}")
-    text.append("━" * (_BAR - full), style="grey30")
-    text.append(f"{share:6.0%}", style="not dim")
+    text.append("━" * (bar - full), style="grey30")
+    text.append(f"{share:{_PERCENT}.0%}", style="not dim")
     return text
+
+
+def _fitted(text: str, width: int) -> str:
+    """Return a text in exactly so many columns: CJK letters take two; a long one is cut."""
+    if cell_len(text) <= width:
+        return set_cell_size(text, width)
+    return set_cell_size(set_cell_size(text, width - 1).rstrip() + "…", width)
 
 
 def _cut(text: str, width: int) -> str:
     """Return the end of a name that is too long: paths and addresses differ there."""
     text = printable(text)
-    return text if len(text) <= width else "…" + text[1 - width :]
+    if cell_len(text) <= width:
+        return text
+    while cell_len(text) > width - 1:
+        text = text[1:]
+    return f"…{text}"

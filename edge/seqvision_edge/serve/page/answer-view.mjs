@@ -1,6 +1,7 @@
 // The label, huge, its probability and age, and the bars of the most probable labels.
 // Names of classes go into the page as text, never as markup.
 
+import { FittedLabel } from "./label.mjs";
 import { percent } from "./words.mjs";
 
 const MOST_BARS = 5;
@@ -8,8 +9,9 @@ const byId = (id) => document.getElementById(id);
 
 /** Shows one answer, or a word in its place. */
 export class AnswerView {
-  constructor(labels, hues) {
-    this.hues = hues;
+  constructor({ labels, decision }, hues) {
+    Object.assign(this, { hues, decision });
+    this.label = new FittedLabel(byId("label"), room);
     // Few labels keep their places, so that the eye need not look for them.
     this.fixed = labels.length <= MOST_BARS + 1 ? labels : null;
     this.bars = Array.from({ length: Math.min(labels.length, this.fixed ? labels.length : MOST_BARS) }, bar);
@@ -17,20 +19,22 @@ export class AnswerView {
     this.show(null, "");
   }
 
-  /** Show an answer; without one the word, how far it is, 0 to 1, and no number of what was. */
+  /**
+   * Show an answer; without one the word, how far it is, 0 to 1, and no number of what was.
+   * Of an answer that is unsure the label stands small beside its number, and all is grey.
+   */
   show(answer, word, age = "", done = 0) {
-    const text = answer ? answer.label : word;
-    const label = byId("label");
-    if (label.textContent !== text) {
-      label.textContent = text;
-      label.style.setProperty("--letters", longestWord(text));
-    }
-    label.classList.toggle("word", !answer);
+    const isUnsure = answer?.unsure === true;
+    byId("label").classList.toggle("word", !answer || isUnsure);
+    this.label.set(!answer ? word : isUnsure ? "unsure" : answer.label);
+    byId("answer").classList.toggle("unsure", isUnsure);
     byId("sure").style.setProperty("--share", answer?.probability ?? done);
     byId("sure").style.setProperty("--hue", answer ? this.hues.get(answer.label) : "var(--quiet)");
     byId("bars").classList.toggle("empty", !answer);
+    set("best", isUnsure ? answer.label : "");
     set("probability", answer ? percent(answer.probability) : "");
     set("age", answer ? age : "");
+    set("why", isUnsure ? `Below ${percent(this.decision.reject)}: it counts for no label.` : "");
     this.showBars(answer?.probabilities ?? {});
   }
 
@@ -67,8 +71,11 @@ function set(id, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-function longestWord(text) {
-  const words = text.split(/\s+/).map((word) => word.length);
-  // A name of many words takes several lines, so it is set smaller.
-  return Math.min(34, Math.max(...words, Math.ceil(Math.sqrt(3.2 * text.length))));
+/** Return the pixels that the label may take. */
+function room() {
+  const { clientWidth: width, clientHeight: height } = byId("label").parentElement;
+  const isLarge = byId("live").classList.contains("large");
+  const isWord = byId("label").classList.contains("word");
+  const largest = isLarge ? (isWord ? 160 : 352) : isWord ? 42 : 102;
+  return { width, height, largest };
 }

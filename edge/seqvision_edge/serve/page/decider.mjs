@@ -22,8 +22,7 @@ export class Decider {
   /** Take the answer at `time` (seconds, rising) and return the events that ended. */
   update(time, probabilities) {
     const { decision } = this;
-    const isKnown = Math.max(...probabilities) >= decision.reject - HAIR;
-    const own = isKnown ? probabilities : probabilities.map(() => 0);
+    const own = isUnsure(probabilities, decision) ? probabilities.map(() => 0) : probabilities;
     this.smooth(own);
     const rising = this.rising(own, time);
     const strength = this.strength(own, rising);
@@ -122,6 +121,11 @@ export class Decider {
       { type: "event", label: labels[label], start: start - lag, end: end - lag, peak: peak - lag, confidence, told: fired },
     ];
   }
+}
+
+/** Whether an answer is rejected: it counts for no label. */
+export function isUnsure(probabilities, decision) {
+  return Math.max(...probabilities) < decision.reject - HAIR;
 }
 
 /** Return by how many seconds answers lag: what they are about is in the middle of the window. */

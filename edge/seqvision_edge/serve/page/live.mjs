@@ -1,6 +1,6 @@
 // THE WAY of what is live: a <video>'s frames → the server, or this browser's model → answers.
 
-import { Decider, lagOf } from "./decider.mjs";
+import { Decider, isUnsure, lagOf } from "./decider.mjs";
 import { eachFrame, jpeg, pixels } from "./frames.mjs";
 import { Link } from "./link.mjs";
 import { rgbOf, stepsOf } from "./prepare.mjs";
@@ -154,6 +154,7 @@ class OwnAnswers {
       label: labels[best],
       probability: values[best],
       probabilities,
+      unsure: isUnsure(values, this.card.decision),
       warm: true,
       latency_ms: latency,
     });

@@ -32,7 +32,7 @@ export class Screen {
   constructor(card) {
     this.card = card;
     const hues = colours(card.labels, card.decision.background);
-    this.answers = new AnswerView(card.labels, hues);
+    this.answers = new AnswerView(card, hues);
     this.timeline = new TimelineView(card, hues, (time) => this.choose(time));
     this.log = new LogView(hues, (time) => this.choose(time));
     this.staleSeconds = Math.max(STALE_SECONDS, 2.5 / (card.sequence.fps ?? 5));
