@@ -1,4 +1,4 @@
-"""An answer below `decision.reject` counts for no label; it is shown as unsure, with its numbers."""
+"""An answer below `decision.reject` counts for no label; it is shown as unsure, with numbers."""
 
 import io
 import json
