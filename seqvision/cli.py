@@ -1,7 +1,9 @@
 """`seqvision VERB …`.  A verb's module is imported only when it is called: help needs no torch."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn
 
 from seqvision import __version__, verbs
 from seqvision.rank import give_way
@@ -16,54 +18,153 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(given: list[str]) -> int:
-    if not given or given[0] in ("-h", "--help"):
-        print(_help())  # noqa: T201
-        return 0
-    if given[0] == "--version":
+    if not given:
+        return _print_help()
+    verb, *rest = given
+    if verb in command_line.HELP or (verb == "help" and not Path("help").exists()):
+        # seqvision help train, seqvision --help train
+        return _verb(rest[0])([*rest[1:], "--help"]) if rest else _print_help()
+    if verb in command_line.VERSION:
         print(f"seqvision {__version__}")  # noqa: T201
         return 0
-    verb, *rest = given
-    if verb not in VERBS:
-        import difflib
-
-        near = difflib.get_close_matches(verb, VERBS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(VERBS)}"
-        raise SeqvisionError(f"seqvision: no command {verb!r}; {hint}")
     try:
-        return VERBS[verb][1](rest)
+        return _verb(verb, rest)(rest)
     except SeqvisionError:
         give_way()
         raise
 
 
+def _print_help() -> int:
+    print(_help())  # noqa: T201
+    return 0
+
+
+def _verb(name: str, rest: Sequence[str] = ()) -> Callable[[list[str]], int]:
+    """Return what carries out a command.
+
+    Raises:
+        SeqvisionError: there is no such command; what was probably meant is said.
+    """
+    return VERBS[name][1] if name in VERBS else _refuse(name, rest)
+
+
+def _refuse(name: str, rest: Sequence[str]) -> NoReturn:
+    following = "".join(f" {each}" for each in rest)
+    if name in ("edge-run", "edge-serve"):
+        raise SeqvisionError(f"seqvision: {name} is a program of its own: {name}{following}")
+    if name.startswith("-"):
+        command = next((each for each in rest if each in VERBS), None)
+        moved = [name, *(each for each in rest if each != command)]
+        hint = f"seqvision {command} {' '.join(moved)}" if command else "seqvision train --help"
+        raise SeqvisionError(f"seqvision: {name}: options come after the command: {hint}")
+    plain = name.lower().replace("_", "-")
+    if plain in VERBS:
+        raise SeqvisionError(f"seqvision: no command {name!r}; did you mean {plain}?")
+    if plain in SYNONYMS:
+        raise SeqvisionError(f"seqvision: no command {name!r}; did you mean: {SYNONYMS[plain]}")
+    path = Path(name)
+    if path.suffix.lower() in (".onnx", ".pt", ".safetensors"):
+        raise SeqvisionError(f"seqvision: {name}: the command is missing: seqvision inspect {name}")
+    if path.exists():
+        raise SeqvisionError(f"seqvision: {name}: the command is missing: seqvision train {name}")
+
+    from seqvision_edge.hints import did_you_mean, near_words
+
+    hint = did_you_mean(near_words(plain, VERBS)) or f"there are: {', '.join(VERBS)}"
+    raise SeqvisionError(f"seqvision: no command {name!r}; {hint}")
+
+
 def _help() -> str:
-    lines = [f"  {verb:10} {text}" for verb, (text, _) in VERBS.items()]
+    lines = []
+    for heading, names in GROUPS.items():
+        lines += [f"{heading}:", *(f"  {name:11} {VERBS[name][0]}" for name in names), ""]
     return "\n".join(
         (
             "usage: seqvision COMMAND …",
             "",
             "Train CNN + LSTM classifiers on frame sequences and export them for live use.",
             "",
-            *lines,
+            "Examples:",
+            "  seqvision train frames/       # frames/<label>/<clip> → model.pt",
+            "  seqvision export model.pt     # → model.onnx",
+            "  edge-run --camera 0           # model.onnx, live",
             "",
-            "seqvision COMMAND --help explains its options; edge-run runs the exported model.",
+            *lines[:-1],
+            "  edge-run    model.onnx + a camera, stream or video → events",
+            "  edge-serve  model.onnx → a page, REST and a WebSocket",
+            "",
+            "seqvision COMMAND --help explains the options of a command.",
+            "seqvision --version prints the version.",
         )
     )
 
 
 VERBS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
     "record": ("a camera → clips of your own, label by label", verbs.record),
-    "data": ("clips → what they are, what is wrong with them, a contact sheet", verbs.data),
     "segment": ("a long video + what happens when → labelled clips", verbs.segment),
+    "data": ("clips → what they are, what is wrong with them", verbs.data),
     "train": ("clips → model.pt", verbs.train),
     "tune": ("clips → the options that train the best model.pt", verbs.tune),
     "self-train": ("model.pt + clips without labels → a better model.pt", verbs.self_train),
-    "evaluate": ("model.pt + clips → accuracy, precision, recall, F1, report", verbs.evaluate),
-    "calibrate": ("model.pt + clips, videos → temperature, thresholds, events", verbs.calibrate),
-    "compare": ("run folders → what differs, and whether it is more than luck", verbs.compare),
-    "predict": ("model.pt or model.onnx + any clips → what is in them", verbs.predict),
+    "evaluate": ("model.pt + clips → accuracy, F1, report", verbs.evaluate),
+    "compare": ("run folders → what differs, and whether it is luck", verbs.compare),
+    "calibrate": ("model + clips, videos → temperature, thresholds, events", verbs.calibrate),
     "export": ("model.pt → model.onnx, proven to answer alike", verbs.export),
-    "bench": ("model.onnx or model.pt → what it costs on this machine", verbs.bench),
     "verify": ("model.onnx + model.pt → the proof again, on clips too", verbs.verify),
-    "inspect": ("model.pt or model.onnx → what it is: contract, settings, origin", verbs.inspect),
+    "bench": ("model.onnx or model.pt → what it costs on this machine", verbs.bench),
+    "inspect": ("model file → what it is: contract, settings, origin", verbs.inspect),
+    "predict": ("model.pt or model.onnx + any clips → what is in them", verbs.predict),
+}
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "Prepare": ("record", "segment", "data"),
+    "Train": ("train", "tune", "self-train"),
+    "Judge": ("evaluate", "compare", "calibrate"),
+    "Export": ("export", "verify", "bench", "inspect"),
+    "Run": ("predict",),
+}
+# What other programs call it.
+SYNONYMS: Mapping[str, str] = {
+    "fit": "train",
+    "learn": "train",
+    "resume": "seqvision train --resume RUN",
+    "test": "evaluate",
+    "eval": "evaluate",
+    "validate": "evaluate",
+    "score": "evaluate",
+    "infer": "predict",
+    "inference": "predict",
+    "classify": "predict",
+    "detect": "predict",
+    "convert": "export",
+    "onnx": "export",
+    "quantize": "seqvision export --precision int8",
+    "benchmark": "bench",
+    "profile": "bench",
+    "check": "verify",
+    "prove": "verify",
+    "info": "inspect",
+    "show": "inspect",
+    "summary": "inspect",
+    "split": "segment",
+    "cut": "segment",
+    "dataset": "data",
+    "survey": "data",
+    "look": "data",
+    "capture": "record",
+    "search": "tune",
+    "optimize": "tune",
+    "hpo": "tune",
+    "sweep": "tune",
+    "pseudo-label": "self-train",
+    "selftrain": "self-train",
+    "diff": "compare",
+    "run": "edge-run",
+    "live": "edge-run",
+    "camera": "edge-run --camera 0",
+    "webcam": "edge-run --camera 0",
+    "serve": "edge-serve",
+    "server": "edge-serve",
+    "web": "edge-serve",
+    "demo": "make demo",
+    "version": "seqvision --version",
 }

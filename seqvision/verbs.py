@@ -3,11 +3,12 @@
 torch and all that is slow to import comes after the refusals.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from pydantic import BaseModel
 
+from seqvision import __version__
 from seqvision.rank import count, is_first
 from seqvision.stopped import exit_code
 from seqvision_edge import command_line
@@ -26,8 +27,9 @@ def train(arguments: list[str]) -> int:
     from seqvision.few_clips import suit_few_clips
     from seqvision.ready import to_train
 
+    given = _read(TrainOptions, "train", arguments)
     default = kept = None
-    config, resume = _value_of("--config", arguments), _value_of("--resume", arguments)
+    config, resume = given.get("config"), given.get("resume")
     if resume is not None and config is not None:
         raise CheckpointError("--config: a run that goes on has options of its own; leave it out")
     if resume is not None:
@@ -36,15 +38,15 @@ def train(arguments: list[str]) -> int:
         default = from_yaml(Path(config))
     if default is not None:
         # Where the clips are is one option with two spellings: a flag wins over the file.
-        place = None if _value_of("--root", arguments) is not None else default.data or default.root
+        place = None if given.get("root") is not None else default.data or default.root
         default = default.model_copy(update={"data": place, "root": None})
-    options = command_line.parse(TrainOptions, "seqvision train", arguments, default)
+    options = given.build(default)
     if kept is not None and default is not None:
         options = going_on(kept, options, default)
     clips = to_train(options)
     note = None
     if default is None and count() == 1:
-        options, note = suit_few_clips(options, clips, _given(arguments))
+        options, note = suit_few_clips(options, clips, given.names)
 
     from seqvision.training.train import train
 
@@ -60,21 +62,22 @@ def tune(arguments: list[str]) -> int:
     from seqvision.config import TuneOptions, from_yaml, option_parts
     from seqvision.ready import to_tune
 
+    given = _read(TuneOptions, "tune", arguments)
     default = None
-    path = _value_of("--config", arguments)
+    path = given.get("config")
     if path is not None:
         begin = from_yaml(Path(path))
         parts = {part: getattr(begin, part) for part in set(option_parts().values())}
-        place = None if _value_of("--root", arguments) is not None else begin.data or begin.root
+        place = None if given.get("root") is not None else begin.data or begin.root
         default = TuneOptions(data=place, **parts)
-    options = command_line.parse(TuneOptions, "seqvision tune", arguments, default)
+    options = given.build(default)
     to_tune(options)
     command_line.end_on_sigterm()
 
     from seqvision.tuning.tune import tune
     from seqvision_export.latency import live_frame
 
-    tuned = tune(options, _given(arguments) & option_parts().keys(), live_frame)
+    tuned = tune(options, given.names & option_parts().keys(), live_frame)
     if tuned.model is not None:
         print(f"{tuned.model} written; next: seqvision export {tuned.model}")  # noqa: T201
     return exit_code(tuned.stopped_by)
@@ -87,11 +90,12 @@ def self_train(arguments: list[str]) -> int:
     from seqvision.config.self_training_resume import check_going_on, kept_self_training
     from seqvision.ready import to_self_train
 
+    given = _read(SelfTrainOptions, "self-train", arguments)
     kept = None
-    resume = _value_of("--resume", arguments)
+    resume = given.get("resume")
     if resume is not None:
         kept = kept_self_training(Path(resume))
-    options = command_line.parse(SelfTrainOptions, "seqvision self-train", arguments, kept)
+    options = given.build(kept)
     if kept is not None:
         check_going_on(kept, options)
     to_self_train(options)
@@ -200,7 +204,7 @@ def calibrate(arguments: list[str]) -> int:
 def segment(arguments: list[str]) -> int:
     from seqvision.config import SegmentOptions
 
-    options = command_line.parse(SegmentOptions, "seqvision segment", arguments)
+    options = _asked(SegmentOptions, "segment", arguments)
 
     from seqvision.segmentation.segment import segment
 
@@ -216,7 +220,7 @@ def segment(arguments: list[str]) -> int:
 def compare(arguments: list[str]) -> int:
     from seqvision.config import CompareOptions
 
-    options = command_line.parse(CompareOptions, "seqvision compare", arguments)
+    options = _asked(CompareOptions, "compare", arguments)
 
     from seqvision.compare import compare
 
@@ -227,7 +231,7 @@ def compare(arguments: list[str]) -> int:
 def predict(arguments: list[str]) -> int:
     from seqvision.config import PredictOptions
 
-    options = command_line.parse(PredictOptions, "seqvision predict", arguments)
+    options = _asked(PredictOptions, "predict", arguments)
 
     from seqvision.predict import predict
 
@@ -237,7 +241,7 @@ def predict(arguments: list[str]) -> int:
 def record(arguments: list[str]) -> int:
     from seqvision.config import RecordOptions
 
-    options = command_line.parse(RecordOptions, "seqvision record", arguments)
+    options = _asked(RecordOptions, "record", arguments)
     command_line.end_on_sigterm()
 
     from seqvision.record import record
@@ -245,27 +249,42 @@ def record(arguments: list[str]) -> int:
     return PARTIAL if record(options).incomplete else 0
 
 
+def _read(kind: type[Asked], verb: str, arguments: Sequence[str]) -> command_line.Given[Asked]:
+    """Return the options as they were given; wrong ones are refused."""
+    version = f"seqvision {__version__}"
+    return command_line.read(kind, f"seqvision {verb}", arguments, version, programs)
+
+
 def _asked(
-    kind: type[Asked], verb: str, arguments: Sequence[str], check: Callable[[Asked], object]
+    kind: type[Asked],
+    verb: str,
+    arguments: Sequence[str],
+    check: Callable[[Asked], object] = lambda _: None,
 ) -> Asked:
     """Return the options that were given, after what can be refused in a moment was looked at."""
-    options = command_line.parse(kind, f"seqvision {verb}", arguments)
+    options = _read(kind, verb, arguments).build()
     check(options)
     return options
 
 
-def _value_of(flag: str, arguments: Sequence[str]) -> str | None:
-    """Return what follows a flag: needed before parsing, because it changes the defaults."""
-    for number, argument in enumerate(arguments):
-        if argument == flag and number + 1 < len(arguments):
-            return arguments[number + 1]
-        if argument.startswith(f"{flag}="):
-            return argument.partition("=")[2]
-    return None
+def programs() -> Mapping[str, type[BaseModel]]:
+    """Return every command and program with its options."""
+    from seqvision import config
 
-
-def _given(arguments: Sequence[str]) -> set[str]:
-    """Return the names of the options that are given, as their fields are called."""
-    flags = (argument.partition("=")[0] for argument in arguments if argument.startswith("--"))
-    names = {flag.removeprefix("--").replace("-", "_") for flag in flags}
-    return names | {name.removeprefix("no_") for name in names}
+    return {
+        "record": config.RecordOptions,
+        "data": config.DataOptions,
+        "segment": config.SegmentOptions,
+        "train": config.TrainOptions,
+        "tune": config.TuneOptions,
+        "self-train": config.SelfTrainOptions,
+        "evaluate": config.EvaluateOptions,
+        "calibrate": config.CalibrateOptions,
+        "compare": config.CompareOptions,
+        "predict": config.PredictOptions,
+        "export": config.ExportOptions,
+        "bench": config.BenchOptions,
+        "verify": config.VerifyOptions,
+        "inspect": config.InspectOptions,
+        **command_line.edge_programs(),
+    }

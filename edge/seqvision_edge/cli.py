@@ -7,16 +7,17 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-import tyro
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from seqvision_edge import __version__, command_line
 from seqvision_edge.card import ModelCard, Seconds
 from seqvision_edge.deciding import DecisionOptions, decision_of
 from seqvision_edge.errors import SeqvisionError
+from seqvision_edge.help_text import usage
 from seqvision_edge.inputs import LiveOptions, patience, wanted
+from seqvision_edge.options import Arg, Options
 from seqvision_edge.outputs import (
     OutputOptions,
     make_outputs,
@@ -35,86 +36,91 @@ if TYPE_CHECKING:
 PROGRAM = "edge-run"
 FAILED, PARTIAL, GAVE_UP = 1, 3, 4
 
-# "(default: None)" tells nobody anything.
-_Unset = tyro.conf.arg(help_behavior_hint="")
-_Several = tyro.conf.arg(metavar="WHERE", help_behavior_hint="")
-_OfCard = tyro.conf.arg(help_behavior_hint="(default: the model's own)")
+SOURCES, MODEL, EVENTS, OUTPUT, LIVE, SCORE = (
+    "Sources", "Model", "Events", "Output", "Live sources", "Score"
+)  # fmt: skip
 
 
-class Options(BaseModel):
-    """Run a model on a camera or a file, and tell its events.
+class RunOptions(Options):
+    """Run a model on a camera, stream or file, and report its events.
 
     Exit codes: 0 done, 1 the model failed or hung, 2 wrong use, 3 a file was damaged, short or not
     written whole, 4 a live source was given up, 130 Ctrl-C, 143 terminated.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    examples: ClassVar = (
+        "edge-run --camera 0                            # the first camera, in a window",
+        "edge-run clip.mp4 --model gestures.onnx        # a video file",
+        "edge-run rtsp://192.168.1.20/stream1 --json run.jsonl",
+        "edge-run --camera 0 --web 127.0.0.1:8000       # a page shows what it sees",
+        "edge-run --list-cameras",
+    )
+    headings: ClassVar = (SOURCES, MODEL, OUTPUT, EVENTS, LIVE, SCORE)
 
-    camera: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], _Several] = ()
-    """Watch this camera: its number, 0 is the first, or its device, /dev/video2.  Give it several
-    times for several cameras."""
-    source: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], _Several] = ()
+    source: Annotated[tuple[str, ...], Arg("SOURCE", SOURCES, positional=True, once=True)] = ()
     """Watch or read this: a video file, an image folder, a quoted pattern such as 'frames/*.jpg', a
-    stream (rtsp:// rtsps:// http:// https://), a device, - for standard input, or env:NAME for
-    what the environment has there.  Give it several times for several."""
-    sources: Annotated[Path | None, _Unset] = None
+    stream (rtsp:// rtsps:// http:// https://), the number of a camera, a device, - for standard
+    input, or env:NAME for what the environment has there.  Also written --source SOURCE."""
+    camera: Annotated[tuple[str, ...], Arg("CAMERA", SOURCES, once=True)] = ()
+    """Watch this camera: its number, 0 is the first, or its device, /dev/video2."""
+    sources: Annotated[Path | None, Arg("YAML", SOURCES)] = None
     """Watch or read the named sources of this YAML file."""
-    list_cameras: Annotated[bool, tyro.conf.FlagCreatePairsOff, _Unset] = False
+    list_cameras: Annotated[bool, Arg(group=SOURCES)] = False
     """Print the cameras of this machine and end."""
-    model: Path = Path("model.onnx")
-    """The exported model."""
-    expect_sha256: Annotated[
-        Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")] | None,
-        tyro.conf.arg(metavar="HEX", help_behavior_hint=""),
-    ] = None
-    """Refuse the model unless the sha256 of its file is this.  Known from elsewhere, it proves that
-    the file is the one you mean; the hash inside the model only finds damage."""
-    device: Device = "auto"
-    """Where the model runs; auto takes CUDA where it is installed and starts, else the CPU."""
-    threads: Annotated[int, Field(ge=1)] = 1
-    """CPU threads of the model."""
-    call_timeout: Annotated[float, Field(gt=0, le=3600)] = 20.0
-    """Seconds that the model may take for an answer; after that it is stopped and the run ends."""
-    live: LiveOptions = LiveOptions()
-    outputs: OutputOptions = OutputOptions()
-    truth: Annotated[Path | None, _Unset] = None
-    """Score the events against the true ones in this JSON file."""
-    tolerance: Seconds = TOLERANCE_SECONDS
-    """Seconds by which an event of --truth may be missed."""
-    image_fps: Annotated[float, Field(gt=0, le=1000)] = 30.0
+    image_fps: Annotated[float, Field(gt=0, le=1000), Arg("FPS", SOURCES)] = 30.0
     """Frames per second of an image folder, and of standard input."""
     stdin_size: Annotated[
         Annotated[str, Field(pattern="^[1-9][0-9]{0,4}x[1-9][0-9]{0,4}$")] | None,
-        tyro.conf.arg(metavar="WIDTHxHEIGHT", help_behavior_hint=""),
+        Arg("WIDTHxHEIGHT", SOURCES),
     ] = None
     """Size of raw BGR frames on standard input, such as 640x480; else it must be MJPEG."""
+    model: Annotated[Path, Arg("FILE", MODEL)] = Path("model.onnx")
+    """The exported model."""
+    device: Annotated[Device, Arg("DEVICE", MODEL)] = "auto"
+    """Where the model runs; auto takes CUDA where it is installed and starts, else the CPU."""
+    threads: Annotated[int, Field(ge=1), Arg("N", MODEL)] = 1
+    """CPU threads of the model."""
+    call_timeout: Annotated[float, Field(gt=0, le=3600), Arg("SECONDS", MODEL)] = 20.0
+    """Seconds that the model may take for an answer; after that it is stopped and the run ends."""
+    expect_sha256: Annotated[
+        Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")] | None, Arg("HEX", MODEL)
+    ] = None
+    """Refuse the model unless the sha256 of its file is this.  Known from elsewhere, it proves that
+    the file is the one you mean; the hash inside the model only finds damage."""
+    outputs: OutputOptions = OutputOptions()
     decision: DecisionOptions = DecisionOptions()
-    version: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help_behavior_hint="")] = (
-        False
-    )
-    """Print the version and end."""
+    live: LiveOptions = LiveOptions()
+    truth: Annotated[Path | None, Arg("JSON", SCORE)] = None
+    """Score the events against the true ones in this JSON file."""
+    tolerance: Annotated[Seconds, Arg("SECONDS", SCORE)] = TOLERANCE_SECONDS
+    """Seconds by which an event of --truth may be missed."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `edge-run` and return its exit code."""
     given = sys.argv[1:] if arguments is None else arguments
-    return command_line.run(lambda: edge_run(command_line.parse(Options, PROGRAM, given)))
+    return command_line.run(lambda: edge_run(_read(given)))
 
 
-def edge_run(options: Options) -> int:
+def _read(arguments: Sequence[str]) -> RunOptions:
+    version = f"{PROGRAM} {__version__}"
+    return command_line.read(
+        RunOptions, PROGRAM, arguments, version, command_line.edge_programs
+    ).build()
+
+
+def edge_run(options: RunOptions) -> int:
     """Do what the options ask for and return the exit code: 0, or 3 for a file with losses.
 
     Raises:
         SeqvisionError: what a user can mend, in one line.
     """
-    if options.version:
-        print(f"{PROGRAM} {__version__}")  # noqa: T201
-        return 0
     if options.list_cameras:
         return _list_cameras()
     if not (options.camera or options.source or options.sources):
         raise SeqvisionError(
-            f"{PROGRAM}: say what to watch: --camera 0, --source clip.mp4 or --sources cameras.yaml"
+            f"{PROGRAM}: what to watch is missing: --camera 0, --source clip.mp4 or "
+            f"--sources cameras.yaml; {usage(RunOptions, PROGRAM)}"
         )
     command_line.end_on_sigterm()
 
@@ -184,9 +190,9 @@ def _list_cameras() -> int:
     return 0
 
 
-def _addresses(options: Options) -> list["Address"]:
+def _addresses(options: RunOptions) -> list["Address"]:
     """Return where the sources are: cameras first, then in the order that they were given."""
-    from seqvision_edge.sources.parse import parse_camera, parse_source
+    from seqvision_edge.sources.parse import parse_camera
 
     listed: Sequence[Address] = ()
     if options.sources:
@@ -194,7 +200,21 @@ def _addresses(options: Options) -> list["Address"]:
 
         listed = read_listing(options.sources, os.environ)
     cameras = [parse_camera(each) for each in options.camera]
-    return [*cameras, *(parse_source(each) for each in options.source), *listed]
+    return [*cameras, *map(_address, options.source), *listed]
+
+
+def _address(text: str) -> "Address":
+    """Return where a source is: a plain number is a camera, unless a file is called so."""
+    from seqvision_edge.sources.parse import parse_camera, parse_source
+
+    path = Path(text)
+    if path.suffix.lower() in (".onnx", ".pt", ".safetensors", ".ckpt", ".pth"):
+        raise SeqvisionError(
+            f"{PROGRAM}: {text}: a model, not a source: {PROGRAM} --camera 0 --model {text}"
+        )
+    if text.isdecimal() and text.isascii() and not path.exists():
+        return parse_camera(text)
+    return parse_source(text)
 
 
 def describe(session: "Session", sources: Sequence["Source"]) -> str:
@@ -211,7 +231,7 @@ def describe(session: "Session", sources: Sequence["Source"]) -> str:
     )
 
 
-def _open(options: Options, addresses: Sequence["Address"], card: ModelCard) -> list["Source"]:
+def _open(options: RunOptions, addresses: Sequence["Address"], card: ModelCard) -> list["Source"]:
     from seqvision_edge.sources.opening import Manner, open_sources
 
     size = options.stdin_size

@@ -1,61 +1,133 @@
-"""What every command shares: typed options → flags, and one clear line for a user's mistake."""
+"""What every command shares: arguments → typed options, and one clear line for a user's mistake."""
 
-import contextlib
-import difflib
 import io
-import itertools
 import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
-from typing import Any, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
-import tyro
 from pydantic import BaseModel, ValidationError
 
 from seqvision_edge.errors import SeqvisionError
+from seqvision_edge.hints import did_you_mean, near_options, together
+from seqvision_edge.options import Option, flag_name, options_of
 from seqvision_edge.redaction import redact
 from seqvision_edge.wording import first_problem
 
-Options = TypeVar("Options", bound=BaseModel)
-Error = TypeVar("Error", bound=BaseException)
+Kind = TypeVar("Kind", bound=BaseModel)
+Programs = Mapping[str, type[BaseModel]]
 
 USAGE = 2
 INTERRUPTED = 130
 TERMINATED = 143
 
+HELP, VERSION = ("-h", "--help", "-?"), ("-V", "--version")
+# Some editors and chats make one long dash of two.
+_LONG_DASHES = "–—−"
+_NUMBER = re.compile(r"-\.?\d.*")
+_YES_NO = ("true", "false", "yes", "no", "on", "off")
+
+
+@dataclass(frozen=True)
+class Given(Generic[Kind]):
+    """The options of a command as they were given, before their values are checked.
+
+    Attributes:
+        kind: the class of all options.
+        program: begins its messages, such as `seqvision train`.
+        values: what was given: a text, several, or a bool, by the names of the fields.
+    """
+
+    kind: type[Kind]
+    program: str
+    values: Mapping[tuple[str, ...], Any] = field(default_factory=dict)
+
+    @property
+    def names(self) -> set[str]:
+        """The names of the fields that were given."""
+        return {keys[-1] for keys in self.values}
+
+    def get(self, name: str) -> str | None:
+        """Return the value of an option of the outermost class, None where it was not given."""
+        value = self.values.get((name,))
+        return None if value is None else str(value)
+
+    def build(self, default: Kind | None = None) -> Kind:
+        """Return the options; `default` replaces the class's own defaults.
+
+        Raises:
+            SeqvisionError: a bad value or a missing argument.
+        """
+        values: dict[str, Any] = {} if default is None else default.model_dump()
+        for keys, value in self.values.items():
+            section = values
+            for key in keys[:-1]:
+                section = section.setdefault(key, {})
+            section[keys[-1]] = value
+        self._refuse_missing(values)
+        try:
+            return self.kind.model_validate(values)
+        except ValidationError as error:
+            raise SeqvisionError(f"{self.program}: {_constraint(error)}") from None
+
+    def _refuse_missing(self, values: Mapping[str, Any]) -> None:
+        missing = [
+            option.metavar + "".join(f" or --{flag_name(name)}" for name in option.arg.unless)
+            for option in options_of(self.kind)
+            if option.required
+            and values.get(option.keys[0]) is None
+            and not any(values.get(name) for name in option.arg.unless)
+        ]
+        if missing:
+            from seqvision_edge.help_text import usage
+
+            words = f"{together(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+            raise SeqvisionError(f"{self.program}: {words}; {usage(self.kind, self.program)}")
+
 
 def parse(
-    options: type[Options], program: str, arguments: Sequence[str], default: Options | None = None
-) -> Options:
+    options: type[Kind],
+    program: str,
+    arguments: Sequence[str],
+    default: Kind | None = None,
+    version: str = "",
+) -> Kind:
     """Return the options that the arguments give; `default` replaces the class's own defaults.
 
     Raises:
         SeqvisionError: an unknown option, a bad value or a missing argument, said in one line.
-        SystemExit: `--help` was asked for (code 0).
+        SystemExit: the help or the version was asked for (code 0).
     """
-    _refuse_unknown(options, program, arguments)
-    said = io.StringIO()
-    extra: Any = {} if default is None else {"default": default}
-    try:
-        with contextlib.redirect_stderr(said), _wide_terminal(arguments):
-            return tyro.cli(
-                options,
-                prog=program,
-                args=list(arguments),
-                config=(tyro.conf.OmitArgPrefixes, tyro.conf.DisallowNone),
-                **extra,
-            )
-    except ValidationError as error:
-        raise SeqvisionError(f"{program}: {_constraint(error)}") from None
-    except SystemExit as stop:
-        if not stop.code:
-            raise
-        broken = _cause(stop, ValidationError)
-        message = _constraint(broken) if broken else _first_message(said.getvalue())
-        raise SeqvisionError(f"{program}: {message}") from None
+    return read(options, program, arguments, version).build(default)
+
+
+def read(
+    options: type[Kind],
+    program: str,
+    arguments: Sequence[str],
+    version: str = "",
+    programs: Callable[[], Programs] = dict,
+) -> Given[Kind]:
+    """Return what the arguments give, before the values are checked.
+
+    Args:
+        options: the class of options.
+        program: begins the messages.
+        arguments: what follows the program's name.
+        version: what `--version` prints.
+        programs: all programs and commands with their options, to say whose an unknown one is.
+
+    Raises:
+        SeqvisionError: an unknown option, one without its value, or an argument too many.
+        SystemExit: the help or the version was asked for (code 0).
+    """
+    _answer_questions(options, program, arguments, version)
+    return Given(options, program, _Reading(options, program, arguments, programs).values())
 
 
 def run(main: Callable[[], int | None]) -> int:
@@ -96,107 +168,217 @@ def end_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, terminate)
 
 
-def option_names(options: type[BaseModel]) -> Iterator[str]:
-    """Yield every flag of an options class, those of nested classes included."""
-    for name, field in options.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from option_names(field.annotation)
+def edge_programs() -> Programs:
+    """Return the programs of this package, with their options."""
+    from seqvision_edge.cli import RunOptions
+    from seqvision_edge.serve.cli import ServeOptions
+
+    return {"edge-run": RunOptions, "edge-serve": ServeOptions}
+
+
+class _Reading:
+    """One walk along the arguments."""
+
+    def __init__(
+        self,
+        options: type[BaseModel],
+        program: str,
+        arguments: Sequence[str],
+        programs: Callable[[], Programs],
+    ) -> None:
+        self._kind, self._program, self._programs = options, program, programs
+        self._options = list(options_of(options))
+        self._named = {option.name: option for option in self._options}
+        self._left = list(arguments)
+        self._values: dict[tuple[str, ...], Any] = {}
+
+    def values(self) -> dict[tuple[str, ...], Any]:
+        """Return what was given, by the names of the fields."""
+        lone: list[str] = []
+        while self._left:
+            argument = self._left.pop(0)
+            if argument == "--":
+                lone += self._left
+                break
+            if argument[:1] in _LONG_DASHES and argument[:1]:
+                self._refuse_unknown(argument)
+            if _is_flag(argument):
+                self._take(argument)
+            else:
+                lone.append(argument)
+        self._place(lone)
+        return self._values
+
+    def _take(self, argument: str) -> None:
+        """Take an option and its values."""
+        flag, equals, value = argument.partition("=")
+        name = flag.removeprefix("--").replace("_", "-")
+        option = self._named.get(name) if flag.startswith("--") else None
+        switched = True
+        if option is None and name.startswith("no-"):
+            switched, option = False, self._named.get(name.removeprefix("no-"))
+            if option is not None and option.count != 0:
+                self._fail(
+                    f"no option {flag}; {option.flag} takes a value ({option.metavar}): "
+                    "leave it out, or give another one"
+                )
+        if option is None:
+            self._refuse_unknown(flag)
+        if option.count == 0:
+            following = self._left[0] if self._left else ""
+            if equals or following.lower() in _YES_NO:
+                said = argument if equals else f"{flag} {following}"
+                self._fail(f"{said}: takes no value; write {option.flag} or --no-{option.name}")
+            self._keep(option, switched)
         else:
-            # A trailing underscore only keeps a field off a name that pydantic uses.
-            flag = name.rstrip("_").replace("_", "-")
-            yield f"--{flag}"
-            if field.annotation is bool:
-                yield f"--no-{flag}"
+            self._keep(option, self._values_of(option, [value] if equals else None))
+
+    def _values_of(self, option: Option, given: list[str] | None) -> Any:
+        """Return the values that belong to an option: those after it, or that after its `=`."""
+        most = 1 if option.arg.once else option.count
+        values = given or []
+        while given is None and self._left and (most is None or len(values) < most):
+            if _is_flag(self._left[0]):
+                break
+            values.append(self._left.pop(0))
+        if not values:
+            following = f", not the option {self._left[0]}" if self._left else ""
+            self._fail(f"{option.flag}: needs a value{following}: {option.flag} {option.metavar}")
+        if option.count is not None and option.count > len(values):
+            self._fail(
+                f"{option.flag}: needs {option.count} values: {option.flag} {option.metavar}"
+            )
+        values = [self._checked(option, value) for value in values]
+        return values[0] if option.count == 1 else values
+
+    def _checked(self, option: Option, value: str, lone: bool = False) -> str:
+        where = option.metavar if lone else option.flag
+        if not value.strip():
+            self._fail(f"{where}: the value is empty")
+        if (option.kind is Path or option.arg.positional) and value.startswith("~"):
+            # The shell leaves it where it stands in quotes or behind a =.
+            here = Path(value)
+            value = value if here.exists() else os.path.expanduser(value)  # noqa: PTH111
+        return value
+
+    def _keep(self, option: Option, value: Any) -> None:
+        before = self._values.get(option.keys)
+        if option.count is None and before is not None:
+            value = [*before, *value]
+        elif before is not None and before != value:
+            self._fail(f"{option.flag}: given twice, as {_shown(before)} and as {_shown(value)}")
+        self._values[option.keys] = value
+
+    def _place(self, lone: list[str]) -> None:
+        """Give the arguments without a flag to the options that take them, in their order."""
+        places = [each for each in self._options if each.arg.positional]
+        for place in places:
+            if not lone:
+                return
+            if place.count is None:
+                values = [self._checked(place, value, lone=True) for value in lone]
+                self._keep(place, values)
+                return
+            if place.keys not in self._values:
+                self._keep(place, self._checked(place, lone.pop(0), lone=True))
+        if lone:
+            self._refuse_more(lone[0], places)
+
+    def _refuse_more(self, argument: str, places: Sequence[Option]) -> NoReturn:
+        name, _, value = argument.partition("=")
+        known = name.replace("_", "-").lower()
+        if known in self._named:
+            option = self._named[known]
+            after = f" {value}" if value else f" {option.metavar}" if option.count else ""
+            self._fail(f"{argument}: did you mean {option.flag}{after}?")
+        takes = " ".join(place.metavar for place in places)
+        several = f"it takes {takes} alone" if places else "it takes options only"
+        greedy = next(
+            (
+                each.flag
+                for each in self._options
+                if each.count is None and not each.arg.positional and each.keys in self._values
+            ),
+            None,
+        )
+        hint = f"; {greedy} takes what follows it, so put it last" if greedy else ""
+        self._fail(f"{argument}: one argument too many; {several}{hint}")
+
+    def _refuse_unknown(self, flag: str) -> NoReturn:
+        """Say that there is no such option, and which one is meant."""
+        name = flag.lstrip("-" + _LONG_DASHES).replace("_", "-")
+        known = list(self._named)
+        known += [f"no-{one.name}" for one in self._options if one.count == 0]
+        hints = [f"--{one}" for one in near_options(name, [*known, "help", "version"])]
+        lower = name.casefold()
+        exact = bool(hints) and lower in (hints[0][2:],)
+        elsewhere = [] if exact else self._elsewhere(lower)
+        begins = bool(hints) and hints[0].startswith(f"--{lower}")
+        if elsewhere and not begins:
+            self._fail(f"no option {flag} here; it is an option of {', '.join(elsewhere)}")
+        hint = did_you_mean(hints) or f"see: {self._program} --help"
+        dash = ""
+        if not flag.startswith("--"):
+            long = "" if flag.startswith("-") else ", not a long dash"
+            dash = f"; options begin with two dashes{long}"
+        self._fail(f"no option {flag}{dash}; {hint}")
+
+    def _elsewhere(self, name: str) -> list[str]:
+        """Return the other commands that have an option of this name."""
+        plain = name.removeprefix("no-")
+        return [
+            program
+            for program, options in self._programs().items()
+            if program != self._program.removeprefix("seqvision ")
+            and any(option.name in (name, plain) for option in options_of(options))
+        ]
+
+    def _fail(self, message: str) -> NoReturn:
+        raise SeqvisionError(f"{self._program}: {message}")
 
 
-def _refuse_unknown(options: type[BaseModel], program: str, arguments: Sequence[str]) -> None:
-    """Name the misspelt option before the parser stumbles over what follows it."""
-    known = {*option_names(options), "--help"}
-    for argument in arguments:
-        if argument == "--":
-            return
-        if not argument.startswith("--"):
-            continue
-        name = argument.partition("=")[0].replace("_", "-")
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"see: {program} --help"
-            raise SeqvisionError(f"{program}: no option {name}; {hint}")
+def _answer_questions(
+    options: type[BaseModel], program: str, arguments: Sequence[str], version: str
+) -> None:
+    """Print the help or the version where it is asked for, and end.
+
+    Raises:
+        SystemExit: it was.
+    """
+    before = list(arguments)
+    if "--" in before:
+        before = before[: before.index("--")]
+    help_word = before == ["help"] and not Path("help").exists()
+    if help_word or not set(HELP).isdisjoint(before):
+        from seqvision_edge.help_text import help_text
+
+        print(help_text(options, program))  # noqa: T201
+        raise SystemExit(0)
+    if version and not set(VERSION).isdisjoint(before):
+        print(version)  # noqa: T201
+        raise SystemExit(0)
 
 
-@contextlib.contextmanager
-def _wide_terminal(arguments: Sequence[str]) -> Iterator[None]:
-    """Keep an error in one line; help keeps the real width."""
-    if {"-h", "--help"} & set(arguments):
-        yield
-        return
-    before: Any = os.environ.get("COLUMNS")
-    os.environ["COLUMNS"] = "1000"
-    try:
-        yield
-    finally:
-        os.environ.pop("COLUMNS")
-        if before is not None:
-            os.environ["COLUMNS"] = before
+def _is_flag(argument: str) -> bool:
+    """Whether it is an option: neither a value, nor a negative number, nor - alone."""
+    return argument.startswith("-") and argument != "-" and not _NUMBER.fullmatch(argument)
 
 
 def _constraint(error: ValidationError) -> str:
     """Return what is wrong with the first bad value: `--enter 2.0: must be …`."""
     place, message, value = first_problem(error)
-    fields = [part for part in place if isinstance(part, str)]
-    if not fields:
+    names = [part for part in place if isinstance(part, str)]
+    if not names:
         return message
-    flag = "--" + fields[0].rstrip("_").replace("_", "-")
     given = f" {value}" if isinstance(value, str | int | float | os.PathLike) else ""
-    return f"{flag}{given}: {message}"
+    return f"--{flag_name(names[-1])}{given}: {message}"
 
 
-def _cause(error: BaseException, kind: type[Error]) -> Error | None:
-    """Return the error of a kind that led to `error`; the parser wraps those of pydantic."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, kind):
-        cause = cause.__cause__ or cause.__context__
-    return cause
-
-
-def _first_message(box: str) -> str:
-    """Return the message of an error box: the lines after its title, up to the next rule.
-
-    Where the terminal has no line drawing, the title has a rule of its own below it.
-    """
-    lines = [re.sub(r"[╭╮╰╯│─]+|-{8,}", "", line).strip() for line in box.splitlines()]
-    body = itertools.dropwhile(lambda line: not line, lines[1:])
-    message = itertools.takewhile(bool, body)
-    return _plain(" ".join(message)) or "cannot read the options"
-
-
-def _plain(message: str) -> str:
-    """Say without the words of Python what the parser cannot make of a value."""
-    found = re.fullmatch(r"Error parsing (?P<flag>\S+): (?P<reason>.+)", message)
-    if found is None:
-        return message
-    for pattern, wanted in _MISTAKES.items():
-        reason = re.fullmatch(pattern, found["reason"])
-        if reason is not None:
-            given, *kinds = reason.groups()
-            value = re.sub(r"', '", " ", given)
-            words = wanted.format(*(_kinds(text) for text in kinds))
-            return f"{found['flag']} {value}: must be {words}"
-    return message
-
-
-def _kinds(metavar: str) -> str:
-    """Return `FLOAT|{auto}` as `a number or auto`."""
-    if metavar.startswith("{FLOAT "):
-        return f"{metavar.count('FLOAT')} numbers"
-    names = {"INT": "a whole number", "FLOAT": "a number", "STR": "a text"}
-    parts = (names.get(part, part.strip("{}").replace(",", ", ")) for part in metavar.split("|"))
-    return " or ".join(parts)
-
-
-_MISTAKES = {
-    r"invalid literal for int\(\) with base 10: '(.*)'": "a whole number",
-    r"could not convert string to float: '(.*)'": "a number",
-    r"no type matching (?=.+ could be instantiated from \['(.*)'\])(.+) could .*": "{}",
-    r"Could not parse arguments \['(.*)'\] into .*": "as --help shows it",
-}
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return (
+        " ".join(map(str, value))
+        if isinstance(value, Iterable) and not isinstance(value, str)
+        else str(value)
+    )

@@ -2,43 +2,40 @@
 
 from typing import Annotated, Literal
 
-import tyro
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from seqvision_edge.card import Decision, ModelCard, Probability, Seconds, SmoothingKind
 from seqvision_edge.errors import SeqvisionError
+from seqvision_edge.options import Arg, Options
 
-_OF_CARD = "(default: the model's own)"
-_OfCard = tyro.conf.arg(help_behavior_hint=_OF_CARD)
+_OF_CARD = "the model's own"
+_Probability = Annotated[Probability | None, Arg("PROBABILITY", default=_OF_CARD)]
+_Seconds = Annotated[Seconds | None, Arg("SECONDS", default=_OF_CARD)]
 
 
-class DecisionOptions(BaseModel):
+class DecisionOptions(Options):
     """When answers become events."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    heading = "Events"
 
-    smoothing: Annotated[
-        SmoothingKind | None,
-        tyro.conf.arg(metavar="{none,mean,exponential}", help_behavior_hint=_OF_CARD),
-    ] = None
-    """How answers are smoothed before deciding."""
-    smoothing_frames: Annotated[Annotated[int, Field(ge=1)] | None, _OfCard] = None
-    """Answers that the smoothing takes together."""
-    reject: Annotated[Probability | None, _OfCard] = None
-    """An answer whose best label has less is unsure: it counts for no label."""
-    enter: Annotated[Probability | None, _OfCard] = None
+    enter: _Probability = None
     """An event begins at this smoothed probability."""
-    leave: Annotated[Probability | None, _OfCard] = None
+    leave: _Probability = None
     """An event ends below this smoothed probability."""
     early: Annotated[
-        Probability | Literal["off"] | None,
-        tyro.conf.arg(metavar="FLOAT|off", help_behavior_hint=_OF_CARD),
+        Probability | Literal["off"] | None, Arg("PROBABILITY|off", default=_OF_CARD)
     ] = None
-    """Act on an event once its label surely rises to this probability, not at its end."""
-    minimum_seconds: Annotated[Seconds | None, _OfCard] = None
-    """Shorter events are not told, unless they were told early."""
-    cooldown_seconds: Annotated[Seconds | None, _OfCard] = None
+    """Report an event once its label surely rises to this probability, not at its end."""
+    reject: _Probability = None
+    """An answer whose best label has less is unsure: it counts for no label."""
+    minimum_seconds: _Seconds = None
+    """Shorter events are not reported, unless they were early."""
+    cooldown_seconds: _Seconds = None
     """Pause before the same label can begin again."""
+    smoothing: Annotated[SmoothingKind | None, Arg("KIND", default=_OF_CARD)] = None
+    """How answers are smoothed before deciding."""
+    smoothing_frames: Annotated[Annotated[int, Field(ge=1)] | None, Arg(default=_OF_CARD)] = None
+    """Answers that the smoothing takes together."""
 
 
 def decision_of(options: DecisionOptions, card: ModelCard, program: str) -> Decision:

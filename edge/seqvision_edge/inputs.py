@@ -2,38 +2,35 @@
 
 from typing import TYPE_CHECKING, Annotated
 
-import tyro
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from seqvision_edge.card import ModelCard
+from seqvision_edge.options import Arg, Options
 
 if TYPE_CHECKING:
     from seqvision_edge.capture.capture import Wanted
     from seqvision_edge.sources.watched import Patience
 
-Positive = Annotated[float, Field(gt=0, le=3600)]
-
 # As large as people look at it: more pixels would only be copied.  Where nobody looks, enough to
 # see that a camera sends the same picture for long.
 _LOOKED_AT, _UNSEEN = 1280, 160
+_Seconds = Annotated[float, Field(gt=0, le=3600), Arg("SECONDS")]
 
 
-class LiveOptions(BaseModel):
+class LiveOptions(Options):
     """How long live sources may be silent, and how old an answer may be."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    heading = "Live sources"
 
-    stall_timeout: Positive = 3.0
-    """Seconds without a frame after which a camera or stream counts as stalled, and is connected
+    stall_timeout: _Seconds = 3.0
+    """Time without a frame after which a camera or stream counts as stalled, and is connected
     again."""
-    frozen_after: Positive = 10.0
-    """Seconds of one and the same picture after which a warning is told."""
-    max_retries: Annotated[
-        Annotated[int, Field(ge=0)] | None, tyro.conf.arg(help_behavior_hint="(default: for ever)")
-    ] = None
+    frozen_after: _Seconds = 10.0
+    """Time of one and the same picture after which there is a warning."""
+    max_retries: Annotated[Annotated[int, Field(ge=0)] | None, Arg(default="for ever")] = None
     """How many times in a row a lost source is connected again before it is given up (exit 4)."""
-    max_age: Positive = 1.0
-    """Seconds after which the answer for a frame is too old to be told as live."""
+    max_age: _Seconds = 1.0
+    """Age after which the answer for a frame is too old to be reported as live."""
 
 
 def patience(options: LiveOptions) -> "Patience":

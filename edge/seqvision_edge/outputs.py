@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import tyro
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from seqvision_edge.card import Decision
 from seqvision_edge.errors import SinkError
 from seqvision_edge.files import is_one_of
+from seqvision_edge.options import Arg, Options
 
 if TYPE_CHECKING:
     from seqvision_edge.overlay import Overlay
@@ -21,65 +21,53 @@ if TYPE_CHECKING:
     from seqvision_edge.sinks.together import Together
     from seqvision_edge.sources import Source
 
-# "(default: None)" tells nobody anything.
-_Unset = tyro.conf.arg(help_behavior_hint="")
-
 # How much may wait: lines are small, pictures are large.
 _LINES, _PICTURES, _MESSAGES = 10_000, 16, 1_000
 
 
-class OutputOptions(BaseModel):
+class OutputOptions(Options):
     """Where events and answers go."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    heading = "Output"
 
-    json_: Annotated[Path | None, tyro.conf.arg(name="json", help_behavior_hint="")] = None
-    """Append one JSON line per answer, per event and per new state of a source to this file."""
-    save: Annotated[Path | None, _Unset] = None
+    window: Annotated[bool, Arg(off="Show no window, even where there is a display.")] = True
+    """Show a window where there is a display; q or Esc closes it."""
+    json_: Annotated[Path | None, Arg("FILE")] = None
+    """Append one JSON line per answer, per event and per new state of a source to this file; - is
+    standard output."""
+    save: Annotated[Path | None, Arg("VIDEO")] = None
     """Save the annotated video as this .mp4, .avi or .mkv file; of several sources each has its
     own, with the source's name before the ending."""
-    clips: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
-    """Record each event into this folder, as the camera saw it, with a clips.csv that `seqvision
-    train` reads."""
-    clip_before: Annotated[float, Field(ge=0, le=60)] = 1.0
-    """Seconds of a clip before its event."""
-    clip_after: Annotated[float, Field(ge=0, le=60)] = 1.0
-    """Seconds of a clip after its event."""
-    collect: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
-    """Keep the clips that are worth a label: those that the model doubts, and those of labels it
-    seldom gives, with a collected.csv."""
-    collect_mb: Annotated[float, Field(gt=0)] = 200.0
-    """Megabytes that they may take; then the least useful clip goes."""
-    webhook: Annotated[str | None, tyro.conf.arg(metavar="URL", help_behavior_hint="")] = None
-    """Post each event as JSON to this http or https URL; env:NAME takes it from a variable."""
-    webhook_states: Annotated[
-        bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help_behavior_hint="")
-    ] = False
-    """Post the new states of sources too."""
-    mqtt: Annotated[str | None, tyro.conf.arg(metavar="URL", help_behavior_hint="")] = None
-    """Publish events and states to mqtt://[user:password@]host[:port][/prefix], or mqtts; env:NAME
-    takes it from a variable."""
-    metrics: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS:PORT", help_behavior_hint="")] = (
-        None
-    )
-    """Serve Prometheus' /metrics and a /healthz here, such as 127.0.0.1:9100."""
-    web: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS:PORT", help_behavior_hint="")] = None
+    web: Annotated[str | None, Arg("ADDRESS:PORT")] = None
     """Serve a page that shows what this run sees, such as 127.0.0.1:8000; needs the extra
     seqvision-edge[serve].  Any address but this machine's own demands a token."""
-    web_token: Annotated[
-        str | None, tyro.conf.arg(metavar="TOKEN|env:NAME", help_behavior_hint="")
-    ] = None
-    """Demand this token of who opens the page; where one is needed and none is given, one is made
-    and printed."""
-    on_event: Annotated[
-        tuple[str, ...],
-        tyro.conf.UseAppendAction,
-        tyro.conf.arg(metavar="LABEL=COMMAND", help_behavior_hint="(may be repeated)"),
-    ] = ()
+    web_token: Annotated[str | None, Arg("TOKEN|env:NAME")] = None
+    """Access token for the page; where one is needed and none is given, one is made and
+    printed."""
+    clips: Annotated[Path | None, Arg("FOLDER")] = None
+    """Record each event into this folder, as the camera saw it, with a clips.csv that `seqvision
+    train` reads."""
+    clip_before: Annotated[float, Field(ge=0, le=60), Arg("SECONDS")] = 1.0
+    """Seconds of a clip before its event."""
+    clip_after: Annotated[float, Field(ge=0, le=60), Arg("SECONDS")] = 1.0
+    """Seconds of a clip after its event."""
+    collect: Annotated[Path | None, Arg("FOLDER")] = None
+    """Keep the clips that are worth a label: those that the model doubts, and those of labels it
+    seldom gives, with a collected.csv."""
+    collect_mb: Annotated[float, Field(gt=0), Arg("MEGABYTES")] = 200.0
+    """Room that they may take; then the least useful clip goes."""
+    webhook: Annotated[str | None, Arg("URL")] = None
+    """Post each event as JSON to this http or https URL; env:NAME takes it from a variable."""
+    webhook_states: bool = False
+    """Post the new states of sources too."""
+    mqtt: Annotated[str | None, Arg("URL")] = None
+    """Publish events and states to mqtt://[user:password@]host[:port][/prefix], or mqtts; env:NAME
+    takes it from a variable."""
+    metrics: Annotated[str | None, Arg("ADDRESS:PORT")] = None
+    """Serve Prometheus' /metrics and a /healthz here, such as 127.0.0.1:9100."""
+    on_event: Annotated[tuple[str, ...], Arg("LABEL=COMMAND", once=True)] = ()
     """Run a command for each event of a label, or of any (*); the event is in SEQVISION_LABEL and
     the like, and as JSON on its input."""
-    window: bool = True
-    """Show a window where there is a display; q or Esc closes it."""
     top: Annotated[int, Field(ge=1)] = 3
     """How many labels the picture shows."""
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from seqvision_edge.hints import did_you_mean, near_words
+
 # The last part of a place, where a value fits none of several types: no field is called so.
 _ONE_TYPE = re.compile(r"(constrained-)?(int|float|str|none)|.*\[.*")
 
@@ -15,16 +17,13 @@ def first_problem(error: ValidationError) -> tuple[tuple[int | str, ...], str, A
     first, *rest = error.errors()
     place = first["loc"]
     if len(place) < 2 or not _is_one_type(place[-1]):
-        return place, in_words(first), first["input"]
+        return place, _meant([first], in_words(first)), first["input"]
     # Every type that the value could have says what it misses.
     same = [one for one in rest if one["loc"][:-1] == place[:-1] and _is_one_type(one["loc"][-1])]
     said = [in_words(one) for one in (first, *same)]
     words = ", or ".join(dict.fromkeys(text.removeprefix("must be ") for text in said))
-    return (
-        place[:-1],
-        f"must be {words}" if said[0].startswith("must be ") else said[0],
-        first["input"],
-    )
+    message = f"must be {words}" if said[0].startswith("must be ") else said[0]
+    return place[:-1], _meant([first, *same], message), first["input"]
 
 
 def in_words(problem: Mapping[str, Any]) -> str:
@@ -36,6 +35,22 @@ def in_words(problem: Mapping[str, Any]) -> str:
         return known.format(**shown).replace("'", "")
     message: str = problem["msg"]
     return message.removeprefix("Value error, ")
+
+
+def _meant(problems: list[Any], message: str) -> str:
+    """Return the message with the word that was probably meant, where a value is none of a few."""
+    for problem in problems:
+        if problem["type"] == "literal_error" and isinstance(problem["input"], str):
+            given = problem["input"]
+            hint = did_you_mean(near_words(given, _choices(problem)))
+            if hint and re.fullmatch(r"cuda:\d+", given):
+                hint += f" CUDA_VISIBLE_DEVICES={given[5:]} chooses the card"
+            return f"no such choice; {hint}" if hint else message
+    return message
+
+
+def _choices(problem: Mapping[str, Any]) -> list[str]:
+    return re.findall(r"'([^']*)'", problem["ctx"]["expected"])
 
 
 def _is_one_type(part: int | str) -> bool:

@@ -1,15 +1,20 @@
-"""What all classes of options share."""
+"""What classes of options share: the headings of the help, and options that are the same."""
 
-import tyro
-from pydantic import BaseModel, ConfigDict
+from pathlib import Path
+from typing import Annotated, Literal
 
-# "(default: None)" tells nobody anything.
-UNSET = tyro.conf.arg(help_behavior_hint="")
+from pydantic import Field
 
+from seqvision_edge.options import Arg
 
-class Options(BaseModel):
-    """Inert data: frozen, no unknown keys, docstrings of attributes are the help."""
+DATA, CLIPS, STILLS, VARIETY, MODEL, TRAINING, OUTPUT, MACHINE = (
+    "Data", "Clips", "Still images", "Variety", "Model", "Training", "Output", "This machine"
+)  # fmt: skip
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
-    )
+Positive = Annotated[int, Field(ge=1)]
+DataArgument = Annotated[Path | None, Arg("DATA", positional=True, needed=True, unless=("root",))]
+Root = Annotated[Path | None, Arg("FOLDER", DATA)]
+ImageFps = Annotated[float, Field(gt=0, le=1000), Arg("FPS", DATA)]
+BatchSize = Annotated[int, Field(ge=1), Arg(group=MACHINE)]
+Cache = Annotated[Path, Arg("FOLDER", MACHINE)]
+TorchDevice = Annotated[Literal["auto", "cpu", "cuda"], Arg(group=MACHINE)]

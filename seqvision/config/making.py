@@ -3,14 +3,13 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-import tyro
 from pydantic import Field
 
-from seqvision.config.base import UNSET, Options
-from seqvision.config.parts import (
-    Positive,
-)
+from seqvision.config.base import Positive
+from seqvision_edge.options import Arg, Options
 from seqvision_edge.recording.plan import Order
+
+RECORDING, CAMERA = "Recording", "Camera"
 
 
 class RecordOptions(Options):
@@ -23,59 +22,72 @@ class RecordOptions(Options):
     Ctrl-C: whole takes stay, the torn one goes.
     """
 
-    folder: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="TAKES")]]
-    """Folder for the takes and their list clips.csv; it may have takes already."""
-    labels: Annotated[str | None, tyro.conf.arg(metavar="LABEL,LABEL,…", help_behavior_hint="")] = (
-        None
+    heading = RECORDING
+    headings = (RECORDING, CAMERA)
+    examples = (
+        "seqvision record takes --labels wave,clap,none",
+        "seqvision record takes --labels wave,clap,none --person anna --takes 20",
+        "seqvision record takes --review            # keep, relabel or delete each take",
     )
+
+    folder: Annotated[Path, Arg("TAKES", positional=True)]
+    """Folder for the takes and their list clips.csv; it may have takes already."""
+    labels: Annotated[str | None, Arg("LABEL,LABEL,…")] = None
     """What to record, such as wave,clap,none, where none is for nothing happens; by default those
     that the folder has, or they are asked for."""
-    person: Annotated[str | None, UNSET] = None
-    """Who is recorded: takes of one person never stand on both sides of a training's split."""
+    person: Annotated[str | None, Arg("NAME")] = None
+    """Name of the performer: takes of one person stay on one side of a training's split."""
     takes: Positive = 10
     """Takes of each label, of this person; those that are there count."""
-    seconds: Annotated[float, Field(ge=0.2, le=120)] | Literal["key"] = 2.0
+    seconds: Annotated[
+        Annotated[float, Field(ge=0.2, le=120)] | Literal["key"], Arg("SECONDS|key")
+    ] = 2.0
     """Length of a take; key: until Enter."""
     countdown: Annotated[
-        Annotated[float, Field(ge=0, le=60)] | None,
-        tyro.conf.arg(help_behavior_hint="(default: 3, of a file 0)"),
+        Annotated[float, Field(ge=0, le=60)] | None, Arg("SECONDS", default="3, of a file 0")
     ] = None
-    """Seconds before each take."""
+    """Time before each take."""
     order: Order = "shuffled"
-    """shuffled: every label is spread over the whole sitting, so that the light and a person's
+    """shuffled: every label is spread over the whole session, so that the light and a person's
     tiredness change with none of them; turn: label by label, none between the others."""
-    seed: Annotated[Annotated[int, Field(ge=0)] | None, UNSET] = None
+    seed: Annotated[Annotated[int, Field(ge=0)] | None, Arg()] = None
     """Seed of the shuffled order; by default another one each time."""
-    camera: Annotated[str, tyro.conf.arg(metavar="NUMBER|DEVICE")] = "0"
-    """Camera: its number, from 0, or its device; edge-run --list-cameras shows which there are."""
-    source: Annotated[str | None, UNSET] = None
-    """Record from this instead: a stream (rtsp:// http://), or a video file, which is cut into
-    takes one after the other."""
-    mirror: bool = True
-    """Show the picture as a mirror would; takes are recorded as the camera sees them."""
-    window: bool = True
-    """Show a window, where there is a display."""
-    review: Annotated[bool, tyro.conf.FlagCreatePairsOff, UNSET] = False
+    review: bool = False
     """Go through the takes of the folder, or through clips that a run collected, instead: keep,
     relabel or delete each."""
+    camera: Annotated[str, Arg("CAMERA", CAMERA)] = "0"
+    """Camera: its number, from 0, or its device; edge-run --list-cameras shows which there are."""
+    source: Annotated[str | None, Arg("SOURCE", CAMERA)] = None
+    """Record from this instead: a stream (rtsp:// http://), or a video file, which is cut into
+    takes one after the other."""
+    mirror: Annotated[bool, Arg(group=CAMERA, off="Show the picture as the camera sees it.")] = True
+    """Show the picture as a mirror would; takes are recorded as the camera sees them."""
+    window: Annotated[bool, Arg(group=CAMERA, off="Show no window.")] = True
+    """Show a window, where there is a display."""
 
 
 class SegmentOptions(Options):
     """Cut labelled clips out of a long video, and clips of nothing from between them."""
 
-    video: tyro.conf.Positional[Path]
+    heading = "Clips"
+    examples = (
+        "seqvision segment long.mp4 events.csv",
+        "seqvision segment long.mp4 events.csv --output clips --group anna",
+    )
+
+    video: Annotated[Path, Arg("VIDEO", positional=True)]
     """The video."""
-    events: Annotated[tyro.conf.Positional[Path | None], UNSET] = None
+    events: Annotated[Path | None, Arg("EVENTS", positional=True)] = None
     """CSV start,end,label (or start_frame,end_frame,label), or the JSON of a truth; by default the
     one beside the video."""
-    output: Path = Path("clips")
+    output: Annotated[Path, Arg("FOLDER")] = Path("clips")
     """Folder for the clips and their clips.csv; clips are added, none is overwritten."""
-    group: Annotated[str | None, UNSET] = None
-    """Who or what the clips share, so that they stay on one side of a split; by default the video's
-    name."""
-    background: str = "none"
+    group: Annotated[str | None, Arg("NAME")] = None
+    """Performer or recording that the clips share, so that they stay on one side of a split; by
+    default the video's name."""
+    background: Annotated[str, Arg("LABEL")] = "none"
     """Label for the clips between the events."""
-    backgrounds: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
+    backgrounds: Annotated[Annotated[int, Field(ge=0)] | Literal["auto"], Arg()] = "auto"
     """How many of them at most; auto: as many as events."""
-    margin: Annotated[float, Field(ge=0)] = 0.5
-    """Seconds that they keep away from an event."""
+    margin: Annotated[float, Field(ge=0), Arg("SECONDS")] = 0.5
+    """Time that they keep away from an event."""

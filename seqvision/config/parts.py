@@ -3,12 +3,23 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-import tyro
 from pydantic import AfterValidator, Field
 
-from seqvision.config.base import Options
+from seqvision.config.base import (
+    CLIPS,
+    DATA,
+    MACHINE,
+    MODEL,
+    STILLS,
+    TRAINING,
+    VARIETY,
+    Cache,
+    ImageFps,
+    Positive,
+    TorchDevice,
+)
+from seqvision_edge.options import Arg, Options
 
-Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 EncoderName = Literal[
@@ -53,6 +64,7 @@ def _rising(values: tuple[float, float]) -> tuple[float, float]:
 Chance = Annotated[float, Field(ge=0, lt=1)]
 Part = Annotated[float, Field(gt=0, le=1)]
 Factor = Annotated[float, Field(ge=0.1, le=10)]
+Pixels = Annotated[Annotated[int, Field(ge=1, le=1024)] | Literal["auto"], Arg("PIXELS")]
 Speed = Annotated[tuple[Factor, Factor], AfterValidator(_rising)]
 
 
@@ -70,52 +82,58 @@ def _fold(text: str | None) -> str | None:
 class ClipOptions(Options):
     """How clips are read."""
 
-    dataset: DatasetName = "auto"
+    heading = CLIPS
+
+    dataset: Annotated[DatasetName, Arg("NAME", DATA)] = "auto"
     """What the data is: own folders or a list, or a public data set as it is distributed."""
-    official: Annotated[int, Field(ge=1, le=3)] = 1
+    official: Annotated[int, Field(ge=1, le=3), Arg(group=DATA)] = 1
     """Official split of UCF101 and HMDB51."""
     frames: Annotated[int, Field(ge=1, le=4096)] | Literal["auto"] = "auto"
     """Frames that the model sees at once; auto: 16, or as many as three quarters of the clips
     have."""
-    fps: Annotated[float, Field(gt=0, le=1000)] | Literal["auto"] = "auto"
+    fps: Annotated[Annotated[float, Field(gt=0, le=1000)] | Literal["auto"], Arg("FPS")] = "auto"
     """Frames per second that the model sees; auto: three quarters of the clips fill the
     window, no faster than the clips are."""
-    size: Annotated[int, Field(ge=4, le=1024)] | Literal["auto"] = "auto"
+    size: Annotated[Annotated[int, Field(ge=4, le=1024)] | Literal["auto"], Arg("PIXELS")] = "auto"
     """Height and width of a frame in the model, in pixels; auto: 112, or what still images have."""
     fit: Literal["stretch", "crop", "pad"] = "stretch"
     """How a frame gets that size: whole and stretched, its centre, or whole between bars."""
     grey: bool = False
     """One grey channel instead of RGB."""
-    image_fps: Annotated[float, Field(gt=0, le=1000)] = 30.0
+    image_fps: ImageFps = 30.0
     """Rate at which the images of a frame folder were taken, where no list says it."""
-    val: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    val: Annotated[float, Field(gt=0, lt=1), Arg("SHARE", DATA)] = 0.2
     """Share of the clips kept for validation, where no list gives a split."""
-    fold: Annotated[str | None, AfterValidator(_fold)] = None
+    fold: Annotated[str | None, AfterValidator(_fold), Arg("K/N", DATA)] = None
     """Cross-validation: 2/5 validates on the second of five folds."""
-    groups: bool = True
+    groups: Annotated[bool, Arg(group=DATA, off="Let the split go through groups.")] = True
     """Keep the groups of a list (performers, recordings) on one side of the split."""
-    background: str | None = None
+    background: Annotated[str | None, Arg("LABEL", DATA)] = None
     """Label for nothing happens; by default a label none, background, nothing or no_gesture."""
-    cache: Path = Path("~/.cache/seqvision")
+    cache: Cache = Path("~/.cache/seqvision")
     """Folder for decoded clips and features, shared by trainings."""
-    cache_size: Annotated[float, Field(gt=0)] = 20.0
+    cache_size: Annotated[float, Field(gt=0), Arg("GIGABYTES", MACHINE)] = 20.0
     """Gigabytes that the folder may hold; what was not used for longest goes first."""
-    workers: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
+    workers: Annotated[Annotated[int, Field(ge=0)] | Literal["auto"], Arg(group=MACHINE)] = "auto"
     """Processes that load clips; 0 loads in the main process."""
 
 
 class SequenceOptions(Options):
     """How still images become sequences."""
 
-    sequence: Literal["video", "rows", "columns", "windows", "patches", "channels"] = "video"
+    heading = STILLS
+
+    sequence: Annotated[
+        Literal["video", "rows", "columns", "windows", "patches", "channels"], Arg("KIND")
+    ] = "video"
     """video: clips; else each still image is cut into rows, columns, windows, patches, channels."""
-    step: Annotated[int, Field(ge=1, le=1024)] = 1
+    step: Annotated[int, Field(ge=1, le=1024), Arg("PIXELS")] = 1
     """Rows or columns in one step, in pixels of the sized image."""
-    window: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"
+    window: Pixels = "auto"
     """Length of a window along the long side, in pixels; auto: as long as it is across."""
-    stride: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"
+    stride: Pixels = "auto"
     """Pixels from one window to the next; auto: half a window."""
-    patch: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"
+    patch: Pixels = "auto"
     """Side of a patch, in pixels; auto: a quarter of --size."""
     order: Literal["raster", "snake"] = "raster"
     """Order of the patches: each row from the left, or every second one from the right."""
@@ -127,47 +145,42 @@ class SequenceOptions(Options):
 
 # A name on the command line; in a YAML of options also the content itself.
 
-_Augment = Annotated[
-    str | dict[str, Any],
-    tyro.constructors.PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="{none,light,strong,FILE.yaml}",
-        instance_from_str=lambda given: given[0],
-        is_instance=lambda value: isinstance(value, str | dict),
-        str_from_instance=lambda value: [value if isinstance(value, str) else "(its content)"],
-    ),
-]
+_Augment = Annotated[str | dict[str, Any], Arg("none|light|strong|FILE.yaml")]
 
 
 class AugmentOptions(Options):
     """How training clips are varied."""
 
+    heading = VARIETY
+
     augment: _Augment = "light"
     """Preset, or a YAML of imgaug augmenters with the sections clip, frame and time."""
     flip: bool = False
     """Mirror half of the clips; labels that a mirror changes need --swap."""
-    swap: tuple[str, ...] = ()
+    swap: Annotated[tuple[str, ...], Arg("LEFT:RIGHT")] = ()
     """Labels that a mirror exchanges, as left:right pairs, e.g. swipe_left:swipe_right."""
-    speed: Speed | None = None
+    speed: Annotated[Speed | None, Arg("SLOWEST FASTEST")] = None
     """Range of factors by which clips are played faster or slower, e.g. 0.8 1.25."""
-    time_crop: Part | None = None
+    time_crop: Annotated[Part | None, Arg("SHARE")] = None
     """Least share of a clip's time that is seen; a part is drawn, e.g. 0.7."""
-    drop: Chance | None = None
+    drop: Annotated[Chance | None, Arg("PROBABILITY")] = None
     """Probability of a frame to be missing, as from a camera that stutters."""
     reverse: bool = False
     """Play half of the clips backwards whose labels --reverse-swap names; others stay."""
-    reverse_swap: tuple[str, ...] = ()
+    reverse_swap: Annotated[tuple[str, ...], Arg("IN:OUT")] = ()
     """Labels that are exchanged backwards, e.g. zoom_in:zoom_out; one alone stays the same."""
 
 
 class ModelOptions(Options):
     """What the network is."""
 
-    encoder: EncoderName = "small_cnn"
+    heading = MODEL
+
+    encoder: Annotated[EncoderName, Arg("NAME")] = "small_cnn"
     """Network that turns one frame into features."""
-    weights: str = "auto"
+    weights: Annotated[str, Arg("imagenet|none|FILE")] = "auto"
     """Start of the encoder: imagenet, none, or a .pth file; auto: imagenet where it can be had."""
-    normalize: Literal["auto", "imagenet", "symmetric", "unit"] = "auto"
+    normalize: Annotated[Literal["auto", "imagenet", "symmetric", "unit"], Arg("KIND")] = "auto"
     """Pixel range of the encoder: ImageNet mean and deviation, -1 to 1, or 0 to 1."""
     freeze: bool = False
     """Keep the encoder as it is and train only the head, on features computed once."""
@@ -187,50 +200,58 @@ class ModelOptions(Options):
     """Units of the head, per direction."""
     layers: Annotated[int, Field(ge=1, le=8)] = 1
     """Recurrent layers."""
-    dropout: Share = 0.2
+    dropout: Annotated[Share, Arg("SHARE")] = 0.2
     """Dropout before the classifier, and between recurrent layers."""
 
 
 class TrainingOptions(Options):
     """How it learns."""
 
+    heading = TRAINING
+
     epochs: Positive = 60
     """Most passes over the clips."""
     batch_size: Positive = 16
     """Clips per step, of all processes together."""
-    lr: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
+    lr: Annotated[Annotated[float, Field(gt=0)] | Literal["auto"], Arg("RATE")] = "auto"
     """Highest learning rate of AdamW; auto: 0.003 from scratch, 0.001 frozen, 0.0003 pretrained."""
-    weight_decay: Annotated[float, Field(ge=0)] = 0.05
+    weight_decay: Annotated[float, Field(ge=0), Arg("FACTOR")] = 0.05
     """Weight decay of AdamW."""
-    encoder_lr_scale: Annotated[float, Field(gt=0)] = 1.0
+    encoder_lr_scale: Annotated[float, Field(gt=0), Arg("FACTOR")] = 1.0
     """Learning rate of the encoder relative to the head's; 0.1 suits a pretrained one."""
-    unfreeze_at: Annotated[int, Field(ge=0)] = 0
+    unfreeze_at: Annotated[int, Field(ge=0), Arg("EPOCH")] = 0
     """Epochs for which only the head learns, before a pretrained encoder does too."""
     schedule: Literal["cosine", "plateau"] = "cosine"
     """Learning rate: one rise and a cosine to 0, or reduced when validation stalls."""
-    warmup: Share = 0.2
+    warmup: Annotated[Share, Arg("SHARE")] = 0.2
     """Share of the training in which the learning rate of a cosine rises."""
-    class_weights: bool = True
+    class_weights: Annotated[bool, Arg(off="Weigh all clips alike in the loss.")] = True
     """Weigh rare labels up in the loss."""
-    label_smoothing: Share = 0.05
+    label_smoothing: Annotated[Share, Arg("SHARE")] = 0.05
     """Share of the target spread over all labels."""
-    mixup: Annotated[float, Field(ge=0, le=10)] = 0.0
+    mixup: Annotated[float, Field(ge=0, le=10), Arg("ALPHA")] = 0.0
     """Blend pairs of clips and their labels: alpha of the Beta distribution, e.g. 0.2; 0: never."""
-    clip_gradient: Annotated[float, Field(ge=0)] = 1.0
+    clip_gradient: Annotated[float, Field(ge=0), Arg("NORM")] = 1.0
     """Largest norm of the gradient; 0 for no limit."""
     monitor: Literal["loss", "accuracy", "f1"] = "loss"
     """Validation figure that picks the best epoch."""
     keep: Literal["best", "last"] = "best"
     """Epoch that is kept; last is the honest one where validation clips also are the test."""
-    patience: Annotated[int, Field(ge=0)] = 15
+    patience: Annotated[int, Field(ge=0), Arg("EPOCHS")] = 15
     """Epochs without a better one before it stops; 0 never stops early."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Same seed, same result (on a CPU)."""
-    precision: Literal["auto", "32", "bf16", "16"] = "auto"
+    precision: Annotated[Literal["auto", "32", "bf16", "16"], Arg(group=MACHINE)] = "auto"
     """Number format of the arithmetic; auto: bf16 where it is clearly faster, else 32."""
-    layout: Literal["auto", "channels_last", "contiguous"] = "auto"
+    layout: Annotated[Literal["auto", "channels_last", "contiguous"], Arg("KIND", MACHINE)] = "auto"
     """Order of the pixels in memory; auto: the faster one."""
-    autotune: bool = True
+    autotune: Annotated[
+        bool,
+        Arg(
+            group=MACHINE,
+            off="Time nothing: auto is then 32 and channels_last.",
+        ),
+    ] = True
     """Time which precision and layout are faster here; else auto is 32 and channels_last."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: TorchDevice = "auto"
     """Where to train."""

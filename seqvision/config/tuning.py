@@ -3,20 +3,32 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-import tyro
 from pydantic import Field
 
-from seqvision.config.base import UNSET, Options
+from seqvision.config.base import (
+    CLIPS,
+    DATA,
+    MACHINE,
+    MODEL,
+    OUTPUT,
+    STILLS,
+    TRAINING,
+    VARIETY,
+    DataArgument,
+    Positive,
+    Root,
+)
 from seqvision.config.parts import (
     AugmentOptions,
     ClipOptions,
     ModelOptions,
-    Positive,
     SequenceOptions,
     TrainingOptions,
 )
 from seqvision.config.verbs import TrainOptions
+from seqvision_edge.options import Arg, Options
 
+SEARCH = "Search"
 _PARTS = ("clips", "images", "augmentation", "model", "training")
 
 
@@ -29,34 +41,51 @@ class TuneOptions(Options):
     Exit codes: 0 done, 2 wrong use, 130 Ctrl-C.
     """
 
-    data: Annotated[tyro.conf.Positional[Path | None], UNSET] = None
+    headings = (SEARCH, OUTPUT, DATA, CLIPS, MODEL, TRAINING, VARIETY, MACHINE, STILLS)
+    examples = (
+        "seqvision tune frames/",
+        "seqvision tune frames/ --trials 30 --max-ms 5",
+        "seqvision tune frames/ --encoder mobilenet_v2 --space space.yaml",
+    )
+
+    data: DataArgument = None
     """Folder data/<label>/<clip>, a CSV with path,label[,group][,split][,fps], or --root."""
-    root: Annotated[Path | None, UNSET] = None
-    """The same, by name: --dataset ucf101 --root DIR."""
-    trials: Positive = 50
+    root: Root = None
+    """The same, by name: --dataset ucf101 --root FOLDER."""
+    trials: Annotated[Positive, Arg(group=SEARCH)] = 50
     """Trainings in all, those of earlier and of other processes included."""
-    sampler: Literal["tpe", "random", "grid"] = "tpe"
+    sampler: Annotated[Literal["tpe", "random", "grid"], Arg(group=SEARCH)] = "tpe"
     """How the next options are chosen: Bayesian (TPE), at random, or every combination once."""
-    pruner: Literal["median", "hyperband", "none"] = "median"
+    pruner: Annotated[Literal["median", "hyperband", "none"], Arg("KIND", SEARCH)] = "median"
     """What ends a training early: below the median of the others at that epoch, Hyperband, none."""
-    objective: Literal["accuracy", "f1"] = "accuracy"
+    objective: Annotated[Literal["accuracy", "f1"], Arg(group=SEARCH)] = "accuracy"
     """Validation figure that the search raises, of the epoch that a training keeps."""
-    max_ms: Annotated[float | None, Field(gt=0), UNSET] = None
-    """Most milliseconds of a live frame, measured on this machine before a training begins."""
-    latency: bool = True
+    max_ms: Annotated[
+        Annotated[float, Field(gt=0)] | None, Arg("MILLISECONDS", SEARCH, "no limit")
+    ] = None
+    """Most time of a live frame, measured on this machine before a training begins."""
+    latency: Annotated[
+        bool,
+        Arg(
+            group=SEARCH,
+            off="Measure no live frames: no table of accuracy against time.",
+        ),
+    ] = True
     """Measure a live frame of every finished trial, for the table of accuracy against time."""
-    space: Annotated[Path | None, UNSET] = None
-    """YAML of the options to search, in place of the usual ones."""
-    storage: Annotated[str | None, UNSET] = None
-    """SQLite file or database URL that keeps the study; by default a file in its folder."""
-    study: Annotated[str | None, Field(pattern=r"^[\w.-]+$", max_length=100), UNSET] = None
+    space: Annotated[Path | None, Arg("YAML", SEARCH)] = None
+    """File of the options to search, in place of the usual ones."""
+    storage: Annotated[str | None, Arg("FILE|URL", SEARCH, "a file in the study's folder")] = None
+    """SQLite file or database URL that keeps the study."""
+    study: Annotated[
+        Annotated[str, Field(pattern=r"^[\w.-]+$", max_length=100)] | None, Arg("NAME", SEARCH)
+    ] = None
     """Name of the study; by default made from the data's name and from what is searched."""
-    output: Path = Path("model.pt")
+    output: Annotated[Path, Arg("FILE", OUTPUT)] = Path("model.pt")
     """File for the best model; a name that ends in .safetensors is written in that format."""
-    runs: Path = Path("runs")
+    runs: Annotated[Path, Arg("FOLDER", OUTPUT, "a new folder under runs/")] = Path("runs")
     """Folder for the study's folder: its table, its plot, the run folder of the best trial."""
-    config: Path | None = None
-    """YAML of a training's options, such as a run folder's: where the search begins."""
+    config: Annotated[Path | None, Arg("YAML", OUTPUT)] = None
+    """A training's options, such as a run folder's options.yaml: where the search begins."""
     clips: ClipOptions = ClipOptions()
     images: SequenceOptions = SequenceOptions()
     augmentation: AugmentOptions = AugmentOptions()

@@ -3,38 +3,61 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-import tyro
 from pydantic import Field
 
-from seqvision.config.base import UNSET, Options
+from seqvision.config.base import (
+    CLIPS,
+    DATA,
+    MACHINE,
+    MODEL,
+    OUTPUT,
+    STILLS,
+    TRAINING,
+    VARIETY,
+    BatchSize,
+    Cache,
+    DataArgument,
+    ImageFps,
+    Positive,
+    Root,
+    TorchDevice,
+)
 from seqvision.config.parts import (
     AugmentOptions,
     ClipOptions,
     DatasetName,
     ModelOptions,
-    Positive,
     SequenceOptions,
     TrainingOptions,
 )
 from seqvision.errors import DataError
+from seqvision_edge.options import Arg, Options
 from seqvision_edge.providers import Device
 
 
 class TrainOptions(Options):
     """Train a classifier on clips and write model.pt."""
 
-    data: Annotated[tyro.conf.Positional[Path | None], UNSET] = None
+    headings = (DATA, CLIPS, MODEL, TRAINING, VARIETY, OUTPUT, MACHINE, STILLS)
+    examples = (
+        "seqvision train frames/",
+        "seqvision train frames/ --encoder mobilenet_v2 --weights imagenet --freeze",
+        "seqvision train frames/ --frames 24 --fps 12 --flip --swap left:right",
+        "seqvision train --resume runs/RUN",
+    )
+
+    data: DataArgument = None
     """Folder data/<label>/<clip>, a CSV with path,label[,group][,split][,fps], or --root."""
-    root: Annotated[Path | None, UNSET] = None
-    """The same, by name: --dataset ucf101 --root DIR."""
-    output: Path = Path("model.pt")
+    root: Root = None
+    """The same, by name: --dataset ucf101 --root FOLDER."""
+    output: Annotated[Path, Arg("FILE", OUTPUT)] = Path("model.pt")
     """File for the best model; a name that ends in .safetensors is written in that format."""
-    runs: Path = Path("runs")
+    runs: Annotated[Path, Arg("FOLDER", OUTPUT, "a new folder under runs/")] = Path("runs")
     """Folder for run folders: options, logs, checkpoints, curves, metrics."""
-    resume: Path | None = None
+    resume: Annotated[Path | None, Arg("RUN", OUTPUT)] = None
     """Run folder to go on with; its options hold."""
-    config: Path | None = None
-    """YAML of options, such as a run folder's options.yaml; flags win over it."""
+    config: Annotated[Path | None, Arg("YAML", OUTPUT)] = None
+    """Options from a file, such as a run folder's options.yaml; the command line wins over it."""
     clips: ClipOptions = ClipOptions()
     images: SequenceOptions = SequenceOptions()
     augmentation: AugmentOptions = AugmentOptions()
@@ -45,79 +68,96 @@ class TrainOptions(Options):
 class EvaluateOptions(Options):
     """Measure a model on clips."""
 
-    model: tyro.conf.Positional[Path]
+    headings = (DATA, OUTPUT, MACHINE)
+    examples = (
+        "seqvision evaluate model.pt frames/",
+        "seqvision evaluate model.pt frames/ --split test --report report.html",
+    )
+
+    model: Annotated[Path, Arg("MODEL", positional=True)]
     """model.pt or model.safetensors of a training."""
-    data: Annotated[tyro.conf.Positional[Path | None], UNSET] = None
+    data: DataArgument = None
     """Folder data/<label>/<clip>, a CSV with path,label[,group][,split][,fps], or --root."""
-    root: Annotated[Path | None, UNSET] = None
-    """The same, by name: --dataset ucf101 --root DIR."""
-    dataset: DatasetName = "auto"
+    root: Root = None
+    """The same, by name: --dataset ucf101 --root FOLDER."""
+    dataset: Annotated[DatasetName, Arg("NAME", DATA)] = "auto"
     """What the data is: own folders or a list, or a public data set as it is distributed."""
-    official: Annotated[int, Field(ge=1, le=3)] = 1
+    official: Annotated[int, Field(ge=1, le=3), Arg(group=DATA)] = 1
     """Official split of UCF101 and HMDB51."""
-    split: Literal["all", "train", "val", "test"] = "all"
+    split: Annotated[Literal["all", "train", "val", "test"], Arg(group=DATA)] = "all"
     """Part of the data to measure on, where the data says its split."""
-    output: Path | None = None
-    """JSON file for the metrics."""
-    report: Path | None = None
-    """HTML file for the report: figures, mistakes, calibration."""
-    image_fps: Annotated[float, Field(gt=0, le=1000)] = 30.0
+    image_fps: ImageFps = 30.0
     """Rate at which the images of a frame folder were taken, where no list says it."""
-    batch_size: Positive = 16
+    output: Annotated[Path | None, Arg("FILE", OUTPUT)] = None
+    """JSON file for the metrics; - is standard output."""
+    report: Annotated[Path | None, Arg("FILE", OUTPUT)] = None
+    """HTML file for the report: figures, mistakes, calibration."""
+    batch_size: BatchSize = 16
     """Clips per step."""
-    cache: Path = Path("~/.cache/seqvision")
+    cache: Cache = Path("~/.cache/seqvision")
     """Folder for decoded clips, shared with trainings."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: TorchDevice = "auto"
     """Where to compute."""
 
 
 class CalibrateOptions(Options):
-    """Search how sure a model is and when it tells an event, and write that into its card.
+    """Search how sure a model is and when it reports an event, and write that into its card.
 
     Clips give the temperature and the threshold for unknown; untrimmed videos, each with its truth
     (takes/monday.mp4 and takes/monday.json), give everything by which answers become events.
     """
 
-    model: tyro.conf.Positional[Path]
+    headings = (DATA, OUTPUT, MACHINE)
+    examples = (
+        "seqvision calibrate model.pt frames/ takes/",
+        "seqvision calibrate model.onnx takes/ --max-false-per-hour 5",
+    )
+
+    model: Annotated[Path, Arg("MODEL", positional=True)]
     """model.pt or .safetensors of a training, or model.onnx (whose temperature stays)."""
-    data: tyro.conf.Positional[
-        Annotated[tuple[Path, ...], tyro.conf.arg(metavar="CLIPS|TAKES…", help_behavior_hint="")]
-    ]
+    data: Annotated[tuple[Path, ...], Arg("CLIPS|TAKES", positional=True)]
     """Clips as `train` reads them; videos, folders of them or a list video,truth; or both."""
-    output: Path | None = None
-    """File to write; by default the model itself: its weights and its old settings stay in it."""
-    max_false_per_hour: Annotated[float, Field(ge=0)] = 20.0
+    output: Annotated[Path | None, Arg("FILE", OUTPUT, "the model itself")] = None
+    """File to write; the model's weights and its old settings stay in it."""
+    max_false_per_hour: Annotated[float, Field(ge=0), Arg("N", "Events")] = 20.0
     """Most false events per hour of video."""
-    tolerance: Annotated[float, Field(ge=0)] = 0.5
-    """Seconds by which an event may miss the true one, as in edge-run."""
-    unknown: tuple[str, ...] = ("unknown",)
+    tolerance: Annotated[float, Field(ge=0), Arg("SECONDS", "Events")] = 0.5
+    """Time by which an event may miss the true one, as in edge-run."""
+    unknown: Annotated[tuple[str, ...], Arg("LABEL", DATA)] = ("unknown",)
     """Labels of clips that show what the model must give no name."""
-    split: Literal["auto", "all", "train", "val", "test"] = "auto"
+    split: Annotated[Literal["auto", "all", "train", "val", "test"], Arg("PART", DATA)] = "auto"
     """Part of the clips; auto: those that validate, where the data or the training says it."""
-    image_fps: Annotated[float, Field(gt=0, le=1000)] = 30.0
+    image_fps: ImageFps = 30.0
     """Rate at which the images of a frame folder were taken, where no list says it."""
-    batch_size: Positive = 16
+    batch_size: BatchSize = 16
     """Clips per step."""
-    cache: Path = Path("~/.cache/seqvision")
+    cache: Cache = Path("~/.cache/seqvision")
     """Folder for decoded clips, shared with trainings."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: TorchDevice = "auto"
     """Where to compute."""
 
 
 class DataOptions(Options):
-    """Say what a data set is, and what is wrong with it, before a model is trained on it."""
+    """Describe a data set, and what is wrong with it, before a model is trained on it."""
 
-    data: Annotated[tyro.conf.Positional[Path | None], UNSET] = None
+    headings = (OUTPUT, DATA, CLIPS, VARIETY, STILLS, MACHINE)
+    examples = (
+        "seqvision data frames/",
+        "seqvision data frames/ --sheet clips.png      # a picture of every label",
+        "seqvision data --dataset ucf101 --root UCF-101/",
+    )
+
+    data: DataArgument = None
     """Folder data/<label>/<clip>, a CSV with path,label[,group][,split][,fps], or --root."""
-    root: Annotated[Path | None, UNSET] = None
-    """The same, by name: --dataset ucf101 --root DIR."""
-    json_: Annotated[Path | None, tyro.conf.arg(name="json", help_behavior_hint="")] = None
-    """Write everything that was found to this file."""
-    sheet: Annotated[Path | None, UNSET] = None
+    root: Root = None
+    """The same, by name: --dataset ucf101 --root FOLDER."""
+    json_: Annotated[Path | None, Arg("FILE", OUTPUT)] = None
+    """Write everything that was found to this file; - is standard output."""
+    sheet: Annotated[Path | None, Arg("FILE.png", OUTPUT)] = None
     """Draw clips of every label, as they are and as training varies them, to this PNG."""
-    decode: bool = False
+    decode: Annotated[bool, Arg(group=DATA)] = False
     """Decode every frame, as training will, instead of the first one of each clip."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0), Arg(group=DATA)] = 0
     """Seed of the split and of the variations, as in a training."""
     clips: ClipOptions = ClipOptions()
     images: SequenceOptions = SequenceOptions()
@@ -127,12 +167,13 @@ class DataOptions(Options):
 class CompareOptions(Options):
     """Show runs side by side: what differs in their options, and what came of it."""
 
-    runs: tyro.conf.Positional[
-        Annotated[tuple[Path, ...], tyro.conf.arg(metavar="RUN…", help_behavior_hint="")]
-    ]
+    heading = OUTPUT
+    examples = ("seqvision compare runs/*", "seqvision compare runs/* --json comparison.json")
+
+    runs: Annotated[tuple[Path, ...], Arg("RUN", positional=True)]
     """Run folders of trainings."""
-    json_: Annotated[Path | None, tyro.conf.arg(name="json")] = None
-    """JSON file for the comparison."""
+    json_: Annotated[Path | None, Arg("FILE")] = None
+    """JSON file for the comparison; - is standard output."""
 
 
 class PredictOptions(Options):
@@ -141,98 +182,131 @@ class PredictOptions(Options):
     Exit codes: 0 done, 2 wrong use or nothing could be read, 3 some clips could not, 130 Ctrl-C.
     """
 
-    model: tyro.conf.Positional[Path]
+    headings = (OUTPUT, DATA, MACHINE)
+    examples = (
+        "seqvision predict model.onnx clip.mp4",
+        "seqvision predict model.onnx clips/ --csv answers.csv",
+        "seqvision predict model.pt 'takes/*.mp4' --every-window",
+    )
+
+    model: Annotated[Path, Arg("MODEL", positional=True)]
     """model.pt or .safetensors of a training, or model.onnx of an export (needs no torch)."""
-    paths: tyro.conf.Positional[
-        Annotated[tuple[str, ...], tyro.conf.arg(metavar="PATH…", help_behavior_hint="")]
-    ]
+    paths: Annotated[tuple[str, ...], Arg("CLIP", positional=True)]
     """Videos, images, folders of frames, folders full of these, or quoted patterns like '*.mp4'."""
-    csv: Path | None = None
-    """CSV file for path, label, probability and the probability of every label."""
-    top: Positive = 3
+    csv: Annotated[Path | None, Arg("FILE", OUTPUT)] = None
+    """CSV file for path, label, probability and the probability of every label; - is standard
+    output."""
+    top: Annotated[Positive, Arg(group=OUTPUT)] = 3
     """How many labels a line names."""
-    every_window: bool = False
-    """Ask about the whole of a long clip, window by window, and take the mean; else its centre."""
-    image_fps: Annotated[float, Field(gt=0, le=1000)] = 30.0
+    every_window: Annotated[bool, Arg(group=DATA)] = False
+    """Read the whole of a long clip, window by window, and take the mean; else its centre."""
+    image_fps: ImageFps = 30.0
     """Rate at which the images of a frame folder were taken."""
-    batch_size: Positive = 16
+    batch_size: BatchSize = 16
     """Windows per step."""
-    device: Device = "auto"
+    device: Annotated[Device, Arg("DEVICE", MACHINE)] = "auto"
     """Where to compute: model.onnx on what its onnxruntime has, model.pt on cpu or cuda."""
 
 
 class InspectOptions(Options):
-    """Say what a model file is, without running it: its contract, its settings, its origin."""
+    """Describe a model file, without running it: its contract, its settings, its origin."""
 
-    model: tyro.conf.Positional[Path]
+    heading = OUTPUT
+    examples = ("seqvision inspect model.onnx", "seqvision inspect model.pt --json")
+
+    model: Annotated[Path, Arg("MODEL", positional=True)]
     """model.onnx of an export (then torch is not needed), or model.pt of a training."""
-    json_: Annotated[
-        bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(name="json", help_behavior_hint="")
-    ] = False
+    json_: bool = False
     """Print everything as JSON."""
 
 
 class ExportOptions(Options):
     """Write model.onnx and prove that it answers as the model does."""
 
-    model: tyro.conf.Positional[Path] = Path("model.pt")
+    headings = (OUTPUT, "Number format", "Proof", "Graph", MACHINE)
+    examples = (
+        "seqvision export model.pt",
+        "seqvision export model.pt --precision auto --calibrate frames/",
+        "seqvision export model.pt --output gestures.onnx --verify frames/",
+    )
+
+    model: Annotated[Path, Arg("MODEL", positional=True)] = Path("model.pt")
     """model.pt or model.safetensors of a training."""
-    output: Path | None = None
-    """File to write; by default the model's name with .onnx."""
-    verify: Path | None = None
+    output: Annotated[Path | None, Arg("FILE", OUTPUT, "the model's name with .onnx")] = None
+    """File to write."""
+    verify: Annotated[Path | None, Arg("DATA", "Proof")] = None
     """Clips (folder or CSV) on which the proof is repeated."""
-    precision: Literal["fp32", "fp16", "int8", "auto"] = "fp32"
+    precision: Annotated[
+        Literal["fp32", "fp16", "int8", "auto"], Arg("FORMAT", "Number format")
+    ] = "fp32"
     """Number format of the encoder; auto: the fastest on this machine within --max-drop."""
-    calibrate: Path | None = None
-    """Clips (folder or CSV) by which int8 chooses its ranges; by default those of --verify."""
-    max_drop: Annotated[float, Field(ge=0, le=100)] = 0.5
+    calibrate: Annotated[Path | None, Arg("DATA", "Number format", "those of --verify")] = None
+    """Clips (folder or CSV) by which int8 chooses its ranges."""
+    max_drop: Annotated[float, Field(ge=0, le=100), Arg("POINTS", "Number format")] = 0.5
     """Most points of top-1 accuracy on the clips that another number format may lose."""
-    image_fps: Annotated[float, Field(gt=0, le=1000)] = 30.0
+    image_fps: Annotated[float, Field(gt=0, le=1000), Arg("FPS", "Proof")] = 30.0
     """Rate of the frame folders in --verify and --calibrate, where no list says it."""
-    cache: Path = Path("~/.cache/seqvision")
+    cache: Cache = Path("~/.cache/seqvision")
     """Folder for decoded clips, shared with trainings."""
-    state: Literal["window", "carry"] = "window"
+    state: Annotated[Literal["window", "carry"], Arg(group="Graph")] = "window"
     """What a frame leaves for the next: the window's features (live = offline), or h and c."""
-    opset: Annotated[int, Field(ge=18, le=24)] = 18
+    opset: Annotated[int, Field(ge=18, le=24), Arg(group="Graph")] = 18
     """ONNX operator set; onnxruntime 1.17 reads up to 20."""
 
 
 class VerifyOptions(Options):
     """Prove again that model.onnx answers as model.pt does: in one call, and frame by frame."""
 
-    model: tyro.conf.Positional[Path] = Path("model.onnx")
+    headings = ("Proof", OUTPUT, MACHINE)
+    examples = (
+        "seqvision verify model.onnx --against model.pt",
+        "seqvision verify model.onnx frames/ --against model.pt",
+    )
+
+    model: Annotated[Path, Arg("MODEL", positional=True)] = Path("model.onnx")
     """The exported file."""
-    data: Annotated[tyro.conf.Positional[Path | None], UNSET] = None
+    data: Annotated[Path | None, Arg("DATA", positional=True)] = None
     """Clips (folder or CSV) on which to compare too."""
-    against: Path = Path("model.pt")
+    against: Annotated[Path, Arg("FILE", "Proof")] = Path("model.pt")
     """The model that it was exported from."""
-    report: Annotated[Path | None, UNSET] = None
-    """JSON file for the report; by default the model's name with .report.json."""
-    image_fps: Annotated[float, Field(gt=0, le=1000)] = 30.0
+    report: Annotated[Path | None, Arg("FILE", OUTPUT, "the model's name with .report.json")] = None
+    """JSON file for the report."""
+    image_fps: Annotated[float, Field(gt=0, le=1000), Arg("FPS", "Proof")] = 30.0
     """Rate at which the images of a frame folder were taken, where no list says it."""
-    cache: Path = Path("~/.cache/seqvision")
+    cache: Cache = Path("~/.cache/seqvision")
     """Folder for decoded clips, shared with trainings."""
 
 
 class BenchOptions(Options):
     """Measure what a model costs on this machine: every stage, start-up, memory, size."""
 
-    model: tyro.conf.Positional[Path] = Path("model.onnx")
+    headings = ("Measurement", OUTPUT, MACHINE)
+    examples = (
+        "seqvision bench model.onnx",
+        "seqvision bench model.pt --source clip.mp4 --threads 1 2",
+    )
+
+    model: Annotated[Path, Arg("MODEL", positional=True)] = Path("model.onnx")
     """model.onnx, or model.pt, which is then timed in every --precision."""
-    source: Annotated[Path | None, UNSET] = None
+    source: Annotated[Path | None, Arg("CLIP", "Measurement")] = None
     """Video or folder of frames whose decoding is timed too."""
-    against: Annotated[Path | None, UNSET] = None
+    against: Annotated[Path | None, Arg("FILE", "Measurement")] = None
     """model.pt of a model.onnx: torch on the whole clip is timed as a baseline."""
-    precision: tuple[Literal["fp32", "fp16", "int8"], ...] = ("fp32", "int8")
+    precision: Annotated[tuple[Literal["fp32", "fp16", "int8"], ...], Arg(group="Measurement")] = (
+        "fp32",
+        "int8",
+    )
     """Number formats that model.pt is timed in; noise calibrates int8, for the time only."""
-    device: tuple[Device, ...] = ("cpu",)
-    """Where the model runs; several are timed one after the other."""
-    threads: Annotated[tuple[Positive, ...], UNSET] = ()
-    """Numbers of CPU threads; by default 1, and as many as there are cores."""
-    seconds: Annotated[float, Field(gt=0, le=60)] = 1.0
+    seconds: Annotated[float, Field(gt=0, le=60), Arg("SECONDS", "Measurement")] = 1.0
     """How long each stage is timed."""
-    json_: Annotated[Path | None, tyro.conf.arg(name="json", help_behavior_hint="")] = None
-    """JSON file for the figures."""
+    device: Annotated[tuple[Device, ...], Arg("DEVICE", MACHINE)] = ("cpu",)
+    """Where the model runs; several are timed one after the other."""
+    threads: Annotated[
+        tuple[Positive, ...], Arg("N", MACHINE, "1, and as many as there are cores")
+    ] = ()
+    """Numbers of CPU threads."""
+    json_: Annotated[Path | None, Arg("FILE", OUTPUT)] = None
+    """JSON file for the figures; - is standard output."""
 
 
 def place_of(options: TrainOptions | EvaluateOptions | DataOptions) -> Path:

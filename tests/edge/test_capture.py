@@ -95,7 +95,7 @@ def test_the_process_of_a_camera_starts_without_the_model_runtime() -> None:
     code = "import sys, seqvision_edge.capture.child; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
     assert "cv2" in loaded.split()
-    assert not {"onnxruntime", "pydantic", "rich", "torch", "tyro"} & set(loaded.split())
+    assert not {"onnxruntime", "pydantic", "rich", "torch"} & set(loaded.split())
 
 
 # ---- cameras that cannot be opened ----

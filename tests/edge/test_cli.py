@@ -14,7 +14,7 @@ from colour_model import LAG, card_data, make_card, model_bytes, picture, write_
 
 from seqvision_edge import __version__, cli
 from seqvision_edge.capture import v4l2
-from seqvision_edge.cli import Options
+from seqvision_edge.cli import RunOptions
 from seqvision_edge.command_line import parse
 from seqvision_edge.deciding import decision_of
 from seqvision_edge.opencv import cv2
@@ -168,7 +168,7 @@ def test_text_named_as_a_video_is_one_line(
         (["--leave", "0.9"], "--leave 0.9 is above --enter 0.6"),
         (["--early", "0.5"], "--early 0.5 is below --enter 0.6"),
         (["--early", "soon"], "--early"),
-        (["--smoothing", "median"], "invalid choice 'median' for argument '--smoothing'"),
+        (["--smoothing", "median"], "--smoothing median: no such choice; did you mean mean?"),
         (["--reject", "2"], "--reject 2"),
         (["--tolerance", "-1"], "--tolerance -1"),
         (["--enter", "1.5"], "--enter 1.5"),
@@ -232,7 +232,7 @@ def test_each_setting_of_the_decision_is_the_card_s_or_the_one_that_is_given(
     given: list[str], expected: dict[str, Any]
 ) -> None:
     card = make_card()
-    options = parse(Options, "edge-run", ["--camera", "0", *given])
+    options = parse(RunOptions, "edge-run", ["--camera", "0", *given])
     assert decision_of(options.decision, card, "edge-run") == card.decision.model_copy(
         update=expected
     )
@@ -240,7 +240,7 @@ def test_each_setting_of_the_decision_is_the_card_s_or_the_one_that_is_given(
 
 def test_early_firing_of_the_card_can_be_switched_off() -> None:
     card = make_card(decision={**card_data()["decision"], "early": 0.9})
-    options = parse(Options, "edge-run", ["--camera", "0", "--early", "off"])
+    options = parse(RunOptions, "edge-run", ["--camera", "0", "--early", "off"])
     assert decision_of(options.decision, card, "edge-run").early is None
 
 
@@ -268,7 +268,7 @@ def test_early_firing_tells_sooner_what_is_the_same_in_the_end(
 def test_a_truth_is_of_one_source(
     tmp_path: Path, model: Path, video: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = ["--model", model, "--source", video, "--source", model, "--truth", tmp_path / "t.json"]
+    given = ["--model", model, "--source", video, "--source", video, "--truth", tmp_path / "t.json"]
     assert "it is of one source" in refusal(capsys, *given)
 
 

@@ -5,31 +5,28 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from seqvision_edge import command_line
+from seqvision_edge import options as of
 from seqvision_edge.errors import SeqvisionError
 
 
-class Nested(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class Nested(of.Options):
     depth: Annotated[int, Field(ge=1)] = 2
     """How deep."""
 
 
-class Options(BaseModel):
+class Options(of.Options):
     """Do something."""
-
-    model_config = ConfigDict(extra="forbid")
 
     size: Annotated[int, Field(ge=4)] = 8
     """How large."""
     mode: Literal["fast", "slow"] = "fast"
     smoothing_frames: int | None = None
     window: bool = True
-    json_: Annotated[Path | None, command_line.tyro.conf.arg(name="json")] = None
+    json_: Annotated[Path | None, of.Arg("FILE")] = None
     rate: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
     span: tuple[float, float] = (0.0, 1.0)
     nested: Nested = Nested()
@@ -76,12 +73,14 @@ def test_a_trailing_underscore_is_no_part_of_the_option() -> None:
         (["--size", "3"], "--size 3: must be at least 4"),
         (["--depth", "0"], "--depth 0: must be at least 1"),
         (["--depth", "deep"], "--depth deep: must be a whole number"),
-        (["--rate", "fast"], "--rate fast: must be a number or auto"),
-        (["--rate", "-1"], "--rate -1.0: must be above 0, or auto"),
-        (["--span", "a", "2"], "--span a 2: must be as --help shows it"),
+        (["--rate", "fast"], "--rate fast: must be a number, or auto"),
+        (["--rate", "-1"], "--rate -1: must be above 0, or auto"),
+        (["--rate", "aut"], "--rate aut: no such choice; did you mean auto?"),
+        (["--span", "a", "2"], "--span a: must be a number"),
         (["--size", "13"], "13 brings bad luck"),
         (["--size", "many"], "--size"),
-        (["--mode", "medium"], "'fast', 'slow'"),
+        (["--mode", "medium"], "--mode medium: must be fast or slow"),
+        (["--mode", "Slow"], "--mode Slow: no such choice; did you mean slow?"),
         (["--size"], "--size"),
         (["lonely"], "lonely"),
     ],
@@ -96,7 +95,7 @@ def test_help_shows_the_explanations_and_ends_well(capsys: pytest.CaptureFixture
     assert not stop.value.code
     shown = capsys.readouterr().out
     assert "How large." in shown
-    assert "--json PATH" in shown
+    assert "--json FILE" in shown
     assert "{None}" not in shown
 
 

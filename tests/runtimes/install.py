@@ -22,12 +22,11 @@ FOLDER = Path(
 ).absolute()
 # Of the edge package; its own code comes from the checkout.
 NEEDS = (
-    "pydantic>=2.6",
+    "pydantic>=2.7",
     "protobuf>=4.21",
     "pyyaml>=6",
     "rich>=13",
     "typing-extensions>=4.7",
-    "tyro>=1.0",
 )
 WEB = ("onnxruntime-web@1.30.0", "playwright-core@1.65.1", "axe-core@4.14.1")
 

@@ -410,7 +410,7 @@ def test_takes_are_told_from_clips(clips: Path, takes: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ("model.pt", "say by which clips, or untrimmed videos"),
+        ("model.pt", "CLIPS|TAKES is missing"),
         ("model.pt nowhere", "nowhere: no such file or folder"),
         ("no.pt a.mp4", "no.pt: no such file"),
         ("model.pt alone.mp4", "alone.mp4: nothing says what happens in it; alone.json beside"),

@@ -153,7 +153,7 @@ def test_what_is_no_run_or_not_finished_or_damaged_is_one_line(
         return err
 
     assert "not a run folder, it has no options.yaml" in said(tmp_path)
-    assert "say which runs" in said()
+    assert "RUN is missing" in said()
     half = Path(shutil.copytree(attentive.run, tmp_path / "half"))
     (half / "metrics.json").unlink()
     assert f"left out: {half}: its training has not finished" in said(half, attentive.run, code=0)

@@ -196,7 +196,7 @@ def test_nothing_that_can_be_read_or_found_is_one_clear_end(
     (line,) = said(str(tmp_path / "empty"))
     assert "no videos or images in it" in line
     (line,) = said()
-    assert "say which clips" in line
+    assert "CLIP is missing" in line
     assert main(["predict", "missing.onnx", str(bad)]) == 2
     assert "missing.onnx: no such file" in capsys.readouterr().err
     assert main(["predict", "missing.pt", str(bad)]) == 2

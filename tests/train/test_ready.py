@@ -52,7 +52,7 @@ REFUSED = [
     ("predict PT frames --csv frames", "--csv frames: that is a folder"),
     ("verify PT", "verify wants the exported file first"),
     ("bench PT --json frames", "--json frames: that is a folder"),
-    ("self-train", "give a model, its clips and clips without labels"),
+    ("self-train", "MODEL, LABELLED and UNLABELLED are missing"),
     ("self-train gone.pt frames frames", "gone.pt: no such file"),
     ("self-train PT frames nowhere", "nowhere: no such folder or list"),
     ("self-train PT frames frames --output PT", "that is a file that is read"),

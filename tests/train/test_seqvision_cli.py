@@ -23,8 +23,11 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     [
         (("trian", "x"), "no command 'trian'; did you mean train?"),
         (("train", "x", "--encdoer", "flatten"), "no option --encdoer; did you mean --encoder?"),
-        (("train",), "say where the clips are"),
-        (("train", "x", "--encoder", "resnet"), "invalid choice 'resnet'"),
+        (("train",), "DATA or --root is missing; usage: seqvision train"),
+        (
+            ("train", "x", "--encoder", "resnet"),
+            "did you mean resnet18 or resnet50?",
+        ),
         (("train", "x", "--frames", "0"), "--frames"),
         (("train", "x", "--frames", "many"), "--frames"),
         (("train", "x", "--fold", "7/5"), "--fold"),

@@ -278,13 +278,16 @@ def test_of_still_images_it_shows_the_images(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("data",), "say where the clips are"),
-        (("train", "--dataset", "mnist"), "say where the clips are"),
-        (("evaluate", "model.pt"), "say where the clips are"),
+        (("data",), "DATA or --root is missing"),
+        (("train", "--dataset", "mnist"), "DATA or --root is missing"),
+        (("evaluate", "model.pt"), "DATA or --root is missing"),
         (("data", "x", "--root", "y"), "give the clips once: x, or --root y"),
         (("train", "x", "--root", "y"), "give the clips once"),
         (("evaluate", "model.pt", "x", "--root", "y"), "give the clips once"),
-        (("data", "x", "--dataset", "ucf100"), "invalid choice 'ucf100'"),
+        (
+            ("data", "x", "--dataset", "ucf100"),
+            "did you mean ucf101?",
+        ),
         (("data", "x", "--official", "4"), "--official"),
         (("data", "missing"), "missing: no such folder or list"),
         (("data", "x", "--sheet", "no/where.png"), "--sheet no/where.png: there is no folder no"),

@@ -61,6 +61,8 @@ def read_model(
         CardError: its card is missing or cannot be read by this version.
     """
     where = "the model" if isinstance(model, bytes) else str(model)
+    if not isinstance(model, bytes):
+        _refuse_other_kind(Path(model))
     content = (
         model
         if isinstance(model, bytes)
@@ -83,6 +85,17 @@ def read_model(
     for time, kept in ((1, 0), (1, window - 1), (window, 0)):
         file.allow(shapes(card, 1, time, kept))
     return content, file
+
+
+def _refuse_other_kind(path: Path) -> None:
+    """Refuse a file of another kind that is easily given for a model.
+
+    Raises:
+        ModelError: it is the model of a training, which has to be exported first.
+    """
+    if path.suffix.lower() in (".pt", ".pth", ".ckpt", ".safetensors"):
+        model = path if path.suffix.lower() in (".pt", ".safetensors") else "model.pt"
+        raise ModelError(f"{path}: the model of a training; export it: seqvision export {model}")
 
 
 def graph_sha256(content: bytes, where: str) -> str:

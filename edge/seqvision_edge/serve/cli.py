@@ -7,13 +7,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-import tyro
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from seqvision_edge import __version__, command_line
 from seqvision_edge.deciding import DecisionOptions, decision_of
+from seqvision_edge.options import Arg, Options
 from seqvision_edge.providers import Device
 from seqvision_edge.serve.door import door, read_token, refuse_without_server, shown
 from seqvision_edge.serve.limits import Limits
@@ -22,76 +22,75 @@ if TYPE_CHECKING:
     from seqvision_edge.session import Session
 
 PROGRAM = "edge-serve"
-_Unset = tyro.conf.arg(help_behavior_hint="")
+ADDRESS, MODEL, EVENTS, RECORDING = "Address", "Model", "Events", "Recording"
 
 
-class Options(BaseModel):
-    """Serve a model: answers for clips and pictures, streams, a page.
+class ServeOptions(Options):
+    """Serve a model over HTTP: answers for clips and pictures, streams, a page.
 
     Exit codes: 2 wrong use, 130 Ctrl-C, 143 terminated.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    model: tyro.conf.Positional[Path] = Path("model.onnx")
-    """The exported model."""
-    host: str = "127.0.0.1"
-    """Address to listen on; any but this machine's own demands a token."""
-    port: Annotated[int, Field(ge=0, le=65535)] = 8000
-    """Port to listen on; 0 takes a free one."""
-    token: Annotated[str | None, tyro.conf.arg(metavar="TOKEN|env:NAME", help_behavior_hint="")] = (
-        None
+    examples: ClassVar = (
+        "edge-serve model.onnx                     # http://127.0.0.1:8000/",
+        "edge-serve model.onnx --host 0.0.0.0      # for others too, with a token",
+        "edge-serve model.onnx --record takes/     # record takes in the browser",
     )
-    """Demand this token, of at least 16 characters; env:NAME reads it from a variable, where other
+    headings: ClassVar = (ADDRESS, MODEL, EVENTS, RECORDING)
+
+    model: Annotated[Path, Arg("MODEL", positional=True)] = Path("model.onnx")
+    """The exported model."""
+    host: Annotated[str, Arg("ADDRESS", ADDRESS)] = "127.0.0.1"
+    """Address to listen on; any but this machine's own demands a token."""
+    port: Annotated[int, Field(ge=0, le=65535), Arg("PORT", ADDRESS)] = 8000
+    """Port to listen on; 0 takes a free one."""
+    token: Annotated[str | None, Arg("TOKEN|env:NAME", ADDRESS)] = None
+    """Access token, of at least 16 characters; env:NAME reads it from a variable, where other
     users of this machine cannot see it.  Where one is needed and none is given, one is made and
     printed."""
-    allow_host: Annotated[
-        tyro.conf.UseAppendAction[tuple[str, ...]],
-        tyro.conf.arg(metavar="NAME", help_behavior_hint=""),
-    ] = ()
-    """A further name by which clients call this server.  Give it several times for several."""
-    device: Device = "auto"
+    allow_host: Annotated[tuple[str, ...], Arg("NAME", ADDRESS, once=True)] = ()
+    """A further name by which clients call this server."""
+    clients: Annotated[int, Field(ge=1, le=10_000), Arg("N", ADDRESS)] = Limits.clients
+    """Requests and WebSockets at once; more are refused."""
+    idle_seconds: Annotated[float, Field(gt=0, le=86_400), Arg("SECONDS", ADDRESS)] = (
+        Limits.idle_seconds
+    )
+    """A stream without a frame for so long is closed."""
+    device: Annotated[Device, Arg("DEVICE", MODEL)] = "auto"
     """Where the model runs; auto takes CUDA where it is installed and starts, else the CPU."""
-    threads: Annotated[int, Field(ge=1)] = 1
+    threads: Annotated[int, Field(ge=1), Arg("N", MODEL)] = 1
     """CPU threads of the model."""
     expect_sha256: Annotated[
-        Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")] | None,
-        tyro.conf.arg(metavar="HEX", help_behavior_hint=""),
+        Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")] | None, Arg("HEX", MODEL)
     ] = None
     """Refuse the model unless the sha256 of its file is this."""
-    clients: Annotated[int, Field(ge=1, le=10_000)] = Limits.clients
-    """Requests and WebSockets at once; more are refused."""
-    idle_seconds: Annotated[float, Field(gt=0, le=86_400)] = Limits.idle_seconds
-    """A stream without a frame for so long is closed."""
-    decision: DecisionOptions = DecisionOptions()
-    record: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
-    """Let the page /record takes for a training into this folder, with the browser's camera."""
-    fetch_web: Annotated[
-        bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help_behavior_hint="")
-    ] = False
+    fetch_web: Annotated[bool, Arg(group=MODEL)] = False
     """Fetch onnxruntime-web once, by which the page runs the model in a browser too, and end."""
-    version: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help_behavior_hint="")] = (
-        False
-    )
-    """Print the version and end."""
+    decision: DecisionOptions = DecisionOptions()
+    record: Annotated[Path | None, Arg("FOLDER", RECORDING)] = None
+    """Let the page /record takes for a training into this folder, with the browser's camera."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `edge-serve` and return its exit code."""
     given = sys.argv[1:] if arguments is None else arguments
-    return command_line.run(lambda: edge_serve(command_line.parse(Options, PROGRAM, given)))
+    return command_line.run(lambda: edge_serve(_read(given)))
 
 
-def edge_serve(options: Options) -> int:
+def _read(arguments: Sequence[str]) -> ServeOptions:
+    version = f"{PROGRAM} {__version__}"
+    return command_line.read(
+        ServeOptions, PROGRAM, arguments, version, command_line.edge_programs
+    ).build()
+
+
+def edge_serve(options: ServeOptions) -> int:
     """Serve until Ctrl-C or SIGTERM.
 
     Raises:
         SeqvisionError: what a user can mend, in one line.
         KeyboardInterrupt: how it ends.
     """
-    if options.version:
-        print(f"{PROGRAM} {__version__}")  # noqa: T201
-        return 0
     if options.fetch_web:
         from seqvision_edge.serve import web
 

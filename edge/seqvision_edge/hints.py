@@ -1,0 +1,309 @@
+"""What was probably meant: the options, commands and words that are near to a wrong one."""
+
+import difflib
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+# Names that other programs give to the same thing.
+OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "learning-rate": ("lr",),
+    "base-lr": ("lr",),
+    "max-lr": ("lr",),
+    "bs": ("batch-size",),
+    "batchsize": ("batch-size",),
+    "mini-batch": ("batch-size",),
+    "epoch": ("epochs",),
+    "num-epochs": ("epochs",),
+    "n-epochs": ("epochs",),
+    "max-epochs": ("epochs",),
+    "num-workers": ("workers",),
+    "n-workers": ("workers",),
+    "jobs": ("workers",),
+    "backbone": ("encoder",),
+    "arch": ("encoder",),
+    "net": ("encoder",),
+    "network": ("encoder",),
+    "rnn": ("head",),
+    "cell": ("head",),
+    "pretrained": ("weights",),
+    "checkpoint": ("resume", "model"),
+    "ckpt": ("resume", "model"),
+    "ckpt-path": ("resume", "model"),
+    "continue": ("resume",),
+    "img-size": ("size",),
+    "imgsz": ("size",),
+    "image-size": ("size",),
+    "resolution": ("size",),
+    "resize": ("size", "fit"),
+    "num-frames": ("frames",),
+    "n-frames": ("frames",),
+    "clip-len": ("frames",),
+    "clip-length": ("frames",),
+    "seq-len": ("frames",),
+    "sequence-length": ("frames",),
+    "window-size": ("frames", "window"),
+    "frame-rate": ("fps", "image-fps"),
+    "framerate": ("fps", "image-fps"),
+    "rate": ("fps", "image-fps"),
+    "hidden-size": ("hidden",),
+    "hidden-dim": ("hidden",),
+    "hidden-units": ("hidden",),
+    "num-layers": ("layers",),
+    "n-layers": ("layers",),
+    "bidir": ("bidirectional",),
+    "wd": ("weight-decay",),
+    "l2": ("weight-decay",),
+    "early-stopping": ("patience",),
+    "early-stop": ("patience",),
+    "val-split": ("val",),
+    "val-size": ("val",),
+    "validation": ("val",),
+    "validation-split": ("val",),
+    "test-size": ("val",),
+    "random-seed": ("seed",),
+    "random-state": ("seed",),
+    "manual-seed": ("seed",),
+    "amp": ("precision",),
+    "dtype": ("precision",),
+    "half": ("precision",),
+    "fp16": ("precision",),
+    "int8": ("precision",),
+    "bf16": ("precision",),
+    "quantize": ("precision",),
+    "gpu": ("device",),
+    "gpus": ("device",),
+    "cuda": ("device",),
+    "cpu": ("device",),
+    "accelerator": ("device",),
+    "grayscale": ("grey",),
+    "greyscale": ("grey",),
+    "gray": ("grey",),
+    "augmentation": ("augment",),
+    "mirror": ("flip",),
+    "hflip": ("flip",),
+    "horizontal-flip": ("flip",),
+    "folds": ("fold",),
+    "kfold": ("fold",),
+    "k-fold": ("fold",),
+    "grad-clip": ("clip-gradient",),
+    "gradient-clip": ("clip-gradient",),
+    "out": ("output", "save"),
+    "out-dir": ("runs", "output"),
+    "output-dir": ("runs", "output"),
+    "logdir": ("runs",),
+    "log-dir": ("runs",),
+    "save-dir": ("runs",),
+    "dest": ("output",),
+    "target": ("output",),
+    "input": ("data", "source", "paths"),
+    "in": ("data", "source", "paths"),
+    "dataset-dir": ("data",),
+    "data-dir": ("data",),
+    "data-path": ("data",),
+    "train-dir": ("data",),
+    "dir": ("data",),
+    "folder": ("data",),
+    "clips": ("data", "paths", "unlabelled"),
+    "path": ("data", "paths"),
+    "video": ("source", "paths"),
+    "file": ("source", "paths", "model"),
+    "webcam": ("camera",),
+    "cam": ("camera",),
+    "stream": ("source",),
+    "rtsp": ("source",),
+    "url": ("source",),
+    "onnx": ("model",),
+    "weights-file": ("model",),
+    "confidence": ("reject", "enter", "threshold"),
+    "conf": ("reject", "enter", "threshold"),
+    "threshold": ("enter",),
+    "thresh": ("enter",),
+    "record": ("clips",),
+    "write": ("save",),
+    "out-video": ("save",),
+    "show": ("window",),
+    "display": ("window",),
+    "view": ("window",),
+    "headless": ("no-window",),
+    "no-display": ("no-window",),
+    "no-gui": ("no-window",),
+    "no-show": ("no-window",),
+    "topk": ("top",),
+    "top-k": ("top",),
+    "address": ("host",),
+    "bind": ("host",),
+    "listen": ("host",),
+    "ip": ("host",),
+    "password": ("token",),
+    "api-key": ("token",),
+    "timeout": ("call-timeout", "stall-timeout"),
+    "retries": ("max-retries",),
+    "reconnect": ("max-retries",),
+    "html": ("report",),
+    "name": ("labels", "study", "person"),
+    "classes": ("labels",),
+    "class": ("labels",),
+    "user": ("person",),
+    "n-trials": ("trials",),
+    "length": ("seconds",),
+    "duration": ("seconds",),
+}
+# Of one letter, as the field's programs have them.
+LETTERS: Mapping[str, tuple[str, ...]] = {
+    "b": ("batch-size",),
+    "c": ("camera", "config"),
+    "d": ("data", "device"),
+    "e": ("epochs",),
+    "f": ("fps",),
+    "i": ("source", "data", "paths"),
+    "j": ("workers", "json"),
+    "l": ("labels", "lr"),
+    "m": ("model",),
+    "o": ("output", "save"),
+    "p": ("port", "precision"),
+    "r": ("resume", "root"),
+    "s": ("source", "seed"),
+    "t": ("threads", "threshold"),
+    "v": ("version",),
+    "w": ("workers", "weights"),
+}
+# Words for one of the choices of an option: the first of these that it takes is meant.
+WORDS: Mapping[str, tuple[str, ...]] = {
+    "gpu": ("cuda",),
+    "nvidia": ("cuda",),
+    "trt": ("tensorrt",),
+    "dml": ("directml",),
+    "mps": ("coreml",),
+    "metal": ("coreml",),
+    "apple": ("coreml",),
+    "intel": ("openvino",),
+    "half": ("fp16", "16"),
+    "float16": ("fp16", "16"),
+    "fp16": ("16",),
+    "16": ("fp16",),
+    "float32": ("fp32", "32"),
+    "full": ("fp32", "32"),
+    "fp32": ("32",),
+    "32": ("fp32",),
+    "bfloat16": ("bf16",),
+    "8": ("int8",),
+    "quantized": ("int8",),
+    "pretrained": ("imagenet",),
+    "default": ("auto", "imagenet"),
+    "true": ("imagenet",),
+    "scratch": ("none",),
+    "random": ("none",),
+    "false": ("none",),
+    "off": ("none",),
+    "no": ("none",),
+    "heavy": ("strong",),
+    "medium": ("light",),
+    "weak": ("light",),
+    "letterbox": ("pad",),
+    "center": ("crop",),
+    "centre": ("crop",),
+    "resize": ("stretch",),
+    "squash": ("stretch",),
+    "frames": ("video",),
+    "clips": ("video",),
+    "clip": ("video",),
+    "images": ("patches",),
+    "bilstm": ("lstm",),
+    "bigru": ("gru",),
+    "avg": ("mean",),
+    "average": ("mean",),
+    "acc": ("accuracy",),
+    "val-loss": ("loss",),
+    "val-accuracy": ("accuracy",),
+    "validation": ("val",),
+    "ema": ("exponential",),
+    "mobilenet": ("mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large"),
+    "efficientnet": ("efficientnet_b0",),
+    "shufflenet": ("shufflenet_v2_x1_0",),
+    "squeezenet": ("squeezenet1_1",),
+    "cnn": ("small_cnn",),
+    "smthsmth": ("something",),
+    "sthv2": ("something",),
+    "ucf": ("ucf101",),
+    "hmdb": ("hmdb51",),
+}
+
+
+def near_options(name: str, known: Sequence[str]) -> list[str]:
+    """Return the options that a name without its dashes probably means, the likeliest first.
+
+    A well-known name for the same thing comes first, then what begins so, then what has it as one
+    of its words, then what is spelt nearly so.
+    """
+    name = _even(name)
+    if name in known:
+        return [name]
+    if len(name) == 1:
+        meant = [one for one in LETTERS.get(name, ()) if one in known]
+        return meant[:1] or [one for one in known if one.startswith(name)]
+    starts = [one for one in known if one.startswith(name)]
+    synonyms = [one for one in OPTIONS.get(name, ()) if one in known]
+    if synonyms and not starts:
+        return synonyms
+    if starts:
+        return starts
+    words = [one for one in known if name in one.split("-")]
+    if words and not name.startswith("no-"):
+        return words
+    plain = {one.replace("-", ""): one for one in known}
+    squeezed = name.replace("-", "")
+    if squeezed in plain:
+        return [plain[squeezed]]
+    close = difflib.get_close_matches(name, known, n=2)
+    if close:
+        return close[:1]
+    # --rate-learning, --size-batch: the same words in another order.
+    mixed = [one for one in known if set(one.split("-")) == set(name.split("-"))]
+    return mixed or [one for one in known if len(one) > 3 and name.startswith(f"{one}-")]
+
+
+def near_words(given: str, choices: Collection[str]) -> list[str]:
+    """Return the choices that a word probably means, the likeliest first."""
+    even = {_even(choice): choice for choice in choices}
+    word = _even(given.strip())
+    if word in even:
+        return [even[word]]
+    word = re.sub(r"(?<=[a-z]):\d+$", "", word)  # cuda:0
+    if word in even:
+        return [even[word]]
+    meant = [one for one in WORDS.get(word, ()) if one in choices]
+    if meant:
+        return meant
+    squeezed = {re.sub("[^a-z0-9]", "", key): choice for key, choice in even.items()}
+    key = re.sub("[^a-z0-9]", "", word)
+    if key in squeezed:
+        return [squeezed[key]]
+    starts = [choice for form, choice in squeezed.items() if key and form.startswith(key)]
+    if starts:
+        return starts[:4]
+    close = difflib.get_close_matches(key, squeezed, n=1, cutoff=0.6)
+    if close:
+        return [squeezed[close[0]]]
+    ends = [choice for form, choice in squeezed.items() if len(form) > 2 and key.startswith(form)]
+    return ends[:1]
+
+
+def did_you_mean(near: Sequence[str]) -> str:
+    """Return a question such as `did you mean a, b or c?`; empty where nothing is near."""
+    return f"did you mean {either(near[:5])}?" if near else ""
+
+
+def either(names: Iterable[str]) -> str:
+    """Return names in words: `a, b or c`."""
+    *head, last = names
+    return f"{', '.join(head)} or {last}" if head else last
+
+
+def together(names: Iterable[str]) -> str:
+    """Return names in words: `a, b and c`."""
+    *head, last = names
+    return f"{', '.join(head)} and {last}" if head else last
+
+
+def _even(name: str) -> str:
+    return name.casefold().replace("_", "-")
