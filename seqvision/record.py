@@ -13,10 +13,11 @@ from pathlib import Path
 
 from seqvision.config import RecordOptions
 from seqvision.errors import DataError
+from seqvision_edge.background import backgrounds
 from seqvision_edge.capture.address import Address
 from seqvision_edge.capture.capture import Wanted
 from seqvision_edge.recording.collected import not_looked_at
-from seqvision_edge.recording.plan import in_order, is_background, still_to_record
+from seqvision_edge.recording.plan import in_order, still_to_record
 from seqvision_edge.recording.record import View
 from seqvision_edge.recording.record import record as sit
 from seqvision_edge.recording.review import items_of, review
@@ -174,7 +175,7 @@ def _ask(question: str) -> str:
 
 
 def _hint(labels: Sequence[str]) -> None:
-    if not any(map(is_background, labels)):
+    if not backgrounds(labels):
         _say(
             "no label for nothing happens: a camera watches all the time, so record none too, "
             "with hands that come, go and rest"

@@ -6,10 +6,12 @@ from pathlib import Path
 from seqvision import ready
 from seqvision.chance import chance_warning
 from seqvision.config import ExportOptions, VerifyOptions
+from seqvision.data.clips import background_note
 from seqvision.errors import ExportError
 from seqvision.progress import tell_step
 from seqvision.ready import beside
 from seqvision.training.checkpoint import load_model
+from seqvision_edge.card import ModelCard
 from seqvision_edge.files import replacing
 from seqvision_export.convert import convert
 from seqvision_export.graph import state_of
@@ -35,6 +37,11 @@ def export(options: ExportOptions) -> Path:
     doubt = chance_warning(card)
     if doubt is not None:
         print(f"warning: {options.model}: {doubt}", file=sys.stderr)  # noqa: T201
+    if card.decision.background is None and card.sequence.kind == "video":
+        note = background_note(card.labels, None, None).replace(
+            "--background LABEL", "seqvision train --background LABEL"
+        )
+        print(f"note: {options.model}: {note}", file=sys.stderr)  # noqa: T201
     clips = gather(options, card)
     try:
         with replacing(target) as unfinished, replacing(beside(target)) as report_file:
@@ -57,11 +64,17 @@ def export(options: ExportOptions) -> Path:
         raise ExportError(f"{target}: cannot be written ({error.strerror})") from None
     tell(report)
     print(  # noqa: T201
-        f"{len(card.labels)} labels, {card.sequence}, steps of {card.image.width}×"
-        f"{card.image.height}, {size / 1e6:.1f} MB; the proof is kept in {beside(target)}",
+        f"{len(card.labels)} labels{_background(card)}, {card.sequence}, "
+        f"steps of {card.image.width}×{card.image.height}, {size / 1e6:.1f} MB; "
+        f"the proof is kept in {beside(target)}",
         file=sys.stderr,
     )
     return target
+
+
+def _background(card: ModelCard) -> str:
+    background = card.decision.background
+    return f" ({background}: nothing happens)" if background is not None else ""
 
 
 def _proof_of(options: ExportOptions, file: Path) -> VerifyOptions:

@@ -109,7 +109,7 @@ class ClipOptions(Options):
     groups: Annotated[bool, Arg(group=DATA, off="Let the split go through groups.")] = True
     """Keep the groups of a list (performers, recordings) on one side of the split."""
     background: Annotated[str | None, Arg("LABEL", DATA)] = None
-    """Label for nothing happens; by default a label none, background, nothing or no_gesture."""
+    """Label for nothing happens; by default the one whose name says so; none: there is none."""
     cache: Cache = Path("~/.cache/seqvision")
     """Folder for decoded clips and features, shared by trainings."""
     cache_size: Annotated[float, Field(gt=0), Arg("GIGABYTES", MACHINE)] = 20.0

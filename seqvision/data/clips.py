@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seqvision.errors import DataError
+from seqvision_edge.background import backgrounds
 
 VIDEO_SUFFIXES = frozenset((".mp4", ".avi", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".mpeg"))
 IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp"))
@@ -22,7 +23,6 @@ SPLITS = {
     "test": "test",
     "testing": "test",
 }
-BACKGROUNDS = ("none", "background", "nothing", "no_gesture", "no gesture")
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,43 @@ def labels_of(clips: Sequence[Clip]) -> tuple[str, ...]:
 def find_background(labels: Sequence[str], asked: str | None) -> str | None:
     """Return the label that stands for nothing happens.
 
+    Args:
+        labels: of the data.
+        asked: the one that it is; `none`, where no label is called so, says that there is none.
+            By default it is found by its name.
+
     Raises:
         DataError: the label that was asked for is not there.
     """
-    if asked is not None and asked not in labels:
-        raise DataError(f"--background {asked}: not a label here ({', '.join(labels)})")
-    return asked or next((label for label in labels if label.lower() in BACKGROUNDS), None)
+    if asked is None:
+        return next(iter(backgrounds(labels)), None)
+    near = next((label for label in labels if label.casefold() == asked.casefold()), None)
+    if asked not in labels and near is None and asked.casefold() != "none":
+        raise DataError(
+            f"--background {asked}: not a label here ({', '.join(labels)}); "
+            "none says that no label means nothing happens"
+        )
+    return asked if asked in labels else near
+
+
+def background_note(labels: Sequence[str], background: str | None, asked: str | None) -> str:
+    """Return what the background label is, or what it means live that there is none."""
+    if background is None:
+        return (
+            f"no background label: live, every moment is called one of {_listed(labels)}. "
+            "Add clips in which nothing happens under a label none, or name the label that means "
+            "it: --background LABEL"
+        )
+    found = f"background label: {background} (nothing happens; never makes an event)"
+    others = [label for label in backgrounds(labels) if label != background]
+    if asked is None and others:
+        found += f"; {_listed(others)} could be it too and makes events: --background LABEL decides"
+    return found
+
+
+def _listed(labels: Sequence[str], most: int = 8) -> str:
+    more = f" and {len(labels) - most} more" if len(labels) > most else ""
+    return ", ".join(labels[:most]) + more
 
 
 def natural(name: Path | str) -> list[tuple[int, int, str]]:

@@ -54,9 +54,10 @@ def _labels(card: ModelCard) -> str:
     shown = ", ".join(card.labels[:_LABELS_SHOWN])
     more = len(card.labels) - _LABELS_SHOWN
     background = card.decision.background
+    without = "; none of them means that nothing happens" if card.sequence.kind == "video" else ""
     return (
         f"{len(card.labels)} labels: {shown}{f' and {more} more' if more > 0 else ''}"
-        f"{f'; nothing happens: {background}' if background else ''}"
+        f"{f'; nothing happens: {background}' if background else without}"
     )
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from seqvision.config import SelfTrainOptions, TrainOptions
 from seqvision.data.cache import Cache
-from seqvision.data.clips import Clip, find_background
+from seqvision.data.clips import Clip
 from seqvision.data.decode import Decoded, Store, decode_all
 from seqvision.data.split import split_clips
 from seqvision.errors import DataError
@@ -68,7 +68,7 @@ def read_labelled(place: Path, options: TrainOptions, card: ModelCard) -> Data:
         split=split_clips(clips, asked.val, asked.fold, seed, asked.groups),
         image=card.image,
         sequence=card.sequence,
-        background=find_background(card.labels, card.decision.background),
+        background=card.decision.background,
         notes=(),
         left_out=tuple(broken),
     )

@@ -34,6 +34,7 @@ class Findings:
         notes: what a reader left out.
         image: the size of a step in the model.
         sequence: what the model reads of a clip, with the fps that training would take.
+        background: the label that stands for nothing happens.
     """
 
     where: str
@@ -49,6 +50,7 @@ class Findings:
     notes: Sequence[str]
     image: ImageSpec
     sequence: SequenceSpec
+    background: str | None = None
 
     @cached_property
     def labels(self) -> dict[str, Counter[str]]:
@@ -111,6 +113,7 @@ class Findings:
             "clips": len(self.clips),
             "split": self.split,
             "labels": {label: dict(counts) for label, counts in self.labels.items()},
+            "background": self.background,
             "groups": len(self.groups),
             "seconds": _three(self.seconds),
             "frames": _three(self.frames),

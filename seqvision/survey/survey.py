@@ -78,7 +78,9 @@ def examine(options: DataOptions) -> Findings:
         notes += missing_in_val(clips, split, labels)
     if not stills and all(probe.is_still for probe in probes):
         notes.append(ONLY_STILLS)
+    background = None
     if not problems:
+        background = find_background(labels, options.clips.background)
         notes += augmentation_notes(options.augmentation, labels)
     return Findings(
         where=str(place),
@@ -94,6 +96,7 @@ def examine(options: DataOptions) -> Findings:
         notes=notes,
         image=image,
         sequence=sequence,
+        background=background,
     )
 
 

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from seqvision.config import DataOptions
+from seqvision.data.clips import background_note
 from seqvision.survey.findings import PARTS, Findings
 from seqvision.survey.overlap import Same
 from seqvision_edge.sequence import VideoSequence
@@ -69,6 +70,10 @@ def _facts(findings: Findings, options: DataOptions) -> Iterator[tuple[str, str]
     yield "split", findings.split
     yield "balance", _balance(findings)
     yield "groups", _groups(findings)
+    if findings.sequence.kind == "video" and not findings.are_stills and not findings.problems:
+        labels, asked = sorted(findings.labels), options.clips.background
+        note = background_note(labels, findings.background, asked)
+        yield "background", note.removeprefix("background label: ")
     if findings.are_stills:
         yield "length", "still images"
     elif findings.seconds:

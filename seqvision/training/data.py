@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from seqvision.config import TrainOptions, place_of
 from seqvision.data.augment import augmentation_notes
 from seqvision.data.cache import Cache
-from seqvision.data.clips import Clip, find_background, labels_of
+from seqvision.data.clips import Clip, background_note, find_background, labels_of
 from seqvision.data.decode import Decoded, Store, decode_all
 from seqvision.data.readers import find_data_set
 from seqvision.data.split import Split, split_clips
@@ -76,6 +76,7 @@ def read_data(options: TrainOptions) -> Data:
     split = split_clips(
         clips, options.clips.val, options.clips.fold, options.training.seed, options.clips.groups
     )
+    background = find_background(labels, options.clips.background)
     return Data(
         clips=clips,
         decoded=decoded,
@@ -84,10 +85,11 @@ def read_data(options: TrainOptions) -> Data:
         split=split,
         image=image,
         sequence=settle(options, image, sequence, decoded),
-        background=find_background(labels, options.clips.background),
+        background=background,
         notes=(
             *data_set.notes,
             *_only_stills(decoded, sequence),
+            *_no_background(labels, background, sequence),
             *augmentation_notes(options.augmentation, labels),
             *missing_in_val(clips, split, labels),
         ),
@@ -119,6 +121,14 @@ def _only_stills(decoded: Sequence[Decoded], sequence: SequenceSpec) -> tuple[st
     if sequence.kind != "video" or any(len(clip.times) > 1 for clip in decoded):
         return ()
     return (ONLY_STILLS,)
+
+
+def _no_background(
+    labels: Sequence[str], background: str | None, sequence: SequenceSpec
+) -> tuple[str, ...]:
+    if background is not None or sequence.kind != "video":
+        return ()  # a picture is no moment of a stream
+    return (background_note(labels, None, None),)
 
 
 def check_labels(labels: Sequence[str]) -> None:

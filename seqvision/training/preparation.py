@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from seqvision import rank
 from seqvision.config import TrainOptions
 from seqvision.data.cache import Cache
+from seqvision.data.clips import background_note
 from seqvision.data.dataset import Item
 from seqvision.errors import DataError
 from seqvision.models.classifier import Classifier
@@ -91,8 +92,12 @@ def _summary(data: Data, options: TrainOptions) -> str:
     model = options.model
     head = f"{'bidirectional ' if model.bidirectional and model.head != 'mean' else ''}{model.head}"
     pool = f" with {model.pool} pooling" if model.head != "mean" else ""
+    background = ""
+    if data.background is not None and data.sequence.kind == "video":
+        note = background_note(data.labels, data.background, options.clips.background)
+        background = f"{escape(note)}\n"
     return (
-        f"{len(data.labels)} labels, {len(data.clips)} clips ({sizes})\n"
+        f"{len(data.labels)} labels, {len(data.clips)} clips ({sizes})\n{background}"
         f"{model.encoder} + {head}{pool}, {data.sequence}, "
         f"steps of {data.image.width}×{data.image.height}"
     )

@@ -106,6 +106,7 @@ def test_the_command_writes_one_file_beside_the_model_and_says_its_proof(
     out, err = capsys.readouterr()
     assert "model.onnx written" in out
     assert "proven" in err
+    assert "4 labels (none: nothing happens)" in err
     assert sorted(path.name for path in model_file.parent.iterdir()) == [
         "model.onnx",
         "model.onnx.report.json",
@@ -170,6 +171,24 @@ def test_a_graph_with_a_baked_axis_is_refused(monkeypatch: pytest.MonkeyPatch) -
     proto.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 3
     with pytest.raises(ExportError, match="baked axis 1 of frames to 3"):
         module._require_free_axes(proto, card)
+
+
+def test_a_model_without_a_background_is_told_of_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, card = build(ModelOptions())
+    decision = card.decision.model_copy(update={"background": None})
+    card = card.model_copy(update={"decision": decision})
+    save_model(tmp_path / "model.pt", model, ModelOptions(hidden=12), card)
+
+    def fail(*_: object) -> bytes:
+        raise ExportError("that is enough")
+
+    monkeypatch.setattr("seqvision_export.export.convert", fail)
+    assert main(["export", str(tmp_path / "model.pt")]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    (note,) = (line for line in lines if line.startswith("note: "))
+    assert "no background label: live, every moment is called one of a, b, c, none" in note
 
 
 def test_the_model_itself_is_never_overwritten(

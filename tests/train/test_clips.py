@@ -1,8 +1,9 @@
 from pathlib import Path
 
 import pytest
-from conftest import square_clip, write_frames, write_video
+from conftest import square_clip, write_frames, write_squares, write_video
 
+from seqvision.cli import main
 from seqvision.data.clips import Clip, find_background, labels_of
 from seqvision.data.readers import find_clips
 from seqvision.errors import DataError
@@ -108,3 +109,53 @@ def test_unreadable_clips_are_named_and_the_rest_is_used(tmp_path: Path) -> None
     for name in ("text.mp4", "empty.mp4", "broken"):
         assert sum(name in line for line in broken) == 1, broken
     assert seen[-1] == (5, 5)
+
+
+def test_the_background_is_known_by_common_names_and_can_be_denied() -> None:
+    assert find_background(["NoGesture", "wave"], None) == "NoGesture"
+    assert find_background(["fight", "noFight"], None) == "noFight"
+    assert find_background(["idle", "wave"], "none") is None, "no label is called so"
+    assert find_background(["None", "wave"], "none") == "None"
+
+
+NONE = "no background label: live, every moment is called one of left, right"
+
+
+@pytest.mark.parametrize(
+    ("names", "asked", "expected"),
+    [
+        (("left", "right"), (), NONE),
+        (("left", "No gesture"), (), "No gesture (nothing happens; never makes an event)"),
+        (("idle", "other"), (), "other could be it too and makes events: --background LABEL"),
+        (("idle", "other"), ("--background", "other"), "other (nothing happens; never"),
+        (("left", "Negative"), ("--background", "none"), "no background label"),
+    ],
+)
+def test_data_says_which_label_is_the_background(
+    names: tuple[str, str],
+    asked: tuple[str, ...],
+    expected: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_squares(tmp_path / "clips", 5)
+    for old, new in zip(("left", "right"), names, strict=True):
+        (tmp_path / "clips" / old).rename(tmp_path / "clips" / new)
+    assert main(["data", str(tmp_path / "clips"), *asked]) == 0
+    assert expected in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_training_says_whether_it_has_a_background(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from trainings import options
+
+    from seqvision.training.train import train
+
+    write_squares(tmp_path / "clips", 5)
+    trained = train(options(tmp_path / "clips", tmp_path, epochs=1))
+    assert f"note: {NONE}" in " ".join(capsys.readouterr().err.split())
+    assert NONE in (trained.run / "report.html").read_text()
+    (tmp_path / "clips" / "right").rename(tmp_path / "clips" / "NoGesture")
+    train(options(tmp_path / "clips", tmp_path, epochs=1))
+    assert "background label: NoGesture (nothing happens" in capsys.readouterr().err

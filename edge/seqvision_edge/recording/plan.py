@@ -5,15 +5,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from seqvision_edge.background import backgrounds
+
 Order = Literal["shuffled", "turn"]
-
-# Labels that mean that nothing happens; a training knows them too.
-BACKGROUNDS = frozenset(("none", "background", "nothing", "no_gesture", "no gesture"))
-
-
-def is_background(label: str) -> bool:
-    """Whether a label stands for nothing happens."""
-    return label.lower() in BACKGROUNDS
 
 
 def still_to_record(labels: Sequence[str], takes: int, done: Mapping[str, int]) -> Counter[str]:
@@ -39,9 +33,10 @@ def in_order(missing: Mapping[str, int], order: Order, seed: int | None = None) 
             for number in range(count)
         ]
         return [label for _, label in sorted(moments)]
-    shown = [label for label in missing if not is_background(label)]
+    nothing = backgrounds(list(missing))
+    shown = [label for label in missing if label not in nothing]
     shown = [label for label in shown for _ in range(missing[label])]
-    hidden = [label for label in missing if is_background(label)]
+    hidden = [label for label in missing if label in nothing]
     hidden = [label for label in hidden for _ in range(missing[label])]
     places = [((number + 0.5) / len(shown), 0, label) for number, label in enumerate(shown)]
     places += [((number + 0.5) / len(hidden), 1, label) for number, label in enumerate(hidden)]

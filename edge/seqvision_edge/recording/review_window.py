@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 from time import monotonic
 
+from seqvision_edge.background import backgrounds
 from seqvision_edge.errors import SourceError
 from seqvision_edge.frame import Frame
 from seqvision_edge.palette import BACKGROUND, colours
 from seqvision_edge.preprocess import Image
 from seqvision_edge.recording.picture import draw_clip
-from seqvision_edge.recording.plan import is_background
 from seqvision_edge.recording.review import Answer, Asker, Item
 from seqvision_edge.recording.window import Pane
 from seqvision_edge.sources import open_path
@@ -56,7 +56,7 @@ class WindowAsker:
         self, bgr: Image | None, item: Item, count: str, labels: Sequence[str], foot: str
     ) -> Image:
         every = [*labels, *([item.label] if item.label not in labels else [])]
-        shades = colours(every, next(filter(is_background, every), None))
+        shades = colours(every, next(iter(backgrounds(every)), None))
         title = item.label or "no label yet"
         about = ", ".join(filter(None, (item.person, item.about)))
         picture = bgr[:, ::-1] if bgr is not None and self._mirror else bgr

@@ -9,11 +9,11 @@ from rich.live import Live
 from rich.text import Text
 from typing_extensions import Self
 
+from seqvision_edge.background import backgrounds
 from seqvision_edge.frame import Frame
 from seqvision_edge.names import printable
 from seqvision_edge.palette import colours, hexadecimal
 from seqvision_edge.recording.keyboard import END, Keyboard
-from seqvision_edge.recording.plan import is_background
 from seqvision_edge.recording.session import Command, Moment
 
 _REDRAWS_PER_SECOND = 12
@@ -39,7 +39,7 @@ class Terminal:
     ) -> None:
         """Show these labels; `alone`: there is no window whose keys could be pressed instead."""
         self._alone = alone
-        background = next(filter(is_background, labels), None)
+        background = next(iter(backgrounds(labels)), None)
         self._colours = {
             label: hexadecimal(colour) for label, colour in colours(labels, background).items()
         }

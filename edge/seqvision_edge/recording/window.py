@@ -7,12 +7,12 @@ from types import TracebackType
 
 from typing_extensions import Self
 
+from seqvision_edge.background import backgrounds
 from seqvision_edge.frame import Frame
 from seqvision_edge.opencv import cv2
 from seqvision_edge.palette import BACKGROUND, colours
 from seqvision_edge.preprocess import Image
 from seqvision_edge.recording.picture import draw
-from seqvision_edge.recording.plan import is_background
 from seqvision_edge.recording.session import Command, Moment
 from seqvision_edge.recording.terminal import COMMANDS
 
@@ -68,7 +68,7 @@ class Mirror:
     """The window of a sitting."""
 
     def __init__(self, labels: Sequence[str], mirror: bool = True) -> None:
-        self._colours = colours(labels, next(filter(is_background, labels), None))
+        self._colours = colours(labels, next(iter(backgrounds(labels)), None))
         self._mirror = mirror
         self._pane = Pane(TITLE)
         self._shown = 0.0
