@@ -19,6 +19,7 @@ class Frame:
         image: `(height, width, channels)` uint8, the frame as the model reads it, where the process
             that captured it has made it already; else None.  Of a still image that its sender has
             cut already, all its steps: `(steps, height, width, channels)`.
+        duration: seconds for which a file says that it is shown; 0 where that is not known.
         arrived: the monotonic clock when a live source gave it; None for recorded ones.
     """
 
@@ -27,4 +28,5 @@ class Frame:
     index: int
     name: str | None = None
     image: Image | None = None
+    duration: float = 0.0
     arrived: float | None = None

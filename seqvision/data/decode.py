@@ -28,9 +28,10 @@ from seqvision_edge.opencv import cv2
 from seqvision_edge.preprocess import prepare
 from seqvision_edge.sequence import SequenceSpec, VideoSequence
 from seqvision_edge.sources import open_path
+from seqvision_edge.sources.video_decoding import DECODER
 
 # Raise it when decoding or resizing changes: cached clips are then made anew.
-_VERSION = 3
+_VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,8 @@ class Store:
         if self.sequence is not None and not isinstance(self.sequence, VideoSequence):
             # How far windows are apart and how many are read changes nothing of the whole image.
             spec |= self.sequence.model_dump(exclude={"steps", "longer", "stride", "order"})
-        return [_VERSION, cv2.__version__, spec]
+        # FFmpeg decodes videos; OpenCV decodes images, and resizes all of them.
+        return [_VERSION, DECODER, cv2.__version__, spec]
 
 
 @dataclass(frozen=True)

@@ -173,11 +173,11 @@ def test_a_source_can_be_left_early(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"", "not a video that OpenCV can read, it is empty"),
-        (b"a note, not a film\n" * 100, "not a video that OpenCV can read, it is text"),
+        (b"", "not a video that can be read, it is empty"),
+        (b"a note, not a film\n" * 100, "not a video that can be read, it is text"),
         # Playlists make FFmpeg open other files.
-        (b"#EXTM3U\n#EXTINF:1,\nfile:secret.ts\n", "not a video that OpenCV can read, it is text"),
-        (bytes(range(256)) * 20, "not a video that OpenCV can read"),
+        (b"#EXTM3U\n#EXTINF:1,\nfile:secret.ts\n", "not a video that can be read, it is text"),
+        (bytes(range(256)) * 20, "not a video that can be read"),
     ],
     ids=["empty", "text", "playlist", "bytes"],
 )
@@ -191,7 +191,7 @@ def test_what_is_no_video_is_refused(tmp_path: Path, data: bytes, reason: str, n
 def test_a_video_that_lost_its_index_is_refused(tmp_path: Path) -> None:
     video = write_video(tmp_path / "clip.mp4")
     video.write_bytes(video.read_bytes()[:-200])
-    assert refusal(video) == f"{video}: not a video that OpenCV can read"
+    assert refusal(video) == f"{video}: not a video that can be read"
 
 
 @pytest.mark.parametrize("name", ["no.mp4", "rtsp://127.0.0.1/cam", "concat:a.ts|b.ts", "-1"])

@@ -195,7 +195,7 @@ def test_bad_marks_are_one_line_and_nothing_is_written(
         ("take.mp4 e.csv --output e.csv", "--output e.csv: that is a file"),
         ("take.mp4 e.csv --output full", "--output full: is not empty and has no clips.csv"),
         ("take.mp4 e.csv --output odd", "clips.csv: is there and lacks the columns path,label"),
-        ("e.csv e.csv", "e.csv: not a video that OpenCV can read"),
+        ("e.csv e.csv", "e.csv: not a video that can be read"),
     ],
 )
 def test_wrong_use_is_one_line(

@@ -11,12 +11,14 @@ imports PyAV, which takes a tenth of a second: import it where a video is opened
 import math
 import struct
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
 import av.filter
 import av.logging
 import numpy as np
+from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
@@ -28,10 +30,26 @@ from seqvision_edge.preprocess import Image
 # FFmpeg and x264 write to stderr by themselves; our own one-line errors say what matters.
 av.logging.set_level(None)
 
+# What decides the pixels of a decoded video.
+DECODER = "libavcodec {}.{}.{} libswscale {}.{}.{}".format(
+    *av.library_versions["libavcodec"], *av.library_versions["libswscale"]
+)
+
 # 8K (7680 x 4320) fits.  A file of a few kilobytes can claim frames of gigabytes.
 MAX_PIXELS = 1 << 25
 # Given to every decoder, so that a frame above the limit is refused before it is decoded.
 DECODER_OPTIONS = {"max_pixels": str(MAX_PIXELS)}
+
+# A file must not lead to other files or to the network.
+_FILE_OPTIONS = {
+    "protocol_whitelist": "file",
+    "format_whitelist": (
+        "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,gif,mjpeg,h264,hevc,m4v,"
+        "dv,mxf,ivf,obu,nut,yuv4mpegpipe,"
+        # Only to tell a piece of music from a damaged video.
+        "mp3,flac,wav,aac"
+    ),
+}
 
 # What FFmpeg itself takes to change pixel formats.  For progressive frames it gives, bit by bit,
 # what OpenCV's own reader gave.
@@ -42,6 +60,21 @@ _ONE_THREAD: dict[str, Any] = (
 )
 # Beyond it a pixel aspect is a damaged header, not a picture format.
 _MOST_STRETCHED = 8
+
+
+def open_file(path: Path) -> InputContainer:
+    """Open a file of this machine, and nothing else.
+
+    Raises:
+        SourceError: it is no video, or may not be read.
+    """
+    try:
+        # The absolute path of a file that is there cannot be read as one of FFmpeg's URLs.
+        return av.open(f"file:{path.absolute()}", options=dict(_FILE_OPTIONS))
+    except PermissionError as error:
+        raise SourceError(f"cannot be read ({error.strerror})") from None
+    except (av.FFmpegError, OSError, ValueError):
+        raise SourceError("not a video that can be read") from None
 
 
 class FrameRefused(SourceError):  # noqa: N818

@@ -1,27 +1,40 @@
-"""A video file, decoded frame by frame with its own timestamps."""
+"""A video file, decoded frame by frame with its own timestamps.
 
-import math
+FFmpeg decodes, through PyAV; what a picture of it is stands in video_decoding.py.
+"""
+
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from typing_extensions import Self
 
 from seqvision_edge.errors import SourceError
 from seqvision_edge.frame import Frame
-from seqvision_edge.opencv import cv2
 
-# OpenCV says "no frame" both at the end and in the middle of damage; only the end says it for ever.
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+# A demuxer may fail in the middle of damage and go on behind it; only the end is for ever.
 _TRIES = 30
 _USUAL_FPS = 25.0
 _MAX_FPS = 1000.0
 # A longer silence in a file is a damaged timestamp; believed, it would become millions of ticks.
-_LONGEST_SILENCE = 3600.0
+LONGEST_SILENCE = 3600.0
 _HEAD_BYTES = 1024
+_MICROSECONDS = 1_000_000
 
 
 class VideoFile:
-    """A source: every frame of a video file that can be decoded."""
+    """A source: every frame of a video file that can be decoded.
+
+    Attributes:
+        size: width and height as they are coded, before a frame is turned or stretched.
+        note: what a user should know of the file, "2 video streams; …"; "" where there is nothing.
+    """
 
     live = False
 
@@ -29,31 +42,53 @@ class VideoFile:
         """Open a video.
 
         Raises:
-            SourceError: no such file, or not a video that OpenCV can read.
+            SourceError: no such file, or no video that can be decoded here.
         """
         self.name = str(path)
         if not path.is_file():
             raise SourceError(f"{self.name}: no such file")
         _refuse_text(path)
-        # The absolute path of a file that is there cannot be read as one of FFmpeg's URLs.  One
-        # thread decodes faster than several do on two cores, and leaves the other to the model.
-        self._video = cv2.VideoCapture(
-            str(path.absolute()), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1]
-        )
-        if not self._video.isOpened():
-            raise SourceError(f"{self.name}: not a video that OpenCV can read")
-        fps = self._video.get(cv2.CAP_PROP_FPS)
-        self.fps = fps if 0 < fps <= _MAX_FPS else _USUAL_FPS
-        count = self._video.get(cv2.CAP_PROP_FRAME_COUNT)
-        self.claimed = int(count) if 0 < count < math.inf else None
-        # (width, height) as the file says it, known before any frame is decoded for us.
-        self.size = (
-            int(self._video.get(cv2.CAP_PROP_FRAME_WIDTH)),
-            int(self._video.get(cv2.CAP_PROP_FRAME_HEIGHT)),
-        )
+        self._opened = contextlib.ExitStack()
+        with contextlib.ExitStack() as failed:
+            failed.push(self._opened)
+            self._container = self._open(path)
+            self._stream, self.note = _choose(self._container, self.name)
+            self._prepare_decoder()
+            failed.pop_all()
+        self.fps = _fps_of(self._stream)
+        self.size = self._stream.width, self._stream.height
+        self.claimed, self._ends_at, is_shared = _length(self._container, self._stream, self.fps)
+        self._others = list(self._container.streams.audio) if is_shared else []
         self.decoded = 0
         self.damaged = 0
         self._time = 0.0
+        self._reached = 0.0
+
+    def _open(self, path: Path) -> "InputContainer":
+        # The import takes a while, which a run on a camera need not wait for.
+        from seqvision_edge.sources.video_decoding import open_file
+
+        try:
+            return self._opened.enter_context(open_file(path))
+        except SourceError as error:
+            raise SourceError(f"{self.name}: {error}") from None
+
+    def _prepare_decoder(self) -> None:
+        """Set the decoder's limits.
+
+        Raises:
+            SourceError: the frames are too large.
+        """
+        from seqvision_edge.sources.video_decoding import DECODER_OPTIONS, check_size
+
+        try:
+            check_size(self._stream.width, self._stream.height)
+        except SourceError as error:
+            raise SourceError(f"{self.name}: {error}") from None
+        context = self._stream.codec_context
+        # One thread decodes faster than several do on two cores, and leaves the other to the model.
+        context.thread_count = 1
+        context.options = {**context.options, **DECODER_OPTIONS}
 
     @property
     def incomplete(self) -> str | None:
@@ -65,7 +100,7 @@ class VideoFile:
         if self.claimed is None:
             return f"{self.damaged} frames were damaged" if self.damaged else None
         duration = self.claimed / self.fps
-        missing = duration - (self._time + 1 / self.fps)
+        missing = self._ends_at - self._reached
         is_short = self.decoded < self.claimed and missing > max(2 / self.fps, 0.05 * duration)
         if self.damaged or is_short:
             return f"decoded {self.decoded} of {self.claimed} frames"
@@ -78,40 +113,178 @@ class VideoFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._video.release()
+        self._opened.close()
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames; the first one is at time 0.
 
         Raises:
-            SourceError: not one frame can be decoded.
+            SourceError: not one frame can be decoded, or they are too large to be.
         """
+        from seqvision_edge.sources.video_decoding import FrameRefused, Pictures
+
+        pictures = Pictures(self._stream)
         start: float | None = None
-        failed = 0
-        while failed < _TRIES:
-            good, bgr = self._video.read()
-            if not good:
-                failed += 1
-                continue
-            stamp = self._video.get(cv2.CAP_PROP_POS_MSEC) / 1000
-            if start is None:
-                start = stamp
+        for decoded in self._decode():
+            try:
+                bgr = pictures.to_bgr(decoded)
+            except FrameRefused as error:
+                raise SourceError(f"{self.name}: {error}") from None
+            expected = self._time + 1 / self.fps if self.decoded else 0.0
+            stamp, duration = _stamp(decoded), _duration(decoded)
+            if stamp is None:
+                self._time = expected
             else:
-                self._time = _next_time(self._time, stamp - start, self.fps)
-            self.damaged += failed
-            failed = 0
+                start = stamp - expected if start is None else start
+                self._time = self._next_time(stamp - start, expected)
+                self._reached = max(self._reached, stamp + (duration or 1 / self.fps))
             self.decoded += 1
             index = self.decoded + self.damaged - 1
-            yield Frame(np.asarray(bgr, np.uint8), self._time, index)
+            yield Frame(bgr, self._time, index, duration=duration)
         if not self.decoded:
             raise SourceError(f"{self.name}: a video, but not one of its frames can be decoded")
 
+    def _next_time(self, stamp: float, expected: float) -> float:
+        """Return the stamp in seconds if it can follow the last frame's, else what is expected."""
+        if not self.decoded or self._time < stamp <= self._time + LONGEST_SILENCE:
+            return stamp
+        return expected
 
-def _next_time(before: float, stamp: float, fps: float) -> float:
-    """Return the stamp in seconds if it can follow `before`, else the time at constant fps."""
-    if before < stamp <= before + _LONGEST_SILENCE:
-        return stamp
-    return before + 1 / fps
+    def _decode(self) -> "Iterator[VideoFrame]":
+        """Yield the frames that can be decoded, and count what cannot."""
+        from av import FFmpegError
+
+        # Sound that goes on to the end of a file shows that nothing of it is missing.
+        streams = [self._stream, *self._others]
+        failed = 0
+        packets = self._container.demux(streams)
+        while failed < _TRIES:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                return
+            except FFmpegError:
+                failed += 1
+                packets = self._container.demux(streams)
+                continue
+            failed = 0
+            if packet.stream_index != self._stream.index:
+                self._see_end(packet)
+                continue
+            try:
+                frames: list[Any] = packet.decode()
+            except FFmpegError:
+                self.damaged += packet.size > 0
+                continue
+            for frame in frames:
+                if frame.is_corrupt:
+                    # The decoder has made up what was lost; a model would take it for a picture.
+                    self.damaged += 1
+                else:
+                    yield frame
+
+    def _see_end(self, packet: Any) -> None:
+        if packet.pts is not None and packet.time_base:
+            end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+            self._reached = max(self._reached, end)
+
+
+def _choose(container: "InputContainer", name: str) -> "tuple[VideoStream, str]":
+    """Return the video stream that a player shows, and a note where there are several.
+
+    Raises:
+        SourceError: none, or none that can be decoded.
+    """
+    from av.stream import Disposition
+
+    videos = container.streams.video
+    hidden = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
+    shown = [stream for stream in videos if not stream.disposition & hidden]
+    if not shown:
+        if videos:
+            raise SourceError(f"{name}: its only picture is a cover; give a video")
+        if container.streams.audio:
+            raise SourceError(f"{name}: only sound is in it; give a video")
+        raise SourceError(f"{name}: no video is in it")
+    decodable = [stream for stream in shown if _decoder_of(stream) is not None]
+    if not decodable:
+        codecs = " or ".join(sorted({_codec_name(stream) for stream in shown}))
+        raise SourceError(f"{name}: codec {codecs} cannot be decoded here; convert it to H.264")
+    best = max(
+        decodable,
+        key=lambda stream: (
+            bool(stream.disposition & Disposition.default),
+            stream.width * stream.height,
+        ),
+    )
+    note = ""
+    if len(shown) > 1:
+        number = shown.index(best) + 1
+        note = f"{len(shown)} video streams; number {number} is read ({best.width} x {best.height})"
+    return best, note
+
+
+def _decoder_of(stream: "VideoStream") -> Any:
+    return stream.codec_context
+
+
+def _codec_name(stream: "VideoStream") -> str:
+    return str(stream.name or "unknown")
+
+
+def _fps_of(stream: "VideoStream") -> float:
+    """Return what the file says of its rate, 25 where that cannot be."""
+    for rate in (stream.guessed_rate, stream.average_rate):
+        if rate and 0 < rate <= _MAX_FPS:
+            return float(rate)
+    return _USUAL_FPS
+
+
+def _length(
+    container: "InputContainer", stream: "VideoStream", fps: float
+) -> tuple[int | None, float, bool]:
+    """Return how many frames a file claims, when they end, and whether other streams count too.
+
+    The end is in seconds of the file's own clock.
+    """
+    base = float(stream.time_base or 0)
+    begin = base * (stream.start_time or 0)
+    end, is_shared = None, False
+    tag = stream.metadata.get("DURATION")
+    if stream.duration:
+        end = begin + base * stream.duration
+    elif tag and (seconds := _clock(tag)):
+        # Matroska's, of one track.
+        end = seconds
+    elif container.duration:
+        end = ((container.start_time or 0) + container.duration) / _MICROSECONDS
+        is_shared = True
+    if end is None or end <= begin:
+        return stream.frames or None, 0.0, False
+    return stream.frames or round((end - begin) * fps), end, is_shared
+
+
+def _clock(text: str) -> float | None:
+    """Return `00:01:02.500000000` in seconds; None where it is something else."""
+    try:
+        hours, minutes, seconds = text.split(":")
+        return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+    except ValueError:
+        return None
+
+
+def _stamp(frame: "VideoFrame") -> float | None:
+    """Return when a frame is shown, in seconds of the file's clock; None where it does not say."""
+    stamp = frame.pts if frame.pts is not None else frame.dts
+    return None if stamp is None or frame.time_base is None else float(stamp * frame.time_base)
+
+
+def _duration(frame: "VideoFrame") -> float:
+    """Return how long a frame is shown, in seconds; 0 where the file does not say."""
+    if not frame.duration or frame.time_base is None:
+        return 0.0
+    duration = float(frame.duration * frame.time_base)
+    return duration if duration <= LONGEST_SILENCE else 0.0
 
 
 def _refuse_text(path: Path) -> None:
@@ -125,10 +298,10 @@ def _refuse_text(path: Path) -> None:
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror})") from None
     if not head:
-        raise SourceError(f"{path}: not a video that OpenCV can read, it is empty")
+        raise SourceError(f"{path}: not a video that can be read, it is empty")
     # A multi-byte character may be cut at the end of the head.
     text = head.decode("utf-8", errors="ignore")
     if all(character.isprintable() or character.isspace() for character in text) and (
         len(text.encode()) > len(head) - 4
     ):
-        raise SourceError(f"{path}: not a video that OpenCV can read, it is text")
+        raise SourceError(f"{path}: not a video that can be read, it is text")
