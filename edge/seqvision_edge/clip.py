@@ -29,7 +29,7 @@ class Frames(Protocol):
 class Clip(Protocol):
     """Frames at the size of a step, and their times in seconds; a still image is one sized frame.
 
-    Frames that answer no tick of the model's clock may be left out: they choose nothing.
+    Frames that answer no tick of the model's clock may be left out, unless a still picture is one.
     """
 
     @property
@@ -37,6 +37,14 @@ class Clip(Protocol):
 
     @property
     def times(self) -> NDArray[np.float64]: ...
+
+    @property
+    def source_fps(self) -> float | None:
+        """What a recording says of its rate; None where that is not known."""
+
+    @property
+    def end(self) -> float | None:
+        """Until when the last frame is shown, in seconds; None where that is not known."""
 
 
 def window(clip: Clip, fps: float, frames: int, start: float = 0.5) -> Steps:
@@ -51,7 +59,7 @@ def window(clip: Clip, fps: float, frames: int, start: float = 0.5) -> Steps:
     Returns:
         `(time, height, width, channels)`, time at most `frames`; a short clip gives less.
     """
-    ticks = choose(clip.times, fps)
+    ticks = choose(clip.times, fps, clip.source_fps, clip.end)
     first = round(max(0, len(ticks) - frames) * start)
     return clip.frames[ticks[first : first + frames]]
 
@@ -80,7 +88,7 @@ def window_fill(steps: int, sequence: SequenceSpec) -> float:
 def whole(clip: Clip, image: ImageSpec, sequence: SequenceSpec) -> Steps:
     """Return every frame of a clip at the model's rate, as a live run sees it; see `centre`."""
     if isinstance(sequence, VideoSequence):
-        return clip.frames[choose(clip.times, sequence.fps)]
+        return clip.frames[choose(clip.times, sequence.fps, clip.source_fps, clip.end)]
     return centre(clip, image, sequence)
 
 
@@ -93,7 +101,7 @@ def windows(clip: Clip, image: ImageSpec, sequence: SequenceSpec) -> Iterator[St
     if not isinstance(sequence, VideoSequence):
         yield centre(clip, image, sequence)
         return
-    ticks, frames = choose(clip.times, sequence.fps), sequence.frames
+    ticks, frames = choose(clip.times, sequence.fps, clip.source_fps, clip.end), sequence.frames
     last = max(0, len(ticks) - frames)
     for start in (*range(0, last, max(1, frames // 2)), last):
         yield clip.frames[ticks[start : start + frames]]

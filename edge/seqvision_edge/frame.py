@@ -20,6 +20,7 @@ class Frame:
             that captured it has made it already; else None.  Of a still image that its sender has
             cut already, all its steps: `(steps, height, width, channels)`.
         duration: seconds for which a file says that it is shown; 0 where that is not known.
+        repeated: the frame before, which stands still, again: at a tick of the model's clock.
         arrived: the monotonic clock when a live source gave it; None for recorded ones.
     """
 
@@ -29,4 +30,5 @@ class Frame:
     name: str | None = None
     image: Image | None = None
     duration: float = 0.0
+    repeated: bool = False
     arrived: float | None = None

@@ -11,7 +11,7 @@ from seqvision_edge.card import Decision
 from seqvision_edge.errors import SourceError
 from seqvision_edge.frame import Frame
 from seqvision_edge.inbox import Arrival, Inbox
-from seqvision_edge.pipeline import Pipeline, make_pipeline
+from seqvision_edge.pipeline import Pipeline, make_pipeline, ready_frames
 from seqvision_edge.result import Prediction, SourceState
 from seqvision_edge.session import Session
 from seqvision_edge.sinks import Idle, Quit, Sink
@@ -164,9 +164,7 @@ def _reading(sources: Sequence[Source], pipelines: Sequence[Pipeline]) -> Iterat
 
     def read(number: int, source: Source) -> None:
         try:
-            for item in source:
-                if isinstance(item, Frame):
-                    item = pipelines[number].make_ready(item)
+            for item in ready_frames(pipelines[number], source):
                 if not inbox.put(number, item):
                     return
         except BaseException as error:
@@ -199,7 +197,7 @@ class _Tally:
         self._failed: list[str] = []
 
     def add(self, step: Step) -> None:
-        self._frames += step.frame is not None
+        self._frames += step.frame is not None and not step.frame.repeated
         self._answers += step.answered
         self._events += len(step.events)
         self._prediction = step.prediction or self._prediction

@@ -5,11 +5,14 @@ with every dropped frame, so each frame is placed on a grid of ticks `1 / fps` a
 answers the ticks that have come due, which is none (the source is faster), one, or several (it is
 slower; the picture stood still as far as anyone can know).  Training chooses with `choose`, the
 live runner with `Sampler`; the first is a loop over the second, so both see the same frames.
+
+A long silence is a gap of a live source, where nothing is known of it.  Of a recorded one it is a
+still picture: its frame was shown until the next one came, and answers the ticks between.
 """
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from statistics import median
 
 import numpy as np
@@ -55,23 +58,36 @@ class Sampler:
         self._start: float | None = None
         self._due = 0
 
-    def take(self, time: float) -> int:
+    def take(self, time: float, still: bool = False) -> int:
         """Return how many ticks the frame at `time` (seconds, rising) answers.
 
         A time that does not rise (a clock or a stream that started over) begins a new grid, as a
-        reset would.
+        reset would.  With `still` it is the frame before again; see `stills`.
         """
         if self._last is not None and time < self._last:
             self.reset()
-        if self._last is not None and time > self._last:
-            self._intervals.append(time - self._last)
-        self._last = time
+        if not still:
+            if self._last is not None and time > self._last:
+                self._intervals.append(time - self._last)
+            self._last = time
         if self._start is None:
             self._start = time
         due = math.floor((time - self._start) * self.fps + EARLY) + 1
         ticks = due - self._due
         self._due = due
         return ticks
+
+    def stills(self, time: float) -> Iterator[float]:
+        """Yield the times of the ticks at which the last frame still stands, for `take`.
+
+        Of a recorded source, before the frame at `time` is taken (or at the end of the source):
+        where a live source would have a gap, that frame answers its newest tick alone.
+        """
+        if self._last is None or self._start is None or not self.is_gap(time):
+            return
+        start, newest = self._start, math.floor((time - self._start) * self.fps + EARLY)
+        for tick in range(self._due, newest):
+            yield start + tick / self.fps
 
     def is_gap(self, time: float) -> bool:
         """Tell whether so much time passed before `time` that a window must not span it.
@@ -91,16 +107,30 @@ class Sampler:
         return silence > GAP_PERIODS * max(usual, 1 / self.fps)
 
 
-def choose(times: Sequence[float] | NDArray[np.float64], fps: float) -> NDArray[np.int64]:
+def choose(
+    times: Sequence[float] | NDArray[np.float64],
+    fps: float,
+    source_fps: float | None = None,
+    end: float | None = None,
+) -> NDArray[np.int64]:
     """Return the index of the frame that answers each tick of a clip.
 
     Args:
         times: the clip's timestamps in seconds, rising.
         fps: ticks per second.
+        source_fps: what a recording says of its rate: a frame that is shown for long answers the
+            ticks until the next one.  None: the next one answers them.
+        end: until when the last frame of a recording is shown, in seconds, where that is known.
 
     Returns:
         `(ticks,)` int64, rising; an index repeats where the clip is slower than `fps`.
     """
-    sampler = Sampler(fps)
-    counts = [sampler.take(float(time)) for time in times]
+    sampler = Sampler(fps, source_fps)
+    counts: list[int] = []
+    for time in map(float, times):
+        if counts and source_fps is not None:
+            counts[-1] += sum(sampler.take(still, still=True) for still in sampler.stills(time))
+        counts.append(sampler.take(time))
+    if counts and source_fps is not None and end is not None:
+        counts[-1] += sum(sampler.take(still, still=True) for still in sampler.stills(end))
     return np.repeat(np.arange(len(counts), dtype=np.int64), counts)

@@ -17,6 +17,8 @@ from seqvision.models.classifier import Classifier
 from seqvision_edge.batch import push_together
 from seqvision_edge.card import Decision, ModelCard
 from seqvision_edge.decision import NOTHING, Decider, Told, lag_of
+from seqvision_edge.frame import Frame
+from seqvision_edge.pipeline import ready_frames
 from seqvision_edge.pipeline.video import VideoPipeline
 from seqvision_edge.result import Event
 from seqvision_edge.score import TrueEvent
@@ -102,7 +104,8 @@ def record(session: Session, take: Take) -> Course:
     seconds = 0.0
     with open_path(take.video) as source:
         way = VideoPipeline(session, card.sequence, source, None, _NO_AGE, monotonic, heard)
-        for frame in source:
+        for frame in ready_frames(way, source):
+            assert isinstance(frame, Frame), "a file has no states"
             frames = way.ask(frame)
             if frames is not None:
                 (answer,) = push_together(session, [(way.stream, frames)])

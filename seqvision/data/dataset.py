@@ -75,7 +75,9 @@ class ClipDataset(Dataset[Item]):
         generator = np.random.default_rng((self.seed, epoch, int(clip.key, 16)))
         if isinstance(self.sequence, VideoSequence):
             fps, most = self.sequence.fps, self.sequence.frames
-            chosen, label = self.augmenter.choose(clip.times, fps, most, label, generator)
+            chosen, label = self.augmenter.choose(
+                clip.times, fps, most, label, generator, clip.source_fps, clip.end
+            )
             seed = int(generator.integers(2**31))
             steps, label = self.augmenter(clip.frames[chosen], label, seed)
         else:

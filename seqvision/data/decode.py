@@ -42,6 +42,8 @@ class Decoded:
 
     `key` is the same for the same frames at the same times, wherever they lie and whatever the list
     or the order they come in: what a training draws for a clip follows from it.
+    `source_fps` is the rate that a file claims, `end` until when its last frame is shown, in
+    seconds; both None where that is not known.
     `incomplete` says what is missing from a damaged or short file, "decoded 146 of 300 frames".
     """
 
@@ -49,10 +51,14 @@ class Decoded:
     times: NDArray[np.float64]
     key: str = "0"
     incomplete: str | None = None
+    source_fps: float | None = None
+    end: float | None = None
 
     @property
     def seconds(self) -> float:
         """How long the clip shows something: the last frame stands for one period too."""
+        if self.end is not None:
+            return self.end - float(self.times[0])
         if len(self.times) < 2:
             return 0.0
         return float(self.times[-1] - self.times[0]) * len(self.times) / (len(self.times) - 1)
@@ -103,13 +109,21 @@ class Store:
             raise ValueError("torn file")
         touch(frames)
         touch(index)
-        incomplete = kept.get("incomplete")
-        return Decoded(Kept(self, clip, frames, shape), times, kept["content"], incomplete)
+        pixels = Kept(self, clip, frames, shape)
+        return Decoded(
+            pixels,
+            times,
+            kept["content"],
+            kept.get("incomplete"),
+            kept["source_fps"],
+            kept["end"],
+        )
 
     def _decode(self, clip: Clip, frames: Path) -> None:
         """Write a clip frame by frame, so that a long one needs no more memory than a short one."""
         times: list[float] = []
         shape: tuple[int, ...] = ()
+        end: float | None = None
         content = hashlib.sha256(json.dumps(self._about()).encode())
         try:
             frames.parent.mkdir(parents=True, exist_ok=True)
@@ -125,12 +139,15 @@ class Store:
                         file.write(pixels)
                         content.update(pixels)
                         times.append(frame.time)
+                        end = frame.time + frame.duration if frame.duration else None
                 if not times:
                     raise SourceError(f"{clip.path}: no frames in it")
                 with replacing(frames.with_suffix(".json")) as unfinished_index:
-                    content.update(json.dumps([times, shape]).encode())
+                    content.update(json.dumps([times, source.fps, end, shape]).encode())
                     about = {
                         "times": times,
+                        "source_fps": source.fps,
+                        "end": end,
                         "frame": shape,
                         "content": content.hexdigest()[:40],
                         "incomplete": source.incomplete,

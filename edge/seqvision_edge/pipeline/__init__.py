@@ -3,7 +3,7 @@
 The model itself is run between `ask` and `tell`, for all sources at once.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -36,8 +36,14 @@ class Pipeline(Protocol):
     def make_ready(self, frame: Frame) -> Frame:
         """Return a frame with what the model will read of it, for `ask`.
 
-        Called, or not, by the thread that reads the source, with every frame: that is done while
-        the model works.
+        Called by the thread that reads the source, with every frame: that is done while the model
+        works.  Of a live source it may be left out.
+        """
+
+    def stills(self, frame: Frame | None) -> Iterator[Frame]:
+        """Yield the frame before again, for each tick at which a recorded source still shows it.
+
+        Each is for `make_ready` and `ask`, before `frame` is; None is the end of the source.
         """
 
     def ask(self, frame: Frame) -> NDArray[np.uint8] | None:
@@ -76,3 +82,16 @@ def make_pipeline(
     if isinstance(sequence, VideoSequence):
         return VideoPipeline(session, sequence, source, decision, max_age, clock)
     return ImagePipeline(session, sequence, source, decision, clock)
+
+
+def ready_frames(
+    pipeline: Pipeline, source: Iterable[Frame | SourceState]
+) -> Iterator[Frame | SourceState]:
+    """Yield what a source brings, each frame ready for `ask`, with the stills between them."""
+    for item in source:
+        if not isinstance(item, Frame):
+            yield item
+            continue
+        yield from map(pipeline.make_ready, pipeline.stills(item))
+        yield pipeline.make_ready(item)
+    yield from map(pipeline.make_ready, pipeline.stills(None))

@@ -1,6 +1,6 @@
 """Each picture cut into a sequence and answered for itself; it makes no events."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from time import perf_counter
 
@@ -47,6 +47,10 @@ class ImagePipeline:
         if self._live:
             return frame
         return replace(frame, image=self._steps_of(frame))
+
+    def stills(self, frame: Frame | None) -> Iterator[Frame]:
+        """Yield nothing: each picture is answered for itself, however long it is shown."""
+        yield from ()
 
     def ask(self, frame: Frame) -> NDArray[np.uint8] | None:
         """Return the picture cut into its steps, `(time, height, width, channels)`."""

@@ -1,6 +1,6 @@
 """Frames in a row: sampler, stream and decider."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from time import perf_counter
 
@@ -45,6 +45,9 @@ class VideoPipeline:
         self._window = sequence.frames
         self._sampler = Sampler(sequence.fps, source.fps)
         self._ahead = Sampler(sequence.fps, source.fps)
+        # The newest frames that were made ready, and that the model was asked about.
+        self._read: Frame | None = None
+        self._asked: Frame | None = None
         decision = decision or self._card.decision
         self._decider = decider or Decider(decision, self._card.labels, lag_of(sequence))
         self._clip = None if self._live else ShortClip(decision, self._card.labels, sequence)
@@ -54,7 +57,6 @@ class VideoPipeline:
         self._reject = decision.reject
         self._prediction: Prediction | None = None
         self._began = self._time = 0.0
-        self._index = -1
         self._skipped = 0
         self._broken: Told = NOTHING
         self._fps = Rate()
@@ -66,22 +68,47 @@ class VideoPipeline:
 
     def make_ready(self, frame: Frame) -> Frame:
         """Return a frame as the model reads it, where a tick of its clock has come due."""
-        if self._ahead.is_gap(frame.time):
+        if self._is_gap(self._ahead, frame, self._read):
             self._ahead.restart()
-        if not self._ahead.take(frame.time) or frame.image is not None:
+        self._read = frame
+        if not self._ahead.take(frame.time, frame.repeated) or frame.image is not None:
             return frame
         return replace(frame, image=prepare(frame.bgr, self._card.image))
+
+    def stills(self, frame: Frame | None) -> Iterator[Frame]:
+        """Yield the frame before again, for each tick at which a recorded source still shows it."""
+        before = self._read
+        if self._live or before is None:
+            return
+        if frame is not None and frame.index != before.index + 1:
+            # What was lost between the two was no still picture.
+            return
+        until = before.time + before.duration if frame is None else frame.time
+        image = before.image
+        for time in self._ahead.stills(until):
+            if image is None:
+                image = prepare(before.bgr, self._card.image)
+            yield replace(before, time=time, image=image, repeated=True)
+
+    def _is_gap(self, sampler: Sampler, frame: Frame, before: Frame | None) -> bool:
+        """Whether a window must not span what lies before a frame.
+
+        A recorded picture that is shown for long is none; frames that were lost are.
+        """
+        if not sampler.is_gap(frame.time):
+            return False
+        return self._live or before is None or frame.index - before.index not in (0, 1)
 
     def ask(self, frame: Frame) -> NDArray[np.uint8] | None:
         """Return what the model must see of the next frame, `(time, height, width, channels)`."""
         self._began = perf_counter()
-        skipped = frame.index - self._index - 1
-        if self._sampler.is_gap(frame.time):
+        skipped = frame.index - (-1 if self._asked is None else self._asked.index) - 1
+        if self._is_gap(self._sampler, frame, self._asked):
             self._break()
             skipped = 0
-        self._index, self._time = frame.index, frame.time
-        ticks = self._sampler.take(frame.time)
-        self._skipped += skipped
+        self._asked, self._time = frame, frame.time
+        ticks = self._sampler.take(frame.time, frame.repeated)
+        self._skipped += max(0, skipped)
         if not ticks:
             return None
         image = frame.image if frame.image is not None else prepare(frame.bgr, self._card.image)

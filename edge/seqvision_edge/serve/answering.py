@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from itertools import islice
@@ -126,8 +126,15 @@ class _Timeline:
         self._answers: list[Prediction] = []
         self._events: list[Event] = []
 
-    def see(self, frame: Frame) -> None:
-        """Take the next frame, and wait for its answer."""
+    def see(self, frame: Frame) -> Iterator[None]:
+        """Take the next frame, with the stills before it; yield after each answer."""
+        for still in self._pipeline.stills(frame):
+            self._answer(self._pipeline.make_ready(still))
+            yield
+        self._answer(self._pipeline.make_ready(frame))
+        yield
+
+    def _answer(self, frame: Frame) -> None:
         frames = self._pipeline.ask(frame)
         probabilities = None
         if frames is not None:
@@ -139,6 +146,8 @@ class _Timeline:
 
     def course(self) -> Course:
         """Return everything that it has told, with what the end brings."""
+        for still in self._pipeline.stills(None):
+            self._answer(self._pipeline.make_ready(still))
         last = self._pipeline.hear([SourceState("ended")])
         return Course(self._answers, [*self._events, *last.events])
 

@@ -53,6 +53,8 @@ class Kept:
 
     frames: NDArray[np.uint8]
     times: NDArray[np.float64]
+    source_fps: float | None = None
+    end: float | None = None
 
 
 def from_pixels(pixels: NDArray[np.uint8], fps: float) -> Sent:
@@ -105,7 +107,7 @@ def kept(
     card: ModelCard,
     limits: Limits,
     is_over: Callable[[], bool],
-    see: Callable[[Frame], None] | None = None,
+    see: Callable[[Frame], Iterable[object]] | None = None,
 ) -> Iterator[Kept]:
     """Read a clip and give it at the size of the model's steps, kept in a temporary file.
 
@@ -114,30 +116,31 @@ def kept(
         card: the model's.
         limits: how much may be kept, and for how long it may be worked.
         is_over: whether nobody waits for it any more.
-        see: is shown every frame as it comes.
+        see: is shown every frame as it comes, and yields after each piece of its work.
 
     Raises:
         HTTPException: too long (413), not for this model (422), no room (507), the server ends
             (503).
     """
     sequence = card.sequence
-    sampler = Sampler(sequence.fps) if isinstance(sequence, VideoSequence) else None
+    sampler = Sampler(sequence.fps, sent.fps) if isinstance(sequence, VideoSequence) else None
     times: list[float] = []
     shape: tuple[int, ...] = ()
     until = time.monotonic() + limits.clip_seconds
     size = 0
+    last: Frame | None = None
+    left_out: Frame | None = None
+
+    def check() -> None:
+        if is_over():
+            raise HTTPException(503, "the server ends")
+        if time.monotonic() > until:
+            raise HTTPException(413, f"it takes longer than {limits.clip_seconds:g} s to read")
+
     with tempfile.TemporaryFile(prefix="seqvision-") as file:
-        for frame in sent.frames:
-            if is_over():
-                raise HTTPException(503, "the server ends")
-            if time.monotonic() > until:
-                raise HTTPException(413, f"it takes longer than {limits.clip_seconds:g} s to read")
-            if sampler is None and times:
-                raise HTTPException(422, "not a still image, and the model reads no other")
-            if see is not None:
-                see(frame)
-            if sampler is not None and not sampler.take(frame.time):
-                continue
+
+        def keep(frame: Frame) -> None:
+            nonlocal shape, size
             image = _step(frame, card)
             shape = image.shape
             size += image.nbytes
@@ -148,11 +151,31 @@ def kept(
                 file.write(np.ascontiguousarray(image).data)
             except OSError:
                 raise HTTPException(507, "there is no room for its frames") from None
-        if not times:
+
+        for frame in sent.frames:
+            check()
+            if sampler is None and times:
+                raise HTTPException(422, "not a still image, and the model reads no other")
+            for _ in see(frame) if see is not None else ():
+                check()
+            last = frame
+            ticks = 1 if sampler is None else sampler.take(frame.time)
+            if not ticks:
+                left_out = frame
+                continue
+            if ticks > 1 and left_out is not None:
+                # It may be the picture that stood still.
+                keep(left_out)
+            left_out = None
+            keep(frame)
+        if last is None:
             raise HTTPException(422, "no frames in it")
+        end = last.time + last.duration if last.duration else None
+        if left_out is not None and end is not None:
+            keep(left_out)
         file.flush()
         frames = np.memmap(file, np.uint8, "r", shape=(len(times), *shape))
-        yield Kept(frames, np.asarray(times))
+        yield Kept(frames, np.asarray(times), sent.fps, end)
 
 
 def _step(frame: Frame, card: ModelCard) -> NDArray[np.uint8]:

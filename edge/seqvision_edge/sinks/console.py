@@ -93,7 +93,7 @@ class Summed:
 
     def write(self, step: Step) -> None:
         """Count the step and hand it on."""
-        self._frames += step.frame is not None
+        self._frames += step.frame is not None and not step.frame.repeated
         self._answers += step.answered
         self._events += len(step.events)
         self._last[step.source] = step

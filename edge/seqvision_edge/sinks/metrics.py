@@ -122,7 +122,7 @@ class _Seen:
         if step.frame is not None:
             self._stalled, self._lost_at = self.stalled(now), None
             self._arrived = now
-            self.used += 1
+            self.used += not step.frame.repeated
             if self.source.live:
                 self.dropped += max(0, step.frame.index - self._index - 1)
             self._index = step.frame.index

@@ -234,6 +234,9 @@ def _codec_name(stream: "VideoStream") -> str:
 
 def _fps_of(stream: "VideoStream") -> float:
     """Return what the file says of its rate, 25 where that cannot be."""
+    if stream.frames == 1:
+        # Of one picture it is how long that is shown.
+        return _USUAL_FPS
     for rate in (stream.guessed_rate, stream.average_rate):
         if rate and 0 < rate <= _MAX_FPS:
             return float(rate)

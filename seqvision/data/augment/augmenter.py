@@ -92,10 +92,12 @@ class Augmenter:
         frames: int,
         label: int,
         generator: np.random.Generator,
+        source_fps: float | None = None,
+        end: float | None = None,
     ) -> tuple[NDArray[np.int64], int]:
         """Return 1 to `frames` indices of a video's frames, and its label; see `draw_frames`."""
         chosen, backwards = draw_frames(
-            times, fps, frames, self.timing, generator, label in self.reversal
+            times, fps, frames, self.timing, generator, label in self.reversal, source_fps, end
         )
         return chosen, self.reversal[label] if backwards else label
 

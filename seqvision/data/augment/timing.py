@@ -40,6 +40,8 @@ def draw_frames(
     timing: Timing,
     generator: np.random.Generator,
     reversible: bool = False,
+    source_fps: float | None = None,
+    end: float | None = None,
 ) -> tuple[NDArray[np.int64], bool]:
     """Draw which frames of a clip a model sees.
 
@@ -50,6 +52,8 @@ def draw_frames(
         timing: what varies.
         generator: what the draw comes from.
         reversible: the clip may be played backwards.
+        source_fps: the rate that the clip claims; None where that is not known.
+        end: until when the last frame is shown, in seconds; None where that is not known.
 
     Returns:
         1 to `frames` indices of frames, and whether they run backwards.
@@ -67,7 +71,13 @@ def draw_frames(
         seconds = -seconds
     low, high = timing.speed
     speed = generator.uniform(low, high) if high > low else low
-    ticks = choose((seconds[kept] - seconds[kept[0]]) / speed, fps)
+    # Backwards, or without its last frame, a clip has no still picture at its end.
+    if end is not None:
+        is_last = not backwards and kept[-1] == len(seconds) - 1
+        end = (end - seconds[kept[0]]) / speed if is_last else None
+    if source_fps is not None:
+        source_fps *= speed
+    ticks = choose((seconds[kept] - seconds[kept[0]]) / speed, fps, source_fps, end)
     first = round(max(0, len(ticks) - frames) * start)
     return kept[ticks[first : first + frames]], backwards
 
