@@ -262,6 +262,9 @@ def _length(
     elif container.duration:
         end = ((container.start_time or 0) + container.duration) / _MICROSECONDS
         is_shared = True
+    if stream.frames and not container.format.name.startswith("mov"):
+        # Of a torn AVI the duration is what is left of it.  An MP4's edit list may hide frames.
+        end = max(end or 0.0, begin + stream.frames / fps)
     if end is None or end <= begin:
         return stream.frames or None, 0.0, False
     return stream.frames or round((end - begin) * fps), end, is_shared
