@@ -3,7 +3,7 @@
 torch and all that is slow to import comes after the refusals.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from pydantic import BaseModel
@@ -24,8 +24,6 @@ def train(arguments: list[str]) -> int:
     from seqvision.config import TrainOptions, from_yaml
     from seqvision.config.resume import going_on, kept_options
     from seqvision.errors import CheckpointError
-    from seqvision.few_clips import suit_few_clips
-    from seqvision.ready import to_train
 
     given = _read(TrainOptions, "train", arguments)
     default = kept = None
@@ -43,6 +41,10 @@ def train(arguments: list[str]) -> int:
     options = given.build(default)
     if kept is not None and default is not None:
         options = going_on(kept, options, default)
+
+    from seqvision.few_clips import suit_few_clips
+    from seqvision.ready import to_train
+
     clips = to_train(options)
     note = None
     if default is None and count() == 1:
@@ -60,7 +62,6 @@ def tune(arguments: list[str]) -> int:
     from pathlib import Path
 
     from seqvision.config import TuneOptions, from_yaml, option_parts
-    from seqvision.ready import to_tune
 
     given = _read(TuneOptions, "tune", arguments)
     default = None
@@ -71,6 +72,9 @@ def tune(arguments: list[str]) -> int:
         place = None if given.get("root") is not None else begin.data or begin.root
         default = TuneOptions(data=place, **parts)
     options = given.build(default)
+
+    from seqvision.ready import to_tune
+
     to_tune(options)
     command_line.end_on_sigterm()
 
@@ -88,7 +92,6 @@ def self_train(arguments: list[str]) -> int:
 
     from seqvision.config import SelfTrainOptions
     from seqvision.config.self_training_resume import check_going_on, kept_self_training
-    from seqvision.ready import to_self_train
 
     given = _read(SelfTrainOptions, "self-train", arguments)
     kept = None
@@ -98,6 +101,9 @@ def self_train(arguments: list[str]) -> int:
     options = given.build(kept)
     if kept is not None:
         check_going_on(kept, options)
+
+    from seqvision.ready import to_self_train
+
     to_self_train(options)
     command_line.end_on_sigterm()
 
@@ -110,9 +116,12 @@ def self_train(arguments: list[str]) -> int:
 
 def data(arguments: list[str]) -> int:
     from seqvision.config import DataOptions
+
+    options = _asked(DataOptions, "data", arguments)
+
     from seqvision.ready import to_look
 
-    options = _asked(DataOptions, "data", arguments, to_look)
+    to_look(options)
 
     from seqvision.survey.survey import survey
 
@@ -122,9 +131,12 @@ def data(arguments: list[str]) -> int:
 
 def evaluate(arguments: list[str]) -> int:
     from seqvision.config import EvaluateOptions
+
+    options = _asked(EvaluateOptions, "evaluate", arguments)
+
     from seqvision.ready import to_evaluate
 
-    options = _asked(EvaluateOptions, "evaluate", arguments, to_evaluate)
+    to_evaluate(options)
 
     from seqvision.evaluate import evaluate
 
@@ -134,9 +146,12 @@ def evaluate(arguments: list[str]) -> int:
 
 def export(arguments: list[str]) -> int:
     from seqvision.config import ExportOptions
+
+    options = _asked(ExportOptions, "export", arguments)
+
     from seqvision.ready import to_export
 
-    options = _asked(ExportOptions, "export", arguments, to_export)
+    to_export(options)
 
     from seqvision_edge.model_file import read_model
     from seqvision_export.export import export
@@ -150,9 +165,12 @@ def export(arguments: list[str]) -> int:
 
 def verify(arguments: list[str]) -> int:
     from seqvision.config import VerifyOptions
+
+    options = _asked(VerifyOptions, "verify", arguments)
+
     from seqvision.ready import to_verify
 
-    options = _asked(VerifyOptions, "verify", arguments, to_verify)
+    to_verify(options)
 
     from seqvision_export.proof.verify import verify
 
@@ -163,9 +181,12 @@ def verify(arguments: list[str]) -> int:
 
 def inspect(arguments: list[str]) -> int:
     from seqvision.config import InspectOptions
+
+    options = _asked(InspectOptions, "inspect", arguments)
+
     from seqvision.ready import to_inspect
 
-    options = _asked(InspectOptions, "inspect", arguments, to_inspect)
+    to_inspect(options)
 
     from seqvision.inspection.inspect import inspect
 
@@ -175,9 +196,12 @@ def inspect(arguments: list[str]) -> int:
 
 def bench(arguments: list[str]) -> int:
     from seqvision.config import BenchOptions
+
+    options = _asked(BenchOptions, "bench", arguments)
+
     from seqvision.ready import to_bench
 
-    options = _asked(BenchOptions, "bench", arguments, to_bench)
+    to_bench(options)
 
     from seqvision_export.bench.bench import bench
 
@@ -187,9 +211,12 @@ def bench(arguments: list[str]) -> int:
 
 def calibrate(arguments: list[str]) -> int:
     from seqvision.config import CalibrateOptions
+
+    options = _asked(CalibrateOptions, "calibrate", arguments)
+
     from seqvision.ready import to_calibrate
 
-    options = _asked(CalibrateOptions, "calibrate", arguments, to_calibrate)
+    to_calibrate(options)
 
     from seqvision.calibration.calibrate import calibrate
 
@@ -259,12 +286,9 @@ def _asked(
     kind: type[Asked],
     verb: str,
     arguments: Sequence[str],
-    check: Callable[[Asked], object] = lambda _: None,
 ) -> Asked:
-    """Return the options that were given, after what can be refused in a moment was looked at."""
-    options = _read(kind, verb, arguments).build()
-    check(options)
-    return options
+    """Return the options that were given; wrong ones are refused."""
+    return _read(kind, verb, arguments).build()
 
 
 def programs() -> Mapping[str, type[BaseModel]]:
