@@ -6,15 +6,25 @@ from pathlib import Path
 from typing import NoReturn
 
 from seqvision import __version__, verbs
-from seqvision.rank import give_way
+from seqvision.rank import count, give_way, is_first
 from seqvision_edge import command_line
 from seqvision_edge.errors import SeqvisionError
+
+# A fault that is not the user's: Python ends so too.
+FAILED = 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the entry point of `seqvision`."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    return command_line.run(lambda: _dispatch(given))
+    try:
+        return command_line.run(lambda: _dispatch(given))
+    except Exception as error:
+        # Not by the interpreter, which keeps the traceback and with it all that should be closed.
+        from seqvision.console import print_crash
+
+        print_crash(error)
+        return FAILED
 
 
 def _dispatch(given: list[str]) -> int:
@@ -27,11 +37,20 @@ def _dispatch(given: list[str]) -> int:
     if verb in command_line.VERSION:
         print(f"seqvision {__version__}")  # noqa: T201
         return 0
+    if count() == 1:  # torchrun ends its processes itself, also one that waits for the others
+        command_line.end_on_sigterm()
     try:
         return _verb(verb, rest)(rest)
     except SeqvisionError:
         give_way()
         raise
+    except KeyboardInterrupt as stopped:
+        if not stopped.args and is_first():
+            stopped.args = (f"seqvision {verb}: stopped",)
+        raise
+    finally:
+        if "seqvision.console" in sys.modules:
+            sys.modules["seqvision.console"].restore_terminal()
 
 
 def _print_help() -> int:

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from seqvision import ready
 from seqvision.config import EvaluateOptions, place_of
+from seqvision.console import progress
 from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip
 from seqvision.data.dataset import ClipDataset, EpochSampler, collate
@@ -23,7 +24,6 @@ from seqvision.data.short_clips import is_short, short_clips
 from seqvision.errors import DataError
 from seqvision.metrics import Metrics
 from seqvision.models.classifier import Classifier
-from seqvision.progress import progress
 from seqvision.report.contents import Report, incomplete, make_part
 from seqvision.report.page import write_page
 from seqvision.report.terminal import metrics_table

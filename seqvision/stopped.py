@@ -1,10 +1,70 @@
-"""By which signal long work was stopped: its exit code is another for each."""
+"""Ctrl-C and SIGTERM: how long work ends, and with which exit code."""
 
 import signal
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any
 
+from seqvision.rank import count
 from seqvision_edge.command_line import Terminated
 
 Stop = signal.Signals
+# torchrun passes on what the terminal has sent already; that is no second request.
+_SAME_REQUEST = 2.0
+
+
+class StopNow(BaseException):
+    """A stop while Lightning is at work, which would turn a KeyboardInterrupt into exit code 1."""
+
+
+class StopRequest:
+    """Take SIGINT and SIGTERM over: the first asks for a stop, a second one raises StopNow.
+
+    Attributes:
+        asked: the signal that asked; None so far.
+        again: whether a second one came.
+        on_request: called when it comes, in the middle of anything: must not print.
+    """
+
+    def __init__(self) -> None:
+        self.asked: Stop | None = None
+        self.again = False
+        self.on_request: Callable[[], object] = lambda: None
+        self._when = 0.0
+        self._before: dict[Stop, Any] = {}
+
+    def __enter__(self) -> "StopRequest":
+        self.install()
+        return self
+
+    def install(self) -> None:
+        """Take the signals over, once more where another library has taken them meanwhile."""
+        if threading.current_thread() is not threading.main_thread():
+            return  # signals are not ours
+        for name in (signal.SIGINT, signal.SIGTERM):
+            before = signal.signal(name, self._handle)
+            self._before.setdefault(name, before)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for name, handler in self._before.items():
+            signal.signal(name, handler)
+        self._before.clear()
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if self.asked is None:
+            self.asked, self._when = Stop(number), now
+            self.on_request()
+        elif count() == 1 or now - self._when > _SAME_REQUEST:
+            self.again = True
+            raise StopNow
 
 
 def stop_of(error: KeyboardInterrupt) -> Stop:

@@ -76,7 +76,6 @@ def tune(arguments: list[str]) -> int:
     from seqvision.ready import to_tune
 
     to_tune(options)
-    command_line.end_on_sigterm()
 
     from seqvision.tuning.tune import tune
     from seqvision_export.latency import live_frame
@@ -105,7 +104,6 @@ def self_train(arguments: list[str]) -> int:
     from seqvision.ready import to_self_train
 
     to_self_train(options)
-    command_line.end_on_sigterm()
 
     from seqvision.self_training.self_train import self_train
 
@@ -269,7 +267,6 @@ def record(arguments: list[str]) -> int:
     from seqvision.config import RecordOptions
 
     options = _asked(RecordOptions, "record", arguments)
-    command_line.end_on_sigterm()
 
     from seqvision.record import record
 

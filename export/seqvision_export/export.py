@@ -6,9 +6,9 @@ from pathlib import Path
 from seqvision import ready
 from seqvision.chance import chance_warning
 from seqvision.config import ExportOptions, VerifyOptions
+from seqvision.console import print_step
 from seqvision.data.clips import background_note
 from seqvision.errors import ExportError
-from seqvision.progress import tell_step
 from seqvision.ready import beside
 from seqvision.training.checkpoint import load_model
 from seqvision_edge.card import ModelCard
@@ -45,17 +45,17 @@ def export(options: ExportOptions) -> Path:
     clips = gather(options, card)
     try:
         with replacing(target) as unfinished, replacing(beside(target)) as report_file:
-            tell_step("converting the network to ONNX")
+            print_step("converting the network to ONNX")
             content = convert(model, card, options.opset)
             unfinished.write_bytes(content)
-            tell_step(f"proving it in a fresh process{' on clips too' if options.verify else ''}")
+            print_step(f"proving it in a fresh process{' on clips too' if options.verify else ''}")
             report = prove_afresh(_proof_of(options, unfinished), str(target))
             if clips is not None:
                 choice = choose(content, card, options, clips)
                 measured = {**choice.to_json(), "fp32_against_torch": report["worst"]}
                 if choice.content != content:
                     unfinished.write_bytes(choice.content)
-                    tell_step(f"proving {choice.chosen.candidate.name} in a fresh process")
+                    print_step(f"proving {choice.chosen.candidate.name} in a fresh process")
                     report = prove_afresh(_proof_of(options, unfinished), str(target))
                 report["precision"] = measured
             save(report_file, report)

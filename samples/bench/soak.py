@@ -11,7 +11,7 @@ from rich.table import Table
 
 from bench.cameras import cameras
 from bench.models import exported
-from seqvision.progress import progress
+from seqvision.console import progress
 
 SECONDS, WARM_SECONDS = 600.0, 60.0
 GROWTH_MB = 5.0

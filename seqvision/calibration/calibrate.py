@@ -16,7 +16,7 @@ from seqvision.calibration.events import FromTakes, calibrate_takes, check_takes
 from seqvision.calibration.models import Model, open_model
 from seqvision.calibration.tell import tell_clips, tell_settings, tell_takes
 from seqvision.config import CalibrateOptions
-from seqvision.progress import tell_step
+from seqvision.console import print_step
 from seqvision_edge.card import Decision, ModelCard
 
 # The key under which the card's metrics tell of it.
@@ -39,14 +39,14 @@ def calibrate(options: CalibrateOptions) -> Path:
     decision = before
     from_clips: FromClips | None = None
     if places.clips:
-        tell_step("asking about the clips")
+        print_step("asking about the clips")
         from_clips = calibrate_clips(model, places.clips, options)
         decision = _with_clips(decision, from_clips, alone=not takes)
         tell_clips(from_clips)
         _tell_limits(model, bool(takes))
     from_takes: FromTakes | None = None
     if takes:
-        tell_step(f"watching {len(takes)} untrimmed video{'s' if len(takes) > 1 else ''}")
+        print_step(f"watching {len(takes)} untrimmed video{'s' if len(takes) > 1 else ''}")
         rejects = (from_clips.reject.threshold,) if from_clips else ()
         budget = options.max_false_per_hour
         from_takes = calibrate_takes(

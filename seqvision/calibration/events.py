@@ -10,8 +10,8 @@ from seqvision.calibration.figures import Figures
 from seqvision.calibration.grid import make_grid
 from seqvision.calibration.places import Take
 from seqvision.calibration.search import Trials, cross_validate, search
+from seqvision.console import progress
 from seqvision.errors import DataError
-from seqvision.progress import progress
 from seqvision_edge.card import Decision, ModelCard
 from seqvision_edge.decision import lag_of
 from seqvision_edge.sequence import VideoSequence

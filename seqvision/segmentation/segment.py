@@ -11,8 +11,8 @@ from pathlib import Path
 
 from seqvision import ready
 from seqvision.config import SegmentOptions
+from seqvision.console import progress
 from seqvision.errors import DataError
-from seqvision.progress import progress
 from seqvision.segmentation.cutting import cut, frame_times, names_of
 from seqvision.segmentation.listing import add_rows, read_list
 from seqvision.segmentation.marks import Mark

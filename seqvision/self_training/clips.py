@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from seqvision.config import SelfTrainOptions, TrainOptions
+from seqvision.console import progress
 from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip
 from seqvision.data.decode import Decoded, Store, decode_all
 from seqvision.data.split import split_clips
 from seqvision.errors import DataError
 from seqvision.evaluate import load_clips
-from seqvision.progress import progress
 from seqvision.self_training.unlabelled import find_unlabelled
 from seqvision.training.data import Data, describe, missing_in_val
 from seqvision_edge.card import ModelCard

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from rich.console import Console
 
 from seqvision.config import SelfTrainOptions, TrainOptions
+from seqvision.console import print_line
 from seqvision.data.augment import make_augmenter
 from seqvision.errors import DataError
 from seqvision.models.classifier import Classifier
@@ -18,6 +18,7 @@ from seqvision.self_training.clips import SELF_TRAINED, Pool
 from seqvision.self_training.rounds import Round, best_of, read_choice, write_choice
 from seqvision.self_training.student import joined, student_file, train_student
 from seqvision.self_training.teacher import ask, calibrate
+from seqvision.training.callbacks import EpochBar
 from seqvision.training.checkpoint import load_model
 from seqvision.training.data import Data
 from seqvision_edge.card import ModelCard
@@ -52,7 +53,7 @@ def first_round(work: Work, model: Classifier, card: ModelCard) -> Round:
         0, len(work.pool.clips), 0, None, (), 0, metrics.clips, metrics.accuracy, metrics.loss,
         temperature, time.monotonic() - began,
     )  # fmt: skip
-    say(f"round 0: {work.asked.model}: {_worth(first)}")
+    print_line(f"round 0: {work.asked.model}: {_worth(first)}")
     return first
 
 
@@ -71,14 +72,14 @@ def next_round(work: Work, rounds: Sequence[Round]) -> Round | None:
         why = f"no clip of {len(work.pool.clips)} is sure enough (--threshold, --views)"
         if number == 1:
             raise DataError(f"{why}; {work.choice(1)} says how sure each one is")
-        say(f"round {number}: {why}")
+        print_line(f"round {number}: {why}")
         return None
-    say(f"round {number}: {_chosen(work, named)}")
+    print_line(f"round {number}: {_chosen(work, named)}")
     data = data_of(work, number)
     folder = work.folder(number)
     shutil.rmtree(folder, ignore_errors=True)  # left by a kill
     try:
-        student = train_student(work.student, data, folder, work.device, f"round {number}")
+        student = train_student(work.student, data, folder, work.device, _bar(work, rounds, began))
         temperature, metrics = calibrate(student.model, student.card, data, _batch(work))
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -88,8 +89,24 @@ def next_round(work: Work, rounds: Sequence[Round]) -> Round | None:
         metrics.clips, metrics.accuracy, metrics.loss, temperature, time.monotonic() - began,
     )  # fmt: skip
     star = "  *" if best_of([*rounds, done]) is done else ""
-    say(f"round {number}: {_worth(done)}, {done.seconds:.0f} s{star}")
+    print_line(f"round {number}: {_worth(done)}, {done.seconds:.0f} s{star}")
     return done
+
+
+def _bar(work: Work, rounds: Sequence[Round], began: float) -> EpochBar:
+    """Return the bar of a round's student, with the time left for all rounds."""
+    number, most = rounds[-1].number + 1, work.asked.rounds
+    before = [each.seconds for each in rounds if each.number]
+
+    def left(share: float) -> float | None:
+        gone = time.monotonic() - began
+        if share <= 0 and not before:
+            return None
+        this = before[-1] if before else gone / share
+        return max(0.0, this - gone) + this * (most - number)
+
+    epochs = work.student.training.epochs
+    return EpochBar(f"round {number}/{most}", epochs, left, at_most=True)
 
 
 def _choose(work: Work, number: int, temperature: float) -> tuple[float | None, ...]:
@@ -146,8 +163,3 @@ def _worth(each: Round) -> str:
 
 def _batch(work: Work) -> int:
     return work.student.training.batch_size
-
-
-def say(text: str) -> None:
-    """Tell the user on stderr."""
-    Console(stderr=True, highlight=False).print(text, markup=False, soft_wrap=True)

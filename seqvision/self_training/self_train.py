@@ -16,10 +16,11 @@ import torch
 
 from seqvision import rank
 from seqvision.config import SelfTrainOptions
+from seqvision.console import print_line, print_note
 from seqvision.errors import CheckpointError, DataError, StudyError
 from seqvision.ready import check_training, to_self_train
 from seqvision.self_training.clips import contents, fingerprint, read_labelled, read_pool
-from seqvision.self_training.one_round import Work, data_of, first_round, next_round, say
+from seqvision.self_training.one_round import Work, data_of, first_round, next_round
 from seqvision.self_training.plan import about_of, of_a_student, refuse_other, write_options
 from seqvision.self_training.rounds import Round, best_of, read_rounds, write_rounds
 from seqvision.self_training.student import finish_student, student_file
@@ -74,7 +75,7 @@ def self_train(options: SelfTrainOptions) -> SelfTrained:
     known = contents(labelled.decoded)
     pool = read_pool(options, options.unlabelled, card, labelled, frozenset(known))
     for note in (*labelled.notes, *pool.notes):
-        say(f"note: {note}")
+        print_note(note)
     marks = fingerprint(labelled.clips, known), fingerprint(pool.clips, pool.contents)
     about = about_of(options, *marks)
     rounds: list[Round] = []
@@ -85,7 +86,7 @@ def self_train(options: SelfTrainOptions) -> SelfTrained:
     write_options(run, options)
     work = Work(options, student, labelled, pool, device, run, torch.get_num_threads())
     split = labelled.split
-    say(
+    print_line(
         f"run folder: {run}\n{len(split.train)} labelled clips train, {len(split.val)} validate, "
         f"{len(pool.clips)} clips have no label"
     )
@@ -129,15 +130,17 @@ def _end(work: Work, rounds: list[Round], stop: Stop | None) -> SelfTrained:
     best, output = best_of(rounds), work.asked.output
     if best.number == 0:
         _copy_given(work)
-        say(f"no student was as good on the validation clips: {output} is {work.asked.model}")
+        print_line(
+            f"no student was as good on the validation clips: {output} is {work.asked.model}"
+        )
     elif stop is None:
         data, folder = data_of(work, best.number), work.folder(best.number)
         finish_student(work.student, data, folder, work.device, best.seconds)
     if best.number:
         before = rounds[0].accuracy
-        say(f"kept: round {best.number}, validation {before:.1%} → {best.accuracy:.1%}")
+        print_line(f"kept: round {best.number}, validation {before:.1%} → {best.accuracy:.1%}")
     if stop is not None:
-        say(
+        print_line(
             f"stopped; {output} is the best so far; go on with: "
             f"seqvision self-train --resume {work.run}"
         )

@@ -16,10 +16,10 @@ from seqvision.errors import StudyError
 from seqvision.models.classifier import Classifier
 from seqvision.self_training.clips import Pool
 from seqvision.stopped import interrupt
+from seqvision.training.callbacks import EpochBar
 from seqvision.training.card import make_card, with_metrics
 from seqvision.training.checkpoint import save_model
 from seqvision.training.data import Data
-from seqvision.training.epoch_bar import EpochBar
 from seqvision.training.fit import fit, kept
 from seqvision.training.preparation import prepare
 from seqvision.training.results import measure_parts
@@ -59,9 +59,9 @@ class Student:
 
 
 def train_student(
-    options: TrainOptions, data: Data, run: Path, device: torch.device, title: str
+    options: TrainOptions, data: Data, run: Path, device: torch.device, bar: EpochBar
 ) -> Student:
-    """Train a student in its run folder, and write its model file there.
+    """Train a student in its run folder, shown by a bar, and write its model file there.
 
     Raises:
         KeyboardInterrupt: it was stopped: a part of a training is no student.
@@ -75,10 +75,9 @@ def train_student(
         (run / "options.yaml").write_text(to_yaml(recorded(ready.options)), encoding="utf-8")
     except OSError as error:
         raise StudyError(f"{run}: cannot be written ({error.strerror})") from None
-    epochs = ready.options.training.epochs
     fitted = fit(
         ready.options.training, ready.module, ready.training, ready.validation, run, device,
-        resume=False, listeners=(EpochBar(f"{title},", epochs),), quiet=True,
+        resume=False, shown=bar,
     )  # fmt: skip
     if fitted.stopped_by is not None:
         raise interrupt(fitted.stopped_by)

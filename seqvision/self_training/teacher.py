@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from seqvision.calibration.temperature import Logits, fit_temperature, probable
+from seqvision.console import progress
 from seqvision.data.augment import Augmenter
 from seqvision.data.dataset import ClipDataset, EpochSampler, collate
 from seqvision.data.decode import Decoded
 from seqvision.evaluate import predict
 from seqvision.metrics import Metrics, before_temperature, measure
 from seqvision.models.classifier import Classifier
-from seqvision.progress import progress
 from seqvision.training.data import Data
 from seqvision_edge.card import ModelCard
 

@@ -11,10 +11,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from seqvision.console import progress
 from seqvision.data.clips import Clip
 from seqvision.data.decode import Store
 from seqvision.data.readers.idx import idx_images
-from seqvision.progress import progress
 from seqvision_edge.errors import SourceError
 from seqvision_edge.sources import open_path
 from seqvision_edge.sources.image_files import ImageFiles

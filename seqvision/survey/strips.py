@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqvision.config import DataOptions
+from seqvision.console import progress
 from seqvision.data.augment import Augmenter, make_augmenter
 from seqvision.data.cache import Cache
 from seqvision.data.dataset import ClipDataset
 from seqvision.data.decode import Decoded, Store
 from seqvision.errors import DataError
-from seqvision.progress import progress
 from seqvision.survey.findings import Findings
 from seqvision_edge.errors import SourceError
 from seqvision_edge.sequence import VideoSequence

@@ -1,66 +1,110 @@
-"""What happens around the epochs: a line for each, a clean stop on Ctrl-C."""
+"""What happens around the epochs: bars and lines, a clean stop, checkpoints, early stopping."""
 
+import functools
 import signal
-import sys
 import time
+from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from seqvision.config import TrainingOptions
-from seqvision.rank import count, is_first
-from seqvision.stopped import Stop, interrupt
+from seqvision.console import Bar, print_line
+from seqvision.rank import count
+from seqvision.stopped import StopNow, StopRequest
 from seqvision.training.processes import any_of
 
+_STOPPING = "stopping after this step"
 
-class EpochLines(L.Callback):
-    """A bar for the steps of an epoch, and one line that stays when it ends."""
 
-    def __init__(self, epochs: int, monitor: str) -> None:
+def _harmless(hook: Callable[..., None]) -> Callable[..., None]:
+    """Let a hook that only shows something fail without ending the training."""
+
+    @functools.wraps(hook)
+    def careful(self: "Shown", *given: Any) -> None:
+        if self.failed:
+            return
+        try:
+            hook(self, *given)
+        except Exception as error:
+            self.failed = True
+            self.bar.close()
+            print_line(f"the training goes on without its display ({error!r})", "yellow")
+
+    return careful
+
+
+class Shown(L.Callback):
+    """A bar for a training.
+
+    Attributes:
+        bar: closed by whoever runs the training, also where it fails.
+        stop: says when a stop was asked for; None: nobody can ask.
+        failed: whether it can no longer be shown.
+    """
+
+    def __init__(self, bar: Bar) -> None:
+        self.bar = bar
+        self.stop: StopRequest | None = None
+        self.failed = False
+
+    def stopping(self) -> bool:
+        """Return whether a stop was asked for, and let the bar say so."""
+        if self.stop is None or self.stop.asked is None:
+            return False
+        self.bar.what, self.bar.info = _STOPPING, ""
+        return True
+
+
+class EpochLines(Shown):
+    """A bar with the time left for the whole training, and one line for each epoch."""
+
+    def __init__(self, epochs: int, monitor: str, may_stop_early: bool, afterwards: int) -> None:
+        """Describe it; `afterwards` is how many clips are measured when it is over."""
+        super().__init__(Bar("starting", numbers=False, at_most=may_stop_early))
         self._epochs = epochs
         self._monitor = monitor
-        self._console = Console(stderr=True, highlight=False, quiet=not is_first())
-        self._bar = Progress(
-            TextColumn("epoch {task.fields[epoch]}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]}"),
-            console=self._console,
-            transient=True,
-            disable=not (sys.stderr.isatty() and is_first()),
-        )
+        self._afterwards = afterwards
         self._shown = 0.0
-        self._task: TaskID | None = None
         self._best: float | None = None
-        self._began = 0.0
+        self._time = EpochTimes()
 
+    @_harmless
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Show the bar."""
-        self._bar.start()
-        self._task = self._bar.add_task("", epoch=trainer.current_epoch + 1, loss="")
+        self.bar.__enter__()
 
+    @_harmless
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Begin the bar anew."""
-        self._began = time.monotonic()
-        if self._task is not None:
-            self._bar.reset(
-                self._task, total=trainer.num_training_batches, epoch=trainer.current_epoch + 1
-            )
+        """Name the epoch."""
+        loaders: Any = trainer.val_dataloaders
+        self._time.begin(int(trainer.num_training_batches), len(loaders))
+        self.bar.what = f"epoch {trainer.current_epoch + 1}/{self._epochs}"
+        self._draw(trainer)
 
+    @_harmless
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, *_: Any
     ) -> None:
         """Advance the bar."""
-        if self._task is None or self._bar.disable:
-            return
-        self._bar.update(self._task, advance=1)
-        if time.monotonic() - self._shown > 0.5:  # reading the loss waits for a GPU
-            self._shown = time.monotonic()
-            self._bar.update(self._task, loss=f"{float(outputs['loss']):.3f}")
+        self._time.step()
+        now = time.monotonic()
+        if now - self._shown > 0.5 and not self.stopping():  # reading the loss waits for a GPU
+            self._shown = now
+            self.bar.info = f"loss {float(outputs['loss']):.3f}"
+        self._draw(trainer)
 
+    @_harmless
+    def on_validation_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any
+    ) -> None:
+        """Advance the bar."""
+        self._time.validated()
+        self._draw(trainer)
+
+    @_harmless
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the epoch's line; a star marks the best so far."""
         if not trainer.is_last_batch:
@@ -68,73 +112,188 @@ class EpochLines(L.Callback):
         figures = trainer.callback_metrics
         if f"val/{self._monitor}" not in figures or "train/loss" not in figures:
             return
+        seconds = self._time.end()
         score = float(figures[f"val/{self._monitor}"]) * (-1 if self._monitor == "loss" else 1)
         is_best = self._best is None or score > self._best
         self._best = score if is_best else self._best
-        self._console.print(
+        print_line(
             f"epoch {trainer.current_epoch + 1:3d}/{self._epochs}"
             f"  train loss {float(figures['train/loss']):.3f}"
             f"  val loss {float(figures['val/loss']):.3f}"
             f"  accuracy {float(figures['val/accuracy']):6.1%}"
-            f"  {time.monotonic() - self._began:5.1f} s{'  *' if is_best else ''}"
+            f"  {seconds:5.1f} s{'  *' if is_best else ''}"
         )
 
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Take the bar away."""
-        self._bar.stop()
+    def _draw(self, trainer: L.Trainer) -> None:
+        rest = self._epochs - trainer.current_epoch
+        loaders: Any = trainer.val_dataloaders
+        passes = self._afterwards / max(1, len(loaders.dataset))
+        self.bar.seconds_left = self._time.left(rest, passes)
+        self.bar.update(trainer.current_epoch + self._time.share(), self._epochs)
 
-    def on_exception(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+
+class EpochBar(Shown):
+    """A bar for one of several trainings: which one it is, its epoch, the time left for all."""
+
+    def __init__(
+        self,
+        title: str,
+        epochs: int,
+        left: Callable[[float], float | None],
+        info: str | None = None,
+        at_most: bool = False,
     ) -> None:
-        """Take the bar away."""
-        self._bar.stop()
+        """Describe it.
+
+        Args:
+            title: which training it is.
+            epochs: how many it has at most.
+            left: share of this training that is done → seconds left for all of them.
+            info: stands behind the bar; by default what validation says.
+            at_most: whether all may end sooner.
+        """
+        super().__init__(Bar(title, epochs, numbers=False, info=info or "", at_most=at_most))
+        self._title = title
+        self._epochs = epochs
+        self._left = left
+        self._info = info
+        self._time = EpochTimes()
+
+    @_harmless
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Show the bar."""
+        self.bar.__enter__()
+
+    @_harmless
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Name the epoch."""
+        loaders: Any = trainer.val_dataloaders
+        self._time.begin(int(trainer.num_training_batches), len(loaders))
+        self.bar.what = f"{self._title}, epoch {trainer.current_epoch + 1}/{self._epochs}"
+
+    @_harmless
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+        """Advance it."""
+        self._time.step()
+        self._draw(trainer)
+
+    @_harmless
+    def on_validation_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any
+    ) -> None:
+        """Advance it."""
+        self._time.validated()
+        self._draw(trainer)
+
+    @_harmless
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Show what validation says."""
+        accuracy = trainer.callback_metrics.get("val/accuracy")
+        if self._info is None and accuracy is not None:
+            self.bar.info = f"validation {float(accuracy):.1%}"
+
+    def _draw(self, trainer: L.Trainer) -> None:
+        self.stopping()
+        done = trainer.current_epoch + self._time.share()
+        self.bar.seconds_left = self._left(done / self._epochs)
+        self.bar.update(done, self._epochs)
+
+
+class EpochTimes:
+    """How long an epoch takes: its steps, its validation, and what comes between.
+
+    The first epoch is projected from its steps; its validation is then taken to cost a third of
+    the steps for each batch.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._epochs: deque[float] = deque(maxlen=5)
+        self._validations: deque[float] = deque(maxlen=5)
+        self._began = self._stepped = clock()
+        self._steps = self._batches = 1
+        self._step = self._batch = 0
+
+    def begin(self, steps: int, batches: int) -> None:
+        """Begin an epoch of so many steps, and batches of validation."""
+        self._steps, self._batches = max(1, steps), max(1, batches)
+        self._began = self._stepped = self._clock()
+        self._step = self._batch = 0
+
+    def step(self) -> None:
+        """Count a step."""
+        self._step += 1
+        self._stepped = self._clock()
+
+    def validated(self) -> None:
+        """Count a batch of validation."""
+        self._batch += 1
+
+    def end(self) -> float:
+        """End the epoch; return how many seconds it took."""
+        now = self._clock()
+        self._epochs.append(now - self._began)
+        self._validations.append(now - self._stepped)
+        self._step, self._batch = self._steps, self._batches
+        return now - self._began
+
+    def share(self) -> float:
+        """Return which part of the epoch is done; a batch of validation counts as a third."""
+        whole = self._steps + self._batches / 3
+        return min(1.0, (self._step + self._batch / 3) / whole)
+
+    def left(self, epochs: int, passes: float) -> float | None:
+        """Return the seconds left, or None where nothing tells them yet.
+
+        Args:
+            epochs: that are not over, this one among them.
+            passes: of the validation clips, that come after the training.
+        """
+        gone = self._clock() - self._began
+        if self._epochs:
+            epoch = sum(self._epochs) / len(self._epochs)
+            validation = sum(self._validations) / len(self._validations)
+        elif self._step and gone > 1.0:
+            step = (self._stepped - self._began) / self._step
+            validation = step * self._batches / 3
+            epoch = step * self._steps + validation
+        else:
+            return None
+        return max(0.0, epoch - gone) + epoch * (epochs - 1) + validation * passes
 
 
 class StopOnSignal(L.Callback):
-    """Ctrl-C and SIGTERM end the training after the step at hand; a second one at once.
+    """Ctrl-C and SIGTERM end the training after the step at hand.
 
     Several processes end after the same step, because a step needs them all.
     """
 
-    def __init__(self, promise: str) -> None:
-        """Make it say `promise` when it is asked to stop; nothing where that is empty."""
-        self.asked: Stop | None = None
-        self._promise = promise
-        self._when = 0.0
-        self._before: dict[signal.Signals, Any] = {}
+    def __init__(self, request: StopRequest) -> None:
+        self.request = request
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Take the signals over."""
-
-        def stop(number: int, _: Any) -> None:
-            # torchrun passes on what the terminal has sent already: that is not a second one.
-            again = time.monotonic() - self._when > (2.0 if count() > 1 else 0.0)
-            if self.asked and again:
-                raise interrupt(signal.Signals(number))
-            if self.asked:
-                return
-            self.asked, self._when = signal.Signals(number), time.monotonic()
-            if count() == 1:
-                trainer.should_stop = True
-            if self._promise and is_first():
-                print(f"\n{self._promise}", file=sys.stderr)  # noqa: T201
-
-        try:
-            for name in (signal.SIGINT, signal.SIGTERM):
-                self._before[name] = signal.signal(name, stop)
-        except ValueError:  # not in the main thread: then signals are not ours
-            self._before.clear()
+        """Take the signals back from Lightning, which has handlers of its own."""
+        self.request.install()
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
-        """Stop all processes once one was asked to."""
-        if count() > 1 and any_of(self.asked is not None):
-            self.asked = self.asked or signal.SIGINT
+        """Stop once that was asked for; of several processes all."""
+        if count() == 1:
+            self._stop_alone()
+        elif any_of(self.request.asked is not None):
+            self.request.asked = self.request.asked or signal.SIGINT
             trainer.should_stop = True
 
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Give the signals back."""
-        for name, handler in self._before.items():
-            signal.signal(name, handler)
+    def on_validation_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any
+    ) -> None:
+        """Stop once that was asked for: the figures of the epoch would come too late."""
+        if count() == 1:
+            self._stop_alone()
+
+    def _stop_alone(self) -> None:
+        # `should_stop` would let all validation clips be looked at first.
+        if self.request.asked is not None:
+            raise StopNow
 
 
 class CompleteEpochs(ModelCheckpoint):

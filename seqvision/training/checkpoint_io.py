@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
-from seqvision.errors import CheckpointError
+from seqvision.errors import ResourceError
 from seqvision_edge.files import replacing
 
 
@@ -23,7 +23,7 @@ class WholeCheckpoints(TorchCheckpointIO):
         """Write a checkpoint.
 
         Raises:
-            CheckpointError: the disk is full, or the folder cannot be written to.
+            ResourceError: the disk is full, or the folder cannot be written to.
         """
         target = Path(path)
         try:
@@ -32,8 +32,4 @@ class WholeCheckpoints(TorchCheckpointIO):
                 torch.save(checkpoint, unfinished)
         except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
             reason = " ".join(str(getattr(error, "strerror", None) or error).split())[:120]
-            run = target.parent.parent
-            raise CheckpointError(
-                f"{target}: cannot be written ({reason}); the epochs before are kept, "
-                f"go on with: seqvision train --resume {run}"
-            ) from None
+            raise ResourceError(f"{target}: cannot be written ({reason})") from None

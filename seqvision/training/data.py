@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from seqvision.config import TrainOptions, place_of
+from seqvision.console import progress
 from seqvision.data.augment import augmentation_notes
 from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip, background_note, find_background, labels_of
@@ -18,7 +19,6 @@ from seqvision.data.decode import Decoded, Store, decode_all
 from seqvision.data.readers import find_data_set
 from seqvision.data.split import Split, split_clips
 from seqvision.errors import DataError
-from seqvision.progress import progress
 from seqvision.rank import is_first
 from seqvision.training.layout import plan, settle
 from seqvision_edge.card import Decision, ImageSpec

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from seqvision.console import progress
 from seqvision.data.cache import Cache, touch
 from seqvision.data.dataset import ClipDataset, Item, collate
 from seqvision.models.classifier import Classifier
-from seqvision.progress import progress
 from seqvision_edge.files import replacing
 
 # Clips encoded at once: more make the activations fall out of the processor's caches.

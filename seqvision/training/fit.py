@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import re
 import signal
 import warnings
 from collections.abc import Iterator, Sequence
@@ -18,25 +19,37 @@ from torch.utils.data import DataLoader
 from seqvision import rank
 from seqvision.config import TrainingOptions
 from seqvision.data.dataset import Item
-from seqvision.stopped import Stop, interrupt
+from seqvision.errors import OutOfMemoryError, ResourceError
+from seqvision.stopped import Stop, StopNow, StopRequest, interrupt
 from seqvision.training import processes
 from seqvision.training.batch_norm import share_statistics
 from seqvision.training.callbacks import (
     CompleteEpochs,
     EpochLines,
+    Shown,
     StopOnSignal,
     early_stopping,
 )
 from seqvision.training.checkpoint_io import WholeCheckpoints
 from seqvision.training.module import ClassifierModule
+from seqvision.training.workers import ended_workers
+from seqvision_edge.errors import SeqvisionError
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What the engine leaves: the kept weights, of which epoch, and what stopped it if anything."""
+    """What the engine leaves.
+
+    Attributes:
+        weights: those that are kept.
+        epoch: theirs, from 0.
+        epochs: how many are complete.
+        stopped_by: what stopped it, if anything.
+    """
 
     weights: dict[str, torch.Tensor]
     epoch: int
+    epochs: int
     stopped_by: Stop | None
 
 
@@ -49,15 +62,22 @@ def fit(
     device: torch.device,
     resume: bool,
     listeners: Sequence[L.Callback] = (),
-    quiet: bool = False,
+    shown: Shown | None = None,
+    afterwards: int = 0,
 ) -> Fitted:
     """Train, or go on with a training, and return the weights of the epoch to keep.
 
-    `listeners` are called at each step of the way, as Lightning does; `quiet` leaves it to them to
-    say how it goes.
+    However it ends, the processes that load clips have ended, and the terminal is as it was.
+
+    Args:
+        listeners: called at each step of the way, as Lightning does.
+        shown: how it is shown, in place of a line for each epoch.
+        afterwards: how many clips are measured when it is over, for the time left.
 
     Raises:
-        KeyboardInterrupt: stopped before the first validation, so that there is nothing to keep.
+        KeyboardInterrupt: stopped before the first validation, so that there is nothing to keep,
+            or stopped twice.
+        SeqvisionError: a clip cannot be read, a file cannot be written, or the memory is full.
     """
     folder = run / "checkpoints"
     if resume and stopped_early(folder / "last.ckpt"):
@@ -81,7 +101,11 @@ def fit(
         module.model.encoder = share_statistics(module.model.encoder, device)
     if resume:
         _order_from(last, training)
-    stop = StopOnSignal("" if quiet else "stopping; the best epoch is kept")
+    if shown is None:
+        early = bool(options.patience)
+        shown = EpochLines(options.epochs, options.monitor, early, afterwards)
+    request = StopRequest()
+    shown.stop, request.on_request = request, shown.stopping
     with _quiet_lightning():
         trainer = L.Trainer(
             accelerator="gpu" if device.type == "cuda" else "cpu",
@@ -94,8 +118,8 @@ def fit(
             callbacks=[
                 checkpoints,
                 newest,
-                stop,
-                *([] if quiet else [EpochLines(options.epochs, options.monitor)]),
+                StopOnSignal(request),
+                shown,
                 *early_stopping(options),
                 *listeners,
             ],
@@ -113,15 +137,69 @@ def fit(
         )
         # Lightning keeps each layer's mode as it finds it; what built the model may have left eval.
         module.train()
-        trainer.fit(
-            module,
-            training,
-            validation,
-            ckpt_path=str(last) if resume else None,
-            weights_only=True,
-        )
+        with request, contextlib.closing(shown.bar), ended_workers(training), _plain_errors():
+            try:
+                trainer.fit(
+                    module,
+                    training,
+                    validation,
+                    ckpt_path=str(last) if resume else None,
+                    weights_only=True,
+                )
+            except StopNow:
+                if request.again:
+                    raise interrupt(request.asked or signal.SIGINT) from None
     best = Path(checkpoints.best_model_path)
-    return processes.first_only(lambda: _kept(options, folder, best, stop.asked))
+    return processes.first_only(lambda: _kept(options, folder, best, request.asked))
+
+
+@contextlib.contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Turn what gives out in the middle of a training into one line."""
+    try:
+        yield
+    except SeqvisionError as error:
+        # torch wraps what a worker raised in the text of its traceback.
+        found = _FROM_WORKER.match(str(error))
+        if found is None:
+            raise
+        raise type(error)(found[1]) from None
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise ResourceError(
+            f"{where}cannot be written or read ({error.strerror or error})"
+        ) from error
+    except (MemoryError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            advice = "use a smaller --batch-size, --size or --frames"
+            raise OutOfMemoryError(f"out of memory: {advice}") from error
+        reason = _lost_worker(str(error).lower())
+        if reason is None:
+            raise
+        raise ResourceError(reason) from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error of torch is about memory."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text
+
+
+def _lost_worker(text: str) -> str | None:
+    """Return the line about an error of torch that says that a worker has died."""
+    if "dataloader worker" not in text:
+        return None
+    if "bus error" in text or "shared memory" in text:
+        return "the shared memory is full (/dev/shm): use --workers 0, or give it more room"
+    if "killed by signal" in text or "exited unexpectedly" in text:
+        return (
+            "a process that loads clips was killed, as systems do when memory runs out: "
+            "use fewer --workers, or a smaller --batch-size"
+        )
+    return None
+
+
+_FROM_WORKER = re.compile(r"Caught \w+ in DataLoader worker .*\n[\w.]+: (.*)", re.DOTALL)
 
 
 def done_epochs(checkpoint: Path) -> int:
@@ -156,8 +234,7 @@ def _kept(options: TrainingOptions, folder: Path, best: Path, stop: Stop | None)
     """Return the weights of the epoch to keep."""
     last = folder / "last.ckpt"
     if not last.is_file():
-        said = "stopped before the first epoch was complete: nothing to keep"
-        raise interrupt(stop or signal.SIGINT, said)
+        raise interrupt(stop or signal.SIGINT)
     found = _best(best, folder)
     chosen = found if options.keep == "best" and found is not None else last
     content = torch.load(chosen, map_location="cpu", weights_only=True)
@@ -166,7 +243,7 @@ def _kept(options: TrainingOptions, folder: Path, best: Path, stop: Stop | None)
         for name, tensor in content["state_dict"].items()
         if name.startswith("model.")
     }
-    return Fitted(weights, int(content["epoch"]), stop)
+    return Fitted(weights, int(content["epoch"]), done_epochs(last), stop)
 
 
 def _strategy(options: TrainingOptions) -> DDPStrategy | str:

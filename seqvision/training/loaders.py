@@ -1,8 +1,5 @@
 """Clips → batches for the trainer; a frozen encoder is asked once, not in every epoch."""
 
-import os
-import signal
-
 from torch.utils.data import DataLoader
 
 from seqvision import rank
@@ -18,9 +15,9 @@ from seqvision.data.dataset import (
     collate,
 )
 from seqvision.models.classifier import Classifier
-from seqvision.training.allocator import keep_freed_memory
 from seqvision.training.data import Data
 from seqvision.training.features import encode_views
+from seqvision.training.workers import prepare_worker, worker_count
 
 
 def make_loaders(
@@ -37,7 +34,7 @@ def make_loaders(
     checking: ClipDataset | FeatureDataset
     learning = ClipDataset(*data.part(data.split.train), data.image, data.sequence, augmenter, seed)
     checking = ClipDataset(*data.part(data.split.val), data.image, data.sequence)
-    workers = _workers(options)
+    workers = worker_count(options.clips.workers)
     if model.frozen:
         # A frozen encoder answers the same in every epoch: ask it once, per varied copy.
         views = options.model.views if augmenter else 1
@@ -63,25 +60,7 @@ def make_loaders(
                 num_workers=workers if shuffle else 0,
                 persistent_workers=bool(workers) and shuffle,
                 pin_memory=on_gpu,
-                worker_init_fn=_prepare_worker,
+                worker_init_fn=prepare_worker,
             )
         )
     return loaders[0], loaders[1]
-
-
-def _prepare_worker(_: int) -> None:
-    keep_freed_memory()
-    if hasattr(os, "nice"):
-        # The threads of a step wait for each other: a clip that is made meanwhile on the core of
-        # one of them holds up all.  A model that waits for clips leaves the cores to the workers.
-        os.nice(10)
-    # Ctrl-C reaches every process of a terminal, torchrun's signals those of a group; the training
-    # process alone decides what to do, and still needs the clips of the step at hand.
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, signal.SIG_IGN)
-
-
-def _workers(options: TrainOptions) -> int:
-    if options.clips.workers != "auto":
-        return options.clips.workers
-    return min(8, max(1, (os.cpu_count() or 1) // rank.local_count() - 1))

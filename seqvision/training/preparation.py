@@ -7,17 +7,16 @@ from dataclasses import dataclass
 
 import lightning as L
 import torch
-from rich.markup import escape
 from torch.utils.data import DataLoader
 
 from seqvision import rank
 from seqvision.config import TrainOptions
+from seqvision.console import print_line, print_note
 from seqvision.data.cache import Cache
 from seqvision.data.clips import background_note
 from seqvision.data.dataset import Item
 from seqvision.errors import DataError
 from seqvision.models.classifier import Classifier
-from seqvision.progress import say
 from seqvision.training import processes
 from seqvision.training.allocator import keep_freed_memory
 from seqvision.training.autotune import LAYOUTS, Arithmetic, choose_arithmetic
@@ -62,17 +61,18 @@ def prepare(
     Raises:
         SeqvisionError: the options, the clips or the weights cannot be used.
     """
-    tell: Callable[[str], None] = (lambda _: None) if quiet else say
     keep_freed_memory()
     L.seed_everything(options.training.seed, workers=True, verbose=False)
     data = processes.leader_first(lambda: read(options))
     model = Classifier(options.model, data.image, len(data.labels)).to(device)
     _check_schedule(options, model)
-    for note in (*data.notes, *model.notes, *idle_gpus(device)):
-        tell(f"[yellow]note:[/] {escape(note)}")
-    tell(_summary(data, options))
+    if not quiet:
+        for note in (*data.notes, *model.notes, *idle_gpus(device)):
+            print_note(note)
+        print_line(_summary(data, options))
     arithmetic = processes.first_only(lambda: _arithmetic(options, data, model))
-    tell(f"arithmetic: {arithmetic}")
+    if not quiet:
+        print_line(f"arithmetic: {arithmetic}")
     model.arrange(LAYOUTS[arithmetic.layout])
     options = _decided(options, arithmetic)
     training, validation = processes.leader_first(lambda: make_loaders(options, data, model))
@@ -95,7 +95,7 @@ def _summary(data: Data, options: TrainOptions) -> str:
     background = ""
     if data.background is not None and data.sequence.kind == "video":
         note = background_note(data.labels, data.background, options.clips.background)
-        background = f"{escape(note)}\n"
+        background = f"{note}\n"
     return (
         f"{len(data.labels)} labels, {len(data.clips)} clips ({sizes})\n{background}"
         f"{model.encoder} + {head}{pool}, {data.sequence}, "

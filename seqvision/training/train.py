@@ -11,17 +11,18 @@ from datetime import datetime
 from pathlib import Path
 
 import torch
-from rich.markup import escape
 
 from seqvision.chance import chance_warning
 from seqvision.config import TrainOptions, to_yaml
 from seqvision.config.resume import going_on, kept_options, last_checkpoint, recorded
+from seqvision.console import add_state, print_line, print_note, print_warning, shell_command
 from seqvision.data.augment import with_content
 from seqvision.errors import CheckpointError, DataError
 from seqvision.metrics import Metrics
-from seqvision.progress import say
+from seqvision.rank import is_first
 from seqvision.ready import check_training
-from seqvision.stopped import Stop
+from seqvision.report.logs import column
+from seqvision.stopped import Stop, interrupt, stop_of
 from seqvision.training import processes
 from seqvision.training.card import make_card, with_metrics
 from seqvision.training.checkpoint import save_model
@@ -30,17 +31,21 @@ from seqvision.training.device import check_precision, pick_device
 from seqvision.training.fit import Fitted, done_epochs, fit, stopped_early
 from seqvision.training.preparation import Ready, prepare
 from seqvision.training.results import Results, measure_parts, take_facts, write_results
+from seqvision_edge.card import ModelCard
 from seqvision_edge.files import replacing
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training leaves; `epoch` is the one that was kept, counted from 0."""
+    """What a training leaves; `epoch` is the one that was kept, counted from 0.
+
+    A training that was stopped has measured nothing after it.
+    """
 
     model: Path
     run: Path
     epoch: int
-    val: Metrics
+    val: Metrics | None
     test: Metrics | None
     stopped_by: Stop | None
 
@@ -66,21 +71,71 @@ def train(options: TrainOptions, settled: bool = False, note: str | None = None)
     check_precision(options.training.precision, device)
     with processes.joined(options.training.batch_size, device):
         if note is not None:
-            say(f"[yellow]note:[/] {escape(note)}")
+            print_note(note)
         return _train(options, device, began)
 
 
 def _train(options: TrainOptions, device: torch.device, began: float) -> Trained:
     if options.resume is not None:
         _tell_finished(options.resume, options)
-    ready = prepare(options, device)
-    options = ready.options
-    run = processes.first_only(lambda: _begin_run(options))
-    say(f"run folder: {run}")
-    resume = options.resume is not None
-    loaders = ready.training, ready.validation
-    fitted = fit(options.training, ready.module, *loaders, run, device, resume)
-    return processes.first_only(lambda: finish(ready, run, fitted, time.monotonic() - began))
+    begun: Path | None = None
+    try:
+        ready = prepare(options, device)
+        options = ready.options
+        run = begun = processes.first_only(lambda: _begin_run(options))
+        print_line(f"run folder: {run}")
+        resume = options.resume is not None
+        split = ready.data.split
+        fitted = fit(
+            options.training, ready.module, ready.training, ready.validation, run, device, resume,
+            afterwards=len(split.val) + len(split.test),
+        )  # fmt: skip
+        if fitted.stopped_by is not None:
+            _print_stopped(run, options, fitted)
+            return processes.first_only(lambda: keep_stopped(ready, run, fitted))
+        return processes.first_only(lambda: finish(ready, run, fitted, time.monotonic() - began))
+    except KeyboardInterrupt as error:
+        message = f"stopped; {what_is_kept(begun or options.resume)}" if is_first() else ""
+        raise interrupt(stop_of(error), message) from None
+    except CheckpointError:
+        raise  # says itself what to do
+    except Exception as error:
+        if begun is not None and is_first():
+            add_state(error, what_is_kept(begun))
+        raise
+    finally:
+        if options.resume is None and begun is not None and is_first():
+            _remove_empty(begun)
+
+
+def what_is_kept(run: Path | None) -> str:
+    """Return what a training that ended early has left, and how it goes on."""
+    if run is None or not last_checkpoint(run).is_file():
+        return "no epoch was complete, so nothing is kept"
+    done = done_epochs(last_checkpoint(run))
+    epochs = "1 epoch is" if done == 1 else f"{done} epochs are"
+    return f"{epochs} kept in {run}; go on with: {_resume_command(run)}"
+
+
+def _resume_command(run: Path) -> str:
+    return shell_command("seqvision", "train", "--resume", run)
+
+
+def _print_stopped(run: Path, options: TrainOptions, fitted: Fitted) -> None:
+    """Say what becomes of a training that was stopped, before its kept epoch is measured."""
+    kept = f"epoch {fitted.epoch + 1} is kept"
+    if fitted.epochs > 1 and options.training.keep == "best":
+        kept += f", the best of {fitted.epochs}"
+    print_line(
+        f"stopped; {kept}, and becomes {options.output}; go on with:",
+        command=_resume_command(run),
+    )
+
+
+def _remove_empty(run: Path) -> None:
+    """Remove the folder of a run of which no epoch was complete."""
+    if not last_checkpoint(run).exists():
+        shutil.rmtree(run, ignore_errors=True)
 
 
 def finish(ready: Ready, run: Path, fitted: Fitted, seconds: float) -> Trained:
@@ -95,17 +150,43 @@ def finish(ready: Ready, run: Path, fitted: Fitted, seconds: float) -> Trained:
     parts = measure_parts(model, card, data, options)
     figures = {part.name: part.metrics for part in parts}
     card = with_metrics(card, figures)
-    kept = run / f"model{SAFETENSORS if is_safetensors(options.output) else '.pt'}"
-    save_model(kept, model, options.model, card)
-    copy_model(kept, options.output)
+    _write_model(ready, run, card)
     facts = take_facts(run, model, ready.device, seconds, ready.arithmetic)
     results = Results(run, options, data, model, card, parts, fitted.epoch, facts)
-    say(f"report: {write_results(results)}")
+    print_line(f"report: {write_results(results)}")
     doubt = chance_warning(card)
     if doubt is not None:
-        say(f"[yellow]warning:[/] {escape(doubt)}")
+        print_warning(doubt)
     val, test = figures["val"], figures.get("test")
     return Trained(options.output, run, fitted.epoch, val, test, fitted.stopped_by)
+
+
+def keep_stopped(ready: Ready, run: Path, fitted: Fitted) -> Trained:
+    """Write the model file of a training that was stopped, and nothing that takes time.
+
+    Its figures are those that the epoch's validation has logged.
+
+    Raises:
+        SeqvisionError: a file cannot be written.
+    """
+    options, data, model = ready.options, ready.data, ready.model
+    model.load_state_dict(fitted.weights)
+    figures: dict[str, float] = {"clips": len(data.split.val)}
+    for name in ("loss", "accuracy", "f1"):
+        logged = dict(column(run / "logs", f"val/{name}"))
+        if fitted.epoch + 1 in logged:
+            figures[name] = logged[fitted.epoch + 1]
+    card = make_card(options, data, model)
+    origin = card.origin.model_copy(update={"metrics": {"val": figures}})
+    _write_model(ready, run, card.model_copy(update={"origin": origin}))
+    return Trained(options.output, run, fitted.epoch, None, None, fitted.stopped_by)
+
+
+def _write_model(ready: Ready, run: Path, card: ModelCard) -> None:
+    output = ready.options.output
+    kept = run / f"model{SAFETENSORS if is_safetensors(output) else '.pt'}"
+    save_model(kept, ready.model, ready.options.model, card)
+    copy_model(kept, output)
 
 
 def _tell_finished(run: Path, options: TrainOptions) -> None:
@@ -120,9 +201,9 @@ def _tell_finished(run: Path, options: TrainOptions) -> None:
         more = f"seqvision train --config {run}/options.yaml --patience {3 * asked.patience}"
     elif asked.schedule == "plateau":
         more = f"seqvision train --resume {run} --epochs {2 * asked.epochs}"
-    say(
-        f"[yellow]note:[/] {escape(str(run))} is finished: {done} of {asked.epochs} "
-        f"epochs{why}; its results are written again. To train longer: {escape(more)}"
+    print_note(
+        f"{run} is finished: {done} of {asked.epochs} epochs{why}; its results are written again. "
+        f"To train longer: {more}"
     )
 
 

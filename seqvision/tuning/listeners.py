@@ -1,5 +1,6 @@
 """What listens to the training of a trial: the study; and how the search goes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import lightning as L
@@ -37,8 +38,14 @@ class Report(L.Callback):
 
 @dataclass(frozen=True)
 class Standing:
-    """How a search goes, as its bar shows it."""
+    """How a search goes, as its bar shows it.
+
+    Attributes:
+        trial: which one it is of how many.
+        best: the best trial so far.
+        left: share of this trial that is done → seconds left for the search.
+    """
 
     trial: str
     best: str
-    left: str
+    left: Callable[[float], float | None]

@@ -14,11 +14,11 @@ from seqvision.config import TrainOptions, to_yaml
 from seqvision.config.resume import recorded
 from seqvision.data.augment import with_content
 from seqvision.data.cache import Cache
-from seqvision.errors import CheckpointError, StudyError
+from seqvision.errors import OutOfMemoryError, ResourceError, StudyError
 from seqvision.stopped import interrupt
+from seqvision.training.callbacks import EpochBar
 from seqvision.training.data import Data, read_data
-from seqvision.training.epoch_bar import EpochBar
-from seqvision.training.fit import fit
+from seqvision.training.fit import fit, is_out_of_memory
 from seqvision.training.preparation import Ready, prepare
 from seqvision.tuning import trials
 from seqvision.tuning.alive import PROCESS, this_process
@@ -27,6 +27,7 @@ from seqvision.tuning.listeners import Report, Standing
 from seqvision.tuning.space import Space, suggest, with_values
 from seqvision_edge.errors import SeqvisionError
 
+_OUT_OF_MEMORY = "out of memory"
 GO_ON = "finished trials are kept, and the same command goes on"
 
 
@@ -104,7 +105,9 @@ class Objective:
                 raise  # a full disk is not the fault of these options
             raise _unusable(trial, str(error)) from None
         except (MemoryError, RuntimeError) as error:
-            raise _unusable(trial, _out_of_memory(error)) from None
+            if not is_out_of_memory(error):
+                raise
+            raise _unusable(trial, _OUT_OF_MEMORY) from None
         value = self._train(trial, ready)
         if self._search.measure is not None:
             trial.set_user_attr(trials.MS, self._time(options))
@@ -119,20 +122,20 @@ class Objective:
         report = Report(trial, self._search.objective)
         epochs = ready.options.training.epochs
         now = self._search.standing(trial)
-        listeners = (report, EpochBar(f"{now.trial} ", epochs, f"{now.best}{now.left}"))
+        bar = EpochBar(f"trial {now.trial}", epochs, now.left, now.best, at_most=True)
         try:
             run.mkdir()
             (run / "options.yaml").write_text(to_yaml(recorded(ready.options)), encoding="utf-8")
             fitted = fit(
                 ready.options.training, ready.module, ready.training, ready.validation, run,
-                self._search.device, resume=False, listeners=listeners, quiet=True,
+                self._search.device, resume=False, listeners=(report,), shown=bar,
             )  # fmt: skip
-        except CheckpointError as error:  # it tells how a training goes on, not a search
-            raise StudyError(f"{str(error).partition(';')[0]}; {GO_ON}") from None
+        except OutOfMemoryError:
+            raise _unusable(trial, _OUT_OF_MEMORY) from None
+        except ResourceError as error:
+            raise StudyError(f"{error}; {GO_ON}") from None
         except OSError as error:
             raise StudyError(f"{run}: cannot be written ({error.strerror}); {GO_ON}") from None
-        except (MemoryError, RuntimeError) as error:
-            raise _unusable(trial, _out_of_memory(error)) from None
         if fitted.stopped_by is not None:
             raise interrupt(fitted.stopped_by)
         if report.pruned:
@@ -196,11 +199,3 @@ def _answer_of(twin: FrozenTrial, trial: optuna.Trial) -> float:
 def _unusable(trial: optuna.Trial, reason: str) -> UnusableError:
     trial.set_user_attr(trials.ERROR, reason)
     return UnusableError(reason)
-
-
-def _out_of_memory(error: BaseException) -> str:
-    """Return what to say of an error that is about memory; any other goes on its way."""
-    said = str(error).lower()
-    if isinstance(error, MemoryError) or "out of memory" in said or "allocate memory" in said:
-        return "out of memory"
-    raise error

@@ -7,9 +7,9 @@ from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
-from rich.console import Console
 
 from seqvision.config import TuneOptions
+from seqvision.console import print_line, time_text
 from seqvision.tuning.best import keep_best
 from seqvision.tuning.listeners import Standing
 from seqvision.tuning.table import said_figure, said_ms, write
@@ -51,7 +51,8 @@ class Progress:
         rows = self.rows()
         number = 1 + sum(row.kind != "stopped" and row.number < trial.number for row in rows)
         best = self._best(rows)
-        return Standing(f"{number}/{self._wanted}", best, self._left(rows))
+        now = ended(rows)
+        return Standing(f"{number}/{self._wanted}", best, partial(self._seconds_left, now))
 
     def tell(self, study: optuna.Study, trial: FrozenTrial) -> None:
         """Say how a trial ended, and write it down."""
@@ -62,11 +63,13 @@ class Progress:
         rows = self.rows()
         self.write(rows)
         number = sum(each.kind != "stopped" and each.number <= row.number for each in rows)
-        console = Console(stderr=True, highlight=False)
-        say = partial(console.print, markup=False, soft_wrap=True)
-        best, left = self._best(rows), self._left(rows)
-        say(f"{number}/{self._wanted}  trial {row.number}: {self._ending(row)}; {best}{left}")
-        say(f"     {short(row.params)}", style="dim")
+        left = self._seconds_left(ended(rows), 0.0)
+        rest = f", {time_text(left)} left" if left else ""
+        print_line(
+            f"{number}/{self._wanted}  trial {row.number}: {self._ending(row)}; "
+            f"{self._best(rows)}{rest}"
+        )
+        print_line(f"     {short(row.params)}", "dim")
 
     def write(self, rows: list[Row]) -> None:
         """Write the study's tables."""
@@ -90,13 +93,17 @@ class Progress:
     def _figure(self, row: Row) -> str:
         return said_figure(row, self._options.objective)
 
-    def _left(self, rows: list[Row]) -> str:
-        """Return about how long it takes, at the pace of all processes since this one began."""
-        now = ended(rows)
-        made, open_ = now - self._before, self._wanted - now
-        if made <= 0 or open_ <= 0:
-            return ""
-        return f", {duration((time.monotonic() - self._began) / made * open_)} left"
+    def _seconds_left(self, now: int, share: float) -> float | None:
+        """Return how long it takes, at the pace of all processes since this one began.
+
+        Args:
+            now: how many trials have ended.
+            share: part of the running trial that is done.
+        """
+        made, open_ = now - self._before + share, self._wanted - now - share
+        if made <= 0 or open_ < 0:
+            return None
+        return (time.monotonic() - self._began) / made * open_
 
 
 def ended(rows: list[Row]) -> int:

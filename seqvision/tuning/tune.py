@@ -8,16 +8,15 @@ import gc
 import warnings
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import optuna
-from rich.console import Console
 
 from seqvision import rank
 from seqvision.config import TrainOptions, TuneOptions, place_of, to_yaml
 from seqvision.config.resume import recorded
+from seqvision.console import print_line
 from seqvision.data.augment import with_content
 from seqvision.data.readers import find_data_set
 from seqvision.errors import DataError, StudyError
@@ -95,8 +94,7 @@ def tune(options: TuneOptions, fixed: Collection[str], measure: Measure) -> Tune
         study.sampler = make_sampler(options.sampler, space, grid, base.training.seed)
         study.pruner = make_pruner(options.pruner, epochs, warmup)
         wanted = min(options.trials, len(grid)) if grid else options.trials
-        say = partial(Console(stderr=True, highlight=False).print, markup=False, soft_wrap=True)
-        say(f"study {name}, kept in {shown(url)}; searched: {', '.join(space)}")
+        print_line(f"study {name}, kept in {shown(url)}; searched: {', '.join(space)}")
         progress = Progress(study, wanted, options, folder, about)
         objective = Objective(
             Search(
@@ -127,7 +125,7 @@ def tune(options: TuneOptions, fixed: Collection[str], measure: Measure) -> Tune
         plot.draw(rows, folder / "study.png", options.objective, options.max_ms)
         table.show(rows, options.objective, name)
     if stop is not None:
-        say(
+        print_line(
             f"stopped; {ended(rows)} of {wanted} trials are kept in {folder}; "
             "the same command goes on"
         )
@@ -137,7 +135,7 @@ def tune(options: TuneOptions, fixed: Collection[str], measure: Measure) -> Tune
     _write_options(folder / "best.yaml", with_values(base, _values(space, best)))
     running = [row.number for row in rows if row.kind == "running"]
     if running:
-        say(
+        print_line(
             f"trial {running[0]} still runs in another process; the last one to end writes "
             f"{options.output}"
         )
@@ -149,7 +147,7 @@ def tune(options: TuneOptions, fixed: Collection[str], measure: Measure) -> Tune
     )
     run = write_best(best, folder, options, note, device)
     if run is None:
-        say(
+        print_line(
             f"trial {best.number} is the best, and its model is where it was trained; to have it "
             f"here: seqvision train {place} --config {folder / 'best.yaml'}"
         )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -227,7 +228,9 @@ def test_a_training_that_is_terminated_keeps_the_best_model_and_says_so(
         assert process.wait(30) == 143, said
     assert time.monotonic() - began < 20
     text = "".join(said)
-    assert "the best epoch is kept" in text
+    assert re.search(r"stopped; epoch \d+ is kept, the best of \d+, and becomes model.pt", text)
+    (run,) = (tmp_path / "runs").iterdir()
+    assert f"seqvision train --resume {run.relative_to(tmp_path)}" in text
     assert "Traceback" not in text
     assert load_model(tmp_path / "model.pt")[1].labels == ("left", "none", "right")
 

@@ -12,8 +12,8 @@ from functools import partial
 from typing import Any
 
 from seqvision.config import ExportOptions
+from seqvision.console import print_step, progress
 from seqvision.errors import ExportError
-from seqvision.progress import progress, tell_step
 from seqvision_edge.card import ModelCard
 from seqvision_edge.clip import Steps
 from seqvision_edge.session import Session
@@ -72,7 +72,7 @@ def choose(content: bytes, card: ModelCard, options: ExportOptions, clips: Clips
     """
     asked = options.precision
     formats: tuple[Format, ...] = ("int8", "fp16") if asked == "auto" else (asked,)
-    tell_step(f"making {' and '.join(formats)}; {divided(clips)}")
+    print_step(f"making {' and '.join(formats)}; {divided(clips)}")
     made = list(make(content, card, formats, clips.calibrate.windows))
     if not made and asked != "auto":
         raise ExportError(
@@ -81,7 +81,7 @@ def choose(content: bytes, card: ModelCard, options: ExportOptions, clips: Clips
         )
     candidates = [Candidate("fp32", "fp32", content), *made]
     windows = clips.judge.windows or random_windows(card)
-    tell_step(f"timing {len(candidates)} candidates and asking each about {len(windows)} clips")
+    print_step(f"timing {len(candidates)} candidates and asking each about {len(windows)} clips")
     measured = _judge(candidates, options, clips, windows)
     chosen = _pick(measured, options)
     show(measured, chosen, clips)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import onnx
 
-from seqvision.progress import progress
+from seqvision.console import progress
 from seqvision_edge.card import ModelCard
 from seqvision_edge.clip import Steps
 from seqvision_export.convert import finish

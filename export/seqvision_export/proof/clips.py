@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from seqvision.console import progress
 from seqvision.data.clips import Clip
 from seqvision.data.decode import Decoded
 from seqvision.metrics import Metrics, measure
 from seqvision.models.classifier import Classifier
-from seqvision.progress import progress
 from seqvision_edge.card import ModelCard
 from seqvision_edge.clip import centre, whole
 from seqvision_edge.session import Session

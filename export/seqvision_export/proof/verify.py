@@ -14,10 +14,10 @@ from typing import Any
 
 from seqvision import ready
 from seqvision.config import VerifyOptions
+from seqvision.console import print_step
 from seqvision.errors import ExportError
 from seqvision.evaluate import load_clips
 from seqvision.models.classifier import Classifier
-from seqvision.progress import tell_step
 from seqvision.ready import beside
 from seqvision.training.checkpoint import load_model
 from seqvision_edge.card import ModelCard
@@ -38,7 +38,7 @@ def verify(options: VerifyOptions) -> dict[str, Any]:
     ready.to_verify(options)
     path = options.report or beside(options.model)
     if options.data is not None:
-        tell_step("proving in a fresh process, on clips too")
+        print_step("proving in a fresh process, on clips too")
     report = prove_afresh(options, str(options.model))
     try:
         save(path, report)
