@@ -98,7 +98,7 @@ def make_outputs(
     ]
     direct = [
         *_metrics(options, sources, queued),
-        *_page(options, program, session, decision),
+        *_page(options, program, session, decision, sources),
         *_screen(options, session, sources, decision),
     ]
     return Together(program, queued, direct, live)
@@ -222,7 +222,11 @@ def _metrics(
 
 
 def _page(
-    options: OutputOptions, program: str, session: "Session", decision: Decision
+    options: OutputOptions,
+    program: str,
+    session: "Session",
+    decision: Decision,
+    sources: Sequence["Source"],
 ) -> Iterator["Sink"]:
     if options.web is not None:
         from seqvision_edge.serve.door import read_token, refuse_without_server
@@ -232,7 +236,9 @@ def _page(
         from seqvision_edge.serve.beside import Page
 
         token = read_token(options.web_token, "--web-token")
-        yield Page(listen_address("--web", options.web, 8000), session, token, program, decision)
+        address = listen_address("--web", options.web, 8000)
+        names = [source.name for source in sources]
+        yield Page(address, session, token, program, decision, names)
 
 
 def _from_environment(flag: str, text: str) -> str:

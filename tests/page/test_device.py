@@ -23,9 +23,11 @@ Look = Callable[..., Browser]
 class Device:
     """A source that is seen ten times a second, until it is `lost`."""
 
-    def __init__(self) -> None:
-        self.newest = Newest()
+    def __init__(self, name: str = "door", newest: Newest | None = None) -> None:
+        self.name = name
+        self.newest = newest or Newest()
         self.lost = threading.Event()
+        self.unsure = threading.Event()
         self._ended = threading.Event()
         self._write(0)
         self._thread = threading.Thread(target=self._run)
@@ -43,16 +45,17 @@ class Device:
                 self._write(index)
             elif index:
                 state = SourceState("disconnected", "lost", "no frames come", 1.0, 1)
-                self.newest.write(Step(source="door", state=state, changed=(state,)))
+                self.newest.write(Step(source=self.name, state=state, changed=(state,)))
 
     def _write(self, index: int) -> None:
         time = index / 10
         shares = {"red": 0.9, "green": 0.05, "blue": 0.03, "none": 0.02}
-        prediction = Prediction(time, index, "red", 0.9, shares, True, 1.5)
+        unsure = self.unsure.is_set()
+        prediction = Prediction(time, index, "red", 0.9, shares, True, 1.5, unsure=unsure)
         ended = (Event("red", time - 0.4, time, time, 0.9, time),) if index % 20 == 10 else ()
         self.newest.write(
             Step(
-                source="door",
+                source=self.name,
                 frame=Frame(picture("red"), time, index),
                 prediction=prediction,
                 answered=True,
@@ -99,3 +102,80 @@ def test_the_device_s_own_source_is_shown_after_the_token_was_given(
     device.lost.clear()
     page.wait("document.getElementById('label').textContent === 'red'")
     assert not page.is_shown("#banner")
+
+
+@pytest.fixture
+def at_home(device: Device) -> Iterator[Running]:
+    """A device with one source, and no token."""
+    with serving(Session(model_bytes()), watching=device.newest) as running:
+        yield running
+
+
+def test_the_only_source_of_a_device_is_shown_at_once_and_its_loss_and_return(
+    look: Look, at_home: Running, device: Device
+) -> None:
+    page = look(f"{at_home.url}/")
+    page.wait("document.getElementById('label').textContent === 'red'")
+    page.wait("document.getElementById('picture').naturalWidth === 64")
+    assert page.text("#pill-text") == "Live"
+    device.lost.set()
+    page.wait(
+        "document.getElementById('banner-title').textContent.startsWith('The source is lost')"
+    )
+    page.wait("/no data for [2-9] s/.test(document.getElementById('banner-title').textContent)")
+    assert page.text("#label") == "No answer"
+    assert page.text("#pill-text") == "Source lost"
+    assert page.is_shown("#cover")
+    assert page.text("#bars").strip() == ""
+    device.lost.clear()
+    page.wait("document.getElementById('note').textContent.startsWith('It is back, after')")
+    assert page.text("#label") == "red"
+    assert not page.is_shown("#banner")
+    page.click("#stop")
+    assert page.text("#start-device") == "Watch door"
+    page.click("#start-device")
+    page.wait("document.getElementById('label').textContent === 'red'")
+
+
+def test_an_unsure_answer_is_grey_with_its_label_and_probability(
+    look: Look, at_home: Running, device: Device
+) -> None:
+    page = look(f"{at_home.url}/")
+    page.wait("document.getElementById('label').textContent === 'red'")
+    sure = page.evaluate("getComputedStyle(document.querySelector('#sure')).backgroundColor")
+    device.unsure.set()
+    page.wait("document.getElementById('label').textContent === 'unsure'")
+    assert page.text(".meta").split("\n")[:2] == ["red", "90 %"]
+    assert "90 %" in page.text("#bars")
+    grey = page.evaluate("getComputedStyle(document.querySelector('#sure')).backgroundColor")
+    assert grey != sure
+    assert page.faults() == []
+
+
+def test_several_sources_are_side_by_side_and_one_click_away(look: Look) -> None:
+    newest = Newest(["door", "yard"])
+    door, yard = Device("door", newest), Device("yard", newest)
+    try:
+        with serving(Session(model_bytes()), watching=newest) as running:
+            page = look(f"{running.url}/")
+            labels = "[...document.querySelectorAll('.tile-label')].map((each) => each.textContent)"
+            page.wait(f"{labels}.join() === 'red,red'")
+            pictures = (
+                "[...document.querySelectorAll('.tile img')].map((each) => each.naturalWidth)"
+            )
+            page.wait(f"{pictures}.join() === '64,64'")
+            assert page.faults() == []
+            yard.lost.set()
+            page.wait(f"{labels}.join() === 'red,'")
+            page.wait("/no data for \\d+ s · no frames come/.test("
+                      "document.querySelectorAll('.tile-state')[1].textContent)")  # fmt: skip
+            page.click(".tile")
+            page.wait("document.getElementById('label').textContent === 'red'")
+            assert page.evaluate("document.getElementById('device').value") == "door"
+            assert not page.is_shown("#overview")
+            page.click("#all")
+            page.wait("document.querySelectorAll('.tile').length === 2")
+            assert not page.is_shown("#live")
+    finally:
+        door.close()
+        yard.close()

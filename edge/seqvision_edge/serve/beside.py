@@ -2,6 +2,7 @@
 
 import sys
 import threading
+from collections.abc import Sequence
 from socket import socket
 
 from typing_extensions import Self
@@ -31,17 +32,19 @@ class Page:
         token: str | None,
         program: str,
         decision: Decision | None = None,
+        sources: Sequence[str] = (),
     ) -> None:
         """Serve at `address`, host and port.
 
-        `program` begins what is said; `decision` is how the run's answers become events.
+        `program` begins what is said; `decision` is how the run's answers become events;
+        `sources` are the names of what runs.
         """
         self._address = address
         self._session = session
         self._token = token
         self._program = program
         self._decision = decision
-        self._newest = Newest()
+        self._newest = Newest(sources)
         self._socket: socket | None = None
         self._server: Server | None = None
         self._thread: threading.Thread | None = None

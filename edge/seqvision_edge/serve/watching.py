@@ -1,8 +1,9 @@
 """The sources of a running device, for those who look at it from elsewhere."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any, Protocol
 
 from typing_extensions import Self
@@ -11,7 +12,7 @@ from seqvision_edge.opencv import cv2
 from seqvision_edge.preprocess import Image
 from seqvision_edge.serve.hearing import Record
 from seqvision_edge.serve.records import records
-from seqvision_edge.step import Step
+from seqvision_edge.step import CONNECTING, Step
 
 _QUALITY = 80
 
@@ -48,6 +49,7 @@ class _Seen:
     bgr: Image | None = None
     frame: int = -1
     jpeg: tuple[int, bytes] | None = None
+    came: float | None = None
     listeners: list[Callable[[Record], None]] = field(default_factory=list)
 
 
@@ -57,9 +59,10 @@ class Newest:
     A picture is only encoded when somebody asks for it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, names: Sequence[str] = ()) -> None:
+        """Keep sources of these names from the start, others as they come."""
         self._lock = threading.Lock()
-        self._seen: dict[str, _Seen] = {}
+        self._seen = {name: _Seen(CONNECTING.to_json()) for name in names}
 
     def __enter__(self) -> Self:
         return self
@@ -74,6 +77,7 @@ class Newest:
             seen.state = step.state.to_json()
             if step.frame is not None:
                 seen.bgr, seen.frame = step.frame.bgr, step.frame.index
+                seen.came = monotonic()
             # An answer of before a gap says nothing of now.
             seen.answer = step.prediction.to_json() if step.prediction else None
             listeners = list(seen.listeners)
@@ -85,7 +89,11 @@ class Newest:
         """Nothing is open."""
 
     def sources(self) -> list[dict[str, Any]]:
-        """Return how each source is, in the order in which they came."""
+        """Return how each source is, in the order in which they came.
+
+        `silent_ms` is how long ago the newest picture came; None before the first one.
+        """
+        now = monotonic()
         with self._lock:
             return [
                 {
@@ -93,6 +101,7 @@ class Newest:
                     "state": seen.state,
                     "answer": seen.answer,
                     "picture": seen.bgr is not None,
+                    "silent_ms": None if seen.came is None else round(1000 * (now - seen.came)),
                 }
                 for name, seen in self._seen.items()
             ]

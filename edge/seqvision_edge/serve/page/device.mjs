@@ -1,39 +1,63 @@
 // THE WAY of what the device itself watches: its records as they come, its picture again and again.
 
-import { eventsOf, picture } from "./server.mjs";
+import { eventsOf, picture, sources } from "./server.mjs";
 
 const PICTURE_MS = 150;
 const PATIENCE_MS = 2000;
-
-/** Follow one of the device's sources; returns how to leave it. */
-export function watchDevice(name, screen, onPicture) {
-  const leaving = new AbortController();
-  screen.begin(name, { live: true });
-  const stream = eventsOf(name);
-  const hear = ({ data }) => take(JSON.parse(data), screen);
-  stream.onmessage = hear;
-  stream.onopen = () => screen.touch();
-  // That the server lives makes no label fresh whose source has fallen silent.
-  stream.addEventListener("alive", () => LABELLED.includes(screen.state) || screen.touch());
-  stream.onerror = () => screen.set("gone");
-  follow(name, leaving.signal, onPicture);
-  return () => {
-    leaving.abort();
-    stream.close();
-  };
-}
-
+const RETRY_MS = 1000;
 const LABELLED = ["live", "warming"];
 const BROKEN = ["connecting", "stalled", "disconnected", "failed", "ended"];
 
-function take(record, screen) {
+/**
+ * Follow one of the device's sources; returns how to leave it.
+ * @param {() => void} onMissing called when the device has no source of this name any more
+ */
+export function watchDevice(name, screen, onPicture, onMissing) {
+  const leaving = new AbortController();
+  screen.begin(name, { live: true });
+  listen(name, screen, leaving.signal, onMissing);
+  follow(name, leaving.signal, onPicture);
+  return () => leaving.abort();
+}
+
+/** Hear a source's records, and again after the server was away, until the signal. */
+function listen(name, screen, leaving, onMissing) {
+  if (leaving.aborted) return;
+  const stream = eventsOf(name);
+  leaving.addEventListener("abort", () => stream.close(), { once: true });
+  stream.onmessage = ({ data }) => take(JSON.parse(data), screen, name);
+  stream.onopen = () => screen.touch();
+  // That the server lives makes no label fresh whose source has fallen silent.
+  stream.addEventListener("alive", () => LABELLED.includes(screen.state) || screen.touch());
+  stream.onerror = async () => {
+    if (leaving.aborted) return;
+    // A run on a file ends with the file.
+    if (screen.state !== "ended") screen.set("gone");
+    if (stream.readyState !== EventSource.CLOSED) return; // the browser tries again by itself
+    stream.close();
+    const found = await sources().catch((error) => error);
+    if (leaving.aborted) return;
+    if (found?.status === 401) screen.set("gone", "It asks for its token again: load this page anew.");
+    else if (Array.isArray(found) && !found.some((each) => each.name === name)) onMissing();
+    else setTimeout(() => listen(name, screen, leaving, onMissing), RETRY_MS);
+  };
+}
+
+function take(record, screen, name) {
   if (record.type === "answer") screen.answer(record);
   else if (record.type === "event") screen.event(record);
   else if (record.type === "waiting") screen.wait(record);
   else if (record.type === "source" && BROKEN.includes(record.state)) {
     screen.touch();
-    screen.set("waiting", record.message || `The source is ${record.state}.`);
-  }
+    screen.set(record.state, words(record, name));
+  } else if (record.type === "source") screen.warn(record);
+}
+
+/** Return what is known beside the state itself; the name of the source stands elsewhere. */
+export function words({ state, message, attempt }, name) {
+  if (state === "stalled") return ""; // its message would only say the same
+  const more = message.startsWith(`${name}: `) ? message.slice(name.length + 2) : message;
+  return more || (attempt > 1 ? `connecting again, attempt ${attempt}` : "");
 }
 
 async function follow(name, leaving, onPicture) {

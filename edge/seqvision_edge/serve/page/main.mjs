@@ -5,12 +5,15 @@ import { CameraError, cameras, openCamera } from "./camera.mjs";
 import { watchDevice } from "./device.mjs";
 import { watchFile } from "./file.mjs";
 import { watchLive } from "./live.mjs";
+import { Overview } from "./overview.mjs";
+import { colours } from "./palette.mjs";
 import { Screen, showPicture } from "./screen.mjs";
 import * as server from "./server.mjs";
 import { setUpTheme } from "./theme.mjs";
 import { sequence } from "./words.mjs";
 
 const COMMAND = "edge-serve --fetch-web";
+const DEVICES_MS = 1000;
 const byId = (id) => document.getElementById(id);
 const video = byId("video");
 
@@ -18,6 +21,8 @@ setUpTheme(byId("theme"));
 const card = await aboutModel();
 const screen = new Screen(card);
 const isVideo = card.sequence.kind === "video";
+const overview = new Overview(colours(card.labels, card.decision.background), watchSource);
+let devices = []; // names of what the device itself watches
 let model = null; // this browser's, while its switch is on
 let stop = () => {}; // what is watched now
 let again = null; // begin it anew: after the switch was turned
@@ -33,9 +38,13 @@ async function setUp() {
   for (const id of ["camera", "start-camera"]) on(id, "click", () => begin("camera", startCamera));
   for (const id of ["file", "start-file"]) on(id, "click", () => byId("file-input").click());
   on("cameras", "change", () => begin("camera", startCamera));
-  on("device", "change", () => byId("device").value && begin("device", startDevice));
+  on("device", "change", () => byId("device").value && watchSource(byId("device").value));
+  on("start-device", "click", openDevices);
+  on("all", "click", openDevices);
+  for (const id of ["overview-camera", "overview-file"])
+    on(id, "click", () => byId(id.replace("overview-", "")).click());
   on("mirror", "change", mirror);
-  on("stop", "click", leave);
+  on("stop", "click", leave); // with several sources, `all` leads back to them
   on("large", "click", () => enlarge(byId("large").ariaPressed !== "true"));
   on("play", "click", () => (video.paused ? video.play() : video.pause()));
   on("in-browser", "change", switchBrowser);
@@ -69,12 +78,14 @@ function on(id, event, act) {
 /** Begin to watch something; `start(hold)` says by `hold` how to stop it. */
 async function begin(kind, start) {
   leave();
+  overview.close();
   const visit = (begin.visit = Symbol(kind));
   again = () => begin(kind, start);
   for (const id of ["camera", "file"]) byId(id).ariaPressed = String(kind === id);
   byId("stop").hidden = false;
   byId("mirror-label").hidden = kind !== "camera";
   if (kind !== "device") byId("device").value = "";
+  byId("all").hidden = devices.length < 2;
   byId("in-browser").disabled = kind === "device" || !offerBrowser.isThere;
   try {
     const leaveIt = await start();
@@ -96,11 +107,25 @@ function leave() {
   video.hidden = true;
   video.classList.remove("mirrored");
   showPicture(null);
-  for (const id of ["play", "stop", "progress", "agreement", "mirror-label"]) byId(id).hidden = true;
+  for (const id of ["play", "stop", "all", "progress", "agreement", "mirror-label"]) byId(id).hidden = true;
   for (const id of ["camera", "file"]) byId(id).ariaPressed = "false";
   byId("in-browser").disabled = !offerBrowser.isThere;
-  welcome("What shall it watch?", "Use a camera, or drop a file anywhere on this page.", "Use this camera");
+  welcome("Choose what to watch", "Use a camera, or drop a file anywhere on this page.", "Use this camera");
   screen.end();
+}
+
+/** Watch one of the device's sources. */
+function watchSource(name) {
+  byId("device").value = name;
+  const isWatched = begin.visit?.description === "device" && screen.history?.source === name;
+  if (!isWatched) begin("device", startDevice);
+}
+
+/** Show what the device watches: its only source at once, several side by side. */
+function openDevices() {
+  if (devices.length === 1) return watchSource(devices[0]);
+  leave();
+  overview.open();
 }
 
 async function startCamera() {
@@ -130,7 +155,7 @@ async function startCamera() {
 }
 
 function startDevice() {
-  return watchDevice(byId("device").value, screen, (blob) => showPicture(blob, "device"));
+  return watchDevice(byId("device").value, screen, (blob) => showPicture(blob, "device"), offerDevices);
 }
 
 async function open(file) {
@@ -238,12 +263,22 @@ function tellBrowser() {
   else text.textContent = "Runs the same model here, on the same frames, and shows that both agree.";
 }
 
+/** Ask what the device watches, if it is one, and show that until something else is chosen. */
 async function offerDevices() {
-  const found = await server.sources().catch(() => []);
-  const options = found.map(({ name }) => Object.assign(document.createElement("option"), { value: name, textContent: name }));
-  const none = Object.assign(document.createElement("option"), { value: "", textContent: "choose …" });
-  byId("device").replaceChildren(none, ...options);
-  byId("device-label").hidden = !options.length;
+  leave();
+  const visit = begin.visit;
+  let found;
+  while (!(found = await server.sources().catch(() => [])) || !found.length) {
+    if (found === null) return; // a server without sources of its own
+    await new Promise((resolve) => setTimeout(resolve, DEVICES_MS));
+  }
+  devices = found.map(({ name }) => name);
+  byId("device").replaceChildren(new Option("choose …", ""), ...devices.map((name) => new Option(name, name)));
+  byId("device-label").hidden = false;
+  byId("start-device").hidden = false;
+  byId("start-device").textContent = devices.length === 1 ? `Watch ${devices[0]}` : "All sources";
+  for (const id of ["start-camera", "start-file"]) byId(id).classList.remove("primary");
+  if (begin.visit === visit) openDevices();
 }
 
 async function listCameras(deviceId) {

@@ -6,11 +6,12 @@ import { History, save } from "./history.mjs";
 import { LogView } from "./log-view.mjs";
 import { colours } from "./palette.mjs";
 import { TimelineView } from "./timeline-view.mjs";
-import { ago, clock, milliseconds } from "./words.mjs";
+import { ago, clock, milliseconds, silence } from "./words.mjs";
 
 // Two seconds after the last message nobody may take the picture for a live one.
 const STALE_SECONDS = 1.25;
 const TICK_MS = 100;
+const NOTE_MS = 5000; // for how long it is told that a source is back
 const byId = (id) => document.getElementById(id);
 
 /** The words of each state: on the pill, its colour, and in the place of the label. */
@@ -21,11 +22,18 @@ const STATES = {
   warming: ["Warming up", "waiting", "Warming up"],
   live: ["Live", "live", "Warming up"],
   file: ["Read", "live", "No answer yet"],
-  waiting: ["Waiting", "waiting", "No answer"],
+  connecting: ["Connecting", "waiting", "Connecting"],
+  stalled: ["No data", "bad", "No answer"],
+  disconnected: ["Source lost", "bad", "No answer"],
+  failed: ["Source lost", "bad", "No answer"],
+  ended: ["Ended", "idle", "Ended"],
   gone: ["No connection", "bad", "No answer"],
   stale: ["No data", "bad", "No answer"],
   problem: ["Not running", "bad", "No answer"],
 };
+
+// Of a device's source: nothing of what was seen is of now.
+const LOST = ["connecting", "stalled", "disconnected", "failed", "ended"];
 
 /** The page's views, put together. */
 export class Screen {
@@ -59,6 +67,11 @@ export class Screen {
     this.trips = [];
     this.log.clear();
     this.warmth = 0;
+    this.framed = null;
+    this.warning = null;
+    this.latest = null;
+    this.lostSince = null;
+    this.note("");
     this.touch();
     this.set("starting");
     byId("start").hidden = true;
@@ -69,7 +82,8 @@ export class Screen {
   end() {
     this.history = null;
     this.how = { live: false };
-    this.cursor = null;
+    this.cursor = this.framed = this.lostSince = this.warning = null;
+    this.note("");
     [this.rates, this.trips] = [[], []];
     this.words = "";
     this.log.clear();
@@ -79,9 +93,31 @@ export class Screen {
 
   /** Tell how the source is; `words` go to the banner where something is wrong. */
   set(state, words = "") {
+    if (this.how.live && (LOST.includes(state) || state === "gone")) {
+      if (this.framed !== null) this.lostSince ??= this.framed;
+    } else if (state === "live" && this.lostSince !== null) {
+      const seconds = Math.round((performance.now() - this.lostSince) / 1000);
+      if (seconds >= 2) this.note(`It is back, after ${seconds} s.`);
+      this.lostSince = null;
+    }
     this.state = state;
     this.words = words;
     this.tick();
+  }
+
+  /** Tell that a source which gives pictures stands still, or that the device is too slow for it. */
+  warn({ state, message }) {
+    if (state === "frozen") this.warning = ["The picture stands still.", message];
+    else this.warning = message ? ["Too slow.", `The device ${message}.`] : null;
+    this.tick();
+  }
+
+  /** Say something that is good news, for some seconds. */
+  note(words) {
+    clearTimeout(this.noteTimer);
+    text("note", words);
+    byId("note").hidden = !words;
+    if (words) this.noteTimer = setTimeout(() => this.note(""), NOTE_MS);
   }
 
   /** Something was heard: what is shown is fresh. */
@@ -91,6 +127,7 @@ export class Screen {
 
   answer(record) {
     this.touch();
+    this.framed = this.heard;
     const { history } = this;
     history.began ??= Date.now() - 1000 * record.time;
     const isWarm = record.warm !== false;
@@ -105,6 +142,7 @@ export class Screen {
   /** Take that a frame came which has no answer: the window is not full, or no tick was due. */
   wait({ warmth }) {
     this.touch();
+    this.framed = this.heard;
     this.warmth = warmth;
     if (warmth < 1 && this.state !== "file") this.set("warming");
   }
@@ -139,8 +177,9 @@ export class Screen {
 
   tick() {
     const state = this.isStale ? "stale" : this.state;
+    if (state === "stale") this.lostSince ??= this.framed;
     const [pill, colour, word] = STATES[state];
-    const old = ["stale", "gone", "problem", "waiting"].includes(state) && this.how.live;
+    const old = ["stale", "gone", "problem", ...LOST].includes(state) && this.how.live;
     text("pill-text", this.cursor === null || state !== "live" ? pill : "Live, looking back");
     byId("pill").dataset.state = colour;
     byId("answer").dataset.state = state;
@@ -179,11 +218,18 @@ export class Screen {
 
   banner(state) {
     const seconds = Math.round((performance.now() - this.heard) / 1000);
+    const isNew = this.framed === null;
+    const silent = isNew ? "" : silence((performance.now() - this.framed) / 1000);
+    const hidden = isNew ? "" : "The last label is hidden.";
     const [title, more] = {
       stale: ["No data.", `Nothing has come for ${seconds} s. The last label is hidden.`],
       gone: ["The server is gone.", this.words || "The last label is hidden. Trying again."],
-      waiting: ["No picture.", this.words],
-      frozen: ["The picture stands still.", this.words],
+      connecting: [isNew ? "Connecting …" : `Connecting again: ${silent}.`, this.words || hidden],
+      stalled: ["No picture.", isNew ? "No data yet." : `${silent.replace("no", "No")}. ${hidden}`],
+      disconnected: [isNew ? "The source is lost." : `The source is lost: ${silent}.`, this.words || hidden],
+      failed: ["The source is given up.", this.words || hidden],
+      ended: ["The source has ended.", this.words],
+      live: this.warning ?? undefined,
       file: this.words ? ["A short clip.", this.words] : undefined,
     }[state] ?? ["", ""];
     byId("banner").hidden = !title;

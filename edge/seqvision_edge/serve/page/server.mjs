@@ -11,12 +11,12 @@ export class ServerError extends Error {
 /** Return what the server says of its model: the card without where it comes from. */
 export const model = async () => (await get("/v1/model")).json();
 
-/** Return what the device watches, [{name, …}]; empty where it watches nothing. */
+/** Return what the device watches, [{name, …}]; null where the server is no device's. */
 export async function sources() {
   try {
     return (await (await get("/v1/sources")).json()).sources;
   } catch (error) {
-    if (error.status === 404) return [];
+    if (error.status === 404) return null;
     throw error;
   }
 }

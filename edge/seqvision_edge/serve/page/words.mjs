@@ -24,3 +24,10 @@ export function sequence({ kind, fps, frames, steps }) {
   if (kind === "video") return `${frames} frames at ${Number(fps.toFixed(2))} fps`;
   return steps ? `pictures as ${kind}, at most ${steps} steps` : `pictures as ${kind}`;
 }
+
+/** Return for how long nothing came: `no data for 4 s`, `… for 3 min`. */
+export function silence(seconds) {
+  if (seconds < 120) return `no data for ${Math.floor(seconds)} s`;
+  if (seconds < 7200) return `no data for ${Math.floor(seconds / 60)} min`;
+  return `no data for ${Math.floor(seconds / 3600)} h`;
+}
