@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from typing import Literal
+from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +24,9 @@ class Address:
 def camera(index: int) -> Address:
     """Return the address of a camera of this machine."""
     return Address("camera", f"camera {index}", index)
+
+
+def is_playlist(url: str) -> bool:
+    """Whether a URL is one of HTTP Live Streaming: a list of short files."""
+    parts = urlsplit(url)
+    return parts.scheme in ("http", "https") and parts.path.lower().endswith(".m3u8")

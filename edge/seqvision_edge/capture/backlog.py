@@ -31,8 +31,7 @@ class Backlog:
     def hold(self, stamp: float, waited: float, now: float) -> float | None:
         """Return None for a frame that is old, 0 for another.
 
-        After a silence the frame that ends it is old too: OpenCV gives one that it had kept when
-        its time is up.
+        After a silence the frame that ends it is old too: it lay somewhere on the way.
 
         Args:
             stamp: the frame's own time; many streams have none that can be believed.

@@ -1,8 +1,8 @@
 """The process that holds one camera: it reads always, and gives the newest frame when asked.
 
-OpenCV blocks for seconds when a camera stalls, and crashes its process when it is interrupted there
-or closed from another thread.  Here nothing else is lost by that, and the parent can end it at any
-moment.  The main thread reads; a second one talks with the parent:
+OpenCV and FFmpeg block for seconds when a camera stalls, and may crash their process when they are
+interrupted there or closed from another thread.  Here nothing else is lost by that, and the parent
+can end it at any moment.  The main thread reads; a second one talks with the parent:
 
     child  → Opened, or the OSError that hindered it
     parent → Layout: a shared memory, and how a frame lies in it
@@ -18,7 +18,6 @@ is torn and no lock is left behind by a killed child.
 """
 
 import contextlib
-import errno
 import os
 import signal
 import threading
@@ -27,26 +26,21 @@ import traceback
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.shared_memory import SharedMemory
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seqvision_edge.capture import v4l2
-from seqvision_edge.capture.address import Address
+from seqvision_edge.capture.address import Address, is_playlist
 from seqvision_edge.capture.backlog import Backlog
-from seqvision_edge.capture.ffmpeg import is_playlist
 from seqvision_edge.capture.opening import Timeouts, open_video
 from seqvision_edge.capture.pace import Pace
-from seqvision_edge.capture.stream_fault import StreamFault
 from seqvision_edge.opencv import cv2
 from seqvision_edge.preprocess import Image, Sizing, prepare
 
-_USUAL_FPS = 30.0
-_MAX_FPS = 1000.0
-_PAUSE = 0.02
-# A stream that gives no frame so many times in a row has ended; one damaged packet is no end.
-_TRIES = 30
+if TYPE_CHECKING:
+    from seqvision_edge.capture.video import Video
+
 _WATCH_PARENT = 0.2
 
 
@@ -62,10 +56,14 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Grabbed:
-    """A frame: its number since the source was opened, and its monotonic arrival time."""
+    """A frame: its number since the source was opened, and its monotonic arrival time.
+
+    `damaged` counts the frames that had come until then and were not whole.
+    """
 
     index: int
     arrived: float
+    damaged: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +106,12 @@ def main(connection: Connection, address: Address, timeouts: Timeouts) -> None:
     threading.Thread(target=_answer, args=(connection, newest), daemon=True).start()
     try:
         video = open_video(address, timeouts)
-        opened = _describe(video)
+        opened = Opened(video.height, video.width, video.fps, time.monotonic())
         _tell(connection, opened)
     except OSError as error:
         _tell(connection, error)
     else:
-        newest.fail(_read(video, address, newest, _timing(address, opened, timeouts)))
+        newest.fail(_read(video, newest, _timing(address, opened, timeouts)))
     # The other thread ends this process.
     threading.Event().wait()
 
@@ -127,10 +125,10 @@ class _Newest:
         self._grabbed = Grabbed(-1, 0.0)
         self._error: OSError | None = None
 
-    def put(self, bgr: NDArray[np.uint8], arrived: float) -> None:
+    def put(self, bgr: NDArray[np.uint8], arrived: float, damaged: int) -> None:
         with self._changed:
             self._bgr = bgr
-            self._grabbed = Grabbed(self._grabbed.index + 1, arrived)
+            self._grabbed = Grabbed(self._grabbed.index + 1, arrived, damaged)
             self._changed.notify()
 
     def fail(self, error: OSError) -> None:
@@ -156,16 +154,6 @@ class _Newest:
             return self._bgr, self._grabbed
 
 
-def _describe(video: Any) -> Opened:
-    fps = video.get(cv2.CAP_PROP_FPS)
-    return Opened(
-        height=int(video.get(cv2.CAP_PROP_FRAME_HEIGHT)),
-        width=int(video.get(cv2.CAP_PROP_FRAME_WIDTH)),
-        fps=fps if 0 < fps <= _MAX_FPS else _USUAL_FPS,
-        time=time.monotonic(),
-    )
-
-
 def _timing(address: Address, opened: Opened, timeouts: Timeouts) -> Backlog | Pace | None:
     """Return what tells frames that come too late or too early; None where none do."""
     if address.kind != "stream":
@@ -175,40 +163,24 @@ def _timing(address: Address, opened: Opened, timeouts: Timeouts) -> Backlog | P
     return Backlog(opened.fps, timeouts.read, opened.time)
 
 
-def _read(video: Any, address: Address, newest: _Newest, timing: Backlog | Pace | None) -> OSError:
+def _read(video: "Video", newest: _Newest, timing: Backlog | Pace | None) -> OSError:
     """Read frames for ever; return why no more can come."""
-    device = v4l2.device_of(address)
-    failed = 0
     try:
         while True:
-            began = time.monotonic()
-            good = video.grab()
+            if not video.grab():
+                continue
             arrived = time.monotonic()
-            if good and timing:
-                stamp = video.get(cv2.CAP_PROP_POS_MSEC) / 1000
-                hold = timing.hold(stamp, arrived - began, arrived)
+            if timing:
+                hold = timing.hold(video.stamp, video.waited, arrived)
                 if hold is None:
                     continue
                 time.sleep(hold)
                 arrived += hold
-            if good:
-                good, bgr = video.retrieve()
-            if good:
-                newest.put(np.asarray(bgr, np.uint8), arrived)
-                failed = 0
-                continue
-            failed += 1
-            if address.kind == "stream" and failed >= _TRIES:
-                raise StreamFault("ended")
-            # OpenCV calls a camera that was pulled out open.  One that is there and only sends
-            # nothing is for the parent to judge: it sees how old the newest frame is.
-            if device:
-                v4l2.check_there(device)
-            time.sleep(_PAUSE)
+            bgr = video.retrieve()
+            if bgr is not None:
+                newest.put(bgr, arrived, video.damaged)
     except OSError as error:
         return error
-    except cv2.error as error:
-        return OSError(errno.EIO, f"OpenCV cannot read it ({error.err})")
 
 
 def _answer(connection: Connection, newest: _Newest) -> None:

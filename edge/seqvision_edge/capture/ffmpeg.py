@@ -1,122 +1,82 @@
-"""A stream of the network, opened by FFmpeg with only what its kind of address needs.
+"""A stream of the network, opened by FFmpeg (PyAV) with only what its kind of address needs.
 
 FFmpeg follows whatever a server sends: redirects, playlists that name files of this machine, other
-protocols.  So each kind of address is allowed its own protocols and formats and no others.
+protocols.  So each kind of address is allowed its own protocols and formats and no others.  What it
+logs is dropped, as PyAV does by default: it may hold a URL with its password.
 """
 
-import contextlib
-import ctypes
-import itertools
 import os
-import sys
-import time
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from seqvision_edge.capture.http_status import ask
-from seqvision_edge.capture.stream_fault import StreamFault, of_log
-from seqvision_edge.opencv import cv2
+import av
+
+from seqvision_edge.capture.address import is_playlist
+from seqvision_edge.capture.http_stream import HttpStream
+from seqvision_edge.capture.stream_fault import StreamFault, of_error
+from seqvision_edge.capture.tls import check_tls
+from seqvision_edge.capture.video import JpegVideo, StreamVideo, Video
+from seqvision_edge.sources.jpeg_stream import START
 from seqvision_edge.trust import CA_FILE
 
-_PLAIN, _SAFE = "tcp", "tls,tcp"
-_PROTOCOLS = {
-    "rtsp": _PLAIN,
-    "rtsps": _SAFE,
-    "http": f"http,{_PLAIN}",
-    "https": f"https,httpproxy,{_SAFE}",
-}
-# Give each frame as soon as it is decoded.  FFmpeg's `nobuffer` is not for us: it throws the first
-# packets away, and nothing can be decoded before the next whole picture, which may be minutes off.
-_PROMPT = {"flags": "low_delay"}
-_WARNING = "24"
+if TYPE_CHECKING:
+    from av.container import InputContainer
 
-
-def is_playlist(url: str) -> bool:
-    """Whether a URL is one of HTTP Live Streaming: a list of short files."""
-    return urlsplit(url).path.lower().endswith(".m3u8")
+_PROTOCOLS = {"rtsp": "tcp", "rtsps": "tls,tcp"}
+# What FFmpeg would wait for twenty frames to estimate: no answer depends on a nominal frame rate.
+_PROMPT = {"fpsprobesize": "0"}
+# Bytes that are handed to FFmpeg lead nowhere.
+_CLOSED = {"protocol_whitelist": ""}
 
 
 def options_of(url: str) -> dict[str, str]:
-    """Return what FFmpeg is told for a URL."""
-    scheme = urlsplit(url).scheme
-    if scheme in ("rtsp", "rtsps"):
-        kind = {"format_whitelist": "rtsp", "rtsp_transport": "tcp", **_PROMPT}
-    elif is_playlist(url):
+    """Return FFmpeg's options for a URL of RTSP or of HTTP Live Streaming."""
+    if is_playlist(url):
         # Its segments may be elsewhere and encrypted; they are never files of this machine.
         protocols = "http,https,httpproxy,crypto,tls,tcp"
-        formats = "hls,mpegts,mov,mp4,aac,mp3,webvtt"
-        return _trusting({"protocol_whitelist": protocols, "format_whitelist": formats})
+        kind = {"format_whitelist": "hls,mpegts,mov,mp4,aac,mp3,webvtt"}
     else:
-        kind = {"format_whitelist": "mpjpeg,mjpeg,mpegts", "max_redirects": "0", **_PROMPT}
-    return _trusting({"protocol_whitelist": _PROTOCOLS[scheme], **kind})
+        protocols = _PROTOCOLS[urlsplit(url).scheme]
+        kind = {"format_whitelist": "rtsp", "rtsp_transport": "tcp", **_PROMPT}
+    options = {"protocol_whitelist": protocols, **kind}
+    file = os.environ.get(CA_FILE)
+    # Without a file none is checked, as the certificates of cameras are their own.
+    return {**options, "tls_verify": "1", "ca_file": file} if file else options
 
 
-def open_stream(url: str, open_timeout: float, read_timeout: float) -> Any:
-    """Return an open `cv2.VideoCapture`; timeouts in seconds.
-
-    It changes this process: what FFmpeg writes to stderr is gone from here on.
+def open_stream(url: str, open_timeout: float, read_timeout: float) -> Video:
+    """Return the pictures of a stream, whose first one has come; timeouts in seconds.
 
     Raises:
         StreamFault: it cannot be opened, and why.
     """
-    options = (f"{name};{value}" for name, value in options_of(url).items())
-    # OpenCV reads it at each opening.
-    os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "|".join(options)
-    os.environ["OPENCV_FFMPEG_LOGLEVEL"] = _WARNING
-    timeouts = (
-        (cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round(1000 * open_timeout)),
-        (cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(1000 * read_timeout)),
-    )
-    began = time.monotonic()
-    video, said = _overhear(
-        lambda: cv2.VideoCapture(url, cv2.CAP_FFMPEG, [*itertools.chain(*timeouts)])
-    )
-    if video.isOpened():
-        return video
-    reason = of_log(said)
-    if reason is None and time.monotonic() - began > 0.9 * open_timeout:
-        reason = "timeout"
-    if reason is None and urlsplit(url).scheme in ("http", "https"):
-        reason = ask(url, open_timeout)
-    raise StreamFault(reason or "unreadable")
-
-
-def _trusting(options: dict[str, str]) -> dict[str, str]:
-    """Return the options with what must vouch for servers of rtsps:// and https://, if anything.
-
-    Without a file none is checked, as the certificates of cameras are their own.
-    """
-    file = os.environ.get(CA_FILE)
-    return {**options, "tls_verify": "1", "ca_file": file} if file else options
-
-
-def _overhear(work: Callable[[], Any]) -> tuple[Any, str]:
-    """Do the work, and return what came of it and what C code wrote to the terminal meanwhile.
-
-    After it that goes nowhere: FFmpeg tells of every damaged packet, and its words may hold a URL
-    with its password.  Python's own stderr stays.
-    """
-    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
-    listening, speaking = os.pipe()
-    # Nobody listens before the end: what is too much must be lost, not waited for.
-    with contextlib.suppress(AttributeError, OSError):
-        os.set_blocking(speaking, False)
-    _redirect(speaking)
+    if urlsplit(url).scheme in ("rtsp", "rtsps") or is_playlist(url):
+        return StreamVideo(_open_url(url, open_timeout, read_timeout), open_timeout)
+    body = HttpStream(url, open_timeout, read_timeout)
+    if _is_jpeg(body):
+        return JpegVideo(body)
     try:
-        done = work()
-    finally:
-        _redirect(os.open(os.devnull, os.O_WRONLY))
-        with os.fdopen(listening, "rb") as ear:
-            said = ear.read()
-    return done, said.decode(errors="replace")
+        container = av.open(body, "r", options={"format_whitelist": "mpegts", **_CLOSED, **_PROMPT})
+    except (av.error.FFmpegError, OSError, ValueError):
+        raise body.fault or StreamFault("unreadable") from None
+    return StreamVideo(container, open_timeout, body)
 
 
-def _redirect(handle: int) -> None:
-    """Send stdout and stderr of C code to `handle` from here on, and close it."""
-    # OpenCV writes FFmpeg's words to C's own stdout, which keeps them until it is asked.
-    with contextlib.suppress(OSError, TypeError):
-        ctypes.CDLL(None).fflush(None)
-    os.dup2(handle, 1)
-    os.dup2(handle, 2)
-    os.close(handle)
+def _open_url(url: str, open_timeout: float, read_timeout: float) -> "InputContainer":
+    try:
+        return av.open(url, "r", options=options_of(url), timeout=(open_timeout, read_timeout))
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        reason = of_error(error)
+    if reason == "unreadable" and urlsplit(url).scheme in ("rtsps", "https"):
+        # FFmpeg has one error for all that can go wrong in a handshake.
+        reason = check_tls(url, open_timeout) or reason
+    # FFmpeg's own error is not passed on, as it holds the URL.
+    raise StreamFault(reason)
+
+
+def _is_jpeg(body: HttpStream) -> bool:
+    """Whether JPEG pictures come, by what the server calls them or by their first bytes."""
+    if body.kind.startswith("multipart/") or "jpeg" in body.kind or "jpg" in body.kind:
+        return True
+    # The boundary of a multipart whose server does not call it one.
+    return body.peek(3) == START or body.peek(64).lstrip().startswith(b"--")

@@ -1,17 +1,15 @@
 """Whether the server of a URL takes connections: asked before a process is started for it."""
 
-import errno
 import os
 import socket
 import threading
 from urllib.parse import urlsplit
 
-from seqvision_edge.capture.stream_fault import StreamFault
+from seqvision_edge.capture.stream_fault import StreamFault, of_error
 
 PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 _LOOK = 0.1
 _LONGEST = 3.0
-_UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN)
 
 
 def reach(url: str, timeout: float, left: threading.Event) -> None:
@@ -44,14 +42,11 @@ def _connect(host: str, port: int, timeout: float) -> str:
     """Return the word for why nobody can connect; "" where one can."""
     try:
         socket.create_connection((host, port), timeout).close()
-    except (socket.gaierror, UnicodeError):
-        return "unknown_host"
-    except TimeoutError:
-        return "timeout"
-    except ConnectionRefusedError:
-        return "refused"
     except OSError as error:
-        return "unreachable" if error.errno in _UNREACHABLE else "refused"
+        reason = of_error(error)
+        return "refused" if reason == "unreadable" else reason
+    except UnicodeError as error:
+        return of_error(error)
     return ""
 
 

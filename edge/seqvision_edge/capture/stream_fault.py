@@ -1,33 +1,52 @@
-"""Why a stream of the network gives nothing, and how it is found in what FFmpeg writes."""
+"""Why a stream of the network gives nothing, in one word and one line."""
 
 import errno
-import re
+import socket
+import ssl
 
-# word → what is said of it, and the system's number for it.
-_SAID = {
+# word → its meaning for a person, and the system's number for it.
+_MEANINGS = {
     "unauthorized": ("the user or password is missing or wrong", errno.EACCES),
     "forbidden": ("the server forbids it", errno.EACCES),
     "not_found": ("the server has nothing under this path", errno.ENOENT),
     "refused": ("no server answers at this port", errno.ECONNREFUSED),
-    "unreachable": ("no way leads to this host", errno.EHOSTUNREACH),
+    "unreachable": ("no route to this host", errno.EHOSTUNREACH),
     "unknown_host": ("no host has this name", errno.EHOSTUNREACH),
     "timeout": ("the server does not answer", errno.ETIMEDOUT),
     "tls": ("no safe connection (TLS) can be made with it", errno.EPROTO),
     "redirected": ("it sends on to another address; give that one", errno.EREMOTE),
     "server_error": ("the server has an error", errno.EIO),
     "unreadable": ("no video comes that can be read", errno.EIO),
+    "codec": ("its video cannot be decoded here", errno.EIO),
+    "one_picture": (
+        "this address gives one picture, not a stream; give the camera's MJPEG or RTSP address",
+        errno.EIO,
+    ),
+    "no_keyframe": (
+        "no whole picture came; set a shorter interval of key frames in the camera",
+        errno.EIO,
+    ),
     "ended": ("the stream ended", errno.ECONNRESET),
 }
 _STATUS = {401: "unauthorized", 403: "forbidden", 404: "not_found", 407: "unauthorized"}
-# "method DESCRIBE failed: 401 Unauthorized", "HTTP error 404 Not Found"
-_NUMBER = re.compile(r"(?:failed:|HTTP error|returned) (\d{3})\b")
-_WORDS = (
-    ("refused", "Connection refused"),
-    ("unknown_host", "Failed to resolve hostname"),
-    ("timeout", "Immediate exit requested|timed out"),
-    ("unreachable", "No route to host|Network is unreachable"),
-    ("tls", "SSL routines|certificate|TLS"),
-)
+# By name, as only the process of a stream imports PyAV.
+_ERRORS = {
+    "HTTPUnauthorizedError": "unauthorized",
+    "HTTPNotFoundError": "not_found",
+    "HTTPServerError": "server_error",
+    **dict.fromkeys(
+        (
+            "HTTPBadRequestError",
+            "HTTPForbiddenError",
+            "HTTPOtherClientError",
+            "HTTPTooManyRequestsError",
+        ),
+        "forbidden",
+    ),
+    # Its own deadline interrupted it.
+    "ExitError": "timeout",
+}
+_UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN)
 
 
 class StreamFault(OSError):  # noqa: N818
@@ -35,16 +54,17 @@ class StreamFault(OSError):  # noqa: N818
 
     Attributes:
         reason: a word for programs, one of those above.
+        detail: what a person must know beside it; "" where that is nothing.
     """
 
-    def __init__(self, reason: str) -> None:
-        said, number = _SAID[reason]
-        super().__init__(number, said)
-        self.reason = reason
+    def __init__(self, reason: str, detail: str = "") -> None:
+        meaning, number = _MEANINGS[reason]
+        super().__init__(number, f"{meaning} ({detail})" if detail else meaning)
+        self.reason, self.detail = reason, detail
 
-    def __reduce__(self) -> tuple[type["StreamFault"], tuple[str]]:
+    def __reduce__(self) -> tuple[type["StreamFault"], tuple[str, str]]:
         # It crosses from one process to the other.
-        return StreamFault, (self.reason,)
+        return StreamFault, (self.reason, self.detail)
 
 
 def of_status(status: int) -> str | None:
@@ -58,8 +78,19 @@ def of_status(status: int) -> str | None:
     return "server_error" if status >= 500 else None
 
 
-def of_log(text: str) -> str | None:
-    """Return the word for what FFmpeg wrote; None where it says nothing of use."""
-    if found := _NUMBER.search(text):
-        return of_status(int(found[1]))
-    return next((word for word, pattern in _WORDS if re.search(pattern, text)), None)
+def of_error(error: Exception) -> str:
+    """Return the word for an error of FFmpeg, a socket or an HTTP client."""
+    known = _ERRORS.get(type(error).__name__)
+    if known:
+        return known
+    if isinstance(error, ssl.SSLError):
+        return "tls"
+    if isinstance(error, (socket.gaierror, UnicodeError)):
+        return "unknown_host"
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    if isinstance(error, ConnectionRefusedError):
+        return "refused"
+    if isinstance(error, OSError) and error.errno in _UNREACHABLE:
+        return "unreachable"
+    return "unreadable"

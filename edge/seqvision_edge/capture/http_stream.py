@@ -1,0 +1,147 @@
+"""A stream over HTTP: one request, and the bytes that answer it as they come.
+
+The request is ours and not FFmpeg's: FFmpeg's reader of MJPEG refuses much that cameras send, and
+its errors hide what a server answered.  No redirect is followed, and a user and password go only to
+the address that they were given for.
+"""
+
+import base64
+import http.client
+import urllib.request
+from urllib.parse import SplitResult, quote, unquote, urlsplit
+
+from seqvision_edge.capture.http_auth import authorization
+from seqvision_edge.capture.reach import PORTS
+from seqvision_edge.capture.stream_fault import StreamFault, of_error, of_status
+from seqvision_edge.capture.tls import camera_context
+
+_CHUNK = 1 << 16
+# What a URL may hold as it is; `%` because it is encoded already.
+_LEGAL = "!#$%&'()*+,/:;=?@[]~"
+
+
+class HttpStream:
+    """The body of an answer, as a file that gives at once what has come.
+
+    Attributes:
+        kind: the media type, without its parameters, in small letters; "" where none is given.
+        fault: why it ended, where that was no ordinary end.
+    """
+
+    def __init__(self, url: str, open_timeout: float, read_timeout: float) -> None:
+        """Send the request and read the head of the answer; timeouts in seconds.
+
+        Raises:
+            StreamFault: there is no stream, and why.
+        """
+        self._ahead = b""
+        try:
+            connection, answer = _ask(url, open_timeout)
+            # The answer keeps the connection's socket alive.
+            connection.sock.settimeout(read_timeout)
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise StreamFault(of_error(error)) from None
+        self._connection, self._answer = connection, answer
+        self.kind = (answer.getheader("Content-Type") or "").partition(";")[0].strip().lower()
+        self.fault: StreamFault | None = None
+        reason = of_status(answer.status)
+        if reason:
+            self.close()
+            raise StreamFault(reason)
+
+    def peek(self, count: int) -> bytes:
+        """Return the first `count` bytes, less where it ends before; `read` gives them again."""
+        while len(self._ahead) < count and (more := self._receive(_CHUNK)):
+            self._ahead += more
+        return self._ahead[:count]
+
+    def read(self, count: int = _CHUNK) -> bytes:
+        """Return what has come, at most `count` bytes; wait for at least one; b"" at the end."""
+        if self._ahead:
+            ready, self._ahead = self._ahead[:count], self._ahead[count:]
+            return ready
+        return self._receive(count)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._answer.close()
+        self._connection.close()
+
+    def _receive(self, count: int) -> bytes:
+        try:
+            return bytes(self._answer.read1(count))
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            # FFmpeg reads through this, and would print an exception of ours.
+            self.fault = StreamFault("timeout" if isinstance(error, TimeoutError) else "ended")
+            return b""
+
+
+def _ask(url: str, timeout: float) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+    """Send the request; once more with user and password, where the server demands them."""
+    parts = urlsplit(url)
+    target = quote(parts.path or "/", _LEGAL)
+    if parts.query:
+        target += f"?{quote(parts.query, _LEGAL)}"
+    headers = {"User-Agent": "seqvision", "Accept": "*/*", "Connection": "close"}
+    connection, answer = _send(parts, target, headers, timeout)
+    if answer.status == http.client.UNAUTHORIZED and parts.username is not None:
+        demands = answer.headers.get_all("WWW-Authenticate") or []
+        user, password = unquote(parts.username), unquote(parts.password or "")
+        word = authorization([str(each) for each in demands], "GET", target, user, password)
+        if word:
+            answer.close()
+            connection.close()
+            connection, answer = _send(parts, target, {**headers, "Authorization": word}, timeout)
+    return connection, answer
+
+
+def _send(
+    parts: SplitResult, target: str, headers: dict[str, str], timeout: float
+) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+    host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
+    proxy = _proxy_of(parts.scheme, host)
+    through = (proxy.hostname or "", proxy.port or 80) if proxy else (host, port)
+    known = _proxy_account(proxy) if proxy else {}
+    connection: http.client.HTTPConnection
+    if parts.scheme == "https":
+        context = camera_context()
+        connection = http.client.HTTPSConnection(
+            through[0], through[1], timeout=timeout, context=context
+        )
+        if proxy:
+            connection.set_tunnel(host, port, known)
+    else:
+        connection = http.client.HTTPConnection(through[0], through[1], timeout=timeout)
+        if proxy:
+            named = f"[{host}]" if ":" in host else host
+            target, headers = f"http://{named}:{port}{target}", {**headers, **known}
+    try:
+        # The socket is asked for, as the answer takes it away from the connection.
+        connection.connect()
+        kept = connection.sock
+        connection.request("GET", target, headers={**headers, "Host": _host_header(parts)})
+        answer = connection.getresponse()
+        connection.sock = kept
+    except BaseException:
+        connection.close()
+        raise
+    return connection, answer
+
+
+def _host_header(parts: SplitResult) -> str:
+    return str(parts.netloc.rpartition("@")[2])
+
+
+def _proxy_of(scheme: str, host: str) -> SplitResult | None:
+    """Return the proxy that the environment names for a host."""
+    proxy = None if urllib.request.proxy_bypass(host) else urllib.request.getproxies().get(scheme)
+    if not proxy:
+        return None
+    return urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+
+
+def _proxy_account(proxy: SplitResult) -> dict[str, str]:
+    if proxy.username is None:
+        return {}
+    account = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+    return {"Proxy-Authorization": f"Basic {base64.b64encode(account.encode()).decode()}"}
