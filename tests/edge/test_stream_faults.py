@@ -1,13 +1,17 @@
 """Why a stream cannot be opened, and what no address and no server can make FFmpeg open."""
 
+import errno
 import json
 import pickle
+import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import av
 import pytest
 from servers import web
 from servers.web import WebServer, content, mjpeg, status
@@ -16,7 +20,7 @@ from test_streams import QUOTED, encode
 
 from seqvision_edge.capture.fault import word
 from seqvision_edge.capture.ffmpeg import options_of
-from seqvision_edge.capture.stream_fault import StreamFault, of_log, of_status
+from seqvision_edge.capture.stream_fault import StreamFault, of_error, of_status
 from seqvision_edge.errors import SourceError
 from seqvision_edge.sources import open_path
 
@@ -33,7 +37,7 @@ found = []
 for url in json.loads(sys.argv[2]):
     try:
         video = open_stream(url, 2.0, 2.0)
-        found.append("open" if video.read()[0] else "no frame")
+        found.append("open" if video.grab() else "no frame")
     except OSError as error:
         found.append(error.reason)
 Path(sys.argv[1]).write_text(json.dumps(found))
@@ -83,6 +87,10 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
             "/data.m3u8": content(PLAYLIST.format("data:video/mp2t;base64,AAAA.ts").encode()),
             "/sub.m3u8": content(PLAYLIST.format(f"subfile,,start,0,end,9,,:{clip}").encode()),
             "/text.m3u8": content(text),
+            "/401.m3u8": status(401, **realm),
+            "/404.m3u8": status(404),
+            "/500.m3u8": status(500),
+            "/silent.m3u8": web.silent,
         }
         with WebServer(routes) as server:
             host = server.url.removeprefix("http://")
@@ -113,6 +121,10 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
         ("/text.m3u8", "unreadable"),
         ("/empty", "unreadable"),
         ("/clip.mp4", "unreadable"),
+        ("/401.m3u8", "unauthorized"),
+        ("/404.m3u8", "not_found"),
+        ("/500.m3u8", "server_error"),
+        ("/silent.m3u8", "timeout"),
         ("/https", "tls"),
     ],
 )
@@ -122,10 +134,9 @@ def test_why_a_server_gives_no_stream_is_one_word(asked: Asked, path: str, reaso
 
 def test_no_server_leads_to_another_one_or_to_a_file(asked: Asked) -> None:
     paths = ["/playlist", "/playlist.ts", "/concat", "/file.m3u8", "/data.m3u8", "/sub.m3u8"]
-    for path in paths:
-        assert asked.reasons[path] == "unreadable", path
     # A path in a playlist is one of its server's.
-    assert asked.reasons["/path.m3u8"] == "not_found"
+    for path in [*paths, "/path.m3u8"]:
+        assert asked.reasons[path] == "unreadable", path
     assert asked.decoy == []
 
 
@@ -138,13 +149,12 @@ def test_what_ffmpeg_says_reaches_neither_terminal_nor_output(asked: Asked) -> N
     [
         ("rtsp://cam/1", {"tcp"}),
         ("rtsps://cam/1", {"tls", "tcp"}),
-        ("http://cam/video", {"http", "tcp"}),
-        ("https://cam/video", {"https", "httpproxy", "tls", "tcp"}),
         ("http://cam/a.m3u8", {"http", "https", "httpproxy", "crypto", "tls", "tcp"}),
-        ("http://cam/video?file=a.m3u8", {"http", "tcp"}),
     ],
 )
-def test_each_kind_of_address_has_its_own_protocols(url: str, protocols: set[str]) -> None:
+def test_ffmpeg_fetches_each_kind_of_address_by_its_own_protocols(
+    url: str, protocols: set[str]
+) -> None:
     options = options_of(url)
     assert set(options["protocol_whitelist"].split(",")) == protocols
     assert ("hls" in options["format_whitelist"]) == ("crypto" in protocols)
@@ -190,22 +200,23 @@ def test_a_fault_comes_whole_from_its_process() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "reason"),
+    ("error", "reason"),
     [
-        ("[rtsp @ 0x55] method DESCRIBE failed: 401 Unauthorized", "unauthorized"),
-        ("[OPENCV:FFMPEG:16] method SETUP failed: 461 (Unsupported transport)", "forbidden"),
-        ("HTTP error 503 Service Unavailable", "server_error"),
-        ("Server returned 404 Not Found", "not_found"),
-        ("Connection to tcp://10.0.0.1:554?timeout=0 failed: Connection refused", "refused"),
-        ("Connection to tcp://10.0.0.1:554 failed: No route to host", "unreachable"),
-        ("Failed to resolve hostname cam: Name or service not known", "unknown_host"),
-        ("error:1416F086:SSL routines:certificate verify failed", "tls"),
-        ("Stream ends prematurely at 750", None),
-        ("", None),
+        (av.error.HTTPUnauthorizedError(1, ""), "unauthorized"),
+        (av.error.HTTPOtherClientError(1, ""), "forbidden"),
+        (av.error.HTTPServerError(1, ""), "server_error"),
+        (av.error.HTTPNotFoundError(1, ""), "not_found"),
+        (av.error.ExitError(1, ""), "timeout"),
+        (av.error.ConnectionRefusedError(errno.ECONNREFUSED, ""), "refused"),
+        (OSError(errno.EHOSTUNREACH, ""), "unreachable"),
+        (socket.gaierror(-2, ""), "unknown_host"),
+        (ssl.SSLCertVerificationError(1, ""), "tls"),
+        (av.error.InvalidDataError(1, ""), "unreadable"),
+        (OSError(errno.EIO, ""), "unreadable"),
     ],
 )
-def test_the_words_of_ffmpeg_are_understood(said: str, reason: str | None) -> None:
-    assert of_log(said) == reason
+def test_each_error_has_its_word(error: Exception, reason: str) -> None:
+    assert of_error(error) == reason
 
 
 def test_a_status_without_fault_has_no_word() -> None:

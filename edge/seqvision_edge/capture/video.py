@@ -6,15 +6,15 @@ that a picture that is dropped costs no conversion.
 
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import av
-import numpy as np
 
 from seqvision_edge.capture.http_stream import HttpStream
 from seqvision_edge.capture.stream_fault import StreamFault, of_error
 from seqvision_edge.preprocess import Image
 from seqvision_edge.sources.jpeg_stream import LARGEST, pictures
+from seqvision_edge.sources.video_decoding import DECODER_OPTIONS, FrameRefused, Pictures
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -115,6 +115,7 @@ class StreamVideo:
         self.damaged = 0
         self.stamp = self.waited = 0.0
         self._whole = Wholeness(self._stream.codec_context.name)
+        self._converter = Pictures(self._stream)
         self._packets = container.demux(self._stream)
         self._waited, self._failed = 0.0, 0
         self._decoded: list[Any] = []
@@ -151,7 +152,7 @@ class StreamVideo:
 
     def retrieve(self) -> Image:
         """Return the grabbed picture, `(height, width, 3)` BGR."""
-        return _pixels(self._frame)
+        return _convert(self._converter, self._frame)
 
     def _decode_next(self) -> list[Any]:
         """Return the frames that the next packet completes.
@@ -196,9 +197,11 @@ class JpegVideo:
         self._body = body
         self._waited, self._since = 0.0, 0
         self._pictures = pictures(self._chunks())
-        self._decoder: Any = av.CodecContext.create("mjpeg", "r")
+        self._decoder = av.CodecContext.create("mjpeg", "r")
         # Else a picture that is torn is filled up with grey.
-        self._decoder.options = {"err_detect": "explode"}
+        self._decoder.options = {"err_detect": "explode", **DECODER_OPTIONS}
+        # It has a pixel aspect as a stream has.
+        self._converter = Pictures(cast(Any, self._decoder))
         self._frame: Any = None
         self._is_ahead = False
         for _ in range(_TRIES):
@@ -237,7 +240,7 @@ class JpegVideo:
 
     def retrieve(self) -> Image:
         """Return the grabbed picture, `(height, width, 3)` BGR."""
-        return _pixels(self._frame)
+        return _convert(self._converter, self._frame)
 
     def _chunks(self) -> Iterator[bytes]:
         while True:
@@ -279,7 +282,9 @@ def _choose(container: "InputContainer") -> Any:
         if other is not stream and hasattr(other, "discard"):
             # Of a playlist with several qualities, each would be downloaded.
             other.discard = type(other.discard).all
-    stream.codec_context.flags |= _LOW_DELAY
+    decoder: Any = stream.codec_context
+    decoder.flags |= _LOW_DELAY
+    decoder.options = {**decoder.options, **DECODER_OPTIONS}
     return stream
 
 
@@ -291,5 +296,13 @@ def _rate(stream: "VideoStream") -> float:
     return USUAL_FPS
 
 
-def _pixels(frame: Any) -> Image:
-    return np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
+def _convert(pictures: Pictures, frame: Any) -> Image:
+    """Return a frame as a player shows it.
+
+    Raises:
+        StreamFault: it is too large, or of a strange pixel format.
+    """
+    try:
+        return pictures.to_bgr(frame)
+    except FrameRefused as error:
+        raise StreamFault("unreadable", str(error)) from None

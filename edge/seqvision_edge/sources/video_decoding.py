@@ -89,6 +89,7 @@ class Pictures:
         self._stream = stream
         self._reformatter = VideoReformatter()
         self._progressive: _Progressive | None = None
+        self._turns: dict[int, tuple[bool, bool, bool]] = {}
 
     def to_bgr(self, frame: VideoFrame) -> Image:
         """Return `(height, width, 3)` BGR uint8, contiguous, writable, as a player shows the frame.
@@ -112,7 +113,18 @@ class Pictures:
         except (av.FFmpegError, ValueError) as error:
             kind = frame.format.name
             raise FrameRefused(f"{kind} frames cannot be converted ({error})") from None
-        return _turned(_pixels(converted), orientation(frame))
+        return _turned(_pixels(converted), self._orientation(frame))
+
+    def _orientation(self, frame: VideoFrame) -> tuple[bool, bool, bool]:
+        """Return how a frame is turned, which is asked of it only where its angle is a new one.
+
+        A frame whose side data was read holds itself: hundreds of them would wait for Python's
+        collector of cycles.
+        """
+        angle = frame.rotation
+        if angle not in self._turns:
+            self._turns[angle] = orientation(frame)
+        return self._turns[angle]
 
     def _as_progressive(self, frame: VideoFrame) -> VideoFrame:
         if self._progressive is None or not self._progressive.fits(frame):
