@@ -58,5 +58,6 @@ class Camera:
         while True:
             bgr, _, grabbed = self.capture.read()
             self.decoded += 1
+            self.damaged = grabbed.damaged
             time = grabbed.arrived - self.began
             yield Frame(bgr, time, grabbed.index, arrived=grabbed.arrived)

@@ -22,9 +22,9 @@ _HEALTHY_SECONDS = 10.0
 # A server that restarts is back within seconds: so long it is asked often; that is cheap while
 # nobody answers.
 _FIRST_WAIT, _SHORT_WAIT, _SHORT_SECONDS, _LONG_WAIT = 0.5, 1.0, 300.0, 30.0
-# A camera locks out who tries a wrong password too often.
+# A camera locks out who tries a wrong password too often, and no address mends itself.
 _REFUSED_WAIT = 60.0
-_REFUSED = ("unauthorized", "forbidden", "not_found")
+_REFUSED = ("unauthorized", "forbidden", "not_found", "one_picture")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ class Watched:
         Raises:
             CaptureFault: it was lost.
         """
-        first, silent = self._next, True
+        first, silent, damaged = self._next, True, self.damaged
         while True:
             bgr, image, grabbed = self.capture.read()
             if silent:
@@ -137,6 +137,7 @@ class Watched:
             if frozen is not None:
                 yield frozen
             self.decoded += 1
+            self.damaged = damaged + grabbed.damaged
             index = first + grabbed.index
             self._next = index + 1
             time = grabbed.arrived - self._began
