@@ -30,6 +30,9 @@ _KINDS: Mapping[str, tuple[str, ...]] = {
     "reverse_swap": ("video",),
 }
 
+# An options.yaml of an older run has them where nobody asked for anything.
+_FORMER_DEFAULTS: Mapping[str, Any] = {"frames": 16}
+
 
 def check_sequence(
     clips: ClipOptions, images: SequenceOptions, augmentation: AugmentOptions
@@ -44,7 +47,7 @@ def check_sequence(
         for name, field in type(part).model_fields.items():
             value = getattr(part, name)
             kinds = _KINDS.get(name, (kind,))
-            if kind not in kinds and value != field.default:
+            if kind not in kinds and value not in (field.default, _FORMER_DEFAULTS.get(name)):
                 flag = f"--{name.replace('_', '-')}{_said(value)}"
                 belongs = "" if kinds[0] == "video" and len(kinds) > 1 else _belongs(kinds)
                 raise DataError(f"{flag}: says nothing about --sequence {kind}{belongs}")
