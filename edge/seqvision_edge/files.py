@@ -5,7 +5,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from seqvision_edge.errors import SeqvisionError
@@ -38,11 +38,12 @@ def is_one_of(output: Path, inputs: Iterable[Path]) -> bool:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, around: AbstractContextManager[object] | None = None) -> Iterator[Path]:
     """Give a temporary name beside `path`; rename it to `path` if the block succeeds.
 
     An older file stays until then, and an error or a kill leaves no half-written one under its
-    name.  The suffix is kept, because some writers choose their format by it.
+    name.  The suffix is kept, because some writers choose their format by it.  `around` is entered
+    for the moment of the renaming.
 
     Raises:
         OSError: the folder is missing or cannot be written to.
@@ -56,7 +57,8 @@ def replacing(path: Path) -> Iterator[Path]:
         umask = os.umask(0)
         os.umask(umask)
         unfinished.chmod(0o666 & ~umask)
-        unfinished.replace(path)
+        with around or nullcontext():
+            unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
 

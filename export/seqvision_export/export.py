@@ -9,6 +9,7 @@ from seqvision.config import ExportOptions, VerifyOptions
 from seqvision.console import print_step
 from seqvision.data.clips import background_note
 from seqvision.errors import ExportError
+from seqvision.output_files import exported_by, replacing_other
 from seqvision.ready import beside
 from seqvision.training.checkpoint import load_model
 from seqvision_edge.card import ModelCard
@@ -43,8 +44,14 @@ def export(options: ExportOptions) -> Path:
         )
         print(f"note: {options.model}: {note}", file=sys.stderr)  # noqa: T201
     clips = gather(options, card)
+    kept: list[Path] = []
     try:
-        with replacing(target) as unfinished, replacing(beside(target)) as report_file:
+        with (
+            replacing(beside(target)) as report_file,
+            replacing_other(
+                target, lambda: exported_by(target, card), kept, beside(target)
+            ) as unfinished,
+        ):
             print_step("converting the network to ONNX")
             content = convert(model, card, options.opset)
             unfinished.write_bytes(content)
@@ -62,6 +69,10 @@ def export(options: ExportOptions) -> Path:
             size = unfinished.stat().st_size
     except OSError as error:
         raise ExportError(f"{target}: cannot be written ({error.strerror})") from None
+    if kept:
+        print(  # noqa: T201
+            f"note: {target}: the model of another training is kept as {kept[0]}", file=sys.stderr
+        )
     tell(report)
     print(  # noqa: T201
         f"{len(card.labels)} labels{_background(card)}, {card.sequence}, "

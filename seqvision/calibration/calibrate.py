@@ -57,7 +57,9 @@ def calibrate(options: CalibrateOptions) -> Path:
     tell_settings(before, decision)
     card = calibrated(model.card, decision, from_clips, from_takes, options)
     output = options.output or options.model
-    model.write(card, output)
+    kept = model.write(card, output)
+    if kept is not None:
+        _note(f"{output}: the model of another training is kept as {kept}")
     return output
 
 

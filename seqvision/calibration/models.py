@@ -11,11 +11,11 @@ from seqvision.calibration.temperature import Logits
 from seqvision.data.decode import Decoded
 from seqvision.errors import CheckpointError
 from seqvision.evaluate import logits_of
+from seqvision.output_files import exported_by, replacing_other
 from seqvision.training.checkpoint import load_model, write_card
 from seqvision.training.device import pick_device
 from seqvision_edge.card import METADATA_KEY, Decision, ModelCard
 from seqvision_edge.clip import centre
-from seqvision_edge.files import replacing
 from seqvision_edge.model_file import read_model
 from seqvision_edge.session import Session
 
@@ -36,7 +36,7 @@ class Model:
     has_free_temperature: bool
     logits: Callable[[Sequence[Decoded]], Logits]
     live: Callable[[Decision], Session]
-    write: Callable[[ModelCard, Path], None]
+    write: Callable[[ModelCard, Path], Path | None]
 
 
 def open_model(path: Path, device: str, batch_size: int) -> Model:
@@ -83,7 +83,7 @@ def _exported(path: Path) -> Model:
     )
 
 
-def _write_onnx(path: Path, card: ModelCard, output: Path) -> None:
+def _write_onnx(path: Path, card: ModelCard, output: Path) -> Path | None:
     """Write an exported file once more with another card; its graph stays byte for byte."""
     import onnx
 
@@ -94,8 +94,10 @@ def _write_onnx(path: Path, card: ModelCard, output: Path) -> None:
             entry.value = card.to_json()
     changed = model.SerializeToString()
     read_model(changed)  # the hash in the card proves that the graph is the same
+    kept: list[Path] = []
     try:
-        with replacing(output) as unfinished:
+        with replacing_other(output, lambda: exported_by(output, card), kept) as unfinished:
             unfinished.write_bytes(changed)
     except OSError as error:
         raise CheckpointError(f"{output}: cannot be written ({error.strerror})") from None
+    return kept[0] if kept else None

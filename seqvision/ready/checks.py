@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from seqvision.errors import CheckpointError, DataError
+from seqvision.output_files import is_model
 from seqvision_edge.files import why_unwritable
 
 MODEL_SUFFIXES = (".pt", ".safetensors")
@@ -48,6 +49,19 @@ def check_outputs(outputs: Mapping[str, Path | None], inputs: Iterable[Path | No
         other = named.setdefault(path.absolute(), flag)
         if other != flag:
             raise DataError(f"{flag} {path}: that is the file of {other}; choose another name")
+
+
+def check_model_output(flag: str, path: Path) -> None:
+    """Refuse to write a model over a file that is none; another model is kept beside the new one.
+
+    Raises:
+        CheckpointError: such a file is there.
+    """
+    if path.is_file() and not is_model(path):
+        raise CheckpointError(
+            f"{flag} {path}: the file there is no model of seqvision; "
+            "choose another name, or move it away"
+        )
 
 
 def beside(model: Path) -> Path:

@@ -17,7 +17,14 @@ from seqvision.config import (
 from seqvision.data.paths import find_paths
 from seqvision.data.readers import find_data_set
 from seqvision.errors import CheckpointError, DataError, ExportError
-from seqvision.ready.checks import MODEL_SUFFIXES, beside, check_clips, check_outputs, check_trained
+from seqvision.ready.checks import (
+    MODEL_SUFFIXES,
+    beside,
+    check_clips,
+    check_model_output,
+    check_outputs,
+    check_trained,
+)
 from seqvision_edge.card import ModelCard
 from seqvision_edge.errors import ModelError
 from seqvision_edge.files import is_one_of
@@ -58,6 +65,7 @@ def to_calibrate(options: CalibrateOptions) -> Places:
     if output.suffix.lower() not in endings:
         raise CheckpointError(f"--output {output}: must end in {' or '.join(endings)}")
     check_outputs({"--output": output}, options.data)
+    check_model_output("--output", output)
     return find_places(options.data)
 
 
@@ -98,6 +106,7 @@ def to_export(options: ExportOptions) -> Path:
     if target.suffix.lower() != ".onnx" and not target.is_dir():
         raise ExportError(f"--output {target}: must end in .onnx")
     check_outputs({"--output": target, "the report": beside(target)}, inputs)
+    check_model_output("--output", target)
     return target
 
 

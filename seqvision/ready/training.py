@@ -19,6 +19,7 @@ from seqvision.ready.checks import (
     MODEL_SUFFIXES,
     check_clips,
     check_folder,
+    check_model_output,
     check_outputs,
     check_trained,
 )
@@ -61,6 +62,7 @@ def to_tune(options: TuneOptions) -> None:
     if options.space is not None and not options.space.is_file():
         raise DataError(f"--space {options.space}: no such file")
     check_outputs({"--output": options.output}, (options.space, options.config))
+    check_model_output("--output", options.output)
     to_train(options.of_a_training())
 
 
@@ -80,6 +82,7 @@ def to_self_train(options: SelfTrainOptions) -> None:
     if options.output.suffix.lower() not in MODEL_SUFFIXES:
         raise CheckpointError(f"--output {options.output}: must end in .pt or .safetensors")
     check_outputs({"--output": options.output}, (model, labelled, unlabelled))
+    check_model_output("--output", options.output)
     check_folder("--runs", options.runs)
     if options.augment is not None:
         augment_file(options.augment)
@@ -96,6 +99,7 @@ def check_training(options: TrainOptions) -> None:
     if options.output.suffix.lower() not in MODEL_SUFFIXES:
         raise CheckpointError(f"--output {options.output}: must end in .pt or .safetensors")
     check_outputs({"--output": options.output}, (options.data, options.root))
+    check_model_output("--output", options.output)
     check_folder("--runs", options.runs)
     if options.resume is None:  # what a run was started with stays as it is
         check_sequence(options.clips, options.images, options.augmentation)

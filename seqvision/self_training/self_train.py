@@ -29,7 +29,6 @@ from seqvision.training import containers
 from seqvision.training.checkpoint import load_model
 from seqvision.training.device import check_precision, pick_device
 from seqvision.training.train import copy_model
-from seqvision_edge.files import replacing
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ def _keep_best(work: Work, rounds: Sequence[Round]) -> None:
     """Put the best model where it was asked for; only its checkpoints stay."""
     best = best_of(rounds).number
     if best == rounds[-1].number:
-        copy_model(student_file(work.folder(best), work.student), work.asked.output)
+        copy_model(student_file(work.folder(best), work.student), work.asked.output, work.run)
     for each in rounds:
         if each.number not in (0, best):
             shutil.rmtree(work.folder(each.number) / "checkpoints", ignore_errors=True)
@@ -152,14 +151,15 @@ def _copy_given(work: Work) -> None:
     given, output = work.asked.model, work.asked.output
     assert given is not None
     if containers.is_safetensors(given) == containers.is_safetensors(output):
-        copy_model(given, output)
+        copy_model(given, output, work.run)
         return
+    converted = work.run / f"given{output.suffix.lower()}"
     try:
-        with replacing(output) as unfinished:
-            containers.write(unfinished, containers.read(given))
+        containers.write(converted, containers.read(given))
     except (OSError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise CheckpointError(f"--output {output}: cannot be written ({reason})") from None
+        raise CheckpointError(f"{converted}: cannot be written ({reason})") from None
+    copy_model(converted, output, work.run)
 
 
 def _new_folder(runs: Path) -> Path:

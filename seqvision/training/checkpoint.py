@@ -12,9 +12,11 @@ from pydantic import ValidationError
 from seqvision.config import ModelOptions
 from seqvision.errors import CheckpointError
 from seqvision.models.classifier import Classifier
+from seqvision.output_files import replacing_other, same_training
 from seqvision.training import containers
 from seqvision.training.containers import Content
 from seqvision_edge.card import ModelCard
+from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.files import replacing
 from seqvision_edge.wording import first_problem
 
@@ -38,20 +40,33 @@ def save_model(path: Path, model: Classifier, options: ModelOptions, card: Model
         raise CheckpointError(f"{path}: cannot be written ({_line(error)})") from None
 
 
-def write_card(path: Path, card: ModelCard, output: Path) -> None:
+def write_card(path: Path, card: ModelCard, output: Path) -> Path | None:
     """Write a model file once more with another card; its weights stay as they are.
+
+    Returns:
+        Where the model of another training is kept that was under that name; None where none was.
 
     Raises:
         CheckpointError: it cannot be read, or the new file cannot be written.
     """
     content = containers.read(path)
     content.check_hash(path)
+    kept: list[Path] = []
+
+    def is_own() -> bool:
+        try:
+            there = ModelCard.from_json(containers.read(output).card, str(output))
+        except SeqvisionError:
+            return False
+        return same_training(there, card)
+
     try:
-        with replacing(output) as unfinished:
+        with replacing_other(output, is_own, kept) as unfinished:
             changed = Content(content.architecture, card.to_json(), content.weights)
             containers.write(unfinished, changed)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
         raise CheckpointError(f"{output}: cannot be written ({_line(error)})") from None
+    return kept[0] if kept else None
 
 
 def load_model(path: Path) -> tuple[Classifier, ModelCard]:

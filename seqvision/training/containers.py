@@ -19,12 +19,13 @@ import torch
 from torch import Tensor
 
 from seqvision.errors import CheckpointError
+from seqvision.output_files import MODEL_FORMAT
 from seqvision_edge.files import read_or_refuse
 
 SAFETENSORS: Final = ".safetensors"
-FORMAT: Final = "seqvision.model"
+FORMAT: Final = MODEL_FORMAT
 # safetensors' own metadata maps texts to texts; everything of ours is in this one.
-METADATA_KEY: Final = "seqvision.model"
+METADATA_KEY: Final = MODEL_FORMAT
 MAX_BYTES: Final = 1 << 32
 MAX_TEXT: Final = 1 << 20
 _MADE_BY: Final = "make one with: seqvision train FOLDER"

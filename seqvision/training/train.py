@@ -19,6 +19,7 @@ from seqvision.console import add_state, print_line, print_note, print_warning, 
 from seqvision.data.augment import with_content
 from seqvision.errors import CheckpointError, DataError
 from seqvision.metrics import Metrics
+from seqvision.output_files import is_model, publish
 from seqvision.rank import is_first
 from seqvision.ready import check_training
 from seqvision.report.logs import column
@@ -32,7 +33,6 @@ from seqvision.training.fit import Fitted, done_epochs, fit, stopped_early
 from seqvision.training.preparation import Ready, prepare
 from seqvision.training.results import Results, measure_parts, take_facts, write_results
 from seqvision_edge.card import ModelCard
-from seqvision_edge.files import replacing
 
 
 @dataclass(frozen=True)
@@ -138,8 +138,12 @@ def _remove_empty(run: Path) -> None:
         shutil.rmtree(run, ignore_errors=True)
 
 
-def finish(ready: Ready, run: Path, fitted: Fitted, seconds: float) -> Trained:
+def finish(
+    ready: Ready, run: Path, fitted: Fitted, seconds: float, owner: Path | None = None
+) -> Trained:
     """Measure the kept epoch, and write the model file and the results in the run folder.
+
+    `owner` is the folder of the study that the run belongs to.
 
     Raises:
         SeqvisionError: a file cannot be written.
@@ -150,7 +154,7 @@ def finish(ready: Ready, run: Path, fitted: Fitted, seconds: float) -> Trained:
     parts = measure_parts(model, card, data, options)
     figures = {part.name: part.metrics for part in parts}
     card = with_metrics(card, figures)
-    _write_model(ready, run, card)
+    _write_model(ready, run, card, owner or run)
     facts = take_facts(run, model, ready.device, seconds, ready.arithmetic)
     results = Results(run, options, data, model, card, parts, fitted.epoch, facts)
     print_line(f"report: {write_results(results)}")
@@ -178,15 +182,20 @@ def keep_stopped(ready: Ready, run: Path, fitted: Fitted) -> Trained:
             figures[name] = logged[fitted.epoch + 1]
     card = make_card(options, data, model)
     origin = card.origin.model_copy(update={"metrics": {"val": figures}})
-    _write_model(ready, run, card.model_copy(update={"origin": origin}))
+    _write_model(ready, run, card.model_copy(update={"origin": origin}), run)
     return Trained(options.output, run, fitted.epoch, None, None, fitted.stopped_by)
 
 
-def _write_model(ready: Ready, run: Path, card: ModelCard) -> None:
+def _write_model(ready: Ready, run: Path, card: ModelCard, owner: Path) -> None:
     output = ready.options.output
     kept = run / f"model{SAFETENSORS if is_safetensors(output) else '.pt'}"
-    save_model(kept, ready.model, ready.options.model, card)
-    copy_model(kept, output)
+    try:
+        save_model(kept, ready.model, ready.options.model, card)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{error}; the epochs are kept, write it again with: {_resume_command(run)}"
+        ) from None
+    copy_model(kept, output, owner)
 
 
 def _tell_finished(run: Path, options: TrainOptions) -> None:
@@ -230,16 +239,26 @@ def _new_run_folder(options: TrainOptions) -> Path:
     raise DataError(f"{options.runs}: full of run folders of this second")
 
 
-def copy_model(source: Path, target: Path) -> None:
-    """Put a run's model where it was asked for.
+def copy_model(source: Path, target: Path, run: Path) -> None:
+    """Put a run's model where it was asked for; keep a model of another run that is there.
+
+    Args:
+        source: the model.
+        target: where it was asked for.
+        run: the folder of the run (or study) whose own model may be replaced.
 
     Raises:
         CheckpointError: it cannot be written there.
     """
     try:
-        with replacing(target) as unfinished:
-            shutil.copyfile(source, unfinished)
+        if target.is_file() and not is_model(target):
+            raise CheckpointError(
+                f"--output {target}: a file that is no model lies there; the model is {source}"
+            )
+        kept = publish(source, target, run)
     except OSError as error:
         raise CheckpointError(
             f"--output {target}: cannot be written ({error.strerror}); the model is {source}"
         ) from None
+    if kept is not None:
+        print_note(f"{target}: the model of another run is kept as {kept}")

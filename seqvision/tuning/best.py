@@ -46,7 +46,7 @@ def write_best(
     model = run / f"model{name if name == '.safetensors' else '.pt'}"
     with FileLock(folder / ".best.lock"):
         if model.is_file() and (run / "metrics.json").is_file():
-            copy_model(model, options.output)
+            copy_model(model, options.output, folder)
             return run
         asked = from_yaml(run / "options.yaml").model_copy(update={"output": options.output})
 
@@ -55,5 +55,5 @@ def write_best(
             return replace(data, notes=(*data.notes, note))
 
         ready = prepare(asked, device, read, quiet=True)
-        finish(ready, run, kept(asked.training, run), row.seconds or 0.0)
+        finish(ready, run, kept(asked.training, run), row.seconds or 0.0, owner=folder)
     return run
