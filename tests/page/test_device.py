@@ -179,3 +179,23 @@ def test_several_sources_are_side_by_side_and_one_click_away(look: Look) -> None
     finally:
         door.close()
         yard.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_list_of_routes_is_in_the_page_s_design(
+    look: Look, at_home: Running, scheme: str
+) -> None:
+    page = look(f"{at_home.url}/", scheme=scheme)
+    ground = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+    assert page.evaluate("document.querySelector('footer a').getAttribute('href')") == "/docs"
+    page = look(f"{at_home.url}/docs", scheme=scheme)
+    page.wait("document.querySelectorAll('.route').length > 10")
+    assert page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == ground
+    assert page.faults() == []
+    links = "[...document.querySelectorAll('main a')].map((each) => each.getAttribute('href'))"
+    missing = f"{links}.filter((each) => each[0] === '#' && !document.querySelector(each))"
+    assert page.evaluate(missing) == []
+    resources = "performance.getEntriesByType('resource').map(({ name }) => new URL(name).host)"
+    assert set(page.evaluate(resources)) <= {at_home.address}
+    page.do("viewport", width=360, height=740)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360

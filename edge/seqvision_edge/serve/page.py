@@ -1,14 +1,14 @@
 """The page and its files, and the list of routes: nothing comes from elsewhere."""
 
 import hashlib
-from html import escape
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from fastapi import APIRouter, FastAPI, HTTPException, Request
 from starlette.responses import HTMLResponse, Response
 
 from seqvision_edge.serve import web
+from seqvision_edge.serve.api_page import api_page
 from seqvision_edge.serve.shapes import faults
 
 FOLDER: Final = Path(__file__).parent / "page"
@@ -26,12 +26,6 @@ TYPES: Final = {
     ".webmanifest": "application/manifest+json",
     ".woff2": "font/woff2",
 }
-LIVE: Final = (
-    "WebSocket",
-    "/v1/live",
-    "Binary messages of 8 bytes of time (seconds, float64, little endian) and a JPEG; the newest "
-    "is answered in JSON: answer or waiting, then event and source.",
-)
 
 
 def login_page(wrong: bool = False) -> bytes:
@@ -67,8 +61,8 @@ def routes(app: FastAPI, folder: Path = FOLDER) -> APIRouter:
         return _file(files[name], request)
 
     @router.get("/docs")
-    def docs() -> Response:
-        return HTMLResponse(_docs(app.openapi()))
+    def docs(request: Request) -> Response:
+        return HTMLResponse(api_page(app.openapi(), request.url.netloc))
 
     return router
 
@@ -79,29 +73,3 @@ def _file(path: Path, request: Request) -> Response:
     if tag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers={"etag": tag})
     return Response(content, media_type=TYPES[path.suffix], headers={"etag": tag})
-
-
-def _docs(document: dict[str, Any]) -> str:
-    """Return the OpenAPI document as a page to read."""
-    rows = [
-        (method.upper(), path, route.get("description", ""), route.get("parameters", []))
-        for path, methods in document["paths"].items()
-        for method, route in methods.items()
-    ]
-    parts = [_route(*row) for row in (*rows, (*LIVE, []))]
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>edge-serve</title>'
-        '<link rel="stylesheet" href="/page/plain.css"><body><main>'
-        '<h1>edge-serve</h1><p>The whole document: <a href="/openapi.json">openapi.json</a></p>'
-        f"{''.join(parts)}</main></body></html>"
-    )
-
-
-def _route(method: str, path: str, about: str, parameters: list[dict[str, Any]]) -> str:
-    rows = "".join(
-        f"<li><code>{escape(each['name'])}</code> "
-        f"({escape(each['in'])}) {escape(each.get('description', ''))}</li>"
-        for each in parameters
-    )
-    listed = f"<ul>{rows}</ul>" if rows else ""
-    return f"<h2><code>{method} {escape(path)}</code></h2><p>{escape(about)}</p>{listed}"

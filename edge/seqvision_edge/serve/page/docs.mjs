@@ -1,0 +1,5 @@
+// The list of routes: only its theme can be changed.
+
+import { setUpTheme } from "./theme.mjs";
+
+setUpTheme(document.getElementById("theme"));
