@@ -18,7 +18,7 @@ from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.help_text import usage
 from seqvision_edge.inputs import LiveOptions, patience, wanted
 from seqvision_edge.options import Arg, Options
-from seqvision_edge.outputs import (
+from seqvision_edge.outputs import notes_on, (
     OutputOptions,
     make_outputs,
     refuse_to_overwrite,
@@ -152,6 +152,9 @@ def edge_run(options: RunOptions) -> int:
     heard = EventList()
     sources = _open(options, addresses, session.card)
     _say(f"{PROGRAM}: {describe(session, sources)}")
+    about = [f"{source.name}: {note}" for source in sources if (note := getattr(source, "note", ""))]
+    for line in (*about, *notes_on(options.outputs)):
+        _say(f"{PROGRAM}: note: {line}")
     outputs = make_outputs(options.outputs, PROGRAM, session, sources, decision)
     # Only a score needs all events; a camera may run for months.
     sinks: list[Sink] = [outputs, heard] if options.truth else [outputs]

@@ -36,8 +36,8 @@ class OutputOptions(Options):
     """Append one JSON line per answer, per event and per new state of a source to this file; - is
     standard output."""
     save: Annotated[Path | None, Arg("VIDEO")] = None
-    """Save the annotated video as this .mp4, .avi or .mkv file; of several sources each has its
-    own, with the source's name before the ending."""
+    """Save the annotated video as this .mp4, .webm, .mkv or .avi file (browsers play the first two);
+    of several sources each has its own, with the source's name before the ending."""
     web: Annotated[str | None, Arg("ADDRESS:PORT")] = None
     """Serve a page that shows what this run sees, such as 127.0.0.1:8000; needs the extra
     seqvision-edge[serve].  Any address but this machine's own demands a token."""
@@ -102,6 +102,18 @@ def make_outputs(
         *_screen(options, session, sources, decision),
     ]
     return Together(program, queued, direct, live)
+
+
+def notes_on(options: OutputOptions) -> list[str]:
+    """Return what to know of the outputs before they are written, a line each."""
+    from seqvision_edge.sinks.film import playback_note
+
+    folders = {"--clips": options.clips, "--collect": options.collect}
+    written = {"--save": options.save} | {
+        name: folder / "….mp4" for name, folder in folders.items() if folder is not None
+    }
+    notes = ((name, playback_note(path)) for name, path in written.items() if path is not None)
+    return [f"{name} {note}" for name, note in notes if note]
 
 
 def shows_pictures(options: OutputOptions) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from seqvision.errors import DataError
 from seqvision.segmentation.parts import Part
 from seqvision_edge.errors import SinkError
+from seqvision_edge.frame import Frame
 from seqvision_edge.names import file_part
 from seqvision_edge.sampler import Sampler
 from seqvision_edge.sinks.film import Film
@@ -100,6 +101,7 @@ def _write(
     waiting = sorted(zip(parts, paths, strict=True), key=lambda each: each[0].first)
     running: list[tuple[Part, Film, Sampler]] = []
     end = max(part.last for part in parts)
+    before: Frame | None = None
     try:
         with VideoFile(video) as source:
             for number, frame in enumerate(source):
@@ -111,13 +113,24 @@ def _write(
                     running.append((part, film, Sampler(source.fps, source.fps)))
                 for part, film, clock in running:
                     # A video of varying speed is as long in the clip as it was.
+                    if before is not None:
+                        _hold(film, clock, before, frame.time)
                     for _ in range(clock.take(frame.time)):
                         film.write(frame.bgr)
                     if number == part.last - 1:
+                        _hold(film, clock, frame, frame.time + frame.duration)
                         film.close()
+                before = frame
                 running = [each for each in running if number < each[0].last - 1]
                 if number == end - 1:
                     break
     finally:
         for _, film, _ in running:
             film.discard()
+
+
+def _hold(film: Film, clock: Sampler, shown: Frame, until: float) -> None:
+    """Let a picture stand still until a time in seconds, where it is shown for long."""
+    for still in clock.stills(until):
+        for _ in range(clock.take(still, still=True)):
+            film.write(shown.bgr)

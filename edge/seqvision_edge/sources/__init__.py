@@ -67,7 +67,13 @@ class Source(Protocol):
 
 
 class Recorded(Source, Protocol):
-    """A source that was recorded: frames alone, every one of them, as fast as they are read."""
+    """A source that was recorded: frames alone, every one of them, as fast as they are read.
+
+    Attributes:
+        note: what a user should know of it, as "2 video streams; …"; "" where there is nothing.
+    """
+
+    note: str
 
     def __iter__(self) -> Iterator[Frame]: ...
 

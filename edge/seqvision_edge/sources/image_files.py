@@ -42,6 +42,7 @@ class ImageFiles:
         )
         if not self.files:
             raise SourceError(f"{name}: no images here ({_contents(files)}); {_accepted()}")
+        self.note = ""
         self.claimed: int | None = len(self.files)
         self.decoded = 0
         self.damaged = 0
