@@ -18,9 +18,10 @@ from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.help_text import usage
 from seqvision_edge.inputs import LiveOptions, patience, wanted
 from seqvision_edge.options import Arg, Options
-from seqvision_edge.outputs import notes_on, (
+from seqvision_edge.outputs import (
     OutputOptions,
     make_outputs,
+    notes_on,
     refuse_to_overwrite,
     shows_pictures,
 )
@@ -152,8 +153,8 @@ def edge_run(options: RunOptions) -> int:
     heard = EventList()
     sources = _open(options, addresses, session.card)
     _say(f"{PROGRAM}: {describe(session, sources)}")
-    about = [f"{source.name}: {note}" for source in sources if (note := getattr(source, "note", ""))]
-    for line in (*about, *notes_on(options.outputs)):
+    noted = [(source.name, getattr(source, "note", "")) for source in sources]
+    for line in (*(f"{name}: {note}" for name, note in noted if note), *notes_on(options.outputs)):
         _say(f"{PROGRAM}: note: {line}")
     outputs = make_outputs(options.outputs, PROGRAM, session, sources, decision)
     # Only a score needs all events; a camera may run for months.

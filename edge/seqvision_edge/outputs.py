@@ -36,8 +36,8 @@ class OutputOptions(Options):
     """Append one JSON line per answer, per event and per new state of a source to this file; - is
     standard output."""
     save: Annotated[Path | None, Arg("VIDEO")] = None
-    """Save the annotated video as this .mp4, .webm, .mkv or .avi file (browsers play the first two);
-    of several sources each has its own, with the source's name before the ending."""
+    """Save the annotated video as this .mp4, .webm, .mkv or .avi file; browsers play the first
+    two.  Of several sources each has its own, with the source's name before the ending."""
     web: Annotated[str | None, Arg("ADDRESS:PORT")] = None
     """Serve a page that shows what this run sees, such as 127.0.0.1:8000; needs the extra
     seqvision-edge[serve].  Any address but this machine's own demands a token."""
