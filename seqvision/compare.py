@@ -15,6 +15,7 @@ from seqvision.errors import CheckpointError, DataError
 from seqvision.report.run_folder import Run, read_run
 from seqvision.report.side_by_side import show
 from seqvision.statistics import McNemar, mcnemar
+from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.files import replacing
 
 PARTS = ("val", "test")
@@ -37,21 +38,26 @@ def compare(options: CompareOptions) -> list[Run]:
     """Show runs side by side, and write the JSON.
 
     Raises:
-        SeqvisionError: a folder is not that of a run, or no run of them is finished.
+        SeqvisionError: none of the folders is that of a finished run.
     """
     ready.to_compare(options)
     runs = []
+    left_out = []
     for path in dict.fromkeys(options.runs):
-        if (path / "study.json").is_file():
-            print(f"left out: {path}: a study; its best run is {path}/trial-*", file=sys.stderr)  # noqa: T201
-            continue
-        run = read_run(path)
-        if run is None:
-            print(f"left out: {path}: its training has not finished", file=sys.stderr)  # noqa: T201
-        else:
+        run = _read(path)
+        if isinstance(run, Run):
             runs.append(run)
+        else:
+            left_out.append(run)
+    if not runs and len(left_out) == 1:
+        raise CheckpointError(left_out[0])
+    for line in left_out:
+        print(f"left out: {line}", file=sys.stderr)  # noqa: T201
     if not runs:
-        raise CheckpointError("none of these trainings has finished; go on with: --resume RUN")
+        raise CheckpointError(
+            "seqvision compare: none of these is a finished run; name run folders: "
+            "seqvision compare runs/*"
+        )
     different = differing(runs)
     pairs = paired(runs)
     show(runs, different, p_values(runs, pairs))
@@ -59,6 +65,24 @@ def compare(options: CompareOptions) -> list[Run]:
         _write_json(options.json_, runs, different, pairs)
         print(f"{options.json_} written", file=sys.stderr)  # noqa: T201
     return runs
+
+
+def _read(path: Path) -> Run | str:
+    """Return a finished run, or a line that says why there is none."""
+    if path.name.startswith("."):
+        return f"{path}: hidden"
+    if not path.is_dir():
+        return f"{path}: {'a file, not a run folder' if path.exists() else 'no such folder'}"
+    if (path / "study.json").is_file():
+        return f"{path}: a study; its best run is {path}/trial-*"
+    if list(path.glob("round-*.csv")):
+        return f"{path}: a self-training; its runs are {path}/round-*"
+    try:
+        run = read_run(path)
+    except SeqvisionError as error:
+        return str(error)
+    resume = f"seqvision train --resume {path}"
+    return run or f"{path}: its training has not finished; go on with: {resume}"
 
 
 def differing(runs: Sequence[Run]) -> dict[str, list[Any]]:

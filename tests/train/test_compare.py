@@ -157,14 +157,38 @@ def test_what_is_no_run_or_not_finished_or_damaged_is_one_line(
     half = Path(shutil.copytree(attentive.run, tmp_path / "half"))
     (half / "metrics.json").unlink()
     assert f"left out: {half}: its training has not finished" in said(half, attentive.run, code=0)
-    assert main(["compare", str(half)]) == 2
-    assert "none of these trainings has finished" in capsys.readouterr().err
+    assert f"{half}: its training has not finished; go on with: " in said(half)
     (half / "metrics.json").write_text("{")
     assert "metrics.json: damaged" in said(half)
     shutil.copy(attentive.run / "metrics.json", half)
     (half / "predictions.csv").write_text("a,b\n1,2\n")
     assert "predictions.csv: not a list of answers" in said(half)
     assert "there is no folder" in said(attentive.run, Path("--json"), tmp_path / "no" / "x.json")
+
+
+def test_what_a_shell_makes_of_a_star_is_compared_as_far_as_it_is_runs(
+    attentive: Trained, plain: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, run in (("a", attentive), ("b", plain)):
+        shutil.copytree(run.run, tmp_path / name)
+    (tmp_path / "notes.txt").write_text("mine")
+    for name in (".cache", "empty", "half", "study", "self-train-1", "damaged"):
+        (tmp_path / name).mkdir()
+    shutil.copy(attentive.run / "options.yaml", tmp_path / "half")
+    for name in ("options.yaml", "metrics.json"):
+        (tmp_path / "damaged" / name).write_text("{")
+    (tmp_path / "study" / "study.json").write_text("{}")
+    (tmp_path / "self-train-1" / "round-1.csv").write_text("")
+    strange = [path for path in sorted(tmp_path.iterdir()) if path.name not in ("a", "b")]
+    assert main(["compare", *map(str, sorted(tmp_path.iterdir())), str(tmp_path / "gone")]) == 0
+    shown = capsys.readouterr()
+    lines = shown.err.splitlines()
+    assert len(lines) == len(strange) + 1
+    assert all(line.startswith(f"left out: {tmp_path}/") for line in lines)
+    assert "lstm" in shown.out
+    assert "gru" in shown.out
+    assert main(["compare", *map(str, strange)]) == 2
+    assert "none of these is a finished run" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_comparing_needs_no_torch(attentive: Trained) -> None:
