@@ -1,5 +1,7 @@
 """Whether a model is better than chance: than naming the most frequent label every time."""
 
+from collections.abc import Mapping
+
 from seqvision.statistics import wilson
 from seqvision_edge.card import ModelCard
 
@@ -19,12 +21,23 @@ def chance_warning(card: ModelCard) -> str | None:
     accuracy, clips = figures.get("accuracy"), figures.get("clips")
     if not (isinstance(accuracy, float) and isinstance(clips, int) and clips > 0 and labels):
         return None
+    return _doubt(accuracy, clips, part, labels)
+
+
+def no_better_than_chance(accuracy: float, part: str, counts: Mapping[str, int]) -> str | None:
+    """Return the line about an accuracy on clips with these counts of labels."""
+    part = "" if part == "clips" else part
+    return _doubt(accuracy, sum(counts.values()), part, counts) if len(counts) > 1 else None
+
+
+def _doubt(accuracy: float, clips: int, part: str, labels: Mapping[str, int]) -> str | None:
     label = max(labels, key=lambda name: labels[name])
     often = labels[label] / max(1, sum(labels.values()))
     if is_better(accuracy, clips, often):
         return None
+    of = f"{part} clips" if part else "clips"
     return (
-        f"accuracy on the {clips} {part} clips is {accuracy:.1%}, not clearly more than chance: "
+        f"accuracy on the {clips} {of} is {accuracy:.1%}, not clearly more than chance: "
         f"always naming {label} would be right on {often:.1%}"
     )
 

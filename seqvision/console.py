@@ -12,7 +12,9 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from types import TracebackType
+from typing import Literal
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -32,6 +34,7 @@ _RATE = 4
 # Seconds: the pace is measured over the last of them, at this distance.
 _PACE, _SAMPLE = 60.0, 0.5
 _shown: list[Live] = []
+_collecting: list[list["Remark"]] = []
 
 
 def on_terminal() -> bool:
@@ -59,14 +62,33 @@ def print_line(text: str, style: str = "", command: str = "") -> None:
             console.print(Text(whole, style))
 
 
+@dataclass(frozen=True)
+class Remark:
+    """A note or a warning: what a person should know of the data or the result."""
+
+    kind: Literal["note", "warning"]
+    text: str
+
+
 def print_note(text: str) -> None:
     """Print a line that begins with `note:`."""
-    _print_marked("note:", text)
+    _print_remark(Remark("note", text))
 
 
 def print_warning(text: str) -> None:
     """Print a line that begins with `warning:`."""
-    _print_marked("warning:", text)
+    _print_remark(Remark("warning", text))
+
+
+@contextlib.contextmanager
+def remarks() -> Iterator[list[Remark]]:
+    """Collect the notes and warnings of a block, so that its report has the same ones."""
+    collected: list[Remark] = []
+    _collecting.append(collected)
+    try:
+        yield collected
+    finally:
+        _collecting.remove(collected)
 
 
 def print_step(what: str) -> None:
@@ -237,11 +259,13 @@ def restore_terminal() -> None:
         _close(_shown[-1])
 
 
-def _print_marked(mark: str, text: str) -> None:
+def _print_remark(remark: Remark) -> None:
+    for collected in _collecting:
+        collected.append(remark)
     if not is_first():
         return
     with contextlib.suppress(OSError, ValueError):
-        line = Text.assemble((mark, "yellow"), " ", text)
+        line = Text.assemble((f"{remark.kind}:", "yellow"), " ", remark.text)
         console.print(line, soft_wrap=not on_terminal())
 
 

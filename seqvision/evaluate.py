@@ -13,8 +13,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from seqvision import ready
+from seqvision.chance import no_better_than_chance
 from seqvision.config import EvaluateOptions, place_of
-from seqvision.console import progress
+from seqvision.console import print_note, print_warning, progress, remarks
 from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip
 from seqvision.data.dataset import ClipDataset, EpochSampler, collate
@@ -24,10 +25,10 @@ from seqvision.data.short_clips import is_short, short_clips
 from seqvision.errors import DataError
 from seqvision.metrics import Metrics
 from seqvision.models.classifier import Classifier
-from seqvision.report.contents import Report, incomplete, make_part
+from seqvision.report.contents import Report, incomplete, incomplete_note, left_out_note, make_part
 from seqvision.report.page import write_page
 from seqvision.report.terminal import metrics_table
-from seqvision.training.checkpoint import load_model
+from seqvision.training.checkpoint import load_model, load_used_clips
 from seqvision.training.device import pick_device
 from seqvision_edge.card import ModelCard
 
@@ -42,17 +43,27 @@ def evaluate(options: EvaluateOptions) -> Metrics:
     device = pick_device(options.device)
     model, card = load_model(options.model)
     place = place_of(options)
-    clips, decoded, left_out = load_clips(
-        place, card, options.image_fps, options.cache, options.split,
-        options.dataset, options.official,
-    )  # fmt: skip
-    short = sum(is_short(clip, card.sequence) for clip in decoded)
-    if short:
-        print(f"note: {short_clips(short, len(clips), card.sequence)}", file=sys.stderr)  # noqa: T201
-    probabilities = predict(model.to(device), card, decoded, options.batch_size)
-    name = "clips" if options.split == "all" else options.split
-    part = make_part(name, clips, decoded, probabilities, card.labels)
-    metrics_table(part.metrics, f"{options.model} on {len(clips)} clips of {place}")
+    with remarks() as made:
+        clips, decoded, left_out = load_clips(
+            place, card, options.image_fps, options.cache, options.split,
+            options.dataset, options.official,
+        )  # fmt: skip
+        damaged = incomplete(clips, decoded)
+        if damaged:
+            print_note(incomplete_note(damaged, len(clips)))
+        short = sum(is_short(clip, card.sequence) for clip in decoded)
+        if short:
+            print_note(short_clips(short, len(clips), card.sequence))
+        probabilities = predict(model.to(device), card, decoded, options.batch_size)
+        name = "clips" if options.split == "all" else options.split
+        part = make_part(name, clips, decoded, probabilities, card.labels)
+        metrics_table(part.metrics, f"{options.model} on {len(clips)} clips of {place}")
+        used = load_used_clips(options.model)
+        known = used.warning(decoded) if used is not None else None
+        counts = Counter(clip.label for clip in clips)
+        for doubt in (known, no_better_than_chance(part.metrics.accuracy, name, counts)):
+            if doubt is not None:
+                print_warning(doubt)
     if options.output is not None:
         write_json(options.output, part.metrics)
         print(f"{options.output} written", file=sys.stderr)  # noqa: T201
@@ -64,9 +75,10 @@ def evaluate(options: EvaluateOptions) -> Metrics:
             card=card,
             parts=[part],
             data=place,
-            counts={name: Counter(clip.label for clip in clips)},
+            counts={name: counts},
             left_out=left_out,
-            incomplete=incomplete(clips, decoded),
+            incomplete=damaged,
+            remarks=made,
             facts={"model": str(options.model), "made": card.origin.created,
                    "version": f"seqvision {card.origin.version}", "clips": str(place)},
         )  # fmt: skip
@@ -97,7 +109,7 @@ def load_clips(
     """
     data_set = find_data_set(data, dataset, card.sequence.kind != "video", official)
     for note in data_set.notes:
-        print(f"note: {note}", file=sys.stderr)  # noqa: T201
+        print_note(note)
     found = [clip for clip in data_set.clips if split in ("all", clip.split)]
     if not found:
         raise DataError(f"{data}: no clip has the split {split}")
@@ -112,6 +124,8 @@ def load_clips(
         print(f"left out: {line}", file=sys.stderr)  # noqa: T201
     if not clips:
         raise DataError(f"{data}: none of its {len(found)} clips can be read")
+    if broken:
+        print_note(left_out_note(len(broken), len(found)))
     return clips, decoded, broken
 
 

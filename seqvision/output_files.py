@@ -17,7 +17,6 @@ from typing import Final
 from seqvision_edge.card import METADATA_KEY, ModelCard
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.files import replacing
-from seqvision_edge.model_file import read_model
 
 MODEL_FORMAT: Final = "seqvision.model"
 # Hashes of the files that a run has published: those it may replace.
@@ -75,6 +74,8 @@ def same_training(one: ModelCard, other: ModelCard) -> bool:
 
 def exported_by(path: Path, card: ModelCard) -> bool:
     """Return whether an exported file comes from the training of a card."""
+    from seqvision_edge.model_file import read_model
+
     try:
         return same_training(read_model(path)[1].card, card)
     except SeqvisionError:

@@ -29,7 +29,7 @@ def data(report: Report) -> Markup:
     )
     lists = together(
         (
-            _lines("Notes", card.origin.notes),
+            _lines("Notes of the training", card.origin.notes if report.logs is None else ()),
             _lines("Left out, because they cannot be read", report.left_out),
             _lines("Read in part", report.incomplete),
         )
@@ -47,6 +47,16 @@ def _lines(title: str, lines: Sequence[str]) -> Markup:
     if len(lines) > _MOST_LINES:
         shown.append(element("li", f"and {len(lines) - _MOST_LINES} more"))
     return together((element("h3", f"{title} ({len(lines)})"), element("ul", *shown)))
+
+
+def remark_list(report: Report) -> Markup:
+    """Return the warnings, then the notes, each once."""
+    ordered = sorted(dict.fromkeys(report.remarks), key=lambda remark: remark.kind != "warning")
+    items = (
+        element("li", element("strong", f"{remark.kind}: "), remark.text, class_=remark.kind)
+        for remark in ordered
+    )
+    return element("ul", *items, class_="remarks")
 
 
 def making(report: Report) -> Markup:

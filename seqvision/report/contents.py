@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from seqvision.console import Remark
 from seqvision.data.clips import Clip
 from seqvision.data.decode import Decoded
 from seqvision.metrics import Metrics, measure
@@ -61,6 +62,18 @@ def incomplete(clips: Sequence[Clip], decoded: Sequence[Decoded]) -> list[str]:
     return [f"{clip.name}: {found.incomplete}" for clip, found in pairs if found.incomplete]
 
 
+def incomplete_note(lines: Sequence[str], total: int) -> str:
+    """Return the note about clips of which frames are missing, by their lines."""
+    are = "is" if len(lines) == 1 else "are"
+    return f"{len(lines)} of {total} clips {are} damaged and read in part, such as {lines[0]}"
+
+
+def left_out_note(count: int, found: int) -> str:
+    """Return the note about clips that cannot be read."""
+    are = "is" if count == 1 else "are"
+    return f"{count} of {found} clips {are} left out: cannot be read"
+
+
 @dataclass(frozen=True)
 class Report:
     """Everything that the page shows.
@@ -71,6 +84,7 @@ class Report:
         counts: clips of each part and label, the learning part included.
         left_out: one line for each clip that could not be read.
         incomplete: one line for each clip that could be read in part.
+        remarks: the notes and warnings that the terminal shows.
         facts: what ran: versions, duration, device.
         logs: folder of the training's CSV logs; None where nothing was trained.
         epoch: the epoch that was kept, counted from 0.
@@ -85,6 +99,7 @@ class Report:
     counts: Mapping[str, Mapping[str, int]]
     left_out: Sequence[str] = ()
     incomplete: Sequence[str] = ()
+    remarks: Sequence[Remark] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     logs: Path | None = None
     epoch: int | None = None

@@ -10,7 +10,7 @@ from pathlib import Path
 from string import Template
 
 from seqvision.report.charts import curves
-from seqvision.report.circumstances import data, making
+from seqvision.report.circumstances import data, making, remark_list
 from seqvision.report.contents import Part, Report
 from seqvision.report.evidence import attended, has_attention, mistakes
 from seqvision.report.figures import (
@@ -47,6 +47,8 @@ def write_page(report: Report, path: Path) -> None:
 
 def _sections(report: Report) -> Iterator[Markup]:
     """Yield the sections, the most telling first; one that has nothing to say is left out."""
+    if report.remarks:
+        yield _section("remarks", "Warnings and notes", remark_list(report))
     yield _section("figures", "Figures", headline(report))
     if report.logs is not None:
         yield _section("curves", "Curves", _curves(report.logs, report.epoch))

@@ -24,6 +24,7 @@ from seqvision.training.fit import fit, kept
 from seqvision.training.preparation import prepare
 from seqvision.training.results import measure_parts
 from seqvision.training.train import Trained, finish
+from seqvision.training.used_clips import used_clips
 from seqvision_edge.card import ModelCard
 
 
@@ -85,7 +86,8 @@ def train_student(
     card = make_card(ready.options, data, ready.model)
     (part,) = measure_parts(ready.model, card, data, ready.options)
     card = with_metrics(card, {"val": part.metrics})
-    save_model(student_file(run, options), ready.model, options.model, card)
+    used = used_clips(data.decoded, data.split)
+    save_model(student_file(run, options), ready.model, options.model, card, used)
     return Student(ready.model, card, fitted.epoch)
 
 
@@ -98,7 +100,7 @@ def finish_student(
         SeqvisionError: a file cannot be written.
     """
     ready = prepare(options, device, lambda _: data, quiet=True)
-    return finish(ready, run, kept(options.training, run), seconds)
+    return finish(ready, run, kept(options.training, run), seconds, owner=run.parent)
 
 
 def student_file(run: Path, options: TrainOptions) -> Path:

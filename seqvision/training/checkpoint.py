@@ -3,6 +3,7 @@
 Neither can run code: a `.pt` is read with `weights_only=True` and in no other way.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from seqvision.models.classifier import Classifier
 from seqvision.output_files import replacing_other, same_training
 from seqvision.training import containers
 from seqvision.training.containers import Content
+from seqvision.training.used_clips import UsedClips
 from seqvision_edge.card import ModelCard
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.files import replacing
@@ -24,14 +26,23 @@ from seqvision_edge.wording import first_problem
 MAX_PIXELS: Final = 1024 * 1024
 
 
-def save_model(path: Path, model: Classifier, options: ModelOptions, card: ModelCard) -> None:
+def save_model(
+    path: Path,
+    model: Classifier,
+    options: ModelOptions,
+    card: ModelCard,
+    clips: UsedClips | None = None,
+) -> None:
     """Write a model file, as safetensors where `path` ends so; an older one stays until then.
+
+    `clips` are those that the model learnt from.
 
     Raises:
         CheckpointError: the file cannot be written.
     """
     weights = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
-    content = Content(options.model_dump_json(), card.to_json(), weights)
+    used = clips.to_json() if clips is not None else ""
+    content = Content(options.model_dump_json(), card.to_json(), weights, clips=used)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as unfinished:
@@ -62,11 +73,20 @@ def write_card(path: Path, card: ModelCard, output: Path) -> Path | None:
 
     try:
         with replacing_other(output, is_own, kept) as unfinished:
-            changed = Content(content.architecture, card.to_json(), content.weights)
+            changed = replace(content, card=card.to_json(), told=None)
             containers.write(unfinished, changed)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
         raise CheckpointError(f"{output}: cannot be written ({_line(error)})") from None
     return kept[0] if kept else None
+
+
+def load_used_clips(path: Path) -> UsedClips | None:
+    """Return the clips that the model of a file learnt from; None where it does not say.
+
+    Raises:
+        CheckpointError: missing, damaged, or not a model file.
+    """
+    return UsedClips.from_json(containers.read(path).clips)
 
 
 def load_model(path: Path) -> tuple[Classifier, ModelCard]:

@@ -28,18 +28,23 @@ FORMAT: Final = MODEL_FORMAT
 METADATA_KEY: Final = MODEL_FORMAT
 MAX_BYTES: Final = 1 << 32
 MAX_TEXT: Final = 1 << 20
+MAX_CLIPS_TEXT: Final = 1 << 28
 _MADE_BY: Final = "make one with: seqvision train FOLDER"
 _TYPES: Final = (torch.float32, torch.int64)  # int64 are the counters of batch norms
 
 
 @dataclass(frozen=True)
 class Content:
-    """A model: options of its network and card, both as JSON, its weights, and its file's hash."""
+    """A model: options of its network and card, both as JSON, its weights, and its file's hash.
+
+    `clips` is JSON too: part of the split → marks of the clips' contents; "" in older files.
+    """
 
     architecture: str
     card: str
     weights: dict[str, Tensor]
     told: str | None = None
+    clips: str = ""
 
     def check_hash(self, path: Path) -> None:
         """Compare the content with the hash in its file; those of older versions have none.
@@ -53,7 +58,7 @@ class Content:
     def sha256(self) -> str:
         """Return the hash of texts, names, types, shapes and values."""
         digest = hashlib.sha256()
-        for text in (self.architecture, self.card):
+        for text in (self.architecture, self.card, *([self.clips] if self.clips else [])):
             digest.update(f"{len(text.encode())}:{text}".encode())
         for name in sorted(self.weights):
             tensor = self.weights[name]
@@ -79,6 +84,8 @@ def write(path: Path, content: Content) -> None:
         "card": content.card,
         "sha256": content.sha256(),
     }
+    if content.clips:
+        texts["clips"] = content.clips
     if is_safetensors(path):
         metadata = {METADATA_KEY: json.dumps(texts)}
         path.write_bytes(safetensors.torch.save(content.weights, metadata))
@@ -112,7 +119,10 @@ def read(path: Path) -> Content:
     # The zip of an older version has checksums of its own.
     if told is None and by_header:
         raise CheckpointError(f"{path}: damaged, it has no sha256")
-    return Content(found["architecture"], found["card"], found["weights"], told)
+    clips = found.get("clips", "")
+    if not isinstance(clips, str) or len(clips) > MAX_CLIPS_TEXT:
+        raise CheckpointError(f"{path}: damaged, its clips are no text")
+    return Content(found["architecture"], found["card"], found["weights"], told, clips)
 
 
 def _zip(data: bytes) -> Any:

@@ -17,12 +17,14 @@ from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip, background_note, find_background, labels_of
 from seqvision.data.decode import Decoded, Store, decode_all
 from seqvision.data.readers import find_data_set
+from seqvision.data.short_clips import is_short
 from seqvision.data.split import Split, split_clips
 from seqvision.errors import DataError
 from seqvision.rank import is_first
+from seqvision.report.contents import incomplete, incomplete_note, left_out_note
 from seqvision.training.layout import plan, settle
 from seqvision_edge.card import Decision, ImageSpec
-from seqvision_edge.sequence import SequenceSpec
+from seqvision_edge.sequence import SequenceSpec, VideoSequence
 from seqvision_edge.wording import first_problem
 
 # Of so few, one clip is 20 points of accuracy or more.
@@ -70,13 +72,12 @@ def read_data(options: TrainOptions) -> Data:
         clips, decoded, broken = decode_all(store, found, advance)
     for line in broken if is_first() else ():
         print(f"left out: {line}", file=sys.stderr)  # noqa: T201
-    if broken and is_first():
-        print(f"{len(broken)} of {len(found)} clips cannot be read", file=sys.stderr)  # noqa: T201
     refuse_lost_labels(labels, clips)
     split = split_clips(
         clips, options.clips.val, options.clips.fold, options.training.seed, options.clips.groups
     )
     background = find_background(labels, options.clips.background)
+    settled = settle(options, image, sequence, decoded)
     return Data(
         clips=clips,
         decoded=decoded,
@@ -84,7 +85,7 @@ def read_data(options: TrainOptions) -> Data:
         truth=[labels.index(clip.label) for clip in clips],
         split=split,
         image=image,
-        sequence=settle(options, image, sequence, decoded),
+        sequence=settled,
         background=background,
         notes=(
             *data_set.notes,
@@ -92,6 +93,8 @@ def read_data(options: TrainOptions) -> Data:
             *_no_background(labels, background, sequence),
             *augmentation_notes(options.augmentation, labels),
             *missing_in_val(clips, split, labels),
+            *_damaged(clips, decoded, len(found)),
+            *_mostly_short(decoded, settled),
         ),
         left_out=tuple(broken),
     )
@@ -115,6 +118,32 @@ def fingerprint(clips: Sequence[Clip], decoded: Sequence[Decoded]) -> str:
         for clip, frames in zip(clips, decoded, strict=True)
     )
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
+
+
+def _damaged(clips: Sequence[Clip], decoded: Sequence[Decoded], found: int) -> tuple[str, ...]:
+    """Return notes on the clips that could not be read, or only in part."""
+    notes = []
+    if len(clips) < found:
+        notes.append(left_out_note(found - len(clips), found))
+    lines = incomplete(clips, decoded)
+    if lines:
+        notes.append(incomplete_note(lines, len(clips)))
+    return tuple(notes)
+
+
+def _mostly_short(decoded: Sequence[Decoded], sequence: SequenceSpec) -> tuple[str, ...]:
+    """Return a note where more than a quarter of the clips does not fill the window."""
+    if not isinstance(sequence, VideoSequence):
+        return ()
+    short = sum(is_short(clip, sequence) for clip in decoded if len(clip.times) > 1)
+    if 4 * short <= len(decoded):
+        return ()
+    seconds = sequence.frames / sequence.fps
+    return (
+        f"{short} of {len(decoded)} clips are shorter than the window ({sequence.frames} frames at "
+        f"{sequence.fps:g} fps, {seconds:.2g} s); live, an answer is for a full one: "
+        "fewer --frames or a higher --fps make it shorter",
+    )
 
 
 def _only_stills(decoded: Sequence[Decoded], sequence: SequenceSpec) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import torch
 
 from seqvision import __version__, rank
 from seqvision.config import TrainOptions, place_of
+from seqvision.console import Remark
 from seqvision.errors import DataError
 from seqvision.evaluate import predict
 from seqvision.models.classifier import Classifier
@@ -72,6 +73,7 @@ class Results:
     parts: Sequence[Part]
     epoch: int
     facts: Facts
+    remarks: Sequence[Remark] = ()
 
 
 def write_results(results: Results) -> Path:
@@ -97,7 +99,8 @@ def write_results(results: Results) -> Path:
         write_page(_report(results), page)
     except OSError as error:
         raise DataError(
-            f"{run}: the results cannot be written ({error.strerror}); the model is whole"
+            f"{run}: the results cannot be written ({error.strerror}); "
+            f"the model is whole: {results.options.output}"
         ) from None
     return page
 
@@ -119,6 +122,7 @@ def _report(results: Results) -> Report:
         },
         left_out=data.left_out,
         incomplete=incomplete(data.clips, data.decoded),
+        remarks=results.remarks,
         facts=_shown(results),
         logs=results.run / "logs",
         epoch=results.epoch,

@@ -6,6 +6,7 @@ prepare (clips, network, arithmetic) → fit → measure → write.
 import contextlib
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +16,15 @@ import torch
 from seqvision.chance import chance_warning
 from seqvision.config import TrainOptions, to_yaml
 from seqvision.config.resume import going_on, kept_options, last_checkpoint, recorded
-from seqvision.console import add_state, print_line, print_note, print_warning, shell_command
+from seqvision.console import (
+    Remark,
+    add_state,
+    print_line,
+    print_note,
+    print_warning,
+    remarks,
+    shell_command,
+)
 from seqvision.data.augment import with_content
 from seqvision.errors import CheckpointError, DataError
 from seqvision.metrics import Metrics
@@ -32,6 +41,7 @@ from seqvision.training.device import check_precision, pick_device
 from seqvision.training.fit import Fitted, done_epochs, fit, stopped_early
 from seqvision.training.preparation import Ready, prepare
 from seqvision.training.results import Results, measure_parts, take_facts, write_results
+from seqvision.training.used_clips import used_clips
 from seqvision_edge.card import ModelCard
 
 
@@ -69,13 +79,15 @@ def train(options: TrainOptions, settled: bool = False, note: str | None = None)
     options = with_content(options)
     device = pick_device(options.training.device)
     check_precision(options.training.precision, device)
-    with processes.joined(options.training.batch_size, device):
+    with processes.joined(options.training.batch_size, device), remarks() as made:
         if note is not None:
             print_note(note)
-        return _train(options, device, began)
+        return _train(options, device, began, made)
 
 
-def _train(options: TrainOptions, device: torch.device, began: float) -> Trained:
+def _train(
+    options: TrainOptions, device: torch.device, began: float, made: Sequence[Remark]
+) -> Trained:
     if options.resume is not None:
         _tell_finished(options.resume, options)
     begun: Path | None = None
@@ -93,7 +105,8 @@ def _train(options: TrainOptions, device: torch.device, began: float) -> Trained
         if fitted.stopped_by is not None:
             _print_stopped(run, options, fitted)
             return processes.first_only(lambda: keep_stopped(ready, run, fitted))
-        return processes.first_only(lambda: finish(ready, run, fitted, time.monotonic() - began))
+        seconds = time.monotonic() - began
+        return processes.first_only(lambda: finish(ready, run, fitted, seconds, made))
     except KeyboardInterrupt as error:
         message = f"stopped; {what_is_kept(begun or options.resume)}" if is_first() else ""
         raise interrupt(stop_of(error), message) from None
@@ -139,11 +152,22 @@ def _remove_empty(run: Path) -> None:
 
 
 def finish(
-    ready: Ready, run: Path, fitted: Fitted, seconds: float, owner: Path | None = None
+    ready: Ready,
+    run: Path,
+    fitted: Fitted,
+    seconds: float,
+    made: Sequence[Remark] = (),
+    owner: Path | None = None,
 ) -> Trained:
     """Measure the kept epoch, and write the model file and the results in the run folder.
 
-    `owner` is the folder of the study that the run belongs to.
+    Args:
+        ready: the training.
+        run: its folder.
+        fitted: what it came to.
+        seconds: how long it took.
+        made: the notes and warnings so far, for the report.
+        owner: the folder of the study that the run belongs to.
 
     Raises:
         SeqvisionError: a file cannot be written.
@@ -156,9 +180,13 @@ def finish(
     card = with_metrics(card, figures)
     _write_model(ready, run, card, owner or run)
     facts = take_facts(run, model, ready.device, seconds, ready.arithmetic)
-    results = Results(run, options, data, model, card, parts, fitted.epoch, facts)
-    print_line(f"report: {write_results(results)}")
+    # A trial's own notes were not printed while it was one of many.
+    known = [*made, *(Remark("note", text) for text in card.origin.notes)]
     doubt = chance_warning(card)
+    if doubt is not None:
+        known.append(Remark("warning", doubt))
+    results = Results(run, options, data, model, card, parts, fitted.epoch, facts, known)
+    print_line(f"report: {write_results(results)}")
     if doubt is not None:
         print_warning(doubt)
     val, test = figures["val"], figures.get("test")
@@ -190,7 +218,8 @@ def _write_model(ready: Ready, run: Path, card: ModelCard, owner: Path) -> None:
     output = ready.options.output
     kept = run / f"model{SAFETENSORS if is_safetensors(output) else '.pt'}"
     try:
-        save_model(kept, ready.model, ready.options.model, card)
+        used = used_clips(ready.data.decoded, ready.data.split)
+        save_model(kept, ready.model, ready.options.model, card, used)
     except CheckpointError as error:
         raise CheckpointError(
             f"{error}; the epochs are kept, write it again with: {_resume_command(run)}"

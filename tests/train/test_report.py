@@ -5,6 +5,7 @@ import csv
 import json
 import re
 import shutil
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from conftest import write_squares
 from seqvision.cli import main
 from seqvision.config import ModelOptions, TrainOptions
 from seqvision.report.markup import Markup, element, plain
-from seqvision.training.checkpoint import load_model, save_model
+from seqvision.training.checkpoint import load_model, load_used_clips, save_model, write_card
 from seqvision.training.train import Trained, train
 
 from .conftest import train_small, write_list
@@ -74,7 +75,7 @@ def test_a_training_leaves_a_page_with_every_section_and_says_where(
     trained = train_small(listed, tmp_path, 1, pool="attention")
     assert f"report: {trained.run / 'report.html'}\n" in capsys.readouterr().err
     assert Page(trained.run / "report.html").sections == [
-        "figures", "curves", "confusion", "labels", "groups", "calibration", "mistakes",
+        "remarks", "figures", "curves", "confusion", "labels", "groups", "calibration", "mistakes",
         "attention", "data", "making",
     ]  # fmt: skip
 
@@ -189,6 +190,85 @@ def test_children_and_attributes_are_escaped_unless_they_are_markup() -> None:
     assert plain("a\x00\n\udcff") == "a\\x00\\n\\udcff"
     joined = Markup("<i>") + "<b>"
     assert element("p", joined) == "<p>&lt;i&gt;&lt;b&gt;</p>", "joined text is markup no more"
+
+
+def remarks_in(said: str) -> list[str]:
+    """Return the notes and warnings of a terminal, warnings first, each once."""
+    lines = [line for line in said.splitlines() if line.startswith(("note: ", "warning: "))]
+    return sorted(dict.fromkeys(lines), key=lambda line: line.startswith("note: "))
+
+
+def remarks_of(path: Path) -> list[str]:
+    """Return the items of the section of warnings and notes of a page."""
+    _, _, section = path.read_text().partition('<section id="remarks">')
+    items = re.findall(r"<li[^>]*>(.*?)</li>", section.partition("</section>")[0])
+    return [unescape(re.sub(r"</?strong>", "", item)) for item in items]
+
+
+def test_the_page_has_the_warnings_and_notes_of_the_terminal(
+    listed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = Path(shutil.copytree(listed.parent, tmp_path / "data"))
+    (data / "ann" / "left1.mp4").write_text("text")
+    (data / "bob" / "none0" / "3.png").write_text("text")
+    (data / "gone.csv").write_text((data / "list.csv").read_text().replace(",none,", ",Wave,"))
+    common = ["--encoder", "flatten", "--hidden", "16", "--size", "16", "--epochs", "1",
+              "--workers", "0", "--cache", str(tmp_path / "cache")]  # fmt: skip
+    command = ["train", str(data / "gone.csv"), *common, "--runs", str(tmp_path / "runs"),
+               "--output", str(tmp_path / "model.pt"), "--val", "0.1", "--lr", "1e-9"]  # fmt: skip
+    assert main(command) == 0
+    said = remarks_in(capsys.readouterr().err)
+    (run,) = (tmp_path / "runs").iterdir()
+    assert remarks_of(run / "report.html") == said
+    text = "\n".join(said)
+    assert said[0].startswith("warning: accuracy on the 9 test clips")
+    for part in ("1 of 36 clips is left out", "1 of 35 clips is damaged and read in part",
+                 "clips of a label: so few", "no background label"):  # fmt: skip
+        assert part in text, part
+
+    target = tmp_path / "page.html"
+    command = ["evaluate", str(tmp_path / "model.pt"), str(data / "gone.csv"), "--report",
+               str(target), "--cache", str(tmp_path / "cache")]  # fmt: skip
+    assert main(command) == 0
+    said = remarks_in(capsys.readouterr().err)
+    assert remarks_of(target) == said
+    assert "warning: 17 of 35 clips were used to train this model" in "\n".join(said)
+
+
+def test_evaluate_says_which_clips_the_model_knows_wherever_they_lie_now(
+    attentive: Trained, listed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def said(model: Path, data: Path, *more: str) -> str:
+        capsys.readouterr()
+        assert main(["evaluate", str(model), str(data), "--cache", str(tmp_path / "c"), *more]) == 0
+        return capsys.readouterr().err
+
+    copy = Path(shutil.copytree(listed.parent, tmp_path / "elsewhere"))
+    (copy / "ann").rename(copy / "anna")
+    moved = (copy / "list.csv").read_text().replace("ann/", "anna/").replace(",train", ",test")
+    (copy / "list.csv").write_text(moved)
+    flatter = "these figures flatter it"
+    assert f"18 of 27 clips were used to train this model: {flatter}" in said(
+        attentive.model, copy / "list.csv", "--split", "test"
+    )
+    assert (
+        f"18 of 36 clips were used to train this model, 9 to choose its epoch: {flatter}"
+        in said(attentive.model, listed)
+    )
+    assert "9 of 9 clips were used to choose its epoch" in said(
+        attentive.model, listed, "--split", "val"
+    )
+    assert flatter not in said(attentive.model, listed, "--split", "test")
+
+    model, card = load_model(attentive.model)
+    options = ModelOptions.model_validate(card.origin.options["model"])
+    for name in ("old.pt", "old.safetensors"):
+        save_model(tmp_path / name, model, options, card)  # as before the clips were kept
+        assert flatter not in said(tmp_path / name, listed), "it does not say, so no claim is made"
+    used = load_used_clips(attentive.model)
+    save_model(tmp_path / "new.safetensors", model, options, card, used)
+    write_card(tmp_path / "new.safetensors", card, tmp_path / "calibrated.safetensors")
+    assert load_used_clips(tmp_path / "calibrated.safetensors") == used
 
 
 def test_clips_that_could_not_be_read_are_named(listed: Path, tmp_path: Path) -> None:
