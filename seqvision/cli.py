@@ -1,5 +1,6 @@
 """`seqvision VERB …`.  A verb's module is imported only when it is called: help needs no torch."""
 
+import contextlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from seqvision import __version__, verbs
 from seqvision.rank import count, give_way, is_first
 from seqvision_edge import command_line
 from seqvision_edge.errors import SeqvisionError
+from seqvision_edge.files import stdout_reserved
 
 # A fault that is not the user's: Python ends so too.
 FAILED = 1
@@ -39,8 +41,11 @@ def _dispatch(given: list[str]) -> int:
         return 0
     if count() == 1:  # torchrun ends its processes itself, also one that waits for the others
         command_line.end_on_sigterm()
+    # --json -: nothing but the file itself goes to standard output.
+    to_stdout = any(each == "-" or each.endswith("=-") for each in rest)
     try:
-        return _verb(verb, rest)(rest)
+        with stdout_reserved() if to_stdout else contextlib.nullcontext():
+            return _verb(verb, rest)(rest)
     except SeqvisionError:
         give_way()
         raise

@@ -15,6 +15,7 @@ from seqvision_edge import __version__, command_line
 from seqvision_edge.card import ModelCard, Seconds
 from seqvision_edge.deciding import DecisionOptions, decision_of
 from seqvision_edge.errors import SeqvisionError
+from seqvision_edge.files import STDOUT, stdout_reserved
 from seqvision_edge.help_text import usage
 from seqvision_edge.inputs import LiveOptions, patience, wanted
 from seqvision_edge.options import Arg, Options
@@ -25,6 +26,7 @@ from seqvision_edge.outputs import (
     refuse_to_overwrite,
     shows_pictures,
 )
+from seqvision_edge.path_hints import MODELS
 from seqvision_edge.providers import Device
 from seqvision_edge.score import TOLERANCE_SECONDS
 
@@ -100,7 +102,14 @@ class RunOptions(Options):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `edge-run` and return its exit code."""
     given = sys.argv[1:] if arguments is None else arguments
-    return command_line.run(lambda: edge_run(_read(given)))
+    return command_line.run(lambda: _run(_read(given)))
+
+
+def _run(options: RunOptions) -> int:
+    if options.outputs.json_ != STDOUT:
+        return edge_run(options)
+    with stdout_reserved():
+        return edge_run(options)
 
 
 def _read(arguments: Sequence[str]) -> RunOptions:
@@ -212,10 +221,11 @@ def _address(text: str) -> "Address":
     from seqvision_edge.sources.parse import parse_camera, parse_source
 
     path = Path(text)
-    if path.suffix.lower() in (".onnx", ".pt", ".safetensors", ".ckpt", ".pth"):
-        raise SeqvisionError(
-            f"{PROGRAM}: {text}: a model, not a source: {PROGRAM} --camera 0 --model {text}"
-        )
+    suffix = path.suffix.lower()
+    if suffix in MODELS:
+        use = f"{PROGRAM} --camera 0 --model {text}"
+        how = use if suffix == ".onnx" else f"export it first: seqvision export {text}"
+        raise SeqvisionError(f"{PROGRAM}: {text}: a model, not a source; {how}")
     if text.isdecimal() and text.isascii() and not path.exists():
         return parse_camera(text)
     return parse_source(text)

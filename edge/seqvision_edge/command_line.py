@@ -226,6 +226,8 @@ class _Reading:
             self._refuse_unknown(flag)
         if option.count == 0:
             following = self._left[0] if self._left else ""
+            if option.name == "json" and following == "-":
+                self._left.pop(0)  # standard output, where it goes anyway
             if equals or following.lower() in _YES_NO:
                 said = argument if equals else f"{flag} {following}"
                 self._fail(f"{said}: takes no value; write {option.flag} or --no-{option.name}")

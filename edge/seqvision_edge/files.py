@@ -1,14 +1,32 @@
 """Files that are either complete or not there, and no larger than they may be."""
 
+import contextlib
 import errno
 import os
 import stat
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from typing import TextIO
 
 from seqvision_edge.errors import SeqvisionError
+from seqvision_edge.path_hints import missing
+
+STDOUT = Path("-")
+_reserved: list[TextIO] = []
+
+
+@contextmanager
+def stdout_reserved() -> Iterator[None]:
+    """Keep standard output for the file `-`: all else that is printed goes to standard error."""
+    _reserved.append(sys.stdout)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _reserved.pop()
 
 
 def why_unwritable(output: Path, inputs: Iterable[Path] = ()) -> str | None:
@@ -17,6 +35,8 @@ def why_unwritable(output: Path, inputs: Iterable[Path] = ()) -> str | None:
     To be asked before the work whose result it is.  A missing folder is not made: it is more often
     a slip of the pen than a wish.
     """
+    if output == STDOUT:
+        return None
     if output.is_dir():
         return "that is a folder; name a file"
     if output.exists() and not output.is_file():
@@ -45,9 +65,18 @@ def replacing(path: Path, around: AbstractContextManager[object] | None = None) 
     name.  The suffix is kept, because some writers choose their format by it.  `around` is entered
     for the moment of the renaming.
 
+    Under the name `-` it goes to standard output.
+
     Raises:
         OSError: the folder is missing or cannot be written to.
     """
+    if path == STDOUT:
+        with tempfile.TemporaryDirectory(prefix="seqvision-") as folder:
+            kept = Path(folder) / "output"
+            yield kept
+            text = kept.read_text(encoding="utf-8")
+        print(text, end="", file=_reserved[-1] if _reserved else sys.stdout, flush=True)
+        return
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
     os.close(handle)
     unfinished = Path(name)
@@ -75,7 +104,8 @@ def read_or_refuse(path: Path, most: int, hint: str, refusal: type[SeqvisionErro
     try:
         content = read_at_most(path, most)
     except FileNotFoundError:
-        raise refusal(f"{path}: no such file; {hint}") from None
+        found = missing(path, "file")
+        raise refusal(found if "did you mean" in found else f"{found}; {hint}") from None
     except IsADirectoryError:
         raise refusal(f"{path}: a folder, not a model file; {hint}") from None
     except OSError as error:

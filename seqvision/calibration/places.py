@@ -12,6 +12,7 @@ from pathlib import Path
 from seqvision.data.clips import VIDEO_SUFFIXES, natural
 from seqvision.errors import DataError
 from seqvision_edge.errors import SourceError
+from seqvision_edge.path_hints import archive, missing
 from seqvision_edge.score import TrueEvent, read_truth
 
 
@@ -43,7 +44,7 @@ def find_places(paths: Sequence[Path]) -> Places:
     takes: dict[Path, Take] = {}
     for path in paths:
         if not path.exists():
-            raise DataError(f"{path}: no such file or folder")
+            raise DataError(missing(path))
         pairs = _pairs(path)
         if not pairs:
             clips.append(path)
@@ -69,6 +70,8 @@ def _pairs(path: Path) -> list[tuple[Path, Path | None]]:
                 'it should: {"events": [{"label": …, "start": seconds, "end": seconds}, …]}'
             )
         return [(path, truth)]
+    if packed := archive(path):
+        raise DataError(f"{path}: {packed}")
     if path.suffix.lower() != ".csv":
         raise DataError(f"{path}: neither a folder, a .csv list nor a video")
     return list(_listed(path))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from seqvision.data.clips import IMAGE_SUFFIXES, VIDEO_SUFFIXES, natural
 from seqvision.errors import DataError
+from seqvision_edge.path_hints import archive, missing
 
 
 def find_paths(given: str, images: bool = False) -> list[Path]:
@@ -30,6 +31,8 @@ def find_paths(given: str, images: bool = False) -> list[Path]:
 def _find(given: str, images: bool) -> list[Path]:
     path = Path(given)
     if path.exists() and not path.is_dir():
+        if packed := archive(path):
+            raise DataError(f"{given}: {packed}")
         return [path]
     if path.is_dir():
         matches, nothing = [path], f"no {'images' if images else 'videos or images'} in it"
@@ -38,7 +41,7 @@ def _find(given: str, images: bool) -> list[Path]:
         matches.sort(key=lambda match: [natural(part) for part in match.parts])
         nothing = "no clip matches this pattern"
     else:
-        raise DataError(f"{given}: no such file or folder")
+        raise DataError(missing(given))
     clips = [clip for match in matches for clip in _below(match, images)]
     if not clips:
         raise DataError(f"{given}: {nothing}")

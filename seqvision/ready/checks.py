@@ -4,20 +4,35 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from seqvision.data.clips import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from seqvision.errors import CheckpointError, DataError
 from seqvision.output_files import is_model
 from seqvision_edge.files import why_unwritable
+from seqvision_edge.path_hints import MODELS, NOT_MODELS, archive, missing
 
 MODEL_SUFFIXES = (".pt", ".safetensors")
+LAYOUT = "frames/<label>/<clip>.mp4"
 
 
-def check_trained(path: Path, verb: str) -> None:
+def check_trained(path: Path, verb: str, *clips: Path) -> None:
     """Refuse a file that cannot be the model of a training.
 
+    Args:
+        path: the file.
+        verb: the command that wants it.
+        clips: what is given for the clips; a model among them was swapped with them.
+
     Raises:
-        CheckpointError: it is not there, or it is an exported one.
+        CheckpointError: it is not there, or it is something else.
     """
-    if path.suffix.lower() == ".onnx":
+    suffix = path.suffix.lower()
+    swapped = next((each for each in clips if each.suffix.lower() in MODELS), None)
+    if swapped is not None and suffix not in MODELS:
+        others = " ".join(str(path if each == swapped else each) for each in clips)
+        raise CheckpointError(f"{path}: the model comes first: seqvision {verb} {swapped} {others}")
+    if suffix == ".onnx" and verb == "export":
+        raise CheckpointError(f"{path}: is already exported; run it: edge-run --model {path}")
+    if suffix == ".onnx" and verb != "inspect":
         raise CheckpointError(
             f"{path}: an exported file; {verb} wants the model of the training, "
             f"such as {path.with_suffix('.pt')}"
@@ -25,7 +40,11 @@ def check_trained(path: Path, verb: str) -> None:
     if path.is_dir():
         raise CheckpointError(f"{path}: a folder, not a model file; a run folder has a model.pt")
     if not path.exists():
-        raise CheckpointError(f"{path}: no such file; make one with: seqvision train FOLDER")
+        found = missing(path, "file")
+        make = "" if "did you mean" in found else "; make one with: seqvision train FOLDER"
+        raise CheckpointError(f"{found}{make}")
+    if suffix in (*VIDEO_SUFFIXES, *IMAGE_SUFFIXES, *NOT_MODELS):
+        raise CheckpointError(f"{path}: not a model; {verb} wants a model.pt first")
 
 
 def check_outputs(outputs: Mapping[str, Path | None], inputs: Iterable[Path | None]) -> None:
@@ -84,8 +103,55 @@ def check_folder(flag: str, folder: Path) -> None:
 
 
 def check_clips(place: Path) -> None:
-    """Refuse a place where no clips can be."""
+    """Refuse a place where no labelled clips can be.
+
+    Raises:
+        DataError: nothing is there, or something else; how clips lie in a folder is said.
+    """
     if not place.exists():
-        raise DataError(f"{place}: no such folder or list")
-    if place.is_file() and place.suffix.lower() != ".csv":
-        raise DataError(f"{place}: neither a folder nor a .csv list")
+        raise DataError(missing(place, "folder or list"))
+    suffix = place.suffix.lower()
+    if place.is_file() and suffix != ".csv":
+        raise DataError(f"{place}: {_not_clips(place)}")
+    if place.is_dir():
+        _refuse_loose(place)
+
+
+def _not_clips(path: Path) -> str:
+    """Return what a file is that is neither a folder of clips nor a list of them."""
+    suffix = path.suffix.lower()
+    if packed := archive(path):
+        return packed
+    if suffix in MODELS:
+        return f"a model, not clips; give the folder of the clips, such as {LAYOUT}"
+    if suffix in VIDEO_SUFFIXES:
+        return f"one video; give the folder of the clips, {LAYOUT}; a long one: seqvision segment"
+    if suffix in IMAGE_SUFFIXES:
+        return f"one image; give the folder of the clips, {LAYOUT}"
+    if suffix in (".xlsx", ".xls", ".ods", ".numbers"):
+        return "a spreadsheet; save it as a .csv list with the columns path,label"
+    return "neither a folder nor a .csv list"
+
+
+def _refuse_loose(folder: Path) -> None:
+    """Refuse a folder in which clips lie without folders of labels."""
+    images = videos = 0
+    for child in folder.iterdir():
+        if child.name.startswith("."):
+            continue
+        suffix = child.suffix.lower()
+        if child.is_dir() or suffix not in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES):
+            return  # labels, or a data set of another layout
+        images += suffix in IMAGE_SUFFIXES
+        videos += suffix in VIDEO_SUFFIXES
+    if videos:
+        count = f"{videos} video{'' if videos == 1 else 's'}"
+        raise DataError(
+            f"{folder}: {count} in it, but no folder for a label; a clip lies in {LAYOUT}"
+        )
+    if images:
+        count = f"{images} loose image{'' if images == 1 else 's'}"
+        raise DataError(
+            f"{folder}: {count} in it, but no folder for a label; the frames of a clip lie in "
+            "frames/<label>/<clip>/0001.jpg, still images in frames/<label>/ with --sequence rows"
+        )

@@ -11,6 +11,7 @@ from seqvision.errors import DataError
 from seqvision.ready.checks import check_clips, check_outputs
 from seqvision.segmentation.listing import read_list
 from seqvision.segmentation.marks import Mark, check_label, read_marks
+from seqvision_edge.path_hints import missing
 
 
 def to_look(options: DataOptions) -> None:
@@ -35,7 +36,9 @@ def to_segment(options: SegmentOptions) -> list[Mark]:
             that no list names: with a list they would no longer be read.
     """
     if not options.video.is_file():
-        raise DataError(f"{options.video}: no such video")
+        if options.video.is_dir():
+            raise DataError(f"{options.video}: a folder; segment takes one video after the other")
+        raise DataError(missing(options.video, "video"))
     beside = [options.video.with_suffix(suffix) for suffix in (".csv", ".json")]
     events = options.events or next((path for path in beside if path.is_file()), None)
     if events is None:

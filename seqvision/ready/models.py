@@ -29,6 +29,7 @@ from seqvision_edge.card import ModelCard
 from seqvision_edge.errors import ModelError
 from seqvision_edge.files import is_one_of
 from seqvision_edge.model_file import read_model
+from seqvision_edge.path_hints import missing
 
 
 def to_evaluate(options: EvaluateOptions) -> None:
@@ -38,7 +39,7 @@ def to_evaluate(options: EvaluateOptions) -> None:
         SeqvisionError: the model or the clips are not there, or an output cannot be written.
     """
     place = place_of(options)
-    check_trained(options.model, "evaluate")
+    check_trained(options.model, "evaluate", place)
     check_clips(place)
     check_outputs({"--output": options.output, "--report": options.report}, (options.model, place))
 
@@ -57,7 +58,7 @@ def to_calibrate(options: CalibrateOptions) -> Places:
         )
     suffix = options.model.suffix.lower()
     if suffix != ".onnx":
-        check_trained(options.model, "calibrate")
+        check_trained(options.model, "calibrate", *options.data)
     elif not options.model.is_file():
         read_model(options.model)  # says what is wrong
     output = options.output or options.model
@@ -78,7 +79,7 @@ def to_predict(options: PredictOptions) -> None:
     if not options.paths:
         raise DataError("seqvision predict: say which clips: seqvision predict MODEL PATH…")
     if options.model.suffix.lower() != ".onnx":
-        check_trained(options.model, "predict")
+        check_trained(options.model, "predict", *map(Path, options.paths))
         for given in options.paths:
             if not Path(given).exists():
                 find_paths(given)  # a pattern, or nothing
@@ -145,7 +146,7 @@ def to_bench(options: BenchOptions) -> None:
     if options.against is not None:
         check_trained(options.against, "bench --against")
     if options.source is not None and not options.source.exists():
-        raise DataError(f"--source {options.source}: no such file or folder")
+        raise DataError(f"--source {missing(options.source)}")
     inputs = (options.model, options.source, options.against)
     check_outputs({"--json": options.json_}, inputs)
 
@@ -156,7 +157,7 @@ def to_inspect(options: InspectOptions) -> None:
     Raises:
         CheckpointError: it is not there.
     """
-    if options.model.suffix.lower() != ".onnx":
+    if options.model.suffix.lower() != ".onnx" or not options.model.exists():
         check_trained(options.model, "inspect")
 
 

@@ -23,6 +23,7 @@ from seqvision.ready.checks import (
     check_outputs,
     check_trained,
 )
+from seqvision_edge.path_hints import missing
 
 
 def to_train(options: TrainOptions) -> list[Clip]:
@@ -34,10 +35,12 @@ def to_train(options: TrainOptions) -> list[Clip]:
     Raises:
         SeqvisionError: the clips, the options or the outputs cannot be used.
     """
+    place = place_of(options)
+    if options.resume is None and is_first():
+        check_clips(place)
     check_training(options)
     if not is_first():
         return []  # one process is enough to find the clips
-    place = place_of(options)
     if options.resume is not None and not place.exists():
         raise DataError(
             f"{place}: no such folder or list; say where the clips of {options.resume} are now: "
@@ -60,7 +63,7 @@ def to_tune(options: TuneOptions) -> None:
     if options.max_ms is not None and not options.latency:
         raise StudyError("--max-ms: needs the times that --no-latency leaves out")
     if options.space is not None and not options.space.is_file():
-        raise DataError(f"--space {options.space}: no such file")
+        raise DataError(f"--space {missing(options.space, 'file')}")
     check_outputs({"--output": options.output}, (options.space, options.config))
     check_model_output("--output", options.output)
     to_train(options.of_a_training())
@@ -78,7 +81,7 @@ def to_self_train(options: SelfTrainOptions) -> None:
             "seqvision self-train: give a model, its clips and clips without labels: "
             "seqvision self-train model.pt LABELLED UNLABELLED"
         )
-    check_trained(model, "self-train")
+    check_trained(model, "self-train", labelled, unlabelled)
     if options.output.suffix.lower() not in MODEL_SUFFIXES:
         raise CheckpointError(f"--output {options.output}: must end in .pt or .safetensors")
     check_outputs({"--output": options.output}, (model, labelled, unlabelled))

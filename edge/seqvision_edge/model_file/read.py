@@ -17,6 +17,7 @@ from seqvision_edge.model_file.graph import Graph, read_graph
 from seqvision_edge.model_file.refusal import Damaged, Refused
 from seqvision_edge.model_file.sizes import OPERATORS
 from seqvision_edge.model_file.wire import Message, Reader
+from seqvision_edge.path_hints import MODELS, NOT_MODELS
 
 MAX_BYTES: Final = (1 << 31) - 1  # what an ONNX file can be
 MAX_CARD: Final = 1 << 20
@@ -91,10 +92,13 @@ def _refuse_other_kind(path: Path) -> None:
     """Refuse a file of another kind that is easily given for a model.
 
     Raises:
-        ModelError: it is the model of a training, which has to be exported first.
+        ModelError: it is no model, or that of a training, which has to be exported first.
     """
-    if path.suffix.lower() in (".pt", ".pth", ".ckpt", ".safetensors"):
-        model = path if path.suffix.lower() in (".pt", ".safetensors") else "model.pt"
+    suffix = path.suffix.lower()
+    if suffix in NOT_MODELS and path.exists():
+        raise ModelError(f"{path}: not a model; {_MADE_BY}")
+    if suffix in MODELS and suffix != ".onnx":
+        model = path if suffix in (".pt", ".safetensors") else "model.pt"
         raise ModelError(f"{path}: the model of a training; export it: seqvision export {model}")
 
 

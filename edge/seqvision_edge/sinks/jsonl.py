@@ -1,5 +1,6 @@
 """One JSON line per answer, event and new state of a source, readable while the run goes on."""
 
+import _thread
 import contextlib
 import json
 from collections.abc import Iterator, Mapping
@@ -49,6 +50,10 @@ class JsonLines:
                 self._append({"type": "lost", "lines": self._lost})
                 self._lost = 0
             self._append(record)
+        except BrokenPipeError:
+            # The program behind `--json - |` has left: the run has no reader any more.
+            _thread.interrupt_main()
+            raise SinkError("nothing reads it any more") from None
         except OSError as error:
             self._lost += 1
             raise SinkError(str(error.strerror)) from None

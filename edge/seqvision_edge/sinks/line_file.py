@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+from seqvision_edge.files import STDOUT
+
 _BLOCK = 1 << 16
 
 
@@ -13,7 +15,7 @@ class LineFile:
     """Append lines to a file, and mend what a full disk or a power failure left of the last one."""
 
     def __init__(self, path: Path, is_torn: Callable[[bytes], bool]) -> None:
-        """Open or make the file.
+        """Open or make the file; `-` is standard output.
 
         `is_torn` tells whether a last line without an end is a piece of one: it is cut off.  One
         that is not only lacks its end.
@@ -21,9 +23,13 @@ class LineFile:
         Raises:
             OSError: it cannot be written.
         """
-        _mend(path, is_torn)
         # Unbuffered: each line is with the reader as soon as it is written.
-        self._file: IO[bytes] = path.open("ab", buffering=0)
+        self._file: IO[bytes]
+        if path == STDOUT:
+            self._file = os.fdopen(os.dup(1), "wb", buffering=0)
+        else:
+            _mend(path, is_torn)
+            self._file = path.open("ab", buffering=0)
         self._torn = 0
 
     @property

@@ -20,6 +20,7 @@ from typing_extensions import Self
 from seqvision_edge.capture.v4l2 import list_cameras
 from seqvision_edge.errors import SourceError
 from seqvision_edge.frame import Frame
+from seqvision_edge.path_hints import archive, missing
 from seqvision_edge.result import SourceState
 from seqvision_edge.sources.camera import Camera
 from seqvision_edge.sources.image_files import IMAGE_SUFFIXES, ImageFiles
@@ -95,6 +96,8 @@ def open_path(path: str | Path, image_fps: float = 30.0) -> Recorded:
     if path.is_file():
         if path.suffix.lower() in IMAGE_SUFFIXES:
             return ImageFiles(where, [path], image_fps)
+        if packed := archive(path):
+            raise SourceError(f"{where}: {packed}")
         return VideoFile(path)
     if path.exists():
         raise SourceError(f"{where}: neither a file nor a folder; give a video or images")
@@ -103,7 +106,7 @@ def open_path(path: str | Path, image_fps: float = 30.0) -> Recorded:
         if not found:
             raise SourceError(f"{where}: no file matches this pattern")
         return ImageFiles(where, found, image_fps)
-    raise SourceError(f"{where}: no such file or folder")
+    raise SourceError(missing(where))
 
 
 def open_camera(index: int) -> Camera:
