@@ -13,6 +13,7 @@ from seqvision_edge.options import Option, options_of
 # Lines of prose that are longer are hard to read, however wide the terminal is.
 _NARROWEST, _WIDEST = 40, 100
 _COLUMN = 25
+_SHORT = 30
 _GLUE = "\N{NO-BREAK SPACE}"
 
 
@@ -109,8 +110,11 @@ def _sentence(option: Option) -> str:
     if option.arg.once:
         text += " May be repeated."
     default = default_in_words(option)
-    # No line ends inside of it.
-    return f"{text} {f'(default: {default})'.replace(' ', _GLUE)}" if default else text
+    if not default:
+        return text
+    # No line ends inside of a short one.
+    shown = f"(default:{_GLUE}{default})"
+    return f"{text} {shown.replace(' ', _GLUE) if len(shown) < _SHORT else shown}"
 
 
 def _rows(left: str, text: str, width: int) -> list[str]:

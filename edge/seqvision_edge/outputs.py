@@ -61,8 +61,8 @@ class OutputOptions(Options):
     webhook_states: bool = False
     """Post the new states of sources too."""
     mqtt: Annotated[str | None, Arg("URL")] = None
-    """Publish events and states to mqtt://[user:password@]host[:port][/prefix], or mqtts; env:NAME
-    takes it from a variable."""
+    """Publish events and states to mqtt://HOST[:PORT][/PREFIX], or mqtts, with an account as in
+    mqtt://USER:PASSWORD@HOST; env:NAME takes it from a variable."""
     metrics: Annotated[str | None, Arg("ADDRESS:PORT")] = None
     """Serve Prometheus' /metrics and a /healthz here, such as 127.0.0.1:9100."""
     on_event: Annotated[tuple[str, ...], Arg("LABEL=COMMAND", once=True)] = ()

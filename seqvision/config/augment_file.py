@@ -1,10 +1,11 @@
 """What `--augment` names: a preset, or a file."""
 
-import difflib
 from pathlib import Path
 
 from seqvision.config.parts import PRESETS
 from seqvision.errors import DataError
+from seqvision_edge.hints import did_you_mean, near_words
+from seqvision_edge.path_hints import missing
 
 
 def augment_file(augment: str) -> Path | None:
@@ -17,9 +18,9 @@ def augment_file(augment: str) -> Path | None:
         return None
     path = Path(augment)
     if path.suffix.lower() not in (".yaml", ".yml"):
-        near = difflib.get_close_matches(augment, PRESETS, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        near = did_you_mean(near_words(augment, PRESETS))
+        hint = f"; {near}" if near else ""
         raise DataError(f"--augment {augment}: neither {', '.join(PRESETS)} nor a .yaml file{hint}")
     if not path.exists():
-        raise DataError(f"--augment {augment}: no such file (or: {', '.join(PRESETS)})")
+        raise DataError(f"--augment {missing(augment, 'file')} (or: {', '.join(PRESETS)})")
     return path

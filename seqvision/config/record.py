@@ -1,6 +1,5 @@
 """Options as YAML: `--config`, the record in a run folder, resuming."""
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,9 @@ from pydantic import BaseModel, ValidationError
 
 from seqvision.config.verbs import TrainOptions
 from seqvision.errors import DataError
+from seqvision_edge.hints import did_you_mean, near_options
+from seqvision_edge.options import flag_name, options_of
+from seqvision_edge.path_hints import missing
 from seqvision_edge.wording import first_problem
 
 
@@ -33,6 +35,12 @@ def from_yaml(path: Path) -> TrainOptions:
     Raises:
         DataError: the file cannot be read, or an option in it is unknown or has a bad value.
     """
+    if path.is_dir():
+        own = path / "options.yaml"
+        hint = f"did you mean {own}?" if own.is_file() else "give a YAML file"
+        raise DataError(f"--config {path}: a folder; {hint}")
+    if not path.exists():
+        raise DataError(f"--config {missing(path, 'file')}")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -52,7 +60,7 @@ def from_yaml(path: Path) -> TrainOptions:
 
 
 def _near(place: Sequence[int | str]) -> str:
-    """Return a hint where the last name of a place is unknown and looks like one that is not."""
+    """Return what an unknown name at the end of a place means, and where it belongs."""
     known: Any = TrainOptions
     for name in place[:-1]:
         field = known.model_fields.get(str(name)) if hasattr(known, "model_fields") else None
@@ -62,5 +70,13 @@ def _near(place: Sequence[int | str]) -> str:
     fields = getattr(known, "model_fields", {})
     if not place or place[-1] in fields:
         return ""
-    near = difflib.get_close_matches(str(place[-1]), fields, n=1)
-    return f"; did you mean {near[0]}?" if near else f"; there are: {', '.join(fields)}"
+    name = str(place[-1]).lstrip("-")
+    places = {option.name: option.keys for option in options_of(TrainOptions)}
+    here = [flag_name(each) for each in fields]
+    near = near_options(name, here) or near_options(name, list(places))
+    if not near:
+        return f"; there are: {', '.join(fields)}"
+    meant = [".".join(places.get(each, (*map(str, place[:-1]), each))) for each in near]
+    inside = [text.rpartition(".")[2] if each in here else text
+              for each, text in zip(near, meant, strict=True)]  # fmt: skip
+    return f"; {did_you_mean(inside)}"

@@ -6,6 +6,7 @@ from typing import Any, Final
 from seqvision.config.record import flattened, from_yaml
 from seqvision.config.verbs import TrainOptions
 from seqvision.errors import CheckpointError
+from seqvision_edge.path_hints import missing
 
 # Where things lie and how long it goes on; anything else would make it another training.
 MAY_CHANGE: Final = frozenset((
@@ -26,8 +27,14 @@ def kept_options(run: Path) -> TrainOptions:
         CheckpointError: not a run folder, or its training has not come to a checkpoint.
         DataError: its options cannot be read.
     """
+    if not run.exists():
+        raise CheckpointError(f"--resume {missing(run, 'run folder')}")
     if not last_checkpoint(run).is_file():
-        raise CheckpointError(f"--resume {run}: no run folder with a checkpoint to go on from")
+        last = sorted(run.glob("*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
+        hint = f"; did you mean {last[-1].parents[1]}?" if last else ""
+        raise CheckpointError(
+            f"--resume {run}: no run folder with a checkpoint to go on from{hint}"
+        )
     return from_yaml(run / "options.yaml").model_copy(update={"resume": run, "config": None})
 
 

@@ -34,6 +34,10 @@ from seqvision.errors import DataError
 from seqvision_edge.options import Arg, Options
 from seqvision_edge.providers import Device
 
+EVENTS, FORMAT, PROOF, GRAPH, MEASUREMENT = (
+    "Events", "Number format", "Proof", "Graph", "Measurement"
+)  # fmt: skip
+
 
 class TrainOptions(Options):
     """Train a classifier on clips and write model.pt."""
@@ -107,7 +111,7 @@ class CalibrateOptions(Options):
     (takes/monday.mp4 and takes/monday.json), give everything by which answers become events.
     """
 
-    headings = (DATA, OUTPUT, MACHINE)
+    headings = (EVENTS, DATA, OUTPUT, MACHINE)
     examples = (
         "seqvision calibrate model.pt frames/ takes/",
         "seqvision calibrate model.onnx takes/ --max-false-per-hour 5",
@@ -119,9 +123,9 @@ class CalibrateOptions(Options):
     """Clips as `train` reads them; videos, folders of them or a list video,truth; or both."""
     output: Annotated[Path | None, Arg("FILE", OUTPUT, "the model itself")] = None
     """File to write; the model's weights and its old settings stay in it."""
-    max_false_per_hour: Annotated[float, Field(ge=0), Arg("N", "Events")] = 20.0
+    max_false_per_hour: Annotated[float, Field(ge=0), Arg("N", EVENTS)] = 20.0
     """Most false events per hour of video."""
-    tolerance: Annotated[float, Field(ge=0), Arg("SECONDS", "Events")] = 0.5
+    tolerance: Annotated[float, Field(ge=0), Arg("SECONDS", EVENTS)] = 0.5
     """Time by which an event may miss the true one, as in edge-run."""
     unknown: Annotated[tuple[str, ...], Arg("LABEL", DATA)] = ("unknown",)
     """Labels of clips that show what the model must give no name."""
@@ -223,7 +227,7 @@ class InspectOptions(Options):
 class ExportOptions(Options):
     """Write model.onnx and prove that it answers as the model does."""
 
-    headings = (OUTPUT, "Number format", "Proof", "Graph", MACHINE)
+    headings = (OUTPUT, FORMAT, PROOF, GRAPH, MACHINE)
     examples = (
         "seqvision export model.pt",
         "seqvision export model.pt --precision auto --calibrate frames/",
@@ -234,30 +238,28 @@ class ExportOptions(Options):
     """model.pt or model.safetensors of a training."""
     output: Annotated[Path | None, Arg("FILE", OUTPUT, "the model's name with .onnx")] = None
     """File to write."""
-    verify: Annotated[Path | None, Arg("DATA", "Proof")] = None
+    verify: Annotated[Path | None, Arg("DATA", PROOF)] = None
     """Clips (folder or CSV) on which the proof is repeated."""
-    precision: Annotated[
-        Literal["fp32", "fp16", "int8", "auto"], Arg("FORMAT", "Number format")
-    ] = "fp32"
+    precision: Annotated[Literal["fp32", "fp16", "int8", "auto"], Arg("FORMAT", FORMAT)] = "fp32"
     """Number format of the encoder; auto: the fastest on this machine within --max-drop."""
-    calibrate: Annotated[Path | None, Arg("DATA", "Number format", "those of --verify")] = None
+    calibrate: Annotated[Path | None, Arg("DATA", FORMAT, "those of --verify")] = None
     """Clips (folder or CSV) by which int8 chooses its ranges."""
-    max_drop: Annotated[float, Field(ge=0, le=100), Arg("POINTS", "Number format")] = 0.5
+    max_drop: Annotated[float, Field(ge=0, le=100), Arg("POINTS", FORMAT)] = 0.5
     """Most points of top-1 accuracy on the clips that another number format may lose."""
-    image_fps: Annotated[float, Field(gt=0, le=1000), Arg("FPS", "Proof")] = 30.0
+    image_fps: Annotated[float, Field(gt=0, le=1000), Arg("FPS", PROOF)] = 30.0
     """Rate of the frame folders in --verify and --calibrate, where no list says it."""
     cache: Cache = Path("~/.cache/seqvision")
     """Folder for decoded clips, shared with trainings."""
-    state: Annotated[Literal["window", "carry"], Arg(group="Graph")] = "window"
+    state: Annotated[Literal["window", "carry"], Arg(group=GRAPH)] = "window"
     """What a frame leaves for the next: the window's features (live = offline), or h and c."""
-    opset: Annotated[int, Field(ge=18, le=24), Arg(group="Graph")] = 18
+    opset: Annotated[int, Field(ge=18, le=24), Arg(group=GRAPH)] = 18
     """ONNX operator set; onnxruntime 1.17 reads up to 20."""
 
 
 class VerifyOptions(Options):
     """Prove again that model.onnx answers as model.pt does: in one call, and frame by frame."""
 
-    headings = ("Proof", OUTPUT, MACHINE)
+    headings = (PROOF, OUTPUT, MACHINE)
     examples = (
         "seqvision verify model.onnx --against model.pt",
         "seqvision verify model.onnx frames/ --against model.pt",
@@ -267,11 +269,11 @@ class VerifyOptions(Options):
     """The exported file."""
     data: Annotated[Path | None, Arg("DATA", positional=True)] = None
     """Clips (folder or CSV) on which to compare too."""
-    against: Annotated[Path, Arg("FILE", "Proof")] = Path("model.pt")
+    against: Annotated[Path, Arg("FILE", PROOF)] = Path("model.pt")
     """The model that it was exported from."""
     report: Annotated[Path | None, Arg("FILE", OUTPUT, "the model's name with .report.json")] = None
     """JSON file for the report."""
-    image_fps: Annotated[float, Field(gt=0, le=1000), Arg("FPS", "Proof")] = 30.0
+    image_fps: Annotated[float, Field(gt=0, le=1000), Arg("FPS", PROOF)] = 30.0
     """Rate at which the images of a frame folder were taken, where no list says it."""
     cache: Cache = Path("~/.cache/seqvision")
     """Folder for decoded clips, shared with trainings."""
@@ -280,7 +282,7 @@ class VerifyOptions(Options):
 class BenchOptions(Options):
     """Measure what a model costs on this machine: every stage, start-up, memory, size."""
 
-    headings = ("Measurement", OUTPUT, MACHINE)
+    headings = (MEASUREMENT, OUTPUT, MACHINE)
     examples = (
         "seqvision bench model.onnx",
         "seqvision bench model.pt --source clip.mp4 --threads 1 2",
@@ -288,16 +290,16 @@ class BenchOptions(Options):
 
     model: Annotated[Path, Arg("MODEL", positional=True)] = Path("model.onnx")
     """model.onnx, or model.pt, which is then timed in every --precision."""
-    source: Annotated[Path | None, Arg("CLIP", "Measurement")] = None
+    source: Annotated[Path | None, Arg("CLIP", MEASUREMENT)] = None
     """Video or folder of frames whose decoding is timed too."""
-    against: Annotated[Path | None, Arg("FILE", "Measurement")] = None
+    against: Annotated[Path | None, Arg("FILE", MEASUREMENT)] = None
     """model.pt of a model.onnx: torch on the whole clip is timed as a baseline."""
-    precision: Annotated[tuple[Literal["fp32", "fp16", "int8"], ...], Arg(group="Measurement")] = (
+    precision: Annotated[tuple[Literal["fp32", "fp16", "int8"], ...], Arg(group=MEASUREMENT)] = (
         "fp32",
         "int8",
     )
     """Number formats that model.pt is timed in; noise calibrates int8, for the time only."""
-    seconds: Annotated[float, Field(gt=0, le=60), Arg("SECONDS", "Measurement")] = 1.0
+    seconds: Annotated[float, Field(gt=0, le=60), Arg("SECONDS", MEASUREMENT)] = 1.0
     """How long each stage is timed."""
     device: Annotated[tuple[Device, ...], Arg("DEVICE", MACHINE)] = ("cpu",)
     """Where the model runs; several are timed one after the other."""

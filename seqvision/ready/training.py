@@ -23,6 +23,7 @@ from seqvision.ready.checks import (
     check_outputs,
     check_trained,
 )
+from seqvision_edge.hints import did_you_mean, near_words
 from seqvision_edge.path_hints import missing
 
 
@@ -110,4 +111,6 @@ def check_training(options: TrainOptions) -> None:
         augment_file(options.augmentation.augment)
     weights = options.model.weights
     if weights not in ("auto", "imagenet", "none") and not Path(weights).is_file():
-        raise WeightsError(f"--weights {weights}: no such file (or: imagenet, none)")
+        near = did_you_mean(near_words(weights, ("imagenet", "none", "auto")))
+        found = f"{weights}: no such choice; {near}" if near else missing(weights, "file")
+        raise WeightsError(f"--weights {found} (or: imagenet, none)")

@@ -81,8 +81,28 @@ def test_a_trailing_underscore_is_no_part_of_the_option() -> None:
         (["--size", "many"], "--size"),
         (["--mode", "medium"], "--mode medium: must be fast or slow"),
         (["--mode", "Slow"], "--mode Slow: no such choice; did you mean slow?"),
-        (["--size"], "--size"),
-        (["lonely"], "lonely"),
+        (["--size"], "--size: needs a value: --size N"),
+        (["--size", "--mode", "fast"], "--size: needs a value, not the option --mode"),
+        (["--size="], "--size: the value is empty"),
+        (["--json", " "], "--json: the value is empty"),
+        (["--span", "1"], "--span: needs 2 values"),
+        (["--smooth", "4"], "no option --smooth; did you mean --smoothing-frames?"),
+        (["--frames", "4"], "no option --frames; did you mean --smoothing-frames?"),
+        (["--s", "4"], "did you mean --size, --smoothing-frames or --span?"),
+        (["--Size", "9"], "no option --Size; did you mean --size?"),
+        (["--imgsz", "9"], "no option --imgsz; did you mean --size?"),
+        (["-s", "9"], "no option -s; options begin with two dashes; did you mean --size, "),
+        (["-size", "9"], "options begin with two dashes; did you mean --size?"),
+        (["—size", "9"], "options begin with two dashes, not a long dash; did you mean --size?"),
+        (["--no-size"], "no option --no-size; --size takes a value (N): leave it out"),
+        (["--no-windw"], "no option --no-windw; did you mean --no-window?"),
+        (["--window=yes"], "--window=yes: takes no value; write --window or --no-window"),
+        (["--window", "false"], "--window false: takes no value; write --window or --no-window"),
+        (["--size", "8", "--size", "9"], "--size: given twice, as 8 and as 9"),
+        (["--window", "--no-window"], "--window: given twice, as on and as off"),
+        (["lonely"], "lonely: one argument too many; it takes options only"),
+        (["size=9"], "size=9: did you mean --size 9?"),
+        (["size", "9"], "size: did you mean --size N?"),
     ],
 )
 def test_a_mistake_is_told_in_one_line(arguments: list[str], said: str) -> None:
@@ -97,6 +117,63 @@ def test_help_shows_the_explanations_and_ends_well(capsys: pytest.CaptureFixture
     assert "How large." in shown
     assert "--json FILE" in shown
     assert "{None}" not in shown
+
+
+class Clips(of.Options):
+    """Do something with clips."""
+
+    examples = ("do model.pt a.mp4",)
+
+    model: Annotated[Path, of.Arg("MODEL", positional=True)]
+    """The model."""
+    clips: Annotated[tuple[str, ...], of.Arg("CLIP", positional=True)]
+    """The clips."""
+    sources: Annotated[tuple[str, ...], of.Arg("SOURCE", once=True)] = ()
+    """More."""
+    pairs: Annotated[tuple[str, ...], of.Arg("A:B")] = ()
+    """Pairs."""
+
+
+def test_arguments_and_options_stand_in_any_order() -> None:
+    given = command_line.parse(
+        Clips, "do", ["--sources", "x", "m.pt", "a", "--sources=y", "b", "--pairs", "1:2", "3:4"]
+    )
+    assert (given.model, given.clips, given.sources) == (Path("m.pt"), ("a", "b"), ("x", "y"))
+    assert given.pairs == ("1:2", "3:4")
+
+
+def test_an_argument_can_be_given_by_its_name_and_after_a_double_dash() -> None:
+    given = command_line.parse(Clips, "do", ["--model", "m.pt", "--", "-a", "--b"])
+    assert (given.model, given.clips) == (Path("m.pt"), ("-a", "--b"))
+
+
+def test_a_missing_argument_shows_the_usage_with_an_example() -> None:
+    with pytest.raises(SeqvisionError) as error:
+        command_line.parse(Clips, "do", [])
+    assert str(error.value) == (
+        "do: MODEL and CLIP are missing; usage: do MODEL CLIP… [OPTIONS], such as: "
+        "do model.pt a.mp4"
+    )
+
+
+def test_a_tilde_in_quotes_or_after_an_equals_sign_is_the_home_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert parse("--json=~/x.json").json_ == tmp_path / "x.json"
+
+
+def test_an_option_of_another_program_is_said() -> None:
+    def read(program: str, *arguments: str) -> str:
+        programs = {"do": Options, "make": Clips, "look": Clips}
+        with pytest.raises(SeqvisionError) as error:
+            command_line.read(Options, program, arguments, programs=lambda: programs)
+        return str(error.value)
+
+    assert read("do", "--pairs", "a:b") == (
+        "do: no option --pairs here; it is an option of make, look"
+    )
+    assert "did you mean --size?" in read("do", "--siz", "3")
 
 
 def test_defaults_can_be_replaced() -> None:

@@ -40,7 +40,7 @@ REFUSED = [
     ("evaluate PT nowhere", "nowhere: no such folder or list"),
     ("evaluate PT frames --output frames", "--output frames: that is a folder"),
     ("evaluate PT frames --report x --output x", "that is the file of --output"),
-    ("export a.onnx", "a.onnx: an exported file; export wants"),
+    ("export a.onnx", "a.onnx: is already exported; run it: edge-run --model a.onnx"),
     ("export PT --output frames", "--output frames: that is a folder; name a file"),
     ("export PT --output x.txt", "--output x.txt: must end in .onnx"),
     ("export PT --precision auto", "--precision auto needs clips"),

@@ -2,12 +2,17 @@
 
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 
 import pytest
 from conftest import write_squares
+from test_help import check_help, check_options
 
-from seqvision.cli import VERBS, main
+from seqvision import __version__
+from seqvision.cli import GROUPS, VERBS, main
+from seqvision.verbs import programs
+from seqvision_edge.options import options_of
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -18,37 +23,225 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return err
 
 
+@pytest.fixture
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder as a person has it: clips, loose files, models that are none."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("loose", "videos", "runs", "frames/wave"):
+        Path(name).mkdir(parents=True)
+    for name in (
+        "loose/1.jpg", "loose/2.jpg", "videos/a.mp4", "clip.mp4", "data.zip", "model.pt",
+        "model.onnx", "sheet.xlsx", "frames/wave/a.mp4",
+    ):  # fmt: skip
+        Path(name).touch()
+    return tmp_path
+
+
+MISTAKES = [
+    # commands
+    ("trian x", "no command 'trian'; did you mean train?"),
+    ("TRAIN x", "no command 'TRAIN'; did you mean train?"),
+    ("self_train", "did you mean self-train?"),
+    ("eval model.pt", "no command 'eval'; did you mean: evaluate"),
+    ("fit frames", "did you mean: train"),
+    ("run --camera 0", "did you mean: edge-run"),
+    ("edge-run --camera 0", "edge-run is a program of its own: edge-run --camera 0"),
+    ("edge-serve model.onnx", "edge-serve is a program of its own: edge-serve model.onnx"),
+    ("frames", "frames: the command is missing: seqvision train frames"),
+    ("model.onnx", "model.onnx: the command is missing: seqvision inspect model.onnx"),
+    ("xyzzy", "no command 'xyzzy'; there are: record, segment, data, train"),
+    ("--epochs 3 train x", "options come after the command: seqvision train --epochs 3 x"),
+    ("help trian", "no command 'trian'; did you mean train?"),
+    # options
+    ("train x --encdoer flatten", "no option --encdoer; did you mean --encoder?"),
+    ("train x --batch 4", "no option --batch; did you mean --batch-size?"),
+    ("evaluate x --batch 4", "no option --batch; did you mean --batch-size?"),
+    ("train x --enc flatten", "did you mean --encoder or --encoder-lr-scale?"),
+    ("train x --learning-rate 1", "did you mean --lr?"),
+    ("train x --bs 4", "did you mean --batch-size?"),
+    ("train x --num-workers 4", "did you mean --workers?"),
+    ("train x --num_epochs 4", "did you mean --epochs?"),
+    ("train x -e 4", "did you mean --epochs?"),
+    ("train x --camera 0", "no option --camera here; it is an option of record, edge-run"),
+    ("export --epochs 3", "--epochs here; it is an option of train, tune, self-train"),
+    ("export --port 1", "no option --port here; it is an option of edge-serve"),
+    ("train x --epochs", "--epochs: needs a value: --epochs N"),
+    ("train x --flip=yes", "--flip=yes: takes no value; write --flip or --no-flip"),
+    ("train x y", "y: one argument too many; it takes DATA alone"),
+    ("train x --epochs 1 --epochs 2", "--epochs: given twice, as 1 and as 2"),
+    ("train x --swap a:b", "x: no such folder or list"),
+    # values
+    ("train x --encoder mobilenetv2", "--encoder mobilenetv2: no such choice; did you mean mob"),
+    ("train x --encoder resnet", "did you mean resnet18 or resnet50?"),
+    ("train x --encoder zzz", "--encoder zzz: must be flatten, small_cnn, mobilenet_v2,"),
+    ("train x --head LSTM", "did you mean lstm?"),
+    ("train x --sequence row", "did you mean rows?"),
+    ("train x --precision fp16", "did you mean 16?"),
+    ("train x --device cuda:0", "did you mean cuda? CUDA_VISIBLE_DEVICES=0 chooses the card"),
+    ("train x --device gpu", "did you mean cuda?"),
+    ("train frames --weights imagnet", "did you mean imagenet?"),
+    ("train frames --augment srong", "did you mean strong?"),
+    ("export model.pt --precision half", "did you mean fp16?"),
+    ("export model.pt --opset 3", "--opset 3: must be at least 18"),
+    ("train x --frames 0", "--frames 0"),
+    ("train x --frames many", "--frames many: must be a whole number"),
+    ("train x --fold 7/5", "--fold 7/5"),
+    ("bench model.onnx --device cpu gpu", "--device gpu: no such choice; did you mean cuda?"),
+    # files
+    ("train missing", "missing: no such folder or list"),
+    ("train frame", "did you mean frames/?"),
+    ("train loose", "2 loose images in it, but no folder for a label; the frames of a clip lie"),
+    ("train videos", "1 video in it, but no folder for a label; a clip lies in frames/<label>/"),
+    ("train clip.mp4", "clip.mp4: one video; give the folder of the clips"),
+    ("train model.pt", "model.pt: a model, not clips"),
+    ("train data.zip", "an archive; unpack it and give its folder: unzip data.zip"),
+    ("train sheet.xlsx", "a spreadsheet; save it as a .csv list"),
+    ("train https://host/clips", "https://host/clips: a URL; download it first"),
+    ("train frames/*", "a pattern is not taken here; give the folder frames"),
+    ("train frames\\wave", "did you mean frames/wave/?"),
+    ("train frames --config missing.yaml", "--config missing.yaml: no such file"),
+    ("train frames --config frames", "--config frames: a folder; give a YAML file"),
+    ("train x --resume missing", "--resume missing: no such run folder"),
+    ("data loose", "2 loose images in it"),
+    ("data data.zip", "an archive"),
+    ("evaluate missing.pt x", "missing.pt: no such file"),
+    ("evaluate modle.pt frames", "modle.pt: no such file; did you mean model.pt?"),
+    ("evaluate frames model.pt", "frames: the model comes first: seqvision evaluate model.pt"),
+    ("evaluate model.onnx frames", "an exported file; evaluate wants the model of the training"),
+    ("evaluate clip.mp4 frames", "clip.mp4: not a model; evaluate wants a model.pt first"),
+    ("calibrate frames model.pt", "the model comes first: seqvision calibrate model.pt frames"),
+    ("predict clip.mp4 model.onnx", "the model comes first: seqvision predict model.onnx clip"),
+    ("predict model.pt clip.avi", "clip.avi: no such file or folder; did you mean clip.mp4?"),
+    ("export model.onnx", "model.onnx: is already exported; run it: edge-run --model model.onnx"),
+    ("export missing.pt", "missing.pt: no such file; make one with: seqvision train"),
+    ("inspect modle.onnx", "modle.onnx: no such file; did you mean model.onnx?"),
+    ("segment frames", "frames: a folder; segment takes one video"),
+    ("segment clip.avi", "clip.avi: no such video; did you mean clip.mp4?"),
+    ("bench model.onnx --source clip.avi", "did you mean clip.mp4?"),
+]
+
+
+@pytest.mark.parametrize(("command", "message"), MISTAKES, ids=[each for each, _ in MISTAKES])
+def test_wrong_use_is_one_line(
+    capsys: pytest.CaptureFixture[str], folder: Path, command: str, message: str
+) -> None:
+    before = sorted(folder.rglob("*"))
+    assert message in said(capsys, *command.split())
+    assert sorted(folder.rglob("*")) == before, "and nothing is left behind"
+
+
+@pytest.mark.parametrize("path", ["frames ", "", "~/frames", '"frames"'])
+def test_what_a_shell_leaves_of_a_path_is_one_line(
+    capsys: pytest.CaptureFixture[str], folder: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setenv("HOME", str(folder / "home"))
+    line = said(capsys, "train", path)
+    assert any(words in line for words in ("did you mean frames/?", "is empty", "no folder")), line
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_without_its_arguments_shows_its_usage(
+    capsys: pytest.CaptureFixture[str], folder: Path, verb: str
+) -> None:
+    Path("model.pt").unlink()
+    Path("model.onnx").unlink()
+    line = said(capsys, verb)
+    kind = programs()[verb]
+    if any(option.required for option in options_of(kind)):
+        assert f"usage: seqvision {verb} " in line
+        assert f"such as: seqvision {verb} " in line
+    else:  # a model of the usual name is taken, and there is none
+        assert "no such file; make one with: seqvision" in line
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_help_of_every_verb_fits_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, verb: str, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    kind = programs()[verb]
+    check_options(kind)
+    check_help(kind, f"seqvision {verb}", columns)
+
+
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    "question", ["help train", "--help train", "-h train", "train --help", "train help", "train -h"]
+)
+def test_help_is_found_however_it_is_asked_for(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    question: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        main(question.split())
+    assert stop.value.code == 0
+    assert capsys.readouterr().out.startswith("usage: seqvision train [DATA] [OPTIONS]")
+
+
+@pytest.mark.parametrize("question", ["", "help", "--help", "-h"])
+def test_the_help_lists_the_commands_in_the_order_of_the_work(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    question: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    assert main(question.split()) == 0
+    text = capsys.readouterr().out
+    headings = ["Prepare:", "Train:", "Judge:", "Export:", "Run:"]
+    assert sorted(headings, key=text.index) == headings
+    assert sorted(chain.from_iterable(GROUPS.values())) == sorted(VERBS)
+    for verb in (*VERBS, "edge-run", "edge-serve"):
+        assert f"\n  {verb} " in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("question", ["--version", "-V"])
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str], question: str) -> None:
+    assert main([question]) == 0
+    assert capsys.readouterr().out == f"seqvision {__version__}\n"
+
+
+def test_all_verbs_have_options_under_their_own_name() -> None:
+    assert programs().keys() == {*VERBS, "edge-run", "edge-serve"}
+
+
+@pytest.mark.parametrize(
+    ("yaml", "said"),
     [
-        (("trian", "x"), "no command 'trian'; did you mean train?"),
-        (("train", "x", "--encdoer", "flatten"), "no option --encdoer; did you mean --encoder?"),
-        (("train",), "DATA or --root is missing; usage: seqvision train"),
-        (
-            ("train", "x", "--encoder", "resnet"),
-            "did you mean resnet18 or resnet50?",
-        ),
-        (("train", "x", "--frames", "0"), "--frames"),
-        (("train", "x", "--frames", "many"), "--frames"),
-        (("train", "x", "--fold", "7/5"), "--fold"),
-        (("train", "missing"), "missing: no such folder or list"),
-        (("train", "x", "--config", "missing.yaml"), "missing.yaml"),
-        (("train", "x", "--resume", "missing"), "--resume missing"),
-        (("evaluate", "missing.pt", "x"), "missing.pt: no such file"),
-        (("export", "missing.pt"), "missing.pt: no such file; make one with: seqvision train"),
-        (("export", "a.pt", "--opset", "3"), "--opset"),
+        ("epochs: 3", "epochs: there is no such option; did you mean training.epochs?"),
+        ("model: {epochs: 3}", "model.epochs: there is no such option; did you mean training.ep"),
+        ("training: {epoch: 3}", "training.epoch: there is no such option; did you mean epochs?"),
+        ("training: {batch-size: 3}", "did you mean batch_size?"),
+        ("training: {learning_rate: 3}", "did you mean lr?"),
+        ("modle: {hidden: 3}", "modle: there is no such option; did you mean model?"),
+        ("model: {encoder: mobilenetv2}", "model.encoder mobilenetv2: no such choice; did you"),
+        ("model: {head: zzz}", "model.head zzz: must be lstm, gru or mean"),
+        ("training: {device: 'cuda:1'}", "did you mean cuda? CUDA_VISIBLE_DEVICES=1"),
+        ("training: {epochs: many}", "training.epochs many: must be a whole number"),
     ],
 )
-def test_wrong_use_is_one_line(
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    arguments: tuple[str, ...],
-    message: str,
+def test_a_yaml_has_the_same_hints(
+    capsys: pytest.CaptureFixture[str], folder: Path, yaml: str, said: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert message in said(capsys, *arguments)
-    assert list(tmp_path.iterdir()) == [], "and nothing is left behind"
+    Path("options.yaml").write_text(yaml)
+    assert main(["train", "frames", "--config", "options.yaml"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("options.yaml: ")
+    assert said in err
+    assert err.count("\n") == 1
+
+
+def test_a_run_folder_given_as_a_config_names_its_options(
+    capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    Path("runs/options.yaml").write_text("{}")
+    assert "did you mean runs/options.yaml?" in said(capsys, "train", "x", "--config", "runs")
+
+
+def test_data_by_its_name_is_the_argument(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    assert said(capsys, "train", "--data", "loose") == said(capsys, "train", "loose")
+    line = said(capsys, "evaluate", "--model", "nothing.pt", "--data", "frames")
+    assert line.startswith("nothing.pt: no such file")
 
 
 def test_one_label_only_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
