@@ -1,8 +1,12 @@
 // THE WAY of a file: shown here, answered by the server, its events on a timeline that seeks it.
 
+import { inWords, kindOf } from "./media-kind.mjs";
 import { showPicture } from "./screen.mjs";
 import { predict } from "./server.mjs";
 
+const LONGEST_MS = 8000; // until the first frame of a file that this browser can play
+const ANSWERED = "The server answered instead: the timeline leads through its answers.";
+const SEE = "To see it here, convert it to H.264 in MP4.";
 const byId = (id) => document.getElementById(id);
 
 /**
@@ -15,48 +19,86 @@ export async function watchFile({ file, card, video, screen, live }) {
   const leave = () => {
     leaving.abort();
     URL.revokeObjectURL(url);
+    video.onerror = null;
+    byId("unplayable").hidden = true;
   };
   const isVideo = card.sequence.kind === "video";
   let length = 0;
-  let fill = 1;
-  screen.begin(file.name, {
-    live: false,
-    seek: (time) => (video.currentTime = time),
-    now: () => (isVideo && !video.hidden ? video.currentTime : length),
-    length: () => Math.max(length, video.duration || 0),
-  });
+  const how = { live: false, length: () => Math.max(length, video.duration || 0) };
+  screen.begin(file.name, how);
   screen.set("reading");
   try {
-    if (isVideo) await show(video, url);
-    else showPicture(file, "file");
+    const isPicture = !isVideo || file.type.startsWith("image/");
+    const isShown = isPicture ? await shows(file, url) : await plays(video, url);
+    if (leaving.signal.aborted) return leave;
+    if (isPicture) Object.assign(how, { now: () => length });
+    else if (isShown) Object.assign(how, { now: () => video.currentTime, seek: (time) => (video.currentTime = time) });
+    const what = isShown ? "" : inWords(await kindOf(file), file.name);
+    if (!isShown) tell(`This browser cannot show ${what}.`, "The server looks at it instead …");
     if (live && !video.hidden) {
       byId("play").hidden = false;
       await video.play();
       return leave;
     }
     const said = await ask(file, leaving.signal);
-    length = take(said, screen, isVideo);
-    fill = said.window_fill ?? 1;
+    length = take(said, screen);
+    const fill = said.window_fill ?? 1;
+    screen.set("file", fill < 1 ? short(fill) : "");
+    if (!isShown) {
+      tell(`This browser cannot show ${what}.`, isPicture ? ANSWERED : `${ANSWERED} ${SEE}`);
+      screen.choose(said.events[0]?.peak ?? 0);
+    }
   } catch (error) {
     leave();
     throw error;
   }
-  const share = Math.round(100 * fill);
-  screen.set("file", fill < 1 ? `It fills ${share} % of the model's window: one answer, from what there is.` : "");
   if (!video.hidden) {
+    video.onerror = () => {
+      video.hidden = true;
+      Object.assign(how, { now: undefined, seek: undefined });
+      tell("This browser cannot play the rest of it.", "The server's answers are on the timeline.");
+    };
     byId("play").hidden = false;
     video.play().catch(() => {}); // a browser may want a click first
   }
   return leave;
 }
 
-/** Show the video where this browser knows its format; it is answered all the same. */
-async function show(video, url) {
+function short(fill) {
+  return `It fills ${Math.round(100 * fill)} % of the model's window: one answer, from what there is.`;
+}
+
+function tell(title, advice) {
+  byId("unplayable").hidden = false;
+  byId("unplayable-title").textContent = title;
+  byId("unplayable-text").textContent = advice;
+}
+
+/** Show the video where this browser can decode its pictures, and return whether it can. */
+async function plays(video, url) {
   video.src = url;
-  await new Promise((resolve) => {
-    video.onloadeddata = () => resolve((video.hidden = false));
-    video.onerror = () => resolve((video.hidden = true));
+  const isPlayable = await new Promise((resolve) => {
+    // A browser that knows the sound but not the pictures plays a black nothing.
+    video.onloadeddata = () => resolve(video.videoWidth > 0);
+    video.onerror = () => resolve(false);
+    setTimeout(() => resolve(false), LONGEST_MS);
   });
+  video.onloadeddata = video.onerror = null;
+  video.hidden = !isPlayable;
+  if (!isPlayable) video.removeAttribute("src");
+  return isPlayable;
+}
+
+/** Show the picture where this browser can decode it, and return whether it can. */
+async function shows(file, url) {
+  const image = Object.assign(new Image(), { src: url });
+  try {
+    await image.decode();
+  } catch {
+    return false;
+  }
+  showPicture(file, "file");
+  return true;
 }
 
 async function ask(file, signal) {
@@ -73,7 +115,7 @@ async function ask(file, signal) {
 }
 
 /** Put the server's answers on the screen and return the time of the last one. */
-function take(said, screen, isVideo) {
+function take(said, screen) {
   const answers = said.windows;
   for (const answer of answers) screen.history.add(answer, true);
   for (const event of said.events) screen.event(event);

@@ -1,5 +1,6 @@
 // The list of events; each of them leads to its moment.
 
+import { setText } from "./label.mjs";
 import { clock, percent } from "./words.mjs";
 
 const MOST_ROWS = 200;
@@ -42,7 +43,7 @@ export class LogView {
     swatch.className = "swatch";
     swatch.style.setProperty("--hue", this.hues.get(event.label));
     const name = document.createElement("span");
-    name.textContent = event.label;
+    setText(name, event.label);
     const pair = document.createElement("span");
     pair.className = "what";
     pair.append(swatch, name);

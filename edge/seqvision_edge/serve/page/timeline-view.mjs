@@ -1,5 +1,6 @@
 // Probabilities over time as lines, events as bars above them, one moment that can be moved.
 
+import { setText } from "./label.mjs";
 import { clock } from "./words.mjs";
 
 const LIVE_SECONDS = 30;
@@ -158,14 +159,15 @@ function named(label, hues) {
   swatch.className = "swatch";
   swatch.style.setProperty("--hue", hues.get(label));
   const text = document.createElement("span");
-  text.textContent = label;
+  setText(text, label);
   item.append(swatch, text);
   return item;
 }
 
 function spoken(history, time, isNow) {
   const answer = history?.at(time);
-  const what = answer ? `, ${answer.label}, ${Math.round(100 * answer.probability)} percent` : "";
+  const unsure = answer?.unsure ? "unsure, " : "";
+  const what = answer ? `, ${unsure}${answer.label}, ${Math.round(100 * answer.probability)} percent` : "";
   return isNow ? "now" : `${clock(time)}${what}`;
 }
 
