@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 
 from seqvision import ready
 from seqvision.config import PredictOptions
+from seqvision.console import print_note
 from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip
 from seqvision.data.decode import Decoded, Store
-from seqvision.data.paths import find_paths
+from seqvision.data.paths import find_unnamed
 from seqvision.data.short_clips import is_short, short_clips
 from seqvision.errors import DataError
 from seqvision_edge.card import ModelCard
@@ -39,9 +40,12 @@ Ask = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model says of a clip: probabilities in the order of the card's labels."""
+    """What a model says of a clip: probabilities in the order of the card's labels.
 
-    path: Path
+    `name` is its path, and the part of that file that it is.
+    """
+
+    name: str
     probabilities: NDArray[np.float64]
 
 
@@ -62,32 +66,35 @@ def predict(options: PredictOptions) -> Predicted:
     ready.to_predict(options)
     ask, card = _load(options)
     images = not isinstance(card.sequence, VideoSequence)
-    found = (find_paths(given, images) for given in options.paths)
-    paths = list(dict.fromkeys(chain.from_iterable(found)))
-    if options.csv is not None and is_one_of(options.csv, [options.model, *paths]):
+    found = [find_unnamed(given, images) for given in options.paths]
+    for note in dict.fromkeys(note for _, notes in found for note in notes):
+        print_note(note)
+    clips = list(dict.fromkeys(chain.from_iterable(some for some, _ in found)))
+    read = [options.model, *map(Path, options.paths), *(clip.path for clip in clips)]
+    if options.csv is not None and is_one_of(options.csv, read):
         raise DataError(f"--csv {options.csv}: that is a file that is read; choose another name")
-    width = max(len(str(path)) for path in paths) if sys.stdout.isatty() else 0
+    width = max(len(clip.name) for clip in clips) if sys.stdout.isatty() else 0
     answers: list[Answer] = []
     damaged: list[str] = []
     short = 0
     with (
         tempfile.TemporaryDirectory(prefix="seqvision-") as folder,
-        contextlib.closing(ahead(_decode_each(paths, card, options, folder), 1)) as decoded,
+        contextlib.closing(ahead(_decode_each(clips, card, options, folder), 1)) as decoded,
     ):
-        for path, clip, kept in decoded:
+        for name, clip, kept in decoded:
             if isinstance(clip, SourceError):
                 damaged.append(str(clip))
                 print(f"left out: {clip}", file=sys.stderr)  # noqa: T201
                 continue
             if clip.incomplete:
-                damaged.append(f"{path}: {clip.incomplete}")
+                damaged.append(f"{name}: {clip.incomplete}")
                 print(damaged[-1], file=sys.stderr)  # noqa: T201
-            answers.append(Answer(path, _answer(clip, ask, card, options)))
+            answers.append(Answer(name, _answer(clip, ask, card, options)))
             short += is_short(clip, card.sequence)
             print(_line(answers[-1], card, options.top, width), flush=True)  # noqa: T201
             shutil.rmtree(kept)
     if not answers:
-        raise DataError(f"none of {len(paths)} clips can be read")
+        raise DataError(f"none of {len(clips)} clips can be read")
     if short:
         print(f"note: {short_clips(short, len(answers), card.sequence)}", file=sys.stderr)  # noqa: T201
     if options.csv is not None:
@@ -106,7 +113,7 @@ def write_csv(path: Path, answers: Sequence[Answer], labels: Sequence[str]) -> N
     for answer in answers:
         best = int(answer.probabilities.argmax())
         numbers = [f"{value:.6f}" for value in answer.probabilities]
-        rows.append([str(answer.path), labels[best], numbers[best], *numbers])
+        rows.append([answer.name, labels[best], numbers[best], *numbers])
     try:
         # A file name need not be text: what UTF-8 cannot hold is written as its code.
         with (
@@ -134,25 +141,25 @@ def _load(options: PredictOptions) -> tuple[Ask, ModelCard]:
 
 
 def _decode_each(
-    paths: Sequence[Path], card: ModelCard, options: PredictOptions, folder: str
-) -> Iterator[tuple[Path, Decoded | SourceError, Path]]:
+    clips: Sequence[Clip], card: ModelCard, options: PredictOptions, folder: str
+) -> Iterator[tuple[str, Decoded | SourceError, Path]]:
     """Yield each clip decoded as training does it, or why it cannot be, and where it is kept.
 
     Its frames lie in a file, so that a long clip needs no more memory than a short one.
     """
-    for number, path in enumerate(paths):
+    for number, each in enumerate(clips):
         kept = Path(folder) / str(number)
         store = Store(Cache(kept), card.image, options.image_fps, card.sequence)
         try:
-            clip = store.load(Clip(path, ""))
+            clip = store.load(each)
             if not isinstance(card.sequence, VideoSequence) and len(clip.times) > 1:
-                raise SourceError(f"{path}: not a still image, and the model reads no other")
-            yield path, clip, kept
+                raise SourceError(f"{each.name}: not a still image, and the model reads no other")
+            yield each.name, clip, kept
         except SourceError as error:
-            yield path, error, kept
+            yield each.name, error, kept
         except DataError:
             raise DataError(
-                f"{path}: no room for its frames in {folder}; set TMPDIR to another folder"
+                f"{each.name}: no room for its frames in {folder}; set TMPDIR to another folder"
             ) from None
 
 
@@ -177,7 +184,7 @@ def _line(answer: Answer, card: ModelCard, top: int, width: int) -> str:
     order = np.argsort(-answer.probabilities, kind="stable")[:top]
     said = [(card.labels[place], answer.probabilities[place]) for place in order]
     if not width:
-        return "\t".join([str(answer.path), *(f"{label}\t{share:.4f}" for label, share in said)])
+        return "\t".join([answer.name, *(f"{label}\t{share:.4f}" for label, share in said)])
     (label, share), *others = said
     next_best = ", ".join(f"{label} {share:.3f}" for label, share in others)
-    return f"{answer.path!s:{width}}  {label} {share:.3f}" + (f"  ({next_best})" if others else "")
+    return f"{answer.name:{width}}  {label} {share:.3f}" + (f"  ({next_best})" if others else "")

@@ -4,12 +4,14 @@ takes/monday.mp4  takes/monday.json      a folder, or one of its videos
 takes.csv                                a list with the columns video,truth
 """
 
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from seqvision.data.clips import VIDEO_SUFFIXES, natural
+from seqvision.data.clips import natural
+from seqvision.data.kinds import is_video
+from seqvision.data.readers.clip_list import columns_of
+from seqvision.data.readers.table import SUFFIXES, read_table
 from seqvision.errors import DataError
 from seqvision_edge.errors import SourceError
 from seqvision_edge.path_hints import archive, missing
@@ -59,10 +61,10 @@ def find_places(paths: Sequence[Path]) -> Places:
 def _pairs(path: Path) -> list[tuple[Path, Path | None]]:
     """Return videos and their truths; nothing where this is a data set of clips."""
     if path.is_dir():
-        videos = sorted((child for child in path.iterdir() if _is_video(child)), key=natural)
+        videos = sorted((child for child in path.iterdir() if _is_take(child)), key=natural)
         pairs = [(video, _beside(video)) for video in videos]
         return pairs if any(truth for _, truth in pairs) else []
-    if _is_video(path):
+    if _is_take(path):
         truth = _beside(path)
         if truth is None:
             raise DataError(
@@ -70,30 +72,25 @@ def _pairs(path: Path) -> list[tuple[Path, Path | None]]:
                 'it should: {"events": [{"label": …, "start": seconds, "end": seconds}, …]}'
             )
         return [(path, truth)]
-    if packed := archive(path):
-        raise DataError(f"{path}: {packed}")
-    if path.suffix.lower() != ".csv":
-        raise DataError(f"{path}: neither a folder, a .csv list nor a video")
+    if path.suffix.lower() not in SUFFIXES:
+        packed = archive(path)
+        raise DataError(f"{path}: {packed or 'neither a folder, a .csv list nor a video'}")
     return list(_listed(path))
 
 
 def _listed(path: Path) -> Iterator[tuple[Path, Path | None]]:
     """Yield the rows of a list of takes; a list of clips has other columns."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            if not {"video", "truth"} <= set(reader.fieldnames or ()):
-                return
-            for row in reader:
-                found = [(row[key] or "").strip() for key in ("video", "truth")]
-                for name in found:
-                    if not name or not (path.parent / name).is_file():
-                        raise DataError(f"{path}, line {reader.line_num}: no such file: {name!r}")
-                yield path.parent / found[0], path.parent / found[1]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: not a readable CSV ({error})") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    table = read_table(path, {"video": (), "truth": ()})
+    if not {"video", "truth"} <= set(table.columns):
+        if path.suffix.lower() != ".csv" and "path" not in columns_of(path):
+            raise DataError(f"{path}: neither a folder, a .csv list nor a video")
+        return
+    for row in table.rows:
+        found = [row[key] for key in ("video", "truth")]
+        for name in found:
+            if not name or not (path.parent / name).is_file():
+                raise DataError(f"{row.where}: no such file: {name!r}")
+        yield path.parent / found[0], path.parent / found[1]
 
 
 def _read(path: Path) -> tuple[TrueEvent, ...]:
@@ -108,5 +105,5 @@ def _beside(video: Path) -> Path | None:
     return truth if truth.is_file() else None
 
 
-def _is_video(path: Path) -> bool:
-    return path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()
+def _is_take(path: Path) -> bool:
+    return is_video(path.name) and not path.name.startswith(".") and path.is_file()

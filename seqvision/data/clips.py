@@ -5,24 +5,34 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from seqvision.data.labels import normal
 from seqvision.errors import DataError
 from seqvision_edge.background import backgrounds
 
-VIDEO_SUFFIXES = frozenset((".mp4", ".avi", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".mpeg"))
-IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp"))
-SPLITS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validate": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}
+
+@dataclass(frozen=True)
+class Cut:
+    """The part of a video that is a clip, as `seqvision segment` would cut it out.
+
+    Attributes:
+        start, end: seconds, or numbers of frames where `in_frames`; the end is not a part, and
+            None is the end of the video.
+        where: the row that says so, for messages.
+    """
+
+    start: float
+    end: float | None = None
+    in_frames: bool = False
+    where: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        """Return the part as the end of a URL: `t=1.5,3` is a W3C media fragment."""
+        kind = "frames" if self.in_frames else "t"
+        end = "" if self.end is None else f",{self.end:.10g}"
+        return f"{kind}={self.start:.10g}{end}"
 
 
 @dataclass(frozen=True)
@@ -34,6 +44,7 @@ class Clip:
         split: `train`, `val` or `test`, where the data says so.
         fps: rate of a frame folder; None where nobody said it, or for a video.
         index: place of an image in the file `path`, where one file holds many (idx files).
+        cut: the part of the video that it is; None for all of it.
     """
 
     path: Path
@@ -42,10 +53,13 @@ class Clip:
     split: str | None = None
     fps: float | None = None
     index: int | None = None
+    cut: Cut | None = None
 
     @property
     def name(self) -> str:
         """What to call the clip in a message: its path, and its place in that file."""
+        if self.cut is not None:
+            return f"{self.path}#{self.cut}"
         return str(self.path) if self.index is None else f"{self.path}, image {self.index}"
 
 
@@ -75,6 +89,7 @@ def find_background(labels: Sequence[str], asked: str | None) -> str | None:
     Raises:
         DataError: the label that was asked for is not there.
     """
+    asked = None if asked is None else normal(asked)
     if asked is None:
         return next(iter(backgrounds(labels)), None)
     near = next((label for label in labels if label.casefold() == asked.casefold()), None)

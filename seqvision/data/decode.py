@@ -4,6 +4,7 @@ Decoding and resizing are the edge package's own functions, so that training see
 the live runner will see.  A still image is kept as one frame, whole: it is varied before it is cut.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -11,13 +12,14 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seqvision.data.cache import Cache, touch
-from seqvision.data.clips import Clip
+from seqvision.data.clips import Clip, Cut
+from seqvision.data.cut import Cutter
 from seqvision.data.readers.idx import idx_images
 from seqvision_edge.card import ImageSpec
 from seqvision_edge.clip import Frames
@@ -30,6 +32,9 @@ from seqvision_edge.sequence import SequenceSpec, VideoSequence
 from seqvision_edge.sources import open_path
 from seqvision_edge.sources.video_decoding import DECODER
 
+# A part of a video that is written holds a file open.
+_PARTS_AT_ONCE = 100
+_WHOLE = Cut(0.0)
 # Raise it when decoding or resizing changes: cached clips are then made anew.
 _VERSION = 4
 
@@ -86,12 +91,43 @@ class Store:
         """
         if clip.index is not None:
             return self._image(clip, clip.index)
-        frames = self.cache.file(self._made_from(clip), ".u8")
+        frames = self._file(clip)
         try:
             return self._open(clip, frames)
         except (OSError, ValueError, KeyError):
-            self._decode(clip, frames)
+            self._decode([clip])
             return self._open(clip, frames)
+
+    def load_parts(self, clips: Sequence[Clip]) -> list[Decoded | SourceError]:
+        """Return clips that are parts of one video, decoded in one pass as far as they are new.
+
+        Raises:
+            DataError: the cache cannot be written.
+        """
+        try:
+            new = [clip for clip in clips if not self._is_kept(clip)]
+            new.sort(key=lambda clip: clip.cut.start if clip.cut else 0.0)
+            for begin in range(0, len(new), _PARTS_AT_ONCE):
+                self._decode(new[begin : begin + _PARTS_AT_ONCE])
+        except SourceError:
+            pass  # said of each clip below, whichever of them it is about
+        answers: list[Decoded | SourceError] = []
+        for clip in clips:
+            try:
+                answers.append(self.load(clip))
+            except SourceError as error:
+                answers.append(error)
+        return answers
+
+    def _file(self, clip: Clip) -> Path:
+        return self.cache.file(self._made_from(clip), ".u8")
+
+    def _is_kept(self, clip: Clip) -> bool:
+        try:
+            self._open(clip, self._file(clip))
+        except (OSError, ValueError, KeyError):
+            return False
+        return True
 
     def _image(self, clip: Clip, index: int) -> Decoded:
         image = Held(self, clip.path, index)
@@ -119,42 +155,41 @@ class Store:
             kept["end"],
         )
 
-    def _decode(self, clip: Clip, frames: Path) -> None:
-        """Write a clip frame by frame, so that a long one needs no more memory than a short one."""
-        times: list[float] = []
-        shape: tuple[int, ...] = ()
-        end: float | None = None
-        content = hashlib.sha256(json.dumps(self._about()).encode())
+    def _decode(self, clips: Sequence[Clip]) -> None:
+        """Write a clip, or parts of one video, frame by frame: a long one needs no more memory.
+
+        Raises:
+            SourceError: the video cannot be read, or one of the clips has no frame; those that have
+                some are written all the same.
+        """
+        path, rate = clips[0].path, clips[0].fps or self.image_fps
+        cutter = Cutter([clip.cut or _WHOLE for clip in clips])
+        about = json.dumps(self._about())
+        written = [_Written(self._file(clip), about, clip.cut) for clip in clips]
+        before: tuple[NDArray[np.uint8], float, float] | None = None
         try:
-            frames.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(frames) as unfinished:
-                with (
-                    unfinished.open("wb") as file,
-                    open_path(clip.path, clip.fps or self.image_fps) as source,
-                ):
-                    for frame in source:
-                        image = self.size(frame.bgr)
-                        shape = image.shape
-                        pixels = np.ascontiguousarray(image).data
-                        file.write(pixels)
-                        content.update(pixels)
-                        times.append(frame.time)
-                        end = frame.time + frame.duration if frame.duration else None
-                if not times:
-                    raise SourceError(f"{clip.path}: no frames in it")
-                with replacing(frames.with_suffix(".json")) as unfinished_index:
-                    content.update(json.dumps([times, source.fps, end, shape]).encode())
-                    about = {
-                        "times": times,
-                        "source_fps": source.fps,
-                        "end": end,
-                        "frame": shape,
-                        "content": content.hexdigest()[:40],
-                        "incomplete": source.incomplete,
-                    }
-                    unfinished_index.write_text(json.dumps(about))
+            with contextlib.ExitStack() as files:
+                source = files.enter_context(open_path(path, rate))
+                for frame in source:
+                    for place in cutter.take(frame.time):
+                        written[place].add(before)
+                    if cutter.is_over:
+                        break
+                    before = self.size(frame.bgr), frame.time, frame.duration
+                for place in cutter.end():
+                    written[place].add(before)
+                for place, each in enumerate(written):
+                    why = cutter.why_short(place) if clips[place].cut else source.incomplete
+                    each.close(source.fps, why)
         except OSError as error:
             raise self.cache.error(error) from None
+        finally:
+            for each in written:
+                each.discard()
+        for place in cutter.empty():
+            if clips[place].cut is None:
+                raise SourceError(f"{path}: no frames in it")
+            raise SourceError(cutter.why_empty(place, path))
 
     def size(self, bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return a picture as OpenCV reads it, grey or not, at the size that is kept."""
@@ -164,7 +199,8 @@ class Store:
 
     def _made_from(self, clip: Clip) -> list[Any]:
         rate = clip.fps or self.image_fps
-        return [*self._about(), rate, str(clip.path.resolve()), *_stamps(clip.path)]
+        part = [] if clip.cut is None else [str(clip.cut)]
+        return [*self._about(), *part, rate, str(clip.path.resolve()), *_stamps(clip.path)]
 
     def _about(self) -> list[Any]:
         """Return what any sized frame depends on."""
@@ -174,6 +210,64 @@ class Store:
             spec |= self.sequence.model_dump(exclude={"steps", "longer", "stride", "order"})
         # FFmpeg decodes videos; OpenCV decodes images, and resizes all of them.
         return [_VERSION, DECODER, cv2.__version__, spec]
+
+
+class _Written:
+    """A clip on its way into the cache; there is nothing of it before it is closed."""
+
+    def __init__(self, path: Path, about: str, cut: Cut | None) -> None:
+        self._path = path
+        self._cut = cut
+        self._times: list[float] = []
+        self._end: float | None = None
+        self._shape: tuple[int, ...] = ()
+        self._content = hashlib.sha256(about.encode())
+        self._open = contextlib.ExitStack()
+        self._file: IO[bytes] | None = None
+
+    def add(self, frame: tuple[NDArray[np.uint8], float, float] | None) -> None:
+        """Write a frame: its picture, when it is shown, and how long, 0 where nothing says so."""
+        assert frame is not None, "a frame before the first one"
+        image, time, duration = frame
+        if self._file is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = self._open.enter_context(replacing(self._path))
+            self._file = self._open.enter_context(unfinished.open("wb"))
+        self._shape = image.shape
+        pixels = np.ascontiguousarray(image).data
+        self._file.write(pixels)
+        self._content.update(pixels)
+        self._times.append(time)
+        self._end = time + duration if duration else None
+
+    def close(self, fps: float, incomplete: str | None) -> None:
+        """Bring what was written to its place, with its index; nothing where there is no frame."""
+        if self._file is None:
+            return
+        start = 0.0 if self._cut is None else self._times[0]
+        times, end = [time - start for time in self._times], self._end
+        if self._cut and self._cut.end and end is not None and not self._cut.in_frames:
+            end = max(min(end, self._cut.end), self._times[-1])
+        end = None if end is None else end - start
+        self._content.update(json.dumps([times, fps, end, self._shape]).encode())
+        about = {
+            "times": times,
+            "source_fps": fps,
+            "end": end,
+            "frame": self._shape,
+            "content": self._content.hexdigest()[:40],
+            "incomplete": incomplete,
+        }
+        with replacing(self._path.with_suffix(".json")) as unfinished:
+            unfinished.write_text(json.dumps(about))
+        self._file = None
+        self._open.close()
+
+    def discard(self) -> None:
+        """Remove what was not closed."""
+        if self._file is not None:
+            self._file = None
+            self._open.__exit__(SourceError, SourceError(), None)
 
 
 @dataclass(frozen=True)
@@ -262,27 +356,35 @@ def decode_all(
     """
     store.cache.check()
 
-    def load(clip: Clip) -> Decoded | str:
+    def load(places: Sequence[int]) -> list[Decoded | SourceError]:
+        if clips[places[0]].cut is not None:
+            return store.load_parts([clips[place] for place in places])
         try:
-            return store.load(clip)
+            return [store.load(clips[places[0]])]
         except SourceError as error:
-            return str(error)
+            return [error]
 
-    readable: list[Clip] = []
-    decoded: list[Decoded] = []
-    broken: list[str] = []
+    results: dict[int, Decoded | SourceError] = {}
     pool = ThreadPoolExecutor(os.cpu_count() or 1)
     # Images of one big file are in memory already: threads would only pass them around.
     answers = map if all(clip.index is not None for clip in clips) else pool.map
+    together = _together(clips)
     try:
-        for done, (clip, result) in enumerate(zip(clips, answers(load, clips), strict=True), 1):
-            if isinstance(result, str):
-                broken.append(result)
-            else:
-                readable.append(clip)
-                decoded.append(result)
-            progress(done, len(clips))
+        for places, answer in zip(together, answers(load, together), strict=True):
+            results |= zip(places, answer, strict=True)
+            progress(len(results), len(clips))
     finally:
         pool.shutdown(cancel_futures=True)
     store.cache.trim()
-    return readable, decoded, broken
+    good = [(clip, found) for place, clip in enumerate(clips)
+            if isinstance(found := results[place], Decoded)]  # fmt: skip
+    broken = [str(found) for _, found in sorted(results.items()) if isinstance(found, SourceError)]
+    return [clip for clip, _ in good], [found for _, found in good], broken
+
+
+def _together(clips: Sequence[Clip]) -> list[list[int]]:
+    """Return the places of clips that are decoded in one pass: parts of one video."""
+    passes: dict[object, list[int]] = {}
+    for place, clip in enumerate(clips):
+        passes.setdefault(place if clip.cut is None else (clip.path, clip.fps), []).append(place)
+    return list(passes.values())

@@ -4,16 +4,28 @@ import glob
 from collections.abc import Iterator
 from pathlib import Path
 
-from seqvision.data.clips import IMAGE_SUFFIXES, VIDEO_SUFFIXES, natural
+from seqvision.data.clips import Clip, natural
+from seqvision.data.kinds import (
+    LeftOut,
+    entries,
+    is_image,
+    is_video,
+    kind_of,
+    why_no_file,
+    why_no_folder,
+)
+from seqvision.data.readers.clip_list import columns_of, read_list
+from seqvision.data.readers.table import SUFFIXES
 from seqvision.errors import DataError
 from seqvision_edge.path_hints import archive, missing
 
 
-def find_paths(given: str, images: bool = False) -> list[Path]:
-    """Return the clips that a path stands for, without labels.
+def find_unnamed(given: str, images: bool = False) -> tuple[list[Clip], list[str]]:
+    """Return the clips that a path stands for, without labels, and notes on what is left out.
 
-    A video, an image or a folder of images is one clip; any other folder stands for the clips in it
-    and in its folders; a pattern such as `takes/*.mp4` stands for what it matches.
+    A video, an image or a folder of images is one clip; a list stands for the clips in it, any
+    other folder for those in it and in its folders; a pattern such as `takes/*.mp4` for what it
+    matches.
 
     Args:
         given: the path or pattern.
@@ -28,12 +40,19 @@ def find_paths(given: str, images: bool = False) -> list[Path]:
         raise DataError(f"{error.filename or given}: cannot be read ({error.strerror})") from None
 
 
-def _find(given: str, images: bool) -> list[Path]:
+def find_paths(given: str, images: bool = False) -> list[Path]:
+    """Return the files and folders of `find_unnamed`."""
+    return [clip.path for clip in find_unnamed(given, images)[0]]
+
+
+def _find(given: str, images: bool) -> tuple[list[Clip], list[str]]:
     path = Path(given)
     if path.exists() and not path.is_dir():
         if packed := archive(path):
             raise DataError(f"{given}: {packed}")
-        return [path]
+        if _is_list(path):
+            return read_list(path, labelled=False)
+        return [Clip(path, "")], []
     if path.is_dir():
         matches, nothing = [path], f"no {'images' if images else 'videos or images'} in it"
     elif glob.has_magic(given):
@@ -42,28 +61,53 @@ def _find(given: str, images: bool) -> list[Path]:
         nothing = "no clip matches this pattern"
     else:
         raise DataError(missing(given))
-    clips = [clip for match in matches for clip in _below(match, images)]
+    left = LeftOut(path)
+    clips = [Clip(clip, "") for match in matches for clip in _match(match, images, left)]
     if not clips:
-        raise DataError(f"{given}: {nothing}")
-    return clips
+        raise DataError("; ".join([f"{given}: {nothing}", *left.notes()]))
+    return clips, left.notes()
 
 
-def _below(path: Path, images: bool, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
-    """Yield a clip, or those in a folder and its folders, in natural order."""
-    if path.is_file():
-        if _is_image(path) or (path.suffix.lower() in VIDEO_SUFFIXES and not images):
-            yield path
-        return
+def _is_list(path: Path) -> bool:
+    """Tell a list of clips; text of another kind is no clip, and says so when it is opened."""
+    suffix = path.suffix.lower()
+    if suffix in (".csv", ".tsv"):
+        return True
+    try:
+        return suffix in SUFFIXES and "path" in columns_of(path)
+    except DataError:
+        return False
+
+
+def _match(path: Path, images: bool, left: LeftOut) -> Iterator[Path]:
+    """Yield a clip that was named, or those in a folder."""
+    if path.is_dir():
+        yield from _below(path, images, left)
+    elif is_image(path.name) or (is_video(path.name) and not images):
+        yield path
+
+
+def _below(
+    path: Path, images: bool, left: LeftOut, above: frozenset[Path] = frozenset()
+) -> Iterator[Path]:
+    """Yield the clips in a folder and its folders, in natural order."""
     if path.resolve() in above:  # a link back to where it is
         return
     above |= {path.resolve()}
-    inside = [child for child in path.iterdir() if not child.name.startswith(".")]
-    if not images and any(_is_image(child) for child in inside):
+    inside = sorted(entries(path), key=lambda entry: natural(entry.name))
+    if not images and any(is_image(child.name) and not why_no_file(child) for child in inside):
         yield path
-        inside = [child for child in inside if not _is_image(child)]
-    for child in sorted(inside, key=natural):
-        yield from _below(child, images, above)
-
-
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES
+        inside = [child for child in inside if not is_image(child.name)]
+    for child in inside:
+        if child.is_dir():
+            reason = why_no_folder(path / child.name)
+            if reason:
+                left.add(reason, path / child.name)
+            else:
+                yield from _below(path / child.name, images, left, above)
+        elif reason := why_no_file(child):
+            left.add_file(child, reason)
+        elif is_image(child.name) or (is_video(child.name) and not images):
+            yield path / child.name
+        else:
+            left.add("video" if is_video(child.name) else kind_of(child.name), path / child.name)

@@ -1,5 +1,6 @@
 """Which clips train and which validate: stratified, seeded, groups kept apart."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +9,22 @@ import numpy as np
 
 from seqvision.data.clips import Clip
 from seqvision.errors import DataError
+
+# How data sets call the parts of a split, in small letters and without what divides words.
+_PARTS = {
+    "train": "train training trains",
+    "val": "val valid validate validation dev devel development eval evaluation evaluate vali",
+    "test": "test testing tests heldout holdout",
+}
+_NAMES = {name: part for part, names in _PARTS.items() for name in names.split()}
+_PADDING = r"(?:set|data|split|part|clips?|videos?|images?|frames|samples?|files|dir)"
+
+
+def part_called(name: str) -> str | None:
+    """Return the part of a split that a folder or a cell is named after: `Train_set` is train."""
+    words = re.sub(r"[^a-z0-9]+", " ", name.casefold()).strip()
+    bare = re.sub(rf"^(?:\d+ |{_PADDING} )+|(?: ?{_PADDING}| ?\d+)+$", "", words)
+    return _NAMES.get(bare.replace(" ", ""))
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,14 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from seqvision.data.clips import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from seqvision.data.kinds import is_image, is_video
+from seqvision.data.readers.table import LAYOUT, why_no_list
 from seqvision.errors import CheckpointError, DataError
 from seqvision.output_files import is_model
 from seqvision_edge.files import why_unwritable
-from seqvision_edge.path_hints import MODELS, NOT_MODELS, archive, missing
+from seqvision_edge.path_hints import MODELS, NOT_MODELS, missing
 
 MODEL_SUFFIXES = (".pt", ".safetensors")
-LAYOUT = "frames/<label>/<clip>.mp4"
 
 
 def check_trained(path: Path, verb: str, *clips: Path) -> None:
@@ -43,7 +43,7 @@ def check_trained(path: Path, verb: str, *clips: Path) -> None:
         found = missing(path, "file")
         make = "" if "did you mean" in found else "; make one with: seqvision train FOLDER"
         raise CheckpointError(f"{found}{make}")
-    if suffix in (*VIDEO_SUFFIXES, *IMAGE_SUFFIXES, *NOT_MODELS):
+    if is_video(path.name) or is_image(path.name) or suffix in NOT_MODELS:
         raise CheckpointError(f"{path}: not a model; {verb} wants a model.pt first")
 
 
@@ -110,27 +110,10 @@ def check_clips(place: Path) -> None:
     """
     if not place.exists():
         raise DataError(missing(place, "folder or list"))
-    suffix = place.suffix.lower()
-    if place.is_file() and suffix != ".csv":
-        raise DataError(f"{place}: {_not_clips(place)}")
+    if place.is_file() and (problem := why_no_list(place)):
+        raise DataError(problem)
     if place.is_dir():
         _refuse_loose(place)
-
-
-def _not_clips(path: Path) -> str:
-    """Return what a file is that is neither a folder of clips nor a list of them."""
-    suffix = path.suffix.lower()
-    if packed := archive(path):
-        return packed
-    if suffix in MODELS:
-        return f"a model, not clips; give the folder of the clips, such as {LAYOUT}"
-    if suffix in VIDEO_SUFFIXES:
-        return f"one video; give the folder of the clips, {LAYOUT}; a long one: seqvision segment"
-    if suffix in IMAGE_SUFFIXES:
-        return f"one image; give the folder of the clips, {LAYOUT}"
-    if suffix in (".xlsx", ".xls", ".ods", ".numbers"):
-        return "a spreadsheet; save it as a .csv list with the columns path,label"
-    return "neither a folder nor a .csv list"
 
 
 def _refuse_loose(folder: Path) -> None:
@@ -139,11 +122,11 @@ def _refuse_loose(folder: Path) -> None:
     for child in folder.iterdir():
         if child.name.startswith("."):
             continue
-        suffix = child.suffix.lower()
-        if child.is_dir() or suffix not in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES):
+        is_media = is_image(child.name) or is_video(child.name)
+        if child.is_dir() or not is_media:
             return  # labels, or a data set of another layout
-        images += suffix in IMAGE_SUFFIXES
-        videos += suffix in VIDEO_SUFFIXES
+        images += is_image(child.name)
+        videos += is_video(child.name)
     if videos:
         count = f"{videos} video{'' if videos == 1 else 's'}"
         raise DataError(

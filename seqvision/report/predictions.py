@@ -58,6 +58,8 @@ def _rows(part: "Part", labels: Sequence[str]) -> Iterator[list[str]]:
 
 def _place(clip: Clip) -> str:
     path = str(clip.path.absolute())
+    if clip.cut is not None:
+        return f"{path}#{clip.cut}"
     return path if clip.index is None else f"{path}#{clip.index}"
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from seqvision.data.readers.clip_list import LIST_NAME
+from seqvision.data.readers.table import read_table
 from seqvision.errors import DataError
 from seqvision_edge.files import replacing
 
@@ -20,17 +21,11 @@ def read_list(folder: Path) -> tuple[list[str], list[dict[str, str]]]:
     path = folder / LIST_NAME
     if not path.exists():
         return list(_COLUMNS), []
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restval="")
-            columns = list(reader.fieldnames or ())
-            if not {"path", "label"} <= set(columns):
-                raise DataError(f"{path}: is there and lacks the columns path,label")
-            return columns, [{name: row[name] for name in columns} for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: not a readable CSV ({error})") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    table = read_table(path, dict.fromkeys(_COLUMNS, ()))
+    columns = list(table.columns)
+    if not {"path", "label"} <= set(columns):
+        raise DataError(f"{path}: is there and lacks the columns path,label")
+    return columns, [{name: row[name] for name in columns} for row in table.rows]
 
 
 def add_rows(folder: Path, rows: Sequence[Mapping[str, str]]) -> Path:

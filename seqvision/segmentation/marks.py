@@ -5,14 +5,16 @@ start_frame,end_frame,label     numbers from 0; both frames are a part
 {"events": [{"label": …, "start": seconds, "end": seconds}, …]}
 """
 
-import csv
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
+from seqvision.console import print_note
+from seqvision.data.labels import normal
+from seqvision.data.readers.clip_list import COLUMNS, PARTS_OF_A_VIDEO, times_of
+from seqvision.data.readers.table import read_table, unused_note
 from seqvision.errors import DataError
 from seqvision_edge.card import Label
 from seqvision_edge.errors import SourceError
@@ -20,7 +22,7 @@ from seqvision_edge.score import read_truth
 from seqvision_edge.wording import first_problem
 
 _LABEL: Final = TypeAdapter(Label)
-_MOMENTS, _FRAMES = ("start", "end"), ("start_frame", "end_frame")
+_COLUMNS = {name: COLUMNS[name] for name in ("label", *PARTS_OF_A_VIDEO)}
 
 
 @dataclass(frozen=True)
@@ -74,58 +76,27 @@ def _json(path: Path) -> list[Mark]:
     except SourceError as error:
         raise DataError(str(error).removeprefix("--truth ")) from None
     return [
-        Mark(event.label, event.start, event.end, f"{path}, event {number}")
+        Mark(normal(event.label), event.start, event.end, f"{path}, event {number}")
         for number, event in enumerate(events, start=1)
     ]
 
 
 def _csv(path: Path) -> list[Mark]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            there = set(reader.fieldnames or ())
-            pair = _FRAMES if set(_FRAMES) <= there else _MOMENTS
-            missing = [name for name in (*pair, "label") if name not in there]
-            if missing:
-                raise DataError(f"{path}: the first line lacks the column {missing[0]}")
-            return [_row(row, pair, f"{path}, line {reader.line_num}") for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: not a readable CSV ({error})") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
-
-
-def _row(row: dict[str, str | None], pair: tuple[str, str], where: str) -> Mark:
-    label, *texts = ((row[name] or "").strip() for name in ("label", *pair))
-    in_frames = pair == _FRAMES
-    moments = []
-    for name, text in zip(pair, texts, strict=True):
-        value = _number(text) if in_frames else _seconds(text)
-        if value is None:
-            kind = "the number of a frame" if in_frames else "seconds, or a clock such as 1:02.5"
-            raise DataError(f"{where}: {name} is {text!r}, must be {kind}")
-        moments.append(value)
-    start, end = moments
-    return Mark(label, start, end + 1 if in_frames else end, where, in_frames)
-
-
-def _number(text: str) -> float | None:
-    return int(text) if text.isdecimal() else None
-
-
-def _seconds(text: str) -> float | None:
-    """Read 7.35, 2:07.35 or 1:02:07.35."""
-    total = 0.0
-    parts = text.split(":")
-    try:
-        for place, part in enumerate(parts):
-            value = float(part)
-            is_last = place == len(parts) - 1
-            if not math.isfinite(value) or value < 0 or (place and value >= 60):
-                return None
-            if not is_last and not part.isdecimal():
-                return None
-            total = 60 * total + value
-    except ValueError:
-        return None
-    return total if len(parts) <= 3 else None
+    table = read_table(path, _COLUMNS)
+    for note in (*table.notes, *unused_note(table)):
+        print_note(note)
+    times = times_of(table)
+    in_frames = times.in_frames
+    table.require(*(("start_frame", "end_frame") if in_frames else ("start",)), "label")
+    if not in_frames and not times.end and not times.duration:
+        table.require("end")
+    marks = []
+    for row in table.rows:
+        for column in (times.start, times.end or times.duration):
+            if not row[column]:
+                raise DataError(f"{row.where}: {column} is empty")
+        cut = times.cut(row)
+        assert cut is not None, "it has a start"
+        assert cut.end is not None, "it has an end"
+        marks.append(Mark(normal(row["label"]), cut.start, cut.end, row.where, in_frames))
+    return marks

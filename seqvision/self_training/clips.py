@@ -88,7 +88,7 @@ def read_pool(
         DataError: none is left.
     """
     images = not isinstance(card.sequence, VideoSequence)
-    found = find_unlabelled(place, images, options.truth)
+    found, said = find_unlabelled(place, images, options.truth)
     learnt = {labelled.clips[i].group for i in labelled.split.train}
     held = {labelled.clips[i].group for i in (*labelled.split.val, *labelled.split.test)}
     held -= learnt | {None}  # a group on both sides already has nothing to keep apart
@@ -117,9 +117,9 @@ def read_pool(
         (same, "are among the labelled clips"),
         (copies, "are copies of others"),
     )
-    notes = tuple(
+    notes = (*said, *(
         f"{count} of {len(found)} unlabelled clips {why}" for count, why in counted if count
-    )
+    ))  # fmt: skip
     if not kept:
         raise DataError(f"{place}: no clip is left to learn from: {'; '.join(notes)}")
     chosen = list(kept.values())

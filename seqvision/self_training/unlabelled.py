@@ -3,19 +3,23 @@
 from dataclasses import replace
 from pathlib import Path
 
-from seqvision.data.clips import SPLITS, Clip
-from seqvision.data.paths import find_paths
+from seqvision.data.kinds import why_no_folder
+from seqvision.data.paths import find_unnamed
 from seqvision.data.readers import find_data_set
-from seqvision.data.readers.clip_list import read_list
-from seqvision.data.readers.reader import csv_header
+from seqvision.data.readers.clip_list import columns_of, read_list
+from seqvision.data.readers.reader import Reading
+from seqvision.data.readers.table import why_no_list
+from seqvision.data.split import part_called
 from seqvision.errors import DataError
 
 # What `edge-run --collect` calls its list; the label in it is what a model said.
 COLLECTED = "collected.csv"
 
 
-def find_unlabelled(place: Path, images: bool, truth: bool) -> list[Clip]:
+def find_unlabelled(place: Path, images: bool, truth: bool) -> Reading:
     """Return the clips of a folder or list; those that it keeps for validation or test left out.
+
+    The notes are about what else was left out.
 
     Args:
         place: a folder in any layout, a CSV with the column `path`, or a public data set.
@@ -25,19 +29,19 @@ def find_unlabelled(place: Path, images: bool, truth: bool) -> list[Clip]:
     Raises:
         DataError: nothing there, no clip, or labels are asked for and there are none.
     """
-    clips = _read(place, images, truth)
+    clips, notes = _read(place, images, truth)
     learnt = [clip for clip in clips if clip.split in (None, "train")]
     if not learnt:
         raise DataError(f"{place}: no clips to learn from, all of them are to validate or to test")
-    return learnt if truth else [replace(clip, label="") for clip in learnt]
+    return (learnt if truth else [replace(clip, label="") for clip in learnt]), notes
 
 
-def _read(place: Path, images: bool, truth: bool) -> list[Clip]:
+def _read(place: Path, images: bool, truth: bool) -> Reading:
     if not place.exists():
         raise DataError(f"{place}: no such folder or list")
-    if place.is_file() and "label" not in csv_header(place):
-        if place.suffix.lower() != ".csv":
-            raise DataError(f"{place}: neither a folder nor a .csv list")
+    if place.is_file() and (problem := why_no_list(place)):
+        raise DataError(problem)
+    if place.is_file() and "label" not in columns_of(place):
         if truth:
             raise DataError(f"--truth: {place} has no column label")
         return read_list(place, labelled=False)
@@ -46,11 +50,16 @@ def _read(place: Path, images: bool, truth: bool) -> list[Clip]:
             raise DataError(
                 f"--truth: nobody has labelled the clips that were collected in {place}"
             )
-        return find_data_set(place, images=images).clips
+        return _data_set(place, images)
     if place.is_file() or _is_data_set(place, images):
-        return find_data_set(place, images=images).clips
-    found = [Clip(path, "") for path in find_paths(str(place), images)]
-    return [replace(clip, split=_split_of(clip.path, place)) for clip in found]
+        return _data_set(place, images)
+    found, notes = find_unnamed(str(place), images)
+    return [replace(clip, split=_split_of(clip.path, place)) for clip in found], notes
+
+
+def _data_set(place: Path, images: bool) -> Reading:
+    data_set = find_data_set(place, images=images)
+    return data_set.clips, list(data_set.notes)
 
 
 def _is_data_set(place: Path, images: bool) -> bool:
@@ -65,8 +74,8 @@ def _is_data_set(place: Path, images: bool) -> bool:
 
 def _split_of(path: Path, place: Path) -> str | None:
     """Return the part that `place/<train|val|test>/…` says, as training reads such a folder."""
-    folders = [child for child in place.iterdir() if child.is_dir() and child.name[0] != "."]
+    folders = [child for child in place.iterdir() if child.is_dir() and not why_no_folder(child)]
     inside = path.relative_to(place).parts
-    if len(inside) > 1 and all(folder.name.lower() in SPLITS for folder in folders):
-        return SPLITS[inside[0].lower()]
+    if len(inside) > 1 and all(part_called(folder.name) for folder in folders):
+        return part_called(inside[0])
     return None

@@ -1,6 +1,7 @@
 """What a short look at a clip tells: its header and its first frame, or all of it."""
 
 import hashlib
+import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqvision.console import progress
-from seqvision.data.clips import Clip
+from seqvision.data.clips import Clip, Cut
+from seqvision.data.cut import clip_frames
 from seqvision.data.decode import Store
 from seqvision.data.readers.idx import idx_images
 from seqvision_edge.errors import SourceError
@@ -78,12 +80,38 @@ def look(clip: Clip, image_fps: float) -> Probe | str:
                 seconds = 0.0 if len(source.files) == 1 else seconds
             else:
                 weight = (clip.path.stat().st_size,)
+            if clip.cut is not None:
+                return _part(clip, clip.cut, frame.bgr, count, source.fps)
     except SourceError as error:
         return str(error)
     except OSError as error:
         return f"{clip.path}: cannot be read ({error.strerror})"
     height, width = frame.bgr.shape[:2]
     return Probe(count, seconds, (width, height), hash_array(frame.bgr), weight)
+
+
+def _part(
+    clip: Clip, cut: Cut, picture: NDArray[np.uint8], count: int | None, fps: float
+) -> Probe | str:
+    """Return what is known of a part of a video before it is decoded."""
+    height, width = picture.shape[:2]
+    whole = math.inf if count is None else count if cut.in_frames else count / fps
+    if cut.start >= whole:
+        said = f"{whole:g} frames" if cut.in_frames else f"{whole:.2f} s"
+        return f"{cut.where}: begins at {cut.start:g}, after the end of {clip.path} ({said})"
+    length = min(whole, math.inf if cut.end is None else cut.end) - cut.start
+    frames = length if cut.in_frames else length * fps
+    known = math.isfinite(frames)
+    # The same part of the same file is the same clip; others are compared when they are decoded.
+    part = f"{clip.path.resolve()}#{cut}"
+    return Probe(
+        max(1, round(frames)) if known else None,
+        frames / fps if known else None,
+        (width, height),
+        part,
+        (),
+        part,
+    )
 
 
 def look_closely(clip: Clip, probe: Probe, store: Store) -> Probe | str:
@@ -125,8 +153,7 @@ def hash_frames(clip: Clip) -> str:
     Raises:
         SourceError: it cannot be read.
     """
-    with open_path(clip.path) as source:
-        return _digest(hash_array(frame.bgr).encode() for frame in source)
+    return _digest(hash_array(frame.bgr).encode() for frame in clip_frames(clip, 30.0))
 
 
 def hash_array(pixels: NDArray[np.uint8]) -> str:

@@ -114,7 +114,7 @@ def describe(data: Data) -> dict[str, Any]:
 def fingerprint(clips: Sequence[Clip], decoded: Sequence[Decoded]) -> str:
     """Return a number that changes when a clip or label does, whatever their order."""
     rows = sorted(
-        [clip.path.name, clip.label, len(frames.times)]
+        [clip.path.name + (f"#{clip.cut}" if clip.cut else ""), clip.label, len(frames.times)]
         for clip, frames in zip(clips, decoded, strict=True)
     )
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]

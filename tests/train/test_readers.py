@@ -341,8 +341,8 @@ def test_a_wrong_line_of_kinetics_is_named_and_nothing_there_is_an_error(tmp_pat
     columns = "label,youtube_id,time_start,time_end,split"
     path = write(tmp_path / "train.csv", columns, "abseiling,abc,one,11,train")
     assert "train.csv, line 2: 'one' to '11'" in refusal(tmp_path)
-    write(path, columns, "abseiling,abc,1,11,dev")
-    assert "train.csv, line 2: split is 'dev'" in refusal(tmp_path)
+    write(path, columns, "abseiling,abc,1,11,own")
+    assert "train.csv, line 2: split is 'own'" in refusal(tmp_path)
     write(path, columns, "abseiling,abc,1,11,train")
     assert "none of the 1 clips" in refusal(tmp_path)
 
@@ -463,23 +463,24 @@ def test_the_real_mnist_has_70000_clips() -> None:
 
 
 def test_where_still_images_are_wanted_each_loose_image_is_a_clip(tmp_path: Path) -> None:
-    touch(*(tmp_path / "train" / "ä" / f"{number}.png" for number in (10, 2)))
-    touch(tmp_path / "test" / "b" / "1.jpg", tmp_path / "test" / "b" / "frames" / "0.jpg")
+    for name in ("train/ä/10.png", "train/ä/2.png", "test/b/1.jpg", "test/b/ann/0.jpg"):
+        write(tmp_path / name, "x")
     assert told(find_clips(tmp_path, images=True)) == [
         ("1.jpg", "b", None, "test"),
+        ("0.jpg", "b", None, "test"),
         ("2.png", "ä", None, "train"),
         ("10.png", "ä", None, "train"),
     ]
-    assert "1 folders of images" in refusal_without_images(tmp_path)
-
-
-def refusal_without_images(root: Path) -> str:
-    (root / "test" / "b" / "1.jpg").unlink()
-    return refusal(root, images=True)
+    for name in ("train/ä/10.png", "train/ä/2.png", "test/b/1.jpg", "test/b/ann/0.jpg"):
+        (tmp_path / name).rename((tmp_path / name).with_suffix(".mp4"))
+    assert "has 1 .mp4 files, 1 folders without images, expected images" in refusal(
+        tmp_path, images=True
+    )
 
 
 def test_a_list_that_the_user_wrote_wins_over_what_the_folder_looks_like(tmp_path: Path) -> None:
     ucf101(tmp_path)
+    touch(tmp_path / "UCF-101" / "x.avi")
     write(tmp_path / "clips.csv", "path,label", "UCF-101/x.avi,own")
     assert told(find_clips(tmp_path)) == [("x.avi", "own", None, None)]
     assert len(find_clips(tmp_path, "ucf101")) == 3

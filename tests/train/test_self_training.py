@@ -418,22 +418,22 @@ def test_temperature_comes_before_the_threshold(teacher: Path, patterns: Path) -
 def test_any_folder_and_any_list_gives_clips_without_labels(tmp_path: Path) -> None:
     for name in ("a.png", "deep/er/b.png", "cross/c.png"):
         write(tmp_path / "any" / name, picture("ring", 1))
-    found = find_unlabelled(tmp_path / "any", images=True, truth=False)
+    found, _ = find_unlabelled(tmp_path / "any", images=True, truth=False)
     assert sorted(clip.path.name for clip in found) == ["a.png", "b.png", "c.png"]
     assert {clip.label for clip in found} == {""}
     for part in ("train", "val", "test"):
         write(tmp_path / "parts" / part / "ring" / f"{part}.png", picture("ring", 1))
-    found = find_unlabelled(tmp_path / "parts", images=True, truth=False)
+    found, _ = find_unlabelled(tmp_path / "parts", images=True, truth=False)
     assert [clip.path.name for clip in found] == ["train.png"]
-    found = find_unlabelled(tmp_path / "parts", images=True, truth=True)
+    found, _ = find_unlabelled(tmp_path / "parts", images=True, truth=True)
     assert [(clip.path.name, clip.label) for clip in found] == [("train.png", "ring")]
     rows = [["a.png", "train"], ["cross/c.png", "test"]]
     listed = write_list(tmp_path / "any" / "some.csv", rows, "path", "split")
-    (only,) = find_unlabelled(listed, images=True, truth=False)
+    (only,), _ = find_unlabelled(listed, images=True, truth=False)
     assert only.path.name == "a.png"
     # As `edge-run --collect` fills it: what a model said is no truth.
     write_list(tmp_path / "any" / "collected.csv", [["a.png", "ring"]], "clip", "label")
-    assert len(find_unlabelled(tmp_path / "any", images=True, truth=False)) == 3
+    assert len(find_unlabelled(tmp_path / "any", images=True, truth=False)[0]) == 3
     with pytest.raises(DataError, match="nobody has labelled the clips that were collected"):
         find_unlabelled(tmp_path / "any", images=True, truth=True)
 

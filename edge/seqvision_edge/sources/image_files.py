@@ -14,7 +14,22 @@ from seqvision_edge.frame import Frame
 from seqvision_edge.opencv import cv2
 from seqvision_edge.preprocess import Image
 
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
+_USUAL = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
+# Phones, scanners and video tools write these too, and OpenCV reads them.
+_OTHERS = (
+    ".avif",
+    ".dib",
+    ".jfif",
+    ".jp2",
+    ".jpe",
+    ".pbm",
+    ".pgm",
+    ".pnm",
+    ".ppm",
+    ".tif",
+    ".tiff",
+)
+IMAGE_SUFFIXES = frozenset((*_USUAL, *_OTHERS))
 _KINDS_SHOWN = 3
 
 
@@ -122,4 +137,4 @@ def _contents(files: list[Path]) -> str:
 
 
 def _accepted() -> str:
-    return "give " + " ".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES)) + " files"
+    return "give " + " ".join(suffix[1:] for suffix in _USUAL) + " files"

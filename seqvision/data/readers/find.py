@@ -1,9 +1,10 @@
 """The way from a path to clips: which layout is it, and what does its reader find."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seqvision.data.clips import Clip
+from seqvision.data.labels import alike_notes, normal
 from seqvision.data.readers import (
     clip_list,
     folder,
@@ -15,6 +16,7 @@ from seqvision.data.readers import (
     ucf101,
 )
 from seqvision.data.readers.reader import Reader, Wanted
+from seqvision.data.readers.table import why_no_list
 from seqvision.errors import DataError
 
 # In this order: a list that the user wrote himself is meant; a plain folder is the last resort.
@@ -76,12 +78,14 @@ def find_data_set(
         raise DataError(
             f"{data}: no clips; expected {data}/<label>/<clip>.mp4 or folders of images"
         )
-    return DataSet(name, clips, tuple(notes))
+    # A label is one label in whatever form of Unicode a disk or a list has it.
+    clips = [replace(clip, label=normal(clip.label)) for clip in clips]
+    return DataSet(name, clips, (*notes, *alike_notes(clip.label for clip in clips)))
 
 
 def _layout(data: Path) -> str:
-    if data.is_file() and data.suffix.lower() != ".csv":
-        raise DataError(f"{data}: neither a folder nor a .csv list")
+    if data.is_file() and (problem := why_no_list(data)):
+        raise DataError(problem)
     names = [name for name, reader in READERS.items() if reader.fits(data)]
     own = [name for name in names if name not in ("csv", "folder")]
     if "csv" not in names and len(own) > 1:

@@ -7,22 +7,22 @@ Videos lie by split and label, by split alone or flat: only the name counts.  Vi
 YouTube, so nobody has all: what is missing is counted.  The group is the video of origin.
 """
 
-import csv
 import os
 from pathlib import Path
 
-from seqvision.data.clips import SPLITS
 from seqvision.data.readers.reader import (
     Listed,
     Reading,
     Wanted,
-    csv_header,
     keep_present,
     video_stem,
 )
+from seqvision.data.readers.table import Row, read_table
+from seqvision.data.split import part_called
 from seqvision.errors import DataError
 
 _COLUMNS = ("youtube_id", "time_start", "time_end", "split")
+_NAMES: dict[str, tuple[str, ...]] = dict.fromkeys(("label", *_COLUMNS), ())
 
 
 def fits(data: Path) -> bool:
@@ -54,30 +54,32 @@ def read(data: Path, wanted: Wanted) -> Reading:
 
 def _lists(data: Path) -> list[Path]:
     paths = [data] if data.is_file() else [*data.glob("*.csv"), *data.glob("annotations/*.csv")]
-    return sorted(path for path in paths if set(_COLUMNS) <= set(csv_header(path)))
+    return sorted(path for path in paths if _is_list(path))
+
+
+def _is_list(path: Path) -> bool:
+    try:
+        return set(_COLUMNS) <= set(read_table(path, _NAMES).columns)
+    except DataError:
+        return False
 
 
 def _rows(path: Path) -> list[Listed]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            return [_row(f"{path}, line {reader.line_num}", row) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: not a readable CSV ({error})") from None
+    return [_row(row.where, row) for row in read_table(path, _NAMES).rows]
 
 
-def _row(where: str, row: dict[str, str | None]) -> Listed:
-    video, start, end, split = ((row[name] or "").strip() for name in _COLUMNS)
+def _row(where: str, row: Row) -> Listed:
+    video, start, end, split = (row[name] for name in _COLUMNS)
     if not video:
         raise DataError(f"{where}: youtube_id is empty")
-    if split.lower() not in SPLITS:
+    part = part_called(split)
+    if part is None:
         raise DataError(f"{where}: split is {split!r}, must be train, val or test")
     try:
         name = f"{video}_{int(float(start)):06d}_{int(float(end)):06d}"
     except (ValueError, OverflowError):
         raise DataError(f"{where}: {start!r} to {end!r} are not seconds") from None
-    label = (row.get("label") or "").strip()
-    return Listed(name, label, group=video, split=SPLITS[split.lower()])
+    return Listed(name, row["label"], group=video, split=part)
 
 
 def _videos(folder: Path) -> dict[str, Path]:

@@ -3,13 +3,14 @@
 A reader lists a folder once and asks the listing; it never looks at each of 100,000 files.
 """
 
-import csv
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from seqvision.data.clips import VIDEO_SUFFIXES, Clip
+from seqvision.data.clips import Clip
+from seqvision.data.kinds import is_video
+from seqvision.data.readers.table import read_text
 from seqvision.errors import DataError
 
 
@@ -63,22 +64,10 @@ def numbered_lines(path: Path) -> Iterator[tuple[str, str]]:
     Raises:
         DataError: the file cannot be read.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from None
+    text, _ = read_text(path)
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip():
             yield f"{path}, line {number}", line.strip()
-
-
-def csv_header(path: Path) -> list[str]:
-    """Return the column names of a CSV; empty where it is none."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            return next(csv.reader(file), [])
-    except (OSError, UnicodeDecodeError, csv.Error):
-        return []
 
 
 def clips_by_key(folder: Path) -> dict[str, Path]:
@@ -127,8 +116,7 @@ def keep_present(
 
 def video_stem(name: str) -> str | None:
     """Return a video file's name without its suffix; None for another file."""
-    stem, _, suffix = name.rpartition(".")
-    return stem if f".{suffix.lower()}" in VIDEO_SUFFIXES else None
+    return name.rpartition(".")[0] if is_video(name) else None
 
 
 def names_in(folder: Path) -> Iterable[str]:

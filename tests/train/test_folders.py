@@ -1,0 +1,348 @@
+"""Folders of clips as phones, archives, syncs and seqvision's own runs leave them."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from seqvision.data.clips import Clip
+from seqvision.data.paths import find_unnamed
+from seqvision.data.readers import DataSet, find_data_set
+from seqvision.errors import DataError
+
+
+def put(root: Path, *names: str) -> Path:
+    """Write files that are not empty; a name that ends with / is a folder."""
+    for name in names:
+        path = root / name
+        if name.endswith("/"):
+            path.mkdir(parents=True, exist_ok=True)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"x")
+    return root
+
+
+def gestures(root: Path, clips: int = 3) -> Path:
+    return put(root, *(f"{label}/{n}.mp4" for label in ("clap", "wave") for n in range(clips)))
+
+
+def counted(found: DataSet) -> dict[str, int]:
+    return dict(Counter(clip.label for clip in found.clips))
+
+
+def by_part(found: DataSet) -> dict[str | None, list[str]]:
+    parts: dict[str | None, list[str]] = {}
+    for clip in found.clips:
+        parts.setdefault(clip.split, []).append(f"{clip.label}/{clip.path.name}")
+    return parts
+
+
+def refusal(data: Path, **asked: bool) -> str:
+    with pytest.raises(DataError) as error:
+        find_data_set(data, **asked)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+# What is no label ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("runs/1/options.yaml", "runs/1/metrics.json", "runs/1/confusion_val.png"), "runs of"),
+        (("exp/options.yaml", "exp/checkpoints/last.ckpt", "exp/curves.png"), "a run of seqvision"),
+        (("out/a/options.yaml", "out/a/run.json", "out/a/x.png", "out/b.png"), "runs of seqvision"),
+        ((f"cache/0a/{'0' * 40}.u8", f"cache/0a/{'0' * 40}.json"), "a cache of seqvision"),
+        (("__MACOSX/wave/a.mp4",), "system folder (__MACOSX)"),
+        (("@eaDir/wave/SYNOVIDEO.mp4",), "system folder (@eaDir)"),
+        (("lost+found/1.mp4",), "system folder (lost+found)"),
+        (("System Volume Information/1.mp4",), "system folder"),
+        (("$RECYCLE.BIN/1.mp4",), "system folder"),
+        (("node_modules/x/a.png",), "system folder (node_modules)"),
+        (("__pycache__/x.pyc",), "system folder (__pycache__)"),
+        ((".trash/a.mp4",), "hidden folder (.trash)"),
+        ((".ipynb_checkpoints/a.png",), "hidden folder"),
+        ((".venv/pyvenv.cfg", ".venv/lib/m.png"), "hidden folder (.venv)"),
+        (("env/pyvenv.cfg", "env/lib/m.png"), "a Python environment (env)"),
+        (("lightning_logs/version_0/a.png",), "logs of trainings"),
+        (("wandb/run-1/media/a.png",), "logs of trainings"),
+        (("annotations/all.json", "annotations/notes.txt"), "folder without clips (annotations)"),
+        (("models/model.pt", "models/model.onnx"), "folder without clips (models)"),
+        (("wave/._0.mp4",), "hidden file (wave/._0.mp4)"),
+        (("wave/5.mp4.part",), "unfinished or temporary file (wave/5.mp4.part)"),
+        (("wave/5.mp4.crdownload", "clap/5.tmp"), "2 unfinished or temporary files"),
+        (("wave/0.sync-conflict-20260101-101010-ABC.mp4",), "conflict of a file sync"),
+        (("wave/0 (Ann's conflicted copy 2026-01-01).mp4",), "conflict of a file sync"),
+        (("wave/notes.txt", "wave/a.pdf", "clap/README.md"), "3 documents (clap/README.md, "),
+        (("wave/voice.m4a", "wave/voice2.MP3"), "2 audio files (wave/voice2.MP3, wave/voice.m4a)"),
+        (("wave/data.npy",), ".npy file (wave/data.npy)"),
+        (("stray.mp4",), "clip without a label (stray.mp4)"),
+        (("wave/thumb.jpg",), "image beside videos (wave)"),
+    ],
+)
+def test_what_is_no_clip_is_left_out_counted_and_noted(
+    tmp_path: Path, names: tuple[str, ...], said: str
+) -> None:
+    found = find_data_set(put(gestures(tmp_path), *names))
+    assert counted(found) == {"clap": 3, "wave": 3}
+    (note,) = found.notes
+    assert note.startswith("left out: ")
+    assert said in note
+
+
+@pytest.mark.parametrize(
+    "name",
+    [".DS_Store", "wave/Thumbs.db", "clap/desktop.ini", "README.md", "clips.png", "model.pt"],
+)
+def test_what_lies_in_every_folder_is_not_worth_a_word(tmp_path: Path, name: str) -> None:
+    found = find_data_set(put(gestures(tmp_path), name))
+    assert (counted(found), found.notes) == ({"clap": 3, "wave": 3}, ())
+
+
+@pytest.mark.parametrize(
+    "name", ["runs", "cache", "logs", "models", "test", "train", "checkpoints"]
+)
+def test_a_gesture_may_have_the_name_of_anything(tmp_path: Path, name: str) -> None:
+    found = find_data_set(put(gestures(tmp_path), f"{name}/0.mp4", f"{name}/1/0.jpg"))
+    assert counted(found) == {"clap": 3, "wave": 3, name: 2}
+    assert {clip.split for clip in found.clips} == {None}
+
+
+def test_empty_files_are_no_clips(tmp_path: Path) -> None:
+    gestures(tmp_path)
+    for name in ("wave/e.mp4", "clap/e.MOV"):
+        (tmp_path / name).touch()
+    found = find_data_set(tmp_path)
+    assert counted(found) == {"clap": 3, "wave": 3}
+    assert found.notes == ("left out: 2 empty files (clap/e.MOV, wave/e.mp4)",)
+    for path in (tmp_path / "wave").iterdir():
+        path.write_bytes(b"")
+    assert "label 'wave' has no clips (4 empty files)" in refusal(tmp_path)
+
+
+def test_a_label_without_a_clip_is_refused_and_not_passed_over(tmp_path: Path) -> None:
+    put(gestures(tmp_path), "snap/")
+    assert "label 'snap' has no clips (nothing)" in refusal(tmp_path)
+    put(tmp_path, "snap/0.npy")
+    assert "label 'snap' has no clips (1 .npy files)" in refusal(tmp_path)
+
+
+# Which files --------------------------------------------------------------------------------------
+
+
+def test_videos_of_every_usual_kind_are_clips_in_any_case_of_letters(tmp_path: Path) -> None:
+    kinds = "mp4 m4v mov qt avi divx mkv webm wmv asf 3gp mts m2ts ts mpg mpeg vob ogv flv f4v gif"
+    names = [f"wave/{n}.{kind}" for n, kind in enumerate(kinds.split())]
+    names += [f"clap/{n}.{kind.upper()}" for n, kind in enumerate(kinds.split())]
+    found = find_data_set(put(tmp_path, *names))
+    assert counted(found) == {"clap": 21, "wave": 21}
+    assert found.notes == ()
+
+
+@pytest.mark.parametrize("kind", ["jpg", "JPEG", "png", "bmp", "webp", "tif", "TIFF", "ppm", "pgm"])
+def test_images_of_every_usual_kind_are_frames(tmp_path: Path, kind: str) -> None:
+    found = find_data_set(put(gestures(tmp_path), f"wave/walk/0.{kind}", f"wave/walk/1.{kind}"))
+    assert (tmp_path / "wave" / "walk") in [clip.path for clip in found.clips]
+
+
+def test_clips_in_sub_folders_are_taken_and_the_sub_folder_is_their_group(tmp_path: Path) -> None:
+    # As UCF11 is unpacked: label/v_label_01/v_label_01_01.mpg, and annotations beside them.
+    for label in ("basketball", "biking"):
+        put(tmp_path, f"{label}/Annotation/v_{label}_01_01.xgtf")
+        for group in (1, 2):
+            name = f"v_{label}_{group:02}"
+            put(tmp_path, *(f"{label}/{name}/{name}_{n:02}.mpg" for n in (1, 2)))
+    found = find_data_set(tmp_path)
+    assert counted(found) == {"basketball": 4, "biking": 4}
+    assert [clip.group for clip in found.clips[:4]] == ["v_basketball_01"] * 2 + [
+        "v_basketball_02"
+    ] * 2
+    assert found.notes[0].startswith(
+        "clips in sub-folders are taken, each sub-folder as a group: 4 groups (v_basketball_01, "
+    )
+    assert "2 documents" in found.notes[1]
+
+
+def test_sub_folders_several_levels_deep_give_the_group_that_divides_first(tmp_path: Path) -> None:
+    for way in ("ann/mo", "ann/tu", "bob/mo", "bob/tu"):
+        put(tmp_path, *(f"{label}/raw/{way}/{n}.mp4" for label in "ab" for n in (0, 1)))
+    found = find_data_set(tmp_path)
+    assert Counter(clip.group for clip in found.clips) == {"ann": 8, "bob": 8}
+    assert counted(found) == {"a": 8, "b": 8}
+
+
+def test_a_sub_folder_that_all_clips_are_in_is_no_group(tmp_path: Path) -> None:
+    found = find_data_set(put(tmp_path, *(f"{x}/videos/{n}.mp4" for x in "ab" for n in range(3))))
+    assert ({clip.group for clip in found.clips}, found.notes) == ({None}, ())
+
+
+def test_a_folder_of_frames_and_one_of_clips_are_told_apart_by_content(tmp_path: Path) -> None:
+    put(gestures(tmp_path), *(f"wave/frames/{n:04}.jpg" for n in range(8)))
+    put(tmp_path, "wave/ann/a.mp4", "wave/ann/a_thumb.jpg", "wave/bob/b.mp4")
+    put(tmp_path, *(f"wave/both/{n:04}.jpg" for n in range(8)), "wave/both/both.mp4")
+    found = find_data_set(tmp_path)
+    assert [str(clip.path.relative_to(tmp_path / "wave")) for clip in found.clips[3:]] == [
+        "0.mp4", "1.mp4", "2.mp4", "ann/a.mp4", "bob/b.mp4", "both", "both/both.mp4", "frames",
+    ]  # fmt: skip
+    assert "image beside videos (wave/ann)" in found.notes[-1]
+
+
+def test_where_images_are_clips_those_in_sub_folders_are_too(tmp_path: Path) -> None:
+    put(tmp_path, *(f"{d}/{who}/{n}.png" for d in "01" for who in ("ann", "bob") for n in (0, 1)))
+    (tmp_path / "0" / "ann" / "empty.png").touch()
+    found = find_data_set(put(tmp_path, "1/a.mp4"), images=True)
+    assert counted(found) == {"0": 4, "1": 4}
+    assert {clip.group for clip in found.clips} == {"ann", "bob"}
+    assert found.notes[-1] == "left out: 1 empty file (0/ann/empty.png), 1 video (1/a.mp4)"
+
+
+def test_a_link_back_ends_and_a_dead_link_is_left_out(tmp_path: Path) -> None:
+    gestures(tmp_path)
+    (tmp_path / "wave" / "back").symlink_to(tmp_path)
+    (tmp_path / "wave" / "gone.mp4").symlink_to(tmp_path / "nowhere.mp4")
+    found = find_data_set(tmp_path)
+    assert counted(found) == {"clap": 3, "wave": 3}
+    assert "link that leads nowhere (wave/gone.mp4)" in found.notes[0]
+
+
+# The parts of a split -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("names", "parts"),
+    [
+        (("train", "val", "test"), ("train", "val", "test")),
+        (("Train", "Validation", "Test"), ("train", "val", "test")),
+        (("train_set", "valid_set", "test_set"), ("train", "val", "test")),
+        (("training", "dev", "testing"), ("train", "val", "test")),
+        (("trainset", "eval"), ("train", "val")),
+        (("train", "test"), ("train", "test")),
+        (("training-data",), ("train",)),
+        (("1_train", "2_val"), ("train", "val")),
+        (("train", "val", "eval"), ("train", "val", "test")),
+    ],
+)
+def test_the_parts_of_a_split_are_known_by_their_usual_names(
+    tmp_path: Path, names: tuple[str, ...], parts: tuple[str, ...]
+) -> None:
+    for name in names:
+        gestures(tmp_path / name, 2)
+    found = find_data_set(tmp_path)
+    assert {clip.label for clip in found.clips} == {"clap", "wave"}
+    assert {clip.path.parents[1].name: clip.split for clip in found.clips} == dict(
+        zip(names, parts, strict=True)
+    )
+
+
+def test_a_split_is_taken_whatever_lies_beside_it(tmp_path: Path) -> None:
+    for name in ("train", "val", "test"):
+        gestures(tmp_path / name, 2)
+    put(tmp_path, "annotations/a.xml", "checkpoints/last.ckpt", "README.md", ".DS_Store", "x.mp4")
+    put(tmp_path, "raw/long.mp4", "runs/1/options.yaml", "runs/1/run.json", "runs/1/c.png")
+    found = find_data_set(tmp_path)
+    assert {part: len(names) for part, names in by_part(found).items()} == {
+        "train": 4, "val": 4, "test": 4,
+    }  # fmt: skip
+    (note,) = found.notes
+    assert "folder beside the parts of the split (raw)" in note
+    assert "clip without a label (x.mp4)" in note
+    assert "runs of seqvision (runs)" in note
+
+
+def test_an_empty_val_folder_is_said_and_a_share_of_train_validates(tmp_path: Path) -> None:
+    put(gestures(tmp_path / "train"), "../val/")
+    (tmp_path / "val").mkdir(exist_ok=True)
+    found = find_data_set(tmp_path)
+    assert set(by_part(found)) == {"train"}
+    assert found.notes == (f"{tmp_path / 'val'} has no clips: there is no part val",)
+
+
+def test_flat_test_files_have_no_labels_and_are_left_out(tmp_path: Path) -> None:
+    gestures(tmp_path / "train")
+    put(tmp_path, *(f"test/{n:04}.mp4" for n in range(5)), *(f"test/c/{n}.jpg" for n in range(3)))
+    found = find_data_set(tmp_path)
+    assert set(by_part(found)) == {"train"}
+    assert "6 clips without a label (test/0000.mp4, " in found.notes[-1]
+    put(tmp_path, *(f"test/wave/{n}.mp4" for n in range(2)))
+    found = find_data_set(tmp_path)
+    assert by_part(found)["test"] == ["wave/0.mp4", "wave/1.mp4"]
+    assert "6 clips without a label" in found.notes[-1]
+
+
+def test_folders_train_and_test_inside_the_labels_are_a_split(tmp_path: Path) -> None:
+    for label in ("wave", "clap"):
+        put(tmp_path, *(f"{label}/train/{n}.mp4" for n in range(3)), f"{label}/test/9.mp4")
+    found = find_data_set(tmp_path)
+    assert by_part(found)["test"] == ["clap/9.mp4", "wave/9.mp4"]
+    assert {clip.group for clip in found.clips} == {None}
+    assert found.notes == ("folders train, val and test inside the labels are read as a split",)
+
+
+def test_an_unpacked_archive_is_read_through_its_only_folder(tmp_path: Path) -> None:
+    gestures(tmp_path / "one" / "data" / "data")
+    put(tmp_path / "one", "__MACOSX/data/a.mp4", "data/.DS_Store")
+    found = find_data_set(tmp_path / "one")
+    assert counted(found) == {"clap": 3, "wave": 3}
+    assert "data/data, the only folder with clips, is read as the data set" in found.notes[0]
+    for name in ("train", "test"):
+        gestures(tmp_path / "two" / "dataset" / name)
+    assert set(by_part(find_data_set(tmp_path / "two"))) == {"train", "test"}
+
+
+def test_a_label_called_test_stays_a_label_and_that_is_said(tmp_path: Path) -> None:
+    found = find_data_set(put(gestures(tmp_path), "test/ann/0.mp4", "test/bob/1.mp4"))
+    assert counted(found) == {"clap": 3, "test": 2, "wave": 3}
+    assert "test is read as a label, beside clap, wave" in " ".join(found.notes)
+
+
+def test_only_a_test_folder_teaches_nothing_and_that_is_said(tmp_path: Path) -> None:
+    for name in ("val", "test"):
+        gestures(tmp_path / name)
+    found = find_data_set(tmp_path)
+    assert set(by_part(found)) == {"val", "test"}
+    assert "has no folder train, only test and val" in found.notes[0]
+
+
+# What is wrong ------------------------------------------------------------------------------------
+
+
+def test_loose_files_instead_of_labels_are_named_with_what_is_expected(tmp_path: Path) -> None:
+    put(tmp_path / "a", "0.mp4", "1.mp4")
+    assert "2 videos in it and no folders of labels; expected" in refusal(tmp_path / "a")
+    put(tmp_path / "a", "labels.csv")
+    assert "or give the list: " in refusal(tmp_path / "a")
+    put(tmp_path / "b", "0.jpg", "1.jpg")
+    assert "2 images in it" in refusal(tmp_path / "b")
+    assert "a folder of images is one clip" in refusal(tmp_path / "b")
+    put(tmp_path / "c", "x/0.jpg", "x/1.jpg", "y/0.jpg")
+    assert "--sequence makes a clip of each image" in refusal(tmp_path / "c")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("clips.xlsx", "a spreadsheet; save it as a .csv list"),
+        ("clips.zip", "clips.zip: "),
+        ("clip.mp4", "one video; give the folder of the clips"),
+        ("clip.dat", "neither a folder nor a .csv list"),
+    ],
+)
+def test_a_file_that_is_no_list_is_refused_with_what_to_do(
+    tmp_path: Path, name: str, said: str
+) -> None:
+    assert said in refusal(put(tmp_path, name) / name)
+
+
+# The same for clips without labels ----------------------------------------------------------------
+
+
+def test_clips_to_predict_are_found_past_the_same_rubbish(tmp_path: Path) -> None:
+    put(gestures(tmp_path), "runs/1/options.yaml", "runs/1/run.json", "runs/1/c.png")
+    put(tmp_path, "__MACOSX/._0.mp4", "wave/._0.mp4", "wave/5.mp4.part", "wave/a.TXT", "wave/5.WMV")
+    clips, notes = find_unnamed(str(tmp_path))
+    assert Counter(clip.path.parent.name for clip in clips) == {"clap": 3, "wave": 4}
+    assert all(isinstance(clip, Clip) and not clip.label for clip in clips)
+    assert "runs of seqvision (runs)" in notes[0]
+    assert "unfinished or temporary file (wave/5.mp4.part)" in notes[0]
