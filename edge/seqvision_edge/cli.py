@@ -5,9 +5,9 @@ Only the options are imported at the start; OpenCV and onnxruntime come when a r
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -70,13 +70,17 @@ class RunOptions(Options):
     """Watch or read the named sources of this YAML file."""
     list_cameras: Annotated[bool, Arg(group=SOURCES)] = False
     """Print the cameras of this machine and end."""
-    image_fps: Annotated[float, Field(gt=0, le=1000), Arg("FPS", SOURCES)] = 30.0
-    """Frames per second of an image folder, and of standard input."""
+    image_fps: Annotated[
+        Annotated[float, Field(gt=0, le=1000)] | Literal["arrival"] | None,
+        Arg("FPS", SOURCES, default="30 for images"),
+    ] = None
+    """Frames per second of images, and of pictures on standard input; arrival: those of standard
+    input have the times at which they come."""
     stdin_size: Annotated[
         Annotated[str, Field(pattern="^[1-9][0-9]{0,4}x[1-9][0-9]{0,4}$")] | None,
         Arg("WIDTHxHEIGHT", SOURCES),
     ] = None
-    """Size of raw BGR frames on standard input, such as 640x480; else it must be MJPEG."""
+    """Size of raw BGR frames on standard input, such as 640x480."""
     model: Annotated[Path, Arg("FILE", MODEL)] = Path("model.onnx")
     """The exported model."""
     device: Annotated[Device, Arg("DEVICE", MODEL)] = "auto"
@@ -162,8 +166,7 @@ def edge_run(options: RunOptions) -> int:
     heard = EventList()
     sources = _open(options, addresses, session.card)
     _say(f"{PROGRAM}: {describe(session, sources)}")
-    noted = [(source.name, getattr(source, "note", "")) for source in sources]
-    for line in (*(f"{name}: {note}" for name, note in noted if note), *notes_on(options.outputs)):
+    for line in (*_notes(options, sources, session.card), *notes_on(options.outputs)):
         _say(f"{PROGRAM}: note: {line}")
     outputs = make_outputs(options.outputs, PROGRAM, session, sources, decision)
     # Only a score needs all events; a camera may run for months.
@@ -257,6 +260,26 @@ def _open(options: RunOptions, addresses: Sequence["Address"], card: ModelCard) 
         patience=patience(options.live),
     )
     return open_sources(addresses, manner)
+
+
+def _notes(options: RunOptions, sources: Sequence["Source"], card: ModelCard) -> Iterator[str]:
+    """Yield what a user should know of the sources before they are read."""
+    from seqvision_edge.sources import IMAGE_FPS, ImageFiles
+
+    for source in sources:
+        note: str = getattr(source, "note", "")
+        if note:
+            yield f"{source.name}: {note}"
+        if (
+            isinstance(source, ImageFiles)
+            and len(source.files) > 1
+            and options.image_fps is None
+            and card.sequence.kind == "video"
+        ):
+            yield (
+                f"{source.name}: images have no frame rate; {IMAGE_FPS:g} frames/s assumed "
+                "(--image-fps)"
+            )
 
 
 def _give_up(why: str) -> None:

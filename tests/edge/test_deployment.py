@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from seqvision_edge import command_line
-from seqvision_edge.cli import GAVE_UP, PARTIAL, PROGRAM, Options
+from seqvision_edge.cli import GAVE_UP, PARTIAL, PROGRAM, RunOptions
 
 DEPLOY = Path(__file__).parents[2] / "edge" / "deploy"
 
@@ -17,7 +17,7 @@ def test_the_service_runs_a_command_that_there_is() -> None:
     (line,) = re.findall("^ExecStart=(.+)$", unit, re.MULTILINE)
     program, *arguments = shlex.split(line)
     assert Path(program).name == PROGRAM
-    options = command_line.parse(Options, PROGRAM, arguments)
+    options = command_line.parse(RunOptions, PROGRAM, arguments)
     assert options.outputs.json_ == Path("events.jsonl")
     (kept,) = re.findall("^RestartPreventExitStatus=(.+)$", unit, re.MULTILINE)
     assert kept.split() == [str(command_line.USAGE), str(GAVE_UP)]
@@ -31,7 +31,7 @@ def test_the_container_runs_a_command_that_there_is_and_not_as_root() -> None:
     ]
     program, *arguments = [word.strip(' "') for group in words for word in group.split(",")]
     assert program == PROGRAM
-    assert command_line.parse(Options, PROGRAM, arguments).camera == ("0",)
+    assert command_line.parse(RunOptions, PROGRAM, arguments).camera == ("0",)
     assert lines.index("\nUSER ") < lines.index("\nENTRYPOINT")
     assert not re.search(r"\b(gcc|g\+\+|build-essential)\b", lines)
 

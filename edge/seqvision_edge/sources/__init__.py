@@ -26,7 +26,20 @@ from seqvision_edge.sources.camera import Camera
 from seqvision_edge.sources.image_files import IMAGE_SUFFIXES, ImageFiles
 from seqvision_edge.sources.video_file import VideoFile
 
-__all__ = ["Frame", "Recorded", "Source", "list_cameras", "open_camera", "open_path"]
+__all__ = [
+    "IMAGE_FPS",
+    "Frame",
+    "ImageFiles",
+    "Recorded",
+    "Source",
+    "list_cameras",
+    "open_camera",
+    "open_path",
+]
+
+
+# Of images, whose files know none.
+IMAGE_FPS = 30.0
 
 
 class Source(Protocol):
@@ -79,7 +92,7 @@ class Recorded(Source, Protocol):
     def __iter__(self) -> Iterator[Frame]: ...
 
 
-def open_path(path: str | Path, image_fps: float = 30.0) -> Recorded:
+def open_path(path: str | Path, image_fps: float = IMAGE_FPS) -> Recorded:
     """Open a video file, an image, a folder of images, or a glob pattern of images.
 
     Args:

@@ -45,9 +45,6 @@ class VideoFile:
             SourceError: no such file, or no video that can be decoded here.
         """
         self.name = str(path)
-        if not path.is_file():
-            raise SourceError(f"{self.name}: no such file")
-        _refuse_text(path)
         self._opened = contextlib.ExitStack()
         with contextlib.ExitStack() as failed:
             failed.push(self._opened)
@@ -65,6 +62,9 @@ class VideoFile:
         self._reached = 0.0
 
     def _open(self, path: Path) -> "InputContainer":
+        if not path.is_file():
+            raise SourceError(f"{self.name}: no such file")
+        _refuse_text(path)
         # The import takes a while, which a run on a camera need not wait for.
         from seqvision_edge.sources.video_decoding import open_file
 
