@@ -41,8 +41,8 @@ def _dispatch(given: list[str]) -> int:
         return 0
     if count() == 1:  # torchrun ends its processes itself, also one that waits for the others
         command_line.end_on_sigterm()
-    # --json -: nothing but the file itself goes to standard output.
-    to_stdout = any(each == "-" or each.endswith("=-") for each in rest)
+    # --json -: nothing but the file itself goes to standard output.  That of inspect is a switch.
+    to_stdout = verb != "inspect" and any(each == "-" or each.endswith("=-") for each in rest)
     try:
         with stdout_reserved() if to_stdout else contextlib.nullcontext():
             return _verb(verb, rest)(rest)

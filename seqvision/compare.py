@@ -16,7 +16,7 @@ from seqvision.report.run_folder import Run, read_run
 from seqvision.report.side_by_side import show
 from seqvision.statistics import McNemar, mcnemar
 from seqvision_edge.errors import SeqvisionError
-from seqvision_edge.files import replacing
+from seqvision_edge.files import print_written, replacing
 
 PARTS = ("val", "test")
 # Where files lie and how many processes load them changes no figure.
@@ -63,7 +63,7 @@ def compare(options: CompareOptions) -> list[Run]:
     show(runs, different, p_values(runs, pairs))
     if options.json_ is not None:
         _write_json(options.json_, runs, different, pairs)
-        print(f"{options.json_} written", file=sys.stderr)  # noqa: T201
+        print_written(options.json_)
     return runs
 
 

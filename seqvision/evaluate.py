@@ -31,6 +31,7 @@ from seqvision.report.terminal import metrics_table
 from seqvision.training.checkpoint import load_model, load_used_clips
 from seqvision.training.device import pick_device
 from seqvision_edge.card import ModelCard
+from seqvision_edge.files import print_written
 
 
 def evaluate(options: EvaluateOptions) -> Metrics:
@@ -66,7 +67,7 @@ def evaluate(options: EvaluateOptions) -> Metrics:
                 print_warning(doubt)
     if options.output is not None:
         write_json(options.output, part.metrics)
-        print(f"{options.output} written", file=sys.stderr)  # noqa: T201
+        print_written(options.output)
     if options.report is not None:
         report = Report(
             title=options.model.name,
@@ -83,7 +84,7 @@ def evaluate(options: EvaluateOptions) -> Metrics:
                    "version": f"seqvision {card.origin.version}", "clips": str(place)},
         )  # fmt: skip
         _write_report(options.report, report)
-        print(f"{options.report} written", file=sys.stderr)  # noqa: T201
+        print_written(options.report)
     return part.metrics
 
 

@@ -29,7 +29,7 @@ from seqvision.errors import DataError
 from seqvision_edge.card import ModelCard
 from seqvision_edge.clip import centre, windows
 from seqvision_edge.errors import ModelError, SourceError
-from seqvision_edge.files import is_one_of, replacing
+from seqvision_edge.files import is_one_of, print_written, replacing
 from seqvision_edge.sequence import VideoSequence
 from seqvision_edge.session import Session
 from seqvision_edge.sources.prefetch import ahead
@@ -99,7 +99,7 @@ def predict(options: PredictOptions) -> Predicted:
         print(f"note: {short_clips(short, len(answers), card.sequence)}", file=sys.stderr)  # noqa: T201
     if options.csv is not None:
         write_csv(options.csv, answers, card.labels)
-        print(f"{options.csv} written", file=sys.stderr)  # noqa: T201
+        print_written(options.csv)
     return Predicted(answers, damaged)
 
 

@@ -4,6 +4,7 @@ Only the options are imported at the start; OpenCV and onnxruntime come when a r
 """
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ from seqvision_edge.outputs import (
 )
 from seqvision_edge.path_hints import MODELS
 from seqvision_edge.providers import Device
+from seqvision_edge.redaction import redact
 from seqvision_edge.score import TOLERANCE_SECONDS
 
 if TYPE_CHECKING:
@@ -229,8 +231,19 @@ def _address(text: str) -> "Address":
         use = f"{PROGRAM} --camera 0 --model {text}"
         how = use if suffix == ".onnx" else f"export it first: seqvision export {text}"
         raise SeqvisionError(f"{PROGRAM}: {text}: a model, not a source; {how}")
-    if text.isdecimal() and text.isascii() and not path.exists():
+    if path.exists() and suffix not in (".yaml", ".yml"):
+        return parse_source(text)
+    if text.isdecimal() and text.isascii():
         return parse_camera(text)
+    hint = ""
+    if suffix in (".yaml", ".yml"):
+        hint = f"a list of sources is given by --sources {text}"
+    elif text.lower() in ("camera", "webcam", "cam", "usb"):
+        hint = "the first camera is --camera 0"
+    elif slip := re.fullmatch(r"(rtsps?|https?):/?([^/].*)", text):
+        hint = f"did you mean {redact(f'{slip[1]}://{slip[2]}')}?"
+    if hint:
+        raise SeqvisionError(f"{PROGRAM}: {redact(text)}: {hint}")
     return parse_source(text)
 
 

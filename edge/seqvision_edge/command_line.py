@@ -195,6 +195,9 @@ class _Reading:
     def values(self) -> dict[tuple[str, ...], Any]:
         """Return what was given, by the names of the fields."""
         lone: list[str] = []
+        places = [each for each in self._options if each.arg.positional]
+        # Where any number of arguments is one option, they keep their order with its flag.
+        only = places[0] if len(places) == 1 and places[0].count is None else None
         while self._left:
             argument = self._left.pop(0)
             if argument == "--":
@@ -204,6 +207,8 @@ class _Reading:
                 self._refuse_unknown(argument)
             if _is_flag(argument):
                 self._take(argument)
+            elif only is not None:
+                self._keep(only, [self._checked(only, argument, lone=True)])
             else:
                 lone.append(argument)
         self._place(lone)

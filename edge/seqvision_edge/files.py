@@ -29,6 +29,12 @@ def stdout_reserved() -> Iterator[None]:
         _reserved.pop()
 
 
+def print_written(path: Path) -> None:
+    """Name a file that was written, on standard error."""
+    if path != STDOUT:
+        print(f"{path} written", file=sys.stderr)  # noqa: T201
+
+
 def why_unwritable(output: Path, inputs: Iterable[Path] = ()) -> str | None:
     """Return why a file cannot be written under a name; None where it can.
 

@@ -4,7 +4,6 @@ find → look at each clip → divide as training would → compare → tell, dr
 """
 
 import json
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ from seqvision.training.data import ONLY_STILLS, check_labels, missing_in_val, r
 from seqvision.training.layout import plan, settle, settle_video
 from seqvision_edge.card import ImageSpec
 from seqvision_edge.cut import sized
-from seqvision_edge.files import replacing
+from seqvision_edge.files import print_written, replacing
 from seqvision_edge.sequence import SequenceSpec, VideoSequence
 
 
@@ -44,10 +43,10 @@ def survey(options: DataOptions) -> Findings:
     tell(findings, options)
     if options.json_ is not None:
         _write_json(options.json_, findings)
-        print(f"{options.json_} written", file=sys.stderr)  # noqa: T201
+        print_written(options.json_)
     if options.sheet is not None:
         draw_sheet(findings, options, options.sheet)
-        print(f"{options.sheet} written", file=sys.stderr)  # noqa: T201
+        print_written(options.sheet)
     if findings.problems:
         raise DataError(findings.problems[0])
     return findings

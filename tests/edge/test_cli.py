@@ -410,3 +410,123 @@ def test_what_is_read_is_never_written(tmp_path: Path, capsys: pytest.CaptureFix
         assert cli.main([*common, flag, str(path)]) == 2
         assert "that is a file that is read" in capsys.readouterr().err
     assert (model.read_bytes(), video.read_bytes()) == before
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["VIDEO"],
+        ["VIDEO", "--source", "VIDEO"],
+        ["--source", "VIDEO", "VIDEO"],
+        ["VIDEO", "VIDEO"],
+    ],
+    ids=" ".join,
+)
+def test_a_source_needs_no_flag(
+    model: Path,
+    video: Path,
+    no_display: None,
+    capsys: pytest.CaptureFixture[str],
+    given: list[str],
+) -> None:
+    sources = [each.replace("VIDEO", str(video)) for each in given]
+    code, out, err = edge_run(capsys, *sources, "--model", model)
+    assert code == 0
+    assert len(out.splitlines()) == 2 * given.count("VIDEO")
+    assert f"on {video}"[:20] in err[0]
+
+
+def test_sources_keep_the_order_in_which_they_are_given() -> None:
+    given = ["a.mp4", "--source", "b.mp4", "--top", "2", "c.mp4"]
+    assert parse(RunOptions, "edge-run", given).source == ("a.mp4", "b.mp4", "c.mp4")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("MODEL", "a model, not a source; edge-run --camera 0 --model"),
+        ("x.pt", "a model, not a source; export it first: seqvision export x.pt"),
+        ("cameras.yaml", "a list of sources is given by --sources cameras.yaml"),
+        ("webcam", "webcam: the first camera is --camera 0"),
+        ("http:/host/x", "did you mean http://host/x?"),
+        ("VIDEO --model model.pt", "the model of a training; export it: seqvision export model.pt"),
+        ("VIDEO --model VIDEO", "not a model; make one with: seqvision export model.pt"),
+        ("VIDEOO", "no such file or folder; did you mean"),
+        ("TAKES", "a folder of videos; give one of them, such as"),
+        ("VIDEO --top-k 3", "no option --top-k; did you mean --top?"),
+        ("VIDEO --no-display", "no option --no-display; did you mean --no-window?"),
+        ("VIDEO --host 0.0.0.0", "no option --host here; it is an option of edge-serve"),
+        ("VIDEO --device gpu", "--device gpu: no such choice; did you mean cuda?"),
+        ("VIDEO --json", "--json: needs a value: --json FILE"),
+        ("--camera", "--camera: needs a value: --camera CAMERA"),
+    ],
+)
+def test_a_mistake_names_what_was_meant(
+    tmp_path: Path,
+    model: Path,
+    video: Path,
+    no_display: None,
+    capsys: pytest.CaptureFixture[str],
+    given: str,
+    said: str,
+) -> None:
+    (tmp_path / "takes").mkdir()
+    (tmp_path / "takes" / "a.mp4").touch()
+    names = {"VIDEO": video, "MODEL": model, "TAKES": tmp_path / "takes"}
+    text = given
+    for name, path in names.items():
+        text = text.replace(name, str(path))
+    use = [] if "--model" in given else ["--model", str(model)]
+    assert said in refusal(capsys, *use, *text.split())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the message is that of Linux")
+def test_a_number_is_a_camera_unless_a_file_is_called_so(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "camera 97 (/dev/video97)" in refusal(capsys, "--model", model, "97")
+    Path("97").write_text("no video\n")
+    assert refusal(capsys, "--model", model, "97").startswith("97: not a video")
+
+
+@pytest.mark.parametrize("question", ["help", "--help", "-h"])
+def test_help_is_found_however_it_is_asked_for(
+    capsys: pytest.CaptureFixture[str], question: str
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main([question])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out.startswith("usage: edge-run [SOURCE…] [OPTIONS]")
+
+
+@pytest.mark.parametrize("question", ["--version", "-V"])
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str], question: str) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main([question])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == f"edge-run {__version__}\n"
+
+
+def test_json_lines_on_standard_output_are_alone_there(
+    tmp_path: Path, model: Path, video: Path, no_display: None, run_python: Callable[..., Any]
+) -> None:
+    done = run_python(EDGE_RUN, video, "--model", model, "--json", "-", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["label"] for line in lines if line["type"] == "event"] == ["red", "blue"]
+    assert "\tred\t" in done.stderr, "the events as text"
+    assert not (tmp_path / "-").exists()
+
+
+def test_json_lines_that_nobody_reads_any_more_end_the_run(
+    tmp_path: Path, model: Path, video: Path
+) -> None:
+    # More than a pipe holds: the run cannot be over before its reader leaves.
+    sources = [video] * 12
+    run = [sys.executable, "-c", EDGE_RUN, *sources, "--model", model, "--no-window", "--json", "-"]
+    with subprocess.Popen(run, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path) as one:
+        assert one.stdout is not None
+        assert json.loads(one.stdout.readline())["type"] == "run"
+        one.stdout.close()
+        assert one.wait(60) == 130

@@ -1,5 +1,6 @@
 """Wrong use, as a new user would try it: one clear line on stderr, exit code 2."""
 
+import json
 import subprocess
 import sys
 from itertools import chain
@@ -308,3 +309,18 @@ def test_help_needs_no_torch() -> None:
     for verb in VERBS:
         assert verb in done.stdout
     assert "--bidirectional" in done.stdout
+
+
+def test_a_file_on_standard_output_is_alone_there(
+    capsys: pytest.CaptureFixture[str],
+    squares: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for given in (["--json", "-"], ["--json=-"]):
+        main(["data", str(squares), *given])
+        out, err = capsys.readouterr()
+        assert json.loads(out)["clips"], err
+        assert "left" in err, "what is printed for a person"
+    assert list(tmp_path.iterdir()) == []

@@ -9,6 +9,7 @@ Training decodes its clips through `open_path` too, so a clip and a file that is
 frames at the same times.
 """
 
+import contextlib
 import glob
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,6 +41,9 @@ __all__ = [
 
 # Of images, whose files know none.
 IMAGE_FPS = 30.0
+
+
+_VIDEOS = (".mp4", ".avi", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".mpeg")
 
 
 class Source(Protocol):
@@ -105,6 +109,8 @@ def open_path(path: str | Path, image_fps: float = IMAGE_FPS) -> Recorded:
     where = str(path)
     path = Path(path)
     if path.is_dir():
+        if video := _video_instead(path):
+            raise SourceError(f"{where}: a folder of videos; give one of them, such as {video}")
         return ImageFiles(where, path.iterdir(), image_fps)
     if path.is_file():
         if path.suffix.lower() in IMAGE_SUFFIXES:
@@ -120,6 +126,17 @@ def open_path(path: str | Path, image_fps: float = IMAGE_FPS) -> Recorded:
             raise SourceError(f"{where}: no file matches this pattern")
         return ImageFiles(where, found, image_fps)
     raise SourceError(missing(where))
+
+
+def _video_instead(folder: Path) -> Path | None:
+    """Return a video of a folder that has no images, or of a folder in it."""
+    with contextlib.suppress(OSError):
+        inside = sorted(folder.iterdir())
+        if not any(child.suffix.lower() in IMAGE_SUFFIXES for child in inside):
+            below = (child for each in inside if each.is_dir() for child in sorted(each.iterdir()))
+            videos = (each for each in (*inside, *below) if each.suffix.lower() in _VIDEOS)
+            return next(videos, None)
+    return None
 
 
 def open_camera(index: int) -> Camera:

@@ -7,7 +7,6 @@ stage, timed in turns → start-up, memory and size → a table and JSON.
 import json
 import os
 import platform
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
@@ -24,7 +23,7 @@ from seqvision.models.classifier import Classifier
 from seqvision.training.autotune import processor
 from seqvision.training.checkpoint import load_model
 from seqvision_edge.card import ModelCard
-from seqvision_edge.files import replacing
+from seqvision_edge.files import print_written, replacing
 from seqvision_edge.providers import Device
 from seqvision_edge.session import Session
 from seqvision_export.bench.stages import (
@@ -68,7 +67,7 @@ def bench(options: BenchOptions) -> dict[str, Any]:
     show(found)
     if options.json_ is not None:
         _write(options.json_, found)
-        print(f"{options.json_} written", file=sys.stderr)  # noqa: T201
+        print_written(options.json_)
     return found
 
 
