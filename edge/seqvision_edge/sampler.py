@@ -81,9 +81,12 @@ class Sampler:
         """Yield the times of the ticks at which the last frame still stands, for `take`.
 
         Of a recorded source, before the frame at `time` is taken (or at the end of the source):
-        where a live source would have a gap, that frame answers its newest tick alone.
+        after more than 2.5 periods of what the source says of its rate, or of the model where that
+        is longer, that frame answers its newest tick alone.
         """
-        if self._last is None or self._start is None or not self.is_gap(time):
+        if self._last is None or self._start is None:
+            return
+        if time - self._last <= GAP_PERIODS * max(self._claimed, 1 / self.fps):
             return
         start, newest = self._start, math.floor((time - self._start) * self.fps + EARLY)
         for tick in range(self._due, newest):

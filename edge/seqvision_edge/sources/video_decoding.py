@@ -9,6 +9,7 @@ imports PyAV, which takes a tenth of a second: import it where a video is opened
 """
 
 import math
+import re
 import struct
 from fractions import Fraction
 from pathlib import Path
@@ -75,6 +76,20 @@ def open_file(path: Path) -> InputContainer:
         raise SourceError(f"cannot be read ({error.strerror})") from None
     except (av.FFmpegError, OSError, ValueError):
         raise SourceError("not a video that can be read") from None
+
+
+def codec_name(stream: VideoStream) -> str:
+    """Return FFmpeg's name of a codec that has no decoder here, else its four letters."""
+    try:
+        # Only what FFmpeg writes of a file has it.
+        av.logging.set_level(av.logging.INFO)
+        container: Any = stream.container
+        about = container.dumps_format()
+    finally:
+        av.logging.set_level(None)
+    found = re.search(rf"Stream #0:{stream.index}\b.*?: Video: (\w+)(?: \((\w+))?", about)
+    names = [name for name in found.groups() if name and name != "none"] if found else []
+    return names[0] if names else "unknown"
 
 
 class FrameRefused(SourceError):  # noqa: N818

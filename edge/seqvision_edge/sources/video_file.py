@@ -101,7 +101,7 @@ class VideoFile:
             return f"{self.damaged} frames were damaged" if self.damaged else None
         duration = self.claimed / self.fps
         missing = self._ends_at - self._reached
-        is_short = self.decoded < self.claimed and missing > max(2 / self.fps, 0.05 * duration)
+        is_short = self.decoded < self.claimed and missing > max(2.5 / self.fps, 0.05 * duration)
         if self.damaged or is_short:
             return f"decoded {self.decoded} of {self.claimed} frames"
         return None
@@ -197,6 +197,8 @@ def _choose(container: "InputContainer", name: str) -> "tuple[VideoStream, str]"
     """
     from av.stream import Disposition
 
+    from seqvision_edge.sources.video_decoding import codec_name
+
     videos = container.streams.video
     hidden = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
     shown = [stream for stream in videos if not stream.disposition & hidden]
@@ -206,9 +208,9 @@ def _choose(container: "InputContainer", name: str) -> "tuple[VideoStream, str]"
         if container.streams.audio:
             raise SourceError(f"{name}: only sound is in it; give a video")
         raise SourceError(f"{name}: no video is in it")
-    decodable = [stream for stream in shown if _decoder_of(stream) is not None]
+    decodable = [stream for stream in shown if stream.codec_context is not None]
     if not decodable:
-        codecs = " or ".join(sorted({_codec_name(stream) for stream in shown}))
+        codecs = " or ".join(sorted({codec_name(stream) for stream in shown}))
         raise SourceError(f"{name}: codec {codecs} cannot be decoded here; convert it to H.264")
     best = max(
         decodable,
@@ -222,14 +224,6 @@ def _choose(container: "InputContainer", name: str) -> "tuple[VideoStream, str]"
         number = shown.index(best) + 1
         note = f"{len(shown)} video streams; number {number} is read ({best.width} x {best.height})"
     return best, note
-
-
-def _decoder_of(stream: "VideoStream") -> Any:
-    return stream.codec_context
-
-
-def _codec_name(stream: "VideoStream") -> str:
-    return str(stream.name or "unknown")
 
 
 def _fps_of(stream: "VideoStream") -> float:
