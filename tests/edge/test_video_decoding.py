@@ -124,7 +124,8 @@ def test_a_codec_without_a_decoder_is_named(tmp_path: Path, letters: bytes, code
 
 
 COVER = ("-f", "lavfi", "-i", "sine=d=1", "-f", "lavfi", "-i", "testsrc2=s=64x64:d=1",
-         "-map", "0", "-map", "1", "-frames:v", "1", "-c:v", "png", "-disposition:v:0", "attached_pic")  # fmt: skip
+         "-map", "0", "-map", "1", "-frames:v", "1", "-c:v", "png",
+         "-disposition:v:0", "attached_pic")  # fmt: skip
 
 
 @pytest.mark.parametrize(
