@@ -65,6 +65,13 @@ def reduced(name: str) -> tuple[str, list[str], list[str], dict[str, Any]]:
     return ("ReduceSum", [name], ["bomb"], {"keepdims": 0})
 
 
+def without_softmax(model: Any) -> None:
+    """Let the model answer with what is not between 0 and 1."""
+    last = next(node for node in model.graph.node if node.op_type == "Softmax")
+    last.op_type = "Relu"
+    del last.attribute[:]
+
+
 def subgraph() -> Any:
     value = helper.make_tensor_value_info("inner", TensorProto.FLOAT, [1])
     return helper.make_graph([helper.make_node("Relu", ["zero"], ["inner"])], "g", [], [value])
@@ -225,9 +232,9 @@ HOSTILE: dict[str, tuple[Spoil, str]] = {
         "its Gather it takes",
     ),
     "sizes: Conv in a frame of padding": (
-        put(("Conv", ["image", "kernel"], ["k"], {"pads": [1 << 20] * 4}), reduced("k"),
+        put(("Conv", ["image", "kernel"], ["k"], {"pads": [1 << 13] * 4}), reduced("k"),
             image=constant("image", np.zeros((1, 1, 4, 4)), np.float32),
-            kernel=constant("kernel", np.zeros((1, 1, 1, 1)), np.float32)),
+            kernel=constant("kernel", np.zeros((256, 1, 1, 1)), np.float32)),
         "its Conv it takes",
     ),
     "sizes: a size that depends on the picture": (
@@ -457,7 +464,8 @@ def test_sizes_are_checked_again_for_every_new_shape_of_a_call() -> None:
         ("Sub", ["most", "there"], ["room"], {}),
         ("Mul", ["there", "room"], ["p0"], {}),  # 0 for 0 and for 5, 6 for 2
         *(("Mul", [f"p{n}", "p0"], [f"p{n + 1}"], {}) for n in range(12)),
-        ("Squeeze", ["p12"], ["count"], {}),
+        ("Add", ["p12", "most"], ["some"], {}),
+        ("Squeeze", ["some"], ["count"], {}),
         ("Range", ["n0", "count", "n1"], ["r"], {}),
         ("Cast", ["r"], ["k"], {"to": 1}),
         reduced("k"),
@@ -494,10 +502,8 @@ def test_a_model_that_does_not_answer_in_time_is_stopped() -> None:
             "not finite",
         ),
         (
-            lambda model: setattr(
-                next(n for n in model.graph.node if n.op_type == "Softmax"), "op_type", "Relu"
-            ),
-            "no probabilities|cannot run|not a usable",
+            without_softmax,
+            "no probabilities",
         ),
     ],
     ids=["nan", "logits"],

@@ -6,6 +6,6 @@ ONNX: what `seqvision export` writes, and nothing else.
 """
 
 from seqvision_edge.model_file.read import ModelFile, graph_sha256, read_model
-from seqvision_edge.model_file.sizes import OPERATORS
+from seqvision_edge.model_file.schemas import OPERATORS
 
 __all__ = ["OPERATORS", "ModelFile", "graph_sha256", "read_model"]

@@ -21,7 +21,7 @@ FLOAT: Final = 1
 UINT8: Final = 2
 INT64: Final = 7
 # data type of onnx.proto → bytes: float, uint8, int8, int32, int64, float16
-_BYTES: Final = {FLOAT: 4, UINT8: 1, 3: 1, 6: 4, INT64: 8, 10: 2}
+TYPES: Final = {FLOAT: 4, UINT8: 1, 3: 1, 6: 4, INT64: 8, 10: 2}
 # Where a type may stand when it is not raw: (field, type); uint8 … float16 stand among int32.
 _TYPED: Final = {"float_data": (FLOAT,), "int32_data": (UINT8, 3, 6, 10), "int64_data": (INT64,)}
 _ATTRIBUTES: Final = {1: "f", 2: "i", 3: "s", 6: "floats", 7: "ints"}
@@ -117,12 +117,12 @@ def _constant(message: Message) -> tuple[str, Constant]:
     if message.get("data_location", 0) != 0:
         raise Refused(f"the tensor {quoted(name)} has its data in another file")
     kind = message.get("data_type", 0)
-    if kind not in _BYTES:
+    if kind not in TYPES:
         raise Refused(f"the tensor {quoted(name)} has the data type {kind}")
     if not name or len(shape) > MAX_RANK or any(size < 0 for size in shape):
         raise Refused(f"the tensor {quoted(name)} has the sizes {list(shape[:MAX_RANK])}")
     given = [field for field in ("raw_data", *_TYPED) if field in message]
-    if len(given) > 1 or (given and kind not in _TYPED.get(given[0], _BYTES)):
+    if len(given) > 1 or (given and kind not in _TYPED.get(given[0], TYPES)):
         raise Refused(f"the tensor {quoted(name)} has its data twice, or as another type")
     count = math.prod(shape)
     there = _COUNTS[given[0]](message[given[0]], kind) if given else 0
@@ -139,7 +139,7 @@ def _varints(data: memoryview, kind: int) -> float:
 
 
 _COUNTS: Final[dict[str, Callable[[memoryview, int], float]]] = {
-    "raw_data": lambda data, kind: len(data) / _BYTES[kind],
+    "raw_data": lambda data, kind: len(data) / TYPES[kind],
     "float_data": lambda data, kind: len(data) / 4,
     "int32_data": _varints,
     "int64_data": _varints,

@@ -37,6 +37,9 @@ def convolve(call: Call) -> Made | None:
     given = call.attribute("kernel_shape", list(weight[2:]))
     if places is None or data[1] != weight[1] * groups or tuple(given) != weight[2:]:
         return None
+    bias = call.optional(2)
+    if weight[0] % groups or (bias is not None and bias.shape != weight[:1]):
+        return None
     shape = (data[0], weight[0], *places)
     kernel = math.prod(weight[1:])
     # Where nothing better fits, the pixels of every place are laid out in rows.
@@ -85,6 +88,15 @@ def recurrent(gates: int) -> Rule:
         ):  # fmt: skip
             return None
         last = Tensor((directions, batch, hidden))
+        bias, lengths, peepholes = (call.optional(place) for place in (3, 4, 7))
+        if bias is not None and bias.shape != (directions, 2 * gates * hidden):
+            return None
+        # The state before the first step: h, and c of an LSTM.
+        before = [call.optional(place) for place in (5, 6)]
+        if lengths is not None or peepholes is not None or 0 in (time, batch):
+            return None
+        if any(state is not None and state.shape != last.shape for state in before):
+            return None
         steps = Tensor((time, directions, batch, hidden))
         work = time * batch * directions * rows * (features + hidden)
         # onnxruntime keeps the gates of all steps.

@@ -15,7 +15,7 @@ from seqvision_edge.model_file.call import Shape
 from seqvision_edge.model_file.contract import check_promise, check_sizes, shapes
 from seqvision_edge.model_file.graph import Graph, read_graph
 from seqvision_edge.model_file.refusal import Damaged, Refused
-from seqvision_edge.model_file.sizes import OPERATORS
+from seqvision_edge.model_file.schemas import OPERATORS, check_node
 from seqvision_edge.model_file.wire import Message, Reader
 from seqvision_edge.path_hints import MODELS, NOT_MODELS
 
@@ -79,6 +79,8 @@ def read_model(
         card = ModelCard.from_json(_card_text(message, where), where)
         _compare_hash(message["graph"], card)
         graph = read_graph(message["graph"], reader, OPERATORS)
+        for node in graph.nodes:
+            check_node(node)
         check_promise(graph, card)
     file = ModelFile(where, card, graph)
     window = card.sequence.window
