@@ -1,7 +1,8 @@
 """Hostile variants of real graphs: `mutated(seed)` is a model file with one to three things wrong.
 
 Run as a program it loads and runs the files of a range of seeds, one line each, so that a crash of
-onnxruntime ends this process and not the test's: `python onnx_mutations.py mutated|swept FIRST LAST STEP`.
+onnxruntime ends this process and not the test's:
+`python onnx_mutations.py mutated|swept FIRST LAST STEP`.
 """
 
 import json
