@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import secrets
 import stat
 import sys
 import tempfile
@@ -33,6 +34,11 @@ def print_written(path: Path) -> None:
     """Name a file that was written, on standard error."""
     if path != STDOUT:
         print(f"{path} written", file=sys.stderr)  # noqa: T201
+
+
+# Of a file's name in that of its unfinished one, in bytes: file systems take 255 for all of it.
+_LONGEST_STEM = 180
+_TRIES = 100
 
 
 def why_unwritable(output: Path, inputs: Iterable[Path] = ()) -> str | None:
@@ -68,8 +74,9 @@ def replacing(path: Path, around: AbstractContextManager[object] | None = None) 
     """Give a temporary name beside `path`; rename it to `path` if the block succeeds.
 
     An older file stays until then, and an error or a kill leaves no half-written one under its
-    name.  The suffix is kept, because some writers choose their format by it.  `around` is entered
-    for the moment of the renaming.
+    name.  A new file gets the rights that any new file gets here, one that replaces another keeps
+    its rights.  The suffix is kept, because some writers choose their format by it.  `around` is
+    entered for the moment of the renaming.
 
     Under the name `-` it goes to standard output.
 
@@ -83,19 +90,34 @@ def replacing(path: Path, around: AbstractContextManager[object] | None = None) 
             text = kept.read_text(encoding="utf-8")
         print(text, end="", file=_reserved[-1] if _reserved else sys.stdout, flush=True)
         return
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    unfinished = Path(name)
+    try:
+        mode: int | None = stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        mode = None
+    unfinished = _new_file_beside(path, 0o666 if mode is None else 0o600)
     try:
         yield unfinished
-        # mkstemp makes private files; give them the rights that any new file gets here.
-        umask = os.umask(0)
-        os.umask(umask)
-        unfinished.chmod(0o666 & ~umask)
+        if mode is not None:
+            unfinished.chmod(mode)
         with around or nullcontext():
             unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _new_file_beside(path: Path, mode: int) -> Path:
+    """Make an empty hidden file with the rights `mode`, less the process's umask.
+
+    The umask is applied by the system: to read it from Python one has to change it, for the files
+    of all threads.
+    """
+    stem = path.stem.encode()[:_LONGEST_STEM].decode(errors="ignore")
+    for _ in range(_TRIES):
+        unfinished = path.with_name(f".{stem}.{secrets.token_hex(4)}{path.suffix}")
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_RDWR, mode))
+            return unfinished
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
 
 
 def read_or_refuse(path: Path, most: int, hint: str, refusal: type[SeqvisionError]) -> bytes:
