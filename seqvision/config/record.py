@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from seqvision.config.verbs import TrainOptions
@@ -13,11 +12,12 @@ from seqvision_edge.hints import did_you_mean, near_options
 from seqvision_edge.options import flag_name, options_of
 from seqvision_edge.path_hints import missing
 from seqvision_edge.wording import first_problem
+from seqvision_edge.yaml_file import YamlError, dump_yaml, read_yaml
 
 
 def to_yaml(options: BaseModel) -> str:
     """Return options as YAML that `from_yaml` reads back."""
-    return yaml.safe_dump(options.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return dump_yaml(options.model_dump(mode="json"))
 
 
 def flattened(options: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -42,11 +42,9 @@ def from_yaml(path: Path) -> TrainOptions:
     if not path.exists():
         raise DataError(f"--config {missing(path, 'file')}")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DataError(
-            f"{path}: cannot be read as YAML ({' '.join(str(error).split())})"
-        ) from None
+        values = read_yaml(path) or {}
+    except YamlError as error:
+        raise DataError(f"{path}: not a YAML of options: {error}") from None
     if not isinstance(values, dict):
         raise DataError(f"{path}: not a YAML of options")
     try:

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Final
 
-import yaml
 from pydantic import ValidationError
 
 from seqvision.config.self_training import SelfTrainOptions
 from seqvision.errors import StudyError
 from seqvision_edge.wording import first_problem
+from seqvision_edge.yaml_file import YamlError, read_yaml
 
 NAME: Final = "self-train.yaml"
 # Where things lie and how long it goes on; anything else would make it another self-training.
@@ -27,12 +27,12 @@ def kept_self_training(run: Path) -> SelfTrainOptions:
     if not path.is_file():
         raise StudyError(f"--resume {run}: no run folder of seqvision self-train")
     try:
-        kept = SelfTrainOptions.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        kept = SelfTrainOptions.model_validate(read_yaml(path))
     except ValidationError as error:
         place, words, _ = first_problem(error)
         raise StudyError(f"{path}: {'.'.join(map(str, place))}: {words}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise StudyError(f"{path}: damaged ({' '.join(str(error).split())[:120]})") from None
+    except YamlError as error:
+        raise StudyError(f"{path}: damaged ({error})") from None
     return kept.model_copy(update={"resume": run})
 
 

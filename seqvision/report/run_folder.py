@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from seqvision.config import TrainOptions, flattened
 from seqvision.errors import CheckpointError
 from seqvision.report.predictions import NAME, Answered, read_predictions
+from seqvision_edge.yaml_file import YamlError, parse_yaml
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ def read_run(path: Path) -> Run | None:
         )
     if not (path / "metrics.json").is_file():
         return None
-    given = _read(path / "options.yaml", yaml.safe_load)
+    given = _read(path / "options.yaml", parse_yaml)
     # An older run does not name what is newer than it: then it was as the default is.
     defaults = TrainOptions().model_dump(mode="json")
     has_answers = (path / NAME).is_file()
@@ -62,7 +61,7 @@ def read_run(path: Path) -> Run | None:
 def _read(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
     try:
         content = parse(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, YamlError) as error:
         raise CheckpointError(f"{path}: damaged ({' '.join(str(error).split())[:120]})") from None
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: damaged, it is not a list of names and values")

@@ -4,7 +4,6 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from seqvision.config import SelfTrainOptions, TrainOptions
@@ -14,6 +13,7 @@ from seqvision.errors import CheckpointError, StudyError
 from seqvision_edge.card import ModelCard
 from seqvision_edge.files import replacing
 from seqvision_edge.wording import first_problem
+from seqvision_edge.yaml_file import dump_yaml
 
 # Where things lie, what computes and for how long: no figure of a round depends on these.
 _PLACES = ("output", "runs", "resume", "cache", "device", "rounds", "wait")
@@ -99,6 +99,6 @@ def write_options(run: Path, options: SelfTrainOptions) -> None:
     content = options.model_copy(update={**places, "resume": None}).model_dump(mode="json")
     try:
         with replacing(run / NAME) as unfinished:
-            unfinished.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+            unfinished.write_text(dump_yaml(content), encoding="utf-8")
     except OSError as error:
         raise StudyError(f"{run}: cannot be written ({error.strerror})") from None

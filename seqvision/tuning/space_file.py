@@ -13,7 +13,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from typing_extensions import Self
 
@@ -23,6 +22,7 @@ from seqvision.data.augment.recipe import read_recipe
 from seqvision.errors import DataError
 from seqvision.tuning.space import Choices, Range, Space, called, value_of, with_values
 from seqvision_edge.wording import first_problem
+from seqvision_edge.yaml_file import YamlError, parse_yaml, read_yaml
 
 # Two trials compare only on the same clips, and by the same figure of the same epochs.
 _NOT_SEARCHED = (
@@ -96,16 +96,15 @@ def _usual(base: TrainOptions) -> Mapping[str, Any]:
     kind = base.images.sequence
     name = {"video": "video", "rows": "bands", "columns": "bands"}.get(kind, "pieces")
     text = resources.files(__package__).joinpath("spaces", f"{name}.yaml").read_text("utf8")
-    content: dict[str, Any] = yaml.safe_load(text)
+    content: dict[str, Any] = parse_yaml(text)
     return content
 
 
 def _read(path: Path) -> Mapping[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise DataError(f"--space {path}: cannot be read as YAML ({reason})") from None
+        content = read_yaml(path)
+    except YamlError as error:
+        raise DataError(f"--space {path}: {error}") from None
     if not isinstance(content, dict) or not content:
         raise DataError(f"--space {path}: no options in it; it needs lines like head: [lstm, gru]")
     return content

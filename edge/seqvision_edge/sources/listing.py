@@ -8,20 +8,16 @@
 A value is what `--source` takes; a file's path begins at the folder of the list.
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from seqvision_edge.capture.address import Address
 from seqvision_edge.errors import SourceError
-from seqvision_edge.files import read_at_most
 from seqvision_edge.names import source_name
 from seqvision_edge.sources.parse import parse_camera, parse_source
+from seqvision_edge.yaml_file import YamlError, read_yaml
 
-_MOST_BYTES = 1 << 20
 _EXAMPLE = "give lines such as: front door: rtsp://192.168.1.20/stream1"
 
 
@@ -32,28 +28,12 @@ def read_listing(path: Path, environ: Mapping[str, str]) -> list[Address]:
         SourceError: no such file, not such a list, or a source that cannot be one.
     """
     try:
-        content = read_at_most(path, _MOST_BYTES)
-    except OSError as error:
-        raise SourceError(f"--sources {path}: cannot be read ({error.strerror})") from None
-    if content is None:
-        raise SourceError(f"--sources {path}: too large for a list of sources")
-    entries = _load(path, content)
-    return [_address(path, str(name), entry, environ) for name, entry in entries.items()]
-
-
-def _load(path: Path, content: bytes) -> dict[Hashable, Any]:
-    try:
-        entries = yaml.load(content, _Loader)
-    except _TwiceError as error:
-        raise SourceError(f"--sources {path}: {source_name(str(error))} is there twice") from None
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f"line {mark.line + 1}: " if mark else ""
-        # What is wrong would be told with the line itself, and a password may be in it.
-        raise SourceError(f"--sources {path}: {line}not YAML; {_EXAMPLE}") from None
+        entries = read_yaml(path)
+    except YamlError as error:
+        raise SourceError(f"--sources {path}: {error}; {_EXAMPLE}") from None
     if not isinstance(entries, dict) or not entries:
         raise SourceError(f"--sources {path}: not a list of names and sources; {_EXAMPLE}")
-    return entries
+    return [_address(path, name, entry, environ) for name, entry in entries.items()]
 
 
 def _address(path: Path, name: str, entry: object, environ: Mapping[str, str]) -> Address:
@@ -75,19 +55,3 @@ def _address(path: Path, name: str, entry: object, environ: Mapping[str, str]) -
     if found.kind == "path":
         found = replace(found, where=str(path.parent / str(found.where)))
     return replace(found, name=source_name(name))
-
-
-class _TwiceError(Exception):
-    """A name is there twice; YAML itself would take the last one without a word."""
-
-
-class _Loader(yaml.SafeLoader):
-    """Plain data, each name once."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise _TwiceError(key.value)
-            seen.add(str(key.value))
-        return super().construct_mapping(node, deep)

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
-import yaml
-
 from seqvision.config import augment_file
 from seqvision.errors import DataError
+from seqvision_edge.yaml_file import YamlError, parse_yaml, read_yaml
 
 SECTIONS = ("clip", "frame", "time")
 
@@ -23,12 +22,11 @@ def read_content(augment: str | Mapping[str, Any]) -> dict[str, Any]:
     path = augment_file(augment)
     if path is None:
         text = resources.files(__package__).joinpath("presets", f"{augment}.yaml").read_text("utf8")
-        return dict(yaml.safe_load(text))
+        return dict(parse_yaml(text))
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise DataError(f"--augment {augment}: cannot be read as YAML ({reason})") from None
+        content = read_yaml(path)
+    except YamlError as error:
+        raise DataError(f"--augment {augment}: {error}") from None
     if not isinstance(content, dict):
         raise DataError(f"{augment}: no sections; it needs {', '.join(SECTIONS)}")
     return content
