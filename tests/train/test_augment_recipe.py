@@ -102,7 +102,7 @@ def test_values_are_ranges_choices_lists_tuples_and_mappings() -> None:
         ("clip: [{Affine: {rotate: [1, 2, 3]}}]",
          "clip[0].Affine.rotate: [1, 2, 3] is not a range; write [low, high], or {choice: [1, 2"),
         ("clip: [{Affine: {rotate: .inf}}]", "clip[0].Affine.rotate: inf is not a finite number"),
-        ("clip: [{Affine: {rotate: 2024-01-01}}]", "clip[0].Affine.rotate: datetime.date"),
+        ("clip: [{Affine: {rotate: 2024-01-01}}]", "clip[0].Affine"),
         ("clip: [{Affine: {seed: 3}}]", "clip[0].Affine.seed: is set by the training's seed"),
         ("clip: [{Sometimes: {p: 0.5, then_list: [{Rotate: {angle: 3}}]}}]",
          "clip[0].Sometimes.then_list[0].Rotate.angle: no such parameter"),
@@ -130,8 +130,8 @@ def test_values_are_ranges_choices_lists_tuples_and_mappings() -> None:
         ("time: 3", "mine.yaml: time: "),
         ("[]", "mine.yaml: no sections; it needs clip, frame, time"),
         ("", "mine.yaml: no sections"),
-        ("clip: [", "mine.yaml: cannot be read as YAML"),
-        ("clip: !!python/object/apply:os.system [ls]", "cannot be read as YAML"),
+        ("clip: [", "mine.yaml: line 2: "),
+        ("clip: !!python/object/apply:os.system [ls]", "line 1: types (!) are not read"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line_with_its_place(tmp_path: Path, content: str, message: str) -> None:
@@ -155,10 +155,10 @@ def test_a_name_that_is_neither_preset_nor_file_is_one_line(tmp_path: Path) -> N
 def test_aliases_that_stand_for_millions_are_refused(tmp_path: Path) -> None:
     lines = ["a: &a0 [Fliplr, Fliplr]"]
     lines += [f"b{n}: &a{n} [*a{n - 1}, *a{n - 1}, *a{n - 1}]" for n in range(1, 30)]
-    with pytest.raises(DataError, match="more than 1000 values"):
+    with pytest.raises(DataError, match=r"line 1: references \(& and \*\) are not read"):
         Augmenter(str(write(tmp_path, "\n".join([*lines, "clip: *a29"]))))
     deep = "clip: " + "[" * 3000 + "]" * 3000
-    with pytest.raises(DataError, match=r"cannot be read as YAML|more than 1000 values"):
+    with pytest.raises(DataError, match="nested deeper than 32 levels"):
         Augmenter(str(write(tmp_path, deep)))
 
 
