@@ -13,12 +13,16 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fake_camera.camera import CountingCamera
 from fake_camera.program import hear, program, wait_for_end
 
+from seqvision_edge.capture.address import Address
+from seqvision_edge.capture.opening import CameraVideo, Marked
 from seqvision_edge.capture.v4l2 import list_cameras as list_cameras_in
 from seqvision_edge.errors import SourceError
+from seqvision_edge.opencv import cv2
 from seqvision_edge.sources import list_cameras, open_camera
 
 pytestmark = pytest.mark.timed
@@ -281,6 +285,56 @@ capture.stop()
 """)
     assert counters == sorted(set(counters))
     assert counters[0] < 3
+
+
+# ---- frames that are claimed and never written ----
+
+
+class Unwritten:
+    """A backend of OpenCV that claims frames and writes only some of them."""
+
+    written: list[int | None]
+
+    def __init__(self, *_: object) -> None:
+        self.left = list(self.written)
+
+    def isOpened(self) -> bool:  # noqa: N802
+        return True
+
+    def get(self, name: int) -> float:
+        return {cv2.CAP_PROP_FRAME_WIDTH: 64.0, cv2.CAP_PROP_FRAME_HEIGHT: 48.0}.get(name, 30.0)
+
+    def grab(self) -> bool:
+        return True
+
+    def retrieve(self, memory: Any) -> tuple[bool, Any]:
+        level = self.left.pop(0)
+        if level is not None:
+            memory[:] = level
+        return True, memory
+
+
+def test_a_frame_that_is_claimed_and_never_written_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cv2, "VideoCapture", Unwritten)
+    # Black, white and every grey are pictures.
+    Unwritten.written = [None, 0, None, *range(256), None]
+    video = CameraVideo(Address("camera", "camera 0", 0))
+    found = []
+    for _ in Unwritten.written:
+        assert video.grab()
+        found.append(video.retrieve())
+    given = [None if bgr is None else int(bgr.mean()) for bgr in found]
+    assert given == Unwritten.written
+    assert video.damaged == 3
+
+
+def test_a_picture_that_differs_from_unwritten_memory_in_one_mark_is_a_picture() -> None:
+    memory = Marked((48, 64, 3))
+    assert not memory.was_written(memory.memory)
+    memory.memory[0, 0, 0] ^= 1
+    assert memory.was_written(memory.memory)
+    assert Marked((48, 64, 3)).was_written(np.zeros((48, 64, 3), np.uint8)), "memory of its own"
+    assert Marked((0, 0, 3)).was_written(np.zeros((48, 64, 3), np.uint8)), "size not known before"
 
 
 # ---- the end ----

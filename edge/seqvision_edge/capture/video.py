@@ -6,7 +6,7 @@ that a picture that is dropped costs no conversion.
 
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 import av
 
@@ -197,20 +197,21 @@ class JpegVideo:
         self._body = body
         self._waited, self._since = 0.0, 0
         self._pictures = pictures(self._chunks())
-        self._decoder = av.CodecContext.create("mjpeg", "r")
-        # Else a picture that is torn is filled up with grey.
-        self._decoder.options = {"err_detect": "explode", **DECODER_OPTIONS}
+        self._decoder = _jpeg_decoder(strict=True)
         # It has a pixel aspect as a stream has.
-        self._converter = Pictures(cast(Any, self._decoder))
+        self._converter = Pictures(self._decoder)
         self._frame: Any = None
         self._is_ahead = False
-        for _ in range(_TRIES):
+        for _ in range(2 * _TRIES):
             if self.grab():
                 break
+            if self.damaged == _TRIES:
+                # A camera that writes each picture a little wrong is read all the same.
+                self._decoder = _jpeg_decoder(strict=False)
         else:
             raise StreamFault("unreadable", "damaged JPEG")
         self._is_ahead = True
-        if body.kind.startswith("image/"):
+        if not body.kind.startswith("multipart/"):
             self._refuse_snapshot()
         self.height, self.width = self.retrieve().shape[:2]
 
@@ -261,6 +262,13 @@ class JpegVideo:
         except StreamFault as fault:
             raise StreamFault("one_picture") if fault.reason == "ended" else fault from None
         self._is_ahead = True
+
+
+def _jpeg_decoder(strict: bool) -> Any:
+    """Return a decoder; a strict one refuses a torn picture, another fills it up with grey."""
+    decoder = av.CodecContext.create("mjpeg", "r")
+    decoder.options = {**DECODER_OPTIONS, **({"err_detect": "explode"} if strict else {})}
+    return decoder
 
 
 def _choose(container: "InputContainer") -> Any:
