@@ -245,7 +245,7 @@ class _Reading:
         most = 1 if option.arg.once else option.count
         values = given or []
         while given is None and self._left and (most is None or len(values) < most):
-            if _is_flag(self._left[0]):
+            if _is_flag(self._left[0]) or (values and not _goes_on(option, self._left[0])):
                 break
             values.append(self._left.pop(0))
         if not values:
@@ -364,6 +364,20 @@ def _answer_questions(
     if version and not set(VERSION).isdisjoint(before):
         print(version)  # noqa: T201
         raise SystemExit(0)
+
+
+def _goes_on(option: Option, value: str) -> bool:
+    """Whether a value behind others is one more of an option, and not an argument that follows it.
+
+    `--threads 1 2 model.onnx`, `--swap left:right frames/`: the last one is no number, no pair.
+    """
+    if option.count is not None:
+        return True
+    if option.kind in (int, float):
+        return value[:1].isdigit()
+    is_pair = ":" in option.metavar and ":" in value
+    is_path = not is_pair and (":" in option.metavar or option.closed) and Path(value).exists()
+    return not is_path
 
 
 def _is_flag(argument: str) -> bool:

@@ -56,8 +56,7 @@ def usage_line(options: type[BaseModel], program: str) -> str:
         if option.arg.positional:
             more = "…" if option.count is None and not option.metavar.endswith("…") else ""
             word = option.metavar + more
-            needed = option.required and not option.arg.unless
-            words.append(word if needed else f"[{word}]")
+            words.append(word if option.required else f"[{word}]")
     return " ".join(("usage:", program, *words, "[OPTIONS]"))
 
 

@@ -288,6 +288,22 @@ def near_words(given: str, choices: Collection[str]) -> list[str]:
     return ends[:1]
 
 
+def near_number(given: str) -> str | None:
+    """Return the number that a text probably means: of `0,5`, `20%`, `112x112`, `3s`, `1e3`."""
+    text = given.strip().lower().replace(" ", "")
+    if same := re.fullmatch(r"(\d+)[x×,*]\1", text):
+        return same[1]
+    if share := re.fullmatch(r"(\d+(?:[.,]\d+)?)%", text):
+        return f"{float(share[1].replace(',', '.')) / 100:g}"
+    if comma := re.fullmatch(r"-?\d*,\d+", text):
+        return comma[0].replace(",", ".")
+    if unit := re.fullmatch(r"(-?\d+(?:[.,]\d+)?)[a-zµ°]+", text):
+        return unit[1].replace(",", ".")
+    if power := re.fullmatch(r"\d+(?:\.\d+)?e\d", text):
+        return f"{float(power[0]):.0f}"
+    return None
+
+
 def did_you_mean(near: Sequence[str]) -> str:
     """Return a question such as `did you mean a, b or c?`; empty where nothing is near."""
     return f"did you mean {either(near[:5])}?" if near else ""

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from seqvision_edge.hints import did_you_mean, near_words
+from seqvision_edge.hints import did_you_mean, near_number, near_words
 
 # The last part of a place, where a value fits none of several types: no field is called so.
 _ONE_TYPE = re.compile(r"(constrained-)?(int|float|str|none)|.*\[.*")
@@ -38,14 +38,19 @@ def in_words(problem: Mapping[str, Any]) -> str:
 
 
 def _meant(problems: list[Any], message: str) -> str:
-    """Return the message with the word that was probably meant, where a value is none of a few."""
+    """Return the message with the word or number that was probably meant."""
     for problem in problems:
-        if problem["type"] == "literal_error" and isinstance(problem["input"], str):
-            given = problem["input"]
+        given = problem["input"]
+        if not isinstance(given, str):
+            continue
+        if problem["type"] == "literal_error":
             hint = did_you_mean(near_words(given, _choices(problem)))
             if hint and re.fullmatch(r"cuda:\d+", given):
                 hint += f" CUDA_VISIBLE_DEVICES={given[5:]} chooses the card"
-            return f"no such choice; {hint}" if hint else message
+            if hint:
+                return f"no such choice; {hint}"
+        elif problem["type"].endswith("_parsing") and (number := near_number(given)):
+            return f"{message}; did you mean {number}?"
     return message
 
 

@@ -106,7 +106,9 @@ class ClipOptions(Options):
     """Share of the clips kept for validation, where no list gives a split."""
     fold: Annotated[str | None, AfterValidator(_fold), Arg("K/N", DATA)] = None
     """Cross-validation: 2/5 validates on the second of five folds."""
-    groups: Annotated[bool, Arg(group=DATA, off="Let the split go through groups.")] = True
+    groups: Annotated[
+        bool, Arg(group=DATA, off="Let clips of a group stand on both sides of the split.")
+    ] = True
     """Keep the groups of a list (performers, recordings) on one side of the split."""
     background: Annotated[str | None, Arg("LABEL", DATA)] = None
     """Label for nothing happens; by default the one whose name says so; none: there is none."""

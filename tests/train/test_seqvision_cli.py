@@ -86,6 +86,14 @@ MISTAKES = [
     ("export model.pt --opset 3", "--opset 3: must be at least 18"),
     ("train x --frames 0", "--frames 0"),
     ("train x --frames many", "--frames many: must be a whole number"),
+    ("train x --lr 0,001", "--lr 0,001: must be a number, or auto; did you mean 0.001?"),
+    ("train x --val 20%", "--val 20%: must be a number; did you mean 0.2?"),
+    ("train x --size 112x112", "did you mean 112?"),
+    ("train x --fps 12fps", "did you mean 12?"),
+    ("train x --epochs 1e3", "--epochs 1e3: must be a whole number; did you mean 1000?"),
+    ("train --swap left:right loose", "2 loose images in it"),
+    ("bench --threads 1 2 missing.onnx", "missing.onnx: no such file"),
+    ("bench --device cpu model.pt --source x.mp4", "--source x.mp4: no such file or folder"),
     ("train x --fold 7/5", "--fold 7/5"),
     ("bench model.onnx --device cpu gpu", "--device gpu: no such choice; did you mean cuda?"),
     # files
@@ -177,7 +185,7 @@ def test_help_is_found_however_it_is_asked_for(
     with pytest.raises(SystemExit) as stop:
         main(question.split())
     assert stop.value.code == 0
-    assert capsys.readouterr().out.startswith("usage: seqvision train [DATA] [OPTIONS]")
+    assert capsys.readouterr().out.startswith("usage: seqvision train DATA [OPTIONS]")
 
 
 @pytest.mark.parametrize("question", ["", "help", "--help", "-h"])
