@@ -36,6 +36,8 @@ class KeptClip:
 
     frames: NDArray[np.uint8]
     times: NDArray[np.float64]
+    source_fps: float | None = None
+    end: float | None = None
 
 
 SCENES = [("none", 1.0), ("red", 1.0), ("none", 1.0)]

@@ -111,6 +111,37 @@ def test_time_that_starts_over_starts_a_new_grid() -> None:
     assert [sampler.take(time) for time in (5.0, 5.1, 0.0, 0.1)] == [1, 1, 1, 1]
 
 
+def test_a_long_frame_of_a_recording_answers_the_ticks_that_it_is_shown_for() -> None:
+    stamps = [*times(10, 0.5), 1.5, 1.6]
+    assert choose(stamps, 10, source_fps=10).tolist() == [0, 1, 2, 3, *[4] * 11, 5, 6]
+    # Without what a recording says, the frame that comes answers them, as a live source's.
+    assert choose(stamps, 10).tolist() == [0, 1, 2, 3, 4, *[5] * 11, 6]
+
+
+def test_the_last_frame_of_a_recording_is_shown_until_its_end() -> None:
+    assert choose([0.0, 0.1], 10, source_fps=10, end=0.2).tolist() == [0, 1]
+    assert choose([0.0, 0.1], 10, source_fps=10, end=1.0).tolist() == [0, *[1] * 9]
+    assert choose([0.0], 10, source_fps=25, end=3.0).tolist() == [0] * 30
+
+
+@given(st.lists(st.floats(0.001, 2), min_size=1, max_size=60), st.floats(1, 60), st.floats(1, 60))
+def test_stills_change_which_frame_answers_and_never_how_many_ticks(
+    gaps: list[float], fps: float, source_fps: float
+) -> None:
+    clip = np.cumsum([0.0, *gaps])
+    live, recorded = choose(clip, fps), choose(clip, fps, source_fps)
+    assert len(recorded) == len(live)
+    assert (recorded <= live).all()
+    assert (np.diff(recorded) >= 0).all()
+
+
+@pytest.mark.parametrize(("source", "model"), [(30, 15), (25, 10), (15, 15), (10, 20), (5, 20)])
+def test_a_steady_recording_has_no_stills_however_slow(source: float, model: float) -> None:
+    stamps = times(source, 4)
+    steady = choose(stamps, model, source_fps=source, end=4.0)
+    assert steady.tolist() == choose(stamps, model).tolist()
+
+
 def test_a_rate_of_zero_is_refused() -> None:
     with pytest.raises(ValueError, match="above 0"):
         Sampler(0)

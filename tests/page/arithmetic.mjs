@@ -25,6 +25,13 @@ const kinds = {
       return [isGap, sampler.take(time)];
     });
   },
+  stills({ fps, claimed, times }) {
+    const sampler = new Sampler(fps, claimed);
+    return times.map((time) => {
+      const stills = sampler.stills(time);
+      return [stills, stills.map((still) => sampler.take(still, true)), sampler.take(time)];
+    });
+  },
   events({ decision, labels, answers, times, lag }) {
     const decider = new Decider(decision, labels, lag);
     const told = answers.map((answer, place) => decider.update(times[place], answer));

@@ -142,6 +142,26 @@ def test_the_same_frames_are_chosen_and_the_same_gaps_are_seen(ask: Any) -> None
     assert sum(is_gap for said in expected for is_gap, _ in said) > 10
 
 
+def test_a_picture_that_stands_still_answers_the_same_ticks(ask: Any) -> None:
+    generator = np.random.default_rng(4)
+    cases, expected = [], []
+    for fps, source_fps, claimed in ((10, 30, 30), (15, 15, 0), (8, 3, 3), (10, 24.7, 25)):
+        steps = generator.normal(1 / source_fps, 0.2 / source_fps, 100).clip(0)
+        steps[generator.integers(0, 100, 6)] += generator.uniform(0.1, 2, 6)
+        times = np.cumsum(steps).round(3).tolist()
+        cases.append({"kind": "stills", "fps": fps, "claimed": claimed, "times": times})
+        sampler, said = Sampler(fps, claimed or None), []
+        for time in times:
+            stills = list(sampler.stills(time))
+            said.append(
+                [stills, [sampler.take(still, still=True) for still in stills], sampler.take(time)]
+            )
+        expected.append(said)
+    answers = ask(cases)
+    assert answers == expected
+    assert sum(len(stills) for said in expected for stills, _, _ in said) > 30
+
+
 def test_answers_become_the_same_events(ask: Any) -> None:
     generator = np.random.default_rng(4)
     labels = ("wave", "point", "none")

@@ -4,15 +4,15 @@ export const MOST_WIDE = 640;
 const QUALITY = 0.85;
 
 /**
- * Call `onFrame(now, shown)` for each picture that the video shows, until the returned function is
- * called: seconds of this page, and of the video.
+ * Call `onFrame(now, shown, count)` for each picture that the video shows, until the returned
+ * function is called: seconds of this page, and of the video, and how many it has shown.
  */
 export function eachFrame(video, onFrame) {
   let goesOn = true;
   const next = (now, shown) => {
     if (!goesOn) return;
     if (video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA && !video.paused)
-      onFrame(now / 1000, shown?.mediaTime ?? video.currentTime);
+      onFrame(now / 1000, shown?.mediaTime ?? video.currentTime, shown?.presentedFrames);
     ask();
   };
   const ask = () =>

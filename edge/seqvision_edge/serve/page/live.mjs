@@ -36,16 +36,28 @@ export function watchLive({ video, card, model, byMedia, hears }) {
   if (own) own.link = link;
   const began = performance.now() / 1000;
   let isBusy = false;
+  let last = null; // the picture of a file that was taken last
+  let counted = NaN;
 
-  async function take(now, shown) {
-    if (isBusy || !(own || link.isReady())) return;
+  async function take(now, shown, count) {
+    // Of a file the picture before was shown until this one, if none was missed between them.
+    const follows = byMedia && count === counted + 1;
+    const isFree = !isBusy && (own || link.isReady());
+    counted = isFree ? count : NaN;
+    if (!isFree) return;
     const time = Math.round(1000 * (byMedia ? shown : now - began)) / 1000;
-    if (chooser.isGap(time)) chooser.restart();
+    const stills = follows && own && last ? chooser.stills(time) : [];
+    stills.forEach((still) => chooser.take(still, true));
+    if (!stills.length && chooser.isGap(time)) chooser.restart();
     if (!chooser.take(time)) return;
     isBusy = true;
     try {
-      if (own) await own.push(time, pixels(video));
-      else await send(time);
+      if (own) {
+        const picture = pixels(video);
+        for (const still of stills) await own.push(still, last);
+        last = byMedia ? picture : null;
+        await own.push(time, picture);
+      } else await send(time);
     } finally {
       isBusy = false;
     }

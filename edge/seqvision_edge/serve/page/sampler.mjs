@@ -25,19 +25,30 @@ export class Sampler {
     this.due = 0;
   }
 
-  /** Return how many ticks the frame at `time` (seconds, rising) answers. */
-  take(time) {
+  /** Return how many ticks the frame at `time` (seconds, rising) answers; see `stills`. */
+  take(time, still = false) {
     if (this.last !== null && time < this.last) this.reset();
-    if (this.last !== null && time > this.last) {
-      this.intervals.push(time - this.last);
-      if (this.intervals.length > INTERVALS) this.intervals.shift();
+    if (!still) {
+      if (this.last !== null && time > this.last) {
+        this.intervals.push(time - this.last);
+        if (this.intervals.length > INTERVALS) this.intervals.shift();
+      }
+      this.last = time;
     }
-    this.last = time;
     this.start ??= time;
     const due = Math.floor((time - this.start) * this.fps + EARLY) + 1;
     const ticks = due - this.due;
     this.due = due;
     return ticks;
+  }
+
+  /** Of a recording, before the frame at `time`: when the last one still answers ticks. */
+  stills(time) {
+    if (this.last === null || this.start === null) return [];
+    if (time - this.last <= GAP_PERIODS * Math.max(this.claimed, 1 / this.fps)) return [];
+    const newest = Math.floor((time - this.start) * this.fps + EARLY);
+    const count = Math.max(0, newest - this.due);
+    return Array.from({ length: count }, (_, place) => this.start + (this.due + place) / this.fps);
   }
 
   /** Whether so much time passed before `time` that a window must not span it. */
