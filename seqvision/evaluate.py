@@ -22,6 +22,7 @@ from seqvision.data.dataset import ClipDataset, EpochSampler, collate
 from seqvision.data.decode import Decoded, Store, decode_all
 from seqvision.data.readers import find_data_set
 from seqvision.data.short_clips import is_short, short_clips
+from seqvision.data.value_range import range_notes
 from seqvision.errors import DataError
 from seqvision.metrics import Metrics
 from seqvision.models.classifier import Classifier
@@ -49,6 +50,8 @@ def evaluate(options: EvaluateOptions) -> Metrics:
             place, card, options.image_fps, options.cache, options.split,
             options.dataset, options.official,
         )  # fmt: skip
+        for note in range_notes(decoded, card.image.value_range):
+            print_note(note.partition("; --value-range")[0])
         damaged = incomplete(clips, decoded)
         if damaged:
             print_note(incomplete_note(damaged, len(clips)))

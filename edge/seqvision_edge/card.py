@@ -20,7 +20,7 @@ from typing_extensions import Self
 from seqvision_edge.errors import CardError
 from seqvision_edge.sequence import Part, SequenceSpec
 
-SPEC: Final = 3
+SPEC: Final = 4
 METADATA_KEY: Final = "seqvision.card"
 # Something-Something has labels of 98 characters.
 MAX_LABEL_LENGTH: Final = 128
@@ -47,12 +47,22 @@ class ImageSpec(Part):
     Bands and windows keep the aspect ratio of their image, whatever `fit` says.  Otherwise `fit` is
     `stretch` (the whole picture, aspect ratio not kept), `crop` (the largest centred part of the
     right aspect ratio) or `pad` (the whole picture between black bars).
+
+    `value_range` says which values of pictures with more than 8 bits, such as depth in millimetres,
+    become black and white.  None: their upper 8 bits count.  Pictures with 8 bits stay as they are.
     """
 
     height: Annotated[int, Field(ge=1, le=4096)]
     width: Annotated[int, Field(ge=1, le=4096)]
     channels: Literal[1, 3]
     fit: Literal["stretch", "crop", "pad"]
+    value_range: tuple[float, float] | None = None
+
+    @model_validator(mode="after")
+    def _values_rise(self) -> Self:
+        if self.value_range is not None and self.value_range[0] >= self.value_range[1]:
+            raise ValueError("image.value_range: the first value is not below the second")
+        return self
 
 
 class StateTensor(Part):
@@ -132,7 +142,7 @@ class Origin(Part):
 class ModelCard(Part):
     """Everything that is needed to run a model, and where it comes from."""
 
-    spec: Literal[3]
+    spec: Literal[4]
     labels: Annotated[tuple[Label, ...], Field(min_length=2)]
     sequence: Annotated[SequenceSpec, Field(discriminator="kind")]
     image: ImageSpec
@@ -177,7 +187,15 @@ class ModelCard(Part):
             raise CardError(f"{where}: the model card is not a JSON object")
         _refuse_other_specs(data.get("spec"), where)
         try:
-            return cls.model_validate_json(json.dumps(_upgraded(data)))
+            upgraded = _upgraded(data)
+            image = upgraded.get("image")
+            # The only key with a default: whoever makes a spec in Python has 8-bit pictures.
+            is_lost = upgraded["spec"] == SPEC and isinstance(image, dict)
+            if is_lost and "value_range" not in image:
+                raise CardError(
+                    f"{where}: the model card is damaged: image.value_range: Field required"
+                )
+            return cls.model_validate_json(json.dumps(upgraded))
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(_keys(first["loc"]))
@@ -203,6 +221,9 @@ def _upgraded(data: dict[str, Any]) -> dict[str, Any]:
     decision = data.get("decision")
     if data["spec"] == 2 and isinstance(decision, dict) and not _NEW_IN_3.keys() & decision.keys():
         data = {**data, "spec": 3, "decision": {**decision, **_NEW_IN_3}}
+    image = data.get("image")
+    if data["spec"] == 3 and isinstance(image, dict) and "value_range" not in image:
+        data = {**data, "spec": 4, "image": {**image, "value_range": None}}
     return data
 
 

@@ -188,6 +188,11 @@ def edge_run(options: RunOptions) -> int:
     if options.truth:
         real = [true for true in truth if true.label != decision.background]
         _say(str(score(heard.events, real, heard.seconds, options.tolerance)))
+    for source in sources:
+        if getattr(source, "deep", False):
+            from seqvision_edge.preprocess import depth_text
+
+            _say(f"{PROGRAM}: {source.name}: {depth_text(session.card.image.value_range)}")
     for incomplete in summary.incomplete:
         _say(f"{PROGRAM}: {incomplete}")
     for failed in summary.failed:
@@ -268,6 +273,7 @@ def _open(options: RunOptions, addresses: Sequence["Address"], card: ModelCard) 
     width, height = map(int, size.split("x")) if size else (0, 0)
     manner = Manner(
         image_fps=options.image_fps,
+        value_range=card.image.value_range,
         stdin_size=(width, height) if size else None,
         wanted=wanted(card, shows_pictures(options.outputs)),
         patience=patience(options.live),

@@ -5,7 +5,8 @@ differ.  Normalisation is not here: it is inside the graph.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from seqvision_edge.card import ImageSpec
 
 Image = NDArray[np.uint8]
+# Pixel values that become black and white.
+ValueRange = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,50 @@ class Sizing:
     width: int
     channels: Literal[1, 3]
     fit: Literal["stretch", "crop", "pad"]
+
+
+def to_8_bit(image: NDArray[Any], value_range: ValueRange | None) -> Image:
+    """Return a picture with 8 bits for each value, as frames have them.
+
+    Args:
+        image: of any shape; uint8 stays as it is.  NaN, such as depth that is missing, is black.
+        value_range: the values that become 0 and 255; what lies outside is clipped.  None: the
+            upper 8 bits of whole numbers, or 0 to 1.
+    """
+    if image.dtype == np.uint8:
+        return np.asarray(image, np.uint8)
+    if value_range is None:
+        if image.dtype.kind == "u":
+            return (image >> (8 * image.dtype.itemsize - 8)).astype(np.uint8)
+        if image.dtype.kind == "i":
+            return (image.clip(0) >> (8 * image.dtype.itemsize - 9)).astype(np.uint8)
+        value_range = 0.0, 1.0
+    if image.dtype == np.uint16:
+        return _table(value_range)[image]
+    return _scaled(image, value_range)
+
+
+def depth_text(value_range: ValueRange | None) -> str:
+    """Return how pictures with more than 8 bits are read, for people."""
+    if value_range is None:
+        return (
+            "more than 8 bits: only the upper 8 are read, because the model learnt from 8-bit "
+            "pictures"
+        )
+    low, high = value_range
+    return f"more than 8 bits: values from {low:g} (black) to {high:g} (white) are read"
+
+
+@lru_cache(maxsize=8)
+def _table(value_range: ValueRange) -> Image:
+    """Return what each of the 16-bit values becomes: looking up is faster than computing."""
+    return _scaled(np.arange(1 << 16), value_range)
+
+
+def _scaled(image: NDArray[Any], value_range: ValueRange) -> Image:
+    low, high = value_range
+    shares = (np.nan_to_num(image.astype(np.float64), nan=low) - low) / (high - low)
+    return np.rint(255 * shares.clip(0, 1)).astype(np.uint8)
 
 
 def prepare(bgr: Image, spec: "ImageSpec | Sizing") -> Image:

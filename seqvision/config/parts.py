@@ -1,5 +1,6 @@
 """The options of a training, by what they are about."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -79,6 +80,17 @@ def _fold(text: str | None) -> str | None:
     return text
 
 
+def _value_range(text: str) -> str:
+    if text != "auto":
+        try:
+            low, high = map(float, text.split(","))
+        except ValueError:
+            raise ValueError(f"{text!r} is not like 0,4500 (black, white)") from None
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise ValueError(f"{text!r}: the first value must be below the second")
+    return text
+
+
 class ClipOptions(Options):
     """How clips are read."""
 
@@ -98,6 +110,9 @@ class ClipOptions(Options):
     """Height and width of a frame in the model, in pixels; auto: 112, or what still images have."""
     fit: Literal["stretch", "crop", "pad"] = "stretch"
     """How a frame gets that size: whole and stretched, its centre, or whole between bars."""
+    value_range: Annotated[str, AfterValidator(_value_range)] = "auto"
+    """Pixel values that become black and white, LOW,HIGH such as 0,4500, where pictures have more
+    than 8 bits (depth in millimetres); auto: measured on the clips."""
     grey: bool = False
     """One grey channel instead of RGB."""
     image_fps: ImageFps = 30.0

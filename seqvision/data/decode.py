@@ -50,6 +50,7 @@ class Decoded:
     `source_fps` is the rate that a file claims, `end` until when its last frame is shown, in
     seconds; both None where that is not known.
     `incomplete` says what is missing from a damaged or short file, "decoded 146 of 300 frames".
+    `deep` is whether its pictures have more than 8 bits for each value.
     """
 
     frames: Frames
@@ -58,6 +59,7 @@ class Decoded:
     incomplete: str | None = None
     source_fps: float | None = None
     end: float | None = None
+    deep: bool = False
 
     @property
     def seconds(self) -> float:
@@ -153,6 +155,7 @@ class Store:
             kept.get("incomplete"),
             kept["source_fps"],
             kept["end"],
+            kept.get("deep", False),
         )
 
     def _decode(self, clips: Sequence[Clip]) -> None:
@@ -169,7 +172,7 @@ class Store:
         before: tuple[NDArray[np.uint8], float, float] | None = None
         try:
             with contextlib.ExitStack() as files:
-                source = files.enter_context(open_path(path, rate))
+                source = files.enter_context(open_path(path, rate, self.spec.value_range))
                 for frame in source:
                     for place in cutter.take(frame.time):
                         written[place].add(before)
@@ -180,7 +183,7 @@ class Store:
                     written[place].add(before)
                 for place, each in enumerate(written):
                     why = cutter.why_short(place) if clips[place].cut else source.incomplete
-                    each.close(source.fps, why)
+                    each.close(source.fps, why, source.deep)
         except OSError as error:
             raise self.cache.error(error) from None
         finally:
@@ -204,7 +207,8 @@ class Store:
 
     def _about(self) -> list[Any]:
         """Return what any sized frame depends on."""
-        spec = self.spec.model_dump()
+        # What is None changes nothing: clips decoded before there was such a key stay good.
+        spec = self.spec.model_dump(exclude_none=True)
         if self.sequence is not None and not isinstance(self.sequence, VideoSequence):
             # How far windows are apart and how many are read changes nothing of the whole image.
             spec |= self.sequence.model_dump(exclude={"steps", "longer", "stride", "order"})
@@ -240,7 +244,7 @@ class _Written:
         self._times.append(time)
         self._end = time + duration if duration else None
 
-    def close(self, fps: float, incomplete: str | None) -> None:
+    def close(self, fps: float, incomplete: str | None, deep: bool) -> None:
         """Bring what was written to its place, with its index; nothing where there is no frame."""
         if self._file is None:
             return
@@ -257,6 +261,7 @@ class _Written:
             "frame": self._shape,
             "content": self._content.hexdigest()[:40],
             "incomplete": incomplete,
+            "deep": deep,
         }
         with replacing(self._path.with_suffix(".json")) as unfinished:
             unfinished.write_text(json.dumps(about))

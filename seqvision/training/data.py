@@ -19,6 +19,7 @@ from seqvision.data.decode import Decoded, Store, decode_all
 from seqvision.data.readers import find_data_set
 from seqvision.data.short_clips import is_short
 from seqvision.data.split import Split, split_clips
+from seqvision.data.value_range import range_notes
 from seqvision.errors import DataError
 from seqvision.rank import is_first
 from seqvision.report.contents import incomplete, incomplete_note, left_out_note
@@ -93,6 +94,7 @@ def read_data(options: TrainOptions) -> Data:
             *_no_background(labels, background, sequence),
             *augmentation_notes(options.augmentation, labels),
             *missing_in_val(clips, split, labels),
+            *range_notes(decoded, image.value_range),
             *_damaged(clips, decoded, len(found)),
             *_mostly_short(decoded, settled),
         ),

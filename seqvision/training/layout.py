@@ -9,9 +9,11 @@ import numpy as np
 from seqvision.config import ClipOptions, TrainOptions
 from seqvision.data.clips import Clip
 from seqvision.data.decode import Decoded, picture_size
+from seqvision.data.value_range import measure_range
 from seqvision.errors import DataError
 from seqvision_edge.card import ImageSpec
 from seqvision_edge.cut import cut
+from seqvision_edge.preprocess import ValueRange
 from seqvision_edge.sampler import EARLY
 from seqvision_edge.sequence import (
     ChannelSequence,
@@ -40,6 +42,14 @@ def plan(options: TrainOptions, clips: Sequence[Clip]) -> tuple[ImageSpec, Seque
     Raises:
         DataError: the sizes do not go together, or no image can be read.
     """
+    image, sequence = _sizes(options, clips)
+    if options.clips.value_range == "auto":
+        learnt = [clip for clip in clips if clip.split in (None, "train")] or clips
+        image = image.model_copy(update={"value_range": measure_range(learnt)})
+    return image, sequence
+
+
+def _sizes(options: TrainOptions, clips: Sequence[Clip]) -> tuple[ImageSpec, SequenceSpec]:
     kind = options.images.sequence
     if kind == "video":
         size = _VIDEO_SIZE if options.clips.size == "auto" else options.clips.size
@@ -180,7 +190,19 @@ def _size(options: TrainOptions, own: Sequence[int]) -> int:
 
 def _spec(options: TrainOptions, height: int, width: int) -> ImageSpec:
     fit = options.clips.fit
-    return ImageSpec(height=height, width=width, channels=1 if options.clips.grey else 3, fit=fit)
+    asked = options.clips.value_range
+    return ImageSpec(
+        height=height,
+        width=width,
+        channels=1 if options.clips.grey else 3,
+        fit=fit,
+        value_range=None if asked == "auto" else _pair(asked),
+    )
+
+
+def _pair(text: str) -> ValueRange:
+    low, high = map(float, text.split(","))
+    return low, high
 
 
 def _count(shape: tuple[int, ...], image: ImageSpec, sequence: ImageSequence) -> int:

@@ -39,10 +39,10 @@ Segments = Sequence[tuple[str, float]]
 def card_data(**changes: Any) -> dict[str, Any]:
     """Return a card as plain data; `changes` replace whole keys."""
     data: dict[str, Any] = {
-        "spec": 3,
+        "spec": 4,
         "labels": list(LABELS),
         "sequence": {"kind": "video", "fps": FPS, "frames": WINDOW},
-        "image": {"height": 12, "width": 16, "channels": 3, "fit": "stretch"},
+        "image": {"height": 12, "width": 16, "channels": 3, "fit": "stretch", "value_range": None},
         "state": {"kind": "window", "tensors": [{"name": "past", "axes": ["batch", "kept", 3]}]},
         "decision": {
             "temperature": 1.0,
@@ -75,6 +75,8 @@ def older_card_data(spec: int) -> dict[str, Any]:
     if spec < 3:
         for key in NEW_IN_3:
             del data["decision"][key]
+    if spec < 4:
+        data["image"] = {key: data["image"][key] for key in ("height", "width", "channels", "fit")}
     if spec < 2:
         del data["graph"]
     return data

@@ -35,7 +35,7 @@ def test_a_spec_that_is_no_known_number_is_refused(spec: Any) -> None:
 
 
 def test_a_future_spec_is_said_even_when_all_else_has_changed() -> None:
-    assert "spec 4" in refusal({"spec": 4, "classes": []})
+    assert "spec 5" in refusal({"spec": 5, "classes": []})
 
 
 def test_an_unknown_key_is_refused_by_name() -> None:
@@ -103,10 +103,22 @@ def test_settings_of_the_decision_that_make_no_sense_are_refused(
     assert reason in refusal(card_data(decision=decision_data(**changes)))
 
 
-@pytest.mark.parametrize("spec", [1, 2])
+@pytest.mark.parametrize("spec", [1, 2, 3])
 def test_an_older_card_says_what_its_runner_did(spec: int) -> None:
     card = ModelCard.from_json(json.dumps(older_card_data(spec)), "test")
-    assert card == make_card(decision=decision_data(smoothing="mean", reject=0.0, early=None))
+    said = {} if spec == 3 else {"smoothing": "mean", "reject": 0.0, "early": None}
+    assert card == make_card(decision=decision_data(**said))
+    assert card.image.value_range is None
+
+
+def test_the_range_of_values_is_a_key_of_spec_4() -> None:
+    image = {**card_data()["image"], "value_range": [0, 4500]}
+    assert make_card(image=image).image.value_range == (0, 4500)
+    assert "spec" in refusal({**older_card_data(3), "image": image})
+    del image["value_range"]
+    assert "image.value_range" in refusal(card_data(image=image))
+    for wrong in ([5, 5], [9, 0], [1], "0,4500", [0, "x"], [0, None]):
+        assert "image.value_range" in refusal(card_data(image={**image, "value_range": wrong}))
 
 
 @pytest.mark.parametrize("key", NEW_IN_3)

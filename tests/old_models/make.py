@@ -25,13 +25,16 @@ SEQUENCES = {
     "rows": {"kind": "rows", "steps": 6, "longer": "crop"},
 }
 
+# Depth in millimetres, and pictures with 8 bits.
+RANGES: dict[str, tuple[float, float] | None] = {"video": (0.0, 4500.0), "rows": None}
+
 
 def main() -> None:
     """Write the models and, beside each, what it answers."""
     for kind, sequence in SEQUENCES.items():
         torch.manual_seed(SPEC)
         options = ModelOptions(encoder="flatten", head="lstm", hidden=4)
-        image = ImageSpec(height=4, width=6, channels=3, fit="stretch")
+        image = ImageSpec(height=4, width=6, channels=3, fit="stretch", value_range=RANGES[kind])
         model = Classifier(options, image, len(LABELS)).eval()
         card = card_of(sequence, image, model.memory)
         with torch.no_grad():

@@ -107,10 +107,10 @@ def test_a_card_from_the_future_is_refused(model: Path, tmp_path: Path) -> None:
     import onnx
 
     proto = onnx.load(model)
-    card = proto.metadata_props[0].value.replace('"spec":3', '"spec":4')
+    card = proto.metadata_props[0].value.replace('"spec":4', '"spec":5')
     onnx.helper.set_model_props(proto, {"seqvision.card": card})
     onnx.save(proto, tmp_path / "new.onnx")
     command = [sys.executable, str(RUNNER), str(tmp_path / "new.onnx"), "none.npy"]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 1
-    assert "specs 1 to 3, not 4" in result.stderr
+    assert "specs 1 to 4, not 5" in result.stderr

@@ -164,11 +164,15 @@ class Feed:
 
     def _look(self, sample: Sample) -> tuple[Frame, Frames | None]:
         """Return a picture as a frame, and what the model must see of it."""
+        service = self._service
         if sample.prepared:
             image = steps_of(sample.data, self._service.session.card)
             bgr = image if image.ndim == 3 else image[0]
         else:
-            image, bgr = None, decode_picture(sample.data, self._service.limits)
+            image, bgr = (
+                None,
+                decode_picture(sample.data, service.limits, service.session.card.image.value_range),
+            )
         stamp = sample.arrived if sample.stamp is None else sample.stamp
         if self._first is None:
             self._first = stamp

@@ -5,7 +5,7 @@ import struct
 import numpy as np
 from fastapi import HTTPException
 
-from seqvision_edge.preprocess import Image
+from seqvision_edge.preprocess import Image, ValueRange
 from seqvision_edge.serve.limits import Limits
 from seqvision_edge.sources.image_files import decode_image
 
@@ -31,7 +31,7 @@ def picture_size(data: bytes) -> tuple[int, int] | None:
     return _jpeg_size(data) if data.startswith(_JPEG) else None
 
 
-def decode_picture(data: bytes, limits: Limits) -> Image:
+def decode_picture(data: bytes, limits: Limits, value_range: ValueRange | None = None) -> Image:
     """Return a JPEG or PNG as `(height, width, 3)` BGR, as a file with these bytes is read.
 
     Raises:
@@ -46,7 +46,7 @@ def decode_picture(data: bytes, limits: Limits) -> Image:
         raise HTTPException(
             413, f"the picture has {size[0]} x {size[1]} pixels, at most are {limits.pixels}"
         )
-    bgr = decode_image(np.frombuffer(data, np.uint8))
+    bgr = decode_image(np.frombuffer(data, np.uint8), value_range)
     if bgr is None:
         raise HTTPException(422, "the picture is damaged")
     return bgr

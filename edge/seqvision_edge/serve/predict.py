@@ -136,13 +136,14 @@ async def _of_files(request: Request, question: Question, service: Service, fps:
             raise HTTPException(422, "several files: each must be a JPEG or PNG picture")
 
         def work(over: threading.Event) -> tuple[Answered | None, tuple[Steps, str | None] | None]:
+            values = service.session.card.image.value_range
             with ExitStack() as opened:
                 if is_picture(heads[0]):
                     most = service.limits.picture_bytes + 1
                     pictures = [file.file.read(most) for file in files]
-                    sent = from_pictures(pictures, fps, service.limits)
+                    sent = from_pictures(pictures, fps, service.limits, values)
                 else:
-                    sent = opened.enter_context(from_video(files[0].file, service.limits))
+                    sent = opened.enter_context(from_video(files[0].file, service.limits, values))
                 if question.is_long:
                     return long_answer(sent, question, service, over), None
                 return None, centre_of(sent, service, over)

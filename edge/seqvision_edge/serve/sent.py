@@ -16,7 +16,7 @@ from seqvision_edge.card import ModelCard
 from seqvision_edge.cut import sized
 from seqvision_edge.errors import SourceError
 from seqvision_edge.frame import Frame
-from seqvision_edge.preprocess import prepare
+from seqvision_edge.preprocess import ValueRange, prepare
 from seqvision_edge.sampler import Sampler
 from seqvision_edge.sequence import VideoSequence
 from seqvision_edge.serve.limits import MIB, Limits
@@ -66,17 +66,19 @@ def from_pixels(pixels: NDArray[np.uint8], fps: float) -> Sent:
     return Sent(frames, fps)
 
 
-def from_pictures(pictures: Sequence[bytes], fps: float, limits: Limits) -> Sent:
+def from_pictures(
+    pictures: Sequence[bytes], fps: float, limits: Limits, value_range: ValueRange | None
+) -> Sent:
     """Return JPEG or PNG files as a clip of this rate."""
     frames = (
-        Frame(decode_picture(data, limits), index / fps, index)
+        Frame(decode_picture(data, limits, value_range), index / fps, index)
         for index, data in enumerate(pictures)
     )
     return Sent(frames, fps)
 
 
 @contextmanager
-def from_video(content: BinaryIO, limits: Limits) -> Iterator[Sent]:
+def from_video(content: BinaryIO, limits: Limits, value_range: ValueRange | None) -> Iterator[Sent]:
     """Give the clip of a video file's content, which lies in a file of ours meanwhile.
 
     Raises:
@@ -90,7 +92,7 @@ def from_video(content: BinaryIO, limits: Limits) -> Iterator[Sent]:
         except OSError:
             raise HTTPException(507, "there is no room for the video") from None
         try:
-            with VideoFile(Path(file.name)) as video:
+            with VideoFile(Path(file.name), value_range) as video:
                 if video.size[0] * video.size[1] > limits.pixels:
                     width, height = video.size
                     raise HTTPException(

@@ -12,19 +12,23 @@ frames at the same times.
 import contextlib
 import glob
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import Self
 
 from seqvision_edge.capture.v4l2 import list_cameras
 from seqvision_edge.errors import SourceError
 from seqvision_edge.frame import Frame
 from seqvision_edge.path_hints import archive, missing
+from seqvision_edge.preprocess import ValueRange
 from seqvision_edge.result import SourceState
 from seqvision_edge.sources.camera import Camera
-from seqvision_edge.sources.image_files import IMAGE_SUFFIXES, ImageFiles
+from seqvision_edge.sources.image_files import IMAGE_SUFFIXES, ImageFiles, read_values
 from seqvision_edge.sources.video_file import VideoFile
 
 __all__ = [
@@ -33,6 +37,7 @@ __all__ = [
     "ImageFiles",
     "Recorded",
     "Source",
+    "deep_pictures",
     "list_cameras",
     "open_camera",
     "open_path",
@@ -89,19 +94,24 @@ class Recorded(Source, Protocol):
 
     Attributes:
         note: what a user should know of it, as "2 video streams; …"; "" where there is nothing.
+        deep: whether pictures so far had more than 8 bits for each value.
     """
 
     note: str
+    deep: bool
 
     def __iter__(self) -> Iterator[Frame]: ...
 
 
-def open_path(path: str | Path, image_fps: float = IMAGE_FPS) -> Recorded:
+def open_path(
+    path: str | Path, image_fps: float = IMAGE_FPS, value_range: ValueRange | None = None
+) -> Recorded:
     """Open a video file, an image, a folder of images, or a glob pattern of images.
 
     Args:
         path: what is there; a pattern such as `"frames/*.png"` where nothing has that very name.
         image_fps: frames per second of a sequence of images.
+        value_range: which values of pictures with more than 8 bits are black and white: the card's.
 
     Raises:
         SourceError: nothing there, or nothing that can be read as frames.
@@ -111,20 +121,20 @@ def open_path(path: str | Path, image_fps: float = IMAGE_FPS) -> Recorded:
     if path.is_dir():
         if video := _video_instead(path):
             raise SourceError(f"{where}: a folder of videos; give one of them, such as {video}")
-        return ImageFiles(where, path.iterdir(), image_fps)
+        return ImageFiles(where, path.iterdir(), image_fps, value_range)
     if path.is_file():
         if path.suffix.lower() in IMAGE_SUFFIXES:
-            return ImageFiles(where, [path], image_fps)
+            return ImageFiles(where, [path], image_fps, value_range)
         if packed := archive(path):
             raise SourceError(f"{where}: {packed}")
-        return VideoFile(path)
+        return VideoFile(path, value_range)
     if path.exists():
         raise SourceError(f"{where}: neither a file nor a folder; give a video or images")
     if glob.has_magic(where):
         found = list(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
         if not found:
             raise SourceError(f"{where}: no file matches this pattern")
-        return ImageFiles(where, found, image_fps)
+        return ImageFiles(where, found, image_fps, value_range)
     raise SourceError(missing(where))
 
 

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from typing_extensions import Self
 from seqvision_edge.errors import SourceError
 from seqvision_edge.frame import Frame
 from seqvision_edge.opencv import cv2
-from seqvision_edge.preprocess import Image
+from seqvision_edge.preprocess import Image, ValueRange, to_8_bit
 
 _USUAL = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 # Phones, scanners and video tools write these too, and OpenCV reads them.
@@ -41,8 +42,16 @@ class ImageFiles:
 
     live = False
 
-    def __init__(self, name: str, files: Iterable[Path], fps: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        files: Iterable[Path],
+        fps: float,
+        value_range: ValueRange | None = None,
+    ) -> None:
         """Take the images among `files`; `name` is used in messages.
+
+        `value_range` says which values of images with more than 8 bits are black and white.
 
         Raises:
             SourceError: no image among them.
@@ -61,6 +70,8 @@ class ImageFiles:
         self.claimed: int | None = len(self.files)
         self.decoded = 0
         self.damaged = 0
+        self.deep = False
+        self._value_range = value_range
 
     @property
     def incomplete(self) -> str | None:
@@ -85,10 +96,12 @@ class ImageFiles:
             SourceError: not one of the images can be read.
         """
         for index, file in enumerate(self.files):
-            bgr = _read(file)
-            if bgr is None:
+            values = read_values(file)
+            if values is None:
                 self.damaged += 1
                 continue
+            self.deep |= values.dtype != np.uint8
+            bgr = to_8_bit(values, self._value_range)
             self.decoded += 1
             yield Frame(bgr, index / self.fps, index, file.name)
         if not self.decoded:
@@ -106,24 +119,39 @@ def natural_order(file: Path) -> list[str | int]:
     ]
 
 
-def decode_image(data: NDArray[np.uint8]) -> Image | None:
+def decode_image(data: NDArray[np.uint8], value_range: ValueRange | None = None) -> Image | None:
     """Return the bytes of an image file as `(height, width, 3)` BGR, grey or with alpha or not.
 
-    None where OpenCV cannot read them.
+    None where OpenCV cannot read them.  `value_range` is that of `to_8_bit`.
     """
-    try:
-        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    except cv2.error:
-        return None
-    # OpenCV's stubs hide that it may be None.
-    return np.asarray(bgr, np.uint8) if isinstance(bgr, np.ndarray) else None
+    values = _decode_values(data)
+    return None if values is None else to_8_bit(values, value_range)
 
 
-def _read(file: Path) -> Image | None:
+def read_values(file: Path) -> NDArray[Any] | None:
+    """Return an image as it is stored, `(height, width, 3)` BGR of its own type; None: damaged."""
     try:
-        return decode_image(np.fromfile(file, np.uint8))
+        return _decode_values(np.fromfile(file, np.uint8))
     except OSError:
         return None
+
+
+def _decode_values(data: NDArray[np.uint8]) -> NDArray[Any] | None:
+    for how in (cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH, cv2.IMREAD_UNCHANGED):
+        try:
+            image = cv2.imdecode(data, how)
+        except cv2.error:
+            continue
+        # OpenCV's stubs hide that it may be None.  Grey floats have no colours to be read.
+        if isinstance(image, np.ndarray):
+            return _three_channels(image)
+    return None
+
+
+def _three_channels(image: NDArray[Any]) -> NDArray[Any]:
+    if image.ndim == 3 and image.shape[2] >= 3:
+        return image[..., :3]
+    return np.repeat(image.reshape(*image.shape[:2], -1)[..., :1], 3, axis=2)
 
 
 def _contents(files: list[Path]) -> str:

@@ -8,6 +8,7 @@ from seqvision_edge.capture.address import Address
 from seqvision_edge.capture.capture import WHOLE, Capture, Wanted
 from seqvision_edge.errors import SourceError
 from seqvision_edge.names import told_apart
+from seqvision_edge.preprocess import ValueRange
 from seqvision_edge.sources import IMAGE_FPS, Source, open_path
 from seqvision_edge.sources.pipe import Rate, open_standard_input
 from seqvision_edge.sources.watched import Patience, Watched
@@ -20,12 +21,14 @@ class Manner:
     Attributes:
         image_fps: frames per second of what has no times: images, standard input; `arrival`: when
             they come through standard input.  None: 30 of images, and demanded of standard input.
+        value_range: which values of pictures with more than 8 bits are black and white.
         stdin_size: width and height of the raw frames of standard input; None: not raw.
         wanted: how the frames of live sources are to be made.
         patience: how long live sources may be silent.
     """
 
     image_fps: Rate | None = None
+    value_range: ValueRange | None = None
     stdin_size: tuple[int, int] | None = None
     wanted: Wanted = WHOLE
     patience: Patience = field(default_factory=Patience)
@@ -68,6 +71,6 @@ def _open(address: Address, manner: Manner) -> Source:
         return open_standard_input(address.name, manner.image_fps, manner.stdin_size)
     if isinstance(manner.image_fps, str):
         raise SourceError(f"--image-fps {manner.image_fps}: only standard input has arrival times")
-    source = open_path(str(address.where), manner.image_fps or IMAGE_FPS)
+    source = open_path(str(address.where), manner.image_fps or IMAGE_FPS, manner.value_range)
     source.name = address.name
     return source

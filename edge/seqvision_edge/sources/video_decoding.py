@@ -20,13 +20,15 @@ import av.filter
 import av.logging
 import numpy as np
 from av.container import InputContainer
+from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 from seqvision_edge.errors import SourceError
 from seqvision_edge.opencv import cv2
-from seqvision_edge.preprocess import Image
+from seqvision_edge.preprocess import Image, ValueRange, to_8_bit
 
 # FFmpeg and x264 write to stderr by themselves; our own one-line errors say what matters.
 av.logging.set_level(None)
@@ -99,8 +101,12 @@ class FrameRefused(SourceError):  # noqa: N818
 class Pictures:
     """Converts the frames of one video stream, whose size and format may change on the way."""
 
-    def __init__(self, stream: VideoStream) -> None:
-        """Take the stream whose pixel aspect counts where it has one."""
+    def __init__(self, stream: VideoStream, value_range: ValueRange | None = None) -> None:
+        """Take the stream whose pixel aspect counts where it has one.
+
+        `value_range` says which values of deep grey frames are black and white.
+        """
+        self._value_range = value_range
         self._stream = stream
         self._reformatter = VideoReformatter()
         self._progressive: _Progressive | None = None
@@ -118,6 +124,10 @@ class Pictures:
         """
         width, height = square_pixels(frame.width, frame.height, self._stream.sample_aspect_ratio)
         check_size(width, height)
+        if self._value_range is not None and is_deep(frame.format):
+            grey = to_8_bit(deep_values(frame), self._value_range)
+            bgr = cv2.cvtColor(cv2.resize(grey, (width, height)), cv2.COLOR_GRAY2BGR)
+            return _turned(bgr, self._orientation(frame))
         if frame.interlaced_frame:
             # swscale would convert each field for itself, and colours would differ from FFmpeg's.
             frame = self._as_progressive(frame)
@@ -145,6 +155,25 @@ class Pictures:
         if self._progressive is None or not self._progressive.fits(frame):
             self._progressive = _Progressive(frame)
         return self._progressive(frame)
+
+
+def is_deep(kind: VideoFormat | None) -> bool:
+    """Return whether frames are grey with more than 8 bits, such as those of depth cameras."""
+    name = kind.name.removesuffix("le").removesuffix("be") if kind is not None else ""
+    return name in ("gray9", "gray10", "gray12", "gray14", "gray16", "grayf32")
+
+
+def deep_values(frame: VideoFrame) -> NDArray[Any]:
+    """Return the values of a deep frame as they are stored, `(height, width)`.
+
+    Raises:
+        FrameRefused: they cannot be read.
+    """
+    try:
+        values = frame.to_ndarray()
+    except (av.FFmpegError, ValueError) as error:
+        raise FrameRefused(f"{frame.format.name} frames cannot be read ({error})") from None
+    return values.astype(values.dtype.newbyteorder("="))
 
 
 class _Progressive:

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from numpy.typing import NDArray
 from typing_extensions import Self
 
 from seqvision_edge.errors import SourceError
 from seqvision_edge.frame import Frame
+from seqvision_edge.preprocess import ValueRange
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -33,13 +35,14 @@ class VideoFile:
 
     Attributes:
         size: width and height as they are coded, before a frame is turned or stretched.
+        deep: whether its frames are grey with more than 8 bits, such as depth.
         note: what a user should know of the file, "2 video streams; …"; "" where there is nothing.
     """
 
     live = False
 
-    def __init__(self, path: Path) -> None:
-        """Open a video.
+    def __init__(self, path: Path, value_range: ValueRange | None = None) -> None:
+        """Open a video; `value_range` says which values of deep grey ones are black and white.
 
         Raises:
             SourceError: no such file, or no video that can be decoded here.
@@ -58,6 +61,8 @@ class VideoFile:
         self._others = list(self._container.streams.audio) if is_shared else []
         self.decoded = 0
         self.damaged = 0
+        self.deep = self._is_deep()
+        self._value_range = value_range
         self._time = 0.0
         self._reached = 0.0
 
@@ -89,6 +94,18 @@ class VideoFile:
         # One thread decodes faster than several do on two cores, and leaves the other to the model.
         context.thread_count = 1
         context.options = {**context.options, **DECODER_OPTIONS}
+
+    def _is_deep(self) -> bool:
+        from seqvision_edge.sources.video_decoding import is_deep
+
+        return is_deep(self._stream.format)
+
+    def values(self) -> Iterator[NDArray[Any]]:
+        """Yield the frames of a deep video as they are stored, `(height, width)`."""
+        from seqvision_edge.sources.video_decoding import deep_values
+
+        for decoded in self._decode():
+            yield deep_values(decoded)
 
     @property
     def incomplete(self) -> str | None:
@@ -123,7 +140,7 @@ class VideoFile:
         """
         from seqvision_edge.sources.video_decoding import FrameRefused, Pictures
 
-        pictures = Pictures(self._stream)
+        pictures = Pictures(self._stream, self._value_range)
         start: float | None = None
         for decoded in self._decode():
             try:
