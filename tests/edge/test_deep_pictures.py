@@ -75,11 +75,13 @@ def test_colours_floats_and_signed_values_are_scaled_too(tmp_path: Path) -> None
     assert to_8_bit(signed, (-300, 300)).tolist() == [0, 128, 255]
 
 
-@pytest.mark.parametrize(("codec", "pixels"), [("ffv1", "gray16le"), ("png", "gray16be")])
+@pytest.mark.parametrize(
+    ("codec", "pixels", "ending"), [("ffv1", "gray16le", "mkv"), ("png", "gray16be", "mov")]
+)
 def test_a_grey_video_of_16_bits_is_scaled_as_an_image_is(
-    tmp_path: Path, codec: str, pixels: str
+    tmp_path: Path, codec: str, pixels: str, ending: str
 ) -> None:
-    path = write_depth_video(tmp_path / "depth.mkv", [values(16)] * 3, codec, pixels)
+    path = write_depth_video(tmp_path / f"depth.{ending}", [values(16)] * 3, codec, pixels)
     source = open_path(path, value_range=DEPTH)
     with source:
         frames = [frame.bgr for frame in source]

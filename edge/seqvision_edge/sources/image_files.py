@@ -150,7 +150,7 @@ def _decode_values(data: NDArray[np.uint8]) -> NDArray[Any] | None:
 
 def _three_channels(image: NDArray[Any]) -> NDArray[Any]:
     if image.ndim == 3 and image.shape[2] >= 3:
-        return image[..., :3]
+        return np.ascontiguousarray(image[..., :3])
     return np.repeat(image.reshape(*image.shape[:2], -1)[..., :1], 3, axis=2)
 
 
