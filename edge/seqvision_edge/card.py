@@ -188,10 +188,9 @@ class ModelCard(Part):
         _refuse_other_specs(data.get("spec"), where)
         try:
             upgraded = _upgraded(data)
-            image = upgraded.get("image")
             # The only key with a default: whoever makes a spec in Python has 8-bit pictures.
-            is_lost = upgraded["spec"] == SPEC and isinstance(image, dict)
-            if is_lost and "value_range" not in image:
+            image = upgraded.get("image") if upgraded["spec"] == SPEC else None
+            if isinstance(image, dict) and "value_range" not in image:
                 raise CardError(
                     f"{where}: the model card is damaged: image.value_range: Field required"
                 )

@@ -9,7 +9,8 @@ def is_short(clip: Clip, sequence: SequenceSpec) -> bool:
     """Return whether a decoded clip does not fill the window; a still image always does."""
     if not isinstance(sequence, VideoSequence):
         return False
-    return len(choose(clip.times, sequence.fps)) < sequence.frames
+    ticks = choose(clip.times, sequence.fps, clip.source_fps, clip.end)
+    return len(ticks) < sequence.frames
 
 
 def short_clips(count: int, total: int, sequence: SequenceSpec) -> str:

@@ -149,6 +149,29 @@ def _video_instead(folder: Path) -> Path | None:
     return None
 
 
+def deep_pictures(path: Path, most: int) -> Iterator[NDArray[Any]]:
+    """Yield some pictures with more than 8 bits as they are stored; none of an 8-bit source.
+
+    Raises:
+        SourceError: it cannot be read.
+    """
+    source = open_path(path)
+    with source:
+        if isinstance(source, ImageFiles):
+            every = max(1, len(source.files) // most)
+            for file in source.files[::every][:most]:
+                values = read_values(file)
+                if values is None:
+                    continue
+                if values.dtype == np.uint8:
+                    return
+                yield values
+        elif isinstance(source, VideoFile) and source.deep:
+            for number, values in enumerate(islice(source.values(), 10 * most)):
+                if number % 10 == 0:
+                    yield values
+
+
 def open_camera(index: int) -> Camera:
     """Open a camera of this machine by its number, from 0.
 
