@@ -9,6 +9,7 @@ import csv
 import shutil
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -23,6 +24,7 @@ from seqvision.console import print_note
 from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip
 from seqvision.data.decode import Decoded, Store
+from seqvision.data.parallel import work_until
 from seqvision.data.paths import find_unnamed
 from seqvision.data.short_clips import is_short, short_clips
 from seqvision.errors import DataError
@@ -77,10 +79,13 @@ def predict(options: PredictOptions) -> Predicted:
     answers: list[Answer] = []
     damaged: list[str] = []
     short = 0
+    left = threading.Event()
     with (
         tempfile.TemporaryDirectory(prefix="seqvision-") as folder,
-        contextlib.closing(ahead(_decode_each(clips, card, options, folder), 1)) as decoded,
+        contextlib.closing(ahead(_decode_each(clips, card, options, folder, left), 1)) as decoded,
+        contextlib.ExitStack() as ends,
     ):
+        ends.callback(left.set)  # before the thread that decodes is waited for
         for name, clip, kept in decoded:
             if isinstance(clip, SourceError):
                 damaged.append(str(clip))
@@ -141,12 +146,17 @@ def _load(options: PredictOptions) -> tuple[Ask, ModelCard]:
 
 
 def _decode_each(
-    clips: Sequence[Clip], card: ModelCard, options: PredictOptions, folder: str
+    clips: Sequence[Clip],
+    card: ModelCard,
+    options: PredictOptions,
+    folder: str,
+    left: threading.Event,
 ) -> Iterator[tuple[str, Decoded | SourceError, Path]]:
     """Yield each clip decoded as training does it, or why it cannot be, and where it is kept.
 
     Its frames lie in a file, so that a long clip needs no more memory than a short one.
     """
+    work_until(left)
     for number, each in enumerate(clips):
         kept = Path(folder) / str(number)
         store = Store(Cache(kept), card.image, options.image_fps, card.sequence)

@@ -7,9 +7,7 @@ the live runner will see.  A still image is kept as one frame, whole: it is vari
 import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -20,6 +18,7 @@ from numpy.typing import NDArray
 from seqvision.data.cache import Cache, touch
 from seqvision.data.clips import Clip, Cut
 from seqvision.data.cut import Cutter
+from seqvision.data.parallel import check_cancelled, in_threads
 from seqvision.data.readers.idx import idx_images
 from seqvision_edge.card import ImageSpec
 from seqvision_edge.clip import Frames
@@ -174,6 +173,7 @@ class Store:
             with contextlib.ExitStack() as files:
                 source = files.enter_context(open_path(path, rate, self.spec.value_range))
                 for frame in source:
+                    check_cancelled()
                     for place in cutter.take(frame.time):
                         written[place].add(before)
                     if cutter.is_over:
@@ -370,16 +370,14 @@ def decode_all(
             return [error]
 
     results: dict[int, Decoded | SourceError] = {}
-    pool = ThreadPoolExecutor(os.cpu_count() or 1)
-    # Images of one big file are in memory already: threads would only pass them around.
-    answers = map if all(clip.index is not None for clip in clips) else pool.map
     together = _together(clips)
-    try:
-        for places, answer in zip(together, answers(load, together), strict=True):
+    # Images of one big file are in memory already: threads would only pass them around.
+    in_memory = all(clip.index is not None for clip in clips)
+    pool = contextlib.nullcontext(map(load, together)) if in_memory else in_threads(load, together)
+    with pool as answers:
+        for places, answer in zip(together, answers, strict=True):
             results |= zip(places, answer, strict=True)
             progress(len(results), len(clips))
-    finally:
-        pool.shutdown(cancel_futures=True)
     store.cache.trim()
     good = [(clip, found) for place, clip in enumerate(clips)
             if isinstance(found := results[place], Decoded)]  # fmt: skip

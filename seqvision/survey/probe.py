@@ -2,9 +2,7 @@
 
 import hashlib
 import math
-import os
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -13,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqvision.console import progress
+from seqvision.data import parallel
 from seqvision.data.clips import Clip, Cut
 from seqvision.data.cut import clip_frames
 from seqvision.data.decode import Store
+from seqvision.data.parallel import check_cancelled
 from seqvision.data.readers.idx import idx_images
 from seqvision_edge.errors import SourceError
 from seqvision_edge.sources import open_path
@@ -168,19 +168,16 @@ def in_threads(
 ) -> list[Answer]:
     """Return the answers for all items, in order; shows progress."""
     answers: list[Answer] = []
-    pool = ThreadPoolExecutor(os.cpu_count() or 1)
-    try:
-        with progress(what) as advance:
-            for answer in pool.map(function, items):
-                answers.append(answer)
-                advance(len(answers), len(items))
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with progress(what) as advance, parallel.in_threads(function, items) as found:
+        for answer in found:
+            answers.append(answer)
+            advance(len(answers), len(items))
     return answers
 
 
 def _digest(chunks: Iterable[bytes]) -> str:
     digest = hashlib.sha256()
     for chunk in chunks:
+        check_cancelled()
         digest.update(chunk)
     return digest.hexdigest()
