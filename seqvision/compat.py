@@ -1,8 +1,8 @@
 """Make imgaug and torchvision importable where their releases lag behind NumPy and torch.
 
-Import `imgaug`, `iaa` and `torchvision` from here; and import this module before torchmetrics or
-lightning, which touch torchvision by themselves.  imgaug comes when it is first asked for: it and
-the SciPy that it needs take seconds.
+Import `imgaug`, `iaa` and `torchvision` from here; each comes when it is first asked for, because
+each takes seconds, with SciPy or torch behind it.  torchmetrics and lightning touch torchvision by
+themselves: import it from here before them.
 """
 
 import sys
@@ -10,7 +10,6 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-import torch
 
 from seqvision_edge.opencv import cv2
 
@@ -30,9 +29,13 @@ def _import_torchvision() -> ModuleType:
             raise
         for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
             del sys.modules[name]
+        import torch
+
+        global _schemas  # they are there as long as this
+        _schemas = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
         for operator in ("nms", "qnms"):
             schema = f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-            _SCHEMAS.define(schema)  # type: ignore[no-untyped-call]
+            _schemas.define(schema)
         import torchvision
     return torchvision
 
@@ -61,15 +64,19 @@ def _import_imgaug() -> ModuleType:
     return imgaug
 
 
-_SCHEMAS = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
-torchvision = _import_torchvision()
+_schemas: Any = None
 # imgaug is slower with OpenCV's threads than without, and data workers would fight over cores.
 cv2.setNumThreads(0)
 
 
 def __getattr__(name: str) -> Any:
-    """Import imgaug when `imgaug` or `iaa`, its augmenters, is asked for."""
-    if name not in ("imgaug", "iaa"):
+    """Import what is asked for: `torchvision`, `imgaug`, or `iaa`, its augmenters."""
+    if name == "torchvision":
+        found: Any = _import_torchvision()
+    elif name in ("imgaug", "iaa"):
+        imgaug = _import_imgaug()
+        found = imgaug if name == "imgaug" else imgaug.augmenters
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    imgaug = _import_imgaug()
-    return imgaug if name == "imgaug" else imgaug.augmenters
+    globals()[name] = found
+    return found

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import seqvision.compat  # noqa: F401  # before torchmetrics, which touches torchvision
 from seqvision.statistics import Interval, wilson
 
 BINS = 15
@@ -51,16 +50,13 @@ class Metrics:
 
 def measure(probabilities: Tensor, truth: Tensor, labels: Sequence[str]) -> Metrics:
     """Return the figures of `(clips, labels)` probabilities against `(clips,)` label indices."""
-    from torchmetrics.functional.classification import (
-        multiclass_confusion_matrix,
-        multiclass_precision,
-        multiclass_recall,
-    )
-
     count = len(labels)
     answers = probabilities.argmax(dim=1)
-    precision = multiclass_precision(answers, truth, count, average="none")
-    recall = multiclass_recall(answers, truth, count, average="none")
+    confusion = torch.bincount(truth * count + answers, minlength=count**2).view(count, count)
+    right = confusion.diagonal().float()
+    # A label that was never named, or never was, has no precision or recall: 0.
+    precision = right / confusion.sum(dim=0).clamp_min(1)
+    recall = right / confusion.sum(dim=1).clamp_min(1)
     f1 = 2 * precision * recall / (precision + recall).clamp_min(1e-12)
     clips = torch.bincount(truth, minlength=count)
     there = clips > 0
@@ -76,7 +72,7 @@ def measure(probabilities: Tensor, truth: Tensor, labels: Sequence[str]) -> Metr
             label: LabelMetrics(float(p), float(r), float(f), int(n))
             for label, p, r, f, n in zip(labels, precision, recall, f1, clips, strict=True)
         },
-        confusion=multiclass_confusion_matrix(answers, truth, count).tolist(),
+        confusion=confusion.tolist(),
     )
 
 

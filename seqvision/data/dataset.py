@@ -10,10 +10,9 @@ from torch.utils.data import Dataset, Sampler
 
 from seqvision.data.augment import Augmenter
 from seqvision.data.decode import Decoded
+from seqvision.data.views import view
 from seqvision_edge.card import ImageSpec
-from seqvision_edge.clip import centre
-from seqvision_edge.cut import cut
-from seqvision_edge.sequence import SequenceSpec, VideoSequence
+from seqvision_edge.sequence import SequenceSpec
 
 
 class Batch(NamedTuple):
@@ -69,22 +68,10 @@ class ClipDataset(Dataset[Item]):
 
     def __getitem__(self, draw: Draw) -> Item:
         epoch, index = draw
-        clip, label = self.clips[index], self.labels[index]
-        if self.augmenter is None:
-            return torch.from_numpy(centre(clip, self.image, self.sequence)), label
-        generator = np.random.default_rng((self.seed, epoch, int(clip.key, 16)))
-        if isinstance(self.sequence, VideoSequence):
-            fps, most = self.sequence.fps, self.sequence.frames
-            chosen, label = self.augmenter.choose(
-                clip.times, fps, most, label, generator, clip.source_fps, clip.end
-            )
-            seed = int(generator.integers(2**31))
-            steps, label = self.augmenter(clip.frames[chosen], label, seed)
-        else:
-            start, seed = generator.random(), int(generator.integers(2**31))
-            # A still image is varied as a whole: a row has no geometry of its own.
-            whole, label = self.augmenter(clip.frames[:1], label, seed)
-            steps = cut(whole[0], self.image, self.sequence, start)
+        steps, label = view(
+            self.clips[index], self.labels[index], self.image, self.sequence,
+            self.augmenter, (self.seed, epoch),
+        )  # fmt: skip
         return torch.from_numpy(steps), label
 
 

@@ -11,8 +11,8 @@ from seqvision.config import DataOptions
 from seqvision.console import progress
 from seqvision.data.augment import Augmenter, make_augmenter
 from seqvision.data.cache import Cache
-from seqvision.data.dataset import ClipDataset
 from seqvision.data.decode import Decoded, Store
+from seqvision.data.views import view
 from seqvision.errors import DataError
 from seqvision.survey.findings import Findings
 from seqvision_edge.errors import SourceError
@@ -113,13 +113,13 @@ def _film(
     """Return some frames of the centre window, and of what the first epoch draws of the clip."""
     image, sequence = findings.image, findings.sequence
     assert isinstance(sequence, VideoSequence)
-    plain, _ = ClipDataset([clip], [label], image, sequence)[0, 0]
+    plain, _ = view(clip, label, image, sequence)
     if augmenter is None:
-        return Strip(caption, _evenly(plain.numpy()), [])
-    varied, new = ClipDataset([clip], [label], image, sequence, augmenter, seed)[0, 0]
+        return Strip(caption, _evenly(plain), [])
+    varied, new = view(clip, label, image, sequence, augmenter, (seed, 0))
     if new != label:
         caption += f" · mirrored: {sorted(findings.labels)[new]}"
-    return Strip(caption, _evenly(plain.numpy()), _evenly(varied.numpy()))
+    return Strip(caption, _evenly(plain), _evenly(varied))
 
 
 def _stills(

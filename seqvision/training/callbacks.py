@@ -1,5 +1,9 @@
 """What happens around the epochs: bars and lines, a clean stop, checkpoints, early stopping."""
 
+from seqvision.compat import torchvision as torchvision  # before lightning touches it
+
+# isort: split
+
 import functools
 import signal
 import time

@@ -1,5 +1,9 @@
 """How a running training keeps its checkpoints: the old one stays until the new one is whole."""
 
+from seqvision.compat import torchvision as torchvision  # before lightning touches it
+
+# isort: split
+
 from pathlib import Path
 from typing import Any
 

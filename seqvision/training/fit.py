@@ -1,5 +1,9 @@
 """The engine: Lightning's trainer, its callbacks and logs, set up for a classifier."""
 
+from seqvision.compat import torchvision as torchvision  # before lightning touches it
+
+# isort: split
+
 import contextlib
 import logging
 import re

@@ -1,5 +1,9 @@
 """One training step, one validation step, and how the learning rate goes."""
 
+from seqvision.compat import torchvision as torchvision  # before lightning touches it
+
+# isort: split
+
 import math
 from typing import Any
 

@@ -1,5 +1,9 @@
 """What a training needs before it begins: clips, a network, and all that was open decided."""
 
+from seqvision.compat import torchvision as torchvision  # before lightning touches it
+
+# isort: split
+
 import math
 from collections import Counter
 from collections.abc import Callable

@@ -1,5 +1,9 @@
 """What listens to the training of a trial: the study; and how the search goes."""
 
+from seqvision.compat import torchvision as torchvision  # before lightning touches it
+
+# isort: split
+
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -8,13 +8,11 @@ in the folder itself, in `raw/`, or where torchvision puts them: `MNIST/raw/`, `
 """
 
 import gzip
-import shutil
-import tempfile
+import math
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,9 +37,7 @@ def idx_images(path: Path) -> NDArray[np.uint8]:
     Raises:
         DataError: it is damaged, or not an idx file of images.
     """
-    images = _read_idx(path, "read_image_file").numpy()
-    images.flags.writeable = False
-    return images
+    return _read_idx(path, 3)
 
 
 def _read(data: Path, wanted: Wanted, name: str) -> Reading:
@@ -58,7 +54,7 @@ def _read(data: Path, wanted: Wanted, name: str) -> Reading:
         if images is None or labels is None:
             missing = f"{part}-images-idx3-ubyte" if images is None else f"{part}-labels-idx1-ubyte"
             raise DataError(f"{folder}: {missing} (.gz or not) is missing")
-        truth = _read_idx(labels, "read_label_file").tolist()
+        truth = _read_idx(labels, 1).tolist()
         count = len(idx_images(images))
         if len(truth) != count:
             raise DataError(f"{images}: {count} images, but {labels.name} has {len(truth)} labels")
@@ -95,28 +91,33 @@ def _file(folder: Path, stem: str, dimensions: int) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def _label_names(name: str) -> list[str]:
-    if name == "MNIST":
-        return [str(digit) for digit in range(10)]
-    from seqvision.compat import torchvision
-
-    return list(getattr(torchvision.datasets, name).classes)
+def _label_names(name: str) -> tuple[str, ...]:
+    return _LABELS.get(name) or tuple(map(str, range(10)))
 
 
-def _read_idx(path: Path, function: str) -> Any:
-    """Read a file with one of torchvision's functions, which cannot read .gz."""
-    from seqvision.compat import torchvision
-
-    read: Callable[[str], Any] = getattr(torchvision.datasets.mnist, function)
+def _read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
+    """Read an idx file of bytes, .gz or not: 0 0 8 N, N sizes of four bytes, the bytes."""
     try:
-        if path.suffix != ".gz":
-            return read(str(path))
-        with tempfile.TemporaryDirectory() as folder, gzip.open(path) as packed:
-            whole = Path(folder) / path.stem
-            with whole.open("wb") as file:
-                shutil.copyfileobj(packed, file)
-            return read(str(whole))
-    except (OSError, EOFError, zlib.error, AssertionError, ValueError, TypeError, RuntimeError,
-            KeyError) as error:  # fmt: skip
-        reason = " ".join(str(error).split()) or "its length is wrong"
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            content = file.read()
+    except (OSError, EOFError, zlib.error) as error:
+        reason = " ".join(str(error).split())
         raise DataError(f"{path}: not a whole idx file ({reason})") from None
+    begin = 4 + 4 * dimensions
+    if content[:4] != bytes((0, 0, 8, dimensions)) or len(content) < begin:
+        kind = "images" if dimensions == 3 else "labels"
+        raise DataError(f"{path}: not a whole idx file (its head is not that of {kind})")
+    sizes = np.frombuffer(content, ">u4", dimensions, 4).tolist()
+    if math.prod(sizes) != len(content) - begin:
+        raise DataError(f"{path}: not a whole idx file (its length is wrong)")
+    return np.frombuffer(content, np.uint8, offset=begin).reshape(sizes)
+
+
+# As torchvision calls them.
+_LABELS = {
+    "FashionMNIST": (
+        "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+        "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+    ),
+    "KMNIST": ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+}  # fmt: skip
