@@ -259,6 +259,14 @@ def restore_terminal() -> None:
         _close(_shown[-1])
 
 
+def erase_line() -> None:
+    """Erase what another process, which had to be killed, may have left of a bar."""
+    if on_terminal():
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write("\r\x1b[2K\x1b[?25h")
+            sys.stderr.flush()
+
+
 def _print_remark(remark: Remark) -> None:
     for collected in _collecting:
         collected.append(remark)

@@ -3,7 +3,9 @@
 torch and all that is slow to import comes after the refusals.
 """
 
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
 from pydantic import BaseModel
@@ -43,14 +45,17 @@ def train(arguments: list[str]) -> int:
         options = going_on(kept, options, default)
 
     from seqvision.few_clips import suit_few_clips
-    from seqvision.ready import to_train
 
-    clips = to_train(options)
+    with _checking():
+        from seqvision.ready import to_train
+
+        clips = to_train(options)
     note = None
     if default is None and count() == 1:
         options, note = suit_few_clips(options, clips, given.names)
 
-    from seqvision.training.train import train
+    with _loading("torch and lightning"):
+        from seqvision.training.train import train
 
     trained = train(options, settled=True, note=note)
     if is_first():
@@ -73,12 +78,14 @@ def tune(arguments: list[str]) -> int:
         default = TuneOptions(data=place, **parts)
     options = given.build(default)
 
-    from seqvision.ready import to_tune
+    with _checking():
+        from seqvision.ready import to_tune
 
-    to_tune(options)
+        to_tune(options)
 
-    from seqvision.tuning.tune import tune
-    from seqvision_export.latency import live_frame
+    with _loading("torch, lightning and optuna"):
+        from seqvision.tuning.tune import tune
+        from seqvision_export.latency import live_frame
 
     tuned = tune(options, given.names & option_parts().keys(), live_frame)
     if tuned.model is not None:
@@ -101,11 +108,13 @@ def self_train(arguments: list[str]) -> int:
     if kept is not None:
         check_going_on(kept, options)
 
-    from seqvision.ready import to_self_train
+    with _checking():
+        from seqvision.ready import to_self_train
 
-    to_self_train(options)
+        to_self_train(options)
 
-    from seqvision.self_training.self_train import self_train
+    with _loading("torch and lightning"):
+        from seqvision.self_training.self_train import self_train
 
     done = self_train(options)
     print(f"{done.model} written; next: seqvision export {done.model}")  # noqa: T201
@@ -117,11 +126,13 @@ def data(arguments: list[str]) -> int:
 
     options = _asked(DataOptions, "data", arguments)
 
-    from seqvision.ready import to_look
+    with _checking():
+        from seqvision.ready import to_look
 
-    to_look(options)
+        to_look(options)
 
-    from seqvision.survey.survey import survey
+    with _loading("OpenCV", "seqvision.survey.survey"):
+        from seqvision.survey.survey import survey
 
     survey(options)
     return 0
@@ -132,11 +143,13 @@ def evaluate(arguments: list[str]) -> int:
 
     options = _asked(EvaluateOptions, "evaluate", arguments)
 
-    from seqvision.ready import to_evaluate
+    with _checking():
+        from seqvision.ready import to_evaluate
 
-    to_evaluate(options)
+        to_evaluate(options)
 
-    from seqvision.evaluate import evaluate
+    with _loading("torch"):
+        from seqvision.evaluate import evaluate
 
     evaluate(options)
     return 0
@@ -147,12 +160,14 @@ def export(arguments: list[str]) -> int:
 
     options = _asked(ExportOptions, "export", arguments)
 
-    from seqvision.ready import to_export
+    with _checking():
+        from seqvision.ready import to_export
 
-    to_export(options)
+        to_export(options)
 
-    from seqvision_edge.model_file import read_model
-    from seqvision_export.export import export
+    with _loading("torch and onnx"):
+        from seqvision_edge.model_file import read_model
+        from seqvision_export.export import export
 
     exported = export(options)
     _, file = read_model(exported)
@@ -166,11 +181,13 @@ def verify(arguments: list[str]) -> int:
 
     options = _asked(VerifyOptions, "verify", arguments)
 
-    from seqvision.ready import to_verify
+    with _checking():
+        from seqvision.ready import to_verify
 
-    to_verify(options)
+        to_verify(options)
 
-    from seqvision_export.proof.verify import verify
+    with _loading("onnxruntime", "onnxruntime"):
+        from seqvision_export.proof.verify import verify
 
     verify(options)
     print(f"{options.model} answers as {options.against} does")  # noqa: T201
@@ -182,9 +199,10 @@ def inspect(arguments: list[str]) -> int:
 
     options = _asked(InspectOptions, "inspect", arguments)
 
-    from seqvision.ready import to_inspect
+    with _checking():
+        from seqvision.ready import to_inspect
 
-    to_inspect(options)
+        to_inspect(options)
 
     from seqvision.inspection.inspect import inspect
 
@@ -197,11 +215,13 @@ def bench(arguments: list[str]) -> int:
 
     options = _asked(BenchOptions, "bench", arguments)
 
-    from seqvision.ready import to_bench
+    with _checking():
+        from seqvision.ready import to_bench
 
-    to_bench(options)
+        to_bench(options)
 
-    from seqvision_export.bench.bench import bench
+    with _loading("torch, onnx and onnxruntime"):
+        from seqvision_export.bench.bench import bench
 
     bench(options)
     return 0
@@ -212,11 +232,13 @@ def calibrate(arguments: list[str]) -> int:
 
     options = _asked(CalibrateOptions, "calibrate", arguments)
 
-    from seqvision.ready import to_calibrate
+    with _checking():
+        from seqvision.ready import to_calibrate
 
-    to_calibrate(options)
+        to_calibrate(options)
 
-    from seqvision.calibration.calibrate import calibrate
+    with _loading("torch"):
+        from seqvision.calibration.calibrate import calibrate
 
     written = calibrate(options)
     follows = f"edge-run --model {written}"
@@ -230,6 +252,11 @@ def segment(arguments: list[str]) -> int:
     from seqvision.config import SegmentOptions
 
     options = _asked(SegmentOptions, "segment", arguments)
+
+    with _checking():
+        from seqvision.ready import to_segment
+
+        to_segment(options)
 
     from seqvision.segmentation.segment import segment
 
@@ -247,6 +274,11 @@ def compare(arguments: list[str]) -> int:
 
     options = _asked(CompareOptions, "compare", arguments)
 
+    with _checking():
+        from seqvision.ready import to_compare
+
+        to_compare(options)
+
     from seqvision.compare import compare
 
     compare(options)
@@ -258,7 +290,13 @@ def predict(arguments: list[str]) -> int:
 
     options = _asked(PredictOptions, "predict", arguments)
 
-    from seqvision.predict import predict
+    with _checking():
+        from seqvision.ready import to_predict
+
+        to_predict(options)
+
+    with _loading("onnxruntime", "onnxruntime"):
+        from seqvision.predict import predict
 
     return PARTIAL if predict(options).damaged else 0
 
@@ -271,6 +309,20 @@ def record(arguments: list[str]) -> int:
     from seqvision.record import record
 
     return PARTIAL if record(options).incomplete else 0
+
+
+def _checking() -> AbstractContextManager[None]:
+    """Say on a terminal that it is looked whether the command can begin."""
+    from seqvision.console import status
+
+    return status("looking at what is there")
+
+
+def _loading(what: str, module: str = "torch") -> AbstractContextManager[None]:
+    """Say that slow imports come, where they do: some take seconds on a busy machine."""
+    from seqvision.console import status
+
+    return nullcontext() if module in sys.modules else status(f"loading {what}", line=True)
 
 
 def _read(kind: type[Asked], verb: str, arguments: Sequence[str]) -> command_line.Given[Asked]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from seqvision.console import status
 from seqvision.inspection.found import Graph, Inspection, Tensor
 from seqvision_edge.card import METADATA_KEY, ModelCard
 from seqvision_edge.errors import CardError, ModelError
@@ -77,7 +78,8 @@ def _tensor(value: Any) -> Tensor:
 
 
 def _read_torch(path: Path) -> Inspection:
-    from seqvision.training.checkpoint import load_model
+    with status("loading torch", line=True):
+        from seqvision.training.checkpoint import load_model
 
     model, card = load_model(path)
     image = card.image

@@ -2,11 +2,9 @@
 sense.  No torch, so that a refusal takes a moment and not the seconds of an import.
 """
 
-from seqvision.ready.checks import beside, check_outputs, check_trained
+from seqvision.ready.checks import beside, check_labels, check_outputs, check_trained, strange_label
 from seqvision.ready.clips import to_look, to_segment
 from seqvision.ready.models import (
-    check_labels,
-    strange_label,
     to_bench,
     to_calibrate,
     to_compare,

@@ -1,29 +1,36 @@
 """What is asked about more than one command: files that are read, files that are written."""
 
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from seqvision.data.kinds import is_image, is_video
+from seqvision.data.readers import find_data_set
 from seqvision.data.readers.table import LAYOUT, why_no_list
 from seqvision.errors import CheckpointError, DataError
 from seqvision.output_files import is_model
+from seqvision.ready.model_head import trained_card
+from seqvision_edge.card import ModelCard
 from seqvision_edge.files import why_unwritable
 from seqvision_edge.path_hints import MODELS, NOT_MODELS, missing
 
 MODEL_SUFFIXES = (".pt", ".safetensors")
 
 
-def check_trained(path: Path, verb: str, *clips: Path) -> None:
-    """Refuse a file that cannot be the model of a training.
+def check_trained(path: Path, verb: str, *clips: Path) -> ModelCard | None:
+    """Refuse a file that cannot be the model of a training; return its card.
 
     Args:
         path: the file.
         verb: the command that wants it.
         clips: what is given for the clips; a model among them was swapped with them.
 
+    Returns:
+        None where only torch can read the card.
+
     Raises:
-        CheckpointError: it is not there, or it is something else.
+        CheckpointError: it is not there, cannot be read, or is something else.
+        CardError: its card is damaged, or of another spec.
     """
     suffix = path.suffix.lower()
     swapped = next((each for each in clips if each.suffix.lower() in MODELS), None)
@@ -45,6 +52,7 @@ def check_trained(path: Path, verb: str, *clips: Path) -> None:
         raise CheckpointError(f"{found}{make}")
     if is_video(path.name) or is_image(path.name) or suffix in NOT_MODELS:
         raise CheckpointError(f"{path}: not a model; {verb} wants a model.pt first")
+    return trained_card(path)
 
 
 def check_outputs(outputs: Mapping[str, Path | None], inputs: Iterable[Path | None]) -> None:
@@ -138,3 +146,35 @@ def _refuse_loose(folder: Path) -> None:
             f"{folder}: {count} in it, but no folder for a label; the frames of a clip lie in "
             "frames/<label>/<clip>/0001.jpg, still images in frames/<label>/ with --sequence rows"
         )
+
+
+def check_labels(
+    data: Path,
+    card: ModelCard,
+    dataset: str = "auto",
+    official: int = 1,
+    split: str | None = None,
+    known: Collection[str] = (),
+) -> None:
+    """Refuse clips of a label that a model does not know, before one of them is decoded.
+
+    Args:
+        split: only of these clips; None: of all.
+        known: labels that may be there all the same.
+
+    Raises:
+        DataError: there is such a label, or there are no clips.
+    """
+    clips = find_data_set(data, dataset, card.sequence.kind != "video", official).clips
+    chosen = [clip for clip in clips if split in (None, clip.split)]
+    if not chosen:
+        raise DataError(f"{data}: no clip has the split {split}")
+    strange = sorted({clip.label for clip in chosen} - {*card.labels, *known})
+    if strange:
+        raise DataError(strange_label(data, strange[0], card))
+
+
+def strange_label(data: Path, label: str, card: ModelCard) -> str:
+    """Return the line about a label that the model does not know."""
+    known = ", ".join(card.labels)
+    return f"{data}: the model does not know the label {label!r} (it knows {known})"

@@ -15,17 +15,16 @@ from seqvision.config import (
     place_of,
 )
 from seqvision.data.paths import find_paths
-from seqvision.data.readers import find_data_set
 from seqvision.errors import CheckpointError, DataError, ExportError
 from seqvision.ready.checks import (
     MODEL_SUFFIXES,
     beside,
     check_clips,
+    check_labels,
     check_model_output,
     check_outputs,
     check_trained,
 )
-from seqvision_edge.card import ModelCard
 from seqvision_edge.errors import ModelError
 from seqvision_edge.files import is_one_of
 from seqvision_edge.model_file import read_model
@@ -39,9 +38,12 @@ def to_evaluate(options: EvaluateOptions) -> None:
         SeqvisionError: the model or the clips are not there, or an output cannot be written.
     """
     place = place_of(options)
-    check_trained(options.model, "evaluate", place)
+    card = check_trained(options.model, "evaluate", place)
     check_clips(place)
     check_outputs({"--output": options.output, "--report": options.report}, (options.model, place))
+    if card is not None:
+        chosen = None if options.split == "all" else options.split
+        check_labels(place, card, options.dataset, options.official, split=chosen)
 
 
 def to_calibrate(options: CalibrateOptions) -> Places:
@@ -58,16 +60,20 @@ def to_calibrate(options: CalibrateOptions) -> Places:
         )
     suffix = options.model.suffix.lower()
     if suffix != ".onnx":
-        check_trained(options.model, "calibrate", *options.data)
-    elif not options.model.is_file():
-        read_model(options.model)  # says what is wrong
+        card = check_trained(options.model, "calibrate", *options.data)
+    else:
+        card = read_model(options.model)[1].card
     output = options.output or options.model
     endings = (".onnx",) if suffix == ".onnx" else MODEL_SUFFIXES
     if output.suffix.lower() not in endings:
         raise CheckpointError(f"--output {output}: must end in {' or '.join(endings)}")
     check_outputs({"--output": output}, options.data)
     check_model_output("--output", output)
-    return find_places(options.data)
+    places = find_places(options.data)
+    if card is not None:
+        for place in places.clips:
+            check_labels(place, card, known=options.unknown)
+    return places
 
 
 def to_predict(options: PredictOptions) -> None:
@@ -92,9 +98,11 @@ def to_export(options: ExportOptions) -> Path:
     Raises:
         SeqvisionError: the model or the clips are not there, or the file cannot be written.
     """
-    check_trained(options.model, "export")
+    card = check_trained(options.model, "export")
     for place in filter(None, (options.verify, options.calibrate)):
         check_clips(place)
+        if card is not None:
+            check_labels(place, card)
     if options.precision in ("int8", "auto") and not (options.calibrate or options.verify):
         raise ExportError(
             f"--precision {options.precision} needs clips to choose its ranges by: "
@@ -170,21 +178,3 @@ def to_compare(options: CompareOptions) -> None:
     if not options.runs:
         raise DataError("seqvision compare: say which runs: seqvision compare runs/*")
     check_outputs({"--json": options.json_}, ())
-
-
-def check_labels(data: Path, card: ModelCard) -> None:
-    """Refuse clips of a label that a model does not know, before one of them is decoded.
-
-    Raises:
-        DataError: there is such a label, or there are no clips.
-    """
-    clips = find_data_set(data, images=card.sequence.kind != "video").clips
-    strange = sorted({clip.label for clip in clips} - set(card.labels))
-    if strange:
-        raise DataError(strange_label(data, strange[0], card))
-
-
-def strange_label(data: Path, label: str, card: ModelCard) -> str:
-    """Return the line about a label that the model does not know."""
-    known = ", ".join(card.labels)
-    return f"{data}: the model does not know the label {label!r} (it knows {known})"

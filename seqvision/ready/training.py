@@ -10,7 +10,6 @@ from seqvision.config import (
     check_sequence,
     place_of,
 )
-from seqvision.data.augment import check_augmentation
 from seqvision.data.clips import Clip, find_background, labels_of
 from seqvision.data.readers import find_data_set
 from seqvision.errors import CheckpointError, DataError, StudyError, WeightsError
@@ -19,6 +18,7 @@ from seqvision.ready.checks import (
     MODEL_SUFFIXES,
     check_clips,
     check_folder,
+    check_labels,
     check_model_output,
     check_outputs,
     check_trained,
@@ -51,6 +51,8 @@ def to_train(options: TrainOptions) -> list[Clip]:
     found = find_data_set(place, options.clips.dataset, stills, options.clips.official).clips
     labels = labels_of(found)
     find_background(labels, options.clips.background)
+    from seqvision.data.augment import check_augmentation  # with OpenCV; others need none here
+
     check_augmentation(options.augmentation, labels)
     return found
 
@@ -82,7 +84,7 @@ def to_self_train(options: SelfTrainOptions) -> None:
             "seqvision self-train: give a model, its clips and clips without labels: "
             "seqvision self-train model.pt LABELLED UNLABELLED"
         )
-    check_trained(model, "self-train", labelled, unlabelled)
+    card = check_trained(model, "self-train", labelled, unlabelled)
     if options.output.suffix.lower() not in MODEL_SUFFIXES:
         raise CheckpointError(f"--output {options.output}: must end in .pt or .safetensors")
     check_outputs({"--output": options.output}, (model, labelled, unlabelled))
@@ -92,6 +94,8 @@ def to_self_train(options: SelfTrainOptions) -> None:
         augment_file(options.augment)
     for place in (labelled, unlabelled):
         check_clips(place)
+    if card is not None:
+        check_labels(labelled, card)
 
 
 def check_training(options: TrainOptions) -> None:

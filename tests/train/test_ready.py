@@ -1,5 +1,6 @@
 """What cannot work is refused before the work, in one line, and before torch is loaded."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -58,13 +59,45 @@ REFUSED = [
     ("self-train PT frames frames --output PT", "that is a file that is read"),
     ("self-train --resume frames", "--resume frames: no run folder of seqvision self-train"),
     ("compare frames --json no/x.json", "there is no folder no"),
-]
+    *(
+        (command.replace("MODEL", model), f"{model}: not a model file, or damaged")
+        for model in ("torn.pt", "text.pt")
+        for command in (
+            "evaluate MODEL frames", "export MODEL", "calibrate MODEL frames", "inspect MODEL",
+            "predict MODEL frames", "bench MODEL", "self-train MODEL frames frames",
+            "verify a.onnx --against MODEL", "bench a.onnx --against MODEL",
+        )
+    ),
+    *(
+        (command, "does not know the label 'clap'")
+        for command in (
+            "evaluate PT other", "export PT --verify other", "calibrate PT other",
+            "self-train PT other frames",
+        )
+    ),
+    *(
+        (command, "empty: ")
+        for command in (
+            "train empty", "tune empty", "data empty", "evaluate PT empty",
+            "export PT --verify empty",
+            "self-train PT empty frames", "calibrate PT empty",
+        )
+    ),
+    ("evaluate PT frames --split test", "frames: no clip has the split test"),
+]  # fmt: skip
+OLD_MODELS = Path(__file__).parents[1] / "old_models"
 
 
 def test_refusals_take_no_torch_and_leave_nothing(tmp_path: Path) -> None:
     write_squares(tmp_path / "frames", 2)
     (tmp_path / "folder.pt").mkdir()
-    (tmp_path / "model.pt").write_bytes(b"x")
+    shutil.copy(OLD_MODELS / "spec3-video.pt", tmp_path / "model.pt")
+    whole = (tmp_path / "model.pt").read_bytes()
+    (tmp_path / "torn.pt").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "text.pt").write_text("weights")
+    (tmp_path / "empty").mkdir()
+    shutil.copytree(tmp_path / "frames" / "left", tmp_path / "other" / "wave")
+    shutil.copytree(tmp_path / "frames" / "left", tmp_path / "other" / "clap")
     before = sorted(tmp_path.rglob("*"))
     code = f"""
 import sys, contextlib, io
@@ -86,7 +119,7 @@ for command, said in {REFUSED!r}:
 
 
 def test_an_export_looks_at_all_its_outputs_before_it_begins(tmp_path: Path) -> None:
-    (tmp_path / "model.pt").write_bytes(b"x")
+    shutil.copy(OLD_MODELS / "spec3-video.pt", tmp_path / "model.pt")
     (tmp_path / "model.onnx.report.json").mkdir()
     with pytest.raises(DataError, match=r"the report .*report\.json: that is a folder"):
         ready.to_export(ExportOptions(model=tmp_path / "model.pt"))

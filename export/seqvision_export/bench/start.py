@@ -5,7 +5,6 @@ the peak of memory after some live frames, in megabytes.  As on a device, torch 
 """
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from time import perf_counter
@@ -13,9 +12,14 @@ from time import perf_counter
 
 def start(model: Path, device: str, threads: int) -> dict[str, float]:
     """Start a model in a fresh process and return what it says."""
-    command = [sys.executable, "-m", "seqvision_export.bench.start", str(model), device]
-    done = subprocess.run([*command, str(threads)], stdout=subprocess.PIPE, text=True, check=True)
-    found: dict[str, float] = json.loads(done.stdout)
+    from seqvision.errors import ExportError  # not above: a device has no seqvision
+    from seqvision_export.fresh import run_fresh
+
+    module = "seqvision_export.bench.start"
+    code, printed = run_fresh("-m", module, str(model), device, str(threads))
+    if code:
+        raise ExportError(f"{model.name}: does not start in a process of its own (code {code})")
+    found: dict[str, float] = json.loads(printed)
     return found
 
 

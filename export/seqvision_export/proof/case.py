@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+# In which a clip is answered for.
+WAYS = ("torch", "one call", "frame by frame")
 # Of probabilities.  fp16 has three digits; in int8 the two ways through the same file still agree,
 # only torch does not.
 TOLERANCES = {"fp32": 1e-4, "int8": 1e-4, "fp16": 5e-3}

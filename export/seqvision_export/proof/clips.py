@@ -17,11 +17,10 @@ from seqvision_edge.card import ModelCard
 from seqvision_edge.clip import centre, whole
 from seqvision_edge.session import Session
 from seqvision_export.graph import state_of
-from seqvision_export.proof.case import Case, distance
+from seqvision_export.proof.case import WAYS, Case, distance
 from seqvision_export.proof.grid import compare, limits
 from seqvision_export.proof.reference import Answer, Reference
 
-WAYS = ("torch", "one call", "frame by frame")
 # At every frame of so many clips, the longest, live is held against offline.
 _LONG_CLIPS = 5
 _LONG_FRAMES = 2000

@@ -4,15 +4,17 @@ import json
 import platform
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from seqvision.errors import ExportError
-from seqvision_export.proof.case import Case
-from seqvision_export.proof.clips import WAYS, ClipsProof
+from seqvision_export.proof.case import WAYS, Case
+
+if TYPE_CHECKING:  # it needs torch, and what prints a report does not
+    from seqvision_export.proof.clips import ClipsProof
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Proof:
     """
 
     cases: tuple[Case, ...]
-    clips: ClipsProof | None = None
+    clips: "ClipsProof | None" = None
 
     @property
     def all_cases(self) -> tuple[Case, ...]:

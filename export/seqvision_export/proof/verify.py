@@ -6,27 +6,24 @@ load both → random frames over a grid of sizes → real clips → the report.
 
 import hashlib
 import json
-import subprocess
-import sys
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seqvision import ready
 from seqvision.config import VerifyOptions
 from seqvision.console import print_step
 from seqvision.errors import ExportError
-from seqvision.evaluate import load_clips
-from seqvision.models.classifier import Classifier
 from seqvision.ready import beside
-from seqvision.training.checkpoint import load_model
 from seqvision_edge.card import ModelCard
 from seqvision_edge.errors import ModelError
-from seqvision_edge.session import Session
-from seqvision_export.proof.clips import ClipsProof, on_clips
-from seqvision_export.proof.grid import grid
+from seqvision_export.fresh import run_fresh
 from seqvision_export.proof.proof import Proof, save, tell
-from seqvision_export.proof.reference import Reference
+
+if TYPE_CHECKING:
+    from seqvision.models.classifier import Classifier
+    from seqvision_edge.session import Session
+    from seqvision_export.proof.clips import ClipsProof
 
 
 def verify(options: VerifyOptions) -> dict[str, Any]:
@@ -37,8 +34,7 @@ def verify(options: VerifyOptions) -> dict[str, Any]:
     """
     ready.to_verify(options)
     path = options.report or beside(options.model)
-    if options.data is not None:
-        print_step("proving in a fresh process, on clips too")
+    print_step(f"proving in a fresh process{' on clips too' if options.data else ''}")
     report = prove_afresh(options, str(options.model))
     try:
         save(path, report)
@@ -54,12 +50,12 @@ def prove_afresh(options: VerifyOptions, name: str) -> dict[str, Any]:
     What an exporter left behind in this process cannot help the proof along.  `name` is what the
     file is called in messages.
     """
-    command = [sys.executable, "-m", "seqvision_export.proof", options.model_dump_json(), name]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
+    code, printed = run_fresh("-m", "seqvision_export.proof", options.model_dump_json(), name)
     try:
-        answer: dict[str, Any] = json.loads(done.stdout)
+        answer: dict[str, Any] = json.loads(printed)
     except ValueError:
-        raise ExportError(f"{name}: the proof ended without a result ({done.returncode})") from None
+        reason = "killed, as systems do when memory runs out" if code < 0 else f"exit code {code}"
+        raise ExportError(f"{name}: the proof ended without a result ({reason})") from None
     if "error" in answer:
         raise ExportError(answer["error"])
     return answer
@@ -71,6 +67,12 @@ def prove(options: VerifyOptions, name: str) -> dict[str, Any]:
     Raises:
         SeqvisionError: one of the files cannot be used, or they answer differently.
     """
+    # Not above: the process that only starts this one needs no torch.
+    from seqvision.training.checkpoint import load_model
+    from seqvision_edge.session import Session
+    from seqvision_export.proof.grid import grid
+    from seqvision_export.proof.reference import Reference
+
     session = Session(options.model, device="cpu")
     model, card = load_model(options.against)
     _same_card(session.card, card, name, options.against)
@@ -95,7 +97,12 @@ def prove(options: VerifyOptions, name: str) -> dict[str, Any]:
     }
 
 
-def _on_data(data: Path, options: VerifyOptions, model: Classifier, session: Session) -> ClipsProof:
+def _on_data(
+    data: Path, options: VerifyOptions, model: "Classifier", session: "Session"
+) -> "ClipsProof":
+    from seqvision.evaluate import load_clips
+    from seqvision_export.proof.clips import on_clips
+
     clips, decoded, _ = load_clips(data, session.card, options.image_fps, options.cache)
     return on_clips(model, session, clips, decoded)
 
