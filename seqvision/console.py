@@ -253,6 +253,13 @@ def status(what: str, line: bool = False) -> Iterator[None]:
             _close(live)
 
 
+def loading(what: str, module: str = "torch") -> contextlib.AbstractContextManager[None]:
+    """Say that slow imports come, unless `module` is there already; each takes seconds."""
+    if module in sys.modules:
+        return contextlib.nullcontext()
+    return status(f"loading {what}", line=True)
+
+
 def restore_terminal() -> None:
     """Take away every bar and spinner that an interrupt left, and show the cursor again."""
     while _shown:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from seqvision import ready
 from seqvision.config import PredictOptions
-from seqvision.console import print_note, status
+from seqvision.console import loading, print_note
 from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip
 from seqvision.data.decode import Decoded, Store
@@ -136,7 +136,7 @@ def _load(options: PredictOptions) -> tuple[Ask, ModelCard]:
         session = Session(options.model, options.device)
         return lambda frames: session.run(frames)[0], session.card
 
-    with status("loading torch", line=True):
+    with loading("torch"):
         from seqvision.evaluate import answer
         from seqvision.training.checkpoint import load_model
         from seqvision.training.device import pick_device

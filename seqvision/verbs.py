@@ -3,9 +3,8 @@
 torch and all that is slow to import comes after the refusals.
 """
 
-import sys
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
 from pydantic import BaseModel
@@ -319,10 +318,10 @@ def _checking() -> AbstractContextManager[None]:
 
 
 def _loading(what: str, module: str = "torch") -> AbstractContextManager[None]:
-    """Say that slow imports come, where they do: some take seconds on a busy machine."""
-    from seqvision.console import status
+    """Say that slow imports come, where they do."""
+    from seqvision.console import loading
 
-    return nullcontext() if module in sys.modules else status(f"loading {what}", line=True)
+    return loading(what, module)
 
 
 def _read(kind: type[Asked], verb: str, arguments: Sequence[str]) -> command_line.Given[Asked]:

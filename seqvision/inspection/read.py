@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from seqvision.console import status
+from seqvision.console import loading
 from seqvision.inspection.found import Graph, Inspection, Tensor
 from seqvision_edge.card import METADATA_KEY, ModelCard
 from seqvision_edge.errors import CardError, ModelError
@@ -78,7 +78,7 @@ def _tensor(value: Any) -> Tensor:
 
 
 def _read_torch(path: Path) -> Inspection:
-    with status("loading torch", line=True):
+    with loading("torch"):
         from seqvision.training.checkpoint import load_model
 
     model, card = load_model(path)

@@ -48,7 +48,8 @@ def check_trained(path: Path, verb: str, *clips: Path) -> ModelCard | None:
         raise CheckpointError(f"{path}: a folder, not a model file; a run folder has a model.pt")
     if not path.exists():
         found = missing(path, "file")
-        make = "" if "did you mean" in found else "; make one with: seqvision train FOLDER"
+        command = "export model.pt" if suffix == ".onnx" else "train FOLDER"
+        make = "" if "did you mean" in found else f"; make one with: seqvision {command}"
         raise CheckpointError(f"{found}{make}")
     if is_video(path.name) or is_image(path.name) or suffix in NOT_MODELS:
         raise CheckpointError(f"{path}: not a model; {verb} wants a model.pt first")

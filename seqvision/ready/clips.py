@@ -6,6 +6,7 @@ from seqvision.config import (
     check_sequence,
     place_of,
 )
+from seqvision.data.readers import find_data_set
 from seqvision.data.readers.clip_list import LIST_NAME
 from seqvision.errors import DataError
 from seqvision.ready.checks import check_clips, check_outputs
@@ -18,14 +19,16 @@ def to_look(options: DataOptions) -> None:
     """Refuse what `data` cannot do.
 
     Raises:
-        DataError: there is such an option.
+        DataError: there is such an option, or there are no clips.
     """
     check_sequence(options.clips, options.images, options.augmentation)
     if options.sheet is not None and options.sheet.suffix.lower() != ".png":
         raise DataError(f"--sheet {options.sheet}: must be a .png file")
     outputs = {"--json": options.json_, "--sheet": options.sheet}
     check_outputs(outputs, (options.data, options.root))
-    check_clips(place_of(options))
+    place, stills = place_of(options), options.images.sequence != "video"
+    check_clips(place)
+    find_data_set(place, options.clips.dataset, stills, options.clips.official)
 
 
 def to_segment(options: SegmentOptions) -> list[Mark]:

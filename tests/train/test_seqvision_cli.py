@@ -1,6 +1,7 @@
 """Wrong use, as a new user would try it: one clear line on stderr, exit code 2."""
 
 import json
+import shutil
 import subprocess
 import sys
 from itertools import chain
@@ -35,6 +36,7 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         "model.onnx", "sheet.xlsx", "frames/wave/a.mp4",
     ):  # fmt: skip
         Path(name).touch()
+    shutil.copy(Path(__file__).parents[1] / "old_models" / "spec3-video.pt", "model.pt")
     return tmp_path
 
 
