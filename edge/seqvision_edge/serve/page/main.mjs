@@ -308,15 +308,11 @@ function problem(error) {
   screen.set("problem");
   welcome(
     isCamera ? error.message : "That did not work",
-    isCamera ? error.advice : sentence(error.message),
+    isCamera ? error.advice : `${error.message.replace(/\.$/, "")}.`,
     isCamera ? "Try again" : "Use this camera",
   );
   byId("start").hidden = false;
   byId("start-camera").focus();
-}
-
-function sentence(words) {
-  return `${words[0].toUpperCase()}${words.slice(1).replace(/\.$/, "")}.`;
 }
 
 function welcome(title, advice, action) {
