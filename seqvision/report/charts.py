@@ -11,7 +11,7 @@ Points = Sequence[tuple[float, float]]
 Scale = Callable[[float], float]
 
 _WIDTH, _HEIGHT = 360, 210
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 10, 10, 34
+_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 10, 10, 34
 _MOST_DOTS = 40
 
 
@@ -44,13 +44,13 @@ def curves(series: Mapping[str, Points], top: float | None, best: int | None) ->
             )
             for x, y in (points if len(points) <= _MOST_DOTS else points[-1:])
         )  # fmt: skip
-    return _svg(_WIDTH, _HEIGHT, *drawn)
+    return _svg(f"{' and '.join(series)} by epoch", _WIDTH, _HEIGHT, *drawn)
 
 
 def reliability(calibration: Calibration) -> Markup:
     """Draw what was said against what was true, after Guo et al. 2017; below, how many clips."""
     side, strip = 300, 46
-    width, height = side + 54, side + strip + 56
+    width, height = _LEFT + side + _RIGHT, side + strip + 56
     across = _scale(0, 1, _LEFT, _LEFT + side)
     up = _scale(0, 1, _TOP + side, _TOP)
     ticks = [0, 0.2, 0.4, 0.6, 0.8, 1]
@@ -79,7 +79,8 @@ def reliability(calibration: Calibration) -> Markup:
     drawn.append(_text(across(0.5), height - 4, "probability of the answer", "middle"))
     drawn.append(_text(_LEFT + 6, _TOP + 14, "share that is right", "start"))
     drawn.append(_text(_LEFT - 6, floor_ - strip / 2 + 4, "clips", "end"))
-    return _svg(width, height, *drawn, class_="reliability")
+    said = "share that is right, by the probability of the answer"
+    return _svg(said, width, height, *drawn, class_="reliability")
 
 
 def whisker(value: float, interval: Interval) -> Markup:
@@ -88,7 +89,8 @@ def whisker(value: float, interval: Interval) -> Markup:
     parts = [_line(across(x), 3, across(x), 13, "grid") for x in (0, 0.5, 1)]
     parts.append(_line(across(interval.low), 8, across(interval.high), 8, "reach"))
     parts.append(element("circle", cx=f"{across(value):.1f}", cy=8, r=3.5, class_="val"))
-    return _svg(120, 16, *parts, class_="whisker")
+    said = f"{value:.2f}, interval {interval.low:.2f} to {interval.high:.2f}"
+    return _svg(said, 120, 16, *parts, class_="whisker")
 
 
 def bars(weights: Sequence[float]) -> Markup:
@@ -150,5 +152,7 @@ def _text(x: float, y: float, text: str, anchor: str) -> Markup:
     return element("text", text, x=f"{x:.1f}", y=f"{y:.1f}", text_anchor=anchor)
 
 
-def _svg(width: float, height: float, *drawn: Markup, class_: str = "chart") -> Markup:
-    return element("svg", *drawn, viewBox=f"0 0 {width} {height}", class_=class_, role="img")
+def _svg(said: str, width: float, height: float, *drawn: Markup, class_: str = "chart") -> Markup:
+    """Return a drawing; `said` describes it to who cannot see it."""
+    box = f"0 0 {width} {height}"
+    return element("svg", *drawn, viewBox=box, class_=class_, role="img", aria_label=said)

@@ -52,7 +52,7 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]], **attributes: Any)
     top = element("tr", *(_cell(cell, "th", scope="col") for cell in head))
     body = (element("tr", *(_cell(cell, "td") for cell in row)) for row in rows)
     inner = element("table", element("thead", top), element("tbody", *body), **attributes)
-    return element("div", inner, class_="scroll")
+    return element("div", inner, class_="scroll", tabindex=0)
 
 
 def number(text: str) -> Markup:

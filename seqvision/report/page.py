@@ -53,13 +53,13 @@ def _sections(report: Report) -> Iterator[Markup]:
     if report.logs is not None:
         yield _section("curves", "Curves", _curves(report.logs, report.epoch))
     room = confusion_width(list(report.card.labels))
-    yield _section("confusion", "What is taken for what", _each(report, confusion, room))
+    yield _section("confusion", "Confusion matrix", _each(report, confusion, room))
     yield _section("labels", "Labels", _each(report, per_label))
     groups = _each(report, per_group)
     if groups:
         yield _section("groups", "Groups", note(_GROUPS), groups)
     plots = _each(report, lambda part: calibrated(report, part))
-    yield _section("calibration", "Can its probabilities be believed?", note(_CALIBRATION), plots)
+    yield _section("calibration", "Calibration", note(_CALIBRATION), plots)
     yield _section("mistakes", "Mistakes", *(mistakes(report, part) for part in report.parts))
     if has_attention(report):
         yield _section("attention", "Where it looks", note(_ATTENTION), attended(report))
