@@ -8,6 +8,9 @@ import ctypes
 import os
 import platform
 
+# It sets smaller thresholds, once, when it is imported: before ours.
+import seqvision_edge.sources.video_decoding  # noqa: F401
+
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # malloc.h
 
 

@@ -8,7 +8,11 @@ Files and network streams are converted here, so that they cannot differ.  Impor
 imports PyAV, which takes a tenth of a second: import it where a video is opened.
 """
 
+import contextlib
+import ctypes
 import math
+import os
+import platform
 import re
 import struct
 from fractions import Fraction
@@ -32,6 +36,28 @@ from seqvision_edge.preprocess import Image, ValueRange, to_8_bit
 
 # FFmpeg and x264 write to stderr by themselves; our own one-line errors say what matters.
 av.logging.set_level(None)
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
+_KEPT_BYTES = 64 << 20
+_LARGEST_KEPT = 32 << 20
+
+
+def _keep_freed_frames() -> None:
+    """Let glibc keep the memory of a frame for the next one, which is as large.
+
+    By default it gives each back to the kernel, which clears every page again: a quarter of the
+    time that decoding takes.  What the user set by `MALLOC_…_` or `GLIBC_TUNABLES` stays.
+    """
+    own = {"MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES"}
+    if platform.libc_ver()[0] != "glibc" or own & os.environ.keys():
+        return
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+        mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
+        mallopt(_MMAP_THRESHOLD, _LARGEST_KEPT)
+
+
+_keep_freed_frames()
 
 # What decides the pixels of a decoded video.
 DECODER = "libavcodec {}.{}.{} libswscale {}.{}.{}".format(
@@ -110,6 +136,8 @@ class Pictures:
         self._stream = stream
         self._reformatter = VideoReformatter()
         self._progressive: _Progressive | None = None
+        self._coded: tuple[int, int, Fraction | None] = (0, 0, None)
+        self._size = (0, 0)
         self._turns: dict[int, tuple[bool, bool, bool]] = {}
 
     def to_bgr(self, frame: VideoFrame) -> Image:
@@ -122,8 +150,7 @@ class Pictures:
         Raises:
             FrameRefused: the frame is too large, or cannot be converted.
         """
-        width, height = square_pixels(frame.width, frame.height, self._stream.sample_aspect_ratio)
-        check_size(width, height)
+        width, height = self._size_of(frame)
         if self._value_range is not None and is_deep(frame.format):
             grey = to_8_bit(deep_values(frame), self._value_range)
             bgr = cv2.cvtColor(cv2.resize(grey, (width, height)), cv2.COLOR_GRAY2BGR)
@@ -150,6 +177,14 @@ class Pictures:
         if angle not in self._turns:
             self._turns[angle] = orientation(frame)
         return self._turns[angle]
+
+    def _size_of(self, frame: VideoFrame) -> tuple[int, int]:
+        coded = frame.width, frame.height, self._stream.sample_aspect_ratio
+        if coded != self._coded:
+            width, height = square_pixels(*coded)
+            check_size(width, height)
+            self._coded, self._size = coded, (width, height)
+        return self._size
 
     def _as_progressive(self, frame: VideoFrame) -> VideoFrame:
         if self._progressive is None or not self._progressive.fits(frame):
