@@ -13,6 +13,23 @@ from seqvision_edge.serve.limits import Limits
 _CONNECTIONS_PER_CLIENT = 4
 
 
+# Of a WebSocket's handshake; `websockets` reads 128 headers of 8 KiB, a browser sends some 20.
+_MOST_HEADERS = 100
+_LONGEST_HEADER = 8_000
+
+
+def _is_odd_handshake(request: h11.Request) -> bool:
+    """Whether a request to become a WebSocket has a body, or more than a handshake needs."""
+    names = {name for name, _ in request.headers}
+    return (
+        request.method != b"GET"
+        or not names.isdisjoint((b"content-length", b"transfer-encoding"))
+        or len(request.headers) > _MOST_HEADERS
+        or len(request.target) > _LONGEST_HEADER
+        or any(len(name) + len(value) > _LONGEST_HEADER for name, value in request.headers)
+    )
+
+
 def protocol(limits: Limits) -> type[asyncio.Protocol]:
     """Return the class for connections with these limits."""
 
@@ -44,8 +61,19 @@ def protocol(limits: Limits) -> type[asyncio.Protocol]:
             super().connection_lost(exc)
 
         def handle_websocket_upgrade(self, event: h11.Request) -> None:
+            # The WebSocket's own parser stops at these without an answer or an end.
+            if _is_odd_handshake(event):
+                self._say(400, "not a WebSocket handshake that this server reads")
+                return
             super().handle_websocket_upgrade(event)
             self._stop()
+            transport, upgraded = self.transport, self.transport.get_protocol()
+
+            def end_unanswered() -> None:
+                if not getattr(upgraded, "handshake_complete", True):
+                    transport.abort()
+
+            self.loop.call_later(limits.head_seconds, end_unanswered)
 
         def send_400_response(self, msg: str) -> None:
             self._say(400, msg)
