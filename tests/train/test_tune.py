@@ -314,7 +314,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     ("space", "message"),
     [
         ("hiden: [1, 2]", "no option hiden; did you mean hidden?"),
-        ("encoder: [resnet, flatten]", "encoder: resnet: must be flatten, small_cnn"),
+        ("encoder: [resnet, flatten]", "encoder: resnet: no such choice; did you mean"),
         ("hidden: [0, 8]", "hidden: 0: must be at least 1"),
         ("hidden: {low: 8, high: 4}", "hidden: low is not below high"),
         ("hidden: {low: 8, hihg: 16}", "hidden: high: is missing"),
@@ -346,7 +346,7 @@ def test_a_mistake_in_a_space_is_one_line(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "say where the clips are"),
+        ((), "DATA or --root is missing"),
         (("missing",), "missing: no such folder or list"),
         (("LIST", "--space", "missing.yaml"), "--space missing.yaml: no such file"),
         (("x", "--trials", "0"), "--trials"),
