@@ -110,7 +110,7 @@ class ClipOptions(Options):
     """Height and width of a frame in the model, in pixels; auto: 112, or what still images have."""
     fit: Literal["stretch", "crop", "pad"] = "stretch"
     """How a frame gets that size: whole and stretched, its centre, or whole between bars."""
-    value_range: Annotated[str, AfterValidator(_value_range)] = "auto"
+    value_range: Annotated[str, AfterValidator(_value_range), Arg("LOW,HIGH")] = "auto"
     """Pixel values that become black and white, LOW,HIGH such as 0,4500, where pictures have more
     than 8 bits (depth in millimetres); auto: measured on the clips."""
     grey: bool = False

@@ -68,8 +68,8 @@ def to_calibrate(options: CalibrateOptions) -> Places:
     if output.suffix.lower() not in endings:
         raise CheckpointError(f"--output {output}: must end in {' or '.join(endings)}")
     check_outputs({"--output": output}, options.data)
-    check_model_output("--output", output)
     places = find_places(options.data)
+    check_model_output("--output", output)
     if card is not None:
         for place in places.clips:
             check_labels(place, card, known=options.unknown)

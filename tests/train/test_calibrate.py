@@ -423,11 +423,12 @@ def test_takes_are_told_from_clips(clips: Path, takes: Path, tmp_path: Path) -> 
     ],
 )
 def test_what_cannot_work_is_one_line(
-    arguments: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    arguments: str, said: str, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
-    for name in ("model.pt", "a.mp4", "alone.mp4", "bad.mp4", "text.txt"):
+    shutil.copy(trained.model, "model.pt")
+    for name in ("a.mp4", "alone.mp4", "bad.mp4", "text.txt"):
         Path(name).write_bytes(b"x")
     Path("a.json").write_text('{"events": []}')
     Path("bad.json").write_text("{")

@@ -269,7 +269,7 @@ def test_a_bad_option_in_a_yaml_is_named(
     config.write_text("model: {encoder: flatten, hiden: 3}")
     assert "model.hiden" in said(capsys, "train", "x", "--config", str(config))
     config.write_text("a: [")
-    assert "cannot be read as YAML" in said(capsys, "train", "x", "--config", str(config))
+    assert "not a YAML of options: line 2" in said(capsys, "train", "x", "--config", str(config))
 
 
 def test_flags_win_over_the_yaml_and_the_yaml_over_defaults(

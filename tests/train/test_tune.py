@@ -79,12 +79,11 @@ def search(
 ) -> Tuned:
     """Search as the command does, a live frame taking as many milliseconds as there are units."""
     from seqvision.config import option_parts
-    from seqvision.verbs import _given
     from seqvision_edge import command_line
 
     arguments = [str(colours), *flags(folder, space, *more, epochs=epochs)]
-    options = command_line.parse(TuneOptions, "seqvision tune", arguments)
-    return tune(options, _given(arguments) & option_parts().keys(), units)
+    given = command_line.read(TuneOptions, "seqvision tune", arguments)
+    return tune(given.build(), given.names & option_parts().keys(), units)
 
 
 def units(model: Classifier, card: ModelCard) -> float:
@@ -329,7 +328,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         ("sequence: [video, rows]", "clips and still images are not searched together"),
         ("augment: [light, heavy]", "--augment heavy"),
         ("- head", "no options in it"),
-        ("a: [", "cannot be read as YAML"),
+        ("a: [", "s.yaml: line 2: did not find expected node content"),
     ],
 )
 def test_a_mistake_in_a_space_is_one_line(
