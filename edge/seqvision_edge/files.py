@@ -40,6 +40,23 @@ def print_written(path: Path) -> None:
 _LONGEST_STEM = 180
 _TRIES = 100
 
+USUAL_IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
+# Phones, scanners and video tools write these too, and OpenCV reads them.
+_OTHERS = (
+    ".avif",
+    ".dib",
+    ".jfif",
+    ".jp2",
+    ".jpe",
+    ".pbm",
+    ".pgm",
+    ".pnm",
+    ".ppm",
+    ".tif",
+    ".tiff",
+)
+IMAGE_SUFFIXES = frozenset((*USUAL_IMAGE_SUFFIXES, *_OTHERS))
+
 
 def why_unwritable(output: Path, inputs: Iterable[Path] = ()) -> str | None:
     """Return why a file cannot be written under a name; None where it can.

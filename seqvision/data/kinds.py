@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from seqvision.errors import DataError
-from seqvision_edge.sources.image_files import IMAGE_SUFFIXES
+from seqvision_edge.files import IMAGE_SUFFIXES
 
 # What FFmpeg's demuxers open, as cameras, phones, editors and old data sets name it.
 VIDEO_SUFFIXES = frozenset(

@@ -23,12 +23,13 @@ from typing_extensions import Self
 
 from seqvision_edge.capture.v4l2 import list_cameras
 from seqvision_edge.errors import SourceError
+from seqvision_edge.files import IMAGE_SUFFIXES
 from seqvision_edge.frame import Frame
 from seqvision_edge.path_hints import archive, missing
 from seqvision_edge.preprocess import ValueRange
 from seqvision_edge.result import SourceState
 from seqvision_edge.sources.camera import Camera
-from seqvision_edge.sources.image_files import IMAGE_SUFFIXES, ImageFiles, read_values
+from seqvision_edge.sources.image_files import ImageFiles, read_values
 from seqvision_edge.sources.video_file import VideoFile
 
 __all__ = [

@@ -11,26 +11,11 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from seqvision_edge.errors import SourceError
+from seqvision_edge.files import IMAGE_SUFFIXES, USUAL_IMAGE_SUFFIXES
 from seqvision_edge.frame import Frame
 from seqvision_edge.opencv import cv2
 from seqvision_edge.preprocess import Image, ValueRange, to_8_bit
 
-_USUAL = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
-# Phones, scanners and video tools write these too, and OpenCV reads them.
-_OTHERS = (
-    ".avif",
-    ".dib",
-    ".jfif",
-    ".jp2",
-    ".jpe",
-    ".pbm",
-    ".pgm",
-    ".pnm",
-    ".ppm",
-    ".tif",
-    ".tiff",
-)
-IMAGE_SUFFIXES = frozenset((*_USUAL, *_OTHERS))
 _KINDS_SHOWN = 3
 
 
@@ -165,4 +150,4 @@ def _contents(files: list[Path]) -> str:
 
 
 def _accepted() -> str:
-    return "give " + " ".join(suffix[1:] for suffix in _USUAL) + " files"
+    return "give " + " ".join(suffix[1:] for suffix in USUAL_IMAGE_SUFFIXES) + " files"
