@@ -194,13 +194,24 @@ def test_a_video_that_lost_its_index_is_refused(tmp_path: Path) -> None:
     assert refusal(video) == f"{video}: not a video that can be read"
 
 
-@pytest.mark.parametrize("name", ["no.mp4", "rtsp://127.0.0.1/cam", "concat:a.ts|b.ts", "-1"])
+NOTHING = "no such file or folder"
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("no.mp4", NOTHING),
+        ("rtsp://127.0.0.1/cam", "a URL; download it first, and give the file or folder"),
+        ("concat:a.ts|b.ts", NOTHING),
+        ("-1", NOTHING),
+    ],
+)
 def test_only_what_is_on_the_disk_is_opened(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, reason: str
 ) -> None:
     write_video(tmp_path / "a.ts")
     monkeypatch.chdir(tmp_path)
-    assert refusal(name) == f"{name}: no such file or folder"
+    assert refusal(name) == f"{name}: {reason}"
 
 
 # ---- images ----
