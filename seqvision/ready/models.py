@@ -85,10 +85,11 @@ def to_predict(options: PredictOptions) -> None:
     if not options.paths:
         raise DataError("seqvision predict: say which clips: seqvision predict MODEL PATH…")
     if options.model.suffix.lower() != ".onnx":
+        if options.model.exists():
+            for given in options.paths:
+                if not Path(given).exists():
+                    find_paths(given)  # a pattern, or nothing
         check_trained(options.model, "predict", *map(Path, options.paths))
-        for given in options.paths:
-            if not Path(given).exists():
-                find_paths(given)  # a pattern, or nothing
     check_outputs({"--csv": options.csv}, (options.model, *map(Path, options.paths)))
 
 
@@ -149,12 +150,14 @@ def to_bench(options: BenchOptions) -> None:
     Raises:
         SeqvisionError: a file is not there, or the JSON cannot be written.
     """
-    if options.model.suffix.lower() != ".onnx":
-        check_trained(options.model, "bench")
-    if options.against is not None:
-        check_trained(options.against, "bench --against")
     if options.source is not None and not options.source.exists():
         raise DataError(f"--source {missing(options.source)}")
+    if options.model.suffix.lower() != ".onnx":
+        check_trained(options.model, "bench")
+    elif not options.model.is_file():
+        read_model(options.model)  # says what is wrong
+    if options.against is not None:
+        check_trained(options.against, "bench --against")
     inputs = (options.model, options.source, options.against)
     check_outputs({"--json": options.json_}, inputs)
 
