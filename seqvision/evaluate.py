@@ -17,7 +17,7 @@ from seqvision.chance import no_better_than_chance
 from seqvision.config import EvaluateOptions, place_of
 from seqvision.console import print_note, print_warning, progress, remarks
 from seqvision.data.cache import Cache
-from seqvision.data.clips import Clip
+from seqvision.data.clips import Clip, image_rate_note
 from seqvision.data.dataset import ClipDataset, EpochSampler, collate
 from seqvision.data.decode import Decoded, Store, decode_all
 from seqvision.data.readers import find_data_set
@@ -112,7 +112,7 @@ def load_clips(
         DataError: none is left, or a label that the model does not know.
     """
     data_set = find_data_set(data, dataset, card.sequence.kind != "video", official)
-    for note in data_set.notes:
+    for note in (*data_set.notes, *image_rate_note(data_set.clips, image_fps)):
         print_note(note)
     found = [clip for clip in data_set.clips if split in ("all", clip.split)]
     if not found:

@@ -16,7 +16,8 @@ from seqvision.calibration.temperature import Logits, fit_temperature, held_out,
 from seqvision.config import CalibrateOptions
 from seqvision.data.clips import Clip
 from seqvision.data.decode import Decoded
-from seqvision.data.split import partition, split_clips
+from seqvision.data.near_copies import divide, find_near_copies
+from seqvision.data.split import partition
 from seqvision.errors import DataError
 from seqvision.evaluate import load_clips
 from seqvision.metrics import calibration
@@ -124,13 +125,15 @@ def choose(
         return sorted(named + strange), "validation clips"
     mine, frames = [clips[i] for i in own], [decoded[i] for i in own]
     if fingerprint(mine, frames) == card.origin.data.get("fingerprint"):
-        aside = _set_aside(mine, card)
+        aside = _set_aside(mine, frames, card)
         if aside is not None:
             return sorted([*(own[i] for i in aside), *strange]), "validation clips of the training"
     return list(range(len(clips))), "clips"
 
 
-def _set_aside(clips: Sequence[Clip], card: ModelCard) -> list[int] | None:
+def _set_aside(
+    clips: Sequence[Clip], decoded: Sequence[Decoded], card: ModelCard
+) -> list[int] | None:
     """Return the validation clips of the training; None where its options are not in the card."""
     options = card.origin.options
     read, training = options.get("clips"), options.get("training")
@@ -140,7 +143,8 @@ def _set_aside(clips: Sequence[Clip], card: ModelCard) -> list[int] | None:
     if not isinstance(val, float) or not isinstance(seed, int):
         return None
     fold = fold if isinstance(fold, str) else None
-    return split_clips(clips, val, fold, seed, bool(read.get("groups", True))).val
+    copies = find_near_copies(clips, decoded)
+    return divide(clips, copies, val, fold, seed, bool(read.get("groups", True)))[0].val
 
 
 def _temperature(

@@ -78,6 +78,18 @@ def labels_of(clips: Sequence[Clip]) -> tuple[str, ...]:
     return labels
 
 
+def image_rate_note(clips: Sequence[Clip], image_fps: float) -> list[str]:
+    """Return a note on folders of images whose rate nobody said."""
+    count = sum(clip.fps is None and clip.index is None and clip.path.is_dir() for clip in clips)
+    if not count:
+        return []
+    clips_are = f"{count} clips are folders" if count > 1 else "1 clip is a folder"
+    return [
+        f"{clips_are} of images without a rate, taken as {image_fps:g} frames per second; "
+        "--image-fps, or a column fps of a list, says another one"
+    ]
+
+
 def find_background(labels: Sequence[str], asked: str | None) -> str | None:
     """Return the label that stands for nothing happens.
 

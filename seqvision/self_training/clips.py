@@ -19,7 +19,7 @@ from seqvision.console import progress
 from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip
 from seqvision.data.decode import Decoded, Store, decode_all
-from seqvision.data.split import split_clips
+from seqvision.data.near_copies import divide, find_near_copies
 from seqvision.errors import DataError
 from seqvision.evaluate import load_clips
 from seqvision.self_training.unlabelled import find_unlabelled
@@ -60,12 +60,14 @@ def read_labelled(place: Path, options: TrainOptions, card: ModelCard) -> Data:
             "give the clips that it was trained on"
         )
     seed, asked = options.training.seed, options.clips
+    copies = find_near_copies(clips, decoded)
+    split, copied = divide(clips, copies, asked.val, asked.fold, seed, asked.groups)
     data = Data(
         clips=clips,
         decoded=decoded,
         labels=card.labels,
         truth=[card.labels.index(clip.label) for clip in clips],
-        split=split_clips(clips, asked.val, asked.fold, seed, asked.groups),
+        split=split,
         image=card.image,
         sequence=card.sequence,
         background=card.decision.background,
@@ -73,7 +75,7 @@ def read_labelled(place: Path, options: TrainOptions, card: ModelCard) -> Data:
         left_out=tuple(broken),
     )
     notes = missing_in_val(clips, data.split, data.labels)
-    return replace(data, notes=(*notes, *_doubts(place, data, card)))
+    return replace(data, notes=(*copied, *notes, *_doubts(place, data, card)))
 
 
 def read_pool(

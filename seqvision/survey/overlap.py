@@ -6,20 +6,31 @@ are: a large data set is not read from end to end to find out that all its clips
 
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
+
+from seqvision.console import progress
 from seqvision.data.clips import Clip
-from seqvision.survey.probe import Probe, hash_bytes, hash_frames, in_threads
+from seqvision.data.decode import Store, decode_all
+from seqvision.data.near_copies import NearCopy, find_near_copies
+from seqvision.survey.probe import GLANCE, Probe, hash_bytes, hash_frames, in_threads
 from seqvision_edge.errors import SourceError
+
+# Grey levels between the first pictures of clips that may be copies: one may begin a little later.
+_ALIKE = 20.0
 
 
 @dataclass(frozen=True)
 class Same:
-    """Places of clips that show the same: equal bytes, or equal frames in other files."""
+    """Places of clips that show the same: equal bytes, equal frames in other files, or copies.
+
+    Copies are encoded anew, resized, cut, mirrored: see `seqvision.data.near_copies`.
+    """
 
     clips: tuple[int, ...]
-    how: Literal["bytes", "frames"]
+    how: Literal["bytes", "frames", "recording", "recording, mirrored"]
 
 
 def find_same(clips: Sequence[Clip], probes: Sequence[Probe]) -> list[Same]:
@@ -34,6 +45,65 @@ def find_same(clips: Sequence[Clip], probes: Sequence[Probe]) -> list[Same]:
         for places in sets.values()
         if len(places) > 1
     ]
+
+
+def find_copies(
+    clips: Sequence[Clip], probes: Sequence[Probe], store: Store, closely: bool
+) -> list[NearCopy]:
+    """Return the pairs of clips that show the same recording; decodes those that may.
+
+    Args:
+        clips: clips that can be read.
+        probes: what is known of each.
+        store: where clips are decoded to, as training does.
+        closely: compare all clips, not only those that begin alike.
+
+    Raises:
+        DataError: the cache cannot be written.
+    """
+    moving = [place for place, probe in enumerate(probes) if not probe.is_still]
+    if not closely:
+        moving = _beginning_alike(moving, probes)
+    if len(moving) < 2:
+        return []
+    places = {id(clips[place]): place for place in moving}
+    with progress("decoding") as advance:
+        read, decoded, _ = decode_all(store, [clips[place] for place in moving], advance)
+    back = [places[id(clip)] for clip in read]
+    return [
+        replace(copy, one=back[copy.one], other=back[copy.other])
+        for copy in find_near_copies(read, decoded)
+    ]
+
+
+def as_same(copies: Sequence[NearCopy], same: Sequence[Same]) -> list[Same]:
+    """Return the copies that are not equal anyway."""
+    equal = [set(one.clips) for one in same]
+    return [
+        Same((copy.one, copy.other), "recording, mirrored" if copy.is_mirrored else "recording")
+        for copy in copies
+        if not any({copy.one, copy.other} <= places for places in equal)
+    ]
+
+
+def _beginning_alike(places: Sequence[int], probes: Sequence[Probe]) -> list[int]:
+    """Return the clips whose first picture, or its mirror image, is near to that of another."""
+    seen = [place for place in places if probes[place].glance is not None]
+    kept = [place for place in places if probes[place].glance is None]
+    if seen:
+        rows = np.stack([np.frombuffer(probes[place].glance or b"", np.uint8) for place in seen])
+        pictures = rows.reshape(len(seen), GLANCE, GLANCE, 3).astype(np.float32)
+        flat = pictures.reshape(len(seen), -1)
+        squares = (flat**2).sum(1)
+        for number, place in enumerate(seen):
+            for picture in (pictures[number], pictures[number, :, ::-1]):
+                one = picture.reshape(-1)
+                distances = squares + (one**2).sum() - 2 * flat @ one
+                distances[number] = np.inf
+                if distances.min() <= _ALIKE**2 * flat.shape[1]:
+                    kept.append(place)
+                    break
+    return sorted(kept)
 
 
 def groups_on_two_sides(clips: Sequence[Clip], parts: Mapping[int, str]) -> dict[str, Counter[str]]:

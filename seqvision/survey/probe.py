@@ -18,10 +18,12 @@ from seqvision.data.decode import Store
 from seqvision.data.parallel import check_cancelled
 from seqvision.data.readers.idx import idx_images
 from seqvision_edge.errors import SourceError
+from seqvision_edge.opencv import cv2
 from seqvision_edge.sources import open_path
 from seqvision_edge.sources.image_files import ImageFiles
 
 _CHUNK = 64
+GLANCE = 16
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
@@ -38,6 +40,7 @@ class Probe:
         weight: clips of equal bytes have equal weights: sizes of files.
         digest: hash of the bytes, where it cost nothing.
         content: hash of all frames as the model sees them, where they were decoded.
+        glance: the first frame at 16×16, where it is the clip's own.
         short: why some frames are missing, where they were decoded.
     """
 
@@ -49,6 +52,7 @@ class Probe:
     digest: str | None = None
     content: str | None = None
     short: str | None = None
+    glance: bytes | None = None
 
     @property
     def is_still(self) -> bool:
@@ -87,7 +91,9 @@ def look(clip: Clip, image_fps: float) -> Probe | str:
     except OSError as error:
         return f"{clip.path}: cannot be read ({error.strerror})"
     height, width = frame.bgr.shape[:2]
-    return Probe(count, seconds, (width, height), hash_array(frame.bgr), weight)
+    small = cv2.resize(frame.bgr, (GLANCE, GLANCE), interpolation=cv2.INTER_AREA).tobytes()
+    first = hash_array(frame.bgr)
+    return Probe(count, seconds, (width, height), first, weight, glance=small)
 
 
 def _part(

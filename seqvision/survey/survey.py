@@ -14,13 +14,14 @@ from seqvision import ready
 from seqvision.config import DataOptions, TrainingOptions, TrainOptions, place_of
 from seqvision.data.augment import augmentation_notes, make_augmenter
 from seqvision.data.cache import Cache
-from seqvision.data.clips import Clip, find_background, labels_of
+from seqvision.data.clips import Clip, find_background, image_rate_note, labels_of
 from seqvision.data.decode import Decoded, Store
+from seqvision.data.near_copies import NearCopy, divide
 from seqvision.data.readers import find_data_set
-from seqvision.data.split import Split, split_clips
+from seqvision.data.split import Split
 from seqvision.errors import DataError
 from seqvision.survey.findings import PARTS, Findings
-from seqvision.survey.overlap import find_same, groups_on_two_sides
+from seqvision.survey.overlap import as_same, find_copies, find_same, groups_on_two_sides
 from seqvision.survey.probe import Probe, in_threads, look, look_closely
 from seqvision.survey.sheet import draw_sheet
 from seqvision.survey.tell import tell
@@ -69,10 +70,12 @@ def examine(options: DataOptions) -> Findings:
         clips, probes, more = _decode(clips, probes, options, image, sequence)
         broken += more
     sequence = _settled(asked, image, sequence, probes)
-    split, problems = _divide(data_set.clips, clips, options)
+    copies, notes = _copies(clips, probes, options, image, sequence)
+    split, problems = _divide(data_set.clips, clips, options, copies)
     labels = sorted({clip.label for clip in clips})
     parts = {place: part for part in PARTS for place in getattr(split, part)} if split else {}
-    notes = list(data_set.notes)
+    notes = [*data_set.notes, *image_rate_note(clips, options.clips.image_fps), *notes]
+    same = find_same(clips, probes)
     if split:
         notes += missing_in_val(clips, split, labels)
     if not stills and all(probe.is_still for probe in probes):
@@ -89,7 +92,7 @@ def examine(options: DataOptions) -> Findings:
         parts=parts,
         split=_split_in_words(clips, options),
         broken=broken,
-        same=find_same(clips, probes),
+        same=[*same, *as_same(copies, same)],
         divided_groups=groups_on_two_sides(clips, parts),
         problems=problems,
         notes=notes,
@@ -102,6 +105,22 @@ def examine(options: DataOptions) -> Findings:
 def _look_at(clips: Sequence[Clip], image_fps: float) -> tuple[list[Clip], list[Probe], list[str]]:
     answers = in_threads("looking", lambda clip: look(clip, image_fps), clips)
     return _readable(clips, answers)
+
+
+def _copies(
+    clips: Sequence[Clip],
+    probes: Sequence[Probe],
+    options: DataOptions,
+    image: ImageSpec,
+    sequence: SequenceSpec,
+) -> tuple[list[NearCopy], list[str]]:
+    """Return the clips that show the same recording, and a note where they cannot be looked for."""
+    cache = Cache(options.clips.cache, options.clips.cache_size)
+    store = Store(cache, image, options.clips.image_fps, sequence)
+    try:
+        return find_copies(clips, probes, store, options.decode), []
+    except DataError as error:
+        return [], [f"copies that are encoded anew were not looked for: {error}"]
 
 
 def _decode(
@@ -145,7 +164,10 @@ def _settled(
 
 
 def _divide(
-    found: Sequence[Clip], clips: Sequence[Clip], options: DataOptions
+    found: Sequence[Clip],
+    clips: Sequence[Clip],
+    options: DataOptions,
+    copies: Sequence[NearCopy],
 ) -> tuple[Split | None, list[str]]:
     """Return the split that training would make, and what it would refuse."""
     problems: list[str] = []
@@ -163,8 +185,10 @@ def _divide(
     attempt(lambda: find_background(labels, options.clips.background))
     attempt(lambda: make_augmenter(options.augmentation, labels))
     asked = options.clips
-    split = attempt(lambda: split_clips(clips, asked.val, asked.fold, options.seed, asked.groups))
-    return split, problems
+    divided = attempt(
+        lambda: divide(clips, copies, asked.val, asked.fold, options.seed, asked.groups)
+    )
+    return divided[0] if divided else None, problems
 
 
 def _split_in_words(clips: Sequence[Clip], options: DataOptions) -> str:

@@ -141,7 +141,7 @@ def _groups(findings: Findings) -> str:
 
 
 def _troubles(findings: Findings, options: DataOptions) -> Iterator[Text]:
-    yield from _lines("note", "yellow", findings.notes)
+    yield from _lines("note", "yellow", findings.notes, most=len(findings.notes))
     yield from _lines("broken", "red", findings.broken)
     leaks = [_same(findings, one) for one in findings.leaks]
     yield from _lines("leak", "red", leaks)
@@ -157,11 +157,11 @@ def _troubles(findings: Findings, options: DataOptions) -> Iterator[Text]:
         yield Text(f"every clip {looked}, no two are the same, no group is on two sides", "green")
 
 
-def _lines(name: str, style: str, lines: Sequence[str]) -> Iterator[Text]:
-    for line in lines[:_FEW]:
+def _lines(name: str, style: str, lines: Sequence[str], most: int = _FEW) -> Iterator[Text]:
+    for line in lines[:most]:
         yield Text.assemble((f"{name}: ", style), line)
-    if len(lines) > _FEW:
-        yield Text.assemble((f"{name}: ", style), f"{len(lines) - _FEW} more (--json FILE has all)")
+    if len(lines) > most:
+        yield Text.assemble((f"{name}: ", style), f"{len(lines) - most} more (--json FILE has all)")
 
 
 def _divided(group: str, home: Counter[str]) -> str:

@@ -14,11 +14,12 @@ from seqvision.config import TrainOptions, place_of
 from seqvision.console import progress
 from seqvision.data.augment import augmentation_notes
 from seqvision.data.cache import Cache
-from seqvision.data.clips import Clip, background_note, find_background, labels_of
+from seqvision.data.clips import Clip, background_note, find_background, image_rate_note, labels_of
 from seqvision.data.decode import Decoded, Store, decode_all
+from seqvision.data.near_copies import divide, find_near_copies
 from seqvision.data.readers import find_data_set
 from seqvision.data.short_clips import is_short
-from seqvision.data.split import Split, split_clips
+from seqvision.data.split import Split
 from seqvision.data.value_range import range_notes
 from seqvision.errors import DataError
 from seqvision.rank import is_first
@@ -74,9 +75,9 @@ def read_data(options: TrainOptions) -> Data:
     for line in broken if is_first() else ():
         print(f"left out: {line}", file=sys.stderr)  # noqa: T201
     refuse_lost_labels(labels, clips)
-    split = split_clips(
-        clips, options.clips.val, options.clips.fold, options.training.seed, options.clips.groups
-    )
+    asked, seed = options.clips, options.training.seed
+    copies = find_near_copies(clips, decoded)
+    split, copied = divide(clips, copies, asked.val, asked.fold, seed, asked.groups)
     background = find_background(labels, options.clips.background)
     settled = settle(options, image, sequence, decoded)
     return Data(
@@ -90,6 +91,8 @@ def read_data(options: TrainOptions) -> Data:
         background=background,
         notes=(
             *data_set.notes,
+            *image_rate_note(clips, asked.image_fps),
+            *copied,
             *_only_stills(decoded, sequence),
             *_no_background(labels, background, sequence),
             *augmentation_notes(options.augmentation, labels),
