@@ -90,6 +90,16 @@ def image_rate_note(clips: Sequence[Clip], image_fps: float) -> list[str]:
     ]
 
 
+def source_notes(said: Sequence[tuple[Clip, str]]) -> list[str]:
+    """Return one note on what sources say of their files: clips and texts, `""` for nothing."""
+    some = [(clip, text) for clip, text in said if text]
+    if not some:
+        return []
+    clip, text = some[0]
+    more = f"; {len(some) - 1} more clips have such a note" if len(some) > 1 else ""
+    return [f"{clip.path}: {text}{more}"]
+
+
 def find_background(labels: Sequence[str], asked: str | None) -> str | None:
     """Return the label that stands for nothing happens.
 

@@ -28,7 +28,7 @@ from seqvision_edge.files import replacing
 from seqvision_edge.opencv import cv2
 from seqvision_edge.preprocess import prepare
 from seqvision_edge.sequence import SequenceSpec, VideoSequence
-from seqvision_edge.sources import open_path
+from seqvision_edge.sources import Recorded, open_path
 from seqvision_edge.sources.video_decoding import DECODER
 
 # A part of a video that is written holds a file open.
@@ -48,6 +48,7 @@ class Decoded:
     or the order they come in: what a training draws for a clip follows from it.
     `source_fps` is the rate that a file claims, `end` until when its last frame is shown, in
     seconds; both None where that is not known.
+    `note` is what a source says of a file, "2 video streams; number 1 is read (…)".
     `incomplete` says what is missing from a damaged or short file, "decoded 146 of 300 frames".
     `deep` is whether its pictures have more than 8 bits for each value.
     """
@@ -59,6 +60,7 @@ class Decoded:
     source_fps: float | None = None
     end: float | None = None
     deep: bool = False
+    note: str = ""
 
     @property
     def seconds(self) -> float:
@@ -155,6 +157,7 @@ class Store:
             kept["source_fps"],
             kept["end"],
             kept.get("deep", False),
+            kept.get("note", ""),
         )
 
     def _decode(self, clips: Sequence[Clip]) -> None:
@@ -183,7 +186,7 @@ class Store:
                     written[place].add(before)
                 for place, each in enumerate(written):
                     why = cutter.why_short(place) if clips[place].cut else source.incomplete
-                    each.close(source.fps, why, source.deep)
+                    each.close(source, why)
         except OSError as error:
             raise self.cache.error(error) from None
         finally:
@@ -244,7 +247,7 @@ class _Written:
         self._times.append(time)
         self._end = time + duration if duration else None
 
-    def close(self, fps: float, incomplete: str | None, deep: bool) -> None:
+    def close(self, source: Recorded, incomplete: str | None) -> None:
         """Bring what was written to its place, with its index; nothing where there is no frame."""
         if self._file is None:
             return
@@ -253,15 +256,16 @@ class _Written:
         if self._cut and self._cut.end and end is not None and not self._cut.in_frames:
             end = max(min(end, self._cut.end), self._times[-1])
         end = None if end is None else end - start
-        self._content.update(json.dumps([times, fps, end, self._shape]).encode())
+        self._content.update(json.dumps([times, source.fps, end, self._shape]).encode())
         about = {
             "times": times,
-            "source_fps": fps,
+            "source_fps": source.fps,
             "end": end,
+            "note": source.note,
             "frame": self._shape,
             "content": self._content.hexdigest()[:40],
             "incomplete": incomplete,
-            "deep": deep,
+            "deep": source.deep,
         }
         with replacing(self._path.with_suffix(".json")) as unfinished:
             unfinished.write_text(json.dumps(about))

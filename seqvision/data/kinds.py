@@ -13,221 +13,44 @@ from seqvision.errors import DataError
 from seqvision_edge.files import IMAGE_SUFFIXES
 
 # What FFmpeg's demuxers open, as cameras, phones, editors and old data sets name it.
-VIDEO_SUFFIXES = frozenset(
-    [
-        ".mp4",
-        ".m4v",
-        ".mov",
-        ".qt",
-        ".avi",
-        ".divx",
-        ".mkv",
-        ".webm",
-        ".wmv",
-        ".asf",
-        ".3gp",
-        ".3gpp",
-        ".3g2",
-        ".mts",
-        ".m2ts",
-        ".m2t",
-        ".ts",
-        ".mpg",
-        ".mpeg",
-        ".mpe",
-        ".m1v",
-        ".m2v",
-        ".mpv",
-        ".vob",
-        ".ogv",
-        ".ogm",
-        ".flv",
-        ".f4v",
-        ".gif",
-        ".apng",
-        ".mxf",
-        ".y4m",
-        ".dv",
-        ".nut",
-        ".ivf",
-        ".amv",
-        ".rm",
-        ".rmvb",
-        ".mjpg",
-        ".mjpeg",
-        ".h264",
-        ".264",
-        ".h265",
-        ".265",
-        ".hevc",
-        ".obu",
-        ".insv",
-        ".lrv",
-    ]
-)
-_AUDIO = frozenset(
-    [
-        ".mp3",
-        ".wav",
-        ".m4a",
-        ".aac",
-        ".flac",
-        ".ogg",
-        ".oga",
-        ".opus",
-        ".wma",
-        ".aif",
-        ".aiff",
-        ".amr",
-        ".mid",
-        ".midi",
-        ".mka",
-    ]
-)
-_DOCUMENTS = frozenset(
-    [
-        ".txt",
-        ".md",
-        ".rst",
-        ".pdf",
-        ".doc",
-        ".docx",
-        ".odt",
-        ".rtf",
-        ".htm",
-        ".html",
-        ".xls",
-        ".xlsx",
-        ".ods",
-        ".numbers",
-        ".pages",
-        ".ppt",
-        ".pptx",
-        ".csv",
-        ".tsv",
-        ".json",
-        ".jsonl",
-        ".xml",
-        ".xgtf",
-        ".yaml",
-        ".yml",
-        ".toml",
-        ".ini",
-        ".cfg",
-        ".srt",
-        ".vtt",
-        ".ass",
-        ".sub",
-        ".log",
-        ".url",
-        ".lnk",
-        ".webloc",
-        ".eaf",
-        ".textgrid",
-        ".bib",
-        ".tex",
-    ]
-)
-_PROGRAMS = frozenset(
-    [
-        ".py",
-        ".pyc",
-        ".ipynb",
-        ".sh",
-        ".bat",
-        ".ps1",
-        ".js",
-        ".mjs",
-        ".css",
-        ".c",
-        ".cpp",
-        ".h",
-        ".java",
-        ".m",
-        ".r",
-        ".jl",
-        ".rs",
-        ".go",
-        ".exe",
-        ".dll",
-        ".so",
-        ".dylib",
-        ".lock",
-        ".whl",
-    ]
-)
-_MODELS = frozenset(
-    [
-        ".pt",
-        ".pth",
-        ".ckpt",
-        ".onnx",
-        ".safetensors",
-        ".h5",
-        ".hdf5",
-        ".pb",
-        ".tflite",
-        ".keras",
-        ".engine",
-        ".u8",
-        ".db",
-        ".sqlite",
-        ".tfevents",
-    ]
-)
-_UNFINISHED = frozenset(
-    [
-        ".part",
-        ".partial",
-        ".crdownload",
-        ".download",
-        ".opdownload",
-        ".filepart",
-        ".tmp",
-        ".temp",
-        ".aria2",
-        ".!ut",
-        ".!qb",
-        ".ytdl",
-        ".bak",
-        ".swp",
-        ".old",
-        ".orig",
-    ]
-)
-_SYSTEM_FILES = frozenset(
-    [
-        "thumbs.db",
-        "ehthumbs.db",
-        "ehthumbs_vista.db",
-        "desktop.ini",
-        "folder.jpg",
-        "albumartsmall.jpg",
-        "icon\r",
-        "picasa.ini",
-        ".picasa.ini",
-        "zbthumbnail.info",
-    ]
-)
-_SYSTEM_FOLDERS = frozenset(
-    (
-        "__macosx",
-        "__pycache__",
-        "@eadir",
-        "#recycle",
-        "#snapshot",
-        "@recycle",
-        "@recently-snapshot",
-        "lost+found",
-        "system volume information",
-        "$recycle.bin",
-        "recycler",
-        "found.000",
-        "node_modules",
-        "site-packages",
-        "lost.dir",
-    )
-)
+VIDEO_SUFFIXES = frozenset((
+    ".mp4", ".m4v", ".mov", ".qt", ".avi", ".divx", ".mkv", ".webm", ".wmv", ".asf", ".3gp",
+    ".3gpp", ".3g2", ".mts", ".m2ts", ".m2t", ".ts", ".mpg", ".mpeg", ".mpe", ".m1v", ".m2v",
+    ".mpv", ".vob", ".ogv", ".ogm", ".flv", ".f4v", ".gif", ".apng", ".mxf", ".y4m", ".dv",
+    ".nut", ".ivf", ".amv", ".rm", ".rmvb", ".mjpg", ".mjpeg", ".h264", ".264", ".h265", ".265",
+    ".hevc", ".obu", ".insv", ".lrv",
+))  # fmt: skip
+_AUDIO = frozenset((
+    ".mp3", ".wav", ".m4a", ".aac", ".flac", ".ogg", ".oga", ".opus", ".wma", ".aif", ".aiff",
+    ".amr", ".mid", ".midi", ".mka",
+))  # fmt: skip
+_DOCUMENTS = frozenset((
+    ".txt", ".md", ".rst", ".pdf", ".doc", ".docx", ".odt", ".rtf", ".htm", ".html", ".xls",
+    ".xlsx", ".ods", ".numbers", ".pages", ".ppt", ".pptx", ".csv", ".tsv", ".json", ".jsonl",
+    ".xml", ".xgtf", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".srt", ".vtt", ".ass", ".sub",
+    ".log", ".url", ".lnk", ".webloc", ".eaf", ".textgrid", ".bib", ".tex",
+))  # fmt: skip
+_PROGRAMS = frozenset((
+    ".py", ".pyc", ".ipynb", ".sh", ".bat", ".ps1", ".js", ".mjs", ".css", ".c", ".cpp", ".h",
+    ".java", ".m", ".r", ".jl", ".rs", ".go", ".exe", ".dll", ".so", ".dylib", ".lock", ".whl",
+))  # fmt: skip
+_MODELS = frozenset((
+    ".pt", ".pth", ".ckpt", ".onnx", ".safetensors", ".h5", ".hdf5", ".pb", ".tflite", ".keras",
+    ".engine", ".u8", ".db", ".sqlite", ".tfevents",
+))  # fmt: skip
+_UNFINISHED = frozenset((
+    ".part", ".partial", ".crdownload", ".download", ".opdownload", ".filepart", ".tmp",
+    ".temp", ".aria2", ".!ut", ".!qb", ".ytdl", ".bak", ".swp", ".old", ".orig",
+))  # fmt: skip
+_SYSTEM_FILES = frozenset((
+    "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "folder.jpg",
+    "albumartsmall.jpg", "icon\r", "picasa.ini", ".picasa.ini", "zbthumbnail.info",
+))  # fmt: skip
+_SYSTEM_FOLDERS = frozenset((
+    "__macosx", "__pycache__", "@eadir", "#recycle", "#snapshot", "@recycle",
+    "@recently-snapshot", "lost+found", "system volume information", "$recycle.bin", "recycler",
+    "found.000", "node_modules", "site-packages", "lost.dir",
+))  # fmt: skip
 # What programs of this field leave, where no clip lies in it.
 _LOGS = frozenset(("wandb", "mlruns", "lightning_logs", "tensorboard", "tb_logs", "optuna"))
 _CONFLICT = re.compile(
@@ -235,7 +58,7 @@ _CONFLICT = re.compile(
     r"konfliktkopie|copie en conflit|copia en conflicto|_conflict-\d{8}",
     re.IGNORECASE,
 )
-_CACHED = re.compile(r"[0-9a-f]{40}\.(u8|f4|json|npy|pt)")
+_CACHED = re.compile(r"[0-9a-f]{40}\.\w+")
 _RUN_SIGNS = ("checkpoints", "metrics.json", "run.json", "model.pt", "logs", "predictions.csv")
 _RUN_OPTIONS = ("options.yaml", "rounds.csv", "round-1.csv")
 _LOOKED_AT = 200
@@ -293,20 +116,20 @@ def why_no_folder(path: Path, by_content: bool = True) -> str | None:
     if not by_content:
         return None
     if _is_run(path):
-        return "a run of seqvision"
+        return "run of seqvision"
     inside = [entry for entry in entries(path) if not entry.name.startswith(".")]
     if any(entry.name == "pyvenv.cfg" for entry in inside):
-        return "a Python environment"
+        return "Python environment"
     if _is_cache(inside):
-        return "a cache of seqvision"
+        return "cache of seqvision"
     folders = [Path(entry.path) for entry in inside if entry.is_dir()]
     clips = any(is_video(entry.name) for entry in inside)
     if not clips and folders and any(map(_is_run, folders[:_LOOKED_AT])):
         rest = (folder for folder in folders if not _is_run(folder))
         if not any(_has_media(folder) for folder in rest):
-            return "runs of seqvision"
+            return "folder with runs of seqvision"
     if name in _LOGS and not clips and not any(map(_has_videos, folders)):
-        return "logs of trainings"
+        return "folder with logs of trainings"
     return None
 
 
@@ -380,13 +203,21 @@ class LeftOut:
 
     def add(self, kind: str, path: str | Path, count: int = 1) -> None:
         """Count a file or folder of some kind."""
+        try:
+            name = Path(path).relative_to(self._root).as_posix()
+        except ValueError:
+            name = str(path)
         self._counts[kind] += count
-        if len(self._names[kind]) < _NAMED:
-            try:
-                name = Path(path).relative_to(self._root).as_posix()
-            except ValueError:
-                name = str(path)
-            self._names[kind].append(name)
+        self._names[kind].append(name)
+
+    def add_folder(self, kind: str, path: Path) -> None:
+        """Count a folder as one thing, whatever in it was counted before."""
+        inside = f"{path.relative_to(self._root).as_posix()}/"
+        for known, names in self._names.items():
+            rest = [name for name in names if not name.startswith(inside)]
+            self._counts[known] -= len(names) - len(rest)
+            self._names[known] = rest
+        self.add(kind, path)
 
     def add_file(self, entry: os.DirEntry[str], why: str) -> None:
         """Count a file that `why_no_file` refuses; what every system leaves is not worth a word."""
@@ -397,13 +228,13 @@ class LeftOut:
 
     def notes(self) -> list[str]:
         """Return the note, or nothing."""
-        if not self._counts:
-            return []
-        return [f"left out: {', '.join(self._words(kind) for kind in self._counts)}"]
+        kinds = [self._words(kind) for kind, count in self._counts.items() if count]
+        return [f"left out: {', '.join(kinds)}"] if kinds else []
 
     def _words(self, kind: str) -> str:
         count, names = self._counts[kind], self._names[kind]
-        shown = ", ".join(printable(name) for name in names) + (", …" if count > len(names) else "")
+        shown = ", ".join(printable(name) for name in names[:_NAMED])
+        shown += ", …" if len(names) > _NAMED else ""
         return f"{count} {plural(kind, count)} ({shown})"
 
 
@@ -418,11 +249,9 @@ def plural(kind: str, count: int) -> str:
 
 
 _PLURALS = (
-    ("a run of", "runs of"),
-    ("runs of", "folders with runs of"),
-    ("a cache of", "caches of"),
-    ("a Python environment", "Python environments"),
-    ("logs of", "folders with logs of"),
+    ("run of", "runs of"),
+    ("folder with", "folders with"),
+    ("cache of", "caches of"),
     ("conflict of", "conflicts of"),
     ("link that leads", "links that lead"),
     ("file without", "files without"),
@@ -432,6 +261,7 @@ _PLURALS = (
     ("loose image", "loose images"),
     ("image beside", "images beside"),
     ("folder without clips", "folders without clips"),
+    ("folder beside", "folders beside"),
 )
 
 

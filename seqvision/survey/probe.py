@@ -41,6 +41,7 @@ class Probe:
         digest: hash of the bytes, where it cost nothing.
         content: hash of all frames as the model sees them, where they were decoded.
         glance: the first frame at 16×16, where it is the clip's own.
+        note: what its source says of it.
         short: why some frames are missing, where they were decoded.
     """
 
@@ -53,6 +54,7 @@ class Probe:
     content: str | None = None
     short: str | None = None
     glance: bytes | None = None
+    note: str = ""
 
     @property
     def is_still(self) -> bool:
@@ -93,7 +95,7 @@ def look(clip: Clip, image_fps: float) -> Probe | str:
     height, width = frame.bgr.shape[:2]
     small = cv2.resize(frame.bgr, (GLANCE, GLANCE), interpolation=cv2.INTER_AREA).tobytes()
     first = hash_array(frame.bgr)
-    return Probe(count, seconds, (width, height), first, weight, glance=small)
+    return Probe(count, seconds, (width, height), first, weight, glance=small, note=source.note)
 
 
 def _part(

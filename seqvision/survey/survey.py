@@ -14,7 +14,7 @@ from seqvision import ready
 from seqvision.config import DataOptions, TrainingOptions, TrainOptions, place_of
 from seqvision.data.augment import augmentation_notes, make_augmenter
 from seqvision.data.cache import Cache
-from seqvision.data.clips import Clip, find_background, image_rate_note, labels_of
+from seqvision.data.clips import Clip, find_background, image_rate_note, labels_of, source_notes
 from seqvision.data.decode import Decoded, Store
 from seqvision.data.near_copies import NearCopy, divide
 from seqvision.data.readers import find_data_set
@@ -75,6 +75,7 @@ def examine(options: DataOptions) -> Findings:
     labels = sorted({clip.label for clip in clips})
     parts = {place: part for part in PARTS for place in getattr(split, part)} if split else {}
     notes = [*data_set.notes, *image_rate_note(clips, options.clips.image_fps), *notes]
+    notes += source_notes([(c, probe.note) for c, probe in zip(clips, probes, strict=True)])
     same = find_same(clips, probes)
     if split:
         notes += missing_in_val(clips, split, labels)

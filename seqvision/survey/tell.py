@@ -40,7 +40,8 @@ def tell(findings: Findings, options: DataOptions) -> None:
         facts.add_row(name, text)
     console.print(facts)
     for line in _troubles(findings, options):
-        console.print(line, soft_wrap=True)
+        # On a terminal between words; a pipe gets each finding as one line.
+        console.print(line, soft_wrap=not console.is_terminal)
 
 
 def _labels(findings: Findings) -> Table:

@@ -14,7 +14,14 @@ from seqvision.config import TrainOptions, place_of
 from seqvision.console import progress
 from seqvision.data.augment import augmentation_notes
 from seqvision.data.cache import Cache
-from seqvision.data.clips import Clip, background_note, find_background, image_rate_note, labels_of
+from seqvision.data.clips import (
+    Clip,
+    background_note,
+    find_background,
+    image_rate_note,
+    labels_of,
+    source_notes,
+)
 from seqvision.data.decode import Decoded, Store, decode_all
 from seqvision.data.near_copies import divide, find_near_copies
 from seqvision.data.readers import find_data_set
@@ -92,6 +99,7 @@ def read_data(options: TrainOptions) -> Data:
         notes=(
             *data_set.notes,
             *image_rate_note(clips, asked.image_fps),
+            *source_notes([(c, found.note) for c, found in zip(clips, decoded, strict=True)]),
             *copied,
             *_only_stills(decoded, sequence),
             *_no_background(labels, background, sequence),

@@ -1,10 +1,16 @@
 """Folders of clips as phones, archives, syncs and seqvision's own runs leave them."""
 
+import json
+import unicodedata
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
+from conftest import square_clip, write_frames, write_video
+from numpy.typing import NDArray
 
+from seqvision.cli import main
 from seqvision.data.clips import Clip
 from seqvision.data.paths import find_unnamed
 from seqvision.data.readers import DataSet, find_data_set
@@ -52,9 +58,12 @@ def refusal(data: Path, **asked: bool) -> str:
     ("names", "said"),
     [
         (("runs/1/options.yaml", "runs/1/metrics.json", "runs/1/confusion_val.png"), "runs of"),
-        (("exp/options.yaml", "exp/checkpoints/last.ckpt", "exp/curves.png"), "a run of seqvision"),
+        (
+            ("exp/options.yaml", "exp/checkpoints/last.ckpt", "exp/curves.png"),
+            "1 run of seqvision (exp)",
+        ),
         (("out/a/options.yaml", "out/a/run.json", "out/a/x.png", "out/b.png"), "runs of seqvision"),
-        ((f"cache/0a/{'0' * 40}.u8", f"cache/0a/{'0' * 40}.json"), "a cache of seqvision"),
+        ((f"cache/0a/{'0' * 40}.u8", f"cache/0a/{'0' * 40}.json"), "1 cache of seqvision (cache)"),
         (("__MACOSX/wave/a.mp4",), "system folder (__MACOSX)"),
         (("@eaDir/wave/SYNOVIDEO.mp4",), "system folder (@eaDir)"),
         (("lost+found/1.mp4",), "system folder (lost+found)"),
@@ -65,7 +74,7 @@ def refusal(data: Path, **asked: bool) -> str:
         ((".trash/a.mp4",), "hidden folder (.trash)"),
         ((".ipynb_checkpoints/a.png",), "hidden folder"),
         ((".venv/pyvenv.cfg", ".venv/lib/m.png"), "hidden folder (.venv)"),
-        (("env/pyvenv.cfg", "env/lib/m.png"), "a Python environment (env)"),
+        (("env/pyvenv.cfg", "env/lib/m.png"), "1 Python environment (env)"),
         (("lightning_logs/version_0/a.png",), "logs of trainings"),
         (("wandb/run-1/media/a.png",), "logs of trainings"),
         (("annotations/all.json", "annotations/notes.txt"), "folder without clips (annotations)"),
@@ -346,3 +355,70 @@ def test_clips_to_predict_are_found_past_the_same_rubbish(tmp_path: Path) -> Non
     assert all(isinstance(clip, Clip) and not clip.label for clip in clips)
     assert "runs of seqvision (runs)" in notes[0]
     assert "unfinished or temporary file (wave/5.mp4.part)" in notes[0]
+
+
+# All of it at once --------------------------------------------------------------------------------
+
+
+def scene(direction: int, seed: int) -> NDArray[np.uint8]:
+    """Return a clip of a size at which a codec keeps what is in it."""
+    return square_clip(direction, seed, 12).repeat(4, 1).repeat(4, 2)
+
+
+def test_a_messy_folder_is_understood_and_everything_about_it_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A download folder: two people's clips, an archive's leavings, a run, a broken download."""
+    monkeypatch.chdir(tmp_path)
+    greeting = unicodedata.normalize("NFD", "Grüße")
+    for number in range(5):
+        for label, direction in ((greeting, 1), ("none", 0), ("Wave", -1)):
+            clip = scene(direction, 10 * number + len(label))
+            path = write_video(tmp_path / label / f"{number}.mp4", clip)
+            path.rename(path.with_name(f"IMG_{number}.MP4"))
+    write_frames(tmp_path / "Wave" / "ann" / "IMG_0 frames", scene(-1, 4))
+    write_video(tmp_path / "Wave" / "bob" / "clip.avi", scene(-1, 900))
+    write_video(tmp_path / "wave" / "x.mp4", scene(-1, 77))
+    write_video(tmp_path / "stray.mp4", scene(0, 78))
+    put(tmp_path, ".DS_Store", "Wave/Thumbs.db", "Wave/._IMG_0.MP4", "__MACOSX/Wave/._IMG_0.MP4")
+    put(tmp_path, "annotations/all.json", "README.md", "Wave/voice.m4a", "Wave/new.mp4.crdownload")
+    put(tmp_path, "runs/1/options.yaml", "runs/1/run.json", "runs/1/confusion_val.png")
+    (tmp_path / "Wave" / "empty.mp4").touch()
+    (tmp_path / "Wave" / "broken.mov").write_bytes(b"\0\1\2\3 no video at all")
+
+    assert main(["data", ".", "--cache", "cache", "--size", "32", "--json", "found.json"]) == 0
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert {label: row["clips"] for label, row in found["labels"].items()} == {
+        "Grüße": 5, "Wave": 7, "none": 5, "wave": 1,
+    }  # fmt: skip
+    (left_out,) = (note for note in found["notes"] if note.startswith("left out"))
+    for words in (
+        "1 system folder (__MACOSX)", "runs of seqvision (runs)",
+        "1 hidden file (Wave/._IMG_0.MP4)", "1 audio file (Wave/voice.m4a)",
+        "1 unfinished or temporary file (Wave/new.mp4.crdownload)",
+        "1 empty file (Wave/empty.mp4)", "1 folder without clips (annotations)",
+        "1 clip without a label (stray.mp4)",
+    ):  # fmt: skip
+        assert words in left_out
+    notes = " ".join(found["notes"])
+    assert "labels 'Wave' and 'wave' differ only in case" in notes
+    assert "2 groups (ann, bob)" in notes
+    assert "1 clip is a folder of images without a rate" in notes
+    assert [line.partition(":")[0] for line in found["broken"]] == ["Wave/broken.mov"]
+    copies = [[Path(clip["path"]).name for clip in one["clips"]] for one in found["same"]]
+    assert sorted(copies[0]) == ["IMG_0 frames", "IMG_0.MP4"]
+
+    capsys.readouterr()
+    small = ["--size", "32", "--frames", "6", "--encoder", "flatten", "--hidden", "8"]
+    train = ["train", ".", "--cache", "cache", "--epochs", "1", "--workers", "0", *small]
+    for _ in range(2):  # the second time beside its own run
+        assert main(train) == 0
+        said = " ".join(capsys.readouterr().err.split())
+        assert "4 labels, 18 clips" in said
+        assert "left out: Wave/broken.mov: " in said
+        assert "runs of seqvision (runs)" in said
+        assert "differ only in case" in said
+    assert main(["predict", "model.pt", "."]) == 3, "one clip cannot be read"
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 19, "the stray clip needs no label here"
+    assert "runs of seqvision (runs)" in " ".join(err.split())

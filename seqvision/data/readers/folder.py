@@ -212,7 +212,7 @@ def _read_parts(
             for path in loose:
                 left.add("clip without a label", path)
         elif loose or folder.images:
-            left.add("folder beside the parts of the split", folder.path)
+            left.add_folder("folder beside the parts of the split", folder.path)
     for file in root.files:
         left.add("clip without a label", file)
     unusual = [f"{branch.path.name} is {part}" for branch, part in parts
@@ -253,7 +253,7 @@ def _read_labels(
     if not clips:
         raise DataError(_nothing(root, empty, images))
     for folder in empty:
-        left.add("folder without clips", folder.path)
+        left.add_folder("folder without clips", folder.path)
     notes = ["folders train, val and test inside the labels are read as a split"] if divided else []
     return clips, notes
 
@@ -289,7 +289,7 @@ def _with_groups(clips: Sequence[Clip]) -> tuple[list[Clip], list[str]]:
         return [replace(clip, group=None) for clip in grouped], []
     return grouped, [
         f"clips in sub-folders are taken, each sub-folder as a group: {len(groups)} groups "
-        f"({_few(groups)})"
+        f"({_few(groups)}); --no-groups ignores them"
     ]
 
 
