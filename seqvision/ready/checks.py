@@ -111,8 +111,8 @@ def check_folder(flag: str, folder: Path) -> None:
         ) from None
 
 
-def check_clips(place: Path) -> None:
-    """Refuse a place where no labelled clips can be.
+def check_clips(place: Path, labelled: bool = True) -> None:
+    """Refuse a place where no clips can be; clips without labels may lie in any folder.
 
     Raises:
         DataError: nothing is there, or something else; how clips lie in a folder is said.
@@ -121,7 +121,7 @@ def check_clips(place: Path) -> None:
         raise DataError(missing(place, "folder or list"))
     if place.is_file() and (problem := why_no_list(place)):
         raise DataError(problem)
-    if place.is_dir():
+    if place.is_dir() and labelled:
         _refuse_loose(place)
 
 

@@ -92,8 +92,8 @@ def to_self_train(options: SelfTrainOptions) -> None:
     check_folder("--runs", options.runs)
     if options.augment is not None:
         augment_file(options.augment)
-    for place in (labelled, unlabelled):
-        check_clips(place)
+    check_clips(labelled)
+    check_clips(unlabelled, labelled=False)
     if card is not None:
         check_labels(labelled, card)
 
