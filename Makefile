@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml edge/pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ./edge -e '.[dev]'
 	touch $@
 
-demo: $(STAMP) ## draw samples, train, calibrate, export, run on an untrimmed video (under 6 minutes)
+demo: $(STAMP) ## draw samples, train, calibrate, export, run on an untrimmed video (2 to 4 minutes)
 	$(BIN)/python samples/demo.py $(DEMO)
 
 test: $(STAMP) ## run all tests

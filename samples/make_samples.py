@@ -266,6 +266,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SamplesError as error:
         print(f"make_samples: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("make_samples: stopped; nothing is kept", file=sys.stderr)
+        return 130
     except OSError as error:
         print(f"make_samples: cannot write {given.out}: {error.strerror}", file=sys.stderr)
         return 1

@@ -236,6 +236,6 @@ def _refuse_other_specs(spec: Any, where: str) -> None:
     if isinstance(spec, int) and spec > SPEC:
         raise CardError(
             f"{where}: its card has spec {spec}, this version reads up to {SPEC}; "
-            "update with: pip install -U seqvision-edge"
+            "update it, in the repository's folder: git pull && pip install -U ./edge"
         )
     raise CardError(f"{where}: its card has spec {spec!r}, this version reads 1 to {SPEC}")

@@ -26,7 +26,7 @@ def test_a_card_survives_the_way_through_json() -> None:
 
 def test_a_card_from_the_future_says_how_to_update() -> None:
     assert "spec 99" in refusal(card_data(spec=99))
-    assert "pip install -U seqvision-edge" in refusal(card_data(spec=99))
+    assert "git pull && pip install -U ./edge" in refusal(card_data(spec=99))
 
 
 @pytest.mark.parametrize("spec", [None, "1", 0, True, 1.5])

@@ -151,7 +151,7 @@ def test_a_model_from_the_future_is_one_line(
     path.write_bytes(future.SerializeToString())
     line = refusal(capsys, "--model", path, "--source", video)
     assert "spec 99" in line
-    assert "pip install -U seqvision-edge" in line
+    assert "git pull && pip install -U ./edge" in line
 
 
 def test_text_named_as_a_video_is_one_line(

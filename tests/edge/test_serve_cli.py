@@ -134,7 +134,7 @@ def test_the_extra_that_is_missing_is_named(
     monkeypatch.setattr("seqvision_edge.serve.door._NEEDED", ("fastapi", "not_installed"))
     line = refusal(capsys, model)
     assert "not_installed is missing" in line
-    assert "seqvision-edge[serve]" in line
+    assert "pip install -c constraints.txt './edge[serve]'" in line
 
 
 def test_help_and_version_need_no_server(capsys: pytest.CaptureFixture[str]) -> None:

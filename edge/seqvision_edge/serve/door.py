@@ -34,8 +34,8 @@ def refuse_without_server(program: str) -> None:
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise SeqvisionError(
-            f"{program}: {', '.join(missing)} is missing; "
-            "get it with: pip install 'seqvision-edge[serve]'"
+            f"{program}: {', '.join(missing)} is missing, of the extra seqvision-edge[serve]; "
+            "in the repository's folder: pip install -c constraints.txt './edge[serve]'"
         )
 
 
