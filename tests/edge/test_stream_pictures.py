@@ -191,6 +191,18 @@ def test_an_interlaced_stream_is_watched_live(tmp_path: Path, codec: str) -> Non
     assert max(nearest(frame.bgr, known)[1] for frame in frames) < 1
 
 
+@pytest.mark.parametrize("codec", ["libx264", "mpeg2video"])
+def test_a_stream_without_key_frames_is_said_to_be_one(tmp_path: Path, codec: str) -> None:
+    options = ["-c:v", codec, "-g", "600", "-sc_threshold", "0", "-pix_fmt", "yuv420p"]
+    data = encode(tmp_path / "clip.ts", "320x240", 10, *options).read_bytes()
+    joined = data[len(data) // 2 // 188 * 188 :]
+    with (
+        WebServer({"/live.ts": paced(joined, "video/mp2t", 20)}) as server,
+        pytest.raises(StreamFault, match="set a shorter interval of key frames in the camera"),
+    ):
+        open_stream(f"{server.url}/live.ts", 1, 5)
+
+
 # ---- MJPEG ----
 
 

@@ -6,6 +6,7 @@ logs is dropped, as PyAV does by default: it may hold a URL with its password.
 """
 
 import os
+import time
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 _PROTOCOLS = {"rtsp": "tcp", "rtsps": "tls,tcp"}
 # What FFmpeg would wait for twenty frames to estimate: no answer depends on a nominal frame rate.
 _PROMPT = {"fpsprobesize": "0"}
+# The whole of an opening takes less than the parent waits for it.
+_HEAD_LONGER = 1.5
 # Bytes that are handed to FFmpeg lead nowhere.
 _CLOSED = {"protocol_whitelist": ""}
 
@@ -55,11 +58,15 @@ def open_stream(url: str, open_timeout: float, read_timeout: float) -> Video:
     body = HttpStream(url, open_timeout, read_timeout)
     if _is_jpeg(body):
         return JpegVideo(body)
+    # FFmpeg reads on for a picture whose size it learns, whatever comes.
+    body.deadline = time.monotonic() + _HEAD_LONGER * open_timeout
     try:
         container = av.open(body, "r", options={"format_whitelist": "mpegts", **_CLOSED, **_PROMPT})
     except (av.error.FFmpegError, OSError, ValueError):
         raise body.fault or StreamFault("unreadable") from None
-    return StreamVideo(container, open_timeout, body)
+    video = StreamVideo(container, open_timeout, body)
+    body.deadline = None
+    return video
 
 
 def _open_url(url: str, open_timeout: float, read_timeout: float) -> "InputContainer":

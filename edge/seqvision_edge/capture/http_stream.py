@@ -7,6 +7,7 @@ the address that they were given for.
 
 import base64
 import http.client
+import time
 import urllib.request
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
@@ -26,6 +27,7 @@ class HttpStream:
     Attributes:
         kind: the media type, without its parameters, in small letters; "" where none is given.
         fault: why it ended, where that was no ordinary end.
+        deadline: when it ends for want of a whole picture, by the monotonic clock; None: never.
     """
 
     def __init__(self, url: str, open_timeout: float, read_timeout: float) -> None:
@@ -44,6 +46,7 @@ class HttpStream:
         self._connection, self._answer = connection, answer
         self.kind = (answer.getheader("Content-Type") or "").partition(";")[0].strip().lower()
         self.fault: StreamFault | None = None
+        self.deadline: float | None = None
         reason = of_status(answer.status)
         if reason:
             self.close()
@@ -68,6 +71,9 @@ class HttpStream:
         self._connection.close()
 
     def _receive(self, count: int) -> bytes:
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            self.fault = StreamFault("no_keyframe")
+            return b""
         try:
             return bytes(self._answer.read1(count))
         except (OSError, ValueError, http.client.HTTPException) as error:
