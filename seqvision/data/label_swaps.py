@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from seqvision.config import AugmentOptions
 from seqvision.data.direction_words import MIRRORED, TURNED, UPSIDE_DOWN, WAYS
 from seqvision.data.directions import Directions
+from seqvision.data.labels import normal
 from seqvision.errors import DataError
 
 # How a label changes under each kind of turn of the picture.
@@ -199,6 +200,7 @@ def _pair(labels: Sequence[str], text: str, option: str) -> tuple[int, int | Non
     A label may itself have a colon in its name.
     """
     index = {label: number for number, label in enumerate(labels)}
+    text = text if text in index else normal(text)
     if text in index:
         return index[text], None
     for place in (place for place, letter in enumerate(text) if letter == ":"):

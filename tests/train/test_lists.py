@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from seqvision.config import AugmentOptions
 from seqvision.data.clips import Clip, Cut, find_background
+from seqvision.data.label_swaps import check_swaps
 from seqvision.data.labels import alike_notes
 from seqvision.data.readers import DataSet, find_data_set
 from seqvision.errors import DataError
@@ -282,7 +284,9 @@ def test_a_label_in_two_forms_of_unicode_is_one_label(tmp_path: Path) -> None:
     assert Counter(clip.label for clip in found.clips) == {"Grüße": 2}
     (label,) = {clip.label for clip in find_data_set(tmp_path / "clips" / "NFD").clips} - {"NFC"}
     assert label == unicodedata.normalize("NFC", "Grüße")
-    assert find_background([label], unicodedata.normalize("NFD", label)) == label
+    decomposed = unicodedata.normalize("NFD", label)
+    assert find_background([label], decomposed) == label
+    check_swaps(AugmentOptions(flip=True, swap=(f"{decomposed}:wave",)), [label, "wave"])
 
 
 @pytest.mark.parametrize(
