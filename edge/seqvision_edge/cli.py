@@ -167,7 +167,7 @@ def edge_run(options: RunOptions) -> int:
     truth = read_truth(options.truth) if options.truth else []
     heard = EventList()
     sources = _open(options, addresses, session.card)
-    _say(f"{PROGRAM}: {describe(session, sources)}")
+    _say(command_line.folded(f"{PROGRAM}: {describe(session, sources)}"))
     for line in (*_notes(options, sources, session.card), *notes_on(options.outputs)):
         _say(f"{PROGRAM}: note: {line}")
     outputs = make_outputs(options.outputs, PROGRAM, session, sources, decision)

@@ -155,6 +155,26 @@ def run(main: Callable[[], int | None]) -> int:
         return 0
 
 
+def folded(text: str) -> str:
+    """Return parts such as `a · b · c` in lines that end between them, where stderr is a terminal.
+
+    A part that is longer than a line stays whole.
+    """
+    if not sys.stderr.isatty():
+        return text
+    from rich.cells import cell_len
+
+    columns = os.get_terminal_size(sys.stderr.fileno()).columns
+    lines = [""]
+    for part in text.split(" · "):
+        longer = f"{lines[-1]} · {part}" if lines[-1] else part
+        if cell_len(longer) < columns or not lines[-1]:
+            lines[-1] = longer
+        else:
+            lines.append(f"  {part}")
+    return "\n".join(lines)
+
+
 class Terminated(KeyboardInterrupt):
     """SIGTERM came: end as Ctrl-C does, with everything closed, but with its own exit code."""
 

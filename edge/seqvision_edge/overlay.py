@@ -122,7 +122,8 @@ class Overlay:
                 shades = dict.fromkeys(self._colours, _SOFT)
             colour = shades[ranked[0][0]]
         else:
-            label, share, others, colour, ink = "warming up", step.warmth, [], _SOFT, _WHITE
+            label, share = ("no answer", 0.0) if step.is_warm else ("warming up", step.warmth)
+            others, colour, ink = [], _SOFT, _WHITE
         margin, pad = 16 * unit, 14 * unit
         percent = f"{share:.0%}"
         beside = text_width("100%", 20 * unit) + 14 * unit

@@ -114,7 +114,7 @@ def edge_serve(options: ServeOptions) -> int:
             options.model, options.device, options.threads, expect_sha256=options.expect_sha256
         )
         decision = decision_of(options.decision, session.card, PROGRAM)
-        _say(f"{PROGRAM}: {_describe(session)}")
+        _say(command_line.folded(f"{PROGRAM}: {_describe(session)}"))
         entry = door(options.host, token, options.allow_host)
         if entry.made:
             _say(f"{PROGRAM}: token: {entry.made}")
@@ -137,7 +137,12 @@ def edge_serve(options: ServeOptions) -> int:
         if recorder is not None:
             _say(f"{PROGRAM}: takes go to {options.record}, recorded at /record")
         _say(f"{PROGRAM}: {shown(options.host, opened.getsockname()[1])} · routes: /docs")
-        Server(served).run([opened])
+        try:
+            Server(served).run([opened])
+        except KeyboardInterrupt:
+            if sys.stderr.isatty():  # over the ^C that the terminal shows
+                _say(f"\r{PROGRAM}: stopped")
+            raise
     return 0
 
 

@@ -1,12 +1,15 @@
 """The live view of a terminal: one line per source, and above them each event as a lasting line."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from time import monotonic
 from types import TracebackType
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console, Group
+from rich.control import Control
 from rich.live import Live
+from rich.segment import ControlType
 from rich.text import Text
 from typing_extensions import Self
 
@@ -20,8 +23,13 @@ _REDRAWS_PER_SECOND = 12
 _NAME = 24
 # Columns of the parts of a line.
 _CLOCK, _BAR, _SHORT_BAR, _PERCENT, _RATE, _AGE, _SHORTEST = 9, 20, 10, 6, 10, 12, 8
-_ECHO = 3
+_ECHO, _LAST = 3, 16
 _WARNING, _LOST = "yellow", "red"
+# Each is set by a terminal that wraps lines anew: tmux, GNOME's and others of VTE, kitty, …
+_WRAPPING = (
+    "TMUX", "VTE_VERSION", "KITTY_WINDOW_ID", "ALACRITTY_WINDOW_ID", "WEZTERM_PANE",
+    "KONSOLE_VERSION", "TERM_PROGRAM", "WT_SESSION",
+)  # fmt: skip
 # The colour of states that are on their way to something, and not of a fault.
 _CALM = ("connecting", "ended")
 
@@ -50,6 +58,7 @@ class Terminal:
         self._lines = {source: _Line(source) for source in sources}
         longest = max(cell_len(printable(source)) for source in sources)
         self._name = min(_NAME, longest) if len(sources) > 1 else 0
+        self._drawn: tuple[int, list[int]] = 0, []
         self._live = Live(
             console=self._console,
             refresh_per_second=_REDRAWS_PER_SECOND,
@@ -79,7 +88,26 @@ class Terminal:
 
     def _view(self) -> Group:
         now = monotonic()
-        return Group(*(self._line(line, now) for line in self._lines.values()))
+        self._wipe_wrapped()
+        lines = [self._line(line, now) for line in self._lines.values()]
+        self._drawn = self._console.width, [line.cell_len for line in lines]
+        return Group(*lines)
+
+    def _wipe_wrapped(self) -> None:
+        """Wipe the rows into which a terminal that became narrower has wrapped the lines.
+
+        Only where it wraps them: elsewhere the rows above are events.
+        """
+        before, lengths = self._drawn
+        width = self._console.width
+        if width >= before or not wraps_again(os.environ):
+            return
+        rows = sum(max(0, length - 1) // width for length in lengths)
+        up = [(ControlType.CURSOR_UP, 1), (ControlType.ERASE_IN_LINE, 2)] * rows
+        if up:
+            self._console.control(
+                Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2), *up)
+            )
 
     def _line(self, line: "_Line", now: float) -> Text:
         step = line.step
@@ -93,12 +121,16 @@ class Terminal:
             text.append_text(_told(words, step.state.state))
         else:
             text.append_text(self._answer(step))
-            text.append(f"{step.fps:{_RATE - 4}.0f} fps")
             old = age(line.shown, now)
-            text.append(f"{old:{_AGE - 6}.2f} s old" if old is not None else "")
-            text.append(f"   {step.state.message}" if step.state.message else "", style=_WARNING)
-            if line.last is not None:
-                text.append(f"   last: {line.last.label} at {clock(line.last.start)}")
+            for part, style, least in (
+                (f"{step.fps:{_RATE - 4}.0f} fps", "", _RATE),
+                (f"{old:{_AGE - 6}.2f} s old" if old is not None else "", "", _AGE),
+                (f"   {step.state.message}", _WARNING, _LAST),
+                (_last(line.last), "", _LAST),
+            ):
+                # A part without room is left out: cut, it would only look broken.
+                if part.strip() and text.cell_len + least <= self._console.width - _ECHO:
+                    text.append(part, style=style)
         # A line that wraps could not be wiped.
         text.truncate(self._console.width - _ECHO, overflow="ellipsis")
         return text
@@ -107,7 +139,8 @@ class Terminal:
         """Return the answer in force; its bar shows how sure it is, or how full the window."""
         width, bar = self._columns(step)
         if not step.is_warm or not step.ranked:
-            return _bar("warming up", width, bar, step.warmth, "grey62", "not dim")
+            words, share = ("no answer", 0.0) if step.is_warm else ("warming up", step.warmth)
+            return _bar(words, width, bar, share, "grey62", "not dim")
         label, share = step.ranked[0]
         if step.is_unsure:
             return _bar(unsure(label), width, bar, share, "grey62", "not dim")
@@ -138,6 +171,14 @@ class Terminal:
         line.append(numbers[1] + whose)
         line.truncate(self._console.width - 1, overflow="ellipsis")
         return line
+
+
+def wraps_again(environment: Mapping[str, str]) -> bool:
+    """Return whether the terminal wraps anew, when its width changes, what it shows already.
+
+    xterm, GNU screen and the Linux console cut it off instead.
+    """
+    return "STY" not in environment and any(name in environment for name in _WRAPPING)
 
 
 class _Line:
@@ -175,6 +216,10 @@ def _bar(label: str, width: int, bar: int, share: float, colour: str, weight: st
     text.append("━" * (bar - full), style="grey30")
     text.append(f"{share:{_PERCENT}.0%}", style="not dim")
     return text
+
+
+def _last(event: Event | None) -> str:
+    return "" if event is None else f"   last: {event.label} at {clock(event.start)}"
 
 
 def _fitted(text: str, width: int) -> str:
