@@ -88,7 +88,7 @@ def test_pictures_that_are_unsure_end_their_line_with_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sequence = {"kind": "rows", "steps": 1, "longer": "subsample"}
-    image = {"height": 1, "width": 16, "channels": 3, "fit": "stretch"}
+    image = {**card_data()["image"], "height": 1}
     card = make_card(**{**unsure_card(), "sequence": sequence, "image": image})
     (tmp_path / "rows.onnx").write_bytes(model_bytes(card))
     for name in ("none", "red"):
