@@ -1,7 +1,6 @@
 """`seqvision compare`: runs side by side, and whether a difference is more than luck.  No torch."""
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 
 from seqvision import ready
 from seqvision.config import CompareOptions
+from seqvision.console import print_line
 from seqvision.errors import CheckpointError, DataError
 from seqvision.report.run_folder import Run, read_run
 from seqvision.report.side_by_side import show
@@ -52,7 +52,7 @@ def compare(options: CompareOptions) -> list[Run]:
     if not runs and len(left_out) == 1:
         raise CheckpointError(left_out[0])
     for line in left_out:
-        print(f"left out: {line}", file=sys.stderr)  # noqa: T201
+        print_line(f"left out: {line}")
     if not runs:
         raise CheckpointError(
             "seqvision compare: none of these is a finished run; name run folders: "

@@ -24,6 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from seqvision.rank import is_first
+from seqvision_edge.command_line import print_message
 from seqvision_edge.errors import SeqvisionError
 
 console = Console(stderr=True, highlight=False)
@@ -107,10 +108,10 @@ def add_state(error: Exception, state: str) -> None:
 
 def print_crash(error: Exception) -> None:
     """Print an error that no user has made, with its traceback and the state that it leaves."""
-    lines = traceback.format_exception(error)
-    if sys.version_info < (3, 11):
-        lines += [f"{note}\n" for note in getattr(error, "__notes__", ())]
-    print("".join(lines), end="", file=sys.stderr)  # noqa: T201
+    states = error.__dict__.pop("__notes__", [])
+    print("".join(traceback.format_exception(error)), end="", file=sys.stderr)  # noqa: T201
+    for state in states:
+        print_message(state)
 
 
 def shell_command(*words: object) -> str:

@@ -1,7 +1,6 @@
 """`seqvision evaluate`: a model's figures on clips, by the functions that training uses."""
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from torch.utils.data import DataLoader
 from seqvision import ready
 from seqvision.chance import no_better_than_chance
 from seqvision.config import EvaluateOptions, place_of
-from seqvision.console import print_note, print_warning, progress, remarks
+from seqvision.console import print_line, print_note, print_warning, progress, remarks
 from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip, image_rate_note
 from seqvision.data.dataset import ClipDataset, EpochSampler, collate
@@ -125,7 +124,7 @@ def load_clips(
             Store(Cache(cache), card.image, image_fps, card.sequence), found, advance
         )
     for line in broken:
-        print(f"left out: {line}", file=sys.stderr)  # noqa: T201
+        print_line(f"left out: {line}")
     if not clips:
         raise DataError(f"{data}: none of its {len(found)} clips can be read")
     if broken:

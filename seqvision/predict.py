@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from seqvision import ready
 from seqvision.config import PredictOptions
-from seqvision.console import loading, print_note
+from seqvision.console import loading, print_line, print_note
 from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip
 from seqvision.data.decode import Decoded, Store
@@ -89,11 +89,11 @@ def predict(options: PredictOptions) -> Predicted:
         for name, clip, kept in decoded:
             if isinstance(clip, SourceError):
                 damaged.append(str(clip))
-                print(f"left out: {clip}", file=sys.stderr)  # noqa: T201
+                print_line(f"left out: {clip}")
                 continue
             if clip.incomplete:
                 damaged.append(f"{name}: {clip.incomplete}")
-                print(damaged[-1], file=sys.stderr)  # noqa: T201
+                print_line(damaged[-1])
             answers.append(Answer(name, _answer(clip, ask, card, options)))
             short += is_short(clip, card.sequence)
             print(_line(answers[-1], card, options.top, width), flush=True)  # noqa: T201
@@ -101,7 +101,7 @@ def predict(options: PredictOptions) -> Predicted:
     if not answers:
         raise DataError(f"none of {len(clips)} clips can be read")
     if short:
-        print(f"note: {short_clips(short, len(answers), card.sequence)}", file=sys.stderr)  # noqa: T201
+        print_note(f"{short_clips(short, len(answers), card.sequence)}")
     if options.csv is not None:
         write_csv(options.csv, answers, card.labels)
         print_written(options.csv)

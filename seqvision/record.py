@@ -16,6 +16,7 @@ from seqvision.errors import DataError
 from seqvision_edge.background import backgrounds
 from seqvision_edge.capture.address import Address
 from seqvision_edge.capture.capture import Wanted
+from seqvision_edge.command_line import print_message
 from seqvision_edge.recording.collected import not_looked_at
 from seqvision_edge.recording.plan import in_order, still_to_record
 from seqvision_edge.recording.record import View
@@ -212,4 +213,4 @@ def _takes(count: int) -> str:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr)  # noqa: T201
+    print_message(text)

@@ -3,6 +3,7 @@
 torch and all that is slow to import comes after the refusals.
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TypeVar
@@ -58,7 +59,7 @@ def train(arguments: list[str]) -> int:
 
     trained = train(options, settled=True, note=note)
     if is_first():
-        print(f"{trained.model} written; next: seqvision export {trained.model}")  # noqa: T201
+        _print(f"{trained.model} written; next: seqvision export {trained.model}")
     return exit_code(trained.stopped_by)
 
 
@@ -88,7 +89,7 @@ def tune(arguments: list[str]) -> int:
 
     tuned = tune(options, given.names & option_parts().keys(), live_frame)
     if tuned.model is not None:
-        print(f"{tuned.model} written; next: seqvision export {tuned.model}")  # noqa: T201
+        _print(f"{tuned.model} written; next: seqvision export {tuned.model}")
     return exit_code(tuned.stopped_by)
 
 
@@ -116,7 +117,7 @@ def self_train(arguments: list[str]) -> int:
         from seqvision.self_training.self_train import self_train
 
     done = self_train(options)
-    print(f"{done.model} written; next: seqvision export {done.model}")  # noqa: T201
+    _print(f"{done.model} written; next: seqvision export {done.model}")
     return exit_code(done.stopped_by)
 
 
@@ -171,7 +172,7 @@ def export(arguments: list[str]) -> int:
     exported = export(options)
     _, file = read_model(exported)
     source = "--camera 0" if file.card.sequence.kind == "video" else "--source IMAGE"
-    print(f"{exported} written; next: edge-run {source} --model {exported}")  # noqa: T201
+    _print(f"{exported} written; next: edge-run {source} --model {exported}")
     return 0
 
 
@@ -189,7 +190,7 @@ def verify(arguments: list[str]) -> int:
         from seqvision_export.proof.verify import verify
 
     verify(options)
-    print(f"{options.model} answers as {options.against} does")  # noqa: T201
+    _print(f"{options.model} answers as {options.against} does")
     return 0
 
 
@@ -243,7 +244,7 @@ def calibrate(arguments: list[str]) -> int:
     follows = f"edge-run --model {written}"
     if written.suffix.lower() != ".onnx":
         follows = f"seqvision export {written}"
-    print(f"{written} written; next: {follows}")  # noqa: T201
+    _print(f"{written} written; next: {follows}")
     return 0
 
 
@@ -264,7 +265,7 @@ def segment(arguments: list[str]) -> int:
     follows = f"seqvision train {made.folder}"
     if made.alone:
         follows += " --no-groups (of one video only: its figures will flatter; cut a second one)"
-    print(f"{made.listed}: added {counts}; next: {follows}")  # noqa: T201
+    _print(f"{made.listed}: added {counts}; next: {follows}")
     return 0
 
 
@@ -308,6 +309,11 @@ def record(arguments: list[str]) -> int:
     from seqvision.record import record
 
     return PARTIAL if record(options).incomplete else 0
+
+
+def _print(result: str) -> None:
+    """Print what came of a command, on standard output."""
+    command_line.print_message(result, sys.stdout)
 
 
 def _checking() -> AbstractContextManager[None]:

@@ -60,6 +60,7 @@ class Terminal:
         self._child.delaybeforesend = None
         self._child.delayafterclose = self._child.delayafterterminate = 0.0
         self.pid: int = self._child.pid
+        self.columns = columns
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -120,6 +121,7 @@ class Terminal:
 
     def resize(self, columns: int, rows: int) -> None:
         """Give the terminal another size; its processes get SIGWINCH."""
+        self.columns = columns
         with self._lock:
             self._screen.resize(rows, columns)
         self._child.setwinsize(rows, columns)

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from seqvision_edge import __version__, command_line
 from seqvision_edge.card import ModelCard, Seconds
+from seqvision_edge.command_line import print_message
 from seqvision_edge.deciding import DecisionOptions, decision_of
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.files import STDOUT, stdout_reserved
@@ -308,4 +309,4 @@ def _give_up(why: str) -> None:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr)  # noqa: T201
+    print_message(text)

@@ -3,13 +3,15 @@
 import io
 import os
 import re
+import shutil
 import signal
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, NoReturn, TextIO, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -143,11 +145,11 @@ def run(main: Callable[[], int | None]) -> int:
         return main() or 0
     except SeqvisionError as error:
         # Whatever a message repeats of what was given, no password is shown with it.
-        print(redact(str(error)), file=sys.stderr)  # noqa: T201
+        print_message(redact(str(error)))
         return USAGE
     except KeyboardInterrupt as stopped:
         if stopped.args:
-            print(stopped, file=sys.stderr)  # noqa: T201
+            print_message(str(stopped))
         return TERMINATED if isinstance(stopped, Terminated) else INTERRUPTED
     except BrokenPipeError:
         # The reader (head, less) left: nobody is there to be told.
@@ -173,6 +175,32 @@ def folded(text: str) -> str:
         else:
             lines.append(f"  {part}")
     return "\n".join(lines)
+
+
+def print_message(text: str, stream: TextIO | None = None) -> None:
+    """Print a message on stderr; on a terminal, no word of it is torn at the edge.
+
+    A command at its end that does not fit gets a line of its own, to be copied whole.
+    """
+    stream = stream or sys.stderr
+    if stream is not None and stream.isatty():
+        width = shutil.get_terminal_size().columns
+        command = _COMMAND.search(text)
+        if len(text) > width and command is not None:
+            text = f"{_wrap(text[: command.start(1)].rstrip(), width)}\n  {command[1]}"
+        else:
+            text = _wrap(text, width)
+    print(text, file=stream)
+
+
+def _wrap(text: str, width: int) -> str:
+    return "\n".join(
+        textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
+        for line in text.splitlines()
+    )
+
+
+_COMMAND = re.compile(r": ((?:seqvision|edge-run|edge-serve|torchrun|pip) [^;]*)$")
 
 
 class Terminated(KeyboardInterrupt):

@@ -1,12 +1,11 @@
 """THE WAY from model.pt to model.onnx: load → convert → prove → keep."""
 
-import sys
 from pathlib import Path
 
 from seqvision import ready
 from seqvision.chance import chance_warning
 from seqvision.config import ExportOptions, VerifyOptions
-from seqvision.console import print_step
+from seqvision.console import print_line, print_note, print_step, print_warning
 from seqvision.data.clips import background_note
 from seqvision.errors import ExportError
 from seqvision.output_files import exported_by, replacing_other
@@ -37,12 +36,12 @@ def export(options: ExportOptions) -> Path:
     card = card.model_copy(update={"state": state_of(model, options.state)})
     doubt = chance_warning(card)
     if doubt is not None:
-        print(f"warning: {options.model}: {doubt}", file=sys.stderr)  # noqa: T201
+        print_warning(f"{options.model}: {doubt}")
     if card.decision.background is None and card.sequence.kind == "video":
         note = background_note(card.labels, None, None).replace(
             "--background LABEL", "seqvision train --background LABEL"
         )
-        print(f"note: {options.model}: {note}", file=sys.stderr)  # noqa: T201
+        print_note(f"{options.model}: {note}")
     clips = gather(options, card)
     kept: list[Path] = []
     try:
@@ -70,15 +69,12 @@ def export(options: ExportOptions) -> Path:
     except OSError as error:
         raise ExportError(f"{target}: cannot be written ({error.strerror})") from None
     if kept:
-        print(  # noqa: T201
-            f"note: {target}: the model of another training is kept as {kept[0]}", file=sys.stderr
-        )
+        print_note(f"{target}: the model of another training is kept as {kept[0]}")
     tell(report)
-    print(  # noqa: T201
+    print_line(
         f"{len(card.labels)} labels{_background(card)}, {card.sequence}, "
         f"steps of {card.image.width}×{card.image.height}, {size / 1e6:.1f} MB; "
-        f"the proof is kept in {beside(target)}",
-        file=sys.stderr,
+        f"the proof is kept in {beside(target)}"
     )
     return target
 

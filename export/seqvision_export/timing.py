@@ -38,12 +38,17 @@ class Timing:
         return 1000 / self.p50
 
 
-def take_turns(work: Mapping[Name, Callable[[], object]], seconds: float) -> dict[Name, Timing]:
+def take_turns(
+    work: Mapping[Name, Callable[[], object]],
+    seconds: float,
+    advance: Callable[[float], None] = lambda _: None,
+) -> dict[Name, Timing]:
     """Time calls in rounds, each beginning with another one.
 
     Args:
         work: what to call, by name.
         seconds: about how long each is called in all, besides one round to warm up.
+        advance: called after each round with the seconds that it took.
     """
     names = list(work)
     calls: dict[Name, list[float]] = {name: [] for name in names}
@@ -52,13 +57,14 @@ def take_turns(work: Mapping[Name, Callable[[], object]], seconds: float) -> dic
         _turn(work[name])
     spent = number = 0.0
     while spent < seconds * len(names) or number < _FEWEST_ROUNDS:
-        first = int(number) % len(names)
+        first, before = int(number) % len(names), spent
         for name in names[first:] + names[:first]:
             found = _turn(work[name])
             calls[name] += found
             rounds[name].append(min(found))
             spent += sum(found) / 1000
         number += 1
+        advance(spent - before)
     return {
         name: Timing(
             float(np.percentile(calls[name], 50)),

@@ -5,7 +5,6 @@ the card, its old settings kept in its notes.
 """
 
 import json
-import sys
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from seqvision.calibration.events import FromTakes, calibrate_takes, check_takes
 from seqvision.calibration.models import Model, open_model
 from seqvision.calibration.tell import tell_clips, tell_settings, tell_takes
 from seqvision.config import CalibrateOptions
-from seqvision.console import print_step
+from seqvision.console import print_note, print_step
 from seqvision_edge.card import Decision, ModelCard
 
 # The key under which the card's metrics tell of it.
@@ -117,4 +116,4 @@ def _tell_limits(model: Model, has_takes: bool) -> None:
 
 
 def _note(text: str) -> None:
-    print(f"note: {text}", file=sys.stderr)  # noqa: T201
+    print_note(f"{text}")

@@ -1,6 +1,5 @@
 """Temperature and threshold for unknown, from labelled clips that the model has not learnt from."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from seqvision.calibration.models import Model
 from seqvision.calibration.reject import UNKNOWN, Reject, find_reject
 from seqvision.calibration.temperature import Logits, fit_temperature, held_out, probable
 from seqvision.config import CalibrateOptions
+from seqvision.console import print_note
 from seqvision.data.clips import Clip
 from seqvision.data.decode import Decoded
 from seqvision.data.near_copies import divide, find_near_copies
@@ -157,7 +157,7 @@ def _temperature(
         return own, before, before
     folds = [fold for fold in partition(clips, [1 / _FOLDS] * _FOLDS, seed=0) if fold]
     if len(folds) < 2:
-        print("note: too few clips to find a temperature by", file=sys.stderr)  # noqa: T201
+        print_note("too few clips to find a temperature by")
         return own, before, before
     after = _sure(held_out(logits, truth, folds), truth)
     if after.loss >= before.loss:

@@ -1,6 +1,5 @@
 """The settings by which answers become events, from untrimmed videos."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,7 @@ from seqvision.calibration.figures import Figures
 from seqvision.calibration.grid import make_grid
 from seqvision.calibration.places import Take
 from seqvision.calibration.search import Trials, cross_validate, search
-from seqvision.console import progress
+from seqvision.console import print_line, progress
 from seqvision.errors import DataError
 from seqvision_edge.card import Decision, ModelCard
 from seqvision_edge.decision import lag_of
@@ -135,7 +134,7 @@ def _record(session: Session, takes: Sequence[Take]) -> list[Course]:
         for number, take in enumerate(takes):
             course = record(session, take)
             if course.incomplete:
-                print(f"{course.where}: {course.incomplete}", file=sys.stderr)  # noqa: T201
+                print_line(f"{course.where}: {course.incomplete}")
             courses.append(course)
             advance(number + 1, len(takes))
     return courses

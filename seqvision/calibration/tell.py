@@ -29,7 +29,7 @@ def tell_clips(found: FromClips) -> None:
         f"refuses {reject.refused:.0%} of {reject.unknown} answers for what is unknown"
     )  # fmt: skip
     line = f"unknown below {reject.threshold:g}: keeps {reject.kept:.0%} of right answers, {said}"
-    console.print(f"{line} ({reject.how})", soft_wrap=True)
+    console.print(f"{line} ({reject.how})", soft_wrap=not console.is_terminal)
     if found.clips < FEW:
         _note(console, f"{found.clips} clips are few: figures and settings may be luck")
 
@@ -99,4 +99,4 @@ def _said(value: object) -> str:
 
 
 def _note(console: Console, text: str) -> None:
-    console.print(f"[yellow]note:[/] {escape(text)}", soft_wrap=True)
+    console.print(f"[yellow]note:[/] {escape(text)}", soft_wrap=not console.is_terminal)

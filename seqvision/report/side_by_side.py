@@ -38,7 +38,7 @@ def show(
         p: for each part, the places of runs → p against the most accurate run.
     """
     console = Console(highlight=False)
-    say = partial(console.print, markup=False, soft_wrap=True)
+    say = partial(console.print, markup=False, soft_wrap=not console.is_terminal)
     where, names = short_names([run.path for run in runs])
     if where:
         say(f"in {where}:")

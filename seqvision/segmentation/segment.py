@@ -4,14 +4,13 @@ the marks → the video's frames and their times → which frames each clip has,
 → one pass that writes the clips → the list.
 """
 
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from seqvision import ready
 from seqvision.config import SegmentOptions
-from seqvision.console import progress
+from seqvision.console import print_note, progress
 from seqvision.errors import DataError
 from seqvision.segmentation.cutting import cut, frame_times, names_of
 from seqvision.segmentation.listing import add_rows, read_list
@@ -88,4 +87,4 @@ def _parts(marks: list[Mark], times: list[float], options: SegmentOptions) -> li
 
 
 def _note(text: str) -> None:
-    print(f"note: {text}", file=sys.stderr)  # noqa: T201
+    print_note(f"{text}")

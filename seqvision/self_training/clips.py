@@ -6,7 +6,6 @@ nor another clip of the same group.
 
 import hashlib
 import json
-import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from seqvision.config import SelfTrainOptions, TrainOptions
-from seqvision.console import progress
+from seqvision.console import print_line, progress
 from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip
 from seqvision.data.decode import Decoded, Store, decode_all
@@ -99,7 +98,7 @@ def read_pool(
     with progress("decoding") as advance:
         clips, decoded, broken = decode_all(store, apart, advance)
     for line in broken:
-        print(f"left out: {line}", file=sys.stderr)  # noqa: T201
+        print_line(f"left out: {line}")
     marks = contents(decoded)
     kept: dict[str, int] = {}
     copies = same = moving = 0

@@ -31,7 +31,7 @@ def tell(findings: Findings, options: DataOptions) -> None:
     console = Console(markup=False, highlight=False, emoji=False)
     labels, clips = _count(len(findings.labels), "label"), _count(len(findings.clips), "clip")
     title = f"{findings.where}: {findings.dataset}, {labels}, {clips}"
-    console.print(title, style="bold", soft_wrap=True)
+    console.print(title, style="bold", soft_wrap=not console.is_terminal)
     console.print(_labels(findings))
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim", no_wrap=True)

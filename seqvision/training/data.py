@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from seqvision.config import TrainOptions, place_of
-from seqvision.console import progress
+from seqvision.console import print_line, progress
 from seqvision.data.augment import augmentation_notes
 from seqvision.data.cache import Cache
 from seqvision.data.clips import (
@@ -80,7 +79,7 @@ def read_data(options: TrainOptions) -> Data:
     with progress("decoding") as advance:
         clips, decoded, broken = decode_all(store, found, advance)
     for line in broken if is_first() else ():
-        print(f"left out: {line}", file=sys.stderr)  # noqa: T201
+        print_line(f"left out: {line}")
     refuse_lost_labels(labels, clips)
     asked, seed = options.clips, options.training.seed
     copies = find_near_copies(clips, decoded)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 
 from seqvision_edge import __version__, command_line
+from seqvision_edge.command_line import print_message
 from seqvision_edge.deciding import DecisionOptions, decision_of
 from seqvision_edge.options import Arg, Options
 from seqvision_edge.providers import Device
@@ -154,4 +155,4 @@ def _describe(session: "Session") -> str:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
+    print_message(text)

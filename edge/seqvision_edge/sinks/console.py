@@ -13,6 +13,7 @@ from types import TracebackType
 from typing_extensions import Self
 
 from seqvision_edge.card import Decision, ModelCard
+from seqvision_edge.command_line import print_message
 from seqvision_edge.names import printable
 from seqvision_edge.notice import unsure
 from seqvision_edge.sinks import Sink
@@ -136,7 +137,7 @@ class Summed:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr)  # noqa: T201
+    print_message(text)
 
 
 def _count(number: int, noun: str) -> str:

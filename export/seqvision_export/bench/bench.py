@@ -8,7 +8,7 @@ import json
 import os
 import platform
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import torch
 
 from seqvision import ready
 from seqvision.config import BenchOptions, ExportOptions
+from seqvision.console import Bar, print_line
 from seqvision.errors import ExportError
 from seqvision.models.classifier import Classifier
 from seqvision.training.autotune import processor
@@ -25,6 +26,7 @@ from seqvision.training.checkpoint import load_model
 from seqvision_edge.card import ModelCard
 from seqvision_edge.files import print_written, replacing
 from seqvision_edge.providers import Device
+from seqvision_edge.sequence import VideoSequence
 from seqvision_edge.session import Session
 from seqvision_export.bench.stages import (
     AGAIN,
@@ -41,6 +43,8 @@ from seqvision_export.precision.candidate import Candidate
 from seqvision_export.precision.clips import random_windows
 from seqvision_export.precision.make import make
 from seqvision_export.timing import Timing, ratio, take_turns
+
+_LIVE_STAGES = ("live frame", "encoder", "head", "clip again")
 
 
 def bench(options: BenchOptions) -> dict[str, Any]:
@@ -59,16 +63,39 @@ def bench(options: BenchOptions) -> dict[str, Any]:
         "starts": [],
     }
     pictures = picture_stages(card, options.source)
-    found["pictures"] = _plain(take_turns(pictures, options.seconds))
-    for device in options.device:
-        for threads in options.threads or _thread_counts():
-            found["runs"] += _run(options, model, card, subjects, device, threads)
-    found["starts"] = list(_starts(subjects, options))
+    ways = [(device, threads) for device in options.device
+            for threads in options.threads or _thread_counts()]  # fmt: skip
+    stages = len(_LIVE_STAGES) if isinstance(card.sequence, VideoSequence) else 1
+    calls = len(pictures) + len(ways) * (stages * len(subjects) + (model is not None))
+    with Bar("timing what is around the model", calls * options.seconds, numbers=False) as bar:
+
+        def advance(seconds: float) -> None:
+            bar.update(bar.done + seconds)
+
+        found["pictures"] = _plain(take_turns(pictures, options.seconds, advance))
+        _print_stages("around the model", found["pictures"])
+        for device, threads in ways:
+            way = f"{device}, {threads} thread{'' if threads == 1 else 's'}"
+            bar.what = f"timing {way}"
+            runs = _run(options, model, card, subjects, device, threads, advance)
+            found["runs"] += runs
+            for run in runs:
+                _print_stages(f"{run['precision']}, {way}", run["stages"])
+        bar.what = "starting fresh processes"
+        for started in _starts(subjects):
+            found["starts"].append(started)
+            print_line(f"{started['precision']}: ready after {started['ready_seconds']:.2f} s")
     show(found)
     if options.json_ is not None:
         _write(options.json_, found)
         print_written(options.json_)
     return found
+
+
+def _print_stages(where: str, stages: Mapping[str, Mapping[str, float]]) -> None:
+    """Print what each stage took, as soon as it is known."""
+    for stage, timing in stages.items():
+        print_line(f"{where}: {stage} {timing['p50_ms']:.3g} ms")
 
 
 def machine() -> dict[str, str]:
@@ -108,6 +135,7 @@ def _run(
     subjects: Sequence[Candidate],
     device: Device,
     threads: int,
+    advance: Callable[[float], None],
 ) -> list[dict[str, Any]]:
     """Time all files on one device with so many threads, in turns with each other and torch."""
     work: dict[tuple[str, str], Call] = {}
@@ -116,7 +144,7 @@ def _run(
             work[subject.name, stage] = call
     if model is not None:
         work["torch", AGAIN] = torch_again(model, card, threads)
-    timings = take_turns(work, options.seconds)
+    timings = take_turns(work, options.seconds, advance)
     runs: list[dict[str, Any]] = []
     for subject in subjects:
         own = {stage: timing for (name, stage), timing in timings.items() if name == subject.name}
@@ -148,7 +176,7 @@ def _ratios(
     return found
 
 
-def _starts(subjects: Sequence[Candidate], options: BenchOptions) -> Iterator[dict[str, Any]]:
+def _starts(subjects: Sequence[Candidate]) -> Iterator[dict[str, Any]]:
     """Start every file in a fresh process, the first time to fill the disk's cache."""
     with tempfile.TemporaryDirectory(prefix="seqvision-") as folder:
         for subject in subjects:

@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.table import Table
 
 from seqvision.chance import is_better
+from seqvision.console import console, print_line
 from seqvision_export.precision.candidate import Measured
 from seqvision_export.precision.clips import Clips
 
@@ -29,10 +29,9 @@ def show(measured: Sequence[Measured], chosen: Measured | None, clips: Clips) ->
             "kept" if one is chosen else one.refused,
             style="bold" if one is chosen else "",
         )
-    console = Console(stderr=True, soft_wrap=True)
     console.print(table)
     for line in _notes(measured, chosen, clips):
-        console.print(line, highlight=False)
+        print_line(line)
 
 
 def _notes(measured: Sequence[Measured], chosen: Measured | None, clips: Clips) -> list[str]:

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from seqvision.console import console, print_line
 from seqvision.errors import ExportError
 from seqvision_export.proof.case import WAYS, Case
 
@@ -77,26 +76,23 @@ def ran_with() -> dict[str, str]:
     }
 
 
-def tell(report: dict[str, Any], output: Console | None = None) -> None:
+def tell(report: dict[str, Any]) -> None:
     """Print a report's figures for a person, on stderr."""
-    console = output or Console(stderr=True, soft_wrap=True)
     worst, clips = report["worst"], report["clips"]
     real = f" ({clips['clips']} real clips)" if clips else ""
-    console.print(
+    print_line(
         f"proven in a fresh process: torch, one call and frame by frame agree in "
         f"{len(report['comparisons'])} comparisons{real}; largest difference "
-        f"{worst['difference']:.1g} ({escape(worst['name'])})",
-        highlight=False,
+        f"{worst['difference']:.1g} ({worst['name']})"
     )
     if clips:
         console.print(_clips_table(clips))
     if clips and "untrimmed" in clips:
         found = clips["untrimmed"]
-        console.print(
+        print_line(
             f"the clips as one stream of {found['frames']:,} frames, judged as each ends: "
             f"a carried state is right on {found['carry_accuracy']:.1%}, "
-            f"a window on {found['window_accuracy']:.1%}; they agree on {found['agreement']:.1%}",
-            highlight=False,
+            f"a window on {found['window_accuracy']:.1%}; they agree on {found['agreement']:.1%}"
         )
 
 
