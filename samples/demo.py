@@ -15,12 +15,10 @@ from pathlib import Path
 
 # Gestures of the samples last up to three seconds: 16 frames at 8 fps are two.  A head that reads
 # in both directions has seen the beginning of a gesture as freshly as its end.  Mirrored clips are
-# as good as twice the performers, so that 14 epochs do what 24 did not.
-TRAINING = ("--size", "64", "--frames", "16", "--fps", "8", "--epochs", "14",
+# as good as twice the performers.
+TRAINING = ("--size", "64", "--frames", "16", "--fps", "8", "--epochs", "20",
             "--head", "gru", "--bidirectional",
             "--flip", "--swap", "swipe_left:swipe_right", "rotate_cw:rotate_ccw")  # fmt: skip
-# Of a take, enough events to choose thresholds by.
-DRAWN = ("--take-minutes", "3")
 INTERRUPTED = 130
 
 
@@ -49,8 +47,7 @@ def show(folder: Path) -> int:
 
     if not (samples / "takes").exists():
         step("draw clips of a hand, and untrimmed videos; nothing is downloaded")
-        call(sys.executable, Path(__file__).with_name("make_samples.py"), samples, "--force",
-             *DRAWN)  # fmt: skip
+        call(sys.executable, Path(__file__).with_name("make_samples.py"), samples, "--force")
     step("train on 8 performers, validate on 2, test on 2 others")
     train(folder, clips, model)
     step("calibrate: when is it an event? Two videos of those who validate say")

@@ -58,7 +58,6 @@ REASONS = {
     r"make (demo|test|lint|bench|install|faults)\b": "runs all of it: .ci/run does",
     r"\.ci/run$": "runs all tests",
     r"git clone ": "needs the network",
-    r"cd seqvision$": "follows git clone",
     r"python3 -m venv \S+( && \S.*)?$": "what make install does too",
     r"python3 -m venv --system-site-packages ": "needs a Jetson",
     r"sudo apt install ": "changes the machine",
