@@ -87,7 +87,7 @@ def test_no_password_is_in_anything_that_a_run_shows_or_writes(tmp_path: Path, m
 @pytest.mark.parametrize(
     "arguments",
     [
-        [f"rtsp://{USER}:{SECRET}@cam/1"],
+        [f"rtsp://{USER}:{SECRET}@cam:port/1"],
         [f"--sorce=rtsp://{USER}:{SECRET}@cam/1"],
         ["--source", f"ftp://{USER}:{SECRET}@cam/1"],
         ["--source", f"rtsp://{USER}:{SECRET}@cam:port/1"],
