@@ -59,8 +59,14 @@ def _import_imgaug() -> ModuleType:
     for name, value in removed.items():
         if name not in np.__dict__:
             setattr(np, name, value)
+    # SciPy takes a torch that is marked as missing for one that is loaded.
+    marked = "torch" in sys.modules and sys.modules["torch"] is None
+    if marked:
+        del sys.modules["torch"]
     import imgaug.augmenters
 
+    if marked:
+        sys.modules["torch"] = None  # type: ignore[assignment]
     return imgaug
 
 

@@ -17,6 +17,7 @@ from seqvision.config import EvaluateOptions, place_of
 from seqvision.console import print_line, print_note, print_warning, progress, remarks
 from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip, image_rate_note
+from seqvision.data.damaged import incomplete, incomplete_note, left_out_note
 from seqvision.data.dataset import ClipDataset, EpochSampler, collate
 from seqvision.data.decode import Decoded, Store, decode_all
 from seqvision.data.readers import find_data_set
@@ -25,7 +26,7 @@ from seqvision.data.value_range import range_notes
 from seqvision.errors import DataError
 from seqvision.metrics import Metrics
 from seqvision.models.classifier import Classifier
-from seqvision.report.contents import Report, incomplete, incomplete_note, left_out_note, make_part
+from seqvision.report.contents import Report, make_part
 from seqvision.report.page import write_page
 from seqvision.report.terminal import metrics_table
 from seqvision.training.checkpoint import load_model, load_used_clips

@@ -21,6 +21,7 @@ from seqvision.data.clips import (
     labels_of,
     source_notes,
 )
+from seqvision.data.damaged import incomplete, incomplete_note, left_out_note
 from seqvision.data.decode import Decoded, Store, decode_all
 from seqvision.data.near_copies import divide, find_near_copies
 from seqvision.data.readers import find_data_set
@@ -29,7 +30,6 @@ from seqvision.data.split import Split
 from seqvision.data.value_range import range_notes
 from seqvision.errors import DataError
 from seqvision.rank import is_first
-from seqvision.report.contents import incomplete, incomplete_note, left_out_note
 from seqvision.training.layout import plan, settle
 from seqvision_edge.card import Decision, ImageSpec
 from seqvision_edge.sequence import SequenceSpec, VideoSequence

@@ -13,10 +13,11 @@ import torch
 from seqvision import __version__, rank
 from seqvision.config import TrainOptions, place_of
 from seqvision.console import Remark
+from seqvision.data.damaged import incomplete
 from seqvision.errors import DataError
 from seqvision.evaluate import predict
 from seqvision.models.classifier import Classifier
-from seqvision.report.contents import Part, Report, incomplete, make_part
+from seqvision.report.contents import Part, Report, make_part
 from seqvision.report.logs import column
 from seqvision.report.page import write_page
 from seqvision.report.plots import draw_confusion, draw_curves
