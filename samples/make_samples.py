@@ -128,6 +128,7 @@ def _draw_clips(folder: Path, options: Options, talk: bool) -> list[Row]:
     people = [make_performer(index, options.seed) for index in range(options.performers)]
     for label in LABELS:
         (folder / label).mkdir(parents=True)
+    total = (len(LABELS) - 1 + NONE_TIMES) * options.clips_per_label
     for number in range(NONE_TIMES * options.clips_per_label):
         person = number % options.performers
         for label in LABELS if number < options.clips_per_label else (NONE,):
@@ -141,7 +142,7 @@ def _draw_clips(folder: Path, options: Options, talk: bool) -> list[Row]:
                 write_frames(folder / label / name, frames)
             split = split_of(person, options.performers)
             rows.append(Row(f"{label}/{name}", label, people[person].name, split, f"{fps:g}"))
-            _count(talk, len(rows), len(LABELS) * options.clips_per_label)
+            _count(talk, len(rows), total)
     rows.sort(key=lambda row: (LABELS.index(row.label), row.path))
     with (folder / INDEX).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")

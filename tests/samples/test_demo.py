@@ -16,7 +16,7 @@ DEMO = [sys.executable, ROOT / "samples" / "demo.py", "demo"]
 
 def test_demo_stopped_while_it_draws_leaves_nothing_half_drawn(tmp_path: Path) -> None:
     with Terminal(DEMO, cwd=tmp_path) as terminal:
-        terminal.wait_for(r"drawing clips: [1-9]")
+        terminal.wait_for(r"drawing clips: [1-9]\d*/660")
         terminal.interrupt()
         assert terminal.wait_exit() == 130
         assert "Traceback" not in terminal.text
