@@ -64,8 +64,9 @@ def show(folder: Path) -> int:
     accuracy = json.loads(metrics.read_text())["test"]["accuracy"]
     print(f"\n{accuracy:.1%} of the clips of unseen performers are right")
     print(f"look at {video}, {picture} and {metrics.parent / 'report.html'}")
-    print("this model knows a drawn hand only; for your own gestures, in front of a camera:")
-    print("  seqvision record takes --labels wave,clap,none && seqvision train takes --no-groups")
+    print("this model knows a drawn hand only; for gestures of your own, from a camera:")
+    print("  seqvision record takes --labels wave,clap,none")
+    print("  seqvision train takes --no-groups")
     print(f"{time.monotonic() - began:.0f} s in all")
     return 0
 
