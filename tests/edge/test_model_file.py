@@ -13,7 +13,7 @@ from typing import Any
 import damage
 import numpy as np
 import pytest
-from colour_model import WINDOW, make_card, model_bytes, older_card_data
+from colour_model import WINDOW, card_data, make_card, model_bytes, older_card_data
 
 from seqvision_edge.cli import main
 from seqvision_edge.errors import CardError, ModelError
@@ -439,7 +439,7 @@ def test_a_hostile_card_is_one_typed_error(text: str, reason: str) -> None:
 
 def test_a_card_with_absurd_frames_is_refused_with_its_reason() -> None:
     huge = make_card(
-        image={"height": 4096, "width": 4096, "channels": 3, "fit": "stretch"},
+        image={**card_data()["image"], "height": 4096, "width": 4096},
         sequence={"kind": "video", "fps": 10.0, "frames": 4096},
     )
     with pytest.raises(ModelError, match="windows of 206 GB, at most are 4 GB"):

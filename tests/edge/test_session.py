@@ -169,7 +169,7 @@ def test_a_card_from_the_future_is_refused_when_the_model_is_loaded() -> None:
     "changes",
     [
         {"labels": ["red", "green", "none"]},
-        {"image": {"height": 12, "width": 12, "channels": 3, "fit": "stretch"}},
+        {"image": {**card_data()["image"], "width": 12}},
         {"state": {"kind": "window", "tensors": []}},
         {"state": {"kind": "window", "tensors": [{"name": "other", "axes": ["batch", "k", 3]}]}},
         {"state": {"kind": "window", "tensors": [{"name": "past", "axes": ["batch", "k", 4]}]}},

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from colour_model import make_card, model_bytes, write_video
+from colour_model import card_data, make_card, model_bytes, write_video
 
 from seqvision_edge import watchdog
 from seqvision_edge.cli import FAILED, main
@@ -62,7 +62,7 @@ def test_a_mistake_of_ours_stays_what_it_is() -> None:
 def test_edge_run_ends_with_1_and_keeps_what_it_wrote(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], no_display: None
 ) -> None:
-    image = {"height": 1500, "width": 2000, "channels": 3, "fit": "stretch"}
+    image = {**card_data()["image"], "height": 1500, "width": 2000}
     (tmp_path / "model.onnx").write_bytes(model_bytes(make_card(image=image)))
     video = write_video(tmp_path / "clip.mp4", [("red", 1.0)])
     log = tmp_path / "events.jsonl"

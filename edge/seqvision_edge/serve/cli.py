@@ -4,6 +4,7 @@ Only the options are imported at the start; the rest comes when the server begin
 """
 
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -139,10 +140,14 @@ def edge_serve(options: ServeOptions) -> int:
             _say(f"{PROGRAM}: takes go to {options.record}, recorded at /record")
         _say(f"{PROGRAM}: {shown(options.host, opened.getsockname()[1])} · routes: /docs")
         try:
-            Server(served).run([opened])
+            with warnings.catch_warnings():
+                # Ctrl-C between the making of a coroutine and its start.
+                warnings.filterwarnings("ignore", "coroutine .* was never awaited")
+                Server(served).run([opened])
         except KeyboardInterrupt:
-            if sys.stderr.isatty():  # over the ^C that the terminal shows
-                _say(f"\r{PROGRAM}: stopped")
+            if sys.stderr.isatty():
+                sys.stderr.write("\r")  # over the ^C that the terminal shows
+                _say(f"{PROGRAM}: stopped")
             raise
     return 0
 
