@@ -308,7 +308,7 @@ class _Reading:
 
     def _checked(self, option: Option, value: str, lone: bool = False) -> str:
         where = option.metavar if lone else option.flag
-        if not value.strip():
+        if not value.strip() and not option.arg.blank:
             self._fail(f"{where}: the value is empty")
         if (option.kind is Path or option.arg.positional) and value.startswith("~"):
             # The shell leaves it where it stands in quotes or behind a =.

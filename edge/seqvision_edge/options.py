@@ -43,6 +43,7 @@ class Arg:
         once: one value each time it is given, where the field takes several.
         needed: refuse a command without it, even where the field has a default ...
         unless: ... but for these other options, any of which takes its place.
+        blank: an empty value is one, such as no name.
     """
 
     metavar: str = ""
@@ -53,6 +54,7 @@ class Arg:
     once: bool = False
     needed: bool = False
     unless: tuple[str, ...] = ()
+    blank: bool = False
 
 
 @dataclass(frozen=True, slots=True)

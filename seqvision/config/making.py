@@ -35,7 +35,7 @@ class RecordOptions(Options):
     labels: Annotated[str | None, Arg("LABEL,LABEL,…")] = None
     """What to record, such as wave,clap,none, where none is for nothing happens; by default those
     that the folder has, or they are asked for."""
-    person: Annotated[str | None, Arg("NAME")] = None
+    person: Annotated[str | None, Arg("NAME", blank=True)] = None
     """Name of the performer: takes of one person stay on one side of a training's split."""
     takes: Positive = 10
     """Takes of each label, of this person; those that are there count."""

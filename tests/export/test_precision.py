@@ -448,7 +448,9 @@ def test_clips_that_cannot_be_read_are_left_out(
     clips = gather(options, card)
     assert clips is not None
     assert len(clips.calibrate) == len(clips.judge) == 4
-    assert capsys.readouterr().err.count("left out: ") == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert sum(": not a" in line for line in lines) == 2
+    assert sum("2 of 6 clips are left out" in line for line in lines) == 1
 
 
 def test_an_encoder_without_convolutions_has_nothing_to_make_smaller() -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -143,8 +144,11 @@ def test_a_hostile_pickle_runs_no_code(
 ) -> None:
     path, proof = tmp_path / "evil.pt", tmp_path / "PWNED"
     write(path, {**content, "weights": Evil(proof)})
+    known = tmp_path / "clips"  # of labels that the model knows
+    for label, own in (("a", "left"), ("b", "right")):
+        shutil.copytree(squares / own, known / label)
     command = {
-        "evaluate": ["evaluate", str(path), str(squares)],
+        "evaluate": ["evaluate", str(path), str(known)],
         "predict": ["predict", str(path), str(squares)],
         "export": ["export", str(path)],
         "weights": ["train", str(squares), "--weights", str(path), "--epochs", "1",

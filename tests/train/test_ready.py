@@ -65,7 +65,8 @@ REFUSED = [
         for command in (
             "evaluate MODEL frames", "export MODEL", "calibrate MODEL frames", "inspect MODEL",
             "predict MODEL frames", "bench MODEL", "self-train MODEL frames frames",
-            "verify a.onnx --against MODEL", "bench a.onnx --against MODEL",
+            "verify a.onnx --against MODEL",
+            "bench b.onnx --against MODEL",
         )
     ),
     *(
@@ -92,6 +93,7 @@ def test_refusals_take_no_torch_and_leave_nothing(tmp_path: Path) -> None:
     write_squares(tmp_path / "frames", 2)
     (tmp_path / "folder.pt").mkdir()
     shutil.copy(OLD_MODELS / "spec3-video.pt", tmp_path / "model.pt")
+    shutil.copy(OLD_MODELS / "spec3-video.onnx", tmp_path / "b.onnx")
     whole = (tmp_path / "model.pt").read_bytes()
     (tmp_path / "torn.pt").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "text.pt").write_text("weights")

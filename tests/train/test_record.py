@@ -38,7 +38,8 @@ def video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def record(*words: str) -> int:
-    return main(["record", "takes", "--no-window", "--source", "video.mp4", *words])
+    source = () if "--source" in words else ("--source", "video.mp4")
+    return main(["record", "takes", "--no-window", *source, *words])
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
