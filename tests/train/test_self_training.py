@@ -245,7 +245,7 @@ def test_a_self_training_that_is_stopped_leaves_its_best_and_goes_on_as_if_it_ha
     own = one_round.train_student
 
     def stopped(*given: Any) -> Any:
-        if given[-1] == "round 2":
+        if given[2].name == "round-2":
             given[2].mkdir()
             raise KeyboardInterrupt
         return own(*given)
@@ -454,7 +454,7 @@ def test_mistakes_are_one_line_and_nothing_is_written(
     model = str(teacher)
     before = sorted(tmp_path.rglob("*"))
     for command, words in (
-        ([], "give a model, its clips and clips without labels"),
+        ([], "MODEL, LABELLED and UNLABELLED are missing"),
         (["gone.pt", own, pool], "gone.pt: no such file"),
         (["model.onnx", own, pool], "an exported file; self-train wants the model of the training"),
         ([model, own, "gone"], "gone: no such folder or list"),
