@@ -116,13 +116,13 @@ def test_two_processes_train_what_one_trains(
     for mine, theirs in zip(logged(tmp_path / "1"), logged(tmp_path / "2"), strict=True):
         assert mine == pytest.approx(theirs, abs=2e-4), "of every clip once"
     for line in (
-        ": not a video",
-        "clips are left out",
+        "missing.mp4",
+        "is left out: cannot be read",
         "run folder:",
         "epoch   1/3",
         "model.pt written",
     ):
-        assert said[2].count(line) == 1, "only the first process talks"
+        assert said[2].count(line) == said[1].count(line) > 0, "only the first process talks"
 
 
 def test_a_mistake_is_said_once_and_ends_all_processes(clips: Path, tmp_path: Path) -> None:
