@@ -16,6 +16,7 @@ packages=(
   xvfb                            # an X server without a screen, for the window
   openbox                         # a window manager, as every desktop has one
   xdotool                         # presses its keys
+  tmux                            # a terminal that wraps its lines anew when it changes its width
 )
 
 apt-get update -qq
