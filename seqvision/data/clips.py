@@ -135,6 +135,8 @@ def background_note(labels: Sequence[str], background: str | None, asked: str | 
     others = [label for label in backgrounds(labels) if label != background]
     if asked is None and others:
         found += f"; {_listed(others)} could be it too and makes events: --background LABEL decides"
+    elif asked is None and background.casefold() != "none":
+        found += ", by its name: --background LABEL or none changes it"
     return found
 
 

@@ -63,7 +63,10 @@ class Shown(L.Callback):
 
 
 class EpochLines(Shown):
-    """A bar with the time left for the whole training, and one line for each epoch."""
+    """A bar with the time left for the whole training, and one line for each epoch.
+
+    A star stands behind the best epoch so far.
+    """
 
     def __init__(self, epochs: int, monitor: str, may_stop_early: bool, afterwards: int) -> None:
         """Describe it; `afterwards` is how many clips are measured when it is over."""
@@ -77,8 +80,24 @@ class EpochLines(Shown):
 
     @_harmless
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Show the bar."""
+        """Show the bar, and say where a training goes on."""
+        self._best = self._best_before(trainer)
+        if trainer.current_epoch:
+            print_line(f"going on after epoch {trainer.current_epoch} of {self._epochs}")
         self.bar.__enter__()
+
+    def _best_before(self, trainer: L.Trainer) -> float | None:
+        """Return the best score of the epochs before a resume; None where there are none."""
+        for checkpoints in trainer.checkpoint_callbacks:
+            if isinstance(checkpoints, ModelCheckpoint) and checkpoints.monitor is not None:
+                best = checkpoints.best_model_score
+                return None if best is None else float(best) * self._sign
+        return None
+
+    @property
+    def _sign(self) -> int:
+        """-1 where less is better."""
+        return -1 if self._monitor == "loss" else 1
 
     @_harmless
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -117,7 +136,7 @@ class EpochLines(Shown):
         if f"val/{self._monitor}" not in figures or "train/loss" not in figures:
             return
         seconds = self._time.end()
-        score = float(figures[f"val/{self._monitor}"]) * (-1 if self._monitor == "loss" else 1)
+        score = float(figures[f"val/{self._monitor}"]) * self._sign
         is_best = self._best is None or score > self._best
         self._best = score if is_best else self._best
         print_line(
@@ -127,6 +146,16 @@ class EpochLines(Shown):
             f"  accuracy {float(figures['val/accuracy']):6.1%}"
             f"  {seconds:5.1f} s{'  *' if is_best else ''}"
         )
+
+    @_harmless
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Say that no epoch was better for too long."""
+        for early in trainer.early_stopping_callbacks:
+            if isinstance(early, EarlyStopping) and early.stopped_epoch:
+                print_line(
+                    f"stopped early: {early.patience} epochs without a better one "
+                    f"(--patience {early.patience})"
+                )
 
     def _draw(self, trainer: L.Trainer) -> None:
         rest = self._epochs - trainer.current_epoch

@@ -66,7 +66,8 @@ def find_data_set(
         DataError: nothing there, no clips, a label without clips, or a bad line of a list.
     """
     if not data.exists():
-        raise DataError(f"{data}: no such folder or list")
+        where = "" if data.is_absolute() else f" in {Path.cwd()}"
+        raise DataError(f"{data}: no such folder or list of clips{where}")
     name = _layout(data) if dataset == "auto" else dataset
     if official != 1 and name not in WITH_SEVERAL_SPLITS:
         raise DataError(
