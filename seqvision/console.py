@@ -213,7 +213,7 @@ def _bar_line(
     what: Text, done: float, total: float | None, numbers: Text, info: Text
 ) -> RenderableType:
     """Return a line that fits the terminal: what stands behind goes first, then the bar."""
-    room = console.width - 1
+    room = console.width - 4  # the ^C that a terminal writes must not begin another row
     what.truncate(max(8, room - numbers.cell_len - 1), overflow="ellipsis")
     room -= what.cell_len + numbers.cell_len + 2
     width = min(_BAR_WIDTH, room - info.cell_len - 1 if info else room)

@@ -22,6 +22,7 @@ FOLDER = Path(
 ).absolute()
 # Of the edge package; its own code comes from the checkout.
 NEEDS = (
+    "av>=15",
     "pydantic>=2.7",
     "protobuf>=4.21",
     "pyyaml>=6",
