@@ -93,7 +93,7 @@ class Sampler:
             yield start + tick / self.fps
 
     def is_gap(self, time: float) -> bool:
-        """Tell whether so much time passed before `time` that a window must not span it.
+        """Return whether so much time passed before `time` that a window must not span it.
 
         True for a silence longer than 2.5 usual periods of the source or of the model, whichever
         is longer, and for time that runs backwards.  Call before `take`.

@@ -126,7 +126,7 @@ class ClipOptions(Options):
     ] = True
     """Keep the groups of a list (performers, recordings) on one side of the split."""
     background: Annotated[str | None, Arg("LABEL", DATA)] = None
-    """Label for nothing happens; by default the one whose name says so; none: there is none."""
+    """Label for nothing happens; by default it is found by its name; none: there is none."""
     cache: Cache = Path("~/.cache/seqvision")
     """Folder for decoded clips and features, shared by trainings."""
     cache_size: Annotated[float, Field(gt=0), Arg("GIGABYTES", MACHINE)] = 20.0

@@ -39,7 +39,7 @@ class SelfTrainOptions(Options):
     floor: Probability = 0.5
     """Least calibrated probability with --select balanced, for labels that are rarely sure."""
     views: Annotated[int, Field(ge=0), Arg(group=PSEUDO)] = 3
-    """Varied copies of a clip of which the model must say the same; 0 needs none."""
+    """Augmented copies of a clip that must all get the same label; 0 checks none."""
     truth: Annotated[bool, Arg(group=PSEUDO)] = False
     """UNLABELLED has its labels: report how many pseudo-labels are right; nothing learns them."""
     rounds: Annotated[Positive, Arg(group=STUDENTS)] = 5

@@ -42,7 +42,7 @@ class Clip:
     Attributes:
         group: what must stay on one side of a split, such as the performer.
         split: `train`, `val` or `test`, where the data says so.
-        fps: rate of a frame folder; None where nobody said it, or for a video.
+        fps: rate of a frame folder; None where it is unknown, or for a video.
         index: place of an image in the file `path`, where one file holds many (idx files).
         cut: the part of the video that it is; None for all of it.
     """
@@ -79,14 +79,14 @@ def labels_of(clips: Sequence[Clip]) -> tuple[str, ...]:
 
 
 def image_rate_note(clips: Sequence[Clip], image_fps: float) -> list[str]:
-    """Return a note on folders of images whose rate nobody said."""
+    """Return a note on folders of images whose rate is unknown."""
     count = sum(clip.fps is None and clip.index is None and clip.path.is_dir() for clip in clips)
     if not count:
         return []
     clips_are = f"{count} clips are folders" if count > 1 else "1 clip is a folder"
     return [
         f"{clips_are} of images without a rate, taken as {image_fps:g} frames per second; "
-        "--image-fps, or a column fps of a list, says another one"
+        "set another with --image-fps, or with a column fps in a list"
     ]
 
 
@@ -118,7 +118,7 @@ def find_background(labels: Sequence[str], asked: str | None) -> str | None:
     if asked not in labels and near is None and asked.casefold() != "none":
         raise DataError(
             f"--background {asked}: not a label here ({', '.join(labels)}); "
-            "none says that no label means nothing happens"
+            "use none if no label means that nothing happens"
         )
     return asked if asked in labels else near
 

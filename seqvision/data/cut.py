@@ -14,7 +14,7 @@ from seqvision_edge.sources import open_path
 
 
 class Cutter:
-    """Tells of each frame of a video, in order, in which of several parts it is.
+    """Assigns each frame of a video, in order, to the parts that it belongs to.
 
     Which frame is nearest to a moment is known only with the next one: `take` answers for the frame
     before.

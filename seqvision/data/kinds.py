@@ -66,12 +66,12 @@ _NAMED = 3
 
 
 def is_video(name: str) -> bool:
-    """Tell whether a file's name is that of a video."""
+    """Return whether a file's name is that of a video."""
     return os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES  # noqa: PTH122
 
 
 def is_image(name: str) -> bool:
-    """Tell whether a file's name is that of an image that can be read."""
+    """Return whether a file's name is that of an image that can be read."""
     return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122
 
 
@@ -148,7 +148,7 @@ def kind_of(name: str) -> str:
 
 
 def is_beside_data(folder: Path) -> bool:
-    """Tell whether a folder is neither empty nor has anything in it that might be a clip.
+    """Return whether a folder is neither empty nor has anything in it that might be a clip.
 
     Annotations, notes, programs and checkpoints lie beside the labels in many data sets.
     """
@@ -168,7 +168,7 @@ def _is_run(path: Path) -> bool:
 
 
 def _is_cache(inside: Iterable[os.DirEntry[str]]) -> bool:
-    """Tell `??/<40 digits>.u8`, as `seqvision.data.cache` names what it keeps."""
+    """Return whether a folder holds `??/<40 digits>.u8`, as `seqvision.data.cache` names files."""
     homes = [
         entry for entry in inside if entry.is_dir() and re.fullmatch("[0-9a-f]{2}", entry.name)
     ]

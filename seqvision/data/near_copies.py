@@ -159,7 +159,7 @@ _ROWS_AT_ONCE: Final = 1024
 
 
 def _is_found(one: Sketch, other: Sketch) -> bool:
-    """Tell whether frames of one clip are in another one, in their order."""
+    """Return whether frames of one clip are in another one, in their order."""
     if one.shape[-1] != other.shape[-1]:
         return False
     count = min(_LOOKED_FOR, len(one))

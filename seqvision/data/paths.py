@@ -69,7 +69,7 @@ def _find(given: str, images: bool) -> tuple[list[Clip], list[str]]:
 
 
 def _is_list(path: Path) -> bool:
-    """Tell a list of clips; text of another kind is no clip, and says so when it is opened."""
+    """Return whether a file is a list of clips; other text is refused when it is opened."""
     suffix = path.suffix.lower()
     if suffix in (".csv", ".tsv"):
         return True

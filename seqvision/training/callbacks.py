@@ -53,6 +53,7 @@ class Shown(L.Callback):
         self.bar = bar
         self.stop: StopRequest | None = None
         self.failed = False
+        self._time = EpochTimes()
 
     def stopping(self) -> bool:
         """Return whether a stop was asked for, and let the bar say so."""
@@ -60,6 +61,23 @@ class Shown(L.Callback):
             return False
         self.bar.what, self.bar.info = _STOPPING, ""
         return True
+
+    @_harmless
+    def on_validation_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any
+    ) -> None:
+        """Advance the bar."""
+        self._time.validated()
+        self._draw(trainer)
+
+    def _begin_epoch(self, trainer: L.Trainer) -> None:
+        """Begin to time an epoch."""
+        loaders: Any = trainer.val_dataloaders
+        self._time.begin(int(trainer.num_training_batches), len(loaders))
+
+    def _draw(self, trainer: L.Trainer) -> None:
+        """Draw how much is done, and the time left."""
+        raise NotImplementedError
 
 
 class EpochLines(Shown):
@@ -76,14 +94,13 @@ class EpochLines(Shown):
         self._afterwards = afterwards
         self._shown = 0.0
         self._best: float | None = None
-        self._time = EpochTimes()
 
     @_harmless
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Show the bar, and say where a training goes on."""
+        """Show the bar; of a resumed training, write after which epoch it continues."""
         self._best = self._best_before(trainer)
         if trainer.current_epoch:
-            print_line(f"going on after epoch {trainer.current_epoch} of {self._epochs}")
+            print_line(f"resuming after epoch {trainer.current_epoch} of {self._epochs}")
         self.bar.__enter__()
 
     def _best_before(self, trainer: L.Trainer) -> float | None:
@@ -102,8 +119,7 @@ class EpochLines(Shown):
     @_harmless
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Name the epoch."""
-        loaders: Any = trainer.val_dataloaders
-        self._time.begin(int(trainer.num_training_batches), len(loaders))
+        self._begin_epoch(trainer)
         self.bar.what = f"epoch {trainer.current_epoch + 1}/{self._epochs}"
         self._draw(trainer)
 
@@ -117,14 +133,6 @@ class EpochLines(Shown):
         if now - self._shown > 0.5 and not self.stopping():  # reading the loss waits for a GPU
             self._shown = now
             self.bar.info = f"loss {float(outputs['loss']):.3f}"
-        self._draw(trainer)
-
-    @_harmless
-    def on_validation_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any
-    ) -> None:
-        """Advance the bar."""
-        self._time.validated()
         self._draw(trainer)
 
     @_harmless
@@ -149,7 +157,7 @@ class EpochLines(Shown):
 
     @_harmless
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Say that no epoch was better for too long."""
+        """Write that the training stopped early."""
         for early in trainer.early_stopping_callbacks:
             if isinstance(early, EarlyStopping) and early.stopped_epoch:
                 print_line(
@@ -190,7 +198,6 @@ class EpochBar(Shown):
         self._epochs = epochs
         self._left = left
         self._info = info
-        self._time = EpochTimes()
 
     @_harmless
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -200,22 +207,13 @@ class EpochBar(Shown):
     @_harmless
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Name the epoch."""
-        loaders: Any = trainer.val_dataloaders
-        self._time.begin(int(trainer.num_training_batches), len(loaders))
+        self._begin_epoch(trainer)
         self.bar.what = f"{self._title}, epoch {trainer.current_epoch + 1}/{self._epochs}"
 
     @_harmless
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
         """Advance it."""
         self._time.step()
-        self._draw(trainer)
-
-    @_harmless
-    def on_validation_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any
-    ) -> None:
-        """Advance it."""
-        self._time.validated()
         self._draw(trainer)
 
     @_harmless

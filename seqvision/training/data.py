@@ -208,7 +208,7 @@ def missing_in_val(clips: Sequence[Clip], split: Split, labels: Sequence[str]) -
     if len(split.val) < _FEW_CLIPS:
         said = "1 clip validates" if len(split.val) == 1 else f"{len(split.val)} clips validate"
         notes.append(
-            f"only {said}: figures on so few say little; "
+            f"only {said}: figures on so few clips are unreliable; "
             "more clips, a larger --val or fewer folds help"
         )
     return tuple(notes)

@@ -42,7 +42,7 @@ def test_after_a_resume_a_star_marks_what_is_better_than_before(
     lines.bar.close()
     said = capsys.readouterr().err
     assert not lines.failed
-    assert ("going on after epoch 8 of 200" in said) is (best is not None)
+    assert ("resuming after epoch 8 of 200" in said) is (best is not None)
     assert said.rstrip().endswith("*") is star
     assert "stopped early" not in said
 

@@ -370,7 +370,7 @@ def _demand(rate: Rate | None, name: str, what: str) -> Rate:
     """
     if rate is None:
         raise SourceError(
-            f"--image-fps: {name} brings {what}, which have no frame rate; give it (15, say, or "
+            f"--image-fps: {name} brings {what}, which have no frame rate; give it (such as 15, or "
             f"arrival for a live camera), or pipe frames with their times: {_WITH_TIMES}"
         )
     return rate

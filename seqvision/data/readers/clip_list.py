@@ -67,7 +67,7 @@ PARTS_OF_A_VIDEO = ("start", "end", "duration", "start_frame", "end_frame")
 
 
 def fits(data: Path) -> bool:
-    """Tell whether this is a list, or a folder that has one under the name `clips.csv`."""
+    """Return whether this is a list, or a folder that has one under the name `clips.csv`."""
     if data.is_file():
         return data.suffix.lower() in SUFFIXES and not kinetics.fits(data)
     return (data / LIST_NAME).is_file()

@@ -259,7 +259,7 @@ def _read_labels(
 
 
 def _is_divided(root: Branch) -> bool:
-    """Tell `wave/train/a.mp4`: the parts of the split inside each label."""
+    """Return whether the parts of the split lie inside each label: `wave/train/a.mp4`."""
     return any(
         part_called(folder.path.name) == "train" and folder.has_clips
         for label in root.labels

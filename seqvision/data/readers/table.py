@@ -264,7 +264,7 @@ def _cells(path: Path, text: str, delimiter: str, first: int) -> Iterator[tuple[
 
 
 def _is_comment(cells: Sequence[str], seen: bool) -> bool:
-    """Tell a comment from a first line `#path,label`, and from a file whose name begins with #."""
+    """Return whether a line is a comment, not a header `#path,label` or a file named `#…`."""
     return len(cells) < 2 or " " in cells[0].lstrip("# ") or (seen and cells[0].startswith("# "))
 
 

@@ -34,7 +34,7 @@ export async function watchFile({ file, card, video, screen, live }) {
     if (isPicture) Object.assign(how, { now: () => length });
     else if (isShown) Object.assign(how, { now: () => video.currentTime, seek: (time) => (video.currentTime = time) });
     const what = isShown ? "" : inWords(await kindOf(file), file.name);
-    if (!isShown) tell(`This browser cannot show ${what}.`, "The server looks at it instead …");
+    if (!isShown) showMessage(`This browser cannot show ${what}.`, "The server looks at it instead …");
     if (live && !video.hidden) {
       byId("play").hidden = false;
       await video.play();
@@ -45,7 +45,7 @@ export async function watchFile({ file, card, video, screen, live }) {
     const fill = said.window_fill ?? 1;
     screen.set("file", fill < 1 ? short(fill) : "");
     if (!isShown) {
-      tell(`This browser cannot show ${what}.`, isPicture ? ANSWERED : `${ANSWERED} ${SEE}`);
+      showMessage(`This browser cannot show ${what}.`, isPicture ? ANSWERED : `${ANSWERED} ${SEE}`);
       screen.choose(said.events[0]?.peak ?? 0);
     }
   } catch (error) {
@@ -56,7 +56,7 @@ export async function watchFile({ file, card, video, screen, live }) {
     video.onerror = () => {
       video.hidden = true;
       Object.assign(how, { now: undefined, seek: undefined });
-      tell("This browser cannot play the rest of it.", "The server's answers are on the timeline.");
+      showMessage("This browser cannot play the rest of it.", "The server's answers are on the timeline.");
     };
     byId("play").hidden = false;
     video.play().catch(() => {}); // a browser may want a click first
@@ -68,7 +68,7 @@ function short(fill) {
   return `It fills ${Math.round(100 * fill)} % of the model's window: one answer, from what there is.`;
 }
 
-function tell(title, advice) {
+function showMessage(title, advice) {
   byId("unplayable").hidden = false;
   byId("unplayable-title").textContent = title;
   byId("unplayable-text").textContent = advice;
