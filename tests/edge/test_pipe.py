@@ -376,8 +376,8 @@ def test_a_rate_that_is_missing_or_has_no_effect_is_one_line(
     done = edge_run(jpegs, "--model", model, "--source", "-")
     assert done.returncode == 2
     assert done.stderr.decode() == (
-        "--image-fps: standard input brings JPEG pictures, which have no frame rate; give it (15, "
-        "say, or arrival for a live camera), or pipe frames with their times: "
+        "--image-fps: standard input brings JPEG pictures, which have no frame rate; give it "
+        "(such as 15, or arrival for a live camera), or pipe frames with their times: "
         "ffmpeg -i clip.mp4 -f nut -c:v rawvideo - | edge-run --source -\n"
     )
     nut = encoded(gestures, *WITH_TIMES["nut, raw"].split())
