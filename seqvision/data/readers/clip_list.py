@@ -16,9 +16,9 @@ from seqvision.data.clips import Clip, Cut
 from seqvision.data.kinds import is_image, is_video
 from seqvision.data.labels import normal
 from seqvision.data.readers import kinetics
-from seqvision.data.readers.moments import frame_number, seconds
 from seqvision.data.readers.reader import Reading, Wanted
 from seqvision.data.readers.table import SUFFIXES, Row, Table, bare, read_table, unused_note
+from seqvision.data.readers.timecodes import frame_number, seconds
 from seqvision.data.split import part_called
 from seqvision.errors import DataError
 
