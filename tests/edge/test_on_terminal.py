@@ -141,7 +141,7 @@ def test_a_terminal_that_wraps_lines_anew_keeps_no_piece_of_the_live_line(
 @pytest.mark.parametrize(("columns", "rows"), SIZES)
 def test_a_server_says_where_it_is_and_ctrl_c_ends_it(model: Path, columns: int, rows: int) -> None:
     with Terminal([*SERVE, model, "--port", "0"], columns, rows) as terminal:
-        terminal.wait_for(r"http://127\.0\.0\.1:\d+/", 120)
+        terminal.wait_for(r"API: http://127\.0\.0\.1:\d+/docs\n", 120)
         terminal.interrupt()
         assert terminal.wait_exit() == 130
         is_clean(terminal, columns)

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import square_clip, write_frames, write_squares
+from conftest import square_clip, write_frames, write_squares, write_video
 from once import once
 from terminals import SIZES, Terminal
 
@@ -69,7 +69,17 @@ def folder(trained: Path, tmp_path: Path) -> Path:
     (tmp_path / "frames").symlink_to(trained / "frames")
     for name in ("model.pt", "model.onnx", "model.onnx.report.json"):
         shutil.copy(trained / name, tmp_path / name)
+    (run,) = (trained / "runs").iterdir()
+    for name in ("one", "two"):
+        shutil.copytree(run, tmp_path / "runs" / name)
+    write_marked_video(tmp_path, 40)
     return tmp_path
+
+
+def write_marked_video(folder: Path, frames: int) -> None:
+    """Write a video in which two things happen, and when."""
+    write_video(folder / "long.mp4", square_clip(1, 3, frames))
+    (folder / "marks.csv").write_text("start,end,label\n0.5,1.5,wave\n2.5,3.5,clap\n")
 
 
 @pytest.fixture
@@ -280,6 +290,10 @@ def test_a_crash_in_a_student_leaves_a_clean_terminal(unlabelled: Path) -> None:
         ("seqvision inspect model.onnx", 0, r"window of"),
         ("seqvision bench model.onnx --seconds 0.05 --threads 1", 0, r"1 thread: live frame .* ms"),
         ("edge-run --model model.onnx --source frames/left/left1.mp4", 0, r"\d+ frames"),
+        ("seqvision compare runs/one runs/two", 0, r"\d+\.\d%"),
+        ("seqvision segment long.mp4 marks.csv --output cut", 0, r"added 1 clap, .*1 wave"),
+        ("seqvision record takes --labels wave --takes 1 --person anna --seconds 0.5 "
+         "--countdown 0.1 --source long.mp4 --no-window", 0, r"1 of 1|1 take"),
     ],
 )  # fmt: skip
 def test_a_command_runs_to_its_end(folder: Path, command: str, code: int, said: str) -> None:
@@ -287,6 +301,37 @@ def test_a_command_runs_to_its_end(folder: Path, command: str, code: int, said: 
     with typed(folder, *words, size=LARGE if len(command) % 2 else SMALL) as terminal:
         ended(terminal, code)
         assert re.search(said, terminal.text), terminal.text
+
+
+IN_DECODING = """
+import seqvision.data.decode as m
+def broken(self, clip):
+    return 1 / 0
+m.Store.load = broken
+"""
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["evaluate model.pt frames/", "calibrate model.pt frames/", "data frames/ --decode"],
+)
+def test_a_crash_in_decoding_leaves_a_clean_terminal(folder: Path, command: str) -> None:
+    before = (folder / "model.pt").read_bytes()
+    with typed(folder, "seqvision", *command.split(), before=IN_DECODING) as terminal:
+        lines = ended(terminal, 1)
+    assert any("ZeroDivisionError" in line for line in lines)
+    assert (folder / "model.pt").read_bytes() == before
+
+
+def test_a_video_whose_cutting_is_stopped_leaves_no_clips(folder: Path) -> None:
+    write_marked_video(folder, 20_000)
+    command = ("seqvision", "segment", "long.mp4", "marks.csv", "--output", "cut")
+    with typed(folder, *command) as terminal:
+        terminal.wait_for("reading the video", 120)
+        terminal.interrupt()
+        lines = ended(terminal, 130)
+    assert lines[-1] == "seqvision segment: stopped"
+    assert not list((folder / "cut").rglob("*.*"))
 
 
 @pytest.mark.parametrize(

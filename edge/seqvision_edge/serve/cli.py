@@ -138,7 +138,8 @@ def edge_serve(options: ServeOptions) -> int:
         )
         if recorder is not None:
             _say(f"{PROGRAM}: takes go to {options.record}, recorded at /record")
-        _say(f"{PROGRAM}: {shown(options.host, opened.getsockname()[1])} · routes: /docs")
+        address = shown(options.host, opened.getsockname()[1])
+        _say(f"{PROGRAM}: {address} · API: {address}docs")
         try:
             with warnings.catch_warnings():
                 # Ctrl-C between the making of a coroutine and its start.
@@ -146,7 +147,9 @@ def edge_serve(options: ServeOptions) -> int:
                 Server(served).run([opened])
         except KeyboardInterrupt:
             if sys.stderr.isatty():
-                sys.stderr.write("\r")  # over the ^C that the terminal shows
+                # Over the ^C that the terminal shows, and over what it stood behind: Ctrl-C makes
+                # a terminal drop what it has not shown yet, which may be the end of a line.
+                sys.stderr.write("\r\x1b[2K")
                 _say(f"{PROGRAM}: stopped")
             raise
     return 0
