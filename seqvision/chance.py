@@ -38,7 +38,9 @@ def _doubt(accuracy: float, clips: int, part: str, labels: Mapping[str, int]) ->
     of = f"{part} clips" if part else "clips"
     return (
         f"accuracy on the {clips} {of} is {accuracy:.1%}, not clearly more than chance: "
-        f"always naming {label} would be right on {often:.1%}"
+        f"always naming {label} would be right on {often:.1%}; what helps: "
+        "a look at the clips (seqvision data … --sheet clips.png), more of each label, more "
+        "--epochs, a larger --size"
     )
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from seqvision import ready
 from seqvision.config import PredictOptions
-from seqvision.console import loading, print_line, print_note
+from seqvision.console import loading, print_line, print_note, progress
 from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip
 from seqvision.data.decode import Decoded, Store
@@ -84,9 +84,11 @@ def predict(options: PredictOptions) -> Predicted:
         tempfile.TemporaryDirectory(prefix="seqvision-") as folder,
         contextlib.closing(ahead(_decode_each(clips, card, options, folder, left), 1)) as decoded,
         contextlib.ExitStack() as ends,
+        progress("predicting") as advance,
     ):
         ends.callback(left.set)  # before the thread that decodes is waited for
-        for name, clip, kept in decoded:
+        for done, (name, clip, kept) in enumerate(decoded):
+            advance(done, len(clips))
             if isinstance(clip, SourceError):
                 damaged.append(str(clip))
                 print_line(f"left out: {clip}")

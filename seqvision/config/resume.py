@@ -35,7 +35,10 @@ def kept_options(run: Path) -> TrainOptions:
         raise CheckpointError(
             f"--resume {run}: no run folder with a checkpoint to go on from{hint}"
         )
-    return from_yaml(run / "options.yaml").model_copy(update={"resume": run, "config": None})
+    options = from_yaml(run / "options.yaml")
+    # The record has absolute paths; messages name files as they were typed, where that fits.
+    here = {name: _from_here(getattr(options, name)) for name in ("data", "root", "output", "runs")}
+    return options.model_copy(update={**here, "resume": run, "config": None})
 
 
 def going_on(kept: TrainOptions, asked: TrainOptions, default: TrainOptions) -> TrainOptions:
@@ -102,6 +105,13 @@ def recorded(options: TrainOptions) -> TrainOptions:
             "model": options.model.model_copy(update={"weights": weights}),
         }
     )
+
+
+def _from_here(path: Path | None) -> Path | None:
+    """Return a path relative to the working folder if it lies in it."""
+    if path is None or not path.is_relative_to(Path.cwd()):
+        return path
+    return path.relative_to(Path.cwd())
 
 
 def _said(value: Any) -> str:

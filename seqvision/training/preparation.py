@@ -76,7 +76,7 @@ def prepare(
         print_line(_summary(data, options))
     arithmetic = processes.first_only(lambda: _arithmetic(options, data, model))
     if not quiet:
-        print_line(f"arithmetic: {arithmetic}")
+        print_line(f"layout and precision: {arithmetic}")
     model.arrange(LAYOUTS[arithmetic.layout])
     options = _decided(options, arithmetic)
     training, validation = processes.leader_first(lambda: make_loaders(options, data, model))

@@ -28,6 +28,8 @@ from seqvision.training.data import Data
 from seqvision_edge.card import ModelCard
 from seqvision_edge.opencv import cv2
 
+_CLIPS = {"val": "validation clips", "test": "test clips"}
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -96,7 +98,9 @@ def write_results(results: Results) -> Path:
         draw_curves(run / "logs", run / "curves.png", epoch)
         for part in results.parts:
             draw_confusion(part.metrics, run / f"confusion_{part.name}.png", part.name)
-            metrics_table(part.metrics, f"{part.name}, epoch {epoch + 1}")
+            metrics_table(
+                part.metrics, f"{_CLIPS.get(part.name, part.name)}, model of epoch {epoch + 1}"
+            )
         write_page(_report(results), page)
     except OSError as error:
         raise DataError(

@@ -1,6 +1,7 @@
 """`edge-run` as a person meets it: in a process of its own."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -210,7 +211,12 @@ def test_decision_settings_of_the_card_can_be_replaced(
     longer = "--minimum-seconds", "60"
     code, out, err = edge_run(capsys, "--model", model, "--source", video, *longer)
     assert (code, out) == (0, "")
-    assert "0 events" in err[-2]
+    assert "0 events" in err[-3]
+    assert re.fullmatch(r"no event: \w+ reached \d+%, but not for 60 s .*", err[-1])
+    surer = "--enter", "1", "--smoothing-frames", "50"
+    code, out, err = edge_run(capsys, "--model", model, "--source", video, *surer)
+    assert (code, out) == (0, "")
+    assert re.fullmatch(r"no event: the most probable was \w+ with \d+%, .* 100% .*", err[-1])
 
 
 @pytest.mark.parametrize(

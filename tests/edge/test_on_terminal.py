@@ -82,8 +82,8 @@ def test_ctrl_c_ends_a_live_run_with_one_line(
         terminal.interrupt()
         assert terminal.wait_exit() == 130
         is_clean(terminal, columns)
-        # Without an event the last answer follows.
-        assert any(re.match(r"\d+ frames · ", line) for line in terminal.lines[-2:])
+        # Without an event the last answer follows, and why there was none.
+        assert any(re.match(r"\d+ frames · ", line) for line in terminal.lines[-3:])
 
 
 def test_a_live_line_follows_the_width_of_the_terminal(model: Path, camera: str) -> None:

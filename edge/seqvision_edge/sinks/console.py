@@ -29,10 +29,12 @@ def console(
         return Summed(Answers(), pictures=True)
     if sys.stdout.isatty():
         may_be_unsure = decision.reject > 0
-        return Summed(
-            Terminal(card.labels, card.decision.background, sources, may_be_unsure=may_be_unsure)
+        view: Sink = Terminal(
+            card.labels, card.decision.background, sources, may_be_unsure=may_be_unsure
         )
-    return Summed(PlainLines(several=len(sources) > 1))
+    else:
+        view = PlainLines(several=len(sources) > 1)
+    return Summed(view, decision=decision)
 
 
 class PlainLines:
@@ -79,10 +81,17 @@ class Answers:
 class Summed:
     """A sink, and at its end what its steps came to, on stderr."""
 
-    def __init__(self, sink: Sink, pictures: bool = False) -> None:
-        """`pictures` are counted instead of frames and events."""
+    def __init__(
+        self, sink: Sink, pictures: bool = False, decision: Decision | None = None
+    ) -> None:
+        """`pictures` are counted instead of frames and events.
+
+        With `decision`, a run without an event ends with what was missing for one.
+        """
         self._sink = sink
         self._pictures = pictures
+        self._decision = decision
+        self._best: tuple[float, str] | None = None
         self._frames = self._answers = self._events = 0
         self._last: dict[str, Step] = {}
         self._fullest: dict[str, float] = {}
@@ -99,6 +108,10 @@ class Summed:
         self._events += len(step.events)
         self._last[step.source] = step
         self._fullest[step.source] = max(step.warmth, self._fullest.get(step.source, 0.0))
+        if self._decision is not None and step.answered:
+            for label, probability in step.smoothed.items():
+                if label != self._decision.background:
+                    self._best = max(self._best or (0.0, label), (probability, label))
         self._sink.write(step)
 
     def __exit__(
@@ -121,6 +134,24 @@ class Summed:
         for source, step in self._last.items():
             if not self._events or self._fullest[source] < 1:
                 self._say_answer(source, step)
+        if not self._events and not any(step.active for step in self._last.values()):
+            self._say_why_no_event()
+
+    def _say_why_no_event(self) -> None:
+        if self._decision is None or self._best is None:
+            return
+        probability, label = self._best
+        decision = self._decision
+        if probability < decision.enter:
+            _say(
+                f"no event: the most probable was {label} with {probability:.0%}, and an event "
+                f"begins at {decision.enter:.0%} (--enter {decision.enter:g})"
+            )
+        elif decision.minimum_seconds:
+            _say(
+                f"no event: {label} reached {probability:.0%}, but not for "
+                f"{decision.minimum_seconds:g} s (--minimum-seconds)"
+            )
 
     def _say_answer(self, source: str, step: Step) -> None:
         answer, fill = step.prediction, self._fullest[source]
