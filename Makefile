@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 DEMO ?= demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench faults clean
+.PHONY: help install demo test fuzz lint bench faults clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ demo: $(STAMP) ## draw samples, train, calibrate, export, run on an untrimmed vi
 
 test: $(STAMP) ## run all tests
 	$(BIN)/python -m pytest -n auto --dist worksteal
+
+fuzz: $(STAMP) ## run every seed of the hostile inputs, of which `make test` runs a share
+	SEQVISION_FUZZ=all $(BIN)/python -m pytest -n auto --dist worksteal --timeout 0 -m fuzz
 
 lint: $(STAMP) ## ruff, mypy, import-linter
 	$(BIN)/ruff check .

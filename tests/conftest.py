@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -43,6 +44,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("timed"):
             item.add_marker(pytest.mark.flaky(reruns=2))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how many hostile inputs of each kind the tests tried.
+
+    A test reports them with `record_property("tried", (kind, number))`.
+    """
+    tried: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if getattr(report, "when", None) == "call":
+                for name, value in report.user_properties:
+                    if name == "tried":
+                        tried[value[0]] += value[1]
+    if tried:
+        terminalreporter.section("hostile inputs tried")
+        for kind, number in sorted(tried.items()):
+            terminalreporter.write_line(f"{number:7,} {kind}")
 
 
 def real_data(*parts: str) -> Path:

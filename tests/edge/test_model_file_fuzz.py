@@ -8,6 +8,7 @@ import queue
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,12 +21,17 @@ ALL = os.environ.get("SEQVISION_FUZZ") == "all"
 PARTS = 2
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize(
     ("kind", "count", "share"), [("mutated", 20_000, 100), ("swept", 12_000, 40)]
 )
 def test_no_mutated_graph_crashes_or_hangs_the_process(
-    kind: str, count: int, share: int, part: int
+    kind: str,
+    count: int,
+    share: int,
+    part: int,
+    record_property: Callable[[str, object], None],
 ) -> None:
     step = PARTS if ALL else PARTS * share
     failures = {}
@@ -36,6 +42,8 @@ def test_no_mutated_graph_crashes_or_hangs_the_process(
             break
         failures[failed] = done
         first = failed + step
+    tried = len(range(part if ALL else part * share, count, step))
+    record_property("tried", (f"model files, {kind}", tried))
     assert not failures, f"{kind}: number → how its process ended: {failures}"
 
 
