@@ -1,5 +1,6 @@
 """Metrics and health, asked for as a monitoring system does."""
 
+import contextlib
 import json
 import socket
 import urllib.error
@@ -172,3 +173,28 @@ def test_only_an_address_that_is_named_is_open_to_others(
 def test_an_address_that_is_none_is_one_line(text: str) -> None:
     with pytest.raises(SinkError, match="give ADDRESS:PORT"):
         listen_address("--metrics", text, 9100)
+
+
+def test_clients_that_drip_or_say_nothing_keep_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics_module, "_REQUEST_SECONDS", 0.5)
+    with serving() as sink, contextlib.ExitStack() as opened:
+        lines = [
+            opened.enter_context(socket.create_connection(("127.0.0.1", sink.port), 20))
+            for _ in range(3 * metrics_module.MOST_REQUESTS)
+        ]
+        assert get(sink, "/metrics")[0] == 200
+
+        def drip() -> bool:
+            """Send one more byte of a head; whether the server has closed the connection."""
+            try:
+                lines[-1].sendall(b"G")
+            except OSError:
+                return True
+            return False
+
+        # A limit for each reading would begin anew with each byte.
+        wait_for(drip)
+        for line in lines[:-1]:
+            with contextlib.suppress(ConnectionResetError):
+                assert line.recv(1) == b""
+        wait_for(lambda: not sink._server._open)

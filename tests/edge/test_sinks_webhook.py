@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from servers.hostile import HostileServer, answers, repeated
 from steps import EVENT, changed, events, make_step, wait_for
 
 from seqvision_edge.errors import SinkError
@@ -229,3 +230,78 @@ def test_a_url_that_is_none_is_one_line_without_its_secrets(url: str) -> None:
         Webhook(url)
     assert "s3cret" not in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+GOOD = answers(b"HTTP/1.1 204 No Content\r\n\r\n")
+BAD_ANSWERS = {
+    "a header byte at a time": answers(b"HTTP/1.1 200 OK\r\nX-Slow: ", b"a"),
+    "a status byte at a time": answers(b"", b"H"),
+    "100 Continue for ever": answers(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "100 Continue without a pause": answers(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 50, 0),
+    "nonsense": answers(b"\0\1\2\3\n"),
+    "a million headers": answers(b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 100_000),
+    "no answer, closed": answers(b""),
+    "silence": lambda line: line.recv(1) and threading.Event().wait(20),
+}
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook_module, "_FIRST_WAIT", 0.01)
+    monkeypatch.setattr(webhook_module, "_TRIES", 2)
+    monkeypatch.setattr(webhook_module, "CONNECT_SECONDS", 0.4)
+    monkeypatch.setattr(webhook_module, "ANSWER_SECONDS", 0.4)
+    monkeypatch.setattr(webhook_module, "ATTEMPT_SECONDS", 0.6)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("kind", BAD_ANSWERS)
+def test_a_bad_answer_ends_at_the_deadline_and_the_next_event_goes_out(kind: str) -> None:
+    bad = BAD_ANSWERS[kind]
+    with HostileServer(bad, bad, GOOD) as server:
+        with posting(f"http://127.0.0.1:{server.port}/") as sink:
+            for step in events(2):
+                sink.write(step)
+            wait_for(lambda: sink.counts.sent == 1)
+        assert (sink.counts.failed, server.connections) == (1, 3)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_body_that_drips_does_not_undo_its_status() -> None:
+    endless = answers(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", b"x")
+    with HostileServer(endless) as server:
+        with posting(f"http://127.0.0.1:{server.port}/") as sink:
+            for step in events(2):
+                sink.write(step)
+            wait_for(lambda: sink.counts.sent == 2)
+        assert server.connections == 2
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("start", [b"", b"\x16\x03\x03\x40\x00"])
+def test_a_handshake_that_drips_ends_at_the_deadline(start: bytes) -> None:
+    """Nothing was posted yet: the event waits for a server that can be reached."""
+
+    def treat(line: socket.socket) -> None:
+        line.recv(1 << 16)
+        line.sendall(start)
+        for part in repeated(b"\x16", 0.03):
+            line.sendall(part)
+
+    with (
+        HostileServer(treat) as server,
+        posting(f"https://127.0.0.1:{server.port}/") as sink,
+    ):
+        sink.write(make_step(events=(EVENT,)))
+        wait_for(lambda: server.connections >= 2 and sink.trouble)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_the_end_of_a_run_ends_an_attempt_that_drips() -> None:
+    with HostileServer(BAD_ANSWERS["a header byte at a time"]) as server:
+        sink = posting(f"http://127.0.0.1:{server.port}/").__enter__()
+        sink.write(make_step(events=(EVENT,)))
+        wait_for(lambda: server.connections)
+        sink.__exit__(None, None, None)
+        assert sink.counts.lost == 1
+    wait_for(lambda: not any(each.name == f"to {sink.name}" for each in threading.enumerate()))

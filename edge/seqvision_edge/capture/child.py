@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.shared_memory import SharedMemory
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,7 @@ from seqvision_edge.capture.address import Address, is_playlist
 from seqvision_edge.capture.backlog import Backlog
 from seqvision_edge.capture.opening import Timeouts, open_video
 from seqvision_edge.capture.pace import Pace
+from seqvision_edge.http_client import set_ffmpeg_proxy
 from seqvision_edge.opencv import cv2
 from seqvision_edge.preprocess import Image, Sizing, prepare
 
@@ -105,6 +107,9 @@ def main(connection: Connection, address: Address, timeouts: Timeouts) -> None:
     newest = _Newest()
     threading.Thread(target=_answer, args=(connection, newest), daemon=True).start()
     try:
+        if is_playlist(str(address.where)):
+            parts = urlsplit(str(address.where))
+            set_ffmpeg_proxy(parts.scheme, parts.hostname or "")
         video = open_video(address, timeouts)
         opened = Opened(video.height, video.width, video.fps, time.monotonic())
         _tell(connection, opened)

@@ -5,16 +5,15 @@ its errors hide what a server answered.  No redirect is followed, and a user and
 the address that they were given for.
 """
 
-import base64
 import http.client
 import time
-import urllib.request
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from seqvision_edge.capture.http_auth import authorization
 from seqvision_edge.capture.reach import PORTS
 from seqvision_edge.capture.stream_fault import StreamFault, of_error, of_status
 from seqvision_edge.capture.tls import camera_context
+from seqvision_edge.http_client import route_to
 
 _CHUNK = 1 << 16
 # What a URL may hold as it is; `%` because it is encoded already.
@@ -105,22 +104,10 @@ def _send(
     parts: SplitResult, target: str, headers: dict[str, str], timeout: float
 ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
     host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
-    proxy = _proxy_of(parts.scheme, host)
-    through = (proxy.hostname or "", proxy.port or 80) if proxy else (host, port)
-    known = _proxy_account(proxy) if proxy else {}
-    connection: http.client.HTTPConnection
-    if parts.scheme == "https":
-        context = camera_context()
-        connection = http.client.HTTPSConnection(
-            through[0], through[1], timeout=timeout, context=context
-        )
-        if proxy:
-            connection.set_tunnel(host, port, known)
-    else:
-        connection = http.client.HTTPConnection(through[0], through[1], timeout=timeout)
-        if proxy:
-            named = f"[{host}]" if ":" in host else host
-            target, headers = f"http://{named}:{port}{target}", {**headers, **known}
+    context = camera_context() if parts.scheme == "https" else None
+    route = route_to(parts.scheme, host, port, timeout, context)
+    connection, target = route.connection, route.prefix + target
+    headers = headers | route.headers
     try:
         # The socket is asked for, as the answer takes it away from the connection.
         connection.connect()
@@ -136,18 +123,3 @@ def _send(
 
 def _host_header(parts: SplitResult) -> str:
     return str(parts.netloc.rpartition("@")[2])
-
-
-def _proxy_of(scheme: str, host: str) -> SplitResult | None:
-    """Return the proxy that the environment names for a host."""
-    proxy = None if urllib.request.proxy_bypass(host) else urllib.request.getproxies().get(scheme)
-    if not proxy:
-        return None
-    return urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-
-
-def _proxy_account(proxy: SplitResult) -> dict[str, str]:
-    if proxy.username is None:
-        return {}
-    account = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
-    return {"Proxy-Authorization": f"Basic {base64.b64encode(account.encode()).decode()}"}

@@ -1,11 +1,11 @@
 """Whether the server of a URL takes connections: asked before a process is started for it."""
 
-import os
 import socket
 import threading
 from urllib.parse import urlsplit
 
 from seqvision_edge.capture.stream_fault import StreamFault, of_error
+from seqvision_edge.http_client import proxy_of
 
 PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 _LOOK = 0.1
@@ -19,9 +19,9 @@ def reach(url: str, timeout: float, left: threading.Event) -> None:
         StreamFault: it cannot be reached, and why.
     """
     parts = urlsplit(url)
-    if parts.scheme in ("http", "https") and _has_proxy(parts.scheme):
-        return
     host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
+    if parts.scheme in ("http", "https") and proxy_of(parts.scheme, host):
+        return
     seconds = min(timeout, _LONGEST)
     answer: list[str] = []
     # To ask for a name can take long and cannot be interrupted: nobody waits for this thread.
@@ -48,8 +48,3 @@ def _connect(host: str, port: int, timeout: float) -> str:
     except UnicodeError as error:
         return of_error(error)
     return ""
-
-
-def _has_proxy(scheme: str) -> bool:
-    name = f"{scheme}_proxy"
-    return bool(os.environ.get(name) or os.environ.get(name.upper()))

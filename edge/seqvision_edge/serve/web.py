@@ -10,9 +10,11 @@ import hashlib
 import os
 import tarfile
 import tempfile
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from io import BufferedIOBase
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -34,7 +36,7 @@ TARBALL: Final = "SEQVISION_WEB_TARBALL"
 
 _MOST_BYTES = 200 << 20
 _PART = 1 << 20
-_SECONDS = 30.0
+_SECONDS, _LONGEST_SECONDS = 30.0, 600.0
 
 
 def folder() -> Path:
@@ -77,7 +79,7 @@ def fetch() -> Path:
 
 
 @contextlib.contextmanager
-def _opened() -> Iterator[tuple[str, BinaryIO]]:
+def _opened() -> Iterator[tuple[str, BufferedIOBase]]:
     """Give where the archive comes from, and its content."""
     local = os.environ.get(TARBALL)
     if local:
@@ -91,11 +93,15 @@ def _opened() -> Iterator[tuple[str, BinaryIO]]:
         raise OSError(None, str(error.reason)) from None
 
 
-def _copy(content: BinaryIO, file: BinaryIO) -> str:
+def _copy(content: BufferedIOBase, file: BinaryIO) -> str:
     """Copy the archive and return its hash."""
     digest, size = hashlib.sha512(), 0
-    while part := content.read(_PART):
+    until = time.monotonic() + _LONGEST_SECONDS
+    # What has come, and not a whole part: a server may drip, and each byte begins a timeout anew.
+    while part := content.read1(_PART):
         size += len(part)
+        if time.monotonic() > until:
+            raise OSError(None, f"not all of it came in {_LONGEST_SECONDS:g} s")
         if size > _MOST_BYTES:
             raise SeqvisionError(f"onnxruntime-web: more than {_MOST_BYTES} bytes came")
         digest.update(part)

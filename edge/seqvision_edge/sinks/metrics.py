@@ -5,7 +5,8 @@ import threading
 from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
-from socket import AF_INET, AF_INET6
+from socket import AF_INET, AF_INET6, socket
+from threading import Lock
 from time import monotonic
 from typing import Any
 
@@ -15,6 +16,7 @@ from prometheus_client.metrics_core import Metric
 from typing_extensions import Self
 
 from seqvision_edge.errors import SinkError
+from seqvision_edge.http_client import shut_down, time_limit
 from seqvision_edge.notice import SHOWN
 from seqvision_edge.result import STATES
 from seqvision_edge.sinks.queued import Queued
@@ -23,7 +25,9 @@ from seqvision_edge.step import CONNECTING, Step
 
 # A source whose newest frame is older is not live, whatever its threads believe.
 HEALTHY_SECONDS = 5.0
+# For all of a request; as many may be open at once before the oldest is ended.
 _REQUEST_SECONDS = 5.0
+MOST_REQUESTS = 64
 _BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0)
 _LOST = ("stalled", "disconnected")
 
@@ -196,12 +200,30 @@ def _sink_metrics(queues: Sequence[Queued[Any]]) -> Iterator[Metric]:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+    request_queue_size = 2 * MOST_REQUESTS
 
     def __init__(self, metrics: Metrics, host: str, port: int) -> None:
         self.metrics = metrics
         self.is_private = ip_address(host).is_loopback
         self.address_family = AF_INET6 if ":" in host else AF_INET
+        self._open: dict[socket, None] = {}
+        self._changing = Lock()
         super().__init__((host, port), _Handler)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer within the limit of a request, and make room for it where too many are open."""
+        with self._changing:
+            oldest = next(iter(self._open)) if len(self._open) >= MOST_REQUESTS else None
+            if oldest is not None:
+                del self._open[oldest]
+            self._open[request] = None
+        shut_down(oldest)
+        try:
+            with time_limit(_REQUEST_SECONDS, lambda: request):
+                super().process_request_thread(request, client_address)
+        finally:
+            with self._changing:
+                self._open.pop(request, None)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing: a client that leaves early is no news."""

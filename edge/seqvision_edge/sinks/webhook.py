@@ -8,19 +8,21 @@ import random
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from seqvision_edge import __version__
 from seqvision_edge.errors import SinkError
+from seqvision_edge.http_client import route_to, shut_down, time_limit
 from seqvision_edge.sinks.records import Record, message
 from seqvision_edge.sinks.web_address import web_address
 from seqvision_edge.step import Step
 from seqvision_edge.trust import trusting
 
-CONNECT_SECONDS, ANSWER_SECONDS = 3.0, 5.0
+# Each waiting has its own limit, and all of one attempt together: a server may drip bytes for ever.
+CONNECT_SECONDS, ANSWER_SECONDS, ATTEMPT_SECONDS = 3.0, 5.0, 15.0
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
-# A server that cannot be reached is asked for ever; one that answers with its own fault may mean
-# this very event, which must not hold up the others.
+# A server that cannot be reached is asked for ever.  One that took the event and gave no good answer
+# may mean this very event, which must not hold up the others.
 _TRIES = 8
 _ITS_OWN_FAULT = (408, 425, 429, *range(500, 600))
 _ANSWER_BYTES = 1 << 16
@@ -45,7 +47,7 @@ class Webhook:
         self._states = states
         self._context = trusting() if self._address.scheme == "https" else None
         self._left = threading.Event()
-        self._connection: http.client.HTTPConnection | None = None
+        self._line: Callable[[], socket.socket | None] = lambda: None
 
     def open(self) -> None:
         """Nothing: a server that is down now may come later."""
@@ -64,8 +66,13 @@ class Webhook:
         while not self._left.is_set():
             try:
                 status = self._post(body, record["id"])
-            except (OSError, http.client.HTTPException) as error:
-                self.trouble = reason(error)
+            except _NotReached as error:
+                self.trouble = str(error)
+            except _NoAnswer as error:
+                faults += 1
+                self.trouble = str(error)
+                if faults == _TRIES:
+                    raise SinkError(self.trouble) from None
             else:
                 if 200 <= status < 300:
                     self.trouble = ""
@@ -83,38 +90,49 @@ class Webhook:
     def stop(self) -> None:
         """End the waiting, and the attempt that goes on."""
         self._left.set()
-        connection = self._connection
-        line = connection.sock if connection is not None else None
-        if line is not None:
-            with contextlib.suppress(OSError):
-                line.shutdown(socket.SHUT_RDWR)
+        shut_down(self._line())
 
     def close(self) -> None:
         """Nothing is open between two posts."""
 
     def _post(self, body: bytes, key: str) -> int:
-        """Post once and return the status of the answer."""
+        """Post once and return the status of the answer.
+
+        Raises:
+            _NotReached: the server did not get the event.
+            _NoAnswer: it may have got it, and gave no whole answer in time.
+        """
         address = self._address
-        connection: http.client.HTTPConnection
-        if self._context is None:
-            connection = http.client.HTTPConnection(
-                address.host, address.port, timeout=CONNECT_SECONDS
-            )
-        else:
-            connection = http.client.HTTPSConnection(
-                address.host, address.port, timeout=CONNECT_SECONDS, context=self._context
-            )
-        self._connection = connection
-        try:
-            connection.connect()
-            connection.sock.settimeout(ANSWER_SECONDS)
-            connection.request("POST", address.target, body, self._headers(key))
-            answer = connection.getresponse()
-            answer.read(_ANSWER_BYTES)
+        with contextlib.ExitStack() as opened:
+            try:
+                route = route_to(
+                    address.scheme, address.host, address.port, CONNECT_SECONDS, self._context
+                )
+                connection = route.connection
+                opened.callback(connection.close)
+                self._line = lambda: connection.sock
+                expired = opened.enter_context(time_limit(ATTEMPT_SECONDS, lambda: self._line()))
+                connection.connect()
+            except (OSError, http.client.HTTPException) as error:
+                raise _NotReached(reason(error)) from None
+            kept = connection.sock
+            # The answer takes the socket away from the connection.
+            self._line = lambda: kept
+            try:
+                kept.settimeout(ANSWER_SECONDS)
+                target, headers = route.prefix + address.target, self._headers(key) | route.headers
+                connection.request("POST", target, body, headers)
+                answer = opened.enter_context(connection.getresponse())
+                if expired.is_set() or self._left.is_set():
+                    # The connection was closed within the head, whose rest is unknown.
+                    raise TimeoutError
+            except (OSError, http.client.HTTPException) as error:
+                late = TimeoutError() if expired.is_set() else error
+                raise _NoAnswer(reason(late)) from None
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                # The status is all that counts; the rest is read so that the server can end it.
+                answer.read(_ANSWER_BYTES)
             return answer.status
-        finally:
-            self._connection = None
-            connection.close()
 
     def _headers(self, key: str) -> dict[str, str]:
         headers = {
@@ -129,6 +147,14 @@ class Webhook:
         return headers
 
 
+class _NotReached(Exception):  # noqa: N818
+    """The server did not get the event."""
+
+
+class _NoAnswer(Exception):  # noqa: N818
+    """The server may have got the event, and did not answer as one should."""
+
+
 def reason(error: BaseException) -> str:
     """Return in few words why another program cannot be reached."""
     if isinstance(error, TimeoutError):
@@ -139,4 +165,6 @@ def reason(error: BaseException) -> str:
         return "its name is not known"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
+    if isinstance(error, OSError) and str(error) and type(error) is OSError:
+        return str(error)
     return f"it breaks off ({type(error).__name__})"
