@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -21,11 +20,10 @@ NAMES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy", "request_method")
 
 
 @pytest.fixture(autouse=True)
-def no_proxies(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.lower() in NAMES:
             monkeypatch.delenv(name)
-    yield
 
 
 @pytest.mark.parametrize(

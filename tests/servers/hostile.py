@@ -1,6 +1,7 @@
 """A server that takes connections and treats them badly: it drips, floods, or speaks nonsense."""
 
 import contextlib
+import re
 import socket
 import ssl
 import threading
@@ -55,8 +56,8 @@ def read_request(line: socket.socket) -> bytes:
     while b"\r\n\r\n" not in data:
         data += _some(line)
     head, _, body = data.partition(b"\r\n\r\n")
-    lower = head.lower()
-    length = int(lower.split(b"content-length:")[1].split()[0]) if b"content-length:" in lower else 0
+    found = re.search(rb"\ncontent-length: *(\d+)", head, re.IGNORECASE)
+    length = int(found[1]) if found else 0
     while len(body) < length:
         body += _some(line)
     return head + b"\r\n\r\n" + body

@@ -21,8 +21,8 @@ from seqvision_edge.trust import trusting
 # Each waiting has its own limit, and all of one attempt together: a server may drip bytes for ever.
 CONNECT_SECONDS, ANSWER_SECONDS, ATTEMPT_SECONDS = 3.0, 5.0, 15.0
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
-# A server that cannot be reached is asked for ever.  One that took the event and gave no good answer
-# may mean this very event, which must not hold up the others.
+# A server that cannot be reached is asked for ever.  One that took the event and gave no good
+# answer may mean this very event, which must not hold up the others.
 _TRIES = 8
 _ITS_OWN_FAULT = (408, 425, 429, *range(500, 600))
 _ANSWER_BYTES = 1 << 16
