@@ -18,6 +18,14 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
+from seqvision_edge.errors import SourceError
+
+# Of one recording: 77 hours at 15 fps, whose indices take 32 MB.  Times that ask for more are
+# wrong, or meant to fill the memory: ticks are counted before anything is made of them.
+MOST_TICKS = 1 << 22
+# Above it a float cannot count.
+_UNCOUNTABLE = 2.0**53
+
 # A frame may come this share of a period before its tick.  Camera timestamps jitter; with no
 # tolerance a source at exactly the model's fps would alternate between zero and two ticks.  The
 # golden section keeps the border away from the simple ratios (30 → 15, 25 → 10, …) of real rates.
@@ -72,10 +80,22 @@ class Sampler:
             self._last = time
         if self._start is None:
             self._start = time
-        due = math.floor((time - self._start) * self.fps + EARLY) + 1
+        due = self._tick_at(time) + 1
         ticks = due - self._due
         self._due = due
         return ticks
+
+    def _tick_at(self, time: float) -> int:
+        """Return the number of the newest tick that has come due.
+
+        Raises:
+            SourceError: no such time can be counted.
+        """
+        assert self._start is not None
+        passed = (time - self._start) * self.fps + EARLY
+        if not abs(passed) < _UNCOUNTABLE:
+            raise SourceError(f"a frame's time is {time:g} s, which is no time of a recording")
+        return math.floor(passed)
 
     def stills(self, time: float) -> Iterator[float]:
         """Yield the times of the ticks at which the last frame still stands, for `take`.
@@ -84,13 +104,24 @@ class Sampler:
         after more than 2.5 periods of what the source says of its rate, or of the model where that
         is longer, that frame answers its newest tick alone.
         """
+        count = self._stills_before(time)
+        if count and self._start is not None:
+            start, due = self._start, self._due
+            for tick in range(due, due + count):
+                yield start + tick / self.fps
+
+    def take_stills(self, time: float) -> int:
+        """Take all `stills` before a frame at `time`, and return how many ticks they answer."""
+        count = self._stills_before(time)
+        self._due += count
+        return count
+
+    def _stills_before(self, time: float) -> int:
         if self._last is None or self._start is None:
-            return
+            return 0
         if time - self._last <= GAP_PERIODS * max(self._claimed, 1 / self.fps):
-            return
-        start, newest = self._start, math.floor((time - self._start) * self.fps + EARLY)
-        for tick in range(self._due, newest):
-            yield start + tick / self.fps
+            return 0
+        return max(0, self._tick_at(time) - self._due)
 
     def is_gap(self, time: float) -> bool:
         """Return whether so much time passed before `time` that a window must not span it.
@@ -127,13 +158,36 @@ def choose(
 
     Returns:
         `(ticks,)` int64, rising; an index repeats where the clip is slower than `fps`.
+
+    Raises:
+        SourceError: the times span more than `MOST_TICKS` ticks.
     """
     sampler = Sampler(fps, source_fps)
     counts: list[int] = []
+    total = 0
     for time in map(float, times):
         if counts and source_fps is not None:
-            counts[-1] += sum(sampler.take(still, still=True) for still in sampler.stills(time))
+            stills = sampler.take_stills(time)
+            counts[-1] += stills
+            total += stills
         counts.append(sampler.take(time))
+        total += counts[-1]
+        refuse_long(total, fps)
     if counts and source_fps is not None and end is not None:
-        counts[-1] += sum(sampler.take(still, still=True) for still in sampler.stills(end))
+        stills = sampler.take_stills(end)
+        refuse_long(total + stills, fps)
+        counts[-1] += stills
     return np.repeat(np.arange(len(counts), dtype=np.int64), counts)
+
+
+def refuse_long(ticks: int, fps: float, most: int = MOST_TICKS, name: str = "a clip") -> None:
+    """Refuse a recording that answers too many ticks of a model's clock, before they are made.
+
+    Raises:
+        SourceError: more than `most`; `name` begins the message.
+    """
+    if ticks > most:
+        raise SourceError(
+            f"{name}: lasts {ticks / fps:.3g} s by its times, {ticks:,} frames at {fps:g} fps; "
+            f"at most are {most:,} ({most / fps:.0f} s): cut it, or mend its times"
+        )

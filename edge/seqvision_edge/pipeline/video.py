@@ -16,7 +16,7 @@ from seqvision_edge.pipeline.sender import Sender
 from seqvision_edge.pipeline.short_clip import ShortClip
 from seqvision_edge.preprocess import prepare
 from seqvision_edge.result import Prediction, SourceState
-from seqvision_edge.sampler import Sampler
+from seqvision_edge.sampler import MOST_TICKS, Sampler, refuse_long
 from seqvision_edge.sequence import VideoSequence
 from seqvision_edge.session import Session
 from seqvision_edge.step import Step
@@ -45,6 +45,7 @@ class VideoPipeline:
         self._window = sequence.frames
         self._sampler = Sampler(sequence.fps, source.fps)
         self._ahead = Sampler(sequence.fps, source.fps)
+        self._stills = 0
         # The newest frames that were made ready, and that the model was asked about.
         self._read: Frame | None = None
         self._asked: Frame | None = None
@@ -86,6 +87,8 @@ class VideoPipeline:
         until = before.time + before.duration if frame is None else frame.time
         image = before.image
         for time in self._ahead.stills(until):
+            self._stills += 1
+            refuse_long(self._stills, self._ahead.fps, MOST_TICKS, self._name)
             if image is None:
                 image = prepare(before.bgr, self._card.image)
             yield replace(before, time=time, image=image, repeated=True)

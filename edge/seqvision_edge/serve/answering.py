@@ -1,9 +1,7 @@
 """A clip → what the model says of it: of its centre, of all its windows, or as time goes by."""
 
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from itertools import islice
 
@@ -18,14 +16,12 @@ from seqvision_edge.frame import Frame
 from seqvision_edge.pipeline import make_pipeline
 from seqvision_edge.result import Event, Prediction, SourceState
 from seqvision_edge.run import MAX_AGE
-from seqvision_edge.serve.batcher import Batcher, Overloaded
+from seqvision_edge.serve.job import Job
 from seqvision_edge.serve.sent import Kept, Sender, Sent, kept
 from seqvision_edge.serve.service import Service
 from seqvision_edge.serve.shapes import Answered, Happened, Share, Window
-from seqvision_edge.session import Stream
 
 _TOGETHER = 8
-_PAUSE = 0.005
 _DIGITS = 6
 
 
@@ -48,26 +44,24 @@ class Question:
 class Course:
     """What a run on a clip tells, as edge-run would."""
 
-    answers: Sequence[Prediction]
+    answers: Sequence[Window]
     events: Sequence[Event]
 
 
-def centre_of(sent: Sent, service: Service, over: threading.Event) -> tuple[Steps, str | None]:
+def centre_of(sent: Sent, service: Service, job: Job) -> tuple[Steps, str | None]:
     """Return the steps by which a clip is judged, and what is missing of it."""
-    with kept(sent, service.session.card, service.limits, over.is_set) as clip:
+    with kept(sent, service.session.card, service.limits, job) as clip:
         card = service.session.card
         return centre(clip, card.image, card.sequence), sent.incomplete()
 
 
-def long_answer(
-    sent: Sent, question: Question, service: Service, over: threading.Event
-) -> Answered:
+def long_answer(sent: Sent, question: Question, service: Service, job: Job) -> Answered:
     """Ask the model many times about one clip, in a thread that may wait."""
     card = service.session.card
-    timeline = _Timeline(sent, service, over) if question.timeline else None
+    timeline = _Timeline(sent, question, service, job) if question.timeline else None
     see = timeline.see if timeline else None
-    with kept(sent, card, service.limits, over.is_set, see) as clip:
-        probabilities = _mean(clip, question, service, over)
+    with kept(sent, card, service.limits, job, see) as clip:
+        probabilities = _mean(clip, question, service, job)
         course = timeline.course() if timeline else None
         reject = service.decision.reject
         fill = window_fill(len(centre(clip, card.image, card.sequence)), card.sequence)
@@ -98,7 +92,7 @@ def answered(
         unsure=is_unsure(float(probabilities.max()), reject) or None,
         top=ranked[: question.top],
         probabilities=dict(zip(labels, shares, strict=True)) if question.probabilities else None,
-        windows=None if course is None else [_window(each, question) for each in course.answers],
+        windows=None if course is None else list(course.answers),
         events=None
         if course is None
         else [Happened.model_validate(event.to_json()) for event in course.events],
@@ -117,13 +111,14 @@ def finite(answer: Answer) -> NDArray[np.float32]:
 class _Timeline:
     """The way of a run, beside the decoding of a clip."""
 
-    def __init__(self, sent: Sent, service: Service, over: threading.Event) -> None:
-        self._batcher, self._over = service.batcher, over
+    def __init__(self, sent: Sent, question: Question, service: Service, job: Job) -> None:
+        self._batcher, self._job, self._question = service.batcher, job, question
+        self._most = service.limits.timeline_values
         source = Sender("clip", sent.fps)
         self._pipeline = make_pipeline(
             service.session, source, service.decision, MAX_AGE, time.monotonic
         )
-        self._answers: list[Prediction] = []
+        self._answers: list[Window] = []
         self._events: list[Event] = []
 
     def see(self, frame: Frame) -> Iterator[None]:
@@ -138,58 +133,43 @@ class _Timeline:
         frames = self._pipeline.ask(frame)
         probabilities = None
         if frames is not None:
-            (probabilities,) = _wait([(self._pipeline.stream, frames)], self._batcher, self._over)
+            (probabilities,) = self._job.ask(self._batcher, [(self._pipeline.stream, frames)])
         step = self._pipeline.tell(frame, probabilities, asked=frames is not None)
         if step.answered and step.prediction is not None:
-            self._answers.append(step.prediction)
+            self._keep(step.prediction)
         self._events += step.events
+
+    def _keep(self, answer: Prediction) -> None:
+        # What is sent, and no more: there may be thousands of labels.
+        self._job.values += len(answer.probabilities) if self._question.probabilities else 1
+        if self._job.values > self._most:
+            raise HTTPException(
+                413, f"more than {self._most} probabilities: leave them out, or send it in parts"
+            )
+        self._answers.append(_window(answer, self._question))
 
     def course(self) -> Course:
         """Return everything that it has told, with what the end brings."""
         for still in self._pipeline.stills(None):
+            self._job.check()
             self._answer(self._pipeline.make_ready(still))
         last = self._pipeline.hear([SourceState("ended")])
         return Course(self._answers, [*self._events, *last.events])
 
 
-def _mean(
-    clip: Kept, question: Question, service: Service, over: threading.Event
-) -> NDArray[np.float64]:
+def _mean(clip: Kept, question: Question, service: Service, job: Job) -> NDArray[np.float64]:
     """Return the mean over the windows that are asked about: one, or all of them."""
     card = service.session.card
     seen = iter([centre(clip, card.image, card.sequence)])
     if question.every_window:
         seen = windows(clip, card.image, card.sequence)
-    answers: list[NDArray[np.float32]] = []
+    total = np.zeros(len(card.labels))
+    count = 0
     while batch := list(islice(seen, _TOGETHER)):
-        asked = [(service.session.stream(), steps) for steps in batch]
-        answers += map(finite, _wait(asked, service.batcher, over))
-    mean: NDArray[np.float64] = np.asarray(answers, np.float64).mean(axis=0)
-    return mean
-
-
-def _wait(
-    asked: Sequence[tuple[Stream, Steps]], batcher: Batcher, over: threading.Event
-) -> list[Answer]:
-    """Return the answers for frames of streams, in a thread that may wait."""
-    _reserve(batcher, len(asked), over)
-    answers = batcher.ask(asked)
-    try:
-        return [answer.result() for answer in answers]
-    except CancelledError:
-        raise HTTPException(503, "the server ends") from None
-
-
-def _reserve(batcher: Batcher, places: int, over: threading.Event) -> None:
-    """Wait for places: the threads that may are few."""
-    while True:
-        try:
-            batcher.reserve(places)
-        except Overloaded:
-            if over.wait(_PAUSE):
-                raise HTTPException(503, "nobody waits for it any more") from None
-        else:
-            return
+        for answer in job.ask(service.batcher, [(service.session.stream(), s) for s in batch]):
+            total += finite(answer)
+            count += 1
+    return total / count
 
 
 def _window(answer: Prediction, question: Question) -> Window:

@@ -20,7 +20,10 @@ class Limits:
         instances: of one JSON body.
         pictures: of one body.
         clip_bytes: of the steps of one clip, which are kept in a temporary file.
-        clip_seconds: that may be spent on decoding one request.
+        clip_seconds: that may be spent on one request, decoding and the model together.
+        ticks: of the model's clock that the clips of one request may last: 73 minutes at 30 a
+            second.
+        timeline_values: probabilities in the timelines of one request.
         clips: requests that decode a video or many pictures, or wait for it.
         clients: requests and WebSockets at once.
         streams: that are open at once, those of WebSockets included.
@@ -41,6 +44,8 @@ class Limits:
     pictures: int = 512
     clip_bytes: int = 1024 * MIB
     clip_seconds: float = 60.0
+    ticks: int = 1 << 17
+    timeline_values: int = 1 << 20
     clips: int = 4
     clients: int = 64
     streams: int = 64

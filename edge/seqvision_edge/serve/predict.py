@@ -1,13 +1,13 @@
 """`POST /v1/predict`: what is in clips and pictures, sent as JSON or as files."""
 
 import asyncio
-import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query, Request
 from starlette.datastructures import UploadFile
+from starlette.responses import Response
 
 from seqvision_edge.clip import Steps, window_fill
 from seqvision_edge.sequence import VideoSequence
@@ -19,11 +19,14 @@ from seqvision_edge.serve.answering import (
     long_answer,
 )
 from seqvision_edge.serve.instances import read_instances
+from seqvision_edge.serve.job import Job, stopped_with
 from seqvision_edge.serve.pictures import is_picture
 from seqvision_edge.serve.sent import FPS, Sent, from_pictures, from_pixels, from_video
 from seqvision_edge.serve.service import Service
 from seqvision_edge.serve.shapes import Answered, Predictions, faults
 
+# Pictures of a clip are at most some days apart.
+SLOWEST = 1e-6
 _HEAD = 16
 _JSON, _FORM = "application/json", "multipart/form-data"
 _PIXELS = {"type": "integer", "minimum": 0, "maximum": 255}
@@ -55,12 +58,12 @@ def routes(service: Service) -> APIRouter:
         fps: Annotated[
             float | None,
             Query(
-                gt=0,
+                ge=SLOWEST,
                 le=1000,
                 description="frames per second of pictures (30) or of a JSON clip (the model's)",
             ),
         ] = None,
-    ) -> Predictions:
+    ) -> Response:
         """Say what is in clips or pictures, as `seqvision predict` does.
 
         JSON: `{"instances": [...]}`, each a picture `(height, width[, channels])` or a clip
@@ -74,12 +77,19 @@ def routes(service: Service) -> APIRouter:
             async with parsing:
                 pixels = await _in_thread(service, read_instances, body, service.limits)
             clips = [from_pixels(each, fps or _fps(service)) for each in pixels]
-            return Predictions(predictions=await _answers(clips, question, service, request))
+            return _response(await _answers(clips, question, service, request))
         if kind != _FORM:
             raise HTTPException(415, f"send {_JSON} or {_FORM}")
-        return Predictions(predictions=[await _of_files(request, question, service, fps or FPS)])
+        return _response([await _of_files(request, question, service, fps or FPS)])
 
     return router
+
+
+def _response(answers: list[Answered]) -> Response:
+    # By pydantic itself: FastAPI would look at each of 100,000 windows of a timeline anew, for as
+    # long as nobody else is served.
+    content = Predictions(predictions=answers).model_dump_json(exclude_none=True)
+    return Response(content, media_type=_JSON)
 
 
 async def _answers(
@@ -87,15 +97,16 @@ async def _answers(
 ) -> list[Answered]:
     """Answer for clips whose pixels are there already."""
     if question.is_long:
-        return await service.decode_clip(
-            request, lambda over: [long_answer(clip, question, service, over) for clip in clips]
+        return await service.work(
+            request, lambda job: [long_answer(clip, question, service, job) for clip in clips]
         )
     service.batcher.reserve(len(clips))
     asked = False
+    job = Job(service.limits.clip_seconds)
+    job.begin()
     try:
-        centres = [
-            await _in_thread(service, centre_of, clip, service, service.ended) for clip in clips
-        ]
+        with stopped_with(job, request, service.ended):
+            centres = [await _in_thread(service, centre_of, clip, service, job) for clip in clips]
         asked = True
         return await _ask(centres, question, service)
     finally:
@@ -135,7 +146,7 @@ async def _of_files(request: Request, question: Question, service: Service, fps:
         if len(files) > 1 and not all(map(is_picture, heads)):
             raise HTTPException(422, "several files: each must be a JPEG or PNG picture")
 
-        def work(over: threading.Event) -> tuple[Answered | None, tuple[Steps, str | None] | None]:
+        def work(job: Job) -> tuple[Answered | None, tuple[Steps, str | None] | None]:
             values = service.session.card.image.value_range
             with ExitStack() as opened:
                 if is_picture(heads[0]):
@@ -145,10 +156,10 @@ async def _of_files(request: Request, question: Question, service: Service, fps:
                 else:
                     sent = opened.enter_context(from_video(files[0].file, service.limits, values))
                 if question.is_long:
-                    return long_answer(sent, question, service, over), None
-                return None, centre_of(sent, service, over)
+                    return long_answer(sent, question, service, job), None
+                return None, centre_of(sent, service, job)
 
-        answer, steps = await service.decode_clip(request, work)
+        answer, steps = await service.work(request, work)
     if steps is None:
         assert answer is not None
         return answer

@@ -1,7 +1,6 @@
 """A clip that a client sent → its frames, as a file with the same pictures would give them."""
 
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,8 +16,9 @@ from seqvision_edge.cut import sized
 from seqvision_edge.errors import SourceError
 from seqvision_edge.frame import Frame
 from seqvision_edge.preprocess import ValueRange, prepare
-from seqvision_edge.sampler import Sampler
+from seqvision_edge.sampler import Sampler, refuse_long
 from seqvision_edge.sequence import VideoSequence
+from seqvision_edge.serve.job import Job
 from seqvision_edge.serve.limits import MIB, Limits
 from seqvision_edge.serve.pictures import decode_picture
 from seqvision_edge.sources.video_file import VideoFile
@@ -108,7 +108,7 @@ def kept(
     sent: Sent,
     card: ModelCard,
     limits: Limits,
-    is_over: Callable[[], bool],
+    job: Job,
     see: Callable[[Frame], Iterable[object]] | None = None,
 ) -> Iterator[Kept]:
     """Read a clip and give it at the size of the model's steps, kept in a temporary file.
@@ -116,29 +116,20 @@ def kept(
     Args:
         sent: what the client sent.
         card: the model's.
-        limits: how much may be kept, and for how long it may be worked.
-        is_over: whether nobody waits for it any more.
+        limits: how much may be kept, and how many ticks of the model's clock a request may last.
+        job: the work that this is a part of.
         see: is shown every frame as it comes, and yields after each piece of its work.
 
     Raises:
-        HTTPException: too long (413), not for this model (422), no room (507), the server ends
-            (503).
+        HTTPException: too long (413), not for this model (422), no room (507), and what the job
+            raises.
     """
-    sequence = card.sequence
-    sampler = Sampler(sequence.fps, sent.fps) if isinstance(sequence, VideoSequence) else None
+    clock = _Clock(card, sent.fps, limits.ticks, job)
     times: list[float] = []
     shape: tuple[int, ...] = ()
-    until = time.monotonic() + limits.clip_seconds
     size = 0
     last: Frame | None = None
     left_out: Frame | None = None
-
-    def check() -> None:
-        if is_over():
-            raise HTTPException(503, "the server ends")
-        if time.monotonic() > until:
-            raise HTTPException(413, f"it takes longer than {limits.clip_seconds:g} s to read")
-
     with tempfile.TemporaryFile(prefix="seqvision-") as file:
 
         def keep(frame: Frame) -> None:
@@ -155,13 +146,13 @@ def kept(
                 raise HTTPException(507, "there is no room for its frames") from None
 
         for frame in sent.frames:
-            check()
-            if sampler is None and times:
+            job.check()
+            if times and not isinstance(card.sequence, VideoSequence):
                 raise HTTPException(422, "not a still image, and the model reads no other")
+            ticks = clock.take(frame)
             for _ in see(frame) if see is not None else ():
-                check()
+                job.check()
             last = frame
-            ticks = 1 if sampler is None else sampler.take(frame.time)
             if not ticks:
                 left_out = frame
                 continue
@@ -173,11 +164,45 @@ def kept(
         if last is None:
             raise HTTPException(422, "no frames in it")
         end = last.time + last.duration if last.duration else None
-        if left_out is not None and end is not None:
-            keep(left_out)
+        if end is not None:
+            clock.end(end)
+            if left_out is not None:
+                keep(left_out)
         file.flush()
         frames = np.memmap(file, np.uint8, "r", shape=(len(times), *shape))
         yield Kept(frames, np.asarray(times), sent.fps, end)
+
+
+class _Clock:
+    """Counts the ticks of the model's clock that a clip lasts, before anything is made of them."""
+
+    def __init__(self, card: ModelCard, source_fps: float, most: int, job: Job) -> None:
+        sequence = card.sequence
+        self._sampler: Sampler | None = None
+        if isinstance(sequence, VideoSequence):
+            self._sampler = Sampler(sequence.fps, source_fps)
+        self._most, self._job = most, job
+
+    def take(self, frame: Frame) -> int:
+        """Return how many ticks a frame answers, with the stills before it."""
+        if self._sampler is None:
+            return 1
+        return self._count(self._sampler.take, frame.time)
+
+    def end(self, time: float) -> None:
+        """Take that the last frame is shown until then."""
+        if self._sampler is not None:
+            self._count(self._sampler.take_stills, time)
+
+    def _count(self, take: Callable[[float], int], time: float) -> int:
+        assert self._sampler is not None
+        try:
+            ticks = take(time)
+            self._job.ticks += ticks
+            refuse_long(self._job.ticks, self._sampler.fps, self._most, "what was sent")
+        except SourceError as error:
+            raise HTTPException(413, str(error)) from None
+        return ticks
 
 
 def _step(frame: Frame, card: ModelCard) -> NDArray[np.uint8]:

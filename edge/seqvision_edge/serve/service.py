@@ -12,6 +12,7 @@ from seqvision_edge.card import Decision
 from seqvision_edge.serve.batcher import Batcher
 from seqvision_edge.serve.figures import Figures
 from seqvision_edge.serve.hearing import Ear
+from seqvision_edge.serve.job import Job, stopped_with
 from seqvision_edge.serve.limits import Limits
 from seqvision_edge.serve.model_file import ModelFile
 from seqvision_edge.serve.post import Post
@@ -55,29 +56,29 @@ class Service:
             "seqvision_asked", "Frames and clips that wait for the model", self._asked
         )
 
-    async def decode_clip(
-        self, request: Request, work: Callable[[threading.Event], Result]
-    ) -> Result:
-        """Do what takes long in a thread of its own kind.
+    async def work(self, request: Request, task: Callable[[Job], Result]) -> Result:
+        """Do what takes long in a thread of its own kind, for `clip_seconds` at most.
 
-        `work` gets an event: set when the server ends, or the client has left, whose body has been
-        read.
+        The job that `task` gets is stopped when the server ends, or when the client has left, whose
+        body has been read.
 
         Raises:
-            HTTPException: 429 where as many clips wait as may, and what `work` raises.
+            HTTPException: 429 where as many clips wait as may, and what `task` raises.
         """
         if self._clips_now >= self.limits.clips:
             raise HTTPException(429, "enough clips are being decoded", headers={"retry-after": "5"})
-        over = threading.Event()
-        leaves = asyncio.ensure_future(_leaves(request, over, self.ended))
+        job = Job(self.limits.clip_seconds)
+
+        def begin() -> Result:
+            job.begin()
+            job.check()
+            return task(job)
+
         self._clips_now += 1
-        job = asyncio.get_running_loop().run_in_executor(self._clips, work, over)
-        job.add_done_callback(self._clip_done)
-        try:
-            return await job
-        finally:
-            over.set()
-            leaves.cancel()
+        done = asyncio.get_running_loop().run_in_executor(self._clips, begin)
+        done.add_done_callback(self._clip_done)
+        with stopped_with(job, request, self.ended):
+            return await done
 
     def end(self) -> None:
         """Let every listener and every thread come to its end; call it in the event loop."""
@@ -99,14 +100,3 @@ class Service:
 
     def _asked(self) -> float:
         return self.batcher.reserved
-
-
-async def _leaves(request: Request, over: threading.Event, ended: threading.Event) -> None:
-    """Set `over` when the client has left or the server ends."""
-    left = asyncio.ensure_future(request.receive())
-    try:
-        while not left.done() and not ended.is_set():
-            await asyncio.wait([left], timeout=0.2)
-        over.set()
-    finally:
-        left.cancel()
