@@ -3,7 +3,7 @@
 Settings of the decision change nothing before it, so one pass of the model serves every trial.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
 
@@ -25,6 +25,7 @@ from seqvision_edge.score import TrueEvent
 from seqvision_edge.sequence import VideoSequence
 from seqvision_edge.session import Session, States
 from seqvision_edge.sources import open_path
+from seqvision_edge.sources.video_file import VideoFile
 
 # Recorded frames have no age.
 _NO_AGE = float("inf")
@@ -92,8 +93,12 @@ class Course:
         return replace(self, answers=answers)
 
 
-def record(session: Session, take: Take) -> Course:
+def record(
+    session: Session, take: Take, advance: Callable[[float], None] = lambda share: None
+) -> Course:
     """Let a model see a take as a live run shows it, and keep its answers.
+
+    `advance` is called with the share of the video that is done, 0 to 1.
 
     Raises:
         SourceError: the video cannot be read.
@@ -113,6 +118,8 @@ def record(session: Session, take: Take) -> Course:
             else:
                 way.tell(frame, None, asked=False)
             seconds = frame.time
+            if isinstance(source, VideoFile) and source.claimed:
+                advance(min(1.0, source.decoded / source.claimed))
         incomplete = source.incomplete
     truth = tuple(true for true in take.truth if true.label != card.decision.background)
     return Course(str(take.video), tuple(heard.answers), truth, seconds, incomplete)

@@ -132,7 +132,11 @@ def _record(session: Session, takes: Sequence[Take]) -> list[Course]:
     courses = []
     with progress("watching videos") as advance:
         for number, take in enumerate(takes):
-            course = record(session, take)
+
+            def advance_in(share: float, done: int = number) -> None:
+                advance(done + share, len(takes))
+
+            course = record(session, take, advance_in)
             if course.incomplete:
                 print_line(f"{course.where}: {course.incomplete}")
             courses.append(course)
