@@ -30,8 +30,10 @@ from seqvision.data.short_clips import is_short, short_clips
 from seqvision.errors import DataError
 from seqvision_edge.card import ModelCard
 from seqvision_edge.clip import centre, windows
+from seqvision_edge.decision import is_unsure
 from seqvision_edge.errors import ModelError, SourceError
 from seqvision_edge.files import is_one_of, print_written, replacing
+from seqvision_edge.notice import unsure
 from seqvision_edge.sequence import VideoSequence
 from seqvision_edge.session import Session
 from seqvision_edge.sources.prefetch import ahead
@@ -98,7 +100,7 @@ def predict(options: PredictOptions) -> Predicted:
                 print_line(damaged[-1])
             answers.append(Answer(name, _answer(clip, ask, card, options)))
             short += is_short(clip, card.sequence)
-            print(_line(answers[-1], card, options.top, width), flush=True)  # noqa: T201
+            print(line_of(answers[-1], card, options.top, width), flush=True)  # noqa: T201
             shutil.rmtree(kept)
     if not answers:
         raise DataError(f"none of {len(clips)} clips can be read")
@@ -192,12 +194,18 @@ def _answer(
     return probabilities.mean(axis=0)
 
 
-def _line(answer: Answer, card: ModelCard, top: int, width: int) -> str:
-    """Return the path and the most probable labels; between tabs where no terminal reads it."""
+def line_of(answer: Answer, card: ModelCard, top: int, width: int) -> str:
+    """Return the path and the most probable labels; between tabs where no terminal reads it.
+
+    An answer below `decision.reject` is unsure; between tabs that is a last field.
+    """
     order = np.argsort(-answer.probabilities, kind="stable")[:top]
     said = [(card.labels[place], answer.probabilities[place]) for place in order]
+    doubtful = is_unsure(float(said[0][1]), card.decision.reject)
     if not width:
-        return "\t".join([answer.name, *(f"{label}\t{share:.4f}" for label, share in said)])
+        fields = [answer.name, *(f"{label}\t{share:.4f}" for label, share in said)]
+        return "\t".join([*fields, "unsure"] if doubtful else fields)
     (label, share), *others = said
+    label = unsure(label) if doubtful else label
     next_best = ", ".join(f"{label} {share:.3f}" for label, share in others)
     return f"{answer.name:{width}}  {label} {share:.3f}" + (f"  ({next_best})" if others else "")

@@ -19,6 +19,7 @@ from seqvision.cli import main
 from seqvision.data.decode import Decoded
 from seqvision.data.paths import find_paths
 from seqvision.errors import DataError
+from seqvision.predict import Answer, line_of
 from seqvision.training.checkpoint import load_model
 from seqvision.training.train import Trained
 from seqvision_edge.card import ImageSpec
@@ -75,6 +76,17 @@ def test_a_clip_gets_the_answer_that_training_counted(
     for path, *_, left, none, right in counted:
         assert found[path] == pytest.approx(list(map(float, (left, none, right))), abs=2e-6)
     assert list(tmp_path.iterdir()) == [target], "and no cache is filled"
+
+
+@pytest.mark.parametrize(("reject", "said"), [(0.9, True), (0.3, False)])
+def test_an_answer_below_the_threshold_is_unsure(exported: Path, reject: float, said: bool) -> None:
+    card = Session(exported).card
+    card = card.model_copy(update={"decision": card.decision.model_copy(update={"reject": reject})})
+    answer = Answer("a.mp4", np.array([0.1, 0.3, 0.6]))
+    fields = line_of(answer, card, 2, 0).split("\t")
+    assert fields == ["a.mp4", "right", "0.6000", "none", "0.3000"] + ["unsure"] * said
+    shown = line_of(answer, card, 2, 5)
+    assert shown == f"a.mp4  {'unsure · ' * said}right 0.600  (none 0.300)"
 
 
 @pytest.mark.parametrize("how", [(), ("--every-window",)])
