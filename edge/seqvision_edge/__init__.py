@@ -14,6 +14,7 @@ from seqvision_edge.errors import (
 
 if TYPE_CHECKING:
     from seqvision_edge.card import ModelCard
+    from seqvision_edge.model import ClipPrediction, LiveStream, Model, Update, Window
     from seqvision_edge.preprocess import prepare
     from seqvision_edge.result import Event, Prediction
     from seqvision_edge.sampler import Sampler
@@ -24,8 +25,11 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CardError",
+    "ClipPrediction",
     "DeviceError",
     "Event",
+    "LiveStream",
+    "Model",
     "ModelCard",
     "ModelError",
     "Prediction",
@@ -35,6 +39,8 @@ __all__ = [
     "SinkError",
     "SourceError",
     "Stream",
+    "Update",
+    "Window",
     "__version__",
     "open_camera",
     "open_path",
@@ -44,12 +50,17 @@ __all__ = [
 # Loaded when first asked for: a command must be able to say --help, or what is wrong with an
 # option, without the half second that OpenCV and onnxruntime take.
 _HOMES = {
+    "ClipPrediction": "model",
     "Event": "result",
+    "LiveStream": "model",
+    "Model": "model",
     "ModelCard": "card",
     "Prediction": "result",
     "Sampler": "sampler",
     "Session": "session",
     "Stream": "session",
+    "Update": "model",
+    "Window": "model",
     "open_camera": "sources",
     "open_path": "sources",
     "prepare": "preprocess",
@@ -60,3 +71,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

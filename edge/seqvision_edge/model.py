@@ -1,0 +1,476 @@
+"""The Python API of the runtime: one exported model, on clips, on live sources, on frames.
+
+    from seqvision_edge import Model
+
+    model = Model("model.onnx")
+    model.predict("clip.mp4").label
+    for event in model.events("rtsp://camera.local/stream"):
+        print(event.label, event.start, event.end)
+
+Silent, and without torch.  The command lines `edge-run` and `seqvision predict` answer the same.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from html import escape
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import Self
+
+from seqvision_edge.batch import push_together
+from seqvision_edge.card import Decision, ModelCard
+from seqvision_edge.decision import is_unsure
+from seqvision_edge.errors import ModelError, SourceError
+from seqvision_edge.frame import Frame
+from seqvision_edge.pipeline import Pipeline, make_pipeline, ready_frames
+from seqvision_edge.preprocess import Image
+from seqvision_edge.providers import Device
+from seqvision_edge.result import Event, SourceState
+from seqvision_edge.run import MAX_AGE, run
+from seqvision_edge.sequence import VideoSequence
+from seqvision_edge.session import Session
+from seqvision_edge.sinks import Quit
+from seqvision_edge.sources import IMAGE_FPS, Source, open_path
+from seqvision_edge.step import Step
+
+__all__ = ["ClipPrediction", "LiveStream", "Model", "Update", "Window"]
+
+_NO_LIMIT: Final = float("inf")
+# Windows in one call of the model.
+_BATCH = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What a model answers for one window of a clip: from `start` to `end`, in seconds."""
+
+    start: float
+    end: float
+    label: str
+    probability: float
+    probabilities: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class ClipPrediction:
+    """What is in a clip or picture.
+
+    Attributes:
+        label: the most probable label.
+        probability: its probability, 0 to 1.
+        probabilities: those of every label, in the order of the model's labels.
+        unsure: whether `probability` is below the threshold that the model was calibrated with.
+        windows: the answers that these are the mean of, in their order; one for a short clip.
+        window_fill: the share of the model's window that the clip fills, 1 for most.
+    """
+
+    label: str
+    probability: float
+    probabilities: dict[str, float]
+    unsure: bool
+    windows: tuple[Window, ...]
+    window_fill: float = 1.0
+
+    def _repr_html_(self) -> str:
+        """Show the probabilities as bars, in a notebook."""
+        rows = "".join(
+            f"<tr><td style='text-align:left'>{escape(label)}</td><td>{share:.1%}</td>"
+            f"<td><div style='background:#5b8def;height:0.8em;width:{100 * share:.0f}px'></div>"
+            "</td></tr>"
+            for label, share in sorted(self.probabilities.items(), key=lambda item: -item[1])
+        )
+        return f"<table>{rows}</table>"
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What one frame of a stream brought.
+
+    Attributes:
+        time: seconds since the stream began.
+        label: the most probable label; None while the model's window is not full.
+        probability: its probability, 0 to 1; 0 without a label.
+        probabilities: those of every label; empty without a label.
+        unsure: whether `probability` is below the threshold that the model was calibrated with.
+        window_fill: how full the model's window is, 0 to 1.
+        events: events that ended with this frame.
+    """
+
+    time: float
+    label: str | None
+    probability: float
+    probabilities: dict[str, float]
+    unsure: bool
+    window_fill: float
+    events: tuple[Event, ...]
+
+
+class Model:
+    """A loaded model file: immutable, for any number of clips, sources and threads."""
+
+    def __init__(
+        self, model: str | Path | bytes, *, device: Device = "auto", threads: int = 1
+    ) -> None:
+        """Load a model.
+
+        Args:
+            model: the path of a `model.onnx`, or its bytes.
+            device: where it runs; `auto` takes CUDA where it is there, else the CPU.
+            threads: CPU threads of one call.
+
+        Raises:
+            ModelError: the file is missing, damaged or no exported model.
+            DeviceError: `device` is not available here.
+        """
+        self.session = Session(model, device, threads)
+
+    @property
+    def card(self) -> ModelCard:
+        """What the file says of the model: labels, window, picture, decision, origin."""
+        return self.session.card
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels, in the order of the probabilities."""
+        return self.card.labels
+
+    def __repr__(self) -> str:
+        image = self.card.image
+        return (
+            f"Model({self.session.where!r}, labels={list(self.labels)}, "
+            f"{self.card.sequence}, {image.width}x{image.height}, device={self.session.device!r})"
+        )
+
+    def predict(
+        self,
+        clip: str | Path | NDArray[np.uint8],
+        *,
+        fps: float | None = None,
+        every_window: bool = False,
+    ) -> ClipPrediction:
+        """Name what is in a clip or picture, as `seqvision predict` does.
+
+        The steps of the clip are kept in memory, as small as the model reads them; for hours of
+        video use `events`.
+
+        Args:
+            clip: a video, a picture or a folder of pictures; or frames `(time, height, width, 3)`
+                uint8 in the order blue, green, red, as OpenCV gives them.
+            fps: frames per second of pictures and arrays; 30 where nothing is given.
+            every_window: answer for windows along the whole clip, and with their mean, instead of
+                its middle.
+
+        Raises:
+            SourceError: nothing there, or nothing that can be read as frames.
+            ModelError: an answer is not finite.
+        """
+        rate = IMAGE_FPS if fps is None else fps
+        if isinstance(clip, np.ndarray):
+            return self._answer(_Frames(_checked(clip), rate), every_window)
+        with open_path(clip, rate, self.card.image.value_range) as source:
+            return self._answer(source, every_window)
+
+    def events(
+        self,
+        source: int | str | Path | Iterable[tuple[float, Image]],
+        *,
+        decision: Decision | None = None,
+    ) -> Iterator[Event]:
+        """Yield what happens in a source, each event when it has ended.
+
+        A live source never ends by itself: leave the loop, or close the iterator.
+
+        Args:
+            source: a camera's number, an address, a file; or pairs of a time in seconds, rising,
+                and a frame `(height, width, 3)` uint8 in the order blue, green, red.
+            decision: how answers become events; None takes the card's way.
+
+        Raises:
+            SourceError: it cannot be read, or is lost for good.
+            ModelError: the model reads still images, which have no events.
+        """
+        if not isinstance(self.card.sequence, VideoSequence):
+            raise ModelError(f"{self.session.where}: it reads still images, which have no events")
+        if isinstance(source, (int, str, Path)):
+            return self._watch(_opened(source, self.card), decision)
+        return self._replay(source, decision)
+
+    def stream(self, *, decision: Decision | None = None) -> "LiveStream":
+        """Return a stream for frames that your own program brings, one by one, as they come.
+
+        Raises:
+            ModelError: the model reads still images; use `predict` for each.
+        """
+        if not isinstance(self.card.sequence, VideoSequence):
+            raise ModelError(f"{self.session.where}: it reads still images; use predict for each")
+        return LiveStream(self.session, decision)
+
+    def _answer(self, source: "Source | _Frames", every_window: bool) -> ClipPrediction:
+        sequence = self.card.sequence
+        pipeline = make_pipeline(self.session, source, None, _NO_LIMIT, time.monotonic)
+        found = [
+            steps
+            for frame in ready_frames(pipeline, source)
+            if isinstance(frame, Frame) and (steps := pipeline.ask(frame)) is not None
+        ]
+        if not found:
+            raise SourceError(f"{source.name}: no frame in it can be read")
+        if isinstance(sequence, VideoSequence):
+            steps, length, fps = np.concatenate(found), sequence.frames, sequence.fps
+        elif len(found) == 1:
+            (steps,), length, fps = found, sequence.window, 1.0
+        else:
+            raise SourceError(
+                f"{source.name}: {len(found)} pictures; the model reads one at a time"
+            )
+        last = max(0, len(steps) - length)
+        starts = [round(last / 2)]
+        if every_window:
+            starts = [*range(0, last, max(1, length // 2)), last]
+        windows = tuple(self._windows(steps, starts, length, fps))
+        mean = np.mean([list(each.probabilities.values()) for each in windows], axis=0)
+        shares = dict(zip(self.labels, mean.tolist(), strict=True))
+        label = max(shares, key=lambda name: shares[name])
+        return ClipPrediction(
+            label=label,
+            probability=shares[label],
+            probabilities=shares,
+            unsure=is_unsure(shares[label], self.card.decision.reject),
+            windows=windows,
+            window_fill=min(1.0, len(steps) / length) if isinstance(sequence, VideoSequence) else 1,
+        )
+
+    def _windows(
+        self, steps: NDArray[np.uint8], starts: list[int], length: int, fps: float
+    ) -> Iterator[Window]:
+        ahead = iter(starts)
+        while batch := list(islice(ahead, _BATCH)):
+            frames = np.stack([steps[start : start + length] for start in batch])
+            answers, _ = self.session.run(frames)
+            if not np.isfinite(answers).all():
+                raise ModelError(f"{self.session.where}: its answer is not finite; train it again")
+            for start, answer in zip(batch, answers, strict=True):
+                shares = dict(zip(self.labels, answer.tolist(), strict=True))
+                label = max(shares, key=lambda name: shares[name])
+                end = min(len(steps), start + length)
+                yield Window(start / fps, end / fps, label, shares[label], shares)
+
+    def _watch(self, source: Source, decision: Decision | None) -> Iterator[Event]:
+        """Run a source in a thread of its own, and hand its events over."""
+        outbox = _Outbox()
+
+        def work() -> None:
+            try:
+                run([source], self.session, [outbox], decision)
+            except BaseException as error:
+                outbox.found.put(error)
+            else:
+                outbox.found.put(None)
+
+        thread = threading.Thread(target=work, name=f"events of {source.name}", daemon=True)
+        thread.start()
+        try:
+            while (found := outbox.found.get()) is not None:
+                if isinstance(found, BaseException):
+                    raise found
+                yield found
+        finally:
+            outbox.closed.set()
+            source.stop()
+            thread.join()
+
+    def _replay(
+        self, frames: Iterable[tuple[float, Image]], decision: Decision | None
+    ) -> Iterator[Event]:
+        source = _Timed(frames)
+        pipeline = make_pipeline(self.session, source, decision, _NO_LIMIT, time.monotonic)
+        for frame in ready_frames(pipeline, source):
+            assert isinstance(frame, Frame)
+            yield from _pushed(self.session, pipeline, frame).events
+        yield from pipeline.hear([SourceState("ended")]).events
+
+
+class LiveStream:
+    """Frames that a program pushes as they come, and what they bring.
+
+        stream = model.stream()
+        while True:
+            update = stream.push(camera.read()[1])
+            for event in update.events: ...
+
+    Each stream has a past of its own; a gap between frames empties it, as in a live run.
+    """
+
+    def __init__(self, session: Session, decision: Decision | None = None) -> None:
+        sequence = session.card.sequence
+        assert isinstance(sequence, VideoSequence)
+        self._session = session
+        self._pipeline = make_pipeline(
+            session, _Pushed("stream", sequence.fps), decision, MAX_AGE, time.monotonic
+        )
+        self._index = -1
+        self._time = 0.0
+        self._first: float | None = None
+
+    def push(self, frame: Image, *, time: float | None = None) -> Update:
+        """Take the next frame and return what it brought.
+
+        Frames between two ticks of the model's clock cost nothing, so push every one.
+
+        Args:
+            frame: `(height, width, 3)` uint8, blue, green, red.
+            time: when it was taken, in seconds of any clock, rising; None takes now.
+
+        Raises:
+            ValueError: the frame has another shape or type, or its time does not rise.
+        """
+        now = _now() if time is None else time
+        first = now if self._first is None else self._first
+        if not np.isfinite(now) or (self._index >= 0 and now - first <= self._time):
+            raise ValueError(f"time {now:g}: later than the frame before, {first + self._time:g}")
+        bgr = _checked(frame[None] if np.ndim(frame) == 3 else frame)[0]
+        self._first, self._time = first, now - first
+        self._index += 1
+        return _update(
+            _pushed(self._session, self._pipeline, Frame(bgr, self._time, self._index)), self._time
+        )
+
+    def close(self) -> tuple[Event, ...]:
+        """Return the event that was going on."""
+        return self._pipeline.end().events
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Nothing is open; `close` returns what was going on."""
+
+
+@dataclass(frozen=True)
+class _Pushed:
+    """The source that a pipeline of pushed frames belongs to."""
+
+    name: str
+    fps: float
+    live: bool = True
+
+
+class _Timed:
+    """Pairs of a time and a frame as a recorded source."""
+
+    name, live = "frames", False
+
+    def __init__(self, frames: Iterable[tuple[float, Image]], fps: float = 0.0) -> None:
+        self._frames = frames
+        # Unknown; the times of the frames count.
+        self.fps = fps
+
+    def __iter__(self) -> Iterator[Frame]:
+        first = before = None
+        for index, (stamp, image) in enumerate(self._frames):
+            if not np.isfinite(stamp) or (before is not None and stamp <= before):
+                raise SourceError(f"frame {index}: its time {stamp:g} is not after {before}")
+            first, before = stamp if first is None else first, stamp
+            yield Frame(_checked(image[None])[0], stamp - first, index)
+
+
+class _Frames(_Timed):
+    """An array of frames at a steady rate."""
+
+    def __init__(self, frames: NDArray[np.uint8], fps: float) -> None:
+        if not 0 < fps < _NO_LIMIT:
+            raise ValueError(f"fps {fps:g}: must be above 0")
+        super().__init__(((index / fps, image) for index, image in enumerate(frames)), fps)
+
+    def __iter__(self) -> Iterator[Frame]:
+        for frame in super().__iter__():
+            yield replace(frame, duration=1 / self.fps)
+
+
+class _Outbox:
+    """A sink that hands events to another thread, and ends the run when that one has enough."""
+
+    def __init__(self) -> None:
+        self.found: queue.SimpleQueue[Event | BaseException | None] = queue.SimpleQueue()
+        self.closed = threading.Event()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def write(self, step: Step) -> None:
+        """Hand the events over."""
+        self.idle()
+        for event in step.events:
+            self.found.put(event)
+
+    def idle(self) -> None:
+        """End the run where nobody takes its events any more."""
+        if self.closed.is_set():
+            raise Quit
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is open."""
+
+
+def _opened(where: int | str | Path, card: ModelCard) -> Source:
+    from seqvision_edge.sources.opening import Manner, open_sources
+    from seqvision_edge.sources.parse import parse_camera, parse_source
+
+    text = str(where)
+    address = parse_camera(text) if isinstance(where, int) else parse_source(text)
+    (source,) = open_sources([address], Manner(value_range=card.image.value_range))
+    return source
+
+
+def _pushed(session: Session, pipeline: Pipeline, frame: Frame) -> Step:
+    steps = pipeline.ask(frame)
+    if steps is None:
+        return pipeline.tell(frame, None, asked=False)
+    (answer,) = push_together(session, [(pipeline.stream, steps)])
+    return pipeline.tell(frame, answer, asked=True)
+
+
+def _update(step: Step, seconds: float) -> Update:
+    answer = step.prediction
+    return Update(
+        time=seconds,
+        label=None if answer is None else answer.label,
+        probability=0.0 if answer is None else answer.probability,
+        probabilities={} if answer is None else answer.probabilities,
+        unsure=answer is not None and answer.unsure,
+        window_fill=step.warmth,
+        events=step.events,
+    )
+
+
+def _checked(frames: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return frames `(time, height, width, 3)`; grey ones get three channels.
+
+    Raises:
+        ValueError: another shape or type.
+    """
+    if frames.ndim == 4 and frames.shape[3] == 1:
+        frames = np.repeat(frames, 3, axis=3)
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or 0 in frames.shape:
+        raise ValueError(
+            f"frames are {frames.dtype} {frames.shape}; "
+            "give uint8 (time, height, width, 3), blue, green, red"
+        )
+    return frames
+
+
+def _now() -> float:
+    return time.monotonic()
