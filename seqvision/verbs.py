@@ -149,7 +149,7 @@ def evaluate(arguments: list[str]) -> int:
         to_evaluate(options)
 
     with _loading("torch"):
-        from seqvision.evaluate import evaluate
+        from seqvision.evaluation import evaluate
 
     evaluate(options)
     return 0
@@ -296,7 +296,7 @@ def predict(arguments: list[str]) -> int:
         to_predict(options)
 
     with _loading("onnxruntime", "onnxruntime"):
-        from seqvision.predict import predict
+        from seqvision.prediction import predict
 
     return PARTIAL if predict(options).damaged else 0
 

@@ -19,7 +19,7 @@ from seqvision.data.decode import Decoded
 from seqvision.data.near_copies import divide, find_near_copies
 from seqvision.data.split import partition
 from seqvision.errors import DataError
-from seqvision.evaluate import load_clips
+from seqvision.evaluation import load_clips
 from seqvision.metrics import calibration
 from seqvision.training.data import fingerprint
 from seqvision_edge.card import ModelCard

@@ -10,7 +10,7 @@ from seqvision.calibration.answers import TrainedSession
 from seqvision.calibration.temperature import Logits
 from seqvision.data.decode import Decoded
 from seqvision.errors import CheckpointError
-from seqvision.evaluate import logits_of
+from seqvision.evaluation import logits_of
 from seqvision.output_files import exported_by, replacing_other
 from seqvision.training.checkpoint import load_model, write_card
 from seqvision.training.device import pick_device

@@ -20,7 +20,7 @@ from seqvision.data.clips import Clip
 from seqvision.data.decode import Decoded, Store, decode_all
 from seqvision.data.near_copies import divide, find_near_copies
 from seqvision.errors import DataError
-from seqvision.evaluate import load_clips
+from seqvision.evaluation import load_clips
 from seqvision.self_training.unlabelled import find_unlabelled
 from seqvision.training.data import Data, describe, missing_in_val
 from seqvision_edge.card import ModelCard

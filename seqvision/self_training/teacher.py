@@ -13,7 +13,7 @@ from seqvision.console import progress
 from seqvision.data.augment import Augmenter
 from seqvision.data.dataset import ClipDataset, EpochSampler, collate
 from seqvision.data.decode import Decoded
-from seqvision.evaluate import predict
+from seqvision.evaluation import predict
 from seqvision.metrics import Metrics, before_temperature, measure
 from seqvision.models.classifier import Classifier
 from seqvision.training.data import Data

@@ -15,7 +15,7 @@ from seqvision.config import TrainOptions, place_of
 from seqvision.console import Remark
 from seqvision.data.damaged import incomplete
 from seqvision.errors import DataError
-from seqvision.evaluate import predict
+from seqvision.evaluation import predict
 from seqvision.models.classifier import Classifier
 from seqvision.report.contents import Part, Report, make_part
 from seqvision.report.logs import column

@@ -29,7 +29,7 @@ from seqvision.data.cache import Cache
 from seqvision.data.decode import Store, decode_all
 from seqvision.data.readers import find_data_set
 from seqvision.errors import DataError
-from seqvision.evaluate import answer
+from seqvision.evaluation import answer
 from seqvision.training.checkpoint import load_model, write_card
 from seqvision.training.train import Trained, train
 from seqvision_edge.card import Decision

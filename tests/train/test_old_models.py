@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seqvision.evaluate import answer
+from seqvision.evaluation import answer
 from seqvision.training.checkpoint import load_model
 
 FOLDER = Path(__file__).parent.parent / "old_models"

@@ -19,7 +19,7 @@ from seqvision.cli import main
 from seqvision.data.decode import Decoded
 from seqvision.data.paths import find_paths
 from seqvision.errors import DataError
-from seqvision.predict import Answer, line_of
+from seqvision.prediction import Answer, line_of
 from seqvision.training.checkpoint import load_model
 from seqvision.training.train import Trained
 from seqvision_edge.card import ImageSpec

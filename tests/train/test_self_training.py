@@ -30,7 +30,7 @@ from seqvision.config import (
 from seqvision.data.augment import Augmenter
 from seqvision.data.decode import Decoded
 from seqvision.errors import DataError, StudyError
-from seqvision.evaluate import predict
+from seqvision.evaluation import predict
 from seqvision.self_training import one_round
 from seqvision.self_training.choose import choose, thresholds
 from seqvision.self_training.rounds import Round, best_of

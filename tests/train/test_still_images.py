@@ -19,7 +19,7 @@ from seqvision.config import (
     TrainOptions,
 )
 from seqvision.errors import DataError
-from seqvision.evaluate import evaluate, load_clips
+from seqvision.evaluation import evaluate, load_clips
 from seqvision.training.checkpoint import load_model
 from seqvision.training.data import read_data
 from seqvision.training.train import Trained, train

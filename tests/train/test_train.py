@@ -21,7 +21,7 @@ from seqvision.config import (
     TrainOptions,
 )
 from seqvision.errors import CheckpointError, DataError
-from seqvision.evaluate import evaluate
+from seqvision.evaluation import evaluate
 from seqvision.models.classifier import Classifier
 from seqvision.report.logs import column
 from seqvision.training.checkpoint import load_model

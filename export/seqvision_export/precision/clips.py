@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from seqvision.config import ExportOptions
-from seqvision.evaluate import load_clips
+from seqvision.evaluation import load_clips
 from seqvision_edge.card import ModelCard
 from seqvision_edge.clip import Steps, centre
 

@@ -100,7 +100,7 @@ def prove(options: VerifyOptions, name: str) -> dict[str, Any]:
 def _on_data(
     data: Path, options: VerifyOptions, model: "Classifier", session: "Session"
 ) -> "ClipsProof":
-    from seqvision.evaluate import load_clips
+    from seqvision.evaluation import load_clips
     from seqvision_export.proof.clips import on_clips
 
     clips, decoded, _ = load_clips(data, session.card, options.image_fps, options.cache)

@@ -141,7 +141,7 @@ def _load(options: PredictOptions) -> tuple[Ask, ModelCard]:
         return lambda frames: session.run(frames)[0], session.card
 
     with loading("torch"):
-        from seqvision.evaluate import answer
+        from seqvision.evaluation import answer
         from seqvision.training.checkpoint import load_model
         from seqvision.training.device import pick_device
 
