@@ -6,11 +6,13 @@ so that nothing that is added later can be forgotten.
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from fastapi import HTTPException
+from starlette.requests import ClientDisconnect
 
 from seqvision_edge.serve.figures import Figures
 from seqvision_edge.serve.key import Key
@@ -29,6 +31,7 @@ TRY_LATER = 1013
 
 # What the page that asks for the token is dressed in: nobody learns anything from it.
 _OPEN = frozenset({"/page/style.css", "/page/icon.svg"})
+_PIECE = 8 << 10
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (
@@ -44,6 +47,9 @@ HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
 )
+
+
+_LOG = logging.getLogger(__name__)
 
 
 class Left(OSError):  # noqa: N818
@@ -79,10 +85,13 @@ class Guard:
             await self._pass(scope, receive, answer)
         except Left:
             pass  # the connection is closed when this returns
+        except ClientDisconnect:
+            # In the words of the route: the path is the client's, and may be anything.
+            client = (scope.get("client") or ("a client",))[0]
+            _LOG.warning("%s %s: %s left before its body was whole", *_route(scope), client)
         finally:
             self._busy -= 1
-            route = getattr(scope.get("route"), "path", "other")
-            method = scope.get("method", "WEBSOCKET")
+            method, route = _route(scope)
             self._figures.request(route, method, answer.code, time.monotonic() - began)
 
     async def _pass(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
@@ -181,6 +190,7 @@ class _Body:
         self._receive, self._limits, self._guard = receive, limits, guard
         self._until = time.monotonic() + limits.body_seconds
         self._whole = False
+        self._rest = memoryview(b"")
         self.most = most
         self.size = 0
 
@@ -194,6 +204,9 @@ class _Body:
         Raises:
             HTTPException: 413 too large, 429 too much at once, 408 too slow.
         """
+        if self._rest:
+            await asyncio.sleep(0)
+            return self._piece()
         if self._whole:
             return await self._receive()
         left = min(self._limits.stall_seconds, self._until - time.monotonic())
@@ -206,14 +219,22 @@ class _Body:
         if message["type"] != "http.request":
             return message
         self._whole = not message.get("more_body", False)
-        count = len(message.get("body", b""))
-        self.size += count
-        has_room = self._guard.hold(count)
+        content = message.get("body", b"")
+        self.size += len(content)
+        has_room = self._guard.hold(len(content))
         if self.size > self.most:
             raise HTTPException(413, self.too_large)
         if not has_room:
             raise HTTPException(429, "too much is being sent at once", headers={"retry-after": "1"})
-        return message
+        self._rest = memoryview(content)
+        # Parsing a form may take long for each byte: others have their turn between two pieces.
+        await asyncio.sleep(0)
+        return self._piece()
+
+    def _piece(self) -> Message:
+        piece, self._rest = bytes(self._rest[:_PIECE]), self._rest[_PIECE:]
+        more = bool(self._rest) or not self._whole
+        return {"type": "http.request", "body": piece, "more_body": more}
 
 
 class _Answer:
@@ -243,6 +264,11 @@ class _Answer:
     def _headers(self) -> tuple[tuple[bytes, bytes], ...]:
         kept = b"no-cache" if self._is_page else b"no-store"
         return (*HEADERS, (b"cache-control", kept))
+
+
+def _route(scope: Scope) -> tuple[str, str]:
+    """Return the method and the pattern of the route that a request has found."""
+    return scope.get("method", "WEBSOCKET"), getattr(scope.get("route"), "path", "other")
 
 
 def _is_ours(headers: dict[bytes, bytes], host: str) -> bool:

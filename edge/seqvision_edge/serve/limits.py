@@ -30,6 +30,11 @@ class Limits:
         room: frames and clips that the model has been asked about and has not answered.
         idle_seconds: without a frame, after which a stream is closed.
         head_seconds: in which the head of a request must have come.
+        chunks: of one chunked body, and one more for each `chunk_bytes` of it: one chunk costs as
+            much as another.
+        chunk_bytes: see there.
+        fragments: of one WebSocket message.
+        socket_frames: of one WebSocket in a second; what comes faster waits.
         stall_seconds: without a byte of a body, or without a byte that the client would take.
         body_seconds: in which a whole body must have come.
     """
@@ -52,5 +57,9 @@ class Limits:
     room: int = 128
     idle_seconds: float = 60.0
     head_seconds: float = 10.0
+    chunks: int = 256
+    chunk_bytes: int = 256
+    fragments: int = 256
+    socket_frames: float = 500.0
     stall_seconds: float = 10.0
     body_seconds: float = 60.0

@@ -1,4 +1,8 @@
-"""uvicorn's HTTP protocol, with an end to connections that bring no whole request."""
+"""uvicorn's HTTP protocol, with bounds to what costs more than its bytes.
+
+Connections that bring no whole request end; the chunks of a body are counted; requests that come
+before the answer to the one before wait outside.
+"""
 
 import asyncio
 from typing import Any
@@ -8,6 +12,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from seqvision_edge.serve.guard import HEADERS
 from seqvision_edge.serve.limits import Limits
+from seqvision_edge.serve.transport import BoundedTransport
 
 # A browser opens some connections that it does not use.
 _CONNECTIONS_PER_CLIENT = 4
@@ -16,6 +21,9 @@ _CONNECTIONS_PER_CLIENT = 4
 # Of a WebSocket's handshake; `websockets` reads 128 headers of 8 KiB, a browser sends some 20.
 _MOST_HEADERS = 100
 _LONGEST_HEADER = 8_000
+# Of requests that wait for the answer to the one before.
+_MOST_PIPELINED = 64 << 10
+_MOST_HEAD = 16 << 10
 
 
 def _is_odd_handshake(request: h11.Request) -> bool:
@@ -30,6 +38,29 @@ def _is_odd_handshake(request: h11.Request) -> bool:
     )
 
 
+class _Counted(h11.Connection):
+    """An HTTP connection that takes no more chunks of a body than its size is worth.
+
+    A chunk of one byte costs as much as one of 64 kB.
+    """
+
+    def __init__(self, limits: Limits, most_bytes: int) -> None:
+        super().__init__(h11.SERVER, most_bytes)
+        self._limits = limits
+        self._chunks = self._bytes = 0
+
+    def next_event(self) -> Any:
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            self._chunks = self._bytes = 0
+        elif isinstance(event, h11.Data):
+            self._chunks += event.chunk_start
+            self._bytes += len(event.data)
+            if self._chunks > self._limits.chunks + self._bytes // self._limits.chunk_bytes:
+                raise h11.RemoteProtocolError("too many small chunks")
+        return event
+
+
 def protocol(limits: Limits) -> type[asyncio.Protocol]:
     """Return the class for connections with these limits."""
 
@@ -38,11 +69,14 @@ def protocol(limits: Limits) -> type[asyncio.Protocol]:
 
         def __init__(self, *arguments: Any, **more: Any) -> None:
             super().__init__(*arguments, **more)
+            self.conn = _Counted(limits, _MOST_HEAD)
             self._timer: asyncio.TimerHandle | None = None
             self._timed: str | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
+            # What takes nothing of an answer is left by the guard; this ends what nobody guards.
+            self._line = BoundedTransport(transport, self.loop, 1.5 * limits.stall_seconds)
+            super().connection_made(self._line)  # type: ignore[arg-type]
             if len(self.connections) > _CONNECTIONS_PER_CLIENT * limits.clients:
                 transport.abort()
                 return
@@ -50,11 +84,29 @@ def protocol(limits: Limits) -> type[asyncio.Protocol]:
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
+            self._bound_pipeline()
             self._watch()
 
         def on_response_complete(self) -> None:
             super().on_response_complete()
+            self._bound_pipeline()
             self._watch()
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._line.pause_writing()
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            self._line.resume_writing()
+
+        def _bound_pipeline(self) -> None:
+            """Read no further requests while some wait: uvicorn reads on at every answer."""
+            waiting = self.conn.trailing_data[0] if self.conn.their_state is h11.DONE else b""
+            if len(waiting) > _MOST_PIPELINED:
+                self._line.pause_reading("pipeline")
+            else:
+                self._line.resume_reading("pipeline")
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._stop()

@@ -1,6 +1,7 @@
 """uvicorn around an application: our socket, bounded connections, an end within two seconds."""
 
 import errno
+import logging
 import socket
 
 import uvicorn
@@ -8,6 +9,7 @@ import uvicorn
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.serve.app import Served
 from seqvision_edge.serve.protocol import protocol
+from seqvision_edge.serve.websocket import websocket_protocol
 
 _GRACE_SECONDS = 1
 _PING_SECONDS = 20.0
@@ -54,13 +56,14 @@ class Server(uvicorn.Server):
 
     def __init__(self, served: Served) -> None:
         limits = served.service.limits
+        # Otherwise anybody could write a line for each body that is none.
+        logging.getLogger("python_multipart").setLevel(logging.ERROR)
         super().__init__(
             uvicorn.Config(
                 served.app,
                 http=protocol(limits),
-                ws="websockets-sansio",
+                ws=websocket_protocol(limits),
                 ws_max_size=limits.picture_bytes + 8,
-                ws_max_queue=2,
                 ws_ping_interval=_PING_SECONDS,
                 ws_ping_timeout=_PING_SECONDS,
                 # A few compressed bytes may be very many.

@@ -1,0 +1,251 @@
+"""Many small things cost no more than few large ones: others are served meanwhile.
+
+How long others wait is measured as the processor time of the server's event loop between two of
+its beats, which other work on the machine does not change.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from colour_model import model_bytes
+from served import Running, jpeg, message, serving, until
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from seqvision_edge.serve.limits import MIB, Limits
+from seqvision_edge.serve.websocket import FrameCounter
+from seqvision_edge.session import Session
+
+LONGEST = 0.2
+UPGRADE = (
+    b"GET /v1/live HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+POST = (
+    b"POST /v1/predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: multipart/form-data; boundary=x"
+)
+LENGTH = POST + b"\r\nContent-Length: 60000000\r\n\r\n"
+SHORT = POST + b"\r\nContent-Length: 60000\r\n\r\n"
+CHUNKED = POST + b"\r\nTransfer-Encoding: chunked\r\n\r\n"
+PART = b'--x\r\nContent-Disposition: form-data; name="f"; filename="a"\r\n\r\n'
+
+
+def frame(code: int, payload: bytes = b"", fin: bool = True) -> bytes:
+    """Return a short frame as a client sends it."""
+    return bytes((0x80 * fin | code, 0x80 | len(payload))) + bytes(4) + payload
+
+
+@dataclass
+class Beats:
+    """The longest processor time between two beats of an event loop."""
+
+    worst: float = 0.0
+    count: int = 0
+    is_over: bool = False
+    _last: float = field(default=0.0, repr=False)
+
+    async def begin(self) -> dict[str, str]:
+        self._last = time.thread_time()
+        self._beat(asyncio.get_running_loop())
+        return {}
+
+    def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = time.thread_time()
+        self.worst = max(self.worst, now - self._last)
+        self._last = now
+        self.count += 1
+        if not self.is_over:
+            loop.call_later(0.001, self._beat, loop)
+
+
+@pytest.fixture(scope="module")
+def session() -> Session:
+    return Session(model_bytes(), "cpu")
+
+
+@contextlib.contextmanager
+def beating(running: Running) -> Iterator[Beats]:
+    beats = Beats()
+    running.served.inside.add_api_route("/beats", beats.begin)
+    with running.client() as client:
+        assert client.get("/beats").status_code == 200
+        yield beats
+        beats.is_over = True
+
+
+FLOODS = {
+    "empty fragments": (UPGRADE, frame(2, b"", False), frame(0, b"", False)),
+    "fragments of a byte": (UPGRADE, frame(1, b"x", False), frame(0, b"x", False)),
+    "tiny messages": (UPGRADE, b"", frame(2, b"123456789")),
+    "texts": (UPGRADE, b"", frame(1, b'{"frames": "jpeg"}')),
+    "pings": (UPGRADE, b"", frame(9, b"p" * 100)),
+    "pongs": (UPGRADE, b"", frame(10)),
+    "pings among fragments": (UPGRADE, frame(2, b"", False), frame(9)),
+    "chunks of a byte": (CHUNKED, b"", b"1\r\nX\r\n"),
+    "chunks with extensions": (CHUNKED, b"", b"1;a=b\r\nX\r\n"),
+    "requests at once": (b"", b"", b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"),
+    "requests that are refused": (b"", b"", b"GET / HTTP/1.1\r\nHost: x.example\r\n\r\n"),
+    "parts": (LENGTH, b"", PART + b"\r\n"),
+    "headers of a part": (LENGTH, b"--x\r\n", b"a: b\r\n"),
+    "beginnings of a boundary": (LENGTH, PART, b"\r\n-"),
+    "empty lines": (LENGTH, b"", b"\r\n"),
+}
+
+
+def flood(running: Running, head: bytes, first: bytes, again: bytes, seconds: float) -> None:
+    """Send the same small thing over and over, on a new connection where one was ended."""
+    payload = again * (120_000 // len(again))
+    until_when = time.monotonic() + seconds
+    while time.monotonic() < until_when:
+        with contextlib.suppress(OSError), running.raw() as raw:
+            raw.settimeout(0.5)
+            raw.sendall(head)
+            if head == UPGRADE:
+                assert b" 101 " in raw.recv(1000)
+            raw.sendall(first)
+            while time.monotonic() < until_when:
+                raw.sendall(payload)
+
+
+@pytest.mark.parametrize("kind", FLOODS)
+def test_many_small_things_do_not_hold_up_others(session: Session, kind: str) -> None:
+    with serving(session) as running, beating(running) as beats:
+        floods = [
+            threading.Thread(target=flood, args=(running, *FLOODS[kind], 0.7)) for _ in range(2)
+        ]
+        for each in floods:
+            each.start()
+        with running.client() as client:
+            while any(each.is_alive() for each in floods):
+                assert client.get("/healthz").status_code == 200
+                time.sleep(0.01)
+        for each in floods:
+            each.join()
+        assert beats.count > 5
+        assert beats.worst < LONGEST
+
+
+def test_a_message_has_a_bound_in_fragments(session: Session) -> None:
+    with serving(session, limits=Limits(fragments=8)) as running:
+        for count, is_taken in ((7, True), (8, False)):  # and an empty one at the end
+            whole = message(0.0, jpeg("red"))
+            size = -(-len(whole) // count)
+            parts = [whole[at : at + size] for at in range(0, len(whole), size)]
+            assert len(parts) == count
+            with connect(running.live) as opened:
+                opened.send(parts)
+                if is_taken:
+                    assert "waiting" in str(opened.recv(timeout=20))
+                    continue
+                with pytest.raises(ConnectionClosed, match="too many fragments"):
+                    opened.recv(timeout=20)
+
+
+def test_frames_that_come_too_fast_wait_and_none_is_lost(session: Session) -> None:
+    with serving(session, limits=Limits(socket_frames=100)) as running, connect(running.live) as it:
+        began = time.monotonic()
+        for index in range(250):
+            it.send(message(index / 10, jpeg("red", (16, 16))))
+        last = {"frame": -1}
+        while last.get("frame") != 249:
+            last = json.loads(it.recv(timeout=20))
+        assert time.monotonic() - began > 1.0  # 100 at once, then 100 a second
+
+
+def ended(raw: socket.socket) -> bool:
+    """Whether the server has ended the connection."""
+    raw.settimeout(20)
+    with contextlib.suppress(ConnectionError):
+        while raw.recv(1 << 16):
+            pass
+    return True
+
+
+@pytest.mark.parametrize(
+    ("head", "again"),
+    [
+        (UPGRADE, frame(9, b"p" * 125)),
+        (b"", b"GET /openapi.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"),
+    ],
+    ids=["pings", "requests"],
+)
+def test_who_takes_no_answers_is_left(session: Session, head: bytes, again: bytes) -> None:
+    limits = Limits(stall_seconds=0.5, socket_frames=1e6)
+    with serving(session, limits=limits) as running, running.raw() as raw:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        raw.sendall(head)
+        raw.settimeout(20)
+        sent, is_ended = 0, False
+        while not is_ended and sent < 256 * MIB:
+            try:
+                sent += raw.send(again * 500)
+            except ConnectionError:
+                is_ended = True
+        assert is_ended
+
+
+def test_an_upload_that_is_broken_off_is_one_line_each(
+    session: Session, caplog: pytest.LogCaptureFixture
+) -> None:
+    heads = {
+        "form": LENGTH + PART,
+        "chunked form": CHUNKED + b"ffff\r\n" + PART,
+        "JSON": SHORT.replace(b"multipart/form-data; boundary=x", b"application/json"),
+    }
+    with caplog.at_level(logging.WARNING), serving(session) as running:
+        with running.client() as client:
+            stream = client.post("/v1/streams").json()["id"]
+            route = f"POST /v1/streams/{stream}/frames HTTP/1.1".encode()
+            heads["frame"] = SHORT.replace(b"POST /v1/predict HTTP/1.1", route).replace(
+                b"multipart/form-data; boundary=x", b"image/jpeg"
+            )
+        for head in heads.values():
+            for _ in range(4):
+                with running.raw() as raw:
+                    raw.sendall(head + b"x" * 1000)
+        until(lambda: len(caplog.records) >= 4 * len(heads))
+    lines = [record.getMessage() for record in caplog.records]
+    assert sorted(set(lines)) == [
+        "POST /v1/predict: 127.0.0.1 left before its body was whole",
+        "POST /v1/streams/{id}/frames: 127.0.0.1 left before its body was whole",
+    ]
+    assert len(lines) == 4 * len(heads)
+    assert all(record.exc_info is None for record in caplog.records)
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 7, 10_000])
+def test_frames_are_counted_however_their_bytes_come(cut: int) -> None:
+    frames = [
+        frame(2, b"a", False),
+        frame(0, b"", False),
+        frame(9, b"ping"),
+        bytes((0x00, 0xFE)) + (300).to_bytes(2, "big") + bytes(4) + bytes(300),
+        bytes((0x80, 0xFF)) + (70_000).to_bytes(8, "big") + bytes(4) + bytes(70_000),
+        frame(1, b"next"),
+        frame(10),
+    ]
+    fragments = [1, 2, 2, 3, 4, 1, 1]
+    data = b"".join(frames)
+    counter = FrameCounter()
+    starts: list[int] = []
+    for begin in range(0, len(data), cut):
+        piece = memoryview(data[begin : begin + cut])
+        while piece:
+            size, count = counter.pass_frames(piece, 1)
+            if count:
+                starts.append(counter.fragments)
+            assert size
+            piece = piece[size:]
+    assert starts == fragments
+    everything = FrameCounter()
+    assert everything.pass_frames(memoryview(data), 100) == (len(data), len(frames))
+    bounded = FrameCounter()
+    assert bounded.pass_frames(memoryview(data), 3) == (len(b"".join(frames[:3])), 3)
