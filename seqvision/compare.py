@@ -10,13 +10,13 @@ import numpy as np
 
 from seqvision import ready
 from seqvision.config import CompareOptions
-from seqvision.console import print_line
+from seqvision.console import print_line, print_written
 from seqvision.errors import CheckpointError, DataError
 from seqvision.report.run_folder import Run, read_run
 from seqvision.report.side_by_side import show
 from seqvision.statistics import McNemar, mcnemar
 from seqvision_edge.errors import SeqvisionError
-from seqvision_edge.files import print_written, replacing
+from seqvision_edge.files import replacing
 
 PARTS = ("val", "test")
 # Where files lie and how many processes load them changes no figure.

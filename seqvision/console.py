@@ -3,9 +3,13 @@
 All of it goes through one rich console, so a line that is printed while a bar is shown moves the
 bar down and does not tear it.  What is shown is never worth the work: a display that fails is taken
 away, and the work goes on.
+
+The Python API shows nothing: within `silent()` lines go to the logger `seqvision`, tables nowhere,
+and what a bar would show to a callback.
 """
 
 import contextlib
+import logging
 import shlex
 import sys
 import time
@@ -13,6 +17,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
@@ -26,6 +31,7 @@ from rich.text import Text
 from seqvision.rank import is_first
 from seqvision_edge.command_line import print_message
 from seqvision_edge.errors import SeqvisionError
+from seqvision_edge.files import STDOUT
 
 console = Console(stderr=True, highlight=False)
 
@@ -36,10 +42,47 @@ _RATE = 4
 _PACE, _SAMPLE = 60.0, 0.5
 _shown: list[Live] = []
 _collecting: list[list["Remark"]] = []
+_logger = logging.getLogger("seqvision")
+_logger.addHandler(logging.NullHandler())
+
+Progress = Callable[[str, float, float | None], None]
+"""What is done, how much of it, and how much there is; None where that is not known."""
+_silent: list[Progress | None] = []
+
+
+@contextlib.contextmanager
+def silent(progress: Progress | None = None) -> Iterator[None]:
+    """Print nothing in this block: lines are logged, and `progress` is called for what is done."""
+    _silent.append(progress)
+    try:
+        yield
+    finally:
+        _silent.pop()
+
+
+def result_console(highlight: bool = True, markup: bool = True, emoji: bool = True) -> Console:
+    """Return a console for results on stdout, with rich's own settings."""
+    return Console(highlight=highlight, markup=markup, emoji=emoji, quiet=bool(_silent))
+
+
+def print_result(text: str) -> None:
+    """Print a line of the result on stdout, at once."""
+    if not _silent:
+        print(text, flush=True)  # noqa: T201
+
+
+def print_written(path: Path) -> None:
+    """Print the name of a file that was written; no line break is put into a long one."""
+    if _silent:
+        _logger.info("%s written", path)
+    elif path != STDOUT and is_first():
+        console.print(Text(f"{path} written"), soft_wrap=True)
 
 
 def on_terminal() -> bool:
     """Return whether a person watches stderr on a terminal, and this process writes to it."""
+    if _silent:
+        return False
     is_terminal = sys.stderr is not None and sys.stderr.isatty()
     return is_first() and is_terminal and not console.is_dumb_terminal
 
@@ -53,6 +96,9 @@ def print_line(text: str, style: str = "", command: str = "") -> None:
     if not is_first():
         return
     whole = f"{text} {command}" if command else text
+    if _silent:
+        _logger.info(whole)
+        return
     with contextlib.suppress(OSError, ValueError):  # nobody reads stderr any more
         if not on_terminal():
             console.print(Text(whole, style), soft_wrap=True)
@@ -174,6 +220,8 @@ class Bar:
         """Set how much is done; the bar is drawn a few times a second, however often."""
         self.done = done
         self.total = self.total if total is None else total
+        if _silent and _silent[-1] is not None:
+            _silent[-1](self.what, self.done, self.total)
         now = time.monotonic()
         if not self._samples or now - self._samples[-1][0] > _SAMPLE:
             self._samples.append((now, done))
@@ -279,6 +327,10 @@ def _print_remark(remark: Remark) -> None:
     for collected in _collecting:
         collected.append(remark)
     if not is_first():
+        return
+    if _silent:
+        level = logging.WARNING if remark.kind == "warning" else logging.INFO
+        _logger.log(level, remark.text)
         return
     with contextlib.suppress(OSError, ValueError):
         line = Text.assemble((f"{remark.kind}:", "yellow"), " ", remark.text)

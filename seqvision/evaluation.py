@@ -14,7 +14,14 @@ from torch.utils.data import DataLoader
 from seqvision import ready
 from seqvision.chance import no_better_than_chance
 from seqvision.config import EvaluateOptions, place_of
-from seqvision.console import print_line, print_note, print_warning, progress, remarks
+from seqvision.console import (
+    print_line,
+    print_note,
+    print_warning,
+    print_written,
+    progress,
+    remarks,
+)
 from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip, image_rate_note
 from seqvision.data.damaged import incomplete, incomplete_note, left_out_note
@@ -32,7 +39,6 @@ from seqvision.report.terminal import metrics_table
 from seqvision.training.checkpoint import load_model, load_used_clips
 from seqvision.training.device import pick_device
 from seqvision_edge.card import ModelCard
-from seqvision_edge.files import print_written
 
 
 def evaluate(options: EvaluateOptions) -> Metrics:

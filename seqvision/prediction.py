@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from seqvision import ready
 from seqvision.config import PredictOptions
-from seqvision.console import loading, print_line, print_note, progress
+from seqvision.console import loading, print_line, print_note, print_result, print_written, progress
 from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip
 from seqvision.data.decode import Decoded, Store
@@ -32,7 +32,7 @@ from seqvision_edge.card import ModelCard
 from seqvision_edge.clip import centre, windows
 from seqvision_edge.decision import is_unsure
 from seqvision_edge.errors import ModelError, SourceError
-from seqvision_edge.files import is_one_of, print_written, replacing
+from seqvision_edge.files import is_one_of, replacing
 from seqvision_edge.notice import unsure
 from seqvision_edge.sequence import VideoSequence
 from seqvision_edge.session import Session
@@ -51,6 +51,27 @@ class Answer:
 
     name: str
     probabilities: NDArray[np.float64]
+    card: ModelCard
+
+    @property
+    def label(self) -> str:
+        """The most probable label."""
+        return self.card.labels[int(self.probabilities.argmax())]
+
+    @property
+    def probability(self) -> float:
+        """The probability of the most probable label."""
+        return float(self.probabilities.max())
+
+    @property
+    def by_label(self) -> dict[str, float]:
+        """The probabilities by their labels."""
+        return dict(zip(self.card.labels, self.probabilities.tolist(), strict=True))
+
+    @property
+    def unsure(self) -> bool:
+        """Whether the answer is below `decision.reject`."""
+        return is_unsure(self.probability, self.card.decision.reject)
 
 
 @dataclass(frozen=True)
@@ -98,9 +119,9 @@ def predict(options: PredictOptions) -> Predicted:
             if clip.incomplete:
                 damaged.append(f"{name}: {clip.incomplete}")
                 print_line(damaged[-1])
-            answers.append(Answer(name, _answer(clip, ask, card, options)))
+            answers.append(Answer(name, _answer(clip, ask, card, options), card))
             short += is_short(clip, card.sequence)
-            print(line_of(answers[-1], card, options.top, width), flush=True)  # noqa: T201
+            print_result(line_of(answers[-1], options.top, width))
             shutil.rmtree(kept)
     if not answers:
         raise DataError(f"none of {len(clips)} clips can be read")
@@ -194,18 +215,17 @@ def _answer(
     return probabilities.mean(axis=0)
 
 
-def line_of(answer: Answer, card: ModelCard, top: int, width: int) -> str:
+def line_of(answer: Answer, top: int, width: int) -> str:
     """Return the path and the most probable labels; between tabs where no terminal reads it.
 
     An answer below `decision.reject` is unsure; between tabs that is a last field.
     """
     order = np.argsort(-answer.probabilities, kind="stable")[:top]
-    said = [(card.labels[place], answer.probabilities[place]) for place in order]
-    doubtful = is_unsure(float(said[0][1]), card.decision.reject)
+    said = [(answer.card.labels[place], answer.probabilities[place]) for place in order]
     if not width:
         fields = [answer.name, *(f"{label}\t{share:.4f}" for label, share in said)]
-        return "\t".join([*fields, "unsure"] if doubtful else fields)
+        return "\t".join([*fields, "unsure"] if answer.unsure else fields)
     (label, share), *others = said
-    label = unsure(label) if doubtful else label
+    label = unsure(label) if answer.unsure else label
     next_best = ", ".join(f"{label} {share:.3f}" for label, share in others)
     return f"{answer.name:{width}}  {label} {share:.3f}" + (f"  ({next_best})" if others else "")

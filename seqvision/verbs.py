@@ -11,7 +11,7 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from seqvision import __version__
-from seqvision.rank import count, is_first
+from seqvision.rank import is_first
 from seqvision.stopped import exit_code
 from seqvision_edge import command_line
 
@@ -21,102 +21,30 @@ Asked = TypeVar("Asked", bound=BaseModel)
 
 
 def train(arguments: list[str]) -> int:
-    from pathlib import Path
+    from seqvision.api import train_given
+    from seqvision.config import TrainOptions
 
-    from seqvision.config import TrainOptions, from_yaml
-    from seqvision.config.resume import going_on, kept_options
-    from seqvision.errors import CheckpointError
-
-    given = _read(TrainOptions, "train", arguments)
-    default = kept = None
-    config, resume = given.get("config"), given.get("resume")
-    if resume is not None and config is not None:
-        raise CheckpointError("--config: a run that goes on has options of its own; leave it out")
-    if resume is not None:
-        default = kept = kept_options(Path(resume))
-    elif config is not None:
-        default = from_yaml(Path(config))
-    if default is not None:
-        # Where the clips are is one option with two spellings: a flag wins over the file.
-        place = None if given.get("root") is not None else default.data or default.root
-        default = default.model_copy(update={"data": place, "root": None})
-    options = given.build(default)
-    if kept is not None and default is not None:
-        options = going_on(kept, options, default)
-
-    from seqvision.few_clips import suit_few_clips
-
-    with _checking():
-        from seqvision.ready import to_train
-
-        clips = to_train(options)
-    note = None
-    if default is None and count() == 1:
-        options, note = suit_few_clips(options, clips, given.names)
-
-    with _loading("torch and lightning"):
-        from seqvision.training.train import train
-
-    trained = train(options, settled=True, note=note)
+    trained = train_given(_read(TrainOptions, "train", arguments))
     if is_first():
         _print(f"{trained.model} written; next: seqvision export {trained.model}")
     return exit_code(trained.stopped_by)
 
 
 def tune(arguments: list[str]) -> int:
-    from pathlib import Path
+    from seqvision.api import tune_given
+    from seqvision.config import TuneOptions
 
-    from seqvision.config import TuneOptions, from_yaml, option_parts
-
-    given = _read(TuneOptions, "tune", arguments)
-    default = None
-    path = given.get("config")
-    if path is not None:
-        begin = from_yaml(Path(path))
-        parts = {part: getattr(begin, part) for part in set(option_parts().values())}
-        place = None if given.get("root") is not None else begin.data or begin.root
-        default = TuneOptions(data=place, **parts)
-    options = given.build(default)
-
-    with _checking():
-        from seqvision.ready import to_tune
-
-        to_tune(options)
-
-    with _loading("torch, lightning and optuna"):
-        from seqvision.tuning.tune import tune
-        from seqvision_export.latency import live_frame
-
-    tuned = tune(options, given.names & option_parts().keys(), live_frame)
+    tuned = tune_given(_read(TuneOptions, "tune", arguments))
     if tuned.model is not None:
         _print(f"{tuned.model} written; next: seqvision export {tuned.model}")
     return exit_code(tuned.stopped_by)
 
 
 def self_train(arguments: list[str]) -> int:
-    from pathlib import Path
-
+    from seqvision.api import self_train_given
     from seqvision.config import SelfTrainOptions
-    from seqvision.config.self_training_resume import check_going_on, kept_self_training
 
-    given = _read(SelfTrainOptions, "self-train", arguments)
-    kept = None
-    resume = given.get("resume")
-    if resume is not None:
-        kept = kept_self_training(Path(resume))
-    options = given.build(kept)
-    if kept is not None:
-        check_going_on(kept, options)
-
-    with _checking():
-        from seqvision.ready import to_self_train
-
-        to_self_train(options)
-
-    with _loading("torch and lightning"):
-        from seqvision.self_training.self_train import self_train
-
-    done = self_train(options)
+    done = self_train_given(_read(SelfTrainOptions, "self-train", arguments))
     _print(f"{done.model} written; next: seqvision export {done.model}")
     return exit_code(done.stopped_by)
 
@@ -139,37 +67,21 @@ def data(arguments: list[str]) -> int:
 
 
 def evaluate(arguments: list[str]) -> int:
+    from seqvision.api import evaluate_given
     from seqvision.config import EvaluateOptions
 
-    options = _asked(EvaluateOptions, "evaluate", arguments)
-
-    with _checking():
-        from seqvision.ready import to_evaluate
-
-        to_evaluate(options)
-
-    with _loading("torch"):
-        from seqvision.evaluation import evaluate
-
-    evaluate(options)
+    evaluate_given(_read(EvaluateOptions, "evaluate", arguments))
     return 0
 
 
 def export(arguments: list[str]) -> int:
+    from seqvision.api import export_given
     from seqvision.config import ExportOptions
 
-    options = _asked(ExportOptions, "export", arguments)
+    exported = export_given(_read(ExportOptions, "export", arguments))
 
-    with _checking():
-        from seqvision.ready import to_export
+    from seqvision_edge.model_file import read_model
 
-        to_export(options)
-
-    with _loading("torch and onnx"):
-        from seqvision_edge.model_file import read_model
-        from seqvision_export.export import export
-
-    exported = export(options)
     _, file = read_model(exported)
     source = "--camera 0" if file.card.sequence.kind == "video" else "--source IMAGE"
     _print(f"{exported} written; next: edge-run {source} --model {exported}")
@@ -177,19 +89,12 @@ def export(arguments: list[str]) -> int:
 
 
 def verify(arguments: list[str]) -> int:
+    from seqvision.api import verify_given
     from seqvision.config import VerifyOptions
 
-    options = _asked(VerifyOptions, "verify", arguments)
-
-    with _checking():
-        from seqvision.ready import to_verify
-
-        to_verify(options)
-
-    with _loading("onnxruntime", "onnxruntime"):
-        from seqvision_export.proof.verify import verify
-
-    verify(options)
+    given = _read(VerifyOptions, "verify", arguments)
+    verify_given(given)
+    options = given.build()
     _print(f"{options.model} answers as {options.against} does")
     return 0
 
@@ -228,19 +133,10 @@ def bench(arguments: list[str]) -> int:
 
 
 def calibrate(arguments: list[str]) -> int:
+    from seqvision.api import calibrate_given
     from seqvision.config import CalibrateOptions
 
-    options = _asked(CalibrateOptions, "calibrate", arguments)
-
-    with _checking():
-        from seqvision.ready import to_calibrate
-
-        to_calibrate(options)
-
-    with _loading("torch"):
-        from seqvision.calibration.calibrate import calibrate
-
-    written = calibrate(options)
+    written = calibrate_given(_read(CalibrateOptions, "calibrate", arguments))
     follows = f"edge-run --model {written}"
     if written.suffix.lower() != ".onnx":
         follows = f"seqvision export {written}"
@@ -286,19 +182,10 @@ def compare(arguments: list[str]) -> int:
 
 
 def predict(arguments: list[str]) -> int:
+    from seqvision.api import predict_given
     from seqvision.config import PredictOptions
 
-    options = _asked(PredictOptions, "predict", arguments)
-
-    with _checking():
-        from seqvision.ready import to_predict
-
-        to_predict(options)
-
-    with _loading("onnxruntime", "onnxruntime"):
-        from seqvision.prediction import predict
-
-    return PARTIAL if predict(options).damaged else 0
+    return PARTIAL if predict_given(_read(PredictOptions, "predict", arguments)).damaged else 0
 
 
 def record(arguments: list[str]) -> int:

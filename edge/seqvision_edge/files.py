@@ -30,12 +30,6 @@ def stdout_reserved() -> Iterator[None]:
         _reserved.pop()
 
 
-def print_written(path: Path) -> None:
-    """Name a file that was written, on standard error."""
-    if path != STDOUT:
-        print(f"{path} written", file=sys.stderr)  # noqa: T201
-
-
 # Of a file's name in that of its unfinished one, in bytes: file systems take 255 for all of it.
 _LONGEST_STEM = 180
 _TRIES = 100

@@ -9,6 +9,7 @@ from rich.table import Table
 from seqvision.calibration.clips import FEW, FromClips
 from seqvision.calibration.events import FromTakes
 from seqvision.calibration.figures import Figures
+from seqvision.console import result_console
 from seqvision_edge.card import Decision
 
 Row = tuple[str, str, str]
@@ -22,7 +23,7 @@ def tell_clips(found: FromClips) -> None:
     table = _table(found.chosen)
     table.add_row("expected calibration error", *_pair(found.before.error, found.after.error))
     table.add_row("loss", *_pair(found.before.loss, found.after.loss))
-    console = Console()
+    console = result_console()
     console.print(table)
     reject = found.reject
     said = "nothing was taken for what it is not" if reject.refused is None else (
@@ -44,7 +45,7 @@ def tell_takes(found: FromTakes, budget: float) -> None:
     columns = [_events(each) for each in (found.before, found.after, others or found.after)]
     for (name, *cells), (_, after), (_, left) in zip(*columns, strict=True):
         table.add_row(name, *cells, after, left if others else "?")
-    console = Console()
+    console = result_console()
     console.print(table)
     if others is None:
         _note(console, "only one video: the figures after are those of the very video that was "
@@ -69,9 +70,9 @@ def tell_settings(before: Decision, after: Decision) -> None:
         if value != new[name]:
             table.add_row(name, _said(value), _said(new[name]))
     if table.row_count:
-        Console().print(table)
+        result_console().print(table)
     else:
-        Console().print("the settings stay as they are")
+        result_console().print("the settings stay as they are")
 
 
 def _table(title: str) -> Table:

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from seqvision.console import result_console
 from seqvision.inspection.found import Graph, Inspection
 from seqvision_edge.card import ModelCard
 
@@ -22,7 +22,7 @@ def tell(found: Inspection) -> None:
     table.add_column()
     for name, text in _rows(found):
         table.add_row(name, escape(text))
-    Console().print(table)
+    result_console().print(table)
 
 
 def _rows(found: Inspection) -> Iterator[tuple[str, str]]:

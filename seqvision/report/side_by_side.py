@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from seqvision.console import result_console
 from seqvision.report.run_folder import Run
 from seqvision.statistics import wilson
 
@@ -37,7 +38,7 @@ def show(
         different: option → its value in each run.
         p: for each part, the places of runs → p against the most accurate run.
     """
-    console = Console(highlight=False)
+    console = result_console(highlight=False)
     say = partial(console.print, markup=False, soft_wrap=not console.is_terminal)
     where, names = short_names([run.path for run in runs])
     if where:

@@ -1,9 +1,9 @@
 """Tables for the terminal."""
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from seqvision.console import result_console
 from seqvision.metrics import Metrics
 
 
@@ -17,6 +17,6 @@ def metrics_table(metrics: Metrics, title: str) -> None:
     for label, figures in metrics.labels.items():
         cells = (f"{value:.3f}" for value in (figures.precision, figures.recall, figures.f1))
         table.add_row(escape(label), *cells, str(figures.clips))
-    console = Console()
+    console = result_console()
     console.print(table)
     console.print(f"accuracy [bold]{metrics.accuracy:.1%}[/]   loss {metrics.loss:.3f}")

@@ -12,6 +12,7 @@ import numpy as np
 
 from seqvision import ready
 from seqvision.config import DataOptions, TrainingOptions, TrainOptions, place_of
+from seqvision.console import print_written
 from seqvision.data.augment import augmentation_notes, make_augmenter
 from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip, find_background, image_rate_note, labels_of, source_notes
@@ -29,7 +30,7 @@ from seqvision.training.data import ONLY_STILLS, check_labels, missing_in_val, r
 from seqvision.training.layout import plan, settle, settle_video
 from seqvision_edge.card import ImageSpec
 from seqvision_edge.cut import sized
-from seqvision_edge.files import print_written, replacing
+from seqvision_edge.files import replacing
 from seqvision_edge.sequence import SequenceSpec, VideoSequence
 
 

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from seqvision.config import DataOptions
+from seqvision.console import result_console
 from seqvision.data.clips import background_note
 from seqvision.survey.findings import PARTS, Findings
 from seqvision.survey.overlap import Same
@@ -28,7 +28,7 @@ _MOST_FRAMES = 64
 def tell(findings: Findings, options: DataOptions) -> None:
     """Print the findings."""
     # Names of files and labels are shown as they are: square brackets are no markup.
-    console = Console(markup=False, highlight=False, emoji=False)
+    console = result_console(markup=False, highlight=False, emoji=False)
     labels, clips = _count(len(findings.labels), "label"), _count(len(findings.clips), "clip")
     title = f"{findings.where}: {findings.dataset}, {labels}, {clips}"
     console.print(title, style="bold", soft_wrap=not console.is_terminal)

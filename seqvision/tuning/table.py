@@ -7,10 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from seqvision.console import result_console
 from seqvision.errors import StudyError
 from seqvision.tuning.trials import Row, best_of, pareto, short
 from seqvision_edge.files import replacing
@@ -42,7 +42,7 @@ def show(rows: Sequence[Row], objective: str, name: str) -> None:
         times = [said_ms(row.ms)] if front else []
         figure = said_figure(row, objective)
         table.add_row(str(row.number), f"{figure}{mark}", *times, escape(short(row.params)))
-    console = Console(highlight=False)
+    console = result_console(highlight=False)
     console.print(table)
     if front:
         console.print("* best; ms: a live frame of the exported model, one thread", style="dim")

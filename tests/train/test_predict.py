@@ -82,10 +82,10 @@ def test_a_clip_gets_the_answer_that_training_counted(
 def test_an_answer_below_the_threshold_is_unsure(exported: Path, reject: float, said: bool) -> None:
     card = Session(exported).card
     card = card.model_copy(update={"decision": card.decision.model_copy(update={"reject": reject})})
-    answer = Answer("a.mp4", np.array([0.1, 0.3, 0.6]))
-    fields = line_of(answer, card, 2, 0).split("\t")
+    answer = Answer("a.mp4", np.array([0.1, 0.3, 0.6]), card)
+    fields = line_of(answer, 2, 0).split("\t")
     assert fields == ["a.mp4", "right", "0.6000", "none", "0.3000"] + ["unsure"] * said
-    shown = line_of(answer, card, 2, 5)
+    shown = line_of(answer, 2, 5)
     assert shown == f"a.mp4  {'unsure · ' * said}right 0.600  (none 0.300)"
 
 

@@ -18,13 +18,13 @@ import torch
 
 from seqvision import ready
 from seqvision.config import BenchOptions, ExportOptions
-from seqvision.console import Bar, print_line
+from seqvision.console import Bar, print_line, print_written
 from seqvision.errors import ExportError
 from seqvision.models.classifier import Classifier
 from seqvision.training.autotune import processor
 from seqvision.training.checkpoint import load_model
 from seqvision_edge.card import ModelCard
-from seqvision_edge.files import print_written, replacing
+from seqvision_edge.files import replacing
 from seqvision_edge.providers import Device
 from seqvision_edge.sequence import VideoSequence
 from seqvision_edge.session import Session

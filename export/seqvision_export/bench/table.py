@@ -2,15 +2,16 @@
 
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
+
+from seqvision.console import result_console
 
 _STAGES = ("live frame", "encoder", "head", "clip again", "whole picture")
 
 
 def show(found: dict[str, Any]) -> None:
     """Print what `bench` found."""
-    console = Console()
+    console = result_console()
     machine = found["machine"]
     console.print(
         f"{found['model']} on {machine['processor']}, {machine['cores']} cores, "

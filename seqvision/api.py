@@ -1,0 +1,595 @@
+"""The Python API: every command as a function, with keyword arguments named as its options.
+
+    import seqvision as sv
+
+    run = sv.train("frames/", epochs=20, encoder="mobilenet_v2")
+    path = sv.export(run.model)
+    sv.predict(path, ["a.mp4"])[0].label
+
+The functions print nothing.  Lines go to the logger `seqvision`, notes and warnings too; `progress`
+shows a bar (True), or is called with what is done, how much of it, and how much there is.  A user's
+mistake raises `SeqvisionError` with one line.  The first function that needs torch imports it.
+
+The command line stands on this module: a command reads its arguments into a `Given` and calls the
+function whose name ends in `_given`.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel
+
+from seqvision import config
+from seqvision.console import Progress, loading, silent, status
+from seqvision.rank import count
+from seqvision_edge.command_line import Given
+from seqvision_edge.hints import near_words
+from seqvision_edge.options import options_of
+
+if TYPE_CHECKING:
+    from seqvision.metrics import Metrics
+    from seqvision.prediction import Predicted
+    from seqvision.self_training.self_train import SelfTrained
+    from seqvision.training.train import Trained
+    from seqvision.tuning.tune import Tuned
+
+__all__ = [
+    "Prediction",
+    "Predictions",
+    "Run",
+    "Search",
+    "calibrate",
+    "evaluate",
+    "export",
+    "predict",
+    "self_train",
+    "train",
+    "tune",
+    "verify",
+]
+
+Where = str | PathLike[str]
+Kind = TypeVar("Kind", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a training leaves.
+
+    Attributes:
+        model: the model file, of the epoch that was kept.
+        folder: the run folder: options, checkpoints, logs, curves, metrics, report.
+        report: the report, a page; None after a training that was stopped.
+        metrics: figures of the validation clips (`val`) and, where there are some, of the test
+            clips (`test`); empty after a training that was stopped.
+        epoch: the epoch that was kept, from 1; 0 where several students were trained.
+        stopped: whether Ctrl-C or SIGTERM ended it; `train(resume=run.folder)` goes on.
+    """
+
+    model: Path
+    folder: Path
+    report: Path | None
+    metrics: Mapping[str, "Metrics"]
+    epoch: int
+    stopped: bool
+
+    def __repr__(self) -> str:
+        figures = "".join(
+            f", {part} accuracy {metrics.accuracy:.1%}" for part, metrics in self.metrics.items()
+        )
+        return f"Run({str(self.model)!r}, epoch {self.epoch}{figures}, folder={str(self.folder)!r})"
+
+    def _repr_html_(self) -> str:
+        """Show the figures, and the curves of the training, in a notebook."""
+        from seqvision.report.notebook import curves, metrics_tables
+
+        return metrics_tables(self.metrics) + curves(self.folder / "curves.png")
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a search for options leaves; `run` is None where no trial was complete.
+
+    Attributes:
+        study: its name.
+        folder: its folder: the study, the table of trials, the plot.
+        run: the best trial's training.
+        options: the options of the best trial that were searched, by their names.
+        value: the figure that was raised, of the best trial.
+        trials: how many were complete.
+    """
+
+    study: str
+    folder: Path
+    run: Run | None
+    options: Mapping[str, Any]
+    value: float | None
+    trials: int
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What is in a clip.
+
+    Attributes:
+        path: of the clip, and which part of that file it is.
+        label: the most probable label.
+        probability: its probability, 0 to 1.
+        probabilities: those of every label, in the order of the model's labels.
+        unsure: whether `probability` is below the threshold that the model was calibrated with.
+    """
+
+    path: str
+    label: str
+    probability: float
+    probabilities: Mapping[str, float]
+    unsure: bool
+
+
+@dataclass(frozen=True)
+class Predictions(Sequence[Prediction]):
+    """What is in some clips, in their order; `damaged` has a line for each that is not whole."""
+
+    clips: tuple[Prediction, ...]
+    damaged: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.clips[index]
+
+    def __iter__(self) -> Iterator[Prediction]:
+        return iter(self.clips)
+
+    def _repr_html_(self) -> str:
+        from seqvision.report.notebook import predictions_table
+
+        rows = [(each.path, each.label, each.probability, each.unsure) for each in self.clips]
+        return predictions_table(rows, self.damaged)
+
+
+def train(data: Where | None = None, *, progress: bool | Progress = False, **options: Any) -> Run:
+    """Train a classifier on clips and write its model file and run folder.
+
+    Args:
+        data: a folder `data/<label>/<clip>`, or a CSV with `path,label[,group][,split][,fps]`;
+            None with `resume`.
+        progress: show a bar, or call this with what is done, how much, and of how much.
+        **options: those of `seqvision train`, such as `epochs=20`, `encoder="mobilenet_v2"`,
+            `output="model.pt"`, `resume=run.folder`.
+
+    Raises:
+        SeqvisionError: the options, the clips or the weights cannot be used.
+        TypeError: there is no such option.
+    """
+    with _silently(progress):
+        return _run(train_given(_given(config.TrainOptions, "train", options, data=data)))
+
+
+def tune(data: Where | None = None, *, progress: bool | Progress = False, **options: Any) -> Search:
+    """Search for the options that train the best model, and write that model.
+
+    Args:
+        data: as for `train`.
+        progress: as for `train`.
+        **options: those of `seqvision tune`, such as `trials=50`, `objective="f1"`; an option of
+            `train` that is given is not searched.
+
+    Raises:
+        SeqvisionError: the clips, the space or the storage cannot be used.
+        TypeError: there is no such option.
+    """
+    with _silently(progress):
+        tuned = tune_given(_given(config.TuneOptions, "tune", options, data=data))
+        run = None
+        if tuned.model is not None and tuned.run is not None:
+            epoch = 0 if tuned.best is None or tuned.best.epoch is None else tuned.best.epoch + 1
+            run = _run_of(tuned.model, tuned.run, epoch, tuned.stopped_by is not None)
+        complete = [row for row in tuned.rows if row.value is not None]
+        best = tuned.best
+        return Search(
+            tuned.study,
+            tuned.folder,
+            run,
+            {} if best is None else dict(best.params),
+            None if best is None else best.value,
+            len(complete),
+        )
+
+
+def self_train(
+    model: Where,
+    labelled: Where,
+    unlabelled: Where,
+    *,
+    progress: bool | Progress = False,
+    **options: Any,
+) -> Run:
+    """Let students learn from clips that a model labels itself; write the best one.
+
+    Args:
+        model: the first teacher, a model file of `train`.
+        labelled: the clips that it learnt from.
+        unlabelled: clips without labels.
+        progress: as for `train`.
+        **options: those of `seqvision self-train`, such as `rounds=3`, `threshold=0.9`.
+
+    Raises:
+        SeqvisionError: the options, the clips or the model cannot be used.
+        TypeError: there is no such option.
+    """
+    with _silently(progress):
+        given = _given(
+            config.SelfTrainOptions, "self_train", options,
+            model=model, labelled=labelled, unlabelled=unlabelled,
+        )  # fmt: skip
+        done = self_train_given(given)
+        return _run_of(done.model, done.run, 0, done.stopped_by is not None)
+
+
+def evaluate(
+    model: Where, data: Where | None = None, *, progress: bool | Progress = False, **options: Any
+) -> "Metrics":
+    """Return a model's figures on labelled clips.
+
+    Args:
+        model: a model file of `train`.
+        data: as for `train`.
+        progress: as for `train`.
+        **options: those of `seqvision evaluate`, such as `split="test"`, `report="report.html"`.
+
+    Raises:
+        SeqvisionError: the model or the clips cannot be used.
+        TypeError: there is no such option.
+    """
+    with _silently(progress):
+        return evaluate_given(
+            _given(config.EvaluateOptions, "evaluate", options, model=model, data=data)
+        )
+
+
+def predict(
+    model: Where,
+    paths: Where | Sequence[Where],
+    *,
+    progress: bool | Progress = False,
+    **options: Any,
+) -> Predictions:
+    """Name what is in clips without labels.
+
+    Args:
+        model: `model.onnx`, which needs no torch, or `model.pt`.
+        paths: videos, folders of pictures, pictures, or folders of any of these.
+        progress: as for `train`.
+        **options: those of `seqvision predict`, such as `every_window=True`.
+
+    Raises:
+        SeqvisionError: the model cannot be used, a path leads nowhere, or no clip can be read.
+        TypeError: there is no such option.
+    """
+    with _silently(progress):
+        given = _given(config.PredictOptions, "predict", options, model=model, paths=paths)
+        found = predict_given(given)
+    return Predictions(
+        tuple(
+            Prediction(each.name, each.label, each.probability, each.by_label, each.unsure)
+            for each in found.answers
+        ),
+        tuple(found.damaged),
+    )
+
+
+def calibrate(
+    model: Where,
+    data: Where | Sequence[Where],
+    *,
+    progress: bool | Progress = False,
+    **options: Any,
+) -> Path:
+    """Find temperature, thresholds and event settings; return the file that has them.
+
+    Args:
+        model: `model.pt` or `model.onnx`.
+        data: labelled clips, untrimmed videos with a list of what happens in them, or both.
+        progress: as for `train`.
+        **options: those of `seqvision calibrate`, such as `max_false_per_hour=2`.
+
+    Raises:
+        SeqvisionError: the model, the clips or the videos cannot be used; nothing is written.
+        TypeError: there is no such option.
+    """
+    with _silently(progress):
+        return calibrate_given(
+            _given(config.CalibrateOptions, "calibrate", options, model=model, data=data)
+        )
+
+
+def export(model: Where, *, progress: bool | Progress = False, **options: Any) -> Path:
+    """Write the ONNX file of a model, proven to answer alike, and return its path.
+
+    Args:
+        model: a model file of `train`.
+        progress: as for `train`.
+        **options: those of `seqvision export`, such as `precision="auto"`, `calibrate="frames/"`.
+
+    Raises:
+        SeqvisionError: the model or the clips cannot be used, or the answers differ.
+        TypeError: there is no such option.
+    """
+    with _silently(progress):
+        return export_given(_given(config.ExportOptions, "export", options, model=model))
+
+
+def verify(
+    model: Where, data: Where | None = None, *, progress: bool | Progress = False, **options: Any
+) -> Mapping[str, Any]:
+    """Prove again that an ONNX file answers as its model does; return the proof.
+
+    Args:
+        model: `model.onnx`.
+        data: clips to compare on too.
+        progress: as for `train`.
+        **options: those of `seqvision verify`, such as `against="model.pt"`.
+
+    Raises:
+        SeqvisionError: one of them cannot be used, or they answer differently.
+        TypeError: there is no such option.
+    """
+    with _silently(progress):
+        return verify_given(_given(config.VerifyOptions, "verify", options, model=model, data=data))
+
+
+def train_given(given: Given[config.TrainOptions]) -> "Trained":
+    """Train as the options that were given say, those of a run or a file before the usual ones."""
+    from seqvision.config.resume import going_on, kept_options
+    from seqvision.errors import CheckpointError
+
+    default = kept = None
+    yaml, resume = given.get("config"), given.get("resume")
+    if resume is not None and yaml is not None:
+        raise CheckpointError("--config: a run that goes on has options of its own; leave it out")
+    if resume is not None:
+        default = kept = kept_options(Path(resume))
+    elif yaml is not None:
+        default = config.from_yaml(Path(yaml))
+    if default is not None:
+        # Where the clips are is one option with two spellings: a flag wins over the file.
+        place = None if given.get("root") is not None else default.data or default.root
+        default = default.model_copy(update={"data": place, "root": None})
+    options = given.build(default)
+    if kept is not None and default is not None:
+        options = going_on(kept, options, default)
+
+    from seqvision.few_clips import suit_few_clips
+
+    with _checking():
+        from seqvision.ready import to_train
+
+        clips = to_train(options)
+    note = None
+    if default is None and count() == 1:
+        options, note = suit_few_clips(options, clips, given.names)
+
+    with loading("torch and lightning"):
+        from seqvision.training.train import train
+
+    return train(options, settled=True, note=note)
+
+
+def tune_given(given: Given[config.TuneOptions]) -> "Tuned":
+    """Search as the options that were given say."""
+    default = None
+    path = given.get("config")
+    if path is not None:
+        begin = config.from_yaml(Path(path))
+        parts = {part: getattr(begin, part) for part in set(config.option_parts().values())}
+        place = None if given.get("root") is not None else begin.data or begin.root
+        default = config.TuneOptions(data=place, **parts)
+    options = given.build(default)
+
+    with _checking():
+        from seqvision.ready import to_tune
+
+        to_tune(options)
+
+    with loading("torch, lightning and optuna"):
+        from seqvision.tuning.tune import tune
+        from seqvision_export.latency import live_frame
+
+    return tune(options, given.names & config.option_parts().keys(), live_frame)
+
+
+def self_train_given(given: Given[config.SelfTrainOptions]) -> "SelfTrained":
+    """Train students as the options that were given say."""
+    from seqvision.config.self_training_resume import check_going_on, kept_self_training
+
+    kept = None
+    resume = given.get("resume")
+    if resume is not None:
+        kept = kept_self_training(Path(resume))
+    options = given.build(kept)
+    if kept is not None:
+        check_going_on(kept, options)
+
+    with _checking():
+        from seqvision.ready import to_self_train
+
+        to_self_train(options)
+
+    with loading("torch and lightning"):
+        from seqvision.self_training.self_train import self_train
+
+    return self_train(options)
+
+
+def evaluate_given(given: Given[config.EvaluateOptions]) -> "Metrics":
+    """Evaluate as the options that were given say."""
+    options = given.build()
+
+    with _checking():
+        from seqvision.ready import to_evaluate
+
+        to_evaluate(options)
+
+    with loading("torch"):
+        from seqvision.evaluation import evaluate
+
+    return evaluate(options)
+
+
+def predict_given(given: Given[config.PredictOptions]) -> "Predicted":
+    """Predict as the options that were given say."""
+    options = given.build()
+
+    with _checking():
+        from seqvision.ready import to_predict
+
+        to_predict(options)
+
+    with loading("onnxruntime", "onnxruntime"):
+        from seqvision.prediction import predict
+
+    return predict(options)
+
+
+def calibrate_given(given: Given[config.CalibrateOptions]) -> Path:
+    """Calibrate as the options that were given say."""
+    options = given.build()
+
+    with _checking():
+        from seqvision.ready import to_calibrate
+
+        to_calibrate(options)
+
+    with loading("torch"):
+        from seqvision.calibration.calibrate import calibrate
+
+    return calibrate(options)
+
+
+def export_given(given: Given[config.ExportOptions]) -> Path:
+    """Export as the options that were given say."""
+    options = given.build()
+
+    with _checking():
+        from seqvision.ready import to_export
+
+        to_export(options)
+
+    with loading("torch and onnx"):
+        from seqvision_export.export import export
+
+    return export(options)
+
+
+def verify_given(given: Given[config.VerifyOptions]) -> Mapping[str, Any]:
+    """Verify as the options that were given say."""
+    options = given.build()
+
+    with _checking():
+        from seqvision.ready import to_verify
+
+        to_verify(options)
+
+    with loading("onnxruntime", "onnxruntime"):
+        from seqvision_export.proof.verify import verify
+
+    return verify(options)
+
+
+def _checking() -> contextlib.AbstractContextManager[None]:
+    return status("looking at what is there")
+
+
+def _given(
+    kind: type[Kind], function: str, options: Mapping[str, Any], **arguments: Any
+) -> Given[Kind]:
+    """Return the keyword arguments of a function as a command line gives them.
+
+    Raises:
+        TypeError: there is no such option.
+    """
+    known = {option.keys[-1].strip("_"): option for option in options_of(kind)}
+    values: dict[tuple[str, ...], Any] = {}
+    for name, value in {**arguments, **options}.items():
+        option = known.get(name)
+        if option is None:
+            near = near_words(name, known)
+            hint = f"; did you mean {' or '.join(near)}?" if near else ""
+            raise TypeError(f"{function}() got an unexpected keyword argument {name!r}{hint}")
+        if value is None:
+            continue
+        # A command line has texts where Python has paths.
+        if isinstance(value, PathLike):
+            value = str(value)
+        elif isinstance(value, Sequence) and not isinstance(value, str):
+            value = [str(each) if isinstance(each, PathLike) else each for each in value]
+        values[option.keys] = [value] if option.count is None and isinstance(value, str) else value
+    return Given(kind, f"{function}()", values)
+
+
+def _run(trained: "Trained") -> Run:
+    parts = {"val": trained.val, "test": trained.test}
+    metrics = {name: part for name, part in parts.items() if part is not None}
+    stopped = trained.stopped_by is not None
+    return _run_of(trained.model, trained.run, trained.epoch + 1, stopped, metrics)
+
+
+def _run_of(
+    model: Path,
+    folder: Path,
+    epoch: int,
+    stopped: bool,
+    metrics: Mapping[str, "Metrics"] | None = None,
+) -> Run:
+    report = folder / "report.html"
+    return Run(model, folder, report if report.is_file() else None, metrics or {}, epoch, stopped)
+
+
+@contextlib.contextmanager
+def _silently(progress: bool | Progress) -> Iterator[None]:
+    """Print nothing in this block but the bar that is asked for."""
+    with contextlib.ExitStack() as ends:
+        call: Callable[[str, float, float | None], None] | None = None
+        if callable(progress):
+            call = progress
+        elif progress:
+            call = ends.enter_context(_TqdmBar()).update
+        ends.enter_context(silent(call))
+        yield
+
+
+class _TqdmBar:
+    """A bar of tqdm, which a notebook shows as its own."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._done = 0.0
+
+    def __enter__(self) -> "_TqdmBar":
+        return self
+
+    def update(self, what: str, done: float, total: float | None) -> None:
+        """Show how much is done; another total or a new beginning is another bar."""
+        from tqdm.auto import tqdm
+
+        if self._bar is None or self._bar.total != total or done < self._done:
+            self._close()
+            form = "{desc}: {percentage:3.0f}% |{bar}| {elapsed} < {remaining}"
+            self._bar = tqdm(total=total, bar_format=form if total else None, leave=False)
+        self._bar.set_description(what, refresh=False)
+        self._bar.update(done - self._done)
+        self._done = done
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+        self._bar, self._done = None, 0.0
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
