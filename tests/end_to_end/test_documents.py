@@ -55,7 +55,8 @@ SMALL = {
 }
 # Cannot be run by a test, and why; what can be checked of it is.
 REASONS = {
-    r"make (demo|test|lint|bench|install|faults)\b": "runs all of it: .ci/run does",
+    r"make (demo|test|lint|install)\b": "runs all of it: .ci/run does",
+    r"make (bench|coverage|faults|fuzz|release)\b": "takes long",
     r"\.ci/run$": "runs all tests",
     r"git clone ": "needs the network",
     r"python3 -m venv \S+( && \S.*)?$": "what make install does too",
