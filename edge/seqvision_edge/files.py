@@ -30,6 +30,20 @@ def stdout_reserved() -> Iterator[None]:
         _reserved.pop()
 
 
+def user_cache() -> Path:
+    """Return this user's folder for what can be made again, by the XDG base directories.
+
+    Raises:
+        OSError: the user has none.
+    """
+    named = os.environ.get("XDG_CACHE_HOME", "")
+    try:
+        cache = Path(named) if Path(named).is_absolute() else Path.home() / ".cache"
+    except RuntimeError:
+        raise FileNotFoundError(errno.ENOENT, "no home folder") from None
+    return cache / "seqvision"
+
+
 # Of a file's name in that of its unfinished one, in bytes: file systems take 255 for all of it.
 _LONGEST_STEM = 180
 _TRIES = 100

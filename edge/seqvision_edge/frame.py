@@ -1,8 +1,12 @@
 """One picture of a source, and when it was taken."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from seqvision_edge.preprocess import Image
+
+# Of one frame; 8K (7680 x 4320) fits.  A file of a few kilobytes can claim frames of gigabytes.
+MAX_PIXELS: Final = 1 << 25
 
 
 @dataclass(frozen=True, slots=True)

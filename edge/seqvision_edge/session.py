@@ -5,8 +5,6 @@ empty state; live is one call per frame that passes the state on.  The session c
 that the card names and knows nothing of what is inside.
 """
 
-import contextlib
-import io
 import math
 from pathlib import Path
 from typing import Any, cast
@@ -15,10 +13,11 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from seqvision_edge.errors import ModelError
 from seqvision_edge.model_file import read_model
-from seqvision_edge.model_file.contract import fits
-from seqvision_edge.providers import Device, Provider, candidates, device_of, missing
+from seqvision_edge.model_file.contract import fits, shapes
+from seqvision_edge.ort_session import load_graph
+from seqvision_edge.providers import Device, device_of
+from seqvision_edge.trial_load import Trial, is_known, remember, try_load
 from seqvision_edge.warm_up import warm_up
 
 States = tuple[NDArray[np.float32], ...]
@@ -39,8 +38,12 @@ class Session:
         *,
         expect_sha256: str | None = None,
         deadline: float = DEADLINE,
+        trial: bool = True,
     ):
         """Load a model; it need not be trusted.
+
+        A file that was never loaded on this machine is loaded in a process of its own first, which
+        its mistakes may crash; see trial_load.py.
 
         Args:
             model: the path of a `model.onnx`, or its bytes.
@@ -48,6 +51,7 @@ class Session:
             threads: CPU threads of one call.  One is the fastest below about 2 ms per frame.
             expect_sha256: the hash that the whole file must have.
             deadline: seconds that the first frame may take.
+            trial: False for what this program has just made itself.
 
         Raises:
             ModelError: the file is missing, damaged, not the expected one, holds what
@@ -57,12 +61,17 @@ class Session:
         """
         content, self._file = read_model(model, expect_sha256)
         self.where, self.card = self._file.where, self._file.card
+        is_new = trial and not is_known(content)
+        if is_new:
+            try_load(content, self._trial(deadline), self.where)
         self._session = load_graph(content, device, threads, self.where)
         self.provider: str = self._session.get_providers()[0]
         self._inputs = ["frames", *(tensor.name for tensor in self.card.state.tensors)]
         self._known: set[tuple[tuple[np.dtype[Any], tuple[int, ...]], ...]] = set()
         self._outputs = [output.name for output in self._session.get_outputs()]
         warm_up(self, deadline)
+        if is_new:
+            remember(content)
 
     @property
     def device(self) -> str:
@@ -113,6 +122,15 @@ class Session:
     def stream(self) -> "Stream":
         """Return a new stream with an empty past."""
         return Stream(self)
+
+    def _trial(self, deadline: float) -> Trial:
+        """Return the calls by which a new file is tried: a stream's first two, a whole clip."""
+        window = self.card.sequence.window
+        kinds = [(1, 0), (1, window - 1), (window, 0)]
+        calls = [shapes(self.card, 1, time, kept) for time, kept in kinds]
+        memory = max(self._file.allow(call) for call in calls)
+        names = ["frames", *(tensor.name for tensor in self.card.state.tensors)]
+        return Trial([list(zip(names, call, strict=True)) for call in calls], memory, deadline)
 
     def _check(self, frames: NDArray[np.uint8], state: States) -> None:
         """Refuse a call that is not as the card says, or that would take absurdly much."""
@@ -206,45 +224,6 @@ class Stream:
         self.seen += steps
 
 
-def load_graph(data: bytes, device: Device, threads: int, where: str) -> ort.InferenceSession:
-    """Start a graph on a device; only `auto` may come down to the CPU.
-
-    Raises:
-        ModelError: onnxruntime refuses it; `where` names it.
-        DeviceError: the device is not there, or does not start.
-    """
-    failed: Exception | None = None
-    for providers in candidates(device, ort.get_available_providers(), threads):
-        try:
-            session = _start(data, providers, threads)
-        except Exception as error:  # onnxruntime raises a dozen unrelated types here
-            failed = error
-            continue
-        # onnxruntime itself falls back to the CPU without a word.
-        if device in ("auto", device_of(session.get_providers()[0])):
-            return session
-        raise missing(device, "onnxruntime lists it but could not start it")
-    assert failed is not None
-    raise ModelError(f"{where}: {_reason(failed)}")
-
-
-def _start(data: bytes, providers: list[Provider], threads: int) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = threads
-    # Before 1.19 the plan of its memory let one tensor overwrite another, from the second call of a
-    # shape on: features were off by 0.002 without a word.
-    options.enable_mem_pattern = _version() >= (1, 19)
-    # Spinning threads burn a whole core between the frames of one camera.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if len(providers) == 1:
-        return ort.InferenceSession(data, options, providers=providers)
-    # Of a provider that cannot start onnxruntime tells stderr and stdout; our error is one line.
-    ort.set_default_logger_severity(4)
-    with contextlib.redirect_stdout(io.StringIO()):
-        return ort.InferenceSession(data, options, providers=providers)
-
-
 def _is_finite(values: NDArray[np.float32]) -> bool:
     """Whether all values are numbers: their squares' sum tells it in a fifth of the time."""
     return math.isfinite(np.vdot(values, values)) or bool(np.isfinite(values).all())
@@ -255,21 +234,6 @@ def _held(values: NDArray[np.float32], axis: int, steps: int, most: int) -> NDAr
     kept = values.shape[axis]
     places = np.r_[np.arange(kept), np.full(steps, kept - 1)][-most:] if most and kept else []
     return np.take(values, np.asarray(places, np.intp), axis)
-
-
-def _version() -> tuple[int, ...]:
-    return tuple(int(part) for part in ort.__version__.split(".")[:2])
-
-
-def _reason(error: Exception) -> str:
-    """Return in one line why onnxruntime refuses a file."""
-    said = " ".join(str(error).split())
-    if "IR version" in said or "opset" in said:
-        return (
-            f"made for a newer onnxruntime than {ort.__version__}; update it with: "
-            "pip install -U onnxruntime, or export the model with --opset 18"
-        )
-    return f"not a usable ONNX model ({(said.partition(' : ')[2] or type(error).__name__)[:160]})"
 
 
 def _empty_size(axis: str | int, batch: int) -> int:

@@ -19,7 +19,7 @@ def live_frame(model: Classifier, card: ModelCard) -> float:
 
     In fp32, on one thread of the CPU, undisturbed: what else runs here meanwhile is not counted.
     """
-    session = Session(convert(model, card, ExportOptions().opset), "cpu", threads=1)
+    session = Session(convert(model, card, ExportOptions().opset), "cpu", threads=1, trial=False)
     image = card.image
     shape = (card.sequence.window, image.height, image.width, image.channels)
     # What a picture shows does not change what it costs.

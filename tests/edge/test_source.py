@@ -161,7 +161,9 @@ def test_a_video_that_was_cut_off_gives_what_is_left_and_says_so(tmp_path: Path)
 
 def test_a_video_without_one_good_frame_is_an_error(tmp_path: Path) -> None:
     video = spoil(write_video(tmp_path / "clip.avi"), *range(20))
-    assert refusal(video) == f"{video}: a video, but not one of its frames can be decoded"
+    assert refusal(video) == (
+        f"{video}: a video, but not one of its frames can be decoded (damaged, or above 32 Mpx)"
+    )
 
 
 def test_a_source_can_be_left_early(tmp_path: Path) -> None:

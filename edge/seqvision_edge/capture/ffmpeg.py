@@ -18,6 +18,7 @@ from seqvision_edge.capture.stream_fault import StreamFault, of_error
 from seqvision_edge.capture.tls import check_tls
 from seqvision_edge.capture.video import JpegVideo, StreamVideo, Video
 from seqvision_edge.sources.jpeg_stream import START
+from seqvision_edge.sources.video_decoding import decoder_options
 from seqvision_edge.trust import CA_FILE
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ _PROMPT = {"fpsprobesize": "0"}
 _HEAD_LONGER = 1.5
 # Bytes that are handed to FFmpeg lead nowhere.
 _CLOSED = {"protocol_whitelist": ""}
+# FFmpeg decodes first pictures itself, to learn what a stream does not say of them.
+_BOUNDED = {**decoder_options(), "max_streams": "32"}
 
 
 def options_of(url: str) -> dict[str, str]:
@@ -41,7 +44,7 @@ def options_of(url: str) -> dict[str, str]:
     else:
         protocols = _PROTOCOLS[urlsplit(url).scheme]
         kind = {"format_whitelist": "rtsp", "rtsp_transport": "tcp", **_PROMPT}
-    options = {"protocol_whitelist": protocols, **kind}
+    options = {"protocol_whitelist": protocols, **kind, **_BOUNDED}
     file = os.environ.get(CA_FILE)
     # Without a file none is checked, as the certificates of cameras are their own.
     return {**options, "tls_verify": "1", "ca_file": file} if file else options
@@ -61,7 +64,8 @@ def open_stream(url: str, open_timeout: float, read_timeout: float) -> Video:
     # FFmpeg reads on for a picture whose size it learns, whatever comes.
     body.deadline = time.monotonic() + _HEAD_LONGER * open_timeout
     try:
-        container = av.open(body, "r", options={"format_whitelist": "mpegts", **_CLOSED, **_PROMPT})
+        options = {"format_whitelist": "mpegts", **_CLOSED, **_PROMPT, **_BOUNDED}
+        container = av.open(body, "r", options=options)
     except (av.error.FFmpegError, OSError, ValueError):
         raise body.fault or StreamFault("unreadable") from None
     video = StreamVideo(container, open_timeout, body)

@@ -14,7 +14,7 @@ from seqvision_edge.capture.http_stream import HttpStream
 from seqvision_edge.capture.stream_fault import StreamFault, of_error
 from seqvision_edge.preprocess import Image
 from seqvision_edge.sources.jpeg_stream import LARGEST, pictures
-from seqvision_edge.sources.video_decoding import DECODER_OPTIONS, FrameRefused, Pictures
+from seqvision_edge.sources.video_decoding import FrameRefused, Pictures, decoder_options
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -267,7 +267,7 @@ class JpegVideo:
 def _jpeg_decoder(strict: bool) -> Any:
     """Return a decoder; a strict one refuses a torn picture, another fills it up with grey."""
     decoder = av.CodecContext.create("mjpeg", "r")
-    decoder.options = {**DECODER_OPTIONS, **({"err_detect": "explode"} if strict else {})}
+    decoder.options = {**decoder_options(), **({"err_detect": "explode"} if strict else {})}
     return decoder
 
 
@@ -292,7 +292,7 @@ def _choose(container: "InputContainer") -> Any:
             other.discard = type(other.discard).all
     decoder: Any = stream.codec_context
     decoder.flags |= _LOW_DELAY
-    decoder.options = {**decoder.options, **DECODER_OPTIONS}
+    decoder.options = {**decoder.options, **decoder_options()}
     return stream
 
 

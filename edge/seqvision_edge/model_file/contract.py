@@ -12,6 +12,7 @@ from seqvision_edge.model_file.sizes import sizes
 # Bytes of the frames that one answer reads, and values of what may be kept of them.
 MAX_CLIP: Final = 1 << 32
 MAX_KEPT: Final = 1 << 30
+_VALUE: Final = 4  # bytes of nearly all of them
 
 
 def check_promise(graph: Graph, card: ModelCard) -> None:
@@ -44,8 +45,11 @@ def check_promise(graph: Graph, card: ModelCard) -> None:
         raise Refused("its card promises outputs of float32")
 
 
-def check_sizes(graph: Graph, card: ModelCard, inputs: tuple[Shape, ...]) -> None:
+def check_sizes(graph: Graph, card: ModelCard, inputs: tuple[Shape, ...]) -> int:
     """Work out what a call with inputs of these shapes takes, and what comes of it.
+
+    Returns:
+        The bytes of all its tensors.
 
     Raises:
         Refused: it takes too much, or does not give what the card promises.
@@ -58,7 +62,7 @@ def check_sizes(graph: Graph, card: ModelCard, inputs: tuple[Shape, ...]) -> Non
         for axis, size in zip(tensor.axes, shape, strict=True)
         if isinstance(axis, str) and axis != "batch"
     ]
-    found = sizes(graph, dict(zip(names, inputs, strict=True)), batch * max(time, *kept, 1))
+    found, values = sizes(graph, dict(zip(names, inputs, strict=True)), batch * max(time, *kept, 1))
     if found[0] != (batch, len(card.labels)):
         raise Refused(f"its card has {len(card.labels)} labels, the graph answers {list(found[0])}")
     for tensor, shape in zip(card.state.tensors, found[1:], strict=True):
@@ -67,6 +71,7 @@ def check_sizes(graph: Graph, card: ModelCard, inputs: tuple[Shape, ...]) -> Non
                 f"its card promises {tensor.name} {list(tensor.axes)}, "
                 f"the graph gives {list(shape)}"
             )
+    return _VALUE * values
 
 
 def shapes(card: ModelCard, batch: int, time: int, kept: int) -> tuple[Shape, ...]:

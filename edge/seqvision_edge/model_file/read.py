@@ -34,14 +34,17 @@ class ModelFile:
     card: ModelCard
     graph: Graph
 
-    def allow(self, inputs: tuple[Shape, ...]) -> None:
+    def allow(self, inputs: tuple[Shape, ...]) -> int:
         """Check what a call with inputs of these shapes takes.
+
+        Returns:
+            The bytes of all its tensors, more than are there at the same time.
 
         Raises:
             ModelError: too much memory or time, or other outputs than the card promises.
         """
         with _named(self.where):
-            check_sizes(self.graph, self.card, inputs)
+            return check_sizes(self.graph, self.card, inputs)
 
 
 def read_model(

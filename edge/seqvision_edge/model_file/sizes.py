@@ -88,8 +88,8 @@ _RULES: Final[dict[str, Rule]] = {
 _TAKES_NOTHING: Final = frozenset({"Cast", "Concat", "Shape", "Slice"})
 
 
-def sizes(graph: Graph, inputs: Mapping[str, Shape], frames: int) -> list[Shape]:
-    """Return the shapes of a graph's outputs for given shapes of its inputs.
+def sizes(graph: Graph, inputs: Mapping[str, Shape], frames: int) -> tuple[list[Shape], int]:
+    """Return the shapes of a graph's outputs, and how many values all its tensors have.
 
     Args:
         graph: as it was read.
@@ -102,7 +102,7 @@ def sizes(graph: Graph, inputs: Mapping[str, Shape], frames: int) -> list[Shape]
     """
     known = {name: Tensor(item.shape, item.value) for name, item in graph.constants.items()}
     known.update((name, Tensor(shape)) for name, shape in inputs.items())
-    values = 0
+    values = largest = 0
     for node in graph.nodes:
         for name in node.inputs:
             if name and name not in known:
@@ -114,6 +114,7 @@ def sizes(graph: Graph, inputs: Mapping[str, Shape], frames: int) -> list[Shape]
         made = _made(call)
         values += sum(math.prod(tensor.shape) for tensor in made.outputs)
         most = max(values, made.meanwhile)
+        largest = max(largest, most)
         if most > MAX_VALUES * frames or made.work > MAX_WORK * frames:
             raise Refused(
                 f"up to its {node.operator} it takes {most / frames:.1e} values and "
@@ -125,7 +126,7 @@ def sizes(graph: Graph, inputs: Mapping[str, Shape], frames: int) -> list[Shape]
     missing = [value.name for value in graph.outputs if value.name not in known]
     if missing:
         raise Refused(f"nothing makes its output {quoted(missing[0])}")
-    return [known[value.name].shape for value in graph.outputs]
+    return [known[value.name].shape for value in graph.outputs], largest
 
 
 def _made(call: Call) -> Made:

@@ -288,14 +288,14 @@ class Pipe:
         """Yield the pictures that FFmpeg decodes."""
         from av import FFmpegError
 
-        from seqvision_edge.sources.video_decoding import DECODER_OPTIONS, FrameRefused, Pictures
+        from seqvision_edge.sources.video_decoding import FrameRefused, Pictures, decoder_options
 
         container = _open_bytes(self._source, self._kind)
         if container is None or not container.streams.video:
             return
         with container:
             stream = container.streams.video[0]
-            stream.codec_context.options = {**stream.codec_context.options, **DECODER_OPTIONS}
+            stream.codec_context.options = {**stream.codec_context.options, **decoder_options()}
             converter = Pictures(stream)
             for packet in container.demux(stream):
                 try:
@@ -420,8 +420,10 @@ def _open_bytes(source: Input, kind: str) -> "InputContainer | None":
     """Return a container of FFmpeg's; None where it cannot be read."""
     import av
 
+    from seqvision_edge.sources.video_decoding import decoder_options
+
     try:
-        return av.open(source, "r", format=kind, options=dict(_OPTIONS))
+        return av.open(source, "r", format=kind, options={**_OPTIONS, **decoder_options()})
     except (av.FFmpegError, OSError, ValueError):
         return None
     finally:

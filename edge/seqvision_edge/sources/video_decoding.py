@@ -31,8 +31,10 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from seqvision_edge.errors import SourceError
+from seqvision_edge.frame import MAX_PIXELS
 from seqvision_edge.opencv import cv2
 from seqvision_edge.preprocess import Image, ValueRange, to_8_bit
+from seqvision_edge.sources.mp4_tables import check_tables
 
 # FFmpeg and x264 write to stderr by themselves; our own one-line errors say what matters.
 av.logging.set_level(None)
@@ -64,10 +66,14 @@ DECODER = "libavcodec {}.{}.{} libswscale {}.{}.{}".format(
     *av.library_versions["libavcodec"], *av.library_versions["libswscale"]
 )
 
-# 8K (7680 x 4320) fits.  A file of a few kilobytes can claim frames of gigabytes.
-MAX_PIXELS = 1 << 25
-# Given to every decoder, so that a frame above the limit is refused before it is decoded.
-DECODER_OPTIONS = {"max_pixels": str(MAX_PIXELS)}
+# A file of many streams, each with a first frame to be decoded, would take memory for them all.
+_MAX_STREAMS = 32
+
+
+def decoder_options(max_pixels: int = MAX_PIXELS) -> dict[str, str]:
+    """Return what makes a decoder refuse larger frames before it takes memory for one."""
+    return {"max_pixels": str(max_pixels)}
+
 
 # A file must not lead to other files or to the network.
 _FILE_OPTIONS = {
@@ -78,6 +84,7 @@ _FILE_OPTIONS = {
         # Only to tell a piece of music from a damaged video.
         "mp3,flac,wav,aac"
     ),
+    "max_streams": str(_MAX_STREAMS),
 }
 
 # What FFmpeg itself takes to change pixel formats.  For progressive frames it gives, bit by bit,
@@ -91,15 +98,21 @@ _ONE_THREAD: dict[str, Any] = (
 _MOST_STRETCHED = 8
 
 
-def open_file(path: Path) -> InputContainer:
+def open_file(path: Path, max_pixels: int = MAX_PIXELS) -> InputContainer:
     """Open a file of this machine, and nothing else.
+
+    FFmpeg decodes the first frames itself, to learn what the file does not say of them: the limit
+    holds there too.
 
     Raises:
         SourceError: it is no video, or may not be read.
     """
     try:
+        check_tables(path)
         # The absolute path of a file that is there cannot be read as one of FFmpeg's URLs.
-        return av.open(f"file:{path.absolute()}", options=dict(_FILE_OPTIONS))
+        return av.open(
+            f"file:{path.absolute()}", options={**_FILE_OPTIONS, **decoder_options(max_pixels)}
+        )
     except PermissionError as error:
         raise SourceError(f"cannot be read ({error.strerror})") from None
     except (av.FFmpegError, OSError, ValueError):
@@ -127,11 +140,18 @@ class FrameRefused(SourceError):  # noqa: N818
 class Pictures:
     """Converts the frames of one video stream, whose size and format may change on the way."""
 
-    def __init__(self, stream: VideoStream, value_range: ValueRange | None = None) -> None:
+    def __init__(
+        self,
+        stream: VideoStream,
+        value_range: ValueRange | None = None,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
         """Take the stream whose pixel aspect counts where it has one.
 
-        `value_range` says which values of deep grey frames are black and white.
+        `value_range` says which values of deep grey frames are black and white; above `max_pixels`
+        a frame is refused, also where it is only stretched to that.
         """
+        self._max_pixels = max_pixels
         self._value_range = value_range
         self._stream = stream
         self._reformatter = VideoReformatter()
@@ -182,7 +202,7 @@ class Pictures:
         coded = frame.width, frame.height, self._stream.sample_aspect_ratio
         if coded != self._coded:
             width, height = square_pixels(*coded)
-            check_size(width, height)
+            check_size(width, height, self._max_pixels)
             self._coded, self._size = coded, (width, height)
         return self._size
 
@@ -235,15 +255,15 @@ class _Progressive:
         return self._graph.vpull()
 
 
-def check_size(width: int, height: int) -> None:
-    """Refuse frames above `MAX_PIXELS`.
+def check_size(width: int, height: int, max_pixels: int = MAX_PIXELS) -> None:
+    """Refuse frames above the limit.
 
     Raises:
         FrameRefused: it is larger.
     """
-    if width * height > MAX_PIXELS:
+    if width * height > max_pixels:
         raise FrameRefused(
-            f"frames of {width} x {height} pixels; the most that is read is {MAX_PIXELS >> 20} Mpx"
+            f"frames of {width} x {height} pixels; the most that is read is {max_pixels >> 20} Mpx"
         )
 
 

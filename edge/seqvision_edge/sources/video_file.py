@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from seqvision_edge.errors import SourceError
-from seqvision_edge.frame import Frame
+from seqvision_edge.frame import MAX_PIXELS, Frame
 from seqvision_edge.preprocess import ValueRange
 
 if TYPE_CHECKING:
@@ -41,13 +41,18 @@ class VideoFile:
 
     live = False
 
-    def __init__(self, path: Path, value_range: ValueRange | None = None) -> None:
+    def __init__(
+        self, path: Path, value_range: ValueRange | None = None, max_pixels: int = MAX_PIXELS
+    ) -> None:
         """Open a video; `value_range` says which values of deep grey ones are black and white.
+
+        Frames of more than `max_pixels` are refused before there is memory for them.
 
         Raises:
             SourceError: no such file, or no video that can be decoded here.
         """
         self.name = str(path)
+        self._max_pixels = max_pixels
         self._opened = contextlib.ExitStack()
         with contextlib.ExitStack() as failed:
             failed.push(self._opened)
@@ -74,7 +79,7 @@ class VideoFile:
         from seqvision_edge.sources.video_decoding import open_file
 
         try:
-            return self._opened.enter_context(open_file(path))
+            return self._opened.enter_context(open_file(path, self._max_pixels))
         except SourceError as error:
             raise SourceError(f"{self.name}: {error}") from None
 
@@ -84,16 +89,16 @@ class VideoFile:
         Raises:
             SourceError: the frames are too large.
         """
-        from seqvision_edge.sources.video_decoding import DECODER_OPTIONS, check_size
+        from seqvision_edge.sources.video_decoding import check_size, decoder_options
 
         try:
-            check_size(self._stream.width, self._stream.height)
+            check_size(self._stream.width, self._stream.height, self._max_pixels)
         except SourceError as error:
             raise SourceError(f"{self.name}: {error}") from None
         context = self._stream.codec_context
         # One thread decodes faster than several do on two cores, and leaves the other to the model.
         context.thread_count = 1
-        context.options = {**context.options, **DECODER_OPTIONS}
+        context.options = {**context.options, **decoder_options(self._max_pixels)}
 
     def _is_deep(self) -> bool:
         from seqvision_edge.sources.video_decoding import is_deep
@@ -140,7 +145,7 @@ class VideoFile:
         """
         from seqvision_edge.sources.video_decoding import FrameRefused, Pictures
 
-        pictures = Pictures(self._stream, self._value_range)
+        pictures = Pictures(self._stream, self._value_range, self._max_pixels)
         start: float | None = None
         for decoded in self._decode():
             try:
@@ -159,7 +164,10 @@ class VideoFile:
             index = self.decoded + self.damaged - 1
             yield Frame(bgr, self._time, index, duration=duration)
         if not self.decoded:
-            raise SourceError(f"{self.name}: a video, but not one of its frames can be decoded")
+            raise SourceError(
+                f"{self.name}: a video, but not one of its frames can be decoded "
+                f"(damaged, or above {self._max_pixels >> 20} Mpx)"
+            )
 
     def _next_time(self, stamp: float, expected: float) -> float:
         """Return the stamp in seconds if it can follow the last frame's, else what is expected."""

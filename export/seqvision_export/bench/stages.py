@@ -13,10 +13,11 @@ from seqvision.models.classifier import Classifier
 from seqvision_edge.card import ModelCard
 from seqvision_edge.cut import image_steps
 from seqvision_edge.decision import Decider
+from seqvision_edge.ort_session import load_graph
 from seqvision_edge.preprocess import prepare
 from seqvision_edge.providers import Device
 from seqvision_edge.sequence import VideoSequence
-from seqvision_edge.session import Session, load_graph
+from seqvision_edge.session import Session
 from seqvision_edge.sources import open_path
 from seqvision_export.bench.pieces import encoder_of, head_of
 

@@ -97,7 +97,7 @@ def _judge(
     windows: Sequence[Steps],
 ) -> list[Measured]:
     """Time the candidates against fp32 and let them answer for the clips."""
-    sessions = {one.name: Session(one.content, device="cpu") for one in candidates}
+    sessions = {one.name: Session(one.content, device="cpu", trial=False) for one in candidates}
     times = measure.time_live_frames(sessions, windows[0][-1:])
     answers = _ask(candidates, windows)
     expected, labels = answers["fp32"], sessions["fp32"].card.labels
@@ -131,7 +131,7 @@ def _ask(
     total = len(candidates) * len(windows)
     with progress("measuring") as advance:
         for one in candidates:
-            session = Session(one.content, device="cpu", threads=os.cpu_count() or 1)
+            session = Session(one.content, device="cpu", threads=os.cpu_count() or 1, trial=False)
             before = len(found) * len(windows)
             tell = partial(_tell, advance, before, total)
             found[one.name] = measure.answers(session, windows, tell)

@@ -41,7 +41,7 @@ def ranges_of(
         clips: each `(time, height, width, channels)` uint8, chosen and sized as for training.
         advance: is told how many clips are done, of how many.
     """
-    reader = _Reader(Session(content, device="cpu"), clips, advance)
+    reader = _Reader(Session(content, device="cpu", trial=False), clips, advance)
     with tempfile.TemporaryDirectory(prefix="seqvision-") as folder, _quiet():
         model, augmented = (Path(folder) / name for name in ("model.onnx", "augmented.onnx"))
         model.write_bytes(content)

@@ -1,0 +1,69 @@
+"""A graph's bytes → onnxruntime's session: its options, its devices, and why it refuses.
+
+Nothing but onnxruntime is imported: the process of a trial load starts through this module too.
+"""
+
+import contextlib
+import io
+
+import onnxruntime as ort
+
+from seqvision_edge.errors import ModelError
+from seqvision_edge.providers import WAYS, Device, Provider, candidates, device_of, missing
+
+CPU: list[Provider] = [(WAYS["cpu"].provider, {})]
+
+
+def load_graph(data: bytes, device: Device, threads: int, where: str) -> ort.InferenceSession:
+    """Start a graph on a device; only `auto` may come down to the CPU.
+
+    Raises:
+        ModelError: onnxruntime refuses it; `where` names it.
+        DeviceError: the device is not there, or does not start.
+    """
+    failed: Exception | None = None
+    for providers in candidates(device, ort.get_available_providers(), threads):
+        try:
+            session = create_session(data, providers, threads)
+        except Exception as error:  # onnxruntime raises a dozen unrelated types here
+            failed = error
+            continue
+        # onnxruntime itself falls back to the CPU without a word.
+        if device in ("auto", device_of(session.get_providers()[0])):
+            return session
+        raise missing(device, "onnxruntime lists it but could not start it")
+    assert failed is not None
+    raise ModelError(f"{where}: {refusal(str(failed), type(failed).__name__)}")
+
+
+def create_session(data: bytes, providers: list[Provider], threads: int) -> ort.InferenceSession:
+    """Return a session with the options of this project."""
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = threads
+    # Before 1.19 the plan of its memory let one tensor overwrite another, from the second call of a
+    # shape on: features were off by 0.002 without a word.
+    options.enable_mem_pattern = _version() >= (1, 19)
+    # Spinning threads burn a whole core between the frames of one camera.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if len(providers) == 1:
+        return ort.InferenceSession(data, options, providers=providers)
+    # Of a provider that cannot start onnxruntime tells stderr and stdout; our error is one line.
+    ort.set_default_logger_severity(4)
+    with contextlib.redirect_stdout(io.StringIO()):
+        return ort.InferenceSession(data, options, providers=providers)
+
+
+def refusal(message: str, kind: str) -> str:
+    """Return in one line why onnxruntime refuses a file, from its error's message and type."""
+    message = " ".join(message.split())
+    if "IR version" in message or "opset" in message:
+        return (
+            f"made for a newer onnxruntime than {ort.__version__}; update it with: "
+            "pip install -U onnxruntime, or export the model with --opset 18"
+        )
+    return f"not a usable ONNX model ({(message.partition(' : ')[2] or kind)[:160]})"
+
+
+def _version() -> tuple[int, ...]:
+    return tuple(int(part) for part in ort.__version__.split(".")[:2])

@@ -1,0 +1,235 @@
+"""A model file that is new to this machine is loaded first in a process that may die of it."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from colour_model import model_bytes, write_video
+
+from seqvision_edge import trial_load
+from seqvision_edge.errors import ModelError
+from seqvision_edge.session import Session
+
+onnx = pytest.importorskip("onnx", reason="onnx builds the files of these tests")
+from onnx import helper, numpy_helper  # noqa: E402
+from onnx_mutations import convolutions  # noqa: E402
+
+Change = Callable[[Any], object]
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="there are no resource limits here")
+
+# edge-run whose static reader lets every graph pass.
+BLIND_EDGE_RUN = """
+import sys
+import seqvision_edge.model_file.read as read
+read.check_node = lambda node: None
+read.check_sizes = lambda graph, card, inputs: 0
+from seqvision_edge.cli import main
+sys.exit(main())
+"""
+
+
+def spoilt(change: Change, kind: str = "GRU", inputs: int = 4) -> bytes:
+    """Return a model with convolutions and a recurrent operator, changed by `change`."""
+    model = onnx.load_from_string(convolutions(kind, inputs))
+    change(model.graph)
+    return bytes(model.SerializeToString())
+
+
+def over_no_steps(graph: Any) -> None:
+    """Let the recurrent operator get nothing, of which onnxruntime dies."""
+    (end,) = [tensor for tensor in graph.initializer if tensor.name == "end"]
+    end.CopyFrom(constant("end", [0]))
+
+
+def odd_kernel(graph: Any) -> None:
+    """Give a convolution a kernel that is not that of its weights."""
+    node = next(node for node in graph.node if node.op_type == "Conv")
+    node.attribute.append(helper.make_attribute("pads", [-9]))
+
+
+def numbers(count: int, *more: Any) -> Change:
+    """Return a change that puts `count` numbers, and operators `more` behind them, in the graph."""
+
+    def change(graph: Any) -> None:
+        graph.initializer.extend(
+            [constant("zero9", 0), constant("count9", count), constant("one9", 1)]
+        )
+        nodes = [
+            helper.make_node("Range", ["zero9", "count9", "one9"], ["many9"]),
+            helper.make_node("Cast", ["many9"], ["floats9"], to=onnx.TensorProto.FLOAT),
+            *more,
+            helper.make_node("ReduceSum", [more[-1].output[1] if more else "floats9"], ["sum9"]),
+        ]
+        graph.node.extend([*nodes, helper.make_node("Add", ["sum9", "probabilities"], ["result"])])
+        graph.output[0].name = "result"
+
+    return change
+
+
+def long_recurrence(graph: Any) -> None:
+    """Let onnxruntime run an LSTM over 8 million steps while it loads: all is constant."""
+    graph.initializer.append(constant("steps9", [-1, 1, 1]))
+    for name, shape in (("W9", (1, 4, 1)), ("R9", (1, 4, 1))):
+        graph.initializer.append(constant(name, np.full(shape, 0.1, np.float32)))
+    steps = helper.make_node("Reshape", ["floats9", "steps9"], ["sequence9"])
+    recurrent = helper.make_node("LSTM", ["sequence9", "W9", "R9"], ["", "newest9"], hidden_size=1)
+    numbers(8_000_000, steps, recurrent)(graph)
+
+
+def constant(name: str, value: Any) -> Any:
+    return numpy_helper.from_array(np.asarray(value), name)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of the user."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture
+def blind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every graph pass the static reader."""
+    monkeypatch.setattr("seqvision_edge.model_file.read.check_node", lambda node: None)
+    monkeypatch.setattr("seqvision_edge.model_file.read.check_sizes", lambda *_: 0)
+
+
+HOSTILE = {
+    "crash": (over_no_steps, r"onnxruntime crashes running it \(SIG[A-Z]+\); it is not used"),
+    "endless": (long_recurrence, "loading it takes longer than 1 s; it was stopped"),
+    "memory": (numbers(1 << 33), "(loading|running) it takes too much memory; it was stopped"),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_a_file_that_would_end_the_process_is_one_line(
+    case: str, blind: None, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change, reason = HOSTILE[case]
+    if case == "endless":
+        monkeypatch.setattr(trial_load, "_LOAD", 1.0)
+    with pytest.raises(ModelError, match=reason) as error:
+        Session(spoilt(change), "cpu")
+    assert "\n" not in str(error.value)
+    assert not list(cache.rglob("loaded-models/*"))
+
+
+def test_a_file_is_tried_once_and_again_when_anything_changes(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[bytes] = []
+    try_load = trial_load.try_load
+
+    def counted(content: bytes, *given: Any) -> None:
+        tried.append(content)
+        try_load(content, *given)
+
+    monkeypatch.setattr("seqvision_edge.session.try_load", counted)
+    content, other = model_bytes(), model_bytes(nan_on_black=True)
+    for each in (content, content, other, content, other):
+        Session(each, "cpu")
+    assert tried == [content, other]
+    monkeypatch.setattr("platform.node", lambda: "another-machine")
+    Session(content, "cpu")
+    assert len(tried) == 3
+    assert (cache / "seqvision" / "loaded-models").stat().st_mode & 0o077 == 0
+
+
+def test_a_verdict_that_others_could_have_written_does_not_count(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = model_bytes()
+    Session(content, "cpu")
+    assert trial_load.is_known(content)
+    (folder,) = cache.rglob("loaded-models")
+    folder.chmod(0o777)
+    assert not trial_load.is_known(content)
+    Session(content, "cpu")
+
+
+def test_without_a_cache_or_a_child_models_load_all_the_same(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.write_text("no folder")
+    Session(model_bytes(), "cpu")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "missing"))
+    Session(model_bytes(), "cpu")
+
+
+def test_a_refused_file_is_refused_in_the_words_of_a_load_without_a_trial(
+    blind: None, cache: Path
+) -> None:
+    content = spoilt(odd_kernel)
+    said = []
+    for trial in (True, False):
+        with pytest.raises(ModelError) as error:
+            Session(content, "cpu", trial=trial)
+        said.append(str(error.value))
+    assert said[0] == said[1]
+
+
+@pytest.mark.parametrize("case", ["crash", "memory"])
+def test_edge_run_ends_with_one_line_and_code_2(case: str, cache: Path, tmp_path: Path) -> None:
+    process = start_blind(HOSTILE[case][0], tmp_path)
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 2, stderr
+    assert len(stderr.splitlines()) == 1, stderr
+    assert stderr.startswith(f"{tmp_path / 'model.onnx'}: ")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_signal_ends_the_trial_of_an_endless_load_and_nothing_stays(
+    number: signal.Signals, cache: Path, tmp_path: Path
+) -> None:
+    process = start_blind(long_recurrence, tmp_path)
+    child = wait_for(lambda: trial_of(process.pid))
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode in {-number, 128 + number}, stderr
+    assert "Traceback" not in stderr
+    wait_for(lambda: not Path(f"/proc/{child}").exists())
+
+
+def start_blind(change: Change, folder: Path) -> "subprocess.Popen[str]":
+    """Start `edge-run` on a hostile model that its static reader lets pass."""
+    (folder / "model.onnx").write_bytes(spoilt(change))
+    video = write_video(folder / "video.mp4", [("red", 0.5)])
+    return subprocess.Popen(
+        [sys.executable, "-c", BLIND_EDGE_RUN, str(video), "--model", folder / "model.onnx"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def trial_of(parent: int) -> int | None:
+    """Return the process id of the trial that a process has started and that loads by now."""
+    if not Path("/proc/self/task").exists():
+        pytest.skip("there is no /proc here")
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            _, _, rest = path.read_text().rpartition(") ")
+            child = int(path.parent.name)
+            limit = path.with_name("limits").read_text()
+            # Its limits are set just before it reads the file.
+            if int(rest.split()[1]) == parent and "Max core file size        0 " in limit:
+                return child
+    return None
+
+
+def wait_for(look: Callable[[], Any]) -> Any:
+    """Return what `look` finds, as soon as that is something."""
+    until = time.monotonic() + 20
+    while not (found := look()):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    return found
