@@ -3,10 +3,19 @@
 from dataclasses import dataclass
 from typing import Final
 
+from seqvision_edge.errors import SourceError
 from seqvision_edge.preprocess import Image
 
 # Of one frame; 8K (7680 x 4320) fits.  A file of a few kilobytes can claim frames of gigabytes.
 MAX_PIXELS: Final = 1 << 25
+
+
+class FrameRefused(SourceError):  # noqa: N818
+    """A frame is of a pixel format that cannot be converted, or too large."""
+
+
+class FrameTooLarge(FrameRefused):
+    """A frame has more pixels than may be read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,11 @@ code: what crashes, hangs or eats memory there must not take down a camera's run
 file that was never loaded here is loaded and run once by a small child process with limits; a file
 that passes is remembered by its hash, and the next start does without.
 
-    child  → "ready": imports and limits are done; without it no trial is possible here
     parent → the file, on standard input
     child  → "loaded", then "ran" for each call; or "failed", the error's type and message
 
 The trial is on the CPU, whatever the device: the graph is read and optimised by the same code.
-Where there are no resource limits (Windows), or no Python to start, there is no trial.
+Where there can be no child (see child_process.py) there is no trial.
 """
 
 import contextlib
@@ -18,26 +17,22 @@ import hashlib
 import json
 import os
 import platform
-import select
-import signal
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from seqvision_edge import __version__
+from seqvision_edge import __version__, child_process
+from seqvision_edge.child_process import Child, Died, start_child
 from seqvision_edge.errors import ModelError
 
 Shape = tuple[int, ...]
 
 # Raise it when the trial changes: every file is tried anew then.
 _VERSION = 1
-# Seconds: the start of the child, and a load; the largest model that can be trained takes 6.
-_START, _LOAD = 30.0, 60.0
+# Seconds: a load; that of the largest model that can be trained takes 6.
+_LOAD = 60.0
 # The child ends itself, should the parent be gone or stopped.
 _LONGER = 5.0
 # Weights are copied, packed for the processor, and made 4 bytes each where they were 1.
@@ -90,113 +85,42 @@ def try_load(content: bytes, trial: Trial, where: str) -> None:
         ModelError: onnxruntime refuses it, crashes, takes too long or too much memory on it;
             `where` names it.
     """
-    if not _is_possible():
-        return
     memory = _BASE + _COPIES * len(content) + 2 * trial.memory
-    task = {"calls": trial.calls, "memory": memory, "seconds": _LOAD + trial.deadline + _LONGER}
-    paths = [str(Path(__file__).parents[1]), *filter(None, sys.path)]
-    start = f"import sys; sys.path[:] = {paths!r}; import {__name__} as trial; trial.main()"
-    try:
-        # Without `site` the child starts sooner; the paths are those of this process.
-        child = subprocess.Popen(
-            [sys.executable, "-S", "-c", start, json.dumps(task)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            # Ctrl-C is for this process; it ends the child.
-            start_new_session=True,
-        )
-    except OSError:
+    seconds = _LOAD + trial.deadline + _LONGER
+    child = start_child(__name__, {"calls": trial.calls, "memory": memory, "seconds": seconds})
+    if child is None:
         return
     try:
         reason = _watched(child, content, trial)
     finally:
-        child.kill()
-        child.wait()
-        for pipe in (child.stdin, child.stdout):
-            with contextlib.suppress(OSError):
-                assert pipe is not None
-                pipe.close()
+        child.end()
     if reason is not None:
         raise ModelError(f"{where}: {reason}")
 
 
-def _is_possible() -> bool:
-    frozen = getattr(sys, "frozen", False)  # the interpreter would be the program itself
-    return os.name == "posix" and bool(sys.executable) and not frozen
+def _watched(child: Child, content: bytes, trial: Trial) -> str | None:
+    """Return why a file cannot be used; None where it can."""
 
+    def write() -> None:
+        child.send(content)
+        child.close_input()
 
-def _watched(child: "subprocess.Popen[bytes]", content: bytes, trial: Trial) -> str | None:
-    """Return why a file cannot be used; None where it can, or where no trial is possible."""
-    assert child.stdin is not None
-    assert child.stdout is not None
-    lines = _Lines(child.stdout)
-    try:
-        is_ready = lines.next(_START) == ["ready"]
-    except TimeoutError:
-        is_ready = False
-    if not is_ready:
-        return None  # it has not seen a byte of the file
-    threading.Thread(target=_write, args=(child.stdin, content), daemon=True).start()
+    threading.Thread(target=write, daemon=True).start()
     late = f"loading it takes longer than {_LOAD:g} s"
     doing, seconds = _LOADING, _LOAD
     for _ in range(1 + len(trial.calls)):
         try:
-            line = lines.next(seconds)
+            answer = child.receive(seconds)
         except TimeoutError:
             return f"{late}; it was stopped"
-        if not line:
-            return _death(child, doing)
-        if line[0] == "failed":
-            _, kind, message = line
+        except Died as ending:
+            return f"onnxruntime crashes {doing} ({ending}); it is not used"
+        if answer[0] == "failed":
+            _, kind, message = answer
             return _failure(kind, message, doing)
         late = f"one frame took longer than {trial.deadline:g} s"
         doing, seconds = "running it", trial.deadline
     return None
-
-
-class _Lines:
-    """The child's lines, each a JSON list, waited for no longer than may be."""
-
-    def __init__(self, pipe: IO[bytes]) -> None:
-        self._pipe = pipe
-        self._rest = b""
-
-    def next(self, seconds: float) -> list[str]:
-        """Return the next line; an empty list where the child has ended.
-
-        Raises:
-            TimeoutError: none within `seconds`.
-        """
-        until = time.monotonic() + seconds
-        while b"\n" not in self._rest:
-            left = until - time.monotonic()
-            if left <= 0 or not select.select([self._pipe], [], [], left)[0]:
-                raise TimeoutError
-            part = os.read(self._pipe.fileno(), 1 << 16)
-            if not part:
-                return []
-            self._rest += part
-        line, _, self._rest = self._rest.partition(b"\n")
-        found: list[str] = json.loads(line)
-        return found
-
-
-def _write(pipe: IO[bytes], content: bytes) -> None:
-    with contextlib.suppress(OSError, ValueError):
-        pipe.write(content)
-        pipe.close()
-
-
-def _death(child: "subprocess.Popen[bytes]", doing: str) -> str:
-    """Return how a child ended that gave no answer."""
-    code = child.wait()
-    if code == -signal.SIGXCPU:
-        return f"{doing} takes too much time; it was stopped"
-    how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-    if code == -signal.SIGKILL:
-        how += ", as where the system has too little memory"
-    return f"onnxruntime crashes {doing} ({how}); it is not used"
 
 
 def _failure(kind: str, message: str, doing: str) -> str:
@@ -242,72 +166,26 @@ def _folder() -> Path:
 
 def main() -> None:
     """Load and run what comes through standard input: the child's side."""
-    import resource
+    task = child_process.task()
+    import sys
 
-    task: dict[str, Any] = json.loads(sys.argv[1])
-    with contextlib.suppress(OSError, AttributeError):
-        _die_with_parent()
     import numpy as np
 
     from seqvision_edge.ort_session import CPU, create_session
 
-    _limit(resource, task["memory"], task["seconds"])
-    _answer("ready")
+    child_process.begin(task["memory"], task["seconds"])
     content = sys.stdin.buffer.read()
     try:
         session = create_session(content, CPU, 1)
-        _answer("loaded")
+        child_process.answer("loaded")
         for shapes in task["calls"]:
             feed: dict[str, Any] = {
                 name: np.zeros(shape, np.float32) if place else np.full(shape, 128, np.uint8)
                 for place, (name, shape) in enumerate(shapes)
             }
             session.run(None, feed)
-            _answer("ran")
+            child_process.answer("ran")
     except Exception as error:  # onnxruntime raises a dozen unrelated types here
-        _answer("failed", type(error).__name__, str(error)[:2000])
+        child_process.answer("failed", type(error).__name__, str(error)[:2000])
     # Destructors of a broken session could still crash: it has answered.
     os._exit(0)
-
-
-def _answer(*words: str) -> None:
-    os.write(1, json.dumps(words).encode() + b"\n")
-
-
-def _limit(resource: Any, memory: int, seconds: float) -> None:
-    """Bound this process; whatever a system does not know stays as it was."""
-
-    def lower(kind: str, most: int) -> None:
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            number = getattr(resource, kind)
-            hard = resource.getrlimit(number)[1]
-            most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-            resource.setrlimit(number, (most, hard))
-
-    # Memory that is written to: address space alone is reserved by gigabytes and costs nothing.
-    lower("RLIMIT_DATA", _data_bytes() + memory)
-    lower("RLIMIT_CPU", int(seconds) + 1)
-    lower("RLIMIT_CORE", 0)
-    lower("RLIMIT_FSIZE", 0)
-    # Its default is death, in whatever call the process is.
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-
-
-def _data_bytes() -> int:
-    """Return how much memory this process has written to by now, in bytes."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return 256 << 20
-    for line in status.splitlines():
-        if line.startswith("VmData:"):
-            return int(line.split()[1]) << 10
-    return 256 << 20
-
-
-def _die_with_parent() -> None:
-    """Let the system end this process when its parent dies, however that is."""
-    import ctypes
-
-    set_parent_death_signal = 1
-    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)

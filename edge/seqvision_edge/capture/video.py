@@ -12,9 +12,10 @@ import av
 
 from seqvision_edge.capture.http_stream import HttpStream
 from seqvision_edge.capture.stream_fault import StreamFault, of_error
+from seqvision_edge.frame import FrameRefused
 from seqvision_edge.preprocess import Image
 from seqvision_edge.sources.jpeg_stream import LARGEST, pictures
-from seqvision_edge.sources.video_decoding import FrameRefused, Pictures, decoder_options
+from seqvision_edge.sources.video_decoding import Pictures, decoder_options
 
 if TYPE_CHECKING:
     from av.container import InputContainer

@@ -37,6 +37,19 @@ def decode_picture(data: bytes, limits: Limits, value_range: ValueRange | None =
     Raises:
         HTTPException: 413 too large, 422 not a picture.
     """
+    check_picture(data, limits)
+    bgr = decode_image(np.frombuffer(data, np.uint8), value_range)
+    if bgr is None:
+        raise HTTPException(422, "the picture is damaged")
+    return bgr
+
+
+def check_picture(data: bytes, limits: Limits) -> None:
+    """Refuse by its head what is no JPEG or PNG, or too large.
+
+    Raises:
+        HTTPException: 413 too large, 422 not a picture.
+    """
     if len(data) > limits.picture_bytes:
         raise HTTPException(413, f"a picture has at most {limits.picture_bytes} bytes")
     size = picture_size(data)
@@ -46,10 +59,6 @@ def decode_picture(data: bytes, limits: Limits, value_range: ValueRange | None =
         raise HTTPException(
             413, f"the picture has {size[0]} x {size[1]} pixels, at most are {limits.pixels}"
         )
-    bgr = decode_image(np.frombuffer(data, np.uint8), value_range)
-    if bgr is None:
-        raise HTTPException(422, "the picture is damaged")
-    return bgr
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:

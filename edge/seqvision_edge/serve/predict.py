@@ -147,14 +147,20 @@ async def _of_files(request: Request, question: Question, service: Service, fps:
             raise HTTPException(422, "several files: each must be a JPEG or PNG picture")
 
         def work(job: Job) -> tuple[Answered | None, tuple[Steps, str | None] | None]:
+            # The start of a child is not the clip's time.
+            service.decoders.start()
+            job.begin()
             values = service.session.card.image.value_range
             with ExitStack() as opened:
                 if is_picture(heads[0]):
                     most = service.limits.picture_bytes + 1
                     pictures = [file.file.read(most) for file in files]
-                    sent = from_pictures(pictures, fps, service.limits, values)
+                    clip = from_pictures(
+                        pictures, fps, service.limits, values, service.decoders, job
+                    )
                 else:
-                    sent = opened.enter_context(from_video(files[0].file, service.limits, values))
+                    clip = from_video(files[0].file, service.limits, values, service.decoders, job)
+                sent = opened.enter_context(clip)
                 if question.is_long:
                     return long_answer(sent, question, service, job), None
                 return None, centre_of(sent, service, job)

@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from seqvision_edge.card import ModelCard
 from seqvision_edge.cut import sized
 from seqvision_edge.errors import SourceError
-from seqvision_edge.frame import Frame
+from seqvision_edge.frame import Frame, FrameTooLarge
 from seqvision_edge.preprocess import ValueRange, prepare
 from seqvision_edge.sampler import Sampler, refuse_long
 from seqvision_edge.sequence import VideoSequence
 from seqvision_edge.serve.job import Job
 from seqvision_edge.serve.limits import MIB, Limits
-from seqvision_edge.serve.pictures import decode_picture
+from seqvision_edge.serve.pictures import check_picture, decode_picture
+from seqvision_edge.sources.isolated import Decoders, Isolated, TooMuchMemory
 from seqvision_edge.sources.video_file import VideoFile
 
 FPS = 30.0
@@ -66,23 +67,54 @@ def from_pixels(pixels: NDArray[np.uint8], fps: float) -> Sent:
     return Sent(frames, fps)
 
 
+@contextmanager
 def from_pictures(
-    pictures: Sequence[bytes], fps: float, limits: Limits, value_range: ValueRange | None
-) -> Sent:
-    """Return JPEG or PNG files as a clip of this rate."""
-    frames = (
-        Frame(decode_picture(data, limits, value_range), index / fps, index)
-        for index, data in enumerate(pictures)
-    )
-    return Sent(frames, fps)
+    pictures: Sequence[bytes],
+    fps: float,
+    limits: Limits,
+    value_range: ValueRange | None,
+    decoders: Decoders,
+    job: Job,
+) -> Iterator[Sent]:
+    """Give JPEG or PNG files as a clip of this rate.
+
+    Raises:
+        HTTPException: 413 one is too large, 422 one is no picture.
+    """
+
+    def checked() -> Iterator[bytes]:
+        for data in pictures:
+            check_picture(data, limits)
+            yield data
+
+    def times(frames: Iterable[Frame]) -> Iterator[Frame]:
+        for index, frame in enumerate(frames):
+            yield replace(frame, time=index / fps, index=index)
+
+    with (
+        _refusals(),
+        decoders.pictures(checked(), value_range, job.check, job.seconds_left) as decoded,
+    ):
+        if decoded is not None:
+            yield Sent(times(decoded), fps)
+            return
+        here = (decode_picture(data, limits, value_range) for data in pictures)
+        yield Sent(times(Frame(bgr, 0.0, 0) for bgr in here), fps)
 
 
 @contextmanager
-def from_video(content: BinaryIO, limits: Limits, value_range: ValueRange | None) -> Iterator[Sent]:
+def from_video(
+    content: BinaryIO,
+    limits: Limits,
+    value_range: ValueRange | None,
+    decoders: Decoders,
+    job: Job,
+) -> Iterator[Sent]:
     """Give the clip of a video file's content, which lies in a file of ours meanwhile.
 
     Raises:
-        HTTPException: 413 its frames are too large, 422 not a video, 507 no room for it.
+        HTTPException: 413 its frames are too large or take too much memory, 422 not a video, 507 no
+            room for it.
     """
     with tempfile.NamedTemporaryFile(prefix="seqvision-", suffix=".video") as file:
         try:
@@ -91,16 +123,40 @@ def from_video(content: BinaryIO, limits: Limits, value_range: ValueRange | None
             file.flush()
         except OSError:
             raise HTTPException(507, "there is no room for the video") from None
-        try:
-            with VideoFile(Path(file.name), value_range) as video:
-                if video.size[0] * video.size[1] > limits.pixels:
-                    width, height = video.size
-                    raise HTTPException(
-                        413, f"the video has {width} x {height}, at most are {limits.pixels} pixels"
-                    )
-                yield Sent(video, video.fps, lambda: video.incomplete)
-        except SourceError as error:
-            raise HTTPException(422, str(error).replace(file.name, "the video")) from None
+        path = Path(file.name)
+        with (
+            _refusals(file.name),
+            decoders.video(path, value_range, job.check, job.seconds_left) as decoded,
+            _opened(path, value_range, limits.pixels, decoded) as video,
+        ):
+            yield Sent(video, video.fps, lambda: video.incomplete)
+
+
+@contextmanager
+def _opened(
+    path: Path, value_range: ValueRange | None, pixels: int, decoded: Isolated | None
+) -> Iterator[Isolated | VideoFile]:
+    """Give a video that a child decodes, or open it here where there can be no child."""
+    if decoded is not None:
+        yield decoded
+        return
+    with VideoFile(path, value_range, pixels) as video:
+        yield video
+
+
+@contextmanager
+def _refusals(name: str = "") -> Iterator[None]:
+    """Answer a client in HTTP's words, without the `name` of a file of ours."""
+    try:
+        yield
+    except (FrameTooLarge, TooMuchMemory) as error:
+        raise HTTPException(413, _plain(error, name)) from None
+    except SourceError as error:
+        raise HTTPException(422, _plain(error, name)) from None
+
+
+def _plain(error: Exception, name: str) -> str:
+    return str(error).replace(name, "the video") if name else str(error)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from seqvision_edge.serve.post import Post
 from seqvision_edge.serve.recorder import Recorder
 from seqvision_edge.serve.watching import Watching
 from seqvision_edge.session import Session
+from seqvision_edge.sources.isolated import Decoders
 
 Result = TypeVar("Result")
 
@@ -48,6 +49,7 @@ class Service:
         self.post = Post()
         self.batcher = Batcher(session, limits.room, self.figures.call, self.post.send)
         self.pictures = ThreadPoolExecutor(_PICTURE_THREADS, "pictures")
+        self.decoders = Decoders(self.limits.pixels)
         self.ears: set[Ear] = set()
         self.ended = threading.Event()
         self._clips = ThreadPoolExecutor(_CLIP_THREADS, "clips")
@@ -92,6 +94,7 @@ class Service:
         self.batcher.close()
         for pool in (self.pictures, self._clips):
             pool.shutdown(cancel_futures=True)
+        self.decoders.close()
         if self.recorder is not None:
             self.recorder.close()
 

@@ -24,7 +24,7 @@ from typing_extensions import Self
 
 from seqvision_edge.capture.backlog import Backlog
 from seqvision_edge.errors import SourceError
-from seqvision_edge.frame import Frame
+from seqvision_edge.frame import Frame, FrameRefused
 from seqvision_edge.preprocess import Image
 from seqvision_edge.sources.image_files import decode_image
 from seqvision_edge.sources.jpeg_stream import START, pictures
@@ -288,7 +288,7 @@ class Pipe:
         """Yield the pictures that FFmpeg decodes."""
         from av import FFmpegError
 
-        from seqvision_edge.sources.video_decoding import FrameRefused, Pictures, decoder_options
+        from seqvision_edge.sources.video_decoding import Pictures, decoder_options
 
         container = _open_bytes(self._source, self._kind)
         if container is None or not container.streams.video:

@@ -31,7 +31,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from seqvision_edge.errors import SourceError
-from seqvision_edge.frame import MAX_PIXELS
+from seqvision_edge.frame import MAX_PIXELS, FrameRefused, FrameTooLarge
 from seqvision_edge.opencv import cv2
 from seqvision_edge.preprocess import Image, ValueRange, to_8_bit
 from seqvision_edge.sources.mp4_tables import check_tables
@@ -131,10 +131,6 @@ def codec_name(stream: VideoStream) -> str:
     found = re.search(rf"Stream #0:{stream.index}\b.*?: Video: (\w+)(?: \((\w+))?", about)
     names = [name for name in found.groups() if name and name != "none"] if found else []
     return names[0] if names else "unknown"
-
-
-class FrameRefused(SourceError):  # noqa: N818
-    """A frame is larger than this program reads, or of a pixel format that cannot be converted."""
 
 
 class Pictures:
@@ -259,10 +255,10 @@ def check_size(width: int, height: int, max_pixels: int = MAX_PIXELS) -> None:
     """Refuse frames above the limit.
 
     Raises:
-        FrameRefused: it is larger.
+        FrameTooLarge: it is larger.
     """
     if width * height > max_pixels:
-        raise FrameRefused(
+        raise FrameTooLarge(
             f"frames of {width} x {height} pixels; the most that is read is {max_pixels >> 20} Mpx"
         )
 

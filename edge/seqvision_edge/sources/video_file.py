@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from seqvision_edge.errors import SourceError
-from seqvision_edge.frame import MAX_PIXELS, Frame
+from seqvision_edge.frame import MAX_PIXELS, Frame, FrameRefused, FrameTooLarge
 from seqvision_edge.preprocess import ValueRange
 
 if TYPE_CHECKING:
@@ -93,8 +93,8 @@ class VideoFile:
 
         try:
             check_size(self._stream.width, self._stream.height, self._max_pixels)
-        except SourceError as error:
-            raise SourceError(f"{self.name}: {error}") from None
+        except FrameTooLarge as error:
+            raise FrameTooLarge(f"{self.name}: {error}") from None
         context = self._stream.codec_context
         # One thread decodes faster than several do on two cores, and leaves the other to the model.
         context.thread_count = 1
@@ -143,7 +143,7 @@ class VideoFile:
         Raises:
             SourceError: not one frame can be decoded, or they are too large to be.
         """
-        from seqvision_edge.sources.video_decoding import FrameRefused, Pictures
+        from seqvision_edge.sources.video_decoding import Pictures
 
         pictures = Pictures(self._stream, self._value_range, self._max_pixels)
         start: float | None = None
@@ -151,7 +151,7 @@ class VideoFile:
             try:
                 bgr = pictures.to_bgr(decoded)
             except FrameRefused as error:
-                raise SourceError(f"{self.name}: {error}") from None
+                raise type(error)(f"{self.name}: {error}") from None
             expected = self._time + 1 / self.fps if self.decoded else 0.0
             stamp, duration = _stamp(decoded), _duration(decoded)
             if stamp is None:

@@ -1,0 +1,369 @@
+"""Videos and pictures of strangers, decoded by a child process with limits.
+
+    decoders = Decoders(max_pixels)
+    with decoders.video(path, value_range, check) as source:
+        for frame in source:
+            ...
+
+A decoder is a million lines of C that read whatever was sent: what crashes, hangs or swells it ends
+a child, and one line says so.  Children are kept for the next clip, and replaced when they die or
+have grown.  Frames come through memory that both map; the child is one frame ahead.
+
+    parent → a JSON line: what to open, then "next" for each frame (of pictures with their bytes),
+             then "close"
+    child  → "opened", "frame", …, "end"; or "refused" and why; then "closed"
+"""
+
+import contextlib
+import json
+import mmap
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqvision_edge import child_process
+from seqvision_edge.child_process import Child, Died, start_child
+from seqvision_edge.errors import SourceError
+from seqvision_edge.frame import Frame, FrameTooLarge
+from seqvision_edge.preprocess import Image, ValueRange
+
+# Bytes that a decoder may take: the 17 pictures that it keeps of video with 8 Mpx and 10 bits are
+# 430 MB.
+MEMORY: Final = 768 << 20
+# A child that holds more after a clip is replaced; a new one has 60 MB.
+_GROWN: Final = 256 << 20
+# The reader has one frame and may keep the one before, while the next is decoded.
+_SLOTS: Final = 3
+_AHEAD: Final = 2
+# Seconds: how often a reader that waits looks whether it still should; how long a child may take to
+# end a clip.
+_LOOK: Final = 0.1
+_CLOSE: Final = 0.3
+
+Check = Callable[[], None]
+
+
+class TooMuchMemory(SourceError):  # noqa: N818
+    """A clip takes more memory than a decoder may."""
+
+
+class Isolated:
+    """A source: the frames of a clip that a child decodes, each good until the second one after it.
+
+    Attributes:
+        fps: nominal frames per second, of a video.
+        size: width and height as a video is coded.
+        incomplete: after the last frame, why some are missing; None where none is.
+    """
+
+    def __init__(self, decoder: "_Decoder", check: Check, pictures: Iterator[bytes] | None) -> None:
+        self._decoder, self._check, self._pictures = decoder, check, pictures
+        self.incomplete: str | None = None
+        self.fps, self.size = 0.0, (0, 0)
+        if pictures is None:
+            _, self.fps, width, height = decoder.receive(check)
+            self.size = width, height
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the frames.
+
+        Raises:
+            SourceError: one is refused, or the child dies of it.
+        """
+        given, asked = 0, 0
+        while True:
+            while asked < given + _AHEAD and self._ask():
+                asked += 1
+            if given == asked:
+                return
+            kind, *about = self._decoder.receive(self._check)
+            if kind == "end":
+                (self.incomplete,) = about
+                return
+            height, width, time, duration, index = about
+            pixels = self._decoder.pixels(given, height, width)
+            yield Frame(pixels, time, index, duration=duration)
+            given += 1
+
+    def _ask(self) -> bool:
+        """Let the child decode one more frame; False where there is no more picture."""
+        picture = b"" if self._pictures is None else next(self._pictures, None)
+        if picture is not None:
+            self._decoder.send(["next", len(picture)], picture)
+        return picture is not None
+
+
+class Decoders:
+    """Children that decode, kept for the next clip; usable from several threads."""
+
+    def __init__(self, max_pixels: int, memory: int = MEMORY) -> None:
+        """Start none yet.
+
+        Args:
+            max_pixels: of a frame.
+            memory: bytes that one child may take.
+        """
+        self._max_pixels, self._memory = max_pixels, memory
+        self._free: list[_Decoder] = []
+        self._lock = threading.Lock()
+        self._closed = False
+
+    @contextmanager
+    def video(
+        self, path: Path, value_range: ValueRange | None, check: Check, seconds: float
+    ) -> "Iterator[Isolated | None]":
+        """Give a video's frames; None where there can be no child.
+
+        Args:
+            path: of the file.
+            value_range: which values of deep grey frames are black and white.
+            check: called while the child works; what it raises ends the child's work.
+            seconds: that the work may take, should this process be stopped.
+
+        Raises:
+            SourceError: it is no video, or the child dies of it.
+        """
+        task = {"path": str(path), "value_range": value_range, "seconds": seconds}
+        with self._decoder(task) as decoder:
+            yield None if decoder is None else Isolated(decoder, check, None)
+
+    @contextmanager
+    def pictures(
+        self,
+        pictures: Iterable[bytes],
+        value_range: ValueRange | None,
+        check: Check,
+        seconds: float,
+    ) -> "Iterator[Isolated | None]":
+        """Give pictures as frames, all at time 0; the rest is as in `video`."""
+        task = {"path": None, "value_range": value_range, "seconds": seconds}
+        with self._decoder(task) as decoder:
+            yield None if decoder is None else Isolated(decoder, check, iter(pictures))
+
+    def start(self) -> None:
+        """Have a child ready for the next clip; it takes a moment where there is none yet."""
+        with self._lock:
+            is_there = bool(self._free) or self._closed
+        decoder = None if is_there else _start(self._max_pixels, self._memory)
+        if decoder is not None:
+            self._keep(decoder)
+
+    def close(self) -> None:
+        """End all children; one that works now ends with its clip."""
+        with self._lock:
+            self._closed = True
+            free, self._free = self._free, []
+        for decoder in free:
+            decoder.end()
+
+    @contextmanager
+    def _decoder(self, task: dict[str, Any]) -> "Iterator[_Decoder | None]":
+        with self._lock:
+            decoder = self._free.pop() if self._free else None
+        if decoder is None:
+            decoder = _start(self._max_pixels, self._memory)
+        if decoder is None:
+            yield None
+            return
+        is_good = True
+        try:
+            decoder.send(["open", task])
+            yield decoder
+        except TooMuchMemory:
+            is_good = False
+            raise
+        finally:
+            # A clip that its reader left in the middle is no fault of the child.
+            if decoder.close() and is_good:
+                self._keep(decoder)
+            else:
+                decoder.end()
+
+    def _keep(self, decoder: "_Decoder") -> None:
+        with self._lock:
+            if not self._closed:
+                self._free.append(decoder)
+                return
+        decoder.end()
+
+
+class _Decoder:
+    """A child, and the memory that holds its frames."""
+
+    def __init__(self, child: Child, memory: mmap.mmap, max_pixels: int) -> None:
+        self._child = child
+        self._memory: NDArray[np.uint8] = np.frombuffer(memory, np.uint8)
+        self._slot = 3 * max_pixels
+
+    def send(self, request: list[Any], content: bytes = b"") -> None:
+        self._child.send(json.dumps(request).encode() + b"\n" + content)
+
+    def receive(self, check: Check) -> list[Any]:
+        """Return the next answer.
+
+        Raises:
+            SourceError: it refuses the clip, or dies of it.
+        """
+        while True:
+            try:
+                answer = self._child.receive(_LOOK)
+            except TimeoutError:
+                check()
+                continue
+            except Died as ending:
+                raise SourceError(f"the decoder crashes on it ({ending})") from None
+            if answer[0] == "refused":
+                raise SourceError(answer[1])
+            if answer[0] == "large":
+                raise FrameTooLarge(answer[1])
+            if answer[0] == "memory":
+                raise TooMuchMemory("it takes too much memory to decode")
+            return answer
+
+    def pixels(self, number: int, height: int, width: int) -> Image:
+        """Return the frame of this number as it lies in the memory."""
+        size, begin = 3 * height * width, number % _SLOTS * self._slot
+        if not 0 < size <= self._slot or height < 0:
+            raise SourceError("the decoder crashes on it (nonsense)")
+        return self._memory[begin : begin + size].reshape(height, width, 3)
+
+    def close(self) -> bool:
+        """Let the child end its clip; return whether it is as good as new."""
+        self.send(["close"])
+        with contextlib.suppress(TimeoutError, Died):
+            while (answer := self._child.receive(_CLOSE))[0] != "closed":
+                pass
+            return bool(answer[1] < _GROWN)
+        return False
+
+    def end(self) -> None:
+        self._child.end()
+
+
+def _start(max_pixels: int, memory: int) -> _Decoder | None:
+    """Start a child; None where there can be none."""
+    size = _SLOTS * 3 * max_pixels
+    file = _memory_file()
+    try:
+        os.truncate(file, size)
+        task = {"file": file, "max_pixels": max_pixels, "memory": memory}
+        child = start_child(__name__, task, [file])
+        return None if child is None else _Decoder(child, mmap.mmap(file, size), max_pixels)
+    finally:
+        os.close(file)
+
+
+def _memory_file() -> int:
+    """Return a descriptor of memory that has no name; where there is none, of a deleted file."""
+    make: Callable[[str], int] | None = getattr(os, "memfd_create", None)
+    if make is not None:
+        return make("seqvision-frames")
+    with tempfile.TemporaryFile(prefix="seqvision-") as file:
+        return os.dup(file.fileno())
+
+
+# ---- the child's side ----
+
+
+def main() -> None:
+    """Decode what the parent asks for until it leaves."""
+    task = child_process.task()
+    # All that decodes is loaded before the memory is bounded.
+    from seqvision_edge.sources import image_files, video_decoding, video_file  # noqa: F401
+
+    slot = 3 * task["max_pixels"]
+    memory = np.frombuffer(mmap.mmap(task["file"], _SLOTS * slot), np.uint8)
+    slots = [memory[number * slot : (number + 1) * slot] for number in range(_SLOTS)]
+    child_process.begin(task["memory"])
+    while request := _request():
+        if request[0] == "open":
+            child_process.live_for(request[1]["seconds"])
+            with contextlib.ExitStack() as opened:
+                _serve(_Clip(request[1], task["max_pixels"], slots, opened))
+            child_process.live_for(0)
+            child_process.answer("closed", child_process.memory_of("RssAnon"))
+
+
+def _request() -> list[Any]:
+    """Return the next request; an empty one where the parent has left."""
+    line = sys.stdin.buffer.readline()
+    request: list[Any] = json.loads(line) if line else []
+    return request
+
+
+def _serve(clip: "_Clip") -> None:
+    """Answer for one clip until the parent closes it."""
+
+    def answer(make: Callable[[], list[Any]]) -> None:
+        try:
+            found = make()
+        except FrameTooLarge as error:
+            found = ["large", str(error)]
+        except SourceError as error:
+            found = ["refused", str(error)]
+        except MemoryError:
+            found = ["memory"]
+        child_process.answer(*found)
+
+    if clip.path is not None:
+        answer(clip.open)
+    while (request := _request()) and request[0] == "next":
+        picture = sys.stdin.buffer.read(request[1])
+        answer(clip.next_frame if clip.path is not None else partial(clip.decode, picture))
+
+
+class _Clip:
+    """A clip on the child's side; its methods return answers."""
+
+    def __init__(
+        self,
+        about: dict[str, Any],
+        max_pixels: int,
+        slots: list[NDArray[np.uint8]],
+        opened: contextlib.ExitStack,
+    ) -> None:
+        self.path: str | None = about["path"]
+        low_high = about["value_range"]
+        self._value_range: ValueRange | None = (low_high[0], low_high[1]) if low_high else None
+        self._max_pixels, self._slots, self._opened = max_pixels, slots, opened
+        self._frames: Iterator[Frame] = iter(())
+        self._incomplete: Callable[[], str | None] = lambda: None
+        self._number = 0
+
+    def open(self) -> list[Any]:
+        from seqvision_edge.sources.video_file import VideoFile
+
+        video = VideoFile(Path(self.path or ""), self._value_range, self._max_pixels)
+        self._opened.enter_context(video)
+        self._frames, self._incomplete = iter(video), lambda: video.incomplete
+        return ["opened", video.fps, *video.size]
+
+    def next_frame(self) -> list[Any]:
+        frame = next(self._frames, None)
+        return ["end", self._incomplete()] if frame is None else self._put(frame)
+
+    def decode(self, picture: bytes) -> list[Any]:
+        from seqvision_edge.sources.image_files import decode_image
+
+        bgr = decode_image(np.frombuffer(picture, np.uint8), self._value_range)
+        if bgr is None:
+            raise SourceError("the picture is damaged")
+        return self._put(Frame(bgr, 0.0, self._number))
+
+    def _put(self, frame: Frame) -> list[Any]:
+        height, width = frame.bgr.shape[:2]
+        slot = self._slots[self._number % _SLOTS]
+        if frame.bgr.size > slot.size:
+            raise FrameTooLarge("a picture is larger than its head says")
+        slot[: frame.bgr.size] = frame.bgr.reshape(-1)
+        self._number += 1
+        return ["frame", height, width, frame.time, frame.duration, frame.index]

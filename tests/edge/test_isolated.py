@@ -1,0 +1,227 @@
+"""What clients send is decoded by child processes, which may die of it."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from colour_model import model_bytes, picture, write_video
+from hostile_files import avi, mp4, png
+from served import serving
+from video_matrix import CASES, needs_ffmpeg, video
+
+from seqvision_edge.errors import SourceError
+from seqvision_edge.frame import FrameTooLarge
+from seqvision_edge.opencv import cv2
+from seqvision_edge.serve.limits import Limits
+from seqvision_edge.session import Session
+from seqvision_edge.sources import isolated
+from seqvision_edge.sources.isolated import Decoders
+from seqvision_edge.sources.video_file import VideoFile
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="there are no resource limits here")
+SECONDS = 60.0
+
+
+def nothing() -> None:
+    """Let the work go on."""
+
+
+@pytest.fixture
+def decoders() -> Iterator[Decoders]:
+    made = Decoders(Limits.pixels)
+    yield made
+    made.close()
+
+
+def pids(decoders: Decoders) -> list[int]:
+    """Return the processes of the children that wait for a clip."""
+    return [decoder._child.pid for decoder in decoders._free]
+
+
+def read(decoders: Decoders, path: Path, check: Callable[[], None] = nothing) -> list[Any]:
+    """Return a copy of every frame of a video, with its time and duration."""
+    with decoders.video(path, None, check, SECONDS) as source:
+        assert source is not None
+        return [(frame.bgr.copy(), frame.time, frame.index, frame.duration) for frame in source]
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case.file in {"h264.mp4", "vp9.webm", "mjpeg.avi"}],
+    ids=lambda case: case.file,
+)  # fmt: skip
+def test_a_child_gives_the_frames_that_the_file_gives(case: Any, decoders: Decoders) -> None:
+    needs_ffmpeg()
+    path = video(case)
+    with VideoFile(path) as source:
+        expected = [(frame.bgr, frame.time, frame.index, frame.duration) for frame in source]
+    found = read(decoders, path)
+    assert len(found) == len(expected) > 1
+    for (bgr, *about), (other, *wanted) in zip(found, expected, strict=True):
+        assert about == wanted
+        assert np.array_equal(bgr, other)
+
+
+def test_a_child_serves_many_clips_and_is_replaced_when_it_dies(
+    decoders: Decoders, tmp_path: Path
+) -> None:
+    path = write_video(tmp_path / "a.mp4", [("red", 2.0)])
+    bad = tmp_path / "bad.mp4"
+    bad.write_bytes(bytes(range(256)) * 9)
+    assert len(read(decoders, path)) == 40
+    (first,) = pids(decoders)
+    with pytest.raises(SourceError, match="not a video that can be read"):
+        read(decoders, bad)
+    with decoders.video(path, None, nothing, SECONDS) as source:
+        next(iter(source or ()))  # its reader leaves in the middle
+    assert len(read(decoders, path)) == 40
+    assert pids(decoders) == [first]
+
+    def crash_in_the_middle() -> None:
+        with decoders.video(path, None, nothing, SECONDS) as source:
+            for _ in source or ():
+                os.kill(first, signal.SIGSEGV)
+
+    with pytest.raises(SourceError, match=r"the decoder crashes on it \(SIGSEGV\)"):
+        crash_in_the_middle()
+    assert len(read(decoders, path)) == 40
+    assert pids(decoders) != [first]
+
+
+def test_a_child_that_hangs_is_ended_with_the_work_it_was_for(
+    decoders: Decoders, tmp_path: Path
+) -> None:
+    path = write_video(tmp_path / "a.mp4", [("red", 1.0)])
+    read(decoders, path)
+    (child,) = pids(decoders)
+    looks = 0
+
+    def check() -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            raise TimeoutError("the work's time is up")
+
+    def hang_in_the_middle() -> None:
+        with decoders.video(path, None, check, SECONDS) as source:
+            for _ in source or ():
+                os.kill(child, signal.SIGSTOP)
+
+    with pytest.raises(TimeoutError, match="time is up"):
+        hang_in_the_middle()
+    assert not alive(child)
+
+
+def test_memory_is_bounded_and_what_takes_more_is_refused(tmp_path: Path) -> None:
+    decoders = Decoders(Limits.pixels, memory=56 << 20)
+    path = tmp_path / "large.avi"
+    path.write_bytes(avi([png(3500, 2300, 16)] * 4, 3500, 2300))
+    try:
+        with pytest.raises(SourceError):
+            read(decoders, path)
+        with (
+            pytest.raises(SourceError),
+            decoders.pictures([png(3500, 2300, 16)], None, nothing, SECONDS) as source,
+        ):
+            list(source or ())
+    finally:
+        decoders.close()
+
+
+def test_a_child_that_has_grown_is_replaced(
+    decoders: Decoders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_video(tmp_path / "a.mp4", [("red", 0.5)])
+    monkeypatch.setattr(isolated, "_GROWN", 1 << 20)
+    read(decoders, path)
+    assert pids(decoders) == []
+
+
+def test_frames_above_the_limit_are_refused_wherever_they_stand(tmp_path: Path) -> None:
+    decoders = Decoders(64 * 48)
+    path = tmp_path / "a.avi"
+    try:
+        path.write_bytes(avi([png(65, 48)], 64, 48))
+        with pytest.raises(SourceError, match="not one of its frames"):
+            read(decoders, path)
+        path.write_bytes(avi([png(64, 48), png(65, 48)], 64, 48))
+        assert len(read(decoders, path)) == 1
+        with (
+            pytest.raises(FrameTooLarge),
+            decoders.pictures([png(65, 48)], None, nothing, SECONDS) as source,
+        ):
+            list(source or ())
+    finally:
+        decoders.close()
+
+
+@pytest.fixture(scope="module")
+def session() -> Session:
+    return Session(model_bytes(), "cpu")
+
+
+def test_the_server_s_children_end_with_it(session: Session, tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", [("red", 1.0)])
+    with serving(session) as running, running.client() as client:
+        assert post(client, path.read_bytes()).status_code == 200
+        (child,) = pids(running.served.service.decoders)
+        assert alive(child)
+    until = time.monotonic() + 20
+    while alive(child) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not alive(child)
+
+
+def test_a_child_that_dies_in_the_middle_of_a_request_is_an_answer(
+    session: Session, tmp_path: Path
+) -> None:
+    path = write_video(tmp_path / "a.mp4", [("red", 30.0)], 30.0)
+    with serving(session) as running, running.client() as client:
+        decoders = running.served.service.decoders
+        assert post(client, path.read_bytes()).status_code == 200
+        (child,) = pids(decoders)
+
+        def kill() -> None:
+            while decoders._free:
+                time.sleep(0.001)
+            os.kill(child, signal.SIGKILL)
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        answer = post(client, path.read_bytes())
+        killer.join()
+        assert (answer.status_code, "decoder crashes" in answer.text) == (422, True), answer.text
+        assert post(client, path.read_bytes()).status_code == 200
+
+
+def test_bombs_are_answered_and_the_server_goes_on(session: Session) -> None:
+    huge = png(6000, 6000, 16)
+    with serving(session) as running, running.client() as client:
+        for body, codes in (
+            (avi([png(64, 48), huge, huge], 64, 48), {200}),
+            (avi([huge] * 2, 64, 48), {413, 422}),
+            (mp4(huge, tracks=8), {413, 422}),
+            (mp4(png(64, 48), (1, 60_000_000)), {422}),
+        ):
+            assert post(client, body).status_code in codes
+        good, data = cv2.imencode(".jpg", picture("red"))
+        assert good
+        assert post(client, data.tobytes()).status_code == 200
+
+
+def post(client: httpx.Client, content: bytes) -> httpx.Response:
+    return client.post("/v1/predict", files={"file": ("a", content)})
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
