@@ -5,6 +5,7 @@ No single frame tells the two apart, so only a model that reads time can.
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections import Counter
@@ -28,7 +29,12 @@ DATA = Path(os.environ.get("SEQVISION_DATA", Path(__file__).parents[2] / "shared
 
 
 def pytest_configure() -> None:
-    """Make the folder of `once.py`, before the processes of the run start."""
+    """Make the folder of `once.py`, before the processes of the run start.
+
+    In the background of a script Ctrl-C is ignored, by every process that the tests start too.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if "PYTEST_XDIST_WORKER" not in os.environ:
         os.environ["SEQVISION_TEST_RUN"] = tempfile.mkdtemp(prefix="seqvision-test-run-")
 

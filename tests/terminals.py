@@ -4,10 +4,13 @@
 never waits for a test that looks away.
 """
 
+import fcntl
 import os
 import re
 import select
 import signal
+import struct
+import termios
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -16,6 +19,7 @@ from typing import Any, Final
 
 import pexpect
 import pyte
+from preloaded import Preloaded
 
 SIZES: Final = ((80, 24), (120, 40))
 """Columns and rows of the terminals on which commands are tried."""
@@ -27,7 +31,8 @@ _UNSET = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_
 class Terminal:
     """Run `command` on a terminal of `columns` x `rows`; as a context manager, end it afterwards.
 
-    `env` is added to this process's variables; a value of None removes one.
+    `env` is added to this process's variables; a value of None removes one.  With `code`, that runs
+    in a `Preloaded` process, and the words of `command` are only its `sys.argv`.
     """
 
     def __init__(
@@ -37,6 +42,7 @@ class Terminal:
         rows: int = 24,
         cwd: str | Path | None = None,
         env: Mapping[str, str | None] | None = None,
+        code: str | None = None,
     ) -> None:
         variables: dict[str, str] = {k: v for k, v in os.environ.items() if k not in _UNSET}
         changes = {"TERM": "xterm-256color", "LC_ALL": "C.UTF-8", **(env or {})}
@@ -49,16 +55,21 @@ class Terminal:
         self._closing = threading.Event()
         self._screen = pyte.HistoryScreen(columns, rows, history=100_000, ratio=0.5)
         self._stream = pyte.ByteStream(self._screen)
-        program, *arguments = (str(word) for word in command)
-        self._child = pexpect.spawn(
-            program,
-            arguments,
-            cwd=None if cwd is None else str(cwd),
-            env=variables,  # type: ignore[arg-type]  # typeshed means os._Environ
-            dimensions=(rows, columns),
-        )
-        self._child.delaybeforesend = None
-        self._child.delayafterclose = self._child.delayafterterminate = 0.0
+        words = [str(word) for word in command]
+        where = Path.cwd() if cwd is None else cwd
+        self._child: pexpect.spawn | _Forked
+        if code is None:
+            self._child = pexpect.spawn(
+                words[0],
+                words[1:],
+                cwd=str(where),
+                env=variables,  # type: ignore[arg-type]  # typeshed means os._Environ
+                dimensions=(rows, columns),
+            )
+            self._child.delaybeforesend = None
+            self._child.delayafterclose = self._child.delayafterterminate = 0.0
+        else:
+            self._child = _Forked(words, code, where, variables, (rows, columns))
         self.pid: int = self._child.pid
         self.columns = columns
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -171,6 +182,46 @@ class Terminal:
 
     def _seen(self) -> str:
         return "\n".join(f"| {line}" for line in self.lines)
+
+
+class _Forked:
+    """A `Preloaded` process on a terminal, with what is used here of `pexpect.spawn`."""
+
+    def __init__(
+        self, argv: list[str], code: str, cwd: str | Path, env: Mapping[str, str],
+        size: tuple[int, int],
+    ) -> None:  # fmt: skip
+        self.child_fd, other = os.openpty()
+        self.setwinsize(*size)
+        self._process = Preloaded(argv, code, cwd, env, (other, other, other), on_terminal=True)
+        os.close(other)
+        self.pid = self._process.pid
+
+    @property
+    def exitstatus(self) -> int | None:
+        status = self._process.poll()
+        return None if status is None or status < 0 else status
+
+    @property
+    def signalstatus(self) -> int | None:
+        status = self._process.poll()
+        return None if status is None or status >= 0 else -status
+
+    def isalive(self) -> bool:
+        return self._process.poll() is None
+
+    def send(self, keys: str) -> None:
+        os.write(self.child_fd, keys.encode())
+
+    def sendintr(self) -> None:
+        self.send("\x03")
+
+    def setwinsize(self, rows: int, columns: int) -> None:
+        size = struct.pack("HHHH", rows, columns, 0, 0)
+        fcntl.ioctl(self.child_fd, termios.TIOCSWINSZ, size)
+
+    def close(self, force: bool) -> None:
+        os.close(self.child_fd)
 
 
 def _text_of(line: Mapping[int, Any], columns: int) -> str:

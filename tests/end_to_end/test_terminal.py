@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from conftest import square_clip, write_frames, write_squares, write_video
 from once import once
+from preloaded import SEQVISION
 from terminals import SIZES, Terminal
 
 if sys.platform == "win32":
@@ -26,17 +27,25 @@ LONG = (*TRAIN[:-1], "5000", "--patience", "0")
 HIDE, SHOW = "\x1b[?25l", "\x1b[?25h"
 
 
-def typed(folder: Path, *command: str, size: tuple[int, int] = SMALL, before: str = "") -> Terminal:
-    """Type a command in `folder`; the code `before` runs in its process first."""
-    if before:
-        name, *rest = command
-        assert name == "seqvision"
-        code = f"import sys\n{before}\nfrom seqvision.cli import main\nsys.exit(main(sys.argv[1:]))"
-        words = [sys.executable, "-c", code, *rest]
-    else:
-        words = [str(BIN / command[0]), *command[1:]]
-    cache = str(folder / "cache")
-    return Terminal(words, *size, cwd=folder, env={"XDG_CACHE_HOME": cache, "HOME": str(folder)})
+def typed(
+    folder: Path,
+    *command: str,
+    size: tuple[int, int] = SMALL,
+    before: str = "",
+    from_nothing: bool = False,
+) -> Terminal:
+    """Type a command in `folder`; the code `before` runs in its process first.
+
+    A command of seqvision runs in a process that has torch already, unless it is to start
+    `from_nothing`.
+    """
+    name, *rest = command
+    words = [str(BIN / name), *rest]
+    environment = {"XDG_CACHE_HOME": str(folder / "cache"), "HOME": str(folder)}
+    code = None
+    if name == "seqvision" and not from_nothing:
+        code = f"import sys\n{before}\n{SEQVISION}"
+    return Terminal(words, *size, cwd=folder, env=environment, code=code)
 
 
 def ended(terminal: Terminal, code: int, timeout: float = 120) -> list[str]:
@@ -92,7 +101,7 @@ def clips(trained: Path, tmp_path: Path) -> Path:
 def train_and_export(folder: Path) -> None:
     write_squares(folder / "frames", 6, ("left", "none", "right"))
     for name, command in (("train", TRAIN), ("export", ("export", "model.pt"))):
-        with typed(folder, "seqvision", *command) as terminal:
+        with typed(folder, "seqvision", *command, from_nothing=True) as terminal:
             lines = ended(terminal, 0, 300)
             said = {"lines": lines, "text": terminal.text}
             (folder / f"{name}.json").write_text(json.dumps(said))
@@ -345,7 +354,8 @@ def test_a_video_whose_cutting_is_stopped_leaves_no_clips(folder: Path) -> None:
 )
 def test_ctrl_c_ends_a_command(folder: Path, command: str, when: str, unwritten: str) -> None:
     before = sorted(path.name for path in folder.iterdir())
-    with typed(folder, *command.split()) as terminal:
+    from_nothing = when == "loading torch"
+    with typed(folder, *command.split(), from_nothing=from_nothing) as terminal:
         terminal.wait_for(when, 120)
         terminal.interrupt()
         lines = ended(terminal, 130)

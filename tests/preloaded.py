@@ -1,0 +1,216 @@
+"""Commands in processes of their own that need not import torch: they are forked from one that has.
+
+A command that trains spends seconds of a processor on the imports of torch and lightning, and a
+twentieth of that on the training of a test.  Here one process of the test run has imported what is
+not ours; each command is a fork of it with its own session, terminal, folder and environment, and
+imports seqvision as ever.  What a start from nothing shows ("loading torch") others test.
+"""
+
+import array
+import contextlib
+import fcntl
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+# Not onnxruntime: its import starts a thread, which a fork has not, and waits for it at the end.
+MODULES = (
+    "lightning.pytorch", "torchvision.models", "torch._dynamo", "torch.export",
+    "torch.utils.tensorboard", "scipy.stats", "matplotlib.pyplot", "pydantic", "optuna",
+    "sqlalchemy", "onnx", "onnxscript", "yaml", "rich.live",
+)  # fmt: skip
+SEQVISION = "import sys\nfrom seqvision.cli import main\nsys.exit(main())"
+
+
+class Preloaded:
+    """Run Python code as `python -c` does, with `argv` as its `sys.argv`.
+
+    Args:
+        argv: the words of the command, its name first.
+        code: what runs; it gets a name space of its own.
+        files: its standard input, output and errors, as descriptors.
+        on_terminal: whether its standard input becomes the terminal of its session.
+
+    Attributes:
+        pid: of the process, which is its session's first.
+        status: its exit code, -n after signal n; None while it runs.
+    """
+
+    def __init__(
+        self, argv: Sequence[str], code: str, cwd: str | Path, env: Mapping[str, str],
+        files: tuple[int, int, int], on_terminal: bool = False,
+    ) -> None:  # fmt: skip
+        self.status: int | None = None
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.connect(_server())
+        asked = {"argv": list(argv), "code": code, "cwd": str(cwd), "env": dict(env),
+                 "on_terminal": on_terminal}  # fmt: skip
+        socket.send_fds(self._socket, [json.dumps(asked).encode() + b"\n"], files)
+        self._lines = self._socket.makefile()
+        self.pid = int(self._lines.readline())
+
+    def poll(self) -> int | None:
+        """Return the exit code, or None while the process runs."""
+        if self.status is None and select.select([self._socket], [], [], 0)[0]:
+            self.status = int(self._lines.readline())
+            self._lines.close()
+            self._socket.close()
+        return self.status
+
+    def wait(self, timeout: float) -> int:
+        """Return the exit code; end the process and fail if it has none in time."""
+        if self.status is None and not select.select([self._socket], [], [], timeout)[0]:
+            os.kill(self.pid, signal.SIGKILL)
+            raise AssertionError(f"still running after {timeout:g} s")
+        status = self.poll()
+        assert status is not None
+        return status
+
+
+def run(
+    command: Sequence[str | Path], cwd: str | Path, env: Mapping[str, str] | None = None,
+    typed: str = "", timeout: float = 300,
+) -> subprocess.CompletedProcess[str]:  # fmt: skip
+    """Run `seqvision …` to its end, as `subprocess.run` would run it."""
+    words = [str(word) for word in command]
+    variables = dict(os.environ if env is None else env)
+    with ExitStack() as stack:
+        given, out, err = (stack.enter_context(tempfile.TemporaryFile("w+")) for _ in range(3))
+        given.write(typed)
+        given.seek(0)
+        files = (given.fileno(), out.fileno(), err.fileno())
+        status = Preloaded(words, SEQVISION, cwd, variables, files).wait(timeout)
+        for file in (out, err):
+            file.seek(0)
+        return subprocess.CompletedProcess(words, status, out.read(), err.read())
+
+
+def _server() -> str:
+    """Return the path of the socket of the process that forks; start it if nobody has."""
+    folder = Path(os.environ["SEQVISION_TEST_RUN"])
+    path = folder / "preloaded.socket"
+    with (folder / "preloaded.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            command = [sys.executable, __file__, str(path)]
+            with (folder / "preloaded.log").open("w") as log:
+                starting = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                    start_new_session=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
+                )  # fmt: skip
+            while not path.exists():
+                assert starting.poll() is None, (folder / "preloaded.log").read_text()
+                time.sleep(0.05)
+    return str(path)
+
+
+def _serve(path: Path) -> dict[str, Any]:
+    """Fork whenever it is asked for; return, in the forked process, what was asked.
+
+    Ends itself when the folder of the test run is removed.
+    """
+    import gc
+    import importlib
+
+    from seqvision import compat
+
+    assert compat.torchvision  # imported as seqvision does it, before lightning is
+    for name in MODULES:
+        importlib.import_module(name)
+    for name in [each for each in sys.modules if each.partition(".")[0].startswith("seqvision")]:
+        del sys.modules[name]
+    assert len(list(Path("/proc/self/task").iterdir())) == 1, "a fork would lack the other threads"
+    gc.collect()
+    gc.freeze()  # a collection in a forked process would copy every page
+    # Whoever started the tests may have told them to ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    woken, wake = socket.socketpair()
+    for end in (woken, wake):
+        end.setblocking(False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wake.fileno())
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(f"{path}.new")
+    listening.listen(64)
+    Path(f"{path}.new").rename(path)
+    children: dict[int, socket.socket] = {}
+    while path.exists():
+        ready = select.select([listening, woken], [], [], 1.0)[0]
+        if woken in ready:
+            woken.recv(4096)
+        for pid in list(children):
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if done:
+                _answer(children.pop(pid), os.waitstatus_to_exitcode(status), last=True)
+        if listening in ready:
+            client, _ = listening.accept()
+            asked, files = _asked(client)
+            pid = os.fork()
+            if pid == 0:
+                signal.set_wakeup_fd(-1)
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                for each in (listening, woken, wake, client, *children.values()):
+                    each.close()
+                return asked | {"files": files}
+            for file in files:
+                os.close(file)
+            children[pid] = client
+            _answer(client, pid)
+    sys.exit()
+
+
+def _asked(client: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    text, ancillary, _, _ = client.recvmsg(1 << 20, socket.CMSG_SPACE(3 * 4))
+    files = array.array("i")
+    for _, _, data in ancillary:
+        files.frombytes(data)
+    while not text.endswith(b"\n"):
+        text += client.recv(1 << 20)
+    return json.loads(text), list(files)
+
+
+def _answer(client: socket.socket, number: int, last: bool = False) -> None:
+    with contextlib.suppress(OSError):  # its test has ended
+        client.sendall(b"%d\n" % number)
+    if last:
+        client.close()
+
+
+def _become(asked: dict[str, Any]) -> None:
+    """Make this process what a start of Python would have made of it."""
+    os.setsid()
+    for target, file in enumerate(asked["files"]):
+        os.dup2(file, target)
+        os.close(file)
+    if asked["on_terminal"]:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    os.chdir(asked["cwd"])
+    os.environ.clear()
+    os.environ.update(asked["env"])
+    sys.argv = asked["argv"]
+    sys.path[0] = ""
+    sys.stdin = sys.__stdin__ = open(0, encoding="utf-8")  # noqa: SIM115
+    buffering = 1 if os.isatty(1) else -1
+    sys.stdout = sys.__stdout__ = open(1, "w", buffering, encoding="utf-8")  # noqa: SIM115
+    errors = open(2, "w", 1, encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
+    sys.stderr = sys.__stderr__ = errors
+
+
+if __name__ == "__main__":
+    _asked_of_us = _serve(Path(sys.argv[1]))
+    _become(_asked_of_us)
+    _this = sys.modules["__main__"]  # its functions may still be needed
+    sys.modules["__main__"] = ModuleType("__main__")
+    exec(compile(_asked_of_us["code"], "<string>", "exec"), vars(sys.modules["__main__"]))
