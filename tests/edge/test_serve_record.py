@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import itertools
 import json
 import struct
 import time
@@ -146,6 +147,27 @@ def test_any_name_that_is_text_is_a_label_and_stays_inside_the_folder(
     assert files(folder) == ["clips.csv"]
 
 
+def test_the_longest_label_is_taken_however_it_is_escaped(
+    server: tuple[Running, httpx.Client],
+) -> None:
+    running, client = server
+    headers = {"content-type": "application/json"}
+    for letter, is_ascii in itertools.product('é日😀"\\', (True, False)):
+        label = letter * MAX_LABEL_LENGTH
+        begin = json.dumps({"label": label, "person": label}, ensure_ascii=is_ascii, indent=2)
+        with line(running) as opened:
+            opened.send(begin)
+            assert told(opened) == {"type": "ready"}, (letter, is_ascii)
+            opened.send(message(0.0, jpeg("red")))
+            opened.send('{"keep": true}')
+            take = told(opened)
+        assert (take["type"], take["label"], take["person"]) == ("take", label, label)
+        body = json.dumps({"label": label[1:]}, ensure_ascii=is_ascii).encode()
+        query = {"path": take["path"]}
+        changed = client.patch("/v1/takes", params=query, content=body, headers=headers)
+        assert changed.json()["label"] == label[1:]
+
+
 @pytest.mark.parametrize(
     "label", ["", "  ", "x" * (MAX_LABEL_LENGTH + 1), "turn\u202earound", "a\nb", "\x00"]
 )
@@ -164,7 +186,11 @@ def test_what_is_no_label_is_refused_before_a_picture(
         (['{"label": 1}'], 1007),
         (['{"name": "wave"}'], 1007),
         ([b"wave"], 1007),
-        (["x" * 10_000], 1007),
+        (["x" * 20_000], 1007),
+        (["{" + '"label": "wave", ' * 1_000], 1007),
+        (['{"label": "' + "x" * 600 + '"}'], 1007),
+        (['{"label": "\\ud83d"}'], 1007),
+        (["[" * 10_000], 1007),
         (['{"label": "wave"}', "keep it"], 1007),
         (['{"label": "wave"}', struct.pack("<d", float("nan")) + jpeg("red")], 1007),
     ],

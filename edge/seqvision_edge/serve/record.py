@@ -25,8 +25,10 @@ from seqvision_edge.serve.recorder import Recorder
 from seqvision_edge.serve.service import Service
 from seqvision_edge.serve.takes import taken
 
-_Text = Annotated[str, Field(max_length=4 * MAX_LABEL_LENGTH)]
-_MOST_TEXT = 8 * MAX_LABEL_LENGTH + 100
+_LONGEST = 4 * MAX_LABEL_LENGTH
+_Text = Annotated[str, Field(max_length=_LONGEST)]
+# A label and a person; an encoder may write each letter as two escapes, \ud83d\ude00.
+_MOST_TEXT = 2 * 12 * _LONGEST + 1000
 
 
 class Begin(BaseModel):
