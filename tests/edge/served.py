@@ -69,6 +69,16 @@ def serving(session: Session, **more: Any) -> Iterator[Running]:
         assert not served.service.batcher.is_alive
 
 
+def has_ipv6() -> bool:
+    """Whether this machine has the loopback address of IPv6."""
+    try:
+        with socket.socket(socket.AF_INET6) as opened:
+            opened.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
 def until(happened: Callable[[], bool], seconds: float = SECONDS) -> None:
     """Wait for something to happen."""
     deadline = time.monotonic() + seconds

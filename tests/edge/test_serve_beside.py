@@ -8,13 +8,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import httpx
 import numpy as np
 import pytest
 from colour_model import picture
 from numpy.typing import NDArray
+from served import has_ipv6, until
 from servers import web
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from seqvision_edge.cli import main
 from seqvision_edge.opencv import cv2
@@ -22,6 +27,7 @@ from seqvision_edge.opencv import cv2
 pytestmark = pytest.mark.timed
 
 _PERIOD = 20
+TOKEN = "sixteen-letters-or-more"
 
 
 @contextmanager
@@ -96,10 +102,55 @@ def test_any_other_address_demands_a_token(model: Path) -> None:
         assert httpx.get(f"{here}/v1/sources", headers=allowed).status_code == 200
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+def test_the_page_beside_a_run_may_demand_a_token(
+    model: Path, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    if ":" in host and not has_ipv6():
+        pytest.skip("this machine has no IPv6 loopback")
+    monkeypatch.setenv("PAGE_TOKEN", TOKEN)
+    options = ("--web", f"{host}:0", "--web-token", "env:PAGE_TOKEN")
+    with running(model, *options) as (url, made), httpx.Client(base_url=url) as client:
+        assert (made, url.startswith(f"http://{host}:")) == ("", True)
+        bearer = {"authorization": f"Bearer {TOKEN}"}
+
+        def source() -> dict[str, Any]:
+            (found,) = client.get("/v1/sources", headers=bearer).json()["sources"]
+            return dict(found)
+
+        until(lambda: source()["picture"])
+        name = quote(source()["name"], safe="")
+        paths = [
+            "/", "/v1/sources", "/v1/model", "/metrics", "/docs", "/healthz", "/openapi.json",
+            f"/v1/sources/{name}/picture",
+            f"/v1/sources/{name}/events",
+        ]  # fmt: skip
+        for path in paths:
+            for wrong in (
+                {},
+                {"authorization": f"Bearer {TOKEN}x"},
+                {"cookie": f"seqvision={TOKEN}"},
+            ):
+                assert client.get(path, headers=wrong).status_code == 401, path
+        for path in paths[:-1]:
+            assert client.get(path, headers=bearer).status_code == 200, path
+        live = f"{url.replace('http', 'ws', 1)}v1/live"
+        with pytest.raises(InvalidStatus, match="401"), connect(live):
+            pass
+        with connect(live, additional_headers=bearer):
+            pass
+        # A browser is asked for it once, and keeps a cookie.
+        assert 'action="/v1/login"' in client.get("/", headers={"accept": "text/html"}).text
+        assert client.post("/v1/login", data={"token": TOKEN}).status_code == 303
+        assert client.get("/v1/sources").status_code == 200
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         (("--web", "nowhere"), "--web nowhere: give ADDRESS:PORT, such as 127.0.0.1:8000"),
+        (("--web", "127.0.0.1:8_0"), "--web 127.0.0.1:8_0: give ADDRESS:PORT"),
+        (("--web", "[::1]"), "--web [::1]: give ADDRESS:PORT"),
         (("--web", "127.0.0.1:0", "--web-token", "short"), "--web-token: a token has at least"),
     ],
 )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from served import files, jpeg
+from served import files, has_ipv6, jpeg, message
 from websockets.sync.client import connect
 
 from seqvision_edge import __version__
@@ -171,6 +171,35 @@ def test_the_token_of_a_variable_is_demanded(model: Path, monkeypatch: pytest.Mo
         url = f"http://{address}/v1/predict"
         done = httpx.post(url, files=files([jpeg("red")]), headers=headers, timeout=30)
         assert done.json()["predictions"][0]["label"] == "red"
+
+
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_it_listens_on_ipv6_too(model: Path, host: str) -> None:
+    if not has_ipv6():
+        pytest.skip("this machine has no IPv6 loopback")
+    with serving(model, "--host", host, "--token", TOKEN) as (_, address, said):
+        here = f"[::1]:{address.rpartition(':')[2]}"
+        assert f"http://{here}/" in said[-1]
+        bearer = {"authorization": f"Bearer {TOKEN}"}
+        assert answer(here, "/v1/model").status_code == 401
+        for name, code in ((here, 200), ("[::1]", 200), ("[::2]", 421), ("[::1", 421)):
+            headers = {**bearer, "host": name, "origin": f"http://{name}"}
+            asked = httpx.post(f"http://{here}/v1/streams", headers=headers)
+            assert asked.status_code == (201 if code == 200 else code), name
+        foreign = {**bearer, "origin": "http://[::1]:1"}
+        assert httpx.post(f"http://{here}/v1/streams", headers=foreign).status_code == 403
+        with connect(f"ws://{here}/v1/live", additional_headers=bearer) as opened:
+            opened.send(message(0.0, jpeg("red")))
+            assert "waiting" in str(opened.recv(timeout=20))
+
+
+def test_every_ipv6_address_demands_a_token() -> None:
+    assert door("::1", None).key is None
+    for host in ("::", "fe80::1", "2001:db8::1", "::ffff:10.0.0.1"):
+        entry = door(host, None)
+        assert entry.key is not None
+        assert entry.made is not None
+        assert entry.names.allow(f"[{host}]:8000")
 
 
 def test_decision_options_are_those_of_edge_run(model: Path) -> None:

@@ -3,6 +3,7 @@
 Only the options are imported at the start; the rest comes when the server begins.
 """
 
+import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -111,13 +112,15 @@ def edge_serve(options: ServeOptions) -> int:
         from seqvision_edge.serve.recorder import Recorder
 
         recorder = Recorder(options.record)
-    with listen(options.host, options.port) as opened:
+    # As it stands in a URL: [::1].
+    host = options.host[1:-1] if re.fullmatch(r"\[.*\]", options.host) else options.host
+    with listen(host, options.port) as opened:
         session = Session(
             options.model, options.device, options.threads, expect_sha256=options.expect_sha256
         )
         decision = decision_of(options.decision, session.card, PROGRAM)
         _say(command_line.folded(f"{PROGRAM}: {_describe(session)}"))
-        entry = door(options.host, token, options.allow_host)
+        entry = door(host, token, options.allow_host)
         if entry.made:
             _say(f"{PROGRAM}: token: {entry.made}")
         limits = replace(
@@ -138,7 +141,7 @@ def edge_serve(options: ServeOptions) -> int:
         )
         if recorder is not None:
             _say(f"{PROGRAM}: takes go to {options.record}, recorded at /record")
-        address = shown(options.host, opened.getsockname()[1])
+        address = shown(host, opened.getsockname()[1])
         _say(f"{PROGRAM}: {address} · API: {address}docs")
         try:
             with warnings.catch_warnings():

@@ -260,6 +260,10 @@ class _Answer:
             await within(self._send(message), self._seconds)
         except asyncio.TimeoutError:
             raise Left from None
+        except RuntimeError:
+            if kind != "websocket.send":
+                raise
+            raise Left from None  # uvicorn has closed it already, because of what the client sent
 
     def _headers(self) -> tuple[tuple[bytes, bytes], ...]:
         kept = b"no-cache" if self._is_page else b"no-store"

@@ -11,6 +11,19 @@ from seqvision_edge.sources.image_files import decode_image
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
+# Of pictures that are not read here: where in their head it stands, and what.
+_OTHERS = (
+    ("WebP", 8, b"WEBP"),
+    ("GIF", 0, b"GIF8"),
+    ("TIFF", 0, b"II*\0"),
+    ("TIFF", 0, b"MM\0*"),
+    ("Radiance HDR", 0, b"#?"),
+    ("BMP", 0, b"BM"),
+    ("JPEG 2000", 4, b"jP  "),
+    ("AVIF", 4, b"ftypavif"),
+    ("HEIC", 4, b"ftyphei"),
+    ("OpenEXR", 0, b"v/1\1"),
+)
 # Start of frame: the marker that has the size.  C4, C8 and CC are other things.
 _SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 # Encoders make at most about ten; each one is a pass over all pixels, and a few bytes long.
@@ -21,6 +34,11 @@ _SCAN = b"\xff\xda"
 def is_picture(head: bytes) -> bool:
     """Whether the first bytes of a file are those of a JPEG or PNG."""
     return head.startswith((_PNG, _JPEG))
+
+
+def other_picture(head: bytes) -> str | None:
+    """Return what another kind of picture is called; None where the first bytes are of none."""
+    return next((name for name, at, mark in _OTHERS if head[at:].startswith(mark)), None)
 
 
 def picture_size(data: bytes) -> tuple[int, int] | None:
@@ -54,7 +72,10 @@ def check_picture(data: bytes, limits: Limits) -> None:
         raise HTTPException(413, f"a picture has at most {limits.picture_bytes} bytes")
     size = picture_size(data)
     if size is None or 0 in size:
-        raise HTTPException(422, "not a JPEG or PNG picture")
+        other = other_picture(data[:16])
+        raise HTTPException(
+            422, f"a {other} picture: send JPEG or PNG" if other else "not a JPEG or PNG picture"
+        )
     if size[0] * size[1] > limits.pixels or data.count(_SCAN) > _MOST_SCANS:
         raise HTTPException(
             413, f"the picture has {size[0]} x {size[1]} pixels, at most are {limits.pixels}"

@@ -20,13 +20,15 @@ from seqvision_edge.serve.answering import (
 )
 from seqvision_edge.serve.instances import read_instances
 from seqvision_edge.serve.job import Job, stopped_with
-from seqvision_edge.serve.pictures import is_picture
+from seqvision_edge.serve.pictures import is_picture, other_picture
 from seqvision_edge.serve.sent import FPS, Sent, from_pictures, from_pixels, from_video
 from seqvision_edge.serve.service import Service
 from seqvision_edge.serve.shapes import Answered, Predictions, faults
 
 # Pictures of a clip are at most some days apart.
 SLOWEST = 1e-6
+# These are read as videos are.
+_MOVING = ("GIF", "AVIF", "HEIC")
 _HEAD = 16
 _JSON, _FORM = "application/json", "multipart/form-data"
 _PIXELS = {"type": "integer", "minimum": 0, "maximum": 255}
@@ -145,6 +147,9 @@ async def _of_files(request: Request, question: Question, service: Service, fps:
             file.file.seek(0)
         if len(files) > 1 and not all(map(is_picture, heads)):
             raise HTTPException(422, "several files: each must be a JPEG or PNG picture")
+        other = other_picture(heads[0])
+        if other is not None and other not in _MOVING:
+            raise HTTPException(422, f"a {other} picture: send JPEG or PNG, or a video")
 
         def work(job: Job) -> tuple[Answered | None, tuple[Steps, str | None] | None]:
             # The start of a child is not the clip's time.

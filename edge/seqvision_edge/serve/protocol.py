@@ -75,7 +75,9 @@ def protocol(limits: Limits) -> type[asyncio.Protocol]:
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             # What takes nothing of an answer is left by the guard; this ends what nobody guards.
-            self._line = BoundedTransport(transport, self.loop, 1.5 * limits.stall_seconds)
+            self._line = BoundedTransport(
+                transport, self.loop, 1.5 * limits.stall_seconds, self._may_send_more
+            )
             super().connection_made(self._line)  # type: ignore[arg-type]
             if len(self.connections) > _CONNECTIONS_PER_CLIENT * limits.clients:
                 transport.abort()
@@ -83,6 +85,8 @@ def protocol(limits: Limits) -> type[asyncio.Protocol]:
             self._watch()
 
         def data_received(self, data: bytes) -> None:
+            if self._line.is_lingering:
+                return
             super().data_received(data)
             self._bound_pipeline()
             self._watch()
@@ -99,6 +103,10 @@ def protocol(limits: Limits) -> type[asyncio.Protocol]:
         def resume_writing(self) -> None:
             super().resume_writing()
             self._line.resume_writing()
+
+        def _may_send_more(self) -> bool:
+            is_ours = self.transport.get_protocol() is self
+            return is_ours and self.conn.their_state not in (h11.IDLE, h11.CLOSED)
 
         def _bound_pipeline(self) -> None:
             """Read no further requests while some wait: uvicorn reads on at every answer."""
@@ -142,13 +150,20 @@ def protocol(limits: Limits) -> type[asyncio.Protocol]:
                 self.cycle is None or self.conn.trailing_data[0]
             ):
                 awaited = "head"
+            elif (
+                self.conn.their_state is h11.IDLE
+                and self.cycle.response_complete
+                and self.timeout_keep_alive_task is None
+            ):
+                # The rest of a body that came after its answer: uvicorn's own timer is gone then.
+                awaited = "another head"
             if awaited == self._timed:
                 return
             self._stop()
             self._timed = awaited
             if awaited is not None:
                 # The guard ends a slow body that somebody reads; this ends one that nobody does.
-                seconds = limits.head_seconds if awaited == "head" else 1.5 * limits.body_seconds
+                seconds = 1.5 * limits.body_seconds if awaited == "body" else limits.head_seconds
                 self._timer = self.loop.call_later(seconds, self._too_slow)
 
         def _stop(self) -> None:
@@ -161,6 +176,8 @@ def protocol(limits: Limits) -> type[asyncio.Protocol]:
                 return
             if self._timed == "head" and self.conn.our_state is h11.IDLE:
                 self._say(408, "the request came too slowly")
+            elif self._timed == "another head":
+                self.transport.close()
             else:
                 self.transport.abort()
 
@@ -173,13 +190,19 @@ def protocol(limits: Limits) -> type[asyncio.Protocol]:
                 (b"connection", b"close"),
                 *HEADERS,
             ]
-            if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            is_request = self.conn.our_state is h11.SEND_RESPONSE
+            if is_request or self.conn.our_state is h11.IDLE:
+                is_head = is_request and self.scope["method"] == "HEAD"
                 for event in (
                     h11.Response(status_code=code, headers=headers, reason=b""),
-                    h11.Data(data=body),
+                    h11.Data(data=b"" if is_head else body),
                     h11.EndOfMessage(),
                 ):
                     self.transport.write(self.conn.send(event) or b"")
+            if self.cycle is not None and not self.cycle.response_complete:
+                # What works on the request must neither wait for its rest nor answer it.
+                self.cycle.disconnected = True
+                self.cycle.message_event.set()
             self.transport.close()
 
     return Bounded

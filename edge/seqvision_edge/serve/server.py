@@ -51,13 +51,19 @@ def listen(
     return opened
 
 
+def _is_of_ours(record: logging.LogRecord) -> bool:
+    """Whether a line of uvicorn's log is about the server, and not about what a client sent."""
+    return not record.getMessage().startswith("Invalid UTF-8 sequence received from client")
+
+
 class Server(uvicorn.Server):
     """A server that tells its application of its end before it waits for the last answers."""
 
     def __init__(self, served: Served) -> None:
         limits = served.service.limits
-        # Otherwise anybody could write a line for each body that is none.
+        # Otherwise anybody could write lines, and tracebacks, with each body or text that is none.
         logging.getLogger("python_multipart").setLevel(logging.ERROR)
+        logging.getLogger("uvicorn.error").addFilter(_is_of_ours)
         super().__init__(
             uvicorn.Config(
                 served.app,

@@ -1,6 +1,7 @@
-"""A connection's transport, with two things that asyncio leaves to its user.
+"""A connection's transport, with what asyncio leaves to its user.
 
-Reading may be paused for several reasons at once, and a connection that is closed, or whose client
+Reading may be paused for several reasons at once.  A client that still sends when it has been
+refused gets the answer, as nothing is reset under it.  A connection that is closed, or whose client
 takes nothing, ends although its last bytes cannot be sent.
 """
 
@@ -10,16 +11,31 @@ from typing import Any
 
 # Of one read: whoever sends much gets many turns of the event loop, not long ones.
 READ_BYTES = 16 << 10
+# For a client to take its answer, while what it still sends is thrown away (RFC 9112, 9.6).
+_LINGER_SECONDS = 2.0
 
 
 class BoundedTransport:
     """A transport around asyncio's; what is not here is that one's."""
 
     def __init__(
-        self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, seconds: float
+        self,
+        transport: asyncio.Transport,
+        loop: asyncio.AbstractEventLoop,
+        seconds: float,
+        may_send_more: Callable[[], bool],
     ) -> None:
-        """Wrap a transport; `seconds` are given to a client that takes nothing."""
+        """Wrap a transport.
+
+        Args:
+            transport: asyncio's.
+            loop: the event loop.
+            seconds: for a client that takes nothing.
+            may_send_more: whether the client may be in the middle of a request.
+        """
         self._transport, self._loop, self._seconds = transport, loop, seconds
+        self._may_send_more = may_send_more
+        self.is_lingering = False
         self._reasons: set[str] = set()
         self._stalled: asyncio.TimerHandle | None = None
         if hasattr(transport, "max_size"):  # of asyncio's own event loops
@@ -51,12 +67,24 @@ class BoundedTransport:
             self._stalled.cancel()
             self._stalled = None
 
+    def is_closing(self) -> bool:
+        """Whether it is closed, or lingers."""
+        return self.is_lingering or self._transport.is_closing()
+
     def close(self) -> None:
-        """Close it once everything is sent, or the time for it is up."""
-        if not self._transport.is_closing():
-            self._transport.close()
-        if self._transport.get_write_buffer_size():
-            self._later(self._transport.abort)
+        """Close it once everything is sent, or the time for it is up; a second time, at once."""
+        transport = self._transport
+        if transport.is_closing():
+            return
+        if transport.get_write_buffer_size():
+            self._later(transport.abort)
+        if self.is_lingering or not (self._may_send_more() and transport.can_write_eof()):
+            transport.close()
+            return
+        self.is_lingering = True
+        transport.write_eof()
+        transport.resume_reading()
+        self._loop.call_later(_LINGER_SECONDS, transport.close)
 
     def _later(self, act: Callable[[], None]) -> None:
         if self._stalled is None:

@@ -10,6 +10,7 @@ from collections import deque
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
 
 from seqvision_edge.serve.limits import Limits
 from seqvision_edge.serve.transport import BoundedTransport
@@ -185,7 +186,10 @@ class Metered(asyncio.Protocol):
             self._refuse()
             return frames
         if data:
-            self._inner.data_received(data)
+            try:
+                self._inner.data_received(data)
+            except InvalidState:  # uvicorn answers what came behind the end
+                self._transport.close()
         if self._transport.is_closing():
             self._end()
         elif not self._waiting:

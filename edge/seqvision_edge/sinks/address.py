@@ -21,7 +21,7 @@ def listen_address(flag: str, text: str, usual: int) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     host = host.strip("[]") if colon else ""
     try:
-        number = int(port)
+        number = int(port) if port.isascii() and port.isdigit() else -1
         known = host if host in ("", "localhost") else str(ip_address(host))
     except ValueError:
         number, known = -1, ""

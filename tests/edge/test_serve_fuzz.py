@@ -1,0 +1,178 @@
+"""Whatever a client sends is answered or ended, and the server is as healthy after it as before.
+
+A share runs always; `SEQVISION_FUZZ=all` runs every seed.
+"""
+
+import asyncio
+import logging
+import os
+import re
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from colour_model import model_bytes
+from hostile_requests import hostile_request, hostile_socket
+from served import Running, files, jpeg, serving, until
+
+from seqvision_edge.serve.limits import MIB, Limits
+from seqvision_edge.serve.recorder import Bounds, Recorder
+from seqvision_edge.session import Session
+
+ALL = os.environ.get("SEQVISION_FUZZ") == "all"
+REQUESTS, SOCKETS = 20_000, 10_000
+SHARE = 50
+AT_ONCE = 24
+# Far more than any answer takes: what is silent for so long is silent for ever.
+LONGEST = 60.0
+LIMITS = Limits(
+    head_seconds=1, stall_seconds=1, body_seconds=2, idle_seconds=1, clip_seconds=20, clips=AT_ONCE
+)
+CLOSE = b"\x88\x82\0\0\0\0\x03\xe8"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    recorder = Recorder(
+        tmp_path_factory.mktemp("record") / "takes", Bounds(free_bytes=0, at_once=AT_ONCE)
+    )
+    session = Session(model_bytes(), "cpu")
+    with serving(session, limits=LIMITS, recorder=recorder) as running:
+        yield running
+
+
+def memory() -> int:
+    """Return the memory of this process in bytes, the server's included."""
+    status = Path("/proc/self/statm")
+    return int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if status.exists() else 0
+
+
+def descriptors() -> int:
+    folder = Path("/proc/self/fd")
+    return len(list(folder.iterdir())) if folder.exists() else 0
+
+
+def is_idle(running: Running) -> bool:
+    service = running.served.service
+    return service.batcher.reserved == 0 and service._clips_now == 0 and not service.ears
+
+
+def healthy(running: Running) -> None:
+    """See that the server answers, and that nothing is left of what was asked."""
+    until(lambda: is_idle(running), LONGEST)
+    with running.client() as client:
+        assert client.get("/healthz").status_code == 200
+        for query in ("", "?timeline=true"):
+            clip = files([jpeg("red")] * 6)
+            answer = client.post(f"/v1/predict{query}", files=clip)
+            assert answer.json()["predictions"][0]["label"] == "red"
+        for name in ("seqvision_streams", "seqvision_asked"):
+            assert f"\n{name} 0" in client.get("/metrics").text
+        assert "\nseqvision_clients 1" in client.get("/metrics").text
+
+
+async def ask(port: int, pieces: list[bytes]) -> bytes:
+    """Send pieces and return all that comes back until the server ends the connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    parts: list[bytes] = []
+    try:
+        for piece in pieces:
+            writer.write(piece)
+            await asyncio.sleep(0.001)
+        while part := await reader.read(1 << 16):
+            parts.append(part)
+        return b"".join(parts)
+    except ConnectionError:
+        return b"".join(parts)  # nothing, where an answer was lost
+    finally:
+        writer.close()
+
+
+async def talk(port: int, opening: bytes, pieces: list[bytes]) -> bytes:
+    """Open a WebSocket, send pieces, and return all that comes back until it is ended."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(opening)
+        answer = await reader.readuntil(b"\r\n\r\n")
+        assert b" 101 " in answer, answer
+        for piece in pieces:
+            writer.write(piece)
+            await asyncio.sleep(0.001)
+        writer.write(CLOSE)
+        parts = []
+        while part := await reader.read(1 << 16):
+            parts.append(part)
+        return b"".join(parts)
+    except ConnectionError:
+        return b"reset"
+    finally:
+        writer.close()
+
+
+def try_all(
+    seeds: range, attempt: Callable[[int], Awaitable[bytes]], is_right: Callable[[bytes], bool]
+) -> dict[int, str]:
+    """Try every seed, many at once; return what went wrong with which."""
+    wrong: dict[int, str] = {}
+
+    async def one(seed: int, room: asyncio.Semaphore) -> None:
+        async with room:
+            try:
+                answer = await asyncio.wait_for(attempt(seed), LONGEST)
+            except asyncio.TimeoutError:
+                wrong[seed] = "no answer and no end"
+                return
+            if not is_right(answer):
+                wrong[seed] = repr(answer[:200])
+
+    async def everyone() -> None:
+        room = asyncio.Semaphore(AT_ONCE)
+        await asyncio.gather(*(one(seed, room) for seed in seeds))
+
+    asyncio.run(everyone())
+    return wrong
+
+
+def is_answered(answer: bytes) -> bool:
+    """Whether there is an answer, and none says that something went wrong inside."""
+    codes = re.findall(rb"(?:^|\r\n|[}>\n])HTTP/1\.1 (\d\d\d) ", answer)
+    return bool(codes) and all(code not in (b"500", b"501", b"502") for code in codes)
+
+
+@pytest.fixture
+def unharmed(server: Running, caplog: pytest.LogCaptureFixture) -> Iterator[Running]:
+    """The server; afterwards it must be healthy, with no traceback in its log and little memory."""
+    caplog.set_level(logging.WARNING)
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
+    healthy(server)
+    before, open_before = memory(), descriptors()
+    yield server
+    healthy(server)
+    bad = [
+        record for record in caplog.records if record.exc_info or record.levelno >= logging.ERROR
+    ]
+    assert not bad, "\n".join(
+        f"{record.getMessage()} {record.exc_text or record.exc_info}" for record in bad[:5]
+    )
+    until(lambda: descriptors() <= open_before + 4)
+    assert memory() - before < 200 * MIB
+
+
+def test_every_request_is_answered(unharmed: Running) -> None:
+    step = 1 if ALL else SHARE
+    wrong = try_all(
+        range(0, REQUESTS, step),
+        lambda seed: ask(unharmed.port, hostile_request(seed)),
+        is_answered,
+    )
+    assert not wrong, f"seed → what came: {dict(list(wrong.items())[:20])}"
+
+
+def test_every_web_socket_is_ended(unharmed: Running) -> None:
+    step = 1 if ALL else SHARE
+    wrong = try_all(
+        range(0, SOCKETS, step),
+        lambda seed: talk(unharmed.port, *hostile_socket(seed)),
+        lambda answer: True,
+    )
+    assert not wrong, f"seed → what came: {dict(list(wrong.items())[:20])}"
