@@ -221,6 +221,66 @@ def test_an_upload_that_is_broken_off_is_one_line_each(
     assert all(record.exc_info is None for record in caplog.records)
 
 
+def test_who_still_sends_gets_the_answer_that_refuses_it(session: Session) -> None:
+    with serving(session, limits=Limits(video_bytes=1000)) as running:
+        for head in (LENGTH, POST + b"\r\nContent-Length: -5\r\n\r\n", b"\x16\x03\x01\r\n\r\n"):
+            with running.raw() as raw:
+                raw.sendall(head)
+                for _ in range(20):  # it would be reset now, and the answer lost
+                    raw.sendall(b"x" * 1000)
+                    time.sleep(0.01)
+                assert raw.recv(1 << 16).startswith(b"HTTP/1.1 4")
+
+
+def test_a_connection_whose_answer_came_before_its_body_was_whole_ends(session: Session) -> None:
+    with serving(session, limits=Limits(head_seconds=0.5)) as running, running.raw() as raw:
+        raw.sendall(b"POST /nothing HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\n\r\n")
+        answer = b""
+        while not answer.endswith(b"}"):
+            answer += raw.recv(1 << 16)
+        assert b" 404 " in answer
+        raw.sendall(b"hello")
+        assert ended(raw)
+
+
+def test_a_damaged_body_is_answered_once_and_the_work_on_it_ends(
+    session: Session, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving(session) as running:
+        for head in (CHUNKED, CHUNKED.replace(b"POST", b"HEAD")):
+            with running.raw() as raw:
+                raw.sendall(head + b"5\r\n--x")
+                time.sleep(0.05)  # the work on it has begun
+                raw.sendall(b"\r\nzz\r\n")
+                assert raw.recv(1 << 16).startswith(b"HTTP/1.1 4")
+        with running.client() as client:
+            until(lambda: "\nseqvision_clients 1" in client.get("/metrics").text)
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        frame(1, b"\xff"),
+        frame(1, b"\xff") + frame(1, b"\xff") + frame(2, b"more"),
+        frame(8, b"\x03\xe8") + frame(1, b"\xff") + frame(9),
+        frame(2, message(0.0, jpeg("red", (8, 8)))[:120], False) + frame(1, b"x"),
+        frame(3, b""),
+        frame(8, b"\x03\xed"),
+    ],
+    ids=["no UTF-8", "no UTF-8 twice", "after the end", "text in a message", "opcode", "code"],
+)
+def test_frames_that_are_none_end_a_web_socket_without_a_word(
+    session: Session, caplog: pytest.LogCaptureFixture, frames: bytes
+) -> None:
+    with serving(session) as running, running.raw() as raw:
+        raw.sendall(UPGRADE)
+        assert raw.recv(1000).startswith(b"HTTP/1.1 101")
+        raw.sendall(frames)
+        assert ended(raw)
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
 @pytest.mark.parametrize("cut", [1, 2, 3, 7, 10_000])
 def test_frames_are_counted_however_their_bytes_come(cut: int) -> None:
     frames = [
