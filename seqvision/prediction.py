@@ -5,10 +5,8 @@ model.onnx is asked through the edge session: then nothing here imports torch.
 """
 
 import contextlib
-import csv
 import shutil
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -30,9 +28,10 @@ from seqvision.data.short_clips import is_short, short_clips
 from seqvision.errors import DataError
 from seqvision_edge.card import ModelCard
 from seqvision_edge.clip import centre, windows
+from seqvision_edge.csv_cells import write_rows
 from seqvision_edge.decision import is_unsure
 from seqvision_edge.errors import ModelError, SourceError
-from seqvision_edge.files import is_one_of, replacing
+from seqvision_edge.files import is_one_of, replacing, temporary_folder
 from seqvision_edge.notice import unsure
 from seqvision_edge.sequence import VideoSequence
 from seqvision_edge.session import Session
@@ -104,7 +103,7 @@ def predict(options: PredictOptions) -> Predicted:
     short = 0
     left = threading.Event()
     with (
-        tempfile.TemporaryDirectory(prefix="seqvision-") as folder,
+        temporary_folder() as folder,
         contextlib.closing(ahead(_decode_each(clips, card, options, folder, left), 1)) as decoded,
         contextlib.ExitStack() as ends,
         progress("predicting") as advance,
@@ -150,7 +149,7 @@ def write_csv(path: Path, answers: Sequence[Answer], labels: Sequence[str]) -> N
             replacing(path) as unfinished,
             unfinished.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
         ):
-            csv.writer(file).writerows(rows)
+            write_rows(file, rows)
     except OSError as error:
         raise DataError(f"--csv {path}: cannot be written ({error.strerror})") from None
 
@@ -175,7 +174,7 @@ def _decode_each(
     clips: Sequence[Clip],
     card: ModelCard,
     options: PredictOptions,
-    folder: str,
+    folder: Path,
     left: threading.Event,
 ) -> Iterator[tuple[str, Decoded | SourceError, Path]]:
     """Yield each clip decoded as training does it, or why it cannot be, and where it is kept.
@@ -184,7 +183,7 @@ def _decode_each(
     """
     work_until(left)
     for number, each in enumerate(clips):
-        kept = Path(folder) / str(number)
+        kept = folder / str(number)
         store = Store(Cache(kept), card.image, options.image_fps, card.sequence)
         try:
             clip = store.load(each)

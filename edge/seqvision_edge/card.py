@@ -18,6 +18,7 @@ from pydantic import (
 from typing_extensions import Self
 
 from seqvision_edge.errors import CardError
+from seqvision_edge.names import why_unseen
 from seqvision_edge.sequence import Part, SequenceSpec
 
 SPEC: Final = 4
@@ -30,14 +31,17 @@ def _printable(label: str) -> str:
     """Refuse what could not be shown safely in a terminal, a page or a topic name."""
     if not label or label != label.strip() or len(label) > MAX_LABEL_LENGTH:
         raise ValueError(f"a label has 1 to {MAX_LABEL_LENGTH} characters, no outer spaces")
-    if not label.isprintable():
-        raise ValueError("a label has no control characters")
+    why = why_unseen(label)
+    if why is not None:
+        raise ValueError(f"the label {why}")
     return label
 
 
 Label = Annotated[str, AfterValidator(_printable)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0)]
+# An answer for each frame of two minutes: what is smoothed over longer is no gesture.
+SmoothingFrames = Annotated[int, Field(ge=1, le=4096)]
 SmoothingKind = Literal["none", "mean", "exponential"]
 
 
@@ -110,7 +114,7 @@ class Decision(Part):
 
     temperature: Annotated[float, Field(gt=0)]
     smoothing: SmoothingKind
-    smoothing_frames: Annotated[int, Field(ge=1)]
+    smoothing_frames: SmoothingFrames
     reject: Probability
     enter: Probability
     leave: Probability

@@ -2,9 +2,14 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
-
-from seqvision_edge.card import Decision, ModelCard, Probability, Seconds, SmoothingKind
+from seqvision_edge.card import (
+    Decision,
+    ModelCard,
+    Probability,
+    Seconds,
+    SmoothingFrames,
+    SmoothingKind,
+)
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.options import Arg, Options
 
@@ -34,7 +39,7 @@ class DecisionOptions(Options):
     """Pause before the same label can begin again."""
     smoothing: Annotated[SmoothingKind | None, Arg("KIND", default=_OF_CARD)] = None
     """How answers are smoothed before deciding."""
-    smoothing_frames: Annotated[Annotated[int, Field(ge=1)] | None, Arg(default=_OF_CARD)] = None
+    smoothing_frames: Annotated[SmoothingFrames | None, Arg(default=_OF_CARD)] = None
     """Answers that the smoothing takes together."""
 
 

@@ -3,10 +3,13 @@
 import contextlib
 import errno
 import os
+import re
 import secrets
+import shutil
 import stat
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -15,7 +18,11 @@ from typing import TextIO
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.path_hints import missing
 
+if sys.platform != "win32":
+    import fcntl
+
 STDOUT = Path("-")
+NO_FILE = "that is a device or a pipe; name a file"
 _reserved: list[TextIO] = []
 
 
@@ -45,8 +52,14 @@ def user_cache() -> Path:
 
 
 # Of a file's name in that of its unfinished one, in bytes: file systems take 255 for all of it.
-_LONGEST_STEM = 180
+_LONGEST_STEM, _LONGEST_SUFFIX = 180, 16
 _TRIES = 100
+_UNFINISHED = re.compile(r"\..*\.[0-9a-f]{8}\.unfinished(\.[^.]*)?", re.DOTALL)
+_FOLDER_PREFIX, _IN_USE = "seqvision-", ".in-use"
+# Where files cannot be locked, nothing younger counts as left behind.
+_OLD_SECONDS = 3600.0
+# Folders where this process has removed what others left.
+_swept: set[str] = set()
 
 USUAL_IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 # Phones, scanners and video tools write these too, and OpenCV reads them.
@@ -74,16 +87,22 @@ def why_unwritable(output: Path, inputs: Iterable[Path] = ()) -> str | None:
     """
     if output == STDOUT:
         return None
-    if output.is_dir():
-        return "that is a folder; name a file"
-    if output.exists() and not output.is_file():
-        return "that is a device or a pipe; name a file"
+    try:
+        kind = output.stat().st_mode
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return f"cannot be written ({error.strerror})"
+    else:
+        if stat.S_ISDIR(kind):
+            return "that is a folder; name a file"
+        if not stat.S_ISREG(kind):
+            return NO_FILE
     if is_one_of(output, inputs):
         return "that is a file that is read; choose another name"
     if not output.parent.is_dir():
         return f"there is no folder {output.parent}; make it first"
     try:
-        with tempfile.NamedTemporaryFile(prefix=f".{output.stem}.", dir=output.parent):
+        with unfinished_file(output.parent, output.stem):
             return None
     except OSError as error:
         return f"cannot be written ({error.strerror})"
@@ -109,40 +128,150 @@ def replacing(path: Path, around: AbstractContextManager[object] | None = None) 
         OSError: the folder is missing or cannot be written to.
     """
     if path == STDOUT:
-        with tempfile.TemporaryDirectory(prefix="seqvision-") as folder:
-            kept = Path(folder) / "output"
+        with temporary_folder() as folder:
+            kept = folder / "output"
             yield kept
             text = kept.read_text(encoding="utf-8")
         print(text, end="", file=_reserved[-1] if _reserved else sys.stdout, flush=True)
         return
-    try:
-        mode: int | None = stat.S_IMODE(path.stat().st_mode)
-    except FileNotFoundError:
-        mode = None
-    unfinished = _new_file_beside(path, 0o666 if mode is None else 0o600)
-    try:
+    mode: int | None = None
+    with contextlib.suppress(FileNotFoundError):
+        there = path.stat().st_mode
+        if not stat.S_ISREG(there) and not stat.S_ISDIR(there):
+            raise OSError(errno.EINVAL, NO_FILE, str(path))
+        mode = stat.S_IMODE(there)
+    rights = 0o666 if mode is None else 0o600
+    with unfinished_file(path.parent, path.stem, path.suffix, rights) as unfinished:
         yield unfinished
         if mode is not None:
             unfinished.chmod(mode)
         with around or nullcontext():
             unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
-def _new_file_beside(path: Path, mode: int) -> Path:
-    """Make an empty hidden file with the rights `mode`, less the process's umask.
+@contextmanager
+def unfinished_file(folder: Path, stem: str, suffix: str = "", mode: int = 0o666) -> Iterator[Path]:
+    """Make an empty hidden file, and remove it after the block if it is still there.
 
-    The umask is applied by the system: to read it from Python one has to change it, for the files
-    of all threads.
+    A process that is killed leaves it behind, and the next one that writes into the folder removes
+    it: it is locked for as long as its process lives.
+
+    Args:
+        folder: where it lies.
+        stem: a part of its name; cut where it is too long.
+        suffix: the end of its name.
+        mode: its rights, less the process's umask.  The system applies that: to read it from
+            Python one has to change it, for the files of all threads.
+
+    Raises:
+        OSError: the folder is missing or cannot be written to.
     """
-    stem = path.stem.encode()[:_LONGEST_STEM].decode(errors="ignore")
+    _sweep_once(folder)
+    short = stem.encode(errors="surrogateescape")[:_LONGEST_STEM].decode(errors="ignore")
+    ending = suffix if len(os.fsencode(suffix)) <= _LONGEST_SUFFIX else ""
     for _ in range(_TRIES):
-        unfinished = path.with_name(f".{stem}.{secrets.token_hex(4)}{path.suffix}")
+        path = folder / f".{short}.{secrets.token_hex(4)}.unfinished{ending}"
         with contextlib.suppress(FileExistsError):
-            os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_RDWR, mode))
-            return unfinished
-    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+            handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, mode)
+            if _hold(handle, path):
+                break
+            os.close(handle)
+    else:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder / stem))
+    try:
+        if os.name == "nt":  # no open file can be renamed there
+            os.close(handle)
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+        if os.name != "nt":
+            os.close(handle)
+
+
+@contextmanager
+def temporary_folder(folder: Path | None = None) -> Iterator[Path]:
+    """Make a folder for the block, hidden in `folder` or in the system's folder for such.
+
+    What a killed process left is removed by the next one.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    parent = Path(tempfile.gettempdir()) if folder is None else folder
+    prefix = _FOLDER_PREFIX if folder is None else f".{_FOLDER_PREFIX}"
+    _sweep_once(parent)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=parent, ignore_cleanup_errors=True) as name:
+        mark = Path(name) / _IN_USE
+        handle = os.open(mark, os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            _hold(handle, mark)
+            yield Path(name)
+        finally:
+            os.close(handle)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left in a folder: unfinished files and folders of ours.
+
+    Only what has such a name and no living process.
+    """
+    where = os.path.realpath(folder)
+    _swept.add(where)
+    with contextlib.suppress(OSError), os.scandir(where) as entries:
+        for entry in list(entries):
+            name = entry.name
+            is_folder = entry.is_dir(follow_symlinks=False)
+            if is_folder and name.lstrip(".").startswith(_FOLDER_PREFIX):
+                _remove_left(Path(entry.path) / _IN_USE, Path(entry.path))
+            elif entry.is_file(follow_symlinks=False) and _UNFINISHED.fullmatch(name):
+                _remove_left(Path(entry.path), Path(entry.path))
+
+
+def _sweep_once(folder: Path) -> None:
+    if os.path.realpath(folder) not in _swept:
+        sweep(folder)
+
+
+def _hold(handle: int, path: Path) -> bool:
+    """Lock a new file for as long as this process has it open; False where it was swept before."""
+    _lock(handle, wait=True)
+    try:
+        return path.stat().st_ino == os.fstat(handle).st_ino
+    except FileNotFoundError:
+        return False
+
+
+def _remove_left(mark: Path, left: Path) -> None:
+    """Remove a file or folder whose mark no process holds."""
+    with contextlib.suppress(OSError), contextlib.ExitStack() as opened:
+        handle = os.open(mark, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+        close = opened.callback(os.close, handle)
+        held = os.fstat(handle)
+        is_free = _lock(handle, wait=False)
+        if is_free is None:
+            is_free = time.time() - held.st_mtime > _OLD_SECONDS
+        if not is_free or (hasattr(os, "geteuid") and held.st_uid != os.geteuid()):
+            return
+        if os.name == "nt":
+            opened.pop_all()
+            close(handle)
+        if left == mark:
+            left.unlink()
+        else:
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _lock(handle: int, wait: bool) -> bool | None:
+    """Lock a file; False where another process has it, None where that cannot be known."""
+    if sys.platform == "win32":
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
 
 
 def read_or_refuse(path: Path, most: int, hint: str, refusal: type[SeqvisionError]) -> bytes:

@@ -1,9 +1,11 @@
 """Labels and names of sources made safe for files, topics and terminals: they hold any letter."""
 
+import re
 import unicodedata
 from collections.abc import Iterable
 
-_LONGEST = 48
+# Of a part of a file's name.  File systems count bytes, and two parts, a time and a number fit.
+_LONGEST, _LONGEST_BYTES = 48, 96
 # Of a source; the number that tells two apart comes after it.
 LONGEST_SOURCE = 60
 # Neither a folder, nor a wildcard, nor what Windows or MQTT gives a meaning of its own.
@@ -17,9 +19,13 @@ _NOT_IN_TOPICS = frozenset("+#/$\0")
 
 def file_part(text: str) -> str:
     """Return the text as a part of a file's name: `a/../b` is `a_.._b`; never empty or hidden."""
-    safe = "".join(_kept(letter, _NOT_IN_FILES) for letter in text.replace(" ", "_"))
+    safe = _kept(text.replace(" ", "_"), _NOT_IN_FILES)
     # A long path tells most at its end.
-    return safe[-_LONGEST:].strip("._ ") or "_"
+    short = safe[-_LONGEST:].encode()[-_LONGEST_BYTES:].decode(errors="ignore")
+    if len(short) < len(safe):
+        # What belongs to a letter that was cut off.
+        short = short.lstrip("".join(each for each in short if not _stands_alone(each)))
+    return short.strip("._ ") or "_"
 
 
 def folder_part(text: str) -> str:
@@ -31,15 +37,35 @@ def folder_part(text: str) -> str:
 
 def topic_part(text: str) -> str:
     """Return the text as one level of an MQTT topic: `a/#` is `a__`; never empty."""
-    return "".join(_kept(letter, _NOT_IN_TOPICS) for letter in text) or "_"
+    return _kept(text, _NOT_IN_TOPICS) or "_"
 
 
 def printable(text: str) -> str:
     """Return the text with what would steer a terminal spelt out: `\\x1b[2J`."""
+    if text.isprintable():
+        return text
     return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in text
+        letter if shown else letter.encode("unicode_escape").decode()
+        for letter, shown in zip(text, _shown(text), strict=True)
     )
+
+
+def why_unseen(text: str) -> str | None:
+    """Return why nobody would see a text as it is, or tell it from another; None where one would.
+
+    Joiners are taken where they join: inside of emoji, and of words in scripts that need them.
+    """
+    blank = next((letter for letter in text if letter in _BLANK), None)
+    hidden = next(
+        (letter for letter, shown in zip(text, _shown(text), strict=True) if not shown), blank
+    )
+    if hidden is not None and unicodedata.category(hidden) == "Cc":
+        return "has control characters"
+    if hidden is not None:
+        return f"has letters that cannot be shown (U+{ord(hidden):04X})"
+    if text and not any(unicodedata.category(letter)[0] in "LNPS" for letter in text):
+        return "has no letter that can be seen"
+    return None
 
 
 def source_name(text: str) -> str:
@@ -67,7 +93,51 @@ def told_apart(names: Iterable[str]) -> list[str]:
     return given
 
 
-def _kept(letter: str, refused: frozenset[str]) -> str:
-    # Controls, surrogates, unassigned letters and marks that turn the direction of a text.
-    is_odd = unicodedata.category(letter).startswith("C")
-    return "_" if is_odd or letter in refused else letter
+def _kept(text: str, refused: frozenset[str]) -> str:
+    """Return the text with `_` for what is refused, and for what nobody sees."""
+    return "".join(
+        letter if shown and letter not in refused else "_"
+        for letter, shown in zip(text, _shown(text), strict=True)
+    )
+
+
+# They count as letters or symbols, and show nothing.
+_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\U0001d159")
+_NON_JOINER, _JOINER = "\u200c", "\u200d"
+# The flags of England, Scotland, Wales and the like: a flag and its name in letters of their own.
+_FLAG = re.compile("\U0001f3f4[\U000e0020-\U000e007e]{1,8}\U000e007f")
+_VARIANTS = re.compile("[\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+_VIRAMA = 9
+
+
+def _shown(text: str) -> list[bool]:
+    """Return of each letter whether it is shown, or belongs to one that is.
+
+    Not shown are controls, surrogates, unassigned letters, marks that turn the direction of a text,
+    and joiners and variants that have nothing to join or to vary.
+    """
+    shown = [letter.isprintable() for letter in text]
+    for place, letter in enumerate(text):
+        before, after = text[place - 1 : place], text[place + 1 : place + 2]
+        if letter in (_NON_JOINER, _JOINER):
+            shown[place] = bool(before and after) and _joins(letter, before, after)
+        elif _VARIANTS.match(letter):
+            is_lone = not before or not shown[place - 1] or bool(_VARIANTS.match(before))
+            shown[place] = not is_lone
+    for flag in _FLAG.finditer(text):
+        shown[flag.start() : flag.end()] = [True] * (flag.end() - flag.start())
+    return shown
+
+
+def _joins(joiner: str, before: str, after: str) -> bool:
+    if unicodedata.combining(before) == _VIRAMA:
+        return True
+    if unicodedata.bidirectional(before) == unicodedata.bidirectional(after) == "AL":
+        return True
+    is_picture = unicodedata.category(before) in ("So", "Sm", "Sk", "Me") or before == "\ufe0f"
+    return joiner == _JOINER and is_picture and unicodedata.category(after) in ("So", "Sm")
+
+
+def _stands_alone(letter: str) -> bool:
+    """Whether a letter is not one that belongs to the letter before it."""
+    return unicodedata.category(letter)[0] not in "MC" and not _VARIANTS.match(letter)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from seqvision.errors import DataError
+from seqvision_edge.files import sweep
 
 _DAY = 86400
 
@@ -56,6 +57,8 @@ class Cache:
     def trim(self) -> None:
         """Remove the files that were not used for longest until the rest fits."""
         found = []
+        for folder in self.folder.expanduser().glob("??"):
+            sweep(folder)
         for path in self.folder.expanduser().glob("??/*"):
             try:
                 stat = path.stat()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from seqvision.data.clips import Clip
 from seqvision.errors import DataError
+from seqvision_edge.csv_cells import read_rows, write_rows
 from seqvision_edge.files import replacing
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def write_predictions(path: Path, parts: Iterable["Part"], labels: Sequence[str]
         replacing(path) as unfinished,
         unfinished.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
-        csv.writer(file).writerows([[*_COLUMNS, *labels], *rows])
+        write_rows(file, [[*_COLUMNS, *labels], *rows])
 
 
 def _rows(part: "Part", labels: Sequence[str]) -> Iterator[list[str]]:
@@ -71,7 +72,7 @@ def read_predictions(path: Path) -> list[Answered]:
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            head, *rows = csv.reader(file)
+            head, *rows = read_rows(file)
         if tuple(head[: len(_COLUMNS)]) != _COLUMNS:
             raise DataError(f"{path}: not a list of answers, its columns are others")
         # By place: a label may be called like a column.

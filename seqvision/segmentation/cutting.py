@@ -1,8 +1,6 @@
 """Parts of a video → clips under their names, all of them or none."""
 
 import contextlib
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +8,7 @@ from pathlib import Path
 from seqvision.errors import DataError
 from seqvision.segmentation.parts import Part
 from seqvision_edge.errors import SinkError
+from seqvision_edge.files import temporary_folder
 from seqvision_edge.frame import Frame
 from seqvision_edge.names import file_part
 from seqvision_edge.sampler import Sampler
@@ -64,9 +63,10 @@ def cut(
         SourceError: the video cannot be read.
     """
     was_there = folder.is_dir()
+    opened = contextlib.ExitStack()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        hidden = Path(tempfile.mkdtemp(prefix=".segment-", dir=folder))
+        hidden = opened.enter_context(temporary_folder(folder))
     except OSError as error:
         raise DataError(f"--output {folder}: cannot be written ({error.strerror})") from None
     placed: list[Path] = []
@@ -82,7 +82,7 @@ def cut(
             path.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 path.parent.rmdir()
-        shutil.rmtree(hidden, ignore_errors=True)
+        opened.close()
         if not was_there:
             with contextlib.suppress(OSError):
                 folder.rmdir()
@@ -91,7 +91,7 @@ def cut(
         if isinstance(error, SinkError):
             raise DataError(str(error)) from None
         raise
-    shutil.rmtree(hidden, ignore_errors=True)
+    opened.close()
 
 
 def _write(

@@ -1,12 +1,12 @@
 """clips.csv, the list by which `train` reads a folder: rows are added, and what is there stays."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from seqvision.data.readers.clip_list import LIST_NAME
 from seqvision.data.readers.table import read_table
 from seqvision.errors import DataError
+from seqvision_edge.csv_cells import write_dicts
 from seqvision_edge.files import replacing
 
 _COLUMNS = ("path", "label", "group")
@@ -42,7 +42,5 @@ def add_rows(folder: Path, rows: Sequence[Mapping[str, str]]) -> Path:
         replacing(path) as unfinished,
         unfinished.open("w", newline="", encoding="utf-8") as file,
     ):
-        writer = csv.DictWriter(file, columns, restval="")
-        writer.writeheader()
-        writer.writerows([*kept, *rows])
+        write_dicts(file, columns, [*kept, *rows])
     return path

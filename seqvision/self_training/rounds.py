@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from seqvision.data.clips import Clip
 from seqvision.errors import StudyError
 from seqvision.self_training.teacher import Answers
+from seqvision_edge.csv_cells import dict_reader, write_rows
 from seqvision_edge.files import replacing
 
 _STATE = "state.json"
@@ -150,7 +151,7 @@ def read_choice(path: Path, labels: Sequence[str]) -> list[tuple[int, int]]:
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+            rows = list(dict_reader(file))
         return [
             (place, labels.index(row["label"]))
             for place, row in enumerate(rows)
@@ -167,7 +168,7 @@ def _write_rows(path: Path, rows: Sequence[Sequence[str]]) -> None:
         replacing(path) as unfinished,
         unfinished.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
-        csv.writer(file).writerows(rows)
+        write_rows(file, rows)
 
 
 def _number(value: float | None) -> str:

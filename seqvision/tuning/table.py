@@ -1,6 +1,5 @@
 """The trials of a study as a table, CSV and JSON."""
 
-import csv
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -13,6 +12,7 @@ from rich.table import Table
 from seqvision.console import result_console
 from seqvision.errors import StudyError
 from seqvision.tuning.trials import Row, best_of, pareto, short
+from seqvision_edge.csv_cells import write_rows
 from seqvision_edge.files import replacing
 
 _SHOWN = 10
@@ -85,10 +85,15 @@ def write(folder: Path, rows: Sequence[Row], about: dict[str, Any]) -> None:
             replacing(folder / "trials.csv") as unfinished,
             unfinished.open("w", newline="", encoding="utf-8") as file,
         ):
-            lines = csv.writer(file)
-            lines.writerow([*figures, "pareto", *names])
-            for row in rows:
-                cells = [getattr(row, name) for name in figures]
-                lines.writerow([*cells, row.number in front, *map(row.params.get, names)])
+            head = [*figures, "pareto", *names]
+            lines = (
+                [
+                    *(getattr(row, name) for name in figures),
+                    row.number in front,
+                    *map(row.params.get, names),
+                ]
+                for row in rows
+            )
+            write_rows(file, [head, *lines])
     except OSError as error:
         raise StudyError(f"{folder}: cannot be written ({error.strerror})") from None

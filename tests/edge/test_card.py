@@ -73,7 +73,7 @@ def test_a_value_out_of_range_is_refused_with_its_place(part: str, key: str, val
         (["red", "red", "none"], "listed twice"),
         (["none"], "at least 2"),
         (["", "none"], "1 to 128"),
-        (["red\x1b[2J", "none"], "no control characters"),
+        (["red\x1b[2J", "none"], "has control characters"),
         (["red", "green"], "not one of the labels"),
     ],
 )
@@ -95,6 +95,9 @@ def decision_data(**changes: Any) -> dict[str, Any]:
         ({"smoothing": "median"}, "decision.smoothing"),
         ({"reject": 1.1}, "decision.reject"),
         ({"early": "off"}, "decision.early"),
+        ({"smoothing_frames": 4097}, "decision.smoothing_frames"),
+        ({"smoothing_frames": 10**30}, "decision.smoothing_frames"),
+        ({"smoothing_frames": True}, "decision.smoothing_frames"),
     ],
 )
 def test_settings_of_the_decision_that_make_no_sense_are_refused(

@@ -2,12 +2,14 @@
 
 import os
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
-from seqvision_edge.files import replacing
+from seqvision_edge.files import replacing, sweep, why_unwritable
 
 posix = pytest.mark.skipif(os.name == "nt", reason="rights of files are POSIX's")
 
@@ -91,3 +93,73 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
         fail()
     assert [file.name for file in tmp_path.iterdir()] == ["a.txt"]
     assert path.read_text() == "old"
+
+
+HOLDS = """
+import os, sys, time
+from pathlib import Path
+from seqvision_edge.files import replacing, temporary_folder
+folder = Path(sys.argv[1])
+with replacing(folder / sys.argv[2]) as unfinished, temporary_folder(folder) as inner:
+    unfinished.write_text("half")
+    (inner / "large.bin").write_text("half")
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+AGAIN = """
+import sys
+from pathlib import Path
+from seqvision_edge.files import replacing, sweep, why_unwritable
+with replacing(Path(sys.argv[1]) / "b.txt") as unfinished:
+    unfinished.write_text("whole")
+"""
+
+
+def holding(folder: Path, name: str) -> "subprocess.Popen[str]":
+    """Start a process in the middle of writing a file, with a folder of its own beside it."""
+    command = [sys.executable, "-c", HOLDS, str(folder), name]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+@posix
+def test_the_next_process_removes_what_a_killed_one_left_and_nothing_else(tmp_path: Path) -> None:
+    others = [".a.txt", ".a.0123abcd.txt", "a.unfinished.txt", "seqvision-mine", ".seqvision-mine"]
+    for name in others[:3]:
+        (tmp_path / name).touch()
+    for name in others[3:]:
+        (tmp_path / name).mkdir()
+    with holding(tmp_path, "a.txt") as living, holding(tmp_path, "漢" * 80 + ".pt") as killed:
+        killed.kill()
+        killed.wait()
+        assert len(list(tmp_path.iterdir())) == len(others) + 4
+        subprocess.run([sys.executable, "-c", AGAIN, str(tmp_path)], check=True)
+        left = {path.name for path in tmp_path.iterdir()} - {*others, "b.txt"}
+        assert len(left) == 2, "what the living process writes stays"
+        assert any(name.startswith(".a.") and name.endswith(".unfinished.txt") for name in left)
+        living.kill()
+    sweep(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {*others, "b.txt"}
+
+
+@posix
+def test_nothing_is_written_over_a_device_or_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    for path in (tmp_path / "pipe.mp4", Path("/dev/null")):
+        assert why_unwritable(path) == "that is a device or a pipe; name a file"
+        with pytest.raises(OSError, match="that is a device or a pipe; name a file"):
+            write(path)
+    assert Path("/dev/null").is_char_device()
+
+
+@pytest.mark.parametrize("name", ["a" * 255, "漢" * 85, "a" * 251 + ".csv", "a." + "b" * 253])
+def test_a_name_of_255_bytes_is_one(tmp_path: Path, name: str) -> None:
+    assert why_unwritable(tmp_path / name) is None
+    write(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_longer_name_is_one_line(tmp_path: Path) -> None:
+    assert why_unwritable(tmp_path / ("a" * 256)) == "cannot be written (File name too long)"

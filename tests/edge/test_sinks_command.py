@@ -1,6 +1,9 @@
 """A command for each event: no shell, bounded, and never waited for."""
 
 import json
+import os
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -17,7 +20,7 @@ from seqvision_edge.sinks.queued import CLOSE_SECONDS, Queued
 
 
 def running(
-    label: str, code: str, *arguments: str | Path, seconds: float = 20, workers: int = 4
+    label: str | None, code: str, *arguments: str | Path, seconds: float = 20, workers: int = 4
 ) -> Queued[Any]:
     """Return a sink that runs Python code for each event."""
     command = (sys.executable, "-c", code, *map(str, arguments))
@@ -52,14 +55,14 @@ def test_a_command_gets_the_event_as_variables_and_as_json(tmp_path: Path, label
 def test_only_events_of_its_label_run_a_command(tmp_path: Path) -> None:
     with running("blue", WRITE, tmp_path) as sink:
         sink.write(make_step(events=(EVENT,)))
-    with running("*", WRITE, tmp_path) as sink:
+    with running(None, WRITE, tmp_path) as sink:
         sink.write(make_step(events=(EVENT,)))
         wait_for(lambda: sink.counts.sent == 1)
     assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_command_that_fails_is_counted() -> None:
-    with running("*", "raise SystemExit(3)") as sink:
+    with running(None, "raise SystemExit(3)") as sink:
         for step in events(3):
             sink.write(step)
         wait_for(lambda: sink.counts.failed == 3)
@@ -75,7 +78,7 @@ path.with_suffix(".part").write_text(str(child.pid))
 path.with_suffix(".part").rename(path)
 time.sleep(60)
 """
-    with running("*", hang, tmp_path / "pid", seconds=3) as sink:
+    with running(None, hang, tmp_path / "pid", seconds=3) as sink:
         sink.write(make_step(events=(EVENT,)))
         wait_for(lambda: sink.counts.failed == 1)
         assert "took longer than 3 s" in sink.last_error
@@ -89,7 +92,7 @@ import os, sys, time, pathlib
 pathlib.Path(sys.argv[1], str(os.getpid())).touch()
 time.sleep(60)
 """
-    with running("*", hang, tmp_path, workers=2) as sink:
+    with running(None, hang, tmp_path, workers=2) as sink:
         began = time.monotonic()
         for step in events(10):
             sink.write(step)
@@ -115,7 +118,10 @@ def is_running(pid: int) -> bool:
 def test_what_a_user_writes_is_read() -> None:
     written = reaction("red=echo 'two words' $HOME", LABELS)
     assert written == Reaction("red", ("echo", "two words", "$HOME"))
-    assert reaction("*=echo", LABELS).label == "*"
+    assert reaction("*=echo", LABELS).label is None
+    assert reaction("*=echo", ["*", "a"]).label is None
+    assert reaction(r"\*=echo", ["*", "a"]).label == "*"
+    assert reaction(r"\*=echo", ["*", r"\*"]).label == r"\*"
     assert reaction("a=b=echo", ["a", "a=b"]).label == "a=b"
 
 
@@ -132,3 +138,42 @@ def test_what_a_user_writes_is_read() -> None:
 def test_a_command_that_cannot_run_is_one_line(text: str, said: str) -> None:
     with pytest.raises(SinkError, match=said):
         reaction(text, LABELS)
+
+
+RUN = """
+import sys, time
+from steps import EVENT, make_step
+from test_sinks_command import running
+hang = (
+    "import subprocess, sys, os, time, pathlib\\n"
+    "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\\n"
+    "path = pathlib.Path(sys.argv[1])\\n"
+    "path.with_suffix('.part').write_text(f'{os.getpid()} {child.pid}')\\n"
+    "path.with_suffix('.part').rename(path)\\n"
+    "time.sleep(60)\\n"
+)
+with running(None, hang, sys.argv[1], seconds=50) as sink:
+    sink.write(make_step(events=(EVENT,)))
+    time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="process groups are POSIX's")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT])
+def test_commands_and_their_children_end_with_a_run_that_is_killed(
+    tmp_path: Path, number: int
+) -> None:
+    here = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1])])
+    pids = tmp_path / "pids"
+    run = subprocess.Popen(
+        [sys.executable, "-c", RUN, str(pids)], env=os.environ | {"PYTHONPATH": here}
+    )
+    try:
+        wait_for(pids.exists, 60)
+        run.send_signal(number)
+        run.wait()
+        for pid in map(int, pids.read_text().split()):
+            wait_for(lambda pid=pid: not is_running(pid))
+    finally:
+        run.kill()
+        run.wait()

@@ -12,6 +12,7 @@ from steps import END, EVENT, SMOOTHED, changed, make_step, wait_for
 
 from seqvision_edge.errors import SinkError
 from seqvision_edge.result import SourceState
+from seqvision_edge.sinks import line_file
 from seqvision_edge.sinks.jsonl import JsonLines
 from seqvision_edge.sinks.queued import Queued
 from seqvision_edge.step import Step
@@ -155,3 +156,14 @@ def test_a_pipe_can_take_the_lines(tmp_path: Path) -> None:
         sink.write(make_step())
     out, _ = reader.communicate(timeout=20)
     assert [json.loads(line)["type"] for line in out.splitlines()] == ["run", "answer"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="named pipes are POSIX's")
+def test_a_pipe_that_nothing_reads_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line_file, "READER_SECONDS", 0.2)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(SinkError, match=r"a pipe that nothing reads; start its reader first"):
+        json_lines(pipe).__enter__()

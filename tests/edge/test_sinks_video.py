@@ -1,5 +1,7 @@
 """Annotated videos: whole, in real time, or not there."""
 
+import os
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -98,7 +100,7 @@ def test_a_saved_video_has_the_rights_of_any_new_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("out.txt", "ends in .mp4"), ("out", "ends in .mp4"), ("none/out.mp4", "cannot be written")],
+    [("out.txt", "ends in .mp4"), ("out", "ends in .mp4"), ("none/out.mp4", "there is no folder")],
 )
 def test_a_video_that_cannot_be_written_is_refused_at_the_start(
     tmp_path: Path, name: str, reason: str
@@ -148,3 +150,31 @@ def test_a_film_that_a_full_disk_cuts_short_is_told_and_not_kept(small_disk: Pat
     with pytest.raises(SinkError, match="is the disk full"):
         film.close()
     assert list(small_disk.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="named pipes are POSIX's")
+@pytest.mark.parametrize("kind", ["pipe", "device", "socket"])
+def test_a_video_is_not_saved_onto_what_is_no_file(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "out.mp4"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/null")
+    else:
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+    with (
+        pytest.raises(SinkError, match=r"^--save .*: that is a device or a pipe; name a file$"),
+        video(path),
+    ):
+        pass
+    assert not path.is_file()
+    assert [each.name for each in tmp_path.iterdir()] == ["out.mp4"]
+
+
+def test_a_name_that_is_too_long_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(SinkError, match=r"cannot be written \(File name too long\)"):
+        video(tmp_path / f"{'a' * 251}.mp4", 20.0, "other").__enter__()
+    with video(tmp_path / f"{'漢' * 83}.mp4") as sink:
+        sink.write(make_step(0))
+    assert len(list(tmp_path.iterdir())) == 1

@@ -383,11 +383,14 @@ def test_a_missing_parent_or_a_file_in_the_place_is_one_line(tmp_path: Path) -> 
             store(tmp_path / folder)
 
 
-def test_what_a_killed_program_left_goes_once_it_is_old(tmp_path: Path) -> None:
+def test_what_a_killed_program_left_goes_and_a_take_that_goes_on_stays(tmp_path: Path) -> None:
     takes = store(tmp_path)
-    old, new = tmp_path / ".unfinished-1.mkv", tmp_path / "..unfinished-2.x.mkv"
-    for path in (old, new):
-        path.touch()
-    os.utime(old, (0, 0))
-    takes.open()
-    assert files(tmp_path) == [new.name]
+    with takes.begin("wave", "anna") as going_on:
+        for number in range(20):
+            going_on.write(picture(number), number / 10)
+        mine = set(files(tmp_path))
+        (tmp_path / ".take.0123abcd.unfinished.mkv").touch()
+        takes.open()
+        assert set(files(tmp_path)) == mine
+        going_on.keep()
+    assert files(tmp_path) == ["clips.csv", "wave/anna-001.mkv"]

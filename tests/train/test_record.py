@@ -139,7 +139,7 @@ def test_takes_are_reviewed_by_lines(
         (("--labels", "a", "--seconds", "0.01"), "--seconds"),
         (("--labels", "a", "--seconds", "500"), "--seconds"),
         (("--labels", "a", "--order", "random"), "--order"),
-        (("--labels", "a\x07"), "letters that cannot be shown"),
+        (("--labels", "a\x07"), "has control characters"),
         (("--labels", "a", "--person", "x" * 200), "person"),
         (("--labels", "a", "--source", "gone.mp4"), "gone.mp4: no such file"),
         (("--labels", "a", "--source", "notes.mp4"), "notes.mp4: not a video"),
@@ -372,7 +372,7 @@ def test_a_take_that_the_camera_tears_is_repeated_and_said(
         press_enter(process)
         # The second take goes on.
         wait_until(lambda: (folder / "clips.csv").exists(), process)
-        wait_until(lambda: [*folder.glob(".unfinished-*")], process)
+        wait_until(lambda: [*folder.glob(".*unfinished*")], process)
         built.tell(fault)  # type: ignore[arg-type]
         said = folder.with_suffix(".log")
         wait_until(lambda: "torn in the middle" in said.read_text(), process)
@@ -397,7 +397,7 @@ def test_ctrl_c_and_a_shutdown_keep_whole_takes_only(
     with at_camera(built, folder, *words) as process:
         press_enter(process)
         wait_until(lambda: (folder / "clips.csv").exists(), process)
-        wait_until(lambda: [*folder.glob(".unfinished-*")], process)
+        wait_until(lambda: [*folder.glob(".*unfinished*")], process)
         process.send_signal(number)
         assert process.wait(60) == code
     said = folder.with_suffix(".log").read_text()

@@ -12,6 +12,7 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
+from seqvision_edge.csv_cells import dict_reader
 from seqvision_edge.errors import RecordingError
 from seqvision_edge.recording.rows import COLLECTED_NAME
 from seqvision_edge.recording.takes import Takes
@@ -36,7 +37,7 @@ def read_collected(folder: Path) -> list[Collected]:
     path = folder / COLLECTED_NAME
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restval="")
+            reader = dict_reader(file, restval="")
             missing = {"clip", "label", "confidence"} - set(reader.fieldnames or ())
             if missing:
                 raise RecordingError(f"{path}: the first line lacks the column {min(missing)}")

@@ -5,6 +5,7 @@ import itertools
 import math
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -44,14 +45,15 @@ class NewTake:
 
     def __init__(
         self,
-        unfinished: Callable[[str], Path],
+        unfinished: Callable[[str], AbstractContextManager[Path]],
         keep: Callable[[Path], "Take"],
         fps: float | None = None,
     ) -> None:
         """Begin one.
 
         Args:
-            unfinished: makes an empty file with an ending, to record into.
+            unfinished: makes an empty file with an ending, to record into; it is gone at the end
+                of the block, unless it got another name.
             keep: takes the whole file and gives it its name.
             fps: what the source says of its rate.
         """
@@ -61,6 +63,7 @@ class NewTake:
         self._waiting: list[tuple[float, Image]] = []
         self._film: Film | None = None
         self._path: Path | None = None
+        self._opened = contextlib.ExitStack()
         self._clock = Sampler(_USUAL_FPS)
         self._before: Image | None = None
         self._start: float | None = None
@@ -126,8 +129,7 @@ class NewTake:
         if self._film is not None:
             self._film.discard()
             self._film = None
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
+        self._opened.close()
 
     def __enter__(self) -> Self:
         return self
@@ -140,7 +142,7 @@ class NewTake:
         self.fps = rate([time for time, _ in self._waiting], self._claimed)
         height, width = self._waiting[0][1].shape[:2]
         is_small = height * width <= _SMALL_PIXELS
-        self._path = self._unfinished(".mkv" if is_small else ".mp4")
+        self._path = self._opened.enter_context(self._unfinished(".mkv" if is_small else ".mp4"))
         self._film = Film(self._path, "a take", self.fps, lossless=is_small)
         self._clock = Sampler(self.fps, self.fps)
         with self._errors():

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from seqvision_edge.csv_cells import dict_reader, write_dicts
 from seqvision_edge.errors import RecordingError
 
 LIST_NAME = "clips.csv"
@@ -31,7 +32,7 @@ def read_rows(path: Path) -> Rows:
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restval="")
+            reader = dict_reader(file, restval="")
             columns = tuple(reader.fieldnames or ())
             missing = {"path", "label"} - set(columns)
             if missing:
@@ -54,8 +55,4 @@ def write_rows(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:
         OSError: it cannot be written, as on a full disk.
     """
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(
-            file, columns, restval="", extrasaction="ignore", lineterminator="\n"
-        )
-        writer.writeheader()
-        writer.writerows(rows)
+        write_dicts(file, columns, rows, "\n")

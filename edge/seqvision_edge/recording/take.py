@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 from seqvision_edge.card import MAX_LABEL_LENGTH
 from seqvision_edge.errors import RecordingError
-from seqvision_edge.names import folder_part
+from seqvision_edge.names import folder_part, why_unseen
 from seqvision_edge.recording.rows import COLLECTED_NAME, LIST_NAME, Row
 
 
@@ -48,8 +48,9 @@ def _clean(text: str, what: str, shortest: int) -> str:
     text = unicodedata.normalize("NFC", text).strip()
     if not shortest <= len(text) <= MAX_LABEL_LENGTH:
         raise RecordingError(f"{what} {text!r}: must have 1 to {MAX_LABEL_LENGTH} letters")
-    if not text.isprintable():
-        raise RecordingError(f"{what} {text!r}: has letters that cannot be shown")
+    why = why_unseen(text)
+    if why is not None:
+        raise RecordingError(f"{what} {text!r}: {why}")
     return text
 
 

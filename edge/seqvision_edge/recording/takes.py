@@ -7,16 +7,13 @@ A take is there whole, with its line, or not at all.  Several programs may write
 """
 
 import contextlib
-import os
-import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from seqvision_edge.errors import RecordingError
-from seqvision_edge.files import replacing
+from seqvision_edge.files import replacing, sweep, unfinished_file
 from seqvision_edge.names import file_part
 from seqvision_edge.recording.lock import locked
 from seqvision_edge.recording.new_take import NewTake
@@ -38,9 +35,6 @@ from seqvision_edge.recording.take import (
     take_of,
 )
 
-_UNFINISHED = ".unfinished-"
-# Nobody records for so long: it is what a program that was killed left.
-_OLD_SECONDS = 3600.0
 _DIGITS = 3
 
 
@@ -61,7 +55,7 @@ class Takes:
         with self._errors():
             self.folder.mkdir(exist_ok=True)
         with self._writing():
-            _sweep(self.folder)
+            sweep(self.folder)
 
     def check(self) -> None:
         """See that takes can be added, as far as it can be known without writing.
@@ -239,12 +233,11 @@ class Takes:
             film.unlink()
             _remove_empty(film.parent, self.folder)
 
-    def _unfinished(self, ending: str) -> Path:
-        """Return a new hidden path, which no reader of clips looks at."""
-        with self._errors():
-            handle, name = tempfile.mkstemp(ending, _UNFINISHED, self.folder)
-            os.close(handle)
-        return Path(name)
+    @contextlib.contextmanager
+    def _unfinished(self, ending: str) -> Iterator[Path]:
+        """Give a new hidden path, which no reader of clips looks at."""
+        with self._errors(), unfinished_file(self.folder, "take", ending) as path:
+            yield path
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -281,10 +274,3 @@ def _remove_empty(folder: Path, top: Path) -> None:
     if folder != top:
         with contextlib.suppress(OSError):
             folder.rmdir()
-
-
-def _sweep(folder: Path) -> None:
-    now = time.time()
-    for path in folder.glob(f".*{_UNFINISHED[1:]}*"):
-        if now - path.stat().st_mtime > _OLD_SECONDS:
-            path.unlink()

@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from seqvision_edge.csv_cells import dict_reader, read_rows, write_rows
 from seqvision_edge.errors import SinkError
+from seqvision_edge.files import sweep
 from seqvision_edge.names import file_part
 from seqvision_edge.result import Event
 from seqvision_edge.sinks.film import Film
@@ -57,6 +59,7 @@ class EventClips:
         """Make the folder and its list.  Raises SinkError when they cannot be written."""
         try:
             self._folder.mkdir(exist_ok=True)
+            sweep(self._folder)
             self._list = _List(self._folder)
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             why = error.strerror if isinstance(error, OSError) else error
@@ -191,8 +194,8 @@ class _List:
 
     def add(self, path: Path, label: str) -> None:
         row = io.StringIO()
-        writer = csv.DictWriter(row, self._columns, restval="", lineterminator="")
-        writer.writerow({"path": path.name, "label": label})
+        cells = {"path": path.name, "label": label}
+        write_rows(row, [[cells.get(name, "") for name in self._columns]], "")
         self._file.append(row.getvalue())
 
     def close(self) -> None:
@@ -201,7 +204,7 @@ class _List:
 
     def _is_torn(self, line: bytes) -> bool:
         """Whether it is a piece of a row: no such clip, or no label."""
-        cells = next(csv.reader([line.decode(errors="replace")]), [])
+        cells = next(read_rows([line.decode(errors="replace")]), [])
         row = dict(zip(self._columns, cells, strict=False))
         there = bool(row.get("path")) and (self._folder / row["path"]).exists()
         return not (there and row.get("label"))
@@ -209,4 +212,4 @@ class _List:
 
 def _columns(path: Path) -> list[str]:
     with path.open(newline="", encoding="utf-8-sig") as file:
-        return list(csv.DictReader(file).fieldnames or ())
+        return list(dict_reader(file).fieldnames or ())

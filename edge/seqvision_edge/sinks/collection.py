@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from seqvision_edge.csv_cells import dict_reader, write_dicts
 from seqvision_edge.errors import SinkError
 from seqvision_edge.files import replacing
 
@@ -106,7 +107,7 @@ class Collection:
         if not path.exists():
             return list(rows)
         with path.open(newline="", encoding="utf-8-sig") as file:
-            looked_at = {row.get("path") for row in csv.DictReader(file)}
+            looked_at = {row.get("path") for row in dict_reader(file)}
         return [row for row in rows if row["clip"] not in looked_at]
 
     def _read(self) -> list[Row]:
@@ -115,7 +116,7 @@ class Collection:
         if not path.exists():
             return []
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restval="")
+            reader = dict_reader(file, restval="")
             if not {"clip", "label"} <= set(reader.fieldnames or ()):
                 raise csv.Error(f"{LIST_NAME} is there and lacks the columns clip,label")
             rows = [{name: row[name] for name in row if name} for row in reader]
@@ -130,9 +131,7 @@ class Collection:
             replacing(self.folder / LIST_NAME) as unfinished,
             unfinished.open("w", newline="", encoding="utf-8") as file,
         ):
-            writer = csv.DictWriter(file, columns, restval="")
-            writer.writeheader()
-            writer.writerows(rows)
+            write_dicts(file, columns, rows)
         self.kept = Counter(row["label"] for row in rows)
 
 

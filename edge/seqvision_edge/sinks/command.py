@@ -1,4 +1,8 @@
-"""A command for each event: its fields as environment variables, and as JSON on its input."""
+"""A command for each event: its fields as environment variables, and as JSON on its input.
+
+A command and all that it starts are one process group, which ends with the run, also with one that
+is killed.
+"""
 
 import contextlib
 import json
@@ -16,39 +20,58 @@ from seqvision_edge.errors import SinkError
 from seqvision_edge.sinks.records import Record, message
 from seqvision_edge.step import Step
 
-ANY = "*"
+# What stands for any label, and for the label that is called so.
+_ANY, _STAR = "*", r"\*"
 AT_ONCE = 4
 TIMEOUT_SECONDS = 10.0
+# A process that ends the commands of a run that was killed: its input ends with the run, however
+# that ends.  No preexec_fn: this process has threads, so no code of ours may run before the exec.
+_GUARD = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+running = set()
+for line in sys.stdin:
+    (running.add if line[0] == "+" else running.discard)(int(line[1:]))
+for group in running:
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except OSError:
+        pass
+"""
 _FIELDS = ("label", "source", "start", "end", "peak", "confidence", "told", "id", "at")
 
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
-    """What to run for the events of a label; the label may be `*`."""
+    """What to run for the events of a label; None is any."""
 
-    label: str
+    label: str | None
     command: tuple[str, ...]
 
 
 def reaction(text: str, labels: Sequence[str]) -> Reaction:
-    """Read `LABEL=command arguments`.
+    r"""Read `LABEL=command arguments`; `*` is any label, `\*` the label that is called `*`.
 
     Raises:
         SinkError: no such label, or a command that is not there or not well quoted.
     """
     # A label may have a = of its own.
-    able = [label for label in (ANY, *labels) if text.startswith(f"{label}=")]
+    names: dict[str, str | None] = {label: label for label in labels}
+    if _ANY in names:
+        names.setdefault(_STAR, _ANY)
+    names[_ANY] = None
+    able = [name for name in names if text.startswith(f"{name}=")]
     if not able:
         known = ", ".join(labels)
         raise SinkError(f"--on-event {text!r}: begin with LABEL= or *=; the labels are {known}")
-    label = max(able, key=len)
+    name = max(able, key=len)
     try:
-        command = shlex.split(text[len(label) + 1 :])
+        command = shlex.split(text[len(name) + 1 :])
     except ValueError as error:
         raise SinkError(f"--on-event {text!r}: {error}") from None
     if not command or not shutil.which(command[0]):
         raise SinkError(f"--on-event {text!r}: no such command")
-    return Reaction(label, tuple(command))
+    return Reaction(names[name], tuple(command))
 
 
 class Commands:
@@ -61,18 +84,27 @@ class Commands:
         self._reactions = reactions
         self._seconds = seconds
         self._running: set[subprocess.Popen[bytes]] = set()
+        self._guard: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         self._over = False
 
     def open(self) -> None:
-        """Nothing: the commands were looked for when they were read."""
+        """Start what ends the commands if this process is killed."""
+        if os.name == "posix":
+            self._guard = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", _GUARD],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
 
     def pick(self, step: Step) -> Iterator[tuple[tuple[str, ...], Record]]:
         """Return the commands of the events to act on now."""
         for event in step.fired:
             told = message(step.source, event)
             for reaction in self._reactions:
-                if reaction.label in (ANY, event.label):
+                if reaction.label in (None, event.label):
                     yield reaction.command, told
 
     def send(self, item: tuple[tuple[str, ...], Record]) -> None:
@@ -88,6 +120,7 @@ class Commands:
         finally:
             with self._lock:
                 self._running.discard(process)
+                self._tell_guard("-", process.pid)
         if process.returncode:
             raise SinkError(f"{command[0]} {_ending(process.returncode)}")
 
@@ -99,7 +132,11 @@ class Commands:
                 _kill(process)
 
     def close(self) -> None:
-        """Nothing runs after the last command."""
+        """End the guard; nothing runs after the last command."""
+        if self._guard is not None and self._guard.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._guard.stdin.close()
+            self._guard.wait()
 
     def _start(self, command: tuple[str, ...], record: Record) -> "subprocess.Popen[bytes]":
         with self._lock:
@@ -119,7 +156,15 @@ class Commands:
             except OSError as error:
                 raise SinkError(f"{command[0]}: {error.strerror}") from None
             self._running.add(process)
+            self._tell_guard("+", process.pid)
             return process
+
+    def _tell_guard(self, sign: str, group: int) -> None:
+        """Add a process group to those that end with this process, or take it off; lock held."""
+        if self._guard is not None and self._guard.stdin is not None:
+            with contextlib.suppress(OSError, ValueError):
+                self._guard.stdin.write(f"{sign}{group}\n".encode())
+                self._guard.stdin.flush()
 
 
 def _variables(record: Record) -> dict[str, str]:

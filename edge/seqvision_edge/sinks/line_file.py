@@ -1,7 +1,9 @@
 """A text file that lines are appended to, each of them whole or not at all."""
 
+import errno
 import os
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
@@ -9,6 +11,8 @@ from typing import IO
 from seqvision_edge.files import STDOUT
 
 _BLOCK = 1 << 16
+# A reader that is started together with the run comes a little later.
+READER_SECONDS = 3.0
 
 
 class LineFile:
@@ -29,7 +33,7 @@ class LineFile:
             self._file = os.fdopen(os.dup(1), "wb", buffering=0)
         else:
             _mend(path, is_torn)
-            self._file = path.open("ab", buffering=0)
+            self._file = _open(path)
         self._torn = 0
 
     @property
@@ -63,6 +67,36 @@ class LineFile:
             size = os.fstat(self._file.fileno()).st_size
             os.ftruncate(self._file.fileno(), size - self._torn)
             self._torn = 0
+
+
+def _open(path: Path) -> IO[bytes]:
+    """Open a file for appending; a named pipe only where something reads it soon.
+
+    To open a pipe would otherwise wait for a reader for ever, without a word.
+
+    Raises:
+        OSError: it cannot be opened, or nothing reads it.
+    """
+    try:
+        is_pipe = os.name != "nt" and stat.S_ISFIFO(path.stat().st_mode)
+    except FileNotFoundError:
+        is_pipe = False
+    if not is_pipe:
+        return path.open("ab", buffering=0)
+    until = time.monotonic() + READER_SECONDS
+    while True:
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            if time.monotonic() > until:
+                why = "it is a pipe that nothing reads; start its reader first"
+                raise OSError(errno.ENXIO, why, str(path)) from None
+            time.sleep(0.05)
+        else:
+            os.set_blocking(handle, True)
+            return os.fdopen(handle, "wb", buffering=0)
 
 
 def _mend(path: Path, is_torn: Callable[[bytes], bool]) -> None:

@@ -7,7 +7,6 @@ stage, timed in turns → start-up, memory and size → a table and JSON.
 import json
 import os
 import platform
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -24,7 +23,7 @@ from seqvision.models.classifier import Classifier
 from seqvision.training.autotune import processor
 from seqvision.training.checkpoint import load_model
 from seqvision_edge.card import ModelCard
-from seqvision_edge.files import replacing
+from seqvision_edge.files import replacing, temporary_folder
 from seqvision_edge.providers import Device
 from seqvision_edge.sequence import VideoSequence
 from seqvision_edge.session import Session
@@ -178,9 +177,9 @@ def _ratios(
 
 def _starts(subjects: Sequence[Candidate]) -> Iterator[dict[str, Any]]:
     """Start every file in a fresh process, the first time to fill the disk's cache."""
-    with tempfile.TemporaryDirectory(prefix="seqvision-") as folder:
+    with temporary_folder() as folder:
         for subject in subjects:
-            file = Path(folder) / "model.onnx"
+            file = folder / "model.onnx"
             file.write_bytes(subject.content)
             tries = [start(file, "cpu", 1) for _ in range(3)]
             best = min(tries, key=lambda found: found["ready_seconds"])

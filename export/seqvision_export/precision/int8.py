@@ -7,9 +7,7 @@ channel.  Recurrent layers, the head and the normalisation of pixels stay in flo
 import contextlib
 import copy
 import logging
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +21,7 @@ from onnxruntime.quantization import (
 )
 
 from seqvision_edge.clip import Steps
+from seqvision_edge.files import temporary_folder
 from seqvision_edge.session import Session
 from seqvision_export.precision.encoder import WEIGHED
 from seqvision_export.precision.pixels import read_bytes, widen
@@ -42,8 +41,8 @@ def ranges_of(
         advance: is told how many clips are done, of how many.
     """
     reader = _Reader(Session(content, device="cpu", trial=False), clips, advance)
-    with tempfile.TemporaryDirectory(prefix="seqvision-") as folder, _quiet():
-        model, augmented = (Path(folder) / name for name in ("model.onnx", "augmented.onnx"))
+    with temporary_folder() as folder, _quiet():
+        model, augmented = folder / "model.onnx", folder / "augmented.onnx"
         model.write_bytes(content)
         calibrator = create_calibrator(
             model, list(_KINDS), str(augmented), CalibrationMethod.MinMax

@@ -136,7 +136,10 @@ def _headless(path: Path, rows: Sequence[Sequence[str]], labelled: bool) -> Sequ
 
 
 def _clip(row: Row, table: Table, times: "Times", files: "_Files", labelled: bool) -> Clip:
-    name, label = row["path"].strip("\"'"), normal(row["label"])
+    name, label = row["path"], normal(row["label"])
+    bare_name = name.strip("\"'")
+    if bare_name != name and files.find(name) is None:
+        name = bare_name
     if not name or (labelled and not label):
         raise DataError(f"{row.where}: path{' or label' if labelled else ''} is empty")
     split = row["split"]

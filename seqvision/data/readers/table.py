@@ -17,6 +17,7 @@ from typing import Any
 
 from seqvision.data.kinds import is_image, is_video
 from seqvision.errors import DataError
+from seqvision_edge.csv_cells import as_meant
 from seqvision_edge.path_hints import MODELS, archive
 
 LAYOUT = "frames/<label>/<clip>.mp4"
@@ -249,7 +250,7 @@ def _cells(path: Path, text: str, delimiter: str, first: int) -> Iterator[tuple[
     try:
         for cells in reader:
             line, before = first + before, reader.line_num
-            cells = [cell.strip().strip("\ufeff") for cell in cells]
+            cells = [as_meant(cell.strip().strip("\ufeff")) for cell in cells]
             while cells and not cells[-1]:
                 cells.pop()
             if not cells or (cells[0].startswith("#") and _is_comment(cells, seen)):

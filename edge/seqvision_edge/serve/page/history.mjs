@@ -102,7 +102,7 @@ function place(items, time, timeOf) {
 /** Return a value as one cell: a text that a spreadsheet would compute is made a plain one. */
 function cell(value) {
   if (typeof value === "number") return String(value);
-  const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
+  const text = /^'*[=+\-@\t\r\n＝＋－＠]/.test(value) ? `'${value}` : value;
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
