@@ -10,7 +10,7 @@ import pytest
 
 from seqvision.data.clips import Clip
 from seqvision.data.readers.clip_list import read_list
-from seqvision.predict import Answer, write_csv
+from seqvision.prediction import Answer, write_csv
 from seqvision.report.predictions import read_predictions, write_predictions
 from seqvision.segmentation import listing
 
