@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
+
+from seqvision_edge.numerals import refuse_odd, takes_numbers_only
 
 
 class Options(BaseModel):
@@ -21,6 +23,16 @@ class Options(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _numbers_are_plain(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse what pydantic would take for a number: a truth value, `1_0`."""
+        field = cls.model_fields[info.field_name or ""]
+        if takes_numbers_only(list(_kinds(field.annotation))):
+            for each in value if isinstance(value, list | tuple) else (value,):
+                refuse_odd(each)
+        return value
 
     examples: ClassVar[tuple[str, ...]] = ()
     """Command lines for the help, the usual one first."""

@@ -20,7 +20,7 @@ TOLERANCE_SECONDS = 0.5
 class TrueEvent(BaseModel):
     """What really happened, as a person marked it; times in seconds."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
     label: str
     start: Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -103,7 +103,7 @@ def read_truth(path: Path) -> list[TrueEvent]:
         place, problem, _ = first_problem(error)
         where = ".".join(map(str, place))
         raise SourceError(f"--truth {path}: {f'{where} ' if where else ''}{problem}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SourceError(f"--truth {path}: not valid JSON ({error})") from None
 
 

@@ -1,6 +1,5 @@
 """The options of a training, by what they are about."""
 
-import math
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -19,6 +18,8 @@ from seqvision.config.base import (
     Positive,
     TorchDevice,
 )
+from seqvision_edge.numerals import number as plain_number
+from seqvision_edge.numerals import whole_number
 from seqvision_edge.options import Arg, Options
 
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -73,20 +74,20 @@ def _fold(text: str | None) -> str | None:
     if text is None:
         return None
     number, slash, count = text.partition("/")
-    if not (slash and number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
+    first, last = whole_number(number), whole_number(count)
+    if not slash or first is None or last is None or not 1 <= first <= last:
         raise ValueError(f"{text!r} is not like 2/5 (the second of five folds)")
-    if int(count) < 2:
+    if last < 2:
         raise ValueError("at least 2 folds are needed")
     return text
 
 
 def _value_range(text: str) -> str:
     if text != "auto":
-        try:
-            low, high = map(float, text.split(","))
-        except ValueError:
-            raise ValueError(f"{text!r} is not like 0,4500 (black, white)") from None
-        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        values = [plain_number(part) for part in text.split(",")]
+        if len(values) != 2 or values[0] is None or values[1] is None:
+            raise ValueError(f"{text!r} is not like 0,4500 (black, white)")
+        if not values[0] < values[1]:
             raise ValueError(f"{text!r}: the first value must be below the second")
     return text
 

@@ -10,6 +10,7 @@ import pytest
 
 from seqvision.data.clips import Clip
 from seqvision.data.readers.clip_list import read_list
+from seqvision.errors import DataError
 from seqvision.prediction import Answer, write_csv
 from seqvision.report.predictions import read_predictions, write_predictions
 from seqvision.segmentation import listing
@@ -62,3 +63,12 @@ def test_a_cell_of_ones_own_may_have_the_apostrophe_or_not(tmp_path: Path, cell:
     (tmp_path / "a.mp4").write_bytes(b"x")
     (tmp_path / "list.csv").write_text(f"path,label\na.mp4,{cell}\n")
     assert read_list(tmp_path / "list.csv")[0][0].label == "=label"
+
+
+@pytest.mark.parametrize("cell", ["1_0", "１０", "nan", "inf", "1e400", "true"])
+@pytest.mark.parametrize("column", ["fps", "start", "end", "start_frame", "end_frame"])
+def test_a_cell_that_is_no_number_is_one_line(tmp_path: Path, column: str, cell: str) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"x")
+    (tmp_path / "list.csv").write_text(f"path,label,{column}\na.mp4,wave,{cell}\n")
+    with pytest.raises(DataError, match=f"list.csv, line 2: {column} is '{cell}', must be"):
+        read_list(tmp_path / "list.csv")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from seqvision_edge.csv_cells import dict_reader
 from seqvision_edge.errors import RecordingError
+from seqvision_edge.numerals import number
 from seqvision_edge.recording.rows import COLLECTED_NAME
 from seqvision_edge.recording.takes import Takes
 
@@ -67,8 +68,7 @@ def _clip(folder: Path, line: int, row: dict[str, str]) -> Collected:
     if not row["clip"] or not path.resolve().is_relative_to(folder.resolve()):
         raise RecordingError(f"{where}: {row['clip']!r} is no clip of this folder")
     text = row["confidence"].strip()
-    try:
-        confidence = float(text) if text else None
-    except ValueError:
-        raise RecordingError(f"{where}: confidence is {text!r}, must be a number") from None
+    confidence = number(text)
+    if text and confidence is None:
+        raise RecordingError(f"{where}: confidence is {text!r}, must be a number")
     return Collected(path, row["label"].strip(), confidence, row.get("group", "").strip())

@@ -91,8 +91,12 @@ def _pixels(nested: Any) -> NDArray[np.uint8]:
         first = first[0]
     if len(shape) < 2:
         raise ValueError("fewer than 2 axes")
+    values = list(level)
     try:
-        values = bytes(level)
+        # A truth value counts as a number in Python.
+        if set(map(type, values)) != {int}:
+            raise TypeError
+        pixels = bytes(values)
     except (TypeError, ValueError):
         raise ValueError("pixels are whole numbers from 0 to 255") from None
-    return np.frombuffer(values, np.uint8).reshape(shape)
+    return np.frombuffer(pixels, np.uint8).reshape(shape)

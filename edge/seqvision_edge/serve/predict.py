@@ -10,6 +10,7 @@ from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
 from seqvision_edge.clip import Steps, window_fill
+from seqvision_edge.numerals import PLAIN
 from seqvision_edge.sequence import VideoSequence
 from seqvision_edge.serve.answering import (
     Question,
@@ -49,7 +50,7 @@ def routes(service: Service) -> APIRouter:
     )
     async def predict(
         request: Request,
-        top: Annotated[int, Query(ge=1, le=4096, description="labels in `top`")] = 3,
+        top: Annotated[int, PLAIN, Query(ge=1, le=4096, description="labels in `top`")] = 3,
         probabilities: Annotated[bool, Query(description="of every label")] = False,
         timeline: Annotated[
             bool, Query(description="an answer at every tick, and events, as edge-run tells them")
@@ -59,6 +60,7 @@ def routes(service: Service) -> APIRouter:
         ] = False,
         fps: Annotated[
             float | None,
+            PLAIN,
             Query(
                 ge=SLOWEST,
                 le=1000,

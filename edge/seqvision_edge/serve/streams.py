@@ -12,6 +12,7 @@ from fastapi import APIRouter, Header, HTTPException, Query, Request
 from starlette.datastructures import UploadFile
 from starlette.responses import StreamingResponse
 
+from seqvision_edge.numerals import PLAIN, number
 from seqvision_edge.serve.feed import MOST_SECONDS, Feed, Sample
 from seqvision_edge.serve.hearing import Ear, Record, kinds, told
 from seqvision_edge.serve.service import Service
@@ -135,8 +136,8 @@ def routes(service: Service, streams: Streams) -> APIRouter:
     async def push(
         id: str,
         request: Request,
-        x_timestamp: Annotated[float | None, Header(description="seconds, rising")] = None,
-        timestamp: Annotated[float | None, Query(description="the same, as a query")] = None,
+        x_timestamp: Annotated[float | None, PLAIN, Header(description="seconds, rising")] = None,
+        timestamp: Annotated[float | None, PLAIN, Query(description="the same, as a query")] = None,
     ) -> Records:
         """Take a picture (JPEG or PNG), or several as parts of a form, and tell what they brought.
 
@@ -228,10 +229,8 @@ def checked(stamp: float | None) -> float | None:
 
 
 def _number(text: str | None) -> float | None:
-    try:
-        return None if text is None else float(text)
-    except ValueError:
-        return math.nan
+    value = None if text is None else number(text)
+    return math.nan if value is None and text is not None else value
 
 
 def _first(one: float | None, other: float | None) -> float | None:

@@ -3,6 +3,7 @@
 from ipaddress import ip_address
 
 from seqvision_edge.errors import SinkError
+from seqvision_edge.numerals import whole_number
 
 LOOPBACK = "127.0.0.1"
 
@@ -20,11 +21,11 @@ def listen_address(flag: str, text: str, usual: int) -> tuple[str, int]:
     """
     host, colon, port = text.rpartition(":")
     host = host.strip("[]") if colon else ""
+    number = whole_number(port)
     try:
-        number = int(port) if port.isascii() and port.isdigit() else -1
         known = host if host in ("", "localhost") else str(ip_address(host))
     except ValueError:
-        number, known = -1, ""
-    if not 0 <= number <= 65535:
+        number, known = None, ""
+    if number is None or number > 65535:
         raise SinkError(f"{flag} {text}: give ADDRESS:PORT, such as {LOOPBACK}:{usual}")
     return (LOOPBACK if known in ("", "localhost") else known), number

@@ -16,6 +16,7 @@ from pathlib import Path
 from seqvision_edge.csv_cells import dict_reader, write_dicts
 from seqvision_edge.errors import SinkError
 from seqvision_edge.files import replacing
+from seqvision_edge.numerals import number
 
 LIST_NAME = "collected.csv"
 COLUMNS = ("clip", "label", "confidence", "why", "time", "source", "doubt")
@@ -142,10 +143,7 @@ def _worths(rows: Sequence[Row]) -> list[float]:
 
 
 def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return 0.0
+    return number(text) or 0.0
 
 
 def _size(path: Path) -> int:

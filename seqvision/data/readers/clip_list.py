@@ -21,6 +21,7 @@ from seqvision.data.readers.table import SUFFIXES, Row, Table, bare, read_table,
 from seqvision.data.readers.timecodes import frame_number, seconds
 from seqvision.data.split import part_called
 from seqvision.errors import DataError
+from seqvision_edge.numerals import number
 
 LIST_NAME = "clips.csv"
 _TIMES = {
@@ -147,11 +148,8 @@ def _clip(row: Row, table: Table, times: "Times", files: "_Files", labelled: boo
     if split and part is None:
         raise DataError(f"{row.where}: split is {split!r}, must be train, val or test")
     fps = row["fps"]
-    try:
-        rate = float(fps.replace(",", ".")) if fps else None
-    except ValueError:
-        rate = 0.0
-    if rate is not None and not 0 < rate <= 1000:
+    rate = number(fps.replace(",", "."))
+    if fps and (rate is None or not 0 < rate <= 1000):
         raise DataError(f"{row.where}: fps is {fps!r}, must be a number above 0")
     return Clip(
         path=files.take(name, row.where),

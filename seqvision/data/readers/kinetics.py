@@ -20,8 +20,11 @@ from seqvision.data.readers.reader import (
 from seqvision.data.readers.table import Row, read_table
 from seqvision.data.split import part_called
 from seqvision.errors import DataError
+from seqvision_edge.numerals import number
 
 _COLUMNS = ("youtube_id", "time_start", "time_end", "split")
+# Six digits of a name.
+_MOST_SECONDS = 999_999
 _NAMES: dict[str, tuple[str, ...]] = dict.fromkeys(("label", *_COLUMNS), ())
 
 
@@ -75,10 +78,10 @@ def _row(where: str, row: Row) -> Listed:
     part = part_called(split)
     if part is None:
         raise DataError(f"{where}: split is {split!r}, must be train, val or test")
-    try:
-        name = f"{video}_{int(float(start)):06d}_{int(float(end)):06d}"
-    except (ValueError, OverflowError):
-        raise DataError(f"{where}: {start!r} to {end!r} are not seconds") from None
+    first, last = number(start), number(end)
+    if first is None or last is None or max(abs(first), abs(last)) > _MOST_SECONDS:
+        raise DataError(f"{where}: {start!r} to {end!r} are not seconds")
+    name = f"{video}_{int(first):06d}_{int(last):06d}"
     return Listed(name, row["label"], group=video, split=part)
 
 

@@ -1,7 +1,8 @@
 """Times and frame numbers in the cells of a table: `7.35`, `1:02:07.35`, `00:00:07,350`, `90 s`."""
 
-import math
 import re
+
+from seqvision_edge.numerals import number
 
 _UNIT = re.compile(r"(?i)\s*(ms|msec|s|sec|secs|seconds?)$")
 _SPOKEN = re.compile(r"(?i)(?:(\d+)\s*h)?\s*(?:(\d+)\s*m(?:in)?)?\s*(?:(\d+(?:[.,]\d+)?)\s*s)?")
@@ -42,8 +43,4 @@ def frame_number(text: str) -> int | None:
 
 
 def _number(text: str) -> float | None:
-    try:
-        value = float(text.strip().replace(",", ".", 1))
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
+    return number(text.replace(",", ".", 1))
