@@ -20,7 +20,7 @@ from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.files import STDOUT, stdout_reserved
 from seqvision_edge.help_text import usage
 from seqvision_edge.inputs import LiveOptions, patience, wanted
-from seqvision_edge.options import Arg, Options
+from seqvision_edge.options import Arg, FramesPerSecond, Options
 from seqvision_edge.outputs import (
     OutputOptions,
     make_outputs,
@@ -74,7 +74,7 @@ class RunOptions(Options):
     list_cameras: Annotated[bool, Arg(group=SOURCES)] = False
     """Print the cameras of this machine and end."""
     image_fps: Annotated[
-        Annotated[float, Field(gt=0, le=1000)] | Literal["arrival"] | None,
+        FramesPerSecond | Literal["arrival"] | None,
         Arg("FPS", SOURCES, default="30 for images"),
     ] = None
     """Frames per second of images, and of pictures on standard input; arrival: those of standard
@@ -88,7 +88,7 @@ class RunOptions(Options):
     """The exported model."""
     device: Annotated[Device, Arg("DEVICE", MODEL)] = "auto"
     """Where the model runs; auto takes CUDA where it is installed and starts, else the CPU."""
-    threads: Annotated[int, Field(ge=1), Arg("N", MODEL)] = 1
+    threads: Annotated[int, Field(ge=1, le=256), Arg("N", MODEL)] = 1
     """CPU threads of the model."""
     call_timeout: Annotated[float, Field(gt=0, le=3600), Arg("SECONDS", MODEL)] = 20.0
     """Seconds that the model may take for an answer; after that it is stopped and the run ends."""

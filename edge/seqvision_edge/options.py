@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -67,6 +67,10 @@ class Arg:
     needed: bool = False
     unless: tuple[str, ...] = ()
     blank: bool = False
+
+
+FramesPerSecond = Annotated[float, Field(ge=0.01, le=1000)]
+"""A rate of frames: with less, a frame stands still for longer than any gesture."""
 
 
 @dataclass(frozen=True, slots=True)

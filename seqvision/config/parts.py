@@ -20,7 +20,7 @@ from seqvision.config.base import (
 )
 from seqvision_edge.numerals import number as plain_number
 from seqvision_edge.numerals import whole_number
-from seqvision_edge.options import Arg, Options
+from seqvision_edge.options import Arg, FramesPerSecond, Options
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 
@@ -104,7 +104,7 @@ class ClipOptions(Options):
     frames: Annotated[int, Field(ge=1, le=4096)] | Literal["auto"] = "auto"
     """Frames that the model sees at once; auto: 16, or as many as three quarters of the clips
     have."""
-    fps: Annotated[Annotated[float, Field(gt=0, le=1000)] | Literal["auto"], Arg("FPS")] = "auto"
+    fps: Annotated[FramesPerSecond | Literal["auto"], Arg("FPS")] = "auto"
     """Frames per second that the model sees; auto: three quarters of the clips fill the
     window, no faster than the clips are."""
     size: Annotated[Annotated[int, Field(ge=4, le=1024)] | Literal["auto"], Arg("PIXELS")] = "auto"
@@ -132,7 +132,9 @@ class ClipOptions(Options):
     """Folder for decoded clips and features, shared by trainings."""
     cache_size: Annotated[float, Field(gt=0), Arg("GIGABYTES", MACHINE)] = 20.0
     """Gigabytes that the folder may hold; what was not used for longest goes first."""
-    workers: Annotated[Annotated[int, Field(ge=0)] | Literal["auto"], Arg(group=MACHINE)] = "auto"
+    workers: Annotated[Annotated[int, Field(ge=0, le=64)] | Literal["auto"], Arg(group=MACHINE)] = (
+        "auto"
+    )
     """Processes that load clips; 0 loads in the main process."""
 
 

@@ -31,7 +31,7 @@ from seqvision.config.parts import (
     TrainingOptions,
 )
 from seqvision.errors import DataError
-from seqvision_edge.options import Arg, Options
+from seqvision_edge.options import Arg, FramesPerSecond, Options
 from seqvision_edge.providers import Device
 
 EVENTS, FORMAT, PROOF, GRAPH, MEASUREMENT = (
@@ -246,7 +246,7 @@ class ExportOptions(Options):
     """Clips (folder or CSV) by which int8 chooses its ranges."""
     max_drop: Annotated[float, Field(ge=0, le=100), Arg("POINTS", FORMAT)] = 0.5
     """Most points of top-1 accuracy on the clips that another number format may lose."""
-    image_fps: Annotated[float, Field(gt=0, le=1000), Arg("FPS", PROOF)] = 30.0
+    image_fps: Annotated[FramesPerSecond, Arg("FPS", PROOF)] = 30.0
     """Rate of the frame folders in --verify and --calibrate, where no list says it."""
     cache: Cache = Path("~/.cache/seqvision")
     """Folder for decoded clips, shared with trainings."""
@@ -273,7 +273,7 @@ class VerifyOptions(Options):
     """The model that it was exported from."""
     report: Annotated[Path | None, Arg("FILE", OUTPUT, "the model's name with .report.json")] = None
     """JSON file for the report."""
-    image_fps: Annotated[float, Field(gt=0, le=1000), Arg("FPS", PROOF)] = 30.0
+    image_fps: Annotated[FramesPerSecond, Arg("FPS", PROOF)] = 30.0
     """Rate at which the images of a frame folder were taken, where no list says it."""
     cache: Cache = Path("~/.cache/seqvision")
     """Folder for decoded clips, shared with trainings."""

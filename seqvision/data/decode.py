@@ -30,6 +30,7 @@ from seqvision_edge.preprocess import prepare
 from seqvision_edge.sequence import SequenceSpec, VideoSequence
 from seqvision_edge.sources import Recorded, open_path
 from seqvision_edge.sources.video_decoding import DECODER
+from seqvision_edge.sources.video_file import refuse_stills
 
 # A part of a video that is written holds a file open.
 _PARTS_AT_ONCE = 100
@@ -96,10 +97,13 @@ class Store:
             return self._image(clip, clip.index)
         frames = self._file(clip)
         try:
-            return self._open(clip, frames)
+            decoded = self._open(clip, frames)
         except (OSError, ValueError, KeyError):
             self._decode([clip])
-            return self._open(clip, frames)
+            decoded = self._open(clip, frames)
+        times = decoded.times
+        refuse_stills(str(clip.path), len(times), float(times[-1] - times[0]))
+        return decoded
 
     def load_parts(self, clips: Sequence[Clip]) -> list[Decoded | SourceError]:
         """Return clips that are parts of one video, decoded in one pass as far as they are new.

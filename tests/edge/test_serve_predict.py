@@ -377,3 +377,10 @@ def test_pictures_of_a_camera_that_lies_on_its_side_are_turned_as_files_are(
     assert cv2.imread(str(path)).shape == (33, 21, 3)
     assert asked(client.post("/v1/predict", files=files([turned])))[0]["label"] == "red"
     assert picture("red").shape == (48, 64, 3)
+
+
+@pytest.mark.parametrize("query", [{"fps": "1_0"}, {"top": "1_0"}, {"fps": "１０"}])
+def test_what_only_looks_like_a_number_is_none(client: httpx.Client, query: dict[str, str]) -> None:
+    answer = client.post("/v1/predict", files=files([jpeg("red")]), params=query)
+    assert answer.status_code == 422
+    assert "must be a number" in answer.text

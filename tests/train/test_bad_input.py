@@ -1,10 +1,14 @@
 """Data and disks as they should not be: trained on all the same, or refused in one line."""
 
+import re
 import subprocess
 import sys
 import tracemalloc
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -15,6 +19,7 @@ from seqvision.config import ClipOptions, ModelOptions, TrainingOptions, TrainOp
 from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip
 from seqvision.data.decode import Store
+from seqvision.data.readers.clip_list import read_list
 from seqvision.errors import CheckpointError, DataError
 from seqvision.training.checkpoint import load_model
 from seqvision.training.train import train
@@ -193,3 +198,94 @@ def test_still_images_taken_for_clips_are_told_how_to_become_sequences(
             write_frames(tmp_path / "data" / label / str(number), square_clip(direction, number, 1))
     train(options(tmp_path / "data", tmp_path))
     assert "--sequence rows cuts them" in capsys.readouterr().err
+
+
+def timed_video(path: Path, times: list[float]) -> Path:
+    """Write a video whose frames are shown at these times, in seconds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
+        stream.codec_context.time_base = stream.time_base = Fraction(1, 1000)
+        for number, time in enumerate(times):
+            picture = np.full((32, 32, 3), 20 * number % 256, np.uint8)
+            frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
+            frame.pts, frame.time_base = round(1000 * time), stream.time_base
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+DAYS = [3599.0 * number for number in range(4)]
+
+
+def test_a_recording_of_days_in_a_few_frames_is_left_out_and_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file of some kilobytes would keep a model busy for hours, and fill the memory."""
+    for label in "ab":
+        for number in range(4):
+            write_video(tmp_path / "d" / label / f"{number}.avi", square_clip(1, number), 10)
+    days = timed_video(tmp_path / "d" / "a" / "days.mkv", DAYS)
+    train(options(tmp_path / "d", tmp_path))
+    refused = r"days\.mkv: 3 frames last 2 hours by their times"
+    assert re.search(f"left out: .*{refused}", capsys.readouterr().err)
+    small = SPEC.model_copy(update={"height": 16, "width": 16})
+    store = Store(Cache(tmp_path / "cache"), small, 30)
+    for _ in "decoded", "kept":
+        with pytest.raises(SourceError, match=refused):
+            store.load(Clip(days, "a"))
+
+
+def test_two_frames_a_week_apart_are_a_damaged_time(tmp_path: Path) -> None:
+    video = timed_video(tmp_path / "week.mkv", [0, 0.1, 0.2, 604800, 604800.1])
+    store = Store(Cache(tmp_path / "cache"), SPEC, 30)
+    assert store.load(Clip(video, "a")).times[-1] < 60
+
+
+def test_an_image_a_minute_for_days_is_left_out(tmp_path: Path) -> None:
+    folder = write_frames(tmp_path / "d", square_clip(1, 0))
+    store = Store(Cache(tmp_path / "cache"), SPEC, 1e-4)
+    with pytest.raises(SourceError, match="hours by their times"):
+        store.load(Clip(folder, "a"))
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ("--fps", "1e-300"),
+        ("--fps", "0.009"),
+        ("--fps", "1001"),
+        ("--fps", "1e300"),
+        ("--image-fps", "1e-9"),
+        ("--image-fps", "inf"),
+        ("--frames", "4097"),
+        ("--size", "99999999"),
+        ("--workers", "65"),
+        ("--workers", "100000"),
+        ("--val", "nan"),
+    ],
+)
+def test_a_size_or_rate_beyond_all_use_is_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, flag: str, value: str
+) -> None:
+    assert main(["train", str(tmp_path), flag, value]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"seqvision train: {flag} {value}: must be ")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "times", ["0,1e9", "1e9,2e9", "0:00:00,99999999:00:00", "0,1e308", "0,1e999", "1e-320,1"]
+)
+def test_times_of_a_list_cost_no_more_than_the_video_has(tmp_path: Path, times: str) -> None:
+    write_video(tmp_path / "v.avi", square_clip(1, 0), 10)
+    (tmp_path / "list.csv").write_text(f"path,label,start,end\nv.avi,a,{times}\n")
+    store = Store(Cache(tmp_path / "cache"), SPEC, 30)
+    if times in ("1e9,2e9", "0,1e999"):
+        with pytest.raises((DataError, SourceError), match=r"list\.csv, line 2"):
+            store.load(read_list(tmp_path / "list.csv")[0][0])
+        return
+    decoded = store.load(read_list(tmp_path / "list.csv")[0][0])
+    assert len(decoded.times) <= len(square_clip(1, 0))
+    assert decoded.end is None or decoded.end < 60

@@ -26,6 +26,9 @@ _USUAL_FPS = 25.0
 _MAX_FPS = 1000.0
 # A longer silence in a file is a damaged timestamp; believed, it would become millions of ticks.
 LONGEST_SILENCE = 3600.0
+# A model is asked at each tick of its clock, also where a picture stands still: so a few frames
+# must not last for days.
+STILL_SECONDS_PER_FRAME = 100.0
 _HEAD_BYTES = 1024
 _MICROSECONDS = 1_000_000
 
@@ -161,6 +164,7 @@ class VideoFile:
                 self._time = self._next_time(stamp - start, expected)
                 self._reached = max(self._reached, stamp + (duration or 1 / self.fps))
             self.decoded += 1
+            refuse_stills(self.name, self.decoded, self._time)
             index = self.decoded + self.damaged - 1
             yield Frame(bgr, self._time, index, duration=duration)
         if not self.decoded:
@@ -212,6 +216,19 @@ class VideoFile:
         if packet.pts is not None and packet.time_base:
             end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
             self._reached = max(self._reached, end)
+
+
+def refuse_stills(name: str, frames: int, seconds: float) -> None:
+    """Refuse a recording whose few frames last for days by their times.
+
+    Raises:
+        SourceError: they do.
+    """
+    if seconds > LONGEST_SILENCE + STILL_SECONDS_PER_FRAME * frames:
+        raise SourceError(
+            f"{name}: {frames} frames last {seconds / 3600:.0f} hours by their times; cut it, or "
+            "give it other times: ffmpeg -i IN -vf setpts=N/25/TB OUT.mp4"
+        )
 
 
 def _choose(container: "InputContainer", name: str) -> "tuple[VideoStream, str]":

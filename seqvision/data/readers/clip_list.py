@@ -149,8 +149,8 @@ def _clip(row: Row, table: Table, times: "Times", files: "_Files", labelled: boo
         raise DataError(f"{row.where}: split is {split!r}, must be train, val or test")
     fps = row["fps"]
     rate = number(fps.replace(",", "."))
-    if fps and (rate is None or not 0 < rate <= 1000):
-        raise DataError(f"{row.where}: fps is {fps!r}, must be a number above 0")
+    if fps and (rate is None or not 0.01 <= rate <= 1000):
+        raise DataError(f"{row.where}: fps is {fps!r}, must be a number from 0.01 to 1000")
     return Clip(
         path=files.take(name, row.where),
         label=label,
