@@ -12,7 +12,7 @@ import numpy as np
 
 from drawing.nothing import draw_nothing
 from drawing.performer import Performer
-from drawing.trajectory import Track, Trajectory, ease, somewhere, tremble
+from drawing.trajectory import Pose, Track, Trajectory, ease, somewhere, tremble
 
 NONE = "none"
 LABELS = (
@@ -65,7 +65,7 @@ def draw_trajectory(
     rng = np.random.default_rng([*seed, 1])
     frames, fps = draw_timing(rng, performer)
     if family == NONE:
-        motion = draw_nothing(rng, performer, 2 * frames)
+        motion = draw_nothing(rng, performer, 2 * frames, _after_a_gesture(rng, performer))
     else:
         motion = draw_gesture(label, rng, performer, pauses_progress(rng, frames))
     motion = tremble(motion, rng, fps)
@@ -104,6 +104,14 @@ def draw_gesture(
     else:
         angle = start.angle * 0.6 + math.radians(rng.uniform(90.0, 120.0)) * centred
     return Trajectory(x, y, scale, angle, np.ones(len(progress), np.bool_))
+
+
+def _after_a_gesture(rng: np.random.Generator, performer: Performer) -> Pose | None:
+    """Draw where a gesture left the hand, which it then takes back; half of the time anywhere."""
+    if rng.random() < 0.5:
+        return None
+    gesture = draw_gesture(str(rng.choice(GESTURES)), rng, performer, np.array([0.0, 1.0]))
+    return gesture.pose(int(rng.integers(2)))
 
 
 def is_backwards(label: str) -> bool:

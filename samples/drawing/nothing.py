@@ -21,15 +21,21 @@ from drawing.trajectory import (
     withdrawn,
 )
 
+FASTEST = 0.16
+"""Pictures that a hand crosses from one frame to the next, on the average of a motion."""
 
-def draw_nothing(rng: np.random.Generator, performer: Performer, frames: int) -> Trajectory:
+
+def draw_nothing(
+    rng: np.random.Generator, performer: Performer, frames: int, at: Pose | None = None
+) -> Trajectory:
     """Draw what comes between gestures: a motion that is none, and what often follows it.
 
-    Who watches all the time sees most of them in part, and hands that come and go above all.
+    A live run sees most of them in part, and above all hands that enter and leave. It begins (or,
+    for a hand that enters, ends) at the pose `at`, or anywhere.
     """
     first = round(frames * rng.uniform(0.35, 0.65))
     kind = str(rng.choice(list(NONE_KINDS), p=_NONE_SHARES))
-    motion = draw_none(kind, rng, performer, first)
+    motion = draw_none(kind, rng, performer, first, at)
     away = kind in ("absent", "leave")
     follows = str(rng.choice(["absent", "enter", "enter"] if away else ["rest", "creep", "leave"]))
     # A hand comes back to where it was; what follows goes on from where the motion ended.
@@ -127,6 +133,12 @@ def _leave(rng: np.random.Generator, pose: Pose, frames: int) -> Trajectory:
     """A hand that is pulled back out of the picture."""
     rest = int(frames * rng.uniform(0.0, 0.35))
     gone = int(frames * rng.uniform(0.0, 0.3))
+    # From far up the way is long: no hand is faster than so many pictures a frame.
+    far = math.hypot(withdrawn(pose).x - pose.x, withdrawn(pose).y - pose.y)
+    spare = max(0, frames - math.ceil(far / FASTEST))
+    if rest + gone > spare:
+        rest = spare * rest // (rest + gone)
+        gone = min(gone, spare - rest)
     path = glide(pose, withdrawn(pose), frames - rest - gone)
     return join([still(pose, rest), path, still(withdrawn(pose), gone)])
 
