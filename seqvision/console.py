@@ -29,11 +29,12 @@ from rich.table import Table
 from rich.text import Text
 
 from seqvision.rank import is_first
-from seqvision_edge.command_line import print_message
+from seqvision_edge.command_line import print_message, print_text
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.files import STDOUT
+from seqvision_edge.safe_console import SafeConsole
 
-console = Console(stderr=True, highlight=False)
+console = SafeConsole(stderr=True, highlight=False, markup=False)
 
 _BAR_WIDTH = 24
 # Bars are drawn this often in a second.
@@ -60,15 +61,15 @@ def silent(progress: Progress | None = None) -> Iterator[None]:
         _silent.pop()
 
 
-def result_console(highlight: bool = True, markup: bool = True, emoji: bool = True) -> Console:
+def result_console(highlight: bool = True, markup: bool = True) -> Console:
     """Return a console for results on stdout, with rich's own settings."""
-    return Console(highlight=highlight, markup=markup, emoji=emoji, quiet=bool(_silent))
+    return SafeConsole(highlight=highlight, markup=markup, quiet=bool(_silent))
 
 
 def print_result(text: str) -> None:
     """Print a line of the result on stdout, at once."""
     if not _silent:
-        print(text, flush=True)  # noqa: T201
+        print_text(text)
 
 
 def print_written(path: Path) -> None:
@@ -155,7 +156,7 @@ def add_state(error: Exception, state: str) -> None:
 def print_crash(error: Exception) -> None:
     """Print an error that no user has made, with its traceback and the state that it leaves."""
     states = error.__dict__.pop("__notes__", [])
-    print("".join(traceback.format_exception(error)), end="", file=sys.stderr)  # noqa: T201
+    print_text("".join(traceback.format_exception(error)), sys.stderr, end="")
     for state in states:
         print_message(state)
 

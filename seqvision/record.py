@@ -16,7 +16,7 @@ from seqvision.errors import DataError
 from seqvision_edge.background import backgrounds
 from seqvision_edge.capture.address import Address
 from seqvision_edge.capture.capture import Wanted
-from seqvision_edge.command_line import print_message
+from seqvision_edge.command_line import print_message, print_text
 from seqvision_edge.recording.collected import not_looked_at
 from seqvision_edge.recording.plan import in_order, still_to_record
 from seqvision_edge.recording.record import View
@@ -189,8 +189,8 @@ def _tell(takes: Takes) -> None:
     for label in dict.fromkeys(take.label for take in found):
         persons = Counter(take.person for take in found if take.label == label)
         who = ", ".join(f"{person} {count}" for person, count in persons.items() if person)
-        print(f"{label}  {_takes(persons.total())}{f'  ({who})' if who else ''}")  # noqa: T201
-    print(_next(takes.folder, found))  # noqa: T201
+        print_text(f"{label}  {_takes(persons.total())}{f'  ({who})' if who else ''}")
+    print_text(_next(takes.folder, found))
 
 
 def _next(folder: Path, found: Sequence[Take]) -> str:

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from seqvision_edge import __version__, command_line
 from seqvision_edge.card import ModelCard, Seconds
-from seqvision_edge.command_line import print_message
+from seqvision_edge.command_line import print_message, print_text
 from seqvision_edge.deciding import DecisionOptions, decision_of
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.files import STDOUT, stdout_reserved
@@ -208,7 +208,7 @@ def _list_cameras() -> int:
 
     cameras = describe_cameras()
     for camera in cameras:
-        print(camera.device, camera.state, camera.name, camera.driver, sep="\t")  # noqa: T201
+        print_text("\t".join((camera.device, camera.state, camera.name, camera.driver)))
     if not cameras:
         _say(f"{PROGRAM}: no camera here")
     return 0

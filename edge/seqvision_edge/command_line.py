@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.hints import did_you_mean, near_options, together
+from seqvision_edge.names import printable
 from seqvision_edge.options import Option, flag_name, options_of
 from seqvision_edge.redaction import redact
 from seqvision_edge.wording import first_problem
@@ -145,7 +146,8 @@ def run(main: Callable[[], int | None]) -> int:
         return main() or 0
     except SeqvisionError as error:
         # Whatever a message repeats of what was given, no password is shown with it.
-        print_message(redact(str(error)))
+        # One line, whatever line breaks a name in it has.
+        print_message(printable(redact(str(error))))
         return USAGE
     except KeyboardInterrupt as stopped:
         if stopped.args:
@@ -177,12 +179,23 @@ def folded(text: str) -> str:
     return "\n".join(lines)
 
 
+def print_text(text: str, stream: TextIO | None = None, end: str = "\n") -> None:
+    """Print a text of whatever origin at once, made harmless; its line breaks and tabs stay.
+
+    Args:
+        text: what is printed.
+        stream: where to; None: stdout.
+        end: what follows it.
+    """
+    print(printable(text, "\n\t"), end=end, file=stream or sys.stdout, flush=True)
+
+
 def print_message(text: str, stream: TextIO | None = None) -> None:
     """Print a message on stderr; on a terminal, no word of it is torn at the edge.
 
     A command at its end that does not fit gets a line of its own, to be copied whole.
     """
-    stream = stream or sys.stderr
+    stream, text = stream or sys.stderr, printable(text, "\n")
     if stream is not None and stream.isatty():
         width = shutil.get_terminal_size().columns
         command = _COMMAND.search(text)
@@ -407,10 +420,10 @@ def _answer_questions(
     if help_word or not set(HELP).isdisjoint(before):
         from seqvision_edge.help_text import help_text
 
-        print(help_text(options, program))  # noqa: T201
+        print_text(help_text(options, program))
         raise SystemExit(0)
     if version and not set(VERSION).isdisjoint(before):
-        print(version)  # noqa: T201
+        print_text(version)
         raise SystemExit(0)
 
 

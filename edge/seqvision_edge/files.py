@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TextIO
 
 from seqvision_edge.errors import SeqvisionError
+from seqvision_edge.names import printable
 from seqvision_edge.path_hints import missing
 
 if sys.platform != "win32":
@@ -132,7 +133,9 @@ def replacing(path: Path, around: AbstractContextManager[object] | None = None) 
             kept = folder / "output"
             yield kept
             text = kept.read_text(encoding="utf-8")
-        print(text, end="", file=_reserved[-1] if _reserved else sys.stdout, flush=True)
+        stream = _reserved[-1] if _reserved else sys.stdout
+        # A program gets every letter; a terminal would do what is in them.
+        print(printable(text, "\n\t") if stream.isatty() else text, end="", file=stream, flush=True)
         return
     mode: int | None = None
     with contextlib.suppress(FileNotFoundError):

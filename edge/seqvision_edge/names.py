@@ -1,8 +1,10 @@
 """Labels and names of sources made safe for files, topics and terminals: they hold any letter."""
 
+import json
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 # Of a part of a file's name.  File systems count bytes, and two parts, a time and a number fit.
 _LONGEST, _LONGEST_BYTES = 48, 96
@@ -40,14 +42,40 @@ def topic_part(text: str) -> str:
     return _kept(text, _NOT_IN_TOPICS) or "_"
 
 
-def printable(text: str) -> str:
-    """Return the text with what would steer a terminal spelt out: `\\x1b[2J`."""
-    if text.isprintable():
+def printable(text: str, kept: str = "") -> str:
+    """Return the text with what would steer a terminal, or cannot be seen, spelt out: `\\x1b[2J`.
+
+    That is what `why_unseen` refuses in a label, and more marks than a letter can have.
+
+    Args:
+        text: of whatever origin.
+        kept: letters that stay, such as a line break.
+    """
+    return _spelt(text, lambda letter: letter.encode("unicode_escape").decode(), kept)
+
+
+def json_line(value: Any) -> str:
+    """Return plain data as JSON whose letters are readable, and harmless on a terminal too."""
+    return _spelt(json.dumps(value, ensure_ascii=False), lambda letter: json.dumps(letter)[1:-1])
+
+
+def _spelt(text: str, spell: Callable[[str], str], kept: str = "") -> str:
+    if text.isascii() and text.isprintable():
         return text
-    return "".join(
-        letter if shown else letter.encode("unicode_escape").decode()
-        for letter, shown in zip(text, _shown(text), strict=True)
-    )
+    letters, before, marks = [], "", 0
+    for letter, shown in zip(text, _shown(text), strict=True):
+        marks = marks + 1 if unicodedata.category(letter) in ("Mn", "Me") else 0
+        # A sign of a keypad has a picture; other letters of ASCII have no variants.
+        is_odd = (
+            marks > _MOST_MARKS
+            or letter in _BLANK
+            or (bool(_VARIANTS.match(letter)) and before.isascii() and before not in "0123456789#*")
+        )
+        is_space = unicodedata.category(letter) == "Zs"
+        is_plain = letter in kept or ((shown or is_space) and not is_odd)
+        letters.append(letter if is_plain else spell(letter))
+        before = letter
+    return "".join(letters)
 
 
 def why_unseen(text: str) -> str | None:
@@ -108,6 +136,7 @@ _NON_JOINER, _JOINER = "\u200c", "\u200d"
 _FLAG = re.compile("\U0001f3f4[\U000e0020-\U000e007e]{1,8}\U000e007f")
 _VARIANTS = re.compile("[\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 _VIRAMA = 9
+_MOST_MARKS = 4
 
 
 def _shown(text: str) -> list[bool]:

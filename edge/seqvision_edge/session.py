@@ -13,6 +13,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from seqvision_edge.card import StateTensor
 from seqvision_edge.model_file import read_model
 from seqvision_edge.model_file.contract import fits, shapes
 from seqvision_edge.ort_session import load_graph
@@ -209,17 +210,19 @@ class Stream:
     def hold(self, steps: int) -> None:
         """Let the newest step stand for `steps` more: frames that nobody had the time to look at.
 
-        It costs no call of the model, because a window keeps what each step came to.  A carried
-        state has no steps to repeat: there this does nothing.
+        It costs no call of the model, because a window keeps what each step came to, along the one
+        axis whose size is free, whatever its name.  A carried state has no steps to repeat: there
+        this does nothing.
         """
         card = self._session.card
-        if card.state.kind != "window" or not self.seen:
+        axes = [_step_axis(tensor) for tensor in card.state.tensors]
+        if card.state.kind != "window" or not self.seen or None in axes:
             return
         steps = min(steps, card.sequence.window - 1)
         most = card.sequence.window - 1
         self.state = tuple(
-            _held(values, tensor.axes.index("kept"), steps, most)
-            for values, tensor in zip(self.state, card.state.tensors, strict=True)
+            _held(values, axis or 0, steps, most)
+            for values, axis in zip(self.state, axes, strict=True)
         )
         self.seen += steps
 
@@ -227,6 +230,12 @@ class Stream:
 def _is_finite(values: NDArray[np.float32]) -> bool:
     """Whether all values are numbers: their squares' sum tells it in a fifth of the time."""
     return math.isfinite(np.vdot(values, values)) or bool(np.isfinite(values).all())
+
+
+def _step_axis(tensor: StateTensor) -> int | None:
+    """Return the axis along which a tensor of a window keeps its steps; None where it has none."""
+    free = [place for place, axis in enumerate(tensor.axes) if isinstance(axis, str) and place]
+    return free[0] if len(free) == 1 and tensor.axes[free[0]] != "batch" else None
 
 
 def _held(values: NDArray[np.float32], axis: int, steps: int, most: int) -> NDArray[np.float32]:

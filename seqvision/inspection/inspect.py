@@ -3,6 +3,7 @@
 import json
 
 from seqvision.config import InspectOptions
+from seqvision.console import print_result
 from seqvision.inspection.found import Inspection
 from seqvision.inspection.read import read
 from seqvision.inspection.tell import tell
@@ -17,7 +18,7 @@ def inspect(options: InspectOptions) -> Inspection:
     """
     found = read(options.model)
     if options.json_:
-        print(json.dumps(found.to_json(), indent=2))  # noqa: T201
+        print_result(json.dumps(found.to_json(), indent=2))
     else:
         tell(found)
     if found.graph is not None and found.graph.integrity == "differs":

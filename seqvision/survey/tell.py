@@ -28,7 +28,7 @@ _MOST_FRAMES = 64
 def tell(findings: Findings, options: DataOptions) -> None:
     """Print the findings."""
     # Names of files and labels are shown as they are: square brackets are no markup.
-    console = result_console(markup=False, highlight=False, emoji=False)
+    console = result_console(markup=False, highlight=False)
     labels, clips = _count(len(findings.labels), "label"), _count(len(findings.clips), "clip")
     title = f"{findings.where}: {findings.dataset}, {labels}, {clips}"
     console.print(title, style="bold", soft_wrap=not console.is_terminal)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from colour_model import WINDOW, model_bytes, picture
+from colour_model import WINDOW, make_card, model_bytes, picture
 from numpy.typing import NDArray
 
 from seqvision_edge.batch import push_together
@@ -77,6 +77,23 @@ def test_a_step_that_is_held_is_the_picture_that_stood_still(session: Session, s
     pushed.push(np.repeat(clip[-1:], min(steps, WINDOW), axis=0))
     following = frames(generator, 1, session)
     np.testing.assert_allclose(held.push(following), pushed.push(following), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["steps", "time", "past frames", ""])
+def test_the_axis_of_the_steps_has_any_name(session: Session, name: str) -> None:
+    state = {"kind": "window", "tensors": [{"name": "past", "axes": ["batch", name, 3]}]}
+    other = Session(model_bytes(make_card(state=state)), "cpu")
+    clip = frames(np.random.default_rng(2), WINDOW - 2, session)
+    answers = []
+    for each in (session, other):
+        streams = [each.stream(), each.stream()]
+        for stream in streams:
+            stream.push(clip)
+            stream.hold(1)
+        assert [stream.seen for stream in streams] == [WINDOW - 1] * 2
+        answers += push_together(each, [(stream, clip[:1]) for stream in streams])
+    for answer in answers[1:]:
+        np.testing.assert_allclose(answer, answers[0], atol=1e-6)
 
 
 def test_nothing_is_held_before_the_first_frame(session: Session) -> None:

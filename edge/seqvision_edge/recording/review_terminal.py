@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
-from seqvision_edge.names import printable
+from seqvision_edge.command_line import print_text
 from seqvision_edge.recording.review import Answer, Item, length
 
 HELP = "Enter keeps · a label or its number relabels · =LABEL is a new one · d deletes · b · q"
@@ -38,8 +38,7 @@ class LineAsker:
             self._say(answer)
 
     def _say(self, text: str, end: str = "\n") -> None:
-        safe = "\n".join(printable(line) for line in text.split("\n"))
-        print(safe, end=end, file=sys.stderr, flush=True)  # noqa: T201
+        print_text(text, sys.stderr, end)
 
 
 def understand(text: str, item: Item, labels: Sequence[str]) -> Answer | str:

@@ -15,6 +15,7 @@ from seqvision_edge.names import printable
 from seqvision_edge.palette import colours, hexadecimal
 from seqvision_edge.recording.keyboard import END, Keyboard
 from seqvision_edge.recording.session import Command, Moment
+from seqvision_edge.safe_console import SafeConsole
 
 _REDRAWS_PER_SECOND = 12
 _BAR = 20
@@ -44,7 +45,7 @@ class Terminal:
             label: hexadecimal(colour) for label, colour in colours(labels, background).items()
         }
         self._width = max(map(len, map(printable, labels)), default=0)
-        self._console = console or Console(stderr=True, highlight=False)
+        self._console = console or SafeConsole(stderr=True, highlight=False)
         self._keyboard = Keyboard()
         self._moment: Moment | None = None
         self._drawing = threading.Lock()

@@ -8,6 +8,7 @@ from socket import socket
 from typing_extensions import Self
 
 from seqvision_edge.card import Decision
+from seqvision_edge.command_line import print_text
 from seqvision_edge.errors import SinkError
 from seqvision_edge.serve.app import Served
 from seqvision_edge.serve.door import door, shown
@@ -82,4 +83,4 @@ class Page:
             self._socket.close()
 
     def _say(self, text: str) -> None:
-        print(f"{self._program}: {text}", file=sys.stderr, flush=True)  # noqa: T201
+        print_text(f"{self._program}: {text}", sys.stderr)

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing_extensions import Self
 
 from seqvision_edge.card import Decision, ModelCard
-from seqvision_edge.command_line import print_message
+from seqvision_edge.command_line import print_message, print_text
 from seqvision_edge.names import printable
 from seqvision_edge.notice import unsure
 from seqvision_edge.sinks import Sink
@@ -51,7 +51,7 @@ class PlainLines:
         """Print the events that ended."""
         for event in step.events:
             line = f"{event.start:.2f}\t{event.end:.2f}\t{event.label}\t{event.confidence:.3f}"
-            print(f"{line}\t{printable(step.source)}" if self._several else line, flush=True)  # noqa: T201
+            print_text(f"{line}\t{printable(step.source)}" if self._several else line)
 
     def __exit__(self, *_: object) -> None:
         """Nothing is open."""
@@ -71,8 +71,8 @@ class Answers:
         answer = step.prediction
         if step.answered and answer is not None:
             picture = answer.image or f"{answer.time:.2f}"
-            line = f"{picture}\t{answer.label}\t{answer.probability:.3f}"
-            print(f"{line}\tunsure" if answer.unsure else line, flush=True)  # noqa: T201
+            line = f"{printable(picture)}\t{answer.label}\t{answer.probability:.3f}"
+            print_text(f"{line}\tunsure" if answer.unsure else line)
 
     def __exit__(self, *_: object) -> None:
         """Nothing is open."""

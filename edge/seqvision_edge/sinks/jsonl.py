@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from seqvision_edge.errors import SinkError
+from seqvision_edge.names import json_line
 from seqvision_edge.sinks.line_file import LineFile
 from seqvision_edge.sinks.records import Record, records
 from seqvision_edge.step import Step
@@ -70,7 +71,7 @@ class JsonLines:
 
     def _append(self, record: Mapping[str, Any]) -> None:
         assert self._file is not None, "an outlet is open before anything is sent"
-        self._file.append(json.dumps(record, ensure_ascii=False))
+        self._file.append(json_line(record))
 
 
 def _is_torn(line: bytes) -> bool:

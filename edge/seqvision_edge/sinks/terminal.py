@@ -17,6 +17,7 @@ from seqvision_edge.names import printable
 from seqvision_edge.notice import Notice, age, notice, unsure
 from seqvision_edge.palette import colours, hexadecimal
 from seqvision_edge.result import Event, clock
+from seqvision_edge.safe_console import SafeConsole
 from seqvision_edge.step import Step
 
 _REDRAWS_PER_SECOND = 12
@@ -54,7 +55,7 @@ class Terminal:
         self._widest = max(map(cell_len, labels))
         most = [*labels, "warming up", *(unsure(label) for label in labels if may_be_unsure)]
         self._width = max(map(cell_len, most))
-        self._console = console or Console(highlight=False)
+        self._console = console or SafeConsole(highlight=False)
         self._lines = {source: _Line(source) for source in sources}
         longest = max(cell_len(printable(source)) for source in sources)
         self._name = min(_NAME, longest) if len(sources) > 1 else 0
@@ -125,7 +126,7 @@ class Terminal:
             for part, style, least in (
                 (f"{step.fps:{_RATE - 4}.0f} fps", "", _RATE),
                 (f"{old:{_AGE - 6}.2f} s old" if old is not None else "", "", _AGE),
-                (f"   {step.state.message}", _WARNING, _LAST),
+                (printable(f"   {step.state.message}"), _WARNING, _LAST),
                 (_last(line.last), "", _LAST),
             ):
                 # A part without room is left out: cut, it would only look broken.
@@ -219,11 +220,12 @@ def _bar(label: str, width: int, bar: int, share: float, colour: str, weight: st
 
 
 def _last(event: Event | None) -> str:
-    return "" if event is None else f"   last: {event.label} at {clock(event.start)}"
+    return "" if event is None else f"   last: {printable(event.label)} at {clock(event.start)}"
 
 
 def _fitted(text: str, width: int) -> str:
     """Return a text in exactly so many columns: CJK letters take two; a long one is cut."""
+    text = printable(text)
     if cell_len(text) <= width:
         return set_cell_size(text, width)
     return set_cell_size(set_cell_size(text, width - 1).rstrip() + "…", width)

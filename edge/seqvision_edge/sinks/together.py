@@ -9,6 +9,7 @@ from typing import Any
 
 from typing_extensions import Self
 
+from seqvision_edge.command_line import print_text
 from seqvision_edge.sinks import Idle, Sink
 from seqvision_edge.sinks.queued import FLUSH_SECONDS, Queued, close_all
 from seqvision_edge.step import Step
@@ -96,7 +97,7 @@ class Together:
                 self._say(f"{sink.name}: {line}")
 
     def _say(self, text: str) -> None:
-        print(f"{self._program}: {text}", file=sys.stderr)  # noqa: T201
+        print_text(f"{self._program}: {text}", sys.stderr)
 
 
 class _News:

@@ -11,7 +11,7 @@ _STAGES = ("live frame", "encoder", "head", "clip again", "whole picture")
 
 def show(found: dict[str, Any]) -> None:
     """Print what `bench` found."""
-    console = result_console()
+    console = result_console(markup=False)
     machine = found["machine"]
     console.print(
         f"{found['model']} on {machine['processor']}, {machine['cores']} cores, "
