@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from colour_model import model_bytes
-from hostile_requests import hostile_request, hostile_socket
+from hostile_requests import handshake, hostile_request, hostile_socket
 from served import Running, files, jpeg, serving, until
 
 from seqvision_edge.serve.limits import MIB, Limits
@@ -21,6 +21,8 @@ from seqvision_edge.session import Session
 
 ALL = os.environ.get("SEQVISION_FUZZ") == "all"
 REQUESTS, SOCKETS = 20_000, 10_000
+# What comes and goes in 30 minutes, ten a second.
+VISITS = 18_000
 SHARE = 50
 AT_ONCE = 24
 # Far more than any answer takes: what is silent for so long is silent for ever.
@@ -66,9 +68,8 @@ def healthy(running: Running) -> None:
             clip = files([jpeg("red")] * 6)
             answer = client.post(f"/v1/predict{query}", files=clip)
             assert answer.json()["predictions"][0]["label"] == "red"
-        for name in ("seqvision_streams", "seqvision_asked"):
-            assert f"\n{name} 0" in client.get("/metrics").text
-        assert "\nseqvision_clients 1" in client.get("/metrics").text
+        for gauge in ("seqvision_streams 0", "seqvision_asked 0", "seqvision_clients 1"):
+            until(lambda gauge=gauge: f"\n{gauge}" in client.get("/metrics").text)
 
 
 async def ask(port: int, pieces: list[bytes]) -> bytes:
@@ -176,3 +177,48 @@ def test_every_web_socket_is_ended(unharmed: Running) -> None:
         lambda answer: True,
     )
     assert not wrong, f"seed → what came: {dict(list(wrong.items())[:20])}"
+
+
+POST = b"POST /v1/predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: "
+VISITORS = (
+    b"",
+    b"GET / HT",
+    b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+    b"GET /openapi.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 3,
+    POST + b"multipart/form-data; boundary=x\r\nContent-Length: 5000\r\n\r\n"
+    b"--x\r\nContent-Disposition: form-data; name=f; filename=a\r\n\r\nabc",
+    POST + b'application/json\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{"ins',
+    b"GET /v1/streams/STREAM/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+    handshake("/v1/live"),
+    handshake("/v1/live") + b"\x82\x8a\0\0\0\0\0\0",
+    handshake("/v1/record"),
+    handshake("/v1/live").replace(b"\r\n\r\n", b"\r\n"),
+)
+
+
+async def visit(port: int, data: bytes, number: int) -> bytes:
+    """Connect, send something, wait for an answer or not, and leave: politely or not."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(data)
+        if number % 3 and data.endswith(b"\r\n\r\n"):
+            await reader.read(1000)
+        if number % 5 == 0:
+            writer.transport.abort()
+    except ConnectionError:
+        pass
+    finally:
+        writer.close()
+    return b""
+
+
+def test_who_comes_and_goes_leaves_no_descriptor_behind(unharmed: Running) -> None:
+    with unharmed.client() as client:
+        stream = client.post("/v1/streams").json()["id"].encode()
+        visitors = [data.replace(b"STREAM", stream) for data in VISITORS]
+
+        def attempt(number: int) -> Awaitable[bytes]:
+            return visit(unharmed.port, visitors[number % len(visitors)], number)
+
+        count = VISITS if ALL else VISITS // SHARE
+        assert not try_all(range(count), attempt, lambda answer: True)

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from pydantic_core import from_json
 
 from seqvision_edge.serve.limits import Limits
-from seqvision_edge.serve.regular import read_regular
+from seqvision_edge.serve.regular import read_array, read_regular, split_instances
 
 _CHANNELS = (1, 3)
+# What a parser may read, in some hundredths of a second.
+_PARSED_BYTES = 256 << 10
 
 
 def read_instances(body: bytes, limits: Limits) -> list[NDArray[np.uint8]]:
@@ -27,6 +29,8 @@ def read_instances(body: bytes, limits: Limits) -> list[NDArray[np.uint8]]:
     if regular is not None:
         _refuse_many(len(regular), limits)
         return [_clip(pixels, number, limits) for number, pixels in enumerate(regular)]
+    if len(body) > _PARSED_BYTES:
+        return _read_large(body, limits)
     try:
         given = from_json(body, allow_inf_nan=False)
     except ValueError as error:
@@ -43,6 +47,32 @@ def read_instances(body: bytes, limits: Limits) -> list[NDArray[np.uint8]]:
             pixels = _pixels(instance)
         except (TypeError, ValueError) as error:
             raise HTTPException(422, f"instances.{number}: {error}") from None
+        clips.append(_clip(pixels, number, limits))
+    return clips
+
+
+def _read_large(body: bytes, limits: Limits) -> list[NDArray[np.uint8]]:
+    """Return instances of several sizes; each must be a regular array.
+
+    A parser would hold everybody else up, by seconds where the body is millions of small things.
+    """
+    pieces = split_instances(body, limits.instances)
+    if pieces is None:
+        raise HTTPException(
+            422, 'the body is {"instances": [...]}, nested lists of whole numbers from 0 to 255'
+        )
+    if isinstance(pieces, int):
+        _refuse_many(pieces, limits)
+        return []
+    clips = []
+    for number, piece in enumerate(pieces):
+        pixels = read_array(piece)
+        if pixels is None:
+            raise HTTPException(
+                422,
+                f"instances.{number}: its rows are not all equally long, or its pixels no whole "
+                "numbers from 0 to 255, or it has not 2 to 4 axes",
+            )
         clips.append(_clip(pixels, number, limits))
     return clips
 
