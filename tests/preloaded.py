@@ -18,9 +18,9 @@ import subprocess
 import sys
 import tempfile
 import termios
+import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -79,22 +79,70 @@ class Preloaded:
         return status
 
 
+class Command(Preloaded):
+    """`seqvision …`, with what a `subprocess.Popen` offers whose outputs are texts.
+
+    Its standard output goes to a file, its standard errors to a pipe that is read as they come.  As
+    a context manager, end it afterwards.
+    """
+
+    def __init__(
+        self, command: Sequence[str | Path], cwd: str | Path | None = None,
+        env: Mapping[str, str] | None = None, typed: str = "", code: str = SEQVISION,
+    ) -> None:  # fmt: skip
+        words = [str(word) for word in command]
+        with tempfile.TemporaryFile("w+") as given:
+            given.write(typed)
+            given.seek(0)
+            self._out = tempfile.TemporaryFile("w+")  # noqa: SIM115
+            read, write = os.pipe()
+            files = (given.fileno(), self._out.fileno(), write)
+            variables = dict(os.environ if env is None else env)
+            super().__init__(words, code, Path.cwd() if cwd is None else cwd, variables, files)
+        os.close(write)
+        self.stderr = os.fdopen(read)
+
+    def __enter__(self) -> "Command":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        self.wait(30)
+        self.stderr.close()
+        self._out.close()
+
+    @property
+    def returncode(self) -> int | None:
+        return self.status
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def communicate(self, timeout: float) -> tuple[str, str]:
+        """Return what it has printed, and what is left to read of its errors, when it has ended."""
+        ends = threading.Timer(timeout, self.kill)
+        ends.start()
+        errors = self.stderr.read()
+        ends.cancel()
+        self.wait(timeout)
+        self._out.seek(0)
+        return self._out.read(), errors
+
+
 def run(
-    command: Sequence[str | Path], cwd: str | Path, env: Mapping[str, str] | None = None,
-    typed: str = "", timeout: float = 300,
+    command: Sequence[str | Path], cwd: str | Path | None = None,
+    env: Mapping[str, str] | None = None, typed: str = "", code: str = SEQVISION,
+    timeout: float = 300,
 ) -> subprocess.CompletedProcess[str]:  # fmt: skip
-    """Run `seqvision …` to its end, as `subprocess.run` would run it."""
-    words = [str(word) for word in command]
-    variables = dict(os.environ if env is None else env)
-    with ExitStack() as stack:
-        given, out, err = (stack.enter_context(tempfile.TemporaryFile("w+")) for _ in range(3))
-        given.write(typed)
-        given.seek(0)
-        files = (given.fileno(), out.fileno(), err.fileno())
-        status = Preloaded(words, SEQVISION, cwd, variables, files).wait(timeout)
-        for file in (out, err):
-            file.seek(0)
-        return subprocess.CompletedProcess(words, status, out.read(), err.read())
+    """Run a `Command` to its end, as `subprocess.run` would run it."""
+    with Command(command, cwd, env, typed, code) as process:
+        out, errors = process.communicate(timeout)
+        status = process.wait(timeout)
+    return subprocess.CompletedProcess([*command], status, out, errors)
 
 
 def _server() -> str:

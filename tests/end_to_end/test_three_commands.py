@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import real_data, square_clip, write_squares, write_video
+from export_models import prove_here
 from once import once
+from preloaded import run
 
 from seqvision.data.readers import find_clips
 
@@ -125,6 +127,7 @@ def test_clips_of_one_length_become_events(
     assert sequence.kind == "video"
     assert sequence.frames >= 15
     assert sequence.frames / sequence.fps <= seconds + 0.02
+    prove_here(monkeypatch)
     export(ExportOptions(model=trained.model))
     monkeypatch.chdir(tmp_path)
     assert share_of_right_events(Path("frames"), capsys) >= 0.8
@@ -235,7 +238,8 @@ def test_the_three_commands_run_with_no_flags_on_real_clips(tmp_path: Path) -> N
     # The whole default training takes minutes; two epochs of 40 clips walk the same way.
     (tmp_path / "frames" / "clips.txt").write_text("not a label")
     assert len(videos) == 40
-    good(call(tmp_path, "seqvision", "train", "frames/", "--epochs", "2"))
-    good(call(tmp_path, "seqvision", "export", "model.pt"))
+    variables = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    good(run(["seqvision", "train", "frames/", "--epochs", "2"], tmp_path, variables))
+    good(run(["seqvision", "export", "model.pt"], tmp_path, variables))
     done = good(call(tmp_path, "edge-run", "--source", str(videos[0])))
     assert "fight" in done.stdout + done.stderr

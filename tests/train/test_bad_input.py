@@ -1,8 +1,6 @@
 """Data and disks as they should not be: trained on all the same, or refused in one line."""
 
 import re
-import subprocess
-import sys
 import tracemalloc
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import square_clip, write_frames, write_squares, write_video
+from preloaded import run
 
 from seqvision.cli import main
 from seqvision.config import ClipOptions, ModelOptions, TrainingOptions, TrainOptions
@@ -158,10 +157,8 @@ def test_a_disk_that_fills_up_while_a_checkpoint_is_written_costs_only_that_one(
     before = last.read_bytes()
     told = (first.run / "options.yaml").read_text()
     (first.run / "options.yaml").write_text(told.replace("epochs: 2", "epochs: 4"))
-    done = subprocess.run(
-        [sys.executable, "-c", LIMITED, "train", "--resume", str(first.run)],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    command = ["seqvision", "train", "--resume", str(first.run)]
+    done = run(command, tmp_path, code=LIMITED)
     assert done.returncode == 2, done.stderr
     said = done.stderr.splitlines()[-1]
     assert "cannot be written" in said

@@ -1,16 +1,19 @@
-"""Two processes that torchrun started train what one process trains."""
+"""Two processes of a torchrun train what one process trains."""
 
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import square_clip, write_frames
+from preloaded import Command
 
 from seqvision.training.checkpoint import load_model
 
@@ -40,14 +43,12 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return listed
 
 
-def launch(folder: Path, processes: int, *arguments: str) -> "subprocess.Popen[str]":
-    """Start a training in a folder, by torchrun where it has several processes."""
+def launch(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
+    """Start a training of two processes in a folder, by torchrun."""
     folder.mkdir(exist_ok=True)
-    launcher = ["-m"]
-    if processes > 1:
-        launcher = ["-m", "torch.distributed.run", "--nproc-per-node", str(processes), "-m"]
-        launcher[2:2] = ["--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0"]
-    command = [sys.executable, *launcher, "seqvision", "train", *arguments]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2",
+               "--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0",
+               "-m", "seqvision", "train", *arguments]  # fmt: skip
     return subprocess.Popen(
         command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         env=os.environ | {"COLUMNS": "200", "OMP_NUM_THREADS": "1"},
@@ -55,11 +56,26 @@ def launch(folder: Path, processes: int, *arguments: str) -> "subprocess.Popen[s
 
 
 def run(folder: Path, processes: int, *arguments: str) -> str:
-    """Train and return what was said."""
-    with launch(folder, processes, *arguments) as process:
-        said, complaints = process.communicate(timeout=240)
-    assert process.returncode == 0, complaints
-    return said + complaints
+    """Train and return what was said, with the environment that torchrun gives its processes."""
+    folder.mkdir(exist_ok=True)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    alone = os.environ | {"COLUMNS": "200", "OMP_NUM_THREADS": "1"}
+    several = {"WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes),
+               "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GROUP_RANK": "0",
+               "TORCHELASTIC_RUN_ID": folder.name}  # fmt: skip
+    said = ""
+    with ExitStack() as stack:
+        started = []
+        for rank in range(processes):
+            own = several | {"RANK": str(rank), "LOCAL_RANK": str(rank)} if processes > 1 else {}
+            command = Command(["seqvision", "train", *arguments], folder, alone | own)
+            started.append(stack.enter_context(command))
+        for process in started:
+            out, errors = process.communicate(timeout=240)
+            assert process.returncode == 0, errors
+            said += out + errors
+    return said
 
 
 def metrics(folder: Path) -> dict[str, object]:
@@ -130,7 +146,7 @@ def test_a_mistake_is_said_once_and_ends_all_processes(clips: Path, tmp_path: Pa
         ((str(tmp_path / "nothing"),), "nothing"),
         ((str(clips), "--batch-size", "1"), "2 processes share each batch"),
     ):
-        with launch(tmp_path, 2, *arguments) as process:
+        with launch(tmp_path, *arguments) as process:
             _, complaints = process.communicate(timeout=120)
         assert process.returncode != 0
         own = [row for row in complaints.splitlines() if line in row]
@@ -145,7 +161,7 @@ def test_ctrl_c_ends_every_process_after_the_same_step_and_it_goes_on_as_if_it_h
     run(tmp_path / "whole", 2, *given)
     whole = load_model(tmp_path / "whole" / "model.pt")[0].state_dict()
     folder = tmp_path / "half"
-    with launch(folder, 2, *given) as process:
+    with launch(folder, *given) as process:
         assert process.stderr is not None
         said = []
         for line in process.stderr:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import write_squares
+from export_models import prove_here
 from trainings import options, same, weights
 
 from seqvision.cli import main
@@ -137,10 +138,12 @@ def test_a_file_that_is_no_model_is_refused_before_the_work(
 
 
 def test_exports_and_calibrations_keep_those_of_another_training(
-    data: Path, runs: list[Trained], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+    data: Path, runs: list[Trained], tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     from seqvision_export.export import export
 
+    prove_here(monkeypatch)
     one, two = tmp_path / "one.pt", tmp_path / "two.pt"
     for each, path in zip(runs, (one, two), strict=True):
         shutil.copyfile(each.model, path)

@@ -5,8 +5,7 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from preloaded import Command
 from trainings import same
 
 from seqvision.cli import main
@@ -298,25 +298,22 @@ def test_another_pool_is_not_gone_on_with(
 def test_ctrl_c_while_a_student_learns_ends_in_a_moment_with_a_usable_model(
     teacher: Path, patterns: Path, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "seqvision", "self-train", str(teacher),
+    command = ["seqvision", "self-train", str(teacher),
                str(patterns / "labelled.csv"), str(patterns / "pool"), "--epochs", "100000",
                "--output", str(tmp_path / "new.pt"), "--runs", str(tmp_path / "runs"),
                "--cache", str(tmp_path / "cache"), "--threshold", "0.8"]  # fmt: skip
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stderr is not None
-            said = ""
-            while "get a label" not in said:
-                line = process.stderr.readline()
-                assert line, said
-                said += line
-            (run,) = (tmp_path / "runs").iterdir()
-            while not list(run.glob("round-1/checkpoints/last.ckpt")):
-                assert process.poll() is None
-            process.send_signal(signal.SIGINT)
-            _, rest = process.communicate(timeout=120)
-        finally:
-            process.kill()
+    with Command(command) as process:
+        said = ""
+        while "get a label" not in said:
+            line = process.stderr.readline()
+            assert line, said
+            said += line
+        (run,) = (tmp_path / "runs").iterdir()
+        while not list(run.glob("round-1/checkpoints/last.ckpt")):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, rest = process.communicate(timeout=120)
     assert process.returncode == 130, said + rest
     assert "Traceback" not in rest
     assert f"stopped; {tmp_path / 'new.pt'} is the best so far" in " ".join(rest.split())

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from export_models import prove_here
 from numpy.typing import NDArray
 
 from seqvision.config import (
@@ -88,8 +89,10 @@ def trained(data: Path, folder: Path, **parts: dict[str, Any]) -> Trained:
     ],
 )
 def test_every_cut_trains_exports_and_answers_alike_on_the_device(
-    slopes: Path, tmp_path: Path, kind: str, more: dict[str, Any], shape: tuple[int, int]
-) -> None:
+    slopes: Path, tmp_path: Path, kind: str, more: dict[str, Any], shape: tuple[int, int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    prove_here(monkeypatch)
     result = trained(slopes, tmp_path, images={"sequence": kind, **more})
     model, card = load_model(result.model)
     assert card.sequence.kind == kind

@@ -5,14 +5,13 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import square_clip, write_frames
+from preloaded import Command
 from trainings import options, same, weights
 
 from seqvision.config import (
@@ -211,12 +210,10 @@ def test_a_label_that_cannot_be_shown_is_refused_at_the_start(tmp_path: Path) ->
 def test_a_training_that_is_terminated_keeps_the_best_model_and_says_so(
     squares: Path, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "seqvision", "train", str(squares), "--epochs", "500",
+    command = ["seqvision", "train", str(squares), "--epochs", "500",
                "--encoder", "flatten", "--size", "16", "--frames", "6", "--patience", "0",
                "--cache", str(tmp_path / "cache"), "--workers", "0"]  # fmt: skip
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True,
-                          env=os.environ | {"COLUMNS": "200"}) as process:  # fmt: skip
-        assert process.stderr is not None
+    with Command(command, tmp_path, os.environ | {"COLUMNS": "200"}) as process:
         said = []
         for line in process.stderr:
             said.append(line)

@@ -5,8 +5,6 @@ import json
 import os
 import resource
 import signal
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import optuna
 import pytest
 import yaml
 from conftest import write_frames
+from preloaded import Command
 from trainings import same, weights
 
 from seqvision.cli import main
@@ -449,13 +448,11 @@ def test_a_disk_that_is_full_is_one_line_and_costs_no_finished_trial(
 # -- several processes ---------------------------------------------------------------------------
 
 
-def start(colours: Path, folder: Path, *arguments: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "seqvision", "tune", str(colours), *arguments]
-    return subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True,
-                            env=os.environ | {"OMP_NUM_THREADS": "1"})  # fmt: skip
+def start(colours: Path, folder: Path, *arguments: str) -> Command:
+    return Command(["seqvision", "tune", str(colours), *arguments], folder)
 
 
-def finished(process: "subprocess.Popen[str]") -> str:
+def finished(process: Command) -> str:
     with process:
         _, said = process.communicate(timeout=600)
     assert process.returncode == 0, said
@@ -502,7 +499,7 @@ report = objective.Report.on_train_epoch_end
 
 def hang(self, trainer, module):
     report(self, trainer, module)
-    print("hangs", flush=True)
+    print("hangs", file=sys.stderr)
     while True:
         signal.pause()
 
@@ -516,10 +513,10 @@ def test_the_trial_of_a_killed_process_is_found_and_its_values_tried_again(
     colours: Path, tmp_path: Path
 ) -> None:
     space, more = {"lr": [0.01, 0.02]}, ("--sampler", "grid", "--no-latency", "--study", "k")
-    command = [sys.executable, "-c", HANGING, str(colours), *flags(tmp_path, space, *more)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "hangs\n"
+    command = ["-c", str(colours), *flags(tmp_path, space, *more)]
+    with Command(command, code=HANGING) as process:
+        while (line := process.stderr.readline()) != "hangs\n":
+            assert line
         (left,) = tmp_path.glob("runs/study-k/trial-0000-*")
         process.kill()
     storage = f"sqlite:///{tmp_path}/runs/study-k/study.db"
