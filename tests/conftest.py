@@ -46,10 +46,14 @@ def pytest_unconfigure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let tests with a budget in seconds try again: other work on the machine is no fault."""
+    """Let single tests of seconds that pass try once more: other work on the machine is no fault.
+
+    Whole files may not: elsewhere a test that fails now and then is itself the fault.
+    """
     for item in items:
         if item.get_closest_marker("timed"):
-            item.add_marker(pytest.mark.flaky(reruns=2))
+            assert any(mark.name == "timed" for mark in item.own_markers), item.nodeid
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

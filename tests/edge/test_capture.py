@@ -25,8 +25,6 @@ from seqvision_edge.errors import SourceError
 from seqvision_edge.opencv import cv2
 from seqvision_edge.sources import list_cameras, open_camera
 
-pytestmark = pytest.mark.timed
-
 Run = Callable[[str], list[Any]]
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="names its cameras /dev/video*")
@@ -54,6 +52,7 @@ with open_camera(0) as camera:
     assert times[-1] - times[0] == pytest.approx(counted, abs=0.05)
 
 
+@pytest.mark.timed
 def test_a_slow_reader_sees_the_newest_frame_and_no_backlog(run_with_camera: Run) -> None:
     frames = run_with_camera("""
 with open_camera(0) as camera:
@@ -105,6 +104,7 @@ def test_the_process_of_a_camera_starts_without_the_model_runtime() -> None:
 # ---- cameras that cannot be opened ----
 
 
+@pytest.mark.timed
 @linux_only
 def test_a_missing_camera_is_told_in_under_two_seconds() -> None:
     began = time.monotonic()
@@ -124,6 +124,7 @@ def test_a_negative_number_is_refused() -> None:
         open_camera(-1)
 
 
+@pytest.mark.timed
 def test_why_a_camera_cannot_be_opened_is_said_in_one_line(run_with_camera: Run) -> None:
     reasons = {
         "busy": ("Device or resource busy", "close the other program that uses it"),
@@ -192,6 +193,7 @@ except SourceError as error:
 # ---- cameras that are lost ----
 
 
+@pytest.mark.timed
 def test_a_camera_that_stalls_is_told_within_three_seconds(run_with_camera: Run) -> None:
     [message, seconds, is_left] = run_with_camera("""
 with open_camera(0) as camera:
@@ -229,6 +231,7 @@ with Camera(0, stall_timeout=0.5) as camera:
     assert "stalled, no frame for 0.5 s" in message
 
 
+@pytest.mark.timed
 def test_a_camera_that_is_unplugged_is_told_within_a_second(run_with_camera: Run) -> None:
     [message, seconds] = run_with_camera("""
 with open_camera(0) as camera:
@@ -340,6 +343,7 @@ def test_a_picture_that_differs_from_unwritten_memory_in_one_mark_is_a_picture()
 # ---- the end ----
 
 
+@pytest.mark.timed
 def test_leaving_the_context_ends_the_process_even_while_it_is_blocked(
     run_with_camera: Run,
 ) -> None:
@@ -356,6 +360,7 @@ for word in ("ok", "stall"):
         assert seconds < 1
 
 
+@pytest.mark.timed
 def test_a_process_that_does_not_listen_is_killed(run_with_camera: Run) -> None:
     [is_left, seconds] = run_with_camera("""
 with open_camera(0) as camera:

@@ -20,8 +20,6 @@ from seqvision_edge.command_line import parse
 from seqvision_edge.deciding import decision_of
 from seqvision_edge.opencv import cv2
 
-pytestmark = pytest.mark.timed
-
 EDGE_RUN = "import sys; from seqvision_edge.cli import main; sys.exit(main())"
 WITHOUT_TRAINING = f"""
 import sys
@@ -340,6 +338,7 @@ def test_a_damaged_file_is_run_as_far_as_it_goes_and_exits_3(
     assert err[-1] == "edge-run: frames: decoded 19 of 20 images"
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_run_leaves_whole_files(
     tmp_path: Path, model: Path, no_display: None, number: int, code: int

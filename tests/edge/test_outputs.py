@@ -16,8 +16,6 @@ from test_sinks_webhook import Hook
 
 from seqvision_edge import cli
 
-pytestmark = pytest.mark.timed
-
 
 def test_a_run_tells_everybody(
     tmp_path: Path,
@@ -92,6 +90,7 @@ def test_clips_are_never_put_among_the_pictures_that_are_read(
     assert "that is a file that is read" in line
 
 
+@pytest.mark.timed
 def test_a_dead_webhook_and_a_dead_broker_hold_up_neither_the_run_nor_its_end(
     tmp_path: Path, model: Path, no_display: None
 ) -> None:

@@ -20,8 +20,6 @@ from seqvision_edge.session import Session
 from seqvision_edge.sources import Source, open_path
 from seqvision_edge.step import Step
 
-pytestmark = pytest.mark.timed
-
 
 @pytest.fixture(scope="module")
 def session() -> Session:
@@ -185,6 +183,7 @@ def test_one_lost_source_among_several_fails_alone(session: Session, tmp_path: P
     assert summary.failed == ("cam: cam: gone",)
 
 
+@pytest.mark.timed
 def test_a_silent_source_does_not_hold_up_the_others(session: Session) -> None:
     silent = Live([Frame(picture("red"), 0.0, 0), 60.0], "silent")
 

@@ -15,8 +15,6 @@ from servers.web import WebServer
 
 from seqvision_edge import cli
 
-pytestmark = pytest.mark.timed
-
 USER, SECRET = "viewer", "hush9Zx"
 
 

@@ -24,8 +24,6 @@ from websockets.sync.client import connect
 from seqvision_edge.cli import main
 from seqvision_edge.opencv import cv2
 
-pytestmark = pytest.mark.timed
-
 _PERIOD = 20
 TOKEN = "sixteen-letters-or-more"
 

@@ -19,8 +19,6 @@ from seqvision_edge import __version__
 from seqvision_edge.serve import cli
 from seqvision_edge.serve.door import door
 
-pytestmark = pytest.mark.timed
-
 EDGE_SERVE = "import sys; from seqvision_edge.serve.cli import main; sys.exit(main())"
 TOKEN = "sixteen-letters-or-more"
 
@@ -56,6 +54,7 @@ def answer(address: str, path: str, **more: str) -> httpx.Response:
             time.sleep(0.02)
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_it_ends_within_two_seconds_whoever_listens(
     model: Path, video: Path, number: int, code: int

@@ -27,8 +27,6 @@ from seqvision_edge.serve.pictures import picture_size
 from seqvision_edge.serve.recorder import Recorder
 from seqvision_edge.session import Session
 
-pytestmark = pytest.mark.timed
-
 TOKEN = "a token of this test"
 BEARER = {"authorization": f"Bearer {TOKEN}"}
 
@@ -332,6 +330,7 @@ def test_the_size_of_a_picture_is_in_its_head() -> None:
         assert picture_size(data[:length]) in (None, (33, 21))
 
 
+@pytest.mark.timed
 def test_who_sends_too_slowly_is_left(session: Session) -> None:
     limits = Limits(head_seconds=0.4, stall_seconds=0.4, body_seconds=1.0)
     head = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"

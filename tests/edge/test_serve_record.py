@@ -23,7 +23,6 @@ from seqvision_edge.serve.recorder import Bounds, Recorder
 from seqvision_edge.session import Session
 from seqvision_edge.sources import open_path
 
-pytestmark = pytest.mark.timed
 FRAMES, RATE = 20, 10.0
 
 
@@ -304,6 +303,7 @@ def test_a_take_is_shown_at_its_own_pace(server: tuple[Running, httpx.Client]) -
     assert time.monotonic() - began >= 7 / RATE
 
 
+@pytest.mark.timed
 def test_the_places_of_those_who_watch_come_back(folder: Path) -> None:
     with recording(folder, at_once=1) as (running, client):
         path = record(running, "wave", frames=40)["path"]

@@ -16,7 +16,7 @@ from seqvision_edge.result import Event, SourceState
 from seqvision_edge.sinks.mqtt import Mqtt
 from seqvision_edge.sinks.queued import CLOSE_SECONDS, Queued
 
-pytestmark = [pytest.mark.timed, pytest.mark.skipif(missing() is not None, reason=missing() or "")]
+pytestmark = [pytest.mark.skipif(missing() is not None, reason=missing() or "")]
 
 
 @pytest.fixture
@@ -74,6 +74,7 @@ def test_sources_of_any_name_have_a_topic_of_their_own(broker: Broker) -> None:
     assert [json.loads(payload)["source"] for payload in told] == list(names)
 
 
+@pytest.mark.timed
 def test_thirty_events_while_the_broker_is_killed_all_arrive_once(broker: Broker) -> None:
     with publishing(broker.url) as sink:
         sink.write(changed(SourceState("live")))
@@ -114,6 +115,7 @@ def test_a_broker_that_is_down_at_the_start_comes_later(tmp_path: Path) -> None:
     assert sink.counts.lost == 0
 
 
+@pytest.mark.timed
 def test_a_broker_that_stands_still_is_waited_for_and_loses_nothing(broker: Broker) -> None:
     with Listener(broker) as listener, publishing(broker.url) as sink:
         sink.write(make_step(events=(EVENT,)))
@@ -131,6 +133,7 @@ def test_a_broker_that_stands_still_is_waited_for_and_loses_nothing(broker: Brok
     assert starts == [1.0, *map(float, range(30))]
 
 
+@pytest.mark.timed
 def test_a_broker_that_stands_still_does_not_hold_up_the_end(broker: Broker) -> None:
     sink = publishing(broker.url).__enter__()
     sink.write(make_step(events=(EVENT,)))

@@ -13,8 +13,6 @@ from seqvision_edge.result import SourceState
 from seqvision_edge.sinks.queued import CLOSE_SECONDS, Queued, close_all
 from seqvision_edge.sinks.together import Together
 
-pytestmark = pytest.mark.timed
-
 
 def test_everything_arrives_in_order() -> None:
     gate = Gate(is_open=True)
@@ -26,6 +24,7 @@ def test_everything_arrives_in_order() -> None:
     assert gate.is_closed
 
 
+@pytest.mark.timed
 def test_a_live_run_goes_on_and_loses_the_oldest() -> None:
     gate = Gate()
     with Queued(gate, 3) as sink:
@@ -79,6 +78,7 @@ def test_an_outlet_with_a_bug_loses_its_items_and_nothing_else() -> None:
     assert sink.counts.failed == 1
 
 
+@pytest.mark.timed
 def test_several_stuck_outputs_are_left_within_one_deadline() -> None:
     gates = [Gate() for _ in range(5)]
     sinks = [Queued(gate, 9).__enter__() for gate in gates]
@@ -140,6 +140,7 @@ def test_a_recording_that_came_to_its_end_waits_longer_for_its_outputs() -> None
     assert outputs.incomplete == ()
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("live", [False, True])
 def test_a_run_that_is_cut_off_ends_soon(live: bool) -> None:
     gate = Gate()

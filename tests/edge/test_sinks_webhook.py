@@ -20,8 +20,6 @@ from seqvision_edge.sinks import webhook as webhook_module
 from seqvision_edge.sinks.queued import CLOSE_SECONDS, Queued
 from seqvision_edge.sinks.webhook import Webhook
 
-pytestmark = pytest.mark.timed
-
 
 @dataclass
 class Hook:
@@ -157,6 +155,7 @@ def test_an_event_that_breaks_the_server_does_not_hold_up_the_others(hook: Hook)
     assert sink.counts.failed == 1
 
 
+@pytest.mark.timed
 def test_a_server_that_is_down_at_the_start_gets_all_thirty_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -179,6 +178,7 @@ def test_a_server_that_is_down_at_the_start_gets_all_thirty_later(
     assert [body["start"] for _, _, body in hook.posts] == list(range(30))
 
 
+@pytest.mark.timed
 def test_a_silent_server_does_not_hold_up_the_end(hook: Hook) -> None:
     hook.answers = lambda _: None
     sink = posting(hook.url).__enter__()

@@ -24,8 +24,6 @@ from seqvision_edge.capture.stream_fault import StreamFault, of_error, of_status
 from seqvision_edge.errors import SourceError
 from seqvision_edge.sources import open_path
 
-pytestmark = pytest.mark.timed
-
 # One process opens them all, as the one of a source opens one: what C code writes there is gone, so
 # what became of each is written to a file.
 PROGRAM = """

@@ -21,8 +21,6 @@ from seqvision_edge.capture.stream_fault import StreamFault
 from seqvision_edge.opencv import cv2
 from seqvision_edge.preprocess import Image
 
-pytestmark = pytest.mark.timed
-
 FFMPEG = shutil.which("ffmpeg")
 needs_rtsp = pytest.mark.skipif(rtsp.missing() is not None, reason=str(rtsp.missing()))
 
@@ -306,6 +304,7 @@ def test_every_kind_of_mjpeg_is_read_picture_by_picture(cameras: WebServer, kind
     assert video.damaged == 0
 
 
+@pytest.mark.timed
 def test_a_picture_is_given_as_soon_as_it_is_whole() -> None:
     """Not when the next one begins: that would be a period late."""
     sent: list[float] = []

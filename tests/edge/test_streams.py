@@ -26,8 +26,6 @@ from seqvision_edge.result import SourceState
 from seqvision_edge.sources.parse import parse_source
 from seqvision_edge.sources.watched import Patience, Watched
 
-pytestmark = pytest.mark.timed
-
 PASSWORD = "p@s/s:w#1?"
 ACCOUNT = f"viewer:{PASSWORD}"
 QUOTED = "viewer:p%40s%2Fs%3Aw%231%3F"
@@ -94,6 +92,7 @@ def lost(_: list[Frame], states: list[SourceState]) -> bool:
 # ---- RTSP ----
 
 
+@pytest.mark.timed
 @needs_rtsp
 def test_an_rtsp_stream_comes_at_its_speed_and_is_never_old(clock: RtspServer) -> None:
     frames, states = watch(clock.url, some(30))
@@ -164,6 +163,7 @@ def test_an_mjpeg_stream_of_grey_odd_pictures_is_watched() -> None:
     assert statistics.median(gaps) == pytest.approx(1 / 15, abs=0.03)
 
 
+@pytest.mark.timed
 def test_what_was_queued_before_a_stream_is_read_is_not_taken_for_now() -> None:
     queued = 20
 
@@ -286,6 +286,7 @@ def test_no_process_is_started_for_a_server_that_is_not_there(
     assert start(f"{scheme}://camera.invalid/cam")[::2] == ("unknown_host", None)
 
 
+@pytest.mark.timed
 def test_a_host_that_does_not_answer_is_given_up_within_five_seconds() -> None:
     with web.black_hole() as port:
         reason, seconds, pid = start(f"rtsp://127.0.0.1:{port}/cam")
@@ -302,6 +303,7 @@ def mute() -> Iterator[int]:
         yield int(listener.getsockname()[1])
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("scheme", ["rtsp", "http"])
 def test_a_run_can_be_left_while_a_server_says_nothing(scheme: str) -> None:
     with mute() as port:

@@ -17,8 +17,6 @@ from seqvision_edge.sinks.queued import Queued
 from seqvision_edge.sinks.webhook import Webhook
 from seqvision_edge.trust import CA_FILE, trusting
 
-pytestmark = pytest.mark.timed
-
 
 @pytest.fixture
 def certificates(tmp_path: Path) -> Path:

@@ -8,8 +8,6 @@ import pytest
 
 from seqvision_edge.sources.watched import wait_before
 
-pytestmark = pytest.mark.timed
-
 Run = Callable[[str], list[Any]]
 
 # The first frames until `count` of them have come after the states `until`, with the states.
@@ -127,6 +125,7 @@ say(bool((frame.image == prepare(frame.bgr, size)).all()))
     assert same, "the child and the parent make the same of a frame"
 
 
+@pytest.mark.timed
 def test_a_waiting_source_can_be_stopped_at_once_from_outside(run_with_camera: Run) -> None:
     waits = run_with_camera(f"""{FOLLOW}
 import threading

@@ -12,8 +12,6 @@ from faults.gap import WARM_UP, labels_in_gap
 from faults.table import Row, keep
 from faults.watched_run import EDGE_RUN, watched_run
 
-pytestmark = pytest.mark.timed
-
 CAMERA = ("--camera", "0")
 
 
@@ -50,6 +48,7 @@ def test_a_camera_that_may_not_be_used_says_why(
     keep(Row(number, f"camera {word}", "exit 2, the reason, what to do", seconds))
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize(
     ("number", "fault", "state", "within"),
     [(4, "unplug", "disconnected", 1.0), (5, "stall", "stalled", 3.5)],
@@ -106,6 +105,7 @@ def test_a_capture_that_crashes_again_and_again_comes_back_each_time(
              slowest, 0))  # fmt: skip
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("word", ["ok", "stall", "unplug"])
 def test_ctrl_c_ends_within_two_seconds_whatever_the_camera_does(
     model: Path, camera: CountingCamera, tmp_path: Path, word: str

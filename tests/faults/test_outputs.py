@@ -21,8 +21,6 @@ from servers import web
 from servers.broker import Broker, Listener, missing
 from servers.rtsp import free_port
 
-pytestmark = pytest.mark.timed
-
 # A gesture and a pause: one event each second.
 _PERIOD = 15
 

@@ -20,8 +20,6 @@ from seqvision_edge.sinks import Quit
 from seqvision_edge.sources.watched import Watched
 from seqvision_edge.step import Step
 
-pytestmark = pytest.mark.timed
-
 
 @pytest.fixture
 def server() -> Iterator[rtsp.RtspServer]:
@@ -59,6 +57,7 @@ def lost_and_back(
     return detected, again, labels_in_gap(run.lines("answer"), failed_at, back_at), state
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize(("number", "fault", "within"), [(20, "kill", 1.5), (21, "stall", 3.5)])
 def test_a_server_that_fails_is_detected_and_live_again(
     model: Path, server: rtsp.RtspServer, tmp_path: Path, number: int, fault: str, within: float
@@ -131,6 +130,7 @@ def test_a_server_that_answers_nothing_is_given_up_when_asked_for(
              "`disconnected`, timeout; with `--max-retries 1` exit 4", detected))  # fmt: skip
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize(
     ("number", "then", "state"), [(25, "stall", "stalled"), (26, "close", "disconnected")]
 )

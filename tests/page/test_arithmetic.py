@@ -25,8 +25,6 @@ from seqvision_edge.preprocess import prepare
 from seqvision_edge.sampler import Sampler
 from seqvision_edge.sequence import VideoSequence
 
-pytestmark = pytest.mark.timed
-
 PAGE = Path(seqvision_edge.__file__).parent / "serve" / "page"
 # OpenCV rounds its linear resize by a hair differently on other processors.
 TOLERANCE = 0 if platform.machine().lower() in ("x86_64", "amd64") else 1

@@ -17,7 +17,7 @@ from serving import Serving
 from seqvision_edge import Sampler, Session, prepare
 from seqvision_edge.opencv import cv2
 
-pytestmark = [pytest.mark.slow, pytest.mark.timed]
+pytestmark = pytest.mark.slow
 Look = Callable[..., Browser]
 Serve = Callable[..., Serving]
 
@@ -126,6 +126,7 @@ def _answered_offline(
     return answers
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
 def test_what_is_old_is_hidden_within_two_seconds_and_comes_back_by_itself(
     look: Look, serve: Serve, colours: Path, by: signal.Signals

@@ -15,7 +15,7 @@ from seqvision_edge.serve.watching import Newest
 from seqvision_edge.session import Session
 from seqvision_edge.step import Step
 
-pytestmark = [pytest.mark.slow, pytest.mark.timed]
+pytestmark = pytest.mark.slow
 TOKEN = "a-token-of-this-test"
 Look = Callable[..., Browser]
 

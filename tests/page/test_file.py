@@ -17,7 +17,7 @@ from seqvision_edge.run import run
 from seqvision_edge.session import Session
 from seqvision_edge.sinks.memory import EventList
 
-pytestmark = [pytest.mark.slow, pytest.mark.timed]
+pytestmark = pytest.mark.slow
 Look = Callable[..., Browser]
 Serve = Callable[..., Serving]
 

@@ -13,7 +13,7 @@ from browser import Browser
 from colour_model import make_card, model_bytes, picture
 from serving import Serving
 
-pytestmark = [pytest.mark.slow, pytest.mark.timed]
+pytestmark = pytest.mark.slow
 Look = Callable[..., Browser]
 Serve = Callable[..., Serving]
 

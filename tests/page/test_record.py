@@ -11,7 +11,7 @@ from serving import Serving
 
 from seqvision_edge.sources import open_path
 
-pytestmark = [pytest.mark.slow, pytest.mark.timed]
+pytestmark = pytest.mark.slow
 Look = Callable[..., Browser]
 Serve = Callable[..., Serving]
 

@@ -11,7 +11,7 @@ pytest.importorskip("torch")
 
 from seqvision.cli import main
 
-pytestmark = [pytest.mark.slow, pytest.mark.timed]
+pytestmark = pytest.mark.slow
 Look = Callable[..., Browser]
 
 LABELS = (

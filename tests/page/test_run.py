@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from running import Run, edge_run
 from servers import web
 
-pytestmark = [pytest.mark.slow, pytest.mark.timed]
+pytestmark = pytest.mark.slow
 Look = Callable[..., Browser]
 
 # What the page hears, and each label that it shows with the answer that it had heard last.

@@ -28,7 +28,7 @@ from seqvision_edge.sequence import StripSequence
 from seqvision_export.convert import finish
 from seqvision_export.precision.make import make
 
-pytestmark = [pytest.mark.slow, pytest.mark.timed]
+pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent
 EDGE = HERE.parents[1] / "edge"
 Answers = dict[str, dict[str, Any]]

@@ -17,7 +17,7 @@ from preloaded import Command
 
 from seqvision.training.checkpoint import load_model
 
-pytestmark = [pytest.mark.slow, pytest.mark.timed]
+pytestmark = pytest.mark.slow
 
 # 19 clips to train in batches of 8: the last batch, of 3, divides unevenly.
 OPTIONS = ("--size", "16", "--frames", "6", "--batch-size", "8", "--hidden", "16",

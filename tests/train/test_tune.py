@@ -32,8 +32,6 @@ from seqvision.tuning.space_file import read_space
 from seqvision.tuning.tune import Tuned, tune
 from seqvision_edge.card import ModelCard
 
-pytestmark = pytest.mark.timed
-
 # Nothing is learnt with the first, and much with the second.
 RATES = [1e-7, 0.01]
 
