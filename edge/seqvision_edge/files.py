@@ -152,6 +152,16 @@ def replacing(path: Path, around: AbstractContextManager[object] | None = None) 
             unfinished.replace(path)
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with replacing(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
+
+
 @contextmanager
 def unfinished_file(folder: Path, stem: str, suffix: str = "", mode: int = 0o666) -> Iterator[Path]:
     """Make an empty hidden file, and remove it after the block if it is still there.
@@ -213,10 +223,10 @@ def temporary_folder(folder: Path | None = None) -> Iterator[Path]:
             os.close(handle)
 
 
-def sweep(folder: Path) -> None:
+def sweep(folder: Path, depth: int = 0) -> None:
     """Remove what killed processes left in a folder: unfinished files and folders of ours.
 
-    Only what has such a name and no living process.
+    Only what has such a name and no living process; also in the folders `depth` levels below.
     """
     where = os.path.realpath(folder)
     _swept.add(where)
@@ -228,6 +238,8 @@ def sweep(folder: Path) -> None:
                 _remove_left(Path(entry.path) / _IN_USE, Path(entry.path))
             elif entry.is_file(follow_symlinks=False) and _UNFINISHED.fullmatch(name):
                 _remove_left(Path(entry.path), Path(entry.path))
+            elif is_folder and depth:
+                sweep(Path(entry.path), depth - 1)
 
 
 def _sweep_once(folder: Path) -> None:

@@ -29,6 +29,7 @@ from seqvision.training import containers
 from seqvision.training.checkpoint import load_model
 from seqvision.training.device import check_precision, pick_device
 from seqvision.training.train import copy_model
+from seqvision_edge.files import sweep
 
 
 @dataclass(frozen=True)
@@ -169,6 +170,7 @@ def _new_folder(runs: Path) -> Path:
             run = runs / (f"{name}-{number}" if number else name)
             with contextlib.suppress(FileExistsError):
                 run.mkdir(parents=True)
+                sweep(runs, depth=3)
                 return run
     except OSError as error:
         raise DataError(

@@ -26,6 +26,7 @@ from seqvision.training.results import measure_parts
 from seqvision.training.train import Trained, finish
 from seqvision.training.used_clips import used_clips
 from seqvision_edge.card import ModelCard
+from seqvision_edge.files import write_whole
 
 
 def joined(labelled: Data, pool: Pool, named: Sequence[tuple[int, int]], note: str) -> Data:
@@ -73,7 +74,7 @@ def train_student(
     try:
         run.mkdir()
         ready = prepare(options, device, lambda _: data, quiet=True)
-        (run / "options.yaml").write_text(to_yaml(recorded(ready.options)), encoding="utf-8")
+        write_whole(run / "options.yaml", to_yaml(recorded(ready.options)))
     except OSError as error:
         raise StudyError(f"{run}: cannot be written ({error.strerror})") from None
     fitted = fit(

@@ -26,6 +26,7 @@ from seqvision.report.terminal import metrics_table
 from seqvision.training.autotune import Arithmetic
 from seqvision.training.data import Data
 from seqvision_edge.card import ModelCard
+from seqvision_edge.files import write_whole
 from seqvision_edge.opencv import cv2
 
 _CLIPS = {"val": "validation clips", "test": "test clips"}
@@ -93,7 +94,7 @@ def write_results(results: Results) -> Path:
     page = run / "report.html"
     try:
         for name, content in (("metrics.json", figures), ("run.json", asdict(results.facts))):
-            (run / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+            write_whole(run / name, json.dumps(content, indent=2) + "\n")
         write_predictions(run / NAME, results.parts, results.card.labels)
         draw_curves(run / "logs", run / "curves.png", epoch)
         for part in results.parts:

@@ -43,6 +43,7 @@ from seqvision.training.preparation import Ready, prepare
 from seqvision.training.results import Results, measure_parts, take_facts, write_results
 from seqvision.training.used_clips import used_clips
 from seqvision_edge.card import ModelCard
+from seqvision_edge.files import sweep, write_whole
 
 
 @dataclass(frozen=True)
@@ -248,7 +249,7 @@ def _tell_finished(run: Path, options: TrainOptions) -> None:
 def _begin_run(options: TrainOptions) -> Path:
     """Return the run folder, its options written as they were decided: resuming repeats them."""
     run = options.resume or _new_run_folder(options)
-    (run / "options.yaml").write_text(to_yaml(recorded(options)), encoding="utf-8")
+    write_whole(run / "options.yaml", to_yaml(recorded(options)))
     return run
 
 
@@ -259,6 +260,8 @@ def _new_run_folder(options: TrainOptions) -> Path:
             run = options.runs / (f"{name}-{number}" if number else name)
             with contextlib.suppress(FileExistsError):
                 run.mkdir(parents=True)
+                # What a killed training left in its own folder.
+                sweep(options.runs, depth=3)
                 return run
     except OSError as error:
         raise DataError(

@@ -26,6 +26,7 @@ from seqvision.tuning.latency import Measure, machine, milliseconds
 from seqvision.tuning.listeners import Report, Standing
 from seqvision.tuning.space import Space, suggest, with_values
 from seqvision_edge.errors import SeqvisionError
+from seqvision_edge.files import write_whole
 
 _OUT_OF_MEMORY = "out of memory"
 GO_ON = "finished trials are kept, and the same command goes on"
@@ -125,7 +126,7 @@ class Objective:
         bar = EpochBar(f"trial {now.trial}", epochs, now.left, now.best, at_most=True)
         try:
             run.mkdir()
-            (run / "options.yaml").write_text(to_yaml(recorded(ready.options)), encoding="utf-8")
+            write_whole(run / "options.yaml", to_yaml(recorded(ready.options)))
             fitted = fit(
                 ready.options.training, ready.module, ready.training, ready.validation, run,
                 self._search.device, resume=False, listeners=(report,), shown=bar,

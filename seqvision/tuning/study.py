@@ -13,6 +13,7 @@ from seqvision.data.clips import Clip
 from seqvision.errors import StudyError
 from seqvision.tuning.space import Space
 from seqvision.tuning.storage import Storage
+from seqvision_edge.files import sweep
 
 ABOUT = "seqvision"
 # Where things are and how fast they are made changes no figure.
@@ -88,6 +89,7 @@ def make_folder(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        sweep(folder, depth=3)
     except OSError as error:
         raise StudyError(
             f"{folder}: cannot be made ({error.strerror}); choose another place with --runs"

@@ -1,0 +1,216 @@
+"""Commands that are killed at any moment: whole files, no processes left, and the next one goes on.
+
+A moment is a change in the folders that a command writes to, so a slow machine changes nothing.
+One or two moments of three commands are tried always, twenty of each by `SEQVISION_FUZZ=all`.
+"""
+
+import csv
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import square_clip, write_squares, write_video
+
+pytest.importorskip("torch", reason="needs the training package")
+
+from once import once
+from trainings import options as training_options
+
+from seqvision.training.checkpoint import load_model
+from seqvision.training.train import train
+from seqvision_edge.model_file import read_model
+from seqvision_edge.sources import open_path
+
+pytestmark = [
+    pytest.mark.fuzz,
+    pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc"),
+]
+ALL = os.environ.get("SEQVISION_FUZZ") == "all"
+# How many moments are tried always; an export takes longest.
+OFTEN = {"train": 2, "export": 1, "record": 2}
+SMALL = ("--encoder", "flatten", "--size", "16", "--frames", "6", "--hidden", "16")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Folders of one test: what is read, and what is written."""
+
+    data: Path
+    model: Path
+    work: Path
+
+    def path(self, name: str) -> str:
+        return str(self.work / name)
+
+
+def train_words(place: Place) -> list[str]:
+    resumable = sorted(place.work.glob("runs/*/checkpoints/last.ckpt"))
+    finished = list(place.work.glob("runs/*/metrics.json"))
+    if resumable and not finished:
+        return ["train", "--resume", str(resumable[-1].parents[1]), "--workers", "1"]
+    return ["train", str(place.data), "--output", place.path("m.pt"), "--runs", place.path("runs"),
+            "--cache", place.path("cache"), *SMALL, "--epochs", "4", "--patience", "0",
+            "--workers", "1"]  # fmt: skip
+
+
+def export_words(place: Place) -> list[str]:
+    return ["export", str(place.model), "--output", place.path("m.onnx"), "--precision", "fp32"]
+
+
+def calibrate_words(place: Place) -> list[str]:
+    return ["calibrate", str(place.model), str(place.data), "--output", place.path("c.pt"),
+            "--cache", place.path("cache")]  # fmt: skip
+
+
+def tune_words(place: Place) -> list[str]:
+    return ["tune", str(place.data), "--output", place.path("t.pt"), "--runs", place.path("runs"),
+            "--cache", place.path("cache"), *SMALL, "--epochs", "2", "--trials", "3",
+            "--no-latency", "--workers", "0"]  # fmt: skip
+
+
+def self_train_words(place: Place) -> list[str]:
+    begun = sorted(place.work.glob("runs/self-train-*/state.json"))
+    if begun:
+        return ["self-train", "--resume", str(begun[-1].parent)]
+    return ["self-train", str(place.model), str(place.data), str(place.data), "--rounds", "1",
+            "--threshold", "0.5", "--output", place.path("s.pt"), "--runs", place.path("runs"),
+            "--cache", place.path("cache"), "--epochs", "2"]  # fmt: skip
+
+
+def record_words(place: Place) -> list[str]:
+    return ["record", place.path("takes"), "--source", place.path("video.avi"),
+            "--labels", "wave,none", "--takes", "3", "--seconds", "1", "--countdown", "0",
+            "--no-window"]  # fmt: skip
+
+
+def check_models(place: Place) -> None:
+    for path in [*place.work.glob("*.pt"), *place.work.glob("runs/*/model.pt")]:
+        load_model(path)
+    for path in place.work.glob("*.onnx"):
+        read_model(path)
+
+
+def check_takes(place: Place) -> None:
+    takes = place.work / "takes"
+    if not (takes / "clips.csv").exists():
+        return
+    with (takes / "clips.csv").open(newline="") as file:
+        listed = {row["path"] for row in csv.DictReader(file)}
+    there = {path.relative_to(takes).as_posix() for path in takes.glob("*/*.m[kp]*")}
+    # A film gets its name before its line: one that was killed between has no line.
+    assert listed <= there
+    for path in there:
+        with open_path(takes / path) as source:
+            assert len(list(source)) >= 10
+
+
+COMMANDS: dict[str, tuple[Callable[[Place], list[str]], Callable[[Place], None], int]] = {
+    "train": (train_words, check_models, 60),
+    "export": (export_words, check_models, 8),
+    "calibrate": (calibrate_words, check_models, 20),
+    "tune": (tune_words, check_models, 60),
+    "self-train": (self_train_words, check_models, 60),
+    "record": (record_words, check_takes, 30),
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_squares(tmp_path_factory.mktemp("kills") / "frames", 5)
+
+
+@pytest.fixture(scope="module")
+def model(data: Path) -> Path:
+    def make(folder: Path) -> None:
+        train(training_options(data, folder, 1))
+
+    return once("model-to-kill", make) / "model.pt"
+
+
+@pytest.mark.parametrize("name", COMMANDS if ALL else OFTEN)
+def test_a_command_that_is_killed_leaves_whole_files_and_goes_on(
+    name: str,
+    data: Path,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Callable[[str, object], None],
+) -> None:
+    place = Place(data, model, tmp_path / "work")
+    (place.work / "tmp").mkdir(parents=True)
+    monkeypatch.setenv("TMPDIR", place.path("tmp"))
+    if name == "record":
+        frames = np.concatenate([square_clip(1, seed, 40) for seed in range(6)])
+        write_video(place.work / "video.avi", frames, 20)
+    words, check, changes = COMMANDS[name]
+    generator = random.Random(f"{name} 2026")
+    moments = 20 if ALL else OFTEN[name]
+    for _ in range(moments):
+        killed_at_change(words(place), place.work, generator.randrange(1, changes))
+        check(place)
+    done = subprocess.run(
+        [sys.executable, "-m", "seqvision", *words(place)], capture_output=True, text=True
+    )
+    assert done.returncode in ((0, 3) if name == "record" else (0,)), done.stderr
+    check(place)
+    left = [path for path in place.work.rglob("*") if ".unfinished" in path.name]
+    assert left == []
+    # Libraries have files of their own there.
+    assert not list((place.work / "tmp").glob("*seqvision*"))
+    record_property("tried", ("moments of a SIGKILL", moments))
+
+
+def killed_at_change(words: list[str], folder: Path, change: int) -> None:
+    """Run a command and kill it once so many changes of the folder were seen; see it all end."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "seqvision", *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    seen, before = 0, state_of(folder)
+    while process.poll() is None and seen < change:
+        now = state_of(folder)
+        seen += now != before
+        before = now
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    until = time.monotonic() + 60
+    while left := session_of(process.pid):
+        assert time.monotonic() < until, f"{words[0]} left {left}"
+        time.sleep(0.02)
+
+
+def state_of(folder: Path) -> set[tuple[str, int]]:
+    """Return what is in a folder, with sizes."""
+    found = set()
+    for top, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(top, name)  # noqa: PTH118
+            try:
+                found.add((path, os.stat(path).st_size >> 12))  # noqa: PTH116
+            except OSError:
+                continue
+    return found
+
+
+def session_of(leader: int) -> list[str]:
+    """Return the processes of a session that live, as they were started."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+            if int(fields[3]) == leader and fields[0] not in "ZX":
+                found.append(stat.with_name("cmdline").read_text().replace("\0", " "))
+        except (OSError, ValueError):
+            continue
+    return found
