@@ -4,8 +4,6 @@ import re
 import shlex
 from pathlib import Path
 
-import pytest
-
 from seqvision_edge import command_line
 from seqvision_edge.cli import GAVE_UP, PARTIAL, PROGRAM, RunOptions
 
@@ -36,6 +34,9 @@ def test_the_container_runs_a_command_that_there_is_and_not_as_root() -> None:
     assert not re.search(r"\b(gcc|g\+\+|build-essential)\b", lines)
 
 
-@pytest.mark.parametrize("name", ["seqvision.service", "Dockerfile", "Dockerfile.dockerignore"])
-def test_no_file_for_devices_is_missing(name: str) -> None:
-    assert (DEPLOY / name).stat().st_size > 0
+def test_everything_that_the_container_copies_is_sent_to_docker_and_nothing_else() -> None:
+    copied = re.findall(r"^COPY (\S+) ", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
+    rules = (DEPLOY / "Dockerfile.dockerignore").read_text().split()
+    assert rules[0] == "*"
+    assert sorted(rule[1:] for rule in rules if rule.startswith("!")) == sorted(copied)
+    assert all((DEPLOY.parents[1] / name).exists() for name in copied)

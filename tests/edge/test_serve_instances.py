@@ -52,7 +52,8 @@ def test_whatever_is_changed_in_the_text_it_is_as_the_parser_reads_it_or_left_to
     for place, remove, insert in changes:
         place = start + place % (len(text) - start)
         text = text[:place] + insert + text[place + remove :]
-    check(text.encode())
+    found = check(text.encode())
+    assert found is not None or changes, "it is the fast way's own"
 
 
 @settings(max_examples=1500, deadline=None)
@@ -70,11 +71,22 @@ def test_any_text_is_as_the_parser_reads_it_or_left_to_it(text: str) -> None:
     check(b'{"instances":' + text.encode() + b"}")
 
 
-def check(body: bytes) -> None:
+@pytest.mark.parametrize(
+    ("text", "pieces"), [("[[[1,2]],[[3,4]]]", 2), ("[[[1,2]],[[3,4],[5,6]]]", 2), ("[[[[0]]]]", 1)]
+)
+def test_what_is_regular_is_read_and_not_left_to_the_parser(text: str, pieces: int) -> None:
+    body = b'{"instances":' + text.encode() + b"}"
+    assert check_pieces(body) == pieces
+    lengths = {len(each) for each in json.loads(text)}
+    assert (check(body) is not None) == (len(lengths) == 1)
+
+
+def check(body: bytes) -> NDArray[np.uint8] | None:
+    """Return what the fast way reads, which must be what a parser reads; None: nothing."""
     check_pieces(body)
     found = read_regular(body)
     if found is None:
-        return
+        return None
     said = json.loads(body)
     assert list(said) == ["instances"]
     expected = np.array(said["instances"])  # ragged lists are an error here
@@ -82,6 +94,7 @@ def check(body: bytes) -> None:
     assert expected.min() >= 0
     assert expected.max() <= 255
     np.testing.assert_array_equal(found, expected)
+    return found
 
 
 def test_instances_of_several_sizes_are_left_to_the_parser() -> None:
@@ -93,19 +106,20 @@ def test_instances_of_several_sizes_are_left_to_the_parser() -> None:
     assert second.shape == (1, 4, 5, 3)
 
 
-def check_pieces(body: bytes) -> None:
-    """See that each piece that is read is what a parser reads there."""
+def check_pieces(body: bytes) -> int:
+    """See that each piece that is read is what a parser reads there; return how many there are."""
     pieces = split_instances(body, 33)
     if pieces is None:
-        return
+        return 0
     assert isinstance(pieces, list)
     found = [read_array(piece) for piece in pieces]
     if any(each is None for each in found):
-        return
+        return 0
     expected = json.loads(body)["instances"]
     assert len(expected) == len(found)
     for each, nested in zip(found, expected, strict=True):
         np.testing.assert_array_equal(each, np.array(nested))
+    return len(pieces)
 
 
 MANY = 100_000

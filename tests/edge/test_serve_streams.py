@@ -5,6 +5,7 @@ import struct
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from socket import SHUT_RDWR
 from typing import Any
 
@@ -207,12 +208,24 @@ def test_a_still_image_model_answers_every_picture(session: Session) -> None:
             assert (said[0]["type"], said[0]["label"]) == ("answer", colour)
 
 
-def listening(
-    client: httpx.Client, path: str, heard: list[dict[str, Any]], alive: threading.Event
-) -> threading.Thread:
-    """Listen to server-sent events in a thread, until the server ends them."""
+def listening(client: httpx.Client, path: str, heard: list[dict[str, Any]]) -> "Future[None]":
+    """Listen to server-sent events in a thread, until the server ends them.
+
+    The result is there after an orderly end, and raises what went wrong otherwise.
+    """
+    alive = threading.Event()
+    done: Future[None] = Future()
 
     def listen() -> None:
+        try:
+            read()
+        except BaseException as error:
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+        alive.set()
+
+    def read() -> None:
         with client.stream("GET", path) as answer:
             assert answer.headers["content-type"].startswith("text/event-stream")
             for line in answer.iter_lines():
@@ -221,10 +234,9 @@ def listening(
                 if line.startswith(("event: alive", "retry")):
                     alive.set()
 
-    thread = threading.Thread(target=listen)
-    thread.start()
+    threading.Thread(target=listen, daemon=True).start()
     assert alive.wait(20)
-    return thread
+    return done
 
 
 @pytest.mark.parametrize("answers", [False, True])
@@ -232,13 +244,12 @@ def test_listeners_hear_events_and_states_and_the_end(client: httpx.Client, answ
     stream = open_stream(client)
     heard: list[dict[str, Any]] = []
     query = "?answers=true" if answers else ""
-    thread = listening(client, f"{stream}/events{query}", heard, threading.Event())
+    listener = listening(client, f"{stream}/events{query}", heard)
     said = []
     for stamp, data in scenes([("none", 0.8), ("red", 1.0)]):
         said += push(client, stream, stamp, data)
     said += client.delete(stream).json()["records"]
-    thread.join(20)
-    assert not thread.is_alive()
+    listener.result(20)
     kinds = ("event", "source", *(("answer", "waiting") if answers else ()))
     assert heard[:-1] == [record for record in said if record["type"] in kinds]
     assert [record["state"] for record in heard if record["type"] == "source"] == [
@@ -265,9 +276,7 @@ def test_an_idle_stream_expires(session: Session) -> None:
     with serving(session, limits=Limits(idle_seconds=0.4)) as running, running.client() as client:
         stream = open_stream(client)
         heard: list[dict[str, Any]] = []
-        thread = listening(client, f"{stream}/events", heard, threading.Event())
-        thread.join(20)
-        assert not thread.is_alive()
+        listening(client, f"{stream}/events", heard).result(20)
         assert heard[-1]["state"] == "ended"
         assert client.post(f"{stream}/frames", content=jpeg("red")).status_code == 404
 
