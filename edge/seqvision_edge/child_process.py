@@ -156,24 +156,32 @@ def begin(memory: int, seconds: float | None = None) -> None:
         memory: bytes that it may take from here on.
         seconds: that it may live and compute; None: the parent minds the time.
     """
-    import resource
-
-    def lower(kind: str, most: int) -> None:
-        # What a system does not know stays as it was.
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            number = getattr(resource, kind)
-            hard = resource.getrlimit(number)[1]
-            most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-            resource.setrlimit(number, (most, hard))
-
-    # Memory that can be written: address space is reserved by gigabytes and costs nothing.
-    lower("RLIMIT_DATA", memory_of("VmData", 256 << 20) + memory)
-    lower("RLIMIT_CORE", 0)
-    lower("RLIMIT_FSIZE", 0)
+    limit_memory(memory)
+    _lower("RLIMIT_CORE", 0)
+    _lower("RLIMIT_FSIZE", 0)
     if seconds is not None:
-        lower("RLIMIT_CPU", int(seconds) + 1)
+        _lower("RLIMIT_CPU", int(seconds) + 1)
         live_for(seconds)
     answer(_READY)
+
+
+def limit_memory(bytes_more: int) -> None:
+    """Bound the memory that this process may write to, from here on; nothing on Windows.
+
+    Address space is not bounded: it is reserved by gigabytes, and costs nothing.
+    """
+    _lower("RLIMIT_DATA", memory_of("VmData", 256 << 20) + bytes_more)
+
+
+def _lower(kind: str, most: int) -> None:
+    """Lower a limit of this process; what a system does not know stays as it was."""
+    with contextlib.suppress(ImportError, OSError, ValueError, AttributeError):
+        import resource
+
+        number = getattr(resource, kind)
+        hard = resource.getrlimit(number)[1]
+        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(number, (most, hard))
 
 
 def live_for(seconds: float) -> None:

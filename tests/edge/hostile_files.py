@@ -20,7 +20,8 @@ from seqvision_edge.sources import open_path
 _MATRIX = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
 
 
-def _part(kind: bytes, data: bytes) -> bytes:
+def part(kind: bytes, data: bytes) -> bytes:
+    """Return a chunk of a PNG."""
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
@@ -32,7 +33,7 @@ def png(width: int, height: int, depth: int = 8, before: bytes = b"") -> bytes:
     row = bytes(1 + width * bytes_of_pixel)
     pixels = b"".join(packed.compress(row) for _ in range(height)) + packed.flush()
     head = struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0)
-    chunks = _part(b"IHDR", head) + before + _part(b"IDAT", pixels) + _part(b"IEND", b"")
+    chunks = part(b"IHDR", head) + before + part(b"IDAT", pixels) + part(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + chunks
 
 

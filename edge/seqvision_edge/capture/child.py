@@ -36,6 +36,7 @@ from seqvision_edge.capture.address import Address, is_playlist
 from seqvision_edge.capture.backlog import Backlog
 from seqvision_edge.capture.opening import Timeouts, open_video
 from seqvision_edge.capture.pace import Pace
+from seqvision_edge.child_process import limit_memory
 from seqvision_edge.http_client import set_ffmpeg_proxy
 from seqvision_edge.opencv import cv2
 from seqvision_edge.preprocess import Image, Sizing, prepare
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from seqvision_edge.capture.video import Video
 
 _WATCH_PARENT = 0.2
+# Of what a camera or server sends: 17 pictures of 8K video are 0.9 GB.
+_MOST_MEMORY = 3 << 29
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,7 @@ def main(connection: Connection, address: Address, timeouts: Timeouts) -> None:
     """Hold a camera or stream until the parent closes its end of the connection, or dies."""
     # Ctrl-C goes to every process of a terminal; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    limit_memory(_MOST_MEMORY)
     newest = _Newest()
     threading.Thread(target=_answer, args=(connection, newest), daemon=True).start()
     try:

@@ -7,10 +7,8 @@ from fastapi import HTTPException
 
 from seqvision_edge.preprocess import Image, ValueRange
 from seqvision_edge.serve.limits import Limits
-from seqvision_edge.sources.image_files import decode_image
+from seqvision_edge.sources.image_files import JPEG, MOST_SCANS, PNG, decode_image
 
-_PNG = b"\x89PNG\r\n\x1a\n"
-_JPEG = b"\xff\xd8\xff"
 # Of pictures that are not read here: where in their head it stands, and what.
 _OTHERS = (
     ("WebP", 8, b"WEBP"),
@@ -26,14 +24,12 @@ _OTHERS = (
 )
 # Start of frame: the marker that has the size.  C4, C8 and CC are other things.
 _SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-# Encoders make at most about ten; each one is a pass over all pixels, and a few bytes long.
-_MOST_SCANS = 64
 _SCAN = b"\xff\xda"
 
 
 def is_picture(head: bytes) -> bool:
     """Whether the first bytes of a file are those of a JPEG or PNG."""
-    return head.startswith((_PNG, _JPEG))
+    return head.startswith((PNG, JPEG))
 
 
 def other_picture(head: bytes) -> str | None:
@@ -43,10 +39,10 @@ def other_picture(head: bytes) -> str | None:
 
 def picture_size(data: bytes) -> tuple[int, int] | None:
     """Return (width, height) as the head of a JPEG or PNG says it; None where it says nothing."""
-    if data.startswith(_PNG) and data[12:16] == b"IHDR" and len(data) >= 24:
+    if data.startswith(PNG) and data[12:16] == b"IHDR" and len(data) >= 24:
         width, height = struct.unpack(">II", data[16:24])
         return width, height
-    return _jpeg_size(data) if data.startswith(_JPEG) else None
+    return _jpeg_size(data) if data.startswith(JPEG) else None
 
 
 def decode_picture(data: bytes, limits: Limits, value_range: ValueRange | None = None) -> Image:
@@ -76,7 +72,7 @@ def check_picture(data: bytes, limits: Limits) -> None:
         raise HTTPException(
             422, f"a {other} picture: send JPEG or PNG" if other else "not a JPEG or PNG picture"
         )
-    if size[0] * size[1] > limits.pixels or data.count(_SCAN) > _MOST_SCANS:
+    if size[0] * size[1] > limits.pixels or data.count(_SCAN) > MOST_SCANS:
         raise HTTPException(
             413, f"the picture has {size[0]} x {size[1]} pixels, at most are {limits.pixels}"
         )

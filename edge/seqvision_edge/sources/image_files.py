@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,13 @@ from seqvision_edge.opencv import cv2
 from seqvision_edge.preprocess import Image, ValueRange, to_8_bit
 
 _KINDS_SHOWN = 3
+PNG: Final = b"\x89PNG\r\n\x1a\n"
+JPEG: Final = b"\xff\xd8\xff"
+_SCAN: Final = b"\xff\xda"
+# Encoders make about ten.
+MOST_SCANS: Final = 64
+# Of a PNG that is torn: what is left of it may be read.
+_MOST_MISSING: Final = 1 << 20
 
 
 class ImageFiles:
@@ -122,6 +129,8 @@ def read_values(file: Path) -> NDArray[Any] | None:
 
 
 def _decode_values(data: NDArray[np.uint8]) -> NDArray[Any] | None:
+    if _claims_too_much(data.tobytes()):
+        return None
     for how in (cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH, cv2.IMREAD_UNCHANGED):
         try:
             image = cv2.imdecode(data, how)
@@ -131,6 +140,21 @@ def _decode_values(data: NDArray[np.uint8]) -> NDArray[Any] | None:
         if isinstance(image, np.ndarray):
             return _three_channels(image)
     return None
+
+
+def _claims_too_much(data: bytes) -> bool:
+    """Whether a picture says that it is larger than its bytes, or takes minutes for a few of them.
+
+    OpenCV makes room for a chunk of a PNG before it sees that there is no such chunk, and goes over
+    all pixels of a JPEG again for every scan of ten bytes.
+    """
+    if data.startswith(PNG):
+        at = len(PNG)
+        while at + 8 <= len(data):
+            at += 12 + int.from_bytes(data[at : at + 4], "big")
+            if at > len(data) + _MOST_MISSING:
+                return True
+    return data.startswith(JPEG) and data.count(_SCAN) > MOST_SCANS
 
 
 def _three_channels(image: NDArray[Any]) -> NDArray[Any]:

@@ -87,6 +87,19 @@ _FILE_OPTIONS = {
     "max_streams": str(_MAX_STREAMS),
 }
 
+_MP4_BEGINS = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp")
+_LISTING = (
+    b"\x1aE\xdf\xa3",
+    b"RIFF",
+    b"GIF8",
+    b"OggS",
+    b"nut/multimedia",
+    b"0&\xb2u",
+    b"YUV4MPEG2",
+)
+# Old codecs of MPEG and Flash streams, whose rate or size no parser tells.
+_MUST_BE_DECODED = "mpeg1video,mpeg2video,h261,h263,flv,vp6,vp6a,vp6f"
+
 # What FFmpeg itself takes to change pixel formats.  For progressive frames it gives, bit by bit,
 # what OpenCV's own reader gave.
 _BICUBIC = int(Interpolation.BICUBIC)
@@ -107,16 +120,32 @@ def open_file(path: Path, max_pixels: int = MAX_PIXELS) -> InputContainer:
     Raises:
         SourceError: it is no video, or may not be read.
     """
+    # The absolute path of a file that is there cannot be read as one of FFmpeg's URLs.
+    name = f"file:{path.absolute()}"
+    options = {**_FILE_OPTIONS, **decoder_options(max_pixels)}
     try:
         check_tables(path)
-        # The absolute path of a file that is there cannot be read as one of FFmpeg's URLs.
-        return av.open(
-            f"file:{path.absolute()}", options={**_FILE_OPTIONS, **decoder_options(max_pixels)}
-        )
+        if not _names_its_streams(path):
+            # FFmpeg forgets the limits of streams that it finds on the way: those of codecs whose
+            # pictures may be huge it reads by their parsers, and decodes none to learn more.
+            with av.open(name, options={**options, "codec_whitelist": "none"}) as container:
+                for stream in container.streams.video:
+                    check_size(stream.width, stream.height, max_pixels)
+            options["codec_whitelist"] = _MUST_BE_DECODED
+        return av.open(name, options=options)
+    except FrameTooLarge:
+        raise
     except PermissionError as error:
         raise SourceError(f"cannot be read ({error.strerror})") from None
     except (av.FFmpegError, OSError, ValueError):
         raise SourceError("not a video that can be read") from None
+
+
+def _names_its_streams(path: Path) -> bool:
+    """Whether a file is of a container whose head lists its streams, as nearly all are."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    return head[4:8] in _MP4_BEGINS or head.startswith(_LISTING)
 
 
 def codec_name(stream: VideoStream) -> str:

@@ -84,7 +84,7 @@ class VideoFile:
         try:
             return self._opened.enter_context(open_file(path, self._max_pixels))
         except SourceError as error:
-            raise SourceError(f"{self.name}: {error}") from None
+            raise type(error)(f"{self.name}: {error}") from None
 
     def _prepare_decoder(self) -> None:
         """Set the decoder's limits.
