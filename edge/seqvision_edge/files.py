@@ -180,8 +180,7 @@ def unfinished_file(folder: Path, stem: str, suffix: str = "", mode: int = 0o666
         OSError: the folder is missing or cannot be written to.
     """
     _sweep_once(folder)
-    short = stem.encode(errors="surrogateescape")[:_LONGEST_STEM].decode(errors="ignore")
-    ending = suffix if len(os.fsencode(suffix)) <= _LONGEST_SUFFIX else ""
+    short, ending = _hidden_name(stem, suffix)
     for _ in range(_TRIES):
         path = folder / f".{short}.{secrets.token_hex(4)}.unfinished{ending}"
         with contextlib.suppress(FileExistsError):
@@ -223,6 +222,52 @@ def temporary_folder(folder: Path | None = None) -> Iterator[Path]:
             os.close(handle)
 
 
+@contextmanager
+def alone_in(folder: Path) -> Iterator[bool]:
+    """Hold a folder for the block, by a hidden file in it; False where another process holds it.
+
+    The system lets go of it when a process dies.  Where files cannot be locked it is always held.
+
+    Raises:
+        OSError: the folder is missing or cannot be written to.
+    """
+    mark = folder / _IN_USE
+    while True:
+        handle = os.open(mark, os.O_CREAT | os.O_RDWR, 0o666)
+        held = _lock(handle, wait=False) is not False
+        # One that was let go of just now is no mark any more.
+        if not held or _is_at(handle, mark):
+            break
+        os.close(handle)
+    try:
+        yield held
+        if held:
+            mark.unlink(missing_ok=True)
+    finally:
+        os.close(handle)
+
+
+def is_held(handle: int) -> bool:
+    """Lock an open file for as long as it is open; True where another process has it."""
+    return _lock(handle, wait=False) is False
+
+
+def is_being_written(path: Path) -> bool:
+    """Whether a living process writes a file that will have this name."""
+    short, ending = _hidden_name(path.stem, path.suffix)
+    name = re.compile(re.escape(f".{short}.") + r"[0-9a-f]{8}" + re.escape(f".unfinished{ending}"))
+    for other in path.parent.iterdir():
+        if name.fullmatch(other.name):
+            with contextlib.suppress(OSError):
+                handle = os.open(other, os.O_RDWR)
+                try:
+                    if is_held(handle):
+                        return True
+                finally:
+                    os.close(handle)
+    return False
+
+
 def sweep(folder: Path, depth: int = 0) -> None:
     """Remove what killed processes left in a folder: unfinished files and folders of ours.
 
@@ -242,6 +287,12 @@ def sweep(folder: Path, depth: int = 0) -> None:
                 sweep(Path(entry.path), depth - 1)
 
 
+def _hidden_name(stem: str, suffix: str) -> tuple[str, str]:
+    """Return what an unfinished file has of a name: as much as fits."""
+    short = stem.encode(errors="surrogateescape")[:_LONGEST_STEM].decode(errors="ignore")
+    return short, suffix if len(os.fsencode(suffix)) <= _LONGEST_SUFFIX else ""
+
+
 def _sweep_once(folder: Path) -> None:
     if os.path.realpath(folder) not in _swept:
         sweep(folder)
@@ -250,6 +301,10 @@ def _sweep_once(folder: Path) -> None:
 def _hold(handle: int, path: Path) -> bool:
     """Lock a new file for as long as this process has it open; False where it was swept before."""
     _lock(handle, wait=True)
+    return _is_at(handle, path)
+
+
+def _is_at(handle: int, path: Path) -> bool:
     try:
         return path.stat().st_ino == os.fstat(handle).st_ino
     except FileNotFoundError:

@@ -43,7 +43,7 @@ from seqvision.training.preparation import Ready, prepare
 from seqvision.training.results import Results, measure_parts, take_facts, write_results
 from seqvision.training.used_clips import used_clips
 from seqvision_edge.card import ModelCard
-from seqvision_edge.files import sweep, write_whole
+from seqvision_edge.files import alone_in, sweep, write_whole
 
 
 @dataclass(frozen=True)
@@ -92,11 +92,16 @@ def _train(
     if options.resume is not None:
         _tell_finished(options.resume, options)
     begun: Path | None = None
+    held = contextlib.ExitStack()
+    if options.resume is not None:
+        processes.first_only(lambda: _hold(held, options.resume))
     try:
         ready = prepare(options, device)
         options = ready.options
         run = begun = processes.first_only(lambda: _begin_run(options))
         print_line(f"run folder: {run}")
+        if options.resume is None:
+            processes.first_only(lambda: _hold(held, run))
         resume = options.resume is not None
         split = ready.data.split
         fitted = fit(
@@ -118,6 +123,7 @@ def _train(
             add_state(error, what_is_kept(begun))
         raise
     finally:
+        held.close()
         if options.resume is None and begun is not None and is_first():
             _remove_empty(begun)
 
@@ -244,6 +250,19 @@ def _tell_finished(run: Path, options: TrainOptions) -> None:
         f"{run} is finished: {done} of {asked.epochs} epochs{why}; its results are written again. "
         f"To train longer: {more}"
     )
+
+
+def _hold(held: contextlib.ExitStack, run: Path | None) -> None:
+    """Keep other processes from going on with a run while this one does.
+
+    Raises:
+        CheckpointError: another one does already.
+    """
+    with contextlib.suppress(OSError):
+        if run is not None and not held.enter_context(alone_in(run)):
+            raise CheckpointError(
+                f"{run}: another process trains in it; wait for its end, or begin a new run"
+            )
 
 
 def _begin_run(options: TrainOptions) -> Path:

@@ -125,6 +125,7 @@ def test_when_it_is_full_the_least_useful_clip_goes(tmp_path: Path) -> None:
     assert not (tmp_path / "b.mp4").exists()
     assert not collection.wants("red", 0.1)
     assert not collection.add(put(tmp_path, "e.mp4", label="red", doubt="0.1"))
+    collection.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "a.mp4", "c.mp4", "collected.csv", "d.mp4"]  # fmt: skip
     assert collection.kept == {"red": 2, "blue": 1}
@@ -152,6 +153,7 @@ def test_another_run_goes_on_and_what_was_taken_away_or_added_is_respected(
     (tmp_path / "a.mp4").unlink()
     listed = (tmp_path / "collected.csv").read_text().replace("doubt", "doubt,mine", 1)
     (tmp_path / "collected.csv").write_text(listed.replace("0.4", "0.4,yes"))
+    first.close()
     second = Collection(tmp_path, 3500)
     second.open()
     assert second.kept == {"red": 2}

@@ -27,6 +27,7 @@ from seqvision.training.checkpoint import load_model
 from seqvision.training.train import Trained, train
 from seqvision_edge.card import SPEC
 from seqvision_edge.errors import CardError, DeviceError
+from seqvision_edge.files import alone_in
 
 
 @pytest.fixture(scope="module")
@@ -294,3 +295,15 @@ def test_the_old_model_survives_a_disk_that_is_full(
         save_model(path, model, ModelOptions(), card)
     assert path.read_bytes() == b"old"
     assert [file.name for file in tmp_path.iterdir()] == ["model.pt"]
+
+
+def test_a_run_that_goes_on_is_not_resumed_by_another_process(
+    squares: Path, tmp_path: Path
+) -> None:
+    run = train(options(squares, tmp_path, 1)).run
+    with (
+        alone_in(run),
+        pytest.raises(CheckpointError, match=r"another process trains in it; wait for its end"),
+    ):
+        train(TrainOptions(data=squares, resume=run, output=tmp_path / "resumed.pt"))
+    assert not list(run.glob(".in-use"))

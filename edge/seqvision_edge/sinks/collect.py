@@ -82,6 +82,7 @@ class Doubtful:
                 watcher.finish()
             except SinkError as error:
                 errors.append(str(error))
+        self._collection.close()
         if errors:
             raise SinkError("; ".join(errors))
 

@@ -8,6 +8,7 @@ taken away is no longer counted.  Clips that `clips.csv` names too were looked a
 who did that, are never removed and cost nothing of the budget.
 """
 
+import contextlib
 import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from seqvision_edge.csv_cells import dict_reader, write_dicts
 from seqvision_edge.errors import SinkError
-from seqvision_edge.files import replacing
+from seqvision_edge.files import alone_in, replacing
 from seqvision_edge.numerals import number
 
 LIST_NAME = "collected.csv"
@@ -37,6 +38,7 @@ class Collection:
         self.folder = folder
         self._budget = budget
         self.kept: Counter[str] = Counter()
+        self._held = contextlib.ExitStack()
 
     def open(self) -> None:
         """Make the folder where its parent is there, and read its list.
@@ -46,10 +48,20 @@ class Collection:
         """
         try:
             self.folder.mkdir(exist_ok=True)
+            if not self._held.enter_context(alone_in(self.folder)):
+                self.close()
+                raise SinkError(
+                    f"--collect {self.folder}: another run collects into it; name another folder"
+                )
             self._write(self._read())
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             why = error.strerror if isinstance(error, OSError) else error
             raise SinkError(f"--collect {self.folder}: cannot be written ({why})") from None
+
+    def close(self) -> None:
+        """Let other runs collect into the folder."""
+        with contextlib.suppress(OSError):
+            self._held.close()
 
     def useful(self, label: str, doubt: float) -> float:
         """Return how useful one more clip would be."""

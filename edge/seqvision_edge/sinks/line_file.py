@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from seqvision_edge.files import STDOUT
+from seqvision_edge.files import STDOUT, is_held
 
 _BLOCK = 1 << 16
 # A reader that is started together with the run comes a little later.
@@ -32,8 +32,11 @@ class LineFile:
         if path == STDOUT:
             self._file = os.fdopen(os.dup(1), "wb", buffering=0)
         else:
-            _mend(path, is_torn)
             self._file = _open(path)
+            if stat.S_ISREG(os.fstat(self._file.fileno()).st_mode) and is_held(self._file.fileno()):
+                self._file.close()
+                raise OSError(errno.EBUSY, "another run writes to it", str(path))
+            _mend(path, is_torn)
         self._torn = 0
 
     @property

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from seqvision_edge.errors import SinkError
+from seqvision_edge.files import is_being_written
 from seqvision_edge.names import file_part, told_apart
 from seqvision_edge.notice import SHOWN
 from seqvision_edge.overlay import Overlay
@@ -40,6 +41,9 @@ class VideoFiles:
             raise SinkError(f"{self.name}: name a file that ends in {', '.join(ENDINGS)}")
         with contextlib.ExitStack() as opened:
             for annotated in self._annotated.values():
+                path = annotated.film.path
+                if path.parent.is_dir() and is_being_written(path):
+                    raise SinkError(f"{self.name}: another run writes {path}; choose another name")
                 annotated.film.open()
                 opened.callback(annotated.film.discard)
             opened.pop_all()
