@@ -137,6 +137,13 @@ def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the pictures and the page of a training: two thirds of one of a second."""
+    for name in ("draw_curves", "draw_confusion", "write_page"):
+        monkeypatch.setattr(f"seqvision.training.results.{name}", lambda *_: None)
+
+
+@pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 64 kB."""
     if os.name != "posix" or os.geteuid() != 0:

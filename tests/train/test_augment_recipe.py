@@ -27,6 +27,8 @@ from seqvision.data.augment.build import build
 from seqvision.data.augment.recipe import read_recipe
 from seqvision.errors import DataError
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 EXAMPLE = """
 clip:
   - Affine: {rotate: [-8, 8], translate_percent: {x: [-0.1, 0.1]}, mode: edge}

@@ -16,6 +16,8 @@ from seqvision.training.module import ClassifierModule
 from seqvision.training.train import Trained, train
 from seqvision_edge.card import ImageSpec
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 
 def batch(lengths: list[int] | None = None, size: int = 6) -> Batch:
     """Return clips whose pixels are 40 × their label, or their number."""

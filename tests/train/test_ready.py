@@ -21,6 +21,8 @@ from seqvision.errors import CheckpointError, DataError
 from seqvision.training.data import missing_in_val
 from seqvision.training.train import train
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 # Refusals that must not wait for torch; PT and ONNX stand for files that are there.
 REFUSED = [
     ("train nowhere", "nowhere: no such folder or list"),

@@ -14,6 +14,8 @@ from seqvision.training.module import ClassifierModule
 from seqvision.training.train import train
 from seqvision_edge.card import ImageSpec
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 
 @pytest.fixture(scope="module")
 def pretrained(tmp_path_factory: pytest.TempPathFactory) -> Path:

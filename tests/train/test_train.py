@@ -29,6 +29,8 @@ from seqvision_edge.card import SPEC
 from seqvision_edge.errors import CardError, DeviceError
 from seqvision_edge.files import alone_in
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 
 @pytest.fixture(scope="module")
 def trained(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
