@@ -135,14 +135,9 @@ def _failure(kind: str, message: str, doing: str) -> str:
 
 def _key(content: bytes) -> str:
     """Return the name under which a verdict is kept: of this file, machine and software."""
-    from importlib.metadata import PackageNotFoundError, version
+    import onnxruntime
 
-    try:
-        runtime = version("onnxruntime")
-    except PackageNotFoundError:  # another build of it, such as that for CUDA
-        import onnxruntime
-
-        runtime = onnxruntime.__version__
+    runtime = onnxruntime.__version__
     about = [_VERSION, __version__, runtime, platform.machine(), platform.node()]
     file = hashlib.sha256(content).hexdigest()
     return hashlib.sha256(json.dumps([*about, file]).encode()).hexdigest()

@@ -9,6 +9,7 @@ from rich.table import Table
 from seqvision.console import result_console
 from seqvision.inspection.found import Graph, Inspection
 from seqvision_edge.card import ModelCard
+from seqvision_edge.names import printable
 
 # What onnxruntime 1.17 reads.
 _OLDEST_OPSET, _OLDEST_IR_VERSION = 20, 9
@@ -21,7 +22,8 @@ def tell(found: Inspection) -> None:
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
     for name, text in _rows(found):
-        table.add_row(name, escape(text))
+        # Spelt out before it is laid out, so that nothing of it is cut off.
+        table.add_row(name, escape(printable(text)))
     result_console().print(table)
 
 
