@@ -2,6 +2,7 @@
 
 import ast
 import json
+import logging
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ from seqvision_edge.command_line import print_message, print_text
 from seqvision_edge.names import json_line, printable
 from seqvision_edge.safe_console import SafeConsole
 from seqvision_edge.serve import cli as serve_cli
+from seqvision_edge.serve.app import Served
+from seqvision_edge.serve.server import Server
+from seqvision_edge.session import Session
 
 ROOT = Path(__file__).parents[2]
 
@@ -77,6 +81,20 @@ def test_messages_are_harmless(capsys: pytest.CaptureFixture[str]) -> None:
     for text in HOSTILE:
         print_message(text)
         assert harmless(capsys.readouterr().err)
+
+
+def test_lines_of_a_server_s_log_are_harmless(capsys: pytest.CaptureFixture[str]) -> None:
+    Server(Served(Session(model_bytes(), "cpu")))
+    log = logging.getLogger("seqvision_edge.test")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logging.getLogger(), "handlers", [])  # as in a program without logging
+        try:
+            raise ValueError(EVIL)
+        except ValueError:
+            log.exception("failed: %s", EVIL)
+    printed = capsys.readouterr().err
+    assert "ValueError" in printed
+    assert harmless(printed), ascii(printed)
 
 
 def test_nothing_prints_past_the_filter() -> None:

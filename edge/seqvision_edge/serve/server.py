@@ -7,6 +7,7 @@ import socket
 import uvicorn
 
 from seqvision_edge.errors import SeqvisionError
+from seqvision_edge.names import printable
 from seqvision_edge.serve.app import Served
 from seqvision_edge.serve.protocol import protocol
 from seqvision_edge.serve.websocket import websocket_protocol
@@ -56,6 +57,14 @@ def _is_of_ours(record: logging.LogRecord) -> bool:
     return not record.getMessage().startswith("Invalid UTF-8 sequence received from client")
 
 
+class HarmlessLines(logging.Formatter):
+    """Lines of a log, and tracebacks below them, that may hold what a client sent."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the text with what would steer a terminal spelt out."""
+        return printable(super().format(record), "\n\t")
+
+
 class Server(uvicorn.Server):
     """A server that tells its application of its end before it waits for the last answers."""
 
@@ -64,6 +73,9 @@ class Server(uvicorn.Server):
         # Otherwise anybody could write lines, and tracebacks, with each body or text that is none.
         logging.getLogger("python_multipart").setLevel(logging.ERROR)
         logging.getLogger("uvicorn.error").addFilter(_is_of_ours)
+        # What prints them where the program that uses this package has set up no logging.
+        if logging.lastResort is not None:
+            logging.lastResort.setFormatter(HarmlessLines())
         super().__init__(
             uvicorn.Config(
                 served.app,
