@@ -188,6 +188,6 @@ def refuse_long(ticks: int, fps: float, most: int = MOST_TICKS, name: str = "a c
     """
     if ticks > most:
         raise SourceError(
-            f"{name}: lasts {ticks / fps:.3g} s by its times, {ticks:,} frames at {fps:g} fps; "
-            f"at most are {most:,} ({most / fps:.0f} s): cut it, or mend its times"
+            f"{name}: lasts {ticks / fps:,.0f} s by its times, {ticks:,} frames at {fps:g} fps; "
+            f"at most are {most:,} ({most / fps:,.0f} s): cut it, or mend its times"
         )
