@@ -132,7 +132,13 @@ def open_file(path: Path, max_pixels: int = MAX_PIXELS) -> InputContainer:
                 for stream in container.streams.video:
                     check_size(stream.width, stream.height, max_pixels)
             options["codec_whitelist"] = _MUST_BE_DECODED
-        return av.open(name, options=options)
+        container = av.open(name, options=options)
+        if max_pixels < MAX_PIXELS and not all(each.width for each in container.streams.video):
+            # FFmpeg takes the size away that it may not decode: to name it, it may a little more.
+            with av.open(name, options={**options, **decoder_options(MAX_PIXELS)}) as larger:
+                for stream in larger.streams.video:
+                    check_size(stream.width, stream.height, max_pixels)
+        return container
     except FrameTooLarge:
         raise
     except PermissionError as error:
