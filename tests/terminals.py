@@ -70,6 +70,7 @@ class Terminal:
             self._child.delayafterclose = self._child.delayafterterminate = 0.0
         else:
             self._child = _Forked(words, code, where, variables, (rows, columns))
+        _keep_output(self._child.child_fd)
         self.pid: int = self._child.pid
         self.columns = columns
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -222,6 +223,16 @@ class _Forked:
 
     def close(self, force: bool) -> None:
         os.close(self.child_fd)
+
+
+def _keep_output(terminal: int) -> None:
+    """Let Ctrl-C discard nothing: else the system drops what was printed and is not read yet.
+
+    A test that waits for a word and interrupts would lose the rest of its line, now and then.
+    """
+    attributes = termios.tcgetattr(terminal)
+    attributes[3] |= termios.NOFLSH
+    termios.tcsetattr(terminal, termios.TCSANOW, attributes)
 
 
 def _text_of(line: Mapping[int, Any], columns: int) -> str:

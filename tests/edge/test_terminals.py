@@ -1,6 +1,8 @@
 """The terminals that other tests run programs on."""
 
 import sys
+import time
+from pathlib import Path
 
 import pytest
 from terminals import Terminal
@@ -32,3 +34,27 @@ def test_terminal_fails_with_its_screen_when_the_program_ends_too_soon() -> None
         with pytest.raises(AssertionError, match="only this"):
             terminal.wait_for("never printed")
         assert terminal.wait_exit() == 0
+
+
+def test_ctrl_c_costs_nothing_of_what_was_printed_before_it(tmp_path: Path) -> None:
+    """The system would drop what nobody has read yet, here because the test holds the reader up."""
+    program = (
+        "import sys, time\n"
+        "print('first', flush=True); input()\n"
+        "print('second', flush=True); time.sleep(0.3)\n"
+        "print('last', flush=True)\n"
+        "open(sys.argv[1], 'w').close()\n"
+        "time.sleep(60)"
+    )
+    printed = tmp_path / "printed"
+    with Terminal([sys.executable, "-c", program, printed]) as terminal:
+        terminal.wait_for("first")
+        with terminal._lock:
+            terminal.press("\r")
+            end = time.monotonic() + 60
+            while not printed.exists():
+                assert time.monotonic() < end
+                time.sleep(0.01)
+            terminal.interrupt()
+            time.sleep(0.1)  # the signal and the flush come at once
+        terminal.wait_for("last")
