@@ -6,9 +6,13 @@ PREFIX/SOURCE/state    how the source is, as JSON, retained
 """
 
 import json
+import socket
+import ssl
+import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from time import monotonic
 from typing import Any
 from urllib.parse import unquote
 
@@ -16,9 +20,11 @@ from paho.mqtt.client import Client, MQTTMessageInfo
 from paho.mqtt.enums import CallbackAPIVersion
 
 from seqvision_edge.errors import SinkError
+from seqvision_edge.http_client import shut_down
 from seqvision_edge.names import told_apart, topic_part
 from seqvision_edge.sinks.records import Record, message
 from seqvision_edge.sinks.web_address import web_address
+from seqvision_edge.sinks.webhook import reason
 from seqvision_edge.step import Step
 from seqvision_edge.trust import trusting
 
@@ -29,9 +35,33 @@ _CONNECT_SECONDS = 3.0
 _FIRST_WAIT, _LONGEST_WAIT = 1, 30
 _GOODBYE_SECONDS = 0.3
 _AT_LEAST_ONCE = 1
+# A broker has so long to welcome a client, and to confirm a message before it is connected to anew;
+# one that confirms nothing over so many connections does not hold up the other messages.
+WELCOME_SECONDS, CONFIRM_SECONDS, TRIES = 10.0, 15.0, 8
+# Nothing is subscribed to, so a broker only confirms: some bytes a message.  More is a flood.
+_MOST_BYTES, _BYTES_PER_SECOND, _PART = 1 << 16, 1 << 14, 4096
+# Of messages that the client sends again.
+_MOST_UNCONFIRMED = 100
 
 Letter = tuple[str, Record, bool]
 """A topic below the prefix, what is told, and whether the broker keeps it."""
+
+
+class _Client(Client):
+    """A client that reads no more from a broker than confirmations need."""
+
+    def __init__(self) -> None:
+        super().__init__(CallbackAPIVersion.VERSION2, f"seqvision-{uuid.uuid4().hex[:12]}")
+        self.opened_at = monotonic()
+        self.received = 0
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        # The library reads packets of up to 256 MB into memory, and has no limit of its own.
+        data: bytes = super()._sock_recv(min(bufsize, _PART))
+        self.received += len(data)
+        if self.received > _MOST_BYTES + _BYTES_PER_SECOND * (monotonic() - self.opened_at):
+            raise ConnectionAbortedError("the broker sends more than confirmations")
+        return data
 
 
 class Mqtt:
@@ -61,10 +91,15 @@ class Mqtt:
         self._connected = False
         self._confirmed: set[int] = set()
         self._kept: dict[str, str] = {}
+        # What was told anew at a connection, with its number.
+        self._told_again: dict[str, tuple[str, int]] = {}
+        self._confirmed_again: set[int] = set()
 
     def open(self) -> None:
         """Begin to connect; a broker that is down now may come later."""
-        client = Client(CallbackAPIVersion.VERSION2, f"seqvision-{uuid.uuid4().hex[:12]}")
+        client = _Client()
+        client.on_socket_open = self._on_socket_open
+        client.max_queued_messages_set(_MOST_UNCONFIRMED)
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
@@ -78,7 +113,7 @@ class Mqtt:
         client.connect_timeout = _CONNECT_SECONDS
         client.connect_async(self._address.host, self._address.port, _KEEPALIVE_SECONDS)
         self._client = client
-        client.loop_start()
+        threading.Thread(target=self._run, name=f"connected to {self.name}", daemon=True).start()
 
     def pick(self, step: Step) -> Iterator[Letter]:
         """Return the new states of the step's source, and its events to act on now."""
@@ -96,7 +131,13 @@ class Mqtt:
         self._confirmed.clear()
         sent = self._publish(topic, payload, kept)
         # The client sends it again after a lost connection; publishing anew would double it.
-        self._wait(lambda: sent.mid in self._confirmed)
+        for _ in range(TRIES):
+            if self._wait(lambda: sent.mid in self._confirmed, CONFIRM_SECONDS):
+                break
+            self.trouble = "the broker confirms nothing"
+            self._hang_up()
+        else:
+            raise SinkError(self.trouble)
         if kept:
             self._kept[topic] = payload
 
@@ -114,14 +155,50 @@ class Mqtt:
                 self._news.wait_for(lambda: sent.mid in self._confirmed, _GOODBYE_SECONDS)
         self._client.disconnect()
 
+    def _run(self) -> None:
+        """Stay connected until the end, whatever a broker sends."""
+        while True:
+            try:
+                self._client.loop_forever(retry_first_connection=True)
+                return
+            except Exception as error:
+                # The library raises what its reading of a malformed packet raises.
+                self._tell(False, f"the broker breaks the protocol ({type(error).__name__})")
+                self._hang_up()
+                if self._left.wait(_FIRST_WAIT):
+                    return
+
+    def _hang_up(self) -> None:
+        line = self._client.socket()
+        if isinstance(line, socket.socket):
+            shut_down(line)
+
+    def _on_socket_open(self, client: Client, _data: Any, line: Any) -> None:
+        self._client.opened_at, self._client.received = monotonic(), 0
+
+        def check() -> None:
+            if not self._connected and client.socket() is line:
+                self._tell(False, "the broker does not answer")
+                self._hang_up()
+
+        welcome = threading.Timer(WELCOME_SECONDS, check)
+        welcome.daemon = True
+        welcome.start()
+
     def _publish(self, topic: str, payload: str, kept: bool) -> MQTTMessageInfo:
         return self._client.publish(f"{self._prefix}/{topic}", payload, _AT_LEAST_ONCE, kept)
 
-    def _wait(self, condition: Callable[[], bool]) -> None:
+    def _wait(self, condition: Callable[[], bool], seconds: float | None = None) -> bool:
+        """Wait until something is so; False where it was not in time.
+
+        Raises:
+            SinkError: the run is over.
+        """
         with self._news:
-            self._news.wait_for(lambda: condition() or self._left.is_set())
-            if not condition():
+            self._news.wait_for(lambda: condition() or self._left.is_set(), seconds)
+            if not condition() and self._left.is_set():
                 raise SinkError(self.trouble or "the broker did not confirm it")
+            return condition()
 
     def _tell(self, connected: bool, trouble: str) -> None:
         with self._news:
@@ -132,14 +209,20 @@ class Mqtt:
         if code.is_failure:
             self._tell(False, f"the broker says: {code}")
             return
-        self._publish("status", "online", kept=True)
         # A broker that was started anew may have forgotten them.
-        for topic, payload in list(self._kept.items()):
-            self._publish(topic, payload, kept=True)
+        for topic, payload in [("status", "online"), *self._kept.items()]:
+            # What it did not confirm is sent again by the client.
+            before = self._told_again.get(topic)
+            if before is None or before[0] != payload or before[1] in self._confirmed_again:
+                self._told_again[topic] = payload, self._publish(topic, payload, kept=True).mid
+        self._confirmed_again.clear()
         self._tell(True, "")
 
     def _on_connect_fail(self, _client: Client, _data: Any) -> None:
-        self._tell(False, "no broker answers")
+        # Called where the error is being handled.
+        error = sys.exc_info()[1]
+        is_tls = isinstance(error, ssl.SSLError)
+        self._tell(False, reason(error) if is_tls and error else "no broker answers")
 
     def _on_disconnect(self, *_: Any) -> None:
         self._tell(False, self.trouble or "the broker is lost")
@@ -147,4 +230,6 @@ class Mqtt:
     def _on_publish(self, _client: Client, _data: Any, mid: int, *_: Any) -> None:
         with self._news:
             self._confirmed.add(mid)
+            if any(mid == number for _, number in self._told_again.values()):
+                self._confirmed_again.add(mid)
             self._news.notify_all()
