@@ -70,7 +70,8 @@ def test_no_damaged_file_harms_the_process_that_reads_it(
         outcomes[_read(decoders, kind, content, f"{kind} {seed}", tmp_path / "file")] += 1
     assert outcomes["read"] > 0
     assert outcomes["refused"] > 0
-    assert not outcomes["two lines"]
+    # A crash would be a refusal too; none is known, and a fault of ours would hide behind it.
+    assert not outcomes["two lines"] + outcomes["crash"]
     # A frame is a view of memory that is there already.
     assert peak_megabytes() - before < 200
     record_property("tried", (f"damaged {kind}", outcomes.total()))

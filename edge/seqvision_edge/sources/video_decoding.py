@@ -129,7 +129,8 @@ def open_file(path: Path, max_pixels: int = MAX_PIXELS) -> InputContainer:
             # FFmpeg forgets the limits of streams that it finds on the way: those of codecs whose
             # pictures may be huge it reads by their parsers, and decodes none to learn more.
             with av.open(name, options={**options, "codec_whitelist": "none"}) as container:
-                for stream in container.streams.video:
+                decodable = (each for each in container.streams.video if each.codec_context)
+                for stream in decodable:
                     check_size(stream.width, stream.height, max_pixels)
             options["codec_whitelist"] = _MUST_BE_DECODED
         container = av.open(name, options=options)
