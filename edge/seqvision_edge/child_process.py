@@ -179,9 +179,9 @@ def _lower(kind: str, most: int) -> None:
         import resource
 
         number = getattr(resource, kind)
-        hard = resource.getrlimit(number)[1]
-        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(number, (most, hard))
+        soft, hard = resource.getrlimit(number)
+        there = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
+        resource.setrlimit(number, (min([most, *there]), hard))
 
 
 def live_for(seconds: float) -> None:

@@ -5,11 +5,13 @@ import os
 import struct
 import subprocess
 import sys
+import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from hostile_files import avi, box, jpeg_size, mp4, part, png
@@ -35,6 +37,40 @@ def jpeg(width: int, height: int) -> bytes:
     good, data = cv2.imencode(".jpg", np.zeros((48, 64, 3), np.uint8))
     assert good
     return jpeg_size(data.tobytes(), width, height)
+
+
+@cache
+def one_frame() -> bytes:
+    """Return a black H.264 frame of 75 million pixels, in an FLV."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.flv"
+        with av.open(str(path), "w") as container:
+            try:
+                stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+            except ValueError:
+                pytest.skip("this PyAV has no x264")
+            stream.width = stream.height = 8640
+            frame = av.VideoFrame(8640, 8640, "yuv420p")
+            container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+        return path.read_bytes()
+
+
+def in_transport_stream(streams: int) -> bytes:
+    """Return that frame in each of so many streams."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, path = Path(folder) / "a.flv", Path(folder) / "a.ts"
+        source.write_bytes(one_frame())
+        with av.open(str(source)) as given, av.open(str(path), "w") as container:
+            copies = [
+                container.add_stream_from_template(given.streams.video[0]) for _ in range(streams)
+            ]
+            for packet in given.demux(video=0):
+                for copy in copies:
+                    if packet.dts is not None:
+                        packet.stream = copy
+                        container.mux(packet)
+        return path.read_bytes()
 
 
 def many_streams() -> bytes:
@@ -86,6 +122,8 @@ BOMBS: dict[str, tuple[str, Callable[[], bytes]]] = {
     "one size for a billion samples": ("h.mp4", lambda: mp4(small(), (1, 60_000_000))),
     "a fragment of a billion samples": ("i.mp4", lambda: mp4(small(), runs=60_000_000)),
     "samples times edits": ("j.mp4", lambda: mp4(small(), (1, 60_000), edits=1000)),
+    "a stream found on the way": ("k.flv", one_frame),
+    "streams found on the way": ("k.ts", lambda: in_transport_stream(4)),
     "a compressed header": ("k.mp4", lambda: small_moov_in(b"moov")),
     "a hidden compressed header": ("l.mp4", lambda: small_moov_in(b"free")),
 }  # fmt: skip
