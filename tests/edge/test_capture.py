@@ -52,6 +52,20 @@ with open_camera(0) as camera:
     assert times[-1] - times[0] == pytest.approx(counted, abs=0.05)
 
 
+@linux_only
+def test_the_memory_of_a_camera_s_process_is_bounded(run_with_camera: Run) -> None:
+    [data, address_space] = run_with_camera("""
+with open_camera(0) as camera:
+    next(iter(camera))
+    limits = open(f"/proc/{camera.capture.pid}/limits").read()
+    for name in ("Max data size", "Max address space"):
+        say(limits.partition(name)[2].split()[0])
+""")
+    # What it has from its start, and 1.5 GiB.
+    assert 1536 << 20 < int(data) < 4 << 30
+    assert address_space == "unlimited"
+
+
 @pytest.mark.timed
 def test_a_slow_reader_sees_the_newest_frame_and_no_backlog(run_with_camera: Run) -> None:
     frames = run_with_camera("""
