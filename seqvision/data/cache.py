@@ -64,8 +64,10 @@ class Cache:
                 stat = path.stat()
             except OSError:  # another training was faster
                 continue
+            if ".unfinished" in path.name:
+                continue  # of a training that goes on, whatever the clock says
             if path.name.startswith(".") and stat.st_mtime < time.time() - _DAY:
-                path.unlink(missing_ok=True)  # left by a killed training
+                path.unlink(missing_ok=True)  # left by a killed training of an older version
             else:
                 found.append((stat.st_mtime, stat.st_size, path))
         over = sum(size for _, size, _ in found) - self.gigabytes * 1e9

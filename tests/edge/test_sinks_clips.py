@@ -5,11 +5,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from steps import SOURCE, make_step
+from steps import SOURCE, make_step, wait_for
 
 from seqvision_edge.errors import SinkError
 from seqvision_edge.opencv import cv2
@@ -196,3 +197,23 @@ def test_a_full_disk_costs_clips_and_leaves_none_half(small_disk: Path) -> None:
     names = {path.name for path in small_disk.iterdir()}
     assert names == {"filler", "clips.csv"}
     assert rows(small_disk) == []
+
+
+def test_a_clock_that_jumps_overwrites_no_clip_and_moves_no_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A device without a clock begins in 1970 and is set by the network, perhaps several times."""
+    clock = [0.0]
+    monkeypatch.setattr(past, "time", SimpleNamespace(time=lambda: clock[0]))
+    jumps = [0.2, 1.7e9, 4.0e9, 1.7e9, 0.2]
+    with recording(tmp_path, FakeSource(live=True)) as sink:
+        for number, now in enumerate(jumps):
+            wait_for(lambda number=number: sink.counts.waiting == 0 and sink.counts.sent >= number)
+            clock[0] = now
+            for step in scene(2.0, 2.8, 4.0):
+                sink.write(step)
+    assert sink.counts.lost == 0
+    found = [row["path"] for row in rows(tmp_path)]
+    assert len(set(found)) == len(jumps)
+    assert sum(path.startswith("1970") for path in found) == 2
+    assert len({colours(tmp_path / path) for path in found}) == 1

@@ -1,5 +1,7 @@
 """Faults of streams: an RTSP server that dies, stalls and refuses, HTTP servers that misbehave."""
 
+import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -258,3 +260,35 @@ def test_thirty_reconnects_cost_no_memory(
     assert grown <= 5
     assert handles[-1] <= handles[0] + 2
     keep(Row(29, "30 reconnects", f"{grown:+.1f} MB, {handles[-1] - handles[0]:+d} open files"))
+
+
+@pytest.mark.timed
+def test_a_run_that_sleeps_goes_on_and_answers_for_nothing_between(
+    model: Path, tmp_path: Path
+) -> None:
+    """A computer that sleeps stops all processes at once, and none of them is told."""
+    with (
+        web.WebServer({"/video": web.mjpeg()}) as server,
+        watched_run(model, ("--source", f"{server.url}/video"), tmp_path / "run.jsonl") as run,
+    ):
+        run.wait_for_answers(10)
+        processes = [run.process.pid, *run.children()]
+        for pid in processes:
+            os.kill(pid, signal.SIGSTOP)
+        slept_at = time.time()
+        time.sleep(5 if os.environ.get("SEQVISION_FUZZ") != "all" else 10)
+        woke_at = time.time()
+        for pid in processes:
+            os.kill(pid, signal.SIGCONT)
+        again = run.wait_for_answers(1)
+        run.wait_for_answers(10)
+        assert again
+        assert run.states()[-1] == "live"
+        labels = labels_in_gap(run.lines("answer"), slept_at, woke_at)
+        events = [event for event in run.lines("event") if event["end"] - event["start"] > 4]
+        seconds, err = run.stop()
+    assert labels == 0
+    assert events == []
+    assert seconds <= 2
+    assert "Traceback" not in err
+    keep(Row(30, "the computer sleeps for 5 s", "reconnects or goes on, no event over the gap"))
