@@ -199,6 +199,26 @@ def test_work_that_takes_too_long_ends_decoding_and_the_model_together(
         assert client.post("/v1/predict", files=PAIR).status_code == 200
 
 
+def test_a_video_of_which_nothing_can_be_decoded_has_the_same_time(
+    session: Session, tmp_path: Path
+) -> None:
+    path = tmp_path / "junk.avi"
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        first = av.VideoFrame.from_ndarray(picture("red"), format="bgr24")
+        container.mux(stream.encode(first))
+        for number in range(1, 200_000):
+            packet = av.Packet(b"\xff\xd8junk")
+            packet.stream, packet.pts, packet.dts = stream, number, number
+            packet.time_base = Fraction(1, 25)
+            container.mux(packet)
+    with serving(session, limits=Limits(clip_seconds=0.5)) as running, running.client() as client:
+        answer = client.post("/v1/predict", files={"file": path.read_bytes()})
+        assert (answer.status_code, "longer than 0.5 s" in answer.text) == (413, True), answer.text
+        assert client.post("/v1/predict", files=PAIR).status_code == 200
+
+
 def test_who_leaves_in_the_middle_leaves_room_for_others(
     session: Session, monkeypatch: pytest.MonkeyPatch, long_work: tuple[str, dict[str, Any]]
 ) -> None:

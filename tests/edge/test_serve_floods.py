@@ -24,7 +24,7 @@ from seqvision_edge.serve.limits import MIB, Limits
 from seqvision_edge.serve.websocket import FrameCounter
 from seqvision_edge.session import Session
 
-LONGEST = 0.08
+LONGEST = 0.2
 UPGRADE = (
     b"GET /v1/live HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"

@@ -31,7 +31,7 @@ TRY_LATER = 1013
 
 # What the page that asks for the token is dressed in: nobody learns anything from it.
 _OPEN = frozenset({"/page/style.css", "/page/icon.svg"})
-_PIECE = 8 << 10
+_PIECE = 64 << 10
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (

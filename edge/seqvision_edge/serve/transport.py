@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 # Of one read: whoever sends much gets many turns of the event loop, not long ones.
-READ_BYTES = 16 << 10
+READ_BYTES = 64 << 10
 # For a client to take its answer, while what it still sends is thrown away (RFC 9112, 9.6).
 _LINGER_SECONDS = 2.0
 

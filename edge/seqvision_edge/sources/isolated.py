@@ -220,6 +220,7 @@ class _Decoder:
                 check()
                 continue
             except Died as ending:
+                check()  # it may have been ended because the time is up
                 raise SourceError(f"the decoder crashes on it ({ending})") from None
             if answer[0] == "refused":
                 raise SourceError(answer[1])
