@@ -8,22 +8,34 @@ from pydantic import ValidationError
 
 from seqvision_edge.hints import did_you_mean, near_number, near_words
 
+# Characters of a value in a message.
+_LONGEST = 100
 # The last part of a place, where a value fits none of several types: no field is called so.
 _ONE_TYPE = re.compile(r"(constrained-)?(int|float|str|none)|.*\[.*")
 
 
 def first_problem(error: ValidationError) -> tuple[tuple[int | str, ...], str, Any]:
-    """Return the place of the first bad value, what is wrong with it, and the value."""
+    """Return the place of the first bad value, what is wrong with it, and the value.
+
+    Of a long text the value is the beginning: messages repeat it.
+    """
     first, *rest = error.errors()
-    place = first["loc"]
+    place, value = first["loc"], shortened(first["input"])
     if len(place) < 2 or not _is_one_type(place[-1]):
-        return place, _meant([first], in_words(first)), first["input"]
+        return place, _meant([first], in_words(first)), value
     # Every type that the value could have says what it misses.
     same = [one for one in rest if one["loc"][:-1] == place[:-1] and _is_one_type(one["loc"][-1])]
     said = [in_words(one) for one in (first, *same)]
     words = ", or ".join(dict.fromkeys(text.removeprefix("must be ") for text in said))
     message = f"must be {words}" if said[0].startswith("must be ") else said[0]
-    return place[:-1], _meant([first, *same], message), first["input"]
+    return place[:-1], _meant([first, *same], message), value
+
+
+def shortened(value: Any) -> Any:
+    """Return a value for a message: of a long text the beginning."""
+    if isinstance(value, str) and len(value) > _LONGEST:
+        return f"{value[:_LONGEST]}…"
+    return value
 
 
 def in_words(problem: Mapping[str, Any]) -> str:

@@ -16,6 +16,8 @@ from seqvision_edge.files import read_at_most
 
 MAX_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 32
+MAX_DIGITS: Final = 40
+MAX_NAME: Final = 200
 MAX_VALUES: Final = 50_000
 
 _Parser: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -100,6 +102,8 @@ class _PlainLoader(_Parser):  # type: ignore[misc]
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 raise _at(key.start_mark, "a name must be one word or text")
+            if len(key.value) > MAX_NAME:
+                raise _at(key.start_mark, f"a name of more than {MAX_NAME} characters")
             if key.value in seen:
                 raise _at(key.start_mark, "this name is there twice")
             seen.add(key.value)
@@ -109,6 +113,8 @@ class _PlainLoader(_Parser):  # type: ignore[misc]
 
     def construct_yaml_int(self, node: Any) -> int:
         text = node.value
+        if len(text) > MAX_DIGITS:
+            raise _at(node.start_mark, f"a number of more than {MAX_DIGITS} digits")
         base = {"0o": 8, "0x": 16}.get(text[:2], 10)
         return int(text[2:] if base != 10 else text, base)
 

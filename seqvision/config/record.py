@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from seqvision.config.verbs import TrainOptions
 from seqvision.errors import DataError
 from seqvision_edge.hints import did_you_mean, near_options
+from seqvision_edge.names import printable
 from seqvision_edge.options import flag_name, options_of
 from seqvision_edge.path_hints import missing
 from seqvision_edge.wording import first_problem
@@ -51,9 +52,11 @@ def from_yaml(path: Path) -> TrainOptions:
         return TrainOptions.model_validate(values)
     except ValidationError as error:
         place, message, value = first_problem(error)
-        name = ".".join(map(str, place))
+        name = printable(".".join(map(str, place)))
         hint = _near(place)
-        given = f" {value}" if isinstance(value, str | int | float) and not hint else ""
+        given = (
+            f" {printable(str(value))}" if isinstance(value, str | int | float) and not hint else ""
+        )
         raise DataError(f"{path}: {name}{given}: {message}{hint}") from None
 
 

@@ -21,7 +21,7 @@ from seqvision.data.augment.content import read_content
 from seqvision.data.augment.recipe import read_recipe
 from seqvision.errors import DataError
 from seqvision.tuning.space import Choices, Range, Space, called, value_of, with_values
-from seqvision_edge.wording import first_problem
+from seqvision_edge.wording import first_problem, shortened
 from seqvision_edge.yaml_file import YamlError, parse_yaml, read_yaml
 
 # Two trials compare only on the same clips, and by the same figure of the same epochs.
@@ -131,7 +131,7 @@ def _choices(name: str, values: list[Any], place: str, base: TrainOptions) -> Ch
         label = called(value)
         # 1 and True are one key of a dict, and one value of a study.
         if label in found:
-            raise DataError(f"{place}: {label} is there twice")
+            raise DataError(f"{place}: {shortened(str(label))} is there twice")
         found[label] = _checked(name, value, place, base)
     return Choices(found)
 
@@ -167,11 +167,13 @@ def _checked(name: str, value: Any, place: str, base: TrainOptions) -> Any:
         and "video" in (value, base.images.sequence)
         and (value != base.images.sequence)
     ):
-        raise DataError(f"{place}: {value}: clips and still images are not searched together")
+        raise DataError(
+            f"{place}: {shortened(str(value))}: clips and still images are not searched together"
+        )
     try:
         checked = value_of(with_values(base, {name: value}), name)
     except ValidationError as error:
-        raise DataError(f"{place}: {value}: {_problem(error)}") from None
+        raise DataError(f"{place}: {shortened(str(value))}: {_problem(error)}") from None
     if name == "augment":
         try:
             read_recipe(checked)

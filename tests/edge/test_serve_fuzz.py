@@ -159,8 +159,12 @@ def unharmed(server: Running, caplog: pytest.LogCaptureFixture) -> Iterator[Runn
     assert memory() - before < 200 * MIB
 
 
-def test_every_request_is_answered(unharmed: Running) -> None:
+@pytest.mark.fuzz
+def test_every_request_is_answered(
+    unharmed: Running, record_property: Callable[[str, object], None]
+) -> None:
     step = 1 if ALL else SHARE
+    record_property("tried", ("HTTP requests", len(range(0, REQUESTS, step))))
     wrong = try_all(
         range(0, REQUESTS, step),
         lambda seed: ask(unharmed.port, hostile_request(seed)),
@@ -169,8 +173,12 @@ def test_every_request_is_answered(unharmed: Running) -> None:
     assert not wrong, f"seed → what came: {dict(list(wrong.items())[:20])}"
 
 
-def test_every_web_socket_is_ended(unharmed: Running) -> None:
+@pytest.mark.fuzz
+def test_every_web_socket_is_ended(
+    unharmed: Running, record_property: Callable[[str, object], None]
+) -> None:
     step = 1 if ALL else SHARE
+    record_property("tried", ("WebSockets", len(range(0, SOCKETS, step))))
     wrong = try_all(
         range(0, SOCKETS, step),
         lambda seed: talk(unharmed.port, *hostile_socket(seed)),
@@ -212,7 +220,10 @@ async def visit(port: int, data: bytes, number: int) -> bytes:
     return b""
 
 
-def test_who_comes_and_goes_leaves_no_descriptor_behind(unharmed: Running) -> None:
+@pytest.mark.fuzz
+def test_who_comes_and_goes_leaves_no_descriptor_behind(
+    unharmed: Running, record_property: Callable[[str, object], None]
+) -> None:
     with unharmed.client() as client:
         stream = client.post("/v1/streams").json()["id"].encode()
         visitors = [data.replace(b"STREAM", stream) for data in VISITORS]
@@ -221,4 +232,5 @@ def test_who_comes_and_goes_leaves_no_descriptor_behind(unharmed: Running) -> No
             return visit(unharmed.port, visitors[number % len(visitors)], number)
 
         count = VISITS if ALL else VISITS // SHARE
+        record_property("tried", ("visits: connects and disconnects", count))
         assert not try_all(range(count), attempt, lambda answer: True)

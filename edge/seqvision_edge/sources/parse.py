@@ -15,6 +15,7 @@ from seqvision_edge.capture.address import Address, camera
 from seqvision_edge.errors import SourceError
 from seqvision_edge.names import source_name
 from seqvision_edge.redaction import redact
+from seqvision_edge.wording import shortened
 
 STANDARD_INPUT = "-"
 SCHEMES = ("rtsp", "rtsps", "http", "https")
@@ -56,7 +57,9 @@ def parse_camera(text: str) -> Address:
         return camera(int(text))
     if text.startswith("/dev/"):
         return Address("camera", source_name(text), text)
-    raise SourceError(f"--camera {redact(text)}: give a number from 0, or a device: /dev/video2")
+    raise SourceError(
+        f"--camera {redact(shortened(text))}: give a number from 0, or a device: /dev/video2"
+    )
 
 
 def _parse_url(template: str, scheme: str, environ: Mapping[str, str]) -> Address:

@@ -15,6 +15,7 @@ from typing import Any
 from seqvision.compat import iaa
 from seqvision.data.augment.draw import own_generator
 from seqvision.errors import DataError
+from seqvision_edge.wording import shortened
 
 _MODULES = {"": iaa, "pillike.": iaa.pillike, "imgcorruptlike.": iaa.imgcorruptlike}
 # Parameters whose values are augmenters.
@@ -121,9 +122,10 @@ def _plain(value: Any, place: str) -> Any:
         items = [_plain(item, f"{place}[{number}]") for number, item in enumerate(value)]
         is_range = len(items) == 2 and all(_is_number(item) for item in items)
         if not is_range and any(_is_number(item) for item in items):
+            given = shortened(str(value))
             raise DataError(
-                f"{place}: {value} is not a range; write [low, high], "
-                f"or {{choice: {value}}} for one of these"
+                f"{place}: {given} is not a range; write [low, high], "
+                f"or {{choice: {given}}} for one of these"
             )
         return tuple(items) if is_range else items
     if isinstance(value, Mapping) and len(value) == 1 and next(iter(value)) in _WRAPPERS:
@@ -134,7 +136,9 @@ def _plain(value: Any, place: str) -> Any:
         return tuple(plain) if wrapper == "tuple" else plain
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
         return {key: _plain(item, f"{place}.{key}") for key, item in value.items()}
-    raise DataError(f"{place}: {value!r} is neither a number, a text, a list nor a mapping")
+    raise DataError(
+        f"{place}: {shortened(repr(value))} is neither a number, a text, a list nor a mapping"
+    )
 
 
 def _make(kind: type, values: dict[str, Any], place: str) -> Any:

@@ -4,6 +4,7 @@ No imgaug: a training refuses a mirror that makes labels wrong before anything s
 """
 
 from collections.abc import Iterator, Mapping
+from math import isfinite
 from typing import Any, Literal
 
 Turn = Literal["mirror", "upside-down mirror", "quarter turn", "half turn"]
@@ -100,6 +101,7 @@ def _numbers(value: Any, whole: bool = False) -> list[float]:
             low, high = sorted(map(int, numbers))
             return [float(number) for number in range(low, min(high, low + 3) + 1)]
         return numbers
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    # Whoever builds the augmenters refuses what is not finite.
+    if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value):
         return [float(value)]
     return []
