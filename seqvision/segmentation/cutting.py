@@ -89,7 +89,9 @@ def cut(
         if isinstance(error, OSError):
             raise DataError(f"--output {folder}: cannot be written ({error.strerror})") from None
         if isinstance(error, SinkError):
-            raise DataError(str(error)) from None
+            # It names a file of a folder that is gone.
+            why = "a clip could not be written whole; is the disk full?"
+            raise DataError(f"--output {folder}: {why}") from error
         raise
     opened.close()
 

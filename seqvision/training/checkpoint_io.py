@@ -36,4 +36,6 @@ class WholeCheckpoints(TorchCheckpointIO):
                 torch.save(checkpoint, unfinished)
         except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
             reason = " ".join(str(getattr(error, "strerror", None) or error).split())[:120]
+            if "enforce fail at inline_container" in reason:
+                reason = "not all of it could be written; is the disk full?"
             raise ResourceError(f"{target}: cannot be written ({reason})") from None

@@ -247,3 +247,22 @@ def test_marks_are_in_the_order_of_the_video(tmp_path: Path) -> None:
     assert (mark.start, mark.end) == (3727.35, 3728.0)
     path.write_text("start,end,label\n5,6,b\n1,2,a\n")
     assert [mark.label for mark in read_marks(path)] == ["a", "b"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of files are POSIX's")
+def test_a_disk_that_is_full_is_one_line_and_no_clip_stays(video: Path, tmp_path: Path) -> None:
+    (tmp_path / "marks.csv").write_text("start,end,label\n0,1,wave\n1,2,jump\n")
+    program = (
+        "import resource, sys; from seqvision.cli import main; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500)); sys.exit(main(sys.argv[1:]))"
+    )
+    words = ["segment", str(video), "marks.csv", "--output", "clips"]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        "--output clips: a clip could not be written whole; is the disk full?"
+    )
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "clips").exists()
