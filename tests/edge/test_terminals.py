@@ -37,12 +37,15 @@ def test_terminal_fails_with_its_screen_when_the_program_ends_too_soon() -> None
 
 
 def test_ctrl_c_costs_nothing_of_what_was_printed_before_it(tmp_path: Path) -> None:
-    """The system would drop what nobody has read yet, here because the test holds the reader up."""
+    """The system would drop what nobody has read yet, here because the test holds the reader up.
+
+    4096 bytes are safe: those that have come to the other end.
+    """
     program = (
         "import sys, time\n"
         "print('first', flush=True); input()\n"
         "print('second', flush=True); time.sleep(0.3)\n"
-        "print('last', flush=True)\n"
+        "print('x' * 8000 + ' the end', flush=True)\n"
         "open(sys.argv[1], 'w').close()\n"
         "time.sleep(60)"
     )
@@ -57,4 +60,4 @@ def test_ctrl_c_costs_nothing_of_what_was_printed_before_it(tmp_path: Path) -> N
                 time.sleep(0.01)
             terminal.interrupt()
             time.sleep(0.1)  # the signal and the flush come at once
-        terminal.wait_for("last")
+        terminal.wait_for("the end")
