@@ -148,7 +148,7 @@ def test_frames_above_the_limit_are_refused_wherever_they_stand(tmp_path: Path) 
     path = tmp_path / "a.avi"
     try:
         path.write_bytes(avi([png(65, 48)], 64, 48))
-        with pytest.raises(SourceError, match="not one of its frames"):
+        with pytest.raises(SourceError, match=r"not one of its frames|the most that is read"):
             read(decoders, path)
         path.write_bytes(avi([png(64, 48), png(65, 48)], 64, 48))
         assert len(read(decoders, path)) == 1
