@@ -1,9 +1,11 @@
 """Faults of streams: an RTSP server that dies, stalls and refuses, HTTP servers that misbehave."""
 
+import multiprocessing
 import os
 import signal
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +14,12 @@ from faults.gap import WARM_UP, labels_in_gap
 from faults.table import Row, keep
 from faults.watched_run import WatchedRun, watched_run
 from servers import clock_code, rtsp, web
+from steps import wait_for
 from typing_extensions import Self
 
 from seqvision_edge.capture.address import Address
-from seqvision_edge.capture.capture import Wanted
+from seqvision_edge.capture.capture import Capture, Wanted
+from seqvision_edge.capture.fault import CaptureFault
 from seqvision_edge.run import run as run_here
 from seqvision_edge.session import Session
 from seqvision_edge.sinks import Quit
@@ -250,9 +254,6 @@ def test_thirty_reconnects_cost_no_memory(
             known = len(run.states())
             (pid,) = run.children()
             # The connection is lost on our side: the server stays, so each turn is short.
-            import os
-            import signal
-
             os.kill(pid, signal.SIGKILL)
             run.wait_for_state("disconnected", known)
         run.stop()
@@ -292,3 +293,33 @@ def test_a_run_that_sleeps_goes_on_and_answers_for_nothing_between(
     assert seconds <= 2
     assert "Traceback" not in err
     keep(Row(30, "the computer sleeps for 5 s", "reconnects or goes on, no event over the gap"))
+
+
+@pytest.mark.fuzz
+def test_a_camera_that_flaps_leaves_no_process_no_file_and_no_memory(
+    record_property: Callable[[str, object], None],
+) -> None:
+    """Two pictures, then it is gone, again and again; 1,000 times by `SEQVISION_FUZZ=all`."""
+    turns = 1000 if os.environ.get("SEQVISION_FUZZ") == "all" else 5
+    found = []
+    with web.WebServer({"/video": web.mjpeg(count=2, ahead=2)}) as server:
+        for _ in range(turns):
+            capture = Capture(Address("stream", "flaps", f"{server.url}/video"), open_timeout=30)
+            with pytest.raises(CaptureFault):
+                _read_on(capture)
+            capture.stop()
+            # Connections of the server end a little later.
+            wait_for(lambda: len(threading.enumerate()) <= 3)
+            files = len(list(Path("/proc/self/fd").iterdir()))
+            memories = len(list(Path("/dev/shm").glob("psm_*")))
+            found.append((files, memories, len(multiprocessing.active_children())))
+    # The first turn starts what all of them share.
+    assert found[-1][0] <= found[1][0] + 1
+    assert found[-1][1:] <= (found[1][1], 0)
+    record_property("tried", ("captures of a camera that flaps", turns))
+
+
+def _read_on(capture: Capture) -> None:
+    capture.start()
+    while True:
+        capture.read()
