@@ -80,7 +80,7 @@ def self_train_words(place: Place) -> list[str]:
     begun = sorted(place.work.glob("runs/self-train-*/state.json"))
     if begun:
         return ["self-train", "--resume", str(begun[-1].parent)]
-    return ["self-train", str(place.model), str(place.data), str(place.data), "--rounds", "1",
+    return ["self-train", str(place.model), str(place.data), place.path("more"), "--rounds", "1",
             "--threshold", "0.5", "--output", place.path("s.pt"), "--runs", place.path("runs"),
             "--cache", place.path("cache"), "--epochs", "2"]  # fmt: skip
 
@@ -147,6 +147,9 @@ def test_a_command_that_is_killed_leaves_whole_files_and_goes_on(
     place = Place(data, model, tmp_path / "work")
     (place.work / "tmp").mkdir(parents=True)
     monkeypatch.setenv("TMPDIR", place.path("tmp"))
+    if name == "self-train":
+        for seed in range(900, 906):
+            write_video(place.work / "more" / f"{seed}.mp4", square_clip(seed % 3 - 1, seed))
     if name == "record":
         frames = np.concatenate([square_clip(1, seed, 40) for seed in range(6)])
         write_video(place.work / "video.avi", frames, 20)
