@@ -36,6 +36,7 @@ def pytest_configure() -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if "PYTEST_XDIST_WORKER" not in os.environ:
+        os.environ["SEQVISION_TEST_PID"] = str(os.getpid())
         os.environ["SEQVISION_TEST_RUN"] = tempfile.mkdtemp(prefix="seqvision-test-run-")
 
 

@@ -167,7 +167,7 @@ def _server() -> str:
 def _serve(path: Path) -> dict[str, Any]:
     """Fork whenever it is asked for; return, in the forked process, what was asked.
 
-    Ends itself when the folder of the test run is removed.
+    Ends itself when the folder of the test run is removed, or its first process is no more.
     """
     import gc
     import importlib
@@ -194,7 +194,8 @@ def _serve(path: Path) -> dict[str, Any]:
     listening.listen(64)
     Path(f"{path}.new").rename(path)
     children: dict[int, socket.socket] = {}
-    while path.exists():
+    tests = Path("/proc", os.environ["SEQVISION_TEST_PID"])
+    while path.exists() and tests.exists():
         ready = select.select([listening, woken], [], [], 1.0)[0]
         if woken in ready:
             woken.recv(4096)
