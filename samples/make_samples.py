@@ -59,7 +59,7 @@ class Options:
     seed: int = 0
     format: str = "both"
     size: Size = (160, 120)
-    minutes: float = 1.5
+    minutes: float = 3.0
     take_minutes: float = 4.0
 
     def check(self) -> None:

@@ -107,10 +107,13 @@ def draw_gesture(
 
 
 def _after_a_gesture(rng: np.random.Generator, performer: Performer) -> Pose | None:
-    """Draw where a gesture left the hand, which it then takes back; half of the time anywhere."""
-    if rng.random() < 0.5:
+    """Draw where a gesture left the hand, which is then taken back; at times None, for anywhere."""
+    if rng.random() < 0.3:
         return None
-    gesture = draw_gesture(str(rng.choice(GESTURES)), rng, performer, np.array([0.0, 1.0]))
+    # From far up the way out of the picture looks most like a gesture.
+    shares = [2.0 if _FAMILIES[label][0] == "along" else 1.0 for label in GESTURES]
+    label = str(rng.choice(GESTURES, p=np.divide(shares, sum(shares))))
+    gesture = draw_gesture(label, rng, performer, np.array([0.0, 1.0]))
     return gesture.pose(int(rng.integers(2)))
 
 

@@ -159,4 +159,4 @@ NONE_KINDS: dict[str, Callable[[np.random.Generator, Pose, int], Trajectory]] = 
     "leave": _leave,
     "enter": _enter,
 }
-_NONE_SHARES = (0.1, 0.1, 0.12, 0.1, 0.1, 0.12, 0.1, 0.1, 0.16)
+_NONE_SHARES = (0.06, 0.08, 0.12, 0.1, 0.1, 0.12, 0.1, 0.18, 0.14)
