@@ -56,7 +56,12 @@ def user_cache() -> Path:
 _LONGEST_STEM, _LONGEST_SUFFIX = 180, 16
 _TRIES = 100
 _UNFINISHED = re.compile(r"\..*\.[0-9a-f]{8}\.unfinished(\.[^.]*)?", re.DOTALL)
-_FOLDER_PREFIX, _IN_USE = "seqvision-", ".in-use"
+# A folder is removed as a whole: neither its name nor its mark is one that a user's folder has.
+_FOLDER_PREFIX, _FOLDER_SUFFIX = "seqvision-", ".unfinished"
+_FOLDER = re.compile(r"\.?seqvision-[a-z0-9_]{8}\.unfinished")
+_TEMPORARY = ".seqvision-temporary"
+# In a folder of a user's: says who works there, and never that it may be removed.
+_LOCK = ".seqvision-lock"
 # Where files cannot be locked, nothing younger counts as left behind.
 _OLD_SECONDS = 3600.0
 # Folders where this process has removed what others left.
@@ -212,14 +217,23 @@ def temporary_folder(folder: Path | None = None) -> Iterator[Path]:
     parent = Path(tempfile.gettempdir()) if folder is None else folder
     prefix = _FOLDER_PREFIX if folder is None else f".{_FOLDER_PREFIX}"
     _sweep_once(parent)
-    with tempfile.TemporaryDirectory(prefix=prefix, dir=parent, ignore_cleanup_errors=True) as name:
-        mark = Path(name) / _IN_USE
-        handle = os.open(mark, os.O_CREAT | os.O_RDWR, 0o600)
-        try:
-            _hold(handle, mark)
-            yield Path(name)
-        finally:
-            os.close(handle)
+    with contextlib.ExitStack() as opened:
+        for _ in range(_TRIES):
+            name = opened.enter_context(
+                tempfile.TemporaryDirectory(
+                    prefix=prefix, suffix=_FOLDER_SUFFIX, dir=parent, ignore_cleanup_errors=True
+                )
+            )
+            mark = Path(name) / _TEMPORARY
+            with contextlib.suppress(FileNotFoundError):
+                handle = os.open(mark, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+                opened.callback(os.close, handle)
+                # Another process may have swept it before it was locked.
+                if _hold(handle, mark):
+                    break
+        else:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(parent))
+        yield Path(name)
 
 
 @contextmanager
@@ -231,7 +245,7 @@ def alone_in(folder: Path) -> Iterator[bool]:
     Raises:
         OSError: the folder is missing or cannot be written to.
     """
-    mark = folder / _IN_USE
+    mark = folder / _LOCK
     while True:
         handle = os.open(mark, os.O_CREAT | os.O_RDWR, 0o666)
         held = _lock(handle, wait=False) is not False
@@ -241,10 +255,14 @@ def alone_in(folder: Path) -> Iterator[bool]:
         os.close(handle)
     try:
         yield held
-        if held:
-            mark.unlink(missing_ok=True)
     finally:
+        # Before the lock is let go of: whoever takes it then has a file that is still there.
+        if held and os.name != "nt":
+            mark.unlink(missing_ok=True)
         os.close(handle)
+        if held and os.name == "nt":  # no open file can be removed there
+            with contextlib.suppress(OSError):
+                mark.unlink(missing_ok=True)
 
 
 def is_held(handle: int) -> bool:
@@ -279,8 +297,8 @@ def sweep(folder: Path, depth: int = 0) -> None:
         for entry in list(entries):
             name = entry.name
             is_folder = entry.is_dir(follow_symlinks=False)
-            if is_folder and name.lstrip(".").startswith(_FOLDER_PREFIX):
-                _remove_left(Path(entry.path) / _IN_USE, Path(entry.path))
+            if is_folder and _FOLDER.fullmatch(name):
+                _remove_left(Path(entry.path) / _TEMPORARY, Path(entry.path))
             elif entry.is_file(follow_symlinks=False) and _UNFINISHED.fullmatch(name):
                 _remove_left(Path(entry.path), Path(entry.path))
             elif is_folder and depth:

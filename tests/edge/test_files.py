@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from seqvision_edge.files import replacing, sweep, why_unwritable
+from seqvision_edge.files import alone_in, replacing, sweep, why_unwritable
 
 posix = pytest.mark.skipif(os.name == "nt", reason="rights of files are POSIX's")
 
@@ -126,11 +126,15 @@ def holding(folder: Path, name: str) -> "subprocess.Popen[str]":
 
 @posix
 def test_the_next_process_removes_what_a_killed_one_left_and_nothing_else(tmp_path: Path) -> None:
-    others = [".a.txt", ".a.0123abcd.txt", "a.unfinished.txt", "seqvision-mine", ".seqvision-mine"]
+    others = [
+        ".a.txt", ".a.0123abcd.txt", "a.unfinished.txt",
+        "seqvision-mine", ".seqvision-mine", "seqvision-01234567", "seqvision-01234567.unfinished",
+    ]  # fmt: skip
     for name in others[:3]:
         (tmp_path / name).touch()
     for name in others[3:]:
         (tmp_path / name).mkdir()
+        (tmp_path / name / "clip.mp4").touch()
     with holding(tmp_path, "a.txt") as living, holding(tmp_path, "漢" * 80 + ".pt") as killed:
         killed.kill()
         killed.wait()
@@ -142,6 +146,44 @@ def test_the_next_process_removes_what_a_killed_one_left_and_nothing_else(tmp_pa
         living.kill()
     sweep(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {*others, "b.txt"}
+
+
+ALONE = """
+import sys, time
+from pathlib import Path
+from seqvision_edge.files import alone_in
+with alone_in(Path(sys.argv[1])) as held:
+    print(held, flush=True)
+    time.sleep(600)
+"""
+
+
+@posix
+@pytest.mark.parametrize("name", ["seqvision-hard", ".seqvision-0123abcd", "runs"])
+def test_a_folder_whose_process_was_killed_is_free_again_and_keeps_all_that_is_in_it(
+    name: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "clip.mp4").write_bytes(b"mine")
+    command = [sys.executable, "-c", ALONE, str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "True\n"
+        with alone_in(folder) as held:
+            assert not held
+        process.kill()
+    sweep(tmp_path, depth=3)
+    assert (folder / "clip.mp4").read_bytes() == b"mine"
+    with alone_in(folder) as held:
+        assert held
+    assert [path.name for path in folder.iterdir()] == ["clip.mp4"], "no mark stays"
+
+
+def test_a_folder_is_free_again_after_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), alone_in(tmp_path):
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
 
 
 @posix

@@ -308,4 +308,4 @@ def test_a_run_that_goes_on_is_not_resumed_by_another_process(
         pytest.raises(CheckpointError, match=r"another process trains in it; wait for its end"),
     ):
         train(TrainOptions(data=squares, resume=run, output=tmp_path / "resumed.pt"))
-    assert not list(run.glob(".in-use"))
+    assert not list(run.glob(".seqvision-lock"))
