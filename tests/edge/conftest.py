@@ -12,6 +12,8 @@ from colour_model import model_bytes, write_video
 from fake_camera.camera import CountingCamera
 from fake_camera.program import program
 
+from seqvision_edge.sinks import queued
+
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
@@ -58,3 +60,9 @@ def run_with_camera(camera: CountingCamera) -> Callable[[str], list[Any]]:
         return [json.loads(line) for line in said.splitlines()]
 
     return go
+
+
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let outputs write all that waits at the end of a run, however busy the machine is."""
+    monkeypatch.setattr(queued.close_all, "__defaults__", (60.0,))

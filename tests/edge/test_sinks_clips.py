@@ -20,6 +20,8 @@ from seqvision_edge.sinks.clips import EventClips, Margins
 from seqvision_edge.sinks.queued import Queued
 from seqvision_edge.step import Step
 
+pytestmark = pytest.mark.usefixtures("unhurried")
+
 FPS = 10.0
 
 

@@ -20,6 +20,8 @@ from seqvision_edge.sinks.collection import Collection
 from seqvision_edge.sinks.queued import Queued
 from seqvision_edge.step import Step
 
+pytestmark = pytest.mark.usefixtures("unhurried")
+
 SECONDS = WINDOW / FPS
 LABELS = ("red", "green", "blue", "none")
 

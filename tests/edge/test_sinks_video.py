@@ -20,6 +20,8 @@ from seqvision_edge.sinks.queued import Queued
 from seqvision_edge.sinks.video import VideoFiles
 from seqvision_edge.step import Step
 
+pytestmark = pytest.mark.usefixtures("unhurried")
+
 
 def video(path: Path, fps: float = 20.0, *more: str) -> Queued[Step]:
     """Return the sink of one source, or of more."""

@@ -16,6 +16,8 @@ from seqvision_edge.sinks.jsonl import JsonLines
 from seqvision_edge.sinks.queued import Queued
 from seqvision_edge.sinks.video import VideoFiles
 
+pytestmark = pytest.mark.usefixtures("unhurried")
+
 
 def saving(path: Path) -> Queued[Any]:
     return Queued(VideoFiles(path, {SOURCE: (Overlay(make_card()), 20.0)}), 9, waits=True)
