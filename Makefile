@@ -50,7 +50,7 @@ coverage: $(STAMP) ## run all tests and say which lines none of them ran; build/
 	$(BIN)/python -m coverage report --skip-covered --sort=miss | tail -n 40
 
 release: $(STAMP) ## build both packages into dist/, and try them in a fresh environment
-	PYTHON=$(PYTHON) tests/release.sh $(BIN)/python
+	PYTHON=$(PYTHON) CONSTRAINTS=$(CONSTRAINTS) tests/release.sh $(BIN)/python
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) $(DEMO) build dist

@@ -9,6 +9,7 @@
 The functions print nothing.  Lines go to the logger `seqvision`, notes and warnings too; `progress`
 shows a bar (True), or is called with what is done, how much of it, and how much there is.  A user's
 mistake raises `SeqvisionError` with one line.  The first function that needs torch imports it.
+What is printed and what is not is a matter of the whole process: calls must not overlap.
 
 The command line stands on this module: a command reads its arguments into a `Given` and calls the
 function whose name ends in `_given`.
@@ -345,7 +346,7 @@ def verify(
 
 
 def train_given(given: Given[config.TrainOptions]) -> "Trained":
-    """Train as the options that were given say, those of a run or a file before the usual ones."""
+    """Train with the given options; those of a run or a file replace the defaults."""
     from seqvision.config.resume import going_on, kept_options
     from seqvision.errors import CheckpointError
 
@@ -382,7 +383,7 @@ def train_given(given: Given[config.TrainOptions]) -> "Trained":
 
 
 def tune_given(given: Given[config.TuneOptions]) -> "Tuned":
-    """Search as the options that were given say."""
+    """Search with the given options."""
     default = None
     path = given.get("config")
     if path is not None:
@@ -405,7 +406,7 @@ def tune_given(given: Given[config.TuneOptions]) -> "Tuned":
 
 
 def self_train_given(given: Given[config.SelfTrainOptions]) -> "SelfTrained":
-    """Train students as the options that were given say."""
+    """Train students with the given options."""
     from seqvision.config.self_training_resume import check_going_on, kept_self_training
 
     kept = None
@@ -428,7 +429,7 @@ def self_train_given(given: Given[config.SelfTrainOptions]) -> "SelfTrained":
 
 
 def evaluate_given(given: Given[config.EvaluateOptions]) -> "Metrics":
-    """Evaluate as the options that were given say."""
+    """Evaluate with the given options."""
     options = given.build()
 
     with _checking():
@@ -443,7 +444,7 @@ def evaluate_given(given: Given[config.EvaluateOptions]) -> "Metrics":
 
 
 def predict_given(given: Given[config.PredictOptions]) -> "Predicted":
-    """Predict as the options that were given say."""
+    """Predict with the given options."""
     options = given.build()
 
     with _checking():
@@ -458,7 +459,7 @@ def predict_given(given: Given[config.PredictOptions]) -> "Predicted":
 
 
 def calibrate_given(given: Given[config.CalibrateOptions]) -> Path:
-    """Calibrate as the options that were given say."""
+    """Calibrate with the given options."""
     options = given.build()
 
     with _checking():
@@ -473,7 +474,7 @@ def calibrate_given(given: Given[config.CalibrateOptions]) -> Path:
 
 
 def export_given(given: Given[config.ExportOptions]) -> Path:
-    """Export as the options that were given say."""
+    """Export with the given options."""
     options = given.build()
 
     with _checking():
@@ -488,7 +489,7 @@ def export_given(given: Given[config.ExportOptions]) -> Path:
 
 
 def verify_given(given: Given[config.VerifyOptions]) -> Mapping[str, Any]:
-    """Verify as the options that were given say."""
+    """Verify with the given options."""
     options = given.build()
 
     with _checking():

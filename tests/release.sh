@@ -13,7 +13,9 @@ ls -l dist
 
 "${PYTHON:-python3}" -m venv "$work/venv"
 bin=$work/venv/bin
-"$bin/python" -m pip install --quiet -c constraints.txt dist/*.whl
+test -d "$bin" || bin=$work/venv/Scripts
+exact=${CONSTRAINTS-constraints.txt}
+"$bin/python" -m pip install --quiet ${exact:+-c "$exact"} dist/*.whl
 cp -r samples "$work/samples"
 cd "$work"
 "$bin/python" samples/make_samples.py drawn --clips-per-label 6 --performers 3 --minutes 0.3 --take-minutes 0.2

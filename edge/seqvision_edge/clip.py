@@ -60,8 +60,22 @@ def window(clip: Clip, fps: float, frames: int, start: float = 0.5) -> Steps:
         `(time, height, width, channels)`, time at most `frames`; a short clip gives less.
     """
     ticks = choose(clip.times, fps, clip.source_fps, clip.end)
-    first = round(max(0, len(ticks) - frames) * start)
+    first = centre_start(len(ticks), frames, start)
     return clip.frames[ticks[first : first + frames]]
+
+
+def centre_start(steps: int, frames: int, start: float = 0.5) -> int:
+    """Return the first step of the window that lies in the middle of so many, or elsewhere."""
+    return round(max(0, steps - frames) * start)
+
+
+def window_starts(steps: int, frames: int) -> list[int]:
+    """Return the first steps of windows from beginning to end, each half a window after the last.
+
+    The last one ends with the clip, so it may overlap more.
+    """
+    last = max(0, steps - frames)
+    return [*range(0, last, max(1, frames // 2)), last]
 
 
 def centre(clip: Clip, image: ImageSpec, sequence: SequenceSpec) -> Steps:
@@ -102,6 +116,5 @@ def windows(clip: Clip, image: ImageSpec, sequence: SequenceSpec) -> Iterator[St
         yield centre(clip, image, sequence)
         return
     ticks, frames = choose(clip.times, sequence.fps, clip.source_fps, clip.end), sequence.frames
-    last = max(0, len(ticks) - frames)
-    for start in (*range(0, last, max(1, frames // 2)), last):
+    for start in window_starts(len(ticks), frames):
         yield clip.frames[ticks[start : start + frames]]

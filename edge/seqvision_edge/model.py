@@ -10,6 +10,7 @@
 Silent, and without torch.  The command lines `edge-run` and `seqvision predict` answer the same.
 """
 
+import math
 import queue
 import threading
 import time
@@ -18,7 +19,6 @@ from dataclasses import dataclass, replace
 from html import escape
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final
 
 import numpy as np
@@ -27,6 +27,7 @@ from typing_extensions import Self
 
 from seqvision_edge.batch import push_together
 from seqvision_edge.card import Decision, ModelCard
+from seqvision_edge.clip import centre_start, window_fill, window_starts
 from seqvision_edge.decision import is_unsure
 from seqvision_edge.errors import ModelError, SourceError
 from seqvision_edge.frame import Frame
@@ -231,10 +232,11 @@ class Model:
             raise SourceError(
                 f"{source.name}: {len(found)} pictures; the model reads one at a time"
             )
-        last = max(0, len(steps) - length)
-        starts = [round(last / 2)]
-        if every_window:
-            starts = [*range(0, last, max(1, length // 2)), last]
+        starts = (
+            window_starts(len(steps), length)
+            if every_window
+            else [centre_start(len(steps), length)]
+        )
         windows = tuple(self._windows(steps, starts, length, fps))
         mean = np.mean([list(each.probabilities.values()) for each in windows], axis=0)
         shares = dict(zip(self.labels, mean.tolist(), strict=True))
@@ -245,7 +247,7 @@ class Model:
             probabilities=shares,
             unsure=is_unsure(shares[label], self.card.decision.reject),
             windows=windows,
-            window_fill=min(1.0, len(steps) / length) if isinstance(sequence, VideoSequence) else 1,
+            window_fill=window_fill(len(steps), sequence),
         )
 
     def _windows(
@@ -302,9 +304,10 @@ class LiveStream:
     """Frames that a program pushes as they come, and what they bring.
 
         stream = model.stream()
-        while True:
-            update = stream.push(camera.read()[1])
+        while (read := camera.read())[0]:
+            update = stream.push(read[1])
             for event in update.events: ...
+        stream.finish()  # the event that was going on
 
     Each stream has a past of its own; a gap between frames empties it, as in a live run.
     """
@@ -326,37 +329,34 @@ class LiveStream:
         Frames between two ticks of the model's clock cost nothing, so push every one.
 
         Args:
-            frame: `(height, width, 3)` uint8, blue, green, red.
+            frame: `(height, width, 3)` uint8, blue, green, red, or `(height, width)` grey.
             time: when it was taken, in seconds of any clock, rising; None takes now.
 
         Raises:
             ValueError: the frame has another shape or type, or its time does not rise.
         """
-        now = _now() if time is None else time
-        first = now if self._first is None else self._first
-        if not np.isfinite(now) or (self._index >= 0 and now - first <= self._time):
+        if not isinstance(frame, np.ndarray) or frame.ndim not in (2, 3):
+            shape = f"{frame.dtype} {frame.shape}" if isinstance(frame, np.ndarray) else f"{frame}"
+            raise ValueError(f"a frame is {shape}; give uint8 (height, width, 3)")
+        bgr = _checked(frame[None, ..., None] if frame.ndim == 2 else frame[None])[0]
+        first = self._first
+        if time is None:
+            now = _now()
+            if first is not None:  # a clock may stand still between two frames
+                now = max(now, math.nextafter(first + self._time, math.inf))
+        else:
+            now = time
+        first = now if first is None else first
+        if not math.isfinite(now) or (self._index >= 0 and now - first <= self._time):
             raise ValueError(f"time {now:g}: later than the frame before, {first + self._time:g}")
-        bgr = _checked(frame[None] if np.ndim(frame) == 3 else frame)[0]
         self._first, self._time = first, now - first
         self._index += 1
-        return _update(
-            _pushed(self._session, self._pipeline, Frame(bgr, self._time, self._index)), self._time
-        )
+        step = _pushed(self._session, self._pipeline, Frame(bgr, self._time, self._index))
+        return _update(step, self._time)
 
-    def close(self) -> tuple[Event, ...]:
-        """Return the event that was going on."""
+    def finish(self) -> tuple[Event, ...]:
+        """Return the event that was going on; frames may follow, with an empty past."""
         return self._pipeline.end().events
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Nothing is open; `close` returns what was going on."""
 
 
 @dataclass(frozen=True)
@@ -473,4 +473,4 @@ def _checked(frames: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _now() -> float:
-    return time.monotonic()
+    return time.perf_counter()

@@ -136,9 +136,9 @@ def test_leaving_the_loop_ends_a_live_source(model: Model) -> None:
 
 def test_pushed_frames_bring_updates_and_events(model: Model) -> None:
     frames = frames_of(*SCENES)
-    with model.stream() as stream:
-        updates = [stream.push(each, time=7 + n / 20) for n, each in enumerate(frames)]
-        assert stream.close() == ()
+    stream = model.stream()
+    updates = [stream.push(each, time=7 + n / 20) for n, each in enumerate(frames)]
+    assert stream.finish() == ()
     assert updates[0].label is None
     assert updates[0].window_fill < 1
     assert updates[-1].label == "none"
@@ -154,6 +154,9 @@ def test_a_stream_takes_the_time_itself_and_refuses_one_that_falls(model: Model)
     assert stream.push(red).time == 0
     assert stream.push(red).time > 0
     stream = model.stream()
+    for wrong in (None, np.zeros((2, 4, 4, 3), np.uint8), np.zeros(4, np.uint8), red.astype(float)):
+        with pytest.raises(ValueError, match=r"give uint8 \("):
+            stream.push(wrong)  # type: ignore[arg-type]
     stream.push(red, time=3.0)
     with pytest.raises(ValueError, match=r"time 2: later than the frame before, 3"):
         stream.push(red, time=2.0)
@@ -195,3 +198,21 @@ def test_it_is_silent_and_knows_no_torch(file: Path, tmp_path: Path) -> None:
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_event_that_goes_on_at_the_end_is_not_lost(model: Model) -> None:
+    stream = model.stream()
+    for number, frame in enumerate(frames_of(("none", 1.0), ("red", 1.0))):
+        assert stream.push(frame, time=number / 20).events == ()
+    (event,) = stream.finish()
+    assert event.label == "red"
+
+
+def test_grey_frames_and_a_clock_that_stands_still(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seqvision_edge.model._now", lambda: 5.0)
+    stream = model.stream()
+    grey = picture("none")[..., 0]
+    times = [stream.push(grey).time for _ in range(3)]
+    assert times == sorted(set(times)), "each is later than the one before"
