@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,55 @@ def test_what_a_user_writes_is_read() -> None:
 def test_a_command_that_cannot_run_is_one_line(text: str, said: str) -> None:
     with pytest.raises(SinkError, match=said):
         reaction(text, LABELS)
+
+
+@pytest.mark.parametrize(
+    ("executable", "is_frozen"),
+    [("", False), ("/nowhere/python", False), (sys.executable, True)],
+    ids=["no Python", "a Python that is gone", "a frozen program"],
+)
+def test_commands_run_without_a_guard_where_there_is_no_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, executable: str, is_frozen: bool
+) -> None:
+    sink = running(None, WRITE, tmp_path)
+    monkeypatch.setattr(sys, "executable", executable)
+    monkeypatch.setattr(sys, "frozen", is_frozen, raising=False)
+    with sink:
+        outlet: Any = sink._outlet
+        assert outlet._guard is None
+        sink.write(make_step(events=(EVENT,)))
+        wait_for(lambda: sink.counts.sent == 1)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="process groups are POSIX's")
+def test_a_guard_that_does_not_end_is_killed() -> None:
+    commands = Commands([])
+    commands.open()
+    guard = commands._guard
+    assert guard is not None
+    guard.send_signal(signal.SIGSTOP)
+    closing = threading.Thread(target=commands.close, daemon=True)
+    closing.start()
+    closing.join(20)
+    has_ended = guard.poll() is not None
+    guard.kill()
+    assert has_ended
+
+
+def test_what_a_command_leaves_in_the_background_goes_on(tmp_path: Path) -> None:
+    leave = """
+import subprocess, sys, pathlib
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+pathlib.Path(sys.argv[1]).write_text(str(child.pid))
+"""
+    with running(None, leave, tmp_path / "pid") as sink:
+        sink.write(make_step(events=(EVENT,)))
+        wait_for(lambda: sink.counts.sent == 1)
+    child = int((tmp_path / "pid").read_text())
+    try:
+        assert is_running(child)
+    finally:
+        os.kill(child, signal.SIGKILL)
 
 
 RUN = """

@@ -7,6 +7,7 @@ import ssl
 import struct
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -155,6 +156,39 @@ def test_one_message_that_is_never_confirmed_does_not_hold_up_the_others(
             sink.write(step)
         wait_for(lambda: sink.counts.failed == 2, 30)
     assert sink.last_error == "the broker confirms nothing"
+
+
+def test_an_outage_does_not_count_as_connections_that_confirm_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mqtt_module, "TRIES", 2)
+    monkeypatch.setattr(mqtt_module, "CONFIRM_SECONDS", 0.2)
+    has_message, closed = threading.Event(), threading.Event()
+
+    def leaves_on_an_event(line: socket.socket) -> None:
+        for head, content in packets(line):
+            if head >> 4 == 1:
+                line.sendall(WELCOME)
+            elif b"/event" in content:
+                has_message.set()
+                closed.wait(20)  # nothing more is welcomed
+                return
+
+    good = GoodBroker()
+    with HostileServer(leaves_on_an_event) as first:
+        sink = Queued(Mqtt(f"mqtt://127.0.0.1:{first.port}", (SOURCE,)), 100)
+        sink.__enter__()
+        sink.write(make_step(events=(EVENT,)))
+        assert has_message.wait(20)
+    closed.set()
+    try:
+        time.sleep(2)  # five times what all tries take
+        assert sink.counts.failed == 0
+        with HostileServer(good, port=first.port):
+            wait_for(lambda: sink.counts.sent == 1, 30)
+        assert good.labels() == [EVENT.label]
+    finally:
+        sink.__exit__(None, None, None)
 
 
 def certificate(folder: Path, name: str) -> Path:

@@ -13,10 +13,10 @@ Treatment = Callable[[socket.socket], None]
 class HostileServer:
     """Each connection gets the treatment of its number; the last one is for all that follow."""
 
-    def __init__(self, *treatments: Treatment, host: str = "127.0.0.1") -> None:
+    def __init__(self, *treatments: Treatment, host: str = "127.0.0.1", port: int = 0) -> None:
         self._treatments = treatments
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._listener = socket.create_server((host, 0), family=family, backlog=2000)
+        self._listener = socket.create_server((host, port), family=family, backlog=2000)
         self.port: int = self._listener.getsockname()[1]
         self.connections = 0
         self.closing = threading.Event()

@@ -1,7 +1,8 @@
 """A command for each event: its fields as environment variables, and as JSON on its input.
 
-A command and all that it starts are one process group, which ends with the run, also with one that
-is killed.
+A command and all that it starts are one process group.  A group whose command still runs ends with
+the run, also with one that is killed.  What a command has left in the background when it ended by
+itself (a program that a gesture opens) is no longer ours: it goes on.
 """
 
 import contextlib
@@ -24,6 +25,7 @@ from seqvision_edge.step import Step
 _ANY, _STAR = "*", r"\*"
 AT_ONCE = 4
 TIMEOUT_SECONDS = 10.0
+_GUARD_SECONDS = 1.0
 # A process that ends the commands of a run that was killed: its input ends with the run, however
 # that ends.  No preexec_fn: this process has threads, so no code of ours may run before the exec.
 _GUARD = """
@@ -89,8 +91,11 @@ class Commands:
         self._over = False
 
     def open(self) -> None:
-        """Start what ends the commands if this process is killed."""
-        if os.name == "posix":
+        """Start what ends the commands if this process is killed; without Python there is none."""
+        # In a frozen program it is the program itself, which would run a second time.
+        if os.name != "posix" or not sys.executable or getattr(sys, "frozen", False):
+            return
+        with contextlib.suppress(OSError):
             self._guard = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-c", _GUARD],
                 stdin=subprocess.PIPE,
@@ -120,7 +125,7 @@ class Commands:
         finally:
             with self._lock:
                 self._running.discard(process)
-                self._tell_guard("-", process.pid)
+                self._notify_guard("-", process.pid)
         if process.returncode:
             raise SinkError(f"{command[0]} {_ending(process.returncode)}")
 
@@ -136,7 +141,11 @@ class Commands:
         if self._guard is not None and self._guard.stdin is not None:
             with contextlib.suppress(OSError):
                 self._guard.stdin.close()
-            self._guard.wait()
+            try:
+                self._guard.wait(_GUARD_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._guard.kill()
+                self._guard.wait()
 
     def _start(self, command: tuple[str, ...], record: Record) -> "subprocess.Popen[bytes]":
         with self._lock:
@@ -150,16 +159,16 @@ class Commands:
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL if sys.stderr.isatty() else None,
                     env={**os.environ, **_variables(record)},
-                    # A group of its own: Ctrl-C is for us, and its children end with it.
+                    # A group of its own: Ctrl-C is for us, and a kill reaches its children.
                     start_new_session=True,
                 )
             except OSError as error:
                 raise SinkError(f"{command[0]}: {error.strerror}") from None
             self._running.add(process)
-            self._tell_guard("+", process.pid)
+            self._notify_guard("+", process.pid)
             return process
 
-    def _tell_guard(self, sign: str, group: int) -> None:
+    def _notify_guard(self, sign: str, group: int) -> None:
         """Add a process group to those that end with this process, or take it off; lock held."""
         if self._guard is not None and self._guard.stdin is not None:
             with contextlib.suppress(OSError, ValueError):

@@ -36,7 +36,8 @@ _FIRST_WAIT, _LONGEST_WAIT = 1, 30
 _GOODBYE_SECONDS = 0.3
 _AT_LEAST_ONCE = 1
 # A broker has so long to welcome a client, and to confirm a message before it is connected to anew;
-# one that confirms nothing over so many connections does not hold up the other messages.
+# one that confirms nothing over so many connections does not hold up the other messages.  An outage
+# is not its doing, and counts for nothing.
 WELCOME_SECONDS, CONFIRM_SECONDS, TRIES = 10.0, 15.0, 8
 # Nothing is subscribed to, so a broker only confirms: some bytes a message.  More is a flood.
 _MOST_BYTES, _BYTES_PER_SECOND, _PART = 1 << 16, 1 << 14, 4096
@@ -89,11 +90,12 @@ class Mqtt:
         self._left = threading.Event()
         self._news = threading.Condition()
         self._connected = False
+        self._connections = 0
         self._confirmed: set[int] = set()
         self._kept: dict[str, str] = {}
-        # What was told anew at a connection, with its number.
-        self._told_again: dict[str, tuple[str, int]] = {}
-        self._confirmed_again: set[int] = set()
+        # What was published anew at a connection, with its number.
+        self._republished: dict[str, tuple[str, int]] = {}
+        self._republish_confirmed: set[int] = set()
 
     def open(self) -> None:
         """Begin to connect; a broker that is down now may come later."""
@@ -131,11 +133,17 @@ class Mqtt:
         self._confirmed.clear()
         sent = self._publish(topic, payload, kept)
         # The client sends it again after a lost connection; publishing anew would double it.
-        for _ in range(TRIES):
+        tries = 0
+        while tries < TRIES:
+            self._wait(lambda: self._connected or sent.mid in self._confirmed)
+            before = self._connections
             if self._wait(lambda: sent.mid in self._confirmed, CONFIRM_SECONDS):
                 break
-            self.trouble = "the broker confirms nothing"
-            self._hang_up()
+            # A broker that has been lost since could not confirm; one that came again could have.
+            if self._connected or self._connections > before:
+                tries += 1
+                self.trouble = "the broker confirms nothing"
+                self._hang_up()
         else:
             raise SinkError(self.trouble)
         if kept:
@@ -212,10 +220,11 @@ class Mqtt:
         # A broker that was started anew may have forgotten them.
         for topic, payload in [("status", "online"), *self._kept.items()]:
             # What it did not confirm is sent again by the client.
-            before = self._told_again.get(topic)
-            if before is None or before[0] != payload or before[1] in self._confirmed_again:
-                self._told_again[topic] = payload, self._publish(topic, payload, kept=True).mid
-        self._confirmed_again.clear()
+            before = self._republished.get(topic)
+            if before is None or before[0] != payload or before[1] in self._republish_confirmed:
+                self._republished[topic] = payload, self._publish(topic, payload, kept=True).mid
+        self._republish_confirmed.clear()
+        self._connections += 1
         self._tell(True, "")
 
     def _on_connect_fail(self, _client: Client, _data: Any) -> None:
@@ -230,6 +239,6 @@ class Mqtt:
     def _on_publish(self, _client: Client, _data: Any, mid: int, *_: Any) -> None:
         with self._news:
             self._confirmed.add(mid)
-            if any(mid == number for _, number in self._told_again.values()):
-                self._confirmed_again.add(mid)
+            if any(mid == number for _, number in self._republished.values()):
+                self._republish_confirmed.add(mid)
             self._news.notify_all()
