@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 import unicodedata
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -22,6 +23,9 @@ _NOT_IN_TOPICS = frozenset("+#/$\0")
 def file_part(text: str) -> str:
     """Return the text as a part of a file's name: `a/../b` is `a_.._b`; never empty or hidden."""
     safe = _kept(text.replace(" ", "_"), _NOT_IN_FILES)
+    # In a locale that is not UTF-8 a name cannot have every letter; a "?" is none of ours.
+    encoding = sys.getfilesystemencoding()
+    safe = safe.encode(encoding, "replace").decode(encoding).replace("?", "_")
     # A long path tells most at its end.
     short = safe[-_LONGEST:].encode()[-_LONGEST_BYTES:].decode(errors="ignore")
     if len(short) < len(safe):
@@ -79,7 +83,7 @@ def _spelt(text: str, spell: Callable[[str], str], kept: str = "") -> str:
 
 
 def why_unseen(text: str) -> str | None:
-    """Return why nobody would see a text as it is, or tell it from another; None where one would.
+    """Return why a text is invisible or ambiguous; None where it is neither.
 
     Joiners are taken where they join: inside of emoji, and of words in scripts that need them.
     """

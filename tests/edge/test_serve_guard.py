@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from colour_model import model_bytes
+from colour_model import model_bytes, picture
 from fastapi.routing import APIWebSocketRoute
-from served import Running, files, jpeg, message, serving, until
+from served import Running, encoded, files, jpeg, message, serving, until
 from starlette.routing import BaseRoute
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
@@ -312,12 +312,26 @@ def test_an_image_bomb_is_not_decoded(server: Running) -> None:
         for data in (bomb(20_000, 20_000), bomb(1 << 30, 1 << 30), large, many_scans):
             assert client.post("/v1/predict", files=files([data])).status_code == 413
             assert client.post(stream, content=data).status_code == 413
+        refused = client.post(stream, content=many_scans)
+        assert refused.json()["detail"] == "the JPEG has more than 64 scans"
         too_long = jpeg("red") + bytes(Limits.picture_bytes)
         assert client.post(stream, content=too_long).status_code == 413
         assert client.post("/v1/predict", files=files([too_long])).status_code == 413
         assert client.post("/v1/predict", files=files([bomb(0, 5)])).status_code == 422
         many = files([b"\xff\xd8\xff"] * (Limits.pictures + 1))
         assert client.post("/v1/predict", files=many).status_code in (400, 413)
+
+
+def test_a_png_whose_bytes_look_like_scans_is_a_picture(server: Running) -> None:
+    png = encoded(".png", picture("red", (64, 48)))
+    text = b"\xff\xda" * 100
+    chunk = struct.pack(">I", len(text)) + b"teXt" + text
+    chunk += struct.pack(">I", zlib.crc32(chunk[4:]))
+    end = png.rindex(b"IEND") - 4
+    with server.client() as client:
+        answer = client.post("/v1/predict", files=files([png[:end] + chunk + png[end:]]))
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["predictions"][0]["label"] == "red"
 
 
 def test_the_size_of_a_picture_is_in_its_head() -> None:

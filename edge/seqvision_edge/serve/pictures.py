@@ -7,7 +7,13 @@ from fastapi import HTTPException
 
 from seqvision_edge.preprocess import Image, ValueRange
 from seqvision_edge.serve.limits import Limits
-from seqvision_edge.sources.image_files import JPEG, MOST_SCANS, PNG, decode_image
+from seqvision_edge.sources.image_files import (
+    JPEG,
+    MOST_SCANS,
+    PNG,
+    decode_image,
+    has_too_many_scans,
+)
 
 # Of pictures that are not read here: where in their head it stands, and what.
 _OTHERS = (
@@ -24,7 +30,6 @@ _OTHERS = (
 )
 # Start of frame: the marker that has the size.  C4, C8 and CC are other things.
 _SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_SCAN = b"\xff\xda"
 
 
 def is_picture(head: bytes) -> bool:
@@ -72,10 +77,12 @@ def check_picture(data: bytes, limits: Limits) -> None:
         raise HTTPException(
             422, f"a {other} picture: send JPEG or PNG" if other else "not a JPEG or PNG picture"
         )
-    if size[0] * size[1] > limits.pixels or data.count(_SCAN) > MOST_SCANS:
+    if size[0] * size[1] > limits.pixels:
         raise HTTPException(
             413, f"the picture has {size[0]} x {size[1]} pixels, at most are {limits.pixels}"
         )
+    if has_too_many_scans(data):
+        raise HTTPException(413, f"the JPEG has more than {MOST_SCANS} scans")
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:

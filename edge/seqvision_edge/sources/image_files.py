@@ -154,6 +154,11 @@ def _claims_too_much(data: bytes) -> bool:
             at += 12 + int.from_bytes(data[at : at + 4], "big")
             if at > len(data) + _MOST_MISSING:
                 return True
+    return has_too_many_scans(data)
+
+
+def has_too_many_scans(data: bytes) -> bool:
+    """Whether a JPEG has more scans than any encoder makes; other pictures have none."""
     return data.startswith(JPEG) and data.count(_SCAN) > MOST_SCANS
 
 
