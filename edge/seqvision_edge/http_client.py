@@ -28,7 +28,7 @@ class Route:
 
     Attributes:
         connection: to the server, or to a proxy in front of it.
-        prefix: what comes before the target of a request, where a proxy is asked for it.
+        prefix: what comes before the target of a request, where a proxy is used for it.
         headers: headers for the proxy.
     """
 
@@ -63,7 +63,7 @@ def route_to(
 
 
 def proxy_of(scheme: str, host: str) -> SplitResult | None:
-    """Return the proxy that the environment names for a host, None where it is asked directly.
+    """Return the proxy that the environment names for a host, None where none is used.
 
     `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` count, in either case.  What is local never goes
     through a proxy: addresses of a private network, and names that no public server has.
@@ -78,7 +78,7 @@ def proxy_of(scheme: str, host: str) -> SplitResult | None:
         usable = parts.scheme == "http" and bool(parts.hostname) and parts.port != 0
     except ValueError:
         usable = False
-    # A proxy of another kind cannot be asked; going round it is no way out for the user's data.
+    # A proxy of another kind cannot be used; going round it is no way out for the user's data.
     if not usable:
         raise OSError(f"the proxy of {scheme.upper()}_PROXY is not http://HOST:PORT")
     return parts

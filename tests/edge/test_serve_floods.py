@@ -6,12 +6,13 @@ its beats, which other work on the machine does not change.
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -24,7 +25,8 @@ from seqvision_edge.serve.limits import MIB, Limits
 from seqvision_edge.serve.websocket import FrameCounter
 from seqvision_edge.session import Session
 
-LONGEST = 0.2
+# The floods took up to 13 s; a beat in which others are served takes milliseconds.
+LONGEST = 1.0
 UPGRADE = (
     b"GET /v1/live HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -73,8 +75,14 @@ def session() -> Session:
 
 @pytest.fixture(scope="module")
 def flooded(session: Session) -> Iterator[Running]:
-    with serving(session) as running:
-        yield running
+    # A collection goes through all objects that other tests and torch have left in this process.
+    gc.collect()
+    gc.freeze()
+    try:
+        with serving(session) as running:
+            yield running
+    finally:
+        gc.unfreeze()
 
 
 @contextlib.contextmanager
@@ -107,26 +115,36 @@ FLOODS = {
 }
 
 
-def flood(running: Running, head: bytes, first: bytes, again: bytes, seconds: float) -> None:
-    """Send the same small thing over and over, on a new connection where one was ended."""
+def flood(
+    running: Running, head: bytes, first: bytes, again: bytes, seconds: float, odd: list[bytes]
+) -> None:
+    """Send the same small thing over and over, on a new connection where one was ended.
+
+    Answers to an upgrade that are none are added to `odd`.
+    """
     payload = again * (120_000 // len(again))
     until_when = time.monotonic() + seconds
     while time.monotonic() < until_when:
         with contextlib.suppress(OSError), running.raw() as raw:
             raw.settimeout(0.5)
             raw.sendall(head)
-            if head == UPGRADE:
-                assert b" 101 " in raw.recv(1000)
+            if head == UPGRADE and b" 101 " not in (answer := raw.recv(1000)):
+                odd.append(answer)
+                continue
             raw.sendall(first)
             while time.monotonic() < until_when:
                 raw.sendall(payload)
 
 
 @pytest.mark.parametrize("kind", FLOODS)
-def test_many_small_things_do_not_hold_up_others(flooded: Running, kind: str) -> None:
+def test_many_small_things_do_not_hold_up_others(
+    flooded: Running, kind: str, record_property: Callable[[str, object], None]
+) -> None:
+    odd: list[bytes] = []
     with beating(flooded) as beats:
         floods = [
-            threading.Thread(target=flood, args=(flooded, *FLOODS[kind], 0.4)) for _ in range(2)
+            threading.Thread(target=flood, args=(flooded, *FLOODS[kind], 0.4, odd))
+            for _ in range(2)
         ]
         for each in floods:
             each.start()
@@ -136,6 +154,8 @@ def test_many_small_things_do_not_hold_up_others(flooded: Running, kind: str) ->
                 time.sleep(0.01)
         for each in floods:
             each.join()
+        record_property("longest beat (s)", round(beats.worst, 4))
+        assert odd == []
         assert beats.count > 5
         assert beats.worst < LONGEST
 

@@ -133,7 +133,7 @@ class _Timeline:
         frames = self._pipeline.ask(frame)
         probabilities = None
         if frames is not None:
-            (probabilities,) = self._job.ask(self._batcher, [(self._pipeline.stream, frames)])
+            (probabilities,) = self._job.infer(self._batcher, [(self._pipeline.stream, frames)])
         step = self._pipeline.tell(frame, probabilities, asked=frames is not None)
         if step.answered and step.prediction is not None:
             self._keep(step.prediction)
@@ -166,7 +166,7 @@ def _mean(clip: Kept, question: Question, service: Service, job: Job) -> NDArray
     total = np.zeros(len(card.labels))
     count = 0
     while batch := list(islice(seen, _TOGETHER)):
-        for answer in job.ask(service.batcher, [(service.session.stream(), s) for s in batch]):
+        for answer in job.infer(service.batcher, [(service.session.stream(), s) for s in batch]):
             total += finite(answer)
             count += 1
     return total / count

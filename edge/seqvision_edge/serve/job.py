@@ -21,9 +21,10 @@ _WATCH = 0.2
 
 
 class Job:
-    """What all parts of a request's work look at: decoding, waiting, asking the model.
+    """Deadline and end of a request's work: all parts of it, decoding and inference, look at them.
 
-    Its time begins with the work, not with the wait for a thread.
+    Its time begins with `begin`, which may come again: the wait for a thread does not count, nor
+    does the start of a child that decodes, which has a deadline of its own.
 
     Attributes:
         ticks: of the model's clock that its clips have lasted so far.
@@ -38,7 +39,7 @@ class Job:
         self.ticks = self.values = 0
 
     def begin(self) -> None:
-        """Let its time begin."""
+        """Let its time begin, also anew."""
         self._until = time.monotonic() + self._seconds
 
     def stop(self) -> None:
@@ -47,7 +48,7 @@ class Job:
 
     @property
     def is_stopped(self) -> bool:
-        """Whether nobody waits for it any more."""
+        """Whether the work is no longer needed."""
         return self._stopped.is_set()
 
     @property
@@ -56,7 +57,7 @@ class Job:
         return self._seconds if self._until is None else max(0.0, self._until - time.monotonic())
 
     def check(self) -> None:
-        """Go on only where somebody waits and there is time.
+        """Go on only where the work is needed and there is time.
 
         Raises:
             HTTPException: 503 the client has left or the server ends, 413 the time is up.
@@ -66,14 +67,14 @@ class Job:
         if not self.seconds_left:
             raise HTTPException(413, f"it takes longer than {self._seconds:g} s: send it in parts")
 
-    def ask(self, batcher: Batcher, asked: Sequence[tuple[Stream, Frames]]) -> list[Answer]:
+    def infer(self, batcher: Batcher, inputs: Sequence[tuple[Stream, Frames]]) -> list[Answer]:
         """Return the model's answers for frames of streams; see `Batcher.ask`.
 
         Raises:
             HTTPException: as `check` does; what the model has not begun then is taken back.
         """
-        self._reserve(batcher, len(asked))
-        answers = batcher.ask(asked)
+        self._reserve(batcher, len(inputs))
+        answers = batcher.ask(inputs)
         try:
             return [self._answer(answer) for answer in answers]
         finally:

@@ -123,7 +123,7 @@ def protocol(limits: Limits) -> type[asyncio.Protocol]:
         def handle_websocket_upgrade(self, event: h11.Request) -> None:
             # The WebSocket's own parser stops at these without an answer or an end.
             if _is_odd_handshake(event):
-                self._say(400, "not a WebSocket handshake that this server reads")
+                self._refuse(400, "not a WebSocket handshake that this server reads")
                 return
             super().handle_websocket_upgrade(event)
             self._stop()
@@ -136,7 +136,7 @@ def protocol(limits: Limits) -> type[asyncio.Protocol]:
             self.loop.call_later(limits.head_seconds, end_unanswered)
 
         def send_400_response(self, msg: str) -> None:
-            self._say(400, msg)
+            self._refuse(400, msg)
 
         def _watch(self) -> None:
             """Give the part of a request that is awaited now its time."""
@@ -175,13 +175,13 @@ def protocol(limits: Limits) -> type[asyncio.Protocol]:
             if self.transport.is_closing():
                 return
             if self._timed == "head" and self.conn.our_state is h11.IDLE:
-                self._say(408, "the request came too slowly")
+                self._refuse(408, "the request came too slowly")
             elif self._timed == "another head":
                 self.transport.close()
             else:
                 self.transport.abort()
 
-        def _say(self, code: int, words: str) -> None:
+        def _refuse(self, code: int, words: str) -> None:
             """Answer what never became a request, and end the connection."""
             body = words.encode("ascii")
             headers = [

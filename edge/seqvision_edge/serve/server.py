@@ -98,6 +98,6 @@ class Server(uvicorn.Server):
         self._served = served
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End; what listens or decodes is told first."""
+        """End; what listens or decodes is stopped first."""
         self._served.service.end()
         await super().shutdown(sockets)
