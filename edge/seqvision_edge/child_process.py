@@ -5,7 +5,8 @@ writes to its standard input, and answers in JSON lines.  Nothing is unpickled, 
 file has taken over can answer nonsense and no more.
 
 A child knows nothing of the program that starts it, its main module least of all.  It ends with its
-parent.  Where there are no resource limits (Windows), or no Python to start, there is none.
+parent.  Where there are no resource limits (Windows), or no Python to start, there is none
+(`can_start`); where there can be one, and it fails to start, nothing is read without it.
 """
 
 import contextlib
@@ -15,21 +16,31 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Final
 
 from seqvision_edge.errors import SeqvisionError
 
-# Seconds: its start.
+# Seconds: its start; how often a parent that waits looks whether it still should.
 _START = 30.0
+LOOK: Final = 0.1
 _READY = "ready"
+_NONSENSE = "nonsense"
 _PART = 1 << 16
+# Of a number that a child answers.
+_LARGEST = 1 << 53
+_LONGEST_WAIT = 3600.0
+
+
+Kind = type[Any] | UnionType
 
 
 class Died(SeqvisionError):  # noqa: N818
-    """The child has ended without an answer; the text says how."""
+    """The child has ended without an answer, or what it answers is none; the text says how."""
 
 
 class Child:
@@ -41,21 +52,42 @@ class Child:
         self._process = process
         self._stdin, self._stdout = process.stdin, process.stdout
         self._rest = b""
+        self._lock = threading.Lock()
+        # One that reads nothing must not hold its parent.
+        os.set_blocking(self._stdin.fileno(), False)
 
     @property
     def pid(self) -> int:
         """Its process id."""
         return self._process.pid
 
-    def send(self, content: bytes) -> None:
-        """Write to its standard input; a child that has died is told by what it does not answer."""
-        with contextlib.suppress(OSError, ValueError):
-            self._stdin.write(content)
-            self._stdin.flush()
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has not ended by itself."""
+        return self._process.poll() is None
+
+    def send(self, content: bytes, check: Callable[[], None] = lambda: None) -> None:
+        """Write to its standard input; a child that has died is known by the missing answer.
+
+        Args:
+            content: bytes.
+            check: called while the child does not take them all; what it raises ends the writing.
+        """
+        left = memoryview(content)
+        while left:
+            try:
+                with self._lock:
+                    left = left[self._stdin.write(left) or 0 :]
+                if left:
+                    _wait(self._stdin.fileno(), select.POLLOUT, LOOK)
+            except (OSError, ValueError):
+                return
+            if left:
+                check()
 
     def close_input(self) -> None:
         """Let it see the end of its input."""
-        with contextlib.suppress(OSError, ValueError):
+        with self._lock, contextlib.suppress(OSError, ValueError):
             self._stdin.close()
 
     def receive(self, seconds: float) -> list[Any]:
@@ -63,24 +95,28 @@ class Child:
 
         Raises:
             TimeoutError: none within `seconds`.
-            Died: it has ended.
+            Died: it has ended, or answers nonsense.
         """
         until = time.monotonic() + seconds
         while b"\n" not in self._rest:
             left = max(0.0, until - time.monotonic())
-            if not select.select([self._stdout], [], [], left)[0]:
+            if not _wait(self._stdout.fileno(), select.POLLIN, left):
+                if left > _LONGEST_WAIT:
+                    continue
                 raise TimeoutError
             part = os.read(self._stdout.fileno(), _PART)
-            if not part or len(self._rest) > _PART:
+            if not part:
                 raise Died(self._ending())
+            if len(self._rest) > _PART:
+                raise Died(_NONSENSE)
             self._rest += part
         line, _, self._rest = self._rest.partition(b"\n")
         try:
             answer = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             answer = None
-        if not isinstance(answer, list) or not answer:
-            raise Died("nonsense")
+        if not isinstance(answer, list) or not answer or not isinstance(answer[0], str):
+            raise Died(_NONSENSE)
         return answer
 
     def end(self) -> None:
@@ -88,7 +124,7 @@ class Child:
         self._process.kill()
         self._process.wait()
         for pipe in (self._stdin, self._stdout):
-            with contextlib.suppress(OSError, ValueError):
+            with self._lock, contextlib.suppress(OSError, ValueError):
                 pipe.close()
 
     def _ending(self) -> str:
@@ -99,17 +135,43 @@ class Child:
         return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
-def start_child(module: str, task: dict[str, Any], files: Sequence[int] = ()) -> Child | None:
-    """Start a module's `main()` and wait until it is ready; None where there can be no child.
+def fields(answer: list[Any], *kinds: Kind) -> list[Any]:
+    """Return what follows an answer's first word: values of these kinds, numbers bounded.
+
+    Raises:
+        Died: it has other values, or another number of them.
+    """
+    values = answer[1:]
+    if len(values) != len(kinds) or not all(map(_is_of, values, kinds)):
+        raise Died(_NONSENSE)
+    return values
+
+
+def _is_of(value: Any, kind: Kind) -> bool:
+    if kind not in {int, float}:
+        return isinstance(value, kind)
+    is_number = isinstance(value, int if kind is int else (int, float))
+    return is_number and not isinstance(value, bool) and abs(value) <= _LARGEST
+
+
+def can_start() -> bool:
+    """Whether there can be a child here: a Python to start, and limits for it."""
+    frozen = getattr(sys, "frozen", False)  # the interpreter would be the program itself
+    is_there = bool(sys.executable) and Path(sys.executable).is_file()
+    return os.name == "posix" and is_there and not frozen
+
+
+def start_child(module: str, task: dict[str, Any], files: Sequence[int] = ()) -> Child:
+    """Start a module's `main()` and wait until it is ready; only where `can_start`.
 
     Args:
         module: its full name; what it imports is what the start costs.
         task: what `task()` returns there.
         files: descriptors that it inherits.
+
+    Raises:
+        Died: it could not be started.
     """
-    frozen = getattr(sys, "frozen", False)  # the interpreter would be the program itself
-    if os.name != "posix" or not sys.executable or frozen:
-        return None
     paths = [str(Path(__file__).parents[1]), *filter(None, sys.path)]
     start = f"import sys; sys.path[:] = {paths!r}; import {module} as child; child.main()"
     try:
@@ -119,23 +181,39 @@ def start_child(module: str, task: dict[str, Any], files: Sequence[int] = ()) ->
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            bufsize=0,
             pass_fds=files,
             # Ctrl-C is for this process; it ends the child.
             start_new_session=True,
         )
-    except OSError:
-        return None
+    except OSError as error:
+        raise could_not_start(error.strerror or str(error)) from None
     child = Child(process)
     try:
-        if child.receive(_START) == [_READY]:
-            return child
-    except (TimeoutError, Died):
-        pass
+        if child.receive(_START) != [_READY]:
+            raise Died(_NONSENSE)
+    except TimeoutError:
+        child.end()
+        raise could_not_start(f"not ready within {_START:g} s") from None
+    except Died as ending:
+        child.end()
+        raise could_not_start(str(ending)) from None
     except BaseException:
         child.end()
         raise
-    child.end()
-    return None
+    return child
+
+
+def could_not_start(reason: str) -> Died:
+    """Return the error of a child that fails to start."""
+    return Died(f"could not be started ({reason})")
+
+
+def _wait(descriptor: int, event: int, seconds: float) -> bool:
+    """Wait until a descriptor, of whatever number, can be read or written, or has ended."""
+    poll = select.poll()
+    poll.register(descriptor, event)
+    return bool(poll.poll(1000 * min(seconds, _LONGEST_WAIT)))
 
 
 # ---- the child's side ----

@@ -14,6 +14,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from seqvision_edge.card import StateTensor
+from seqvision_edge.child_process import can_start
 from seqvision_edge.model_file import read_model
 from seqvision_edge.model_file.contract import fits, shapes
 from seqvision_edge.ort_session import load_graph
@@ -44,7 +45,7 @@ class Session:
         """Load a model; it need not be trusted.
 
         A file that was never loaded on this machine is loaded in a process of its own first, which
-        its mistakes may crash; see trial_load.py.
+        its mistakes may crash, where there can be one; see trial_load.py.
 
         Args:
             model: the path of a `model.onnx`, or its bytes.
@@ -56,22 +57,22 @@ class Session:
 
         Raises:
             ModelError: the file is missing, damaged, not the expected one, holds what
-                `seqvision export` never writes, or does not answer within the deadline.
+                `seqvision export` never writes, does not answer within the deadline, or the process
+                that tries it could not be started.
             CardError: its card cannot be read by this version.
             DeviceError: `device` is not available here.
         """
         content, self._file = read_model(model, expect_sha256)
         self.where, self.card = self._file.where, self._file.card
-        is_new = trial and not is_known(content)
-        if is_new:
-            try_load(content, self._trial(deadline), self.where)
+        is_new = trial and can_start() and not is_known(content)
+        was_tried = is_new and try_load(content, self._trial(deadline), self.where)
         self._session = load_graph(content, device, threads, self.where)
         self.provider: str = self._session.get_providers()[0]
         self._inputs = ["frames", *(tensor.name for tensor in self.card.state.tensors)]
         self._known: set[tuple[tuple[np.dtype[Any], tuple[int, ...]], ...]] = set()
         self._outputs = [output.name for output in self._session.get_outputs()]
         warm_up(self, deadline)
-        if is_new:
+        if was_tried:
             remember(content)
 
     @property

@@ -9,7 +9,8 @@ that passes is remembered by its hash, and the next start does without.
     child  → "loaded", then "ran" for each call; or "failed", the error's type and message
 
 The trial is on the CPU, whatever the device: the graph is read and optimised by the same code.
-Where there can be no child (see child_process.py) there is no trial.
+Where there can be no child (see child_process.py) there is no trial, and nothing is remembered; a
+child that only fails to start is an error: the file is not loaded untried.
 """
 
 import contextlib
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from seqvision_edge import __version__, child_process
-from seqvision_edge.child_process import Child, Died, start_child
+from seqvision_edge.child_process import Child, Died, can_start, fields, start_child
 from seqvision_edge.errors import ModelError
 
 Shape = tuple[int, ...]
@@ -33,6 +34,8 @@ Shape = tuple[int, ...]
 _VERSION = 1
 # Seconds: a load; that of the largest model that can be trained takes 6.
 _LOAD = 60.0
+# Seconds: the most for a call of many frames.
+_LONGEST_CALL = 600.0
 # The child ends itself, should the parent be gone or stopped.
 _LONGER = 5.0
 # Weights are copied, packed for the processor, and made 4 bytes each where they were 1.
@@ -50,12 +53,23 @@ class Trial:
     Attributes:
         calls: for each call the inputs' names, in order, with their shapes; the first is uint8.
         memory: bytes that the calls may take, beside the file.
-        deadline: seconds that the first call may take.
+        deadline: seconds that one frame may take.
     """
 
     calls: Sequence[Sequence[tuple[str, Shape]]]
     memory: int
     deadline: float
+
+    def limits(self) -> list[tuple[float, str]]:
+        """Return for each call the seconds that it may take, and what it is of.
+
+        A call of several frames has the time of each, but not hours.
+        """
+        found = []
+        for (_, (_, steps, *_)), *_ in self.calls:
+            most = min(self.deadline * steps, max(self.deadline, _LONGEST_CALL))
+            found.append((most, "one frame" if steps == 1 else f"a window of {steps} frames"))
+        return found
 
 
 def is_known(content: bytes) -> bool:
@@ -78,24 +92,32 @@ def remember(content: bytes) -> None:
             file.unlink()
 
 
-def try_load(content: bytes, trial: Trial, where: str) -> None:
-    """Load and run a file in a child process with limits.
+def try_load(content: bytes, trial: Trial, where: str) -> bool:
+    """Load and run a file in a child process with limits; False where there can be no child.
 
     Raises:
-        ModelError: onnxruntime refuses it, crashes, takes too long or too much memory on it;
-            `where` names it.
+        ModelError: onnxruntime refuses it, crashes, takes too long or too much memory on it, or the
+            child could not be started; `where` names it.
     """
+    if not can_start():
+        return False
     memory = _BASE + _COPIES * len(content) + 2 * trial.memory
-    seconds = _LOAD + trial.deadline + _LONGER
-    child = start_child(__name__, {"calls": trial.calls, "memory": memory, "seconds": seconds})
-    if child is None:
-        return
+    seconds = _LOAD + sum(most for most, _ in trial.limits()) + _LONGER
+    task = {"calls": trial.calls, "memory": memory, "seconds": seconds}
+    try:
+        child = start_child(__name__, task)
+    except Died as ending:
+        raise ModelError(
+            f"{where}: not loaded: the process that tries a new file {ending}; "
+            "try again when the system has memory and processes to spare"
+        ) from None
     try:
         reason = _watched(child, content, trial)
     finally:
         child.end()
     if reason is not None:
         raise ModelError(f"{where}: {reason}")
+    return True
 
 
 def _watched(child: Child, content: bytes, trial: Trial) -> str | None:
@@ -106,20 +128,21 @@ def _watched(child: Child, content: bytes, trial: Trial) -> str | None:
         child.close_input()
 
     threading.Thread(target=write, daemon=True).start()
-    late = f"loading it takes longer than {_LOAD:g} s"
-    doing, seconds = _LOADING, _LOAD
-    for _ in range(1 + len(trial.calls)):
+    stages = [(_LOAD, f"loading it takes longer than {_LOAD:g} s", _LOADING, "loaded")]
+    for most, what in trial.limits():
+        stages.append((most, f"{what} took longer than {most:g} s", "running it", "ran"))
+    for seconds, late, doing, expected in stages:
         try:
             answer = child.receive(seconds)
+            if answer[0] == "failed":
+                kind, message = fields(answer, str, str)
+                return _failure(kind, message, doing)
+            if answer != [expected]:
+                raise Died("nonsense")
         except TimeoutError:
             return f"{late}; it was stopped"
         except Died as ending:
             return f"onnxruntime crashes {doing} ({ending}); it is not used"
-        if answer[0] == "failed":
-            _, kind, message = answer
-            return _failure(kind, message, doing)
-        late = f"one frame took longer than {trial.deadline:g} s"
-        doing, seconds = "running it", trial.deadline
     return None
 
 
@@ -154,7 +177,8 @@ def _folder() -> Path:
     folder = user_cache() / "loaded-models"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = folder.stat()
-    if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+    is_own = not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
+    if not is_own or found.st_mode & 0o022:
         raise PermissionError(folder)
     return folder
 

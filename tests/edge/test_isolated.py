@@ -1,8 +1,10 @@
 """What clients send is decoded by child processes, which may die of it."""
 
+import contextlib
+import errno
 import os
 import signal
-import threading
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,10 +14,12 @@ import httpx
 import numpy as np
 import pytest
 from colour_model import model_bytes, picture, write_video
+from hostile_child import NONSENSE, task
 from hostile_files import avi, mp4, png
 from served import serving
 from video_matrix import CASES, needs_ffmpeg, video
 
+from seqvision_edge.child_process import Child, start_child
 from seqvision_edge.errors import SourceError
 from seqvision_edge.frame import FrameTooLarge
 from seqvision_edge.opencv import cv2
@@ -95,11 +99,12 @@ def test_a_child_serves_many_clips_and_is_replaced_when_it_dies(
 
 
 def test_a_child_that_hangs_is_ended_with_the_work_it_was_for(
-    decoders: Decoders, tmp_path: Path
+    decoders: Decoders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_video(tmp_path / "a.mp4", [("red", 1.0)])
     read(decoders, path)
     (child,) = pids(decoders)
+    monkeypatch.setattr(isolated, "_CLOSE", 0.1)
     looks = 0
 
     def check() -> None:
@@ -161,6 +166,127 @@ def test_frames_above_the_limit_are_refused_wherever_they_stand(tmp_path: Path) 
         decoders.close()
 
 
+def answering(monkeypatch: pytest.MonkeyPatch, answers: dict[str, object]) -> list[Child]:
+    """Let children that answer so decode; return those that were started."""
+    started: list[Child] = []
+
+    def start(*_: object) -> Child:
+        started.append(start_child("hostile_child", answers))
+        return started[-1]
+
+    monkeypatch.setattr(isolated, "start_child", start)
+    return started
+
+
+OPENED = '["opened", 30.0, 8, 8]\n'
+OPENINGS = NONSENSE | {
+    "none": '["opened"]', "text": '["opened", "a", 8, 8]', "nan": '["opened", NaN, 8, 8]',
+    "infinite": '["opened", 1e999, 8, 8]', "huge": f'["opened", 1{"0" * 400}, 8, 8]',
+    "null": '["opened", 30.0, null, 8]', "refused": '["refused"]', "why": '["refused", []]',
+    "large": '["large", 1]', "memory": '["memory", 1]', "other": '["end", null]',
+}  # fmt: skip
+FRAMES = {
+    "none": '["frame"]', "text": '["frame", 8, 8, "a", 0, 0]', "nan": '["frame", 8, 8, NaN, 0, 0]',
+    "half": '["frame", 1.5, 8, 0.0, 0, 0]', "negative": '["frame", -8, -8, 0.0, 0, 0]',
+    "true": '["frame", true, true, 0.0, 0, 0]', "large": '["frame", 99999, 99999, 0.0, 0, 0]',
+    "end": '["end"]', "ends": '["end", {}]', "opened": '["opened", 30.0, 8, 8]',
+    "closed": '["closed", 1]', "deep": "[" * 30_000,
+}  # fmt: skip
+CLOSINGS = NONSENSE | {
+    "none": '["closed"]', "text": '["closed", "a"]', "nulls": '["closed", null]',
+    "two": '["closed", 1, 2]', "grown": '["closed", 1e300]',
+}  # fmt: skip
+HOSTILE = {
+    **{f"opening-{name}": f"{line}\n" for name, line in OPENINGS.items()},
+    **{f"frame-{name}": f"{OPENED}{line}\n" for name, line in FRAMES.items()},
+    **{f"closing-{name}": f'{OPENED}["end", null]\n{line}\n' for name, line in CLOSINGS.items()},
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_nonsense_of_a_child_is_a_crash_and_ends_it(
+    case: str, decoders: Decoders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(isolated, "_CLOSE", 0.1)
+    started = answering(monkeypatch, task(HOSTILE[case]))
+    if case.startswith("closing"):
+        assert read(decoders, Path("a")) == []
+    else:
+        with pytest.raises(SourceError, match=r"the decoder crashes on it \(nonsense\)"):
+            read(decoders, Path("a"))
+    (child,) = started
+    assert not alive(child.pid)
+    assert pids(decoders) == []
+
+
+@pytest.mark.parametrize("then", ["floods", "reads nothing"])
+def test_a_child_that_floods_or_reads_nothing_holds_nobody(
+    then: str, decoders: Decoders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(isolated, "_CLOSE", 0.3)
+    started = answering(monkeypatch, task("", then))
+    looks = 0
+
+    def check() -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            raise TimeoutError("the work's time is up")
+
+    def decode() -> None:
+        with decoders.pictures([bytes(1 << 20)] * 2, None, check, SECONDS) as source:
+            for _ in source or ():
+                pass
+
+    with pytest.raises(TimeoutError, match="time is up"):
+        decode()
+    (child,) = started
+    assert not alive(child.pid)
+    assert pids(decoders) == []
+
+
+def test_a_child_that_died_while_it_waited_is_replaced(decoders: Decoders, tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", [("red", 0.5)])
+    read(decoders, path)
+    (decoder,) = decoders._free
+    os.kill(decoder._child.pid, signal.SIGKILL)
+    decoder._child._process.wait()
+    assert len(read(decoders, path)) == 10
+
+
+def test_where_no_memory_can_be_mapped_no_child_is_left(
+    decoders: Decoders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = answering(monkeypatch, task(""))
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    monkeypatch.setattr(isolated.mmap, "mmap", refuse)
+    with pytest.raises(
+        isolated.NoDecoder, match=r"could not be started \(Cannot allocate memory\)"
+    ):
+        decoders.start()
+    assert not any(alive(child.pid) for child in started)
+
+
+def test_descriptors_above_1024_are_waited_for(decoders: Decoders, tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= hard < 1200:
+        pytest.skip("so many files may not be open here")
+    path = write_video(tmp_path / "a.mp4", [("red", 0.5)])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1200), hard))
+    with contextlib.ExitStack() as opened:
+        opened.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        number = 0
+        while number < 1024:
+            number = os.open(os.devnull, os.O_RDONLY)
+            opened.callback(os.close, number)
+        assert len(read(decoders, path)) == 10
+        decoders.close()
+
+
 @pytest.fixture(scope="module")
 def session() -> Session:
     return Session(model_bytes(), "cpu")
@@ -179,25 +305,40 @@ def test_the_server_s_children_end_with_it(session: Session, tmp_path: Path) -> 
 
 
 def test_a_child_that_dies_in_the_middle_of_a_request_is_an_answer(
-    session: Session, tmp_path: Path
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = write_video(tmp_path / "a.mp4", [("red", 30.0)], 30.0)
+    path = write_video(tmp_path / "a.mp4", [("red", 2.0)], 30.0)
     with serving(session) as running, running.client() as client:
         decoders = running.served.service.decoders
         assert post(client, path.read_bytes()).status_code == 200
         (child,) = pids(decoders)
+        pixels = isolated._Decoder.pixels
 
-        def kill() -> None:
-            while decoders._free:
-                time.sleep(0.001)
-            os.kill(child, signal.SIGKILL)
+        def kill(decoder: Any, number: int, *size: int) -> Any:
+            if decoder._child.pid == child and number == 5:
+                os.kill(child, signal.SIGKILL)
+            return pixels(decoder, number, *size)
 
-        killer = threading.Thread(target=kill)
-        killer.start()
+        monkeypatch.setattr(isolated._Decoder, "pixels", kill)
         answer = post(client, path.read_bytes())
-        killer.join()
         assert (answer.status_code, "decoder crashes" in answer.text) == (422, True), answer.text
         assert post(client, path.read_bytes()).status_code == 200
+
+
+def test_an_upload_is_refused_where_no_child_can_be_started(
+    session: Session, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nexit 3\n")
+    python.chmod(0o755)
+    content = png(64, 48)
+    with serving(session) as running, running.client() as client:
+        with monkeypatch.context() as patched:
+            patched.setattr(sys, "executable", str(python))
+            answer = post(client, content)
+        assert answer.status_code == 503
+        assert "could not be started (exit code 3)" in answer.text
+        assert post(client, content).status_code == 200
 
 
 def test_bombs_are_answered_and_the_server_goes_on(session: Session) -> None:

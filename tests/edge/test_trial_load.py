@@ -1,6 +1,7 @@
 """A model file that is new to this machine is loaded first in a process that may die of it."""
 
 import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -13,10 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 from colour_model import model_bytes, write_video
+from hostile_child import NONSENSE, task
 
-from seqvision_edge import trial_load
+from seqvision_edge import child_process, trial_load
 from seqvision_edge.errors import ModelError
 from seqvision_edge.session import Session
+from seqvision_edge.trial_load import Trial
 
 onnx = pytest.importorskip("onnx", reason="onnx builds the files of these tests")
 from onnx import helper, numpy_helper  # noqa: E402
@@ -129,9 +132,9 @@ def test_a_file_is_tried_once_and_again_when_anything_changes(
     tried: list[bytes] = []
     try_load = trial_load.try_load
 
-    def counted(content: bytes, *given: Any) -> None:
+    def counted(content: bytes, *given: Any) -> bool:
         tried.append(content)
-        try_load(content, *given)
+        return try_load(content, *given)
 
     monkeypatch.setattr("seqvision_edge.session.try_load", counted)
     content, other = model_bytes(), model_bytes(nan_on_black=True)
@@ -156,13 +159,106 @@ def test_a_verdict_that_others_could_have_written_does_not_count(
     Session(content, "cpu")
 
 
-def test_without_a_cache_or_a_child_models_load_all_the_same(
-    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_cache_models_load_all_the_same(cache: Path) -> None:
     cache.write_text("no folder")
     Session(model_bytes(), "cpu")
-    monkeypatch.setattr(sys, "executable", str(tmp_path / "missing"))
+
+
+@pytest.mark.parametrize("reason", ["frozen", "no Python"])
+def test_where_there_can_be_no_child_models_load_and_are_not_remembered(
+    reason: str, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if reason == "frozen":
+        monkeypatch.setattr(sys, "frozen", True, raising=False)
+    else:
+        monkeypatch.setattr(sys, "executable", str(tmp_path / "missing"))
+    monkeypatch.delattr(os, "geteuid")  # as on Windows
     Session(model_bytes(), "cpu")
+    assert not list(cache.rglob("*"))
+
+
+def test_verdicts_are_kept_where_users_have_no_numbers(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "geteuid")
+    trial_load.remember(b"a model")
+    assert trial_load.is_known(b"a model")
+
+
+NOT_STARTED = {
+    "none": "Resource temporarily unavailable", "dies": "exit code 3", "hangs": "not ready within",
+    "answers": "nonsense",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", NOT_STARTED)
+def test_a_file_is_not_loaded_where_its_trial_fails_to_start(
+    way: str, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if way == "none":
+
+        def refuse(*_: object, **__: object) -> None:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+        monkeypatch.setattr(child_process.subprocess, "Popen", refuse)
+    else:
+        python = tmp_path / "python"
+        does = {"dies": "exit 3", "hangs": "exec sleep 60", "answers": "echo '[1]'; exec sleep 60"}
+        python.write_text(f"#!/bin/sh\n{does[way]}\n")
+        python.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(python))
+        if way == "hangs":
+            monkeypatch.setattr(child_process, "_START", 0.1)
+    with pytest.raises(ModelError, match=rf"could not be started \({NOT_STARTED[way]}") as error:
+        Session(model_bytes(), "cpu")
+    assert "\n" not in str(error.value)
+    assert not list(cache.rglob("loaded-models/*"))
+
+
+ANSWERS = NONSENSE | {
+    "failed": '["failed"]', "numbers": '["failed", 1, 2]', "more": '["loaded", 1]',
+    "other": '["ran"]', "unknown": '["good"]',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ANSWERS)
+def test_nonsense_of_a_trial_is_a_file_that_crashes(
+    case: str, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answering(monkeypatch, task(f"{ANSWERS[case]}\n"))
+    with pytest.raises(ModelError, match=r"crashes loading it \(nonsense\); it is not used"):
+        Session(model_bytes(), "cpu")
+    assert not list(cache.rglob("loaded-models/*"))
+
+
+CALLS = [[("frames", (1, steps, 8, 8, 3)), ("state", (1, 4))] for steps in (1, 1, 40)]
+
+
+def test_a_trial_has_the_time_of_every_frame_of_every_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trial = Trial(CALLS, 1 << 20, 0.1)
+    first = '["loaded"]\n["ran"]\n["ran"]\n'
+    given = answering(monkeypatch, task(first, late='["ran"]\n', seconds=0.5))
+    assert trial_load.try_load(b"a model", trial, "it")
+    assert given["seconds"] > trial_load._LOAD + 42 * 0.1
+    answering(monkeypatch, task(first, "reads nothing"))
+    with pytest.raises(ModelError, match=r"^it: a window of 40 frames took longer than 0\.4 s"):
+        trial_load.try_load(b"a model", Trial(CALLS, 1 << 20, 0.01), "it")
+    assert [limit for limit, _ in Trial(CALLS, 0, 60.0).limits()] == [60.0, 60.0, 600.0]
+    assert [limit for limit, _ in Trial(CALLS, 0, 900.0).limits()] == [900.0] * 3
+
+
+def answering(monkeypatch: pytest.MonkeyPatch, answers: dict[str, object]) -> dict[str, Any]:
+    """Let a child that answers so stand for that of a trial; return the task that it was given."""
+    given: dict[str, Any] = {}
+
+    def start(_: str, asked: dict[str, Any]) -> child_process.Child:
+        given.update(asked)
+        return child_process.start_child("hostile_child", answers)
+
+    monkeypatch.setattr(trial_load, "start_child", start)
+    return given
 
 
 def test_a_refused_file_is_refused_in_the_words_of_a_load_without_a_trial(

@@ -22,7 +22,7 @@ from seqvision_edge.serve.answering import (
 from seqvision_edge.serve.instances import read_instances
 from seqvision_edge.serve.job import Job, stopped_with
 from seqvision_edge.serve.pictures import is_picture, other_picture
-from seqvision_edge.serve.sent import FPS, Sent, from_pictures, from_pixels, from_video
+from seqvision_edge.serve.sent import FPS, Sent, from_pictures, from_pixels, from_video, refusals
 from seqvision_edge.serve.service import Service
 from seqvision_edge.serve.shapes import Answered, Predictions, faults
 
@@ -155,7 +155,8 @@ async def _of_files(request: Request, question: Question, service: Service, fps:
 
         def work(job: Job) -> tuple[Answered | None, tuple[Steps, str | None] | None]:
             # The start of a child is not the clip's time.
-            service.decoders.start()
+            with refusals():
+                service.decoders.start()
             job.begin()
             values = service.session.card.image.value_range
             with ExitStack() as opened:

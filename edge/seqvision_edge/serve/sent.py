@@ -21,7 +21,7 @@ from seqvision_edge.sequence import VideoSequence
 from seqvision_edge.serve.job import Job
 from seqvision_edge.serve.limits import MIB, Limits
 from seqvision_edge.serve.pictures import check_picture, decode_picture
-from seqvision_edge.sources.isolated import Decoders, Isolated, TooMuchMemory
+from seqvision_edge.sources.isolated import Decoders, Isolated, NoDecoder, TooMuchMemory
 from seqvision_edge.sources.video_file import VideoFile
 
 FPS = 30.0
@@ -92,7 +92,7 @@ def from_pictures(
             yield replace(frame, time=index / fps, index=index)
 
     with (
-        _refusals(),
+        refusals(),
         decoders.pictures(checked(), value_range, job.check, job.seconds_left) as decoded,
     ):
         if decoded is not None:
@@ -125,7 +125,7 @@ def from_video(
             raise HTTPException(507, "there is no room for the video") from None
         path = Path(file.name)
         with (
-            _refusals(file.name),
+            refusals(file.name),
             decoders.video(path, value_range, job.check, job.seconds_left) as decoded,
             _opened(path, value_range, limits.pixels, decoded) as video,
         ):
@@ -145,10 +145,12 @@ def _opened(
 
 
 @contextmanager
-def _refusals(name: str = "") -> Iterator[None]:
+def refusals(name: str = "") -> Iterator[None]:
     """Answer a client in HTTP's words, without the `name` of a file of ours."""
     try:
         yield
+    except NoDecoder as error:
+        raise HTTPException(503, str(error), headers={"retry-after": "5"}) from None
     except (FrameTooLarge, TooMuchMemory) as error:
         raise HTTPException(413, _plain(error, name)) from None
     except SourceError as error:

@@ -21,6 +21,7 @@ import os
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -31,7 +32,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqvision_edge import child_process
-from seqvision_edge.child_process import Child, Died, start_child
+from seqvision_edge.child_process import (
+    LOOK,
+    Child,
+    Died,
+    Kind,
+    can_start,
+    could_not_start,
+    fields,
+    start_child,
+)
 from seqvision_edge.errors import SourceError
 from seqvision_edge.frame import Frame, FrameTooLarge
 from seqvision_edge.preprocess import Image, ValueRange
@@ -44,16 +54,22 @@ _GROWN: Final = 256 << 20
 # The reader has one frame and may keep the one before, while the next is decoded.
 _SLOTS: Final = 3
 _AHEAD: Final = 2
-# Seconds: how often a reader that waits looks whether it still should; how long a child may take to
-# end a clip.
-_LOOK: Final = 0.1
-_CLOSE: Final = 0.3
+# Seconds that a child may take in all to end a clip.
+_CLOSE: Final = 5.0
+# What a child answers beside what it was asked for, and the kinds of the values.
+_REFUSALS: Final[dict[str, tuple[Kind, ...]]] = {
+    "refused": (str,), "large": (str,), "memory": ()
+}  # fmt: skip
 
 Check = Callable[[], None]
 
 
 class TooMuchMemory(SourceError):  # noqa: N818
     """A clip takes more memory than a decoder may."""
+
+
+class NoDecoder(SourceError):  # noqa: N818
+    """A child could not be started: nothing is decoded without it."""
 
 
 class Isolated:
@@ -70,7 +86,7 @@ class Isolated:
         self.incomplete: str | None = None
         self.fps, self.size = 0.0, (0, 0)
         if pictures is None:
-            _, self.fps, width, height = decoder.receive(check)
+            _, self.fps, width, height = decoder.receive(check, opened=(float, int, int))
             self.size = width, height
 
     def __iter__(self) -> Iterator[Frame]:
@@ -85,7 +101,9 @@ class Isolated:
                 asked += 1
             if given == asked:
                 return
-            kind, *about = self._decoder.receive(self._check)
+            kind, *about = self._decoder.receive(
+                self._check, frame=(int, int, float, float, int), end=(str | None,)
+            )
             if kind == "end":
                 (self.incomplete,) = about
                 return
@@ -98,7 +116,7 @@ class Isolated:
         """Let the child decode one more frame; False where there is no more picture."""
         picture = b"" if self._pictures is None else next(self._pictures, None)
         if picture is not None:
-            self._decoder.send(["next", len(picture)], picture)
+            self._decoder.send(["next", len(picture)], picture, self._check)
         return picture is not None
 
 
@@ -130,6 +148,7 @@ class Decoders:
             seconds: that the work may take, should this process be stopped.
 
         Raises:
+            NoDecoder: the child could not be started.
             SourceError: it is no video, or the child dies of it.
         """
         task = {"path": str(path), "value_range": value_range, "seconds": seconds}
@@ -150,7 +169,11 @@ class Decoders:
             yield None if decoder is None else Isolated(decoder, check, iter(pictures))
 
     def start(self) -> None:
-        """Have a child ready for the next clip; it takes a moment where there is none yet."""
+        """Have a child ready for the next clip; it takes a moment where there is none yet.
+
+        Raises:
+            NoDecoder: it could not be started.
+        """
         with self._lock:
             is_there = bool(self._free) or self._closed
         decoder = None if is_there else _start(self._max_pixels, self._memory)
@@ -167,8 +190,7 @@ class Decoders:
 
     @contextmanager
     def _decoder(self, task: dict[str, Any]) -> "Iterator[_Decoder | None]":
-        with self._lock:
-            decoder = self._free.pop() if self._free else None
+        decoder = self._take()
         if decoder is None:
             decoder = _start(self._max_pixels, self._memory)
         if decoder is None:
@@ -183,10 +205,23 @@ class Decoders:
             raise
         finally:
             # A clip that its reader left in the middle is no fault of the child.
-            if decoder.close() and is_good:
-                self._keep(decoder)
-            else:
-                decoder.end()
+            is_kept = False
+            try:
+                is_kept = decoder.close() and is_good
+            finally:
+                if is_kept:
+                    self._keep(decoder)
+                else:
+                    decoder.end()
+
+    def _take(self) -> "_Decoder | None":
+        """Return a child that waits; None where there is none that lives."""
+        while True:
+            with self._lock:
+                decoder = self._free.pop() if self._free else None
+            if decoder is None or decoder.is_alive:
+                return decoder
+            decoder.end()
 
     def _keep(self, decoder: "_Decoder") -> None:
         with self._lock:
@@ -204,18 +239,30 @@ class _Decoder:
         self._memory: NDArray[np.uint8] = np.frombuffer(memory, np.uint8)
         self._slot = 3 * max_pixels
 
-    def send(self, request: list[Any], content: bytes = b"") -> None:
-        self._child.send(json.dumps(request).encode() + b"\n" + content)
+    @property
+    def is_alive(self) -> bool:
+        return self._child.is_alive
 
-    def receive(self, check: Check) -> list[Any]:
+    def send(self, request: list[Any], content: bytes = b"", check: Check = lambda: None) -> None:
+        self._child.send(json.dumps(request).encode() + b"\n" + content, check)
+
+    def receive(self, check: Check, **expected: tuple[Kind, ...]) -> list[Any]:
         """Return the next answer.
+
+        Args:
+            check: called while the child works.
+            expected: the first words that it may have, with the kinds of the values after them.
 
         Raises:
             SourceError: it refuses the clip, or dies of it.
         """
         while True:
             try:
-                answer = self._child.receive(_LOOK)
+                answer = self._child.receive(LOOK)
+                kinds = (_REFUSALS | expected).get(answer[0])
+                if kinds is None:
+                    raise Died("nonsense")
+                fields(answer, *kinds)
             except TimeoutError:
                 check()
                 continue
@@ -239,11 +286,18 @@ class _Decoder:
 
     def close(self) -> bool:
         """Let the child end its clip; return whether it is as good as new."""
-        self.send(["close"])
+        until = time.monotonic() + _CLOSE
+
+        def check() -> None:
+            if time.monotonic() > until:
+                raise TimeoutError
+
         with contextlib.suppress(TimeoutError, Died):
-            while (answer := self._child.receive(_CLOSE))[0] != "closed":
-                pass
-            return bool(answer[1] < _GROWN)
+            self.send(["close"], check=check)
+            while (answer := self._child.receive(until - time.monotonic()))[0] != "closed":
+                check()
+            (grown,) = fields(answer, int)
+            return bool(grown < _GROWN)
         return False
 
     def end(self) -> None:
@@ -251,16 +305,28 @@ class _Decoder:
 
 
 def _start(max_pixels: int, memory: int) -> _Decoder | None:
-    """Start a child; None where there can be none."""
+    """Start a child; None where there can be none.
+
+    Raises:
+        NoDecoder: it could not be started.
+    """
+    if not can_start():
+        return None
     size = _SLOTS * 3 * max_pixels
-    file = _memory_file()
     try:
-        os.truncate(file, size)
-        task = {"file": file, "max_pixels": max_pixels, "memory": memory}
-        child = start_child(__name__, task, [file])
-        return None if child is None else _Decoder(child, mmap.mmap(file, size), max_pixels)
-    finally:
-        os.close(file)
+        with contextlib.ExitStack() as opened:
+            file = _memory_file()
+            opened.callback(os.close, file)
+            os.truncate(file, size)
+            # Before the child: what fails here leaves none behind.
+            frames = mmap.mmap(file, size)
+            task = {"file": file, "max_pixels": max_pixels, "memory": memory}
+            return _Decoder(start_child(__name__, task, [file]), frames, max_pixels)
+    except OSError as error:
+        ending = could_not_start(error.strerror or str(error))
+    except Died as error:
+        ending = error
+    raise NoDecoder(f"the process that decodes it {ending}")
 
 
 def _memory_file() -> int:
