@@ -1,5 +1,6 @@
 """What every command shares: arguments → typed options, and one clear line for a user's mistake."""
 
+import codecs
 import io
 import os
 import re
@@ -148,6 +149,16 @@ def run(main: Callable[[], int | None]) -> int:
         # Whatever a message repeats of what was given, no password is shown with it.
         # One line, whatever line breaks a name in it has.
         print_message(printable(redact(str(error))))
+        return USAGE
+    except UnicodeEncodeError as error:
+        # Lists and files of options are UTF-8, and name files; a locale may have fewer letters.
+        encoding = codecs.lookup(sys.getfilesystemencoding()).name
+        if encoding == "utf-8" or codecs.lookup(error.encoding).name != encoding:
+            raise
+        print_message(
+            f"{printable(redact(error.object))}: file names in this locale are {encoding}; "
+            "choose one with UTF-8, or set PYTHONUTF8=1"
+        )
         return USAGE
     except KeyboardInterrupt as stopped:
         if stopped.args:

@@ -1,6 +1,9 @@
 """A user's mistake is one line; everything else is a typed value."""
 
+import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -199,6 +202,46 @@ def test_a_user_error_is_printed_to_stderr_alone(capsys: pytest.CaptureFixture[s
     command_line.run(main)
     said = capsys.readouterr()
     assert (said.out, said.err) == ("", "a.mp4: no such file\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are Unicode elsewhere")
+@pytest.mark.parametrize(
+    ("task", "code", "last_line"),
+    [
+        (
+            "Path('\\u6f22.csv').stat()",
+            2,
+            r"\u6f22.csv: file names in this locale are ascii; "
+            "choose one with UTF-8, or set PYTHONUTF8=1",
+        ),
+        (
+            "'\\u6f22'.encode('latin-1')",
+            1,
+            r"UnicodeEncodeError: 'latin-1' codec can't encode character '\u6f22' in position 0: "
+            "ordinal not in range(256)",
+        ),
+    ],
+    ids=["a name that this locale has not", "a fault"],
+)
+def test_a_name_that_this_locale_cannot_have_is_one_line(
+    task: str, code: int, last_line: str
+) -> None:
+    program = f"""
+import sys
+from pathlib import Path
+from seqvision_edge import command_line
+sys.exit(command_line.run(lambda: {task}))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == code
+    *before, last = done.stderr.splitlines()
+    assert last == last_line
+    assert (before == []) == (code == 2)
 
 
 def test_a_fault_of_the_program_is_not_hidden() -> None:
