@@ -4,7 +4,9 @@ import contextlib
 import errno
 import os
 import signal
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +23,7 @@ from video_matrix import CASES, needs_ffmpeg, video
 
 from seqvision_edge.child_process import Child, start_child
 from seqvision_edge.errors import SourceError
+from seqvision_edge.files import temporary_folder
 from seqvision_edge.frame import FrameTooLarge
 from seqvision_edge.opencv import cv2
 from seqvision_edge.serve.limits import Limits
@@ -339,6 +342,41 @@ def test_an_upload_is_refused_where_no_child_can_be_started(
         assert answer.status_code == 503
         assert "could not be started (exit code 3)" in answer.text
         assert post(client, content).status_code == 200
+
+
+KILLED_IN_AN_UPLOAD = """
+import os, signal, sys
+from pathlib import Path
+from seqvision_edge.serve.job import Job
+from seqvision_edge.serve.limits import Limits
+from seqvision_edge.serve.sent import from_video
+from seqvision_edge.sources.isolated import Decoders
+limits = Limits()
+upload, decoders = Path(sys.argv[1]).open("rb"), Decoders(limits.pixels)
+with from_video(upload, limits, None, decoders, Job(60)) as sent:
+    next(iter(sent.frames))
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_server_left_of_an_upload_is_removed_by_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_video(tmp_path / "a.mp4", [("red", 1.0)])
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    command = [sys.executable, "-c", KILLED_IN_AN_UPLOAD, str(path)]
+    process = subprocess.run(command, env={**os.environ, "TMPDIR": str(folder)}, timeout=120)
+    assert process.returncode == -signal.SIGKILL
+    content = path.read_bytes()
+
+    def left() -> list[Path]:
+        return [file for file in folder.rglob("*.video") if file.read_bytes() == content]
+
+    assert len(left()) == 1
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    with temporary_folder():
+        assert left() == []
 
 
 def test_bombs_are_answered_and_the_server_goes_on(session: Session) -> None:

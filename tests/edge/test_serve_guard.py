@@ -1,5 +1,6 @@
 """Who may speak to a server, and how much it takes from anybody."""
 
+import asyncio
 import contextlib
 import re
 import socket
@@ -19,12 +20,14 @@ from starlette.routing import BaseRoute
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+from seqvision_edge.serve import transport as bounded
 from seqvision_edge.serve.guard import HEADERS
 from seqvision_edge.serve.key import Key
 from seqvision_edge.serve.limits import MIB, Limits
 from seqvision_edge.serve.names import LOCAL, Names, is_same_origin
 from seqvision_edge.serve.pictures import picture_size
 from seqvision_edge.serve.recorder import Recorder
+from seqvision_edge.serve.transport import BoundedTransport
 from seqvision_edge.session import Session
 
 TOKEN = "a token of this test"
@@ -507,6 +510,64 @@ def test_the_documents_name_every_route(server: Running) -> None:
     assert "/v1/predict" in document["paths"]
     for path in (*document["paths"], "/v1/live"):
         assert path in page
+
+
+class Connection(asyncio.Protocol):
+    """A server's end of a connection whose client may be in the middle of a request."""
+
+    def __init__(self) -> None:
+        self.made, self.lost = asyncio.Event(), asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        loop = asyncio.get_running_loop()
+        self.transport = BoundedTransport(transport, loop, 0.1, lambda: True)
+        self.made.set()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.lost.set()
+
+
+async def connected() -> tuple[Connection, socket.socket]:
+    """Return both ends of a new connection, the client's with a small buffer."""
+    connection = Connection()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: connection, "127.0.0.1", 0)
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.setblocking(False)
+    await loop.sock_connect(client, server.sockets[0].getsockname())
+    await connection.made.wait()
+    server.close()
+    return connection, client
+
+
+def test_a_client_that_has_reset_the_connection_is_closed_without_a_fault() -> None:
+    async def reset() -> None:
+        connection, client = await connected()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+        connection.transport.close()
+        await asyncio.wait_for(connection.lost.wait(), 60)
+
+    asyncio.run(reset())
+
+
+def test_a_client_that_stops_taking_its_last_answer_loses_the_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bounded, "_LINGER_SECONDS", 0.05)
+
+    async def stall() -> None:
+        connection, client = await connected()
+        with client:
+            connection.transport.write(bytes(16 << 20))
+            connection.transport.close()
+            connection.transport.resume_writing()  # it took something, and then nothing more
+            assert connection.transport.get_write_buffer_size()
+            await asyncio.wait_for(connection.lost.wait(), 30)
+
+    asyncio.run(stall())
 
 
 def test_the_metrics_count_by_pattern_and_not_by_what_a_client_writes(server: Running) -> None:

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from seqvision_edge.card import ModelCard
 from seqvision_edge.cut import sized
 from seqvision_edge.errors import SourceError
+from seqvision_edge.files import temporary_folder
 from seqvision_edge.frame import Frame, FrameTooLarge
 from seqvision_edge.preprocess import ValueRange, prepare
 from seqvision_edge.sampler import Sampler, refuse_long
@@ -116,16 +117,17 @@ def from_video(
         HTTPException: 413 its frames are too large or take too much memory, 422 not a video, 507 no
             room for it.
     """
-    with tempfile.NamedTemporaryFile(prefix="seqvision-", suffix=".video") as file:
+    with ExitStack() as opened:
         try:
-            while part := content.read(MIB):
-                file.write(part)
-            file.flush()
+            # What a killed server leaves in such a folder is removed by the next one.
+            path = opened.enter_context(temporary_folder()) / "a.video"
+            with path.open("xb") as file:
+                while part := content.read(MIB):
+                    file.write(part)
         except OSError:
             raise HTTPException(507, "there is no room for the video") from None
-        path = Path(file.name)
         with (
-            refusals(file.name),
+            refusals(str(path)),
             decoders.video(path, value_range, job.check, job.seconds_left) as decoded,
             _opened(path, value_range, limits.pixels, decoded) as video,
         ):

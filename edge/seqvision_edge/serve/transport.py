@@ -82,9 +82,13 @@ class BoundedTransport:
             transport.close()
             return
         self.is_lingering = True
-        transport.write_eof()
+        try:
+            transport.write_eof()
+        except OSError:  # the client has reset the connection: it takes no answer
+            transport.abort()
+            return
         transport.resume_reading()
-        self._loop.call_later(_LINGER_SECONDS, transport.close)
+        self._loop.call_later(_LINGER_SECONDS, self.close)
 
     def _later(self, act: Callable[[], None]) -> None:
         if self._stalled is None:
