@@ -174,7 +174,7 @@ def test_where_there_can_be_no_child_models_load_and_are_not_remembered(
         monkeypatch.setattr(sys, "executable", str(tmp_path / "missing"))
     monkeypatch.delattr(os, "geteuid")  # as on Windows
     Session(model_bytes(), "cpu")
-    assert not list(cache.rglob("*"))
+    assert not list(cache.rglob("loaded-models"))
 
 
 def test_verdicts_are_kept_where_users_have_no_numbers(
@@ -231,7 +231,7 @@ def test_nonsense_of_a_trial_is_a_file_that_crashes(
     assert not list(cache.rglob("loaded-models/*"))
 
 
-CALLS = [[("frames", (1, steps, 8, 8, 3)), ("state", (1, 4))] for steps in (1, 1, 40)]
+CALLS = [[("frames", (1, steps, 8, 8, 3)), ("state", (1, 4))] for steps in (1, 1, 200)]
 
 
 def test_a_trial_has_the_time_of_every_frame_of_every_call(
@@ -241,10 +241,10 @@ def test_a_trial_has_the_time_of_every_frame_of_every_call(
     first = '["loaded"]\n["ran"]\n["ran"]\n'
     given = answering(monkeypatch, task(first, late='["ran"]\n', seconds=0.5))
     assert trial_load.try_load(b"a model", trial, "it")
-    assert given["seconds"] > trial_load._LOAD + 42 * 0.1
+    assert given["seconds"] > trial_load._LOAD + 202 * 0.1
     answering(monkeypatch, task(first, "reads nothing"))
-    with pytest.raises(ModelError, match=r"^it: a window of 40 frames took longer than 0\.4 s"):
-        trial_load.try_load(b"a model", Trial(CALLS, 1 << 20, 0.01), "it")
+    with pytest.raises(ModelError, match=r"^it: a window of 200 frames took longer than 0\.4 s"):
+        trial_load.try_load(b"a model", Trial(CALLS, 1 << 20, 0.002), "it")
     assert [limit for limit, _ in Trial(CALLS, 0, 60.0).limits()] == [60.0, 60.0, 600.0]
     assert [limit for limit, _ in Trial(CALLS, 0, 900.0).limits()] == [900.0] * 3
 
