@@ -129,15 +129,14 @@ def open_file(path: Path, max_pixels: int = MAX_PIXELS) -> InputContainer:
             # FFmpeg forgets the limits of streams that it finds on the way: those of codecs whose
             # pictures may be huge it reads by their parsers, and decodes none to learn more.
             with av.open(name, options={**options, "codec_whitelist": "none"}) as container:
-                decodable = (each for each in container.streams.video if each.codec_context)
-                for stream in decodable:
+                for stream in _decodable(container):
                     check_size(stream.width, stream.height, max_pixels)
             options["codec_whitelist"] = _MUST_BE_DECODED
         container = av.open(name, options=options)
-        if max_pixels < MAX_PIXELS and not all(each.width for each in container.streams.video):
+        if max_pixels < MAX_PIXELS and not all(each.width for each in _decodable(container)):
             # FFmpeg takes the size away that it may not decode: to name it, it may a little more.
             with av.open(name, options={**options, **decoder_options(MAX_PIXELS)}) as larger:
-                for stream in larger.streams.video:
+                for stream in _decodable(larger):
                     check_size(stream.width, stream.height, max_pixels)
         return container
     except FrameTooLarge:
@@ -146,6 +145,11 @@ def open_file(path: Path, max_pixels: int = MAX_PIXELS) -> InputContainer:
         raise SourceError(f"cannot be read ({error.strerror})") from None
     except (av.FFmpegError, OSError, ValueError):
         raise SourceError("not a video that can be read") from None
+
+
+def _decodable(container: InputContainer) -> list[VideoStream]:
+    """Return the video streams that have a decoder here: the others have no size to look at."""
+    return [stream for stream in container.streams.video if stream.codec_context]
 
 
 def _names_its_streams(path: Path) -> bool:
