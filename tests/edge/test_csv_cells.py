@@ -84,8 +84,10 @@ def test_every_list_of_a_run_has_no_formula_and_is_read_as_it_was(
     assert collection.add(row)
     (clip,) = read_collected(folders[2])
     assert (clip.path.name, clip.guess) == ("-a.mp4", label)
+    collection.close()
     collection.open()
     assert collection.kept[label] == 1
+    collection.close()
 
     for path in tmp_path.rglob("*.csv"):
         with path.open(newline="", encoding="utf-8") as file:

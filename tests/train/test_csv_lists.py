@@ -49,9 +49,10 @@ def test_every_list_has_no_formula_and_is_read_as_it_was(tmp_path: Path) -> None
     answered = read_predictions(tmp_path / "predictions.csv")
     assert [(row.label, row.answer) for row in answered] == [(each, each) for each in LABELS]
 
+    card: Any = SimpleNamespace(labels=LABELS)
     write_csv(
         tmp_path / "answers.csv",
-        [Answer(name, np.eye(len(LABELS))[number]) for number, name in enumerate(names)],
+        [Answer(name, np.eye(len(LABELS))[n], card) for n, name in enumerate(names)],
         LABELS,
     )
     for path in tmp_path.glob("*.csv"):
