@@ -4,6 +4,7 @@ from torch.utils.data import DataLoader
 
 from seqvision import rank
 from seqvision.config import TrainOptions
+from seqvision.console import print_note
 from seqvision.data.augment import make_augmenter
 from seqvision.data.cache import Cache
 from seqvision.data.dataset import (
@@ -17,7 +18,7 @@ from seqvision.data.dataset import (
 from seqvision.models.classifier import Classifier
 from seqvision.training.data import Data
 from seqvision.training.features import encode_views
-from seqvision.training.workers import prepare_worker, worker_count
+from seqvision.training.workers import can_hand_over, prepare_worker, worker_count
 
 
 def make_loaders(
@@ -42,6 +43,9 @@ def make_loaders(
         learning = FeatureDataset(encode_views(model, learning, views, cache), seed)
         checking = FeatureDataset(encode_views(model, checking, 1, cache))
         model.steps.standardize([steps for view in learning.views for steps, _ in view])
+        workers = 0
+    if workers and not can_hand_over():
+        print_note("the temporary folder's path is too long for --workers: set TMPDIR to another")
         workers = 0
     on_gpu = next(model.parameters()).device.type == "cuda"
     loaders = []

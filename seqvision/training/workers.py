@@ -7,8 +7,10 @@ waits for them without killing them, such as the end of the interpreter, waits f
 import atexit
 import contextlib
 import multiprocessing
+import multiprocessing.util
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +22,10 @@ from seqvision.data.dataset import Item
 from seqvision.training.allocator import keep_freed_memory
 
 _PATIENCE = 5.0
+# Bytes that the path of a socket may have where it may have fewest, and what is added to the
+# temporary folder: /pymp-12345678/listener-12345678.
+_SOCKET_PATH, _ADDED = 103, 32
+_SHORT_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
 
 
 def prepare_worker(_: int) -> None:
@@ -40,6 +46,26 @@ def worker_count(asked: int | str) -> int:
     if isinstance(asked, int):
         return asked
     return min(8, max(1, (os.cpu_count() or 1) // rank.local_count() - 1))
+
+
+def can_hand_over() -> bool:
+    """Let workers hand their batches over by sockets of a short path; False if there is no place.
+
+    In a long temporary folder (TMPDIR) a socket cannot be bound: the worker prints a traceback and
+    its batch is lost, for which the training then waits for ever.
+    """
+    if os.name == "nt":  # nothing lies in a folder there
+        return True
+    for folder in (tempfile.gettempdir(), *_SHORT_FOLDERS):
+        is_short = len(os.fsencode(folder)) + _ADDED <= _SOCKET_PATH
+        if is_short and os.access(folder, os.W_OK | os.X_OK):
+            before, tempfile.tempdir = tempfile.tempdir, folder
+            try:
+                multiprocessing.util.get_temp_dir()  # made once, and known to the workers
+            finally:
+                tempfile.tempdir = before
+            return True
+    return False
 
 
 @contextlib.contextmanager

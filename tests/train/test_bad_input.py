@@ -1,6 +1,9 @@
 """Data and disks as they should not be: trained on all the same, or refused in one line."""
 
+import os
 import re
+import subprocess
+import sys
 import tracemalloc
 from fractions import Fraction
 from pathlib import Path
@@ -286,3 +289,24 @@ def test_times_of_a_list_cost_no_more_than_the_video_has(tmp_path: Path, times: 
     decoded = store.load(read_list(tmp_path / "list.csv")[0][0])
     assert len(decoded.times) <= len(square_clip(1, 0))
     assert decoded.end is None or decoded.end < 60
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the sockets of workers have paths on POSIX only")
+def test_a_long_temporary_folder_does_not_lose_the_clips_of_a_worker(
+    squares: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / ("t" * 100)
+    folder.mkdir()
+    words = ["--size", "16", "--encoder", "flatten", "--epochs", "1", "--workers", "1"]
+    # Not forked from a process that knows its temporary folder already.
+    done = subprocess.run(
+        [sys.executable, "-m", "seqvision", "train", str(squares), *words],
+        cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(folder.glob("pymp-*")) == []
