@@ -154,6 +154,16 @@ class Terminal:
         """Return the ids of the processes of this terminal that still run, children too."""
         return [pid for pid in _running() if _session_of(pid) == self.pid]
 
+    def left_behind(self, seconds: float = 10.0) -> list[int]:
+        """Return the processes that still run some time after the program has ended.
+
+        A child that ends with its parent does so a moment later.
+        """
+        until = time.monotonic() + seconds
+        while (found := self.processes()) and time.monotonic() < until:
+            time.sleep(0.02)
+        return found
+
     def close(self) -> None:
         """End every process of this terminal, and the terminal."""
         for pid in self.processes():

@@ -26,7 +26,7 @@ def test_terminal_shows_what_a_person_would_see() -> None:
         assert terminal.processes() == [terminal.pid]
         terminal.interrupt()
         assert terminal.wait_exit() in (1, 130, -2)
-        assert terminal.processes() == []
+        assert terminal.left_behind() == []
 
 
 def test_terminal_fails_with_its_screen_when_the_program_ends_too_soon() -> None:

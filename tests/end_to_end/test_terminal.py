@@ -8,7 +8,6 @@ import re
 import shutil
 import signal
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -51,10 +50,7 @@ def typed(
 def ended(terminal: Terminal, code: int, timeout: float = 120) -> list[str]:
     """Return the lines of a command that has ended as it should, and left the terminal clean."""
     assert terminal.wait_exit(timeout) == code, "\n".join(terminal.lines)
-    end = time.monotonic() + 10
-    while terminal.processes() and time.monotonic() < end:
-        time.sleep(0.05)
-    assert not terminal.processes(), "no process stays behind"
+    assert not terminal.left_behind(), "no process stays behind"
     lines = terminal.lines
     assert terminal.raw.rfind(SHOW) >= terminal.raw.rfind(HIDE), "the cursor is back"
     assert not [line for line in lines if re.search(r"[━╸╺]{4}.*(left|\d/\d)", line)], lines

@@ -21,7 +21,7 @@ def test_demo_stopped_while_it_draws_leaves_nothing_half_drawn(tmp_path: Path) -
         assert terminal.wait_exit() == 130
         assert "Traceback" not in terminal.text
         assert "the same command again" in terminal.text
-        assert terminal.processes() == []
+        assert terminal.left_behind() == []
     assert list(tmp_path.glob("demo/**/*.jpg")) == []
 
 
@@ -35,7 +35,7 @@ def test_demo_stopped_while_it_trains_goes_on_with_that_training(tmp_path: Path)
         terminal.interrupt()
         assert terminal.wait_exit(timeout=240) == 130
         assert "Traceback" not in terminal.text
-        assert terminal.processes() == []
+        assert terminal.left_behind() == []
     (run,) = (tmp_path / "demo" / "runs").iterdir()
     with Terminal(DEMO, cwd=tmp_path, env=environment) as terminal:
         terminal.wait_for(rf"\$ seqvision train --resume demo/runs/{run.name}", timeout=60)
