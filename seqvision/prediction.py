@@ -220,11 +220,11 @@ def line_of(answer: Answer, top: int, width: int) -> str:
     An answer below `decision.reject` is unsure; between tabs that is a last field.
     """
     order = np.argsort(-answer.probabilities, kind="stable")[:top]
-    said = [(answer.card.labels[place], answer.probabilities[place]) for place in order]
+    shown = [(answer.card.labels[place], answer.probabilities[place]) for place in order]
     if not width:
-        fields = [answer.name, *(f"{label}\t{share:.4f}" for label, share in said)]
+        fields = [answer.name, *(f"{label}\t{share:.4f}" for label, share in shown)]
         return "\t".join([*fields, "unsure"] if answer.unsure else fields)
-    (label, share), *others = said
+    (label, share), *others = shown
     label = unsure(label) if answer.unsure else label
     next_best = ", ".join(f"{label} {share:.3f}" for label, share in others)
     return f"{answer.name:{width}}  {label} {share:.3f}" + (f"  ({next_best})" if others else "")

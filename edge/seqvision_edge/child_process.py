@@ -228,7 +228,7 @@ def task() -> dict[str, Any]:
 
 
 def begin(memory: int, seconds: float | None = None) -> None:
-    """Bound this process and tell the parent that it is ready: all that is needed is imported.
+    """Bound this process and report to the parent that it is ready: all that is needed is imported.
 
     Args:
         memory: bytes that it may take from here on.

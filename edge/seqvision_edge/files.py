@@ -60,7 +60,7 @@ _UNFINISHED = re.compile(r"\..*\.[0-9a-f]{8}\.unfinished(\.[^.]*)?", re.DOTALL)
 _FOLDER_PREFIX, _FOLDER_SUFFIX = "seqvision-", ".unfinished"
 _FOLDER = re.compile(r"\.?seqvision-[a-z0-9_]{8}\.unfinished")
 _TEMPORARY = ".seqvision-temporary"
-# In a folder of a user's: says who works there, and never that it may be removed.
+# In a folder of a user's: the lock of the process that works there, never a mark to remove it.
 _LOCK = ".seqvision-lock"
 # Where files cannot be locked, nothing younger counts as left behind.
 _OLD_SECONDS = 3600.0

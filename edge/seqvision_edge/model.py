@@ -135,7 +135,7 @@ class Model:
 
     @property
     def card(self) -> ModelCard:
-        """What the file says of the model: labels, window, picture, decision, origin."""
+        """The model card: labels, window, picture, decision, origin."""
         return self.session.card
 
     @property
@@ -417,7 +417,7 @@ class _Outbox:
             self.found.put(event)
 
     def idle(self) -> None:
-        """End the run where nobody takes its events any more."""
+        """End the run once its events are no longer read."""
         if self.closed.is_set():
             raise Quit
 

@@ -126,7 +126,7 @@ def told_apart(names: Iterable[str]) -> list[str]:
 
 
 def _kept(text: str, refused: frozenset[str]) -> str:
-    """Return the text with `_` for what is refused, and for what nobody sees."""
+    """Return the text with `_` for what is refused or invisible."""
     return "".join(
         letter if shown and letter not in refused else "_"
         for letter, shown in zip(text, _shown(text), strict=True)

@@ -48,7 +48,7 @@ def create_session(data: bytes, providers: list[Provider], threads: int) -> ort.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if len(providers) == 1:
         return ort.InferenceSession(data, options, providers=providers)
-    # Of a provider that cannot start onnxruntime tells stderr and stdout; our error is one line.
+    # onnxruntime prints why a provider cannot start, on stderr and stdout; our error is one line.
     ort.set_default_logger_severity(4)
     with contextlib.redirect_stdout(io.StringIO()):
         return ort.InferenceSession(data, options, providers=providers)

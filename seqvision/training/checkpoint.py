@@ -146,6 +146,6 @@ def _refuse_misfits(shell: Classifier, content: Content, path: Path) -> None:
 
 def _line(error: BaseException) -> str:
     if "enforce fail at inline_container" in str(error):
-        # How torch says that the system took less than it was given.
+        # torch's message where the system accepted less than was written.
         return "not all of it could be written; is the disk full?"
     return " ".join(str(getattr(error, "strerror", None) or error).split())[:160]

@@ -91,7 +91,7 @@ def routes(service: Service) -> APIRouter:
 
 def _response(answers: list[Answered]) -> Response:
     # By pydantic itself: FastAPI would look at each of 100,000 windows of a timeline anew, for as
-    # long as nobody else is served.
+    # long as no other client is served.
     content = Predictions(predictions=answers).model_dump_json(exclude_none=True)
     return Response(content, media_type=_JSON)
 

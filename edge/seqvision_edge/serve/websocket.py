@@ -71,7 +71,7 @@ class FrameCounter:
 
 
 def _head_size(head: bytearray) -> int:
-    """Return how long a head is, as far as its beginning says it."""
+    """Return how long a head is, as far as its beginning shows."""
     if len(head) < 2:
         return 2
     extended = {126: 2, 127: 8}.get(head[1] & 0x7F, 0)

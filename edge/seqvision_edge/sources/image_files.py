@@ -143,7 +143,7 @@ def _decode_values(data: NDArray[np.uint8]) -> NDArray[Any] | None:
 
 
 def _claims_too_much(data: bytes) -> bool:
-    """Whether a picture says that it is larger than its bytes, or takes minutes for a few of them.
+    """Whether a picture claims to be larger than its bytes, or takes minutes for a few of them.
 
     OpenCV makes room for a chunk of a PNG before it sees that there is no such chunk, and goes over
     all pixels of a JPEG again for every scan of ten bytes.

@@ -6,8 +6,8 @@
             ...
 
 A decoder is a million lines of C that read whatever was sent: what crashes, hangs or swells it ends
-a child, and one line says so.  Children are kept for the next clip, and replaced when they die or
-have grown.  Frames come through memory that both map; the child is one frame ahead.
+a child, and is reported in one line.  Children are kept for the next clip, and replaced when they
+die or have grown.  Frames come through memory that both map; the child is one frame ahead.
 
     parent → a JSON line: what to open, then "next" for each frame (of pictures with their bytes),
              then "close"
@@ -430,7 +430,7 @@ class _Clip:
         height, width = frame.bgr.shape[:2]
         slot = self._slots[self._number % _SLOTS]
         if frame.bgr.size > slot.size:
-            raise FrameTooLarge("a picture is larger than its head says")
+            raise FrameTooLarge("a picture is larger than its header states")
         slot[: frame.bgr.size] = frame.bgr.reshape(-1)
         self._number += 1
         return ["frame", height, width, frame.time, frame.duration, frame.index]

@@ -97,7 +97,7 @@ _LISTING = (
     b"0&\xb2u",
     b"YUV4MPEG2",
 )
-# Old codecs of MPEG and Flash streams, whose rate or size no parser tells.
+# Old codecs of MPEG and Flash streams, whose rate or size no parser reports.
 _MUST_BE_DECODED = "mpeg1video,mpeg2video,h261,h263,flv,vp6,vp6a,vp6f"
 
 # What FFmpeg itself takes to change pixel formats.  For progressive frames it gives, bit by bit,
