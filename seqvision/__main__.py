@@ -1,7 +1,21 @@
-"""`python -m seqvision`."""
+"""The program `seqvision`, as its installed script and `python -m seqvision` start it."""
 
 import sys
+from collections.abc import Callable
 
-from seqvision.cli import main
+from seqvision_edge.programs import start
 
-sys.exit(main())
+
+def run() -> int:
+    """Run `seqvision` and return its exit code."""
+    return start(_load)
+
+
+def _load() -> Callable[[], int]:
+    from seqvision.cli import main
+
+    return main
+
+
+if __name__ == "__main__":
+    sys.exit(run())

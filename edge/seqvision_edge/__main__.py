@@ -2,6 +2,6 @@
 
 import sys
 
-from seqvision_edge.cli import main
+from seqvision_edge.programs import edge_run
 
-sys.exit(main())
+sys.exit(edge_run())

@@ -1,6 +1,7 @@
 """`edge-run` as a person meets it: in a process of its own."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -79,6 +80,33 @@ def test_the_module_is_the_command(model: Path) -> None:
     command = [sys.executable, "-m", "seqvision_edge", "--version"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == f"edge-run {__version__}\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs signals")
+@pytest.mark.parametrize(
+    ("program", "imported"),
+    [
+        ("seqvision_edge", "pydantic"),
+        ("seqvision_edge.serve", "pydantic"),
+        ("seqvision", "pydantic"),
+    ],
+)
+def test_ctrl_c_while_a_program_imports_is_silent(program: str, imported: str) -> None:
+    if program == "seqvision":
+        pytest.importorskip("seqvision")
+    code = (
+        "import os, runpy, signal, sys\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {imported!r}:\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        f"runpy.run_module({program!r}, run_name='__main__')\n"
+    )
+    command = [sys.executable, "-c", code, "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
 
 
 def test_help_needs_neither_opencv_nor_onnxruntime(run_python: Callable[..., Any]) -> None:

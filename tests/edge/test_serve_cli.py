@@ -54,6 +54,46 @@ def answer(address: str, path: str, **more: str) -> httpx.Response:
             time.sleep(0.02)
 
 
+# Sends a signal at a point of the server's start or end at which an exception would leave half an
+# event loop behind; at a point that is passed often, as if Ctrl-C were pressed again and again.
+_SIGNAL_AT = """
+import asyncio, os, signal, sys
+name, number = sys.argv.pop(1), int(sys.argv.pop(1))
+loop = asyncio.SelectorEventLoop
+whole = getattr(loop, name)
+
+def part(*arguments, **options):
+    os.kill(os.getpid(), number)
+    return whole(*arguments, **options)
+
+setattr(loop, name, part)
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("point", ["_make_self_pipe", "create_task", "create_server", "close"])
+def test_signal_while_event_loop_starts_or_ends_is_clean(
+    model: Path, point: str, number: int, code: int
+) -> None:
+    start = [sys.executable, "-c", _SIGNAL_AT + EDGE_SERVE, point, str(number)]
+    process = subprocess.Popen(
+        [*start, model, "--port", "0"], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        if point == "close":
+            assert process.stderr is not None
+            while "API: " not in process.stderr.readline():
+                pass
+            process.send_signal(number)
+        printed = process.communicate(timeout=60)[1]
+    finally:
+        process.kill()
+    assert process.returncode == code, printed
+    assert "Traceback" not in printed
+    assert "Warning" not in printed
+    assert "Exception" not in printed
+
+
 @pytest.mark.timed
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_it_ends_within_two_seconds_whoever_listens(

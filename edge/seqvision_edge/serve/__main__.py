@@ -2,6 +2,6 @@
 
 import sys
 
-from seqvision_edge.serve.cli import main
+from seqvision_edge.programs import edge_serve
 
-sys.exit(main())
+sys.exit(edge_serve())

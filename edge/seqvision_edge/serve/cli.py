@@ -5,7 +5,6 @@ Only the options are imported at the start; the rest comes when the server begin
 
 import re
 import sys
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -142,12 +141,10 @@ def edge_serve(options: ServeOptions) -> int:
         if recorder is not None:
             _say(f"{PROGRAM}: takes go to {options.record}, recorded at /record")
         address = shown(host, opened.getsockname()[1])
-        _say(f"{PROGRAM}: {address} · API: {address}docs")
+        server = Server(served)
         try:
-            with warnings.catch_warnings():
-                # Ctrl-C between the making of a coroutine and its start.
-                warnings.filterwarnings("ignore", "coroutine .* was never awaited")
-                Server(served).run([opened])
+            _say(f"{PROGRAM}: {address} · API: {address}docs")
+            server.run([opened])
         except KeyboardInterrupt:
             if sys.stderr.isatty():
                 # Over the ^C that the terminal shows, and over what it stood behind: Ctrl-C makes

@@ -2,9 +2,15 @@
 
 import errno
 import logging
+import signal
 import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 import uvicorn
+from uvicorn.server import HANDLED_SIGNALS
 
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.names import printable
@@ -96,6 +102,39 @@ class Server(uvicorn.Server):
             )
         )
         self._served = served
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until `should_exit`; in the main thread, also until Ctrl-C or SIGTERM.
+
+        Raises:
+            KeyboardInterrupt: a signal ended it; whatever else its handler raises.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            super().run(sockets)
+            return
+        # Before the event loop exists: a signal that comes while it is made, or while it is closed,
+        # would leave half of it, and tracebacks of what cannot be deleted.
+        handlers = {number: signal.signal(number, self.handle_exit) for number in HANDLED_SIGNALS}
+        try:
+            super().run(sockets)
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        if self._captured_signals:
+            signal.raise_signal(self._captured_signals[0])
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """End within the two seconds that it takes; pressed again and again, no sooner.
+
+        uvicorn's own second Ctrl-C leaves the application in the middle of its end.
+        """
+        self._captured_signals.append(sig)
+        self.should_exit = True
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Do nothing: `run` handles signals, from earlier on and until later."""
+        yield
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End; what listens or decodes is stopped first."""
