@@ -53,6 +53,8 @@ class Terminal:
         self._printed = bytearray()
         self._lock = threading.Lock()
         self._closing = threading.Event()
+        self._taken = 0  # readings
+        self._reading = True
         self._screen = pyte.HistoryScreen(columns, rows, history=100_000, ratio=0.5)
         self._stream = pyte.ByteStream(self._screen)
         words = [str(word) for word in command]
@@ -109,7 +111,7 @@ class Terminal:
         """Return all that was printed so far, without escape sequences, lines ending in `\\n`."""
         return _ESCAPES.sub("", self.raw).replace("\r\n", "\n")
 
-    def wait_for(self, pattern: str, timeout: float = 60.0) -> re.Match[str]:
+    def wait_for(self, pattern: str, timeout: float = 120.0) -> re.Match[str]:
         """Return the first match in what was printed or is visible; fail if none comes in time."""
         seen = re.compile(pattern, re.MULTILINE)
         end = time.monotonic() + timeout
@@ -138,17 +140,30 @@ class Terminal:
             self._screen.resize(rows, columns)
         self._child.setwinsize(rows, columns)
 
-    def wait_exit(self, timeout: float = 60.0) -> int:
+    def wait_exit(self, timeout: float = 120.0) -> int:
         """Return the exit code (-n after signal n); fail with the screen if it still runs."""
         end = time.monotonic() + timeout
         while self._child.isalive():
             if time.monotonic() > end:
                 raise AssertionError(f"still running after {timeout:g} s:\n{self._seen()}")
             time.sleep(0.02)
-        self._reader.join(5.0)
+        self._read_to_the_end()
         if self._child.exitstatus is not None:
             return int(self._child.exitstatus)
         return -int(self._child.signalstatus or 0)
+
+    def _read_to_the_end(self, quiet: float = 10.0) -> None:
+        """Wait until all that was printed is on the screen.
+
+        A process that stays behind keeps the terminal open; then there is nothing to read.
+        """
+        last, seen = time.monotonic(), -1
+        while self._reader.is_alive():
+            if self._taken > seen:
+                last, seen = time.monotonic(), self._taken
+            elif time.monotonic() > last + quiet and not self._reading:
+                return
+            self._reader.join(0.05)
 
     def processes(self) -> list[int]:
         """Return the ids of the processes of this terminal that still run, children too."""
@@ -179,7 +194,8 @@ class Terminal:
         # Not pexpect's own reading: that also waits for the child, as the test's thread does.
         terminal = self._child.child_fd
         while not self._closing.is_set():
-            if not select.select([terminal], [], [], 0.1)[0]:
+            self._reading = bool(select.select([terminal], [], [], 0.1)[0])
+            if not self._reading:
                 continue
             try:
                 data = os.read(terminal, 65536)
@@ -190,6 +206,7 @@ class Terminal:
             with self._lock:
                 self._printed += data
                 self._stream.feed(data)
+            self._taken += 1
 
     def _seen(self) -> str:
         return "\n".join(f"| {line}" for line in self.lines)

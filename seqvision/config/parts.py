@@ -1,5 +1,6 @@
 """The options of a training, by what they are about."""
 
+from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -254,11 +255,11 @@ class TrainingOptions(Options):
     clip_gradient: Annotated[float, Field(ge=0), Arg("NORM")] = 1.0
     """Largest norm of the gradient; 0 for no limit."""
     monitor: Literal["loss", "accuracy", "f1"] = "loss"
-    """Validation figure that picks the best epoch."""
+    """Validation figure that picks the best epoch; of a cosine, among the last third."""
     keep: Literal["best", "last"] = "best"
     """Epoch that is kept; last is the honest one where validation clips also are the test."""
     patience: Annotated[int, Field(ge=0), Arg("EPOCHS")] = 15
-    """Epochs without a better one before it stops; 0 never stops early."""
+    """Epochs without a better one before it stops, in the last third of a cosine; 0: never."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Same seed, same result (on a CPU)."""
     precision: Annotated[Literal["auto", "32", "bf16", "16"], Arg(group=MACHINE)] = "auto"
@@ -273,5 +274,20 @@ class TrainingOptions(Options):
         ),
     ] = True
     """Time which precision and layout are faster here; else auto is 32 and channels_last."""
+
+    @property
+    def first_candidate(self) -> int:
+        """The first epoch, from 0, that may be kept as the best, and may lead to an early stop.
+
+        While the learning rate of a cosine is high, validation says little of what the model will
+        be: its best epoch, or many without a better one, come by chance and often in the warm-up.
+        """
+        return 0 if self.schedule == "plateau" else min(ceil(2 * self.epochs / 3), self.epochs - 1)
+
+    @property
+    def may_stop_early(self) -> bool:
+        """Whether fewer epochs than `epochs` may do."""
+        return 0 < self.patience < self.epochs - self.first_candidate
+
     device: TorchDevice = "auto"
     """Where to train."""

@@ -5,13 +5,16 @@ from seqvision.compat import torchvision as torchvision  # before lightning touc
 # isort: split
 
 import functools
+import re
 import signal
 import time
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
 from seqvision.config import TrainingOptions
@@ -83,14 +86,16 @@ class Shown(L.Callback):
 class EpochLines(Shown):
     """A bar with the time left for the whole training, and one line for each epoch.
 
-    A star stands behind the best epoch so far.
+    A star stands behind the best epoch so far; where the schedule is so far down that an epoch may
+    be kept, the stars begin anew.
     """
 
-    def __init__(self, epochs: int, monitor: str, may_stop_early: bool, afterwards: int) -> None:
+    def __init__(self, options: TrainingOptions, afterwards: int) -> None:
         """Describe it; `afterwards` is how many clips are measured when it is over."""
-        super().__init__(Bar("starting", numbers=False, at_most=may_stop_early))
-        self._epochs = epochs
-        self._monitor = monitor
+        super().__init__(Bar("starting", numbers=False, at_most=options.may_stop_early))
+        self._epochs = options.epochs
+        self._monitor = options.monitor
+        self._first = options.first_candidate
         self._afterwards = afterwards
         self._shown = 0.0
         self._best: float | None = None
@@ -145,6 +150,8 @@ class EpochLines(Shown):
             return
         seconds = self._time.end()
         score = float(figures[f"val/{self._monitor}"]) * self._sign
+        if trainer.current_epoch == self._first:
+            self._best = None
         is_best = self._best is None or score > self._best
         self._best = score if is_best else self._best
         print_line(
@@ -328,17 +335,59 @@ class StopOnSignal(L.Callback):
 
 
 class CompleteEpochs(ModelCheckpoint):
-    """Keeps complete epochs only: a training that goes on repeats the one it was stopped in."""
+    """Keeps complete epochs only: a training that goes on repeats the one it was stopped in.
+
+    Attributes:
+        first: the first epoch, from 0, that may be the best; one before it is kept only until
+            there is one of these.
+    """
+
+    first = 0
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Keep the epoch, if it is one."""
-        if trainer.is_last_batch:
+        if not trainer.is_last_batch:
+            return
+        if self.best_model_path and self.best_epoch < self.first <= trainer.current_epoch:
+            # Worse than any: the file is removed once the new one is whole.
+            worst = torch.tensor(float("inf") if self.mode == "min" else float("-inf"))
+            self.best_k_models = dict.fromkeys(self.best_k_models, worst)
+            self.kth_value = self.best_model_score = worst
+        super().on_train_epoch_end(trainer, pl_module)
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch that is the best so far, from 0; -1 where there is none."""
+        found = re.search(r"epoch=(\d+)", Path(self.best_model_path).name)
+        return int(found[1]) if found else -1
+
+
+class LateStopping(EarlyStopping):
+    """Stops early, but looks at no epoch before the `first`, from 0."""
+
+    first = 0
+
+    @property
+    def state_key(self) -> str:
+        """That of its base: checkpoints of older runs are read too."""
+        return super().state_key.replace(type(self).__qualname__, EarlyStopping.__qualname__, 1)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Look, where it is asked to after an epoch."""
+        if trainer.current_epoch >= self.first:
             super().on_train_epoch_end(trainer, pl_module)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Look, where it is asked to after validation."""
+        if trainer.current_epoch >= self.first:
+            super().on_validation_end(trainer, pl_module)
 
 
 def early_stopping(options: TrainingOptions) -> list[L.Callback]:
     """Return the callback that stops when validation no longer improves, if asked for."""
-    if not options.patience:
+    if not options.may_stop_early:
         return []
     mode = "min" if options.monitor == "loss" else "max"
-    return [EarlyStopping(f"val/{options.monitor}", patience=options.patience, mode=mode)]
+    stopping = LateStopping(f"val/{options.monitor}", patience=options.patience, mode=mode)
+    stopping.first = options.first_candidate
+    return [stopping]

@@ -94,6 +94,7 @@ def fit(
         mode="min" if options.monitor == "loss" else "max",
         save_on_train_epoch_end=True,
     )
+    checkpoints.first = options.first_candidate
     # Not `save_last`: that writes only when an epoch is the best.
     newest = CompleteEpochs(
         folder, filename="last", enable_version_counter=False, save_on_train_epoch_end=True
@@ -106,8 +107,7 @@ def fit(
     if resume:
         _order_from(last, training)
     if shown is None:
-        early = bool(options.patience)
-        shown = EpochLines(options.epochs, options.monitor, early, afterwards)
+        shown = EpochLines(options, afterwards)
     request = StopRequest()
     shown.stop, request.on_request = request, shown.stopping
     with _quiet_lightning():

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import ceil
 from pathlib import Path
 
 import torch
@@ -150,6 +151,21 @@ def _print_stopped(run: Path, options: TrainOptions, fitted: Fitted) -> None:
         f"stopped; {kept}, and becomes {options.output}; go on with:",
         command=_resume_command(run),
     )
+    early = _kept_too_early(options, fitted.epoch)
+    if early is not None:
+        print_warning(early)
+
+
+def _kept_too_early(options: TrainOptions, epoch: int) -> str | None:
+    """Return a warning where the kept epoch, from 0, lies in the warm-up of a cosine."""
+    training = options.training
+    peak = training.warmup * training.epochs
+    if training.schedule != "cosine" or training.epochs == 1 or epoch + 1 > peak:
+        return None
+    return (
+        f"epoch {epoch + 1} is kept, from before the learning rate's highest point (epoch "
+        f"{ceil(peak)} of {training.epochs}): the model has learned little yet"
+    )
 
 
 def _remove_empty(run: Path) -> None:
@@ -189,12 +205,12 @@ def finish(
     facts = take_facts(run, model, ready.device, seconds, ready.arithmetic)
     # A trial's own notes were not printed while it was one of many.
     known = [*made, *(Remark("note", text) for text in card.origin.notes)]
-    doubt = chance_warning(card)
-    if doubt is not None:
-        known.append(Remark("warning", doubt))
+    early = _kept_too_early(options, fitted.epoch)
+    doubts = [each for each in (chance_warning(card), early) if each is not None]
+    known += [Remark("warning", doubt) for doubt in doubts]
     results = Results(run, options, data, model, card, parts, fitted.epoch, facts, known)
     print_line(f"report: {write_results(results)}")
-    if doubt is not None:
+    for doubt in doubts:
         print_warning(doubt)
     val, test = figures["val"], figures.get("test")
     return Trained(options.output, run, fitted.epoch, val, test, fitted.stopped_by)

@@ -54,7 +54,7 @@ def run_with_camera(camera: CountingCamera) -> Callable[[str], list[Any]]:
 
     def go(code: str) -> list[Any]:
         with program(camera, code) as process:
-            said, complained = process.communicate(timeout=20)
+            said, complained = process.communicate(timeout=120)
         assert complained == "", complained
         assert process.returncode == 0
         return [json.loads(line) for line in said.splitlines()]

@@ -101,7 +101,7 @@ class Gate:
         self.is_closed = True
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
     """Wait until a condition holds, and return what it gives."""
     until = time.monotonic() + seconds
     while not (found := condition()):

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from colour_model import LAG, card_data, make_card, model_bytes, picture, write_video
+from pace import quiet_seconds
 
 from seqvision_edge import __version__, cli
 from seqvision_edge.capture import v4l2
@@ -379,7 +380,7 @@ def test_a_stopped_run_leaves_whole_files(
     process = subprocess.Popen(
         [*command, *outputs], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     log = tmp_path / "run.jsonl"
     while not (log.exists() and log.read_text().count("\n") > 20):
         assert time.monotonic() < deadline
@@ -387,8 +388,8 @@ def test_a_stopped_run_leaves_whole_files(
         time.sleep(0.02)
     began = time.monotonic()
     process.send_signal(number)
-    out, err = process.communicate(timeout=20)
-    assert time.monotonic() - began < 2
+    out, err = process.communicate(timeout=120)
+    assert quiet_seconds(began) < 2
     assert process.returncode == code, err
     assert "Traceback" not in err
     assert out.split("\t")[2] == "red"

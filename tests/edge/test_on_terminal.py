@@ -46,9 +46,10 @@ def camera() -> Iterator[str]:
 
 def is_clean(terminal: Terminal, columns: int) -> None:
     """Check what stays on the screen: whole lines, no piece of the live line, a visible cursor."""
+    lines = terminal.lines
     assert "Traceback" not in terminal.text
-    assert all(cell_len(line) <= columns for line in terminal.lines)
-    assert not any("━" in line for line in terminal.lines)
+    assert all(cell_len(line) <= columns for line in lines)
+    assert not any("━" in line for line in lines), lines
     assert terminal.raw.rfind("\x1b[?25h") >= terminal.raw.rfind("\x1b[?25l")
     assert terminal.left_behind() == []
 

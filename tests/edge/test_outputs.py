@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from colour_model import write_video
+from pace import quiet_seconds
 from test_cli import EDGE_RUN, edge_run, refusal
 from test_sinks_webhook import Hook
 
@@ -104,15 +105,15 @@ def test_a_dead_webhook_and_a_dead_broker_hold_up_neither_the_run_nor_its_end(
         stderr=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not (log.exists() and log.read_text().count('"event"') > 5):
         assert time.monotonic() < deadline
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
-    assert time.monotonic() - began < 2.5
+    out, err = process.communicate(timeout=120)
+    assert quiet_seconds(began) < 2.5
     assert process.returncode == 130, err
     assert "Traceback" not in err
     assert "s3cret" not in err + out + log.read_text()

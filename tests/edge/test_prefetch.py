@@ -35,15 +35,20 @@ def test_no_more_than_the_depth_is_made_ahead() -> None:
 
 
 def test_making_and_using_overlap() -> None:
+    used: list[int] = []
+    made_meanwhile = threading.Event()
+
     def items() -> Iterator[int]:
-        for number in range(10):
-            time.sleep(0.02)
+        for number in range(4):
+            if number:
+                made_meanwhile.set()
             yield number
 
-    began = time.perf_counter()
-    for _ in ahead(items()):
-        time.sleep(0.02)
-    assert time.perf_counter() - began < 0.36
+    for number in ahead(items()):
+        used.append(number)
+        if number == 0:
+            assert made_meanwhile.wait(30), "the next one is made while this one is used"
+    assert used == [0, 1, 2, 3]
 
 
 def test_an_error_comes_after_the_items_before_it() -> None:

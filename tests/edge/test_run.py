@@ -74,7 +74,7 @@ class Frames:
         for frame in self.frames:
             yield replace(frame, arrived=time.monotonic())
             # A machine that is busy must not make a live source drop any.
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 120
             while self.live and self.reader is not None and time.monotonic() < deadline:
                 if any(step.frame and step.frame.index == frame.index
                        for step in self.reader.steps[-3:]):  # fmt: skip

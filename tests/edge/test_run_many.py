@@ -92,7 +92,7 @@ class Record:
 
     def wait_for(self, name: str, index: int) -> None:
         """Wait until a frame of a source has come here."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             if any(step.frame and step.frame.index >= index for step in self.of(name)[-3:]):
                 return

@@ -52,7 +52,7 @@ def running(model: Path, *options: str) -> Iterator[tuple[str, str]]:
                 yield found[0] if found else "", token
             finally:
                 process.terminate()
-                process.communicate(timeout=20)
+                process.communicate(timeout=120)
     assert process.returncode == 143
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from pace import quiet_seconds
 from served import files, has_ipv6, jpeg, message
 from websockets.sync.client import connect
 
@@ -45,7 +46,7 @@ def serving(*arguments: str | Path) -> Iterator[tuple["subprocess.Popen[str]", s
 
 def answer(address: str, path: str, **more: str) -> httpx.Response:
     """Ask as soon as the server answers: its address is told a moment before."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while True:
         try:
             return httpx.get(f"http://{address}{path}", timeout=30, **more)
@@ -85,7 +86,7 @@ def test_signal_while_event_loop_starts_or_ends_is_clean(
             while "API: " not in process.stderr.readline():
                 pass
             process.send_signal(number)
-        printed = process.communicate(timeout=60)[1]
+        printed = process.communicate(timeout=120)[1]
     finally:
         process.kill()
     assert process.returncode == code, printed
@@ -99,15 +100,7 @@ def test_signal_while_event_loop_starts_or_ends_is_clean(
 def test_it_ends_within_two_seconds_whoever_listens(
     model: Path, video: Path, number: int, code: int
 ) -> None:
-    # A busy machine may be late once; what waits for somebody is late every time.
-    took = [_end(model, number, code)]
-    while took[-1] >= 2 and len(took) < 3:
-        took.append(_end(model, number, code))
-    assert took[-1] < 2, took
-
-
-def _end(model: Path, number: int, code: int) -> float:
-    """Return how many seconds a server takes to end that three clients are connected to."""
+    """Three clients are connected to it."""
     with serving(model) as (process, address, said):
         assert answer(address, "/healthz").status_code == 200
         assert said[0].startswith(f"edge-serve: {model} · 4 labels")
@@ -120,10 +113,10 @@ def _end(model: Path, number: int, code: int) -> float:
                 next(events.iter_lines())
                 began = time.monotonic()
                 process.send_signal(number)
-                _, err = process.communicate(timeout=20)
-                seconds = time.monotonic() - began
+                _, err = process.communicate(timeout=120)
+                seconds = quiet_seconds(began)
     assert (process.returncode, err) == (code, "")
-    return seconds
+    assert seconds < 2
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
@@ -184,7 +177,7 @@ def test_help_and_version_need_no_server(capsys: pytest.CaptureFixture[str]) -> 
     )
     for flag, words in (("--help", "--allow-host"), ("--version", f"edge-serve {__version__}")):
         command = [sys.executable, "-c", code, flag]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
         assert words in done.stdout
 
@@ -229,7 +222,7 @@ def test_it_listens_on_ipv6_too(model: Path, host: str) -> None:
         assert httpx.post(f"http://{here}/v1/streams", headers=foreign).status_code == 403
         with connect(f"ws://{here}/v1/live", additional_headers=bearer) as opened:
             opened.send(message(0.0, jpeg("red")))
-            assert "waiting" in str(opened.recv(timeout=20))
+            assert "waiting" in str(opened.recv(timeout=120))
 
 
 def test_every_ipv6_address_demands_a_token() -> None:

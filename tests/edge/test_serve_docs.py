@@ -27,7 +27,7 @@ def test_every_curl_line_of_the_page_is_answered(tmp_path: Path) -> None:
         script = lines.replace("curl ", "curl -sS --fail-with-body ")
         script = script.replace("127.0.0.1:8000", running.address)
         command = ["bash", "-euo", "pipefail", "-c", script]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count('"predictions"') == 4
     assert done.stdout.count('"type":"waiting"') == 2

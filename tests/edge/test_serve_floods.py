@@ -170,10 +170,10 @@ def test_a_message_has_a_bound_in_fragments(session: Session) -> None:
             with connect(running.live) as opened:
                 opened.send(parts)
                 if is_taken:
-                    assert "waiting" in str(opened.recv(timeout=20))
+                    assert "waiting" in str(opened.recv(timeout=120))
                     continue
                 with pytest.raises(ConnectionClosed, match="too many fragments"):
-                    opened.recv(timeout=20)
+                    opened.recv(timeout=120)
 
 
 def test_frames_that_come_too_fast_wait_and_none_is_lost(session: Session) -> None:
@@ -183,7 +183,7 @@ def test_frames_that_come_too_fast_wait_and_none_is_lost(session: Session) -> No
             it.send(message(index / 10, jpeg("red", (16, 16))))
         last = {"frame": -1}
         while last.get("frame") != 249:
-            last = json.loads(it.recv(timeout=20))
+            last = json.loads(it.recv(timeout=120))
         assert time.monotonic() - began > 1.0  # 100 at once, then 100 a second
 
 

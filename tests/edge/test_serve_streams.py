@@ -114,7 +114,7 @@ def test_a_picture_that_waits_for_the_one_before_is_not_lost(server: Running) ->
         for index in range(2):
             opened.send(message(index / FPS, jpeg("red")))
         for index in range(2, 60):
-            while "frame" not in (record := json.loads(opened.recv(timeout=20))):
+            while "frame" not in (record := json.loads(opened.recv(timeout=120))):
                 pass
             heard.append(record["frame"])
             opened.send(message(index / FPS, jpeg("red")))
@@ -299,7 +299,7 @@ def tell(socket: ClientConnection, stamp: float, data: bytes) -> dict[str, Any]:
     """Send a picture and return what is said of the picture itself."""
     socket.send(message(stamp, data))
     while True:
-        said: dict[str, Any] = json.loads(socket.recv(timeout=20))
+        said: dict[str, Any] = json.loads(socket.recv(timeout=120))
         if said["type"] in ("answer", "waiting", "error"):
             return said
 
@@ -310,7 +310,7 @@ def close_code(socket: ClientConnection, sent: Sequence[str | bytes]) -> int | N
         for each in sent:
             socket.send(each)
             time.sleep(0.02)
-        socket.recv(timeout=20)
+        socket.recv(timeout=120)
     except ConnectionClosed as closed:
         return closed.rcvd.code if closed.rcvd else None
     raise AssertionError("the connection goes on")
@@ -323,9 +323,9 @@ def test_live_pictures_are_answered_as_a_stream_is(server: Running, session: Ses
     with connect(server.live) as socket:
         for stamp, data in given:
             socket.send(message(stamp, data))
-            said.append(json.loads(socket.recv(timeout=20)))
+            said.append(json.loads(socket.recv(timeout=120)))
             while len(said) < len(truth) and truth[len(said)]["type"] not in ("answer", "waiting"):
-                said.append(json.loads(socket.recv(timeout=20)))
+                said.append(json.loads(socket.recv(timeout=120)))
     assert timeless(said) == timeless(truth)
     assert {record["type"] for record in said} == {"waiting", "answer", "event", "source"}
 
@@ -350,7 +350,7 @@ def test_of_pictures_that_come_too_fast_the_newest_is_answered(
         go.set()
         frames = []
         while not frames or frames[-1] != 39:
-            said = json.loads(socket.recv(timeout=20))
+            said = json.loads(socket.recv(timeout=120))
             if said["type"] in ("answer", "waiting"):
                 frames.append(said["frame"])
         assert frames[0] == 0

@@ -154,7 +154,7 @@ def test_a_pipe_can_take_the_lines(tmp_path: Path) -> None:
     reader = subprocess.Popen(["cat", str(path)], stdout=subprocess.PIPE, text=True)
     with json_lines(path) as sink:
         sink.write(make_step())
-    out, _ = reader.communicate(timeout=20)
+    out, _ = reader.communicate(timeout=120)
     assert [json.loads(line)["type"] for line in out.splitlines()] == ["run", "answer"]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pace import quiet_seconds
 from servers.broker import USER, Broker, Listener, missing
 from steps import EVENT, SOURCE, changed, events, make_step, wait_for
 
@@ -84,7 +85,7 @@ def test_thirty_events_while_the_broker_is_killed_all_arrive_once(broker: Broker
         began = time.monotonic()
         for step in events(30):
             sink.write(step)
-        assert time.monotonic() - began < 1
+        assert quiet_seconds(began) < 1
         # Somebody must listen before the events come: until then the broker refuses their sender.
         broker.shut_out(USER)
         broker.start()
@@ -124,7 +125,7 @@ def test_a_broker_that_stands_still_is_waited_for_and_loses_nothing(broker: Brok
         began = time.monotonic()
         for step in events(30):
             sink.write(step)
-        assert time.monotonic() - began < 1
+        assert quiet_seconds(began) < 1
         assert sink.counts.waiting == 30
         broker.signal(signal.SIGCONT)
         wait_for(lambda: sink.counts.sent == 31)
@@ -143,7 +144,7 @@ def test_a_broker_that_stands_still_does_not_hold_up_the_end(broker: Broker) -> 
         sink.write(step)
     began = time.monotonic()
     sink.__exit__(None, None, None)
-    assert time.monotonic() - began < CLOSE_SECONDS + 0.5
+    assert quiet_seconds(began) < CLOSE_SECONDS + 0.5
     assert sink.counts.lost == 3
 
 
@@ -158,7 +159,7 @@ from seqvision_edge.sinks.mqtt import Mqtt
 from seqvision_edge.sinks.queued import Queued
 sink = Queued(Mqtt(sys.argv[2], ["camera 0"]), 9).__enter__()
 sink.write(make_step(events=(EVENT,)))
-until = time.monotonic() + 20
+until = time.monotonic() + 120
 while not sink.counts.sent and time.monotonic() < until:
     time.sleep(0.01)
 os._exit(9)

@@ -217,7 +217,7 @@ def test_camera_0_runs_live(folder: Path, tmp_path: Path) -> None:
                 answers = lines(folder / "camera.jsonl", "answer")
                 found = {row["label"] for row in answers if row["warm"]}
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=10)
+        out, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     assert "Traceback" not in err
     assert {"left", "right"} <= found, (out, err)

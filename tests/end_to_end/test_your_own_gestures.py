@@ -169,7 +169,7 @@ def test_record_and_run_by_the_commands_of_the_page_from_a_camera(
                 assert time.monotonic() < deadline, "it did not answer"
                 time.sleep(0.05)
             process.send_signal(signal.SIGTERM)
-            _, err = process.communicate(timeout=60)
+            _, err = process.communicate(timeout=120)
         finally:
             process.kill()
     assert "Traceback" not in err

@@ -81,7 +81,7 @@ class WatchedRun:
         """Signal it; return how many seconds it took to end, and its stderr."""
         began = time.monotonic()
         self.process.send_signal(number)
-        _, err = self.process.communicate(timeout=20)
+        _, err = self.process.communicate(timeout=120)
         return time.monotonic() - began, err
 
     def end(self) -> tuple[str, str]:
