@@ -30,6 +30,7 @@ from seqvision.rank import count
 from seqvision_edge.command_line import Given
 from seqvision_edge.hints import near_words
 from seqvision_edge.options import options_of
+from seqvision_edge.renamed import is_now, new_name
 
 if TYPE_CHECKING:
     from seqvision.metrics import Metrics
@@ -423,6 +424,9 @@ def _given(
     for name, value in {**arguments, **options}.items():
         option = known.get(name)
         if option is None:
+            new = new_name(name, known)
+            if new is not None:
+                raise TypeError(f"{function}(): {is_now(name, new.replace('-', '_'))}")
             near = near_words(name, known)
             hint = f"; did you mean {' or '.join(near)}?" if near else ""
             raise TypeError(f"{function}() got an unexpected keyword argument {name!r}{hint}")

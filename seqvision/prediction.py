@@ -69,8 +69,8 @@ class Answer:
 
     @property
     def unsure(self) -> bool:
-        """Whether the answer is below `decision.reject`."""
-        return is_unsure(self.probability, self.card.decision.reject)
+        """Whether the answer is below `decision.min_confidence`."""
+        return is_unsure(self.probability, self.card.decision.min_confidence)
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ def _answer(
 def line_of(answer: Answer, top: int, width: int) -> str:
     """Return the path and the most probable labels; between tabs where no terminal reads it.
 
-    An answer below `decision.reject` is unsure; between tabs that is a last field.
+    An answer below `decision.min_confidence` is unsure; between tabs that is a last field.
     """
     order = np.argsort(-answer.probabilities, kind="stable")[:top]
     shown = [(answer.card.labels[place], answer.probabilities[place]) for place in order]

@@ -89,8 +89,9 @@ def build(
             tensors=(StateTensor(name="past", axes=("batch", "kept", model.memory)),),
         ),
         decision=Decision(
-            temperature=temperature, smoothing="none", smoothing_frames=1, reject=0.0,
-            enter=0.6, leave=0.4, early=None, minimum_seconds=0.0, cooldown_seconds=0.0,
+            temperature=temperature, smoothing="none", smoothing_frames=1, min_confidence=0.0,
+            on_threshold=0.6, off_threshold=0.4, early=None, minimum_seconds=0.0,
+            cooldown_seconds=0.0,
             background="none",
         ),
         origin=Origin(version="0", created="", options={}, data={}, metrics={}, notes=()),

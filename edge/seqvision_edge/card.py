@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AfterValidator,
+    ConfigDict,
     Field,
     JsonValue,
     ValidationError,
@@ -102,22 +103,28 @@ class Decision(Part):
     """How probabilities over time become events.
 
     `temperature` is already applied inside the graph.  An answer whose best label has less than
-    `reject` is unsure: it counts for no label.  Answers are smoothed over `smoothing_frames` of
-    them.  An event of a label begins when its smoothed probability reaches `enter`, ends when it
-    falls below `leave`, counts when it lasted `minimum_seconds`, and blocks the same label for
-    `cooldown_seconds`.  With `early` it is told as soon as its label surely rises to that, and not
-    at its end.  `background` is the label for "nothing happens": it never makes an event.
+    `min_confidence` is unsure: it counts for no label.  Answers are smoothed over
+    `smoothing_frames` of them.  An event of a label begins when its smoothed probability reaches
+    `on_threshold`, ends when it falls below `off_threshold`, counts when it lasted
+    `minimum_seconds`, and blocks the same label for `cooldown_seconds`.  With `early` it is
+    reported as soon as its label surely rises to that, and not at its end.  `background` is the
+    label for "nothing happens": it never makes an event.
 
-    `reject` judges one answer, of whatever label, the background too; `enter` judges the smoothed
-    probability of the label that would begin an event.
+    `min_confidence` judges one answer, of whatever label, the background too; `on_threshold` judges
+    the smoothed probability of the label that would begin an event.
+
+    In a model file three keys are shorter, as they were in spec 1: `reject` (`min_confidence`),
+    `enter` (`on_threshold`) and `leave` (`off_threshold`).
     """
+
+    model_config = ConfigDict(populate_by_name=True)
 
     temperature: Annotated[float, Field(gt=0)]
     smoothing: SmoothingKind
     smoothing_frames: SmoothingFrames
-    reject: Probability
-    enter: Probability
-    leave: Probability
+    min_confidence: Annotated[Probability, Field(alias="reject")]
+    on_threshold: Annotated[Probability, Field(alias="enter")]
+    off_threshold: Annotated[Probability, Field(alias="leave")]
     early: Probability | None
     minimum_seconds: Seconds
     cooldown_seconds: Seconds
@@ -125,9 +132,9 @@ class Decision(Part):
 
     @model_validator(mode="after")
     def _thresholds_are_in_order(self) -> Self:
-        if self.leave > self.enter:
+        if self.off_threshold > self.on_threshold:
             raise ValueError("decision.leave is above decision.enter")
-        if self.early is not None and self.early < self.enter:
+        if self.early is not None and self.early < self.on_threshold:
             raise ValueError("decision.early is below decision.enter")
         return self
 
@@ -171,8 +178,8 @@ class ModelCard(Part):
         return self
 
     def to_json(self) -> str:
-        """Return the card as compact JSON text."""
-        return self.model_dump_json()
+        """Return the card as compact JSON text, as a model file has it."""
+        return self.model_dump_json(by_alias=True)
 
     @classmethod
     def from_json(cls, text: str, where: str) -> "ModelCard":
@@ -198,6 +205,7 @@ class ModelCard(Part):
                 raise CardError(
                     f"{where}: the model card is damaged: image.value_range: Field required"
                 )
+            _refuse_field_names(upgraded.get("decision"), where)
             return cls.model_validate_json(json.dumps(upgraded))
         except ValidationError as error:
             first = error.errors()[0]
@@ -230,7 +238,19 @@ def _upgraded(data: dict[str, Any]) -> dict[str, Any]:
     return data
 
 
-# What every runner did before the card said it.
+def _refuse_field_names(decision: Any, where: str) -> None:
+    """Refuse a second spelling in a file: it has the short keys alone."""
+    if not isinstance(decision, dict):
+        return
+    for name, field in Decision.model_fields.items():
+        if field.alias is not None and name in decision:
+            raise CardError(
+                f"{where}: the model card is damaged: decision.{name}: "
+                f"in a file it is decision.{field.alias}"
+            )
+
+
+# What every runner did before the card had these keys.
 _NEW_IN_3: Final = {"smoothing": "mean", "reject": 0.0, "early": None}
 
 

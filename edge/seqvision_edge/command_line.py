@@ -21,6 +21,7 @@ from seqvision_edge.hints import did_you_mean, near_options, together
 from seqvision_edge.names import printable
 from seqvision_edge.options import Option, flag_name, options_of
 from seqvision_edge.redaction import redact
+from seqvision_edge.renamed import OPTIONS, is_now, new_name
 from seqvision_edge.wording import first_problem
 
 Kind = TypeVar("Kind", bound=BaseModel)
@@ -386,12 +387,21 @@ class _Reading:
     def _refuse_unknown(self, flag: str) -> NoReturn:
         """Say that there is no such option, and which one is meant."""
         name = flag.lstrip("-" + _LONG_DASHES).replace("_", "-")
+        new = new_name(name, self._named)
+        if new is not None:
+            self._fail(is_now(flag, f"--{new}"))
         known = list(self._named)
         known += [f"no-{one.name}" for one in self._options if one.count == 0]
         hints = [f"--{one}" for one in near_options(name, [*known, "help", "version"])]
         lower = name.casefold()
         exact = bool(hints) and lower in (hints[0][2:],)
         elsewhere = [] if exact else self._elsewhere(lower)
+        later = OPTIONS.get(lower.removeprefix("no-"), "")
+        moved = self._elsewhere(later) if later and not elsewhere else []
+        if moved:
+            self._fail(
+                f"no option {flag} here; it is now --{later}, an option of {', '.join(moved)}"
+            )
         begins = bool(hints) and hints[0].startswith(f"--{lower}")
         if elsewhere and not begins:
             self._fail(f"no option {flag} here; it is an option of {', '.join(elsewhere)}")
@@ -458,7 +468,7 @@ def _is_flag(argument: str) -> bool:
 
 
 def _constraint(error: ValidationError) -> str:
-    """Return what is wrong with the first bad value: `--enter 2.0: must be …`."""
+    """Return what is wrong with the first bad value: `--on-threshold 2.0: must be …`."""
     place, message, value = first_problem(error)
     names = [part for part in place if isinstance(part, str)]
     if not names:

@@ -23,15 +23,15 @@ class DecisionOptions(Options):
 
     heading = "Events"
 
-    enter: _Probability = None
+    on_threshold: _Probability = None
     """An event begins at this smoothed probability."""
-    leave: _Probability = None
+    off_threshold: _Probability = None
     """An event ends below this smoothed probability."""
     early: Annotated[
         Probability | Literal["off"] | None, Arg("PROBABILITY|off", default=_OF_CARD)
     ] = None
     """Report an event once its label surely rises to this probability, not at its end."""
-    reject: _Probability = None
+    min_confidence: _Probability = None
     """An answer whose best label has less is unsure: it counts for no label."""
     minimum_seconds: _Seconds = None
     """Shorter events are not reported, unless they were early."""
@@ -54,15 +54,15 @@ def decision_of(options: DecisionOptions, card: ModelCard, program: str) -> Deci
         given["early"] = None
     merged = {**card.decision.model_dump(), **given}
     # The options have checked each value; only these depend on each other.
-    enter, leave, early = merged["enter"], merged["leave"], merged["early"]
-    if leave > enter:
+    on, off, early = merged["on_threshold"], merged["off_threshold"], merged["early"]
+    if off > on:
         raise SeqvisionError(
-            f"{program}: --leave {leave:g} is above --enter {enter:g}; "
+            f"{program}: --off-threshold {off:g} is above --on-threshold {on:g}; "
             "an event would end as it begins"
         )
-    if early is not None and early < enter:
+    if early is not None and early < on:
         raise SeqvisionError(
-            f"{program}: --early {early:g} is below --enter {enter:g}; "
-            "what is told early must be at least as sure"
+            f"{program}: --early {early:g} is below --on-threshold {on:g}; "
+            "an event that is reported early must be at least as sure"
         )
     return Decision.model_validate(merged)

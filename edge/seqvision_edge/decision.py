@@ -30,18 +30,18 @@ NOTHING = Told()
 class Decider:
     """Follow one source's answers and tell its events.
 
-    An answer holds until the next one, so an event lasts from the first answer that reaches `enter`
-    to the first that falls below `leave`.  One event runs at a time: another label that reaches
-    `enter` and is more probable than the running one ends it.
+    An answer holds until the next one, so an event lasts from the first answer that reaches
+    `on_threshold` to the first that falls below `off_threshold`.  One event runs at a time: another
+    label that reaches `on_threshold` and is more probable than the running one ends it.
 
     Answers come late: each is for a window that ends with it.  `lag` is the time, in seconds, from
     what an answer is about to the answer (see `lag_of`); the start, end and peak of an event are
     that much before the answers', and `told` is not.
 
     With `early`, an event is fired on a sure rise of its label: the answers themselves, unsmoothed,
-    went from below `enter` up to `early`, the last but one being at `leave` or above.  Such an
-    event begins at once, counts however short it is, and ends as soon as neither the smoothed
-    probability nor the answer's own reaches `leave`.
+    went from below `on_threshold` up to `early`, the last but one being at `off_threshold` or
+    above.  Such an event begins at once, counts however short it is, and ends as soon as neither
+    the smoothed probability nor the answer's own reaches `off_threshold`.
     """
 
     def __init__(self, decision: Decision, labels: Sequence[str], lag: float = 0.0) -> None:
@@ -50,7 +50,7 @@ class Decider:
         self._labels = tuple(labels)
         self._smoothing = Smoothing(decision)
         # Where no answer can be unsure, both are the same.
-        self._shown = Smoothing(decision) if decision.reject > 0 else self._smoothing
+        self._shown = Smoothing(decision) if decision.min_confidence > 0 else self._smoothing
         self._running: Event | None = None
         self._is_fired = False
         self._blocked_until: dict[str, float] = {}
@@ -95,7 +95,7 @@ class Decider:
             label, held = self._running.label, strength[self._running.label]
             self._running = _extended(self._running, time, held)
             overtaken = rival is not None and strength[rival] > held + HAIR
-            fallen = held < self._decision.leave - HAIR
+            fallen = held < self._decision.off_threshold - HAIR
             if rising != label if rising else fallen or overtaken:
                 ended = self._finish(time)
         begins = rising or rival
@@ -118,7 +118,7 @@ class Decider:
 
     def _known(self, answer: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the answer; an unsure one counts for no label."""
-        unsure = is_unsure(float(answer.max()), self._decision.reject)
+        unsure = is_unsure(float(answer.max()), self._decision.min_confidence)
         return np.zeros_like(answer) if unsure else answer
 
     def _by_label(self, smoothing: Smoothing) -> dict[str, float]:
@@ -141,7 +141,7 @@ class Decider:
         able = {
             label: probability
             for label, probability in strength.items()
-            if probability >= self._decision.enter - HAIR and self._may_begin(label, time)
+            if probability >= self._decision.on_threshold - HAIR and self._may_begin(label, time)
         }
         return max(able, key=able.__getitem__, default=None)
 
@@ -151,11 +151,11 @@ class Decider:
         if early is None:
             return None
         self._before = own
-        self._low |= {label for label in own if own[label] < self._decision.enter - HAIR}
+        self._low |= {label for label in own if own[label] < self._decision.on_threshold - HAIR}
         best = max(own, key=own.__getitem__)
         sure = (
             own[best] >= early - HAIR
-            and before.get(best, -1.0) >= self._decision.leave - HAIR
+            and before.get(best, -1.0) >= self._decision.off_threshold - HAIR
             and best in self._low
             and self._may_begin(best, time)
         )
@@ -194,9 +194,9 @@ class Decider:
         return replace(event, start=event.start - lag, end=event.end - lag, peak=event.peak - lag)
 
 
-def is_unsure(best: float, reject: float) -> bool:
+def is_unsure(best: float, min_confidence: float) -> bool:
     """Return whether an answer is rejected: the probability of its `best` label is too low."""
-    return best < reject - HAIR
+    return best < min_confidence - HAIR
 
 
 def lag_of(sequence: SequenceSpec) -> float:

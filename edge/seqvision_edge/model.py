@@ -245,7 +245,7 @@ class Model:
             label=label,
             probability=shares[label],
             probabilities=shares,
-            unsure=is_unsure(shares[label], self.card.decision.reject),
+            unsure=is_unsure(shares[label], self.card.decision.min_confidence),
             windows=windows,
             window_fill=window_fill(len(steps), sequence),
         )

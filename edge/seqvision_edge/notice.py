@@ -41,7 +41,7 @@ def notice(state: SourceState, silent: float | None) -> Notice | None:
 
 
 def unsure(label: str) -> str:
-    """Return how an answer is named that is below `decision.reject`; its label is the best one."""
+    """Return the text for an answer below `decision.min_confidence` with this best label."""
     return f"unsure · {label}"
 
 

@@ -51,11 +51,11 @@ class OutputOptions(Options):
     """Seconds of a clip before its event."""
     clip_after: Annotated[float, Field(ge=0, le=60), Arg("SECONDS")] = 1.0
     """Seconds of a clip after its event."""
-    collect: Annotated[Path | None, Arg("FOLDER")] = None
-    """Keep the clips that are worth a label: those that the model doubts, and those of labels it
-    seldom gives, with a collected.csv."""
-    collect_mb: Annotated[float, Field(gt=0), Arg("MEGABYTES")] = 200.0
-    """Room that they may take; then the least useful clip goes."""
+    save_uncertain: Annotated[Path | None, Arg("FOLDER")] = None
+    """Save clips worth labelling into this folder: uncertain predictions and rare labels, with a
+    collected.csv."""
+    save_uncertain_mb: Annotated[float, Field(gt=0), Arg("MEGABYTES")] = 200.0
+    """Most megabytes of these clips; the least useful ones are deleted first."""
     webhook: Annotated[str | None, Arg("URL")] = None
     """Post each event as JSON to this http or https URL; env:NAME takes it from a variable."""
     webhook_states: bool = False
@@ -108,7 +108,7 @@ def notes_on(options: OutputOptions) -> list[str]:
     """Return what to know of the outputs before they are written, a line each."""
     from seqvision_edge.sinks.film import playback_note
 
-    folders = {"--clips": options.clips, "--collect": options.collect}
+    folders = {"--clips": options.clips, "--save-uncertain": options.save_uncertain}
     written = {"--save": options.save} | {
         name: folder / "….mp4" for name, folder in folders.items() if folder is not None
     }
@@ -120,7 +120,7 @@ def shows_pictures(options: OutputOptions) -> bool:
     """Whether any output shows or keeps what the sources see, and so needs all of its pixels."""
     from seqvision_edge.sinks.window import can_show
 
-    kept = (options.save, options.clips, options.collect, options.web)
+    kept = (options.save, options.clips, options.save_uncertain, options.web)
     return any(each is not None for each in kept) or (options.window and can_show())
 
 
@@ -149,8 +149,8 @@ def _written(options: OutputOptions, sources: Sequence[str]) -> Iterator[tuple[s
     if options.clips is not None:
         yield "--clips", options.clips
         yield "--clips", options.clips / "clips.csv"
-    if options.collect is not None:
-        yield "--collect", options.collect / "collected.csv"
+    if options.save_uncertain is not None:
+        yield "--save-uncertain", options.save_uncertain / "collected.csv"
 
 
 def _files(
@@ -182,8 +182,10 @@ def _files(
         late = decision.minimum_seconds + lag_of(session.card.sequence)
         margins = Margins(options.clip_before, options.clip_after, late)
         yield Queued(EventClips(options.clips, sources, margins), _PICTURES, waits=waits)
-    if options.collect is not None:
-        yield Queued(_collector(options.collect, options, session, sources), _PICTURES, waits=waits)
+    if options.save_uncertain is not None:
+        yield Queued(
+            _collector(options.save_uncertain, options, session, sources), _PICTURES, waits=waits
+        )
 
 
 def _collector(
@@ -194,9 +196,11 @@ def _collector(
 
     card = session.card
     if not isinstance(card.sequence, VideoSequence):
-        raise SinkError(f"--collect {folder}: this model reads still images, which have no clips")
+        raise SinkError(
+            f"--save-uncertain {folder}: this model reads still images, which have no clips"
+        )
     seconds = card.sequence.frames / card.sequence.fps
-    budget = int(options.collect_mb * 1e6)
+    budget = int(options.save_uncertain_mb * 1e6)
     return Doubtful(folder, budget, sources, seconds, len(card.labels))
 
 

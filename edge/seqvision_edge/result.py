@@ -19,10 +19,10 @@ class Prediction:
     """One answer of the model, for the window that ends at a frame.
 
     `probabilities` are the model's own, in the order of the card's labels; smoothing is a matter of
-    events.  `unsure` is True where the highest is below `decision.reject`: such an answer counts
-    for no label.  `warm` is False until the window is as long as those that the model learnt from.
-    `image` is the name of the picture's file, where the picture has one of its own.  Of a live
-    source, `captured` is the wall clock at which the frame arrived (seconds since 1970, UTC),
+    events.  `unsure` is True where the highest is below `decision.min_confidence`: such an answer
+    counts for no label.  `warm` is False until the window is as long as those that the model learnt
+    from. `image` is the name of the picture's file, where the picture has one of its own.  Of a
+    live source, `captured` is the wall clock at which the frame arrived (seconds since 1970, UTC),
     `age_ms` how old the frame was when its answer was there, by the monotonic clock, and `dropped`
     how many frames were left out since the answer before.
     """

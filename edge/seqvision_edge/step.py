@@ -55,7 +55,7 @@ class Step:
 
     @property
     def is_unsure(self) -> bool:
-        """Whether the newest answer is below `decision.reject`."""
+        """Whether the newest answer is below `decision.min_confidence`."""
         return self.prediction is not None and self.prediction.unsure
 
     @property

@@ -97,7 +97,7 @@ def _with_clips(decision: Decision, found: FromClips, alone: bool) -> Decision:
     """
     changes: dict[str, float] = {"temperature": found.temperature}
     if alone:
-        changes["reject"] = min(found.reject.threshold, decision.leave)
+        changes["min_confidence"] = min(found.reject.threshold, decision.off_threshold)
     return Decision.model_validate({**decision.model_dump(), **changes})
 
 

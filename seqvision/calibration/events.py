@@ -99,7 +99,7 @@ def calibrate_takes(
     assert isinstance(card.sequence, VideoSequence)
     courses = _record(session, takes)
     grid = make_grid(
-        card.decision, card.sequence, len(card.labels), (card.decision.reject, *rejects)
+        card.decision, card.sequence, len(card.labels), (card.decision.min_confidence, *rejects)
     )
     trials = Trials(courses, card.labels, lag_of(card.sequence), tolerance, grid)
     every = range(len(courses))

@@ -15,15 +15,16 @@ Point = tuple[int, ...]
 REJECT: Final = 4
 
 _SMOOTHED: Final = (0.0, 1 / 8, 1 / 5, 1 / 3, 1 / 2, 2 / 3)
-_ENTER: Final = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
-_LEAVE: Final = (0.4, 0.55, 0.7, 0.85, 1.0)
+_ON: Final = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
+_OFF: Final = (0.4, 0.55, 0.7, 0.85, 1.0)
 _MINIMUM: Final = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.65)
 _COOLDOWN: Final = (0.0, 0.125, 0.25, 0.5, 1.0)
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Settings as points: smoothing and its answers, enter, leave, reject, length, pause.
+    """Settings as points: smoothing and its answers, on and off threshold, least confidence,
+    length, pause.
 
     Attributes:
         base: what no dimension changes.
@@ -35,16 +36,16 @@ class Grid:
 
     def decision(self, point: Point) -> Decision:
         """Return the settings at a point; an event cannot be told before it begins."""
-        kind, count, enter, leave, reject, minimum, cooldown = (
+        kind, count, on, off, min_confidence, minimum, cooldown = (
             values[place] for values, place in zip(self.values, point, strict=True)
         )
         return self.base.model_copy(
             update={
                 "smoothing": kind if count > 1 else "none",
                 "smoothing_frames": count,
-                "enter": enter,
-                "leave": round(leave * enter, 3),
-                "reject": reject,
+                "on_threshold": on,
+                "off_threshold": round(off * on, 3),
+                "min_confidence": min_confidence,
                 "minimum_seconds": minimum,
                 "cooldown_seconds": cooldown,
             }
@@ -57,9 +58,9 @@ class Grid:
         wanted = (
             "mean" if kind == "none" else kind,
             count,
-            decision.enter,
-            decision.leave / decision.enter if decision.enter else 1.0,
-            decision.reject,
+            decision.on_threshold,
+            decision.off_threshold / decision.on_threshold if decision.on_threshold else 1.0,
+            decision.min_confidence,
             decision.minimum_seconds,
             decision.cooldown_seconds,
         )
@@ -97,14 +98,14 @@ def make_grid(
     seconds = sequence.frames / sequence.fps
     counts = sorted({max(1, round(sequence.frames * share)) for share in _SMOOTHED})
     most = 1.0 if decision.early is None else decision.early
-    enters = tuple(value for value in _ENTER if 1.1 / labels < value <= most) or (most,)
+    enters = tuple(value for value in _ON if 1.1 / labels < value <= most) or (most,)
     return Grid(
         decision,
         (
             ("mean", "exponential"),
             tuple(counts),
             enters,
-            _LEAVE,
+            _OFF,
             tuple(sorted(set(rejects))),
             tuple(sorted({round(share * seconds, 3) for share in _MINIMUM})),
             tuple(sorted({round(share * seconds, 3) for share in _COOLDOWN})),

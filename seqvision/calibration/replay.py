@@ -1,8 +1,8 @@
 """Events of recorded answers at many settings, quickly: the same as `Course.events` tells.
 
 What smoothing and the threshold for unknown make of the answers is computed once for all settings
-that share them, by the code that does it live.  While no gesture reaches `leave`, and none did in
-the answer before, an answer changes nothing: most of a video need not be looked at again.
+that share them, by the code that does it live.  While no gesture reaches `off_threshold`, and none
+did in the answer before, an answer changes nothing: most of a video need not be looked at again.
 """
 
 from collections.abc import Sequence
@@ -44,10 +44,10 @@ class Replay:
         if decision.early is not None or not self._times:  # an answer's own rise counts then
             return self.course.events(decision, self._labels, self._lag)
         smooth = self._smoothed(decision)
-        loud = smooth.highest >= decision.leave - _HAIR
+        loud = smooth.highest >= decision.off_threshold - _HAIR
         after = np.concatenate(([False], loud[:-1]))
         decider = Decider(
-            decision.model_copy(update={"smoothing": "none", "reject": 0.0}),
+            decision.model_copy(update={"smoothing": "none", "min_confidence": 0.0}),
             self._labels,
             self._lag,
         )
@@ -62,7 +62,8 @@ class Replay:
 
     def _smoothed(self, decision: Decision) -> _Smooth:
         key = (
-            decision.smoothing, decision.smoothing_frames, decision.reject, decision.background
+            decision.smoothing, decision.smoothing_frames, decision.min_confidence,
+            decision.background,
         )  # fmt: skip
         if key not in self._smooth:
             self._smooth[key] = self._make(decision)

@@ -12,6 +12,7 @@ from seqvision_edge.hints import did_you_mean, near_options
 from seqvision_edge.names import printable
 from seqvision_edge.options import flag_name, options_of
 from seqvision_edge.path_hints import missing
+from seqvision_edge.renamed import new_name
 from seqvision_edge.wording import first_problem
 from seqvision_edge.yaml_file import YamlError, dump_yaml, read_yaml
 
@@ -74,6 +75,9 @@ def _near(place: Sequence[int | str]) -> str:
     name = str(place[-1]).lstrip("-")
     places = {option.name: option.keys for option in options_of(TrainOptions)}
     here = [flag_name(each) for each in fields]
+    new = new_name(name, places)
+    if new is not None:
+        return f"; it is now {'.'.join(places[new])}"
     near = near_options(name, here) or near_options(name, list(places))
     if not near:
         return f"; there are: {', '.join(fields)}"

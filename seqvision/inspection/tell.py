@@ -88,8 +88,8 @@ def _decision(card: ModelCard) -> str:
         "exponential": f"exponential mean over {decision.smoothing_frames} answers",
     }[decision.smoothing]
     return (
-        f"begin at {decision.enter:g}, end below {decision.leave:g}, {smoothed}, "
-        f"{f'unknown below {decision.reject:g}, ' if decision.reject else ''}"
+        f"begin at {decision.on_threshold:g}, end below {decision.off_threshold:g}, {smoothed}, "
+        f"{f'unknown below {decision.min_confidence:g}, ' if decision.min_confidence else ''}"
         f"at least {decision.minimum_seconds:g} s, pause {decision.cooldown_seconds:g} s, "
         f"{'told at the end' if decision.early is None else f'told early at {decision.early:g}'}; "
         f"temperature {decision.temperature:g}"

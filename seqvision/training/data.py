@@ -178,9 +178,9 @@ def check_labels(labels: Sequence[str]) -> None:
     Raises:
         DataError: a label that cannot be shown safely.
     """
-    decision = {"temperature": 1.0, "smoothing": "none", "smoothing_frames": 1, "reject": 0.0,
-                "enter": 1.0, "leave": 0.0, "early": None, "minimum_seconds": 0.0,
-                "cooldown_seconds": 0.0}  # fmt: skip
+    decision = {"temperature": 1.0, "smoothing": "none", "smoothing_frames": 1,
+                "min_confidence": 0.0, "on_threshold": 1.0, "off_threshold": 0.0,
+                "early": None, "minimum_seconds": 0.0, "cooldown_seconds": 0.0}  # fmt: skip
     for label in labels:
         try:
             Decision.model_validate({**decision, "background": label})

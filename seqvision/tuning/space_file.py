@@ -21,6 +21,7 @@ from seqvision.data.augment.content import read_content
 from seqvision.data.augment.recipe import read_recipe
 from seqvision.errors import DataError
 from seqvision.tuning.space import Choices, Range, Space, called, value_of, with_values
+from seqvision_edge.renamed import is_now, new_name
 from seqvision_edge.wording import first_problem, shortened
 from seqvision_edge.yaml_file import YamlError, parse_yaml, read_yaml
 
@@ -118,6 +119,9 @@ def _check_name(name: str, where: str) -> None:
             f"give --{name.replace('_', '-')}"
         )
     if name not in searched:
+        new = new_name(name, searched)
+        if new is not None:
+            raise DataError(f"{where}: {is_now(name, new.replace('-', '_'))}")
         near = difflib.get_close_matches(name, searched, n=1)
         hint = f"did you mean {near[0]}?" if near else "see: seqvision train --help"
         raise DataError(f"{where}: no option {name}; {hint}")

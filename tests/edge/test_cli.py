@@ -193,13 +193,13 @@ def test_text_named_as_a_video_is_one_line(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--leave", "0.9"], "--leave 0.9 is above --enter 0.6"),
-        (["--early", "0.5"], "--early 0.5 is below --enter 0.6"),
+        (["--off-threshold", "0.9"], "--off-threshold 0.9 is above --on-threshold 0.6"),
+        (["--early", "0.5"], "--early 0.5 is below --on-threshold 0.6"),
         (["--early", "soon"], "--early"),
         (["--smoothing", "median"], "--smoothing median: no such choice; did you mean mean?"),
-        (["--reject", "2"], "--reject 2"),
+        (["--min-confidence", "2"], "--min-confidence 2"),
         (["--tolerance", "-1"], "--tolerance -1"),
-        (["--enter", "1.5"], "--enter 1.5"),
+        (["--on-threshold", "1.5"], "--on-threshold 1.5"),
         (["--smoothing-frames", "0"], "--smoothing-frames 0"),
         (["--camera", "-1"], "--camera -1"),
         (["--truth", "none.json"], "--truth none.json"),
@@ -242,7 +242,7 @@ def test_decision_settings_of_the_card_can_be_replaced(
     assert (code, out) == (0, "")
     assert "0 events" in err[-3]
     assert re.fullmatch(r"no event: \w+ reached \d+%, but not for 60 s .*", err[-1])
-    surer = "--enter", "1", "--smoothing-frames", "50"
+    surer = "--on-threshold", "1", "--smoothing-frames", "50"
     code, out, err = edge_run(capsys, "--model", model, "--source", video, *surer)
     assert (code, out) == (0, "")
     assert re.fullmatch(r"no event: the most probable was \w+ with \d+%, .* 100% .*", err[-1])
@@ -253,13 +253,13 @@ def test_decision_settings_of_the_card_can_be_replaced(
     [
         ([], {}),
         (
-            ["--smoothing", "exponential", "--smoothing-frames", "5", "--reject", "0.3"],
-            {"smoothing": "exponential", "smoothing_frames": 5, "reject": 0.3},
+            ["--smoothing", "exponential", "--smoothing-frames", "5", "--min-confidence", "0.3"],
+            {"smoothing": "exponential", "smoothing_frames": 5, "min_confidence": 0.3},
         ),
         (["--smoothing", "none", "--early", "0.9"], {"smoothing": "none", "early": 0.9}),
         (
-            ["--enter", "0.7", "--leave", "0.2", "--cooldown-seconds", "2"],
-            {"enter": 0.7, "leave": 0.2, "cooldown_seconds": 2.0},
+            ["--on-threshold", "0.7", "--off-threshold", "0.2", "--cooldown-seconds", "2"],
+            {"on_threshold": 0.7, "off_threshold": 0.2, "cooldown_seconds": 2.0},
         ),
     ],
 )

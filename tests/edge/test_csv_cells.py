@@ -80,7 +80,13 @@ def test_every_list_of_a_run_has_no_formula_and_is_read_as_it_was(
 
     collection = Collection(folders[2], 1000)
     collection.open()
-    row = {"clip": "-a.mp4", "label": label, "confidence": "0.5", "source": label, "doubt": "1"}
+    row = {
+        "clip": "-a.mp4",
+        "label": label,
+        "confidence": "0.5",
+        "source": label,
+        "uncertainty": "1",
+    }
     assert collection.add(row)
     (clip,) = read_collected(folders[2])
     assert (clip.path.name, clip.guess) == ("-a.mp4", label)

@@ -36,7 +36,7 @@ def test_a_number(text: str, value: float) -> None:
 
 
 @pytest.mark.parametrize("text", ODD)
-@pytest.mark.parametrize("flag", ["--top", "--threads", "--image-fps", "--enter", "--early"])
+@pytest.mark.parametrize("flag", ["--top", "--threads", "--image-fps", "--on-threshold", "--early"])
 def test_no_option_takes_it(flag: str, text: str) -> None:
     with pytest.raises(SeqvisionError, match=f"{flag} .*number"):
         parse(RunOptions, "edge-run", ["--camera", "0", flag, text])

@@ -215,8 +215,8 @@ def test_a_short_clip_is_judged_by_its_middle_as_predict_does(session: Session) 
         ([("red", 0.4)], {"live": True}, {}),
         ([("red", 0.6)], {"live": True}, {}),
         ([("red", 0.4)], {"then": KeyboardInterrupt()}, {}),
-        ([("red", 0.2), ("green", 0.2)], {}, {"enter": 0.99}),
-        ([("red", 0.4)], {}, {"reject": 1.0}),
+        ([("red", 0.2), ("green", 0.2)], {}, {"on_threshold": 0.99}),
+        ([("red", 0.4)], {}, {"min_confidence": 1.0}),
     ],
     ids=["background", "live", "live, just full", "interrupted", "unsure", "rejected"],
 )

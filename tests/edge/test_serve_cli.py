@@ -152,7 +152,10 @@ def test_a_users_mistake_is_one_line(
         ([model, "--token", "env:SHORT_TOKEN"], "--token env:SHORT_TOKEN: a token has"),
         ([model, "--token", "env:NO_TOKEN"], "not set"),
         ([model, "--port", "70000"], "--port 70000"),
-        ([model, "--leave", "0.9", "--port", "0"], "--leave 0.9 is above --enter 0.6"),
+        (
+            [model, "--off-threshold", "0.9", "--port", "0"],
+            "--off-threshold 0.9 is above --on-threshold 0.6",
+        ),
         ([model, "--smoothing", "some"], "--smoothing"),
         ([model, "--prot", "1"], "did you mean --port?"),
         ([model, "--device", "tensorrt", "--port", "0"], "--device tensorrt"),
@@ -235,15 +238,15 @@ def test_every_ipv6_address_demands_a_token() -> None:
 
 
 def test_decision_options_are_those_of_edge_run(model: Path) -> None:
-    options = ("--enter", "0.9", "--smoothing", "exponential", "--early", "off")
+    options = ("--on-threshold", "0.9", "--smoothing", "exponential", "--early", "off")
     with serving(model, *options) as (_, address, _):
         decision = answer(address, "/v1/model").json()["decision"]
-    assert (decision["enter"], decision["smoothing"], decision["early"]) == (
+    assert (decision["on_threshold"], decision["smoothing"], decision["early"]) == (
         0.9,
         "exponential",
         None,
     )
-    assert decision["leave"] == 0.4, "what is not given is the card's"
+    assert decision["off_threshold"] == 0.4, "what is not given is the card's"
 
 
 def test_only_a_server_for_others_is_called_by_any_address() -> None:

@@ -64,7 +64,7 @@ def frames(path: Path) -> int:
 def put(folder: Path, name: str, size: int = 1000, **row: str) -> dict[str, str]:
     """Put a clip of some bytes into a folder, and return its row."""
     (folder / name).write_bytes(b"x" * size)
-    return {"clip": name, "label": "red", "doubt": "0.5", **row}
+    return {"clip": name, "label": "red", "uncertainty": "0.5", **row}
 
 
 def test_the_most_doubtful_moment_of_a_stretch_is_kept_as_its_window(tmp_path: Path) -> None:
@@ -74,14 +74,14 @@ def test_the_most_doubtful_moment_of_a_stretch_is_kept_as_its_window(tmp_path: P
         for step in answers([*sure, *doubtful, *sure]):
             sink.write(step)
     assert sink.counts.lost == 0
-    (found,) = [row for row in rows(tmp_path) if row["why"] == "uncertain"]
+    (found,) = [row for row in rows(tmp_path) if row["reason"] == "uncertain"]
     assert found["label"] == "red"
     assert float(found["confidence"]) == 0.5
-    assert float(found["doubt"]) == pytest.approx(0.95)
+    assert float(found["uncertainty"]) == pytest.approx(0.95)
     assert (found["time"], found["source"]) == ("2.100", SOURCE)
     # From a window before the answer to the answer, both included.
     assert frames(tmp_path / found["clip"]) == WINDOW + 1
-    assert {row["label"] for row in rows(tmp_path) if row["why"] == "rare"} == {"none"}
+    assert {row["label"] for row in rows(tmp_path) if row["reason"] == "rare"} == {"none"}
 
 
 def test_sure_answers_are_kept_while_their_label_is_rare(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_sure_answers_are_kept_while_their_label_is_rare(tmp_path: Path) -> None
     labels = [row["label"] for row in rows(tmp_path)]
     assert labels.count("blue") == 2
     assert labels.count("none") <= 3
-    assert {row["why"] for row in rows(tmp_path)} == {"rare"}
+    assert {row["reason"] for row in rows(tmp_path)} == {"rare"}
 
 
 def test_clips_do_not_overlap(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_unknown_answers_are_the_most_doubtful_and_half_a_window_is_none() -> No
     step = make_step(3, FPS)
     unknown = moment_of(replace(step, smoothed=dict.fromkeys(LABELS, 0.0)))
     assert unknown is not None
-    assert (unknown.label, unknown.doubt) == ("red", 1.0)
+    assert (unknown.label, unknown.uncertainty) == ("red", 1.0)
     assert moment_of(replace(step, warmth=0.9)) is None
     assert moment_of(replace(step, answered=False)) is None
     assert moment_of(replace(step, prediction=None)) is None
@@ -118,15 +118,19 @@ def test_unknown_answers_are_the_most_doubtful_and_half_a_window_is_none() -> No
 def test_when_it_is_full_the_least_useful_clip_goes(tmp_path: Path) -> None:
     collection = Collection(tmp_path, 3500)
     collection.open()
-    for name, label, doubt in (("a", "red", "0.9"), ("b", "red", "0.6"), ("c", "blue", "0.2")):
-        assert collection.add(put(tmp_path, f"{name}.mp4", label=label, doubt=doubt))
+    for name, label, uncertainty in (
+        ("a", "red", "0.9"),
+        ("b", "red", "0.6"),
+        ("c", "blue", "0.2"),
+    ):
+        assert collection.add(put(tmp_path, f"{name}.mp4", label=label, uncertainty=uncertainty))
     # 0.9 + 1/3, 0.6 + 1/3, 0.2 + 1/1 and 0.7 + 1/3: the second red is worth the least.
     assert collection.wants("red", 0.7)
-    assert collection.add(put(tmp_path, "d.mp4", label="red", doubt="0.7"))
+    assert collection.add(put(tmp_path, "d.mp4", label="red", uncertainty="0.7"))
     assert [row["clip"] for row in rows(tmp_path)] == ["a.mp4", "c.mp4", "d.mp4"]
     assert not (tmp_path / "b.mp4").exists()
     assert not collection.wants("red", 0.1)
-    assert not collection.add(put(tmp_path, "e.mp4", label="red", doubt="0.1"))
+    assert not collection.add(put(tmp_path, "e.mp4", label="red", uncertainty="0.1"))
     collection.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "a.mp4", "c.mp4", "collected.csv", "d.mp4"]  # fmt: skip
@@ -137,10 +141,10 @@ def test_a_large_clip_takes_the_place_of_several_or_goes_itself(tmp_path: Path) 
     collection = Collection(tmp_path, 3500)
     collection.open()
     for number in range(3):
-        collection.add(put(tmp_path, f"{number}.mp4", doubt=f"0.{number}"))
-    assert collection.add(put(tmp_path, "large.mp4", size=2400, doubt="0.9"))
+        collection.add(put(tmp_path, f"{number}.mp4", uncertainty=f"0.{number}"))
+    assert collection.add(put(tmp_path, "large.mp4", size=2400, uncertainty="0.9"))
     assert [row["clip"] for row in rows(tmp_path)] == ["2.mp4", "large.mp4"]
-    assert not collection.add(put(tmp_path, "too large.mp4", size=4000, doubt="1.0"))
+    assert not collection.add(put(tmp_path, "too large.mp4", size=4000, uncertainty="1.0"))
     assert [row["clip"] for row in rows(tmp_path)] == ["2.mp4", "large.mp4"]
     assert not (tmp_path / "too large.mp4").exists()
 
@@ -151,15 +155,15 @@ def test_another_run_goes_on_and_what_was_taken_away_or_added_is_respected(
     first = Collection(tmp_path, 3500)
     first.open()
     for name in ("a.mp4", "b.mp4", "c.mp4"):
-        first.add(put(tmp_path, name, doubt="0.4"))
+        first.add(put(tmp_path, name, uncertainty="0.4"))
     (tmp_path / "a.mp4").unlink()
-    listed = (tmp_path / "collected.csv").read_text().replace("doubt", "doubt,mine", 1)
+    listed = (tmp_path / "collected.csv").read_text().replace("uncertainty", "uncertainty,mine", 1)
     (tmp_path / "collected.csv").write_text(listed.replace("0.4", "0.4,yes"))
     first.close()
     second = Collection(tmp_path, 3500)
     second.open()
     assert second.kept == {"red": 2}
-    assert second.add(put(tmp_path, "d.mp4", doubt="0.1"))
+    assert second.add(put(tmp_path, "d.mp4", uncertainty="0.1"))
     assert [(row["clip"], row["mine"]) for row in rows(tmp_path)] == [
         ("b.mp4", "yes"), ("c.mp4", "yes"), ("d.mp4", "")]  # fmt: skip
 
@@ -167,10 +171,10 @@ def test_another_run_goes_on_and_what_was_taken_away_or_added_is_respected(
 def test_a_clip_that_a_person_has_labelled_is_never_removed(tmp_path: Path) -> None:
     collection = Collection(tmp_path, 2500)
     collection.open()
-    collection.add(put(tmp_path, "mine.mp4", doubt="0.0"))
+    collection.add(put(tmp_path, "mine.mp4", uncertainty="0.0"))
     (tmp_path / "clips.csv").write_text("path,label\nmine.mp4,wave\n")
     for number in range(4):
-        collection.add(put(tmp_path, f"{number}.mp4", doubt=f"0.{number + 1}"))
+        collection.add(put(tmp_path, f"{number}.mp4", uncertainty=f"0.{number + 1}"))
     assert (tmp_path / "mine.mp4").exists()
     assert [row["clip"] for row in rows(tmp_path)] == ["mine.mp4", "2.mp4", "3.mp4"]
 
@@ -180,7 +184,7 @@ def test_a_list_never_leads_out_of_its_folder(tmp_path: Path) -> None:
     folder.mkdir()
     other = tmp_path / "precious.mp4"
     other.write_bytes(b"x" * 9000)
-    (folder / "collected.csv").write_text("clip,label,doubt\n../precious.mp4,red,0.0\n")
+    (folder / "collected.csv").write_text("clip,label,uncertainty\n../precious.mp4,red,0.0\n")
     collection = Collection(folder, 2000)
     collection.open()
     for number in range(4):
@@ -192,7 +196,7 @@ def test_a_list_never_leads_out_of_its_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"a,b\n1,2\n", b"\xff\xfe\n"])
 def test_a_list_that_is_none_is_one_line_and_stays(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "collected.csv").write_bytes(content)
-    with pytest.raises(SinkError, match=r"--collect .*cannot be written"):
+    with pytest.raises(SinkError, match=r"--save-uncertain .*cannot be written"):
         collecting(tmp_path).__enter__()
     assert (tmp_path / "collected.csv").read_bytes() == content
 
@@ -215,16 +219,16 @@ def test_edge_run_collects_from_a_video_and_the_next_run_goes_on(
     scenes = [("none", 2.0), ("red", 2.0), ("none", 2.0), ("blue", 2.0), ("none", 2.0)]
     video = write_video(tmp_path / "v.mp4", scenes)
     folder = tmp_path / "collected"
-    arguments = ["--model", str(model), "--source", str(video), "--collect", str(folder)]
+    arguments = ["--model", str(model), "--source", str(video), "--save-uncertain", str(folder)]
     assert main(arguments) == 0
     once = rows(folder)
     assert {"red", "blue", "none"} <= {row["label"] for row in once}
-    assert "uncertain" in {row["why"] for row in once}
+    assert "uncertain" in {row["reason"] for row in once}
     for row in once:
         # At 20 fps a window is 0.6 s; the first one is full after 0.5 s.
         assert frames(folder / row["clip"]) in (11, 12, 13)
     sizes = sum((folder / row["clip"]).stat().st_size for row in once)
-    assert main([*arguments, "--collect-mb", str(sizes / 1e6)]) == 0
+    assert main([*arguments, "--save-uncertain-mb", str(sizes / 1e6)]) == 0
     twice = rows(folder)
     assert sum((folder / row["clip"]).stat().st_size for row in twice) <= sizes
     assert {path.name for path in folder.iterdir()} == {
@@ -240,6 +244,6 @@ def test_a_model_of_still_images_collects_nothing(
     (tmp_path / "model.onnx").write_bytes(model_bytes(card))
     cv2.imwrite(str(tmp_path / "a.png"), make_step().frame.bgr)  # type: ignore[union-attr]
     arguments = ["--model", str(tmp_path / "model.onnx"), "--source", str(tmp_path / "a.png")]
-    assert main([*arguments, "--collect", str(tmp_path / "collected")]) == 2
-    assert "--collect" in capsys.readouterr().err
+    assert main([*arguments, "--save-uncertain", str(tmp_path / "collected")]) == 2
+    assert "--save-uncertain" in capsys.readouterr().err
     assert not (tmp_path / "collected").exists()

@@ -64,7 +64,7 @@ def test_clips_and_collections_have_one_run_at_a_time(tmp_path: Path) -> None:
     _List(tmp_path).close()
     first, second = Collection(tmp_path, 1000), Collection(tmp_path, 1000)
     first.open()
-    with pytest.raises(SinkError, match=r"another run collects into it; name another folder"):
+    with pytest.raises(SinkError, match=r"in use by another run; name another folder"):
         second.open()
     first.close()
     second.open()

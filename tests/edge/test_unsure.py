@@ -1,4 +1,4 @@
-"""An answer below `decision.reject` counts for no label; it is shown as unsure, with numbers."""
+"""An answer below `decision.min_confidence` counts for no label; it is shown as unsure."""
 
 import io
 import json

@@ -119,7 +119,9 @@ def test_a_hostile_name_of_a_class_is_only_text(
     from seqvision_export.convert import convert
 
     model, card = build(ModelOptions())
-    decision = card.decision.model_copy(update={"enter": 0.0, "leave": 0.0, "background": None})
+    decision = card.decision.model_copy(
+        update={"on_threshold": 0.0, "off_threshold": 0.0, "background": None}
+    )
     labels = (HOSTILE, "=1+2", "b", "none")
     card = card.model_copy(update={"labels": labels, "decision": decision})
     (tmp_path / "model.onnx").write_bytes(convert(model, card, 18))

@@ -150,9 +150,9 @@ def test_events_of_recorded_answers_are_those_of_a_run(tmp_path: Path) -> None:
     course = record(session, Take(video, ()))
     assert sum(answer is None for _, answer in course.answers) >= 2
     lag = colour_model.LAG
-    for changes in ({}, {"minimum_seconds": 0.7}, {"smoothing": "none", "enter": 0.95},
+    for changes in ({}, {"minimum_seconds": 0.7}, {"smoothing": "none", "on_threshold": 0.95},
                     {"smoothing": "exponential", "smoothing_frames": 5, "cooldown_seconds": 2.0},
-                    {"reject": 0.9, "leave": 0.1}):  # fmt: skip
+                    {"min_confidence": 0.9, "off_threshold": 0.1}):  # fmt: skip
         decision = SETTINGS.model_copy(update=changes)
         heard = EventList()
         run([open_path(video)], session, [heard], decision)
@@ -203,9 +203,9 @@ def test_a_quick_replay_tells_exactly_the_events_of_every_answer() -> None:
             update={
                 "smoothing": str(generator.choice(["none", "mean", "exponential"])),
                 "smoothing_frames": int(generator.integers(1, 9)),
-                "enter": float(enter),
-                "leave": float(leave),
-                "reject": float(generator.choice([0.0, 0.6, 0.8])),
+                "on_threshold": float(enter),
+                "off_threshold": float(leave),
+                "min_confidence": float(generator.choice([0.0, 0.6, 0.8])),
                 "early": float(max(enter, 0.9)) if generator.random() < 0.2 else None,
                 "minimum_seconds": float(generator.choice([0.0, 0.4, 1.5])),
                 "cooldown_seconds": float(generator.choice([0.0, 1.0, 5.0])),
@@ -353,9 +353,11 @@ def test_clips_alone_leave_the_settings_of_events_and_say_so(
     cache = trained.run.parents[1] / "cache"
     calibrate(CalibrateOptions(model=model, data=(clips,), split="all", cache=cache))
     after = load_model(model)[1].decision
-    kept = before.model_copy(update={"temperature": after.temperature, "reject": after.reject})
+    kept = before.model_copy(
+        update={"temperature": after.temperature, "min_confidence": after.min_confidence}
+    )
     assert after == kept
-    assert after.reject <= after.leave
+    assert after.min_confidence <= after.off_threshold
     assert "give untrimmed videos with their truth" in capsys.readouterr().err
 
 

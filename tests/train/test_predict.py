@@ -81,7 +81,9 @@ def test_a_clip_gets_the_answer_that_training_counted(
 @pytest.mark.parametrize(("reject", "said"), [(0.9, True), (0.3, False)])
 def test_an_answer_below_the_threshold_is_unsure(exported: Path, reject: float, said: bool) -> None:
     card = Session(exported).card
-    card = card.model_copy(update={"decision": card.decision.model_copy(update={"reject": reject})})
+    card = card.model_copy(
+        update={"decision": card.decision.model_copy(update={"min_confidence": reject})}
+    )
     answer = Answer("a.mp4", np.array([0.1, 0.3, 0.6]), card)
     fields = line_of(answer, 2, 0).split("\t")
     assert fields == ["a.mp4", "right", "0.6000", "none", "0.3000"] + ["unsure"] * said

@@ -428,7 +428,7 @@ def test_any_folder_and_any_list_gives_clips_without_labels(tmp_path: Path) -> N
     listed = write_list(tmp_path / "any" / "some.csv", rows, "path", "split")
     (only,), _ = find_unlabelled(listed, images=True, truth=False)
     assert only.path.name == "a.png"
-    # As `edge-run --collect` fills it: what a model said is no truth.
+    # As `edge-run --save-uncertain` fills it: what a model said is no truth.
     write_list(tmp_path / "any" / "collected.csv", [["a.png", "ring"]], "clip", "label")
     assert len(find_unlabelled(tmp_path / "any", images=True, truth=False)[0]) == 3
     with pytest.raises(DataError, match="nobody has labelled the clips that were collected"):

@@ -21,13 +21,13 @@ def predicted(
     probabilities: NDArray[np.float32],
     warm: bool,
     latency: float,
-    reject: float,
+    min_confidence: float,
     age: float | None = None,
     dropped: int | None = None,
 ) -> Prediction:
     """Return probabilities `(labels,)` as the answer for a frame; `latency` and `age` in seconds.
 
-    `reject` is the decision's; `age` and `dropped` are those of a live frame.
+    `min_confidence` is the decision's; `age` and `dropped` are those of a live frame.
     """
     # Of so few values NumPy's own ways are slower, and some let go of Python's lock.
     values = probabilities.tolist()
@@ -44,7 +44,7 @@ def predicted(
         captured=None if age is None else time.time() - age,
         age_ms=None if age is None else 1000 * age,
         dropped=dropped,
-        unsure=is_unsure(values[best], reject),
+        unsure=is_unsure(values[best], min_confidence),
     )
 
 

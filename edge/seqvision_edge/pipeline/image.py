@@ -36,7 +36,7 @@ class ImagePipeline:
         self._card = session.card
         self._name, self._live = source.name, source.live
         self._sequence = sequence
-        self._reject = (decision or session.card.decision).reject
+        self._min_confidence = (decision or session.card.decision).min_confidence
         self._condition = Condition(clock)
         self._prediction: Prediction | None = None
         self._began = 0.0
@@ -66,7 +66,7 @@ class ImagePipeline:
             age = age_of(frame) if self._live else None
             # A short picture is whole, not the beginning of something.
             self._prediction = predicted(
-                frame, self._card.labels, probabilities, True, latency, self._reject, age
+                frame, self._card.labels, probabilities, True, latency, self._min_confidence, age
             )
         self._condition.settle(warm=True)
         return self._step(frame)

@@ -14,7 +14,7 @@ class ShortClip:
     trained on is often no longer than the window, so it could never give one.  At the end of a file
     that is at most half a window longer than the window (or `minimum_seconds`, up to a window), and
     that gave no event, the answer for its centre window decides, as in `seqvision predict`: it is
-    an event from the beginning to the end of the file if it reaches `enter` and is not the
+    an event from the beginning to the end of the file if it reaches `on_threshold` and is not the
     background.
     """
 
@@ -63,7 +63,7 @@ class ShortClip:
         values = next((own for seen, own in self._answers if seen >= centre), self._answers[-1][1])
         share = max(values)
         label = self._labels[values.index(share)]
-        least = max(self._decision.enter, self._decision.reject)
+        least = max(self._decision.on_threshold, self._decision.min_confidence)
         if label == self._decision.background or share < least - HAIR:
             return None
         fill = min(1.0, self._seen / self._window)

@@ -55,7 +55,7 @@ class VideoPipeline:
         self._condition = Condition(clock)
         self._load = Load(sequence.fps)
         self._max_age = max_age
-        self._reject = decision.reject
+        self._min_confidence = decision.min_confidence
         self._prediction: Prediction | None = None
         self._began = self._time = 0.0
         self._skipped = 0
@@ -164,7 +164,7 @@ class VideoPipeline:
         # A file's answer may be for a short clip; live, a window that is not full has no meaning.
         if not self._live:
             self._prediction = predicted(
-                frame, self._card.labels, probabilities, warm, latency, self._reject
+                frame, self._card.labels, probabilities, warm, latency, self._min_confidence
             )
         elif warm and (age := age_of(frame)) <= self._max_age:
             self._prediction = predicted(
@@ -173,7 +173,7 @@ class VideoPipeline:
                 probabilities,
                 warm,
                 latency,
-                self._reject,
+                self._min_confidence,
                 age,
                 self._skipped,
             )

@@ -63,16 +63,16 @@ def long_answer(sent: Sent, question: Question, service: Service, job: Job) -> A
     with kept(sent, card, service.limits, job, see) as clip:
         probabilities = _mean(clip, question, service, job)
         course = timeline.course() if timeline else None
-        reject = service.decision.reject
+        min_confidence = service.decision.min_confidence
         fill = window_fill(len(centre(clip, card.image, card.sequence)), card.sequence)
         return answered(
-            card.labels, reject, probabilities, question, sent.incomplete(), fill, course
+            card.labels, min_confidence, probabilities, question, sent.incomplete(), fill, course
         )
 
 
 def answered(
     labels: Sequence[str],
-    reject: float,
+    min_confidence: float,
     probabilities: NDArray[np.floating],
     question: Question,
     incomplete: str | None,
@@ -81,7 +81,7 @@ def answered(
 ) -> Answered:
     """Return probabilities `(labels,)` as the answer to a question.
 
-    `reject` is the decision's, `fill` the share of the window that the clip fills.
+    `min_confidence` is the decision's, `fill` the share of the window that the clip fills.
     """
     shares = [round(float(value), _DIGITS) for value in probabilities]
     order = np.argsort(-probabilities, kind="stable")
@@ -89,7 +89,7 @@ def answered(
     return Answered(
         label=ranked[0].label,
         probability=ranked[0].probability,
-        unsure=is_unsure(float(probabilities.max()), reject) or None,
+        unsure=is_unsure(float(probabilities.max()), min_confidence) or None,
         top=ranked[: question.top],
         probabilities=dict(zip(labels, shares, strict=True)) if question.probabilities else None,
         windows=None if course is None else list(course.answers),

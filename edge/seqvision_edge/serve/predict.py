@@ -128,7 +128,7 @@ async def _ask(
     return [
         answered(
             card.labels,
-            service.decision.reject,
+            service.decision.min_confidence,
             finite(answer),
             question,
             incomplete,

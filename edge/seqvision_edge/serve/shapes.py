@@ -21,7 +21,8 @@ class Share(Shape):
 class Window(Share):
     """The answer for the window that ends at a frame, at `time` seconds.
 
-    `unsure` is true where its probability is below `decision.reject`: it counts for no label.
+    `unsure` is true where its probability is below `decision.min_confidence`: it counts for no
+    label.
     """
 
     time: float
@@ -50,9 +51,9 @@ class Happened(Shape):
 class Answered(Share):
     """What the model says of one clip or picture.
 
-    `unsure` is true where its probability is below `decision.reject`: it counts for no label.
-    `incomplete` says what is missing of a damaged video; `window_fill` is there where a clip is
-    shorter than the model's window: the share of the window that it fills.
+    `unsure` is true where its probability is below `decision.min_confidence`: it counts for no
+    label. `incomplete` says what is missing of a damaged video; `window_fill` is there where a clip
+    is shorter than the model's window: the share of the window that it fills.
     """
 
     top: list[Share]

@@ -29,7 +29,7 @@ class Moment:
     time: float
     label: str
     confidence: float
-    doubt: float
+    uncertainty: float
     captured: float | None
 
 
@@ -48,7 +48,7 @@ class Doubtful:
             seconds: how long the model's window is.
             labels: how many labels it knows.
         """
-        self.name = f"--collect {folder}"
+        self.name = f"--save-uncertain {folder}"
         self.trouble = ""
         self._collection = Collection(folder, budget)
         self._watchers = {
@@ -124,20 +124,20 @@ class _Watcher:
         if best is None:
             return
         self._from = max(self._now, best.time + self._seconds)
-        if not self._is_worth(best) or not self._collection.wants(best.label, best.doubt):
+        if not self._is_worth(best) or not self._collection.wants(best.label, best.uncertainty):
             return
         path = self._film(best)
         if path is not None:
-            why = "uncertain" if best.doubt >= _DOUBTFUL else "rare"
+            reason = "uncertain" if best.uncertainty >= _DOUBTFUL else "rare"
             at = f"{best.time:.3f}" if best.captured is None else utc(best.captured)
             row = {
                 "clip": path.name,
                 "label": best.label,
                 "confidence": f"{best.confidence:.4f}",
-                "why": why,
+                "reason": reason,
                 "time": at,
                 "source": self._source.name,
-                "doubt": f"{best.doubt:.4f}",
+                "uncertainty": f"{best.uncertainty:.4f}",
             }
             self._collection.add(row)
 
@@ -146,7 +146,7 @@ class _Watcher:
         begin = max(0.0, best.time - self._seconds)
         pictures = self._past.since(begin, best.time)
         stem = f"{moment(self._source, begin, self._now)}_{file_part(self._source.name)}"
-        film = Film(free_path(self._collection.folder, stem), "--collect", self._source.fps)
+        film = Film(free_path(self._collection.folder, stem), "--save-uncertain", self._source.fps)
         film.open()
         try:
             Filming(film, self._source.fps).add_all(pictures)
@@ -156,13 +156,13 @@ class _Watcher:
         return film.path if film.close() else None
 
     def _worth(self, found: Moment) -> float:
-        return self._collection.useful(found.label, found.doubt)
+        return self._collection.useful(found.label, found.uncertainty)
 
     def _is_worth(self, found: Moment) -> bool:
         """Whether an answer is doubtful, or of a label with no more than an even share."""
         kept = self._collection.kept
         even = kept.total() / self._labels + 1
-        return found.doubt >= _DOUBTFUL or kept[found.label] < even
+        return found.uncertainty >= _DOUBTFUL or kept[found.label] < even
 
 
 def moment_of(step: Step) -> Moment | None:
@@ -176,5 +176,5 @@ def moment_of(step: Step) -> Moment | None:
         return Moment(step.frame.time, answer.label, answer.probability, 1.0, answer.captured)
     label = max(shares, key=shares.__getitem__)
     best, second = sorted(shares.values(), reverse=True)[:2]
-    doubt = min(1.0, max(0.0, 1 - (best - second)))
-    return Moment(step.frame.time, label, best, doubt, answer.captured)
+    uncertainty = min(1.0, max(0.0, 1 - (best - second)))
+    return Moment(step.frame.time, label, best, uncertainty, answer.captured)

@@ -1,7 +1,7 @@
 """The folder of collected clips: their list, a budget of bytes, and what goes when it is full.
 
     DIR/20261121T130405.123Z_camera_0.mp4
-    DIR/collected.csv      clip,label,confidence,why,time,source,doubt
+    DIR/collected.csv      clip,label,confidence,reason,time,source,uncertainty
 
 The list on the disk is all that is known: a run goes on with what is there, and a clip that was
 taken away is no longer counted.  Clips that `clips.csv` names too were looked at: they belong to
@@ -20,7 +20,9 @@ from seqvision_edge.files import alone_in, replacing
 from seqvision_edge.numerals import number
 
 LIST_NAME = "collected.csv"
-COLUMNS = ("clip", "label", "confidence", "why", "time", "source", "doubt")
+COLUMNS = ("clip", "label", "confidence", "reason", "time", "source", "uncertainty")
+# As lists of before 0.2 had them.
+_FORMER_COLUMNS = {"why": "reason", "doubt": "uncertainty"}
 _LOOKED_AT = "clips.csv"
 
 Row = dict[str, str]
@@ -51,12 +53,12 @@ class Collection:
             if not self._held.enter_context(alone_in(self.folder)):
                 self.close()
                 raise SinkError(
-                    f"--collect {self.folder}: another run collects into it; name another folder"
+                    f"--save-uncertain {self.folder}: in use by another run; name another folder"
                 )
             self._write(self._read())
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             why = error.strerror if isinstance(error, OSError) else error
-            raise SinkError(f"--collect {self.folder}: cannot be written ({why})") from None
+            raise SinkError(f"--save-uncertain {self.folder}: cannot be written ({why})") from None
 
     def close(self) -> None:
         """Let other runs collect into the folder."""
@@ -67,13 +69,15 @@ class Collection:
         """Return how useful one more clip would be."""
         return doubt + 1 / (1 + self.kept[label])
 
-    def wants(self, label: str, doubt: float) -> bool:
+    def wants(self, label: str, uncertainty: float) -> bool:
         """Whether a clip would stay, as far as can be said before its size is known."""
         rows = self._mine(self._read())
         sizes = [_size(self.folder / row["clip"]) for row in rows]
         if not rows or sum(sizes) + sum(sizes) / len(sizes) <= self._budget:
             return True
-        *others, own = _worths([*rows, {"clip": "", "label": label, "doubt": str(doubt)}])
+        *others, own = _worths(
+            [*rows, {"clip": "", "label": label, "uncertainty": str(uncertainty)}]
+        )
         return own > min(others)
 
     def add(self, row: Mapping[str, str]) -> bool:
@@ -132,7 +136,10 @@ class Collection:
             reader = dict_reader(file, restval="")
             if not {"clip", "label"} <= set(reader.fieldnames or ()):
                 raise csv.Error(f"{LIST_NAME} is there and lacks the columns clip,label")
-            rows = [{name: row[name] for name in row if name} for row in reader]
+            rows = [
+                {_FORMER_COLUMNS.get(name, name): row[name] for name in row if name}
+                for row in reader
+            ]
         # Only what lies in the folder itself can be ours.
         names = {child.name for child in self.folder.iterdir() if child.is_file()}
         return [row for row in rows if row["clip"] in names]
@@ -151,7 +158,7 @@ class Collection:
 def _worths(rows: Sequence[Row]) -> list[float]:
     """Return how useful each clip is among the others."""
     counts = Counter(row["label"] for row in rows)
-    return [_number(row.get("doubt", "")) + 1 / counts[row["label"]] for row in rows]
+    return [_number(row.get("uncertainty", "")) + 1 / counts[row["label"]] for row in rows]
 
 
 def _number(text: str) -> float:

@@ -28,7 +28,7 @@ def console(
     if pictures:
         return Summed(Answers(), pictures=True)
     if sys.stdout.isatty():
-        may_be_unsure = decision.reject > 0
+        may_be_unsure = decision.min_confidence > 0
         view: Sink = Terminal(
             card.labels, card.decision.background, sources, may_be_unsure=may_be_unsure
         )
@@ -60,7 +60,7 @@ class PlainLines:
 class Answers:
     """Print the answer for each picture as `picture  label  probability`, tab-separated.
 
-    A fourth field, `unsure`, ends the line of an answer that is below `decision.reject`.
+    A fourth field, `unsure`, ends the line of an answer that is below `decision.min_confidence`.
     """
 
     def __enter__(self) -> Self:
@@ -142,10 +142,10 @@ class Summed:
             return
         probability, label = self._best
         decision = self._decision
-        if probability < decision.enter:
+        if probability < decision.on_threshold:
             _say(
                 f"no event: the most probable was {label} with {probability:.0%}, and an event "
-                f"begins at {decision.enter:.0%} (--enter {decision.enter:g})"
+                f"begins at {decision.on_threshold:.0%} (--on-threshold {decision.on_threshold:g})"
             )
         elif decision.minimum_seconds:
             _say(

@@ -34,7 +34,7 @@ export class AnswerView {
     set("best", isUnsure ? answer.label : "");
     set("probability", answer ? percent(answer.probability) : "");
     set("age", answer ? age : "");
-    set("why", isUnsure ? `Below ${percent(this.decision.reject)}: it counts for no label.` : "");
+    set("why", isUnsure ? `Below ${percent(this.decision.min_confidence)}: it counts for no label.` : "");
     this.showBars(answer?.probabilities ?? {});
   }
 

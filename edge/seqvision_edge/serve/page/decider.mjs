@@ -35,7 +35,7 @@ export class Decider {
       if (held > this.running.confidence + HAIR)
         Object.assign(this.running, { peak: time, confidence: held });
       const isOvertaken = rival >= 0 && strength[rival] > held + HAIR;
-      const hasFallen = held < decision.leave - HAIR;
+      const hasFallen = held < decision.off_threshold - HAIR;
       if (rising >= 0 ? rising !== label : hasFallen || isOvertaken) ended = this.finish(time);
     }
     const begins = rising >= 0 ? rising : rival;
@@ -70,16 +70,16 @@ export class Decider {
 
   /** Return the place of the label that surely rises with this answer, or -1. */
   rising(own, time) {
-    const { early, enter, leave } = this.decision;
+    const { early, on_threshold: on, off_threshold: off } = this.decision;
     if (early === null) return -1;
     const { before } = this;
     this.before = own;
-    own.forEach((value, place) => value < enter - HAIR && this.low.add(place));
+    own.forEach((value, place) => value < on - HAIR && this.low.add(place));
     const best = own.indexOf(Math.max(...own));
     const isSure =
       own[best] >= early - HAIR &&
       before !== null &&
-      before[best] >= leave - HAIR &&
+      before[best] >= off - HAIR &&
       this.low.has(best) &&
       this.mayBegin(best, time);
     return isSure ? best : -1;
@@ -97,7 +97,7 @@ export class Decider {
   rival(strength, time) {
     let best = -1;
     strength.forEach((value, place) => {
-      const isAble = value >= this.decision.enter - HAIR && this.mayBegin(place, time);
+      const isAble = value >= this.decision.on_threshold - HAIR && this.mayBegin(place, time);
       if (isAble && (best < 0 || value > strength[best])) best = place;
     });
     return best;
@@ -125,7 +125,7 @@ export class Decider {
 
 /** Whether an answer is rejected: it counts for no label. */
 export function isUnsure(probabilities, decision) {
-  return Math.max(...probabilities) < decision.reject - HAIR;
+  return Math.max(...probabilities) < decision.min_confidence - HAIR;
 }
 
 /** Return by how many seconds answers lag: what they are about is in the middle of the window. */

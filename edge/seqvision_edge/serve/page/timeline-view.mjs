@@ -90,8 +90,8 @@ export class TimelineView {
     context.setLineDash([3, 5]);
     context.strokeStyle = colour("--quiet");
     context.beginPath();
-    context.moveTo(EDGE, y(this.card.decision.enter));
-    context.lineTo(width - EDGE, y(this.card.decision.enter));
+    context.moveTo(EDGE, y(this.card.decision.on_threshold));
+    context.lineTo(width - EDGE, y(this.card.decision.on_threshold));
     if (this.card.sequence.kind === "video") context.stroke();
     context.setLineDash([]);
     context.fillStyle = colour("--quiet");

@@ -1,0 +1,45 @@
+"""Options and keys that have another name now: the old spelling is refused with the new one."""
+
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+# Old name → new name, as options are written, without the dashes.
+OPTIONS: Final[Mapping[str, str]] = {
+    "collect": "save-uncertain",
+    "collect-mb": "save-uncertain-mb",
+    "enter": "on-threshold",
+    "leave": "off-threshold",
+    "reject": "min-confidence",
+}
+
+
+def new_name(old: str, known: Collection[str]) -> str | None:
+    """Return the option in `known` that `old` is called now; None where it is none of them.
+
+    `old` and the names in `known` may have `_` or `-`, and `no-` before a switch.
+    """
+    plain = old.replace("_", "-")
+    prefix = "no-" if plain.startswith("no-") else ""
+    new = OPTIONS.get(plain.removeprefix("no-"))
+    there = {name.replace("_", "-") for name in known}
+    return f"{prefix}{new}" if new is not None and new in there else None
+
+
+def is_now(old: str, new: str) -> str:
+    """Return the sentence that refuses an old name."""
+    return f"{old} is now {new}"
+
+
+def translated(saved: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options as a program saved them, with the names that they have now.
+
+    For files that no person wrote, such as the options of a run folder.  Sections are translated
+    too.
+    """
+    content: dict[str, Any] = {}
+    for name, value in saved.items():
+        new = OPTIONS.get(name.replace("_", "-"), name).replace("-", "_")
+        content[name if new in saved else new] = (
+            translated(value) if isinstance(value, Mapping) else value
+        )
+    return content
