@@ -96,11 +96,11 @@ def draw_events(log: Path, video: Path, picture: Path, count: int = 4) -> Path:
     from seqvision_edge.opencv import cv2
 
     rows = [json.loads(line) for line in log.read_text().splitlines()]
-    answers = [row for row in rows if row["type"] == "answer"]
+    answers = [row for row in rows if row["type"] == "prediction"]
     # Not an event's peak: there the hand moved, and half a window later the answer came.
     events = {
         event["label"]: max(
-            (row for row in answers if event["start"] <= row["time"] <= event["told"]),
+            (row for row in answers if event["start"] <= row["time"] <= event["reported_at"]),
             key=lambda row: row["probabilities"][event["label"]],
         )["time"]
         for event in reversed(rows)

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 OPTIONS = """
-    --sequence columns --step 4 --grey --encoder flatten
+    --sequence columns --step 4 --grayscale --encoder flatten
     --head lstm --bidirectional --pool attention --hidden 128 --dropout 0.4
     --epochs 25 --batch-size 32 --lr 3e-3 --patience 0 --keep last
 """.split()  # noqa: SIM905  # as it would be typed

@@ -20,7 +20,7 @@ from pathlib import Path
 
 OPTIONS = """
     --encoder mobilenet_v2 --normalize symmetric --freeze --motion only
-    --head lstm --bidirectional --pool attention --hidden 32 --project 0 --dropout 0.5
+    --head lstm --bidirectional --pool attention --hidden 32 --projection 0 --dropout 0.5
     --frames 16 --fps 8 --size 224 --augment none --batch-size 16 --lr 1e-3
     --weight-decay 0.01 --label-smoothing 0.1 --epochs 8 --warmup 0.1 --keep last --patience 0
 """.split()  # noqa: SIM905  # as it would be typed

@@ -87,7 +87,7 @@ def row(name: str, data: Path, folder: Path) -> tuple[str, ...]:
             output=output,
             runs=folder / "runs",
             clips=ClipOptions(
-                dataset="mnist", size=size, grey=True, val=0.08, cache=folder / "cache"
+                dataset="mnist", size=size, grayscale=True, val=0.08, cache=folder / "cache"
             ),
             images=images,
             augmentation=AugmentOptions(augment="light"),

@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--select", choices=("fixed", "balanced"), default="fixed")
     parser.add_argument("--views", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--wait", type=int, default=2)
+    parser.add_argument("--patience", type=int, default=2)
     parser.add_argument("--epochs", type=int, help="of a student")
     parser.add_argument("--name", default="self", help="of these settings")
     given = parser.parse_args()
@@ -88,7 +88,7 @@ def _one(given: argparse.Namespace, folder: Path, seed: int) -> dict[str, Any]:
             threshold=given.threshold,
             views=given.views,
             rounds=given.rounds,
-            wait=given.wait,
+            patience=given.patience,
             epochs=given.epochs,
             output=folder / f"{given.name}.pt",
             runs=folder / given.name,
@@ -128,7 +128,7 @@ def _mnist(labelled: Path, folder: Path, seed: int) -> TrainOptions:
         output=folder / "labelled.pt",
         runs=folder / "runs",
         clips=ClipOptions(
-            dataset="mnist", size=28, grey=True, workers=0, cache=folder.parent / "cache"
+            dataset="mnist", size=28, grayscale=True, workers=0, cache=folder.parent / "cache"
         ),
         images=SequenceOptions(sequence="rows", step=4),
         augmentation=AugmentOptions(augment="light"),
@@ -143,7 +143,7 @@ def _strips(labelled: Path, folder: Path, seed: int) -> TrainOptions:
         data=labelled,
         output=folder / "labelled.pt",
         runs=folder / "runs",
-        clips=ClipOptions(grey=True, workers=0, cache=folder.parent / "cache"),
+        clips=ClipOptions(grayscale=True, workers=0, cache=folder.parent / "cache"),
         images=SequenceOptions(sequence="columns", step=4),
         augmentation=AugmentOptions(augment="light"),
         model=ModelOptions(

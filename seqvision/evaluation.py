@@ -54,7 +54,7 @@ def evaluate(options: EvaluateOptions) -> Metrics:
     with remarks() as made:
         clips, decoded, left_out = load_clips(
             place, card, options.image_fps, options.cache, options.split,
-            options.dataset, options.official,
+            options.dataset, options.official_split,
         )  # fmt: skip
         for note in range_notes(decoded, card.image.value_range):
             print_note(note.partition("; --value-range")[0])

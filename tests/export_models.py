@@ -35,7 +35,7 @@ MORE = [
     ModelOptions(head="gru", layers=3, motion="only"),
     ModelOptions(head="mean", motion="both"),
     ModelOptions(encoder="flatten", head="gru", bidirectional=True, layers=2),
-    ModelOptions(project=0),
+    ModelOptions(projection=0),
 ]
 # What can carry its state.
 FORWARD = [

@@ -1,4 +1,4 @@
-"""How a source is: what its capture says of it, put together with how warm the model is."""
+"""How a source is: what its capture says of it, put together with how full its window is."""
 
 from collections import deque
 from collections.abc import Callable
@@ -28,11 +28,11 @@ class Condition:
         if self._faulty:
             self._change(state)
 
-    def settle(self, warm: bool, held: str = "") -> None:
+    def settle(self, window_full: bool, held: str = "") -> None:
         """Take that a frame was used; `held` says what an overloaded device holds, else ""."""
         if self._faulty and self.state.state == "frozen":
             return
-        name = SourceState("live") if warm else SourceState("warming_up")
+        name = SourceState("live") if window_full else SourceState("warming_up")
         self._change(replace(name, reason="overloaded", message=held) if held else name)
 
     def news(self) -> tuple[SourceState, ...]:

@@ -36,7 +36,7 @@ class Decider:
 
     Answers come late: each is for a window that ends with it.  `lag` is the time, in seconds, from
     what an answer is about to the answer (see `lag_of`); the start, end and peak of an event are
-    that much before the answers', and `told` is not.
+    that much before the answers', and `reported_at` is not.
 
     With `early`, an event is fired on a sure rise of its label: the answers themselves, unsmoothed,
     went from below `on_threshold` up to `early`, the last but one being at `off_threshold` or
@@ -168,7 +168,7 @@ class Decider:
     def _fire(self, ended: Told, time: float) -> Told:
         """Tell the running event, before its end."""
         assert self._running is not None, "what rises runs"
-        self._running = replace(self._running, told=time)
+        self._running = replace(self._running, reported_at=time)
         self._is_fired = True
         self._low.discard(self._running.label)
         return Told(ended.ended, (*ended.fired, self._placed(self._running)))
@@ -182,7 +182,7 @@ class Decider:
         self._blocked_until[event.label] = event.end + self._decision.cooldown_seconds
         if is_fired:
             return Told((self._placed(event),), ())
-        event = self._placed(replace(event, told=time))
+        event = self._placed(replace(event, reported_at=time))
         return Told((event,), (event,))
 
     def _lasted(self, event: Event) -> bool:

@@ -451,7 +451,7 @@ def _update(step: Step, seconds: float) -> Update:
         probability=0.0 if answer is None else answer.probability,
         probabilities={} if answer is None else answer.probabilities,
         unsure=answer is not None and answer.unsure,
-        window_fill=step.warmth,
+        window_fill=step.window_fill,
         events=step.events,
     )
 

@@ -114,7 +114,7 @@ class Overlay:
         """
         ranked = step.ranked[: self._top]
         shades = self._colours
-        if step.is_warm and ranked:
+        if step.window_full and ranked:
             (label, share), *others = ranked
             ink = _WHITE
             if step.is_unsure:
@@ -122,7 +122,9 @@ class Overlay:
                 shades = dict.fromkeys(self._colours, _SOFT)
             colour = shades[ranked[0][0]]
         else:
-            label, share = ("no answer", 0.0) if step.is_warm else ("warming up", step.warmth)
+            label, share = (
+                ("no answer", 0.0) if step.window_full else ("warming up", step.window_fill)
+            )
             others, colour, ink = [], _SOFT, _WHITE
         margin, pad = 16 * unit, 14 * unit
         percent = f"{share:.0%}"

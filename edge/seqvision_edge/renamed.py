@@ -5,12 +5,25 @@ from typing import Any, Final
 
 # Old name → new name, as options are written, without the dashes.
 OPTIONS: Final[Mapping[str, str]] = {
+    "backgrounds": "background-clips",
+    "clients": "max-clients",
     "collect": "save-uncertain",
     "collect-mb": "save-uncertain-mb",
     "enter": "on-threshold",
+    "fetch-web": "fetch-web-runtime",
+    "grey": "grayscale",
+    "idle-seconds": "idle-timeout",
+    "layout": "memory-format",
     "leave": "off-threshold",
+    "max-drop": "max-accuracy-drop",
+    "max-ms": "max-latency-ms",
+    "official": "official-split",
+    "project": "projection",
     "reject": "min-confidence",
+    "wait": "patience",
 }
+# Of the query of a request.
+QUERY: Final[Mapping[str, str]] = {"answers": "predictions"}
 
 
 def new_name(old: str, known: Collection[str]) -> str | None:
@@ -30,16 +43,17 @@ def is_now(old: str, new: str) -> str:
     return f"{old} is now {new}"
 
 
-def translated(saved: Mapping[str, Any]) -> dict[str, Any]:
+def translated(saved: Any) -> Any:
     """Return options as a program saved them, with the names that they have now.
 
     For files that no person wrote, such as the options of a run folder.  Sections are translated
-    too.
+    too; what is no mapping stays as it is.
     """
+    if not isinstance(saved, Mapping):
+        return saved
     content: dict[str, Any] = {}
     for name, value in saved.items():
-        new = OPTIONS.get(name.replace("_", "-"), name).replace("-", "_")
-        content[name if new in saved else new] = (
-            translated(value) if isinstance(value, Mapping) else value
-        )
+        above, dot, last = name.rpartition(".")
+        new = above + dot + OPTIONS.get(last.replace("_", "-"), last).replace("-", "_")
+        content[name if new in saved else new] = translated(value)
     return content

@@ -20,11 +20,11 @@ class Prediction:
 
     `probabilities` are the model's own, in the order of the card's labels; smoothing is a matter of
     events.  `unsure` is True where the highest is below `decision.min_confidence`: such an answer
-    counts for no label.  `warm` is False until the window is as long as those that the model learnt
-    from. `image` is the name of the picture's file, where the picture has one of its own.  Of a
-    live source, `captured` is the wall clock at which the frame arrived (seconds since 1970, UTC),
-    `age_ms` how old the frame was when its answer was there, by the monotonic clock, and `dropped`
-    how many frames were left out since the answer before.
+    counts for no label.  `window_full` is False until the window is as long as those that the model
+    learnt from. `image` is the name of the picture's file, where the picture has one of its own.
+    Of a live source, `captured_at` is the wall clock at which the frame arrived (seconds since
+    1970, UTC), `age_ms` how old the frame was when its answer was there, by the monotonic clock,
+    and `dropped` how many frames were left out since the answer before.
     """
 
     time: float
@@ -32,10 +32,10 @@ class Prediction:
     label: str
     probability: float
     probabilities: dict[str, float]
-    warm: bool
+    window_full: bool
     latency_ms: float
     image: str | None = None
-    captured: float | None = None
+    captured_at: float | None = None
     age_ms: float | None = None
     dropped: int | None = None
     unsure: bool = False
@@ -43,7 +43,7 @@ class Prediction:
     def to_json(self) -> dict[str, Any]:
         """Return the answer as plain data; what does not apply is left out."""
         plain: dict[str, Any] = {
-            "type": "answer",
+            "type": "prediction",
             "time": round(self.time, _TIME_DIGITS),
             "frame": self.frame,
             "label": self.label,
@@ -52,15 +52,15 @@ class Prediction:
                 label: round(value, _PROBABILITY_DIGITS)
                 for label, value in self.probabilities.items()
             },
-            "warm": self.warm,
+            "window_full": self.window_full,
             "latency_ms": round(self.latency_ms, _TIME_DIGITS),
         }
         if self.unsure:
             plain["unsure"] = True
         if self.image is not None:
             plain["image"] = self.image
-        if self.captured is not None:
-            plain["captured"] = utc(self.captured)
+        if self.captured_at is not None:
+            plain["captured_at"] = utc(self.captured_at)
         if self.age_ms is not None:
             plain["age_ms"] = round(self.age_ms, 1)
         if self.dropped is not None:
@@ -73,7 +73,7 @@ class Event:
     """One gesture or action: from `start` to `end`, surest at `peak` with `confidence`.
 
     These are times of what was seen; answers about it come half a window later.  `confidence` is
-    the highest smoothed probability.  `told` is when the outputs that act on events heard of it: at
+    the highest smoothed probability.  `reported_at` is when outputs such as MQTT get the event: at
     its end, or, fired early, on its sure rise.  `window_fill` is below 1 where a whole file is
     shorter than the model's window: the share of the window that it fills.
     """
@@ -83,7 +83,7 @@ class Event:
     end: float
     peak: float
     confidence: float
-    told: float
+    reported_at: float
     window_fill: float = 1.0
 
     @property
@@ -100,7 +100,7 @@ class Event:
             "end": round(self.end, _TIME_DIGITS),
             "peak": round(self.peak, _TIME_DIGITS),
             "confidence": round(self.confidence, _PROBABILITY_DIGITS),
-            "told": round(self.told, _TIME_DIGITS),
+            "reported_at": round(self.reported_at, _TIME_DIGITS),
         }
         if self.window_fill < 1:
             plain["window_fill"] = round(self.window_fill, _TIME_DIGITS)

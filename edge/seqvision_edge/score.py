@@ -66,7 +66,7 @@ class Score:
     @property
     def delays(self) -> list[float]:
         """How long after its true start each event that is right was told, in seconds."""
-        return [event.told - true.start for true, event in self.right]
+        return [event.reported_at - true.start for true, event in self.right]
 
     @property
     def false_per_hour(self) -> float:

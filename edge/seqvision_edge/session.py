@@ -171,7 +171,7 @@ class Stream:
         self.seen = 0
 
     @property
-    def is_warm(self) -> bool:
+    def window_full(self) -> bool:
         """Whether the window is full, as it was for the clips that the model learnt from."""
         return self.seen >= self._session.card.sequence.window
 

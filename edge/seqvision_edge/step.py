@@ -19,7 +19,7 @@ class Step:
             finite.
         answered: whether `prediction` is this frame's own; the frames between two ticks of the
             model's clock keep the answer of the tick before.
-        warmth: how full the model's window is, 0 to 1.
+        window_fill: how full the model's window is, 0 to 1.
         smoothed: the probabilities that decide, by label; empty while the window is not full.
             An answer that is unsure counts in them as 0 for every label.
         shown: the model's own probabilities, smoothed alike, where they can differ from `smoothed`.
@@ -37,7 +37,7 @@ class Step:
     frame: Frame | None = None
     prediction: Prediction | None = None
     answered: bool = False
-    warmth: float = 0.0
+    window_fill: float = 0.0
     smoothed: dict[str, float] = field(default_factory=dict)
     shown: dict[str, float] = field(default_factory=dict)
     events: tuple[Event, ...] = ()
@@ -49,9 +49,9 @@ class Step:
     nonfinite: int = 0
 
     @property
-    def is_warm(self) -> bool:
+    def window_full(self) -> bool:
         """Whether the model's window is full."""
-        return self.warmth >= 1
+        return self.window_fill >= 1
 
     @property
     def is_unsure(self) -> bool:

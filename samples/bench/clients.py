@@ -31,7 +31,7 @@ _REFUSED_SECONDS = 0.5
 _REFUSALS = (408, 429, 503)
 _PART = 1 << 16
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
-_TOLD = (b'{"type":"answer"', b'{"type":"waiting"')
+_TOLD = (b'{"type":"prediction"', b'{"type":"waiting"')
 _FRAME = re.compile(rb'"frame":(\d+)')
 
 

@@ -190,7 +190,7 @@ def _answers(log: Path) -> list[dict[str, float]]:
     if not log.exists():
         return []
     lines = log.read_text().splitlines()
-    return [row for row in map(json.loads, lines) if row["type"] == "answer"]
+    return [row for row in map(json.loads, lines) if row["type"] == "prediction"]
 
 
 def _wait_for(done: Callable[[], bool], seconds: float = 60.0) -> None:

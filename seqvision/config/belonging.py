@@ -15,7 +15,7 @@ _KINDS: Mapping[str, tuple[str, ...]] = {
     "fps": ("video",),
     "image_fps": ("video",),
     "fit": ("video", "patches", "channels"),
-    "grey": ("video", *_LENGTHS, "patches"),
+    "grayscale": ("video", *_LENGTHS, "patches"),
     "step": _BANDS,
     "window": ("windows",),
     "stride": ("windows",),

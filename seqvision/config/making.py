@@ -87,7 +87,7 @@ class SegmentOptions(Options):
     default the video's name."""
     background: Annotated[str, Arg("LABEL")] = "none"
     """Label for the clips between the events."""
-    backgrounds: Annotated[Annotated[int, Field(ge=0)] | Literal["auto"], Arg()] = "auto"
+    background_clips: Annotated[Annotated[int, Field(ge=0)] | Literal["auto"], Arg()] = "auto"
     """How many of them at most; auto: as many as events."""
     margin: Annotated[float, Field(ge=0), Arg("SECONDS")] = 0.5
     """Time that they keep away from an event."""

@@ -100,7 +100,7 @@ class ClipOptions(Options):
 
     dataset: Annotated[DatasetName, Arg("NAME", DATA)] = "auto"
     """What the data is: own folders or a list, or a public data set as it is distributed."""
-    official: Annotated[int, Field(ge=1, le=3), Arg(group=DATA)] = 1
+    official_split: Annotated[int, Field(ge=1, le=3), Arg(group=DATA)] = 1
     """Official split of UCF101 and HMDB51."""
     frames: Annotated[int, Field(ge=1, le=4096)] | Literal["auto"] = "auto"
     """Frames that the model sees at once; auto: 16, or as many as three quarters of the clips
@@ -115,7 +115,7 @@ class ClipOptions(Options):
     value_range: Annotated[str, AfterValidator(_value_range), Arg("LOW,HIGH")] = "auto"
     """Pixel values that become black and white, LOW,HIGH such as 0,4500, where pictures have more
     than 8 bits (depth in millimetres); auto: measured on the clips."""
-    grey: bool = False
+    grayscale: bool = False
     """One grey channel instead of RGB."""
     image_fps: ImageFps = 30.0
     """Rate at which the images of a frame folder were taken, where no list says it."""
@@ -215,7 +215,7 @@ class ModelOptions(Options):
     """Read the window in both directions."""
     pool: Literal["last", "attention"] = "last"
     """What the classifier takes of the head's steps."""
-    project: Annotated[int, Field(ge=0, le=4096)] | Literal["auto"] = "auto"
+    projection: Annotated[int, Field(ge=0, le=4096)] | Literal["auto"] = "auto"
     """Width that features are brought to for lstm or gru; 0: none; auto: wide ones to --hidden."""
     hidden: Annotated[int, Field(ge=1, le=4096)] = 128
     """Units of the head, per direction."""
@@ -264,7 +264,9 @@ class TrainingOptions(Options):
     """Same seed, same result (on a CPU)."""
     precision: Annotated[Literal["auto", "32", "bf16", "16"], Arg(group=MACHINE)] = "auto"
     """Number format of the arithmetic; auto: bf16 where it is clearly faster, else 32."""
-    layout: Annotated[Literal["auto", "channels_last", "contiguous"], Arg("KIND", MACHINE)] = "auto"
+    memory_format: Annotated[
+        Literal["auto", "channels_last", "contiguous"], Arg("KIND", MACHINE)
+    ] = "auto"
     """Order of the pixels in memory; auto: the faster one."""
     autotune: Annotated[
         bool,

@@ -12,7 +12,7 @@ from seqvision_edge.hints import did_you_mean, near_options
 from seqvision_edge.names import printable
 from seqvision_edge.options import flag_name, options_of
 from seqvision_edge.path_hints import missing
-from seqvision_edge.renamed import new_name
+from seqvision_edge.renamed import new_name, translated
 from seqvision_edge.wording import first_problem
 from seqvision_edge.yaml_file import YamlError, dump_yaml, read_yaml
 
@@ -31,8 +31,12 @@ def flattened(options: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[st
             yield f"{prefix}{name}", value
 
 
-def from_yaml(path: Path) -> TrainOptions:
+def from_yaml(path: Path, saved: bool = False) -> TrainOptions:
     """Read training options.
+
+    Args:
+        path: the file.
+        saved: a program wrote it, so names of before are translated and not refused.
 
     Raises:
         DataError: the file cannot be read, or an option in it is unknown or has a bad value.
@@ -50,7 +54,7 @@ def from_yaml(path: Path) -> TrainOptions:
     if not isinstance(values, dict):
         raise DataError(f"{path}: not a YAML of options")
     try:
-        return TrainOptions.model_validate(values)
+        return TrainOptions.model_validate(translated(values) if saved else values)
     except ValidationError as error:
         place, message, value = first_problem(error)
         name = printable(".".join(map(str, place)))

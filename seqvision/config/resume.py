@@ -35,7 +35,7 @@ def kept_options(run: Path) -> TrainOptions:
         raise CheckpointError(
             f"--resume {run}: no run folder with a checkpoint to go on from{hint}"
         )
-    options = from_yaml(run / "options.yaml")
+    options = from_yaml(run / "options.yaml", saved=True)
     # The record has absolute paths; messages name files as they were typed, where that fits.
     here = {name: _from_here(getattr(options, name)) for name in ("data", "root", "output", "runs")}
     return options.model_copy(update={**here, "resume": run, "config": None})

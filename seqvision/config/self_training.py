@@ -44,7 +44,7 @@ class SelfTrainOptions(Options):
     """UNLABELLED has its labels: report how many pseudo-labels are right; nothing learns them."""
     rounds: Annotated[Positive, Arg(group=STUDENTS)] = 5
     """Most rounds; in each a student learns, which is the teacher of the next one."""
-    wait: Annotated[Positive, Arg("ROUNDS", STUDENTS)] = 2
+    patience: Annotated[Positive, Arg("ROUNDS", STUDENTS)] = 2
     """Rounds in a row that validate clearly worse than the best, after which it ends."""
     epochs: Annotated[Positive | None, Arg("N", STUDENTS, "as in the model's training")] = None
     """Most passes of a student over its clips."""

@@ -7,13 +7,14 @@ from pydantic import ValidationError
 
 from seqvision.config.self_training import SelfTrainOptions
 from seqvision.errors import StudyError
+from seqvision_edge.renamed import translated
 from seqvision_edge.wording import first_problem
 from seqvision_edge.yaml_file import YamlError, read_yaml
 
 NAME: Final = "self-train.yaml"
 # Where things lie and how long it goes on; anything else would make it another self-training.
 _MAY_CHANGE: Final = frozenset((
-    "model", "labelled", "unlabelled", "output", "resume", "rounds", "wait", "cache", "device",
+    "model", "labelled", "unlabelled", "output", "resume", "rounds", "patience", "cache", "device",
 ))  # fmt: skip
 
 
@@ -27,7 +28,7 @@ def kept_self_training(run: Path) -> SelfTrainOptions:
     if not path.is_file():
         raise StudyError(f"--resume {run}: no run folder of seqvision self-train")
     try:
-        kept = SelfTrainOptions.model_validate(read_yaml(path))
+        kept = SelfTrainOptions.model_validate(translated(read_yaml(path)))
     except ValidationError as error:
         place, words, _ = first_problem(error)
         raise StudyError(f"{path}: {'.'.join(map(str, place))}: {words}") from None

@@ -44,7 +44,7 @@ class TuneOptions(Options):
     headings = (SEARCH, OUTPUT, DATA, CLIPS, MODEL, TRAINING, VARIETY, MACHINE, STILLS)
     examples = (
         "seqvision tune frames/",
-        "seqvision tune frames/ --trials 30 --max-ms 5",
+        "seqvision tune frames/ --trials 30 --max-latency-ms 5",
         "seqvision tune frames/ --encoder mobilenet_v2 --space space.yaml",
     )
 
@@ -60,7 +60,7 @@ class TuneOptions(Options):
     """What ends a training early: below the median of the others at that epoch, Hyperband, none."""
     objective: Annotated[Literal["accuracy", "f1"], Arg(group=SEARCH)] = "accuracy"
     """Validation figure that the search raises, of the epoch that a training keeps."""
-    max_ms: Annotated[
+    max_latency_ms: Annotated[
         Annotated[float, Field(gt=0)] | None, Arg("MILLISECONDS", SEARCH, "no limit")
     ] = None
     """Most time of a live frame, measured on this machine before a training begins."""

@@ -86,7 +86,7 @@ class EvaluateOptions(Options):
     """The same, by name: --dataset ucf101 --root FOLDER."""
     dataset: Annotated[DatasetName, Arg("NAME", DATA)] = "auto"
     """What the data is: own folders or a list, or a public data set as it is distributed."""
-    official: Annotated[int, Field(ge=1, le=3), Arg(group=DATA)] = 1
+    official_split: Annotated[int, Field(ge=1, le=3), Arg(group=DATA)] = 1
     """Official split of UCF101 and HMDB51."""
     split: Annotated[Literal["all", "train", "val", "test"], Arg(group=DATA)] = "all"
     """Part of the data to measure on, where the data says its split."""
@@ -241,10 +241,10 @@ class ExportOptions(Options):
     verify: Annotated[Path | None, Arg("DATA", PROOF)] = None
     """Clips (folder or CSV) on which the proof is repeated."""
     precision: Annotated[Literal["fp32", "fp16", "int8", "auto"], Arg("FORMAT", FORMAT)] = "fp32"
-    """Number format of the encoder; auto: the fastest on this machine within --max-drop."""
+    """Number format of the encoder; auto: the fastest here within --max-accuracy-drop."""
     calibrate: Annotated[Path | None, Arg("DATA", FORMAT, "those of --verify")] = None
     """Clips (folder or CSV) by which int8 chooses its ranges."""
-    max_drop: Annotated[float, Field(ge=0, le=100), Arg("POINTS", FORMAT)] = 0.5
+    max_accuracy_drop: Annotated[float, Field(ge=0, le=100), Arg("POINTS", FORMAT)] = 0.5
     """Most points of top-1 accuracy on the clips that another number format may lose."""
     image_fps: Annotated[FramesPerSecond, Arg("FPS", PROOF)] = 30.0
     """Rate of the frame folders in --verify and --calibrate, where no list says it."""

@@ -133,6 +133,6 @@ def _projection(options: ModelOptions, features: int) -> int:
 
     Four gates of the head's width make features up to four times as wide cheap enough.
     """
-    if options.project != "auto":
-        return options.project
+    if options.projection != "auto":
+        return options.projection
     return options.hidden if features > 4 * options.hidden else 0

@@ -28,7 +28,7 @@ def to_look(options: DataOptions) -> None:
     check_outputs(outputs, (options.data, options.root))
     place, stills = place_of(options), options.images.sequence != "video"
     check_clips(place)
-    find_data_set(place, options.clips.dataset, stills, options.clips.official)
+    find_data_set(place, options.clips.dataset, stills, options.clips.official_split)
 
 
 def to_segment(options: SegmentOptions) -> list[Mark]:

@@ -43,7 +43,7 @@ def to_evaluate(options: EvaluateOptions) -> None:
     check_outputs({"--output": options.output, "--report": options.report}, (options.model, place))
     if card is not None:
         chosen = None if options.split == "all" else options.split
-        check_labels(place, card, options.dataset, options.official, split=chosen)
+        check_labels(place, card, options.dataset, options.official_split, split=chosen)
 
 
 def to_calibrate(options: CalibrateOptions) -> Places:

@@ -48,7 +48,7 @@ def to_train(options: TrainOptions) -> list[Clip]:
             f"seqvision train CLIPS --resume {options.resume}"
         )
     stills = options.images.sequence != "video"
-    found = find_data_set(place, options.clips.dataset, stills, options.clips.official).clips
+    found = find_data_set(place, options.clips.dataset, stills, options.clips.official_split).clips
     labels = labels_of(found)
     find_background(labels, options.clips.background)
     from seqvision.data.augment import check_augmentation  # with OpenCV; others need none here
@@ -63,8 +63,8 @@ def to_tune(options: TuneOptions) -> None:
     Raises:
         SeqvisionError: the clips, the options or the outputs cannot be used.
     """
-    if options.max_ms is not None and not options.latency:
-        raise StudyError("--max-ms: needs the times that --no-latency leaves out")
+    if options.max_latency_ms is not None and not options.latency:
+        raise StudyError("--max-latency-ms: needs the times that --no-latency leaves out")
     if options.space is not None and not options.space.is_file():
         raise DataError(f"--space {missing(options.space, 'file')}")
     check_outputs({"--output": options.output}, (options.space, options.config))

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from seqvision.report.contents import Part
 
 NAME = "predictions.csv"
-_COLUMNS = ("path", "group", "split", "label", "answer", "probability")
+_COLUMNS = ("path", "group", "split", "label", "prediction", "probability")
+# As runs of before 0.2 have them.
+_FORMER_COLUMNS = ("path", "group", "split", "label", "answer", "probability")
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def read_predictions(path: Path) -> list[Answered]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             head, *rows = read_rows(file)
-        if tuple(head[: len(_COLUMNS)]) != _COLUMNS:
+        if tuple(head[: len(_COLUMNS)]) not in (_COLUMNS, _FORMER_COLUMNS):
             raise DataError(f"{path}: not a list of answers, its columns are others")
         # By place: a label may be called like a column.
         return [Answered(path, split, label, answer) for path, _, split, label, answer, *_ in rows]

@@ -9,6 +9,7 @@ from typing import Any
 from seqvision.config import TrainOptions, flattened
 from seqvision.errors import CheckpointError
 from seqvision.report.predictions import NAME, Answered, read_predictions
+from seqvision_edge.renamed import translated
 from seqvision_edge.yaml_file import YamlError, parse_yaml
 
 
@@ -45,7 +46,7 @@ def read_run(path: Path) -> Run | None:
         )
     if not (path / "metrics.json").is_file():
         return None
-    given = _read(path / "options.yaml", parse_yaml)
+    given = translated(_read(path / "options.yaml", parse_yaml))
     # An older run does not name what is newer than it: then it was as the default is.
     defaults = TrainOptions().model_dump(mode="json")
     has_answers = (path / NAME).is_file()

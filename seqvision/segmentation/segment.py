@@ -79,9 +79,9 @@ def _parts(marks: list[Mark], times: list[float], options: SegmentOptions) -> li
         seen.add((part.label, part.first, part.last))
     period = (times[-1] - times[0]) / max(1, len(times) - 1)
     margin = round(options.margin / period) if period else 0
-    most = len(marked) if options.backgrounds == "auto" else options.backgrounds
+    most = len(marked) if options.background_clips == "auto" else options.background_clips
     empty = between(marked, len(times), margin, most, options.background)
-    if len(empty) < most and options.backgrounds != "auto":
+    if len(empty) < most and options.background_clips != "auto":
         _note(f"only {len(empty)} clips of {options.background} fit between the marks")
     return sorted([*marked, *empty], key=lambda part: part.first)
 

@@ -49,7 +49,7 @@ def read_labelled(place: Path, options: TrainOptions, card: ModelCard) -> Data:
     """
     clips, decoded, broken = load_clips(
         place, card, options.clips.image_fps, options.clips.cache,
-        dataset=options.clips.dataset, official=options.clips.official,
+        dataset=options.clips.dataset, official=options.clips.official_split,
     )  # fmt: skip
     there = {clip.label for clip in clips}
     missing = [label for label in card.labels if label not in there]

@@ -12,11 +12,12 @@ from seqvision.data.augment import with_content
 from seqvision.errors import CheckpointError, StudyError
 from seqvision_edge.card import ModelCard
 from seqvision_edge.files import replacing
+from seqvision_edge.renamed import translated
 from seqvision_edge.wording import first_problem
 from seqvision_edge.yaml_file import dump_yaml
 
 # Where things lie, what computes and for how long: no figure of a round depends on these.
-_PLACES = ("output", "runs", "resume", "cache", "device", "rounds", "wait")
+_PLACES = ("output", "runs", "resume", "cache", "device", "rounds", "patience")
 _PATHS = ("model", "labelled", "unlabelled", "output", "runs", "cache")
 
 
@@ -28,7 +29,7 @@ def of_a_student(options: SelfTrainOptions, card: ModelCard) -> TrainOptions:
         DataError: --augment cannot be used.
     """
     try:
-        own = TrainOptions.model_validate(card.origin.options)
+        own = TrainOptions.model_validate(translated(card.origin.options))
     except ValidationError as error:
         place, words, _ = first_problem(error)
         name = ".".join(map(str, place))

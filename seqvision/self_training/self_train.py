@@ -112,7 +112,7 @@ def self_train(options: SelfTrainOptions) -> SelfTrained:
 def _goes_on(rounds: Sequence[Round], options: SelfTrainOptions) -> bool:
     """Whether there is another round: validation rose lately, and there were not enough yet."""
     last = rounds[-1].number
-    return last < options.rounds and last - best_of(rounds).number < options.wait
+    return last < options.rounds and last - best_of(rounds).number < options.patience
 
 
 def _keep_best(work: Work, rounds: Sequence[Round]) -> None:

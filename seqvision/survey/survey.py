@@ -62,7 +62,7 @@ def examine(options: DataOptions) -> Findings:
     """
     place, asked = place_of(options), _training(options)
     stills = options.images.sequence != "video"
-    data_set = find_data_set(place, options.clips.dataset, stills, options.clips.official)
+    data_set = find_data_set(place, options.clips.dataset, stills, options.clips.official_split)
     clips, probes, broken = _look_at(data_set.clips, options.clips.image_fps)
     if not clips:
         raise DataError(f"{broken[0]}; none of the {len(broken)} clips can be read")

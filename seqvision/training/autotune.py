@@ -39,7 +39,7 @@ class Arithmetic:
     """A choice of layout and precision, and what it rests on.
 
     Attributes:
-        layout, precision: as the options name them; never auto.
+        layout, precision: as --memory-format and --precision name them; never auto.
         relative: how long a step of each candidate took, 1 for the chosen one; empty if not timed.
     """
 
@@ -76,7 +76,7 @@ def choose_arithmetic(
         images: steps of all clips that one process puts through the encoder at once.
         total: how many it puts through in all epochs.
     """
-    layouts = list(LAYOUTS) if options.layout == "auto" else [options.layout]
+    layouts = list(LAYOUTS) if options.memory_format == "auto" else [options.memory_format]
     precisions = ["32", "bf16"] if options.precision == "auto" else [options.precision]
     first = Arithmetic(layouts[0], precisions[0])
     convolves = any(isinstance(layer, nn.Conv2d) for layer in model.encoder.modules())

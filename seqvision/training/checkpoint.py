@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import torch
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from seqvision.config import ModelOptions
 from seqvision.errors import CheckpointError
@@ -20,6 +21,7 @@ from seqvision.training.used_clips import UsedClips
 from seqvision_edge.card import ModelCard
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.files import replacing
+from seqvision_edge.renamed import translated
 from seqvision_edge.wording import first_problem
 
 # What can be trained (--size, --step); the network is tried on one such step when it is built.
@@ -108,11 +110,11 @@ def load_model(path: Path) -> tuple[Classifier, ModelCard]:
             "at most are 1024×1024"
         )
     try:
-        options = ModelOptions.model_validate_json(content.architecture)
+        options = ModelOptions.model_validate(translated(from_json(content.architecture)))
         # The weights come from this file: whatever the encoder started from is not needed.
         changes: dict[str, Any] = {"weights": "none"}
-        if "project" not in options.model_fields_set:  # a file from before there was one
-            changes["project"] = 0
+        if "projection" not in options.model_fields_set:  # a file from before there was one
+            changes["projection"] = 0
         built = options.model_copy(update=changes)
         # On meta a network has shapes and no memory: a few words could ask for terabytes.
         with torch.device("meta"):
@@ -124,6 +126,8 @@ def load_model(path: Path) -> tuple[Classifier, ModelCard]:
         place, words, _ = first_problem(error)
         name = ".".join(map(str, place))
         raise CheckpointError(f"{path}: its architecture is damaged: {name}: {words}") from None
+    except ValueError as error:
+        raise CheckpointError(f"{path}: its architecture is damaged ({_line(error)})") from None
     except RuntimeError as error:
         raise CheckpointError(f"{path}: its weights do not fit ({_line(error)})") from None
     return model.eval(), card

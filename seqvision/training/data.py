@@ -68,7 +68,7 @@ def read_data(options: TrainOptions) -> Data:
     """
     images = options.images.sequence != "video"
     data_set = find_data_set(
-        place_of(options), options.clips.dataset, images, options.clips.official
+        place_of(options), options.clips.dataset, images, options.clips.official_split
     )
     found = data_set.clips
     labels = labels_of(found)

@@ -194,7 +194,7 @@ def _spec(options: TrainOptions, height: int, width: int) -> ImageSpec:
     return ImageSpec(
         height=height,
         width=width,
-        channels=1 if options.clips.grey else 3,
+        channels=1 if options.clips.grayscale else 3,
         fit=fit,
         value_range=None if asked == "auto" else _pair(asked),
     )

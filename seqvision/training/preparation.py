@@ -130,7 +130,7 @@ def _arithmetic(options: TrainOptions, data: Data, model: Classifier) -> Arithme
 
 def _decided(options: TrainOptions, arithmetic: Arithmetic) -> TrainOptions:
     """Return the options as the run folder and the card keep them: a resumed run repeats them."""
-    decided = {"layout": arithmetic.layout, "precision": arithmetic.precision}
+    decided = {"memory_format": arithmetic.layout, "precision": arithmetic.precision}
     training = options.training.model_copy(update=decided)
     return options.model_copy(update={"training": training})
 

@@ -48,7 +48,7 @@ class Search:
         base: the options that a trial begins with.
         wanted: how many trials there are to be in all.
         once: values that were tried are not tried again (a grid).
-        max_ms: most milliseconds of a live frame; None: any.
+        max_latency_ms: most milliseconds of a live frame; None: any.
         measure: exports a network and times it; None: nothing is timed.
         folder: the study's own.
         standing: tells how the search goes.
@@ -59,7 +59,7 @@ class Search:
     objective: str
     wanted: int
     once: bool
-    max_ms: float | None
+    max_latency_ms: float | None
     measure: Measure | None
     device: torch.device
     folder: Path
@@ -98,7 +98,7 @@ class Objective:
         # What a head that works alone has left behind.
         torch.set_num_threads(self._threads)
         try:
-            if self._search.max_ms is not None:
+            if self._search.max_latency_ms is not None:
                 self._refuse_slow(trial, options)
             ready = prepare(options, self._search.device, self._read, quiet=True)
         except SeqvisionError as error:
@@ -165,7 +165,7 @@ class Objective:
     def _refuse_slow(self, trial: optuna.Trial, options: TrainOptions) -> None:
         ms = self._time(options)
         trial.set_user_attr(trials.MS, ms)
-        if self._search.max_ms is not None and ms > self._search.max_ms:
+        if self._search.max_latency_ms is not None and ms > self._search.max_latency_ms:
             trial.set_user_attr(trials.SLOW, True)
             trial.set_user_attr(trials.MACHINE, machine())
             raise optuna.TrialPruned

@@ -11,7 +11,7 @@ from seqvision.tuning.trials import Row, best_of, pareto
 from seqvision_edge.files import replacing
 
 
-def draw(rows: Sequence[Row], path: Path, objective: str, max_ms: float | None) -> None:
+def draw(rows: Sequence[Row], path: Path, objective: str, max_latency_ms: float | None) -> None:
     """Draw the trials in their order and, where they were timed, against milliseconds.
 
     Raises:
@@ -28,7 +28,7 @@ def draw(rows: Sequence[Row], path: Path, objective: str, max_ms: float | None) 
     )
     _draw_order(panels[0][0], complete, rows)
     if front:
-        _draw_front(panels[0][1], complete, front, max_ms)
+        _draw_front(panels[0][1], complete, front, max_latency_ms)
     for axes in panels[0]:
         axes.set_ylabel(f"validation {objective}")
         axes.grid(alpha=0.25)
@@ -56,7 +56,7 @@ def _draw_order(axes: Any, complete: Sequence[Row], rows: Sequence[Row]) -> None
 
 
 def _draw_front(
-    axes: Any, complete: Sequence[Row], front: Sequence[Row], max_ms: float | None
+    axes: Any, complete: Sequence[Row], front: Sequence[Row], max_latency_ms: float | None
 ) -> None:
     timed = [row for row in complete if row.ms is not None]
     axes.scatter([r.ms for r in timed], [r.value for r in timed], color="#8ab", s=16)
@@ -67,8 +67,10 @@ def _draw_front(
     best = best_of(complete)
     if best is not None and best.ms is not None:
         axes.scatter([best.ms], [best.value], color="#c60", s=40, zorder=3, label="best")
-    if max_ms is not None:
-        axes.axvline(max_ms, color="#c60", linestyle=":", label=f"at most {max_ms:g} ms")
+    if max_latency_ms is not None:
+        axes.axvline(
+            max_latency_ms, color="#c60", linestyle=":", label=f"at most {max_latency_ms:g} ms"
+        )
     axes.set_xscale("log")
     axes.set(xlabel="milliseconds of a live frame", title="what it costs")
     axes.legend(frameon=False, fontsize="small")

@@ -181,7 +181,7 @@ def matters(name: str, chosen: Values, base: TrainOptions) -> bool:
 
 
 _DECIDING = ("encoder", "head", "sequence", "freeze")
-_OF_A_RECURRENT_HEAD = ("bidirectional", "pool", "layers", "project")
+_OF_A_RECURRENT_HEAD = ("bidirectional", "pool", "layers", "projection")
 _OF_A_PRETRAINED_ENCODER = ("weights", "freeze", "unfreeze_at", "encoder_lr_scale")
 _OF_SEQUENCES = {
     "frames": ("video",),

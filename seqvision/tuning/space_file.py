@@ -27,8 +27,8 @@ from seqvision_edge.yaml_file import YamlError, parse_yaml, read_yaml
 
 # Two trials compare only on the same clips, and by the same figure of the same epochs.
 _NOT_SEARCHED = (
-    "dataset", "official", "val", "fold", "groups", "background", "image_fps", "seed", "epochs",
-    "monitor", "keep", "cache", "cache_size", "workers", "device", "autotune",
+    "dataset", "official_split", "val", "fold", "groups", "background", "image_fps", "seed",
+    "epochs", "monitor", "keep", "cache", "cache_size", "workers", "device", "autotune",
 )  # fmt: skip
 
 
@@ -119,7 +119,7 @@ def _check_name(name: str, where: str) -> None:
             f"give --{name.replace('_', '-')}"
         )
     if name not in searched:
-        new = new_name(name, searched)
+        new = new_name(name, option_parts())
         if new is not None:
             raise DataError(f"{where}: {is_now(name, new.replace('-', '_'))}")
         near = difflib.get_close_matches(name, searched, n=1)

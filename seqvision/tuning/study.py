@@ -30,7 +30,7 @@ def about_of(
     return {
         "clips": hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16],
         "objective": options.objective,
-        "max_ms": options.max_ms,
+        "max_latency_ms": options.max_latency_ms,
         "space": {name: dimension.plain() for name, dimension in space.items()},
         "options": {
             name: value

@@ -72,7 +72,7 @@ def tune(options: TuneOptions, fixed: Collection[str], measure: Measure) -> Tune
     check_training(base)
     device = pick_device(base.training.device)
     check_precision(base.training.precision, device)
-    clips = find_data_set(place, base.clips.dataset, stills, base.clips.official).clips
+    clips = find_data_set(place, base.clips.dataset, stills, base.clips.official_split).clips
     grid = make_grid(space, base) if options.sampler == "grid" else []
     if grid:
         space = {name: dimension.on_a_grid() for name, dimension in space.items()}
@@ -103,7 +103,7 @@ def tune(options: TuneOptions, fixed: Collection[str], measure: Measure) -> Tune
                 objective=options.objective,
                 wanted=wanted,
                 once=bool(grid),
-                max_ms=options.max_ms,
+                max_latency_ms=options.max_latency_ms,
                 measure=measure if options.latency else None,
                 device=device,
                 folder=folder,
@@ -122,7 +122,7 @@ def tune(options: TuneOptions, fixed: Collection[str], measure: Measure) -> Tune
         rows = progress.rows()
         best = best_of(rows)
         progress.write(rows)
-        plot.draw(rows, folder / "study.png", options.objective, options.max_ms)
+        plot.draw(rows, folder / "study.png", options.objective, options.max_latency_ms)
         table.show(rows, options.objective, name)
     if stop is not None:
         print_line(
@@ -143,7 +143,7 @@ def tune(options: TuneOptions, fixed: Collection[str], measure: Measure) -> Tune
     note = (
         f"best of {ended(rows)} trials of study {name}: trial {best.number}, "
         f"{options.sampler}, by validation {options.objective}"
-        + (f" within {options.max_ms:g} ms" if options.max_ms else "")
+        + (f" within {options.max_latency_ms:g} ms" if options.max_latency_ms else "")
     )
     run = write_best(best, folder, options, note, device)
     if run is None:
@@ -192,7 +192,7 @@ def _nothing_found(rows: list[Row], options: TuneOptions) -> SeqvisionError:
     slow = [row.ms for row in rows if row.kind == "too slow" and row.ms is not None]
     if slow:
         return StudyError(
-            f"--max-ms {options.max_ms:g}: no trial is so fast, the fastest takes "
+            f"--max-latency-ms {options.max_latency_ms:g}: no trial is so fast, the fastest takes "
             f"{table.said_ms(min(slow))} ms; allow more, or search smaller networks with --space"
         )
     errors = [row.error for row in rows if row.error]

@@ -36,13 +36,13 @@ def make_step(
     answer = Prediction(at, index, "red", 0.75, SMOOTHED, True, 1.5)
     arrived = time.monotonic() if live else None
     if live:
-        answer = replace(answer, age_ms=40.0, dropped=1, captured=1.7e9)
+        answer = replace(answer, age_ms=40.0, dropped=1, captured_at=1.7e9)
     return Step(
         source=source,
         frame=Frame(picture(colour, (160, 120)), at, index, arrived=arrived),
         prediction=answer,
         answered=answered,
-        warmth=1.0,
+        window_fill=1.0,
         smoothed=SMOOTHED,
         events=events,
         active=active,
@@ -54,10 +54,10 @@ def make_step(
 
 def changed(*states: SourceState, source: str = SOURCE) -> Step:
     """Return the step that tells of new states."""
-    return Step(source=source, warmth=1.0, state=states[-1], changed=states)
+    return Step(source=source, window_fill=1.0, state=states[-1], changed=states)
 
 
-END = Step(source=SOURCE, warmth=1.0, state=LIVE)
+END = Step(source=SOURCE, window_fill=1.0, state=LIVE)
 ENDED = changed(SourceState("ended"))
 
 

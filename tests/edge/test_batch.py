@@ -100,4 +100,4 @@ def test_nothing_is_held_before_the_first_frame(session: Session) -> None:
     stream = session.stream()
     stream.hold(3)
     assert stream.seen == 0
-    assert not stream.is_warm
+    assert not stream.window_full

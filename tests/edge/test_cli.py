@@ -70,7 +70,7 @@ def test_a_device_without_torch_runs_a_video_end_to_end(
 
     lines = [json.loads(line) for line in (tmp_path / "run.jsonl").read_text().splitlines()]
     kinds = [line["type"] for line in lines]
-    assert (kinds[0], kinds.count("answer"), kinds.count("event")) == ("run", 50, 2)
+    assert (kinds[0], kinds.count("prediction"), kinds.count("event")) == ("run", 50, 2)
     assert lines[0]["labels"] == ["red", "green", "blue", "none"]
     saved = cv2.VideoCapture(str(tmp_path / "out.mp4"))
     assert saved.get(cv2.CAP_PROP_FRAME_COUNT) == 100
@@ -296,8 +296,8 @@ def test_early_firing_tells_sooner_what_is_the_same_in_the_end(
     assert [event["label"] for event in told["soon"]] == ["red", "blue"]
     for late, soon in zip(told["late"], told["soon"], strict=True):
         assert soon["label"] == late["label"]
-        assert soon["end"] == late["end"] == pytest.approx(late["told"] - LAG)
-        assert soon["told"] < late["told"] - 0.3
+        assert soon["end"] == late["end"] == pytest.approx(late["reported_at"] - LAG)
+        assert soon["reported_at"] < late["reported_at"] - 0.3
 
 
 def test_a_truth_is_of_one_source(
@@ -428,7 +428,7 @@ def test_a_strip_is_answered_in_one_line_and_a_folder_in_one_line_per_picture(
     assert "rows, at most 6 steps" in err[0]
     assert err[-1].startswith("1 picture")
     kinds = [json.loads(line) for line in log.read_text().splitlines()]
-    assert [line["type"] for line in kinds] == ["run", "source", "answer", "source"]
+    assert [line["type"] for line in kinds] == ["run", "source", "prediction", "source"]
     assert kinds[2]["image"] == "red.png"
     code, out, _ = edge_run(capsys, "--model", model, "--source", tmp_path)
     assert [line.split("\t")[1] for line in out.splitlines()] == ["blue", "red"]

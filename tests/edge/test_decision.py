@@ -168,7 +168,7 @@ def test_closing_at_a_gap_keeps_the_event_and_forgets_the_answers() -> None:
     for tick in range(5):
         judge.update(tick / 10, answer(0.9))
     (event,) = judge.close(0.6).ended
-    assert (event.end, event.told) == (0.4, 0.6)
+    assert (event.end, event.reported_at) == (0.4, 0.6)
     assert judge.active is None
     assert judge.smoothed == {}
     assert judge.close(0.7) == NOTHING
@@ -220,10 +220,10 @@ def test_a_sure_rise_fires_at_once_and_ends_as_one_event() -> None:
     told = told_by(judge, [0, 0, 0.5, 0.95, 1, 1, 1, 1, 0, 0, 0, 0])
     assert fired_at(told) == [(3, WAVE)]
     (fired,) = told[3].fired
-    assert (fired.start, fired.end, fired.told) == (0.3, 0.3, 0.3)
+    assert (fired.start, fired.end, fired.reported_at) == (0.3, 0.3, 0.3)
     assert fired.confidence == 0.95
     (ended,) = (event for each in told for event in each.ended)
-    assert (ended.start, ended.end, ended.told) == (0.3, 1.0, 0.3)
+    assert (ended.start, ended.end, ended.reported_at) == (0.3, 1.0, 0.3)
     assert (ended.peak, ended.confidence) == (0.4, 1.0)
 
 
@@ -333,7 +333,7 @@ def test_a_gap_ends_an_event_that_fired_without_firing_it_again() -> None:
         judge.update(tick / 10, answer(wave))
     told = judge.close(0.9)
     assert told.fired == ()
-    assert [(event.end, event.told) for event in told.ended] == [(0.2, 0.2)]
+    assert [(event.end, event.reported_at) for event in told.ended] == [(0.2, 0.2)]
     assert judge.update(1.0, answer(0.95)) == NOTHING, "what was before the gap is no rise"
 
 
@@ -409,10 +409,10 @@ def test_whatever_the_answers_the_events_keep_their_promises(
     when = {
         event.start: time for time, each in zip(times, told, strict=True) for event in each.fired
     }
-    assert [(event.label, event.start, event.told) for event in ended] == [
-        (event.label, event.start, event.told) for event in fired
+    assert [(event.label, event.start, event.reported_at) for event in ended] == [
+        (event.label, event.start, event.reported_at) for event in fired
     ]
-    assert all(event.told == when[event.start] for event in ended)
+    assert all(event.reported_at == when[event.start] for event in ended)
     if settings["early"] is None:
         assert all(each.fired == each.ended for each in told)
     for each in told:
@@ -420,7 +420,7 @@ def test_whatever_the_answers_the_events_keep_their_promises(
             assert event.seconds >= settings["minimum_seconds"] - 1e-6
     for event in ended:
         assert event.start <= event.peak <= event.end <= last
-        assert event.start <= event.told
+        assert event.start <= event.reported_at
         assert event.label != settings["background"]
         assert event.confidence >= settings["enter"] - 1e-6
     for earlier, later in itertools.pairwise(ended):

@@ -93,7 +93,7 @@ def test_answers_become_the_events_of_the_page(case: dict[str, Any]) -> None:
     for number, answer in enumerate(case["answers"]):
         told += decider.update(number * case["seconds"], answer).ended
     told += decider.close(len(case["answers"]) * case["seconds"]).ended
-    expected = [{"type": "event", **each} for each in case["told"]]
+    expected = [{"type": "event", **each} for each in case["events"]]
     assert [event.to_json() for event in told] == expected
 
 

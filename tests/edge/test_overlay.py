@@ -22,17 +22,17 @@ def make_step(
     bgr: NDArray[np.uint8] | None = None,
     time: float = 20.0,
     *,
-    warmth: float = 1.0,
+    window_fill: float = 1.0,
     events: tuple[Event, ...] = (),
     active: Event | None = None,
     state: SourceState = LIVE,
 ) -> Step:
     frame = Frame(picture("none", (640, 480)) if bgr is None else bgr, time, 0)
-    smoothed = SURE if warmth == 1 else {}
+    smoothed = SURE if window_fill == 1 else {}
     return Step(
         source="camera 0",
         frame=frame,
-        warmth=warmth,
+        window_fill=window_fill,
         smoothed=smoothed,
         events=events,
         active=active,
@@ -86,7 +86,7 @@ def test_only_the_top_labels_are_drawn() -> None:
 
 
 def test_no_label_is_drawn_while_the_window_is_not_full() -> None:
-    drawn = Overlay(make_card()).draw(make_step(warmth=0.5))
+    drawn = Overlay(make_card()).draw(make_step(window_fill=0.5))
     assert not any(shown(drawn, label).any() for label in ("red", "green", "blue"))
 
 
@@ -202,7 +202,7 @@ def test_a_step_without_a_picture_has_the_size_of_the_pictures_before() -> None:
 
 def test_a_picture_in_a_box_keeps_its_shape_between_black_bars() -> None:
     step = make_step(picture("green", (1280, 720)))
-    drawn = Overlay(make_card()).draw(replace(step, smoothed={}, warmth=0.5), (640, 480))
+    drawn = Overlay(make_card()).draw(replace(step, smoothed={}, window_fill=0.5), (640, 480))
     assert drawn.shape == (480, 640, 3)
     assert not drawn[5, 300:320].any()
     assert drawn[100, 320].tolist() == picture("green")[0, 0].tolist()

@@ -161,7 +161,7 @@ def test_every_answer_is_the_offline_answer_for_its_window(
         offline, _ = session.run(steps[None, max(0, end - WINDOW) : end])
         live = list(answer.probabilities.values())
         np.testing.assert_allclose(live, offline[0], atol=1e-6)
-        assert answer.warm == (end >= WINDOW)
+        assert answer.window_full == (end >= WINDOW)
 
 
 def test_a_clip_shorter_than_the_window_still_has_its_answer(session: Session) -> None:
@@ -170,7 +170,7 @@ def test_a_clip_shorter_than_the_window_still_has_its_answer(session: Session) -
     clip = np.stack([prepare(frame.bgr, session.card.image) for frame in frames])
     assert summary.prediction is not None
     assert summary.prediction.label == "red"
-    assert not summary.prediction.warm
+    assert not summary.prediction.window_full
     np.testing.assert_allclose(
         list(summary.prediction.probabilities.values()), session.run(clip[None])[0][0], atol=1e-6
     )
@@ -245,7 +245,7 @@ def test_a_file_with_a_gap_is_no_short_clip(session: Session) -> None:
 def test_nothing_is_decided_before_the_window_is_full(session: Session) -> None:
     _, record = go(session, scene([("red", 2.0)]))
     assert all(not step.smoothed and not step.active for step in record.steps[: WINDOW - 1])
-    assert record.steps[WINDOW - 2].warmth == pytest.approx((WINDOW - 1) / WINDOW)
+    assert record.steps[WINDOW - 2].window_fill == pytest.approx((WINDOW - 1) / WINDOW)
     assert record.steps[WINDOW].smoothed["red"] > 0.6
     (event,) = [event for step in record.steps for event in step.events]
     assert event.start == pytest.approx((WINDOW - 1) / FPS - LAG)
@@ -265,17 +265,17 @@ def test_the_window_never_spans_a_gap(session: Session) -> None:
     before, after = scene([("red", 1.0)]), scene([("none", 1.0)], start=9.0)
     _, record = go(session, [*before, *after])
     fresh = record.steps[len(before)]
-    assert fresh.warmth == pytest.approx(1 / WINDOW)
+    assert fresh.window_fill == pytest.approx(1 / WINDOW)
     assert fresh.smoothed == {}
     assert record.labels == ["red"]
     assert fresh.events[0].end == pytest.approx(0.9 - LAG)
-    warm = [answer.warm for answer in record.answers[len(before) :]]
+    warm = [answer.window_full for answer in record.answers[len(before) :]]
     assert warm == [False] * (WINDOW - 1) + [True] * 5
 
 
 def test_time_that_starts_over_begins_a_new_window(session: Session) -> None:
     _, record = go(session, [*scene([("none", 1.0)]), *scene([("none", 1.0)])])
-    assert record.steps[10].warmth == pytest.approx(1 / WINDOW)
+    assert record.steps[10].window_fill == pytest.approx(1 / WINDOW)
 
 
 def test_an_answer_that_is_not_finite_gives_no_label_and_a_fresh_window() -> None:
@@ -288,7 +288,7 @@ def test_an_answer_that_is_not_finite_gives_no_label_and_a_fresh_window() -> Non
     assert spoilt.prediction is None
     assert not spoilt.answered
     assert [event.label for event in spoilt.events] == ["red"]
-    assert record.steps[11].warmth == pytest.approx(1 / WINDOW)
+    assert record.steps[11].window_fill == pytest.approx(1 / WINDOW)
 
 
 def test_an_event_that_goes_on_at_the_end_is_told(session: Session) -> None:
@@ -311,7 +311,7 @@ def test_a_source_far_slower_than_the_model_fills_the_window_with_what_it_has() 
     source.fps = 1.0
     summary = run([source], Session(model_bytes(card), "cpu"))
     assert summary.prediction is not None
-    assert (summary.prediction.label, summary.prediction.warm) == ("red", True)
+    assert (summary.prediction.label, summary.prediction.window_full) == ("red", True)
 
 
 def test_an_empty_source_gives_an_empty_summary(session: Session) -> None:
@@ -399,7 +399,7 @@ def test_a_picture_model_answers_for_each_picture_of_a_folder_by_itself(tmp_path
         ("2.png", "green"),
         ("10.png", "blue"),
     ]
-    assert all(answer.warm for answer in answers if answer)
+    assert all(answer.window_full for answer in answers if answer)
     assert (summary.frames, summary.answers, summary.events) == (3, 3, 0)
 
 

@@ -282,9 +282,9 @@ def test_a_live_answer_tells_when_its_frame_came_and_how_old_it_was(session: Ses
     began = time.time()
     run([Live(paced([("red", 1.0)]), reader=record)], session, [record], max_age=60)
     for answer in record.answers():
-        assert began <= answer.captured <= time.time()
+        assert began <= answer.captured_at <= time.time()
         assert 0 <= answer.age_ms < 10_000
-        assert answer.to_json()["captured"].endswith("Z")
+        assert answer.to_json()["captured_at"].endswith("Z")
 
 
 def test_a_clock_that_is_set_back_changes_no_age(

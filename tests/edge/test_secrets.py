@@ -66,7 +66,7 @@ def test_no_password_is_in_anything_that_a_run_shows_or_writes(tmp_path: Path, m
         )
         try:
             # The one that works answers; each of the others has failed by then.
-            wait_for(lambda: log.exists() and log.read_text().count('"answer"') > 3, process)
+            wait_for(lambda: log.exists() and log.read_text().count('"prediction"') > 3, process)
             wait_for(lambda: len(other.hits) > 0, process)
             shown = names_of(process.pid)
             assert "multiprocessing" in shown

@@ -65,12 +65,14 @@ def test_the_page_beside_a_run_shows_its_sources_pictures_and_events(model: Path
         assert "<html" in client.get("/").text
         (source,) = _sources(client)
         name = source["name"]
-        with client.stream("GET", f"/v1/sources/{name}/events?answers=true", timeout=60) as lines:
+        with client.stream(
+            "GET", f"/v1/sources/{name}/events?predictions=true", timeout=60
+        ) as lines:
             kinds = set()
             for line in lines.iter_lines():
                 if line.startswith("data:"):
                     kinds.add(json.loads(line.removeprefix("data:"))["type"])
-                if {"answer", "event"} <= kinds:
+                if {"prediction", "event"} <= kinds:
                     break
         shown = client.get(f"/v1/sources/{name}/picture")
         assert shown.headers["content-type"] == "image/jpeg"

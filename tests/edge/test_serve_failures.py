@@ -75,14 +75,14 @@ def test_a_stream_whose_call_failed_ends_its_event_and_fills_its_window_again(
 
         for index in range(12):
             last = push(index).json()["records"][0]
-        assert last["type"] == "answer"
+        assert last["type"] == "prediction"
         fault.is_on = True
         assert push(12).status_code == 500
         fault.is_on = False
         waiting, *rest = push(13).json()["records"]
-        assert (waiting["type"], waiting["warmth"]) == ("waiting", 0.167)
+        assert (waiting["type"], waiting["window_fill"]) == ("waiting", 0.167)
         assert [each["label"] for each in rest if each["type"] == "event"] == ["red"]
-        assert push(14).json()["records"][0]["warmth"] == 0.333
+        assert push(14).json()["records"][0]["window_fill"] == 0.333
         assert client.delete(stream).json() == {"records": []}
 
 
@@ -93,9 +93,9 @@ def test_a_live_connection_outlives_a_call_that_failed(running: Running, fault: 
             opened.send(message(index / FPS, jpeg("red")))
             return json.loads(opened.recv(timeout=120))
 
-        assert ask(0)["warmth"] == 0.167
+        assert ask(0)["window_fill"] == 0.167
         opened.recv(timeout=120)  # that it is warming up
         fault.is_on = True
         assert ask(1) == {"type": "error", "frame": 1, "message": "the model failed"}
         fault.is_on = False
-        assert ask(2)["warmth"] == 0.167
+        assert ask(2)["window_fill"] == 0.167

@@ -68,7 +68,7 @@ def healthy(running: Running) -> None:
             clip = files([jpeg("red")] * 6)
             answer = client.post(f"/v1/predict{query}", files=clip)
             assert answer.json()["predictions"][0]["label"] == "red"
-        for gauge in ("seqvision_streams 0", "seqvision_asked 0", "seqvision_clients 1"):
+        for gauge in ("seqvision_streams 0", "seqvision_batch_queue 0", "seqvision_clients 1"):
             until(lambda gauge=gauge: f"\n{gauge}" in client.get("/metrics").text)
 
 

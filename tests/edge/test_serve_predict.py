@@ -132,7 +132,7 @@ def test_the_timeline_of_a_video_is_that_of_a_run(
         (said,) = asked(client.post("/v1/predict", files={"file": file}, params=query))
     assert said["events"] == events
     for window, answer in zip(said["windows"], answers, strict=True):
-        for key in ("time", "frame", "warm", "label"):
+        for key in ("time", "frame", "window_full", "label"):
             assert window[key] == answer[key]
         truth = list(answer["probabilities"].values())
         assert list(window["probabilities"].values()) == pytest.approx(truth, abs=2e-6)

@@ -52,12 +52,12 @@ def test_prepared_frames_are_answered_as_the_session_answers_them(server: Runnin
     frames = generator.integers(0, 256, (WINDOW + 3, 12, 16, 3), np.uint8)
     sent = [message(number / 10, frame.tobytes()) for number, frame in enumerate(frames)]
     said = answers(server, PREPARED, sent)
-    assert [each["type"] for each in said] == ["waiting"] * (WINDOW - 1) + ["answer"] * 4
+    assert [each["type"] for each in said] == ["waiting"] * (WINDOW - 1) + ["prediction"] * 4
     stream = session.stream()
     for frame, record in zip(frames, said, strict=True):
         expected = stream.push(frame[None])
         assert expected is not None
-        if record["type"] == "answer":
+        if record["type"] == "prediction":
             found = list(record["probabilities"].values())
             np.testing.assert_allclose(found, expected, atol=1e-6)
 
@@ -130,10 +130,10 @@ def test_onnxruntime_web_is_fetched_once_and_served(
     with serving(Session(model_bytes())) as running, running.client() as client:
         missing = client.get("/page/vendor/ort.wasm.min.mjs")
         assert missing.status_code == 404
-        assert "edge-serve --fetch-web" in missing.json()["detail"]
-        assert cli.main(["--fetch-web"]) == 0
+        assert "edge-serve --fetch-web-runtime" in missing.json()["detail"]
+        assert cli.main(["--fetch-web-runtime"]) == 0
         archive.unlink()
-        assert cli.main(["--fetch-web"]) == 0, "what is here is not fetched again"
+        assert cli.main(["--fetch-web-runtime"]) == 0, "what is here is not fetched again"
         found = client.get("/page/vendor/ort.wasm.min.mjs")
         assert found.text == "// ort.wasm.min.mjs"
         assert found.headers["content-type"].startswith("text/javascript")
@@ -151,7 +151,7 @@ def test_another_archive_is_refused_and_nothing_of_it_stays(
     content = bytearray(archive.read_bytes())
     content[-1] ^= 1
     archive.write_bytes(content)
-    assert cli.main(["--fetch-web"]) == 2
+    assert cli.main(["--fetch-web-runtime"]) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "its hash is another" in said
@@ -162,7 +162,7 @@ def test_an_archive_that_cannot_be_had_is_said_in_one_line(
     archive: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     archive.unlink()
-    assert cli.main(["--fetch-web"]) == 2
+    assert cli.main(["--fetch-web-runtime"]) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert web.TARBALL in said

@@ -87,7 +87,7 @@ def test_without_a_recorder_there_are_no_such_routes() -> None:
             ("DELETE", "/v1/takes?path=x"), ("PATCH", "/v1/takes?path=x"),
         ):  # fmt: skip
             assert client.request(method, path).status_code == 404, path
-        assert client.get("/v1/model").json()["records"] is False
+        assert client.get("/v1/model").json()["recording_enabled"] is False
         with pytest.raises(Exception, match="HTTP 40"), line(running):
             pass
 
@@ -111,7 +111,7 @@ def test_a_take_is_a_clip_of_the_length_that_its_times_say(
     said = client.get("/v1/takes").json()
     assert said["takes"] == [{"path": take["path"], "label": "wave", "person": "anna"}]
     assert said["labels"] == ["red", "green", "blue", "none", "wave"]
-    assert client.get("/v1/model").json()["records"] is True
+    assert client.get("/v1/model").json()["recording_enabled"] is True
     assert "<title>Record takes" in client.get("/record").text
 
 

@@ -19,6 +19,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from seqvision_edge.frame import Frame
 from seqvision_edge.pipeline import make_pipeline
+from seqvision_edge.renamed import QUERY
 from seqvision_edge.serve.limits import Limits
 from seqvision_edge.serve.records import records
 from seqvision_edge.serve.sent import Sender
@@ -67,7 +68,7 @@ def push(client: httpx.Client, stream: str, time: float, data: bytes) -> list[di
 
 def timeless(said: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return records without what the clock of this machine says."""
-    clocks = ("captured", "age_ms", "latency_ms", "since", "dropped")
+    clocks = ("captured_at", "age_ms", "latency_ms", "since", "dropped")
     return [{key: each[key] for key in each if key not in clocks} for each in said]
 
 
@@ -132,7 +133,7 @@ def test_a_server_s_decision_settings_replace_the_card_s(session: Session) -> No
         kinds = {record["type"] for record in said}
         parts = [("file", (f"{stamp}.jpg", data)) for stamp, data in scenes(SCENES)]
         whole = client.post(f"/v1/predict?timeline=true&fps={FPS}", files=parts).json()
-    assert "answer" in kinds
+    assert "prediction" in kinds
     assert "event" not in kinds, "the gesture is too short for these settings"
     assert whole["predictions"][0]["events"] == []
 
@@ -143,12 +144,12 @@ def test_a_gap_begins_a_new_window(client: httpx.Client) -> None:
         push(client, stream, stamp, data)
     later = push(client, stream, 9.0, jpeg("red"))
     assert later[0] == {
-        "type": "waiting", "time": 9.0, "frame": 10, "warmth": round(1 / WINDOW, 3),
+        "type": "waiting", "time": 9.0, "frame": 10, "window_fill": round(1 / WINDOW, 3),
     }  # fmt: skip
     assert [record["type"] for record in later] == ["waiting", "event", "source"]
     assert later[2]["state"] == "warming_up"
     back = push(client, stream, 3.0, jpeg("red"))
-    assert back[0]["warmth"] == round(1 / WINDOW, 3), "time that runs backwards is a gap too"
+    assert back[0]["window_fill"] == round(1 / WINDOW, 3), "time that runs backwards is a gap too"
 
 
 def test_two_streams_do_not_mix(client: httpx.Client) -> None:
@@ -158,7 +159,7 @@ def test_two_streams_do_not_mix(client: httpx.Client) -> None:
         for colour, stream in streams.items():
             answers[colour] = push(client, stream, index / FPS, jpeg(colour))[0]
     for colour, answer in answers.items():
-        assert (answer["type"], answer["label"]) == ("answer", colour)
+        assert (answer["type"], answer["label"]) == ("prediction", colour)
         assert answer["probability"] > 0.99
 
 
@@ -169,7 +170,7 @@ def test_pictures_come_as_parts_too(client: httpx.Client) -> None:
         for index, (stamp, data) in enumerate(scenes([("red", 1.0)]))
     ]
     said = client.post(f"{stream}/frames", files=parts).json()["records"]
-    assert [record["type"] for record in said].count("answer") == 10 - WINDOW + 1
+    assert [record["type"] for record in said].count("prediction") == 10 - WINDOW + 1
     without = [("frame", ("1.jpg", jpeg("red")))] * 2
     assert client.post(f"{stream}/frames", files=without).status_code == 422
     one = client.post(f"{stream}/frames?timestamp=1.0", files=without[:1])
@@ -196,7 +197,7 @@ def test_a_bad_frame_is_refused_and_the_stream_goes_on(
     bad = client.post(f"{stream}/frames", content=data or b"x", headers={"x-timestamp": stamp})
     assert bad.status_code == code
     (good, *_) = push(client, stream, 0.1, jpeg("red"))
-    assert good["warmth"] == pytest.approx(2 / WINDOW, abs=1e-3)
+    assert good["window_fill"] == pytest.approx(2 / WINDOW, abs=1e-3)
 
 
 def test_a_still_image_model_answers_every_picture(session: Session) -> None:
@@ -205,7 +206,7 @@ def test_a_still_image_model_answers_every_picture(session: Session) -> None:
         stream = open_stream(client)
         for colour in ("red", "blue"):
             said = push(client, stream, 0.0, encoded(".png", picture(colour, (16, 60))))
-            assert (said[0]["type"], said[0]["label"]) == ("answer", colour)
+            assert (said[0]["type"], said[0]["label"]) == ("prediction", colour)
 
 
 def listening(client: httpx.Client, path: str, heard: list[dict[str, Any]]) -> "Future[None]":
@@ -239,18 +240,27 @@ def listening(client: httpx.Client, path: str, heard: list[dict[str, Any]]) -> "
     return done
 
 
+@pytest.mark.parametrize(("old", "new"), QUERY.items())
+def test_an_old_name_in_a_query_is_refused_with_the_new_one(
+    client: httpx.Client, old: str, new: str
+) -> None:
+    for path in ("/v1/sources", "/v1/streams/0/events"):
+        refused = client.get(f"{path}?{old}=true")
+        assert (refused.status_code, refused.json()) == (400, {"detail": f"?{old} is now ?{new}"})
+
+
 @pytest.mark.parametrize("answers", [False, True])
 def test_listeners_hear_events_and_states_and_the_end(client: httpx.Client, answers: bool) -> None:
     stream = open_stream(client)
     heard: list[dict[str, Any]] = []
-    query = "?answers=true" if answers else ""
+    query = "?predictions=true" if answers else ""
     listener = listening(client, f"{stream}/events{query}", heard)
     said = []
     for stamp, data in scenes([("none", 0.8), ("red", 1.0)]):
         said += push(client, stream, stamp, data)
     said += client.delete(stream).json()["records"]
     listener.result(20)
-    kinds = ("event", "source", *(("answer", "waiting") if answers else ()))
+    kinds = ("event", "source", *(("prediction", "waiting") if answers else ()))
     assert heard[:-1] == [record for record in said if record["type"] in kinds]
     assert [record["state"] for record in heard if record["type"] == "source"] == [
         "warming_up",
@@ -300,7 +310,7 @@ def tell(socket: ClientConnection, stamp: float, data: bytes) -> dict[str, Any]:
     socket.send(message(stamp, data))
     while True:
         said: dict[str, Any] = json.loads(socket.recv(timeout=120))
-        if said["type"] in ("answer", "waiting", "error"):
+        if said["type"] in ("prediction", "waiting", "error"):
             return said
 
 
@@ -324,10 +334,13 @@ def test_live_pictures_are_answered_as_a_stream_is(server: Running, session: Ses
         for stamp, data in given:
             socket.send(message(stamp, data))
             said.append(json.loads(socket.recv(timeout=120)))
-            while len(said) < len(truth) and truth[len(said)]["type"] not in ("answer", "waiting"):
+            while len(said) < len(truth) and truth[len(said)]["type"] not in (
+                "prediction",
+                "waiting",
+            ):
                 said.append(json.loads(socket.recv(timeout=120)))
     assert timeless(said) == timeless(truth)
-    assert {record["type"] for record in said} == {"waiting", "answer", "event", "source"}
+    assert {record["type"] for record in said} == {"waiting", "prediction", "event", "source"}
 
 
 def test_of_pictures_that_come_too_fast_the_newest_is_answered(
@@ -351,7 +364,7 @@ def test_of_pictures_that_come_too_fast_the_newest_is_answered(
         frames = []
         while not frames or frames[-1] != 39:
             said = json.loads(socket.recv(timeout=120))
-            if said["type"] in ("answer", "waiting"):
+            if said["type"] in ("prediction", "waiting"):
                 frames.append(said["frame"])
         assert frames[0] == 0
         assert len(frames) < 8, "what nobody had time for is not made up for"

@@ -54,10 +54,10 @@ def test_a_running_device_is_seen(session: Session, tmp_path: Path) -> None:
     with serving(session, watching=newest) as running, running.client() as client:
         device.start()
         assert source.started.wait(30)
-        until(lambda: bool(newest.sources()) and newest.sources()[0]["answer"] is not None)
+        until(lambda: bool(newest.sources()) and newest.sources()[0]["prediction"] is not None)
         (seen,) = client.get("/v1/sources").json()["sources"]
         assert (seen["name"], seen["state"]["state"], seen["picture"]) == (name, "live", True)
-        assert seen["answer"]["label"] == "red"
+        assert seen["prediction"]["label"] == "red"
 
         place = "/v1/sources/rtsp%3A%2F%2Fdoor%2Fcam%201"
         picture = client.get(f"{place}/picture")
@@ -67,7 +67,7 @@ def test_a_running_device_is_seen(session: Session, tmp_path: Path) -> None:
         assert np.abs(bgr.mean(axis=(0, 1)) - COLOURS["red"]).max() < 25
 
         heard: list[dict[str, Any]] = []
-        with client.stream("GET", f"{place}/events?answers=true") as answer:
+        with client.stream("GET", f"{place}/events?predictions=true") as answer:
             for line in answer.iter_lines():
                 if line.startswith("data: {") and line != "data: {}":
                     heard.append(json.loads(line[6:]))
@@ -77,7 +77,7 @@ def test_a_running_device_is_seen(session: Session, tmp_path: Path) -> None:
         assert heard[0]["state"] == "live", "who comes later is told how it is"
         events = [record["label"] for record in heard if record["type"] == "event"]
         assert events == ["red", "blue"]
-        assert [record["type"] for record in heard].count("answer") > 20
+        assert [record["type"] for record in heard].count("prediction") > 20
         device.join(30)
         until(lambda: newest._seen[name].listeners == [])
         assert client.get("/v1/sources").json()["sources"][0]["state"]["state"] == "ended"
@@ -103,9 +103,9 @@ def test_an_answer_of_before_a_gap_is_forgotten(session: Session, video: Path) -
     newest = Newest()
     run([open_path(video)], session, [newest])
     name = str(video)
-    assert newest.sources()[0]["answer"] is not None
+    assert newest.sources()[0]["prediction"] is not None
     newest.write(Step(source=name, state=SourceState("stalled")))
-    assert newest.sources()[0]["answer"] is None
+    assert newest.sources()[0]["prediction"] is None
     assert newest.sources()[0]["state"]["state"] == "stalled"
 
 

@@ -30,7 +30,7 @@ def test_live_answers_are_the_answers_for_the_last_window_at_every_frame(session
         clip, _ = session.run(frames[None, max(0, end - WINDOW) : end])
         assert live is not None
         np.testing.assert_allclose(live, clip[0], atol=1e-6)
-        assert stream.is_warm == (end >= WINDOW)
+        assert stream.window_full == (end >= WINDOW)
 
 
 @pytest.mark.parametrize("sizes", [[20], [1] * 20, [3] * 6 + [2], [7, 1, 12], [19, 1]])
@@ -75,7 +75,7 @@ def test_a_reset_forgets_the_past(session: Session) -> None:
     fresh = stream.push(noise(1))
     stream.push(noise(WINDOW, 5))
     stream.reset()
-    assert not stream.is_warm
+    assert not stream.window_full
     np.testing.assert_array_equal(stream.push(noise(1)), fresh)
 
 

@@ -110,7 +110,7 @@ def test_unknown_answers_are_the_most_doubtful_and_half_a_window_is_none() -> No
     unknown = moment_of(replace(step, smoothed=dict.fromkeys(LABELS, 0.0)))
     assert unknown is not None
     assert (unknown.label, unknown.uncertainty) == ("red", 1.0)
-    assert moment_of(replace(step, warmth=0.9)) is None
+    assert moment_of(replace(step, window_fill=0.9)) is None
     assert moment_of(replace(step, answered=False)) is None
     assert moment_of(replace(step, prediction=None)) is None
 

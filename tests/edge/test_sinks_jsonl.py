@@ -39,17 +39,23 @@ def test_json_lines_say_what_runs_then_each_answer_event_and_state(tmp_path: Pat
         sink.write(make_step(2, events=(EVENT,)))
         sink.write(changed(SourceState("stalled", "timeout", "no frames for 3 s", 7.12345, 1)))
         sink.write(END)
-    assert [line["type"] for line in lines(path)] == ["run", "answer", "answer", "event", "source"]
+    assert [line["type"] for line in lines(path)] == [
+        "run",
+        "prediction",
+        "prediction",
+        "event",
+        "source",
+    ]
     assert lines(path)[0] == {"type": "run", "model": "m.onnx", "labels": list(LABELS)}
     assert lines(path)[1] == {
-        "type": "answer",
+        "type": "prediction",
         "source": "camera 0",
         "time": 0.0,
         "frame": 0,
         "label": "red",
         "probability": 0.75,
         "probabilities": SMOOTHED,
-        "warm": True,
+        "window_full": True,
         "latency_ms": 1.5,
     }
     assert lines(path)[3] == {
@@ -60,7 +66,7 @@ def test_json_lines_say_what_runs_then_each_answer_event_and_state(tmp_path: Pat
         "end": 2.25,
         "peak": 1.5,
         "confidence": 0.93,
-        "told": 2.3,
+        "reported_at": 2.3,
     }
     assert lines(path)[4] == {
         "type": "source",
@@ -86,7 +92,7 @@ def test_a_second_run_is_appended_to_the_first(tmp_path: Path) -> None:
     for _ in range(2):
         with json_lines(path) as sink:
             sink.write(make_step())
-    assert [line["type"] for line in lines(path)] == ["run", "answer", "run", "answer"]
+    assert [line["type"] for line in lines(path)] == ["run", "prediction", "run", "prediction"]
 
 
 def test_a_json_file_in_no_folder_is_refused_at_the_start(tmp_path: Path) -> None:
@@ -100,13 +106,15 @@ def test_a_disk_that_is_full_at_the_start_is_one_line() -> None:
         json_lines(Path("/dev/full")).__enter__()
 
 
-@pytest.mark.parametrize("torn", ['{"type": "answer", "la', "\0\0\0\0\0", '{"a": "' + "x" * 200000])
+@pytest.mark.parametrize(
+    "torn", ['{"type": "prediction", "la', "\0\0\0\0\0", '{"a": "' + "x" * 200000]
+)
 def test_a_torn_last_line_is_mended_by_the_next_run(tmp_path: Path, torn: str) -> None:
     path = tmp_path / "run.jsonl"
-    path.write_text('{"type": "run"}\n{"type": "answer"}\n' + torn)
+    path.write_text('{"type": "run"}\n{"type": "prediction"}\n' + torn)
     with json_lines(path) as sink:
         sink.write(make_step())
-    assert [line["type"] for line in lines(path)] == ["run", "answer", "run", "answer"]
+    assert [line["type"] for line in lines(path)] == ["run", "prediction", "run", "prediction"]
 
 
 @pytest.mark.parametrize("last", ['{"type": "whole"}', "a text of somebody else's", "[1, 2]"])
@@ -141,10 +149,10 @@ def test_a_disk_that_fills_up_loses_whole_lines_and_goes_on_when_there_is_room(
     put(outlet, make_step(999))
     outlet.close()
     kinds = [line["type"] for line in lines(path)]
-    assert (kinds[0], kinds.count("answer")) == ("run", good + 1)
+    assert (kinds[0], kinds.count("prediction")) == ("run", good + 1)
     # A line that tells of losses may still have room where an answer has none.
     assert sum(line["lines"] for line in lines(path) if line["type"] == "lost") == 10
-    assert kinds[-2:] == ["lost", "answer"]
+    assert kinds[-2:] == ["lost", "prediction"]
     assert lines(path)[-1]["frame"] == 999
 
 
@@ -155,7 +163,7 @@ def test_a_pipe_can_take_the_lines(tmp_path: Path) -> None:
     with json_lines(path) as sink:
         sink.write(make_step())
     out, _ = reader.communicate(timeout=120)
-    assert [json.loads(line)["type"] for line in out.splitlines()] == ["run", "answer"]
+    assert [json.loads(line)["type"] for line in out.splitlines()] == ["run", "prediction"]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="named pipes are POSIX's")

@@ -67,12 +67,12 @@ def test_frames_answers_and_events_are_counted() -> None:
         sink.write(make_step(5, live=True, events=(EVENT, EVENT)))
         sink.write(replace(END, nonfinite=7))
         told = samples(sink)
-    assert told["seqvision_nonfinite_total", ("camera 0",)] == 7
+    assert told["seqvision_nonfinite_predictions_total", ("camera 0",)] == 7
     assert told["seqvision_frames_total", ("camera 0", "used")] == 3
     assert told["seqvision_frames_total", ("camera 0", "dropped")] == 3
     assert told["seqvision_frames_total", ("camera 0", "corrupt")] == 3
     assert told["seqvision_events_total", ("camera 0", "red")] == 2
-    assert told["seqvision_infer_seconds_count", ("camera 0",)] == 2
+    assert told["seqvision_inference_seconds_count", ("camera 0",)] == 2
     assert told["seqvision_frame_age_seconds_sum", ("camera 0",)] == pytest.approx(0.08)
     assert told["seqvision_source_state", ("camera 0", "live")] == 1
     assert told["seqvision_source_state", ("camera 0", "stalled")] == 0
@@ -85,7 +85,7 @@ def test_a_lost_source_counts_its_reconnects_and_its_seconds() -> None:
         assert samples(sink)["seqvision_reconnects_total", ("camera 0",)] == 0
         sink.write(changed(SourceState("stalled")))
         sink.write(changed(SourceState("connecting", attempt=1)))
-        name = "seqvision_stall_seconds_total", ("camera 0",)
+        name = "seqvision_stalled_seconds_total", ("camera 0",)
         wait_for(lambda: samples(sink)[name] > 0.1)
         sink.write(make_step(1, live=True))
         told = samples(sink)

@@ -65,7 +65,7 @@ def test_a_terminal_says_that_the_window_is_not_full() -> None:
     line, out = live_line()
     step = make_step()
     with line as sink:
-        sink.write(replace(step, warmth=0.5, smoothed={}))
+        sink.write(replace(step, window_fill=0.5, smoothed={}))
     assert "warming up" in visible(out)
     assert "red" not in visible(out)
 

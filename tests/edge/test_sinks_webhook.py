@@ -92,7 +92,7 @@ def test_an_event_is_one_post_of_json(hook: Hook) -> None:
     assert path == "/hook?token=t0p"
     assert headers["Content-Type"] == "application/json"
     assert headers["Idempotency-Key"] == body.pop("id")
-    assert body.pop("at").endswith("Z")
+    assert body.pop("timestamp").endswith("Z")
     assert body == {**EVENT.to_json(), "source": "camera 0"}
 
 

@@ -75,7 +75,7 @@ def test_json_lines_carry_the_model_s_own_probabilities(unsure_model: Path, tmp_
     given = ["--model", str(unsure_model), "--source", str(video), "--json", str(log)]
     assert main([*given, "--no-window"]) == 0
     answers = [each for each in map(json.loads, log.read_text().splitlines())
-               if each["type"] == "answer" and each["warm"]]  # fmt: skip
+               if each["type"] == "prediction" and each["window_full"]]  # fmt: skip
     grey, red = answers[0], answers[-1]
     assert grey["unsure"] is True
     assert grey["label"] == "none"
@@ -122,7 +122,7 @@ def test_the_server_marks_clips_windows_and_streams(unsure_model: Path, tmp_path
                 headers={"x-timestamp": str(number / 10)},
             )
             records += said.json()["records"]
-    answers = [each for each in records if each["type"] == "answer"]
+    answers = [each for each in records if each["type"] == "prediction"]
     assert answers
     assert all(each["unsure"] for each in answers)
 

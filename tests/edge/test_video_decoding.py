@@ -258,7 +258,7 @@ def test_a_long_frame_of_a_file_is_a_still_picture(tmp_path: Path, suffix: str) 
         assert summary.frames == (6 if thin else 39)
         assert not summary.incomplete
         assert summary.prediction is not None
-        assert summary.prediction.warm
+        assert summary.prediction.window_full
         heard[thin] = [(event.label, round(event.start, 1)) for event in events.events]
     assert [label for label, _ in heard[False]] == ["red"]
     assert heard[True] == heard[False]
@@ -290,7 +290,7 @@ def test_one_picture_that_is_shown_for_seconds_fills_the_window(tmp_path: Path) 
     summary = run([open_path(path)], Session(model_bytes(), "cpu"))
     assert summary.frames == 1
     assert summary.prediction is not None
-    assert (summary.prediction.label, summary.prediction.warm) == ("red", 3 * FPS >= WINDOW)
+    assert (summary.prediction.label, summary.prediction.window_full) == ("red", 3 * FPS >= WINDOW)
 
 
 class Answered:

@@ -66,7 +66,7 @@ def test_live_answers_are_the_offline_answers_of_the_trained_model(folder: Path)
 
     video = write_video(folder / "a.mp4", square_clip(1, 77, 40, 64), fps=12.5)
     good(call(folder, "edge-run", "--source", "a.mp4", "--json", "a.jsonl", "--no-window"))
-    answers = lines(folder / "a.jsonl", "answer")
+    answers = lines(folder / "a.jsonl", "prediction")
 
     model, card = load_model(folder / "model.pt")
     clip = Store(Cache(folder / "cache2"), card.image, 30.0).load(Clip(video, ""))
@@ -79,7 +79,7 @@ def test_live_answers_are_the_offline_answers_of_the_trained_model(folder: Path)
             expected = model(window).softmax(1)[0].tolist()
         found = [row["probabilities"][label] for label in card.labels]
         assert np.abs(np.subtract(found, expected)).max() <= 1e-4
-        assert row["warm"] is (len(seen) >= card.sequence.frames)
+        assert row["window_full"] is (len(seen) >= card.sequence.frames)
 
 
 def test_a_clip_as_video_and_as_frames_gets_the_answer_that_evaluate_counts(folder: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_clip_as_video_and_as_frames_gets_the_answer_that_evaluate_counts(fold
         write_video(folder / f"{label}.mp4", clip)
         good(call(folder, "edge-run", "--source", f"{label}.mp4", "--json", f"{label}.jsonl",
                   "--save", f"{label}-seen.mp4"))  # fmt: skip
-        assert lines(folder / f"{label}.jsonl", "answer")[-1]["label"] == label
+        assert lines(folder / f"{label}.jsonl", "prediction")[-1]["label"] == label
         assert (folder / f"{label}-seen.mp4").stat().st_size > 1000
 
 
@@ -214,8 +214,8 @@ def test_camera_0_runs_live(folder: Path, tmp_path: Path) -> None:
         while not {"left", "right"} <= found and time.monotonic() < deadline:
             time.sleep(0.2)
             if (folder / "camera.jsonl").exists():
-                answers = lines(folder / "camera.jsonl", "answer")
-                found = {row["label"] for row in answers if row["warm"]}
+                answers = lines(folder / "camera.jsonl", "prediction")
+                found = {row["label"] for row in answers if row["window_full"]}
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=120)
     assert process.returncode == 130, err

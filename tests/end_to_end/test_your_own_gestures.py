@@ -128,7 +128,7 @@ def test_from_videos_to_live_answers_by_the_commands_of_the_page(page: Path) -> 
     expected["clap", "anna"] += 1
     expected[ORDER[2], "anna"] -= 1
     assert counts == expected
-    answers = lines(page / "live.jsonl", "answer")
+    answers = lines(page / "live.jsonl", "prediction")
     assert len(answers) > 10
     assert {answer["label"] for answer in answers} <= set(LABELS)
 
@@ -165,7 +165,7 @@ def test_record_and_run_by_the_commands_of_the_page_from_a_camera(
     ) as process:  # fmt: skip
         deadline = time.monotonic() + 120
         try:
-            while not lines(log, "answer") and process.poll() is None:
+            while not lines(log, "prediction") and process.poll() is None:
                 assert time.monotonic() < deadline, "it did not answer"
                 time.sleep(0.05)
             process.send_signal(signal.SIGTERM)
@@ -173,5 +173,5 @@ def test_record_and_run_by_the_commands_of_the_page_from_a_camera(
         finally:
             process.kill()
     assert "Traceback" not in err
-    assert lines(log, "answer"), err
-    assert {answer["label"] for answer in lines(log, "answer")} <= set(LABELS)
+    assert lines(log, "prediction"), err
+    assert {answer["label"] for answer in lines(log, "prediction")} <= set(LABELS)

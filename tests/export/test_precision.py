@@ -331,7 +331,7 @@ def test_auto_keeps_the_fastest_and_fp32_where_none_is_clearly_faster(
 ) -> None:
     timed(monkeypatch, int8=int8, fp16=fp16)
     content, card, clips = learnt
-    choice = choose(content, card, ExportOptions(precision="auto", max_drop=10.0), clips)
+    choice = choose(content, card, ExportOptions(precision="auto", max_accuracy_drop=10.0), clips)
     graph = Session(choice.content).card.graph
     assert graph is not None
     assert graph.precision == kept
@@ -387,7 +387,9 @@ def test_int8_that_costs_more_than_max_drop_leaves_no_file(
     assert code == 2
     line = capsys.readouterr().err.splitlines()[-1]
     assert line.startswith("--precision int8: int8, ")
-    assert "--max-drop allows 0.5; use --precision fp32, or raise --max-drop" in line
+    assert (
+        "--max-accuracy-drop allows 0.5; use --precision fp32, or raise --max-accuracy-drop" in line
+    )
     assert [path.name for path in folder.iterdir()] == ["model.pt"]
 
 
@@ -401,7 +403,7 @@ def test_int8_is_kept_though_slower_and_said_to_be(
     timed(monkeypatch, int8=1.25)
     stay_here(monkeypatch, learnt[0])
     options = arguments(trained, "int8", "--calibrate", str(trained / "frames"))
-    assert main(["export", str(folder / "model.pt"), *options, "--max-drop", "10"]) == 0
+    assert main(["export", str(folder / "model.pt"), *options, "--max-accuracy-drop", "10"]) == 0
     session = Session(folder / "model.onnx")
     assert session.card.graph is not None
     assert session.card.graph.precision == "int8"
@@ -477,7 +479,7 @@ def test_the_choice_is_told_as_json() -> None:
     windows = noise(card, 4)
     named = measure.answers(Session(content), windows).argmax(axis=1)
     judge = Labelled(windows, tuple(card.labels[place] for place in named), (None,) * 4)
-    options = ExportOptions(precision="int8", max_drop=100.0)
+    options = ExportOptions(precision="int8", max_accuracy_drop=100.0)
     choice = choose(content, card, options, Clips(judge, judge, same=True))
     told = json.loads(json.dumps(choice.to_json()))
     assert told["chosen"].startswith("int8, ")

@@ -17,11 +17,11 @@ def labels_in_gap(answers: Sequence[dict[str, Any]], failed: float, back: float)
     """Count answers for frames between a fault and its end, or for windows that reach over it.
 
     Args:
-        answers: records of type "answer".
+        answers: records of type "prediction".
         failed, back: seconds since 1970.
     """
     times = [
-        datetime.fromisoformat(each["captured"].replace("Z", "+00:00")).timestamp()
+        datetime.fromisoformat(each["captured_at"].replace("Z", "+00:00")).timestamp()
         for each in answers
     ]
     # Frames answer ticks, and a tick may come a part of a period early.

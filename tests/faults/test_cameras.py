@@ -71,7 +71,7 @@ def test_a_camera_that_is_lost_comes_back(
         again = run.wait_for_answers(1) - back
         run.wait_for_answers(5)
         seconds, _ = run.stop()
-    labels = labels_in_gap(run.lines("answer"), failed_at, back_at)
+    labels = labels_in_gap(run.lines("prediction"), failed_at, back_at)
     assert run.process.returncode == 130
     assert seconds <= 2 * slowdown()
     assert labels == 0

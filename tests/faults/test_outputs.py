@@ -83,7 +83,7 @@ def test_no_event_is_lost_while_the_broker_is_away(model: Path, url: str, tmp_pa
             broker.start()
             run.wait(lambda: len(events_of(heard)) >= len(run.lines("event")) - 1, 40)
             expected = len(run.lines("event"))
-            answers = run.lines("answer")
+            answers = run.lines("prediction")
             run.wait(lambda: len(events_of(heard)) >= expected, 40)
             run.stop()
         keys = [json.dumps(each, sort_keys=True) for each in events_of(heard)]

@@ -63,7 +63,7 @@ def lost_and_back(
     back = time.monotonic()
     again = run.wait_for_answers(1) - back
     run.wait_for_answers(10)
-    return detected, again, labels_in_gap(run.lines("answer"), failed_at, back_at), state
+    return detected, again, labels_in_gap(run.lines("prediction"), failed_at, back_at), state
 
 
 @pytest.mark.timed
@@ -172,13 +172,13 @@ def test_three_cameras_of_which_one_stops_leave_the_others_their_rate(
                 lambda: run.lines("run")
             ) else []  # fmt: skip
             for name in names:
-                run.wait(lambda name=name: len(run.lines("answer", name)) >= 5)  # type: ignore[misc]
+                run.wait(lambda name=name: len(run.lines("prediction", name)) >= 5)  # type: ignore[misc]
 
             def rates(seconds: float) -> list[float]:
-                before = [len(run.lines("answer", name)) for name in names[:2]]
+                before = [len(run.lines("prediction", name)) for name in names[:2]]
                 began = time.monotonic()
                 time.sleep(seconds)
-                after = [len(run.lines("answer", name)) for name in names[:2]]
+                after = [len(run.lines("prediction", name)) for name in names[:2]]
                 passed = time.monotonic() - began
                 return [(b - a) / passed for a, b in zip(before, after, strict=True)]
 
@@ -288,7 +288,7 @@ def test_a_run_that_sleeps_goes_on_and_answers_for_nothing_between(
         run.wait_for_answers(10)
         assert again
         assert run.states()[-1] == "live"
-        labels = labels_in_gap(run.lines("answer"), slept_at, woke_at)
+        labels = labels_in_gap(run.lines("prediction"), slept_at, woke_at)
         events = [event for event in run.lines("event") if event["end"] - event["start"] > 4]
         seconds, err = run.stop()
     assert labels == 0

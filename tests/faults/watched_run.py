@@ -57,8 +57,8 @@ class WatchedRun:
 
     def wait_for_answers(self, count: int, source: str | None = None) -> float:
         """Wait for so many more answers."""
-        before = len(self.lines("answer", source))
-        return self.wait(lambda: len(self.lines("answer", source)) >= before + count)
+        before = len(self.lines("prediction", source))
+        return self.wait(lambda: len(self.lines("prediction", source)) >= before + count)
 
     def children(self) -> list[int]:
         """Return the process ids of its capture processes."""

@@ -207,7 +207,7 @@ def test_answers_become_the_same_events(ask: Any) -> None:
     for found, told in zip(ask(cases), expected, strict=True):
         assert len(told) > 5
         assert [event["label"] for event in found] == [event.label for event in told]
-        for key in ("start", "end", "peak", "confidence", "told"):
+        for key in ("start", "end", "peak", "confidence", "reported_at"):
             np.testing.assert_allclose(
                 [event[key] for event in found], [getattr(event, key) for event in told]
             )

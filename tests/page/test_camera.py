@@ -89,10 +89,10 @@ def test_live_answers_are_the_offline_ones_for_the_same_frames(
     page.click("#start-camera")
     page.wait("spy.labels.includes('red') && spy.labels.includes('blue')", 60)
     page.wait("document.querySelectorAll('#log tr').length > 0")
-    page.wait(f"{LABEL} === spy.heard.findLast(({{ type }}) => type === 'answer').label")
+    page.wait(f"{LABEL} === spy.heard.findLast(({{ type }}) => type === 'prediction').label")
     page.click("#stop")
     sent, heard = page.evaluate("[spy.sent, spy.heard]")
-    answers = {each["frame"]: each for each in heard if each["type"] == "answer"}
+    answers = {each["frame"]: each for each in heard if each["type"] == "prediction"}
     offline = _answered_offline(colours, sent, heard)
     assert len(offline) > 15
     for frame, expected in offline.items():
@@ -107,7 +107,7 @@ def _answered_offline(
     session = Session(model)
     stream = session.stream()
     sampler = Sampler(session.card.sequence.fps, session.card.sequence.fps)
-    taken = [each["frame"] for each in heard if each["type"] in ("answer", "waiting")]
+    taken = [each["frame"] for each in heard if each["type"] in ("prediction", "waiting")]
     answers = {}
     for place, frame in enumerate(taken):
         if frame != place:
@@ -121,7 +121,7 @@ def _answered_offline(
         assert bgr.shape == (240, 320, 3)
         for _ in range(sampler.take(time)):
             probabilities = stream.push(prepare(bgr, session.card.image)[None])
-            if stream.is_warm and probabilities is not None:
+            if stream.window_full and probabilities is not None:
                 answers[frame] = probabilities.tolist()
     return answers
 
@@ -164,7 +164,7 @@ def test_the_model_in_the_browser_agrees_with_the_server_and_needs_it_no_more(
     page.wait(f"{compared} > 15", 60)
     assert page.evaluate("spy.first") == '{"frames":"prepared"}'
     assert float(page.text("#agreement-number")) <= 1e-4
-    heard = page.evaluate("spy.heard.filter(({ type }) => type === 'answer')")
+    heard = page.evaluate("spy.heard.filter(({ type }) => type === 'prediction')")
     shares = np.array([list(each["probabilities"].values()) for each in heard])
     assert np.ptp(shares, axis=0).max() > 0.5, "the answers depend on the frames"
     server.kill()
@@ -180,7 +180,7 @@ def test_without_onnxruntime_web_the_switch_says_how_to_get_it(
     page = look(serve(colours).url)
     page.wait("document.getElementById('browser-text').textContent !== ''")
     assert page.evaluate("document.getElementById('in-browser').disabled")
-    assert "edge-serve --fetch-web" in page.text("#browser-text")
+    assert "edge-serve --fetch-web-runtime" in page.text("#browser-text")
 
 
 def test_a_moment_that_is_gone_can_be_looked_at_again(

@@ -25,15 +25,15 @@ window.EventSource = class extends Plain {
     super(...given);
     this.addEventListener("message", ({ data }) => {
       const record = JSON.parse(data);
-      if (record.type === "answer" || record.type === "event") spy.heard.push(record);
-      if (record.type === "answer") spy.last = performance.now();
+      if (record.type === "prediction" || record.type === "event") spy.heard.push(record);
+      if (record.type === "prediction") spy.last = performance.now();
     });
   }
 };
 addEventListener("DOMContentLoaded", () => {
   const label = document.getElementById("label");
   new MutationObserver(() => {
-    const answer = spy.heard.findLast(({ type }) => type === "answer");
+    const answer = spy.heard.findLast(({ type }) => type === "prediction");
     if (["red", "green", "blue", "none"].includes(label.textContent))
       spy.shown.push([label.textContent, answer?.frame]);
     if (spy.bannerAfter !== null) spy.shownAgain += label.textContent === answer?.label;
@@ -124,14 +124,14 @@ def agrees(page: Browser, run: Run) -> None:
         "[spy.heard, spy.shown, [...document.querySelectorAll('#log .what')]"
         ".map((cell) => cell.textContent)]"
     )
-    last = max(each["frame"] for each in heard if each["type"] == "answer")
+    last = max(each["frame"] for each in heard if each["type"] == "prediction")
     deadline = time.monotonic() + 20
     while (said := run.records())[-1].get("frame", 0) < last and time.monotonic() < deadline:
         time.sleep(0.05)
-    answers = {each["frame"]: each for each in said if each["type"] == "answer"}
+    answers = {each["frame"]: each for each in said if each["type"] == "prediction"}
     events = [each for each in said if each["type"] == "event"]
     for each in heard:
-        if each["type"] == "answer":
+        if each["type"] == "prediction":
             written = answers[each["frame"]]
             assert {key: written[key] for key in each} == each
         else:

@@ -35,7 +35,7 @@ def test_the_client_asks_everything_in_sixty_lines(tmp_path: Path) -> None:
         records = [
             each for index in range(8) for each in client.push(stream, index / FPS, jpeg("red"))
         ]
-        assert [each["label"] for each in records if each["type"] == "answer"] == ["red"] * 3
+        assert [each["label"] for each in records if each["type"] == "prediction"] == ["red"] * 3
         with pytest.raises(urllib.error.HTTPError, match="401"):
             Client(running.url, "another token").model()
     lines = (Path(__file__).parents[2] / "samples" / "client.py").read_text().splitlines()

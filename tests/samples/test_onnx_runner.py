@@ -74,7 +74,7 @@ def test_it_answers_frame_by_frame_as_the_edge_session_does(
     for number, frame in enumerate(clip):
         answer = stream.push(frame[None])
         assert answer is not None
-        label, warm = session.card.labels[answer.argmax()], "warm" if stream.is_warm else ""
+        label, warm = session.card.labels[answer.argmax()], "warm" if stream.window_full else ""
         expected.append(f"{number} {label} {answer.max():.4f} {warm}".rstrip())
     assert [line.rstrip() for line in result.stdout.splitlines()] == expected
     assert len({line.split()[2] for line in expected}) > 5, "the frames matter"

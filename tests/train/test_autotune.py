@@ -67,7 +67,7 @@ def test_what_is_asked_for_is_obeyed_and_not_timed(
 ) -> None:
     asked = timed(monkeypatch)
     cache = Cache(tmp_path)
-    given = TrainingOptions(layout="contiguous", precision="bf16")
+    given = TrainingOptions(memory_format="contiguous", precision="bf16")
     assert choose_arithmetic(given, classifier(), IMAGE, 8, LONG, cache) == Arithmetic(
         "contiguous", "bf16"
     )
@@ -144,13 +144,13 @@ def test_the_choice_is_written_down_and_a_resumed_run_repeats_it(
     parts = {"model": {"encoder": "small_cnn"}, "training": {"autotune": True}}
     result = train(options(squares, tmp_path, 1, **parts))
     written = yaml.safe_load((result.run / "options.yaml").read_text())["training"]
-    assert (written["layout"], written["precision"]) == ("contiguous", "bf16")
+    assert (written["memory_format"], written["precision"]) == ("contiguous", "bf16")
     facts = json.loads((result.run / "run.json").read_text())
     assert facts["arithmetic"]["precision"] == "bf16"
     assert facts["arithmetic"]["relative"]["channels_last fp32"] == 4
     assert "contiguous bf16" in (result.run / "report.html").read_text(encoding="utf-8")
     origin = load_model(result.model)[1].origin.options["training"]
-    assert (origin["layout"], origin["precision"]) == ("contiguous", "bf16")
+    assert (origin["memory_format"], origin["precision"]) == ("contiguous", "bf16")
     timed(monkeypatch, cl32=0.1, clbf16=1.0, co32=1.0, cobf16=1.0)
     for kept in (tmp_path / "cache").glob("??/*.json"):
         if "relative" in kept.read_text():

@@ -132,11 +132,11 @@ def test_a_run_of_an_older_version_is_shown_with_what_it_has(
     for name in ("run.json", "predictions.csv"):
         (old / name).unlink()
     options = (old / "options.yaml").read_text()
-    (old / "options.yaml").write_text(options.replace("  grey: false\n", ""))
+    (old / "options.yaml").write_text(options.replace("  grayscale: false\n", ""))
     assert main(["compare", str(old), str(plain.run)]) == 0
     out = capsys.readouterr().out
     assert "–" in out
-    assert "grey" not in out, "then it was as the default is"
+    assert "grayscale" not in out, "then it was as the default is"
     assert "not all answered for the same clips" in out
     run = read_run(old)
     assert run is not None

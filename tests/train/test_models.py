@@ -74,8 +74,8 @@ def test_wide_features_are_brought_to_the_heads_width_and_narrow_ones_left() -> 
 
     assert width(encoder="small_cnn", hidden=32) == 128, "four times as wide is not wide"
     assert width(encoder="small_cnn", hidden=31) == 31
-    assert width(encoder="small_cnn", hidden=31, project=0) == 128
-    assert width(encoder="small_cnn", project=5) == 5
+    assert width(encoder="small_cnn", hidden=31, projection=0) == 128
+    assert width(encoder="small_cnn", projection=5) == 5
 
 
 @torch.inference_mode()

@@ -95,7 +95,7 @@ def test_an_official_split_is_chosen_by_number_where_there_are_several(tmp_path:
     ]
     assert "trainlist03.txt: cannot be read" in refusal(tmp_path / "ucf", official=3)
     touch(tmp_path / "own" / "a" / "0.mp4")
-    assert "--official 2" in refusal(tmp_path / "own", official=2)
+    assert "--official-split 2" in refusal(tmp_path / "own", official=2)
 
 
 @pytest.mark.parametrize(

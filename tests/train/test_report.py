@@ -322,7 +322,7 @@ def test_the_figures_before_the_temperature_are_told(
 
 def test_the_answers_of_every_clip_are_kept(attentive: Trained, listed: Path) -> None:
     head, *rows = csv.reader((attentive.run / "predictions.csv").open(newline=""))
-    assert head == ["path", "group", "split", "label", "answer", "probability",
+    assert head == ["path", "group", "split", "label", "prediction", "probability",
                     "left", "none", "right"]  # fmt: skip
     assert len(rows) == 18
     for path, group, split, label, answer, probability, *each in rows:

@@ -50,7 +50,7 @@ def test_a_clip_has_exactly_the_frames_of_its_mark(video: Path, tmp_path: Path) 
         "start,end,label\n2.0,3.5,wave\n0:05.04,0:06.06,jump\n11.5,12,wave\n"
     )
     clips = tmp_path / "clips"
-    assert main(["segment", str(video), "--output", str(clips), "--backgrounds", "0"]) == 0
+    assert main(["segment", str(video), "--output", str(clips), "--background-clips", "0"]) == 0
     found = {row["path"]: numbers(clips / row["path"]) for row in rows(clips)}
     # A moment between two frames is that of the nearer one; the end is not a part.
     assert found == {
@@ -69,7 +69,9 @@ def test_frames_and_a_truth_mark_the_same(video: Path, tmp_path: Path) -> None:
     truth.write_text(json.dumps({"events": [{"label": "wave", "start": 2.0, "end": 3.5}]}))
     for events, group in ((marked, "a"), (truth, "b")):
         arguments = ["segment", str(video), str(events), "--group", group]
-        assert main([*arguments, "--output", str(tmp_path / "clips"), "--backgrounds", "0"]) == 0
+        assert (
+            main([*arguments, "--output", str(tmp_path / "clips"), "--background-clips", "0"]) == 0
+        )
     one, two = rows(tmp_path / "clips")
     assert (one["group"], two["group"]) == ("a", "b")
     for row in (one, two):
@@ -138,7 +140,7 @@ def test_a_list_of_ones_own_keeps_its_rows_and_columns(video: Path, tmp_path: Pa
     clips.mkdir()
     (clips / "clips.csv").write_text("label,split,path\nwave,val,mine.mp4\n")
     (tmp_path / "take.csv").write_text("start,end,label\n2,3,wave\n")
-    assert main(["segment", str(video), "--output", str(clips), "--backgrounds", "0"]) == 0
+    assert main(["segment", str(video), "--output", str(clips), "--background-clips", "0"]) == 0
     assert rows(clips) == [
         {"label": "wave", "split": "val", "path": "mine.mp4", "group": ""},
         {"label": "wave", "split": "", "path": "wave/take_000020-000029.mp4", "group": "take"},
@@ -150,7 +152,7 @@ def test_labels_of_any_letters_have_files_of_their_own(video: Path, tmp_path: Pa
         "start,end,label\n2,3,a/b\n2,3,a?b\n4,5,../x\n6,7,\"say 'é', ok\"\n"
     )
     clips = tmp_path / "clips"
-    assert main(["segment", str(video), "--output", str(clips), "--backgrounds", "0"]) == 0
+    assert main(["segment", str(video), "--output", str(clips), "--background-clips", "0"]) == 0
     found = {row["label"]: clips / row["path"] for row in rows(clips)}
     assert set(found) == {"a/b", "a?b", "../x", "say 'é', ok"}
     assert len(set(found.values())) == 4
@@ -223,7 +225,7 @@ def test_a_full_disk_leaves_neither_clips_nor_a_list(
     (tmp_path / "take.csv").write_text("\n".join(["start,end,label", *lines]))
     (small_disk / "filler").write_bytes(b"x" * 40_000)
     arguments = ["segment", str(video), "--output", str(small_disk / "clips")]
-    assert main([*arguments, "--backgrounds", "0"]) == 2
+    assert main([*arguments, "--background-clips", "0"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert [path.name for path in small_disk.iterdir()] == ["filler"]
 

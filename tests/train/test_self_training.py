@@ -105,7 +105,7 @@ def teacher(patterns: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             data=patterns / "labelled.csv",
             output=folder / "model.pt",
             runs=folder / "runs",
-            clips=ClipOptions(size=SIDE, grey=True, workers=0, cache=folder / "cache"),
+            clips=ClipOptions(size=SIDE, grayscale=True, workers=0, cache=folder / "cache"),
             images=SequenceOptions(sequence="rows", step=SIDE),
             augmentation=AugmentOptions(augment="none"),
             model=ModelOptions(encoder="flatten", head="mean", dropout=0.0),
@@ -349,7 +349,9 @@ def test_rounds_end_when_validation_has_not_been_as_good_for_a_while(
             self.accuracy = next(figures)
 
     monkeypatch.setattr(one_round, "calibrate", lambda *_: (1.0, Figures()))
-    done = self_train(asked(teacher, patterns, tmp_path, rounds=9, wait=2, epochs=1, threshold=0.5))
+    done = self_train(
+        asked(teacher, patterns, tmp_path, rounds=9, patience=2, epochs=1, threshold=0.5)
+    )
     assert len(done.rounds) == 4
     assert done.best.number == 1
     assert same(

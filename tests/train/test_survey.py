@@ -288,7 +288,7 @@ def test_of_still_images_it_shows_the_images(tmp_path: Path) -> None:
             ("data", "x", "--dataset", "ucf100"),
             "did you mean ucf101?",
         ),
-        (("data", "x", "--official", "4"), "--official"),
+        (("data", "x", "--official-split", "4"), "--official-split"),
         (("data", "missing"), "missing: no such folder or list"),
         (("data", "x", "--sheet", "no/where.png"), "--sheet no/where.png: there is no folder no"),
         (("data", "x", "--sheet", "sheet.jpg"), "must be a .png"),

@@ -189,7 +189,7 @@ def test_grey_clips_and_a_clip_of_one_frame_are_trained_on(squares: Path, tmp_pa
 
     data = Path(shutil.copytree(squares, tmp_path / "frames"))
     write_frames(data / "left" / "short", square_clip(-1, 3, 1))
-    result = train(options(data, tmp_path, 1, clips={"grey": True, "fit": "pad"}))
+    result = train(options(data, tmp_path, 1, clips={"grayscale": True, "fit": "pad"}))
     assert load_model(result.model)[1].image.channels == 1
 
 

@@ -206,7 +206,7 @@ def test_what_is_too_slow_is_not_trained(
         objective, "fit", lambda *given, **more: (trained.append(1), fit(*given, **more))[1]
     )
     space = {"hidden": [4, 8, 64, 128], "lr": [0.01]}
-    tuned = search(colours, tmp_path, space, "--sampler", "grid", "--max-ms", "10")
+    tuned = search(colours, tmp_path, space, "--sampler", "grid", "--max-latency-ms", "10")
     kinds = {row.params["hidden"]: row.kind for row in tuned.rows}
     assert kinds == {4: "complete", 8: "complete", 64: "too slow", 128: "too slow"}
     assert {row.params["hidden"]: row.ms for row in tuned.rows} == {n: n for n in kinds}
@@ -214,7 +214,9 @@ def test_what_is_too_slow_is_not_trained(
     assert tuned.best is not None
     assert (tuned.best.ms or 0) <= 10
     with pytest.raises(StudyError, match=r"no trial is so fast, the fastest takes 64\.00 ms"):
-        search(colours, tmp_path, {"hidden": [64, 128]}, "--sampler", "grid", "--max-ms", "10")
+        search(
+            colours, tmp_path, {"hidden": [64, 128]}, "--sampler", "grid", "--max-latency-ms", "10"
+        )
 
 
 @pytest.mark.usefixtures("quick")
@@ -347,7 +349,7 @@ def test_a_mistake_in_a_space_is_one_line(
         (("LIST", "--space", "missing.yaml"), "--space missing.yaml: no such file"),
         (("x", "--trials", "0"), "--trials"),
         (("x", "--sampler", "bayes"), "--sampler"),
-        (("LIST", "--max-ms", "5", "--no-latency"), "--max-ms"),
+        (("LIST", "--max-latency-ms", "5", "--no-latency"), "--max-latency-ms"),
         (("x", "--study", "a/b"), "--study"),
         (("LIST", "--sampler", "grid"), "more than 10000 combinations"),
         (("LIST", "--storage", "nowhere://x"), "nowhere://…: not the URL of a database"),

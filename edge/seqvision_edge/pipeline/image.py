@@ -68,7 +68,7 @@ class ImagePipeline:
             self._prediction = predicted(
                 frame, self._card.labels, probabilities, True, latency, self._min_confidence, age
             )
-        self._condition.settle(warm=True)
+        self._condition.settle(window_full=True)
         return self._step(frame)
 
     def hear(self, states: Sequence[SourceState]) -> Step:
@@ -93,7 +93,7 @@ class ImagePipeline:
             frame=frame,
             prediction=answer,
             answered=frame is not None and answer is not None,
-            warmth=1.0 if answer else 0.0,
+            window_fill=1.0 if answer else 0.0,
             smoothed=answer.probabilities if answer else {},
             fps=self._fps.tick() if frame else self._fps.value,
             state=self._condition.state,

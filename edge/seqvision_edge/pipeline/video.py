@@ -135,9 +135,9 @@ class VideoPipeline:
             told = _both(told, self._forget())
         elif asked and probabilities is not None:
             answered = self._answer(frame, probabilities)
-            if self.stream.is_warm:
+            if self.stream.window_full:
                 told = _both(told, self._decider.update(frame.time, probabilities))
-        self._condition.settle(self.stream.is_warm, self._load.held)
+        self._condition.settle(self.stream.window_full, self._load.held)
         return self._step(frame, answered, told)
 
     def hear(self, states: Sequence[SourceState]) -> Step:
@@ -159,19 +159,19 @@ class VideoPipeline:
     def _answer(self, frame: Frame, probabilities: NDArray[np.float32]) -> bool:
         """Keep the answer where it may be told, and return whether it may."""
         latency = perf_counter() - self._began
-        warm = self.stream.is_warm
+        window_full = self.stream.window_full
         self._prediction = None
         # A file's answer may be for a short clip; live, a window that is not full has no meaning.
         if not self._live:
             self._prediction = predicted(
-                frame, self._card.labels, probabilities, warm, latency, self._min_confidence
+                frame, self._card.labels, probabilities, window_full, latency, self._min_confidence
             )
-        elif warm and (age := age_of(frame)) <= self._max_age:
+        elif window_full and (age := age_of(frame)) <= self._max_age:
             self._prediction = predicted(
                 frame,
                 self._card.labels,
                 probabilities,
-                warm,
+                window_full,
                 latency,
                 self._min_confidence,
                 age,
@@ -207,7 +207,7 @@ class VideoPipeline:
             frame=frame,
             prediction=self._prediction,
             answered=answered,
-            warmth=min(1.0, self.stream.seen / self._window),
+            window_fill=min(1.0, self.stream.seen / self._window),
             smoothed=self._decider.smoothed,
             shown=self._decider.shown,
             events=told.ended,

@@ -85,7 +85,7 @@ def about(service: Service) -> About:
         precision=card.graph.precision if card.graph else None,
         created=card.origin.created,
         limits=dataclasses.asdict(limits),
-        records=service.recorder is not None,
+        recording_enabled=service.recorder is not None,
     )
 
 

@@ -174,7 +174,7 @@ def _mean(clip: Kept, question: Question, service: Service, job: Job) -> NDArray
 
 def _window(answer: Prediction, question: Question) -> Window:
     plain = answer.to_json()
-    keys = ("label", "probability", "time", "frame", "warm")
+    keys = ("label", "probability", "time", "frame", "window_full")
     shares = plain["probabilities"] if question.probabilities else None
     unsure = answer.unsure or None
     return Window(**{key: plain[key] for key in keys}, unsure=unsure, probabilities=shares)

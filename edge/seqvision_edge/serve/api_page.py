@@ -11,7 +11,7 @@ LIVE: Final = (
     "WebSocket",
     "/v1/live",
     "Binary messages of 8 bytes of time (seconds, float64, little endian) and a JPEG; the newest "
-    "is answered in JSON: `answer` or `waiting`, then `event` and `source`.\n\n"
+    "is answered in JSON: `prediction` or `waiting`, then `event` and `source`.\n\n"
     'A first message, the text `{"frames": "prepared"}`, says that pixels follow instead of JPEGs, '
     "as the model reads them.",
 )

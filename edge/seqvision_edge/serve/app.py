@@ -5,13 +5,15 @@ import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from seqvision_edge import __version__
 from seqvision_edge.card import Decision
+from seqvision_edge.renamed import QUERY, is_now
 from seqvision_edge.serve import about, live, page, predict, record, sources, takes
 from seqvision_edge.serve import streams as stream_routes
 from seqvision_edge.serve.batcher import FAILED, ModelFailed, Overloaded
@@ -69,6 +71,12 @@ class Served:
         )
 
 
+def _refuse_old_query(request: HTTPConnection) -> None:
+    for old, new in QUERY.items():
+        if old in request.query_params:
+            raise HTTPException(400, is_now(f"?{old}", f"?{new}"))
+
+
 def _application(service: Service, key: Key | None) -> FastAPI:
     streams = Streams(service)
 
@@ -89,6 +97,7 @@ def _application(service: Service, key: Key | None) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
         redirect_slashes=False,
+        dependencies=[Depends(_refuse_old_query)],
     )
     app.include_router(predict.routes(service))
     app.include_router(stream_routes.routes(service, streams))

@@ -52,9 +52,9 @@ class ServeOptions(Options):
     printed."""
     allow_host: Annotated[tuple[str, ...], Arg("NAME", ADDRESS, once=True)] = ()
     """A further name by which clients call this server."""
-    clients: Annotated[int, Field(ge=1, le=10_000), Arg("N", ADDRESS)] = Limits.clients
+    max_clients: Annotated[int, Field(ge=1, le=10_000), Arg("N", ADDRESS)] = Limits.clients
     """Requests and WebSockets at once; more are refused."""
-    idle_seconds: Annotated[float, Field(gt=0, le=86_400), Arg("SECONDS", ADDRESS)] = (
+    idle_timeout: Annotated[float, Field(gt=0, le=86_400), Arg("SECONDS", ADDRESS)] = (
         Limits.idle_seconds
     )
     """A stream without a frame for so long is closed."""
@@ -66,7 +66,7 @@ class ServeOptions(Options):
         Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")] | None, Arg("HEX", MODEL)
     ] = None
     """Refuse the model unless the sha256 of its file is this."""
-    fetch_web: Annotated[bool, Arg(group=MODEL)] = False
+    fetch_web_runtime: Annotated[bool, Arg(group=MODEL)] = False
     """Fetch onnxruntime-web once, by which the page runs the model in a browser too, and end."""
     decision: DecisionOptions = DecisionOptions()
     record: Annotated[Path | None, Arg("FOLDER", RECORDING)] = None
@@ -93,7 +93,7 @@ def edge_serve(options: ServeOptions) -> int:
         SeqvisionError: what a user can mend, in one line.
         KeyboardInterrupt: how it ends.
     """
-    if options.fetch_web:
+    if options.fetch_web_runtime:
         from seqvision_edge.serve import web
 
         _say(f"{PROGRAM}: onnxruntime-web {web.VERSION} is in {web.fetch()}")
@@ -124,10 +124,10 @@ def edge_serve(options: ServeOptions) -> int:
             _say(f"{PROGRAM}: token: {entry.made}")
         limits = replace(
             Limits(),
-            clients=options.clients,
-            streams=options.clients,
-            room=max(Limits.room, 2 * options.clients),
-            idle_seconds=options.idle_seconds,
+            clients=options.max_clients,
+            streams=options.max_clients,
+            room=max(Limits.room, 2 * options.max_clients),
+            idle_seconds=options.idle_timeout,
         )
         served = Served(
             session,

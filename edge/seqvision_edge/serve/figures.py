@@ -15,22 +15,22 @@ class Figures:
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "seqvision_requests",
-            "Requests by what became of them",
+            "Requests by status code",
             ["route", "method", "code"],
             registry=self._registry,
         )
         self._seconds = Histogram(
-            "seqvision_request_seconds", "From head to end", ["route"], registry=self._registry
+            "seqvision_request_seconds", "Duration of a request", ["route"], registry=self._registry
         )
         self._calls = Histogram(
-            "seqvision_call_size",
-            "Streams and clips that one call of the model answered",
+            "seqvision_batch_size",
+            "Streams and clips per model call",
             buckets=_SIZES,
             registry=self._registry,
         )
         self._frames = Counter(
             "seqvision_frames",
-            "Frames of streams: used, dropped for a newer one, or corrupt",
+            "Frames of streams by outcome: used, dropped, corrupt",
             ["outcome"],
             registry=self._registry,
         )

@@ -109,6 +109,6 @@ class _Closing(StreamingResponse):
             await self.body_iterator.aclose()
 
 
-def kinds(answers: bool) -> frozenset[str]:
+def kinds(predictions: bool) -> frozenset[str]:
     """Return the kinds of records that a client hears."""
-    return frozenset({"event", "source", *(("answer", "waiting") if answers else ())})
+    return frozenset({"event", "source", *(("prediction", "waiting") if predictions else ())})

@@ -51,7 +51,7 @@ def routes(app: FastAPI, folder: Path = FOLDER) -> APIRouter:
     def vendor(name: str, request: Request) -> Response:
         path = web.find(name)
         if path is None:
-            raise HTTPException(404, "not here; get it with: edge-serve --fetch-web")
+            raise HTTPException(404, "not here; get it with: edge-serve --fetch-web-runtime")
         return _file(path, request)
 
     @router.get("/page/{name:path}", responses=faults(404))

@@ -16,16 +16,16 @@ def records(step: Step) -> list[dict[str, Any]]:
     if step.answered and step.prediction is not None:
         said.append(step.prediction.to_json())
     elif step.frame is not None:
-        said.append(_waiting(step.frame, step.warmth))
+        said.append(_waiting(step.frame, step.window_fill))
     said += [event.to_json() for event in step.events]
     said += [state.to_json() for state in step.changed]
     return said
 
 
-def _waiting(frame: Frame, warmth: float) -> dict[str, Any]:
+def _waiting(frame: Frame, window_fill: float) -> dict[str, Any]:
     return {
         "type": "waiting",
         "time": round(frame.time, 3),
         "frame": frame.index,
-        "warmth": round(warmth, 3),
+        "window_fill": round(window_fill, 3),
     }

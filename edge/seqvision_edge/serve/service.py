@@ -55,7 +55,7 @@ class Service:
         self._clips = ThreadPoolExecutor(_CLIP_THREADS, "clips")
         self._clips_now = 0
         self.figures.gauge(
-            "seqvision_asked", "Frames and clips that wait for the model", self._asked
+            "seqvision_batch_queue", "Frames and clips waiting for the model", self._asked
         )
 
     async def work(self, request: Request, task: Callable[[Job], Result]) -> Result:

@@ -27,7 +27,7 @@ class Window(Share):
 
     time: float
     frame: int
-    warm: bool
+    window_full: bool
     unsure: bool | None = None
     probabilities: dict[str, float] | None = None
 
@@ -44,7 +44,7 @@ class Happened(Shape):
     end: float
     peak: float
     confidence: float
-    told: float
+    reported_at: float
     window_fill: float | None = None
 
 
@@ -85,7 +85,7 @@ class Opened(Shape):
 
 
 class Records(Shape):
-    """What frames brought, in order: `answer` or `waiting`, then `event` and `source`."""
+    """What frames brought, in order: `prediction` or `waiting`, then `event` and `source`."""
 
     records: list[dict[str, Any]]
 
@@ -116,7 +116,7 @@ class About(Shape):
     precision: str | None
     created: str
     limits: dict[str, int | float]
-    records: bool
+    recording_enabled: bool
 
 
 def faults(*codes: int) -> dict[int | str, dict[str, Any]]:

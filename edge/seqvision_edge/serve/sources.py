@@ -32,10 +32,10 @@ def routes(service: Service) -> APIRouter:
         response_class=StreamingResponse,
     )
     async def events(
-        name: str, answers: Annotated[bool, Query(description="answers too")] = False
+        name: str, predictions: Annotated[bool, Query(description="predictions too")] = False
     ) -> StreamingResponse:
         """Tell a source's state, and its events and states as they come (server-sent events)."""
-        ear = Ear(kinds(answers))
+        ear = Ear(kinds(predictions))
         seen = watching()
         if name not in {source["name"] for source in seen.sources()}:
             raise HTTPException(404, "no such source")

@@ -170,11 +170,11 @@ def routes(service: Service, streams: Streams) -> APIRouter:
     )
     async def events(
         id: str,
-        answers: Annotated[bool, Query(description="answers too")] = False,
+        predictions: Annotated[bool, Query(description="predictions too")] = False,
     ) -> StreamingResponse:
         """Tell events and states as they come, as server-sent events."""
         stream = streams.get(id)
-        ear = Ear(kinds(answers))
+        ear = Ear(kinds(predictions))
 
         def listen(hear: Callable[[Record], None]) -> Callable[[], None]:
             stop = stream.listen(hear)

@@ -91,7 +91,7 @@ class Newest:
     def sources(self) -> list[dict[str, Any]]:
         """Return how each source is, in the order in which they came.
 
-        `silent_ms` is how long ago the newest picture came; None before the first one.
+        `frame_age_ms` is how long ago the newest picture came; None before the first one.
         """
         now = monotonic()
         with self._lock:
@@ -99,9 +99,9 @@ class Newest:
                 {
                     "name": name,
                     "state": seen.state,
-                    "answer": seen.answer,
+                    "prediction": seen.answer,
                     "picture": seen.bgr is not None,
-                    "silent_ms": None if seen.came is None else round(1000 * (now - seen.came)),
+                    "frame_age_ms": None if seen.came is None else round(1000 * (now - seen.came)),
                 }
                 for name, seen in self._seen.items()
             ]

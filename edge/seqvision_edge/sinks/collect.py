@@ -30,7 +30,7 @@ class Moment:
     label: str
     confidence: float
     uncertainty: float
-    captured: float | None
+    captured_at: float | None
 
 
 class Doubtful:
@@ -129,7 +129,7 @@ class _Watcher:
         path = self._film(best)
         if path is not None:
             reason = "uncertain" if best.uncertainty >= _DOUBTFUL else "rare"
-            at = f"{best.time:.3f}" if best.captured is None else utc(best.captured)
+            at = f"{best.time:.3f}" if best.captured_at is None else utc(best.captured_at)
             row = {
                 "clip": path.name,
                 "label": best.label,
@@ -168,13 +168,13 @@ class _Watcher:
 def moment_of(step: Step) -> Moment | None:
     """Return what an answer is worth; None where the step has no answer for a whole window."""
     answer = step.prediction
-    if not step.answered or not step.is_warm or answer is None or step.frame is None:
+    if not step.answered or not step.window_full or answer is None or step.frame is None:
         return None
     shares: Mapping[str, float] = step.smoothed
     if not any(shares.values()):
         # Unknown for as long as the smoothing reaches: nothing is doubted more.
-        return Moment(step.frame.time, answer.label, answer.probability, 1.0, answer.captured)
+        return Moment(step.frame.time, answer.label, answer.probability, 1.0, answer.captured_at)
     label = max(shares, key=shares.__getitem__)
     best, second = sorted(shares.values(), reverse=True)[:2]
     uncertainty = min(1.0, max(0.0, 1 - (best - second)))
-    return Moment(step.frame.time, label, best, uncertainty, answer.captured)
+    return Moment(step.frame.time, label, best, uncertainty, answer.captured_at)

@@ -40,7 +40,17 @@ for group in running:
     except OSError:
         pass
 """
-_FIELDS = ("label", "source", "start", "end", "peak", "confidence", "told", "id", "at")
+_FIELDS = (
+    "label",
+    "source",
+    "start",
+    "end",
+    "peak",
+    "confidence",
+    "reported_at",
+    "id",
+    "timestamp",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,7 @@ class Summed:
         self._answers += step.answered
         self._events += len(step.events)
         self._last[step.source] = step
-        self._fullest[step.source] = max(step.warmth, self._fullest.get(step.source, 0.0))
+        self._fullest[step.source] = max(step.window_fill, self._fullest.get(step.source, 0.0))
         if self._decision is not None and step.answered:
             for label, probability in step.smoothed.items():
                 if label != self._decision.background:
@@ -160,7 +160,7 @@ class Summed:
         short = ""
         if fill < 1:
             short = " (the model's window was never full)"
-        if step.warmth == fill < 1:
+        if step.window_fill == fill < 1:
             short = f" (the clip is shorter than the model's window: it fills {fill:.0%})"
         where = f" of {printable(source)}" if len(self._last) > 1 else ""
         label = unsure(answer.label) if answer.unsure else answer.label

@@ -45,10 +45,10 @@ class Metrics:
         self._registry = CollectorRegistry(auto_describe=False)
         more: Any = {"labelnames": ["source"], "registry": self._registry, "buckets": _BUCKETS}
         self._age = Histogram(
-            "seqvision_frame_age_seconds", "Age of a live frame when its answer was there.", **more
+            "seqvision_frame_age_seconds", "Age of a live frame at its prediction.", **more
         )
         self._infer = Histogram(
-            "seqvision_infer_seconds", "From a frame to the model's answer.", **more
+            "seqvision_inference_seconds", "Time from a frame to its prediction.", **more
         )
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
@@ -87,7 +87,7 @@ class Metrics:
         """Return whether any source is live, by the age of its newest frame, and each one's."""
         now = monotonic()
         told = {
-            name: {"state": seen.state.state, "age": seen.age(now)}
+            name: {"state": seen.state.state, "frame_age_seconds": seen.age(now)}
             for name, seen in self._sources.items()
         }
         return any(seen.is_live(now) for seen in self._sources.values()), {"sources": told}
@@ -149,20 +149,22 @@ class _Seen:
 def _source_metrics(sources: dict[str, _Seen]) -> Iterator[Metric]:
     now = monotonic()
     frames = CounterMetricFamily(
-        "seqvision_frames", "Frames by what became of them.", labels=["source", "outcome"]
+        "seqvision_frames", "Frames by outcome.", labels=["source", "outcome"]
     )
-    events = CounterMetricFamily("seqvision_events", "Events told.", labels=["source", "label"])
+    events = CounterMetricFamily("seqvision_events", "Events reported.", labels=["source", "label"])
     state = GaugeMetricFamily(
         "seqvision_source_state", "1 for the state of a source.", labels=["source", "state"]
     )
     reconnects = CounterMetricFamily(
-        "seqvision_reconnects", "Attempts to connect again.", labels=["source"]
+        "seqvision_reconnects", "Reconnect attempts.", labels=["source"]
     )
     stalled = CounterMetricFamily(
-        "seqvision_stall_seconds", "Seconds that a source was lost.", labels=["source"]
+        "seqvision_stalled_seconds", "Seconds without frames.", labels=["source"]
     )
     nonfinite = CounterMetricFamily(
-        "seqvision_nonfinite", "Answers thrown away: not finite.", labels=["source"]
+        "seqvision_nonfinite_predictions",
+        "Predictions discarded because they were not finite.",
+        labels=["source"],
     )
     for name, seen in sources.items():
         frames.add_metric([name, "used"], seen.used)
@@ -180,14 +182,16 @@ def _source_metrics(sources: dict[str, _Seen]) -> Iterator[Metric]:
 
 
 def _sink_metrics(queues: Sequence[Queued[Any]]) -> Iterator[Metric]:
-    sent = CounterMetricFamily("seqvision_sink_sent", "Handed on.", labels=["sink"])
+    sent = CounterMetricFamily("seqvision_sink_sent", "Records sent.", labels=["sink"])
     dropped = CounterMetricFamily(
-        "seqvision_sink_dropped", "Lost, because an output was too slow.", labels=["sink"]
+        "seqvision_sink_dropped", "Records lost because the output was too slow.", labels=["sink"]
     )
     failed = CounterMetricFamily(
-        "seqvision_sink_failed", "Lost, because an output failed.", labels=["sink"]
+        "seqvision_sink_failed", "Records lost because the output failed.", labels=["sink"]
     )
-    waiting = GaugeMetricFamily("seqvision_sink_queue", "Waiting to be sent.", labels=["sink"])
+    waiting = GaugeMetricFamily(
+        "seqvision_sink_queue", "Records waiting to be sent.", labels=["sink"]
+    )
     for queue in queues:
         counts = queue.counts
         sent.add_metric([queue.name], counts.sent)

@@ -21,15 +21,16 @@ def records(step: Step) -> Iterator[Record]:
         yield record(step.source, event)
 
 
-def record(source: str, told: Prediction | Event | SourceState) -> Record:
+def record(source: str, result: Prediction | Event | SourceState) -> Record:
     """Return an answer, an event or a state as plain data that names its source."""
-    plain = told.to_json()
+    plain = result.to_json()
     return {"type": plain.pop("type"), "source": source, **plain}
 
 
-def message(source: str, told: Event | SourceState) -> Record:
+def message(source: str, result: Event | SourceState) -> Record:
     """Return an event or a state as it is sent to other programs.
 
-    `id` is the same in every copy of it, `at` is the wall clock at which it was told.
+    `id` is the same in every copy of it, `timestamp` is the wall clock (UTC) at which it is handed
+    to the outputs.
     """
-    return {**record(source, told), "id": uuid.uuid4().hex, "at": utc(time.time())}
+    return {**record(source, result), "id": uuid.uuid4().hex, "timestamp": utc(time.time())}

@@ -139,8 +139,10 @@ class Terminal:
     def _answer(self, step: Step) -> Text:
         """Return the answer in force; its bar shows how sure it is, or how full the window."""
         width, bar = self._columns(step)
-        if not step.is_warm or not step.ranked:
-            words, share = ("no answer", 0.0) if step.is_warm else ("warming up", step.warmth)
+        if not step.window_full or not step.ranked:
+            words, share = (
+                ("no answer", 0.0) if step.window_full else ("warming up", step.window_fill)
+            )
             return _bar(words, width, bar, share, "grey62", "not dim")
         label, share = step.ranked[0]
         if step.is_unsure:

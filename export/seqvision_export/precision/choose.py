@@ -149,7 +149,7 @@ def _refused(drop: float | None, difference: float, options: ExportOptions) -> s
     if drop is None:
         return f"off by {difference:.2g}" if difference > HALF_TOLERANCE else ""
     # A drop is a difference of two shares: what is exactly as allowed is not above it.
-    return f"costs {drop:.1f} points" if drop > options.max_drop + 1e-9 else ""
+    return f"costs {drop:.1f} points" if drop > options.max_accuracy_drop + 1e-9 else ""
 
 
 def _pick(measured: Sequence[Measured], options: ExportOptions) -> Measured | None:
@@ -168,5 +168,6 @@ def _refusal(measured: Sequence[Measured], options: ExportOptions) -> str:
         return f"--precision {options.precision}: {best.candidate.name}: {best.refused}"
     return (
         f"--precision {options.precision}: {best.candidate.name} {best.refused} of accuracy and "
-        f"--max-drop allows {options.max_drop:g}; use --precision fp32, or raise --max-drop"
+        f"--max-accuracy-drop allows {options.max_accuracy_drop:g}; "
+        "use --precision fp32, or raise --max-accuracy-drop"
     )

@@ -71,7 +71,7 @@ def find_data_set(
     name = _layout(data) if dataset == "auto" else dataset
     if official != 1 and name not in WITH_SEVERAL_SPLITS:
         raise DataError(
-            f"--official {official}: {data} is read as {name}, which has only one split; "
+            f"--official-split {official}: {data} is read as {name}, which has only one split; "
             f"{' and '.join(WITH_SEVERAL_SPLITS)} have three"
         )
     clips, notes = READERS[name].read(data, Wanted(images, official))

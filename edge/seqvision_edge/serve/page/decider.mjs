@@ -118,7 +118,7 @@ export class Decider {
     const { label, start, end, peak, confidence, fired = time } = event;
     const { lag, labels } = this;
     return [
-      { type: "event", label: labels[label], start: start - lag, end: end - lag, peak: peak - lag, confidence, told: fired },
+      { type: "event", label: labels[label], start: start - lag, end: end - lag, peak: peak - lag, confidence, reported_at: fired },
     ];
   }
 }

@@ -44,7 +44,7 @@ function listen(name, screen, leaving, onMissing) {
 }
 
 function take(record, screen, name) {
-  if (record.type === "answer") screen.answer(record);
+  if (record.type === "prediction") screen.answer(record);
   else if (record.type === "event") screen.event(record);
   else if (record.type === "waiting") screen.wait(record);
   else if (record.type === "source" && BROKEN.includes(record.state)) {

@@ -3,7 +3,7 @@
 const MOST_IN_FLIGHT = 2;
 const LOST_MS = 1000;
 const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [500, 10_000];
-const TIMES = ["time", "start", "end", "peak", "told"];
+const TIMES = ["time", "start", "end", "peak", "reported_at"];
 const [TRY_AGAIN_LATER, NOT_ALLOWED] = [1013, 1008];
 
 /** One WebSocket that is opened again for as long as it is wanted. */

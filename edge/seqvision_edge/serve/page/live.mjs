@@ -80,7 +80,7 @@ export function watchLive({ video, card, model, byMedia, hears }) {
 }
 
 function tell(record, { onAnswer, onEvent, onRecord }) {
-  if (record.type === "answer") onAnswer(record);
+  if (record.type === "prediction") onAnswer(record);
   else if (record.type === "event") onEvent(record);
   else onRecord(record);
 }
@@ -154,20 +154,20 @@ class OwnAnswers {
     const best = values.indexOf(Math.max(...values));
     const warm = this.model.isWarm;
     if (!warm) {
-      const warmth = this.model.seen / this.card.sequence.frames;
-      this.hears.onRecord({ type: "waiting", time, warmth });
+      const window_fill = this.model.seen / this.card.sequence.frames;
+      this.hears.onRecord({ type: "waiting", time, window_fill });
       return;
     }
     const probabilities = Object.fromEntries(labels.map((label, place) => [label, values[place]]));
     this.hears.onAnswer({
-      type: "answer",
+      type: "prediction",
       time,
       frame: this.frame++,
       label: labels[best],
       probability: values[best],
       probabilities,
       unsure: isUnsure(values, this.card.decision),
-      warm: true,
+      window_full: true,
       latency_ms: latency,
     });
     this.meet(time, probabilities);
@@ -186,7 +186,7 @@ class OwnAnswers {
       return;
     }
     this.flush();
-    if (record.type === "answer" && record.warm) this.meet(record.time, record.probabilities);
+    if (record.type === "prediction" && record.window_full) this.meet(record.time, record.probabilities);
   }
 
   /** Compare the two answers for one frame, once both are there. */

@@ -12,7 +12,7 @@ import * as server from "./server.mjs";
 import { setUpTheme } from "./theme.mjs";
 import { sequence } from "./words.mjs";
 
-const COMMAND = "edge-serve --fetch-web";
+const COMMAND = "edge-serve --fetch-web-runtime";
 const DEVICES_MS = 1000;
 const byId = (id) => document.getElementById(id);
 const video = byId("video");
@@ -54,7 +54,7 @@ async function setUp() {
     video.addEventListener(name, () => (byId("play").textContent = video.paused ? "Play" : "Pause"));
   video.addEventListener("resize", () => shape(video.videoWidth / video.videoHeight));
   setUpDrop();
-  byId("record").hidden = !card.records;
+  byId("record").hidden = !card.recording_enabled;
   await Promise.all([offerBrowser(), offerDevices()]);
 }
 

@@ -88,7 +88,7 @@ class Tile {
     this.image.hidden = true;
   }
 
-  show({ state, answer, silent_ms: silent }) {
+  show({ state, prediction: answer, frame_age_ms: silent }) {
     const isLive = SHOWN.includes(state.state) && !(silent > OLD_MS);
     this.isShown = isLive;
     this.image.hidden = !isLive || !this.image.src;

@@ -66,7 +66,7 @@ export class Screen {
     this.rates = [];
     this.trips = [];
     this.log.clear();
-    this.warmth = 0;
+    this.windowFill = 0;
     this.framed = null;
     this.warning = null;
     this.latest = null;
@@ -130,7 +130,7 @@ export class Screen {
     this.framed = this.heard;
     const { history } = this;
     history.began ??= Date.now() - 1000 * record.time;
-    const isWarm = record.warm !== false;
+    const isWarm = record.window_full !== false;
     if (isWarm) history.add(record);
     this.latest = { record, at: performance.now() };
     this.rates.push(this.heard);
@@ -140,11 +140,11 @@ export class Screen {
   }
 
   /** Take that a frame came which has no answer: the window is not full, or no tick was due. */
-  wait({ warmth }) {
+  wait({ window_fill }) {
     this.touch();
     this.framed = this.heard;
-    this.warmth = warmth;
-    if (warmth < 1 && this.state !== "file") this.set("warming");
+    this.windowFill = window_fill;
+    if (window_fill < 1 && this.state !== "file") this.set("warming");
   }
 
   /** Take an event; a gap ends one too, so it makes nothing fresh. */
@@ -203,7 +203,7 @@ export class Screen {
       : this.how.now ? history.at(this.how.now())
       : old || state === "warming" ? null : history.newest;
     const age = looksBack ? `at ${clock(cursor)}` : this.how.now ? "" : this.ageText();
-    this.answers.show(shown, word, age, state === "warming" ? this.warmth : 0);
+    this.answers.show(shown, word, age, state === "warming" ? this.windowFill : 0);
     byId("cover").hidden = !old || looksBack || state === "problem";
     const picture = looksBack ? history?.pictureAt(cursor) : null;
     if (picture !== this.looked) {

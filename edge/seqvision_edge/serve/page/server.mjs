@@ -46,7 +46,7 @@ export async function picture(name, signal) {
 
 /** Return the stream of a device's source: one message per record. */
 export const eventsOf = (name) =>
-  new EventSource(`/v1/sources/${encodeURIComponent(name)}/events?answers=true`);
+  new EventSource(`/v1/sources/${encodeURIComponent(name)}/events?predictions=true`);
 
 /** Return the takes of the folder, {folder, takes, labels, seconds}. */
 export const takes = async () => (await get("/v1/takes")).json();

@@ -1,0 +1,68 @@
+"""Options of `seqvision` that have another name now: refused, or translated where saved."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+import seqvision as sv
+from seqvision.config import TrainOptions, from_yaml, option_parts
+from seqvision.errors import DataError
+from seqvision.tuning.space_file import read_space
+from seqvision.verbs import programs
+from seqvision_edge.command_line import read
+from seqvision_edge.errors import SeqvisionError
+from seqvision_edge.options import options_of
+from seqvision_edge.renamed import OPTIONS
+
+NAMES = {program: [each.name for each in options_of(kind)] for program, kind in programs().items()}
+HERE = [
+    (program, old, new)
+    for program, names in NAMES.items()
+    for old, new in OPTIONS.items()
+    if new in names and not program.startswith("edge")
+]
+TRAINING = {old: new for old, new in OPTIONS.items() if new in NAMES["train"] and old != "wait"}
+
+
+def test_every_new_name_is_an_option_and_no_old_one_is() -> None:
+    names = {name for each in NAMES.values() for name in each}
+    assert set(OPTIONS.values()) <= names
+    assert not OPTIONS.keys() & names
+
+
+@pytest.mark.parametrize(("program", "old", "new"), HERE)
+def test_an_old_option_is_refused_by_a_line_with_the_new_one(
+    program: str, old: str, new: str
+) -> None:
+    with pytest.raises(SeqvisionError) as refused:
+        read(programs()[program], program, [f"--{old}", "1"], "", programs).build()
+    assert str(refused.value) == f"{program}: --{old} is now --{new}"
+
+
+@pytest.mark.parametrize(("old", "new"), TRAINING.items())
+def test_an_old_key_of_a_yaml_and_of_python_is_refused_with_the_new_one(
+    old: str, new: str, tmp_path: Path
+) -> None:
+    before, now = old.replace("-", "_"), new.replace("-", "_")
+    section = option_parts()[now]
+    file = tmp_path / "some.yaml"
+    file.write_text(yaml.safe_dump({section: {before: 1}}))
+    with pytest.raises(DataError, match=rf"some.yaml: {section}.{before}: .*; it is now .*{now}$"):
+        from_yaml(file)
+    file.write_text(yaml.safe_dump({before: [1, 2]}))
+    with pytest.raises(DataError, match=rf"{before} is now {now}$"):
+        read_space(file, TrainOptions(), ())
+    with pytest.raises(TypeError, match=rf"train\(\): {before} is now {now}$"):
+        sv.train(tmp_path, **{before: 1})
+
+
+def test_what_a_run_has_saved_is_read_under_the_names_of_today(tmp_path: Path) -> None:
+    default = TrainOptions().model_dump(mode="json")
+    for old, new in TRAINING.items():
+        section = default[option_parts()[new.replace("-", "_")]]
+        section[old.replace("-", "_")] = section.pop(new.replace("-", "_"))
+    (tmp_path / "options.yaml").write_text(yaml.safe_dump(default))
+    assert from_yaml(tmp_path / "options.yaml", saved=True) == TrainOptions()
+    with pytest.raises(DataError, match="is now"):
+        from_yaml(tmp_path / "options.yaml")
