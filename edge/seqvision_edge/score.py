@@ -65,7 +65,7 @@ class Score:
 
     @property
     def delays(self) -> list[float]:
-        """How long after its true start each event that is right was told, in seconds."""
+        """Detection delay of each correct event: from the true start to the report, in seconds."""
         return [event.reported_at - true.start for true, event in self.right]
 
     @property
@@ -75,16 +75,15 @@ class Score:
 
     def __str__(self) -> str:
         delays = self.delays
-        told = (
-            f"told {median(delays):.2f} s after the true start (median; {max(delays):.2f} s at "
-            "worst), "
+        delay = (
+            f"detection delay {median(delays):.2f} s (median; {max(delays):.2f} s at worst), "
             if delays
             else ""
         )
         return (
             f"truth: F1 {self.f1:.3f}, precision {self.precision:.3f}, recall {self.recall:.3f} "
             f"({len(self.right)} right, {len(self.missed)} missed, {len(self.false)} false)\n"
-            f"truth: {told}order {self.order:.3f}, {self.false_per_hour:.0f} false per hour, "
+            f"truth: {delay}order {self.order:.3f}, {self.false_per_hour:.0f} false per hour, "
             f"{len(self.idle)} false while nothing happened"
         )
 

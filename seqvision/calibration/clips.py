@@ -62,9 +62,9 @@ class FromClips:
             "ece_after": round(self.after.error, 4),
             "loss_before": round(self.before.loss, 4),
             "loss_after": round(self.after.loss, 4),
-            "reject_how": self.reject.how,
-            "right_kept": round(self.reject.kept, 4),
-            "unknown_refused": None
+            "min_confidence_from": self.reject.how,
+            "correct_kept": round(self.reject.kept, 4),
+            "unknown_rejected": None
             if self.reject.refused is None
             else round(self.reject.refused, 4),
         }

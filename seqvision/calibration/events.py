@@ -44,7 +44,7 @@ class FromTakes:
             for part, of in parts.items()
             if of is not None
             for name, value in of.to_json().items()
-            if name in ("f1", "precision", "recall", "false_per_hour", "delay")
+            if name in ("f1", "precision", "recall", "false_per_hour", "detection_delay")
         }
         return {"videos": self.takes, "seconds": self.before.to_json()["seconds"], **figures}
 

@@ -52,7 +52,7 @@ class Figures:
 
     @property
     def delay(self) -> float | None:
-        """Median seconds from the true start to when the event is told."""
+        """Median detection delay: seconds from the true start to the report of the event."""
         return median(self.delays) if self.delays else None
 
     @property
@@ -70,7 +70,7 @@ class Figures:
             "missed": self.missed,
             "false": self.false,
             "false_per_hour": round(self.false_per_hour, 1),
-            "delay": None if self.delay is None else round(self.delay, 3),
+            "detection_delay": None if self.delay is None else round(self.delay, 3),
             "seconds": round(self.seconds, 1),
         }
 

@@ -92,7 +92,7 @@ def _events(figures: Figures) -> Iterator[tuple[str, str]]:
     yield "precision", f"{figures.precision:.3f}"
     yield "recall", f"{figures.recall:.3f}"
     yield "false per hour", f"{figures.false_per_hour:.0f}"
-    yield "seconds until told (median)", "–" if figures.delay is None else f"{figures.delay:.2f}"
+    yield "detection delay, s (median)", "–" if figures.delay is None else f"{figures.delay:.2f}"
 
 
 def _said(value: object) -> str:

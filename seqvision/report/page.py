@@ -49,22 +49,24 @@ def _sections(report: Report) -> Iterator[Markup]:
     """Yield the sections, the most telling first; one that has nothing to say is left out."""
     if report.remarks:
         yield _section("remarks", "Warnings and notes", remark_list(report))
-    yield _section("figures", "Figures", headline(report))
+    yield _section("figures", "Metrics", headline(report))
     if report.logs is not None:
-        yield _section("curves", "Curves", _curves(report.logs, report.epoch))
+        yield _section("curves", "Training curves", _curves(report.logs, report.epoch))
     room = confusion_width(list(report.card.labels))
     yield _section("confusion", "Confusion matrix", _each(report, confusion, room))
-    yield _section("labels", "Labels", _each(report, per_label))
+    yield _section("labels", "Per-class metrics", _each(report, per_label))
     groups = _each(report, per_group)
     if groups:
-        yield _section("groups", "Groups", note(_GROUPS), groups)
+        yield _section("groups", "Per-group accuracy", note(_GROUPS), groups)
     plots = _each(report, lambda part: calibrated(report, part))
     yield _section("calibration", "Calibration", note(_CALIBRATION), plots)
-    yield _section("mistakes", "Mistakes", *(mistakes(report, part) for part in report.parts))
+    yield _section(
+        "mistakes", "Misclassified clips", *(mistakes(report, part) for part in report.parts)
+    )
     if has_attention(report):
-        yield _section("attention", "Where it looks", note(_ATTENTION), attended(report))
+        yield _section("attention", "Attention", note(_ATTENTION), attended(report))
     yield _section("data", "Data", data(report))
-    yield _section("making", "How it was made", making(report))
+    yield _section("making", "Training setup", making(report))
 
 
 def _section(name: str, title: str, *content: str) -> Markup:
@@ -106,18 +108,17 @@ def _curves(logs: Path, best: int | None) -> Markup:
 
 
 _GROUPS = (
-    "The worst first. If a few performers or recordings are much worse than the others, more "
-    "variety of that kind teaches more than more clips of the others."
+    "Sorted by accuracy, lowest first. Where a few performers or recordings are much worse than "
+    "the others, add clips like theirs."
 )
 _CALIBRATION = (
-    "Answers are put into 15 bins of equal width by their probability (Guo et al. 2017). A blue "
-    "bar is the share that is right, an orange mark the mean probability; where they meet, on the "
-    "dashed line, the probability can be believed. ECE, the expected calibration error, is their "
-    "mean distance, weighted by the clips below. Bins with few clips say little."
+    "Reliability diagram: predictions in 15 bins of equal width by their probability (Guo et al. "
+    "2017). A blue bar is the accuracy of a bin, an orange mark its mean probability; a calibrated "
+    "model has both on the dashed line. ECE, the expected calibration error, is their mean "
+    "distance, weighted by the clips of each bin. Bins with few clips are unreliable."
 )
 _ATTENTION = (
-    "A bar for every step that the head reads, as high as it counts in the answer (softmax weights "
-    f"of the attention pooling, Bahdanau et al. 2015; the tallest fills the height), over {FRAMES} "
-    "frames of the clip, or over a still image whose steps follow in reading order. The surest "
-    "clips of each label."
+    "Softmax weights of the attention pooling (Bahdanau et al. 2015), one bar per step, scaled to "
+    f"the largest, over {FRAMES} frames of the clip, or over a still image whose steps follow in "
+    "reading order. Shown are the most confident clips of each label."
 )

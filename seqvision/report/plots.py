@@ -18,7 +18,7 @@ def draw_confusion(metrics: Metrics, path: Path, title: str) -> None:
     image = axes.imshow(rows, vmin=0, vmax=1, cmap="Blues")
     axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(labels)), labels)
-    axes.set(xlabel="answer", ylabel="truth")
+    axes.set(xlabel="predicted label", ylabel="true label")
     axes.set_title(f"{title}: accuracy {metrics.accuracy:.1%}, {metrics.clips} clips", loc="left")
     axes.spines[:].set_visible(False)
     for y, row in enumerate(metrics.confusion):

@@ -123,24 +123,26 @@ class Findings:
                 "image": self.image.model_dump(mode="json"),
                 "sequence": self.sequence.model_dump(mode="json"),
             },
-            "broken": list(self.broken),
-            "same": [
+            "unreadable": list(self.broken),
+            "duplicates": [
                 {
-                    "how": one.how,
+                    "match": one.how,
                     "leak": one in self.leaks,
                     "contradiction": one in self.contradictions,
                     "clips": [self._clip(place) for place in one.clips],
                 }
                 for one in self.same
             ],
-            "divided_groups": {group: dict(home) for group, home in self.divided_groups.items()},
+            "groups_across_splits": {
+                group: dict(home) for group, home in self.divided_groups.items()
+            },
             "problems": list(self.problems),
             "notes": list(self.notes),
         }
 
     def _clip(self, place: int) -> dict[str, Any]:
         clip = self.clips[place]
-        told = {"path": str(clip.path), "label": clip.label, "part": self.parts.get(place)}
+        told = {"path": str(clip.path), "label": clip.label, "split": self.parts.get(place)}
         return told if clip.index is None else {**told, "index": clip.index}
 
 

@@ -40,12 +40,12 @@ def test_a_model_is_timed_in_every_format_beside_torch(
     assert names[-1] == "torch fp32"
     assert any(name.startswith("int8") for name in names)
     fp32 = found["runs"][0]
-    assert set(fp32["stages"]) == {"live frame", "encoder", "head", "clip again"}
-    assert set(found["pictures"]) == {"decode", "preprocess", "decision"}
-    for stage in (*fp32["stages"].values(), *found["pictures"].values()):
+    assert set(fp32["stages"]) == {"live frame", "encoder", "head", "full window"}
+    assert set(found["preprocessing"]) == {"decode", "preprocess", "decision"}
+    for stage in (*fp32["stages"].values(), *found["preprocessing"].values()):
         assert 0 < stage["p50_ms"] <= stage["p95_ms"]
-    assert fp32["ratios"]["clip again / live frame"] > 0
-    for start in found["starts"]:
+    assert fp32["ratios"]["full window / live frame"] > 0
+    for start in found["startup"]:
         assert start["ready_seconds"] > 0
         assert 20 < start["memory_megabytes"] < 400, "the file's own process, without torch"
     out = capsys.readouterr().out
@@ -58,7 +58,7 @@ def test_an_exported_file_is_timed_as_it_is(folder: Path) -> None:
     assert main(["bench", str(folder / "own.onnx"), *options]) == 0
     found = json.loads((folder / "own.json").read_text())
     assert [run["precision"] for run in found["runs"]] == ["fp32"]
-    assert "decode" not in found["pictures"]
+    assert "decode" not in found["preprocessing"]
 
 
 @pytest.mark.parametrize(

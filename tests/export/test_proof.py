@@ -127,8 +127,8 @@ def test_the_report_lies_beside_the_file_and_names_both(folder: Path) -> None:
     import hashlib
 
     report = json.loads((folder / "model.onnx.report.json").read_text())
-    assert report["agrees"] is True
-    for part, file in (("file", "model.onnx"), ("against", "model.pt")):
+    assert report["passed"] is True
+    for part, file in (("file", "model.onnx"), ("reference", "model.pt")):
         assert report[part]["sha256"] == hashlib.sha256((folder / file).read_bytes()).hexdigest()
     assert report["clips"] is None
     assert len(report["comparisons"]) > 20
@@ -141,8 +141,8 @@ def test_a_report_with_clips_has_the_figures_of_all_three_ways(folder: Path) -> 
     assert clips["clips"] == 3
     assert set(clips["metrics"]) == {"torch", "one call", "frame by frame"}
     assert clips["agreement"] == 1.0
-    assert {"window_accuracy", "carry_accuracy", "agreement"} <= set(clips["untrimmed"])
-    assert clips["untrimmed"]["frames"] == 3 + 6 + 40
+    assert {"window_accuracy", "carry_accuracy", "agreement"} <= set(clips["stream"])
+    assert clips["stream"]["frames"] == 3 + 6 + 40
     assert any("all 40 frames" in case["name"] for case in report["comparisons"])
 
 

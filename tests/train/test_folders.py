@@ -404,8 +404,8 @@ def test_a_messy_folder_is_understood_and_everything_about_it_is_said(
     assert "labels 'Wave' and 'wave' differ only in case" in notes
     assert "2 groups (ann, bob)" in notes
     assert "1 clip is a folder of images without a rate" in notes
-    assert [line.partition(":")[0] for line in found["broken"]] == ["Wave/broken.mov"]
-    copies = [[Path(clip["path"]).name for clip in one["clips"]] for one in found["same"]]
+    assert [line.partition(":")[0] for line in found["unreadable"]] == ["Wave/broken.mov"]
+    copies = [[Path(clip["path"]).name for clip in one["clips"]] for one in found["duplicates"]]
     assert sorted(copies[0]) == ["IMG_0 frames", "IMG_0.MP4"]
 
     capsys.readouterr()

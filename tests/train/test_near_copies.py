@@ -167,7 +167,7 @@ def test_data_names_copies_on_two_sides_of_a_split_that_the_list_makes(
     assert "leak: val wave/0.mp4 = train wave/0 (same recording)" in out
     assert "leak: val clap/0.mp4 = train clap/0 (same recording)" in out
     assert "no two are the same" not in out
-    told = json.loads((tmp_path / "d.json").read_text())["same"]
+    told = json.loads((tmp_path / "d.json").read_text())["duplicates"]
     assert sum(one["leak"] for one in told) == 2
     assert any(one["contradiction"] for one in told)
 

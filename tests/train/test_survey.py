@@ -116,10 +116,10 @@ def test_the_report_names_them_and_the_json_has_all(
         assert line in said, line
     told = json.loads(out.read_text(encoding="utf-8"))
     assert told["labels"]["grüßen"] == {"clips": 8, "train": 5, "val": 2, "test": 1}
-    assert [one["leak"] for one in told["same"]] == [False, True, False, True]
-    assert told["same"][2]["contradiction"]
-    assert told["same"][3]["clips"][1]["part"] == "test"
-    assert len(told["broken"]) == 2
+    assert [one["leak"] for one in told["duplicates"]] == [False, True, False, True]
+    assert told["duplicates"][2]["contradiction"]
+    assert told["duplicates"][3]["clips"][1]["split"] == "test"
+    assert len(told["unreadable"]) == 2
     assert told["seconds"]["median"] == pytest.approx(1.2)
     assert told["sizes"] == {"32×32": 13}
 

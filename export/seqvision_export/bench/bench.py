@@ -43,7 +43,7 @@ from seqvision_export.precision.clips import random_windows
 from seqvision_export.precision.make import make
 from seqvision_export.timing import Timing, ratio, take_turns
 
-_LIVE_STAGES = ("live frame", "encoder", "head", "clip again")
+_LIVE_STAGES = ("live frame", "encoder", "head", "full window")
 
 
 def bench(options: BenchOptions) -> dict[str, Any]:
@@ -56,23 +56,23 @@ def bench(options: BenchOptions) -> dict[str, Any]:
     model, card, subjects = _subjects(options)
     found: dict[str, Any] = {
         "model": str(options.model),
-        "when": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "machine": machine(),
         "runs": [],
-        "starts": [],
+        "startup": [],
     }
     pictures = picture_stages(card, options.source)
     ways = [(device, threads) for device in options.device
             for threads in options.threads or _thread_counts()]  # fmt: skip
     stages = len(_LIVE_STAGES) if isinstance(card.sequence, VideoSequence) else 1
     calls = len(pictures) + len(ways) * (stages * len(subjects) + (model is not None))
-    with Bar("timing what is around the model", calls * options.seconds, numbers=False) as bar:
+    with Bar("timing the preprocessing", calls * options.seconds, numbers=False) as bar:
 
         def advance(seconds: float) -> None:
             bar.update(bar.done + seconds)
 
-        found["pictures"] = _plain(take_turns(pictures, options.seconds, advance))
-        _print_stages("around the model", found["pictures"])
+        found["preprocessing"] = _plain(take_turns(pictures, options.seconds, advance))
+        _print_stages("preprocessing", found["preprocessing"])
         for device, threads in ways:
             way = f"{device}, {threads} thread{'' if threads == 1 else 's'}"
             bar.what = f"timing {way}"
@@ -82,7 +82,7 @@ def bench(options: BenchOptions) -> dict[str, Any]:
                 _print_stages(f"{run['precision']}, {way}", run["stages"])
         bar.what = "starting fresh processes"
         for started in _starts(subjects):
-            found["starts"].append(started)
+            found["startup"].append(started)
             print_line(f"{started['precision']}: ready after {started['ready_seconds']:.2f} s")
     show(found)
     if options.json_ is not None:
@@ -168,10 +168,10 @@ def _ratios(
     live = own[LIVE]
     found = {
         "live frame / encoder": ratio(live, own["encoder"]),
-        "clip again / live frame": ratio(own[AGAIN], live),
+        "full window / live frame": ratio(own[AGAIN], live),
     }
     if ("torch", AGAIN) in timings:
-        found["torch clip again / live frame"] = ratio(timings["torch", AGAIN], live)
+        found["torch full window / live frame"] = ratio(timings["torch", AGAIN], live)
     return found
 
 

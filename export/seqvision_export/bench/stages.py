@@ -24,7 +24,7 @@ from seqvision_export.bench.pieces import encoder_of, head_of
 Call = Callable[[], object]
 Image = NDArray[np.uint8]
 
-LIVE, AGAIN, WHOLE = "live frame", "clip again", "whole picture"
+LIVE, AGAIN, WHOLE = "live frame", "full window", "whole picture"
 # Frames of a video that stay in memory for preprocessing.
 _KEPT_FRAMES = 64
 

@@ -6,7 +6,7 @@ from rich.table import Table
 
 from seqvision.console import result_console
 
-_STAGES = ("live frame", "encoder", "head", "clip again", "whole picture")
+_STAGES = ("live frame", "encoder", "head", "full window", "whole picture")
 
 
 def show(found: dict[str, Any]) -> None:
@@ -23,11 +23,11 @@ def show(found: dict[str, Any]) -> None:
         same = [run for run in runs if (run["device"], run["threads"]) == (device, threads)]
         console.print(_runs(same, f"{device}, {threads} thread{'s' if threads > 1 else ''}"))
     console.print(
-        "milliseconds, p50 (p95); saves: the clip again, over one live frame", style="dim"
+        "milliseconds, p50 (p95); saves: the full window, over one live frame", style="dim"
     )
-    if found["pictures"]:
-        console.print(_pictures(found["pictures"]))
-    console.print(_starts(found["starts"]))
+    if found["preprocessing"]:
+        console.print(_pictures(found["preprocessing"]))
+    console.print(_starts(found["startup"]))
 
 
 def _runs(runs: list[dict[str, Any]], title: str) -> Table:
@@ -44,13 +44,13 @@ def _runs(runs: list[dict[str, Any]], title: str) -> Table:
         cells = [_time(found.get(name), name == stages[0]) for name in stages]
         cells.append(f"{first['per_second']:,.0f}" if first else "")
         if live:
-            cells.append(_times(ratios.get("clip again / live frame")))
+            cells.append(_times(ratios.get("full window / live frame")))
         table.add_row(run["precision"], *cells)
     return table
 
 
 def _pictures(stages: dict[str, Any]) -> Table:
-    table = Table(title="around the model, one thread", title_justify="left")
+    table = Table(title="preprocessing, one thread", title_justify="left")
     table.add_column("stage")
     table.add_column("ms, p50 (p95)", justify="right")
     table.add_column("per second", justify="right")

@@ -55,7 +55,7 @@ class Choice:
         return {
             "chosen": self.chosen.candidate.name,
             "clips": self.clips,
-            "calibrated_on_the_same_clips": self.same,
+            "calibration_clips_reused": self.same,
             "candidates": [one.to_json() for one in self.measured],
         }
 

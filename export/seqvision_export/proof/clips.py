@@ -70,7 +70,7 @@ class ClipsProof:
             },
         }
         if self.untrimmed is not None:
-            data["untrimmed"] = vars(self.untrimmed)
+            data["stream"] = vars(self.untrimmed)
         return data
 
 

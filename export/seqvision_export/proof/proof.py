@@ -52,15 +52,15 @@ class Proof:
     def to_json(self) -> dict[str, Any]:
         """Return the proof as plain data."""
         return {
-            "agrees": self.worst.holds,
+            "passed": self.worst.holds,
             "worst": vars(self.worst),
             "clips": self.clips.to_json() if self.clips else None,
-            "ran_with": ran_with(),
+            "environment": environment(),
             "comparisons": [vars(case) for case in self.all_cases],
         }
 
 
-def ran_with() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Return the versions and the machine that a proof holds for."""
     import onnxruntime
     import torch
@@ -87,8 +87,8 @@ def tell(report: dict[str, Any]) -> None:
     )
     if clips:
         console.print(_clips_table(clips))
-    if clips and "untrimmed" in clips:
-        found = clips["untrimmed"]
+    if clips and "stream" in clips:
+        found = clips["stream"]
         print_line(
             f"the clips as one stream of {found['frames']:,} frames, judged as each ends: "
             f"a carried state is right on {found['carry_accuracy']:.1%}, "

@@ -90,8 +90,8 @@ def prove(options: VerifyOptions, name: str) -> dict[str, Any]:
             "state": session.card.state.kind,
             "precision": graph.precision if graph else "fp32",
         },
-        "against": {"name": str(options.against), "sha256": _sha256(options.against)},
-        "when": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "reference": {"name": str(options.against), "sha256": _sha256(options.against)},
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "data": None if options.data is None else str(options.data),
         **proof.to_json(),
     }
