@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from seqvision import __version__, verbs
 from seqvision.rank import count, give_way, is_first
-from seqvision_edge import command_line
+from seqvision_edge import command_line, interrupts
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.files import stdout_reserved
 
@@ -40,7 +40,7 @@ def _dispatch(given: list[str]) -> int:
         print(f"seqvision {__version__}")  # noqa: T201
         return 0
     if count() == 1:  # torchrun ends its processes itself, also one that waits for the others
-        command_line.end_on_sigterm()
+        interrupts.end_on_sigterm()
     # --json -: nothing but the file itself goes to standard output.  That of inspect is a switch.
     to_stdout = verb != "inspect" and any(each == "-" or each.endswith("=-") for each in rest)
     try:

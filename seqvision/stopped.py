@@ -8,7 +8,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from seqvision.rank import count
-from seqvision_edge.command_line import Terminated
+from seqvision_edge.interrupts import Terminated
 
 Stop = signal.Signals
 # torchrun passes on what the terminal has sent already; that is no second request.

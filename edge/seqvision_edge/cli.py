@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from seqvision_edge import __version__, command_line
+from seqvision_edge import __version__, command_line, interrupts
 from seqvision_edge.card import ModelCard, Seconds
 from seqvision_edge.command_line import print_message, print_text
 from seqvision_edge.deciding import DecisionOptions, decision_of
@@ -139,7 +139,7 @@ def edge_run(options: RunOptions) -> int:
             f"{PROGRAM}: what to watch is missing: --camera 0, --source clip.mp4 or "
             f"--sources cameras.yaml; {usage(RunOptions, PROGRAM)}"
         )
-    command_line.end_on_sigterm()
+    interrupts.end_on_sigterm()
 
     from seqvision_edge.sources.opening import refuse_missing
 

@@ -5,19 +5,18 @@ import io
 import os
 import re
 import shutil
-import signal
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any, Generic, NoReturn, TextIO, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.hints import did_you_mean, near_options, together
+from seqvision_edge.interrupts import Interrupts, exit_code
 from seqvision_edge.names import printable
 from seqvision_edge.options import Option, flag_name, options_of
 from seqvision_edge.redaction import redact
@@ -28,8 +27,6 @@ Kind = TypeVar("Kind", bound=BaseModel)
 Programs = Mapping[str, type[BaseModel]]
 
 USAGE = 2
-INTERRUPTED = 130
-TERMINATED = 143
 
 HELP, VERSION = ("-h", "--help", "-?"), ("-V", "--version")
 # Some editors and chats make one long dash of two.
@@ -138,37 +135,49 @@ def read(
 def run(main: Callable[[], int | None]) -> int:
     """Run a command and return its exit code.
 
-    2 for a user's mistake, 130 for Ctrl-C, 143 for SIGTERM where `end_on_sigterm` was called.
+    2 for a user's mistake, 130 for Ctrl-C, 143 for SIGTERM where `interrupts.end_on_sigterm` was
+    called.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A label must not end a run because the terminal cannot write its letters.
             stream.reconfigure(errors="backslashreplace")
+    with Interrupts() as interrupts:
+        try:
+            return interrupts.call(main) or 0
+        except SeqvisionError as error:
+            # Whatever a message repeats of what was given, no password is shown with it.
+            # One line, whatever line breaks a name in it has.
+            print_message(printable(redact(str(error))))
+            return USAGE
+        except UnicodeEncodeError as error:
+            # Lists and files of options are UTF-8, and name files; a locale may have fewer letters.
+            encoding = codecs.lookup(sys.getfilesystemencoding()).name
+            if encoding == "utf-8" or codecs.lookup(error.encoding).name != encoding:
+                raise
+            print_message(
+                f"{printable(redact(error.object))}: file names in this locale are {encoding}; "
+                "choose one with UTF-8, or set PYTHONUTF8=1"
+            )
+            return USAGE
+        except KeyboardInterrupt as stopped:
+            if stopped.args:
+                print_message(str(stopped))
+            return exit_code(stopped)
+        except BrokenPipeError:
+            return 0
+        finally:
+            _flush_stdout()
+
+
+def _flush_stdout() -> None:
+    """Print what stdout still holds; where its reader (head, less) has left, drop it."""
+    if sys.stdout is None or sys.stdout.closed:
+        return
     try:
-        return main() or 0
-    except SeqvisionError as error:
-        # Whatever a message repeats of what was given, no password is shown with it.
-        # One line, whatever line breaks a name in it has.
-        print_message(printable(redact(str(error))))
-        return USAGE
-    except UnicodeEncodeError as error:
-        # Lists and files of options are UTF-8, and name files; a locale may have fewer letters.
-        encoding = codecs.lookup(sys.getfilesystemencoding()).name
-        if encoding == "utf-8" or codecs.lookup(error.encoding).name != encoding:
-            raise
-        print_message(
-            f"{printable(redact(error.object))}: file names in this locale are {encoding}; "
-            "choose one with UTF-8, or set PYTHONUTF8=1"
-        )
-        return USAGE
-    except KeyboardInterrupt as stopped:
-        if stopped.args:
-            print_message(str(stopped))
-        return TERMINATED if isinstance(stopped, Terminated) else INTERRUPTED
+        sys.stdout.flush()
     except BrokenPipeError:
-        # The reader (head, less) left: nobody is there to be told.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
 
 
 def folded(text: str) -> str:
@@ -226,19 +235,6 @@ def _wrap(text: str, width: int) -> str:
 
 
 _COMMAND = re.compile(r": ((?:seqvision|edge-run|edge-serve|torchrun|pip) [^;]*)$")
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM came: end as Ctrl-C does, with everything closed, but with its own exit code."""
-
-
-def end_on_sigterm() -> None:
-    """Make SIGTERM raise Terminated in the main thread, so that nothing is left half-written."""
-
-    def terminate(number: int, frame: FrameType | None) -> None:
-        raise Terminated
-
-    signal.signal(signal.SIGTERM, terminate)
 
 
 def edge_programs() -> Programs:

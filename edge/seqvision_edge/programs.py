@@ -2,8 +2,8 @@
 
 import signal
 from collections.abc import Callable
-from types import FrameType
-from typing import Any
+
+from seqvision_edge.interrupts import exit_code
 
 
 def edge_run() -> int:
@@ -31,23 +31,28 @@ def edge_serve() -> int:
 def start(load: Callable[[], Callable[[], int]]) -> int:
     """Import a program by `load`, run it, and return its exit code.
 
-    Ctrl-C ends the process without a traceback also while it imports, and while the interpreter
-    ends: what a `try` inside the program cannot see.
+    Ctrl-C ends the process without a traceback also while it imports, and nothing is interrupted
+    while the interpreter ends: what a `try` inside the program cannot see.
     """
-    handler = _end_silently()
+    handler = signal.getsignal(signal.SIGINT)
     try:
+        if handler is signal.default_int_handler:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
         main = load()
         signal.signal(signal.SIGINT, handler)
         return main()
-    except KeyboardInterrupt:
-        return 130
+    except KeyboardInterrupt as stopped:
+        return exit_code(stopped)
     finally:
-        _end_silently()
+        _ignore_signals()
 
 
-def _end_silently() -> Callable[[int, FrameType | None], Any] | int | signal.Handlers | None:
-    """Let SIGINT end the process at once, unless it is ignored; return the handler before."""
-    handler = signal.getsignal(signal.SIGINT)
-    if handler is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-    return handler
+def _ignore_signals() -> None:
+    """Let the interpreter end in peace: all that the program had to close is closed."""
+    while True:
+        try:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)
+        except KeyboardInterrupt:
+            continue
+        return

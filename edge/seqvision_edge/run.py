@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
+from seqvision_edge import interrupts
 from seqvision_edge.batch import Answer, Frames, push_together
 from seqvision_edge.card import Decision
 from seqvision_edge.errors import SourceError
 from seqvision_edge.frame import Frame
 from seqvision_edge.inbox import Arrival, Inbox
+from seqvision_edge.interrupts import Held
 from seqvision_edge.pipeline import Pipeline, make_pipeline, ready_frames
 from seqvision_edge.result import Prediction, SourceState
 from seqvision_edge.session import Session
@@ -77,11 +79,13 @@ def run(
     tally = _Tally()
     cut_off: BaseException | None = None
     was_quit = False
-    with contextlib.ExitStack() as opened:
-        for source in sources:
-            opened.enter_context(source)
+    # An exception in the middle of threads and outputs would leave locks taken and files torn.
+    with Held() as held, contextlib.ExitStack() as opened:
+        with held.released():
+            for source in sources:
+                opened.enter_context(source)
+            outputs = [opened.enter_context(sink) for sink in sinks]
         watchdog = opened.enter_context(Watchdog(session.where, call_seconds, stuck))
-        outputs = [opened.enter_context(sink) for sink in sinks]
         pipelines = [
             make_pipeline(session, source, decision, max_age, lambda: perf_counter() - began)
             for source in sources
@@ -97,6 +101,7 @@ def run(
         try:
             with _reading(sources, pipelines) as inbox:
                 while (arrivals := inbox.take(_IDLE_SECONDS)) or arrivals is None:
+                    interrupts.check()
                     if arrivals is None:
                         for output in outputs:
                             if isinstance(output, Idle):

@@ -11,7 +11,7 @@ import pytest
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from seqvision_edge import command_line
+from seqvision_edge import command_line, interrupts
 from seqvision_edge import options as of
 from seqvision_edge.errors import SeqvisionError
 
@@ -186,7 +186,7 @@ def test_defaults_can_be_replaced() -> None:
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(SeqvisionError("no"), 2), (KeyboardInterrupt(), 130), (command_line.Terminated(), 143)],
+    [(SeqvisionError("no"), 2), (KeyboardInterrupt(), 130), (interrupts.Terminated(), 143)],
 )
 def test_what_ends_a_command_gives_its_exit_code(error: BaseException, code: int) -> None:
     def main() -> int:
@@ -229,7 +229,7 @@ def test_a_name_that_this_locale_cannot_have_is_one_line(
     program = f"""
 import sys
 from pathlib import Path
-from seqvision_edge import command_line
+from seqvision_edge import command_line, interrupts
 sys.exit(command_line.run(lambda: {task}))
 """
     done = subprocess.run(
@@ -255,8 +255,8 @@ def test_a_fault_of_the_program_is_not_hidden() -> None:
 def test_sigterm_ends_like_ctrl_c() -> None:
     before = signal.getsignal(signal.SIGTERM)
     try:
-        command_line.end_on_sigterm()
-        with pytest.raises(command_line.Terminated):
+        interrupts.end_on_sigterm()
+        with pytest.raises(interrupts.Terminated):
             signal.raise_signal(signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from multiprocessing import resource_tracker
 from types import ModuleType
 
+from seqvision_edge.interrupts import Held
+
 _starting = threading.Lock()
 
 
@@ -18,32 +20,15 @@ def bare_start() -> Iterator[None]:
     multiprocessing runs the parent's script again in each child: slow where it imports much, and
     endless where it has no `if __name__ == "__main__"`.  Our child needs none of it.
     """
-    with _starting, _no_ctrl_c():
+    # A process that is half started is lost, and would print a traceback.  Blocking SIGINT is not
+    # enough: any other thread may take the signal for this one.
+    with _starting, Held(), _inherited_block():
         main = sys.modules["__main__"]
         sys.modules["__main__"] = ModuleType("__main__")
         try:
             yield
         finally:
             sys.modules["__main__"] = main
-
-
-@contextlib.contextmanager
-def _no_ctrl_c() -> Iterator[None]:
-    """Hold Ctrl-C back: a process that is half started is lost, and would print a traceback."""
-    held: list[int] = []
-    is_main = threading.current_thread() is threading.main_thread()
-    handler = signal.getsignal(signal.SIGINT) if is_main else None
-    if handler is not None:
-        # Blocking it is not enough here: any other thread may take the signal for this one.
-        signal.signal(signal.SIGINT, lambda number, _frame: held.append(number))
-    try:
-        with _inherited_block():
-            yield
-    finally:
-        if handler is not None:
-            signal.signal(signal.SIGINT, handler)
-            if held:
-                signal.raise_signal(signal.SIGINT)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
-from seqvision_edge import __version__, command_line
+from seqvision_edge import __version__, command_line, interrupts
 from seqvision_edge.command_line import print_message
 from seqvision_edge.deciding import DecisionOptions, decision_of
 from seqvision_edge.options import Arg, Options
@@ -100,7 +100,7 @@ def edge_serve(options: ServeOptions) -> int:
         return 0
     refuse_without_server(PROGRAM)
     token = read_token(options.token, f"{PROGRAM}: --token")
-    command_line.end_on_sigterm()
+    interrupts.end_on_sigterm()
 
     from seqvision_edge.serve.app import Served
     from seqvision_edge.serve.server import Server, listen

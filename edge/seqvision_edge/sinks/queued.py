@@ -13,6 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from typing_extensions import Self
 
+from seqvision_edge import interrupts
 from seqvision_edge.errors import SinkError
 from seqvision_edge.step import Step
 
@@ -21,6 +22,8 @@ Item = TypeVar("Item")
 # After a run that was cut off, all outputs together have so long to hand on what waits; those that
 # are still busy are then told to stop, and left alone a little later.
 FLUSH_SECONDS, CLOSE_SECONDS = 1.0, 1.4
+# So soon one who waits sees an interrupt.
+_LOOK = 0.1
 
 
 class Outlet(Protocol[Item]):
@@ -132,7 +135,8 @@ class Queued(Generic[Item]):
         with self._changed:
             try:
                 while self._waits and len(self._items) >= self._depth:
-                    self._changed.wait()
+                    self._changed.wait(_LOOK)
+                    interrupts.check()
             except KeyboardInterrupt:
                 # What is told after a Ctrl-C must not wait for the same dead disk again.
                 self._waits = False
@@ -191,8 +195,9 @@ def close_all(sinks: Sequence[Queued[Any]], patience: float = FLUSH_SECONDS) -> 
         sink.finish()
     try:
         until = monotonic() + patience
-        while not all(sink.wait(until) for sink in sinks) and monotonic() < until:
-            pass
+        while not all(sink.wait(min(until, monotonic() + _LOOK)) for sink in sinks):
+            if monotonic() >= until or interrupts.is_waiting():
+                break
     finally:
         busy = [sink for sink in sinks if not sink.wait(0)]
         for sink in busy:

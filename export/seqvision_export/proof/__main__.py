@@ -4,8 +4,8 @@ import json
 import sys
 
 from seqvision.config import VerifyOptions
-from seqvision_edge.command_line import TERMINATED, end_on_sigterm
 from seqvision_edge.errors import SeqvisionError
+from seqvision_edge.interrupts import TERMINATED, end_on_sigterm
 from seqvision_export.proof.verify import prove
 
 if __name__ == "__main__":

@@ -1,0 +1,213 @@
+"""Ctrl-C and SIGTERM: one exception in the main thread, once, and never where it would be lost.
+
+A signal may come in the middle of any call.  Python raises KeyboardInterrupt there, also where
+nothing can be done with it: in a destructor, in a callback of C code, while a program ends already,
+or a second time while files are being closed.  A program runs in `Interrupts`, and what must not be
+torn in `Held`.  Imports nothing but the standard library.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import FrameType, TracebackType
+from typing import Any, TypeVar
+
+INTERRUPTED, TERMINATED = 130, 143
+# A second press so soon is the same request, also of someone who is not sure of the first one.
+_SAME_REQUEST = 1.0
+# What an exception in a destructor did not end is asked again so soon.
+_AGAIN = 0.01
+
+Result = TypeVar("Result")
+Handler = Callable[[int, FrameType | None], Any]
+_current: list["Interrupts"] = []
+_holding: list["Held"] = []
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came: end as Ctrl-C does, with everything closed, but with its own exit code."""
+
+
+def exit_code(stopped: KeyboardInterrupt) -> int:
+    """Return the exit code of a program that an interrupt ended."""
+    return TERMINATED if isinstance(stopped, Terminated) else INTERRUPTED
+
+
+class Interrupts:
+    """A context in which SIGINT raises KeyboardInterrupt, and SIGTERM Terminated, once.
+
+    SIGTERM does so after `end_on_sigterm`.  Another signal within a second is the same request; a
+    later one interrupts the end too.  In another thread than the main one, and where signals are
+    ignored or handled by someone else, nothing changes.
+
+    Attributes:
+        asked: the signal that asked for the end; None so far.
+    """
+
+    def __init__(self) -> None:
+        self.asked: signal.Signals | None = None
+        self._when = 0.0
+        self._process = os.getpid()
+        self._before: dict[int, Any] = {}
+        self._hook = sys.unraisablehook
+
+    def __enter__(self) -> "Interrupts":
+        if threading.current_thread() is threading.main_thread():
+            self._hook, sys.unraisablehook = sys.unraisablehook, self._take_lost
+            _current.append(self)
+            if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+                self.handle(signal.SIGINT)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self in _current:
+            _current.remove(self)
+            sys.unraisablehook = self._hook
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def call(self, work: Callable[[], Result]) -> Result:
+        """Return what `work` does.
+
+        Raises:
+            KeyboardInterrupt: a signal came; also where code in between raised something else for
+                it, as C code does while it is imported.
+        """
+        try:
+            return work()
+        except Exception as error:
+            if self.asked is None:
+                raise
+            raise self._exception() from error
+
+    def _exception(self) -> KeyboardInterrupt:
+        return Terminated() if self.asked == signal.SIGTERM else KeyboardInterrupt()
+
+    def handle(self, number: signal.Signals) -> None:
+        """Let a signal raise its exception from now on."""
+        self._before[number] = signal.signal(number, self._raise)
+
+    def _raise(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._process:
+            # A fork that has not begun its own work yet.  Ctrl-C is for its parent, which ends it.
+            if number == signal.SIGTERM:
+                signal.signal(number, signal.SIG_DFL)
+                signal.raise_signal(number)
+            return
+        now = time.monotonic()
+        if self.asked is not None and now - self._when < _SAME_REQUEST:
+            return
+        self.asked, self._when = self.asked or signal.Signals(number), now
+        raise self._exception()
+
+    def _take_lost(self, lost: "sys.UnraisableHookArgs") -> None:
+        """Take what could not be raised where it came: an interrupt is raised again, soon."""
+        is_ours = self.asked is not None and issubclass(lost.exc_type, KeyboardInterrupt)
+        if not is_ours or threading.current_thread() is not threading.main_thread():
+            self._hook(lost)
+            return
+        self._when = -_SAME_REQUEST
+        if hasattr(signal, "setitimer"):
+            signal.signal(signal.SIGALRM, self._raise)
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN)
+        else:
+            assert self.asked is not None
+            threading.Timer(_AGAIN, signal.raise_signal, [self.asked]).start()
+
+
+def end_on_sigterm() -> None:
+    """Make SIGTERM raise Terminated in the main thread, so that nothing is left half-written."""
+    (_current[-1] if _current else Interrupts()).handle(signal.SIGTERM)
+
+
+def is_waiting() -> bool:
+    """Return whether a signal waits for the end of a `Held` block of this thread."""
+    is_main = threading.current_thread() is threading.main_thread()
+    return is_main and bool(_holding) and _holding[-1].is_waiting
+
+
+def check() -> None:
+    """Raise the signal that waits for the end of a `Held` block of this thread, if one does."""
+    if is_waiting():
+        with _holding[-1].released():
+            pass
+
+
+class Held:
+    """A block of the main thread in which SIGINT and SIGTERM wait, whoever handles them.
+
+    What waits is raised at the end of the block, or by `check` within; a signal that comes more than a
+    second after one that waits is raised at once: the block may be stuck.  In another thread, and
+    for signals without a Python handler, nothing changes.
+
+    Attributes:
+        is_waiting: whether a signal waits.
+    """
+
+    def __init__(self) -> None:
+        self._handlers: dict[int, Handler] = {}
+        self.is_waiting = False
+        self._number = 0
+        self._when = 0.0
+
+    def __enter__(self) -> "Held":
+        self._hold()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._let_go()
+        self._raise_waiting()
+
+    @contextlib.contextmanager
+    def released(self) -> Iterator[None]:
+        """Let signals through in a block within, such as one that waits for long."""
+        self._let_go()
+        try:
+            self._raise_waiting()
+            yield
+        finally:
+            self._hold()
+
+    def _hold(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in (signal.SIGINT, signal.SIGTERM):
+            handler = signal.getsignal(number)
+            if callable(handler):
+                self._handlers[number] = handler
+                signal.signal(number, self._wait)
+        _holding.append(self)
+
+    def _let_go(self) -> None:
+        if self in _holding:
+            _holding.remove(self)
+        while self._handlers:
+            number, handler = next(iter(self._handlers.items()))
+            signal.signal(number, handler)
+            del self._handlers[number]
+
+    def _raise_waiting(self) -> None:
+        if self.is_waiting:
+            self.is_waiting = False
+            signal.raise_signal(self._number)
+
+    def _wait(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if not self.is_waiting:
+            self.is_waiting, self._number, self._when = True, number, now
+        elif now - self._when >= _SAME_REQUEST:
+            self._handlers[number](number, frame)
