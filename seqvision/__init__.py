@@ -9,7 +9,9 @@ sv.predict(path, ["a.mp4"])
 
 import os
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+
+# As of `typing`, whose import is the longest part of a program's start in which Ctrl-C is Python's.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from seqvision.api import (
@@ -52,7 +54,7 @@ __all__ = [
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     # The options take a moment to import: a command must say at once what is wrong with it.
     if name == "SeqvisionError":
         from seqvision_edge.errors import SeqvisionError

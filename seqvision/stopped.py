@@ -8,11 +8,12 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from seqvision.rank import count
+from seqvision_edge import interrupts
 from seqvision_edge.interrupts import Terminated
 
 Stop = signal.Signals
-# torchrun passes on what the terminal has sent already; that is no second request.
-_SAME_REQUEST = 2.0
+# torchrun passes on, a moment later, what the terminal has sent already.
+_PASSED_ON = 2.0
 
 
 class StopNow(BaseException):
@@ -20,7 +21,9 @@ class StopNow(BaseException):
 
 
 class StopRequest:
-    """Take SIGINT and SIGTERM over: the first asks for a stop, a second one raises StopNow.
+    """Take SIGINT and SIGTERM over: the first asks for a stop, a later one raises StopNow.
+
+    What comes within a second is the same request.
 
     Attributes:
         asked: the signal that asked; None so far.
@@ -59,11 +62,14 @@ class StopRequest:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
+        same = interrupts.SAME_REQUEST if count() == 1 else _PASSED_ON
         if self.asked is None:
+            interrupts.note()
             self.asked, self._when = Stop(number), now
             self.on_request()
-        elif count() == 1 or now - self._when > _SAME_REQUEST:
-            self.again = True
+        elif now - self._when > same:
+            interrupts.note()
+            self.again, self._when = True, now
             raise StopNow
 
 

@@ -31,7 +31,7 @@ MODULES = (
     "torch.utils.tensorboard", "scipy.stats", "matplotlib.pyplot", "pydantic", "optuna",
     "sqlalchemy", "onnx", "onnxscript", "yaml", "rich.live",
 )  # fmt: skip
-SEQVISION = "import sys\nfrom seqvision.cli import main\nsys.exit(main())"
+SEQVISION = "import sys\nfrom seqvision.__main__ import run\nsys.exit(run())"
 
 
 class Preloaded:

@@ -1,7 +1,6 @@
 """Run seqvision models on a device: numpy, OpenCV and onnxruntime, no torch."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from seqvision_edge.errors import (
     CardError,
@@ -11,6 +10,9 @@ from seqvision_edge.errors import (
     SinkError,
     SourceError,
 )
+
+# As of `typing`, whose import is the longest part of a program's start in which Ctrl-C is Python's.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from seqvision_edge.card import ModelCard
@@ -67,7 +69,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -7,6 +7,7 @@ torn in `Held`.  Imports nothing but the standard library.
 """
 
 import contextlib
+import math
 import os
 import signal
 import sys
@@ -17,8 +18,8 @@ from types import FrameType, TracebackType
 from typing import Any, TypeVar
 
 INTERRUPTED, TERMINATED = 130, 143
-# A second press so soon is the same request, also of someone who is not sure of the first one.
-_SAME_REQUEST = 1.0
+SAME_REQUEST = 1.0
+"""Seconds: a second press so soon is the same request, of someone who is not sure of the first."""
 # What an exception in a destructor did not end is asked again so soon.
 _AGAIN = 0.01
 
@@ -50,7 +51,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.asked: signal.Signals | None = None
-        self._when = 0.0
+        self._when = -math.inf
         self._process = os.getpid()
         self._before: dict[int, Any] = {}
         self._hook = sys.unraisablehook
@@ -96,6 +97,10 @@ class Interrupts:
         """Let a signal raise its exception from now on."""
         self._before[number] = signal.signal(number, self._raise)
 
+    def note(self) -> None:
+        """Take it that a signal of this moment was handled elsewhere."""
+        self._when = time.monotonic()
+
     def _raise(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._process:
             # A fork that has not begun its own work yet.  Ctrl-C is for its parent, which ends it.
@@ -104,7 +109,7 @@ class Interrupts:
                 signal.raise_signal(number)
             return
         now = time.monotonic()
-        if self.asked is not None and now - self._when < _SAME_REQUEST:
+        if now - self._when < SAME_REQUEST:
             return
         self.asked, self._when = self.asked or signal.Signals(number), now
         raise self._exception()
@@ -115,7 +120,7 @@ class Interrupts:
         if not is_ours or threading.current_thread() is not threading.main_thread():
             self._hook(lost)
             return
-        self._when = -_SAME_REQUEST
+        self._when = -math.inf
         if hasattr(signal, "setitimer"):
             signal.signal(signal.SIGALRM, self._raise)
             signal.setitimer(signal.ITIMER_REAL, _AGAIN)
@@ -127,6 +132,12 @@ class Interrupts:
 def end_on_sigterm() -> None:
     """Make SIGTERM raise Terminated in the main thread, so that nothing is left half-written."""
     (_current[-1] if _current else Interrupts()).handle(signal.SIGTERM)
+
+
+def note() -> None:
+    """Take it that a signal was handled just now: one within a second is the same request."""
+    for each in _current:
+        each.note()
 
 
 def is_waiting() -> bool:
@@ -145,9 +156,9 @@ def check() -> None:
 class Held:
     """A block of the main thread in which SIGINT and SIGTERM wait, whoever handles them.
 
-    What waits is raised at the end of the block, or by `check` within; a signal that comes more than a
-    second after one that waits is raised at once: the block may be stuck.  In another thread, and
-    for signals without a Python handler, nothing changes.
+    What waits is raised at the end of the block, or by `check` within; a signal that comes more
+    than a second after one that waits is raised at once: the block may be stuck.  In another
+    thread, and for signals without a Python handler, nothing changes.
 
     Attributes:
         is_waiting: whether a signal waits.
@@ -209,5 +220,5 @@ class Held:
         now = time.monotonic()
         if not self.is_waiting:
             self.is_waiting, self._number, self._when = True, number, now
-        elif now - self._when >= _SAME_REQUEST:
+        elif now - self._when >= SAME_REQUEST:
             self._handlers[number](number, frame)

@@ -1,9 +1,10 @@
-"""The programs, as their installed scripts start them; imports nothing but the standard library."""
+"""The programs, as their installed scripts start them.
+
+Imports next to nothing: until `start` Ctrl-C is Python's, which prints a traceback.
+"""
 
 import signal
 from collections.abc import Callable
-
-from seqvision_edge.interrupts import exit_code
 
 
 def edge_run() -> int:
@@ -38,6 +39,9 @@ def start(load: Callable[[], Callable[[], int]]) -> int:
     try:
         if handler is signal.default_int_handler:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+        from seqvision_edge.interrupts import exit_code
+
         main = load()
         signal.signal(signal.SIGINT, handler)
         return main()

@@ -150,9 +150,12 @@ def fit(
                     ckpt_path=str(last) if resume else None,
                     weights_only=True,
                 )
-            except StopNow:
+            except (StopNow, Exception) as error:
+                # Lightning cannot be stopped everywhere: its own end may fail then.
                 if request.again:
                     raise interrupt(request.asked or signal.SIGINT) from None
+                if not isinstance(error, StopNow):
+                    raise
     best = Path(checkpoints.best_model_path)
     return processes.first_only(lambda: _kept(options, folder, best, request.asked))
 

@@ -22,7 +22,7 @@ from seqvision_edge.command_line import parse
 from seqvision_edge.deciding import decision_of
 from seqvision_edge.opencv import cv2
 
-EDGE_RUN = "import sys; from seqvision_edge.cli import main; sys.exit(main())"
+EDGE_RUN = "import sys; from seqvision_edge.programs import edge_run; sys.exit(edge_run())"
 WITHOUT_TRAINING = f"""
 import sys
 

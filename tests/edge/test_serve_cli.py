@@ -20,7 +20,7 @@ from seqvision_edge import __version__
 from seqvision_edge.serve import cli
 from seqvision_edge.serve.door import door
 
-EDGE_SERVE = "import sys; from seqvision_edge.serve.cli import main; sys.exit(main())"
+EDGE_SERVE = "import sys; from seqvision_edge.programs import edge_serve; sys.exit(edge_serve())"
 TOKEN = "sixteen-letters-or-more"
 
 

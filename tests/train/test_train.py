@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import square_clip, write_frames
+from lightning.pytorch.loops.fit_loop import _FitLoop
 from preloaded import Command
 from trainings import options, same, weights
 
@@ -23,11 +24,13 @@ from seqvision.errors import CheckpointError, DataError
 from seqvision.evaluation import evaluate
 from seqvision.models.classifier import Classifier
 from seqvision.report.logs import column
+from seqvision.stopped import StopNow, StopRequest
 from seqvision.training.checkpoint import load_model
 from seqvision.training.train import Trained, train
 from seqvision_edge.card import SPEC
 from seqvision_edge.errors import CardError, DeviceError
 from seqvision_edge.files import alone_in
+from seqvision_edge.interrupts import Interrupts
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
@@ -233,6 +236,42 @@ def test_a_training_that_is_terminated_keeps_the_best_model_and_says_so(
     assert f"seqvision train --resume {run.relative_to(tmp_path)}" in text
     assert "Traceback" not in text
     assert load_model(tmp_path / "model.pt")[1].labels == ("left", "none", "right")
+
+
+def press(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_second_stop_within_a_second_is_the_same_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("seqvision.stopped.time.monotonic", lambda: now)
+    with Interrupts(), StopRequest() as request:
+        press()
+        now += 0.9
+        press()
+        assert request.asked == signal.SIGINT
+        assert not request.again
+        now += 0.2
+        with pytest.raises(StopNow):
+            press()
+        assert request.again
+
+
+def test_second_stop_while_lightning_ends_is_an_interrupt(
+    squares: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lightning fails where its end is interrupted and begun anew."""
+    monkeypatch.setattr("seqvision_edge.interrupts.SAME_REQUEST", -1.0)
+    end = _FitLoop.teardown
+
+    def interrupted(loop: _FitLoop) -> None:
+        end(loop)
+        press()
+        press()
+
+    monkeypatch.setattr(_FitLoop, "teardown", interrupted)
+    with pytest.raises(KeyboardInterrupt, match=r"^stopped; 1 epoch is kept in "):
+        train(options(squares, tmp_path, 1))
 
 
 def test_a_run_folder_can_be_moved_before_it_goes_on(squares: Path, tmp_path: Path) -> None:
