@@ -14,9 +14,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from seqvision.errors import CheckpointError
 from seqvision_edge.card import METADATA_KEY, ModelCard
 from seqvision_edge.errors import SeqvisionError
-from seqvision_edge.files import replacing
+from seqvision_edge.files import alone_in, replacing
 
 MODEL_FORMAT: Final = "seqvision.model"
 # Hashes of the files that a run has published: those it may replace.
@@ -64,6 +65,24 @@ def replacing_other(
     """
     with replacing(target, _keeping(target, is_own, kept, companion)) as unfinished:
         yield unfinished
+
+
+@contextlib.contextmanager
+def alone_with(output: Path) -> Iterator[None]:
+    """Hold a file that takes long to make: of two processes that write it, the second is refused.
+
+    Raises:
+        CheckpointError: another process writes it.
+    """
+    with contextlib.ExitStack() as held:
+        # Where no lock can be made, the file cannot be written either, which is reported as such.
+        with contextlib.suppress(OSError):
+            if not held.enter_context(alone_in(output.parent, output.name)):
+                raise CheckpointError(
+                    f"{output}: another process is writing this file; wait for it to end, "
+                    "or choose another name with --output"
+                )
+        yield
 
 
 def same_training(one: ModelCard, other: ModelCard) -> bool:

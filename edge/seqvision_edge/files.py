@@ -62,6 +62,9 @@ _FOLDER = re.compile(r"\.?seqvision-[a-z0-9_]{8}\.unfinished")
 _TEMPORARY = ".seqvision-temporary"
 # In a folder of a user's: the lock of the process that works there, never a mark to remove it.
 _LOCK = ".seqvision-lock"
+_LOCKS = re.compile(r"(\..*)?\.seqvision-lock", re.DOTALL)
+# A sweep holds a lock for a moment, to see whether anyone else does.
+_LOCK_TRIES, _LOCK_PAUSE = 5, 0.05
 # Where files cannot be locked, nothing younger counts as left behind.
 _OLD_SECONDS = 3600.0
 # Folders where this process has removed what others left.
@@ -237,22 +240,32 @@ def temporary_folder(folder: Path | None = None) -> Iterator[Path]:
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[bool]:
-    """Hold a folder for the block, by a hidden file in it; False where another process holds it.
+def alone_in(folder: Path, name: str = "") -> Iterator[bool]:
+    """Hold a folder, or one file's name in it, for the block; False where another process holds it.
 
-    The system lets go of it when a process dies.  Where files cannot be locked it is always held.
+    The lock is a hidden file in the folder.  The system lets go of it when a process dies, and the
+    next sweep removes it.  Where files cannot be locked it is always held.
+
+    Args:
+        folder: the folder.
+        name: of the one file in it that others may not write meanwhile; the folder itself where
+            none is given.
 
     Raises:
         OSError: the folder is missing or cannot be written to.
     """
-    mark = folder / _LOCK
+    mark = folder / (f".{_hidden_name(name, '')[0]}{_LOCK}" if name else _LOCK)
+    tries = 0
     while True:
         handle = os.open(mark, os.O_CREAT | os.O_RDWR, 0o666)
         held = _lock(handle, wait=False) is not False
+        tries += not held
         # One that was let go of just now is no mark any more.
-        if not held or _is_at(handle, mark):
+        if tries >= _LOCK_TRIES or (held and _is_at(handle, mark)):
             break
         os.close(handle)
+        if not held:
+            time.sleep(_LOCK_PAUSE)
     try:
         yield held
     finally:
@@ -287,7 +300,7 @@ def is_being_written(path: Path) -> bool:
 
 
 def sweep(folder: Path, depth: int = 0) -> None:
-    """Remove what killed processes left in a folder: unfinished files and folders of ours.
+    """Remove what killed processes left in a folder: unfinished files and folders of ours, locks.
 
     Only what has such a name and no living process; also in the folders `depth` levels below.
     """
@@ -299,7 +312,9 @@ def sweep(folder: Path, depth: int = 0) -> None:
             is_folder = entry.is_dir(follow_symlinks=False)
             if is_folder and _FOLDER.fullmatch(name):
                 _remove_left(Path(entry.path) / _TEMPORARY, Path(entry.path))
-            elif entry.is_file(follow_symlinks=False) and _UNFINISHED.fullmatch(name):
+            elif entry.is_file(follow_symlinks=False) and (
+                _UNFINISHED.fullmatch(name) or _LOCKS.fullmatch(name)
+            ):
                 _remove_left(Path(entry.path), Path(entry.path))
             elif is_folder and depth:
                 sweep(Path(entry.path), depth - 1)

@@ -8,7 +8,7 @@ from seqvision.config import ExportOptions, VerifyOptions
 from seqvision.console import print_line, print_note, print_step, print_warning
 from seqvision.data.clips import background_note
 from seqvision.errors import ExportError
-from seqvision.output_files import exported_by, replacing_other
+from seqvision.output_files import alone_with, exported_by, replacing_other
 from seqvision.ready import beside
 from seqvision.training.checkpoint import load_model
 from seqvision_edge.card import ModelCard
@@ -27,9 +27,15 @@ def export(options: ExportOptions) -> Path:
     The file gets its name only after the proof: what does not agree is never left behind.
 
     Raises:
-        SeqvisionError: the model or the clips cannot be used, or the answers differ.
+        SeqvisionError: the model or the clips cannot be used, the answers differ, or another
+            process writes the file.
     """
     target = ready.to_export(options)
+    with alone_with(target):
+        return _export(options, target)
+
+
+def _export(options: ExportOptions, target: Path) -> Path:
     model, card = load_model(options.model)
     for place in filter(None, (options.verify, options.calibrate)):
         ready.check_labels(place, card)

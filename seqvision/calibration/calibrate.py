@@ -13,9 +13,11 @@ from seqvision import ready
 from seqvision.calibration.clips import FromClips, calibrate_clips
 from seqvision.calibration.events import FromTakes, calibrate_takes, check_takes
 from seqvision.calibration.models import Model, open_model
+from seqvision.calibration.places import Places
 from seqvision.calibration.tell import tell_clips, tell_settings, tell_takes
 from seqvision.config import CalibrateOptions
 from seqvision.console import print_note, print_step
+from seqvision.output_files import alone_with
 from seqvision_edge.card import Decision, ModelCard
 
 # The key under which the card's metrics tell of it.
@@ -26,9 +28,16 @@ def calibrate(options: CalibrateOptions) -> Path:
     """Calibrate a model on clips, on untrimmed videos, or on both; return the file written.
 
     Raises:
-        SeqvisionError: the model, the clips or the videos cannot be used; nothing is written.
+        SeqvisionError: the model, the clips or the videos cannot be used, or another process writes
+            the file; nothing is written.
     """
     places = ready.to_calibrate(options)
+    output = options.output or options.model
+    with alone_with(output):
+        return _calibrate(options, places, output)
+
+
+def _calibrate(options: CalibrateOptions, places: Places, output: Path) -> Path:
     model = open_model(options.model, options.device, options.batch_size)
     before = model.card.decision
     takes = check_takes(places.takes, model.card, options.unknown) if places.takes else []
@@ -55,7 +64,6 @@ def calibrate(options: CalibrateOptions) -> Path:
         tell_takes(from_takes, budget)
     tell_settings(before, decision)
     card = calibrated(model.card, decision, from_clips, from_takes, options)
-    output = options.output or options.model
     kept = model.write(card, output)
     if kept is not None:
         _note(f"{output}: the model of another training is kept as {kept}")

@@ -4,6 +4,7 @@ Several trainings may share it and any of them may be killed: files appear by re
 changed, and whoever finds one missing makes it anew.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -18,6 +19,8 @@ from seqvision.errors import DataError
 from seqvision_edge.files import sweep
 
 _DAY = 86400
+# Less is a disk on which hardly a clip finds room.
+_ROOM = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,8 @@ class Cache:
             tempfile.TemporaryFile(dir=folder).close()
         except OSError as error:
             raise self.error(error) from None
-        if shutil.disk_usage(folder).free < 1 << 20:
-            raise DataError(f"{folder}: the disk is full; choose another folder with --cache")
+        if shutil.disk_usage(folder).free < _ROOM:
+            raise self.error(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
     def error(self, error: OSError) -> DataError:
         """Return what to tell the user when a file cannot be written."""

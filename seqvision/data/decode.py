@@ -280,7 +280,9 @@ class _Written:
         """Remove what was not closed."""
         if self._file is not None:
             self._file = None
-            self._open.__exit__(SourceError, SourceError(), None)
+            # What the file still buffers is not wanted, and a full disk would refuse it once more.
+            with contextlib.suppress(OSError):
+                self._open.__exit__(SourceError, SourceError(), None)
 
 
 @dataclass(frozen=True)

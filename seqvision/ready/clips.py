@@ -54,7 +54,9 @@ def to_segment(options: SegmentOptions) -> list[Mark]:
         raise DataError(f"--output {folder}: that is a file; name a folder")
     if not folder.absolute().parent.is_dir():
         raise DataError(f"--output {folder}: there is no folder {folder.parent}; make it first")
-    if folder.is_dir() and not (folder / LIST_NAME).exists() and any(folder.iterdir()):
+    # What is hidden is a lock or unfinished, of a process that lives or was killed.
+    is_empty = not folder.is_dir() or all(path.name[0] == "." for path in folder.iterdir())
+    if not is_empty and not (folder / LIST_NAME).exists():
         raise DataError(
             f"--output {folder}: is not empty and has no {LIST_NAME}; choose a new folder"
         )

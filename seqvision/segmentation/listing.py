@@ -1,13 +1,15 @@
 """clips.csv, the list by which `train` reads a folder: rows are added, and what is there stays."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from seqvision.data.readers.clip_list import LIST_NAME
 from seqvision.data.readers.table import read_table
 from seqvision.errors import DataError
 from seqvision_edge.csv_cells import write_dicts
-from seqvision_edge.files import replacing
+from seqvision_edge.files import alone_in, is_held, replacing
+from seqvision_edge.recording.lock import NAME, locked
 
 _COLUMNS = ("path", "label", "group")
 
@@ -28,6 +30,33 @@ def read_list(folder: Path) -> tuple[list[str], list[dict[str, str]]]:
     return columns, [{name: row[name] for name in columns} for row in table.rows]
 
 
+@contextmanager
+def alone_with_list(folder: Path) -> Iterator[None]:
+    """Hold a folder and its list: two that add clips at once would lose each other's rows.
+
+    The folder is made where there is none.
+
+    Raises:
+        DataError: it cannot be written to, or another process adds clips to it.
+    """
+    with ExitStack() as held:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            is_free = held.enter_context(alone_in(folder))
+            # A live run with --clips holds the list itself.
+            with suppress(FileNotFoundError):
+                listed = held.enter_context((folder / LIST_NAME).open("rb"))
+                is_free = is_free and not is_held(listed.fileno())
+        except OSError as error:
+            raise DataError(f"--output {folder}: cannot be written ({error.strerror})") from None
+        if not is_free:
+            raise DataError(
+                f"--output {folder}: another process adds clips to it; wait for it to end, "
+                "or name another folder"
+            )
+        yield
+
+
 def add_rows(folder: Path, rows: Sequence[Mapping[str, str]]) -> Path:
     """Write the list with more rows, in one step.
 
@@ -35,12 +64,14 @@ def add_rows(folder: Path, rows: Sequence[Mapping[str, str]]) -> Path:
         OSError: it cannot be written.
         DataError: the one that is there cannot be read.
     """
-    columns, kept = read_list(folder)
-    columns += [name for name in _COLUMNS if name not in columns]
     path = folder / LIST_NAME
-    with (
-        replacing(path) as unfinished,
-        unfinished.open("w", newline="", encoding="utf-8") as file,
-    ):
-        write_dicts(file, columns, [*kept, *rows])
+    # Takes may be recorded into the same folder.
+    with locked(folder) if (folder / NAME).exists() else nullcontext():
+        columns, kept = read_list(folder)
+        columns += [name for name in _COLUMNS if name not in columns]
+        with (
+            replacing(path) as unfinished,
+            unfinished.open("w", newline="", encoding="utf-8") as file,
+        ):
+            write_dicts(file, columns, [*kept, *rows])
     return path

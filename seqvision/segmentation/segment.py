@@ -4,7 +4,9 @@ the marks → the video's frames and their times → which frames each clip has,
 → one pass that writes the clips → the list.
 """
 
+import contextlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from seqvision.config import SegmentOptions
 from seqvision.console import print_note, progress
 from seqvision.errors import DataError
 from seqvision.segmentation.cutting import cut, frame_times, names_of
-from seqvision.segmentation.listing import add_rows, read_list
+from seqvision.segmentation.listing import add_rows, alone_with_list, read_list
 from seqvision.segmentation.marks import Mark
 from seqvision.segmentation.parts import Part, between, parts_of
 
@@ -44,7 +46,18 @@ def segment(options: SegmentOptions) -> Segmented:
     if incomplete:
         _note(f"{video}: {incomplete}")
     parts = _parts(marks, times, options)
-    group = options.group or video.stem
+    was_there = folder.is_dir()
+    try:
+        with alone_with_list(folder):
+            return _cut(video, folder, parts, options.group or video.stem)
+    finally:
+        if not was_there:
+            with contextlib.suppress(OSError):  # where nothing was written into it
+                folder.rmdir()
+
+
+def _cut(video: Path, folder: Path, parts: Sequence[Part], group: str) -> Segmented:
+    """Write the clips, and their rows into the list."""
     names = names_of(group, parts)
     for name in names:
         if (folder / name).exists():

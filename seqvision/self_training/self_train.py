@@ -28,8 +28,8 @@ from seqvision.stopped import Stop, interrupt, stop_of
 from seqvision.training import containers
 from seqvision.training.checkpoint import load_model
 from seqvision.training.device import check_precision, pick_device
-from seqvision.training.train import copy_model
-from seqvision_edge.files import sweep
+from seqvision.training.train import copy_model, hold_run
+from seqvision_edge.files import replacing, sweep
 
 
 @dataclass(frozen=True)
@@ -58,14 +58,22 @@ def self_train(options: SelfTrainOptions) -> SelfTrained:
         options: those of the run, where `resume` names one.
 
     Raises:
-        SeqvisionError: the model, the clips or the options cannot be used, or nothing is sure.
+        SeqvisionError: the model, the clips or the options cannot be used, nothing is sure, or
+            another process works in the run folder.
     """
     if rank.count() > 1:
         raise StudyError("seqvision self-train: not by torchrun; one process does it")
+    with contextlib.ExitStack() as held:
+        return _self_train(options, held)
+
+
+def _self_train(options: SelfTrainOptions, held: contextlib.ExitStack) -> SelfTrained:
     to_self_train(options)
     assert options.model is not None
     assert options.labelled is not None
     assert options.unlabelled is not None
+    if options.resume is not None:
+        hold_run(held, options.resume)
     model, card = load_model(options.model)
     student = of_a_student(options, card)
     check_training(student)
@@ -83,6 +91,8 @@ def self_train(options: SelfTrainOptions) -> SelfTrained:
         rounds, kept = read_rounds(options.resume)
         refuse_other(options.resume, kept, about)
     run = options.resume or _new_folder(options.runs)
+    if options.resume is None:
+        hold_run(held, run)
     write_options(run, options)
     work = Work(options, student, labelled, pool, device, run, torch.get_num_threads())
     split = labelled.split
@@ -156,7 +166,8 @@ def _copy_given(work: Work) -> None:
         return
     converted = work.run / f"given{output.suffix.lower()}"
     try:
-        containers.write(converted, containers.read(given))
+        with replacing(converted) as unfinished:
+            containers.write(unfinished, containers.read(given))
     except (OSError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise CheckpointError(f"{converted}: cannot be written ({reason})") from None

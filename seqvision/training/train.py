@@ -95,14 +95,14 @@ def _train(
     begun: Path | None = None
     held = contextlib.ExitStack()
     if options.resume is not None:
-        processes.first_only(lambda: _hold(held, options.resume))
+        processes.first_only(lambda: hold_run(held, options.resume))
     try:
         ready = prepare(options, device)
         options = ready.options
         run = begun = processes.first_only(lambda: _begin_run(options))
         print_line(f"run folder: {run}")
         if options.resume is None:
-            processes.first_only(lambda: _hold(held, run))
+            processes.first_only(lambda: hold_run(held, run))
         resume = options.resume is not None
         split = ready.data.split
         fitted = fit(
@@ -268,8 +268,8 @@ def _tell_finished(run: Path, options: TrainOptions) -> None:
     )
 
 
-def _hold(held: contextlib.ExitStack, run: Path | None) -> None:
-    """Keep other processes from going on with a run while this one does.
+def hold_run(held: contextlib.ExitStack, run: Path | None) -> None:
+    """Keep other processes from going on with a run while this one does, until `held` is closed.
 
     Raises:
         CheckpointError: another one does already.

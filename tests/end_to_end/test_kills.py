@@ -12,20 +12,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
-from conftest import square_clip, write_squares, write_video
+from writing_commands import WORDS, Place, prepare
 
 pytest.importorskip("torch", reason="needs the training package")
 
-from once import once
-from trainings import options as training_options
-
 from seqvision.training.checkpoint import load_model
-from seqvision.training.train import train
 from seqvision_edge.model_file import read_model
 from seqvision_edge.sources import open_path
 
@@ -36,59 +30,6 @@ pytestmark = [
 ALL = os.environ.get("SEQVISION_FUZZ") == "all"
 # How many moments are tried always; an export takes longest.
 OFTEN = {"train": 2, "export": 1, "record": 2}
-SMALL = ("--encoder", "flatten", "--size", "16", "--frames", "6", "--hidden", "16")
-
-
-@dataclass(frozen=True)
-class Place:
-    """Folders of one test: what is read, and what is written."""
-
-    data: Path
-    model: Path
-    work: Path
-
-    def path(self, name: str) -> str:
-        return str(self.work / name)
-
-
-def train_words(place: Place) -> list[str]:
-    resumable = sorted(place.work.glob("runs/*/checkpoints/last.ckpt"))
-    finished = list(place.work.glob("runs/*/metrics.json"))
-    if resumable and not finished:
-        return ["train", "--resume", str(resumable[-1].parents[1]), "--workers", "1"]
-    return ["train", str(place.data), "--output", place.path("m.pt"), "--runs", place.path("runs"),
-            "--cache", place.path("cache"), *SMALL, "--epochs", "4", "--patience", "0",
-            "--workers", "1"]  # fmt: skip
-
-
-def export_words(place: Place) -> list[str]:
-    return ["export", str(place.model), "--output", place.path("m.onnx"), "--precision", "fp32"]
-
-
-def calibrate_words(place: Place) -> list[str]:
-    return ["calibrate", str(place.model), str(place.data), "--output", place.path("c.pt"),
-            "--cache", place.path("cache")]  # fmt: skip
-
-
-def tune_words(place: Place) -> list[str]:
-    return ["tune", str(place.data), "--output", place.path("t.pt"), "--runs", place.path("runs"),
-            "--cache", place.path("cache"), *SMALL, "--epochs", "2", "--trials", "3",
-            "--no-latency", "--workers", "0"]  # fmt: skip
-
-
-def self_train_words(place: Place) -> list[str]:
-    begun = sorted(place.work.glob("runs/self-train-*/state.json"))
-    if begun:
-        return ["self-train", "--resume", str(begun[-1].parent)]
-    return ["self-train", str(place.model), str(place.data), place.path("more"), "--rounds", "1",
-            "--threshold", "0.5", "--output", place.path("s.pt"), "--runs", place.path("runs"),
-            "--cache", place.path("cache"), "--epochs", "2"]  # fmt: skip
-
-
-def record_words(place: Place) -> list[str]:
-    return ["record", place.path("takes"), "--source", place.path("video.avi"),
-            "--labels", "wave,none", "--takes", "3", "--seconds", "1", "--countdown", "0",
-            "--no-window"]  # fmt: skip
 
 
 def check_models(place: Place) -> None:
@@ -112,27 +53,14 @@ def check_takes(place: Place) -> None:
             assert len(list(source)) >= 10
 
 
-COMMANDS: dict[str, tuple[Callable[[Place], list[str]], Callable[[Place], None], int]] = {
-    "train": (train_words, check_models, 60),
-    "export": (export_words, check_models, 8),
-    "calibrate": (calibrate_words, check_models, 20),
-    "tune": (tune_words, check_models, 60),
-    "self-train": (self_train_words, check_models, 60),
-    "record": (record_words, check_takes, 30),
+COMMANDS: dict[str, tuple[Callable[[Place], None], int]] = {
+    "train": (check_models, 60),
+    "export": (check_models, 8),
+    "calibrate": (check_models, 20),
+    "tune": (check_models, 60),
+    "self-train": (check_models, 60),
+    "record": (check_takes, 30),
 }
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_squares(tmp_path_factory.mktemp("kills") / "frames", 5)
-
-
-@pytest.fixture(scope="module")
-def model(data: Path) -> Path:
-    def make(folder: Path) -> None:
-        train(training_options(data, folder, 1))
-
-    return once("model-to-kill", make) / "model.pt"
 
 
 @pytest.mark.parametrize("name", COMMANDS if ALL else OFTEN)
@@ -147,13 +75,8 @@ def test_a_command_that_is_killed_leaves_whole_files_and_goes_on(
     place = Place(data, model, tmp_path / "work")
     (place.work / "tmp").mkdir(parents=True)
     monkeypatch.setenv("TMPDIR", place.path("tmp"))
-    if name == "self-train":
-        for seed in range(900, 906):
-            write_video(place.work / "more" / f"{seed}.mp4", square_clip(seed % 3 - 1, seed))
-    if name == "record":
-        frames = np.concatenate([square_clip(1, seed, 40) for seed in range(6)])
-        write_video(place.work / "video.avi", frames, 20)
-    words, check, changes = COMMANDS[name]
+    prepare(name, place)
+    words, (check, changes) = WORDS[name], COMMANDS[name]
     generator = random.Random(f"{name} 2026")
     moments = 20 if ALL else OFTEN[name]
     for _ in range(moments):

@@ -1,0 +1,90 @@
+"""Commands that write, as tests of bad days run them: killed, on a full disk, two at once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from conftest import square_clip, write_video
+
+SMALL = ("--encoder", "flatten", "--size", "16", "--frames", "6", "--hidden", "16")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Folders of one test: what is read, and what is written."""
+
+    data: Path
+    model: Path
+    work: Path
+
+    def path(self, name: str) -> str:
+        return str(self.work / name)
+
+
+def train_words(place: Place) -> list[str]:
+    resumable = sorted(place.work.glob("runs/*/checkpoints/last.ckpt"))
+    finished = list(place.work.glob("runs/*/metrics.json"))
+    if resumable and not finished:
+        return ["train", "--resume", str(resumable[-1].parents[1]), "--workers", "1"]
+    return ["train", str(place.data), "--output", place.path("m.pt"), "--runs", place.path("runs"),
+            "--cache", place.path("cache"), *SMALL, "--epochs", "4", "--patience", "0",
+            "--workers", "1"]  # fmt: skip
+
+
+def export_words(place: Place) -> list[str]:
+    return ["export", str(place.model), "--output", place.path("m.onnx"), "--precision", "fp32"]
+
+
+def calibrate_words(place: Place) -> list[str]:
+    return ["calibrate", str(place.model), str(place.data), "--output", place.path("c.pt"),
+            "--cache", place.path("cache")]  # fmt: skip
+
+
+def tune_words(place: Place) -> list[str]:
+    return ["tune", str(place.data), "--output", place.path("t.pt"), "--runs", place.path("runs"),
+            "--cache", place.path("cache"), *SMALL, "--epochs", "2", "--trials", "3",
+            "--no-latency", "--workers", "0"]  # fmt: skip
+
+
+def self_train_words(place: Place) -> list[str]:
+    begun = sorted(place.work.glob("runs/self-train-*/state.json"))
+    if begun:
+        return ["self-train", "--resume", str(begun[-1].parent)]
+    return ["self-train", str(place.model), str(place.data), place.path("more"), "--rounds", "1",
+            "--threshold", "0.5", "--output", place.path("s.pt"), "--runs", place.path("runs"),
+            "--cache", place.path("cache"), "--epochs", "2"]  # fmt: skip
+
+
+def record_words(place: Place) -> list[str]:
+    return ["record", place.path("takes"), "--source", place.path("video.avi"),
+            "--labels", "wave,none", "--takes", "3", "--seconds", "1", "--countdown", "0",
+            "--no-window"]  # fmt: skip
+
+
+def segment_words(place: Place) -> list[str]:
+    return ["segment", place.path("video.avi"), place.path("marks.csv"), "--output",
+            place.path("clips")]  # fmt: skip
+
+
+WORDS: dict[str, Callable[[Place], list[str]]] = {
+    "train": train_words,
+    "export": export_words,
+    "calibrate": calibrate_words,
+    "tune": tune_words,
+    "self-train": self_train_words,
+    "record": record_words,
+    "segment": segment_words,
+}
+
+
+def prepare(name: str, place: Place) -> None:
+    """Write what a command reads besides the data and the model."""
+    if name == "self-train":
+        for seed in range(900, 906):
+            write_video(place.work / "more" / f"{seed}.mp4", square_clip(seed % 3 - 1, seed))
+    if name in ("record", "segment"):
+        frames = np.concatenate([square_clip(1, seed, 40) for seed in range(6)])
+        write_video(place.work / "video.avi", frames, 20)
+        rows = [f"{second},{second + 1},wave" for second in range(0, 10, 2)]
+        (place.work / "marks.csv").write_text("\n".join(["start,end,label", *rows, ""]))
