@@ -73,6 +73,7 @@ def mp4(
     edits: int = 0,
     tracks: int = 1,
     runs: int = 0,
+    chunks: int = 1,
 ) -> bytes:
     """Return an MP4 whose tracks all show one PNG.
 
@@ -82,6 +83,7 @@ def mp4(
         edits: how often an edit list repeats them.
         tracks: how many there are.
         runs: samples that a fragment claims.
+        chunks: how many there are of the samples, all at one place of the file.
     """
     files, data = box(b"ftyp", b"isom", bytes(4), b"isommp41"), box(b"mdat", frame)
     size, count = sizes or (len(frame), 1)
@@ -93,10 +95,10 @@ def mp4(
     table = box(
         b"stbl",
         _full(b"stsd", struct.pack(">I", 1), entry),
-        _full(b"stts", struct.pack(">III", 1, count, 100)),
+        _full(b"stts", struct.pack(">III", 1, count * chunks, 100)),
         _full(b"stsc", struct.pack(">IIII", 1, 1, count, 1)),
-        _full(b"stsz", struct.pack(">II", size, count)),
-        _full(b"stco", struct.pack(">II", 1, len(files) + 8)),
+        _full(b"stsz", struct.pack(">II", size, count * chunks)),
+        _full(b"stco", struct.pack(">I", chunks), struct.pack(">I", len(files) + 8) * chunks),
     )
     here = box(b"dinf", _full(b"dref", struct.pack(">I", 1), box(b"url ", b"\0\0\0\1")))
     media = box(

@@ -73,6 +73,25 @@ def in_transport_stream(streams: int) -> bytes:
         return path.read_bytes()
 
 
+def flash(width: int, height: int) -> bytes:
+    """Return a Sorenson H.263 video whose frame claims a size that its container does not name."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.flv"
+        with av.open(str(path), "w", options={"flvflags": "no_metadata"}) as container:
+            stream = container.add_stream("flv1", rate=25)
+            stream.width, stream.height = 64, 48
+            for _ in range(3):
+                container.mux(stream.encode(av.VideoFrame(64, 48, "yuv420p")))
+            container.mux(stream.encode())
+        content = path.read_bytes()
+    # A start code of 17 bits, 5 of a version, 8 of a time; a custom size of 8 bits each has kind 0.
+    at = content.index(b"\0\0\x84")
+    bits = int.from_bytes(content[at : at + 7], "big")
+    assert bits >> 56 - 49 & 0x7FFFF == 64 << 8 | 48
+    head = bits >> 56 - 30 << 42 | 1 << 39 | width << 23 | height << 7 | bits & 0x7F
+    return content[:at] + head.to_bytes(9, "big") + content[at + 9 :]
+
+
 def many_streams() -> bytes:
     """Return an MPEG transport stream whose table names 200 videos."""
     return b"".join(transport_packets(200))
@@ -124,6 +143,9 @@ BOMBS: dict[str, tuple[str, Callable[[], bytes]]] = {
     "samples times edits": ("j.mp4", lambda: mp4(small(), (1, 60_000), edits=1000)),
     "a stream found on the way": ("k.flv", one_frame),
     "streams found on the way": ("k.ts", lambda: in_transport_stream(4)),
+    "edits that repeat one frame": ("l2.mp4", lambda: mp4(small(), edits=100_000)),
+    "a table that repeats one frame": ("l3.mp4", lambda: mp4(small(), chunks=100_000)),
+    "a size that only a frame names": ("l4.flv", lambda: flash(16_000, 16_000)),
     "a compressed header": ("k.mp4", lambda: small_moov_in(b"moov")),
     "a hidden compressed header": ("l.mp4", lambda: small_moov_in(b"free")),
 }  # fmt: skip

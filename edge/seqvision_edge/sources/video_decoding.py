@@ -131,6 +131,7 @@ def open_file(path: Path, max_pixels: int = MAX_PIXELS) -> InputContainer:
             with av.open(name, options={**options, "codec_whitelist": "none"}) as container:
                 for stream in _decodable(container):
                     check_size(stream.width, stream.height, max_pixels)
+                _check_first_flash(container, max_pixels)
             options["codec_whitelist"] = _MUST_BE_DECODED
         container = av.open(name, options=options)
         if max_pixels < MAX_PIXELS and not all(each.width for each in _decodable(container)):
@@ -145,6 +146,35 @@ def open_file(path: Path, max_pixels: int = MAX_PIXELS) -> InputContainer:
         raise SourceError(f"cannot be read ({error.strerror})") from None
     except (av.FFmpegError, OSError, ValueError):
         raise SourceError("not a video that can be read") from None
+
+
+def _check_first_flash(container: InputContainer, max_pixels: int) -> None:
+    """Refuse a Flash video whose first frame is too large; only the frames say their size.
+
+    Its decoder takes memory by that size before it looks at a limit.
+
+    Raises:
+        FrameTooLarge: it is.
+    """
+    streams = [each for each in _decodable(container) if each.codec_context.name == "flv"]
+    for packet in container.demux(streams) if streams else ():
+        if packet.size:
+            check_size(*_flash_size(bytes(packet)), max_pixels)
+            return
+
+
+def _flash_size(frame: bytes) -> tuple[int, int]:
+    """Return the width and height that the head of a Sorenson H.263 frame names; 0, 0 for a usual.
+
+    17 bits of a start code, 5 of a version, 8 of a time, 3 of a kind of size, then the size.
+    """
+    bits = int.from_bytes(frame[:9].ljust(9, b"\0"), "big")
+    kind = bits >> 72 - 33 & 7
+    if kind > 1:
+        return 0, 0
+    length = 16 if kind else 8
+    mask = (1 << length) - 1
+    return bits >> 72 - 33 - length & mask, bits >> 72 - 33 - 2 * length & mask
 
 
 def _decodable(container: InputContainer) -> list[VideoStream]:

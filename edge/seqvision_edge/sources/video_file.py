@@ -29,6 +29,10 @@ LONGEST_SILENCE = 3600.0
 # A model is asked at each tick of its clock, also where a picture stands still: so a few frames
 # must not last for days.
 STILL_SECONDS_PER_FRAME = 100.0
+# A file's tables or edit list may show what is stored once again and again, for a few bytes each
+# time.  A loop of some turns is a video; so many are not.
+_MOST_REPEATED = 16
+_REPEATS_FREE = 100
 _HEAD_BYTES = 1024
 _MICROSECONDS = 1_000_000
 
@@ -144,7 +148,8 @@ class VideoFile:
         """Yield the frames; the first one is at time 0.
 
         Raises:
-            SourceError: not one frame can be decoded, or they are too large to be.
+            SourceError: not one frame can be decoded, they are too large to be, or a few of them
+                are shown again and again.
         """
         from seqvision_edge.sources.video_decoding import Pictures
 
@@ -186,6 +191,9 @@ class VideoFile:
         # Sound that goes on to the end of a file shows that nothing of it is missing.
         streams = [self._stream, *self._others]
         failed = 0
+        reached, stored, repeated = -1, 0, 0
+        # Other containers are read from their start to their end.
+        by_tables = self._container.format.name.startswith(("mov", "avi"))
         packets = self._container.demux(streams)
         while failed < _TRIES:
             try:
@@ -200,6 +208,15 @@ class VideoFile:
             if packet.stream_index != self._stream.index:
                 self._see_end(packet)
                 continue
+            if by_tables and packet.pos is not None and packet.size:
+                repeated += packet.pos <= reached
+                stored += packet.pos > reached
+                reached = max(reached, packet.pos)
+                if repeated > _REPEATS_FREE + _MOST_REPEATED * stored:
+                    raise SourceError(
+                        f"{self.name}: it shows {stored} stored frames again and again, "
+                        f"{repeated} times so far; write it anew: ffmpeg -i IN -t SECONDS OUT.mp4"
+                    )
             try:
                 frames: list[Any] = packet.decode()
             except FFmpegError:
