@@ -17,6 +17,12 @@ class Place:
     data: Path
     model: Path
     work: Path
+    # Of decoded clips; in the folder that is written to where none is given.
+    clips: Path | None = None
+
+    @property
+    def cache(self) -> str:
+        return str(self.clips or self.work / "cache")
 
     def path(self, name: str) -> str:
         return str(self.work / name)
@@ -28,7 +34,7 @@ def train_words(place: Place) -> list[str]:
     if resumable and not finished:
         return ["train", "--resume", str(resumable[-1].parents[1]), "--workers", "1"]
     return ["train", str(place.data), "--output", place.path("m.pt"), "--runs", place.path("runs"),
-            "--cache", place.path("cache"), *SMALL, "--epochs", "4", "--patience", "0",
+            "--cache", place.cache, *SMALL, "--epochs", "4", "--patience", "0",
             "--workers", "1"]  # fmt: skip
 
 
@@ -38,12 +44,12 @@ def export_words(place: Place) -> list[str]:
 
 def calibrate_words(place: Place) -> list[str]:
     return ["calibrate", str(place.model), str(place.data), "--output", place.path("c.pt"),
-            "--cache", place.path("cache")]  # fmt: skip
+            "--cache", place.cache]  # fmt: skip
 
 
 def tune_words(place: Place) -> list[str]:
     return ["tune", str(place.data), "--output", place.path("t.pt"), "--runs", place.path("runs"),
-            "--cache", place.path("cache"), *SMALL, "--epochs", "2", "--trials", "3",
+            "--cache", place.cache, *SMALL, "--epochs", "2", "--trials", "3",
             "--no-latency", "--workers", "0"]  # fmt: skip
 
 
@@ -53,7 +59,7 @@ def self_train_words(place: Place) -> list[str]:
         return ["self-train", "--resume", str(begun[-1].parent)]
     return ["self-train", str(place.model), str(place.data), place.path("more"), "--rounds", "1",
             "--threshold", "0.5", "--output", place.path("s.pt"), "--runs", place.path("runs"),
-            "--cache", place.path("cache"), "--epochs", "2"]  # fmt: skip
+            "--cache", place.cache, "--epochs", "2"]  # fmt: skip
 
 
 def record_words(place: Place) -> list[str]:

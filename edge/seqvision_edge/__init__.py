@@ -1,5 +1,6 @@
 """Run seqvision models on a device: numpy, OpenCV and onnxruntime, no torch."""
 
+import os
 from importlib import import_module
 
 from seqvision_edge.errors import (
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from seqvision_edge.sources import open_camera, open_path
 
 __version__ = "0.1.0"
+
+# From 1.29 on onnxruntime reports to Microsoft which models it loads and how they run, and keeps an
+# identifier of the device for that.  It asks once whether it may, when it is loaded.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = [
     "CardError",

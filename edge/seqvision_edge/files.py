@@ -65,6 +65,8 @@ _LOCK = ".seqvision-lock"
 _LOCKS = re.compile(r"(\..*)?\.seqvision-lock", re.DOTALL)
 # A sweep holds a lock for a moment, to see whether anyone else does.
 _LOCK_TRIES, _LOCK_PAUSE = 5, 0.05
+# More than a writer may have left of a disk that was too small for its last write.
+_PROBE_BYTES = 1 << 20
 # Where files cannot be locked, nothing younger counts as left behind.
 _OLD_SECONDS = 3600.0
 # Folders where this process has removed what others left.
@@ -158,6 +160,19 @@ def replacing(path: Path, around: AbstractContextManager[object] | None = None) 
             unfinished.chmod(mode)
         with around or nullcontext():
             unfinished.replace(path)
+
+
+def why_not_whole(path: Path) -> str | None:
+    """Return why nothing can be added to an unfinished file, in the system's words; None: it can.
+
+    For writers that only say that they failed.  The file is no longer of use.
+    """
+    try:
+        with path.open("ab") as file:
+            file.write(bytes(_PROBE_BYTES))
+    except OSError as error:
+        return error.strerror
+    return None
 
 
 def write_whole(path: Path, text: str) -> None:

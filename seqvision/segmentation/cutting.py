@@ -90,8 +90,8 @@ def cut(
             raise DataError(f"--output {folder}: cannot be written ({error.strerror})") from None
         if isinstance(error, SinkError):
             # It names a file of a folder that is gone.
-            why = "a clip could not be written whole; is the disk full?"
-            raise DataError(f"--output {folder}: {why}") from error
+            why = str(error).partition("written whole")[2] or "; is the disk full?"
+            raise DataError(f"--output {folder}: a clip could not be written whole{why}") from error
         raise
     opened.close()
 

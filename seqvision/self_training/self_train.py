@@ -16,7 +16,7 @@ import torch
 
 from seqvision import rank
 from seqvision.config import SelfTrainOptions
-from seqvision.console import print_line, print_note
+from seqvision.console import add_state, print_line, print_note, shell_command
 from seqvision.errors import CheckpointError, DataError, StudyError
 from seqvision.ready import check_training, to_self_train
 from seqvision.self_training.clips import contents, fingerprint, read_labelled, read_pool
@@ -29,6 +29,7 @@ from seqvision.training import containers
 from seqvision.training.checkpoint import load_model
 from seqvision.training.device import check_precision, pick_device
 from seqvision.training.train import copy_model, hold_run
+from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.files import replacing, sweep
 
 
@@ -114,6 +115,11 @@ def _self_train(options: SelfTrainOptions, held: contextlib.ExitStack) -> SelfTr
             _keep_best(work, rounds)
     except KeyboardInterrupt as error:
         stop = stop_of(error)
+    except SeqvisionError as error:
+        if rounds:
+            resume = shell_command("seqvision", "self-train", "--resume", run)
+            add_state(error, f"whole rounds are kept; go on with: {resume}")
+        raise
     if not rounds:
         raise interrupt(stop or signal.SIGINT, "stopped before the first teacher was asked")
     return _end(work, rounds, stop)
@@ -168,9 +174,8 @@ def _copy_given(work: Work) -> None:
     try:
         with replacing(converted) as unfinished:
             containers.write(unfinished, containers.read(given))
-    except (OSError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise CheckpointError(f"{converted}: cannot be written ({reason})") from None
+    except OSError as error:
+        raise CheckpointError(f"{converted}: cannot be written ({error.strerror})") from None
     copy_model(converted, output, work.run)
 
 

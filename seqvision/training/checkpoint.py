@@ -49,8 +49,8 @@ def save_model(
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as unfinished:
             containers.write(unfinished, content)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-        raise CheckpointError(f"{path}: cannot be written ({_line(error)})") from None
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be written ({error.strerror})") from None
 
 
 def write_card(path: Path, card: ModelCard, output: Path) -> Path | None:
@@ -77,8 +77,8 @@ def write_card(path: Path, card: ModelCard, output: Path) -> Path | None:
         with replacing_other(output, is_own, kept) as unfinished:
             changed = replace(content, card=card.to_json(), told=None)
             containers.write(unfinished, changed)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-        raise CheckpointError(f"{output}: cannot be written ({_line(error)})") from None
+    except OSError as error:
+        raise CheckpointError(f"{output}: cannot be written ({error.strerror})") from None
     return kept[0] if kept else None
 
 
@@ -149,7 +149,4 @@ def _refuse_misfits(shell: Classifier, content: Content, path: Path) -> None:
 
 
 def _line(error: BaseException) -> str:
-    if "enforce fail at inline_container" in str(error):
-        # torch's message where the system accepted less than was written.
-        return "not all of it could be written; is the disk full?"
-    return " ".join(str(getattr(error, "strerror", None) or error).split())[:160]
+    return " ".join(str(error).split())[:160]

@@ -7,10 +7,10 @@ from seqvision.compat import torchvision as torchvision  # before lightning touc
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
 from seqvision.errors import ResourceError
+from seqvision.training.containers import save
 from seqvision_edge.files import replacing
 
 
@@ -33,9 +33,6 @@ class WholeCheckpoints(TorchCheckpointIO):
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             with replacing(target) as unfinished:
-                torch.save(checkpoint, unfinished)
-        except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-            reason = " ".join(str(getattr(error, "strerror", None) or error).split())[:120]
-            if "enforce fail at inline_container" in reason:
-                reason = "not all of it could be written; is the disk full?"
-            raise ResourceError(f"{target}: cannot be written ({reason})") from None
+                save(unfinished, checkpoint)
+        except OSError as error:
+            raise ResourceError(f"{target}: cannot be written ({error.strerror})") from None

@@ -4,6 +4,7 @@
 that damage is found; against a forger only a hash from elsewhere helps.
 """
 
+import errno
 import hashlib
 import io
 import json
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from seqvision.errors import CheckpointError
 from seqvision.output_files import MODEL_FORMAT
-from seqvision_edge.files import read_or_refuse
+from seqvision_edge.files import read_or_refuse, why_not_whole
 
 SAFETENSORS: Final = ".safetensors"
 FORMAT: Final = MODEL_FORMAT
@@ -76,7 +77,7 @@ def write(path: Path, content: Content) -> None:
     """Write a model, as safetensors where its name ends so.
 
     Raises:
-        OSError, RuntimeError: the file cannot be written.
+        OSError: the file cannot be written.
     """
     texts = {
         "format": FORMAT,
@@ -90,7 +91,20 @@ def write(path: Path, content: Content) -> None:
         metadata = {METADATA_KEY: json.dumps(texts)}
         path.write_bytes(safetensors.torch.save(content.weights, metadata))
     else:
-        torch.save({**texts, "weights": content.weights}, path)
+        save(path, {**texts, "weights": content.weights})
+
+
+def save(path: Path, content: dict[str, Any]) -> None:
+    """Write plain data and tensors as torch does.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    try:
+        torch.save(content, path)
+    except RuntimeError as error:  # of torch's own streams, which do not know why
+        why = why_not_whole(path) or "not all of it could be written; is the disk full?"
+        raise OSError(errno.EIO, why, str(path)) from error
 
 
 def read(path: Path) -> Content:

@@ -1,5 +1,7 @@
 """Where a study is kept: a SQLite file or a database, which several processes may share."""
 
+import errno
+import os
 import random
 import sqlite3
 import time
@@ -83,6 +85,9 @@ def shown(url: URL) -> str:
     return url.render_as_string(hide_password=True)
 
 
+_FAILURES = (optuna.exceptions.StorageInternalError, SQLAlchemyError, sqlite3.Error)
+
+
 @contextmanager
 def reported(url: URL) -> Iterator[None]:
     """Say in one line what goes wrong with a storage.
@@ -92,7 +97,11 @@ def reported(url: URL) -> Iterator[None]:
     """
     try:
         yield
-    except (optuna.exceptions.StorageInternalError, SQLAlchemyError, sqlite3.Error) as error:
+    except (*_FAILURES, AssertionError) as raised:
+        # optuna expects no failure while it reports a trial, and asserts so on top of it.
+        error = raised.__context__ if isinstance(raised, AssertionError) else raised
+        if not isinstance(error, _FAILURES):
+            raise
         raise StudyError(f"{shown(url)}: {_reason(error)}; finished trials are kept") from None
 
 
@@ -149,7 +158,9 @@ def _reason(error: BaseException) -> str:
     """Return what the database itself says; optuna tells of it as the cause of its own error."""
     while not isinstance(error, SQLAlchemyError) and error.__cause__ is not None:
         error = error.__cause__
-    return _line(getattr(error, "orig", None) or error)
+    reason = _line(getattr(error, "orig", None) or error)
+    # SQLite's own words leave open which of the two it is.
+    return os.strerror(errno.ENOSPC) if reason == "database or disk is full" else reason
 
 
 def _line(error: BaseException) -> str:

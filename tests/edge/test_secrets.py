@@ -104,3 +104,28 @@ def test_a_mistake_is_told_without_the_password_in_it(
     said = capsys.readouterr()
     assert SECRET not in said.out + said.err
     assert said.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["seqvision_edge", "python"])
+def test_a_run_leaves_no_file_of_others_and_reports_to_nobody(
+    command: str, tmp_path: Path, model: Path, video: Path
+) -> None:
+    """onnxruntime keeps what it reports to its maker, and the device's identifier, in two folders.
+
+    It keeps quiet by itself where a variable says that this is a test.
+    """
+    folders = {name: tmp_path / name.lower() for name in ("TMPDIR", "XDG_CACHE_HOME", "HOME")}
+    for folder in folders.values():
+        folder.mkdir()
+    quiet = {"CI", "ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS"}
+    environment = {name: value for name, value in os.environ.items() if name not in quiet}
+    environment |= {name: str(folder) for name, folder in folders.items()}
+    words = [sys.executable, "-m", "seqvision_edge", "--model", model, "--source", video,
+             "--no-window"]  # fmt: skip
+    if command == "python":
+        code = "import seqvision_edge, sys; seqvision_edge.Model(sys.argv[1]).predict(sys.argv[2])"
+        words = [sys.executable, "-c", code, model, video]
+    subprocess.run(words, env=environment, check=True, stdout=subprocess.DEVNULL)
+    left = {path for folder in folders.values() for path in folder.rglob("*")}
+    ours = folders["XDG_CACHE_HOME"] / "seqvision"
+    assert [path for path in left if path != ours and ours not in path.parents] == []

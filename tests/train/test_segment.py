@@ -264,7 +264,7 @@ def test_a_disk_that_is_full_is_one_line_and_no_clip_stays(video: Path, tmp_path
     )
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == (
-        "--output clips: a clip could not be written whole; is the disk full?"
+        "--output clips: a clip could not be written whole: File too large"
     )
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "clips").exists()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seqvision_edge.errors import SinkError, SourceError
-from seqvision_edge.files import replacing, why_unwritable
+from seqvision_edge.files import replacing, why_not_whole, why_unwritable
 from seqvision_edge.opencv import cv2
 from seqvision_edge.preprocess import Image
 from seqvision_edge.sinks import Quit
@@ -138,8 +138,10 @@ class Film:
         except _failures():
             self._is_broken = True
         if self._is_broken or _count(self._partial) != self.pictures:
+            why = why_not_whole(self._partial)
             self.discard()
-            raise SinkError(f"{self.path} could not be written whole; is the disk full?")
+            reason = f": {why}" if why else "; is the disk full?"
+            raise SinkError(f"{self.path} could not be written whole{reason}")
         try:
             self._place.__exit__(None, None, None)
         except OSError as error:
