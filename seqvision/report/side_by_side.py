@@ -3,6 +3,7 @@
 Rows, because there may be dozens of runs: a table of what does not fit the width is split.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from os.path import commonpath
@@ -96,6 +97,10 @@ def split_columns(columns: Sequence[Column], width: int, first: int) -> Iterator
         yield group
 
 
+# A figure that is marked as the best; a label may end in a star, too.
+_BEST = re.compile(r"[-\d.%]+ \*")
+
+
 def _print(console: Console, title: str, columns: Sequence[Column]) -> None:
     if not columns:
         return
@@ -109,7 +114,7 @@ def _print(console: Console, title: str, columns: Sequence[Column]) -> None:
             cells = [cells[place] for _, cells in group]
             table.add_row(
                 str(place + 1),
-                *(f"[bold]{escape(cell)}[/]" if cell.endswith("*") else escape(cell)
+                *(f"[bold]{escape(cell)}[/]" if _BEST.fullmatch(cell) else escape(cell)
                   for cell in cells),
             )  # fmt: skip
         console.print(table)

@@ -19,6 +19,7 @@ from seqvision_edge import __version__, cli
 from seqvision_edge.capture import v4l2
 from seqvision_edge.cli import RunOptions
 from seqvision_edge.command_line import parse
+from seqvision_edge.csv_cells import dict_reader
 from seqvision_edge.deciding import decision_of
 from seqvision_edge.opencv import cv2
 
@@ -566,3 +567,34 @@ def test_json_lines_that_nobody_reads_any_more_end_the_run(
         assert json.loads(one.stdout.readline())["type"] == "run"
         one.stdout.close()
         assert one.wait(60) == 130
+
+
+def test_a_label_that_is_called_as_wildcards_are_is_only_itself(
+    tmp_path: Path, no_display: None, run_python: Callable[..., Any]
+) -> None:
+    """`*` and `#` are any label or topic elsewhere, `=1+1` is a formula, no file has such names."""
+    labels = ["*", "#", "=1+1", "none"]
+    model = tmp_path / "model.onnx"
+    model.write_bytes(model_bytes(make_card(labels=labels)))
+    scenes = [("none", 1.0)]
+    for colour in ("red", "green", "blue"):
+        scenes += [(colour, 1.2), ("none", 1.2)]
+    video = write_video(tmp_path / "colours.mp4", scenes)
+    (tmp_path / "note.py").write_text(
+        "import os, sys\n"
+        "with open('noted', 'a') as file: file.write(sys.argv[1] + os.environ['SEQVISION_LABEL'])"
+    )
+    note = f"{sys.executable} note.py"
+    words = ["--model", model, "--source", video, "--json", "run.jsonl", "--clips", "clips",
+             "--on-event", rf"\*={note} S", "--on-event", f"#={note} H",
+             "--no-window"]  # fmt: skip
+    done = run_python(EDGE_RUN, *words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in (tmp_path / "run.jsonl").read_text().splitlines()]
+    events = [line["label"] for line in lines if line["type"] == "event"]
+    assert events == labels[:3]
+    assert (tmp_path / "noted").read_text() in ("S*H#", "H#S*")
+    with (tmp_path / "clips" / "clips.csv").open(newline="") as file:
+        assert [row["label"] for row in dict_reader(file)] == events
+    assert len(list((tmp_path / "clips").glob("*.mp4"))) == 3
+    assert "'=1+1" in (tmp_path / "clips" / "clips.csv").read_text()
