@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import signal
+import sqlite3
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 import yaml
 from conftest import write_frames
 from preloaded import Command
+from sqlalchemy.engine import make_url
 from trainings import same, weights
 
 from seqvision.cli import main
@@ -29,6 +31,7 @@ from seqvision.tuning import objective, plot
 from seqvision.tuning.alive import PROCESS
 from seqvision.tuning.samplers import make_grid
 from seqvision.tuning.space_file import read_space
+from seqvision.tuning.storage import reported
 from seqvision.tuning.tune import Tuned, tune
 from seqvision_edge.card import ModelCard
 
@@ -443,6 +446,20 @@ def test_a_disk_that_is_full_is_one_line_and_costs_no_finished_trial(
     assert "finished trials are kept" in last
     assert not (tmp_path / "model.pt").exists()
     assert main(["tune", str(colours), *flagged]) == 0
+
+
+def test_what_optuna_asserts_on_top_of_a_storage_that_fails_is_that_failure() -> None:
+    """As its `_run_trial` does, where a full disk keeps it from reporting a trial."""
+    url = make_url("sqlite:////somewhere/study.db")
+    full = sqlite3.OperationalError("database or disk is full")
+    with pytest.raises(StudyError, match=r"study.db: No space left on device; finished trials"):
+        with reported(url):
+            try:
+                raise optuna.exceptions.StorageInternalError("commit failed") from full
+            finally:
+                raise AssertionError("Should not reach.")
+    with pytest.raises(AssertionError, match="ours"), reported(url):
+        raise AssertionError("ours")
 
 
 # -- several processes ---------------------------------------------------------------------------
