@@ -33,9 +33,10 @@ OFTEN = {"train": 2, "export": 1, "record": 2}
 
 
 def check_models(place: Place) -> None:
-    for path in [*place.work.glob("*.pt"), *place.work.glob("runs/*/model.pt")]:
+    # What is hidden is unfinished.
+    for path in [*place.work.glob("[!.]*.pt"), *place.work.glob("runs/*/model.pt")]:
         load_model(path)
-    for path in place.work.glob("*.onnx"):
+    for path in place.work.glob("[!.]*.onnx"):
         read_model(path)
 
 

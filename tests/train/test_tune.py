@@ -452,12 +452,16 @@ def test_what_optuna_asserts_on_top_of_a_storage_that_fails_is_that_failure() ->
     """As its `_run_trial` does, where a full disk keeps it from reporting a trial."""
     url = make_url("sqlite:////somewhere/study.db")
     full = sqlite3.OperationalError("database or disk is full")
-    with pytest.raises(StudyError, match=r"study.db: No space left on device; finished trials"):
-        with reported(url):
-            try:
-                raise optuna.exceptions.StorageInternalError("commit failed") from full
-            finally:
-                raise AssertionError("Should not reach.")
+
+    def report() -> None:
+        try:
+            raise optuna.exceptions.StorageInternalError("commit failed") from full
+        finally:
+            raise AssertionError("Should not reach.")
+
+    said = r"study.db: No space left on device; finished trials"
+    with pytest.raises(StudyError, match=said), reported(url):
+        report()
     with pytest.raises(AssertionError, match="ours"), reported(url):
         raise AssertionError("ours")
 
