@@ -124,25 +124,25 @@ def _help() -> str:
 
 
 VERBS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
-    "record": ("a camera → clips of your own, label by label", verbs.record),
-    "segment": ("a long video + what happens when → labelled clips", verbs.segment),
-    "data": ("clips → what they are, what is wrong with them", verbs.data),
+    "record": ("camera → labelled clips", verbs.record),
+    "segment": ("long video + list of events → labelled clips", verbs.segment),
+    "data": ("clips → statistics, problems", verbs.data),
     "train": ("clips → model.pt", verbs.train),
-    "tune": ("clips → the options that train the best model.pt", verbs.tune),
-    "self-train": ("model.pt + clips without labels → a better model.pt", verbs.self_train),
+    "tune": ("clips → best options, model.pt", verbs.tune),
+    "self-train": ("model.pt + unlabelled clips → better model.pt", verbs.self_train),
     "evaluate": ("model.pt + clips → accuracy, F1, report", verbs.evaluate),
-    "compare": ("run folders → what differs, and whether it is luck", verbs.compare),
-    "calibrate": ("model + clips, videos → temperature, thresholds, events", verbs.calibrate),
-    "export": ("model.pt → model.onnx, proven to answer alike", verbs.export),
-    "verify": ("model.onnx + model.pt → the proof again, on clips too", verbs.verify),
-    "bench": ("model.onnx or model.pt → what it costs on this machine", verbs.bench),
-    "inspect": ("model file → what it is: contract, settings, origin", verbs.inspect),
-    "predict": ("model.pt or model.onnx + any clips → what is in them", verbs.predict),
+    "compare": ("run folders → differences, significance", verbs.compare),
+    "calibrate": ("model + clips, videos → temperature, thresholds", verbs.calibrate),
+    "export": ("model.pt → model.onnx, verified", verbs.export),
+    "verify": ("model.onnx + model.pt → comparison of their outputs", verbs.verify),
+    "bench": ("model.onnx or model.pt → latency, memory, size", verbs.bench),
+    "inspect": ("model file → inputs, outputs, settings, origin", verbs.inspect),
+    "predict": ("model.pt or model.onnx + clips → labels", verbs.predict),
 }
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "Prepare": ("record", "segment", "data"),
     "Train": ("train", "tune", "self-train"),
-    "Judge": ("evaluate", "compare", "calibrate"),
+    "Evaluate": ("evaluate", "compare", "calibrate"),
     "Export": ("export", "verify", "bench", "inspect"),
     "Run": ("predict",),
 }

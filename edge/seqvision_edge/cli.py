@@ -68,11 +68,11 @@ class RunOptions(Options):
     stream (rtsp:// rtsps:// http:// https://), the number of a camera, a device, - for standard
     input, or env:NAME for what the environment has there.  Also written --source SOURCE."""
     camera: Annotated[tuple[str, ...], Arg("CAMERA", SOURCES, once=True)] = ()
-    """Watch this camera: its number, 0 is the first, or its device, /dev/video2."""
+    """Camera as source: its number, from 0, or its device, /dev/video2."""
     sources: Annotated[Path | None, Arg("YAML", SOURCES)] = None
-    """Watch or read the named sources of this YAML file."""
+    """YAML file of named sources."""
     list_cameras: Annotated[bool, Arg(group=SOURCES)] = False
-    """Print the cameras of this machine and end."""
+    """List the cameras of this machine and exit."""
     image_fps: Annotated[
         FramesPerSecond | Literal["arrival"] | None,
         Arg("FPS", SOURCES, default="30 for images"),
@@ -91,19 +91,19 @@ class RunOptions(Options):
     threads: Annotated[int, Field(ge=1, le=256), Arg("N", MODEL)] = 1
     """CPU threads of the model."""
     call_timeout: Annotated[float, Field(gt=0, le=3600), Arg("SECONDS", MODEL)] = 20.0
-    """Seconds that the model may take for an answer; after that it is stopped and the run ends."""
+    """Maximum duration of one model call; a call that takes longer ends the run."""
     expect_sha256: Annotated[
         Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")] | None, Arg("HEX", MODEL)
     ] = None
-    """Refuse the model unless the sha256 of its file is this.  Known from elsewhere, it proves that
-    the file is the one you mean; the hash inside the model only finds damage."""
+    """Refuse a model file with another SHA-256 hash. The hash inside the model detects damage only,
+    not replacement."""
     outputs: OutputOptions = OutputOptions()
     decision: DecisionOptions = DecisionOptions()
     live: LiveOptions = LiveOptions()
     truth: Annotated[Path | None, Arg("JSON", SCORE)] = None
-    """Score the events against the true ones in this JSON file."""
+    """Score the events against the ground truth in this JSON file."""
     tolerance: Annotated[Seconds, Arg("SECONDS", SCORE)] = TOLERANCE_SECONDS
-    """Seconds by which an event of --truth may be missed."""
+    """Tolerance in time when events are matched with --truth."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -30,17 +30,17 @@ class DecisionOptions(Options):
     early: Annotated[
         Probability | Literal["off"] | None, Arg("PROBABILITY|off", default=_OF_CARD)
     ] = None
-    """Report an event once its label surely rises to this probability, not at its end."""
+    """Report an event as soon as the probability of its label rises to this; off: at its end."""
     min_confidence: _Probability = None
-    """An answer whose best label has less is unsure: it counts for no label."""
+    """Predictions with a lower probability are unsure and count for no label."""
     minimum_seconds: _Seconds = None
-    """Shorter events are not reported, unless they were early."""
+    """Minimum duration of an event that is not reported early."""
     cooldown_seconds: _Seconds = None
-    """Pause before the same label can begin again."""
+    """Minimum pause between two events of a label."""
     smoothing: Annotated[SmoothingKind | None, Arg("KIND", default=_OF_CARD)] = None
-    """How answers are smoothed before deciding."""
+    """Smoothing of the predictions before thresholding."""
     smoothing_frames: Annotated[SmoothingFrames | None, Arg(default=_OF_CARD)] = None
-    """Answers that the smoothing takes together."""
+    """Number of predictions that are smoothed together."""
 
 
 def decision_of(options: DecisionOptions, card: ModelCard, program: str) -> Decision:

@@ -23,14 +23,13 @@ class LiveOptions(Options):
     heading = "Live sources"
 
     stall_timeout: _Seconds = 3.0
-    """Time without a frame after which a camera or stream counts as stalled, and is connected
-    again."""
+    """Time without a frame after which a camera or stream is stalled and reconnected."""
     frozen_after: _Seconds = 10.0
-    """Time of one and the same picture after which there is a warning."""
+    """Time without a change of the picture after which a warning is printed."""
     max_retries: Annotated[Annotated[int, Field(ge=0)] | None, Arg(default="for ever")] = None
-    """How many times in a row a lost source is connected again before it is given up (exit 4)."""
+    """Maximum number of reconnect attempts in a row, after which the run ends (exit code 4)."""
     max_age: _Seconds = 1.0
-    """Age after which the answer for a frame is too old to be reported as live."""
+    """Maximum age of a frame for its prediction to be reported as live."""
 
 
 def patience(options: LiveOptions) -> "Patience":

@@ -39,11 +39,10 @@ class OutputOptions(Options):
     """Save the annotated video as this .mp4, .webm, .mkv or .avi file; browsers play the first
     two.  Of several sources each has its own, with the source's name before the ending."""
     web: Annotated[str | None, Arg("ADDRESS:PORT")] = None
-    """Serve a page that shows what this run sees, such as 127.0.0.1:8000; needs the extra
-    seqvision-edge[serve].  Any address but this machine's own demands a token."""
+    """Serve a web page of this run at this address, such as 127.0.0.1:8000; needs the extra
+    seqvision-edge[serve]. An address other than loopback requires a token."""
     web_token: Annotated[str | None, Arg("TOKEN|env:NAME")] = None
-    """Access token for the page; where one is needed and none is given, one is made and
-    printed."""
+    """Access token for the page. Generated and printed if the address is not loopback."""
     clips: Annotated[Path | None, Arg("FOLDER")] = None
     """Record each event into this folder, as the camera saw it, with a clips.csv that `seqvision
     train` reads."""
@@ -59,7 +58,7 @@ class OutputOptions(Options):
     webhook: Annotated[str | None, Arg("URL")] = None
     """Post each event as JSON to this http or https URL; env:NAME takes it from a variable."""
     webhook_states: bool = False
-    """Post the new states of sources too."""
+    """Post state changes of sources too."""
     mqtt: Annotated[str | None, Arg("URL")] = None
     """Publish events and states to mqtt://HOST[:PORT][/PREFIX], or mqtts, with an account as in
     mqtt://USER:PASSWORD@HOST; env:NAME takes it from a variable."""
@@ -69,7 +68,7 @@ class OutputOptions(Options):
     """Run a command for each event of a label, or of any (*); the event is in SEQVISION_LABEL and
     the like, and as JSON on its input."""
     top: Annotated[int, Field(ge=1)] = 3
-    """How many labels the picture shows."""
+    """Number of labels on the picture."""
 
 
 def make_outputs(

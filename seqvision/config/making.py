@@ -67,7 +67,7 @@ class RecordOptions(Options):
 
 
 class SegmentOptions(Options):
-    """Cut labelled clips out of a long video, and clips of nothing from between them."""
+    """Cut labelled clips out of a long video, and background clips from between them."""
 
     heading = "Clips"
     examples = (
@@ -88,6 +88,6 @@ class SegmentOptions(Options):
     background: Annotated[str, Arg("LABEL")] = "none"
     """Label for the clips between the events."""
     background_clips: Annotated[Annotated[int, Field(ge=0)] | Literal["auto"], Arg()] = "auto"
-    """How many of them at most; auto: as many as events."""
+    """Maximum number of background clips; auto: as many as events."""
     margin: Annotated[float, Field(ge=0), Arg("SECONDS")] = 0.5
-    """Time that they keep away from an event."""
+    """Minimum distance of background clips from an event."""

@@ -120,12 +120,10 @@ class ClipOptions(Options):
     image_fps: ImageFps = 30.0
     """Rate at which the images of a frame folder were taken, where no list says it."""
     val: Annotated[float, Field(gt=0, lt=1), Arg("SHARE", DATA)] = 0.2
-    """Share of the clips kept for validation, where no list gives a split."""
+    """Fraction of the clips for validation, unless a list gives the split."""
     fold: Annotated[str | None, AfterValidator(_fold), Arg("K/N", DATA)] = None
     """Cross-validation: 2/5 validates on the second of five folds."""
-    groups: Annotated[
-        bool, Arg(group=DATA, off="Let clips of a group stand on both sides of the split.")
-    ] = True
+    groups: Annotated[bool, Arg(group=DATA, off="Ignore groups in the split.")] = True
     """Keep the groups of a list (performers, recordings) on one side of the split."""
     background: Annotated[str | None, Arg("LABEL", DATA)] = None
     """Label for nothing happens; by default it is found by its name; none: there is none."""
@@ -149,7 +147,7 @@ class SequenceOptions(Options):
     ] = "video"
     """video: clips; else each still image is cut into rows, columns, windows, patches, channels."""
     step: Annotated[int, Field(ge=1, le=1024), Arg("PIXELS")] = 1
-    """Rows or columns in one step, in pixels of the sized image."""
+    """Rows or columns per step, in pixels of the resized image."""
     window: Pixels = "auto"
     """Length of a window along the long side, in pixels; auto: as long as it is across."""
     stride: Pixels = "auto"
@@ -159,9 +157,9 @@ class SequenceOptions(Options):
     order: Literal["raster", "snake"] = "raster"
     """Order of the patches: each row from the left, or every second one from the right."""
     max_steps: Annotated[int, Field(ge=1, le=4096)] | Literal["auto"] = "auto"
-    """Most steps that the model reads of an image; auto: as many as the longest one gives."""
+    """Maximum number of steps of an image; auto: that of the longest image."""
     longer: Literal["crop", "subsample"] = "crop"
-    """What is read of an image with more steps: a part, or steps at equal distances."""
+    """Shortening of an image with more steps: crop, or steps at equal distances."""
 
 
 # A name on the command line; in a YAML of options also the content itself.
@@ -183,9 +181,9 @@ class AugmentOptions(Options):
     speed: Annotated[Speed | None, Arg("SLOWEST FASTEST")] = None
     """Range of factors by which clips are played faster or slower, e.g. 0.8 1.25."""
     time_crop: Annotated[Part | None, Arg("SHARE")] = None
-    """Least share of a clip's time that is seen; a part is drawn, e.g. 0.7."""
+    """Minimum fraction of a clip in a random crop in time, e.g. 0.7."""
     drop: Annotated[Chance | None, Arg("PROBABILITY")] = None
-    """Probability of a frame to be missing, as from a camera that stutters."""
+    """Probability of dropping a frame."""
     reverse: bool = False
     """Play half of the clips backwards whose labels --reverse-swap names; others stay."""
     reverse_swap: Annotated[tuple[str, ...], Arg("IN:OUT")] = ()
@@ -204,21 +202,22 @@ class ModelOptions(Options):
     normalize: Annotated[Literal["auto", "imagenet", "symmetric", "unit"], Arg("KIND")] = "auto"
     """Pixel range of the encoder: ImageNet mean and deviation, -1 to 1, or 0 to 1."""
     freeze: bool = False
-    """Keep the encoder as it is and train only the head, on features computed once."""
+    """Freeze the encoder: train the head alone, on features computed once."""
     views: Positive = 8
     """Augmented copies of each clip that a frozen encoder sees."""
     motion: Literal["none", "only", "both"] = "none"
     """What the head reads: features, only how much each changed since the last frame, or both."""
     head: Literal["lstm", "gru", "mean"] = "lstm"
-    """What reads the features over time; mean ignores their order."""
+    """Network over time; mean ignores the order of the frames."""
     bidirectional: bool = False
     """Read the window in both directions."""
     pool: Literal["last", "attention"] = "last"
-    """What the classifier takes of the head's steps."""
+    """Pooling of the head's outputs over time."""
     projection: Annotated[int, Field(ge=0, le=4096)] | Literal["auto"] = "auto"
-    """Width that features are brought to for lstm or gru; 0: none; auto: wide ones to --hidden."""
+    """Size of a linear projection of the features before lstm or gru; 0: none; auto: --hidden,
+    where the features are wider."""
     hidden: Annotated[int, Field(ge=1, le=4096)] = 128
-    """Units of the head, per direction."""
+    """Hidden size of the head, per direction."""
     layers: Annotated[int, Field(ge=1, le=8)] = 1
     """Recurrent layers."""
     dropout: Annotated[Share, Arg("SHARE")] = 0.2
@@ -231,7 +230,7 @@ class TrainingOptions(Options):
     heading = TRAINING
 
     epochs: Positive = 60
-    """Most passes over the clips."""
+    """Maximum number of epochs."""
     batch_size: Positive = 16
     """Clips per step, of all processes together."""
     lr: Annotated[Annotated[float, Field(gt=0)] | Literal["auto"], Arg("RATE")] = "auto"
@@ -241,12 +240,12 @@ class TrainingOptions(Options):
     encoder_lr_scale: Annotated[float, Field(gt=0), Arg("FACTOR")] = 1.0
     """Learning rate of the encoder relative to the head's; 0.1 suits a pretrained one."""
     unfreeze_at: Annotated[int, Field(ge=0), Arg("EPOCH")] = 0
-    """Epochs for which only the head learns, before a pretrained encoder does too."""
+    """Number of epochs in which only the head is trained, before a pretrained encoder is too."""
     schedule: Literal["cosine", "plateau"] = "cosine"
     """Learning rate: one rise and a cosine to 0, or reduced when validation stalls."""
     warmup: Annotated[Share, Arg("SHARE")] = 0.2
     """Share of the training in which the learning rate of a cosine rises."""
-    class_weights: Annotated[bool, Arg(off="Weigh all clips alike in the loss.")] = True
+    class_weights: Annotated[bool, Arg(off="Do not weight the loss by label frequency.")] = True
     """Weigh rare labels up in the loss."""
     label_smoothing: Annotated[Share, Arg("SHARE")] = 0.05
     """Share of the target spread over all labels."""
@@ -267,12 +266,12 @@ class TrainingOptions(Options):
     memory_format: Annotated[
         Literal["auto", "channels_last", "contiguous"], Arg("KIND", MACHINE)
     ] = "auto"
-    """Order of the pixels in memory; auto: the faster one."""
+    """Memory format of tensors; auto: the faster one."""
     autotune: Annotated[
         bool,
         Arg(
             group=MACHINE,
-            off="Time nothing: auto is then 32 and channels_last.",
+            off="Do not time candidates: auto is then 32 and channels_last.",
         ),
     ] = True
     """Time which precision and layout are faster here; else auto is 32 and channels_last."""

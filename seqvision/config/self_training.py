@@ -14,7 +14,7 @@ Probability = Annotated[float, Field(gt=0, le=1), Arg("PROBABILITY", PSEUDO)]
 
 
 class SelfTrainOptions(Options):
-    """Learn from clips without labels too: a model names them, its student learns what is sure.
+    """Train on unlabelled clips too: a teacher labels them, a student learns the confident ones.
 
     Exit codes: 0 done, 2 wrong use, 130 Ctrl-C.
     """
@@ -35,17 +35,18 @@ class SelfTrainOptions(Options):
     select: Annotated[Literal["fixed", "balanced"], Arg(group=PSEUDO)] = "fixed"
     """What is sure: at least --threshold, or as many of each label as keep LABELLED's shares."""
     threshold: Probability = 0.9
-    """Least calibrated probability of a pseudo-label."""
+    """Minimum calibrated probability of a pseudo-label."""
     floor: Probability = 0.5
-    """Least calibrated probability with --select balanced, for labels that are rarely sure."""
+    """Minimum calibrated probability with --select balanced."""
     views: Annotated[int, Field(ge=0), Arg(group=PSEUDO)] = 3
-    """Augmented copies of a clip that must all get the same label; 0 checks none."""
+    """Number of augmented copies of a clip that must get the same label."""
     truth: Annotated[bool, Arg(group=PSEUDO)] = False
-    """UNLABELLED has its labels: report how many pseudo-labels are right; nothing learns them."""
+    """UNLABELLED has labels: report the accuracy of the pseudo-labels. They are not used for
+    training."""
     rounds: Annotated[Positive, Arg(group=STUDENTS)] = 5
-    """Most rounds; in each a student learns, which is the teacher of the next one."""
+    """Maximum number of rounds; the student of one round is the teacher of the next."""
     patience: Annotated[Positive, Arg("ROUNDS", STUDENTS)] = 2
-    """Rounds in a row that validate clearly worse than the best, after which it ends."""
+    """Rounds in a row with clearly worse validation than the best, after which training stops."""
     epochs: Annotated[Positive | None, Arg("N", STUDENTS, "as in the model's training")] = None
     """Most passes of a student over its clips."""
     augment: Annotated[

@@ -53,7 +53,7 @@ class TuneOptions(Options):
     root: Root = None
     """The same, by name: --dataset ucf101 --root FOLDER."""
     trials: Annotated[Positive, Arg(group=SEARCH)] = 50
-    """Trainings in all, those of earlier and of other processes included."""
+    """Total number of trials, including those of earlier and of other processes."""
     sampler: Annotated[Literal["tpe", "random", "grid"], Arg(group=SEARCH)] = "tpe"
     """How the next options are chosen: Bayesian (TPE), at random, or every combination once."""
     pruner: Annotated[Literal["median", "hyperband", "none"], Arg("KIND", SEARCH)] = "median"
@@ -63,17 +63,17 @@ class TuneOptions(Options):
     max_latency_ms: Annotated[
         Annotated[float, Field(gt=0)] | None, Arg("MILLISECONDS", SEARCH, "no limit")
     ] = None
-    """Most time of a live frame, measured on this machine before a training begins."""
+    """Maximum latency of a live frame, measured on this machine before a trial trains."""
     latency: Annotated[
         bool,
         Arg(
             group=SEARCH,
-            off="Measure no live frames: no table of accuracy against time.",
+            off="Do not measure the latency of trials.",
         ),
     ] = True
     """Measure a live frame of every finished trial, for the table of accuracy against time."""
     space: Annotated[Path | None, Arg("YAML", SEARCH)] = None
-    """File of the options to search, in place of the usual ones."""
+    """YAML file of the search space, in place of the default one."""
     storage: Annotated[str | None, Arg("FILE|URL", SEARCH, "a file in the study's folder")] = None
     """SQLite file or database URL that keeps the study."""
     study: Annotated[

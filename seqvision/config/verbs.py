@@ -59,9 +59,9 @@ class TrainOptions(Options):
     runs: Annotated[Path, Arg("FOLDER", OUTPUT, "a new folder under runs/")] = Path("runs")
     """Folder for run folders: options, logs, checkpoints, curves, metrics."""
     resume: Annotated[Path | None, Arg("RUN", OUTPUT)] = None
-    """Run folder to go on with; its options hold."""
+    """Run folder of the training to resume, with its options."""
     config: Annotated[Path | None, Arg("YAML", OUTPUT)] = None
-    """Options from a file, such as a run folder's options.yaml; the command line wins over it."""
+    """YAML file of options, such as a run folder's options.yaml; the command line overrides it."""
     clips: ClipOptions = ClipOptions()
     images: SequenceOptions = SequenceOptions()
     augmentation: AugmentOptions = AugmentOptions()
@@ -70,7 +70,7 @@ class TrainOptions(Options):
 
 
 class EvaluateOptions(Options):
-    """Measure a model on clips."""
+    """Evaluate a model on labelled clips."""
 
     headings = (DATA, OUTPUT, MACHINE)
     examples = (
@@ -124,11 +124,11 @@ class CalibrateOptions(Options):
     output: Annotated[Path | None, Arg("FILE", OUTPUT, "the model itself")] = None
     """File to write; the model's weights and its old settings stay in it."""
     max_false_per_hour: Annotated[float, Field(ge=0), Arg("N", EVENTS)] = 20.0
-    """Most false events per hour of video."""
+    """Maximum number of false events per hour of video."""
     tolerance: Annotated[float, Field(ge=0), Arg("SECONDS", EVENTS)] = 0.5
-    """Time by which an event may miss the true one, as in edge-run."""
+    """Tolerance in time when events are matched with the truth, as in edge-run."""
     unknown: Annotated[tuple[str, ...], Arg("LABEL", DATA)] = ("unknown",)
-    """Labels of clips that show what the model must give no name."""
+    """Labels of clips that belong to no class of the model."""
     split: Annotated[Literal["auto", "all", "train", "val", "test"], Arg("PART", DATA)] = "auto"
     """Part of the clips; auto: those that validate, where the data or the training says it."""
     image_fps: ImageFps = 30.0
@@ -142,7 +142,7 @@ class CalibrateOptions(Options):
 
 
 class DataOptions(Options):
-    """Describe a data set, and what is wrong with it, before a model is trained on it."""
+    """Describe a data set and its problems before training."""
 
     headings = (OUTPUT, DATA, CLIPS, VARIETY, STILLS, MACHINE)
     examples = (
@@ -156,11 +156,11 @@ class DataOptions(Options):
     root: Root = None
     """The same, by name: --dataset ucf101 --root FOLDER."""
     json_: Annotated[Path | None, Arg("FILE", OUTPUT)] = None
-    """Write everything that was found to this file; - is standard output."""
+    """JSON file for all findings; - is standard output."""
     sheet: Annotated[Path | None, Arg("FILE.png", OUTPUT)] = None
     """Draw clips of every label, as they are and as training varies them, to this PNG."""
     decode: Annotated[bool, Arg(group=DATA)] = False
-    """Decode every frame, as training will, instead of the first one of each clip."""
+    """Decode all frames of each clip, instead of the first."""
     seed: Annotated[int, Field(ge=0), Arg(group=DATA)] = 0
     """Seed of the split and of the variations, as in a training."""
     clips: ClipOptions = ClipOptions()
@@ -169,7 +169,7 @@ class DataOptions(Options):
 
 
 class CompareOptions(Options):
-    """Show runs side by side: what differs in their options, and what came of it."""
+    """Compare runs: differing options, metrics, significance."""
 
     heading = OUTPUT
     examples = ("seqvision compare runs/*", "seqvision compare runs/* --json comparison.json")
@@ -181,9 +181,9 @@ class CompareOptions(Options):
 
 
 class PredictOptions(Options):
-    """Name what is in clips.
+    """Classify clips.
 
-    Exit codes: 0 done, 2 wrong use or nothing could be read, 3 some clips could not, 130 Ctrl-C.
+    Exit codes: 0 done, 2 wrong use or no clip could be read, 3 some clips could not, 130 Ctrl-C.
     """
 
     headings = (OUTPUT, DATA, MACHINE)
@@ -201,9 +201,9 @@ class PredictOptions(Options):
     """CSV file for path, label, probability and the probability of every label; - is standard
     output."""
     top: Annotated[Positive, Arg(group=OUTPUT)] = 3
-    """How many labels a line names."""
+    """Number of labels per line."""
     every_window: Annotated[bool, Arg(group=DATA)] = False
-    """Read the whole of a long clip, window by window, and take the mean; else its centre."""
+    """Average the predictions of all windows of a long clip, instead of its centre alone."""
     image_fps: ImageFps = 30.0
     """Rate at which the images of a frame folder were taken."""
     batch_size: BatchSize = 16
@@ -213,7 +213,7 @@ class PredictOptions(Options):
 
 
 class InspectOptions(Options):
-    """Describe a model file, without running it: its contract, its settings, its origin."""
+    """Describe a model file without running it: inputs and outputs, settings, origin."""
 
     heading = OUTPUT
     examples = ("seqvision inspect model.onnx", "seqvision inspect model.pt --json")
@@ -225,7 +225,7 @@ class InspectOptions(Options):
 
 
 class ExportOptions(Options):
-    """Write model.onnx and prove that it answers as the model does."""
+    """Export a model to ONNX and verify that the outputs are equal."""
 
     headings = (OUTPUT, FORMAT, PROOF, GRAPH, MACHINE)
     examples = (
@@ -239,25 +239,25 @@ class ExportOptions(Options):
     output: Annotated[Path | None, Arg("FILE", OUTPUT, "the model's name with .onnx")] = None
     """File to write."""
     verify: Annotated[Path | None, Arg("DATA", PROOF)] = None
-    """Clips (folder or CSV) on which the proof is repeated."""
+    """Clips (folder or CSV) on which the outputs are compared too."""
     precision: Annotated[Literal["fp32", "fp16", "int8", "auto"], Arg("FORMAT", FORMAT)] = "fp32"
     """Number format of the encoder; auto: the fastest here within --max-accuracy-drop."""
     calibrate: Annotated[Path | None, Arg("DATA", FORMAT, "those of --verify")] = None
     """Clips (folder or CSV) by which int8 chooses its ranges."""
     max_accuracy_drop: Annotated[float, Field(ge=0, le=100), Arg("POINTS", FORMAT)] = 0.5
-    """Most points of top-1 accuracy on the clips that another number format may lose."""
+    """Maximum drop of top-1 accuracy, in percentage points, that a number format may cost."""
     image_fps: Annotated[FramesPerSecond, Arg("FPS", PROOF)] = 30.0
     """Rate of the frame folders in --verify and --calibrate, where no list says it."""
     cache: Cache = Path("~/.cache/seqvision")
     """Folder for decoded clips, shared with trainings."""
     state: Annotated[Literal["window", "carry"], Arg(group=GRAPH)] = "window"
-    """What a frame leaves for the next: the window's features (live = offline), or h and c."""
+    """State between frames: the features of the window (live = offline), or h and c of the RNN."""
     opset: Annotated[int, Field(ge=18, le=24), Arg(group=GRAPH)] = 18
     """ONNX operator set; onnxruntime 1.17 reads up to 20."""
 
 
 class VerifyOptions(Options):
-    """Prove again that model.onnx answers as model.pt does: in one call, and frame by frame."""
+    """Verify that model.onnx gives the outputs of model.pt, in one call and frame by frame."""
 
     headings = (PROOF, OUTPUT, MACHINE)
     examples = (
@@ -280,7 +280,7 @@ class VerifyOptions(Options):
 
 
 class BenchOptions(Options):
-    """Measure what a model costs on this machine: every stage, start-up, memory, size."""
+    """Benchmark a model on this machine: latency of each stage, start-up, memory, size."""
 
     headings = (MEASUREMENT, OUTPUT, MACHINE)
     examples = (

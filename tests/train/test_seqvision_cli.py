@@ -198,7 +198,7 @@ def test_the_help_lists_the_commands_in_the_order_of_the_work(
     monkeypatch.chdir(tmp_path)
     assert main(question.split()) == 0
     text = capsys.readouterr().out
-    headings = ["Prepare:", "Train:", "Judge:", "Export:", "Run:"]
+    headings = ["Prepare:", "Train:", "Evaluate:", "Export:", "Run:"]
     assert sorted(headings, key=text.index) == headings
     assert sorted(chain.from_iterable(GROUPS.values())) == sorted(VERBS)
     for verb in (*VERBS, "edge-run", "edge-serve"):

@@ -43,21 +43,21 @@ class ServeOptions(Options):
     model: Annotated[Path, Arg("MODEL", positional=True)] = Path("model.onnx")
     """The exported model."""
     host: Annotated[str, Arg("ADDRESS", ADDRESS)] = "127.0.0.1"
-    """Address to listen on; any but this machine's own demands a token."""
+    """Address to listen on; any other than loopback requires a token."""
     port: Annotated[int, Field(ge=0, le=65535), Arg("PORT", ADDRESS)] = 8000
     """Port to listen on; 0 takes a free one."""
     token: Annotated[str | None, Arg("TOKEN|env:NAME", ADDRESS)] = None
-    """Access token, of at least 16 characters; env:NAME reads it from a variable, where other
-    users of this machine cannot see it.  Where one is needed and none is given, one is made and
-    printed."""
+    """Access token of at least 16 characters; env:NAME reads it from an environment variable,
+    hidden from other users of this machine. Generated and printed if the address is not
+    loopback."""
     allow_host: Annotated[tuple[str, ...], Arg("NAME", ADDRESS, once=True)] = ()
-    """A further name by which clients call this server."""
+    """Additional name that a Host header may have."""
     max_clients: Annotated[int, Field(ge=1, le=10_000), Arg("N", ADDRESS)] = Limits.clients
-    """Requests and WebSockets at once; more are refused."""
+    """Maximum number of concurrent requests and WebSockets."""
     idle_timeout: Annotated[float, Field(gt=0, le=86_400), Arg("SECONDS", ADDRESS)] = (
         Limits.idle_seconds
     )
-    """A stream without a frame for so long is closed."""
+    """Seconds without a frame after which a stream is closed."""
     device: Annotated[Device, Arg("DEVICE", MODEL)] = "auto"
     """Where the model runs; auto takes CUDA where it is installed and starts, else the CPU."""
     threads: Annotated[int, Field(ge=1), Arg("N", MODEL)] = 1
@@ -65,12 +65,12 @@ class ServeOptions(Options):
     expect_sha256: Annotated[
         Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")] | None, Arg("HEX", MODEL)
     ] = None
-    """Refuse the model unless the sha256 of its file is this."""
+    """Refuse a model file with another SHA-256 hash."""
     fetch_web_runtime: Annotated[bool, Arg(group=MODEL)] = False
-    """Fetch onnxruntime-web once, by which the page runs the model in a browser too, and end."""
+    """Download onnxruntime-web, with which the page runs the model in the browser, and exit."""
     decision: DecisionOptions = DecisionOptions()
     record: Annotated[Path | None, Arg("FOLDER", RECORDING)] = None
-    """Let the page /record takes for a training into this folder, with the browser's camera."""
+    """Folder for takes that the page /record records with the browser's camera."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
