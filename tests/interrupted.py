@@ -33,7 +33,8 @@ def _report():
 atexit.register(_report)
 sys.setprofile(_profile)
 """
-_WORDS = ("Traceback", "Exception ignored", "Warning:", "Error:", "leaked")
+# What a clean end does not print.
+TORN = ("Traceback", "Exception ignored", "Warning:", "Error:", "leaked")
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def check_clean(ended: Ended, folder: Path, number: int = signal.SIGINT, usual: 
         number: the signal.  It ends a program that imports still, without its own code.
         usual: its exit code where nothing interrupts it.
     """
-    assert not [word for word in _WORDS if word in ended.printed], ended.printed
+    assert not [word for word in TORN if word in ended.printed], ended.printed
     assert ended.code in (usual, 128 + number, -number), ended.printed
     half = [path for path in folder.rglob("*.unfinished*") if path.is_file()]
     assert half == [], ended.printed

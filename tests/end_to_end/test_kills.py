@@ -1,19 +1,23 @@
-"""Commands that are killed at any moment: whole files, no processes left, and the next one goes on.
+"""Commands that are killed or interrupted at any moment: whole files, no processes left, and the
+next one goes on.
 
 A moment is a change in the folders that a command writes to, so a slow machine changes nothing.
 One or two moments of three commands are tried always, twenty of each by `SEQVISION_FUZZ=all`.
 """
 
+import contextlib
 import csv
 import os
 import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import interrupted
 import pytest
 from writing_commands import WORDS, Place, prepare
 
@@ -28,7 +32,7 @@ pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc"),
 ]
 ALL = os.environ.get("SEQVISION_FUZZ") == "all"
-# How many moments are tried always; an export takes longest.
+# How many moments are tried always, a kill first; an export takes longest.
 OFTEN = {"train": 2, "export": 1, "record": 2}
 
 
@@ -65,7 +69,7 @@ COMMANDS: dict[str, tuple[Callable[[Place], None], int]] = {
 
 
 @pytest.mark.parametrize("name", COMMANDS if ALL else OFTEN)
-def test_a_command_that_is_killed_leaves_whole_files_and_goes_on(
+def test_command_that_is_killed_or_interrupted_leaves_whole_files_and_goes_on(
     name: str,
     data: Path,
     model: Path,
@@ -80,8 +84,12 @@ def test_a_command_that_is_killed_leaves_whole_files_and_goes_on(
     words, (check, changes) = WORDS[name], COMMANDS[name]
     generator = random.Random(f"{name} 2026")
     moments = 20 if ALL else OFTEN[name]
-    for _ in range(moments):
-        killed_at_change(words(place), place.work, generator.randrange(1, changes))
+    for number in range(moments):
+        moment = generator.randrange(1, changes)
+        if number % 2:
+            interrupted_at_change(words(place), place.work, moment)
+        else:
+            at_change(words(place), place.work, moment, signal.SIGKILL)
         check(place)
     done = subprocess.run(
         [sys.executable, "-m", "seqvision", *words(place)], capture_output=True, text=True
@@ -92,28 +100,56 @@ def test_a_command_that_is_killed_leaves_whole_files_and_goes_on(
     assert left == []
     # Libraries have files of their own there.
     assert not list((place.work / "tmp").glob("*seqvision*"))
-    record_property("tried", ("moments of a SIGKILL", moments))
+    record_property("tried", ("moments of a SIGKILL", moments - moments // 2))
+    record_property("tried", ("moments of a Ctrl-C", moments // 2))
 
 
-def killed_at_change(words: list[str], folder: Path, change: int) -> None:
-    """Run a command and kill it once so many changes of the folder were seen; see it all end."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "seqvision", *words],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+def interrupted_at_change(words: list[str], folder: Path, change: int) -> None:
+    """Press Ctrl-C, once or twice, as soon as so many changes of the folder were seen."""
+    killed_before = set(folder.rglob("*.unfinished*"))
+    code, printed = at_change(words, folder, change, *[signal.SIGINT] * (1 + change % 2))
+    assert code in (0, 3, 130, -signal.SIGINT), printed
+    assert not [word for word in interrupted.TORN if word in printed], printed
+    assert set(folder.rglob("*.unfinished*")) <= killed_before, printed
+
+
+def at_change(words: list[str], folder: Path, change: int, *numbers: int) -> tuple[int, str]:
+    """Run a command, send it signals once so many changes of the folder were seen, see it all end.
+
+    Returns:
+        its exit code, and what it printed.
+    """
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "seqvision", *words],
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+        watch(process, folder, change, *numbers)
+        output.seek(0)
+        return process.returncode, output.read()
+
+
+def watch(process: "subprocess.Popen[bytes]", folder: Path, change: int, *numbers: int) -> None:
+    """Signal all processes of a command once so many changes of the folder were seen."""
     seen, before = 0, state_of(folder)
     while process.poll() is None and seen < change:
         now = state_of(folder)
         seen += now != before
         before = now
         time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
+    for number in numbers:
+        # Only the first process is killed, as by a system without memory; Ctrl-C is for all.
+        with contextlib.suppress(ProcessLookupError):
+            if number == signal.SIGKILL:
+                process.send_signal(number)
+            else:
+                os.killpg(process.pid, number)
     process.wait()
     until = time.monotonic() + 60
     while left := session_of(process.pid):
-        assert time.monotonic() < until, f"{words[0]} left {left}"
+        assert time.monotonic() < until, f"left {left}"
         time.sleep(0.02)
 
 

@@ -7,7 +7,9 @@ from typing import Protocol
 
 from typing_extensions import Self
 
+from seqvision_edge import interrupts
 from seqvision_edge.frame import Frame
+from seqvision_edge.interrupts import Held
 from seqvision_edge.recording.feed import Feed
 from seqvision_edge.recording.session import Command, Moment, Session
 from seqvision_edge.result import SourceState
@@ -52,13 +54,15 @@ def record(source: Source, session: Session, views: Sequence[View]) -> None:
         KeyboardInterrupt: as it came.
     """
     frame: Frame | None = None
-    with contextlib.ExitStack() as opened:
+    # An exception in the middle of a take would leave a part of it, and the terminal as it is.
+    with Held(), contextlib.ExitStack() as opened:
         opened.callback(session.abandon)
         for view in views:
             opened.enter_context(view)
         feed = opened.enter_context(Feed(source))
         while not session.is_over:
             items = feed.take(_LOOK_SECONDS)
+            interrupts.check()
             if items is None:
                 session.end()
             for item in items or ():
