@@ -27,7 +27,7 @@ the fault to the first answer: opening, waiting before it, and filling the model
 {window} s. *Labels in the gap* are answers for the time of the fault, or for a window that spans
 it.
 
-| fault | what is told | detected | live again | labels in the gap | lost |
+| fault | reported as | detected | live again | labels in the gap | lost |
 | --- | --- | --- | --- | --- | --- |
 """
 
