@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TextIO
 
 from seqvision_edge.errors import SeqvisionError
+from seqvision_edge.interrupts import Held
 from seqvision_edge.names import printable
 from seqvision_edge.path_hints import missing
 
@@ -204,23 +205,27 @@ def unfinished_file(folder: Path, stem: str, suffix: str = "", mode: int = 0o666
     """
     _sweep_once(folder)
     short, ending = _hidden_name(stem, suffix)
-    for _ in range(_TRIES):
-        path = folder / f".{short}.{secrets.token_hex(4)}.unfinished{ending}"
-        with contextlib.suppress(FileExistsError):
-            handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, mode)
-            if _hold(handle, path):
-                break
-            os.close(handle)
-    else:
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder / stem))
+    path: Path | None = None
     try:
+        with Held():
+            for _ in range(_TRIES):
+                made = folder / f".{short}.{secrets.token_hex(4)}.unfinished{ending}"
+                with contextlib.suppress(FileExistsError):
+                    handle = os.open(made, os.O_CREAT | os.O_EXCL | os.O_RDWR, mode)
+                    if _hold(handle, made):
+                        path = made
+                        break
+                    os.close(handle)
+            else:
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder / stem))
         if os.name == "nt":  # no open file can be renamed there
             os.close(handle)
-        yield path
+        yield made
     finally:
-        path.unlink(missing_ok=True)
-        if os.name != "nt":
-            os.close(handle)
+        if path is not None:
+            path.unlink(missing_ok=True)
+            if os.name != "nt":
+                os.close(handle)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from conftest import square_clip, write_frames
 from steps import Gate, make_step
 
 from seqvision_edge import interrupts
+from seqvision_edge.files import unfinished_file
 from seqvision_edge.interrupts import Held, Interrupts, Terminated, end_on_sigterm
 from seqvision_edge.sinks import queued
 from seqvision_edge.sinks.queued import Queued
@@ -244,6 +245,24 @@ def test_interrupt_ends_a_write_that_waits_for_a_dead_disk() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         work()
+
+
+def test_interrupt_between_the_making_of_a_file_and_its_removal_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = os.open
+
+    def interrupted(*arguments: Any) -> int:
+        handle = make(*arguments)
+        press()
+        return handle
+
+    made = unfinished_file(tmp_path, "a", ".txt")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            made.__enter__()
+    assert list(tmp_path.iterdir()) == []
 
 
 # ---- programs ----

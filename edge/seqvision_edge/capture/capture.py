@@ -19,6 +19,7 @@ from seqvision_edge.capture.opening import Timeouts
 from seqvision_edge.capture.reach import reach
 from seqvision_edge.capture.start import bare_start
 from seqvision_edge.errors import SourceError
+from seqvision_edge.interrupts import Held
 from seqvision_edge.preprocess import Image, Sizing
 
 # How long each way of ending the child may take: by itself, SIGTERM, SIGKILL.
@@ -187,7 +188,8 @@ class Capture:
     def _share_memory(self, opened: Opened) -> None:
         height, width = self.wanted.size(opened.height, opened.width)
         layout = Layout("", height, width, self.wanted.image)
-        self._memory = SharedMemory(create=True, size=layout.bytes)
+        with Held():
+            self._memory = SharedMemory(create=True, size=layout.bytes)
         self._layout = replace(layout, memory=self._memory.name)
         try:
             self._send(self._layout)
