@@ -404,7 +404,7 @@ except KeyboardInterrupt:
         assert hear(process) == "open"
         time.sleep(0.3)
         os.killpg(process.pid, signal.SIGINT)
-        _, complained = wait_for_end(process, 2)
+        _, complained = wait_for_end(process)
     assert process.returncode == 130
     assert complained == NOISE_FREE
 
@@ -422,7 +422,7 @@ except KeyboardInterrupt:
         assert hear(process) == "opening"
         time.sleep(0.2)
         os.killpg(process.pid, signal.SIGINT)
-        _, complained = wait_for_end(process, 2)
+        _, complained = wait_for_end(process)
     assert process.returncode == 130
     assert complained == NOISE_FREE
 
@@ -452,7 +452,7 @@ except KeyboardInterrupt:
     sys.exit(130)
 """
     with program(camera, code) as process:
-        said, complained = wait_for_end(process, 5)
+        said, complained = wait_for_end(process)
     assert (said, complained, process.returncode) == ("", NOISE_FREE, 130)
 
 
@@ -468,6 +468,6 @@ with open_camera(0) as camera:
         assert hear(process) == "open"
         time.sleep(0.3)
         process.kill()
-        _, complained = wait_for_end(process, 2)
+        _, complained = wait_for_end(process)
     # A shared memory that stays behind would be told here by Python.
     assert complained == NOISE_FREE

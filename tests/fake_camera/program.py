@@ -70,9 +70,9 @@ def program(camera: CountingCamera, code: str) -> Iterator[subprocess.Popen[str]
             stream.close()
 
 
-def wait_for_end(process: subprocess.Popen[str], seconds: float) -> tuple[str, str]:
+def wait_for_end(process: subprocess.Popen[str]) -> tuple[str, str]:
     """Return stdout and stderr once every process that holds them has ended, children included."""
-    return process.communicate(timeout=seconds)
+    return process.communicate(timeout=60)
 
 
 def hear(process: subprocess.Popen[str]) -> Any:
