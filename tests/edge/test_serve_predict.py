@@ -22,7 +22,7 @@ from colour_model import (
     write_video,
 )
 from numpy.typing import NDArray
-from served import Running, encoded, files, jpeg, serving
+from served import Running, encoded, files, jpeg, serving, until
 
 from seqvision_edge.clip import centre, windows
 from seqvision_edge.cut import image_steps
@@ -281,8 +281,9 @@ def test_requests_at_the_same_time_are_one_call_of_the_model(
     plain = Session.run
 
     def counting(self: Session, frames: Any, *rest: Any, **more: Any) -> Any:
+        if not sizes:
+            until(lambda: server.served.service.batcher.reserved == 24)
         sizes.append(frames.shape[0])
-        time.sleep(0.1)
         return plain(self, frames, *rest, **more)
 
     monkeypatch.setattr(Session, "run", counting)
