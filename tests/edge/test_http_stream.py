@@ -8,7 +8,9 @@ from http.server import BaseHTTPRequestHandler
 from urllib.request import parse_http_list, parse_keqv_list
 
 import pytest
+from served import has_ipv6
 from servers import web
+from servers.hostile import HostileServer, relays
 from servers.web import WebServer, content, status
 
 from seqvision_edge.capture.http_auth import authorization
@@ -26,6 +28,14 @@ def read_all(url: str) -> bytes:
         return b"".join(iter(stream.read, b""))
     finally:
         stream.close()
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+def test_a_stream_under_an_address_of_ipv6_is_read() -> None:
+    with WebServer({"/video": content(b"yes")}) as server:
+        port = int(server.url.rpartition(":")[2])
+        with HostileServer(relays(port), host="::1") as relay:
+            assert read_all(f"http://[::1]:{relay.port}/video") == b"yes"
 
 
 def guarded(*demands: str, accept: Callable[[str, str], bool]) -> web.Route:

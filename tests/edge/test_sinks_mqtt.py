@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from pace import quiet_seconds
+from served import has_ipv6
 from servers.broker import USER, Broker, Listener, missing
+from servers.hostile import HostileServer, relays
 from steps import EVENT, SOURCE, changed, events, make_step, wait_for
 
 from seqvision_edge.errors import SinkError
@@ -52,7 +54,20 @@ def test_events_and_states_are_published_and_states_are_kept(broker: Broker) -> 
         wait_for(lambda: later.of("home/gestures/status") == ["offline"])
 
 
-@pytest.mark.parametrize("label", ["a/#", "\x1b[2J", "<img src=x>", "../x", "é 左"])
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+def test_a_broker_under_an_address_of_ipv6_gets_the_events(broker: Broker) -> None:
+    with (
+        Listener(broker) as listener,
+        HostileServer(relays(broker.port), host="::1") as relay,
+        publishing(broker.url.replace(f"127.0.0.1:{broker.port}", f"[::1]:{relay.port}")) as sink,
+    ):
+        sink.write(make_step(events=(EVENT,)))
+        wait_for(listener.events)
+
+
+@pytest.mark.parametrize(
+    "label", ["*", "#", "+", "/", "$SYS/x", "a/#", "\x1b[2J", "<img src=x>", "../x", "é 左"]
+)
 def test_any_label_is_data_and_never_a_topic(broker: Broker, label: str) -> None:
     with Listener(broker) as listener, publishing(broker.url) as sink:
         sink.write(make_step(events=(Event(label, 0, 1, 0.5, 0.9, 1),)))
@@ -62,14 +77,14 @@ def test_any_label_is_data_and_never_a_topic(broker: Broker, label: str) -> None
 
 
 def test_sources_of_any_name_have_a_topic_of_their_own(broker: Broker) -> None:
-    names = "rtsp://cam/1", "a/#", "a__", "$SYS+"
+    names = "rtsp://cam/1", "a/#", "a__", "$SYS+", "*", "#", "+", "/"
     with Listener(broker) as listener, publishing(broker.url, *names) as sink:
         for name in names:
             sink.write(make_step(source=name, events=(EVENT,)))
-        wait_for(lambda: sink.counts.sent == 4)
-        wait_for(lambda: len(listener.got) == 5)
+        wait_for(lambda: sink.counts.sent == len(names))
+        wait_for(lambda: len(listener.got) == 1 + len(names))
     topics = [topic for topic, _, _ in listener.got if topic.endswith("/event")]
-    parts = ["rtsp:__cam_1", "a__", "a__-2", "_SYS_"]
+    parts = ["rtsp:__cam_1", "a__", "a__-2", "_SYS_", "*", "_", "_-2", "_-3"]
     assert topics == [f"home/gestures/{part}/event" for part in parts]
     told = [payload for topic, payload, _ in listener.got if topic.endswith("/event")]
     assert [json.loads(payload)["source"] for payload in told] == list(names)

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 from pace import quiet_seconds
-from servers.hostile import HostileServer, answers, repeated
+from served import has_ipv6
+from servers.hostile import HostileServer, answers, relays, repeated
 from steps import EVENT, changed, events, make_step, wait_for
 
 from seqvision_edge.errors import SinkError
@@ -94,6 +95,18 @@ def test_an_event_is_one_post_of_json(hook: Hook) -> None:
     assert headers["Idempotency-Key"] == body.pop("id")
     assert body.pop("timestamp").endswith("Z")
     assert body == {**EVENT.to_json(), "source": "camera 0"}
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+def test_an_address_of_ipv6_is_posted_to(hook: Hook) -> None:
+    with (
+        HostileServer(relays(hook.port), host="::1") as relay,
+        posting(hook.url.replace(f"127.0.0.1:{hook.port}", f"[::1]:{relay.port}")) as sink,
+    ):
+        sink.write(make_step(events=(EVENT,)))
+        wait_for(lambda: sink.counts.sent == 1)
+    ((_, headers, _),) = hook.posts
+    assert headers["Host"] == f"[::1]:{relay.port}"
 
 
 def test_states_are_posted_when_they_are_asked_for(hook: Hook) -> None:

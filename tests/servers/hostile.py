@@ -85,6 +85,26 @@ def drips(data: bytes, seconds: float = 0.03) -> Treatment:
     return treat
 
 
+def relays(port: int) -> Treatment:
+    """Hand on what comes to a server of this machine, and its answers back."""
+
+    def copy(source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 16):
+                target.sendall(data)
+        with contextlib.suppress(OSError):
+            target.shutdown(socket.SHUT_WR)
+
+    def treat(line: socket.socket) -> None:
+        with socket.create_connection(("127.0.0.1", port), 30) as other:
+            back = threading.Thread(target=copy, args=(other, line), daemon=True)
+            back.start()
+            copy(line, other)
+            back.join(30)
+
+    return treat
+
+
 def closes(line: socket.socket) -> None:
     """Hang up at once."""
 
