@@ -569,6 +569,34 @@ def test_json_lines_that_nobody_reads_any_more_end_the_run(
         assert one.wait(60) == 130
 
 
+JUMPING = f"""
+import random, time
+real, draw = time.time, random.Random(2026)
+time.time = lambda: real() + draw.uniform(-1e8, 1e8)
+{EDGE_RUN}
+"""
+
+
+def test_a_clock_that_jumps_by_years_changes_no_event(
+    tmp_path: Path, model: Path, video: Path, no_display: None, run_python: Callable[..., Any]
+) -> None:
+    told = {}
+    for name, code in (("steady", EDGE_RUN), ("jumping", JUMPING)):
+        words = ["--model", model, "--source", video, "--json", f"{name}.jsonl", "--clips", name,
+                 "--no-window"]  # fmt: skip
+        done = run_python(code, *words, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert len(list((tmp_path / name).glob("*.mp4"))) == 2
+        lines = [json.loads(line) for line in (tmp_path / f"{name}.jsonl").open()]
+        told[name] = [
+            [line.get(key) for key in ("type", "label", "start", "end", "time", "confidence")]
+            for line in lines
+            if line["type"] in ("answer", "event")
+        ]
+    assert told["jumping"] == told["steady"]
+    assert [row[0] for row in told["steady"]].count("event") == 2
+
+
 def test_a_label_that_is_called_as_wildcards_are_is_only_itself(
     tmp_path: Path, no_display: None, run_python: Callable[..., Any]
 ) -> None:
