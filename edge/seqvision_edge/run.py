@@ -80,11 +80,11 @@ def run(
     cut_off: BaseException | None = None
     was_quit = False
     # An exception in the middle of threads and outputs would leave locks taken and files torn.
-    with Held() as held, contextlib.ExitStack() as opened:
-        with held.released():
-            for source in sources:
-                opened.enter_context(source)
-            outputs = [opened.enter_context(sink) for sink in sinks]
+    with Held(), contextlib.ExitStack() as opened:
+        for source in sources:
+            opened.enter_context(source)
+        outputs = [opened.enter_context(sink) for sink in sinks]
+        interrupts.check()
         watchdog = opened.enter_context(Watchdog(session.where, call_seconds, stuck))
         pipelines = [
             make_pipeline(session, source, decision, max_age, lambda: perf_counter() - began)

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from colour_model import model_bytes, write_video
 from conftest import square_clip, write_frames
 from steps import Gate, make_step
+from terminals import Terminal
 
 from seqvision_edge import interrupts
 from seqvision_edge.files import unfinished_file
@@ -290,6 +292,28 @@ PROGRAMS = {
     ),
     "edge-serve": (EDGE_SERVE, ["model.onnx", "--port", "0"], SERVED),
 }  # fmt: skip
+
+
+HIDDEN = """
+import os, signal, sys
+from rich.console import Console
+show = Console.show_cursor
+def press(self, is_shown=True):
+    done = show(self, is_shown)
+    if not is_shown:
+        os.kill(os.getpid(), signal.SIGINT)
+    return done
+Console.show_cursor = press
+"""
+
+
+def test_interrupt_as_the_cursor_is_hidden_shows_it_again(material: Path, no_display: None) -> None:
+    command = [sys.executable, "-c", HIDDEN + EDGE_RUN, "short.mp4"]
+    with Terminal(command, cwd=material) as terminal:
+        assert terminal.wait_exit() == 130, terminal.text
+        hidden, shown = terminal.raw.rfind("\x1b[?25l"), terminal.raw.rfind("\x1b[?25h")
+    assert -1 < hidden < shown
+    assert "Traceback" not in terminal.text
 
 
 @pytest.fixture(scope="module")
