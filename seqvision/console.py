@@ -32,6 +32,7 @@ from seqvision.rank import is_first
 from seqvision_edge.command_line import print_message, print_text
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.files import STDOUT
+from seqvision_edge.interrupts import Held
 from seqvision_edge.safe_console import SafeConsole
 
 console = SafeConsole(stderr=True, highlight=False, markup=False)
@@ -356,15 +357,18 @@ def _open(render: Callable[[], RenderableType]) -> Live | None:
             # Answers that go to a file must not come to the terminal.
             redirect_stdout=sys.stdout.isatty(),
         )
-        _shown.append(live)
-        live.start(refresh=True)
+        with Held():
+            _shown.append(live)
+            live.start(refresh=True)
     except Exception:
         return None
     return live
 
 
 def _close(live: Live) -> None:
-    with contextlib.suppress(Exception):
-        live.stop()
-    if live in _shown:
-        _shown.remove(live)
+    # Stopped halfway, the cursor would stay hidden.
+    with Held():
+        with contextlib.suppress(Exception):
+            live.stop()
+        if live in _shown:
+            _shown.remove(live)

@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from rich.text import Text
 
 from seqvision import console
 from seqvision.training.callbacks import EpochTimes
+from seqvision_edge.interrupts import Interrupts
 
 OLD = Path(__file__).parents[1] / "old_models"
 # Importing torch alone takes more than that.
@@ -105,3 +107,34 @@ def test_a_bar_fits_any_terminal_and_its_numbers_stay(
 )
 def test_times_are_shown_as_on_a_clock(seconds: float, text: str) -> None:
     assert console.time_text(seconds) == text
+
+
+@pytest.mark.parametrize("moment", [False, True], ids=["as it hides", "as it comes back"])
+def test_interrupted_bar_gives_the_cursor_back(
+    monkeypatch: pytest.MonkeyPatch, moment: bool
+) -> None:
+    out = io.StringIO()
+    shown = Console(file=out, force_terminal=True, legacy_windows=False)
+    show = shown.show_cursor
+
+    def press(is_shown: bool = True) -> bool:
+        if is_shown and moment:
+            os.kill(os.getpid(), signal.SIGINT)
+        done = show(is_shown)
+        if not is_shown and not moment:
+            os.kill(os.getpid(), signal.SIGINT)
+        return done
+
+    monkeypatch.setattr(console, "console", shown)
+    monkeypatch.setattr(shown, "show_cursor", press)
+
+    def work() -> None:
+        bar = console._open(lambda: Text("a bar"))
+        assert bar is not None
+        console._close(bar)
+
+    with Interrupts():
+        with pytest.raises(KeyboardInterrupt):
+            work()
+        console.restore_terminal()
+    assert -1 < out.getvalue().rfind("\x1b[?25l") < out.getvalue().rfind("\x1b[?25h")
