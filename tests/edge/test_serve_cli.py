@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,6 +94,46 @@ def test_signal_while_event_loop_starts_or_ends_is_clean(
     assert "Traceback" not in printed
     assert "Warning" not in printed
     assert "Exception" not in printed
+
+
+# A clip that takes for ever, and says when it has begun.
+_ENDLESS = """
+import asyncio, sys
+from seqvision_edge.serve.service import Service
+async def work(self, request, task):
+    print("working", file=sys.stderr, flush=True)
+    await asyncio.sleep(600)
+Service.work = work
+"""
+
+
+def test_request_that_does_not_end_with_the_server_is_cut_off_in_silence(
+    model: Path, video: Path
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", _ENDLESS + EDGE_SERVE, model, "--port", "0"],
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    answers: list[int] = []
+
+    def ask(address: str) -> None:
+        content = {"file": video.read_bytes()}
+        answers.append(httpx.post(f"{address}v1/predict", files=content, timeout=60).status_code)
+
+    try:
+        assert process.stderr is not None
+        while not (found := re.search(r"(http://\S+/) · API: ", line := process.stderr.readline())):
+            assert line, "it ended"
+        client = threading.Thread(target=ask, args=(found[1],))
+        client.start()
+        assert process.stderr.readline() == "working\n"
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)
+        printed = process.communicate(timeout=60)[1]
+        client.join()
+    finally:
+        process.kill()
+    assert (process.returncode, printed, answers) == (130, "", [503])
 
 
 @pytest.mark.timed

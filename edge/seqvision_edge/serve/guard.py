@@ -5,6 +5,7 @@ so that nothing that is added later can be forgotten.
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import time
@@ -28,6 +29,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LOGIN = "/v1/login"
 TRY_LATER = 1013
+SERVICE_RESTART = 1012
 
 # What the page that asks for the token is dressed in: nobody learns anything from it.
 _OPEN = frozenset({"/page/style.css", "/page/icon.svg"})
@@ -85,6 +87,9 @@ class Guard:
             await self._pass(scope, receive, answer)
         except Left:
             pass  # the connection is closed when this returns
+        except asyncio.CancelledError:
+            # What has not ended a second after the server was to is no fault to be printed.
+            await _end(scope, answer)
         except ClientDisconnect:
             # In the words of the route: the path is the client's, and may be anything.
             client = (scope.get("client") or ("a client",))[0]
@@ -268,6 +273,28 @@ class _Answer:
     def _headers(self) -> tuple[tuple[bytes, bytes], ...]:
         kept = b"no-cache" if self._is_page else b"no-store"
         return (*HEADERS, (b"cache-control", kept))
+
+
+async def _end(scope: Scope, answer: "_Answer") -> None:
+    """Answer that the server ends, or end an answer that has begun."""
+    messages: list[Message]
+    if scope["type"] == "websocket":
+        messages = [{"type": "websocket.close", "code": SERVICE_RESTART}]
+    elif answer.code:
+        messages = [{"type": "http.response.body", "body": b""}]
+    else:
+        content = json.dumps({"detail": "the server ends"}).encode()
+        lines = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(content)).encode()),
+        ]
+        messages = [
+            {"type": "http.response.start", "status": 503, "headers": lines},
+            {"type": "http.response.body", "body": content},
+        ]
+    with contextlib.suppress(Exception):  # the client may have left
+        for message in messages:
+            await answer.send(message)
 
 
 def _route(scope: Scope) -> tuple[str, str]:

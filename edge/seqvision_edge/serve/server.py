@@ -59,8 +59,13 @@ def listen(
 
 
 def _is_of_ours(record: logging.LogRecord) -> bool:
-    """Whether a line of uvicorn's log is about the server, and not about what a client sent."""
-    return not record.getMessage().startswith("Invalid UTF-8 sequence received from client")
+    """Whether a line of uvicorn's log is about a fault of the server.
+
+    Neither what a client sent is one, nor what is cut off because the server is to end.
+    """
+    return not record.getMessage().startswith(
+        ("Invalid UTF-8 sequence received from client", "Cancel ")
+    )
 
 
 class HarmlessLines(logging.Formatter):
