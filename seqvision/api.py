@@ -257,7 +257,7 @@ def train_given(given: Given[config.TrainOptions]) -> "Trained":
     default = kept = None
     yaml, resume = given.get("config"), given.get("resume")
     if resume is not None and yaml is not None:
-        raise CheckpointError("--config: a run that goes on has options of its own; leave it out")
+        raise CheckpointError("--config: a resumed run keeps its own options; leave --config out")
     if resume is not None:
         default = kept = kept_options(Path(resume))
     elif yaml is not None:

@@ -113,10 +113,10 @@ def _record(
         sit(source, session, views)
     except KeyboardInterrupt as stopped:
         kept = f"{_takes(len(session.kept))} of this sitting are kept"
-        stopped.args = (f"stopped; {kept} in {takes.folder}; the same command goes on",)
+        stopped.args = (f"stopped; {kept} in {takes.folder}; run the same command to continue",)
         raise
     if session.missing and not session.was_stopped:
-        _say(f"{source.name}: it ended, and {_takes(session.missing)} lack")
+        _say(f"{source.name}: source ended early; {_takes(session.missing)} missing")
         return True
     return False
 
@@ -151,8 +151,8 @@ def _labels(given: str | None, takes: Takes) -> list[str]:
     if there:
         return there
     if sys.stdin is None or not sys.stdin.isatty():
-        raise DataError("say what to record: --labels wave,clap,none")
-    return _split(_ask("labels, with commas (none is for nothing happens): "))
+        raise DataError("the labels are missing: --labels wave,clap,none")
+    return _split(_ask("labels, separated by commas (none: nothing happens): "))
 
 
 def _split(given: str) -> list[str]:
@@ -164,7 +164,7 @@ def _split(given: str) -> list[str]:
 
 def _person(given: str | None) -> str:
     if given is None and sys.stdin is not None and sys.stdin.isatty():
-        given = _ask("who is recorded (may be empty): ")
+        given = _ask("name of the performer (may be empty): ")
     return clean_person(given or "")
 
 
@@ -172,7 +172,7 @@ def _ask(question: str) -> str:
     try:
         return input(question)
     except EOFError:
-        raise DataError("nothing was answered; --labels and --person say it too") from None
+        raise DataError("no input; give --labels and --person") from None
 
 
 def _hint(labels: Sequence[str]) -> None:
@@ -203,8 +203,8 @@ def _next(folder: Path, found: Sequence[Take]) -> str:
     if not persons or len(persons) >= _PERSONS:
         return f"next: seqvision train {place}"
     return (
-        f"next: seqvision train {place} --no-groups (it tells nothing about other people; "
-        f"from {_PERSONS} persons on leave --no-groups out)"
+        f"next: seqvision train {place} --no-groups (its metrics do not hold for other people; "
+        f"with {_PERSONS} persons or more leave --no-groups out)"
     )
 
 

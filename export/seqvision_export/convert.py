@@ -32,7 +32,7 @@ def convert(model: Classifier, card: ModelCard, opset: int) -> bytes:
         ExportError: the graph does not have the inputs, outputs and free axes of its card.
     """
     if card.state != state_of(model, card.state.kind):
-        raise ExportError(f"the network has another state than its card says: {card.state}")
+        raise ExportError(f"the state of the network differs from its card: {card.state}")
     proto = _trace(model, card, opset)
     _require_free_axes(proto, card)
     simplify(proto)

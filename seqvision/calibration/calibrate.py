@@ -42,7 +42,7 @@ def _calibrate(options: CalibrateOptions, places: Places, output: Path) -> Path:
     before = model.card.decision
     takes = check_takes(places.takes, model.card, options.unknown) if places.takes else []
     for video in places.unmarked:
-        _note(f"{video}: left out: no {video.with_suffix('.json').name} says what happens in it")
+        _note(f"{video}: skipped: its truth {video.with_suffix('.json').name} is missing")
 
     decision = before
     from_clips: FromClips | None = None

@@ -95,7 +95,7 @@ def calibrate_clips(model: Model, places: Sequence[Path], options: CalibrateOpti
     )
     known = np.flatnonzero(truth != UNKNOWN)
     if not len(known):
-        raise DataError(f"{places[0]}: no clip of a label that the model knows")
+        raise DataError(f"{places[0]}: no clip has a label of the model")
     logits = model.logits(decoded)
     temperature, before, after = _temperature(
         logits[known], truth[known], [clips[i] for i in known], model

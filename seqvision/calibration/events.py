@@ -62,8 +62,8 @@ def check_takes(takes: Sequence[Take], card: ModelCard, unknown: Sequence[str]) 
         for true in take.truth:
             if true.label not in card.labels and true.label not in unknown:
                 raise DataError(
-                    f"{take.video}: its truth has an event {true.label!r}, which the model does "
-                    f"not know (it knows {', '.join(card.labels)}); if that is meant: "
+                    f"{take.video}: its truth has an event {true.label!r}, no label of the "
+                    f"model ({', '.join(card.labels)}); if that is meant, add "
                     f"--unknown {true.label}"
                 )
         truth = tuple(true for true in take.truth if true.label in card.labels)

@@ -68,8 +68,8 @@ def _pairs(path: Path) -> list[tuple[Path, Path | None]]:
         truth = _beside(path)
         if truth is None:
             raise DataError(
-                f"{path}: nothing says what happens in it; {path.with_suffix('.json').name} beside "
-                'it should: {"events": [{"label": …, "start": seconds, "end": seconds}, …]}'
+                f"{path}: its truth {path.with_suffix('.json').name} is missing: "
+                '{"events": [{"label": …, "start": seconds, "end": seconds}, …]}'
             )
         return [(path, truth)]
     if path.suffix.lower() not in SUFFIXES:

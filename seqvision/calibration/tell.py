@@ -26,10 +26,13 @@ def tell_clips(found: FromClips) -> None:
     console = result_console()
     console.print(table)
     reject = found.reject
-    said = "nothing was taken for what it is not" if reject.refused is None else (
-        f"refuses {reject.refused:.0%} of {reject.unknown} answers for what is unknown"
+    said = "no clip was misclassified" if reject.refused is None else (
+        f"rejects {reject.refused:.0%} of {reject.unknown} predictions for unknown clips"
     )  # fmt: skip
-    line = f"unknown below {reject.threshold:g}: keeps {reject.kept:.0%} of right answers, {said}"
+    line = (
+        f"unknown below {reject.threshold:g}: "
+        f"keeps {reject.kept:.0%} of correct predictions, {said}"
+    )
     console.print(f"{line} ({reject.how})", soft_wrap=not console.is_terminal)
     if found.clips < FEW:
         _note(console, f"{found.clips} clips are few: figures and settings may be luck")
@@ -58,7 +61,7 @@ def tell_takes(found: FromTakes, budget: float) -> None:
     if not after.is_within(budget):
         _note(console, f"no settings keep within {budget:g} false per hour; these come nearest")
     elif not after.false:
-        _note(console, f"no false event in {minutes:.1f} minutes says only: fewer than "
+        _note(console, f"no false event in {minutes:.1f} minutes shows only: fewer than "
               f"{after.surely_below:.0f} per hour, 95 % sure")  # fmt: skip
 
 

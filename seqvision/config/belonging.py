@@ -50,13 +50,13 @@ def check_sequence(
             if kind not in kinds and value not in (field.default, _FORMER_DEFAULTS.get(name)):
                 flag = f"--{name.replace('_', '-')}{_said(value)}"
                 belongs = "" if kinds[0] == "video" and len(kinds) > 1 else _belongs(kinds)
-                raise DataError(f"{flag}: says nothing about --sequence {kind}{belongs}")
+                raise DataError(f"{flag} has no effect with --sequence {kind}{belongs}")
 
 
 def _belongs(kinds: tuple[str, ...]) -> str:
     words = f"{', '.join(kinds[:-1])} and {kinds[-1]}" if len(kinds) > 1 else kinds[0]
     still = " (clips)" if kinds == ("video",) else ""
-    return f"; it belongs to --sequence {words}{still}"
+    return f" (only {words}{still})"
 
 
 def _said(value: Any) -> str:

@@ -318,8 +318,8 @@ def place_of(options: TrainOptions | EvaluateOptions | DataOptions) -> Path:
         DataError: neither was given, or both.
     """
     if options.data is not None and options.root is not None:
-        raise DataError(f"give the clips once: {options.data}, or --root {options.root}")
+        raise DataError(f"give the clips once: {options.data} or --root {options.root}")
     place = options.data or options.root
     if place is None:
-        raise DataError("say where the clips are: a folder or a .csv list, or --root DIR")
+        raise DataError("the clips are missing: give a folder or a .csv list, or --root DIR")
     return place

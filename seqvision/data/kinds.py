@@ -102,7 +102,7 @@ def why_no_file(entry: os.DirEntry[str]) -> str | None:
     try:
         empty = (is_video(name) or is_image(name)) and not entry.stat().st_size
     except OSError:
-        return "link that leads nowhere"
+        return "broken link"
     return "empty" if empty else None
 
 
@@ -223,7 +223,7 @@ class LeftOut:
         """Count a file that `why_no_file` refuses; what every system leaves is not worth a word."""
         if why == "system file" or (why == "hidden" and not _looks_like_data(entry.name)):
             return
-        kind = f"{why} file" if not why.startswith(("conflict", "link")) else why
+        kind = f"{why} file" if not why.startswith(("conflict", "broken link")) else why
         self.add(kind, entry.path)
 
     def notes(self) -> list[str]:
@@ -253,15 +253,15 @@ _PLURALS = (
     ("folder with", "folders with"),
     ("cache of", "caches of"),
     ("conflict of", "conflicts of"),
-    ("link that leads", "links that lead"),
+    ("broken link", "broken links"),
     ("file without", "files without"),
     ("model or table", "models or tables"),
     ("video without", "videos without"),
     ("clip without", "clips without"),
     ("loose image", "loose images"),
-    ("image beside", "images beside"),
+    ("image next to", "images next to"),
     ("folder without clips", "folders without clips"),
-    ("folder beside", "folders beside"),
+    ("folder next to", "folders next to"),
 )
 
 

@@ -189,7 +189,7 @@ def refuse_empty_reversal(pairs: Mapping[int, int]) -> None:
     """
     if not pairs:
         raise DataError(
-            "--reverse: say which labels may be played backwards: --reverse-swap "
+            "--reverse: name the labels that may be played backwards: --reverse-swap "
             "swipe_left:swipe_right for two that exchange, wave for one that stays the same"
         )
 

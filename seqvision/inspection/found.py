@@ -1,5 +1,6 @@
 """What is known of a model file."""
 
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -62,6 +63,6 @@ class Inspection:
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain data."""
-        plain = {**asdict(self), "file": str(self.file), "card": self.card.model_dump(mode="json")}
+        plain = {**asdict(self), "file": str(self.file), "card": json.loads(self.card.to_json())}
         plain["format"] = "torch" if self.graph is None else "onnx"
         return plain

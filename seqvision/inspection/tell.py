@@ -68,7 +68,7 @@ def _graph_rows(graph: Graph, card: ModelCard) -> Iterator[tuple[str, str]]:
     old = graph.opset <= _OLDEST_OPSET and graph.ir_version <= _OLDEST_IR_VERSION
     runs = "onnxruntime 1.17 and newer" if old else "needs an onnxruntime newer than 1.17"
     yield "format", f"opset {graph.opset}, IR version {graph.ir_version}: {runs}"
-    yield "precision", card.graph.precision if card.graph else "not said (card spec 1)"
+    yield "precision", card.graph.precision if card.graph else "unknown (card spec 1)"
     yield (
         "integrity",
         {
@@ -77,7 +77,7 @@ def _graph_rows(graph: Graph, card: ModelCard) -> Iterator[tuple[str, str]]:
             "no hash": "not known: cards of spec 1 have no hash",
         }[graph.integrity],
     )
-    yield "written by", graph.producer or "not said"
+    yield "written by", graph.producer or "unknown"
 
 
 def _decision(card: ModelCard) -> str:
@@ -87,11 +87,13 @@ def _decision(card: ModelCard) -> str:
         "mean": f"mean of {decision.smoothing_frames} answers",
         "exponential": f"exponential mean over {decision.smoothing_frames} answers",
     }[decision.smoothing]
+    early = decision.early
+    reported = "reported at the end" if early is None else f"reported early at {early:g}"
     return (
         f"begin at {decision.on_threshold:g}, end below {decision.off_threshold:g}, {smoothed}, "
         f"{f'unknown below {decision.min_confidence:g}, ' if decision.min_confidence else ''}"
         f"at least {decision.minimum_seconds:g} s, pause {decision.cooldown_seconds:g} s, "
-        f"{'told at the end' if decision.early is None else f'told early at {decision.early:g}'}; "
+        f"{reported}; "
         f"temperature {decision.temperature:g}"
     )
 

@@ -41,7 +41,7 @@ def check_trained(path: Path, verb: str, *clips: Path) -> ModelCard | None:
         raise CheckpointError(f"{path}: is already exported; run it: edge-run --model {path}")
     if suffix == ".onnx" and verb != "inspect":
         raise CheckpointError(
-            f"{path}: an exported file; {verb} wants the model of the training, "
+            f"{path}: an exported file; {verb} needs the model of the training, "
             f"such as {path.with_suffix('.pt')}"
         )
     if path.is_dir():
@@ -52,7 +52,7 @@ def check_trained(path: Path, verb: str, *clips: Path) -> ModelCard | None:
         make = "" if "did you mean" in found else f"; make one with: seqvision {command}"
         raise CheckpointError(f"{found}{make}")
     if is_video(path.name) or is_image(path.name) or suffix in NOT_MODELS:
-        raise CheckpointError(f"{path}: not a model; {verb} wants a model.pt first")
+        raise CheckpointError(f"{path}: not a model; the first argument of {verb} is a model.pt")
     return trained_card(path)
 
 
@@ -107,7 +107,8 @@ def check_folder(flag: str, folder: Path) -> None:
             return
     except OSError as error:
         raise DataError(
-            f"{flag} {folder}: no folder can be made there ({error.strerror}); choose another place"
+            f"{flag} {folder}: no folder can be made there ({error.strerror}); "
+            "choose another folder"
         ) from None
 
 

@@ -46,7 +46,7 @@ def to_segment(options: SegmentOptions) -> list[Mark]:
     events = options.events or next((path for path in beside if path.is_file()), None)
     if events is None:
         raise DataError(
-            f"{options.video}: say what happens in it: a CSV start,end,label, as in "
+            f"{options.video}: the events are missing: a CSV start,end,label, as in "
             f"seqvision segment {options.video} events.csv"
         )
     folder = options.output

@@ -55,7 +55,7 @@ def to_calibrate(options: CalibrateOptions) -> Places:
     """
     if not options.data:
         raise DataError(
-            "seqvision calibrate: say by which clips, or untrimmed videos with their truth: "
+            "seqvision calibrate: clips, or untrimmed videos with their truth, are missing: "
             "seqvision calibrate MODEL PATH…"
         )
     suffix = options.model.suffix.lower()
@@ -83,7 +83,7 @@ def to_predict(options: PredictOptions) -> None:
         SeqvisionError: the model or a path is not there, or the CSV cannot be written.
     """
     if not options.paths:
-        raise DataError("seqvision predict: say which clips: seqvision predict MODEL PATH…")
+        raise DataError("seqvision predict: the clips are missing: seqvision predict MODEL PATH…")
     if options.model.suffix.lower() != ".onnx":
         if options.model.exists():
             for given in options.paths:
@@ -128,7 +128,8 @@ def to_verify(options: VerifyOptions) -> None:
     """
     if options.model.suffix.lower() in MODEL_SUFFIXES:
         raise ModelError(
-            f"{options.model}: a model of a training; verify wants the exported file first: "
+            f"{options.model}: a model of a training; "
+            "the first argument of verify is the exported file: "
             f"seqvision verify {options.model.with_suffix('.onnx')} --against {options.model}"
         )
     check_trained(options.against, "verify --against")
@@ -179,5 +180,5 @@ def to_compare(options: CompareOptions) -> None:
         DataError: no run is named, or the JSON cannot be written.
     """
     if not options.runs:
-        raise DataError("seqvision compare: say which runs: seqvision compare runs/*")
+        raise DataError("seqvision compare: the runs are missing: seqvision compare runs/*")
     check_outputs({"--json": options.json_}, ())

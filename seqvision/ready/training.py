@@ -44,7 +44,7 @@ def to_train(options: TrainOptions) -> list[Clip]:
         return []  # one process is enough to find the clips
     if options.resume is not None and not place.exists():
         raise DataError(
-            f"{place}: no such folder or list; say where the clips of {options.resume} are now: "
+            f"{place}: no such folder or list; give the new path of the clips of {options.resume}: "
             f"seqvision train CLIPS --resume {options.resume}"
         )
     stills = options.images.sequence != "video"

@@ -171,10 +171,9 @@ def calibrated(report: Report, part: Part) -> Markup:
     else:
         said.append("These are the model's own probabilities: its temperature is 1.")
     mean = float(part.probabilities.max(dim=1).values.mean())
-    direction = "more" if mean > part.metrics.accuracy else "less"
+    direction = "over" if mean > part.metrics.accuracy else "under"
     said.append(
-        f"On average it says {mean:.1%} and is right in {part.metrics.accuracy:.1%}: "
-        f"{direction} sure than right."
+        f"Mean probability {mean:.1%}, accuracy {part.metrics.accuracy:.1%}: {direction}confident."
     )
     return element("div", reliability(after), note(" ".join(said)))
 

@@ -26,7 +26,7 @@ def read_list(folder: Path) -> tuple[list[str], list[dict[str, str]]]:
     table = read_table(path, dict.fromkeys(_COLUMNS, ()))
     columns = list(table.columns)
     if not {"path", "label"} <= set(columns):
-        raise DataError(f"{path}: is there and lacks the columns path,label")
+        raise DataError(f"{path}: exists without the columns path,label")
     return columns, [{name: row[name] for name in columns} for row in table.rows]
 
 

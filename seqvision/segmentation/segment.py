@@ -83,7 +83,7 @@ def _parts(marks: list[Mark], times: list[float], options: SegmentOptions) -> li
             length = f"{len(times)} frames, {times[-1]:.2f} s"
             raise DataError(f"{mark.where}: begins after the end of the video ({length})")
         if mark.in_frames and mark.end > len(times):
-            _note(f"{mark.where}: goes on after the end of the video, and is cut there")
+            _note(f"{mark.where}: ends after the end of the video, and is cut there")
     marked = parts_of(marks, times)
     seen: set[tuple[str, int, int]] = set()
     for part in marked:

@@ -55,7 +55,7 @@ def read_labelled(place: Path, options: TrainOptions, card: ModelCard) -> Data:
     missing = [label for label in card.labels if label not in there]
     if missing:
         raise DataError(
-            f"{place}: no clip of {', '.join(missing)}, which the model knows; "
+            f"{place}: no clip of {', '.join(missing)}, a label of the model; "
             "give the clips that it was trained on"
         )
     seed, asked = options.training.seed, options.clips

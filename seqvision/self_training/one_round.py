@@ -69,9 +69,9 @@ def next_round(work: Work, rounds: Sequence[Round]) -> Round | None:
     chosen = _choose(work, number, rounds[-1].temperature)
     named = read_choice(work.choice(number), labels)
     if not named:
-        why = f"no clip of {len(work.pool.clips)} is sure enough (--threshold, --views)"
+        why = f"no clip of {len(work.pool.clips)} is confident enough (--threshold, --views)"
         if number == 1:
-            raise DataError(f"{why}; {work.choice(1)} says how sure each one is")
+            raise DataError(f"{why}; {work.choice(1)} has the probability of each")
         print_line(f"round {number}: {why}")
         return None
     print_line(f"round {number}: {_chosen(work, named)}")

@@ -34,7 +34,7 @@ def of_a_student(options: SelfTrainOptions, card: ModelCard) -> TrainOptions:
         place, words, _ = first_problem(error)
         name = ".".join(map(str, place))
         raise CheckpointError(
-            f"{options.model}: its card does not say how it was trained ({name}: {words}); "
+            f"{options.model}: its card has no training options of this version ({name}: {words}); "
             "train it again with this version"
         ) from None
     training: dict[str, Any] = {"device": options.device}

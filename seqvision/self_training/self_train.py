@@ -121,7 +121,7 @@ def _self_train(options: SelfTrainOptions, held: contextlib.ExitStack) -> SelfTr
             add_state(error, f"whole rounds are kept; go on with: {resume}")
         raise
     if not rounds:
-        raise interrupt(stop or signal.SIGINT, "stopped before the first teacher was asked")
+        raise interrupt(stop or signal.SIGINT, "stopped before the first round")
     return _end(work, rounds, stop)
 
 

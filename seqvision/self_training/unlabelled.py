@@ -47,9 +47,7 @@ def _read(place: Path, images: bool, truth: bool) -> Reading:
         return read_list(place, labelled=False)
     if truth:
         if (place / COLLECTED).is_file():
-            raise DataError(
-                f"--truth: nobody has labelled the clips that were collected in {place}"
-            )
+            raise DataError(f"--truth: the clips collected in {place} have no true labels")
         return _data_set(place, images)
     if place.is_file() or _is_data_set(place, images):
         return _data_set(place, images)

@@ -200,10 +200,10 @@ def _split_in_words(clips: Sequence[Clip], options: DataOptions) -> str:
         return f"fold {options.clips.fold} validates, {drawn}"
     named = {clip.split for clip in clips if clip.split}
     if "val" in named:
-        return "as the data says"
+        return "from the data"
     share = f"{options.clips.val:.0%}"
     if named:
-        return f"as the data says; {share} of train validate, {drawn}"
+        return f"from the data; {share} of train validate, {drawn}"
     return f"{share} validate, {drawn}"
 
 

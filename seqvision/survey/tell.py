@@ -89,7 +89,7 @@ def _facts(findings: Findings, options: DataOptions) -> Iterator[tuple[str, str]
         )
     unknown = sum(probe.frames is None for probe in findings.probes)
     if unknown:
-        yield "", f"{unknown} videos do not say how long they are (--decode counts)"
+        yield "", f"{unknown} videos have no frame count (--decode counts their frames)"
     if findings.rates:
         yield "rate", _most_common(findings.rates, " fps")
     yield "size", _most_common(findings.sizes, "")

@@ -38,7 +38,7 @@ def _harmless(hook: Callable[..., None]) -> Callable[..., None]:
         except Exception as error:
             self.failed = True
             self.bar.close()
-            print_line(f"the training goes on without its display ({error!r})", "yellow")
+            print_line(f"training continues without its display ({error!r})", "yellow")
 
     return careful
 

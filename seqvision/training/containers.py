@@ -54,7 +54,7 @@ class Content:
             CheckpointError: they differ.
         """
         if self.told is not None and self.told != self.sha256():
-            raise CheckpointError(f"{path}: damaged: its content is not what its sha256 says")
+            raise CheckpointError(f"{path}: damaged: its content does not match its SHA-256 hash")
 
     def sha256(self) -> str:
         """Return the hash of texts, names, types, shapes and values."""

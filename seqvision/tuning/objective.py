@@ -29,7 +29,7 @@ from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.files import write_whole
 
 _OUT_OF_MEMORY = "out of memory"
-GO_ON = "finished trials are kept, and the same command goes on"
+GO_ON = "finished trials are kept; run the same command to continue"
 
 
 class UnusableError(Exception):

@@ -92,7 +92,7 @@ def make_folder(folder: Path) -> None:
         sweep(folder, depth=3)
     except OSError as error:
         raise StudyError(
-            f"{folder}: cannot be made ({error.strerror}); choose another place with --runs"
+            f"{folder}: cannot be made ({error.strerror}); choose another folder with --runs"
         ) from None
 
 

@@ -127,7 +127,7 @@ def tune(options: TuneOptions, fixed: Collection[str], measure: Measure) -> Tune
     if stop is not None:
         print_line(
             f"stopped; {ended(rows)} of {wanted} trials are kept in {folder}; "
-            "the same command goes on"
+            "run the same command to continue"
         )
         return Tuned(name, folder, rows, best, None, None, stop)
     if best is None:
@@ -196,7 +196,7 @@ def _nothing_found(rows: list[Row], options: TuneOptions) -> SeqvisionError:
             f"{table.said_ms(min(slow))} ms; allow more, or search smaller networks with --space"
         )
     errors = [row.error for row in rows if row.error]
-    reason = f"; the last one said: {errors[-1]}" if errors else ""
+    reason = f"; last error: {errors[-1]}" if errors else ""
     return DataError(f"none of {len(rows)} trials could be trained{reason}")
 
 

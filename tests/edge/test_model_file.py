@@ -453,7 +453,7 @@ def test_a_card_with_absurd_frames_is_refused_with_its_reason() -> None:
 )
 def test_a_card_with_an_absurd_state_is_refused_with_its_reason(axes: list[Any]) -> None:
     card = make_card(state={"kind": "window", "tensors": [{"name": "past", "axes": axes}]})
-    with pytest.raises(ModelError, match="its card asks for a state past"):
+    with pytest.raises(ModelError, match="its card has a state past"):
         Session(model_bytes(card))
 
 

@@ -169,7 +169,7 @@ def test_a_review_goes_on_where_it_was_left(collected: Takes) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("clip,label\na.mkv,x\n", "lacks the column confidence"),
+        ("clip,label\na.mkv,x\n", "has no column confidence"),
         ("clip,label,confidence\n../a.mkv,x,1\n", "line 2: '../a.mkv' is no clip of this folder"),
         ("clip,label,confidence\n/etc/passwd,x,1\n", "no clip of this folder"),
         ("clip,label,confidence\n,x,1\n", "no clip of this folder"),

@@ -187,7 +187,7 @@ os._exit(9)
 def test_a_wrong_password_is_told_and_is_no_end(broker: Broker) -> None:
     with publishing(broker.url.replace("s3%2F", "wrong")) as sink:
         sink.write(make_step(events=(EVENT,)))
-        wait_for(lambda: sink.trouble == "the broker says: Not authorized")
+        wait_for(lambda: sink.trouble == "the broker reports: Not authorized")
         name = sink.name
     assert sink.counts.lost == 1
     assert name == f"--mqtt mqtt://127.0.0.1:{broker.port}"

@@ -202,7 +202,7 @@ def test_a_crash_in_the_middle_of_a_training_ends_it_and_says_what_is_kept(
 def test_a_display_that_fails_does_not_end_the_training(clips: Path) -> None:
     with typed(clips, "seqvision", *TRAIN, before=IN_THE_DISPLAY) as terminal:
         lines = ended(terminal, 0)
-    assert len([line for line in lines if "goes on without its display" in line]) == 1
+    assert len([line for line in lines if "continues without its display" in line]) == 1
     assert lines[-1] == "model.pt written; next: seqvision export model.pt"
 
 

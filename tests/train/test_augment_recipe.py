@@ -186,7 +186,7 @@ def test_still_images_have_no_time_to_vary() -> None:
                                    {"reverse": True, "reverse_swap": ("a:b",)}]  # fmt: skip
     for values in asked:
         flag = "--" + next(iter(values)).replace("_", "-")
-        with pytest.raises(DataError, match=f"{flag}.*: says nothing about --sequence rows"):
+        with pytest.raises(DataError, match=f"{flag}.* has no effect with --sequence rows"):
             check_sequence(
                 ClipOptions(), SequenceOptions(sequence="rows"), AugmentOptions(**values)
             )

@@ -150,7 +150,7 @@ def test_only_labels_that_are_named_are_played_backwards_and_exchanged() -> None
 @pytest.mark.parametrize(
     ("swap", "message"),
     [
-        ((), "--reverse: say which labels may be played backwards: --reverse-swap"),
+        ((), "--reverse: name the labels that may be played backwards: --reverse-swap"),
         (("zoom_in",), "--reverse-swap zoom_in: zoom_in is another movement when played backwards"),
         (("zoom_in:zoom_in",), "zoom_in is another movement"),
         (("zoom_in:zoom_up",), "--reverse-swap zoom_in:zoom_up: no label 'zoom_up'; did you mean"),
@@ -165,7 +165,7 @@ def test_a_reversal_that_would_make_a_label_wrong_is_refused(
 
 
 def test_a_reversal_asked_for_by_the_yaml_needs_labels_too() -> None:
-    with pytest.raises(DataError, match="--reverse: say which labels"):
+    with pytest.raises(DataError, match="--reverse: name the labels"):
         make_augmenter(AugmentOptions(augment={"time": {"reverse": 0.5}}), LABELS)
     assert reversal_labels(LABELS, ["clap:clap", "zoom_in:zoom_out"]) == {0: 0, 2: 3, 3: 2}
 

@@ -415,7 +415,7 @@ def test_takes_are_told_from_clips(clips: Path, takes: Path, tmp_path: Path) -> 
         ("model.pt", "CLIPS|TAKES is missing"),
         ("model.pt nowhere", "nowhere: no such file or folder"),
         ("no.pt a.mp4", "no.pt: no such file"),
-        ("model.pt alone.mp4", "alone.mp4: nothing says what happens in it; alone.json beside"),
+        ("model.pt alone.mp4", "alone.mp4: its truth alone.json is missing"),
         ("model.pt bad.mp4", "bad.json: not valid JSON"),
         ("model.pt list.csv", "list.csv, line 2: no such file: 'none.mp4'"),
         ("model.pt a.mp4 --output x.onnx", "--output x.onnx: must end in .pt or .safetensors"),

@@ -45,7 +45,7 @@ def test_a_list_gives_groups_splits_and_rates_and_paths_relative_to_itself(tmp_p
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("what,label\na,b\n", "lacks the column path .columns found: label, what."),
+        ("what,label\na,b\n", "has no column path .columns found: label, what."),
         ("path,label\na.mp4,\n", "line 2: path or label is empty"),
         ("path,label,split\na.mp4,x,training\nb.mp4,x,own\n", "line 3: split is 'own'"),
         ("path,label,fps\na.mp4,x,fast\n", "line 2: fps is 'fast'"),

@@ -88,7 +88,7 @@ def refusal(data: Path, **asked: bool) -> str:
         (("wave/voice.m4a", "wave/voice2.MP3"), "2 audio files (wave/voice2.MP3, wave/voice.m4a)"),
         (("wave/data.npy",), ".npy file (wave/data.npy)"),
         (("stray.mp4",), "clip without a label (stray.mp4)"),
-        (("wave/thumb.jpg",), "image beside videos (wave)"),
+        (("wave/thumb.jpg",), "image next to videos (wave)"),
     ],
 )
 def test_what_is_no_clip_is_left_out_counted_and_noted(
@@ -195,7 +195,7 @@ def test_a_folder_of_frames_and_one_of_clips_are_told_apart_by_content(tmp_path:
     assert [str(clip.path.relative_to(tmp_path / "wave")) for clip in found.clips[3:]] == [
         "0.mp4", "1.mp4", "2.mp4", "ann/a.mp4", "bob/b.mp4", "both", "both/both.mp4", "frames",
     ]  # fmt: skip
-    assert "image beside videos (wave/ann)" in found.notes[-1]
+    assert "image next to videos (wave/ann)" in found.notes[-1]
 
 
 def test_where_images_are_clips_those_in_sub_folders_are_too(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_a_link_back_ends_and_a_dead_link_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "wave" / "gone.mp4").symlink_to(tmp_path / "nowhere.mp4")
     found = find_data_set(tmp_path)
     assert counted(found) == {"clap": 3, "wave": 3}
-    assert "link that leads nowhere (wave/gone.mp4)" in found.notes[0]
+    assert "broken link (wave/gone.mp4)" in found.notes[0]
 
 
 # The parts of a split -----------------------------------------------------------------------------
@@ -255,7 +255,7 @@ def test_a_split_is_taken_whatever_lies_beside_it(tmp_path: Path) -> None:
         "train": 4, "val": 4, "test": 4,
     }  # fmt: skip
     (note,) = found.notes
-    assert "folder beside the parts of the split (raw)" in note
+    assert "folder next to the parts of the split (raw)" in note
     assert "clip without a label (x.mp4)" in note
     assert "runs of seqvision (runs)" in note
 
@@ -303,7 +303,7 @@ def test_an_unpacked_archive_is_read_through_its_only_folder(tmp_path: Path) -> 
 def test_a_label_called_test_stays_a_label_and_that_is_said(tmp_path: Path) -> None:
     found = find_data_set(put(gestures(tmp_path), "test/ann/0.mp4", "test/bob/1.mp4"))
     assert counted(found) == {"clap": 3, "test": 2, "wave": 3}
-    assert "test is read as a label, beside clap, wave" in " ".join(found.notes)
+    assert "test is read as a label, next to clap, wave" in " ".join(found.notes)
 
 
 def test_only_a_test_folder_teaches_nothing_and_that_is_said(tmp_path: Path) -> None:

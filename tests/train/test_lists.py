@@ -150,9 +150,9 @@ def test_a_list_beside_its_data_may_start_its_paths_one_folder_above(clips: Path
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("Pfadname,Label\na,b\n", "lacks the column path (columns found: Label, Pfadname)"),
-        ("path,comment\none.avi,b\n", "lacks the column label (columns found: path, comment)"),
-        ("path;fps\none.avi;3\n", "lacks the column label (columns found: path, fps)"),
+        ("Pfadname,Label\na,b\n", "has no column path (columns found: Label, Pfadname)"),
+        ("path,comment\none.avi,b\n", "has no column label (columns found: path, comment)"),
+        ("path;fps\none.avi;3\n", "has no column label (columns found: path, fps)"),
         ("path,label\n/home/ann/data/wave/a.mp4,w\n", "line 2: no such file: /home/ann/data/wave/"
          "a.mp4 (an absolute path of another machine; wave/a.mp4 is here: write that"),
         ("path,label\nC:\\Users\\ann\\wave\\a.mp4,w\n", "an absolute path of another machine; "
@@ -172,7 +172,7 @@ def test_a_list_beside_its_data_may_start_its_paths_one_folder_above(clips: Path
         (b"\xd0\xcf\x11\xe0 a workbook", "an old Excel workbook"),
         (b"path,label\na\x00b,c\n", "zero bytes in it"),
         (b"\xff\xfep\x00a\x00t", "list.csv: "),
-        ("", "lacks the column path (columns found: none)"),
+        ("", "has no column path (columns found: none)"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_refused_by_its_cause(

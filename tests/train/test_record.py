@@ -71,7 +71,7 @@ def test_the_same_command_goes_on_and_overwrites_nothing(
     command = ("--labels", LABELS, "--takes", "4", "--seconds", "1")
     # Twelve seconds are wanted of a video of ten.
     assert record(*command) == 3
-    assert "video.mp4: it ended, and 2 takes lack" in capsys.readouterr().err
+    assert "video.mp4: source ended early; 2 takes missing" in capsys.readouterr().err
     before = {path: path.read_bytes() for path in Path("takes").rglob("*.mkv")}
     assert len(before) == 10
     assert record(*command) == 0
@@ -134,7 +134,7 @@ def test_takes_are_reviewed_by_lines(
     ("words", "message"),
     [
         (("--labels", ","), "--labels ',': no label"),
-        ((), "say what to record: --labels wave,clap,none"),
+        ((), "the labels are missing: --labels wave,clap,none"),
         (("--labels", "a", "--takes", "0"), "--takes"),
         (("--labels", "a", "--seconds", "0.01"), "--seconds"),
         (("--labels", "a", "--seconds", "500"), "--seconds"),
@@ -166,7 +166,7 @@ def test_a_folder_that_is_no_place_for_takes_is_one_line(
     Path("list").mkdir()
     Path("list/clips.csv").write_text("a,b\n")
     for folder, message in (
-        ("full", "has clips already"), ("list", "lacks the column"), ("a/b", "make it first"),
+        ("full", "has clips already"), ("list", "has no column"), ("a/b", "make it first"),
         ("video.mp4", "name a folder"),
     ):  # fmt: skip
         command = ["record", folder, "--labels", "a", "--source", "video.mp4"]
@@ -268,7 +268,7 @@ def test_who_answers_nothing_is_told_in_one_line(video: Path) -> None:
     with AtTerminal(Path.cwd(), "record", "takes", "--source", "video.mp4") as terminal:
         terminal.expect("labels, with commas")
         terminal.type("\x04")
-        terminal.expect("nothing was answered; --labels and --person say it too")
+        terminal.expect("no input; give --labels and --person")
         assert terminal.process.wait(60) == 2
     assert "Traceback" not in terminal.shown
     assert not Path("takes").exists()

@@ -163,7 +163,7 @@ def test_labels_of_any_letters_have_files_of_their_own(video: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("start,end\n1,2\n", "the first line lacks the column label"),
+        ("start,end\n1,2\n", "the first line has no column label"),
         ("start,end,label\n", "nothing is marked in it"),
         ("start,end,label\n1,2,wave\n3,x,wave\n", "line 3: end is 'x', must be seconds"),
         ("start,end,label\n1:75,2:00,wave\n", "line 2: start is '1:75'"),
@@ -191,12 +191,12 @@ def test_bad_marks_are_one_line_and_nothing_is_written(
     ("arguments", "said"),
     [
         ("nowhere.mp4", "nowhere.mp4: no such video"),
-        ("take.mp4", "take.mp4: say what happens in it"),
+        ("take.mp4", "take.mp4: the events are missing"),
         ("take.mp4 no.csv", "no.csv: cannot be read"),
         ("take.mp4 e.csv --output no/clips", "there is no folder no"),
         ("take.mp4 e.csv --output e.csv", "--output e.csv: that is a file"),
         ("take.mp4 e.csv --output full", "--output full: is not empty and has no clips.csv"),
-        ("take.mp4 e.csv --output odd", "clips.csv: is there and lacks the columns path,label"),
+        ("take.mp4 e.csv --output odd", "clips.csv: exists without the columns path,label"),
         ("e.csv e.csv", "e.csv: not a video that can be read"),
     ],
 )

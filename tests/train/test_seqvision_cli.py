@@ -118,7 +118,7 @@ MISTAKES = [
     ("evaluate missing.pt x", "missing.pt: no such file"),
     ("evaluate modle.pt frames", "modle.pt: no such file; did you mean model.pt?"),
     ("evaluate frames model.pt", "frames: the model comes first: seqvision evaluate model.pt"),
-    ("evaluate model.onnx frames", "an exported file; evaluate wants the model of the training"),
+    ("evaluate model.onnx frames", "an exported file; evaluate needs the model of the training"),
     ("evaluate clip.mp4 frames", "clip.mp4: not a model; evaluate wants a model.pt first"),
     ("calibrate frames model.pt", "the model comes first: seqvision calibrate model.pt frames"),
     ("predict clip.mp4 model.onnx", "the model comes first: seqvision predict model.onnx clip"),

@@ -281,7 +281,7 @@ def test_of_still_images_it_shows_the_images(tmp_path: Path) -> None:
         (("data",), "DATA or --root is missing"),
         (("train", "--dataset", "mnist"), "DATA or --root is missing"),
         (("evaluate", "model.pt"), "DATA or --root is missing"),
-        (("data", "x", "--root", "y"), "give the clips once: x, or --root y"),
+        (("data", "x", "--root", "y"), "give the clips once: x or --root y"),
         (("train", "x", "--root", "y"), "give the clips once"),
         (("evaluate", "model.pt", "x", "--root", "y"), "give the clips once"),
         (

@@ -418,7 +418,7 @@ def test_a_signal_ends_the_trial_and_the_same_command_goes_on(
         assert main(["tune", *arguments]) == code
     told = capsys.readouterr().err
     assert "stopped; 1 of 3 trials are kept in" in told
-    assert "the same command goes on" in told
+    assert "run the same command to continue" in told
     assert not (tmp_path / "model.pt").exists()
     assert main(["tune", *arguments]) == 0
     (study,) = tmp_path.glob("runs/study-*/study.json")

@@ -16,14 +16,14 @@ _MEANINGS = {
     "tls": ("no safe connection (TLS) can be made with it", errno.EPROTO),
     "redirected": ("it sends on to another address; give that one", errno.EREMOTE),
     "server_error": ("the server has an error", errno.EIO),
-    "unreadable": ("no video comes that can be read", errno.EIO),
+    "unreadable": ("no readable video", errno.EIO),
     "codec": ("its video cannot be decoded here", errno.EIO),
     "one_picture": (
         "this address gives one picture, not a stream; give the camera's MJPEG or RTSP address",
         errno.EIO,
     ),
     "no_keyframe": (
-        "no whole picture came; set a shorter interval of key frames in the camera",
+        "no key frame received; set a shorter key-frame interval in the camera",
         errno.EIO,
     ),
     "ended": ("the stream ended", errno.ECONNRESET),

@@ -24,13 +24,13 @@ def check_promise(graph: Graph, card: ModelCard) -> None:
     image, count = card.image, 1 + len(card.state.tensors)
     clip = card.sequence.window * image.height * image.width * image.channels
     if clip > MAX_CLIP:
-        raise Refused(f"its card asks for windows of {clip / 1e9:.0f} GB, at most are 4 GB")
+        raise Refused(f"its card has windows of {clip / 1e9:.0f} GB, at most are 4 GB")
     for tensor in card.state.tensors:
         fixed = [axis for axis in tensor.axes if isinstance(axis, int)]
         free = len(tensor.axes) > len(fixed) + 1
         kept = math.prod(fixed) * (card.sequence.window if free else 1)
         if tensor.axes[:1] != ("batch",) or min(fixed, default=1) < 1 or kept > MAX_KEPT:
-            raise Refused(f"its card asks for a state {tensor.name[:40]} {list(tensor.axes[:8])}")
+            raise Refused(f"its card has a state {tensor.name[:40]} {list(tensor.axes[:8])}")
     for (promised, kind), found in zip(_inputs(card), graph.inputs, strict=False):
         axes = [axis if isinstance(axis, int) else None for axis in promised.axes]
         there = [axis if isinstance(axis, int) else None for axis in found.axes]

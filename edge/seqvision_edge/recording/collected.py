@@ -41,7 +41,7 @@ def read_collected(folder: Path) -> list[Collected]:
             reader = dict_reader(file, restval="")
             missing = {"clip", "label", "confidence"} - set(reader.fieldnames or ())
             if missing:
-                raise RecordingError(f"{path}: the first line lacks the column {min(missing)}")
+                raise RecordingError(f"{path}: the first line has no column {min(missing)}")
             return [_clip(folder, reader.line_num, row) for row in reader]
     except FileNotFoundError:
         return []

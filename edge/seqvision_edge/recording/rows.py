@@ -36,7 +36,7 @@ def read_rows(path: Path) -> Rows:
             columns = tuple(reader.fieldnames or ())
             missing = {"path", "label"} - set(columns)
             if missing:
-                raise RecordingError(f"{path}: the first line lacks the column {min(missing)}")
+                raise RecordingError(f"{path}: the first line has no column {min(missing)}")
             # A cell beyond the columns has no name, and comes under None.
             rows = [{name: row[name] for name in columns} for row in reader]
     except FileNotFoundError:

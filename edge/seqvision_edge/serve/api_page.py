@@ -12,7 +12,7 @@ LIVE: Final = (
     "/v1/live",
     "Binary messages of 8 bytes of time (seconds, float64, little endian) and a JPEG; the newest "
     "is answered in JSON: `prediction` or `waiting`, then `event` and `source`.\n\n"
-    'A first message, the text `{"frames": "prepared"}`, says that pixels follow instead of JPEGs, '
+    'A first message, the text `{"frames": "prepared"}`, selects pixels instead of JPEGs, '
     "as the model reads them.",
 )
 _TEMPLATE: Final = Path(__file__).parent / "page" / "docs.html"
@@ -27,10 +27,10 @@ _GROUPS: Final = {
 }
 # Every route may answer with these; they are explained once.
 _EVERYWHERE: Final = {
-    "400": "what came is no HTTP request",
+    "400": "not an HTTP request",
     "401": "the token is missing or wrong",
-    "403": "a page of another origin asked",
-    "408": "the request came too slowly",
+    "403": "cross-origin request",
+    "408": "the request was sent too slowly",
     "413": "the body is too large",
     "421": "the Host header is not allowed",
     "429": "too much is under way: try again",

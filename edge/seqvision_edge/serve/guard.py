@@ -219,7 +219,7 @@ class _Body:
             message = await within(self._receive(), left)
         except asyncio.TimeoutError:
             raise HTTPException(
-                408, "the body came too slowly", headers={"connection": "close"}
+                408, "the body was sent too slowly", headers={"connection": "close"}
             ) from None
         if message["type"] != "http.request":
             return message

@@ -56,7 +56,7 @@ def routes(service: Service, streams: Streams) -> APIRouter:
     async def live(socket: WebSocket) -> None:
         """Answer for the newest picture: 8 bytes of time (float64, little endian), then a JPEG.
 
-        A first message `{"frames": "prepared"}` says that pixels follow instead of JPEGs, sized and
+        A first message `{"frames": "prepared"}` selects pixels instead of JPEGs, sized and
         cut as the model reads them: who runs the model too can compare the answers.
         """
         await socket.accept()

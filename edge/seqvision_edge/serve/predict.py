@@ -53,7 +53,8 @@ def routes(service: Service) -> APIRouter:
         top: Annotated[int, PLAIN, Query(ge=1, le=4096, description="labels in `top`")] = 3,
         probabilities: Annotated[bool, Query(description="of every label")] = False,
         timeline: Annotated[
-            bool, Query(description="an answer at every tick, and events, as edge-run tells them")
+            bool,
+            Query(description="predictions at every tick and events, as edge-run reports them"),
         ] = False,
         every_window: Annotated[
             bool, Query(description="the mean over a long clip's windows, instead of its centre")

@@ -175,7 +175,7 @@ def protocol(limits: Limits) -> type[asyncio.Protocol]:
             if self.transport.is_closing():
                 return
             if self._timed == "head" and self.conn.our_state is h11.IDLE:
-                self._refuse(408, "the request came too slowly")
+                self._refuse(408, "the request was sent too slowly")
             elif self._timed == "another head":
                 self.transport.close()
             else:

@@ -190,7 +190,7 @@ class _List:
             self._file.append("path,label")
         self._columns = _columns(path)
         if not {"path", "label"} <= set(self._columns):
-            raise csv.Error(f"{LIST_NAME} is there and lacks the columns path,label")
+            raise csv.Error(f"{LIST_NAME} exists without the columns path,label")
 
     def add(self, path: Path, label: str) -> None:
         row = io.StringIO()

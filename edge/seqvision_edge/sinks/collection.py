@@ -135,7 +135,7 @@ class Collection:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = dict_reader(file, restval="")
             if not {"clip", "label"} <= set(reader.fieldnames or ()):
-                raise csv.Error(f"{LIST_NAME} is there and lacks the columns clip,label")
+                raise csv.Error(f"{LIST_NAME} exists without the columns clip,label")
             rows = [
                 {_FORMER_COLUMNS.get(name, name): row[name] for name in row if name}
                 for row in reader

@@ -215,7 +215,7 @@ class Mqtt:
 
     def _on_connect(self, client: Client, _data: Any, _flags: Any, code: Any, *_: Any) -> None:
         if code.is_failure:
-            self._tell(False, f"the broker says: {code}")
+            self._tell(False, f"the broker reports: {code}")
             return
         # A broker that was started anew may have forgotten them.
         for topic, payload in [("status", "online"), *self._kept.items()]:

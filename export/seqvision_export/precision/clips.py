@@ -87,7 +87,7 @@ def divided(clips: Clips) -> str:
     if clips.same:
         return (
             f"the same {len(clips.judge)} clips calibrate int8 and judge (a list with splits, or "
-            "--verify CLIPS beside --calibrate, would divide them)"
+            "--verify CLIPS with --calibrate, would divide them)"
         )
     return f"{len(clips.calibrate)} clips calibrate int8, {len(clips.judge)} others judge"
 

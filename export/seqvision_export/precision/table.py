@@ -47,7 +47,7 @@ def _notes(measured: Sequence[Measured], chosen: Measured | None, clips: Clips) 
         if right is not None and not is_better(right, len(clips.judge), share):
             lines.append(
                 f"warning: fp32 itself is right on {right:.1%}, not clearly more than chance "
-                f"(always naming {label}: {share:.1%}), so points lost say nothing here"
+                f"(always naming {label}: {share:.1%}), so a drop of accuracy means nothing here"
             )
     if chosen is not None and chosen.agreement is not None and chosen is not measured[0]:
         lines.append(

@@ -140,7 +140,7 @@ def _scan(
         elif depth:  # beside the labels lie lists, notes and models of many kinds
             left.add("video" if is_video(entry.name) else kind_of(entry.name), path)
     if branch.files and branch.images and not branch.is_clip and depth > 1:
-        left.add("image beside videos", folder, branch.images)
+        left.add("image next to videos", folder, branch.images)
     return branch
 
 
@@ -212,7 +212,7 @@ def _read_parts(
             for path in loose:
                 left.add("clip without a label", path)
         elif loose or folder.images:
-            left.add_folder("folder beside the parts of the split", folder.path)
+            left.add_folder("folder next to the parts of the split", folder.path)
     for file in root.files:
         left.add("clip without a label", file)
     unusual = [f"{branch.path.name} is {part}" for branch, part in parts
@@ -238,7 +238,7 @@ def _read_labels(
         if folder.images and found and not folder.files:
             left.add("loose image", folder.path, folder.images)
         elif folder.images and found:
-            left.add("image beside videos", folder.path, folder.images)
+            left.add("image next to videos", folder.path, folder.images)
         if found:
             continue
         if known and folder.images and folder.path.name not in known:
@@ -308,7 +308,7 @@ def _split_like_labels(root: Branch) -> list[str]:
     if not named or not others:
         return []
     return [
-        f"{_few(named)} is read as a label, beside {_few(others)}; "
+        f"{_few(named)} is read as a label, next to {_few(others)}; "
         "a split is train/<label>/<clip> and test/<label>/<clip>"
     ]
 

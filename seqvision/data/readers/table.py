@@ -83,8 +83,7 @@ class Table:
             if column not in self.columns:
                 there = ", ".join([*self.spelled.values(), *self.unused][:_SHOWN]) or "none"
                 raise DataError(
-                    f"{self.path}: the first line lacks the column {column} "
-                    f"(columns found: {there})"
+                    f"{self.path}: the first line has no column {column} (columns found: {there})"
                 )
 
 
