@@ -33,7 +33,9 @@ SERVICE_RESTART = 1012
 
 # What the page that asks for the token is dressed in: nobody learns anything from it.
 _OPEN = frozenset({"/page/style.css", "/page/icon.svg"})
-_PIECE = 64 << 10
+# Of a body: as large as it can be while its parsing takes some milliseconds.
+_SMALLEST_PIECE, _FIRST_PIECE, _LARGEST_PIECE = 2 << 10, 16 << 10, 64 << 10
+_QUICK_SECONDS, _SLOW_SECONDS = 0.001, 0.004
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (
@@ -74,6 +76,7 @@ class Guard:
         self._app, self._names, self._key = app, names, key
         self._limits, self._figures, self._login_page = limits, figures, login_page
         self._busy = self._bytes = 0
+        self.turn = asyncio.Lock()
         figures.gauge("seqvision_clients", "Requests and WebSockets now", lambda: self._busy)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -196,6 +199,8 @@ class _Body:
         self._until = time.monotonic() + limits.body_seconds
         self._whole = False
         self._rest = memoryview(b"")
+        self._most_piece = _FIRST_PIECE
+        self._given_at: float | None = None
         self.most = most
         self.size = 0
 
@@ -209,9 +214,9 @@ class _Body:
         Raises:
             HTTPException: 413 too large, 429 too much at once, 408 too slow.
         """
+        self._adapt()
         if self._rest:
-            await asyncio.sleep(0)
-            return self._piece()
+            return await self._piece()
         if self._whole:
             return await self._receive()
         left = min(self._limits.stall_seconds, self._until - time.monotonic())
@@ -232,12 +237,28 @@ class _Body:
         if not has_room:
             raise HTTPException(429, "too much is being sent at once", headers={"retry-after": "1"})
         self._rest = memoryview(content)
-        # Parsing a form may take long for each byte: others have their turn between two pieces.
-        await asyncio.sleep(0)
-        return self._piece()
+        return await self._piece()
 
-    def _piece(self) -> Message:
-        piece, self._rest = bytes(self._rest[:_PIECE]), self._rest[_PIECE:]
+    def _adapt(self) -> None:
+        """Choose how large the next piece is, by what the parsing of the last one took."""
+        if self._given_at is None:
+            return
+        spent, self._given_at = time.thread_time() - self._given_at, None
+        if spent > _SLOW_SECONDS:
+            self._most_piece = max(_SMALLEST_PIECE, self._most_piece // 2)
+        elif spent < _QUICK_SECONDS:
+            self._most_piece = min(_LARGEST_PIECE, 2 * self._most_piece)
+
+    async def _piece(self) -> Message:
+        """Return the next piece of what came.
+
+        Parsing a form may take long for each byte: of all bodies together one piece is parsed, then
+        everything else has its turn.
+        """
+        async with self._guard.turn:
+            await asyncio.sleep(0)
+        piece, self._rest = bytes(self._rest[: self._most_piece]), self._rest[self._most_piece :]
+        self._given_at = time.thread_time()
         more = bool(self._rest) or not self._whole
         return {"type": "http.request", "body": piece, "more_body": more}
 
