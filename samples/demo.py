@@ -110,7 +110,7 @@ def draw_events(log: Path, video: Path, picture: Path, count: int = 4) -> Path:
     frames = []
     peaks = sorted(events.values())
     spread = np.linspace(0, len(peaks) - 1, min(count, len(peaks))).round().astype(int)
-    for peak in (peaks[place] for place in spread):
+    for peak in (peaks[index] for index in spread):
         capture.set(cv2.CAP_PROP_POS_MSEC, 1000 * peak)
         there, frame = capture.read()
         if there:

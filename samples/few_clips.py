@@ -46,7 +46,7 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         clips, drawn = _draw(given.clips, folder / "clips.csv", given.count, seed)
         usual = _options(clips, given.weights, folder, seed)
-        chosen, said = suit_few_clips(usual, drawn, {"freeze", "encoder", "weights"})
+        chosen, note = suit_few_clips(usual, drawn, {"freeze", "encoder", "weights"})
         found = {}
         for name, options in (("usual", usual), ("chosen", chosen)):
             began = time.monotonic()
@@ -54,7 +54,7 @@ def main() -> None:
             found[f"{name}, s"] = time.monotonic() - began
         rows.append({"seed": seed, **found})
         print(json.dumps(rows[-1]), flush=True)
-    print(said)
+    print(note)
     print(paired([row["usual"] for row in rows], [row["chosen"] for row in rows]))
     (given.folder / "few-clips.json").write_text(json.dumps(rows, indent=1) + "\n")
 
@@ -73,7 +73,7 @@ def _draw(clips: Path, to: Path, count: int, seed: int) -> tuple[Path, list[Clip
     kept = []
     for (split, _), pool in sorted(pools.items()):
         most = {"train": count, "val": _VALIDATE}.get(split, len(pool))
-        kept += [pool[place] for place in generator.permutation(len(pool))[:most]]
+        kept += [pool[index] for index in generator.permutation(len(pool))[:most]]
     with to.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(kept[0]))
         writer.writeheader()

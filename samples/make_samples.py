@@ -181,7 +181,7 @@ def _draw_take(
     frames, events = draw_session(performer, seed, seconds, UNTRIMMED_FPS, options.size)
     video = path.with_suffix(".mp4")
     write_video(video, frames, UNTRIMMED_FPS, options.size)
-    told = {
+    truth = {
         "video": video.name,
         "fps": UNTRIMMED_FPS,
         "duration": seconds,
@@ -190,7 +190,7 @@ def _draw_take(
             {"label": event.label, "start": event.start, "end": event.end} for event in events
         ],
     }
-    text = json.dumps(told, indent=2) + "\n"
+    text = json.dumps(truth, indent=2) + "\n"
     path.with_suffix(".json").write_text(text, encoding="utf-8")
 
 

@@ -13,12 +13,12 @@ def paired(before: Sequence[float], after: Sequence[float]) -> str:
     """
     first, second = np.array(before), np.array(after)
     gain = second - first
-    said = f"{first.mean():.2%} → {second.mean():.2%}: {100 * gain.mean():+.2f} points"
+    text = f"{first.mean():.2%} → {second.mean():.2%}: {100 * gain.mean():+.2f} points"
     if len(gain) < 2 or not gain.any():
-        return said
+        return text
     test = stats.ttest_rel(second, first)
     low, high = test.confidence_interval(0.95)
     return (
-        f"{said}, 95 % interval {100 * low:+.2f} to {100 * high:+.2f}, paired t p = "
+        f"{text}, 95 % interval {100 * low:+.2f} to {100 * high:+.2f}, paired t p = "
         f"{test.pvalue:.4f}, Wilcoxon p = {stats.wilcoxon(second, first).pvalue:.4f}"
     )

@@ -264,8 +264,8 @@ def train_given(given: Given[config.TrainOptions]) -> "Trained":
         default = config.from_yaml(Path(yaml))
     if default is not None:
         # Where the clips are is one option with two spellings: a flag wins over the file.
-        place = None if given.get("root") is not None else default.data or default.root
-        default = default.model_copy(update={"data": place, "root": None})
+        path = None if given.get("root") is not None else default.data or default.root
+        default = default.model_copy(update={"data": path, "root": None})
     options = given.build(default)
     if kept is not None and default is not None:
         options = going_on(kept, options, default)
@@ -293,8 +293,8 @@ def tune_given(given: Given[config.TuneOptions]) -> "Tuned":
     if path is not None:
         begin = config.from_yaml(Path(path))
         parts = {part: getattr(begin, part) for part in set(config.option_parts().values())}
-        place = None if given.get("root") is not None else begin.data or begin.root
-        default = config.TuneOptions(data=place, **parts)
+        clips = None if given.get("root") is not None else begin.data or begin.root
+        default = config.TuneOptions(data=clips, **parts)
     options = given.build(default)
 
     with _checking():

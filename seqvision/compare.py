@@ -113,7 +113,7 @@ def p_values(runs: Sequence[Run], pairs: Sequence[Pair]) -> dict[str, dict[int, 
     found: dict[str, dict[int, float]] = {}
     for part in PARTS:
         accuracy = [run.figure(part, "accuracy") for run in runs]
-        leader = max(range(len(runs)), key=lambda place: accuracy[place] or -1.0)
+        leader = max(range(len(runs)), key=lambda index: accuracy[index] or -1.0)
         found[part] = {
             pair.second if pair.first == leader else pair.first: pair.test.p
             for pair in pairs
@@ -127,9 +127,9 @@ def _write_json(
 ) -> None:
     content = {
         "runs": [
-            {"run": str(run.path), "options": {name: each[place] for name, each in
+            {"run": str(run.path), "options": {name: each[index] for name, each in
              different.items()}, "facts": run.facts, "metrics": run.metrics}
-            for place, run in enumerate(runs)
+            for index, run in enumerate(runs)
         ],
         "mcnemar": [
             {"part": pair.part, "runs": [str(runs[pair.first].path), str(runs[pair.second].path)],

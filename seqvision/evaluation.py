@@ -50,10 +50,10 @@ def evaluate(options: EvaluateOptions) -> Metrics:
     ready.to_evaluate(options)
     device = pick_device(options.device)
     model, card = load_model(options.model)
-    place = place_of(options)
+    path = place_of(options)
     with remarks() as made:
         clips, decoded, left_out = load_clips(
-            place, card, options.image_fps, options.cache, options.split,
+            path, card, options.image_fps, options.cache, options.split,
             options.dataset, options.official_split,
         )  # fmt: skip
         for note in range_notes(decoded, card.image.value_range):
@@ -67,7 +67,7 @@ def evaluate(options: EvaluateOptions) -> Metrics:
         probabilities = predict(model.to(device), card, decoded, options.batch_size)
         name = "clips" if options.split == "all" else options.split
         part = make_part(name, clips, decoded, probabilities, card.labels)
-        metrics_table(part.metrics, f"{options.model} on {len(clips)} clips of {place}")
+        metrics_table(part.metrics, f"{options.model} on {len(clips)} clips of {path}")
         used = load_used_clips(options.model)
         known = used.warning(decoded) if used is not None else None
         counts = Counter(clip.label for clip in clips)
@@ -80,17 +80,17 @@ def evaluate(options: EvaluateOptions) -> Metrics:
     if options.report is not None:
         report = Report(
             title=options.model.name,
-            about=f"on {len(clips)} clips of {place}",
+            about=f"on {len(clips)} clips of {path}",
             model=model,
             card=card,
             parts=[part],
-            data=place,
+            data=path,
             counts={name: counts},
             left_out=left_out,
             incomplete=damaged,
             remarks=made,
             facts={"model": str(options.model), "made": card.origin.created,
-                   "version": f"seqvision {card.origin.version}", "clips": str(place)},
+                   "version": f"seqvision {card.origin.version}", "clips": str(path)},
         )  # fmt: skip
         _write_report(options.report, report)
         print_written(options.report)
@@ -105,11 +105,11 @@ def load_clips(
     split: str = "all",
     dataset: str = "auto",
     official: int = 1,
-    strange: Collection[str] = (),
+    unknown: Collection[str] = (),
 ) -> tuple[list[Clip], list[Decoded], list[str]]:
     """Find and decode the clips of a data set as the card wants them; say which cannot be read.
 
-    `strange` are labels that the model does not know and that may be there all the same.
+    `unknown` are labels that the model does not know and that may be there all the same.
 
     Returns:
         The clips that can be read, what is in them, and one line for each that cannot.
@@ -123,7 +123,7 @@ def load_clips(
     found = [clip for clip in data_set.clips if split in ("all", clip.split)]
     if not found:
         raise DataError(f"{data}: no clip has the split {split}")
-    unheard = sorted({clip.label for clip in found} - {*card.labels, *strange})
+    unheard = sorted({clip.label for clip in found} - {*card.labels, *unknown})
     if unheard:
         raise DataError(ready.strange_label(data, unheard[0], card))
     with progress("decoding") as advance:

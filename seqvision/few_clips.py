@@ -48,9 +48,9 @@ def suit_few_clips(
     model = options.model
     if model.weights in ("auto", "none"):
         named = model.encoder if model.encoder not in FROM_SCRATCH else "mobilenet_v2"
-        asked = {"encoder", "weights"} <= set(given)
+        requested = {"encoder", "weights"} <= set(given)
         hint = f"{count}: so few teach a pretrained encoder's head more than a whole network"
-        return options, None if asked else f"{hint}: --encoder {named} --weights imagenet"
+        return options, None if requested else f"{hint}: --encoder {named} --weights imagenet"
     if _LEARNING & set(given) - {"freeze"} or ("freeze" in given and not model.freeze):
         return options, None
     changes: dict[str, Any] = {}
@@ -63,5 +63,5 @@ def suit_few_clips(
             flags.append(flag if value is True else f"{flag} {value}")
     if not flags:
         return options, None
-    said = f"{count}: chosen for so few, unless you give it: {' '.join(flags)}"
-    return options.model_copy(update=changes), said
+    note = f"{count}: chosen for so few, unless you give it: {' '.join(flags)}"
+    return options.model_copy(update=changes), note

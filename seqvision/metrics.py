@@ -108,12 +108,12 @@ def calibration(probabilities: Tensor, truth: Tensor, bins: int = BINS) -> Calib
     """
     confidence, answers = probabilities.double().max(dim=1)
     right = (answers == truth).double()
-    place = ((confidence * bins).ceil().long() - 1).clamp(0, bins - 1)
-    clips = torch.bincount(place, minlength=bins)
-    said = torch.bincount(place, confidence, minlength=bins)
-    true = torch.bincount(place, right, minlength=bins)
-    error = (said - true).abs().sum() / len(truth)
-    shares = zip(clips.tolist(), (said / clips).tolist(), (true / clips).tolist(), strict=True)
+    bins_of = ((confidence * bins).ceil().long() - 1).clamp(0, bins - 1)
+    clips = torch.bincount(bins_of, minlength=bins)
+    summed = torch.bincount(bins_of, confidence, minlength=bins)
+    true = torch.bincount(bins_of, right, minlength=bins)
+    error = (summed - true).abs().sum() / len(truth)
+    shares = zip(clips.tolist(), (summed / clips).tolist(), (true / clips).tolist(), strict=True)
     filled = (Bin(n, c, a) if n else Bin(0, 0.0, 0.0) for n, c, a in shares)
     return Calibration(float(error), tuple(filled))
 

@@ -88,7 +88,7 @@ def predict(options: PredictOptions) -> Predicted:
         SeqvisionError: the model cannot be used, a path leads nowhere, or no clip can be read.
     """
     ready.to_predict(options)
-    ask, card = _load(options)
+    predictor, card = _load(options)
     images = not isinstance(card.sequence, VideoSequence)
     found = [find_unnamed(given, images) for given in options.paths]
     for note in dict.fromkeys(note for _, notes in found for note in notes):
@@ -118,7 +118,7 @@ def predict(options: PredictOptions) -> Predicted:
             if clip.incomplete:
                 damaged.append(f"{name}: {clip.incomplete}")
                 print_line(damaged[-1])
-            answers.append(Answer(name, _answer(clip, ask, card, options), card))
+            answers.append(Answer(name, _answer(clip, predictor, card, options), card))
             short += is_short(clip, card.sequence)
             print_result(line_of(answers[-1], options.top, width))
             shutil.rmtree(kept)
@@ -199,7 +199,7 @@ def _decode_each(
 
 
 def _answer(
-    clip: Decoded, ask: Ask, card: ModelCard, options: PredictOptions
+    clip: Decoded, predictor: Ask, card: ModelCard, options: PredictOptions
 ) -> NDArray[np.float64]:
     """Return the probabilities for the centre window, or the mean over all windows."""
     seen = iter([centre(clip, card.image, card.sequence)])
@@ -207,7 +207,7 @@ def _answer(
         seen = windows(clip, card.image, card.sequence)
     answers = []
     while batch := list(islice(seen, options.batch_size)):
-        answers.append(ask(np.stack(batch)))
+        answers.append(predictor(np.stack(batch)))
     probabilities = np.concatenate(answers).astype(np.float64)
     if not np.isfinite(probabilities).all():
         raise ModelError(f"{options.model}: its answer is not finite; train it again")
@@ -220,7 +220,7 @@ def line_of(answer: Answer, top: int, width: int) -> str:
     An answer below `decision.min_confidence` is unsure; between tabs that is a last field.
     """
     order = np.argsort(-answer.probabilities, kind="stable")[:top]
-    shown = [(answer.card.labels[place], answer.probabilities[place]) for place in order]
+    shown = [(answer.card.labels[index], answer.probabilities[index]) for index in order]
     if not width:
         fields = [answer.name, *(f"{label}\t{share:.4f}" for label, share in shown)]
         return "\t".join([*fields, "unsure"] if answer.unsure else fields)

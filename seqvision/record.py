@@ -73,11 +73,11 @@ def record(options: RecordOptions) -> Recorded:
     counts = takes.counts()
     done = {label: counts[label, person] for label in labels}
     missing = still_to_record(labels, options.takes, done)
-    wanted = in_order(missing, options.order, options.seed)
+    planned = in_order(missing, options.order, options.seed)
     already = sum(min(options.takes, done[label]) for label in labels)
     incomplete = False
-    if wanted:
-        incomplete = _record(options, address, takes, (labels, wanted), person, already)
+    if planned:
+        incomplete = _record(options, address, takes, (labels, planned), person, already)
     _tell(takes)
     return Recorded(takes.all(), incomplete)
 
@@ -91,7 +91,7 @@ def _record(
     already: int,
 ) -> bool:
     """Record; return whether the source ended before all was recorded."""
-    labels, wanted = plan
+    labels, planned = plan
     (source,) = open_sources([address], Manner(wanted=Wanted(longest=_LONGEST_SIDE)))
     with contextlib.ExitStack() as opened:
         # What cannot be recorded leaves no folder, and a folder that cannot be, no camera.
@@ -104,7 +104,7 @@ def _record(
         countdown = _COUNTDOWN if source.live else 0.0
     seconds = None if options.seconds == "key" else options.seconds
     sitting = Sitting(person, seconds, countdown, waits=source.live)
-    session = Session(takes, wanted, sitting, source.fps, already)
+    session = Session(takes, planned, sitting, source.fps, already)
     has_window = options.window and can_show()
     views: list[View] = [Terminal(labels, alone=not has_window)]
     if has_window:
@@ -194,16 +194,17 @@ def _tell(takes: Takes) -> None:
 
 
 def _next(folder: Path, found: Sequence[Take]) -> str:
-    place = shlex.quote(str(folder))
+    folder_name = shlex.quote(str(folder))
     if not found:
-        return f"no take is kept; begin again: seqvision record {place}"
+        return f"no take is kept; begin again: seqvision record {folder_name}"
     if len({take.label for take in found}) < 2:
-        return f"one label only; next: seqvision record {place} --labels none"
+        return f"one label only; next: seqvision record {folder_name} --labels none"
     persons = {take.person for take in found if take.person}
     if not persons or len(persons) >= _PERSONS:
-        return f"next: seqvision train {place}"
+        return f"next: seqvision train {folder_name}"
     return (
-        f"next: seqvision train {place} --no-groups (its metrics do not hold for other people; "
+        f"next: seqvision train {folder_name} --no-groups "
+        "(its metrics do not hold for other people; "
         f"with {_PERSONS} persons or more leave --no-groups out)"
     )
 

@@ -66,9 +66,9 @@ def bootstrap_f1(
 
 def _f1(truth: NDArray[np.int64], answers: NDArray[np.int64], labels: int) -> float:
     hits = np.bincount(truth[truth == answers], minlength=labels)
-    true, said = np.bincount(truth, minlength=labels), np.bincount(answers, minlength=labels)
+    true, predicted = np.bincount(truth, minlength=labels), np.bincount(answers, minlength=labels)
     there = true > 0
-    return float((2 * hits / np.maximum(true + said, 1))[there].mean())
+    return float((2 * hits / np.maximum(true + predicted, 1))[there].mean())
 
 
 @dataclass(frozen=True)

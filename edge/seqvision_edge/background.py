@@ -77,7 +77,7 @@ def backgrounds(labels: Sequence[str]) -> list[str]:
         elif whole in _WEAK or _is_normal(whole, labels):
             weak.append(label)
     # none before negative before idle: as the list has them.
-    order = {word: place for place, word in enumerate(_NOTHING.split())}
+    order = {word: index for index, word in enumerate(_NOTHING.split())}
     strong.sort(key=lambda label: order.get("".join(_words(label)), 4))
     return strong + weak
 
@@ -86,8 +86,8 @@ def _is_negation(words: Sequence[str], label: str, labels: Sequence[str]) -> boo
     """Whether a name is no, non or without, and then a noun or the name of another label."""
     whole = "".join(word for word in words if word not in _ARTICLES)
     others = {"".join(_words(other)) for other in labels if other != label}
-    for place in range(1, len(whole)):
-        before, after = whole[:place], whole[place:]
+    for index in range(1, len(whole)):
+        before, after = whole[:index], whole[index:]
         if before not in _NEGATIONS:
             continue
         # nose and note begin with no as well: a noun or another label must be what follows.

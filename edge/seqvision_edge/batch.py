@@ -15,7 +15,7 @@ Answer = NDArray[np.float32] | None
 
 def push_together(
     session: Session,
-    asked: Sequence[tuple[Stream, Frames]],
+    requests: Sequence[tuple[Stream, Frames]],
     run_options: ort.RunOptions | None = None,
 ) -> list[Answer]:
     """Push frames `(time, height, width, channels)` into each stream; answers in the same order.
@@ -24,36 +24,36 @@ def push_together(
     have.  Each answer is as from `Stream.push`: probabilities `(labels,)`, or None.  Another thread
     can stop the call by onnxruntime's `run_options`.
     """
-    if len(asked) == 1:
-        ((stream, frames),) = asked
+    if len(requests) == 1:
+        ((stream, frames),) = requests
         return [stream.push(frames, run_options)]
     alike: dict[tuple[object, ...], list[int]] = defaultdict(list)
-    for number, (stream, frames) in enumerate(asked):
+    for number, (stream, frames) in enumerate(requests):
         alike[frames.shape, tuple(values.shape for values in stream.state)].append(number)
-    answers: list[Answer] = [None] * len(asked)
+    answers: list[Answer] = [None] * len(requests)
     for numbers in alike.values():
-        frames = np.stack([asked[number][1] for number in numbers])
-        streams = [asked[number][0] for number in numbers]
+        frames = np.stack([requests[number][1] for number in numbers])
+        streams = [requests[number][0] for number in numbers]
         state = _joined(session, [stream.state for stream in streams])
         probabilities, following = session.run(frames, state, run_options=run_options)
-        for place, (number, stream) in enumerate(zip(numbers, streams, strict=True)):
-            own = _split(session, following, place)
-            answers[number] = stream.take(probabilities[place], own, frames.shape[1])
+        for index, (number, stream) in enumerate(zip(numbers, streams, strict=True)):
+            own = _split(session, following, index)
+            answers[number] = stream.take(probabilities[index], own, frames.shape[1])
     return answers
 
 
 def _joined(session: Session, states: Sequence[States]) -> States:
     """Return the states of single streams as that of a batch."""
     return tuple(
-        np.concatenate([state[place] for state in states], axis=tensor.axes.index("batch"))
-        for place, tensor in enumerate(session.card.state.tensors)
+        np.concatenate([state[index] for state in states], axis=tensor.axes.index("batch"))
+        for index, tensor in enumerate(session.card.state.tensors)
     )
 
 
-def _split(session: Session, state: States, place: int) -> States:
+def _split(session: Session, state: States, index: int) -> States:
     """Return the state of one stream of a batch, as one of its own."""
     # A copy: a slice would keep the whole batch in memory.
     return tuple(
-        np.take(values, [place], tensor.axes.index("batch"))
+        np.take(values, [index], tensor.axes.index("batch"))
         for values, tensor in zip(state, session.card.state.tensors, strict=True)
     )

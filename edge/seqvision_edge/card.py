@@ -209,16 +209,16 @@ class ModelCard(Part):
             return cls.model_validate_json(json.dumps(upgraded))
         except ValidationError as error:
             first = error.errors()[0]
-            place = ".".join(_keys(first["loc"]))
+            key = ".".join(_keys(first["loc"]))
             message = first["msg"].removeprefix("Value error, ")
             raise CardError(
-                f"{where}: the model card is damaged: {f'{place}: ' if place else ''}{message}"
+                f"{where}: the model card is damaged: {f'{key}: ' if key else ''}{message}"
             ) from None
 
 
-def _keys(place: tuple[int | str, ...]) -> list[str]:
+def _keys(loc: tuple[int | str, ...]) -> list[str]:
     """Return the keys that lead to a bad value; pydantic adds the kind of sequence to them."""
-    keys = [str(key) for key in place]
+    keys = [str(key) for key in loc]
     return keys[:1] + keys[2:] if keys[:1] == ["sequence"] and len(keys) > 2 else keys
 
 

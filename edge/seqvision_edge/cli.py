@@ -166,14 +166,14 @@ def edge_run(options: RunOptions) -> int:
     )
     decision = decision_of(options.decision, session.card, PROGRAM)
     truth = read_truth(options.truth) if options.truth else []
-    heard = EventList()
+    events = EventList()
     sources = _open(options, addresses, session.card)
     _say(command_line.folded(f"{PROGRAM}: {describe(session, sources)}"))
     for line in (*_notes(options, sources, session.card), *notes_on(options.outputs)):
         _say(f"{PROGRAM}: note: {line}")
     outputs = make_outputs(options.outputs, PROGRAM, session, sources, decision)
     # Only a score needs all events; a camera may run for months.
-    sinks: list[Sink] = [outputs, heard] if options.truth else [outputs]
+    sinks: list[Sink] = [outputs, events] if options.truth else [outputs]
     try:
         summary = run(
             sources, session, sinks, decision, options.live.max_age, options.call_timeout, _give_up
@@ -188,7 +188,7 @@ def edge_run(options: RunOptions) -> int:
         _say(f"{PROGRAM}: {summary.nonfinite} answers were not finite and were thrown away")
     if options.truth:
         real = [true for true in truth if true.label != decision.background]
-        _say(str(score(heard.events, real, heard.seconds, options.tolerance)))
+        _say(str(score(events.events, real, events.seconds, options.tolerance)))
     for source in sources:
         if getattr(source, "deep", False):
             from seqvision_edge.preprocess import depth_text

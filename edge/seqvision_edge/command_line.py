@@ -264,9 +264,9 @@ class _Reading:
     def values(self) -> dict[tuple[str, ...], Any]:
         """Return what was given, by the names of the fields."""
         lone: list[str] = []
-        places = [each for each in self._options if each.arg.positional]
+        positionals = [each for each in self._options if each.arg.positional]
         # Where any number of arguments is one option, they keep their order with its flag.
-        only = places[0] if len(places) == 1 and places[0].count is None else None
+        only = positionals[0] if len(positionals) == 1 and positionals[0].count is None else None
         while self._left:
             argument = self._left.pop(0)
             if argument == "--":
@@ -303,8 +303,8 @@ class _Reading:
             if option.name == "json" and following == "-":
                 self._left.pop(0)  # standard output, where it goes anyway
             if equals or following.lower() in _YES_NO:
-                said = argument if equals else f"{flag} {following}"
-                self._fail(f"{said}: takes no value; write {option.flag} or --no-{option.name}")
+                written = argument if equals else f"{flag} {following}"
+                self._fail(f"{written}: takes no value; write {option.flag} or --no-{option.name}")
             self._keep(option, switched)
         else:
             self._keep(option, self._values_of(option, [value] if equals else None))
@@ -347,28 +347,28 @@ class _Reading:
 
     def _place(self, lone: list[str]) -> None:
         """Give the arguments without a flag to the options that take them, in their order."""
-        places = [each for each in self._options if each.arg.positional]
-        for place in places:
+        positionals = [each for each in self._options if each.arg.positional]
+        for option in positionals:
             if not lone:
                 return
-            if place.count is None:
-                values = [self._checked(place, value, lone=True) for value in lone]
-                self._keep(place, values)
+            if option.count is None:
+                values = [self._checked(option, value, lone=True) for value in lone]
+                self._keep(option, values)
                 return
-            if place.keys not in self._values:
-                self._keep(place, self._checked(place, lone.pop(0), lone=True))
+            if option.keys not in self._values:
+                self._keep(option, self._checked(option, lone.pop(0), lone=True))
         if lone:
-            self._refuse_more(lone[0], places)
+            self._refuse_more(lone[0], positionals)
 
-    def _refuse_more(self, argument: str, places: Sequence[Option]) -> NoReturn:
+    def _refuse_more(self, argument: str, positionals: Sequence[Option]) -> NoReturn:
         name, _, value = argument.partition("=")
         known = name.replace("_", "-").lower()
         if known in self._named:
             option = self._named[known]
             after = f" {value}" if value else f" {option.metavar}" if option.count else ""
             self._fail(f"{argument}: did you mean {option.flag}{after}?")
-        takes = " ".join(place.metavar for place in places)
-        several = f"it takes {takes} alone" if places else "it takes options only"
+        takes = " ".join(place.metavar for place in positionals)
+        several = f"it takes {takes} alone" if positionals else "it takes options only"
         greedy = next(
             (
                 each.flag
@@ -465,8 +465,8 @@ def _is_flag(argument: str) -> bool:
 
 def _constraint(error: ValidationError) -> str:
     """Return what is wrong with the first bad value: `--on-threshold 2.0: must be …`."""
-    place, message, value = first_problem(error)
-    names = [part for part in place if isinstance(part, str)]
+    loc, message, value = first_problem(error)
+    names = [part for part in loc if isinstance(part, str)]
     if not names:
         return message
     given = f" {value}" if isinstance(value, str | int | float | os.PathLike) else ""

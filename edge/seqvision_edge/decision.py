@@ -108,13 +108,13 @@ class Decider:
 
         For a gap, a value that is not finite, and the end of the source, at `time`.
         """
-        told = self._finish(time)
+        update = self._finish(time)
         self._smoothing.clear()
         self._shown.clear()
         self._blocked_until.clear()
         self._before.clear()
         self._low.clear()
-        return told
+        return update
 
     def _known(self, answer: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the answer; an unsure one counts for no label."""

@@ -428,11 +428,11 @@ def read_at_most(path: Path, most: int) -> bytes | None:
     """
     try:
         with path.open("rb") as file:
-            told = os.fstat(file.fileno())
-            if told.st_size > most:
+            status = os.fstat(file.fileno())
+            if status.st_size > most:
                 return None
             # A pipe or a device does not say its size.
-            content = file.read() if stat.S_ISREG(told.st_mode) else file.read(most + 1)
+            content = file.read() if stat.S_ISREG(status.st_mode) else file.read(most + 1)
     except MemoryError:
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)) from None
     return content if len(content) <= most else None

@@ -438,9 +438,9 @@ def _opened(where: int | str | Path, card: ModelCard) -> Source:
 def _pushed(session: Session, pipeline: Pipeline, frame: Frame) -> Step:
     steps = pipeline.ask(frame)
     if steps is None:
-        return pipeline.tell(frame, None, asked=False)
+        return pipeline.tell(frame, None, inferred=False)
     (answer,) = push_together(session, [(pipeline.stream, steps)])
-    return pipeline.tell(frame, answer, asked=True)
+    return pipeline.tell(frame, answer, inferred=True)
 
 
 def _update(step: Step, seconds: float) -> Update:

@@ -150,13 +150,13 @@ def _shown(text: str) -> list[bool]:
     and joiners and variants that have nothing to join or to vary.
     """
     shown = [letter.isprintable() for letter in text]
-    for place, letter in enumerate(text):
-        before, after = text[place - 1 : place], text[place + 1 : place + 2]
+    for index, letter in enumerate(text):
+        before, after = text[index - 1 : index], text[index + 1 : index + 2]
         if letter in (_NON_JOINER, _JOINER):
-            shown[place] = bool(before and after) and _joins(letter, before, after)
+            shown[index] = bool(before and after) and _joins(letter, before, after)
         elif _VARIANTS.match(letter):
-            is_lone = not before or not shown[place - 1] or bool(_VARIANTS.match(before))
-            shown[place] = not is_lone
+            is_lone = not before or not shown[index - 1] or bool(_VARIANTS.match(before))
+            shown[index] = not is_lone
     for flag in _FLAG.finditer(text):
         shown[flag.start() : flag.end()] = [True] * (flag.end() - flag.start())
     return shown

@@ -128,11 +128,11 @@ class Overlay:
             others, colour, ink = [], _SOFT, _WHITE
         margin, pad = 16 * unit, 14 * unit
         percent = f"{share:.0%}"
-        beside = text_width("100%", 20 * unit) + 14 * unit
+        text_left = text_width("100%", 20 * unit) + 14 * unit
         # A label that has no room in the usual panel gets a wider one.
         for panel in (_PANEL * unit, max(_PANEL * unit, _WIDEST_SHARE * picture.shape[1])):
             width = panel - 2 * pad
-            lines, size = wrapped(label, width - beside, 27 * unit, _BOLD, most=_LINES)
+            lines, size = wrapped(label, width - text_left, 27 * unit, _BOLD, most=_LINES)
             if not any(line.endswith(ELLIPSIS) for line in lines):
                 break
         drop = (len(lines) - 1) * 1.15 * size
@@ -162,10 +162,10 @@ class Overlay:
         label, share, colour = answer
         left, y = at
         size, percent = 15 * unit, f"{share:.0%}"
-        beside = text_width(percent, size)
-        text, smaller = fitted(label, width - beside - size / 2, size)
+        text_left = text_width(percent, size)
+        text, smaller = fitted(label, width - text_left - size / 2, size)
         put_text(picture, text, at, smaller, _SOFT)
-        put_text(picture, percent, (left + width - beside, y), size, _SOFT)
+        put_text(picture, percent, (left + width - text_left, y), size, _SOFT)
         _bar(picture, (left, y + 7 * unit, width, 3 * unit), share, colour)
 
     def _draw_clock(

@@ -138,13 +138,13 @@ def _steps(
             yield pipeline.hear(arrival.states)
         if arrival.frame is not None:
             framed.append((pipeline, arrival.frame, pipeline.ask(arrival.frame)))
-    asked = [(pipeline.stream, frames) for pipeline, _, frames in framed if frames is not None]
+    requests = [(pipeline.stream, frames) for pipeline, _, frames in framed if frames is not None]
     answers: Iterator[Answer] = iter(())
-    if asked:
-        answers = iter(watchdog.call(lambda options: push_together(session, asked, options)))
+    if requests:
+        answers = iter(watchdog.call(lambda options: push_together(session, requests, options)))
     for pipeline, frame, frames in framed:
         probabilities = next(answers) if frames is not None else None
-        yield pipeline.tell(frame, probabilities, asked=frames is not None)
+        yield pipeline.tell(frame, probabilities, inferred=frames is not None)
 
 
 def _last_state(source: Source, arrival: Arrival, alone: bool) -> SourceState:

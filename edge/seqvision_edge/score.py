@@ -99,8 +99,8 @@ def read_truth(path: Path) -> list[TrueEvent]:
     except OSError as error:
         raise SourceError(f"--truth {path}: cannot be read ({error.strerror})") from None
     except ValidationError as error:
-        place, problem, _ = first_problem(error)
-        where = ".".join(map(str, place))
+        loc, problem, _ = first_problem(error)
+        where = ".".join(map(str, loc))
         raise SourceError(f"--truth {path}: {f'{where} ' if where else ''}{problem}") from None
     except (ValueError, RecursionError) as error:
         raise SourceError(f"--truth {path}: not valid JSON ({error})") from None
@@ -144,16 +144,16 @@ def score(
     )
 
 
-def order_accuracy(told: Sequence[str], true: Sequence[str]) -> float:
+def order_accuracy(predicted: Sequence[str], true: Sequence[str]) -> float:
     """Return the Levenshtein accuracy of a sequence of labels, times aside.
 
     That is 1 less the fewest labels to put in, take out or exchange until the sequences are the
     same, for each true one; 0 at least (Köpüklü et al., 2019, arXiv:1901.10323).
     """
     if not true:
-        return 0.0 if told else 1.0
+        return 0.0 if predicted else 1.0
     distances = list(range(len(true) + 1))
-    for row, label in enumerate(told, start=1):
+    for row, label in enumerate(predicted, start=1):
         corner, distances[0] = distances[0], row
         for column, other in enumerate(true, start=1):
             exchanged = corner + (label != other)

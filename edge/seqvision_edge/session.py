@@ -235,15 +235,15 @@ def _is_finite(values: NDArray[np.float32]) -> bool:
 
 def _step_axis(tensor: StateTensor) -> int | None:
     """Return the axis along which a tensor of a window keeps its steps; None where it has none."""
-    free = [place for place, axis in enumerate(tensor.axes) if isinstance(axis, str) and place]
+    free = [index for index, axis in enumerate(tensor.axes) if isinstance(axis, str) and index]
     return free[0] if len(free) == 1 and tensor.axes[free[0]] != "batch" else None
 
 
 def _held(values: NDArray[np.float32], axis: int, steps: int, most: int) -> NDArray[np.float32]:
     """Return a state whose newest step is repeated, the oldest ones pushed out."""
     kept = values.shape[axis]
-    places = np.r_[np.arange(kept), np.full(steps, kept - 1)][-most:] if most and kept else []
-    return np.take(values, np.asarray(places, np.intp), axis)
+    indices = np.r_[np.arange(kept), np.full(steps, kept - 1)][-most:] if most and kept else []
+    return np.take(values, np.asarray(indices, np.intp), axis)
 
 
 def _empty_size(axis: str | int, batch: int) -> int:

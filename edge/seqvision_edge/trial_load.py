@@ -199,8 +199,8 @@ def main() -> None:
         child_process.answer("loaded")
         for shapes in task["calls"]:
             feed: dict[str, Any] = {
-                name: np.zeros(shape, np.float32) if place else np.full(shape, 128, np.uint8)
-                for place, (name, shape) in enumerate(shapes)
+                name: np.zeros(shape, np.float32) if index else np.full(shape, 128, np.uint8)
+                for index, (name, shape) in enumerate(shapes)
             }
             session.run(None, feed)
             child_process.answer("ran")

@@ -20,15 +20,15 @@ def first_problem(error: ValidationError) -> tuple[tuple[int | str, ...], str, A
     Of a long text the value is the beginning: messages repeat it.
     """
     first, *rest = error.errors()
-    place, value = first["loc"], shortened(first["input"])
-    if len(place) < 2 or not _is_one_type(place[-1]):
-        return place, _meant([first], in_words(first)), value
+    loc, value = first["loc"], shortened(first["input"])
+    if len(loc) < 2 or not _is_one_type(loc[-1]):
+        return loc, _meant([first], in_words(first)), value
     # Every type that the value could have says what it misses.
-    same = [one for one in rest if one["loc"][:-1] == place[:-1] and _is_one_type(one["loc"][-1])]
-    said = [in_words(one) for one in (first, *same)]
-    words = ", or ".join(dict.fromkeys(text.removeprefix("must be ") for text in said))
-    message = f"must be {words}" if said[0].startswith("must be ") else said[0]
-    return place[:-1], _meant([first, *same], message), value
+    same = [one for one in rest if one["loc"][:-1] == loc[:-1] and _is_one_type(one["loc"][-1])]
+    messages = [in_words(one) for one in (first, *same)]
+    words = ", or ".join(dict.fromkeys(text.removeprefix("must be ") for text in messages))
+    message = f"must be {words}" if messages[0].startswith("must be ") else messages[0]
+    return loc[:-1], _meant([first, *same], message), value
 
 
 def shortened(value: Any) -> Any:

@@ -77,8 +77,8 @@ def _trace(model: Classifier, card: ModelCard, opset: int) -> onnx.ModelProto:
     free: list[Any] = [{0: dimensions["batch"], 1: dimensions["time"]}]
     given = tuple(
         {
-            place: dimensions[axis]
-            for place, axis in enumerate(tensor.axes)
+            index: dimensions[axis]
+            for index, axis in enumerate(tensor.axes)
             if not isinstance(axis, int)
         }
         for tensor in tensors
@@ -116,7 +116,7 @@ def _require_free_axes(proto: onnx.ModelProto, card: ModelCard) -> None:
     free = {"frames": (0, 1), "probabilities": (0,)}
     for tensor in card.state.tensors:
         free[tensor.name] = tuple(
-            place for place, axis in enumerate(tensor.axes) if not isinstance(axis, int)
+            index for index, axis in enumerate(tensor.axes) if not isinstance(axis, int)
         )
         # How much is kept may be fixed: nothing of a window of one frame.
         free[NEXT + tensor.name] = (0,)

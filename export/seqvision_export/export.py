@@ -37,8 +37,8 @@ def export(options: ExportOptions) -> Path:
 
 def _export(options: ExportOptions, target: Path) -> Path:
     model, card = load_model(options.model)
-    for place in filter(None, (options.verify, options.calibrate)):
-        ready.check_labels(place, card)
+    for path in filter(None, (options.verify, options.calibrate)):
+        ready.check_labels(path, card)
     card = card.model_copy(update={"state": state_of(model, options.state)})
     doubt = chance_warning(card)
     if doubt is not None:

@@ -36,9 +36,9 @@ def main() -> int:
     parser.add_argument("folder", type=Path, nargs="?", default=Path("demo"))
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; by default all but soak")
     arguments = parser.parse_args()
-    strange = sorted({*arguments.parts} - {*PARTS})
-    if strange:
-        parser.error(f"no part {strange[0]!r}; there are {', '.join(PARTS)}")
+    unknown = sorted({*arguments.parts} - {*PARTS})
+    if unknown:
+        parser.error(f"no part {unknown[0]!r}; there are {', '.join(PARTS)}")
     arguments.folder.mkdir(parents=True, exist_ok=True)
     file = arguments.folder / "bench.json"
     found = json.loads(file.read_text()) if file.exists() else {}

@@ -42,12 +42,12 @@ def _frames(
         stream.push(steps)
 
     def work(number: int) -> int:
-        place = number % len(scene)
-        asked = [
-            (stream, (_decoded(scene[place], session) if decodes else steps[place])[None])
+        index = number % len(scene)
+        requested = [
+            (stream, (_decoded(scene[index], session) if decodes else steps[index])[None])
             for stream in opened
         ]
-        push_together(session, asked)
+        push_together(session, requested)
         return streams
 
     return work

@@ -55,8 +55,8 @@ class Client:
 
 def main() -> None:
     """Do what the line says."""
-    told = json.loads(sys.stdin.readline())
-    print(json.dumps(drive(**told)), flush=True)
+    settings = json.loads(sys.stdin.readline())
+    print(json.dumps(drive(**settings)), flush=True)
 
 
 def drive(way: str, port: int, clients: int, seconds: float, fps: float) -> dict[str, float]:
@@ -120,9 +120,9 @@ def _send(client: Client, waiting: selectors.BaseSelector) -> None:
     except OSError:
         client.ended = True
         client.out.clear()
-    wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if client.out else 0)
-    if waiting.get_key(client.stream).events != wanted:
-        waiting.modify(client.stream, wanted, client)
+    events = selectors.EVENT_READ | (selectors.EVENT_WRITE if client.out else 0)
+    if waiting.get_key(client.stream).events != events:
+        waiting.modify(client.stream, events, client)
 
 
 def _read(client: Client, waiting: selectors.BaseSelector) -> list[float]:
@@ -160,8 +160,8 @@ def _websocket(port: int, scene: list[bytes], fps: float) -> Client:
     heads = [struct.pack(">BBQI", 0x82, 0xFF, 8 + len(data), 0) for data in scene]
 
     def message(number: int) -> bytes:
-        place = number % len(scene)
-        return heads[place] + struct.pack("<d", number / fps) + scene[place]
+        index = number % len(scene)
+        return heads[index] + struct.pack("<d", number / fps) + scene[index]
 
     return Client(stream, message, _records, UNDER_WAY)
 

@@ -80,12 +80,12 @@ def _measure(
         command = [sys.executable, "-m", "bench.clients"]
         done = subprocess.run(command, input=json.dumps(given) + "\n", stdout=subprocess.PIPE,
                               text=True, check=True, preexec_fn=_on(1))  # fmt: skip
-        asked = json.loads(done.stdout)
-        used = 1000 * (processor_seconds(server.pid) - before) / asked.pop("all")
-        asked["processor / decode + model"] = used / least
-        asked["/ bare session"] = asked["per second"] / bare
-        asked["/ decode + model"] = asked["per second"] / whole
-        rounds.append(asked)
+        measured = json.loads(done.stdout)
+        used = 1000 * (processor_seconds(server.pid) - before) / measured.pop("all")
+        measured["processor / decode + model"] = used / least
+        measured["/ bare session"] = measured["per second"] / bare
+        measured["/ decode + model"] = measured["per second"] / whole
+        rounds.append(measured)
     return {name: median(each[name] for each in rounds) for name in rounds[0]}
 
 
@@ -95,14 +95,14 @@ def _server(model: Path) -> Iterator[Server]:
     command = [sys.executable, "-m", "seqvision_edge.serve", str(model), "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=_on(0)) as server:
         assert server.stderr is not None
-        said = ""
-        while not (told := re.search(r"http://\S+:(\d+)/", said)):
+        output = ""
+        while not (match := re.search(r"http://\S+:(\d+)/", output)):
             line = server.stderr.readline()
             if not line:
-                raise RuntimeError(f"edge-serve has ended: {said}")
-            said += line
+                raise RuntimeError(f"edge-serve has ended: {output}")
+            output += line
         try:
-            yield Server(server.pid, int(told[1]))
+            yield Server(server.pid, int(match[1]))
         finally:
             server.terminate()
 
@@ -136,14 +136,14 @@ def _line(process: "subprocess.Popen[str]") -> str:
     return line
 
 
-def _on(place: int) -> Callable[[], None] | None:
+def _on(index: int) -> Callable[[], None] | None:
     """Return what keeps a new process on one core, where the system can and there are two."""
     if not hasattr(os, "sched_setaffinity"):
         return None
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
         return None
-    return lambda: os.sched_setaffinity(0, {cores[place]})
+    return lambda: os.sched_setaffinity(0, {cores[index]})
 
 
 def _cells(way: str, clients: int, found: dict[str, float]) -> list[str]:

@@ -46,9 +46,9 @@ def soak(folder: Path) -> dict[str, dict[str, float]]:
             "at the end, MB": late,
             "growth, MB": late - early,
         }
-        told = "reached" if late - early <= GROWTH_MB else "not reached"
+        verdict = "reached" if late - early <= GROWTH_MB else "not reached"
         table.add_row(name, f"{early:.1f}", f"{late:.1f}", f"{late - early:+.1f}",
-                      f"≤ {GROWTH_MB:g}", told)  # fmt: skip
+                      f"≤ {GROWTH_MB:g}", verdict)  # fmt: skip
     Console().print(table)
     return found
 

@@ -229,5 +229,5 @@ def _rate(frames: int, start: float) -> float:
 def _row(
     table: Table, name: str, what: str, goal: str, value: float, reached: bool | None = None
 ) -> None:
-    said = "" if reached is None else "reached" if reached else "not reached"
-    table.add_row(name, what, goal, f"{value:.2f}", said)
+    verdict = "" if reached is None else "reached" if reached else "not reached"
+    table.add_row(name, what, goal, f"{value:.2f}", verdict)

@@ -36,21 +36,21 @@ SEQUENCE = VideoSequence(kind="video", fps=FPS, frames=FRAMES)
 
 def training(folder: Path) -> dict[str, Any]:
     """Measure, print the tables and return the figures."""
-    place = folder / "bench-training"
-    draw(place / "clips")
-    found: dict[str, Any] = {"data": data(place)}
+    path = folder / "bench-training"
+    draw(path / "clips")
+    found: dict[str, Any] = {"data": data(path)}
     for encoder, goal in ENCODERS.items():
-        found[encoder] = loops(place, encoder, goal)
+        found[encoder] = loops(path, encoder, goal)
     return found
 
 
-def data(place: Path, rounds: int = 9) -> dict[str, float]:
+def data(path: Path, rounds: int = 9) -> dict[str, float]:
     """Time what one clip costs before the network, on one core."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    jpegs = plain.Clips(place / "clips")
-    clips = find_clips(place / "clips")
-    store = Store(Cache(place / "cache"), IMAGE, FPS, SEQUENCE)
+    jpegs = plain.Clips(path / "clips")
+    clips = find_clips(path / "clips")
+    store = Store(Cache(path / "cache"), IMAGE, FPS, SEQUENCE)
     decoded = [store.load(clip) for clip in clips]
     augmenter, drawn = Augmenter("light"), jpegs.varied
     varied = ClipDataset(decoded, [0] * len(clips), IMAGE, SEQUENCE, augmenter)
@@ -58,7 +58,7 @@ def data(place: Path, rounds: int = 9) -> dict[str, float]:
     turn = itertools.count()
 
     def decode_first_time() -> None:
-        with tempfile.TemporaryDirectory(dir=place) as fresh:
+        with tempfile.TemporaryDirectory(dir=path) as fresh:
             Store(Cache(Path(fresh)), IMAGE, FPS, SEQUENCE).load(clips[next(turn) % CLIPS])
 
     def vary_by_frames() -> None:
@@ -94,9 +94,9 @@ def data(place: Path, rounds: int = 9) -> dict[str, float]:
     return found
 
 
-def loops(place: Path, encoder: str, goal: float, rounds: int = 5) -> dict[str, float]:
+def loops(path: Path, encoder: str, goal: float, rounds: int = 5) -> dict[str, float]:
     """Let the trainings of one encoder take turns."""
-    contestants = [Contestant(name, encoder, place) for name in CONTESTANTS]
+    contestants = [Contestant(name, encoder, path) for name in CONTESTANTS]
     scaling = []
     try:
         for contestant in contestants:
@@ -109,7 +109,7 @@ def loops(place: Path, encoder: str, goal: float, rounds: int = 5) -> dict[str, 
     finally:
         for contestant in contestants:
             contestant.close()
-        for run in place.glob("run-*"):
+        for run in path.glob("run-*"):
             shutil.rmtree(run)
     table = Table(encoder, "clips/s", title="training: loop", title_justify="left",
                   caption=f"two threads did {min(scaling):.2f} to {max(scaling):.2f} × one",
@@ -128,11 +128,11 @@ def loops(place: Path, encoder: str, goal: float, rounds: int = 5) -> dict[str, 
     return found
 
 
-def goals(title: str, found: dict[str, float], wanted: dict[str, float]) -> None:
+def goals(title: str, found: dict[str, float], limits: dict[str, float]) -> None:
     """Print ratios beside what they are meant to reach."""
     table = Table("ratio", "value", "goal", "", title=title, title_justify="left")
     for name, value in found.items():
-        goal = wanted.get(name)
+        goal = limits.get(name)
         verdict = "" if goal is None else "reached" if value >= goal else "not reached"
         table.add_row(name, f"{value:.2f}", "" if goal is None else f"≥ {goal:g}", verdict)
     Console().print(table)

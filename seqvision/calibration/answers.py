@@ -78,11 +78,11 @@ class Course:
     def events(self, decision: Decision, labels: Sequence[str], lag: float) -> list[Event]:
         """Return the events that a run with these settings tells."""
         decider = Decider(decision, labels, lag)
-        told: list[Event] = []
+        ended: list[Event] = []
         for time, answer in self.answers:
             step = decider.close(time) if answer is None else decider.update(time, answer)
-            told += step.ended
-        return [*told, *decider.close(self.seconds).ended]
+            ended += step.ended
+        return [*ended, *decider.close(self.seconds).ended]
 
     def cooled(self, factor: float) -> "Course":
         """Return the course that a temperature lower by a factor would have given."""
@@ -105,24 +105,24 @@ def record(
     """
     card = session.card
     assert isinstance(card.sequence, VideoSequence), "still images have no takes"
-    heard = _Recorder(card.decision, card.labels, lag_of(card.sequence))
+    recorder = _Recorder(card.decision, card.labels, lag_of(card.sequence))
     seconds = 0.0
     with open_path(take.video) as source:
-        way = VideoPipeline(session, card.sequence, source, None, _NO_AGE, monotonic, heard)
+        way = VideoPipeline(session, card.sequence, source, None, _NO_AGE, monotonic, recorder)
         for frame in ready_frames(way, source):
             assert isinstance(frame, Frame), "a file has no states"
             frames = way.ask(frame)
             if frames is not None:
                 (answer,) = push_together(session, [(way.stream, frames)])
-                way.tell(frame, answer, asked=True)
+                way.tell(frame, answer, inferred=True)
             else:
-                way.tell(frame, None, asked=False)
+                way.tell(frame, None, inferred=False)
             seconds = frame.time
             if isinstance(source, VideoFile) and source.claimed:
                 advance(min(1.0, source.decoded / source.claimed))
         incomplete = source.incomplete
     truth = tuple(true for true in take.truth if true.label != card.decision.background)
-    return Course(str(take.video), tuple(heard.answers), truth, seconds, incomplete)
+    return Course(str(take.video), tuple(recorder.answers), truth, seconds, incomplete)
 
 
 class _Recorder(Decider):

@@ -31,24 +31,24 @@ def calibrate(options: CalibrateOptions) -> Path:
         SeqvisionError: the model, the clips or the videos cannot be used, or another process writes
             the file; nothing is written.
     """
-    places = ready.to_calibrate(options)
+    inputs = ready.to_calibrate(options)
     output = options.output or options.model
     with alone_with(output):
-        return _calibrate(options, places, output)
+        return _calibrate(options, inputs, output)
 
 
-def _calibrate(options: CalibrateOptions, places: Places, output: Path) -> Path:
+def _calibrate(options: CalibrateOptions, inputs: Places, output: Path) -> Path:
     model = open_model(options.model, options.device, options.batch_size)
     before = model.card.decision
-    takes = check_takes(places.takes, model.card, options.unknown) if places.takes else []
-    for video in places.unmarked:
+    takes = check_takes(inputs.takes, model.card, options.unknown) if inputs.takes else []
+    for video in inputs.unmarked:
         _note(f"{video}: skipped: its truth {video.with_suffix('.json').name} is missing")
 
     decision = before
     from_clips: FromClips | None = None
-    if places.clips:
+    if inputs.clips:
         print_step("asking about the clips")
-        from_clips = calibrate_clips(model, places.clips, options)
+        from_clips = calibrate_clips(model, inputs.clips, options)
         decision = _with_clips(decision, from_clips, alone=not takes)
         tell_clips(from_clips)
         _tell_limits(model, bool(takes))

@@ -70,7 +70,7 @@ class FromClips:
         }
 
 
-def calibrate_clips(model: Model, places: Sequence[Path], options: CalibrateOptions) -> FromClips:
+def calibrate_clips(model: Model, paths: Sequence[Path], options: CalibrateOptions) -> FromClips:
     """Find the temperature and the threshold for unknown.
 
     Raises:
@@ -80,22 +80,22 @@ def calibrate_clips(model: Model, places: Sequence[Path], options: CalibrateOpti
     clips: list[Clip] = []
     decoded: list[Decoded] = []
     words: list[str] = []
-    for place in places:
+    for path in paths:
         found, frames, _ = load_clips(
-            place, card, options.image_fps, options.cache, strange=options.unknown
+            path, card, options.image_fps, options.cache, unknown=options.unknown
         )
         chosen, word = choose(found, frames, card, options.split)
         if not chosen:
-            raise DataError(f"{place}: no clip has the split {options.split}")
+            raise DataError(f"{path}: no clip has the split {options.split}")
         clips += [found[i] for i in chosen]
         decoded += [frames[i] for i in chosen]
-        words.append(f"{len(chosen)} {word} of {place}")
+        words.append(f"{len(chosen)} {word} of {path}")
     truth = np.array(
         [card.labels.index(c.label) if c.label in card.labels else UNKNOWN for c in clips]
     )
     known = np.flatnonzero(truth != UNKNOWN)
     if not len(known):
-        raise DataError(f"{places[0]}: no clip has a label of the model")
+        raise DataError(f"{paths[0]}: no clip has a label of the model")
     logits = model.logits(decoded)
     temperature, before, after = _temperature(
         logits[known], truth[known], [clips[i] for i in known], model
@@ -115,19 +115,19 @@ def choose(
     `auto` takes the clips that say `val`, else those that the training of the model set aside; of
     clips that it has not seen, all.  Clips of unknown labels are taken in any case.
     """
-    strange = [i for i, clip in enumerate(clips) if clip.label not in card.labels]
+    unknown = [i for i, clip in enumerate(clips) if clip.label not in card.labels]
     own = [i for i, clip in enumerate(clips) if clip.label in card.labels]
     if split != "auto":
         chosen = [i for i in own if split in ("all", clips[i].split)]
-        return chosen and sorted(chosen + strange), f"{split} clips"
+        return chosen and sorted(chosen + unknown), f"{split} clips"
     named = [i for i in own if clips[i].split == "val"]
     if named:
-        return sorted(named + strange), "validation clips"
+        return sorted(named + unknown), "validation clips"
     mine, frames = [clips[i] for i in own], [decoded[i] for i in own]
     if fingerprint(mine, frames) == card.origin.data.get("fingerprint"):
         aside = _set_aside(mine, frames, card)
         if aside is not None:
-            return sorted([*(own[i] for i in aside), *strange]), "validation clips of the training"
+            return sorted([*(own[i] for i in aside), *unknown]), "validation clips of the training"
     return list(range(len(clips))), "clips"
 
 

@@ -107,7 +107,9 @@ def calibrate_takes(
         found = search(trials, every, budget, advance=advance)
     unchanged = before = trials.of(card.decision, every)
     if own.temperature != card.decision.temperature:
-        cooled = [course.cooled(card.decision.temperature / own.temperature) for course in courses]
+        cooled = [
+            recorded.cooled(card.decision.temperature / own.temperature) for recorded in courses
+        ]
         before = Trials(cooled, card.labels, trials.lag, tolerance, grid).of(own, every)
     if not found.figures.right:
         raise DataError(
@@ -136,9 +138,9 @@ def _record(session: Session, takes: Sequence[Take]) -> list[Course]:
             def advance_in(share: float, done: int = number) -> None:
                 advance(done + share, len(takes))
 
-            course = record(session, take, advance_in)
-            if course.incomplete:
-                print_line(f"{course.where}: {course.incomplete}")
-            courses.append(course)
+            recorded = record(session, take, advance_in)
+            if recorded.incomplete:
+                print_line(f"{recorded.where}: {recorded.incomplete}")
+            courses.append(recorded)
             advance(number + 1, len(takes))
     return courses

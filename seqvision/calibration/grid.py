@@ -37,7 +37,7 @@ class Grid:
     def decision(self, point: Point) -> Decision:
         """Return the settings at a point; an event cannot be told before it begins."""
         kind, count, on, off, min_confidence, minimum, cooldown = (
-            values[place] for values, place in zip(self.values, point, strict=True)
+            values[index] for values, index in zip(self.values, point, strict=True)
         )
         return self.base.model_copy(
             update={
@@ -55,7 +55,7 @@ class Grid:
         """Return the point that is most like some settings."""
         kind = decision.smoothing
         count = 1 if kind == "none" else decision.smoothing_frames
-        wanted = (
+        targets = (
             "mean" if kind == "none" else kind,
             count,
             decision.on_threshold,
@@ -68,20 +68,20 @@ class Grid:
             values.index(want)
             if isinstance(want, str)
             else int(np.argmin([abs(value - want) for value in values]))
-            for values, want in zip(self.values, wanted, strict=True)
+            for values, want in zip(self.values, targets, strict=True)
         )
 
     def around(self, point: Point) -> Iterator[Point]:
         """Yield the points one step away in one dimension."""
         for dimension, values in enumerate(self.values):
-            for place in (point[dimension] - 1, point[dimension] + 1):
-                if 0 <= place < len(values):
-                    yield (*point[:dimension], place, *point[dimension + 1 :])
+            for index in (point[dimension] - 1, point[dimension] + 1):
+                if 0 <= index < len(values):
+                    yield (*point[:dimension], index, *point[dimension + 1 :])
 
     def along(self, point: Point, dimension: int) -> Iterator[Point]:
         """Yield every point that differs in one dimension at most."""
-        for place in range(len(self.values[dimension])):
-            yield (*point[:dimension], place, *point[dimension + 1 :])
+        for index in range(len(self.values[dimension])):
+            yield (*point[:dimension], index, *point[dimension + 1 :])
 
 
 def make_grid(

@@ -55,8 +55,8 @@ def find_reject(
         temperature: divides the logits.
         background: the label that means nothing happens.
     """
-    said = probable(logits, temperature)
-    answers, sure = said.argmax(axis=1), said.max(axis=1)
+    probabilities = probable(logits, temperature)
+    answers, sure = probabilities.argmax(axis=1), probabilities.max(axis=1)
     # -2 is no label: without a background none is excepted.
     nothing = -2 if background is None else background
     right = sure[(answers == truth) & (truth != nothing)]
@@ -88,8 +88,8 @@ def _left_out(
         if label == nothing or not len(clips):
             continue
         clips[:, label] = -np.inf
-        said = probable(clips, temperature)
-        sure.append(said.max(axis=1)[said.argmax(axis=1) != nothing])
+        probabilities = probable(clips, temperature)
+        sure.append(probabilities.max(axis=1)[probabilities.argmax(axis=1) != nothing])
     return np.concatenate(sure) if sure else np.empty(0)
 
 

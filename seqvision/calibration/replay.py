@@ -32,11 +32,11 @@ class _Smooth:
 class Replay:
     """One course, ready to be decided again and again."""
 
-    def __init__(self, course: Course, labels: Sequence[str], lag: float) -> None:
-        self.course = course
+    def __init__(self, recorded: Course, labels: Sequence[str], lag: float) -> None:
+        self.course = recorded
         self._labels = labels
         self._lag = lag
-        self._times = [time for time, _ in course.answers]
+        self._times = [time for time, _ in recorded.answers]
         self._smooth: dict[tuple[str | int | float | None, ...], _Smooth] = {}
 
     def events(self, decision: Decision) -> list[Event]:
@@ -51,14 +51,14 @@ class Replay:
             self._labels,
             self._lag,
         )
-        told: list[Event] = []
-        for place in np.flatnonzero(loud | after | smooth.breaks).tolist():
-            time = self._times[place]
-            if smooth.breaks[place]:
-                told += decider.close(time).ended
+        ended: list[Event] = []
+        for index in np.flatnonzero(loud | after | smooth.breaks).tolist():
+            time = self._times[index]
+            if smooth.breaks[index]:
+                ended += decider.close(time).ended
             else:
-                told += decider.update(time, smooth.shares[place]).ended
-        return [*told, *decider.close(self.course.seconds).ended]
+                ended += decider.update(time, smooth.shares[index]).ended
+        return [*ended, *decider.close(self.course.seconds).ended]
 
     def _smoothed(self, decision: Decision) -> _Smooth:
         key = (
@@ -74,13 +74,13 @@ class Replay:
         decider = Decider(decision, self._labels, self._lag)
         shares = np.zeros((len(self._times), len(self._labels)))
         breaks = np.zeros(len(self._times), np.bool_)
-        for place, (time, answer) in enumerate(self.course.answers):
+        for where, (time, answer) in enumerate(self.course.answers):
             if answer is None:
-                breaks[place] = True
+                breaks[where] = True
                 decider.close(time)
             else:
                 decider.update(time, answer)
-                shares[place] = list(decider.smoothed.values())
-        gestures = [place for place, label in enumerate(self._labels)
+                shares[where] = list(decider.smoothed.values())
+        gestures = [where for where, label in enumerate(self._labels)
                     if label != decision.background]  # fmt: skip
         return _Smooth(shares, shares[:, gestures].max(axis=1), breaks)

@@ -40,7 +40,7 @@ class Trials:
     _replays: list[Replay] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._replays = [Replay(course, self.labels, self.lag) for course in self.courses]
+        self._replays = [Replay(recorded, self.labels, self.lag) for recorded in self.courses]
 
     def at(self, point: Point, takes: Sequence[int]) -> Figures:
         """Return what the settings at a point come to on some of the takes."""
@@ -53,9 +53,9 @@ class Trials:
     def _one(self, decision: Decision, take: int) -> Figures:
         known = self._figures.get((decision, take))
         if known is None:
-            course = self.courses[take]
+            recorded = self.courses[take]
             events = self._replays[take].events(decision)
-            known = of_score(score(events, course.truth, course.seconds, self.tolerance))
+            known = of_score(score(events, recorded.truth, recorded.seconds, self.tolerance))
             self._figures[decision, take] = known
         return known
 

@@ -26,12 +26,12 @@ def tell_clips(found: FromClips) -> None:
     console = result_console()
     console.print(table)
     reject = found.reject
-    said = "no clip was misclassified" if reject.refused is None else (
+    summary = "no clip was misclassified" if reject.refused is None else (
         f"rejects {reject.refused:.0%} of {reject.unknown} predictions for unknown clips"
     )  # fmt: skip
     line = (
         f"unknown below {reject.threshold:g}: "
-        f"keeps {reject.kept:.0%} of correct predictions, {said}"
+        f"keeps {reject.kept:.0%} of correct predictions, {summary}"
     )
     console.print(f"{line} ({reject.how})", soft_wrap=not console.is_terminal)
     if found.clips < FEW:

@@ -29,11 +29,11 @@ def fit_temperature(logits: Logits, truth: NDArray[np.int64]) -> float:
     clips, labels = logits.shape
     target = np.full(logits.shape, 1 / (clips + 2) / (labels - 1))
     target[np.arange(clips), truth] = 1 - 1 / (clips + 2)
-    wanted = (target * logits).sum(axis=1)
+    true_logits = (target * logits).sum(axis=1)
 
     def slope(inverse: float) -> float:
         """Return how the mean loss changes with 1 / temperature."""
-        return float(((probable(logits, 1 / inverse) * logits).sum(axis=1) - wanted).mean())
+        return float(((probable(logits, 1 / inverse) * logits).sum(axis=1) - true_logits).mean())
 
     return 1 / _root(slope, 1 / HOTTEST, 1 / COLDEST)
 
@@ -54,11 +54,11 @@ def held_out(
     Args:
         folds: indices of clips; together all of them, each once.
     """
-    said = np.empty_like(logits)
+    probabilities = np.empty_like(logits)
     for fold in folds:
         others = np.setdiff1d(np.arange(len(logits)), np.asarray(fold, np.intp))
-        said[fold] = probable(logits[fold], fit_temperature(logits[others], truth[others]))
-    return said
+        probabilities[fold] = probable(logits[fold], fit_temperature(logits[others], truth[others]))
+    return probabilities
 
 
 def _root(rising: Callable[[float], float], low: float, high: float) -> float:

@@ -56,36 +56,36 @@ def from_yaml(path: Path, saved: bool = False) -> TrainOptions:
     try:
         return TrainOptions.model_validate(translated(values) if saved else values)
     except ValidationError as error:
-        place, message, value = first_problem(error)
-        name = printable(".".join(map(str, place)))
-        hint = _near(place)
+        loc, message, value = first_problem(error)
+        name = printable(".".join(map(str, loc)))
+        hint = _near(loc)
         given = (
             f" {printable(str(value))}" if isinstance(value, str | int | float) and not hint else ""
         )
         raise DataError(f"{path}: {name}{given}: {message}{hint}") from None
 
 
-def _near(place: Sequence[int | str]) -> str:
+def _near(loc: Sequence[int | str]) -> str:
     """Return what an unknown name at the end of a place means, and where it belongs."""
     known: Any = TrainOptions
-    for name in place[:-1]:
+    for name in loc[:-1]:
         field = known.model_fields.get(str(name)) if hasattr(known, "model_fields") else None
         if field is None:
             return ""
         known = field.annotation
     fields = getattr(known, "model_fields", {})
-    if not place or place[-1] in fields:
+    if not loc or loc[-1] in fields:
         return ""
-    name = str(place[-1]).lstrip("-")
-    places = {option.name: option.keys for option in options_of(TrainOptions)}
+    name = str(loc[-1]).lstrip("-")
+    keys = {option.name: option.keys for option in options_of(TrainOptions)}
     here = [flag_name(each) for each in fields]
-    new = new_name(name, places)
+    new = new_name(name, keys)
     if new is not None:
-        return f"; it is now {'.'.join(places[new])}"
-    near = near_options(name, here) or near_options(name, list(places))
+        return f"; it is now {'.'.join(keys[new])}"
+    near = near_options(name, here) or near_options(name, list(keys))
     if not near:
         return f"; there are: {', '.join(fields)}"
-    meant = [".".join(places.get(each, (*map(str, place[:-1]), each))) for each in near]
+    meant = [".".join(keys.get(each, (*map(str, loc[:-1]), each))) for each in near]
     inside = [text.rpartition(".")[2] if each in here else text
               for each, text in zip(near, meant, strict=True)]  # fmt: skip
     return f"; {did_you_mean(inside)}"

@@ -41,12 +41,12 @@ def kept_options(run: Path) -> TrainOptions:
     return options.model_copy(update={**here, "resume": run, "config": None})
 
 
-def going_on(kept: TrainOptions, asked: TrainOptions, default: TrainOptions) -> TrainOptions:
+def going_on(kept: TrainOptions, requested: TrainOptions, default: TrainOptions) -> TrainOptions:
     """Return a run's own options with what is asked for anew.
 
     Args:
         kept: the run's own.
-        asked: all options of the command.
+        requested: all options of the command.
         default: what those are that nobody gave.
 
     Raises:
@@ -55,7 +55,7 @@ def going_on(kept: TrainOptions, asked: TrainOptions, default: TrainOptions) -> 
     own, base = dict(flattened(kept.model_dump())), dict(flattened(default.model_dump()))
     given = {
         name: value
-        for name, value in flattened(asked.model_dump())
+        for name, value in flattened(requested.model_dump())
         if name not in base or value != base[name]
     }
     restart = f"seqvision train --config {kept.resume}/options.yaml"
@@ -85,7 +85,7 @@ def going_on(kept: TrainOptions, asked: TrainOptions, default: TrainOptions) -> 
 
 def recorded(options: TrainOptions) -> TrainOptions:
     """Return the options as a run folder keeps them: from any folder they name the same files."""
-    places = {
+    paths = {
         name: None if path is None else path.absolute()
         for name, path in (
             ("data", options.data), ("root", options.root),
@@ -98,7 +98,7 @@ def recorded(options: TrainOptions) -> TrainOptions:
         weights = str(Path(weights).absolute())
     return options.model_copy(
         update={
-            **places,
+            **paths,
             "resume": None,
             "config": None,
             "clips": options.clips.model_copy(update={"cache": cache}),

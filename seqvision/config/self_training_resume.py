@@ -30,21 +30,21 @@ def kept_self_training(run: Path) -> SelfTrainOptions:
     try:
         kept = SelfTrainOptions.model_validate(translated(read_yaml(path)))
     except ValidationError as error:
-        place, words, _ = first_problem(error)
-        raise StudyError(f"{path}: {'.'.join(map(str, place))}: {words}") from None
+        loc, words, _ = first_problem(error)
+        raise StudyError(f"{path}: {'.'.join(map(str, loc))}: {words}") from None
     except YamlError as error:
         raise StudyError(f"{path}: damaged ({error})") from None
     return kept.model_copy(update={"resume": run})
 
 
-def check_going_on(kept: SelfTrainOptions, asked: SelfTrainOptions) -> None:
+def check_going_on(kept: SelfTrainOptions, requested: SelfTrainOptions) -> None:
     """Refuse an option that cannot be another one than that of the run.
 
     Raises:
         StudyError: there is one; it is named.
     """
     for name in type(kept).model_fields:
-        before, now = getattr(kept, name), getattr(asked, name)
+        before, now = getattr(kept, name), getattr(requested, name)
         if name not in _MAY_CHANGE and before != now:
             flag = f"--{name.replace('_', '-')}"
             raise StudyError(

@@ -319,7 +319,7 @@ def place_of(options: TrainOptions | EvaluateOptions | DataOptions) -> Path:
     """
     if options.data is not None and options.root is not None:
         raise DataError(f"give the clips once: {options.data} or --root {options.root}")
-    place = options.data or options.root
-    if place is None:
+    path = options.data or options.root
+    if path is None:
         raise DataError("the clips are missing: give a folder or a .csv list, or --root DIR")
-    return place
+    return path

@@ -90,9 +90,9 @@ def image_rate_note(clips: Sequence[Clip], image_fps: float) -> list[str]:
     ]
 
 
-def source_notes(said: Sequence[tuple[Clip, str]]) -> list[str]:
+def source_notes(remarks: Sequence[tuple[Clip, str]]) -> list[str]:
     """Return one note on what sources say of their files: clips and texts, `""` for nothing."""
-    some = [(clip, text) for clip, text in said if text]
+    some = [(clip, text) for clip, text in remarks if text]
     if not some:
         return []
     clip, text = some[0]
@@ -100,30 +100,30 @@ def source_notes(said: Sequence[tuple[Clip, str]]) -> list[str]:
     return [f"{clip.path}: {text}{more}"]
 
 
-def find_background(labels: Sequence[str], asked: str | None) -> str | None:
+def find_background(labels: Sequence[str], given: str | None) -> str | None:
     """Return the label that stands for nothing happens.
 
     Args:
         labels: of the data.
-        asked: the one that it is; `none`, where no label is called so, says that there is none.
+        given: the one that it is; `none`, where no label is called so, says that there is none.
             By default it is found by its name.
 
     Raises:
         DataError: the label that was asked for is not there.
     """
-    asked = None if asked is None else normal(asked)
-    if asked is None:
+    given = None if given is None else normal(given)
+    if given is None:
         return next(iter(backgrounds(labels)), None)
-    near = next((label for label in labels if label.casefold() == asked.casefold()), None)
-    if asked not in labels and near is None and asked.casefold() != "none":
+    near = next((label for label in labels if label.casefold() == given.casefold()), None)
+    if given not in labels and near is None and given.casefold() != "none":
         raise DataError(
-            f"--background {asked}: not a label here ({', '.join(labels)}); "
+            f"--background {given}: not a label here ({', '.join(labels)}); "
             "use none if no label means that nothing happens"
         )
-    return asked if asked in labels else near
+    return given if given in labels else near
 
 
-def background_note(labels: Sequence[str], background: str | None, asked: str | None) -> str:
+def background_note(labels: Sequence[str], background: str | None, given: str | None) -> str:
     """Return what the background label is, or what it means live that there is none."""
     if background is None:
         return (
@@ -133,9 +133,9 @@ def background_note(labels: Sequence[str], background: str | None, asked: str | 
         )
     found = f"background label: {background} (nothing happens; never makes an event)"
     others = [label for label in backgrounds(labels) if label != background]
-    if asked is None and others:
+    if given is None and others:
         found += f"; {_listed(others)} could be it too and makes events: --background LABEL decides"
-    elif asked is None and background.casefold() != "none":
+    elif given is None and background.casefold() != "none":
         found += ", by its name: --background LABEL or none changes it"
     return found
 

@@ -59,25 +59,25 @@ class Cutter:
 
     def _of(self, number: int, middle: float, until: float = 0.0) -> list[int]:
         chosen = []
-        for place, cut in enumerate(self._cuts):
+        for index, cut in enumerate(self._cuts):
             if cut.in_frames:
                 begins = cut.start <= number
                 ends = cut.end is not None and cut.end <= number
             else:
                 begins = cut.start <= max(middle, until)
                 ends = cut.end is not None and cut.end <= middle
-            if begins and (not ends or not self._taken[place]):
-                self._taken[place] += 1
-                chosen.append(place)
+            if begins and (not ends or not self._taken[index]):
+                self._taken[index] += 1
+                chosen.append(index)
         return chosen
 
     def empty(self) -> list[int]:
         """Return the parts that no frame is in, after the last one."""
-        return [place for place, taken in enumerate(self._taken) if not taken]
+        return [index for index, taken in enumerate(self._taken) if not taken]
 
-    def why_empty(self, place: int, path: object) -> str:
+    def why_empty(self, index: int, path: object) -> str:
         """Return why a part has no frame."""
-        cut, last = self._cuts[place], self._before or 0.0
+        cut, last = self._cuts[index], self._before or 0.0
         period = (last - self._first) / max(1, self._number)
         length = f"{self._number + 1} frames, {last - self._first + period:.2f} s"
         unit = "frame " if cut.in_frames else ""
@@ -90,9 +90,9 @@ class Cutter:
             f"{path} ({length}){hint}"
         )
 
-    def why_short(self, place: int) -> str | None:
+    def why_short(self, index: int) -> str | None:
         """Return a line where a part goes on after the end of the video; None where it does not."""
-        cut = self._cuts[place]
+        cut = self._cuts[index]
         if cut.end is None or self._before is None:
             return None
         period = (self._before - self._first) / max(1, self._number)

@@ -181,25 +181,25 @@ class Store:
                 source = files.enter_context(open_path(path, rate, self.spec.value_range))
                 for frame in source:
                     check_cancelled()
-                    for place in cutter.take(frame.time):
-                        written[place].add(before)
+                    for index in cutter.take(frame.time):
+                        written[index].add(before)
                     if cutter.is_over:
                         break
                     before = self.size(frame.bgr), frame.time, frame.duration
-                for place in cutter.end():
-                    written[place].add(before)
-                for place, each in enumerate(written):
-                    why = cutter.why_short(place) if clips[place].cut else source.incomplete
+                for index in cutter.end():
+                    written[index].add(before)
+                for index, each in enumerate(written):
+                    why = cutter.why_short(index) if clips[index].cut else source.incomplete
                     each.close(source, why)
         except OSError as error:
             raise self.cache.error(error) from None
         finally:
             for each in written:
                 each.discard()
-        for place in cutter.empty():
-            if clips[place].cut is None:
+        for index in cutter.empty():
+            if clips[index].cut is None:
                 raise SourceError(f"{path}: no frames in it")
-            raise SourceError(cutter.why_empty(place, path))
+            raise SourceError(cutter.why_empty(index, path))
 
     def size(self, bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return a picture as OpenCV reads it, grey or not, at the size that is kept."""
@@ -371,11 +371,11 @@ def decode_all(
     """
     store.cache.check()
 
-    def load(places: Sequence[int]) -> list[Decoded | SourceError]:
-        if clips[places[0]].cut is not None:
-            return store.load_parts([clips[place] for place in places])
+    def load(indices: Sequence[int]) -> list[Decoded | SourceError]:
+        if clips[indices[0]].cut is not None:
+            return store.load_parts([clips[index] for index in indices])
         try:
-            return [store.load(clips[places[0]])]
+            return [store.load(clips[indices[0]])]
         except SourceError as error:
             return [error]
 
@@ -385,12 +385,12 @@ def decode_all(
     in_memory = all(clip.index is not None for clip in clips)
     pool = contextlib.nullcontext(map(load, together)) if in_memory else in_threads(load, together)
     with pool as answers:
-        for places, answer in zip(together, answers, strict=True):
-            results |= zip(places, answer, strict=True)
+        for indices, answer in zip(together, answers, strict=True):
+            results |= zip(indices, answer, strict=True)
             progress(len(results), len(clips))
     store.cache.trim()
-    good = [(clip, found) for place, clip in enumerate(clips)
-            if isinstance(found := results[place], Decoded)]  # fmt: skip
+    good = [(clip, found) for index, clip in enumerate(clips)
+            if isinstance(found := results[index], Decoded)]  # fmt: skip
     broken = [str(found) for _, found in sorted(results.items()) if isinstance(found, SourceError)]
     return [clip for clip, _ in good], [found for _, found in good], broken
 
@@ -398,6 +398,6 @@ def decode_all(
 def _together(clips: Sequence[Clip]) -> list[list[int]]:
     """Return the places of clips that are decoded in one pass: parts of one video."""
     passes: dict[object, list[int]] = {}
-    for place, clip in enumerate(clips):
-        passes.setdefault(place if clip.cut is None else (clip.path, clip.fps), []).append(place)
+    for index, clip in enumerate(clips):
+        passes.setdefault(index if clip.cut is None else (clip.path, clip.fps), []).append(index)
     return list(passes.values())

@@ -67,10 +67,10 @@ class Directions:
 
     def partner(self, label: str, exchanged: Mapping[str, str]) -> str | None:
         """Return the label that says the same with its directions exchanged."""
-        wanted = tuple(exchanged.get(part, part) for part in self.parts[label])
+        parts = tuple(exchanged.get(part, part) for part in self.parts[label])
         others = [other for other in self.labels if other != label]
-        same = [other for other in others if self.parts[other] == wanted]
-        same = same or [other for other in others if sorted(self.parts[other]) == sorted(wanted)]
+        same = [other for other in others if self.parts[other] == parts]
+        same = same or [other for other in others if sorted(self.parts[other]) == sorted(parts)]
         return same[0] if len(same) == 1 else None
 
     def _take_partners_by_spelling(self, label: str) -> None:
@@ -224,7 +224,9 @@ def _by_the_others(
         for other in every.values()
         if len(other) == len(words)
         and all(
-            a == b for place, (a, b) in enumerate(zip(other, words, strict=True)) if place != index
+            a == b
+            for position, (a, b) in enumerate(zip(other, words, strict=True))
+            if position != index
         )
     }
     for one, other, first, second in SHORT_PAIRS:
@@ -256,8 +258,8 @@ def _joined(parts: Sequence[str]) -> Parts:
             bare = [part.removeprefix(_WORD) for part in parts]
     for index, pair in enumerate(pairwise(bare)):
         if pair in NOT_TOGETHER:
-            for place in (index, index + 1):
-                parts[place] = _WORD + bare[place]
+            for position in (index, index + 1):
+                parts[position] = _WORD + bare[position]
     for index in range(len(parts) - 2):
         one, other = parts[index], parts[index + 2]
         if _fold(bare[index + 1]) in AND and other == {**MIRRORED, **UPSIDE_DOWN}.get(one):

@@ -203,17 +203,17 @@ def _pair(labels: Sequence[str], text: str, option: str) -> tuple[int, int | Non
     text = text if text in index else normal(text)
     if text in index:
         return index[text], None
-    for place in (place for place, letter in enumerate(text) if letter == ":"):
-        one, other = text[:place], text[place + 1 :]
+    for position in (position for position, letter in enumerate(text) if letter == ":"):
+        one, other = text[:position], text[position + 1 :]
         if one in index and other in index:
             return index[one], index[other]
     if ":" not in text:
         raise DataError(f"{option} {text}: {_FORM}")
     one, _, other = text.partition(":")
-    strange = next((name for name in (one, other) if name not in index), text)
-    near = difflib.get_close_matches(strange, labels, n=1)
+    unknown = next((name for name in (one, other) if name not in index), text)
+    near = difflib.get_close_matches(unknown, labels, n=1)
     hint = f"did you mean {near[0]}?" if near else f"the labels are {', '.join(labels)}"
-    raise DataError(f"{option} {text}: no label {strange!r}; {hint}")
+    raise DataError(f"{option} {text}: no label {unknown!r}; {hint}")
 
 
 def _is_changed(directions: Directions, label: str, turn: str) -> bool:

@@ -67,9 +67,9 @@ def sketch(clip: Decoded) -> Sketch:
     small = np.empty((len(chosen), _SIDE, _SIDE, channels), np.uint8)
     for begin in range(0, len(chosen), _FRAMES_AT_ONCE):
         frames = clip.frames[chosen[begin : begin + _FRAMES_AT_ONCE]]
-        for place, frame in enumerate(frames, begin):
+        for index, frame in enumerate(frames, begin):
             reduced = cv2.resize(frame, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
-            small[place] = reduced.reshape(_SIDE, _SIDE, channels)
+            small[index] = reduced.reshape(_SIDE, _SIDE, channels)
     if kept is not None:
         _keep(kept, small)
     return small
@@ -93,15 +93,15 @@ def find_near_copies(clips: Sequence[Clip], decoded: Sequence[Decoded]) -> list[
     """
     found = {(copy.one, copy.other): copy for copy in _equal(clips, decoded)}
     moving = [
-        place
-        for place, clip in enumerate(clips)
-        if clip.index is None and len(decoded[place].times) >= _FEWEST_FRAMES
+        index
+        for index, clip in enumerate(clips)
+        if clip.index is None and len(decoded[index].times) >= _FEWEST_FRAMES
     ]
-    sketches = dict(zip(moving, _sketches([decoded[place] for place in moving]), strict=True))
-    moving = [place for place in moving if _motion(sketches[place]) >= _LEAST_MOTION]
+    sketches = dict(zip(moving, _sketches([decoded[index] for index in moving]), strict=True))
+    moving = [index for index in moving if _motion(sketches[index]) >= _LEAST_MOTION]
     if len(moving) < 2:
         return list(found.values())
-    means = np.stack([sketches[place].mean(0, dtype=np.float32) for place in moving])
+    means = np.stack([sketches[index].mean(0, dtype=np.float32) for index in moving])
     for is_mirrored in (False, True):
         seen = means[:, :, ::-1] if is_mirrored else means
         for row, near in _neighbours(seen.reshape(len(moving), -1), means.reshape(len(moving), -1)):
@@ -119,12 +119,12 @@ def _equal(clips: Sequence[Clip], decoded: Sequence[Decoded]) -> list[NearCopy]:
     """Return each clip that has the same frames as an earlier one."""
     first: dict[str, int] = {}
     copies = []
-    for place, clip in enumerate(clips):
-        if clip.index is not None or len(decoded[place].times) < 2:
+    for index, clip in enumerate(clips):
+        if clip.index is not None or len(decoded[index].times) < 2:
             continue
-        earlier = first.setdefault(decoded[place].key, place)
-        if earlier != place and not _are_parts_of_one(clips[earlier], clip):
-            copies.append(NearCopy(earlier, place))
+        earlier = first.setdefault(decoded[index].key, index)
+        if earlier != index and not _are_parts_of_one(clips[earlier], clip):
+            copies.append(NearCopy(earlier, index))
     return copies
 
 
@@ -218,7 +218,7 @@ def divide(
     except DataError:
         split = split_clips(clips, val, fold, seed, keep_groups)
     sides = (("train", split.train), ("val", split.val), ("test", split.test))
-    parts = {place: part for part, places in sides for place in places}
+    parts = {index: part for part, indices in sides for index in indices}
     return split, copies_notes(clips, copies, parts)
 
 
@@ -226,28 +226,28 @@ def join_groups(clips: Sequence[Clip], copies: Sequence[NearCopy]) -> list[Clip]
     """Return the clips such that copies, and the groups that they are in, are one group."""
     parent = list(range(len(clips)))
 
-    def root(place: int) -> int:
-        while parent[place] != place:
-            parent[place] = parent[parent[place]]
-            place = parent[place]
-        return place
+    def root(index: int) -> int:
+        while parent[index] != index:
+            parent[index] = parent[parent[index]]
+            index = parent[index]
+        return index
 
     def join(one: int, other: int) -> None:
         first, second = sorted((root(one), root(other)))
         parent[second] = first
 
-    touched = {place for copy in copies for place in (copy.one, copy.other)}
-    names = {clips[place].group for place in touched} - {None}
+    touched = {index for copy in copies for index in (copy.one, copy.other)}
+    names = {clips[index].group for index in touched} - {None}
     homes: dict[str, int] = {}
-    for place, clip in enumerate(clips):
+    for index, clip in enumerate(clips):
         if clip.group in names and clip.group is not None:
-            join(homes.setdefault(clip.group, place), place)
+            join(homes.setdefault(clip.group, index), index)
     for copy in copies:
         join(copy.one, copy.other)
     joined = []
-    for place, clip in enumerate(clips):
-        first = clips[root(place)]
-        is_in = place in touched or (clip.group in names and clip.group is not None)
+    for index, clip in enumerate(clips):
+        first = clips[root(index)]
+        is_in = index in touched or (clip.group in names and clip.group is not None)
         joined.append(replace(clip, group=first.group or first.name) if is_in else clip)
     return joined
 

@@ -37,8 +37,8 @@ def _rows(found: Inspection) -> Iterator[tuple[str, str]]:
     yield "image", f"{card.image.width}×{card.image.height} {colours}, {card.image.fit}"
     yield "state", f"{card.state.kind}: {_STATES[card.state.kind]}"
     for name, tensors in (("inputs", found.inputs), ("outputs", found.outputs)):
-        for place, tensor in enumerate(tensors):
-            yield "" if place else name, str(tensor)
+        for index, tensor in enumerate(tensors):
+            yield "" if index else name, str(tensor)
     if found.graph is not None:
         yield from _graph_rows(found.graph, card)
     if card.sequence.kind == "video":
@@ -106,11 +106,11 @@ def _origin_rows(card: ModelCard) -> Iterator[tuple[str, str]]:
         yield "network", _pairs(model)
     if origin.data:
         yield "data", _pairs(origin.data)
-    for place, (part, figures) in enumerate(origin.metrics.items()):
+    for index, (part, figures) in enumerate(origin.metrics.items()):
         text = _pairs(figures) if isinstance(figures, Mapping) else str(figures)
-        yield "" if place else "metrics", f"{part}: {text}"
-    for place, note in enumerate(origin.notes):
-        yield "" if place else "notes", note
+        yield "" if index else "metrics", f"{part}: {text}"
+    for index, note in enumerate(origin.notes):
+        yield "" if index else "notes", note
 
 
 def _pairs(values: Mapping[str, Any]) -> str:

@@ -163,15 +163,15 @@ def build_encoder(name: str, weights: str, channels: int, height: int, width: in
             if weights == "imagenet":
                 raise
             notes = (f"{name} starts from random weights: {error}",)
-    wanted = channels if from_scratch else 3
+    input_channels = channels if from_scratch else 3
     module.eval()
     try:
         with torch.no_grad():
-            features = module(torch.zeros(1, wanted, height, width)).shape[1]
+            features = module(torch.zeros(1, input_channels, height, width)).shape[1]
     except (RuntimeError, ValueError):
         raise WeightsError(f"--size {height}: too small for {name}") from None
     module.train()
-    return Encoder(module, int(features), wanted, pretrained, notes)
+    return Encoder(module, int(features), input_channels, pretrained, notes)
 
 
 def pixel_range(

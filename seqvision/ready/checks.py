@@ -112,18 +112,18 @@ def check_folder(flag: str, folder: Path) -> None:
         ) from None
 
 
-def check_clips(place: Path, labelled: bool = True) -> None:
+def check_clips(path: Path, labelled: bool = True) -> None:
     """Refuse a place where no clips can be; clips without labels may lie in any folder.
 
     Raises:
         DataError: nothing is there, or something else; how clips lie in a folder is said.
     """
-    if not place.exists():
-        raise DataError(missing(place, "folder or list"))
-    if place.is_file() and (problem := why_no_list(place)):
+    if not path.exists():
+        raise DataError(missing(path, "folder or list"))
+    if path.is_file() and (problem := why_no_list(path)):
         raise DataError(problem)
-    if place.is_dir() and labelled:
-        _refuse_loose(place)
+    if path.is_dir() and labelled:
+        _refuse_loose(path)
 
 
 def _refuse_loose(folder: Path) -> None:
@@ -171,9 +171,9 @@ def check_labels(
     chosen = [clip for clip in clips if split in (None, clip.split)]
     if not chosen:
         raise DataError(f"{data}: no clip has the split {split}")
-    strange = sorted({clip.label for clip in chosen} - {*card.labels, *known})
-    if strange:
-        raise DataError(strange_label(data, strange[0], card))
+    unknown = sorted({clip.label for clip in chosen} - {*card.labels, *known})
+    if unknown:
+        raise DataError(strange_label(data, unknown[0], card))
 
 
 def strange_label(data: Path, label: str, card: ModelCard) -> str:

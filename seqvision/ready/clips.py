@@ -26,9 +26,9 @@ def to_look(options: DataOptions) -> None:
         raise DataError(f"--sheet {options.sheet}: must be a .png file")
     outputs = {"--json": options.json_, "--sheet": options.sheet}
     check_outputs(outputs, (options.data, options.root))
-    place, stills = place_of(options), options.images.sequence != "video"
-    check_clips(place)
-    find_data_set(place, options.clips.dataset, stills, options.clips.official_split)
+    path, stills = place_of(options), options.images.sequence != "video"
+    check_clips(path)
+    find_data_set(path, options.clips.dataset, stills, options.clips.official_split)
 
 
 def to_segment(options: SegmentOptions) -> list[Mark]:
@@ -42,8 +42,8 @@ def to_segment(options: SegmentOptions) -> list[Mark]:
         if options.video.is_dir():
             raise DataError(f"{options.video}: a folder; segment takes one video after the other")
         raise DataError(missing(options.video, "video"))
-    beside = [options.video.with_suffix(suffix) for suffix in (".csv", ".json")]
-    events = options.events or next((path for path in beside if path.is_file()), None)
+    candidates = [options.video.with_suffix(suffix) for suffix in (".csv", ".json")]
+    events = options.events or next((path for path in candidates if path.is_file()), None)
     if events is None:
         raise DataError(
             f"{options.video}: the events are missing: a CSV start,end,label, as in "

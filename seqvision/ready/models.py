@@ -37,13 +37,13 @@ def to_evaluate(options: EvaluateOptions) -> None:
     Raises:
         SeqvisionError: the model or the clips are not there, or an output cannot be written.
     """
-    place = place_of(options)
-    card = check_trained(options.model, "evaluate", place)
-    check_clips(place)
-    check_outputs({"--output": options.output, "--report": options.report}, (options.model, place))
+    path = place_of(options)
+    card = check_trained(options.model, "evaluate", path)
+    check_clips(path)
+    check_outputs({"--output": options.output, "--report": options.report}, (options.model, path))
     if card is not None:
         chosen = None if options.split == "all" else options.split
-        check_labels(place, card, options.dataset, options.official_split, split=chosen)
+        check_labels(path, card, options.dataset, options.official_split, split=chosen)
 
 
 def to_calibrate(options: CalibrateOptions) -> Places:
@@ -68,12 +68,12 @@ def to_calibrate(options: CalibrateOptions) -> Places:
     if output.suffix.lower() not in endings:
         raise CheckpointError(f"--output {output}: must end in {' or '.join(endings)}")
     check_outputs({"--output": output}, options.data)
-    places = find_places(options.data)
+    inputs = find_places(options.data)
     check_model_output("--output", output)
     if card is not None:
-        for place in places.clips:
-            check_labels(place, card, known=options.unknown)
-    return places
+        for path in inputs.clips:
+            check_labels(path, card, known=options.unknown)
+    return inputs
 
 
 def to_predict(options: PredictOptions) -> None:
@@ -100,10 +100,10 @@ def to_export(options: ExportOptions) -> Path:
         SeqvisionError: the model or the clips are not there, or the file cannot be written.
     """
     card = check_trained(options.model, "export")
-    for place in filter(None, (options.verify, options.calibrate)):
-        check_clips(place)
+    for path in filter(None, (options.verify, options.calibrate)):
+        check_clips(path)
         if card is not None:
-            check_labels(place, card)
+            check_labels(path, card)
     if options.precision in ("int8", "auto") and not (options.calibrate or options.verify):
         raise ExportError(
             f"--precision {options.precision} needs clips to choose its ranges by: "

@@ -36,19 +36,19 @@ def to_train(options: TrainOptions) -> list[Clip]:
     Raises:
         SeqvisionError: the clips, the options or the outputs cannot be used.
     """
-    place = place_of(options)
+    path = place_of(options)
     if options.resume is None and is_first():
-        check_clips(place)
+        check_clips(path)
     check_training(options)
     if not is_first():
         return []  # one process is enough to find the clips
-    if options.resume is not None and not place.exists():
+    if options.resume is not None and not path.exists():
         raise DataError(
-            f"{place}: no such folder or list; give the new path of the clips of {options.resume}: "
+            f"{path}: no such folder or list; give the new path of the clips of {options.resume}: "
             f"seqvision train CLIPS --resume {options.resume}"
         )
     stills = options.images.sequence != "video"
-    found = find_data_set(place, options.clips.dataset, stills, options.clips.official_split).clips
+    found = find_data_set(path, options.clips.dataset, stills, options.clips.official_split).clips
     labels = labels_of(found)
     find_background(labels, options.clips.background)
     from seqvision.data.augment import check_augmentation  # with OpenCV; others need none here

@@ -58,10 +58,10 @@ def reliability(calibration: Calibration) -> Markup:
     most = max(bin_.clips for bin_ in calibration.bins)
     floor_ = height - _BOTTOM
     step = side / len(calibration.bins)
-    for place, bin_ in enumerate(calibration.bins):
+    for index, bin_ in enumerate(calibration.bins):
         if not bin_.clips:
             continue
-        x, bar = _LEFT + place * step + 1, step - 2
+        x, bar = _LEFT + index * step + 1, step - 2
         title = element(
             "title",
             f"{bin_.clips} clips: probability {bin_.confidence:.2f}, right {bin_.accuracy:.2f}",
@@ -79,8 +79,8 @@ def reliability(calibration: Calibration) -> Markup:
     drawn.append(_text(across(0.5), height - 4, "probability of the answer", "middle"))
     drawn.append(_text(_LEFT + 6, _TOP + 14, "share that is right", "start"))
     drawn.append(_text(_LEFT - 6, floor_ - strip / 2 + 4, "clips", "end"))
-    said = "share that is right, by the probability of the answer"
-    return _svg(said, width, height, *drawn, class_="reliability")
+    caption = "share that is right, by the probability of the answer"
+    return _svg(caption, width, height, *drawn, class_="reliability")
 
 
 def whisker(value: float, interval: Interval) -> Markup:
@@ -89,8 +89,8 @@ def whisker(value: float, interval: Interval) -> Markup:
     parts = [_line(across(x), 3, across(x), 13, "grid") for x in (0, 0.5, 1)]
     parts.append(_line(across(interval.low), 8, across(interval.high), 8, "reach"))
     parts.append(element("circle", cx=f"{across(value):.1f}", cy=8, r=3.5, class_="val"))
-    said = f"{value:.2f}, interval {interval.low:.2f} to {interval.high:.2f}"
-    return _svg(said, 120, 16, *parts, class_="whisker")
+    caption = f"{value:.2f}, interval {interval.low:.2f} to {interval.high:.2f}"
+    return _svg(caption, 120, 16, *parts, class_="whisker")
 
 
 def bars(weights: Sequence[float]) -> Markup:
@@ -152,7 +152,9 @@ def _text(x: float, y: float, text: str, anchor: str) -> Markup:
     return element("text", text, x=f"{x:.1f}", y=f"{y:.1f}", text_anchor=anchor)
 
 
-def _svg(said: str, width: float, height: float, *drawn: Markup, class_: str = "chart") -> Markup:
-    """Return a drawing; `said` describes it to who cannot see it."""
+def _svg(
+    caption: str, width: float, height: float, *drawn: Markup, class_: str = "chart"
+) -> Markup:
+    """Return a drawing; `caption` describes it to who cannot see it."""
     box = f"0 0 {width} {height}"
-    return element("svg", *drawn, viewBox=box, class_=class_, role="img", aria_label=said)
+    return element("svg", *drawn, viewBox=box, class_=class_, role="img", aria_label=caption)

@@ -44,8 +44,8 @@ def attended(report: Report) -> Markup:
     labels = part.metrics.labels
     each = 2 if 2 * len(labels) <= _MOST_ATTENTION else 1
     chosen: list[int] = []
-    for place in range(len(labels)):
-        own = [index for index, truth in enumerate(part.truth.tolist()) if truth == place]
+    for position in range(len(labels)):
+        own = [index for index, truth in enumerate(part.truth.tolist()) if truth == position]
         own.sort(key=lambda index: -float(part.probabilities[index, int(part.truth[index])]))
         chosen += own[:each]
     return _strips(part.name, report, part, chosen[:_MOST_ATTENTION], with_attention=True)

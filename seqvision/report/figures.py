@@ -60,8 +60,8 @@ def _headline_row(part: Part) -> list[Markup]:
 def per_label(part: Part) -> Markup:
     """Return precision, recall and F1 of each label."""
     rows = []
-    for place, (label, figures) in enumerate(part.metrics.labels.items()):
-        recall = wilson(part.metrics.confusion[place][place], figures.clips)
+    for index, (label, figures) in enumerate(part.metrics.labels.items()):
+        recall = wilson(part.metrics.confusion[index][index], figures.clips)
         there = figures.clips > 0
         rows.append(
             [
@@ -109,24 +109,24 @@ def confusion(part: Part) -> Markup:
         *(element("th", element("span", label), scope="col", class_="turned") for label in labels),
     ]
     rows = [
-        [element("th", label, scope="row"), *_confusion_cells(row, place, labels)]
-        for place, (label, row) in enumerate(zip(labels, part.metrics.confusion, strict=True))
+        [element("th", label, scope="row"), *_confusion_cells(row, index, labels)]
+        for index, (label, row) in enumerate(zip(labels, part.metrics.confusion, strict=True))
     ]
     return element("div", table(head, rows, class_="confusion"), _confused_pairs(part))
 
 
-def _confusion_cells(row: list[int], place: int, labels: list[str]) -> list[Markup]:
+def _confusion_cells(row: list[int], index: int, labels: list[str]) -> list[Markup]:
     cells = []
     for answer, clips in enumerate(row):
         share = clips / max(1, sum(row))
-        kind = ("right" if answer == place else "wrong") + (" deep" if share > 0.55 else "")
+        kind = ("right" if answer == index else "wrong") + (" deep" if share > 0.55 else "")
         cells.append(
             element(
                 "td",
                 str(clips) if clips else "",
                 class_=kind,
                 style=f"--share:{share:.3f}",
-                title=f"{labels[place]} answered as {labels[answer]}: {clips} of {sum(row)}",
+                title=f"{labels[index]} answered as {labels[answer]}: {clips} of {sum(row)}",
             )
         )
     return cells
@@ -159,23 +159,23 @@ def calibrated(report: Report, part: Part) -> Markup:
     """Return the calibration plot, and the figures before the temperature."""
     temperature = report.card.decision.temperature
     after = calibration(part.probabilities, part.truth)
-    said = [f"ECE {after.error:.3f}."]
+    sentences = [f"ECE {after.error:.3f}."]
     if abs(temperature - 1) > 1e-6:
         raw = before_temperature(part.probabilities, temperature)
         loss = -raw.gather(1, part.truth[:, None]).clamp_min(1e-12).log().mean()
-        said.append(
+        sentences.append(
             f"Before the temperature of {temperature:.3g}: ECE "
             f"{calibration(raw, part.truth).error:.3f}, loss {float(loss):.3f} "
             f"(with it {part.metrics.loss:.3f})."
         )
     else:
-        said.append("These are the model's own probabilities: its temperature is 1.")
+        sentences.append("These are the model's own probabilities: its temperature is 1.")
     mean = float(part.probabilities.max(dim=1).values.mean())
     direction = "over" if mean > part.metrics.accuracy else "under"
-    said.append(
+    sentences.append(
         f"Mean probability {mean:.1%}, accuracy {part.metrics.accuracy:.1%}: {direction}confident."
     )
-    return element("div", reliability(after), note(" ".join(said)))
+    return element("div", reliability(after), note(" ".join(sentences)))
 
 
 def _with_interval(figure: str, interval: Interval, form: str) -> Markup:

@@ -98,13 +98,13 @@ def _curves(logs: Path, best: int | None) -> Markup:
             heading = element("h3", title, *(keys if len(keys) > 1 else []))
             number = None if best is None else best + 1
             boxes.append(element("div", heading, curves(series, top, number), class_="box"))
-    said = (
+    caption = (
         f"The dotted line is epoch {best + 1}, whose weights were kept: the best one, of a cosine "
         "the best of its last third (--keep last: the last one)."
         if best is not None
         else ""
     )
-    return together((element("div", *boxes, class_="side"), note(said) if said else ""))
+    return together((element("div", *boxes, class_="side"), note(caption) if caption else ""))
 
 
 _GROUPS = (

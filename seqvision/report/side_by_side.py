@@ -68,8 +68,8 @@ def best(values: Sequence[float | None], lowest: bool = False) -> set[int]:
     there = [value for value in values if value is not None]
     if len(there) < 2 or min(there) == max(there):
         return set()
-    wanted = min(there) if lowest else max(there)
-    return {place for place, value in enumerate(values) if value == wanted}
+    best_value = min(there) if lowest else max(there)
+    return {index for index, value in enumerate(values) if value == best_value}
 
 
 def short_names(paths: Sequence[Path]) -> tuple[str, list[str]]:
@@ -110,10 +110,10 @@ def _print(console: Console, title: str, columns: Sequence[Column]) -> None:
         table.add_column("", justify="right")
         for heading, _ in group:
             table.add_column(escape(heading), justify="right", overflow="fold")
-        for place in range(runs):
-            cells = [cells[place] for _, cells in group]
+        for index in range(runs):
+            cells = [cells[index] for _, cells in group]
             table.add_row(
-                str(place + 1),
+                str(index + 1),
                 *(f"[bold]{escape(cell)}[/]" if _BEST.fullmatch(cell) else escape(cell)
                   for cell in cells),
             )  # fmt: skip
@@ -128,8 +128,8 @@ def _figures(runs: Sequence[Run], part: str) -> Iterator[Column]:
         yield (
             name,
             [
-                _NOTHING if value is None else form.format(value) + " *" * (place in marked)
-                for place, value in enumerate(values)
+                _NOTHING if value is None else form.format(value) + " *" * (index in marked)
+                for index, value in enumerate(values)
             ],
         )
         if name == "accuracy":
@@ -148,7 +148,7 @@ def _reach(run: Run, part: str) -> str:
 
 def _tests(runs: Sequence[Run], found: Mapping[int, float]) -> Iterator[Column]:
     if found:
-        yield "p", [f"{found[place]:.3g}" if place in found else "-" for place in range(len(runs))]
+        yield "p", [f"{found[index]:.3g}" if index in found else "-" for index in range(len(runs))]
 
 
 def _facts(runs: Sequence[Run]) -> Iterator[Column]:

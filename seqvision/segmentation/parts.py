@@ -67,13 +67,15 @@ def between(parts: Sequence[Part], frames: int, margin: int, most: int, label: s
     found: list[Part] = []
     for begin, end in _gaps(parts, frames, margin):
         while end - begin >= lengths[0]:
-            wanted = drawn[len(found) % len(drawn)]
-            length = wanted if wanted <= end - begin else lengths[0]
+            index = drawn[len(found) % len(drawn)]
+            length = index if index <= end - begin else lengths[0]
             found.append(Part(label, begin, begin + length))
             begin += length
     if len(found) <= most:
         return found
-    return [found[place] for place in np.linspace(0, len(found) - 1, most).round().astype(int)]
+    return [
+        found[position] for position in np.linspace(0, len(found) - 1, most).round().astype(int)
+    ]
 
 
 def _gaps(parts: Sequence[Part], frames: int, margin: int) -> Iterator[tuple[int, int]]:

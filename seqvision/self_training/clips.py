@@ -41,26 +41,26 @@ class Pool:
     notes: tuple[str, ...] = ()
 
 
-def read_labelled(place: Path, options: TrainOptions, card: ModelCard) -> Data:
+def read_labelled(path: Path, options: TrainOptions, card: ModelCard) -> Data:
     """Read the labelled clips as the model's card wants them, divided as its training did.
 
     Raises:
         DataError: none can be read, or their labels are not those of the model.
     """
     clips, decoded, broken = load_clips(
-        place, card, options.clips.image_fps, options.clips.cache,
+        path, card, options.clips.image_fps, options.clips.cache,
         dataset=options.clips.dataset, official=options.clips.official_split,
     )  # fmt: skip
     there = {clip.label for clip in clips}
     missing = [label for label in card.labels if label not in there]
     if missing:
         raise DataError(
-            f"{place}: no clip of {', '.join(missing)}, a label of the model; "
+            f"{path}: no clip of {', '.join(missing)}, a label of the model; "
             "give the clips that it was trained on"
         )
-    seed, asked = options.training.seed, options.clips
+    seed, requested = options.training.seed, options.clips
     copies = find_near_copies(clips, decoded)
-    split, copied = divide(clips, copies, asked.val, asked.fold, seed, asked.groups)
+    split, copied = divide(clips, copies, requested.val, requested.fold, seed, requested.groups)
     data = Data(
         clips=clips,
         decoded=decoded,
@@ -74,11 +74,11 @@ def read_labelled(place: Path, options: TrainOptions, card: ModelCard) -> Data:
         left_out=tuple(broken),
     )
     notes = missing_in_val(clips, data.split, data.labels)
-    return replace(data, notes=(*copied, *notes, *_doubts(place, data, card)))
+    return replace(data, notes=(*copied, *notes, *_doubts(path, data, card)))
 
 
 def read_pool(
-    options: SelfTrainOptions, place: Path, card: ModelCard, labelled: Data, known: Collection[str]
+    options: SelfTrainOptions, path: Path, card: ModelCard, labelled: Data, known: Collection[str]
 ) -> Pool:
     """Read the clips without labels; what is among the labelled ones is left out, and copies too.
 
@@ -89,7 +89,7 @@ def read_pool(
         DataError: none is left.
     """
     images = not isinstance(card.sequence, VideoSequence)
-    found, said = find_unlabelled(place, images, options.truth)
+    found, said = find_unlabelled(path, images, options.truth)
     learnt = {labelled.clips[i].group for i in labelled.split.train}
     held = {labelled.clips[i].group for i in (*labelled.split.val, *labelled.split.test)}
     held -= learnt | {None}  # a group on both sides already has nothing to keep apart
@@ -122,7 +122,7 @@ def read_pool(
         f"{count} of {len(found)} unlabelled clips {why}" for count, why in counted if count
     ))  # fmt: skip
     if not kept:
-        raise DataError(f"{place}: no clip is left to learn from: {'; '.join(notes)}")
+        raise DataError(f"{path}: no clip is left to learn from: {'; '.join(notes)}")
     chosen = list(kept.values())
     return Pool([clips[i] for i in chosen], [decoded[i] for i in chosen], list(kept), notes)
 
@@ -147,7 +147,7 @@ def fingerprint(clips: Sequence[Clip], marks: Sequence[str]) -> str:
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
 
 
-def _doubts(place: Path, data: Data, card: ModelCard) -> tuple[str, ...]:
+def _doubts(path: Path, data: Data, card: ModelCard) -> tuple[str, ...]:
     """Return a note where the model may have learnt from clips that validate here."""
     before: dict[str, Any] = card.origin.data
     now = describe(data)
@@ -157,6 +157,6 @@ def _doubts(place: Path, data: Data, card: ModelCard) -> tuple[str, ...]:
     if all(before.get(name) == now[name] for name in names):
         return ()
     return (
-        f"{place} is not what the model was trained on: it may have learnt from clips that "
+        f"{path} is not what the model was trained on: it may have learnt from clips that "
         "validate or test here, and its figures in round 0 may be too good",
     )

@@ -131,13 +131,13 @@ def _right(work: Work, named: Sequence[tuple[int, int]]) -> int | None:
     if not work.asked.truth:
         return None
     labels = work.labelled.labels
-    return sum(work.pool.clips[place].label == labels[label] for place, label in named)
+    return sum(work.pool.clips[index].label == labels[label] for index, label in named)
 
 
 def _chosen(work: Work, named: Sequence[tuple[int, int]]) -> str:
     right = _right(work, named)
-    said = "" if right is None else f", {right / len(named):.1%} of them the true one"
-    return f"{len(named)} of {len(work.pool.clips)} clips get a label{said}"
+    correct = "" if right is None else f", {right / len(named):.1%} of them the true one"
+    return f"{len(named)} of {len(work.pool.clips)} clips get a label{correct}"
 
 
 def data_of(work: Work, number: int) -> Data:
@@ -146,10 +146,11 @@ def data_of(work: Work, number: int) -> Data:
     Raises:
         StudyError: the list cannot be read.
     """
-    named, asked = read_choice(work.choice(number), work.labelled.labels), work.asked
+    named, requested = read_choice(work.choice(number), work.labelled.labels), work.asked
     note = (
         f"{SELF_TRAINED} round {number}, {len(named)} of {len(work.pool.clips)} clips of "
-        f"{asked.unlabelled} with pseudo-labels ({asked.select}, threshold {asked.threshold:g})"
+        f"{requested.unlabelled} with pseudo-labels "
+        f"({requested.select}, threshold {requested.threshold:g})"
     )
     return joined(work.labelled, work.pool, named, note)
 

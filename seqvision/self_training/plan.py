@@ -31,8 +31,8 @@ def of_a_student(options: SelfTrainOptions, card: ModelCard) -> TrainOptions:
     try:
         own = TrainOptions.model_validate(translated(card.origin.options))
     except ValidationError as error:
-        place, words, _ = first_problem(error)
-        name = ".".join(map(str, place))
+        loc, words, _ = first_problem(error)
+        name = ".".join(map(str, loc))
         raise CheckpointError(
             f"{options.model}: its card has no training options of this version ({name}: {words}); "
             "train it again with this version"
@@ -68,9 +68,9 @@ def about_of(options: SelfTrainOptions, labelled: str, pool: str) -> dict[str, A
         labelled, pool: fingerprints of the clips.
     """
     assert options.model is not None
-    asked = options.model_dump(mode="json", exclude={*_PLACES, *_PATHS})
+    requested = options.model_dump(mode="json", exclude={*_PLACES, *_PATHS})
     model = hashlib.sha256(options.model.read_bytes()).hexdigest()[:16]
-    return {**asked, "model": model, "labelled": labelled, "unlabelled": pool}
+    return {**requested, "model": model, "labelled": labelled, "unlabelled": pool}
 
 
 def refuse_other(run: Path, kept: dict[str, Any], about: dict[str, Any]) -> None:
@@ -82,8 +82,10 @@ def refuse_other(run: Path, kept: dict[str, Any], about: dict[str, Any]) -> None
     what = {"model": "model", "labelled": "labelled clips", "unlabelled": "unlabelled clips"}
     for name, value in about.items():
         if kept.get(name) != value:
-            said = f"its {what[name]} changed" if name in what else f"--{name} was another one"
-            raise StudyError(f"--resume {run}: {said} since it began; start anew, without --resume")
+            change = f"its {what[name]} changed" if name in what else f"--{name} was another one"
+            raise StudyError(
+                f"--resume {run}: {change} since it began; start anew, without --resume"
+            )
 
 
 def write_options(run: Path, options: SelfTrainOptions) -> None:
@@ -92,12 +94,12 @@ def write_options(run: Path, options: SelfTrainOptions) -> None:
     Raises:
         StudyError: they cannot be written.
     """
-    places = {
+    paths = {
         name: path.expanduser().absolute()
         for name in _PATHS
         if (path := getattr(options, name)) is not None
     }
-    content = options.model_copy(update={**places, "resume": None}).model_dump(mode="json")
+    content = options.model_copy(update={**paths, "resume": None}).model_dump(mode="json")
     try:
         with replacing(run / NAME) as unfinished:
             unfinished.write_text(dump_yaml(content), encoding="utf-8")

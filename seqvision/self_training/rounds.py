@@ -134,9 +134,9 @@ def write_choice(
     rows = [[*_COLUMNS, *(["truth"] if truth else [])]]
     for i, clip in enumerate(clips):
         where = str(clip.path.absolute()) + ("" if clip.index is None else f"#{clip.index}")
-        said = [labels[answers.labels[i]], _number(answers.confidence[i])]
-        told = [_number(answers.agreement[i]), "yes" if chosen[i] else "no"]
-        rows.append([where, *said, *told, *([clip.label] if truth else [])])
+        label_cells = [labels[answers.labels[i]], _number(answers.confidence[i])]
+        view_cells = [_number(answers.agreement[i]), "yes" if chosen[i] else "no"]
+        rows.append([where, *label_cells, *view_cells, *([clip.label] if truth else [])])
     try:
         _write_rows(path, rows)
     except OSError as error:
@@ -153,8 +153,8 @@ def read_choice(path: Path, labels: Sequence[str]) -> list[tuple[int, int]]:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(dict_reader(file))
         return [
-            (place, labels.index(row["label"]))
-            for place, row in enumerate(rows)
+            (index, labels.index(row["label"]))
+            for index, row in enumerate(rows)
             if row["chosen"] == "yes"
         ]
     except (OSError, ValueError, KeyError, csv.Error) as error:

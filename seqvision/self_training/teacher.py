@@ -47,8 +47,8 @@ def calibrate(
     decoded, truth = labelled.part(labelled.split.val)
     logits = _logits(model, card, decoded, batch_size)
     temperature = fit_temperature(logits, np.asarray(truth, np.int64))
-    said = torch.from_numpy(probable(logits, temperature))
-    return temperature, measure(said, torch.tensor(truth), labelled.labels)
+    probabilities = torch.from_numpy(probable(logits, temperature))
+    return temperature, measure(probabilities, torch.tensor(truth), labelled.labels)
 
 
 def ask(
@@ -84,8 +84,8 @@ def _logits(
     model: Classifier, card: ModelCard, clips: Sequence[Decoded], batch_size: int
 ) -> Logits:
     """Return `(clips, labels)`, before any temperature; softmax forgets what they lack."""
-    said = predict(model, card, clips, batch_size)
-    logits: Logits = before_temperature(said, card.decision.temperature).log().numpy()
+    predicted = predict(model, card, clips, batch_size)
+    logits: Logits = before_temperature(predicted, card.decision.temperature).log().numpy()
     return logits
 
 

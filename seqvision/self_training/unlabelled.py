@@ -16,64 +16,64 @@ from seqvision.errors import DataError
 COLLECTED = "collected.csv"
 
 
-def find_unlabelled(place: Path, images: bool, truth: bool) -> Reading:
+def find_unlabelled(path: Path, images: bool, truth: bool) -> Reading:
     """Return the clips of a folder or list; those that it keeps for validation or test left out.
 
     The notes are about what else was left out.
 
     Args:
-        place: a folder in any layout, a CSV with the column `path`, or a public data set.
+        path: a folder in any layout, a CSV with the column `path`, or a public data set.
         images: each loose image is a clip, a still image that is cut into a sequence.
         truth: read their labels too, for the report; else every label is empty.
 
     Raises:
         DataError: nothing there, no clip, or labels are asked for and there are none.
     """
-    clips, notes = _read(place, images, truth)
+    clips, notes = _read(path, images, truth)
     learnt = [clip for clip in clips if clip.split in (None, "train")]
     if not learnt:
-        raise DataError(f"{place}: no clips to learn from, all of them are to validate or to test")
+        raise DataError(f"{path}: no clips to learn from, all of them are to validate or to test")
     return (learnt if truth else [replace(clip, label="") for clip in learnt]), notes
 
 
-def _read(place: Path, images: bool, truth: bool) -> Reading:
-    if not place.exists():
-        raise DataError(f"{place}: no such folder or list")
-    if place.is_file() and (problem := why_no_list(place)):
+def _read(path: Path, images: bool, truth: bool) -> Reading:
+    if not path.exists():
+        raise DataError(f"{path}: no such folder or list")
+    if path.is_file() and (problem := why_no_list(path)):
         raise DataError(problem)
-    if place.is_file() and "label" not in columns_of(place):
+    if path.is_file() and "label" not in columns_of(path):
         if truth:
-            raise DataError(f"--truth: {place} has no column label")
-        return read_list(place, labelled=False)
+            raise DataError(f"--truth: {path} has no column label")
+        return read_list(path, labelled=False)
     if truth:
-        if (place / COLLECTED).is_file():
-            raise DataError(f"--truth: the clips collected in {place} have no true labels")
-        return _data_set(place, images)
-    if place.is_file() or _is_data_set(place, images):
-        return _data_set(place, images)
-    found, notes = find_unnamed(str(place), images)
-    return [replace(clip, split=_split_of(clip.path, place)) for clip in found], notes
+        if (path / COLLECTED).is_file():
+            raise DataError(f"--truth: the clips collected in {path} have no true labels")
+        return _data_set(path, images)
+    if path.is_file() or _is_data_set(path, images):
+        return _data_set(path, images)
+    found, notes = find_unnamed(str(path), images)
+    return [replace(clip, split=_split_of(clip.path, path)) for clip in found], notes
 
 
-def _data_set(place: Path, images: bool) -> Reading:
-    data_set = find_data_set(place, images=images)
+def _data_set(path: Path, images: bool) -> Reading:
+    data_set = find_data_set(path, images=images)
     return data_set.clips, list(data_set.notes)
 
 
-def _is_data_set(place: Path, images: bool) -> bool:
+def _is_data_set(path: Path, images: bool) -> bool:
     """Tell a public data set, or a folder with its own list, from a folder of any layout."""
-    if (place / COLLECTED).is_file():
+    if (path / COLLECTED).is_file():
         return False
     try:
-        return find_data_set(place, images=images).name != "folder"
+        return find_data_set(path, images=images).name != "folder"
     except DataError:
         return False
 
 
-def _split_of(path: Path, place: Path) -> str | None:
+def _split_of(path: Path, location: Path) -> str | None:
     """Return the part that `place/<train|val|test>/…` says, as training reads such a folder."""
-    folders = [child for child in place.iterdir() if child.is_dir() and not why_no_folder(child)]
-    inside = path.relative_to(place).parts
+    folders = [child for child in location.iterdir() if child.is_dir() and not why_no_folder(child)]
+    inside = path.relative_to(location).parts
     if len(inside) > 1 and all(part_called(folder.name) for folder in folders):
         return part_called(inside[0])
     return None

@@ -56,11 +56,11 @@ class Findings:
     def labels(self) -> dict[str, Counter[str]]:
         """Label → clips per part and under `clips`, the largest first."""
         counts: dict[str, Counter[str]] = {}
-        for place, clip in enumerate(self.clips):
+        for index, clip in enumerate(self.clips):
             row = counts.setdefault(clip.label, Counter())
             row["clips"] += 1
-            if place in self.parts:
-                row[self.parts[place]] += 1
+            if index in self.parts:
+                row[self.parts[index]] += 1
         return dict(sorted(counts.items(), key=lambda item: (-item[1]["clips"], item[0])))
 
     @cached_property
@@ -129,7 +129,7 @@ class Findings:
                     "match": one.how,
                     "leak": one in self.leaks,
                     "contradiction": one in self.contradictions,
-                    "clips": [self._clip(place) for place in one.clips],
+                    "clips": [self._clip(index) for index in one.clips],
                 }
                 for one in self.same
             ],
@@ -140,10 +140,10 @@ class Findings:
             "notes": list(self.notes),
         }
 
-    def _clip(self, place: int) -> dict[str, Any]:
-        clip = self.clips[place]
-        told = {"path": str(clip.path), "label": clip.label, "split": self.parts.get(place)}
-        return told if clip.index is None else {**told, "index": clip.index}
+    def _clip(self, index: int) -> dict[str, Any]:
+        clip = self.clips[index]
+        plain = {"path": str(clip.path), "label": clip.label, "split": self.parts.get(index)}
+        return plain if clip.index is None else {**plain, "index": clip.index}
 
 
 def _three(values: Sequence[float]) -> dict[str, float] | None:

@@ -38,12 +38,12 @@ def find_same(clips: Sequence[Clip], probes: Sequence[Probe]) -> list[Same]:
     digests = _digests(clips, probes)
     contents = _contents(clips, probes, digests)
     sets: dict[str, list[int]] = defaultdict(list)
-    for place in range(len(clips)):
-        sets[contents[place]].append(place)
+    for index in range(len(clips)):
+        sets[contents[index]].append(index)
     return [
-        Same(tuple(places), "bytes" if len({digests[i] for i in places}) == 1 else "frames")
-        for places in sets.values()
-        if len(places) > 1
+        Same(tuple(indices), "bytes" if len({digests[i] for i in indices}) == 1 else "frames")
+        for indices in sets.values()
+        if len(indices) > 1
     ]
 
 
@@ -61,15 +61,15 @@ def find_copies(
     Raises:
         DataError: the cache cannot be written.
     """
-    moving = [place for place, probe in enumerate(probes) if not probe.is_still]
+    moving = [index for index, probe in enumerate(probes) if not probe.is_still]
     if not closely:
         moving = _beginning_alike(moving, probes)
     if len(moving) < 2:
         return []
-    places = {id(clips[place]): place for place in moving}
+    indices = {id(clips[index]): index for index in moving}
     with progress("decoding") as advance:
-        read, decoded, _ = decode_all(store, [clips[place] for place in moving], advance)
-    back = [places[id(clip)] for clip in read]
+        read, decoded, _ = decode_all(store, [clips[index] for index in moving], advance)
+    back = [indices[id(clip)] for clip in read]
     return [
         replace(copy, one=back[copy.one], other=back[copy.other])
         for copy in find_near_copies(read, decoded)
@@ -82,26 +82,26 @@ def as_same(copies: Sequence[NearCopy], same: Sequence[Same]) -> list[Same]:
     return [
         Same((copy.one, copy.other), "recording, mirrored" if copy.is_mirrored else "recording")
         for copy in copies
-        if not any({copy.one, copy.other} <= places for places in equal)
+        if not any({copy.one, copy.other} <= indices for indices in equal)
     ]
 
 
-def _beginning_alike(places: Sequence[int], probes: Sequence[Probe]) -> list[int]:
+def _beginning_alike(indices: Sequence[int], probes: Sequence[Probe]) -> list[int]:
     """Return the clips whose first picture, or its mirror image, is near to that of another."""
-    seen = [place for place in places if probes[place].glance is not None]
-    kept = [place for place in places if probes[place].glance is None]
+    seen = [index for index in indices if probes[index].glance is not None]
+    kept = [index for index in indices if probes[index].glance is None]
     if seen:
-        rows = np.stack([np.frombuffer(probes[place].glance or b"", np.uint8) for place in seen])
+        rows = np.stack([np.frombuffer(probes[index].glance or b"", np.uint8) for index in seen])
         pictures = rows.reshape(len(seen), GLANCE, GLANCE, 3).astype(np.float32)
         flat = pictures.reshape(len(seen), -1)
         squares = (flat**2).sum(1)
-        for number, place in enumerate(seen):
+        for number, index in enumerate(seen):
             for picture in (pictures[number], pictures[number, :, ::-1]):
                 one = picture.reshape(-1)
                 distances = squares + (one**2).sum() - 2 * flat @ one
                 distances[number] = np.inf
                 if distances.min() <= _ALIKE**2 * flat.shape[1]:
-                    kept.append(place)
+                    kept.append(index)
                     break
     return sorted(kept)
 
@@ -109,8 +109,8 @@ def _beginning_alike(places: Sequence[int], probes: Sequence[Probe]) -> list[int
 def groups_on_two_sides(clips: Sequence[Clip], parts: Mapping[int, str]) -> dict[str, Counter[str]]:
     """Return group → clips per part, for each group that is not in one part alone."""
     homes: dict[str, Counter[str]] = defaultdict(Counter)
-    for place, part in parts.items():
-        group = clips[place].group
+    for index, part in parts.items():
+        group = clips[index].group
         if group is not None:
             homes[group][part] += 1
     return {group: home for group, home in homes.items() if len(home) > 1}
@@ -119,21 +119,21 @@ def groups_on_two_sides(clips: Sequence[Clip], parts: Mapping[int, str]) -> dict
 def _digests(clips: Sequence[Clip], probes: Sequence[Probe]) -> list[str]:
     """Return what tells clips of other bytes apart: a hash where others weigh the same."""
     weights = Counter(probe.weight for probe in probes)
-    digests = [probe.digest or f"alone {place}" for place, probe in enumerate(probes)]
+    digests = [probe.digest or f"alone {index}" for index, probe in enumerate(probes)]
     doubtful = [
         i for i, probe in enumerate(probes) if not probe.digest and weights[probe.weight] > 1
     ]
 
-    def digest(place: int) -> str:
+    def digest(index: int) -> str:
         try:
-            return hash_bytes(clips[place].path)
+            return hash_bytes(clips[index].path)
         except (OSError, SourceError):  # it has just vanished
-            return digests[place]
+            return digests[index]
 
-    for place, answer in zip(
+    for index, answer in zip(
         doubtful, in_threads("comparing files", digest, doubtful), strict=True
     ):
-        digests[place] = answer
+        digests[index] = answer
     return digests
 
 
@@ -142,17 +142,17 @@ def _contents(clips: Sequence[Clip], probes: Sequence[Probe], digests: Sequence[
     if all(probe.content for probe in probes):
         return [probe.content or "" for probe in probes]
     alike: dict[Hashable, dict[str, int]] = defaultdict(dict)
-    for place, probe in enumerate(probes):
+    for index, probe in enumerate(probes):
         # One clip of each set of equal files is enough.
-        alike[probe.frames, probe.first].setdefault(digests[place], place)
-    doubtful = [place for ones in alike.values() if len(ones) > 1 for place in ones.values()]
+        alike[probe.frames, probe.first].setdefault(digests[index], index)
+    doubtful = [index for ones in alike.values() if len(ones) > 1 for index in ones.values()]
 
-    def content(place: int) -> str:
+    def content(index: int) -> str:
         try:
-            return f"frames {hash_frames(clips[place])}"
+            return f"frames {hash_frames(clips[index])}"
         except SourceError:
-            return digests[place]
+            return digests[index]
 
     answers = in_threads("comparing frames", content, doubtful)
-    known = dict(zip((digests[place] for place in doubtful), answers, strict=True))
+    known = dict(zip((digests[index] for index in doubtful), answers, strict=True))
     return [known.get(digest, digest) for digest in digests]

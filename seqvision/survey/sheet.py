@@ -115,8 +115,8 @@ def _paper(
         column, row = divmod(number, down)
         at = _MARGIN + column * (layout.column + 12), top + row * layout.block
         _label(paper, label, findings, at, layout, paint.get(label, BACKGROUND))
-        for place, strip in enumerate(strips[label]):
-            left = at[0] + layout.name + place * (layout.strip + 20)
+        for index, strip in enumerate(strips[label]):
+            left = at[0] + layout.name + index * (layout.strip + 20)
             _strip(paper, strip, (left, at[1]), layout)
     return paper
 

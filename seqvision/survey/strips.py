@@ -47,13 +47,13 @@ def make_strips(
         augmenter = make_augmenter(options.augmentation, sorted(findings.labels))
     except DataError:  # said with the other problems
         augmenter = None
-    places = _by_label(findings)
+    indices = _by_label(findings)
     made: dict[str, list[Strip]] = {}
     with progress("drawing") as advance:
         for done, label in enumerate(labels, 1):
             images = findings.are_stills
-            wanted = PICTURES * strips if images else strips
-            clips = list(_decoded(findings, store, places[label], wanted))
+            count = PICTURES * strips if images else strips
+            clips = list(_decoded(findings, store, indices[label], count))
             if images:
                 made[label] = _stills(clips, numbers[label], augmenter, options.seed)
             else:
@@ -68,10 +68,10 @@ def make_strips(
 def _by_label(findings: Findings) -> dict[str, list[int]]:
     """Return label → places of its clips, those that train first and each group in turn."""
     groups: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-    places = range(len(findings.clips))
-    for place in sorted(places, key=lambda place: findings.parts.get(place) != "train"):
-        clip = findings.clips[place]
-        groups[clip.label][clip.group or ""].append(place)
+    indices = range(len(findings.clips))
+    for index in sorted(indices, key=lambda index: findings.parts.get(index) != "train"):
+        clip = findings.clips[index]
+        groups[clip.label][clip.group or ""].append(index)
     return {label: list(_in_turn(list(rows.values()))) for label, rows in groups.items()}
 
 
@@ -81,25 +81,25 @@ def _in_turn(rows: Sequence[Sequence[int]]) -> Iterator[int]:
 
 
 def _decoded(
-    findings: Findings, store: Store, places: Sequence[int], wanted: int
+    findings: Findings, store: Store, indices: Sequence[int], count: int
 ) -> Iterator[tuple[Decoded, str]]:
-    """Yield the first `wanted` clips that can be decoded, with a caption."""
+    """Yield the first `count` clips that can be decoded, with a caption."""
     given = 0
-    for place in places:
-        if given == wanted:
+    for index in indices:
+        if given == count:
             return
         try:
-            decoded = store.load(findings.clips[place])
+            decoded = store.load(findings.clips[index])
         except SourceError:
             continue
         given += 1
-        yield decoded, _caption(findings, place)
+        yield decoded, _caption(findings, index)
 
 
-def _caption(findings: Findings, place: int) -> str:
-    clip, probe = findings.clips[place], findings.probes[place]
+def _caption(findings: Findings, index: int) -> str:
+    clip, probe = findings.clips[index], findings.probes[index]
     length = f"{probe.seconds:.3g} s" if probe.seconds else ""
-    return " · ".join(part for part in (clip.path.name, findings.parts.get(place), length) if part)
+    return " · ".join(part for part in (clip.path.name, findings.parts.get(index), length) if part)
 
 
 def _film(

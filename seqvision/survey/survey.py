@@ -60,17 +60,17 @@ def examine(options: DataOptions) -> Findings:
     Raises:
         DataError: nothing there, no clips, a bad line of a list, or none that can be read.
     """
-    place, asked = place_of(options), _training(options)
+    place, training = place_of(options), _training(options)
     stills = options.images.sequence != "video"
     data_set = find_data_set(place, options.clips.dataset, stills, options.clips.official_split)
     clips, probes, broken = _look_at(data_set.clips, options.clips.image_fps)
     if not clips:
         raise DataError(f"{broken[0]}; none of the {len(broken)} clips can be read")
-    image, sequence = plan(asked, clips)
+    image, sequence = plan(training, clips)
     if options.decode:
         clips, probes, more = _decode(clips, probes, options, image, sequence)
         broken += more
-    sequence = _settled(asked, image, sequence, probes)
+    sequence = _settled(training, image, sequence, probes)
     copies, notes = _copies(clips, probes, options, image, sequence)
     split, problems = _divide(data_set.clips, clips, options, copies)
     labels = sorted({clip.label for clip in clips})
@@ -152,17 +152,17 @@ def _readable(
 
 
 def _settled(
-    asked: TrainOptions, image: ImageSpec, sequence: SequenceSpec, probes: Sequence[Probe]
+    requested: TrainOptions, image: ImageSpec, sequence: SequenceSpec, probes: Sequence[Probe]
 ) -> SequenceSpec:
     """Return the sequence with the rate, or the number of steps, that training would take."""
     if isinstance(sequence, VideoSequence):
         lengths = [(probe.frames or 0, probe.seconds or 0.0) for probe in probes]
-        return settle_video(sequence, asked.clips, lengths)
+        return settle_video(sequence, requested.clips, lengths)
     blanks = []
     for width, height in {probe.size for probe in probes}:
         blank = sized(np.zeros((height, width, 3), np.uint8), image, sequence)
         blanks.append(Decoded(blank[None], np.zeros(1)))
-    return settle(asked, image, sequence, blanks)
+    return settle(requested, image, sequence, blanks)
 
 
 def _divide(
@@ -186,9 +186,9 @@ def _divide(
     attempt(lambda: refuse_lost_labels(labels, clips))
     attempt(lambda: find_background(labels, options.clips.background))
     attempt(lambda: make_augmenter(options.augmentation, labels))
-    asked = options.clips
+    requested = options.clips
     divided = attempt(
-        lambda: divide(clips, copies, asked.val, asked.fold, options.seed, asked.groups)
+        lambda: divide(clips, copies, requested.val, requested.fold, options.seed, requested.groups)
     )
     return divided[0] if divided else None, problems
 

@@ -72,8 +72,8 @@ def _facts(findings: Findings, options: DataOptions) -> Iterator[tuple[str, str]
     yield "balance", _balance(findings)
     yield "groups", _groups(findings)
     if findings.sequence.kind == "video" and not findings.are_stills and not findings.problems:
-        labels, asked = sorted(findings.labels), options.clips.background
-        note = background_note(labels, findings.background, asked)
+        labels, requested = sorted(findings.labels), options.clips.background
+        note = background_note(labels, findings.background, requested)
         yield "background", note.removeprefix("background label: ")
     if findings.are_stills:
         yield "length", "still images"
@@ -150,8 +150,8 @@ def _troubles(findings: Findings, options: DataOptions) -> Iterator[Text]:
     yield from _lines("leak", "red", divided)
     contradictions = [_same(findings, one) for one in findings.contradictions]
     yield from _lines("two labels", "red", contradictions)
-    told = {*findings.leaks, *findings.contradictions}
-    rest = [_same(findings, one) for one in findings.same if one not in told]
+    listed = {*findings.leaks, *findings.contradictions}
+    rest = [_same(findings, one) for one in findings.same if one not in listed]
     yield from _lines("same", "yellow", rest)
     if not (findings.broken or findings.same or findings.divided_groups):
         looked = "can be read" if options.decode else "can be opened (--decode reads every frame)"
@@ -173,8 +173,8 @@ def _divided(group: str, home: Counter[str]) -> str:
 def _same(findings: Findings, same: Same) -> str:
     """Return `train/wave a.mp4 = val/wave b.mp4 (same bytes)`."""
     names = []
-    for place in same.clips[:_FEW]:
-        clip, part = findings.clips[place], findings.parts.get(place)
+    for index in same.clips[:_FEW]:
+        clip, part = findings.clips[index], findings.parts.get(index)
         names.append(f"{f'{part} ' if part else ''}{_short(clip.name, findings.where)}")
     more = len(same.clips) - len(names)
     rest = f" and {more} more" if more else ""

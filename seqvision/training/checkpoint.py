@@ -123,8 +123,8 @@ def load_model(path: Path) -> tuple[Classifier, ModelCard]:
         model = Classifier(built, card.image, len(card.labels))
         model.load_state_dict(content.weights)
     except ValidationError as error:
-        place, words, _ = first_problem(error)
-        name = ".".join(map(str, place))
+        loc, words, _ = first_problem(error)
+        name = ".".join(map(str, loc))
         raise CheckpointError(f"{path}: its architecture is damaged: {name}: {words}") from None
     except ValueError as error:
         raise CheckpointError(f"{path}: its architecture is damaged ({_line(error)})") from None
@@ -137,11 +137,11 @@ def _refuse_misfits(shell: Classifier, content: Content, path: Path) -> None:
     """Compare the network that the options describe with the weights in the file."""
     own = shell.state_dict()
     for name in sorted({*own, *content.weights}):
-        wanted, given = own.get(name), content.weights.get(name)
-        if given is None or wanted is None:
+        expected, given = own.get(name), content.weights.get(name)
+        if given is None or expected is None:
             reason = f"{name} is {'missing' if given is None else 'not of this network'}"
-        elif (given.shape, given.dtype) != (wanted.shape, wanted.dtype):
-            sizes = f"{list(given.shape)}, must be {wanted.dtype} {list(wanted.shape)}"
+        elif (given.shape, given.dtype) != (expected.shape, expected.dtype):
+            sizes = f"{list(given.shape)}, must be {expected.dtype} {list(expected.shape)}"
             reason = f"{name} is {given.dtype} {sizes}"
         else:
             continue

@@ -129,14 +129,14 @@ def read(path: Path) -> Content:
         if kind is str and len(found[key]) > MAX_TEXT:
             raise CheckpointError(f"{path}: its {key} has {len(found[key])} letters")
     _check_tensors(found["weights"], len(data), path)
-    told = found.get("sha256")
+    stored_hash = found.get("sha256")
     # The zip of an older version has checksums of its own.
-    if told is None and by_header:
+    if stored_hash is None and by_header:
         raise CheckpointError(f"{path}: damaged, it has no sha256")
     clips = found.get("clips", "")
     if not isinstance(clips, str) or len(clips) > MAX_CLIPS_TEXT:
         raise CheckpointError(f"{path}: damaged, its clips are no text")
-    return Content(found["architecture"], found["card"], found["weights"], told, clips)
+    return Content(found["architecture"], found["card"], found["weights"], stored_hash, clips)
 
 
 def _zip(data: bytes) -> Any:

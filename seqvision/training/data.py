@@ -81,9 +81,9 @@ def read_data(options: TrainOptions) -> Data:
     for line in broken if is_first() else ():
         print_line(f"left out: {line}")
     refuse_lost_labels(labels, clips)
-    asked, seed = options.clips, options.training.seed
+    requested, seed = options.clips, options.training.seed
     copies = find_near_copies(clips, decoded)
-    split, copied = divide(clips, copies, asked.val, asked.fold, seed, asked.groups)
+    split, copied = divide(clips, copies, requested.val, requested.fold, seed, requested.groups)
     background = find_background(labels, options.clips.background)
     settled = settle(options, image, sequence, decoded)
     return Data(
@@ -97,7 +97,7 @@ def read_data(options: TrainOptions) -> Data:
         background=background,
         notes=(
             *data_set.notes,
-            *image_rate_note(clips, asked.image_fps),
+            *image_rate_note(clips, requested.image_fps),
             *source_notes([(c, found.note) for c, found in zip(clips, decoded, strict=True)]),
             *copied,
             *_only_stills(decoded, sequence),
@@ -206,9 +206,9 @@ def missing_in_val(clips: Sequence[Clip], split: Split, labels: Sequence[str]) -
     missing = [label for label in labels if label not in there]
     notes = [f"no validation clip for {', '.join(missing)}"] if missing else []
     if len(split.val) < _FEW_CLIPS:
-        said = "1 clip validates" if len(split.val) == 1 else f"{len(split.val)} clips validate"
+        count = "1 clip validates" if len(split.val) == 1 else f"{len(split.val)} clips validate"
         notes.append(
-            f"only {said}: figures on so few clips are unreliable; "
+            f"only {count}: figures on so few clips are unreliable; "
             "more clips, a larger --val or fewer folds help"
         )
     return tuple(notes)

@@ -16,26 +16,26 @@ def check_precision(precision: str, device: torch.device) -> None:
         raise DeviceError("--precision 16: needs CUDA; a CPU has bf16")
 
 
-def pick_device(asked: str) -> torch.device:
+def pick_device(requested: str) -> torch.device:
     """Return the device for `auto`, `cpu` or `cuda`; each process of a machine has its own GPU.
 
     Raises:
         DeviceError: torch has no such device, CUDA was asked for and this torch has none, or fewer
             GPUs than processes.
     """
-    if asked not in ("auto", "cpu", "cuda"):
+    if requested not in ("auto", "cpu", "cuda"):
         raise DeviceError(
-            f"--device {asked}: torch computes on cpu or cuda; {asked} runs a model.onnx, made "
-            "with: seqvision export"
+            f"--device {requested}: torch computes on cpu or cuda; "
+            f"{requested} runs a model.onnx, made with: seqvision export"
         )
-    if asked == "auto":
-        asked = "cuda" if torch.cuda.is_available() else "cpu"
-    if asked == "cuda" and not torch.cuda.is_available():
+    if requested == "auto":
+        requested = "cuda" if torch.cuda.is_available() else "cpu"
+    if requested == "cuda" and not torch.cuda.is_available():
         raise DeviceError(
             "--device cuda: this torch finds no CUDA device; use --device cpu, or install a CUDA "
             "build of torch"
         )
-    if asked == "cpu":
+    if requested == "cpu":
         return torch.device("cpu")
     device = torch.device("cuda", local_rank())
     if local_rank() >= torch.cuda.device_count():

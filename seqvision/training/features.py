@@ -35,7 +35,7 @@ def encode_views(
     encoded: list[list[Item]] = []
     with progress("encoding") as advance:
         for view in range(views):
-            places = [
+            files = [
                 cache.file(
                     [
                         *about,
@@ -47,10 +47,10 @@ def encode_views(
                 )
                 for index in range(len(data))
             ]
-            items = {index: item for index, item in enumerate(map(_load, places)) if item}
+            items = {index: item for index, item in enumerate(map(_load, files)) if item}
             missing = [index for index in range(len(data)) if index not in items]
             for index, item in _encode(model, data, view, missing):
-                _save(places[index], item, cache)
+                _save(files[index], item, cache)
                 items[index] = item
                 advance(view * len(data) + len(items), views * len(data))
             encoded.append([items[index] for index in range(len(data))])

@@ -162,9 +162,9 @@ def _windows(
 
 
 def _patches(options: TrainOptions, size: int) -> tuple[ImageSpec, PatchSequence]:
-    asked = options.images.patch
-    patch = max(1, size // 4) if asked == "auto" else asked
-    if asked == "auto" and options.clips.size == "auto":
+    requested = options.images.patch
+    patch = max(1, size // 4) if requested == "auto" else requested
+    if requested == "auto" and options.clips.size == "auto":
         size = patch * (size // patch)
     if size % patch:
         near = max(patch, round(size / patch) * patch)
@@ -190,13 +190,13 @@ def _size(options: TrainOptions, own: Sequence[int]) -> int:
 
 def _spec(options: TrainOptions, height: int, width: int) -> ImageSpec:
     fit = options.clips.fit
-    asked = options.clips.value_range
+    requested = options.clips.value_range
     return ImageSpec(
         height=height,
         width=width,
         channels=1 if options.clips.grayscale else 3,
         fit=fit,
-        value_range=None if asked == "auto" else _pair(asked),
+        value_range=None if requested == "auto" else _pair(requested),
     )
 
 

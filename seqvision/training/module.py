@@ -69,9 +69,9 @@ class ClassifierModule(L.LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Begin each step with its own random state, so that a resumed training goes on alike."""
-        place = [self._options.seed, self.current_epoch, batch_idx]
-        place += [rank.rank()] if rank.rank() else []  # each process drops other units
-        seed = int(np.random.SeedSequence(place).generate_state(1)[0])
+        entropy = [self._options.seed, self.current_epoch, batch_idx]
+        entropy += [rank.rank()] if rank.rank() else []  # each process drops other units
+        seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
         # Not `torch.manual_seed`: for devices that are not there, it keeps a stack trace each time.
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":

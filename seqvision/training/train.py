@@ -255,16 +255,16 @@ def _tell_finished(run: Path, options: TrainOptions) -> None:
     done = done_epochs(last_checkpoint(run))
     if done < options.training.epochs and not stopped_early(last_checkpoint(run)):
         return
-    asked = options.training
-    why, more = "", f"seqvision train --config {run}/options.yaml --epochs {2 * asked.epochs}"
-    if done < asked.epochs:
-        why = f": it stopped early, after {asked.patience} without a better one"
-        more = f"seqvision train --config {run}/options.yaml --patience {3 * asked.patience}"
-    elif asked.schedule == "plateau":
-        more = f"seqvision train --resume {run} --epochs {2 * asked.epochs}"
+    requested = options.training
+    why, more = "", f"seqvision train --config {run}/options.yaml --epochs {2 * requested.epochs}"
+    if done < requested.epochs:
+        why = f": it stopped early, after {requested.patience} without a better one"
+        more = f"seqvision train --config {run}/options.yaml --patience {3 * requested.patience}"
+    elif requested.schedule == "plateau":
+        more = f"seqvision train --resume {run} --epochs {2 * requested.epochs}"
     print_note(
-        f"{run} is finished: {done} of {asked.epochs} epochs{why}; its results are written again. "
-        f"To train longer: {more}"
+        f"{run} is finished: {done} of {requested.epochs} epochs{why}; "
+        f"its results are written again. To train longer: {more}"
     )
 
 

@@ -41,10 +41,10 @@ def prepare_worker(_: int) -> None:
         signal.signal(name, signal.SIG_IGN)
 
 
-def worker_count(asked: int | str) -> int:
+def worker_count(requested: int | str) -> int:
     """Return how many workers a loader gets: as many as were asked for, or one less than cores."""
-    if isinstance(asked, int):
-        return asked
+    if isinstance(requested, int):
+        return requested
     return min(8, max(1, (os.cpu_count() or 1) // rank.local_count() - 1))
 
 

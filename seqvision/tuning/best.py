@@ -48,12 +48,12 @@ def write_best(
         if model.is_file() and (run / "metrics.json").is_file():
             copy_model(model, options.output, folder)
             return run
-        asked = from_yaml(run / "options.yaml").model_copy(update={"output": options.output})
+        requested = from_yaml(run / "options.yaml").model_copy(update={"output": options.output})
 
         def read(of: TrainOptions) -> Data:
             data = read_data(of)
             return replace(data, notes=(*data.notes, note))
 
-        ready = prepare(asked, device, read, quiet=True)
-        finish(ready, run, kept(asked.training, run), row.seconds or 0.0, owner=folder)
+        ready = prepare(requested, device, read, quiet=True)
+        finish(ready, run, kept(requested.training, run), row.seconds or 0.0, owner=folder)
     return run

@@ -37,8 +37,8 @@ class Seeded(BaseSampler):
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         """Begin anew."""
-        place = np.random.SeedSequence([self._seed, trial.number])
-        self._sampler = self._make(int(place.generate_state(1)[0]))
+        sequence = np.random.SeedSequence([self._seed, trial.number])
+        self._sampler = self._make(int(sequence.generate_state(1)[0]))
         self._sampler.before_trial(study, trial)
 
     def infer_relative_search_space(
@@ -103,9 +103,9 @@ class Grid(BaseSampler):
         others = [each for each in study.get_trials(deepcopy=False) if each.number != trial.number]
         taken = {key(each.params) for each in others if is_taken(each, others)}
         count = len(self._grid)
-        for place in range(trial.number, trial.number + count):
-            if key(self._grid[place % count]) not in taken:
-                return self._grid[place % count]
+        for index in range(trial.number, trial.number + count):
+            if key(self._grid[index % count]) not in taken:
+                return self._grid[index % count]
         return self._grid[trial.number % count]
 
     def sample_independent(

@@ -143,23 +143,23 @@ def combinations(space: Space, base: TrainOptions) -> Iterator[Values]:
     """Yield every combination of a grid once, by what the values are called in the study."""
     dimensions = [(name, dimension.on_a_grid()) for name, dimension in in_order(space)]
 
-    def extend(place: int, labels: Values, chosen: Values) -> Iterator[Values]:
-        if place == len(dimensions):
+    def extend(index: int, labels: Values, chosen: Values) -> Iterator[Values]:
+        if index == len(dimensions):
             yield labels
             return
-        name, choices = dimensions[place]
+        name, choices = dimensions[index]
         if not matters(name, chosen, base):
-            yield from extend(place + 1, labels, chosen)
+            yield from extend(index + 1, labels, chosen)
             return
         for label, value in choices.values.items():
-            yield from extend(place + 1, {**labels, name: label}, {**chosen, name: value})
+            yield from extend(index + 1, {**labels, name: label}, {**chosen, name: value})
 
     return extend(0, {}, {})
 
 
 def in_order(space: Space) -> list[tuple[str, Dimension]]:
     """Return the dimensions, those first that decide whether others matter."""
-    first = {name: place for place, name in enumerate(_DECIDING)}
+    first = {name: index for index, name in enumerate(_DECIDING)}
     return sorted(space.items(), key=lambda item: first.get(item[0], len(first)))
 
 

@@ -77,17 +77,17 @@ def read_space(
         _check_name(name, where)
         if name in fixed:
             continue
-        place = f"{where}: {name}"
+        entry = f"{where}: {name}"
         if isinstance(about, list):
-            choices = _choices(name, about, place, base)
+            choices = _choices(name, about, entry, base)
             if len(choices.values) > 1:
                 space[name] = choices
             else:
                 (always[name],) = choices.values.values()
         elif isinstance(about, Mapping) and name != "augment":
-            space[name] = _range(name, about, place, base)
+            space[name] = _range(name, about, entry, base)
         else:
-            (always[name],) = _choices(name, [about], place, base).values.values()
+            (always[name],) = _choices(name, [about], entry, base).values.values()
     if not space:
         raise DataError(f"{where}: nothing is left to search; give an option two values or more")
     return space, with_values(base, always)
@@ -127,31 +127,31 @@ def _check_name(name: str, where: str) -> None:
         raise DataError(f"{where}: no option {name}; {hint}")
 
 
-def _choices(name: str, values: list[Any], place: str, base: TrainOptions) -> Choices:
+def _choices(name: str, values: list[Any], entry: str, base: TrainOptions) -> Choices:
     found: dict[Any, Any] = {}
     if not values:
-        raise DataError(f"{place}: no values")
+        raise DataError(f"{entry}: no values")
     for value in values:
         label = called(value)
         # 1 and True are one key of a dict, and one value of a study.
         if label in found:
-            raise DataError(f"{place}: {shortened(str(label))} is there twice")
-        found[label] = _checked(name, value, place, base)
+            raise DataError(f"{entry}: {shortened(str(label))} is there twice")
+        found[label] = _checked(name, value, entry, base)
     return Choices(found)
 
 
-def _range(name: str, about: Mapping[str, Any], place: str, base: TrainOptions) -> Range:
+def _range(name: str, about: Mapping[str, Any], entry: str, base: TrainOptions) -> Range:
     try:
         given = _Range.model_validate(about)
     except ValidationError as error:
-        raise DataError(f"{place}: {_problem(error)}") from None
+        raise DataError(f"{entry}: {_problem(error)}") from None
     for end in (given.low, given.high):
-        _checked(name, end, place, base)
+        _checked(name, end, entry, base)
     if _takes_fractions(name, given.low, given.high, base):
         step = None if given.step is None else float(given.step)
         return Range(float(given.low), float(given.high), given.log, step, given.points)
     if given.step is not None and given.step != int(given.step):
-        raise DataError(f"{place}: step {given.step}: its values are whole numbers")
+        raise DataError(f"{entry}: step {given.step}: its values are whole numbers")
     step = None if given.step is None else int(given.step)
     return Range(int(given.low), int(given.high), given.log, step, given.points)
 
@@ -164,7 +164,7 @@ def _takes_fractions(name: str, low: float, high: float, base: TrainOptions) -> 
     return True
 
 
-def _checked(name: str, value: Any, place: str, base: TrainOptions) -> Any:
+def _checked(name: str, value: Any, entry: str, base: TrainOptions) -> Any:
     """Return a value as its option has it; the content of an augmentation file for its name."""
     if (
         name == "sequence"
@@ -172,22 +172,22 @@ def _checked(name: str, value: Any, place: str, base: TrainOptions) -> Any:
         and (value != base.images.sequence)
     ):
         raise DataError(
-            f"{place}: {shortened(str(value))}: clips and still images are not searched together"
+            f"{entry}: {shortened(str(value))}: clips and still images are not searched together"
         )
     try:
         checked = value_of(with_values(base, {name: value}), name)
     except ValidationError as error:
-        raise DataError(f"{place}: {shortened(str(value))}: {_problem(error)}") from None
+        raise DataError(f"{entry}: {shortened(str(value))}: {_problem(error)}") from None
     if name == "augment":
         try:
             read_recipe(checked)
         except DataError as error:
-            raise DataError(f"{place}: {error}") from None
+            raise DataError(f"{entry}: {error}") from None
         return checked if checked in ("none", "light", "strong") else read_content(checked)
     return checked
 
 
 def _problem(error: ValidationError) -> str:
-    place, message, _ = first_problem(error)
+    loc, message, _ = first_problem(error)
     # `low` of a range is worth naming; `model.hidden` was named already.
-    return f"{place[0]}: {message}" if len(place) == 1 else message
+    return f"{loc[0]}: {message}" if len(loc) == 1 else message

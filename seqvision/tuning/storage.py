@@ -128,8 +128,8 @@ def _connect(url: URL) -> Storage:
 def _is_being_made(error: BaseException) -> bool:
     if not isinstance(error, SQLAlchemyError):
         return True  # tables without the version that is written last
-    said = str(error).lower()
-    return isinstance(error, IntegrityError) or "already exists" in said or "locked" in said
+    text = str(error).lower()
+    return isinstance(error, IntegrityError) or "already exists" in text or "locked" in text
 
 
 def _make_shareable(url: URL) -> None:

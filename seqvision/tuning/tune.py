@@ -67,12 +67,12 @@ def tune(options: TuneOptions, fixed: Collection[str], measure: Measure) -> Tune
     if rank.count() > 1:
         raise StudyError("seqvision tune: not by torchrun; start it once for each GPU or machine")
     base = options.of_a_training()
-    place, stills = place_of(base), base.images.sequence != "video"
+    path, stills = place_of(base), base.images.sequence != "video"
     space, base = read_space(options.space, with_content(base), fixed)
     check_training(base)
     device = pick_device(base.training.device)
     check_precision(base.training.precision, device)
-    clips = find_data_set(place, base.clips.dataset, stills, base.clips.official_split).clips
+    clips = find_data_set(path, base.clips.dataset, stills, base.clips.official_split).clips
     grid = make_grid(space, base) if options.sampler == "grid" else []
     if grid:
         space = {name: dimension.on_a_grid() for name, dimension in space.items()}
@@ -93,15 +93,15 @@ def tune(options: TuneOptions, fixed: Collection[str], measure: Measure) -> Tune
         epochs, warmup = base.training.epochs, base.training.warmup
         study.sampler = make_sampler(options.sampler, space, grid, base.training.seed)
         study.pruner = make_pruner(options.pruner, epochs, warmup)
-        wanted = min(options.trials, len(grid)) if grid else options.trials
+        trial_count = min(options.trials, len(grid)) if grid else options.trials
         print_line(f"study {name}, kept in {shown(url)}; searched: {', '.join(space)}")
-        progress = Progress(study, wanted, options, folder, about)
+        progress = Progress(study, trial_count, options, folder, about)
         objective = Objective(
             Search(
                 space=space,
                 base=base,
                 objective=options.objective,
-                wanted=wanted,
+                wanted=trial_count,
                 once=bool(grid),
                 max_latency_ms=options.max_latency_ms,
                 measure=measure if options.latency else None,
@@ -126,7 +126,7 @@ def tune(options: TuneOptions, fixed: Collection[str], measure: Measure) -> Tune
         table.show(rows, options.objective, name)
     if stop is not None:
         print_line(
-            f"stopped; {ended(rows)} of {wanted} trials are kept in {folder}; "
+            f"stopped; {ended(rows)} of {trial_count} trials are kept in {folder}; "
             "run the same command to continue"
         )
         return Tuned(name, folder, rows, best, None, None, stop)
@@ -149,7 +149,7 @@ def tune(options: TuneOptions, fixed: Collection[str], measure: Measure) -> Tune
     if run is None:
         print_line(
             f"trial {best.number} is the best, and its model is where it was trained; to have it "
-            f"here: seqvision train {place} --config {folder / 'best.yaml'}"
+            f"here: seqvision train {path} --config {folder / 'best.yaml'}"
         )
     return Tuned(name, folder, rows, best, options.output if run else None, run, None)
 

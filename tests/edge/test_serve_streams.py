@@ -82,7 +82,7 @@ def of_a_run(session: Session, given: list[tuple[float, bytes]]) -> list[dict[st
         frame = Frame(decoded, stamp - given[0][0], index, arrived=time.monotonic())
         frames = pipeline.ask(frame)
         answer = None if frames is None else pipeline.stream.push(frames)
-        said += records(pipeline.tell(frame, answer, asked=frames is not None))
+        said += records(pipeline.tell(frame, answer, inferred=frames is not None))
     return said
 
 

@@ -211,10 +211,10 @@ def _answer(connection: Connection, newest: _Newest) -> None:
 def _hand_over(
     connection: Connection,
     newest: _Newest,
-    places: tuple[Image, Image | None],
+    buffers: tuple[Image, Image | None],
     spec: Sizing | None,
 ) -> None:
-    shown, read = places
+    shown, read = buffers
     size = (shown.shape[1], shown.shape[0])
     index = -1
     while True:

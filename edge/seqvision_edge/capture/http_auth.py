@@ -18,14 +18,14 @@ def authorization(
 
     None where no way is known, or where none is named.
     """
-    asked = [each.strip().partition(" ") for each in demands]
-    digests = [_parameters(rest) for scheme, _, rest in asked if scheme.lower() == "digest"]
+    challenges = [each.strip().partition(" ") for each in demands]
+    digests = [_parameters(rest) for scheme, _, rest in challenges if scheme.lower() == "digest"]
     for name in _HASHES:
         for given in digests:
             algorithm = given.get("algorithm", "MD5").upper()
             if algorithm.removesuffix(_SESSION) == name and "nonce" in given:
                 return _digest(given, algorithm, method, target, user, password)
-    if any(scheme.lower() == "basic" for scheme, _, _ in asked):
+    if any(scheme.lower() == "basic" for scheme, _, _ in challenges):
         return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
     return None
 

@@ -106,8 +106,8 @@ class Marked:
     def __init__(self, shape: tuple[int, ...]) -> None:
         """Make it for `(height, width, 3)`."""
         self.memory: Image = np.empty(shape, np.uint8)
-        places = np.linspace(0, max(self.memory.size - 1, 0), 3 * self._PIXELS).astype(int)
-        self._places = np.unique(places)
+        probes = np.linspace(0, max(self.memory.size - 1, 0), 3 * self._PIXELS).astype(int)
+        self._places = np.unique(probes)
         self._values = np.frombuffer(secrets.token_bytes(len(self._places)), np.uint8)
         if self.memory.size:
             self.memory.reshape(-1)[self._places] = self._values

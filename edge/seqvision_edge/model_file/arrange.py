@@ -25,7 +25,7 @@ def cast(call: Call) -> Made:
 
 def elementwise(combine: Callable[..., Any] | None) -> Rule:
     def rule(call: Call) -> Made:
-        tensors = [call.tensor(place) for place in range(len(call.inputs))]
+        tensors = [call.tensor(index) for index in range(len(call.inputs))]
         shape = broadcast([tensor.shape for tensor in tensors])
         values = [tensor.value for tensor in tensors]
         if combine is None or math.prod(shape) > MAX_KNOWN or any(one is None for one in values):
@@ -45,7 +45,7 @@ def shape_of(call: Call) -> Made:
 
 
 def count_up(call: Call) -> Made | None:
-    start, limit, step = ((call.numbers(place) or [0])[0] for place in range(3))
+    start, limit, step = ((call.numbers(index) or [0])[0] for index in range(3))
     count = len(range(start, limit, step)) if abs(limit) < 1 << 62 else None
     if count is None:
         return None
@@ -57,7 +57,7 @@ def reshape(call: Call) -> Made | None:
     if wanted is None or wanted.count(-1) > 1 or min(wanted, default=0) < -1:
         return None
     if not call.attribute("allowzero", 0):
-        wanted = [size or data.shape[place] for place, size in enumerate(wanted)]
+        wanted = [size or data.shape[index] for index, size in enumerate(wanted)]
     total, given = math.prod(data.shape), math.prod(size for size in wanted if size != -1)
     shape = [size if size != -1 else total // given if given else 0 for size in wanted]
     if math.prod(shape) != total:
@@ -77,11 +77,11 @@ def _axes(call: Call, rank: int) -> list[int]:
 
 def squeeze(call: Call) -> Made | None:
     data = call.tensor(0)
-    ones = [place for place, size in enumerate(data.shape) if size == 1]
+    ones = [index for index, size in enumerate(data.shape) if size == 1]
     axes = ones if call.optional(1) is None else _axes(call, len(data.shape))
     if not set(axes) <= set(ones):
         return None
-    shape = [size for place, size in enumerate(data.shape) if place not in axes]
+    shape = [size for index, size in enumerate(data.shape) if index not in axes]
     return one(shape, None if data.value is None else data.value.reshape(shape))
 
 
@@ -92,7 +92,7 @@ def unsqueeze(call: Call) -> Made | None:
     if rank - len(axes) != len(data.shape) or not axes <= set(range(rank)):
         return None
     own = iter(data.shape)
-    shape = [1 if place in axes else next(own) for place in range(rank)]
+    shape = [1 if index in axes else next(own) for index in range(rank)]
     return one(shape, None if data.value is None else data.value.reshape(shape))
 
 
@@ -103,7 +103,7 @@ def transpose(call: Call) -> Made | None:
 
 
 def concat(call: Call) -> Made | None:
-    tensors = [call.tensor(place) for place in range(len(call.inputs))]
+    tensors = [call.tensor(index) for index in range(len(call.inputs))]
     rank, axis = len(tensors[0].shape), call.attribute("axis")
     axis += rank if axis < 0 else 0
     others = {tensor.shape[:axis] + tensor.shape[axis + 1 :] for tensor in tensors}
@@ -148,7 +148,7 @@ def split(call: Call) -> Made | None:
     parts = call.numbers(1)
     if parts is None:
         each = -(-shape[axis] // count)
-        parts = [min(each, shape[axis] - each * place) for place in range(count)]
+        parts = [min(each, shape[axis] - each * index) for index in range(count)]
     if len(parts) != count or min(parts) < 0 or sum(parts) != shape[axis]:
         return None
     return Made(tuple(Tensor((*shape[:axis], part, *shape[axis + 1 :])) for part in parts))
@@ -160,6 +160,6 @@ def reduced(call: Call) -> Made | None:
     if call.attribute("noop_with_empty_axes", 0) or not set(axes) <= set(range(len(shape))):
         return None
     keep = call.attribute("keepdims", 1)
-    sizes = ((1 if place in axes else size, place in axes) for place, size in enumerate(shape))
+    sizes = ((1 if index in axes else size, index in axes) for index, size in enumerate(shape))
     reduced = [size for size, gone in sizes if keep or not gone]
     return one(reduced, work=math.prod(shape))

@@ -29,20 +29,20 @@ class Call:
     node: Node
     inputs: tuple[Tensor | None, ...]
 
-    def tensor(self, place: int) -> Tensor:
+    def tensor(self, index: int) -> Tensor:
         """Return an input that must be there."""
-        found = self.optional(place)
+        found = self.optional(index)
         if found is None:
-            raise Refused(f"its {self.node.operator} has no input {place}")
+            raise Refused(f"its {self.node.operator} has no input {index}")
         return found
 
-    def optional(self, place: int) -> Tensor | None:
+    def optional(self, index: int) -> Tensor | None:
         """Return an input, or None where it is left out."""
-        return self.inputs[place] if place < len(self.inputs) else None
+        return self.inputs[index] if index < len(self.inputs) else None
 
-    def numbers(self, place: int) -> list[int] | None:
+    def numbers(self, index: int) -> list[int] | None:
         """Return the values of an input, which must be known; None where it is left out."""
-        found = self.optional(place)
+        found = self.optional(index)
         if found is None:
             return None
         if found.value is None:

@@ -33,33 +33,33 @@ def _places(call: Call, shape: Shape, kernel: Shape) -> list[int] | None:
 def convolve(call: Call) -> Made | None:
     data, weight = call.tensor(0).shape, call.tensor(1).shape
     groups = call.attribute("group", 1)
-    places = _places(call, data, weight[2:])
+    positions = _places(call, data, weight[2:])
     given = call.attribute("kernel_shape", list(weight[2:]))
-    if places is None or data[1] != weight[1] * groups or tuple(given) != weight[2:]:
+    if positions is None or data[1] != weight[1] * groups or tuple(given) != weight[2:]:
         return None
     bias = call.optional(2)
     if weight[0] % groups or (bias is not None and bias.shape != weight[:1]):
         return None
-    shape = (data[0], weight[0], *places)
+    shape = (data[0], weight[0], *positions)
     kernel = math.prod(weight[1:])
     # Where nothing better fits, the pixels of every place are laid out in rows.
-    unfolded = kernel * groups * data[0] * math.prod(places)
+    unfolded = kernel * groups * data[0] * math.prod(positions)
     return Made((Tensor(shape),), math.prod(shape) * kernel, unfolded)
 
 
 def max_pool(call: Call) -> Made | None:
     data, kernel = call.tensor(0).shape, tuple(call.attribute("kernel_shape"))
-    places = _places(call, data, kernel)
-    if places is None:
+    positions = _places(call, data, kernel)
+    if positions is None:
         return None
-    shape = (*data[:2], *places)
+    shape = (*data[:2], *positions)
     return one(shape, work=math.prod(shape) * math.prod(kernel))
 
 
 def gemm(call: Call) -> Made | None:
     (rows, inner), (other, columns) = (
-        call.tensor(place).shape[:: -1 if call.attribute(flag, 0) else 1]
-        for place, flag in enumerate(("transA", "transB"))
+        call.tensor(index).shape[:: -1 if call.attribute(flag, 0) else 1]
+        for index, flag in enumerate(("transA", "transB"))
     )
     bias = call.optional(2)
     if inner != other or (bias and broadcast([bias.shape, (rows, columns)]) != (rows, columns)):
@@ -88,11 +88,11 @@ def recurrent(gates: int) -> Rule:
         ):  # fmt: skip
             return None
         last = Tensor((directions, batch, hidden))
-        bias, lengths, peepholes = (call.optional(place) for place in (3, 4, 7))
+        bias, lengths, peepholes = (call.optional(index) for index in (3, 4, 7))
         if bias is not None and bias.shape != (directions, 2 * gates * hidden):
             return None
         # The state before the first step: h, and c of an LSTM.
-        before = [call.optional(place) for place in (5, 6)]
+        before = [call.optional(index) for index in (5, 6)]
         if lengths is not None or peepholes is not None or 0 in (time, batch):
             return None
         if any(state is not None and state.shape != last.shape for state in before):

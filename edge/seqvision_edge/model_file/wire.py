@@ -143,30 +143,30 @@ class Reader:
         return [value] if kind in ("int", "float", "view") else [self.read(kind, value)]
 
     def _packed(self, kind: str, data: memoryview) -> Iterator[int | float]:
-        place = 0
-        while place < len(data):
+        offset = 0
+        while offset < len(data):
             self._count()
             read = _varint if kind == "int" else _fixed32
-            number, place = read(data, place)
+            number, offset = read(data, offset)
             yield number
 
     def _fields(self, data: memoryview) -> Iterator[tuple[int, int, Any]]:
         """Yield number, wire type and value of each field."""
-        place = 0
-        while place < len(data):
+        offset = 0
+        while offset < len(data):
             self._count()
-            tag, place = _varint(data, place)
+            tag, offset = _varint(data, offset)
             number, wire_type = tag >> 3, tag & 7
             value: Any
             if wire_type == _VARINT:
-                value, place = _varint(data, place)
+                value, offset = _varint(data, offset)
             elif wire_type == _FIXED32:
-                value, place = _fixed32(data, place)
+                value, offset = _fixed32(data, offset)
             elif wire_type == _BYTES:
-                size, place = _varint(data, place)
-                if not 0 <= size <= len(data) - place:
+                size, offset = _varint(data, offset)
+                if not 0 <= size <= len(data) - offset:
                     raise Damaged("its end is missing")
-                value, place = data[place : place + size], place + size
+                value, offset = data[offset : offset + size], offset + size
             else:
                 raise Damaged("a field of no known type")
             yield number, wire_type, value
@@ -177,26 +177,26 @@ class Reader:
             raise Refused(f"it has more than {MAX_FIELDS} parts")
 
 
-def _varint(data: memoryview, place: int) -> tuple[int, int]:
+def _varint(data: memoryview, index: int) -> tuple[int, int]:
     """Return a signed 64-bit number and the place after it."""
     value = 0
     for shift in range(0, 70, 7):
-        if place >= len(data):
+        if index >= len(data):
             raise Damaged("its end is missing")
-        byte = data[place]
-        place += 1
+        byte = data[index]
+        index += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             if value >> 64:
                 raise Damaged("a number of more than 64 bits")
-            return (value - (1 << 64) if value >> 63 else value), place
+            return (value - (1 << 64) if value >> 63 else value), index
     raise Damaged("a number of more than 64 bits")
 
 
-def _fixed32(data: memoryview, place: int) -> tuple[float, int]:
-    if len(data) - place < 4:
+def _fixed32(data: memoryview, index: int) -> tuple[float, int]:
+    if len(data) - index < 4:
         raise Damaged("its end is missing")
-    return struct.unpack_from("<f", data, place)[0], place + 4
+    return struct.unpack_from("<f", data, index)[0], index + 4
 
 
 def _text(data: memoryview) -> str:

@@ -52,7 +52,7 @@ class Pipeline(Protocol):
         None where it need not see any of it.
         """
 
-    def tell(self, frame: Frame, probabilities: Probabilities, asked: bool) -> Step:
+    def tell(self, frame: Frame, probabilities: Probabilities, inferred: bool) -> Step:
         """Tell what the frame brought; `probabilities` is the answer where the model was asked."""
 
     def hear(self, states: Sequence[SourceState]) -> Step:

@@ -58,7 +58,7 @@ class ImagePipeline:
         self.stream.reset()
         return self._steps_of(frame)
 
-    def tell(self, frame: Frame, probabilities: Probabilities, asked: bool) -> Step:
+    def tell(self, frame: Frame, probabilities: Probabilities, inferred: bool) -> Step:
         """Tell what the picture is."""
         latency = perf_counter() - self._began
         self._prediction = None

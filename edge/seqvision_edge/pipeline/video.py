@@ -125,20 +125,20 @@ class VideoPipeline:
         copies = min(ticks, self._window)
         return image[None] if copies == 1 else np.repeat(image[None], copies, axis=0)
 
-    def tell(self, frame: Frame, probabilities: Probabilities, asked: bool) -> Step:
+    def tell(self, frame: Frame, probabilities: Probabilities, inferred: bool) -> Step:
         """Tell what the frame brought."""
-        told, self._broken = self._broken, NOTHING
+        update, self._broken = self._broken, NOTHING
         answered = False
-        if asked and self._clip is not None:
+        if inferred and self._clip is not None:
             self._clip.add(frame.time, self.stream.seen, probabilities)
-        if asked and probabilities is None:
-            told = _both(told, self._forget())
-        elif asked and probabilities is not None:
+        if inferred and probabilities is None:
+            update = _both(update, self._forget())
+        elif inferred and probabilities is not None:
             answered = self._answer(frame, probabilities)
             if self.stream.window_full:
-                told = _both(told, self._decider.update(frame.time, probabilities))
+                update = _both(update, self._decider.update(frame.time, probabilities))
         self._condition.settle(self.stream.window_full, self._load.held)
-        return self._step(frame, answered, told)
+        return self._step(frame, answered, update)
 
     def hear(self, states: Sequence[SourceState]) -> Step:
         """Take how the source is now; where that is a break, what ran is over."""
@@ -149,8 +149,8 @@ class VideoPipeline:
             if state.state == "ended":
                 self._broken = _both(self._broken, self._decider.close(self._time))
                 self._broken = _both(self._broken, self._whole_clip(self._broken))
-        told, self._broken = self._broken, NOTHING
-        return self._step(None, False, told)
+        update, self._broken = self._broken, NOTHING
+        return self._step(None, False, update)
 
     def end(self) -> Step:
         """Tell what the end brings: the event that was going on."""
@@ -180,9 +180,9 @@ class VideoPipeline:
         self._skipped = 0
         return self._prediction is not None
 
-    def _whole_clip(self, told: Told) -> Told:
+    def _whole_clip(self, update: Told) -> Told:
         """Return the event of a file that was too short for another one."""
-        if self._clip is None or told.ended or told.fired:
+        if self._clip is None or update.ended or update.fired:
             return NOTHING
         event = self._clip.event(self._time)
         return NOTHING if event is None else Told((event,), (event,))
@@ -199,8 +199,8 @@ class VideoPipeline:
         self._prediction = None
         return self._decider.close(self._time)
 
-    def _step(self, frame: Frame | None, answered: bool, told: Told) -> Step:
-        if self._clip is not None and (told.ended or told.fired):
+    def _step(self, frame: Frame | None, answered: bool, update: Told) -> Step:
+        if self._clip is not None and (update.ended or update.fired):
             self._clip.discard()
         return Step(
             source=self._name,
@@ -210,10 +210,10 @@ class VideoPipeline:
             window_fill=min(1.0, self.stream.seen / self._window),
             smoothed=self._decider.smoothed,
             shown=self._decider.shown,
-            events=told.ended,
+            events=update.ended,
             active=self._decider.active,
             fps=self._fps.tick() if frame else self._fps.value,
-            fired=told.fired,
+            fired=update.fired,
             state=self._condition.state,
             changed=self._condition.news(),
             nonfinite=self.stream.nonfinite,

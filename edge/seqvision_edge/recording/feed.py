@@ -93,7 +93,7 @@ class Feed:
 
     def _lose(self) -> None:
         """Lose the oldest frame; states are few, and all of them count."""
-        for place, item in enumerate(self._items):
+        for index, item in enumerate(self._items):
             if isinstance(item, Frame):
-                del self._items[place]
+                del self._items[index]
                 return

@@ -109,8 +109,8 @@ def _count(picture: Image, seconds: float, unit: float) -> None:
     height, width = picture.shape[:2]
     text, size = str(math.ceil(seconds - 0.05)) if seconds > 0.05 else "now", 150 * unit
     box = 200 * unit
-    place = (width - box) / 2, (height - box) / 2, box, box
-    put_panel(picture, place, _INK, 0.5, box / 2)
+    path = (width - box) / 2, (height - box) / 2, box, box
+    put_panel(picture, path, _INK, 0.5, box / 2)
     text, size = fitted(text, 0.8 * box, size, 650)
     at = (width - text_width(text, size, 650)) / 2, height / 2 + 0.36 * size
     put_text(picture, text, at, size, _WHITE, 650)
@@ -120,9 +120,9 @@ def _middle(picture: Image, line: str, unit: float) -> None:
     height, width = picture.shape[:2]
     text, size = fitted(line, width - 96 * unit, 26 * unit, 600)
     wide = text_width(text, size, 600) + 40 * unit
-    place = (width - wide) / 2, height / 2 - 30 * unit, wide, 56 * unit
-    put_panel(picture, place, _INK, _GLASS, 12 * unit)
-    at = place[0] + 20 * unit, height / 2 + 7 * unit
+    path = (width - wide) / 2, height / 2 - 30 * unit, wide, 56 * unit
+    put_panel(picture, path, _INK, _GLASS, 12 * unit)
+    at = path[0] + 20 * unit, height / 2 + 7 * unit
     put_text(picture, text, at, size, _WHITE, 600)
 
 

@@ -38,7 +38,7 @@ def in_order(missing: Mapping[str, int], order: Order, seed: int | None = None) 
     shown = [label for label in shown for _ in range(missing[label])]
     hidden = [label for label in missing if label in nothing]
     hidden = [label for label in hidden for _ in range(missing[label])]
-    places = [((number + 0.5) / len(shown), 0, label) for number, label in enumerate(shown)]
-    places += [((number + 0.5) / len(hidden), 1, label) for number, label in enumerate(hidden)]
+    indices = [((number + 0.5) / len(shown), 0, label) for number, label in enumerate(shown)]
+    indices += [((number + 0.5) / len(hidden), 1, label) for number, label in enumerate(hidden)]
     # A stable sort: labels of one moment stay as they are.
-    return [label for *_, label in sorted(places, key=lambda place: place[:2])]
+    return [label for *_, label in sorted(indices, key=lambda index: index[:2])]

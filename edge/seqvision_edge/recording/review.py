@@ -77,32 +77,32 @@ def review(
     waiting: list[Item | None] = list(items)
     known = list(dict.fromkeys(labels))
     done: Counter[Act] = Counter()
-    place = 0
-    while place < len(waiting):
-        item = waiting[place]
+    index = 0
+    while index < len(waiting):
+        item = waiting[index]
         if item is None:
-            place += 1
+            index += 1
             continue
-        answer = ask(item, place + 1, len(waiting), known)
+        answer = ask(item, index + 1, len(waiting), known)
         if answer.act == "stop":
             break
         if answer.act == "back":
-            before = [number for number in range(place) if waiting[number] is not None]
-            place = before[-1] if before else place
+            before = [number for number in range(index) if waiting[number] is not None]
+            index = before[-1] if before else index
             continue
         try:
-            waiting[place] = _do(takes, item, answer)
+            waiting[index] = _do(takes, item, answer)
         except RecordingError as error:
             # As a label that is none, or a clip that another program has deleted meanwhile.
             say(str(error))
             if not item.path.exists():
-                waiting[place] = None
+                waiting[index] = None
             continue
         done[answer.act] += 1
         if answer.label and answer.label not in known:
             known.append(answer.label)
-        say(_told(item, waiting[place]))
-        place += 1
+        say(_told(item, waiting[index]))
+        index += 1
     return done
 
 

@@ -24,7 +24,7 @@ class LineAsker:
         if not self._helped:
             self._say(HELP)
             self._helped = True
-        offered = "  ".join(f"{place} {label}" for place, label in enumerate(labels, 1))
+        offered = "  ".join(f"{index} {label}" for index, label in enumerate(labels, 1))
         about = ", ".join(filter(None, (length(item.path), item.person, item.about)))
         self._say(f"\n{number}/{total}  {item.path}  ({about})\n{offered}")
         while True:

@@ -61,7 +61,7 @@ class WindowAsker:
         about = ", ".join(filter(None, (item.person, item.about)))
         picture = bgr[:, ::-1] if bgr is not None and self._mirror else bgr
         colour = shades.get(item.label, BACKGROUND)
-        offered = [f"{place} {label}" for place, label in enumerate(labels[:9], 1)]
+        offered = [f"{index} {label}" for index, label in enumerate(labels[:9], 1)]
         return draw_clip(picture, (title, colour), (count, about), offered, foot)
 
 

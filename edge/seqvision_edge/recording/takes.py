@@ -144,14 +144,14 @@ class Takes:
             return take
         with self._writing():
             found = read_rows(self._list)
-            place = _place(found, take)
+            index = _place(found, take)
             old, new = self.path_of(take), self.path_of(take)
             if is_ours(take):
                 new = self._free(found, label, take.person, old.suffix)
                 new.parent.mkdir(exist_ok=True)
             renamed = replace(take, path=new.relative_to(self.folder).as_posix(), label=label)
-            row = found.rows[place] | {"path": renamed.path, "label": label}
-            rows = (*found.rows[:place], row, *found.rows[place + 1 :])
+            row = found.rows[index] | {"path": renamed.path, "label": label}
+            rows = (*found.rows[:index], row, *found.rows[index + 1 :])
             self._write(found, rows, (old, new))
             _remove_empty(old.parent, self.folder)
         return renamed
@@ -164,8 +164,8 @@ class Takes:
         """
         with self._writing():
             found = read_rows(self._list)
-            place = _place(found, take)
-            self._write(found, (*found.rows[:place], *found.rows[place + 1 :]))
+            index = _place(found, take)
+            self._write(found, (*found.rows[:index], *found.rows[index + 1 :]))
             self._remove(self.path_of(take))
 
     def discard(self, film: Path) -> None:
@@ -253,9 +253,9 @@ class Takes:
 
 
 def _place(found: Rows, take: Take) -> int:
-    for place, row in enumerate(found.rows):
+    for index, row in enumerate(found.rows):
         if take_of(row) == take:
-            return place
+            return index
     raise RecordingError(f"{take.path}: is no take labelled {take.label!r} any more")
 
 

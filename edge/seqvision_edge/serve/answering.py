@@ -85,7 +85,7 @@ def answered(
     """
     shares = [round(float(value), _DIGITS) for value in probabilities]
     order = np.argsort(-probabilities, kind="stable")
-    ranked = [Share(label=labels[place], probability=shares[place]) for place in order]
+    ranked = [Share(label=labels[index], probability=shares[index]) for index in order]
     return Answered(
         label=ranked[0].label,
         probability=ranked[0].probability,
@@ -134,7 +134,7 @@ class _Timeline:
         probabilities = None
         if frames is not None:
             (probabilities,) = self._job.infer(self._batcher, [(self._pipeline.stream, frames)])
-        step = self._pipeline.tell(frame, probabilities, asked=frames is not None)
+        step = self._pipeline.tell(frame, probabilities, inferred=frames is not None)
         if step.answered and step.prediction is not None:
             self._keep(step.prediction)
         self._events += step.events

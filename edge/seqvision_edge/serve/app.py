@@ -121,7 +121,7 @@ def _application(service: Service, key: Key | None) -> FastAPI:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        return await http_exception_handler(request, HTTPException(422, f"{place}: {first['msg']}"))
+        loc = ".".join(str(part) for part in first["loc"])
+        return await http_exception_handler(request, HTTPException(422, f"{loc}: {first['msg']}"))
 
     return app

@@ -80,30 +80,30 @@ class Batcher:
         """How many places are taken."""
         return self._reserved
 
-    def reserve(self, places: int = 1) -> None:
+    def reserve(self, slots: int = 1) -> None:
         """Take places.
 
         Raises:
             Overloaded: there are not so many.
         """
         with self._changed:
-            if self._closed or self._reserved + places > self._room:
+            if self._closed or self._reserved + slots > self._room:
                 raise Overloaded
-            self._reserved += places
+            self._reserved += slots
 
-    def release(self, places: int = 1) -> None:
+    def release(self, slots: int = 1) -> None:
         """Give places back that will not be used to ask."""
         with self._changed:
-            self._reserved -= places
+            self._reserved -= slots
 
-    def ask(self, asked: Sequence[tuple[Stream, Frames]]) -> list[Future[Answer]]:
+    def ask(self, requests: Sequence[tuple[Stream, Frames]]) -> list[Future[Answer]]:
         """Ask about frames `(time, height, width, channels)` for which places are reserved.
 
         A stream is asked about again only after its answer.  An answer is as from `Stream.push`;
         its place is free again when it is there.  Where the call fails, the answer is a
         `ModelFailed` and the stream has forgotten its past.
         """
-        asks = [_Ask(stream, frames, Future()) for stream, frames in asked]
+        asks = [_Ask(stream, frames, Future()) for stream, frames in requests]
         with self._changed:
             if self._closed:
                 raise Overloaded
@@ -125,24 +125,26 @@ class Batcher:
 
     def _work(self) -> None:
         while batch := self._gather():
-            wanted = [ask for ask in batch if ask.answer.set_running_or_notify_cancel()]
+            pending = [ask for ask in batch if ask.answer.set_running_or_notify_cancel()]
             failed: ModelFailed | None = None
             answers: list[Answer] = []
             try:
-                answers = push_together(self._session, [(ask.stream, ask.frames) for ask in wanted])
+                answers = push_together(
+                    self._session, [(ask.stream, ask.frames) for ask in pending]
+                )
             except Exception as error:
                 failed = ModelFailed(" ".join(str(error).split()) or type(error).__name__)
                 if not self._failing:  # one that fails every time is told once
                     _LOG.error("the model failed: %s", failed)
                 # Some may have taken their part of the call: nobody knows what they remember.
-                for ask in wanted:
+                for ask in pending:
                     ask.stream.reset()
-            if wanted:
+            if pending:
                 self._failing = failed is not None
-                self._called(len(wanted))
+                self._called(len(pending))
             # First, so that who asks again at once finds the place free.
             self.release(len(batch))
-            for number, ask in enumerate(wanted):
+            for number, ask in enumerate(pending):
                 if failed is not None:
                     ask.answer.set_exception(failed)
                 else:

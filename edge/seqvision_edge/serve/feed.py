@@ -116,10 +116,10 @@ class Feed:
         way = _Way(sample, service.post.future())
         job = service.pictures.submit(self._go, way)
         try:
-            asked, probabilities = await way.end
+            inferred, probabilities = await way.end
         except ModelFailed:
             assert way.frame is not None
-            over = records(self._pipeline.tell(way.frame, None, asked=True))
+            over = records(self._pipeline.tell(way.frame, None, inferred=True))
             self._lost += [record for record in over if record["type"] != "waiting"]
             raise
         except HTTPException:
@@ -133,9 +133,9 @@ class Feed:
             raise
         service.figures.frames("used")
         assert way.frame is not None
-        said = records(self._pipeline.tell(way.frame, probabilities, asked=asked))
+        messages = records(self._pipeline.tell(way.frame, probabilities, inferred=inferred))
         lost, self._lost = self._lost, []
-        return [*said[:1], *lost, *said[1:]]
+        return [*messages[:1], *lost, *messages[1:]]
 
     def end(self) -> list[Record]:
         """Return what the end of the stream brings: the event that was going on."""

@@ -81,12 +81,12 @@ class Job:
             for answer in answers:
                 answer.cancel()
 
-    def _reserve(self, batcher: Batcher, places: int) -> None:
+    def _reserve(self, batcher: Batcher, slots: int) -> None:
         """Wait for places: the threads that may are few."""
         while True:
             self.check()
             try:
-                batcher.reserve(places)
+                batcher.reserve(slots)
             except Overloaded:
                 self._stopped.wait(_PAUSE)
             else:

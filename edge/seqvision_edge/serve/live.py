@@ -126,11 +126,11 @@ def stamp_of(data: bytes) -> float:
 def _are_prepared(text: str) -> bool:
     """Read what a client says of its frames."""
     try:
-        said = from_json(text)
+        content = from_json(text)
     except ValueError:
-        said = None
+        content = None
     for name in ("jpeg", "prepared"):
-        if said == {"frames": name}:
+        if content == {"frames": name}:
             return name == "prepared"
     raise Ended(_UNSUPPORTED, 'send {"frames": "jpeg"} or {"frames": "prepared"}')
 

@@ -33,5 +33,5 @@ class ModelFile:
         return FileResponse(self._path, media_type="application/octet-stream")
 
     def _state(self) -> tuple[int, int, int]:
-        told = self._path.stat()
-        return told.st_ino, told.st_size, told.st_mtime_ns
+        status = self._path.stat()
+        return status.st_ino, status.st_size, status.st_mtime_ns

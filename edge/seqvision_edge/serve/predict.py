@@ -106,16 +106,16 @@ async def _answers(
             request, lambda job: [long_answer(clip, question, service, job) for clip in clips]
         )
     service.batcher.reserve(len(clips))
-    asked = False
+    requested = False
     job = Job(service.limits.clip_seconds)
     job.begin()
     try:
         with stopped_with(job, request, service.ended):
             centres = [await _in_thread(service, centre_of, clip, service, job) for clip in clips]
-        asked = True
+        requested = True
         return await _ask(centres, question, service)
     finally:
-        if not asked:
+        if not requested:
             service.batcher.release(len(clips))
 
 

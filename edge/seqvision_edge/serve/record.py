@@ -94,8 +94,8 @@ async def _record(socket: WebSocket, service: Service, recorder: Recorder) -> No
             raise Ended(BAD_DATA, 'send pictures, then {"keep": true}')
         busy = loop.run_in_executor(recorder.threads, new.keep)
         take: Take = await asyncio.shield(busy)
-        told = {"type": "take", **taken(take).model_dump()}
-        await _say(socket, {**told, "frames": new.frames, "seconds": round(new.seconds, 3)})
+        reply = {"type": "take", **taken(take).model_dump()}
+        await _say(socket, {**reply, "frames": new.frames, "seconds": round(new.seconds, 3)})
     finally:
         if busy is not None and not busy.done():
             await asyncio.wait([busy])

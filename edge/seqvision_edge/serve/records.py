@@ -12,14 +12,14 @@ def records(step: Step) -> list[dict[str, Any]]:
     A frame is answered, or it tells how full the window is: while that fills, and between two
     ticks of the model's clock.
     """
-    said: list[dict[str, Any]] = []
+    plain: list[dict[str, Any]] = []
     if step.answered and step.prediction is not None:
-        said.append(step.prediction.to_json())
+        plain.append(step.prediction.to_json())
     elif step.frame is not None:
-        said.append(_waiting(step.frame, step.window_fill))
-    said += [event.to_json() for event in step.events]
-    said += [state.to_json() for state in step.changed]
-    return said
+        plain.append(_waiting(step.frame, step.window_fill))
+    plain += [event.to_json() for event in step.events]
+    plain += [state.to_json() for state in step.changed]
+    return plain
 
 
 def _waiting(frame: Frame, window_fill: float) -> dict[str, Any]:

@@ -37,9 +37,9 @@ class _Open:
     ears: set[Ear] = field(default_factory=set)
     closed: bool = False
 
-    def tell(self, said: list[Record]) -> None:
+    def tell(self, messages: list[Record]) -> None:
         for hear in list(self.listeners):
-            for record in said:
+            for record in messages:
                 hear(record)
 
     def listen(self, hear: Callable[[Record], None]) -> Callable[[], None]:
@@ -82,13 +82,13 @@ class Streams:
         """Close a stream; its listeners hear the event that was going on, and the end."""
         stream = self.get(name)
         del self._open[name]
-        said = stream.feed.end()
+        messages = stream.feed.end()
         since = round(time.monotonic() - stream.used, 3)
-        stream.tell([*said, {**_ENDED, "since": since, "attempt": 0}])
+        stream.tell([*messages, {**_ENDED, "since": since, "attempt": 0}])
         stream.closed = True
         for ear in list(stream.ears):
             ear.end()
-        return said
+        return messages
 
     def take_place(self) -> None:
         """Count a stream of another kind, until `give_place`.

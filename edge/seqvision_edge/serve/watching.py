@@ -69,7 +69,7 @@ class Newest:
 
     def write(self, step: Step) -> None:
         """Keep what the step brought, and tell it."""
-        said = records(step)
+        messages = records(step)
         with self._lock:
             seen = self._seen.get(step.source)
             if seen is None:
@@ -82,7 +82,7 @@ class Newest:
             seen.answer = step.prediction.to_json() if step.prediction else None
             listeners = list(seen.listeners)
         for hear in listeners:
-            for record in said:
+            for record in messages:
                 hear(record)
 
     def __exit__(self, *_: object) -> None:

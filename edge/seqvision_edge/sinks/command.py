@@ -117,10 +117,10 @@ class Commands:
     def pick(self, step: Step) -> Iterator[tuple[tuple[str, ...], Record]]:
         """Return the commands of the events to act on now."""
         for event in step.fired:
-            told = message(step.source, event)
+            plain = message(step.source, event)
             for reaction in self._reactions:
                 if reaction.label in (None, event.label):
-                    yield reaction.command, told
+                    yield reaction.command, plain
 
     def send(self, item: tuple[tuple[str, ...], Record]) -> None:
         """Run a command to its end.  Raises SinkError when it fails or takes too long."""

@@ -86,11 +86,11 @@ class Metrics:
     def health(self) -> tuple[bool, dict[str, Any]]:
         """Return whether any source is live, by the age of its newest frame, and each one's."""
         now = monotonic()
-        told = {
+        sources = {
             name: {"state": seen.state.state, "frame_age_seconds": seen.age(now)}
             for name, seen in self._sources.items()
         }
-        return any(seen.is_live(now) for seen in self._sources.values()), {"sources": told}
+        return any(seen.is_live(now) for seen in self._sources.values()), {"sources": sources}
 
     def text(self, accept: str) -> tuple[bytes, str]:
         """Return what /metrics says and its content type, in the newest form that is accepted."""
@@ -245,8 +245,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.path.partition("?")[0] == "/metrics":
             self._answer(200, *metrics.text(self.headers.get("Accept", "")))
         elif self.path == "/healthz":
-            healthy, told = metrics.health()
-            body = json.dumps({"status": "ok" if healthy else "no source is live", **told})
+            healthy, sources = metrics.health()
+            body = json.dumps({"status": "ok" if healthy else "no source is live", **sources})
             self._answer(200 if healthy else 503, f"{body}\n".encode(), "application/json")
         else:
             self._answer(404, b"/metrics or /healthz\n", "text/plain")

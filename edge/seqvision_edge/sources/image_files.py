@@ -106,8 +106,8 @@ def natural_order(file: Path) -> list[str | int]:
     """Return a sort key that puts `2.jpg` before `10.jpg`."""
     # Text and numbers alternate in what split returns, so equal places have equal types.
     return [
-        int(part) if place % 2 else part.lower()
-        for place, part in enumerate(re.split(r"(\d+)", str(file)))
+        int(part) if index % 2 else part.lower()
+        for index, part in enumerate(re.split(r"(\d+)", str(file)))
     ]
 
 
@@ -171,11 +171,11 @@ def _three_channels(image: NDArray[Any]) -> NDArray[Any]:
 def _contents(files: list[Path]) -> str:
     """Say what is there instead of images: "4 .txt, 1 folder"."""
     kinds = Counter("folder" if file.is_dir() else file.suffix or "other" for file in files)
-    said = [f"{count} {kind}" for kind, count in kinds.most_common(_KINDS_SHOWN)]
+    counts = [f"{count} {kind}" for kind, count in kinds.most_common(_KINDS_SHOWN)]
     rest = kinds.total() - sum(count for _, count in kinds.most_common(_KINDS_SHOWN))
     if rest:
-        said.append(f"{rest} more")
-    return ", ".join(said) or "it is empty"
+        counts.append(f"{rest} more")
+    return ", ".join(counts) or "it is empty"
 
 
 def _accepted() -> str:

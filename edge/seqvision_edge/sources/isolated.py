@@ -95,11 +95,11 @@ class Isolated:
         Raises:
             SourceError: one is refused, or the child dies of it.
         """
-        given, asked = 0, 0
+        given, requested = 0, 0
         while True:
-            while asked < given + _AHEAD and self._ask():
-                asked += 1
-            if given == asked:
+            while requested < given + _AHEAD and self._ask():
+                requested += 1
+            if given == requested:
                 return
             kind, *about = self._decoder.receive(
                 self._check, frame=(int, int, float, float, int), end=(str | None,)

@@ -70,11 +70,11 @@ def choose(content: bytes, card: ModelCard, options: ExportOptions, clips: Clips
     Raises:
         ExportError: nothing that was asked for may be kept.
     """
-    asked = options.precision
-    formats: tuple[Format, ...] = ("int8", "fp16") if asked == "auto" else (asked,)
+    requested = options.precision
+    formats: tuple[Format, ...] = ("int8", "fp16") if requested == "auto" else (requested,)
     print_step(f"making {' and '.join(formats)}; {divided(clips)}")
     made = list(make(content, card, formats, clips.calibrate.windows))
-    if not made and asked != "auto":
+    if not made and requested != "auto":
         raise ExportError(
             f"--precision {options.precision}: the encoder computes nothing that could be smaller; "
             "use --precision fp32"

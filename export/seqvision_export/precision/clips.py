@@ -28,24 +28,24 @@ class Labelled:
 
     def of_split(self, train: bool) -> "Labelled":
         """Return the clips of the training split, or all others."""
-        kept = [place for place, split in enumerate(self.splits) if (split == "train") == train]
+        kept = [index for index, split in enumerate(self.splits) if (split == "train") == train]
         return self._at(kept)
 
     def spread(self, count: int) -> "Labelled":
         """Return at most `count` clips, the labels in turn."""
         by_label: dict[str, list[int]] = {}
-        for place, label in enumerate(self.labels):
-            by_label.setdefault(label, []).append(place)
+        for index, label in enumerate(self.labels):
+            by_label.setdefault(label, []).append(index)
         turns = sorted(
-            (turn, place) for places in by_label.values() for turn, place in enumerate(places)
+            (turn, index) for indices in by_label.values() for turn, index in enumerate(indices)
         )
-        return self._at(sorted(place for _, place in turns[:count]))
+        return self._at(sorted(index for _, index in turns[:count]))
 
-    def _at(self, places: Sequence[int]) -> "Labelled":
+    def _at(self, indices: Sequence[int]) -> "Labelled":
         return Labelled(
-            tuple(self.windows[place] for place in places),
-            tuple(self.labels[place] for place in places),
-            tuple(self.splits[place] for place in places),
+            tuple(self.windows[index] for index in indices),
+            tuple(self.labels[index] for index in indices),
+            tuple(self.splits[index] for index in indices),
         )
 
 
@@ -69,8 +69,8 @@ def gather(options: ExportOptions, card: ModelCard) -> Clips | None:
     """
     if options.precision == "fp32":
         return None
-    places = list(dict.fromkeys(filter(None, (options.calibrate, options.verify))))
-    read = [_read(place, options, card) for place in places] or [Labelled()]
+    paths = list(dict.fromkeys(filter(None, (options.calibrate, options.verify))))
+    read = [_read(path, options, card) for path in paths] or [Labelled()]
     given, judge = read[0], read[-1]
     if len(read) > 1:
         return Clips(given.spread(CALIBRATION), judge, same=False)

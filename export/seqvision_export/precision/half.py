@@ -34,7 +34,7 @@ def halve(content: bytes) -> onnx.ModelProto:
         if node.name not in inside:
             found.append(node)
             continue
-        for place, name in enumerate(node.input):
+        for index, name in enumerate(node.input):
             if not nodes.is_float(name):
                 continue
             if name not in halved:
@@ -43,12 +43,12 @@ def halve(content: bytes) -> onnx.ModelProto:
                     proto.graph.initializer.append(_half(nodes, name))
                 else:
                     found.append(_cast(name, _halved(name), TensorProto.FLOAT16))
-            node.input[place] = _halved(name)
+            node.input[index] = _halved(name)
         found.append(node)
-        for place, name in enumerate(node.output):
+        for index, name in enumerate(node.output):
             if nodes.is_float(name):
                 halved.add(name)
-                node.output[place] = _halved(name)
+                node.output[index] = _halved(name)
                 if any(user.name not in inside for user in nodes.users(name)):
                     found.append(_cast(_halved(name), name, TensorProto.FLOAT))
     nodes.replace(found)

@@ -38,7 +38,7 @@ def answers(
 
 def accuracy(found: Probabilities, clips: Labelled, labels: Sequence[str]) -> float:
     """Return the share of clips whose most probable label is theirs; 0 to 1."""
-    named = [labels[place] for place in found.argmax(axis=1)]
+    named = [labels[index] for index in found.argmax(axis=1)]
     return sum(map(str.__eq__, named, clips.labels)) / len(clips)
 
 

@@ -170,10 +170,10 @@ def _weights(
     wide = np.zeros((_GIVEN * out, _READ * channels, rows, last - first + 1))
     for result in range(_GIVEN):
         for column in range(columns):
-            group, place = divmod(2 * result + column - pad, _READ)
+            group, index = divmod(2 * result + column - pad, _READ)
             wide[
                 result * out : (result + 1) * out,
-                place * channels : (place + 1) * channels,
+                index * channels : (index + 1) * channels,
                 :,
                 group - first,
             ] = weight[..., column]

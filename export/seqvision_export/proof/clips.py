@@ -146,11 +146,11 @@ def _untrimmed(
     frames = 0
     order = np.random.default_rng(0).permutation(len(clips))
     with progress("clips in a row, carried and windowed") as advance:
-        for number, place in enumerate(order.tolist()):
-            features = carrying.features(whole(decoded[place], card.image, card.sequence)[None])
+        for number, index in enumerate(order.tolist()):
+            features = carrying.features(whole(decoded[index], card.image, card.sequence)[None])
             carried, state = carrying.read_on(features, state)
             past = torch.cat((past, features), dim=1)[:, -card.sequence.window :]
-            truth = card.labels.index(clips[place].label)
+            truth = card.labels.index(clips[index].label)
             answers.append((truth, int(windowed.answer(past).argmax()), int(carried.argmax())))
             frames += features.shape[1]
             advance(number + 1, len(clips))

@@ -168,13 +168,13 @@ def with_content(options: TrainOptions) -> TrainOptions:
     Raises:
         DataError: the file cannot be used.
     """
-    asked = options.augmentation
-    if not isinstance(asked.augment, str) or asked.augment in PRESETS:
+    augmentation = options.augmentation
+    if not isinstance(augmentation.augment, str) or augmentation.augment in PRESETS:
         return options
     from seqvision.data.augment.recipe import read_recipe
 
-    read_recipe(asked.augment)  # its errors name the file
-    content = read_content(asked.augment)
+    read_recipe(augmentation.augment)  # its errors name the file
+    content = read_content(augmentation.augment)
     return options.model_copy(
-        update={"augmentation": asked.model_copy(update={"augment": content})}
+        update={"augmentation": augmentation.model_copy(update={"augment": content})}
     )

@@ -48,118 +48,118 @@ def name_of(augmenter: Any) -> str:
     return next(name for name, kind in names().items() if kind is type(augmenter))
 
 
-def build(items: Any, place: str) -> list[Any]:
+def build(items: Any, where: str) -> list[Any]:
     """Return the augmenters of a list.
 
     Args:
         items: each `Name`, `{Name: {parameter: value, …}}`, or `{Name: value}` for the first
             parameter.
-        place: where the list stands, for errors: `light.yaml: clip`.
+        where: where the list stands, for errors: `light.yaml: clip`.
 
     Raises:
         DataError: no such augmenter or parameter, or a value that it does not take, with its place.
     """
     if not isinstance(items, list):
-        raise DataError(f"{place}: not a list of augmenters, each beginning with a dash")
-    return [_augmenter(item, f"{place}[{number}]") for number, item in enumerate(items)]
+        raise DataError(f"{where}: not a list of augmenters, each beginning with a dash")
+    return [_augmenter(item, f"{where}[{number}]") for number, item in enumerate(items)]
 
 
-def _augmenter(item: Any, place: str) -> Any:
+def _augmenter(item: Any, where: str) -> Any:
     name: Any = item
     given: Any = {}
     if isinstance(item, Mapping) and len(item) == 1:
         ((name, given),) = item.items()
     if not isinstance(name, str):
-        raise DataError(f"{place}: not the name of an augmenter, or Name: {{parameter: value}}")
-    kind = _kind(name, place)
-    place = f"{place}.{name}"
+        raise DataError(f"{where}: not the name of an augmenter, or Name: {{parameter: value}}")
+    kind = _kind(name, where)
+    where = f"{where}.{name}"
     known = [key for key in inspect.signature(kind).parameters if key not in _OURS]
     if not isinstance(given, Mapping) or (given and set(given) <= set(_WRAPPERS)):
         if not known:
-            raise DataError(f"{place}: takes no value")
+            raise DataError(f"{where}: takes no value")
         given = {known[0]: given}
     values = {}
     for key, value in given.items():
-        _check_parameter(key, known, place)
-        values[key] = _value(key, value, f"{place}.{key}")
-    return _make(kind, values, place)
+        _check_parameter(key, known, where)
+        values[key] = _value(key, value, f"{where}.{key}")
+    return _make(kind, values, where)
 
 
-def _kind(name: str, place: str) -> type:
+def _kind(name: str, where: str) -> type:
     known = names()
     if name in _NOT_HERE:
-        raise DataError(f"{place}: {name} cannot be used here: {_NOT_HERE[name]}")
+        raise DataError(f"{where}: {name} cannot be used here: {_NOT_HERE[name]}")
     if name in known:
         return known[name]
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]}?" if near else "see imgaug.augmenters for the names"
-    raise DataError(f"{place}: no augmenter {name}; {hint}")
+    raise DataError(f"{where}: no augmenter {name}; {hint}")
 
 
-def _check_parameter(key: Any, known: list[str], place: str) -> None:
+def _check_parameter(key: Any, known: list[str], where: str) -> None:
     if key in _OURS:
-        raise DataError(f"{place}.{key}: is set by the training's seed; leave it out")
+        raise DataError(f"{where}.{key}: is set by the training's seed; leave it out")
     if key not in known:
         near = difflib.get_close_matches(str(key), known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known) or 'none'}"
-        raise DataError(f"{place}.{key}: no such parameter; {hint}")
+        raise DataError(f"{where}.{key}: no such parameter; {hint}")
 
 
-def _value(key: str, value: Any, place: str) -> Any:
+def _value(key: str, value: Any, where: str) -> Any:
     if key in _CHILDREN and value is not None:
-        return build(value if isinstance(value, list) else [value], place)
-    return _plain(value, place)
+        return build(value if isinstance(value, list) else [value], where)
+    return _plain(value, where)
 
 
-def _plain(value: Any, place: str) -> Any:
+def _plain(value: Any, where: str) -> Any:
     if value is None or isinstance(value, bool | str):
         return value
     if isinstance(value, int | float):
         if not math.isfinite(value):
-            raise DataError(f"{place}: {value} is not a finite number")
+            raise DataError(f"{where}: {value} is not a finite number")
         return value
     if isinstance(value, list):
-        items = [_plain(item, f"{place}[{number}]") for number, item in enumerate(value)]
+        items = [_plain(item, f"{where}[{number}]") for number, item in enumerate(value)]
         is_range = len(items) == 2 and all(_is_number(item) for item in items)
         if not is_range and any(_is_number(item) for item in items):
             given = shortened(str(value))
             raise DataError(
-                f"{place}: {given} is not a range; write [low, high], "
+                f"{where}: {given} is not a range; write [low, high], "
                 f"or {{choice: {given}}} for one of these"
             )
         return tuple(items) if is_range else items
     if isinstance(value, Mapping) and len(value) == 1 and next(iter(value)) in _WRAPPERS:
         ((wrapper, items),) = value.items()
         if not isinstance(items, list) or not items:
-            raise DataError(f"{place}.{wrapper}: not a list")
-        plain = [_plain(item, f"{place}.{wrapper}[{n}]") for n, item in enumerate(items)]
+            raise DataError(f"{where}.{wrapper}: not a list")
+        plain = [_plain(item, f"{where}.{wrapper}[{n}]") for n, item in enumerate(items)]
         return tuple(plain) if wrapper == "tuple" else plain
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-        return {key: _plain(item, f"{place}.{key}") for key, item in value.items()}
+        return {key: _plain(item, f"{where}.{key}") for key, item in value.items()}
     raise DataError(
-        f"{place}: {shortened(repr(value))} is neither a number, a text, a list nor a mapping"
+        f"{where}: {shortened(repr(value))} is neither a number, a text, a list nor a mapping"
     )
 
 
-def _make(kind: type, values: dict[str, Any], place: str) -> Any:
+def _make(kind: type, values: dict[str, Any], where: str) -> Any:
     needed = [
         key
         for key, parameter in inspect.signature(kind).parameters.items()
         if parameter.default is parameter.empty and key not in values
     ]
     if needed:
-        raise DataError(f"{place}: needs {', '.join(needed)}")
+        raise DataError(f"{where}: needs {', '.join(needed)}")
     try:
         with own_generator(0):
             return kind(**values)
     except Exception as error:  # imgaug asserts, and raises bare Exception
         for key in values:
             if len(values) > 1 and _fails(kind, {key: values[key]}):
-                place = f"{place}.{key}"
+                where = f"{where}.{key}"
                 break
         else:
-            place = f"{place}.{next(iter(values))}" if len(values) == 1 else place
-        raise DataError(f"{place}: {one_line(error)}") from None
+            where = f"{where}.{next(iter(values))}" if len(values) == 1 else where
+        raise DataError(f"{where}: {one_line(error)}") from None
 
 
 def _fails(kind: type, values: dict[str, Any]) -> bool:

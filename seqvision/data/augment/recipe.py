@@ -67,10 +67,10 @@ def read_recipe(augment: str | Mapping[str, Any]) -> Recipe:
             raise DataError(f"{name}: no section {section}; {hint}")
     built = {}
     for section in ("clip", "frame"):
-        place = f"{name}: {section}"
-        built[section] = build(content.get(section) or [], place)
+        where = f"{name}: {section}"
+        built[section] = build(content.get(section) or [], where)
         for number, augmenter in enumerate(built[section]):
-            try_out(augmenter, f"{place}[{number}]")
+            try_out(augmenter, f"{where}[{number}]")
     steps = plan_clip(built["clip"], needs_colour) + plan_frames(built["frame"], needs_colour)
     return Recipe(content, tuple(steps), _timing(content, name), frozenset(turns(content)))
 
@@ -79,6 +79,6 @@ def _timing(content: Mapping[str, Any], name: str) -> Timing:
     try:
         return Timing.model_validate(content.get("time") or {})
     except ValidationError as error:
-        place, words, _ = first_problem(error)
-        where = ".".join(map(str, ("time", *place)))
+        loc, words, _ = first_problem(error)
+        where = ".".join(map(str, ("time", *loc)))
         raise DataError(f"{name}: {where}: {words}") from None

@@ -16,7 +16,7 @@ _SMALL, _LARGE = (27, 21), (97, 129)
 _DRAWS = 6
 
 
-def try_out(augmenter: Any, place: str) -> None:
+def try_out(augmenter: Any, where: str) -> None:
     """Run an augmenter, or those that it holds, on images of two sizes and several draws.
 
     Raises:
@@ -28,7 +28,7 @@ def try_out(augmenter: Any, place: str) -> None:
             if trouble is None and draw < 2:
                 trouble = _trouble(leaf, (*_LARGE, 3), draw)
             if trouble is not None:
-                raise DataError(f"{place}: {name_of(leaf)} {trouble}")
+                raise DataError(f"{where}: {name_of(leaf)} {trouble}")
 
 
 def needs_colour(augmenter: Any) -> bool:

@@ -74,7 +74,7 @@ def fits(data: Path) -> bool:
     return (data / LIST_NAME).is_file()
 
 
-def read(data: Path, wanted: Wanted) -> Reading:
+def read(data: Path, options: Wanted) -> Reading:
     """Read the list.
 
     Raises:
@@ -114,11 +114,11 @@ def _headless(path: Path, rows: Sequence[Sequence[str]], labelled: bool) -> Sequ
     if len(first) != width:
         return None
     files = _Files(path)
-    there = {place: found for place, cell in enumerate(first[:2]) if (found := files.find(cell))}
+    there = {index: found for index, cell in enumerate(first[:2]) if (found := files.find(cell))}
     if not there:
         return None
     # A label may be the name of a folder too.
-    at = max(there, key=lambda place: (there[place].is_file(), len(there[place].parts)))
+    at = max(there, key=lambda index: (there[index].is_file(), len(there[index].parts)))
     if width == 2:
         return ("path", "label") if at == 0 else ("label", "path")
     if width == 3 and at == 0:
@@ -302,12 +302,12 @@ class _Files:
             return None
         plain = name.removeprefix("file://")
         forms = [plain] if "\\" not in plain else [plain, plain.replace("\\", "/")]
-        for place, form in enumerate(forms):
+        for index, form in enumerate(forms):
             for way, base in self._bases():
                 path = base / Path(form).expanduser() if form.startswith("~") else base / form
                 found = self._there(path)
                 if found is not None:
-                    self.ways["backslash" if place else ""] += 1
+                    self.ways["backslash" if index else ""] += 1
                     self.ways[way] += 1
                     return found
         return None
@@ -327,8 +327,11 @@ class _Files:
     def notes(self) -> list[str]:
         """Return what was assumed to find the clips, and how many are missing."""
         notes = [
-            f"{self.listed}: {self.ways[way]} paths start at {place}, not at the list's folder"
-            for way, place in (("above", str(self.listed.parent.parent)), ("here", str(Path.cwd())))
+            f"{self.listed}: {self.ways[way]} paths start at {folder}, not at the list's folder"
+            for way, folder in (
+                ("above", str(self.listed.parent.parent)),
+                ("here", str(Path.cwd())),
+            )
             if self.ways[way]
         ]
         if self.missing:

@@ -88,7 +88,7 @@ def fits(data: Path) -> bool:
     return data.is_dir()
 
 
-def read(data: Path, wanted: Wanted) -> Reading:
+def read(data: Path, options: Wanted) -> Reading:
     """Find the clips under each label.
 
     Raises:
@@ -97,15 +97,15 @@ def read(data: Path, wanted: Wanted) -> Reading:
     if not data.is_dir():
         raise DataError(f"{data}: not a folder")
     left = LeftOut(data)
-    root, notes = _unwrapped(_scan(data, wanted.images, left))
+    root, notes = _unwrapped(_scan(data, options.images, left))
     parts = _parts(root)
     if parts:
-        clips, more = _read_parts(root, parts, wanted.images, left)
+        clips, more = _read_parts(root, parts, options.images, left)
     else:
-        clips, more = _read_labels(root, wanted.images, left)
+        clips, more = _read_labels(root, options.images, left)
         more += _split_like_labels(root)
         for file in root.files if clips else ():
-            left.add("image" if wanted.images else "clip without a label", file)
+            left.add("image" if options.images else "clip without a label", file)
     clips, grouped = _with_groups(clips)
     return clips, [*notes, *more, *grouped, *left.notes()]
 

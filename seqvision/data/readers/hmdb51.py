@@ -40,7 +40,7 @@ def fits(data: Path) -> bool:
     return first_there(data, *_LISTS) is not None
 
 
-def read(data: Path, wanted: Wanted) -> Reading:
+def read(data: Path, options: Wanted) -> Reading:
     """Read the official split `wanted.official`.
 
     Raises:
@@ -49,7 +49,7 @@ def read(data: Path, wanted: Wanted) -> Reading:
     lists = first_there(data, *_LISTS)
     if lists is None:
         raise DataError(f"{data}: no folder testTrainMulti_7030_splits, so it is not HMDB51")
-    ending = f"_test_split{wanted.official}.txt"
+    ending = f"_test_split{options.official}.txt"
     names = [name for name in names_in(lists) if name.endswith(ending)]
     if not names:
         raise DataError(f"{lists}: no <class>{ending} in it")
@@ -59,7 +59,7 @@ def read(data: Path, wanted: Wanted) -> Reading:
     clips, notes = keep_present(listed, clips_by_key(videos), videos)
     unused = len(rows) - len(listed)
     if unused:
-        notes.append(f"{unused} clips are in neither part of official split {wanted.official}")
+        notes.append(f"{unused} clips are in neither part of official split {options.official}")
     return clips, notes
 
 

@@ -40,7 +40,7 @@ def idx_images(path: Path) -> NDArray[np.uint8]:
     return _read_idx(path, 3)
 
 
-def _read(data: Path, wanted: Wanted, name: str) -> Reading:
+def _read(data: Path, options: Wanted, name: str) -> Reading:
     """Return one clip per image, `train` the training part and `t10k` the test part."""
     folder = _first([*_places(data, name), data, data / "raw"])
     if folder is None:
@@ -61,28 +61,28 @@ def _read(data: Path, wanted: Wanted, name: str) -> Reading:
         if truth and max(truth) >= len(names):
             raise DataError(f"{labels}: a label is {max(truth)}, must be below {len(names)}")
         clips += [
-            Clip(images, names[label], split=split, index=place)
-            for place, label in enumerate(truth)
+            Clip(images, names[label], split=split, index=index)
+            for index, label in enumerate(truth)
         ]
     return clips, []
 
 
 def _fits(data: Path, name: str) -> bool:
     """Tell whether the files are here and no folder's name says that they are another set's."""
-    places = _places(data, name)
+    paths = _places(data, name)
     named = {part.casefold() for part in data.absolute().parts[-2:]}
     others = {other.casefold() for other in _NAMES if other != name}
     if name.casefold() in named or (name == "MNIST" and not named & others):
-        places += [data, data / "raw"]
-    return _first(places) is not None
+        paths += [data, data / "raw"]
+    return _first(paths) is not None
 
 
 def _places(data: Path, name: str) -> list[Path]:
     return [data / name / "raw", data / name]
 
 
-def _first(places: Sequence[Path]) -> Path | None:
-    return next((place for place in places if _file(place, "train-images", 3)), None)
+def _first(paths: Sequence[Path]) -> Path | None:
+    return next((path for path in paths if _file(path, "train-images", 3)), None)
 
 
 def _file(folder: Path, stem: str, dimensions: int) -> Path | None:

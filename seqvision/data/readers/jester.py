@@ -33,7 +33,7 @@ def fits(data: Path) -> bool:
     return first_there(data, *_FRAMES, f"{_PREFIX}-train.csv") is not None
 
 
-def read(data: Path, wanted: Wanted) -> Reading:
+def read(data: Path, options: Wanted) -> Reading:
     """Read the lists; train, validation and test are the data set's own.
 
     Raises:

@@ -33,7 +33,7 @@ def fits(data: Path) -> bool:
     return bool(_lists(data))
 
 
-def read(data: Path, wanted: Wanted) -> Reading:
+def read(data: Path, options: Wanted) -> Reading:
     """Read every list and find its videos.
 
     Raises:

@@ -39,7 +39,7 @@ def fits(data: Path) -> bool:
     return first_there(data, *(name for prefix in _PREFIXES for name in _signs(prefix))) is not None
 
 
-def read(data: Path, wanted: Wanted) -> Reading:
+def read(data: Path, options: Wanted) -> Reading:
     """Read version 2 where its lists are here, else version 1.
 
     Raises:

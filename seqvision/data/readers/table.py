@@ -110,10 +110,10 @@ def read_table(path: Path, names: Names, headless: Headless | None = None) -> Ta
         return _from_objects(path, _objects(path, text), names, notes)
     lines = text.replace("\r\n", "\n").replace("\r", "\n")
     first = 1
-    asked = re.match(r"[\ufeff]?\"?sep=(.)\"?\n", lines, re.IGNORECASE)
-    if asked:  # Excel's own first line
-        lines, first = lines[asked.end() :], 2
-    delimiters = asked[1] if asked else _DELIMITERS
+    separator = re.match(r"[\ufeff]?\"?sep=(.)\"?\n", lines, re.IGNORECASE)
+    if separator:  # Excel's own first line
+        lines, first = lines[separator.end() :], 2
+    delimiters = separator[1] if separator else _DELIMITERS
     known, delimiter = _delimiter(path, lines, delimiters, first, names)
     if headless is not None and known < min(2, len(names)):
         table = _headless(path, lines, first, delimiters, headless, names)
@@ -122,14 +122,14 @@ def read_table(path: Path, names: Names, headless: Headless | None = None) -> Ta
     rows = _cells(path, lines, delimiter, first)
     head = _without_mark(next(rows, (0, []))[1])
     spelled, unused = _assign(head, names)
-    columns = {place: name for name, place in spelled.items()}
-    columns |= {place: head[place] for place in unused}
+    columns = {column: name for name, column in spelled.items()}
+    columns |= {column: head[column] for column in unused}
     return Table(
         path,
         tuple(columns.values()),
         tuple(_rows(path, rows, columns, head)),
-        {name: head[place] for name, place in spelled.items()},
-        tuple(head[place] for place in unused),
+        {name: head[column] for name, column in spelled.items()},
+        tuple(head[column] for column in unused),
         tuple(notes),
         delimiter != ",",
     )
@@ -269,7 +269,7 @@ def _is_comment(cells: Sequence[str], seen: bool) -> bool:
 
 
 def _without_mark(head: Sequence[str]) -> list[str]:
-    return [cell.lstrip("# ") if place == 0 else cell for place, cell in enumerate(head)]
+    return [cell.lstrip("# ") if index == 0 else cell for index, cell in enumerate(head)]
 
 
 def _assign(head: Sequence[str], names: Names) -> tuple[dict[str, int], list[int]]:
@@ -282,7 +282,7 @@ def _assign(head: Sequence[str], names: Names) -> tuple[dict[str, int], list[int
             if free:
                 taken[name] = free[0]
                 break
-    rest = [place for place in range(len(head)) if place not in taken.values() and head[place]]
+    rest = [index for index in range(len(head)) if index not in taken.values() and head[index]]
     return taken, rest
 
 
@@ -369,8 +369,8 @@ def _from_objects(
 ) -> Table:
     head = list(dict.fromkeys(key for _, entry in entries for key in entry))
     spelled, unused = _assign(head, names)
-    columns = {head[place]: name for name, place in spelled.items()}
-    columns |= {head[place]: head[place] for place in unused}
+    columns = {head[column]: name for name, column in spelled.items()}
+    columns |= {head[column]: head[column] for column in unused}
     rows = tuple(
         Row(where, {columns[key]: _text(value) for key, value in entry.items()})
         for where, entry in entries
@@ -379,8 +379,8 @@ def _from_objects(
         path,
         tuple(columns.values()),
         rows,
-        {name: head[place] for name, place in spelled.items()},
-        tuple(head[place] for place in unused),
+        {name: head[column] for name, column in spelled.items()},
+        tuple(head[column] for column in unused),
         tuple(notes),
     )
 

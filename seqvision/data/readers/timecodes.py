@@ -25,10 +25,10 @@ def seconds(text: str) -> float | None:
         return 3600 * hours + 60 * minutes + rest
     total = 0.0
     parts = text.split(":")
-    for place, part in enumerate(parts):
+    for index, part in enumerate(parts):
         value = _number(part)
-        is_last = place == len(parts) - 1
-        if value is None or value < 0 or (place and value >= 60):
+        is_last = index == len(parts) - 1
+        if value is None or value < 0 or (index and value >= 60):
             return None
         if not is_last and not part.isdecimal():
             return None

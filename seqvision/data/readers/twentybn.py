@@ -34,8 +34,8 @@ class Row:
 
 def find_list(data: Path, prefix: str, name: str) -> Path | None:
     """Return `<prefix>-<name>`, or `labels/<name>` of the later release."""
-    places = [f"{folder}/{prefix}-{name}" for folder in _FOLDERS]
-    return first_there(data, *places, *(f"{folder}/{name}" for folder in _FOLDERS[1:]))
+    candidates = [f"{folder}/{prefix}-{name}" for folder in _FOLDERS]
+    return first_there(data, *candidates, *(f"{folder}/{name}" for folder in _FOLDERS[1:]))
 
 
 def id_rows(path: Path) -> Iterator[Row]:

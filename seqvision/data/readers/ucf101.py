@@ -33,7 +33,7 @@ def fits(data: Path) -> bool:
     return _lists(data) is not None
 
 
-def read(data: Path, wanted: Wanted) -> Reading:
+def read(data: Path, options: Wanted) -> Reading:
     """Read the official split `wanted.official`.
 
     Raises:
@@ -43,7 +43,7 @@ def read(data: Path, wanted: Wanted) -> Reading:
     if lists is None:
         raise DataError(f"{data}: no ucfTrainTestlist/classInd.txt, so it is not UCF101")
     classes = _classes(lists / "classInd.txt")
-    number = f"{wanted.official:02d}"
+    number = f"{options.official:02d}"
     listed = [
         *_rows(lists / f"trainlist{number}.txt", "train", classes),
         *_rows(lists / f"testlist{number}.txt", "test", classes),
