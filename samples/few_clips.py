@@ -24,7 +24,7 @@ from seqvision.config import (
     TrainOptions,
 )
 from seqvision.data.clips import Clip
-from seqvision.few_clips import suit_few_clips
+from seqvision.few_clips import small_data_defaults
 from seqvision.training.train import Trained, train
 
 # To validate, of each label, besides those that train.
@@ -46,7 +46,7 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         clips, drawn = _draw(given.clips, folder / "clips.csv", given.count, seed)
         usual = _options(clips, given.weights, folder, seed)
-        chosen, note = suit_few_clips(usual, drawn, {"freeze", "encoder", "weights"})
+        chosen, note = small_data_defaults(usual, drawn, {"freeze", "encoder", "weights"})
         found = {}
         for name, options in (("usual", usual), ("chosen", chosen)):
             began = time.monotonic()

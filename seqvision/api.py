@@ -251,7 +251,7 @@ def verify(
 
 def train_given(given: Given[config.TrainOptions]) -> "Trained":
     """Train with the given options; those of a run or a file replace the defaults."""
-    from seqvision.config.resume import going_on, kept_options
+    from seqvision.config.resume import going_on, load_run_options
     from seqvision.errors import CheckpointError
 
     default = kept = None
@@ -259,7 +259,7 @@ def train_given(given: Given[config.TrainOptions]) -> "Trained":
     if resume is not None and yaml is not None:
         raise CheckpointError("--config: a resumed run keeps its own options; leave --config out")
     if resume is not None:
-        default = kept = kept_options(Path(resume))
+        default = kept = load_run_options(Path(resume))
     elif yaml is not None:
         default = config.from_yaml(Path(yaml))
     if default is not None:
@@ -270,15 +270,15 @@ def train_given(given: Given[config.TrainOptions]) -> "Trained":
     if kept is not None and default is not None:
         options = going_on(kept, options, default)
 
-    from seqvision.few_clips import suit_few_clips
+    from seqvision.few_clips import small_data_defaults
 
     with _checking():
-        from seqvision.ready import to_train
+        from seqvision.ready import validate_train
 
-        clips = to_train(options)
+        clips = validate_train(options)
     note = None
     if default is None and count() == 1:
-        options, note = suit_few_clips(options, clips, given.names)
+        options, note = small_data_defaults(options, clips, given.names)
 
     with loading("torch and lightning"):
         from seqvision.training.train import train
@@ -298,33 +298,36 @@ def tune_given(given: Given[config.TuneOptions]) -> "Tuned":
     options = given.build(default)
 
     with _checking():
-        from seqvision.ready import to_tune
+        from seqvision.ready import validate_tune
 
-        to_tune(options)
+        validate_tune(options)
 
     with loading("torch, lightning and optuna"):
         from seqvision.tuning.tune import tune
-        from seqvision_export.latency import live_frame
+        from seqvision_export.latency import live_latency_ms
 
-    return tune(options, given.names & config.option_parts().keys(), live_frame)
+    return tune(options, given.names & config.option_parts().keys(), live_latency_ms)
 
 
 def self_train_given(given: Given[config.SelfTrainOptions]) -> "SelfTrained":
     """Train students with the given options."""
-    from seqvision.config.self_training_resume import check_going_on, kept_self_training
+    from seqvision.config.self_training_resume import (
+        check_resume_options,
+        load_self_training_options,
+    )
 
     kept = None
     resume = given.get("resume")
     if resume is not None:
-        kept = kept_self_training(Path(resume))
+        kept = load_self_training_options(Path(resume))
     options = given.build(kept)
     if kept is not None:
-        check_going_on(kept, options)
+        check_resume_options(kept, options)
 
     with _checking():
-        from seqvision.ready import to_self_train
+        from seqvision.ready import validate_self_train
 
-        to_self_train(options)
+        validate_self_train(options)
 
     with loading("torch and lightning"):
         from seqvision.self_training.self_train import self_train
@@ -337,9 +340,9 @@ def evaluate_given(given: Given[config.EvaluateOptions]) -> "Metrics":
     options = given.build()
 
     with _checking():
-        from seqvision.ready import to_evaluate
+        from seqvision.ready import validate_evaluate
 
-        to_evaluate(options)
+        validate_evaluate(options)
 
     with loading("torch"):
         from seqvision.evaluation import evaluate
@@ -352,9 +355,9 @@ def predict_given(given: Given[config.PredictOptions]) -> "Predicted":
     options = given.build()
 
     with _checking():
-        from seqvision.ready import to_predict
+        from seqvision.ready import validate_predict
 
-        to_predict(options)
+        validate_predict(options)
 
     with loading("onnxruntime", "onnxruntime"):
         from seqvision.prediction import predict
@@ -367,9 +370,9 @@ def calibrate_given(given: Given[config.CalibrateOptions]) -> Path:
     options = given.build()
 
     with _checking():
-        from seqvision.ready import to_calibrate
+        from seqvision.ready import validate_calibrate
 
-        to_calibrate(options)
+        validate_calibrate(options)
 
     with loading("torch"):
         from seqvision.calibration.calibrate import calibrate
@@ -382,9 +385,9 @@ def export_given(given: Given[config.ExportOptions]) -> Path:
     options = given.build()
 
     with _checking():
-        from seqvision.ready import to_export
+        from seqvision.ready import validate_export
 
-        to_export(options)
+        validate_export(options)
 
     with loading("torch and onnx"):
         from seqvision_export.export import export
@@ -397,9 +400,9 @@ def verify_given(given: Given[config.VerifyOptions]) -> Mapping[str, Any]:
     options = given.build()
 
     with _checking():
-        from seqvision.ready import to_verify
+        from seqvision.ready import validate_verify
 
-        to_verify(options)
+        validate_verify(options)
 
     with loading("onnxruntime", "onnxruntime"):
         from seqvision_export.proof.verify import verify

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from seqvision import __version__, verbs
-from seqvision.rank import count, give_way, is_first
+from seqvision.rank import count, is_first, yield_to_rank0
 from seqvision_edge import command_line, interrupts
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.files import stdout_reserved
@@ -47,7 +47,7 @@ def _dispatch(given: list[str]) -> int:
         with stdout_reserved() if to_stdout else contextlib.nullcontext():
             return _verb(verb, rest)(rest)
     except SeqvisionError:
-        give_way()
+        yield_to_rank0()
         raise
     except KeyboardInterrupt as stopped:
         if not stopped.args and is_first():

@@ -16,7 +16,7 @@ from seqvision.report.run_folder import Run, read_run
 from seqvision.report.side_by_side import show
 from seqvision.statistics import McNemar, mcnemar
 from seqvision_edge.errors import SeqvisionError
-from seqvision_edge.files import replacing
+from seqvision_edge.files import atomic_write
 
 PARTS = ("val", "test")
 # Where files lie and how many processes load them changes no figure.
@@ -40,7 +40,7 @@ def compare(options: CompareOptions) -> list[Run]:
     Raises:
         SeqvisionError: none of the folders is that of a finished run.
     """
-    ready.to_compare(options)
+    ready.validate_compare(options)
     runs = []
     left_out = []
     for path in dict.fromkeys(options.runs):
@@ -138,7 +138,7 @@ def _write_json(
         ],
     }  # fmt: skip
     try:
-        with replacing(path) as unfinished:
+        with atomic_write(path) as unfinished:
             unfinished.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise DataError(f"--json {path}: cannot be written ({error.strerror})") from None

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from seqvision import ready
 from seqvision.chance import no_better_than_chance
-from seqvision.config import EvaluateOptions, place_of
+from seqvision.config import EvaluateOptions, data_path
 from seqvision.console import (
     print_line,
     print_note,
@@ -47,10 +47,10 @@ def evaluate(options: EvaluateOptions) -> Metrics:
     Raises:
         SeqvisionError: the model or the clips cannot be used.
     """
-    ready.to_evaluate(options)
+    ready.validate_evaluate(options)
     device = pick_device(options.device)
     model, card = load_model(options.model)
-    path = place_of(options)
+    path = data_path(options)
     with remarks() as made:
         clips, decoded, left_out = load_clips(
             path, card, options.image_fps, options.cache, options.split,
@@ -125,7 +125,7 @@ def load_clips(
         raise DataError(f"{data}: no clip has the split {split}")
     unheard = sorted({clip.label for clip in found} - {*card.labels, *unknown})
     if unheard:
-        raise DataError(ready.strange_label(data, unheard[0], card))
+        raise DataError(ready.unknown_label_error(data, unheard[0], card))
     with progress("decoding") as advance:
         clips, decoded, broken = decode_all(
             Store(Cache(cache), card.image, image_fps, card.sequence), found, advance

@@ -31,7 +31,7 @@ _CHOICES: Final[dict[str, dict[str, Any]]] = {
 _LEARNING: Final = frozenset(("freeze", "unfreeze_at", "encoder_lr_scale"))
 
 
-def suit_few_clips(
+def small_data_defaults(
     options: TrainOptions, clips: Sequence[Clip], given: Collection[str]
 ) -> tuple[TrainOptions, str | None]:
     """Return the options with what suits few clips, and a line that says so; what is given stays.

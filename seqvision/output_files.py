@@ -17,7 +17,7 @@ from typing import Final
 from seqvision.errors import CheckpointError
 from seqvision_edge.card import METADATA_KEY, ModelCard
 from seqvision_edge.errors import SeqvisionError
-from seqvision_edge.files import alone_in, replacing
+from seqvision_edge.files import alone_in, atomic_write
 
 MODEL_FORMAT: Final = "seqvision.model"
 # Hashes of the files that a run has published: those it may replace.
@@ -41,7 +41,7 @@ def publish(source: Path, target: Path, run: Path) -> Path | None:
     kept: list[Path] = []
     new = _sha256(source)
     own = {new, *_published(run)}
-    with replacing(target, _keeping(target, lambda: _sha256(target) in own, kept)) as unfinished:
+    with atomic_write(target, _keeping(target, lambda: _sha256(target) in own, kept)) as unfinished:
         shutil.copyfile(source, unfinished)
         with (run / _RECORD).open("a", encoding="ascii") as record:
             record.write(f"{new}\n")
@@ -52,7 +52,7 @@ def publish(source: Path, target: Path, run: Path) -> Path | None:
 def replacing_other(
     target: Path, is_own: Callable[[], bool], kept: list[Path], companion: Path | None = None
 ) -> Iterator[Path]:
-    """Give a temporary name for `target` as `replacing` does; keep what is not one's own.
+    """Give a temporary name for `target` as `atomic_write` does; keep what is not one's own.
 
     Args:
         target: the file to write.
@@ -63,7 +63,7 @@ def replacing_other(
     Raises:
         OSError: it cannot be written there.
     """
-    with replacing(target, _keeping(target, is_own, kept, companion)) as unfinished:
+    with atomic_write(target, _keeping(target, is_own, kept, companion)) as unfinished:
         yield unfinished
 
 
@@ -154,7 +154,7 @@ def _link(path: Path, second: Path) -> None:
     except OSError:  # a file system without links
         if second.exists():
             raise FileExistsError(str(second)) from None
-        with replacing(second) as unfinished:
+        with atomic_write(second) as unfinished:
             shutil.copy2(path, unfinished)
 
 

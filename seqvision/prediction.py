@@ -31,7 +31,7 @@ from seqvision_edge.clip import centre, windows
 from seqvision_edge.csv_cells import write_rows
 from seqvision_edge.decision import is_unsure
 from seqvision_edge.errors import ModelError, SourceError
-from seqvision_edge.files import is_one_of, replacing, temporary_folder
+from seqvision_edge.files import atomic_write, is_one_of, temporary_folder
 from seqvision_edge.notice import unsure
 from seqvision_edge.sequence import VideoSequence
 from seqvision_edge.session import Session
@@ -87,7 +87,7 @@ def predict(options: PredictOptions) -> Predicted:
     Raises:
         SeqvisionError: the model cannot be used, a path leads nowhere, or no clip can be read.
     """
-    ready.to_predict(options)
+    ready.validate_predict(options)
     predictor, card = _load(options)
     images = not isinstance(card.sequence, VideoSequence)
     found = [find_unnamed(given, images) for given in options.paths]
@@ -146,7 +146,7 @@ def write_csv(path: Path, answers: Sequence[Answer], labels: Sequence[str]) -> N
     try:
         # A file name need not be text: what UTF-8 cannot hold is written as its code.
         with (
-            replacing(path) as unfinished,
+            atomic_write(path) as unfinished,
             unfinished.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
         ):
             write_rows(file, rows)

@@ -32,7 +32,7 @@ def is_first() -> bool:
     return rank() == 0
 
 
-def give_way() -> None:
+def yield_to_rank0() -> None:
     """Let the first process of this machine say what is wrong: when it ends, torchrun ends all.
 
     If nothing happens, the fault is this process's own, and it has to say so itself.

@@ -22,8 +22,8 @@ from seqvision_edge.recording.plan import in_order, still_to_record
 from seqvision_edge.recording.record import View
 from seqvision_edge.recording.record import record as sit
 from seqvision_edge.recording.review import items_of, review
-from seqvision_edge.recording.review_terminal import LineAsker
-from seqvision_edge.recording.review_window import WindowAsker
+from seqvision_edge.recording.review_terminal import LinePrompt
+from seqvision_edge.recording.review_window import WindowPrompt
 from seqvision_edge.recording.session import Manner as Sitting
 from seqvision_edge.recording.session import Session
 from seqvision_edge.recording.take import Take, clean_label, clean_person
@@ -132,8 +132,8 @@ def _review(options: RecordOptions, takes: Takes) -> None:
     known = sorted({take.label for take in takes.all()} | {clip.guess for clip in waiting} - {""})
     if not items:
         raise DataError(f"{options.folder}: no clips to go through")
-    by_line = LineAsker()
-    by_window = WindowAsker(by_line, options.mirror) if options.window and can_show() else None
+    by_line = LinePrompt()
+    by_window = WindowPrompt(by_line, options.mirror) if options.window and can_show() else None
     try:
         done = review(takes, items, [*known, *picked], by_window or by_line, _say)
     finally:

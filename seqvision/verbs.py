@@ -55,9 +55,9 @@ def data(arguments: list[str]) -> int:
     options = _asked(DataOptions, "data", arguments)
 
     with _checking():
-        from seqvision.ready import to_look
+        from seqvision.ready import validate_data
 
-        to_look(options)
+        validate_data(options)
 
     with _loading("OpenCV", "seqvision.survey.survey"):
         from seqvision.survey.survey import survey
@@ -121,9 +121,9 @@ def bench(arguments: list[str]) -> int:
     options = _asked(BenchOptions, "bench", arguments)
 
     with _checking():
-        from seqvision.ready import to_bench
+        from seqvision.ready import validate_bench
 
-        to_bench(options)
+        validate_bench(options)
 
     with _loading("torch, onnx and onnxruntime"):
         from seqvision_export.bench.bench import bench
@@ -150,9 +150,9 @@ def segment(arguments: list[str]) -> int:
     options = _asked(SegmentOptions, "segment", arguments)
 
     with _checking():
-        from seqvision.ready import to_segment
+        from seqvision.ready import validate_segment
 
-        to_segment(options)
+        validate_segment(options)
 
     from seqvision.segmentation.segment import segment
 
@@ -171,9 +171,9 @@ def compare(arguments: list[str]) -> int:
     options = _asked(CompareOptions, "compare", arguments)
 
     with _checking():
-        from seqvision.ready import to_compare
+        from seqvision.ready import validate_compare
 
-        to_compare(options)
+        validate_compare(options)
 
     from seqvision.compare import compare
 

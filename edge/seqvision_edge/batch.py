@@ -13,7 +13,7 @@ Frames = NDArray[np.uint8]
 Answer = NDArray[np.float32] | None
 
 
-def push_together(
+def run_batch(
     session: Session,
     requests: Sequence[tuple[Stream, Frames]],
     run_options: ort.RunOptions | None = None,

@@ -17,14 +17,14 @@ HAIR = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class EventUpdate:
     """What an answer brought: the events that `ended`, and those to act on now, `fired`."""
 
     ended: tuple[Event, ...] = ()
     fired: tuple[Event, ...] = ()
 
 
-NOTHING = Told()
+NOTHING = EventUpdate()
 
 
 class Decider:
@@ -35,8 +35,8 @@ class Decider:
     label that reaches `on_threshold` and is more probable than the running one ends it.
 
     Answers come late: each is for a window that ends with it.  `lag` is the time, in seconds, from
-    what an answer is about to the answer (see `lag_of`); the start, end and peak of an event are
-    that much before the answers', and `reported_at` is not.
+    what an answer is about to the answer (see `window_lag`); the start, end and peak of an event
+    are that much before the answers', and `reported_at` is not.
 
     With `early`, an event is fired on a sure rise of its label: the answers themselves, unsmoothed,
     went from below `on_threshold` up to `early`, the last but one being at `off_threshold` or
@@ -76,7 +76,7 @@ class Decider:
         """The model's own probabilities, smoothed alike: unsure answers count as they are."""
         return self._by_label(self._shown)
 
-    def update(self, time: float, probabilities: ArrayLike) -> Told:
+    def update(self, time: float, probabilities: ArrayLike) -> EventUpdate:
         """Take the answer at `time` (seconds, rising) and tell what it brought.
 
         `probabilities` is `(labels,)`, in the order of the labels.
@@ -89,7 +89,7 @@ class Decider:
         own = dict(zip(self._labels, answer.tolist(), strict=True))
         rising = self._rising(own, time)
         strength = self._strength(own, rising)
-        rival = self._rival(strength, time)
+        rival = self._strongest_candidate(strength, time)
         ended = NOTHING
         if self._running is not None:
             label, held = self._running.label, strength[self._running.label]
@@ -103,7 +103,7 @@ class Decider:
             self._running = Event(begins, time, time, time, strength[begins], time)
         return self._fire(ended, time) if rising and not self._is_fired else ended
 
-    def close(self, time: float) -> Told:
+    def close(self, time: float) -> EventUpdate:
         """Forget the past and tell the event that it cuts off, ended at its last answer.
 
         For a gap, a value that is not finite, and the end of the source, at `time`.
@@ -136,7 +136,7 @@ class Decider:
             strength[label] = max(strength[label], own[label])
         return strength
 
-    def _rival(self, strength: dict[str, float], time: float) -> str | None:
+    def _strongest_candidate(self, strength: dict[str, float], time: float) -> str | None:
         """Return the most probable label that may begin an event now; the first of equal ones."""
         able = {
             label: probability
@@ -165,15 +165,15 @@ class Decider:
         blocked_until = self._blocked_until.get(label, time)
         return label != self._decision.background and time >= blocked_until - HAIR
 
-    def _fire(self, ended: Told, time: float) -> Told:
+    def _fire(self, ended: EventUpdate, time: float) -> EventUpdate:
         """Tell the running event, before its end."""
         assert self._running is not None, "what rises runs"
         self._running = replace(self._running, reported_at=time)
         self._is_fired = True
         self._low.discard(self._running.label)
-        return Told(ended.ended, (*ended.fired, self._placed(self._running)))
+        return EventUpdate(ended.ended, (*ended.fired, self._placed(self._running)))
 
-    def _finish(self, time: float) -> Told:
+    def _finish(self, time: float) -> EventUpdate:
         """End the running event, and tell it where it counts."""
         event, is_fired = self._running, self._is_fired
         self._running, self._is_fired = None, False
@@ -181,9 +181,9 @@ class Decider:
             return NOTHING
         self._blocked_until[event.label] = event.end + self._decision.cooldown_seconds
         if is_fired:
-            return Told((self._placed(event),), ())
+            return EventUpdate((self._placed(event),), ())
         event = self._placed(replace(event, reported_at=time))
-        return Told((event,), (event,))
+        return EventUpdate((event,), (event,))
 
     def _lasted(self, event: Event) -> bool:
         return event.seconds >= self._decision.minimum_seconds - HAIR
@@ -199,7 +199,7 @@ def is_unsure(best: float, min_confidence: float) -> bool:
     return best < min_confidence - HAIR
 
 
-def lag_of(sequence: SequenceSpec) -> float:
+def window_lag(sequence: SequenceSpec) -> float:
     """Return by how many seconds answers lag: what they are about is in the middle of the window.
 
     A gesture that is shorter than the window is told while all of it is inside, one that is longer

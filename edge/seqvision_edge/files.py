@@ -91,7 +91,7 @@ _OTHERS = (
 IMAGE_SUFFIXES = frozenset((*USUAL_IMAGE_SUFFIXES, *_OTHERS))
 
 
-def why_unwritable(output: Path, inputs: Iterable[Path] = ()) -> str | None:
+def output_error(output: Path, inputs: Iterable[Path] = ()) -> str | None:
     """Return why a file cannot be written under a name; None where it can.
 
     To be asked before the work whose result it is.  A missing folder is not made: it is more often
@@ -126,7 +126,9 @@ def is_one_of(output: Path, inputs: Iterable[Path]) -> bool:
 
 
 @contextmanager
-def replacing(path: Path, around: AbstractContextManager[object] | None = None) -> Iterator[Path]:
+def atomic_write(
+    path: Path, around: AbstractContextManager[object] | None = None
+) -> Iterator[Path]:
     """Give a temporary name beside `path`; rename it to `path` if the block succeeds.
 
     An older file stays until then, and an error or a kill leaves no half-written one under its
@@ -182,7 +184,7 @@ def write_whole(path: Path, text: str) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    with replacing(path) as unfinished:
+    with atomic_write(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
 
 
@@ -397,7 +399,7 @@ def _lock(handle: int, wait: bool) -> bool | None:
     return True
 
 
-def read_or_refuse(path: Path, most: int, hint: str, refusal: type[SeqvisionError]) -> bytes:
+def read_limited(path: Path, most: int, hint: str, refusal: type[SeqvisionError]) -> bytes:
     """Return the content of a file; what is wrong with it is raised as a `refusal`.
 
     Args:

@@ -25,13 +25,13 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from seqvision_edge.batch import push_together
+from seqvision_edge.batch import run_batch
 from seqvision_edge.card import Decision, ModelCard
 from seqvision_edge.clip import centre_start, window_fill, window_starts
 from seqvision_edge.decision import is_unsure
 from seqvision_edge.errors import ModelError, SourceError
 from seqvision_edge.frame import Frame
-from seqvision_edge.pipeline import Pipeline, make_pipeline, ready_frames
+from seqvision_edge.pipeline import Pipeline, make_pipeline, preprocessed_frames
 from seqvision_edge.preprocess import Image
 from seqvision_edge.providers import Device
 from seqvision_edge.result import Event, SourceState
@@ -219,7 +219,7 @@ class Model:
         pipeline = make_pipeline(self.session, source, None, _NO_LIMIT, time.monotonic)
         found = [
             steps
-            for frame in ready_frames(pipeline, source)
+            for frame in preprocessed_frames(pipeline, source)
             if isinstance(frame, Frame) and (steps := pipeline.ask(frame)) is not None
         ]
         if not found:
@@ -294,7 +294,7 @@ class Model:
     ) -> Iterator[Event]:
         source = _Timed(frames)
         pipeline = make_pipeline(self.session, source, decision, _NO_LIMIT, time.monotonic)
-        for frame in ready_frames(pipeline, source):
+        for frame in preprocessed_frames(pipeline, source):
             assert isinstance(frame, Frame)
             yield from _pushed(self.session, pipeline, frame).events
         yield from pipeline.hear([SourceState("ended")]).events
@@ -439,7 +439,7 @@ def _pushed(session: Session, pipeline: Pipeline, frame: Frame) -> Step:
     steps = pipeline.ask(frame)
     if steps is None:
         return pipeline.tell(frame, None, inferred=False)
-    (answer,) = push_together(session, [(pipeline.stream, steps)])
+    (answer,) = run_batch(session, [(pipeline.stream, steps)])
     return pipeline.tell(frame, answer, inferred=True)
 
 

@@ -113,7 +113,7 @@ def source_name(text: str) -> str:
     return f"{clean[:head]}…{clean[head + 1 - LONGEST_SOURCE :]}"
 
 
-def told_apart(names: Iterable[str]) -> list[str]:
+def deduplicate(names: Iterable[str]) -> list[str]:
     """Return the names with a number after each that came before: `cam`, `cam-2`."""
     given: list[str] = []
     for name in names:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from seqvision_edge.sinks import Sink
     from seqvision_edge.sinks.collect import Doubtful
     from seqvision_edge.sinks.queued import Queued
-    from seqvision_edge.sinks.together import Together
+    from seqvision_edge.sinks.together import SinkGroup
     from seqvision_edge.sources import Source
 
 # How much may wait: lines are small, pictures are large.
@@ -77,7 +77,7 @@ def make_outputs(
     session: "Session",
     sources: Sequence["Source"],
     decision: Decision,
-) -> "Together":
+) -> "SinkGroup":
     """Return all outputs that the options ask for, as one sink.
 
     Args:
@@ -87,7 +87,7 @@ def make_outputs(
         sources: what it runs on; their names tell them apart.
         decision: how answers become events.
     """
-    from seqvision_edge.sinks.together import Together
+    from seqvision_edge.sinks.together import SinkGroup
 
     # A camera does not wait; of a recording every line counts.
     live = any(source.live for source in sources)
@@ -100,7 +100,7 @@ def make_outputs(
         *_page(options, program, session, decision, sources),
         *_screen(options, session, sources, decision),
     ]
-    return Together(program, queued, direct, live)
+    return SinkGroup(program, queued, direct, live)
 
 
 def notes_on(options: OutputOptions) -> list[str]:
@@ -175,10 +175,10 @@ def _files(
         yield Queued(VideoFiles(options.save, film), _PICTURES, waits=waits)
 
     if options.clips is not None:
-        from seqvision_edge.decision import lag_of
+        from seqvision_edge.decision import window_lag
         from seqvision_edge.sinks.clips import EventClips, Margins
 
-        late = decision.minimum_seconds + lag_of(session.card.sequence)
+        late = decision.minimum_seconds + window_lag(session.card.sequence)
         margins = Margins(options.clip_before, options.clip_after, late)
         yield Queued(EventClips(options.clips, sources, margins), _PICTURES, waits=waits)
     if options.save_uncertain is not None:

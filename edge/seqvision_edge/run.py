@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from seqvision_edge import interrupts
-from seqvision_edge.batch import Answer, Frames, push_together
+from seqvision_edge.batch import Answer, Frames, run_batch
 from seqvision_edge.card import Decision
 from seqvision_edge.errors import SourceError
 from seqvision_edge.frame import Frame
 from seqvision_edge.inbox import Arrival, Inbox
 from seqvision_edge.interrupts import Held
-from seqvision_edge.pipeline import Pipeline, make_pipeline, ready_frames
+from seqvision_edge.pipeline import Pipeline, make_pipeline, preprocessed_frames
 from seqvision_edge.result import Prediction, SourceState
 from seqvision_edge.session import Session
 from seqvision_edge.sinks import Idle, Quit, Sink
@@ -141,7 +141,7 @@ def _steps(
     requests = [(pipeline.stream, frames) for pipeline, _, frames in framed if frames is not None]
     answers: Iterator[Answer] = iter(())
     if requests:
-        answers = iter(watchdog.call(lambda options: push_together(session, requests, options)))
+        answers = iter(watchdog.call(lambda options: run_batch(session, requests, options)))
     for pipeline, frame, frames in framed:
         probabilities = next(answers) if frames is not None else None
         yield pipeline.tell(frame, probabilities, inferred=frames is not None)
@@ -169,7 +169,7 @@ def _reading(sources: Sequence[Source], pipelines: Sequence[Pipeline]) -> Iterat
 
     def read(number: int, source: Source) -> None:
         try:
-            for item in ready_frames(pipelines[number], source):
+            for item in preprocessed_frames(pipelines[number], source):
                 if not inbox.put(number, item):
                     return
         except BaseException as error:

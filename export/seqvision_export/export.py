@@ -12,13 +12,13 @@ from seqvision.output_files import alone_with, exported_by, replacing_other
 from seqvision.ready import beside
 from seqvision.training.checkpoint import load_model
 from seqvision_edge.card import ModelCard
-from seqvision_edge.files import replacing
+from seqvision_edge.files import atomic_write
 from seqvision_export.convert import convert
 from seqvision_export.graph import state_of
 from seqvision_export.precision.choose import choose
 from seqvision_export.precision.clips import gather
 from seqvision_export.proof.proof import save, tell
-from seqvision_export.proof.verify import prove_afresh
+from seqvision_export.proof.verify import verify_in_subprocess
 
 
 def export(options: ExportOptions) -> Path:
@@ -30,7 +30,7 @@ def export(options: ExportOptions) -> Path:
         SeqvisionError: the model or the clips cannot be used, the answers differ, or another
             process writes the file.
     """
-    target = ready.to_export(options)
+    target = ready.validate_export(options)
     with alone_with(target):
         return _export(options, target)
 
@@ -52,7 +52,7 @@ def _export(options: ExportOptions, target: Path) -> Path:
     kept: list[Path] = []
     try:
         with (
-            replacing(beside(target)) as report_file,
+            atomic_write(beside(target)) as report_file,
             replacing_other(
                 target, lambda: exported_by(target, card), kept, beside(target)
             ) as unfinished,
@@ -61,14 +61,14 @@ def _export(options: ExportOptions, target: Path) -> Path:
             content = convert(model, card, options.opset)
             unfinished.write_bytes(content)
             print_step(f"proving it in a fresh process{' on clips too' if options.verify else ''}")
-            report = prove_afresh(_proof_of(options, unfinished), str(target))
+            report = verify_in_subprocess(_proof_of(options, unfinished), str(target))
             if clips is not None:
                 choice = choose(content, card, options, clips)
                 measured = {**choice.to_json(), "fp32_against_torch": report["worst"]}
                 if choice.content != content:
                     unfinished.write_bytes(choice.content)
                     print_step(f"proving {choice.chosen.candidate.name} in a fresh process")
-                    report = prove_afresh(_proof_of(options, unfinished), str(target))
+                    report = verify_in_subprocess(_proof_of(options, unfinished), str(target))
                 report["precision"] = measured
             save(report_file, report)
             size = unfinished.stat().st_size

@@ -8,13 +8,13 @@ from seqvision_edge.card import ModelCard
 from seqvision_edge.sequence import VideoSequence
 from seqvision_edge.session import Session
 from seqvision_export.convert import convert
-from seqvision_export.timing import take_turns
+from seqvision_export.timing import interleaved_timing
 
 # Calls of a few milliseconds: enough of them for some that nobody interrupts.
 _SECONDS = 0.3
 
 
-def live_frame(model: Classifier, card: ModelCard) -> float:
+def live_latency_ms(model: Classifier, card: ModelCard) -> float:
     """Return the milliseconds of one live frame, its window full; of a whole image for stills.
 
     In fp32, on one thread of the CPU, undisturbed: what else runs here meanwhile is not counted.
@@ -27,7 +27,7 @@ def live_frame(model: Classifier, card: ModelCard) -> float:
     if isinstance(card.sequence, VideoSequence):
         stream = session.stream()
         stream.push(clip)
-        timing = take_turns({0: lambda: stream.push(clip[:1])}, _SECONDS)[0]
+        timing = interleaved_timing({0: lambda: stream.push(clip[:1])}, _SECONDS)[0]
     else:
-        timing = take_turns({0: lambda: session.run(clip[None])}, _SECONDS)[0]
+        timing = interleaved_timing({0: lambda: session.run(clip[None])}, _SECONDS)[0]
     return timing.undisturbed

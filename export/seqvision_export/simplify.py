@@ -19,7 +19,7 @@ def simplify(proto: onnx.ModelProto) -> None:
         _skip_what_changes_nothing(nodes, node)
     for node in list(proto.graph.node):
         _fold_scale(nodes, node)
-        _pool_over_places(nodes, node)
+        _pool_over_positions(nodes, node)
     nodes.sweep()
 
 
@@ -56,7 +56,7 @@ def _fold_scale(nodes: Nodes, node: NodeProto) -> None:
     nodes.bypass(node)
 
 
-def _pool_over_places(nodes: Nodes, node: NodeProto) -> None:
+def _pool_over_positions(nodes: Nodes, node: NodeProto) -> None:
     """Name the mean over all places what it is: runtimes pool in the layout of a convolution."""
     if node.op_type != "ReduceMean" or len(node.input) < 2:
         return

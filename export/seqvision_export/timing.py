@@ -38,7 +38,7 @@ class Timing:
         return 1000 / self.p50
 
 
-def take_turns(
+def interleaved_timing(
     work: Mapping[Name, Callable[[], object]],
     seconds: float,
     advance: Callable[[float], None] = lambda _: None,

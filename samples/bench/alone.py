@@ -13,7 +13,7 @@ import numpy as np
 
 from bench.cameras import pictures
 from bench.clients import CLIP_FRAMES, SIZE
-from seqvision_edge.batch import push_together
+from seqvision_edge.batch import run_batch
 from seqvision_edge.preprocess import prepare
 from seqvision_edge.session import Session
 from seqvision_edge.sources.image_files import decode_image
@@ -47,7 +47,7 @@ def _frames(
             (stream, (_decoded(scene[index], session) if decodes else steps[index])[None])
             for stream in opened
         ]
-        push_together(session, requested)
+        run_batch(session, requested)
         return streams
 
     return work

@@ -23,8 +23,8 @@ from seqvision.config import ClipOptions, ModelOptions, TrainingOptions, TrainOp
 from seqvision.data.cache import Cache
 from seqvision.data.dataset import Batch
 from seqvision.models.classifier import Classifier
-from seqvision.training.allocator import keep_freed_memory
-from seqvision.training.data import read_data
+from seqvision.training.allocator import tune_malloc
+from seqvision.training.data import load_dataset
 from seqvision.training.fit import fit
 from seqvision.training.loaders import make_loaders
 from seqvision.training.module import ClassifierModule
@@ -95,7 +95,7 @@ def our_model(encoder: str, folder: Path) -> None:
 def our_loop(encoder: str, folder: Path, freeze: bool = False) -> None:
     """Train as `seqvision train` does, with one worker."""
     options, model = _prepared(encoder, folder, freeze)
-    data = read_data(options)
+    data = load_dataset(options)
     training, validation = make_loaders(options, data, model)
     module = ClassifierModule(model, options.training, data.labels, 3e-4)
     turns = Turns(0 if freeze else PREPARED)
@@ -137,7 +137,7 @@ class Turns(L.Callback):
 
 def _prepared(encoder: str, folder: Path, freeze: bool = False) -> tuple[TrainOptions, Classifier]:
     """Return options and model as `train` has them before the first step."""
-    keep_freed_memory()
+    tune_malloc()
     options = TrainOptions(
         data=folder / "clips",
         clips=ClipOptions(size=SIZE, frames=FRAMES, fps=15, image_fps=15, val=0.1, workers=1,

@@ -14,11 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 from seqvision.calibration.places import Take
 from seqvision.calibration.temperature import probable
 from seqvision.models.classifier import Classifier
-from seqvision_edge.batch import push_together
+from seqvision_edge.batch import run_batch
 from seqvision_edge.card import Decision, ModelCard
-from seqvision_edge.decision import NOTHING, Decider, Told, lag_of
+from seqvision_edge.decision import NOTHING, Decider, EventUpdate, window_lag
 from seqvision_edge.frame import Frame
-from seqvision_edge.pipeline import ready_frames
+from seqvision_edge.pipeline import preprocessed_frames
 from seqvision_edge.pipeline.video import VideoPipeline
 from seqvision_edge.result import Event
 from seqvision_edge.score import TrueEvent
@@ -105,15 +105,15 @@ def record(
     """
     card = session.card
     assert isinstance(card.sequence, VideoSequence), "still images have no takes"
-    recorder = _Recorder(card.decision, card.labels, lag_of(card.sequence))
+    recorder = _Recorder(card.decision, card.labels, window_lag(card.sequence))
     seconds = 0.0
     with open_path(take.video) as source:
         way = VideoPipeline(session, card.sequence, source, None, _NO_AGE, monotonic, recorder)
-        for frame in ready_frames(way, source):
+        for frame in preprocessed_frames(way, source):
             assert isinstance(frame, Frame), "a file has no states"
             frames = way.ask(frame)
             if frames is not None:
-                (answer,) = push_together(session, [(way.stream, frames)])
+                (answer,) = run_batch(session, [(way.stream, frames)])
                 way.tell(frame, answer, inferred=True)
             else:
                 way.tell(frame, None, inferred=False)
@@ -132,12 +132,12 @@ class _Recorder(Decider):
         super().__init__(decision, labels, lag)
         self.answers: list[tuple[float, NDArray[np.float64] | None]] = []
 
-    def update(self, time: float, probabilities: ArrayLike) -> Told:
+    def update(self, time: float, probabilities: ArrayLike) -> EventUpdate:
         """Keep an answer."""
         self.answers.append((time, np.asarray(probabilities, np.float64)))
         return NOTHING
 
-    def close(self, time: float) -> Told:
+    def close(self, time: float) -> EventUpdate:
         """Keep that the past ends here."""
         self.answers.append((time, None))
         return NOTHING

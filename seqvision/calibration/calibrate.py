@@ -13,8 +13,8 @@ from seqvision import ready
 from seqvision.calibration.clips import FromClips, calibrate_clips
 from seqvision.calibration.events import FromTakes, calibrate_takes, check_takes
 from seqvision.calibration.models import Model, open_model
-from seqvision.calibration.places import Places
-from seqvision.calibration.tell import tell_clips, tell_settings, tell_takes
+from seqvision.calibration.places import CalibrationInputs
+from seqvision.calibration.tell import print_clips, print_settings, print_takes
 from seqvision.config import CalibrateOptions
 from seqvision.console import print_note, print_step
 from seqvision.output_files import alone_with
@@ -31,13 +31,13 @@ def calibrate(options: CalibrateOptions) -> Path:
         SeqvisionError: the model, the clips or the videos cannot be used, or another process writes
             the file; nothing is written.
     """
-    inputs = ready.to_calibrate(options)
+    inputs = ready.validate_calibrate(options)
     output = options.output or options.model
     with alone_with(output):
         return _calibrate(options, inputs, output)
 
 
-def _calibrate(options: CalibrateOptions, inputs: Places, output: Path) -> Path:
+def _calibrate(options: CalibrateOptions, inputs: CalibrationInputs, output: Path) -> Path:
     model = open_model(options.model, options.device, options.batch_size)
     before = model.card.decision
     takes = check_takes(inputs.takes, model.card, options.unknown) if inputs.takes else []
@@ -50,8 +50,8 @@ def _calibrate(options: CalibrateOptions, inputs: Places, output: Path) -> Path:
         print_step("asking about the clips")
         from_clips = calibrate_clips(model, inputs.clips, options)
         decision = _with_clips(decision, from_clips, alone=not takes)
-        tell_clips(from_clips)
-        _tell_limits(model, bool(takes))
+        print_clips(from_clips)
+        _note_limits(model, bool(takes))
     from_takes: FromTakes | None = None
     if takes:
         print_step(f"watching {len(takes)} untrimmed video{'s' if len(takes) > 1 else ''}")
@@ -61,8 +61,8 @@ def _calibrate(options: CalibrateOptions, inputs: Places, output: Path) -> Path:
             model.live(decision), takes, before, rejects, budget, options.tolerance
         )
         decision = from_takes.decision
-        tell_takes(from_takes, budget)
-    tell_settings(before, decision)
+        print_takes(from_takes, budget)
+    print_settings(before, decision)
     card = calibrated(model.card, decision, from_clips, from_takes, options)
     kept = model.write(card, output)
     if kept is not None:
@@ -109,7 +109,7 @@ def _with_clips(decision: Decision, found: FromClips, alone: bool) -> Decision:
     return Decision.model_validate({**decision.model_dump(), **changes})
 
 
-def _tell_limits(model: Model, has_takes: bool) -> None:
+def _note_limits(model: Model, has_takes: bool) -> None:
     """Say what the clips could not settle."""
     if not model.has_free_temperature:
         _note(

@@ -29,7 +29,7 @@ _FOLDS: Final = 5
 
 
 @dataclass(frozen=True)
-class Sure:
+class Reliability:
     """How far the probabilities of clips can be believed: ECE, and the loss in nats."""
 
     error: float
@@ -50,8 +50,8 @@ class FromClips:
     clips: int
     chosen: str
     temperature: float
-    before: Sure
-    after: Sure
+    before: Reliability
+    after: Reliability
     reject: Reject
 
     def to_json(self) -> dict[str, Any]:
@@ -149,7 +149,7 @@ def _set_aside(
 
 def _temperature(
     logits: Logits, truth: NDArray[np.int64], clips: Sequence[Clip], model: Model
-) -> tuple[float, Sure, Sure]:
+) -> tuple[float, Reliability, Reliability]:
     """Return the temperature, and how sure the clips are before and after it."""
     own = model.card.decision.temperature
     before = _sure(probable(logits, own), truth)
@@ -165,7 +165,7 @@ def _temperature(
     return round(fit_temperature(logits, truth), 4), before, after
 
 
-def _sure(shares: NDArray[np.float64], truth: NDArray[np.int64]) -> Sure:
+def _sure(shares: NDArray[np.float64], truth: NDArray[np.int64]) -> Reliability:
     picked = np.maximum(shares[np.arange(len(truth)), truth], 1e-12)
     error = calibration(torch.from_numpy(shares), torch.from_numpy(truth)).error
-    return Sure(error, float(-np.log(picked).mean()))
+    return Reliability(error, float(-np.log(picked).mean()))

@@ -12,7 +12,7 @@ from seqvision.calibration.search import Trials, cross_validate, search
 from seqvision.console import print_line, progress
 from seqvision.errors import DataError
 from seqvision_edge.card import Decision, ModelCard
-from seqvision_edge.decision import lag_of
+from seqvision_edge.decision import window_lag
 from seqvision_edge.sequence import VideoSequence
 from seqvision_edge.session import Session
 
@@ -101,7 +101,7 @@ def calibrate_takes(
     grid = make_grid(
         card.decision, card.sequence, len(card.labels), (card.decision.min_confidence, *rejects)
     )
-    trials = Trials(courses, card.labels, lag_of(card.sequence), tolerance, grid)
+    trials = Trials(courses, card.labels, window_lag(card.sequence), tolerance, grid)
     every = range(len(courses))
     with progress("searching settings") as advance:
         found = search(trials, every, budget, advance=advance)

@@ -27,7 +27,7 @@ class Take:
 
 
 @dataclass(frozen=True)
-class Places:
+class CalibrationInputs:
     """The folders and lists of labelled clips, the takes, and the videos that nobody marked."""
 
     clips: tuple[Path, ...]
@@ -35,7 +35,7 @@ class Places:
     unmarked: tuple[Path, ...]
 
 
-def find_places(paths: Sequence[Path]) -> Places:
+def find_inputs(paths: Sequence[Path]) -> CalibrationInputs:
     """Tell clips and takes apart; each take is taken once.
 
     Raises:
@@ -55,7 +55,7 @@ def find_places(paths: Sequence[Path]) -> Places:
                 unmarked.append(video)
             else:
                 takes[video.resolve()] = Take(video, _read(truth))
-    return Places(tuple(clips), tuple(takes.values()), tuple(unmarked))
+    return CalibrationInputs(tuple(clips), tuple(takes.values()), tuple(unmarked))
 
 
 def _pairs(path: Path) -> list[tuple[Path, Path | None]]:

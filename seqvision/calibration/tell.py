@@ -18,7 +18,7 @@ Row = tuple[str, str, str]
 _ENOUGH_FALSE = 2
 
 
-def tell_clips(found: FromClips) -> None:
+def print_clips(found: FromClips) -> None:
     """Print what the clips said."""
     table = _table(found.chosen)
     table.add_row("expected calibration error", *_pair(found.before.error, found.after.error))
@@ -38,7 +38,7 @@ def tell_clips(found: FromClips) -> None:
         _note(console, f"{found.clips} clips are few: figures and settings may be luck")
 
 
-def tell_takes(found: FromTakes, budget: float) -> None:
+def print_takes(found: FromTakes, budget: float) -> None:
     """Print what the untrimmed videos said."""
     count = "one video" if found.takes == 1 else f"{found.takes} videos"
     minutes = found.before.seconds / 60
@@ -65,7 +65,7 @@ def tell_takes(found: FromTakes, budget: float) -> None:
               f"{after.surely_below:.0f} per hour, 95 % sure")  # fmt: skip
 
 
-def tell_settings(before: Decision, after: Decision) -> None:
+def print_settings(before: Decision, after: Decision) -> None:
     """Print each setting that changed."""
     table = _table("settings")
     old, new = before.model_dump(), after.model_dump()

@@ -33,7 +33,7 @@ from seqvision.config.verbs import (
     PredictOptions,
     TrainOptions,
     VerifyOptions,
-    place_of,
+    data_path,
 )
 
 __all__ = [
@@ -63,9 +63,9 @@ __all__ = [
     "VerifyOptions",
     "augment_file",
     "check_sequence",
+    "data_path",
     "flattened",
     "from_yaml",
     "option_parts",
-    "place_of",
     "to_yaml",
 ]

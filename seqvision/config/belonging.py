@@ -49,11 +49,11 @@ def check_sequence(
             kinds = _KINDS.get(name, (kind,))
             if kind not in kinds and value not in (field.default, _FORMER_DEFAULTS.get(name)):
                 flag = f"--{name.replace('_', '-')}{_said(value)}"
-                belongs = "" if kinds[0] == "video" and len(kinds) > 1 else _belongs(kinds)
+                belongs = "" if kinds[0] == "video" and len(kinds) > 1 else _valid_kinds(kinds)
                 raise DataError(f"{flag} has no effect with --sequence {kind}{belongs}")
 
 
-def _belongs(kinds: tuple[str, ...]) -> str:
+def _valid_kinds(kinds: tuple[str, ...]) -> str:
     words = f"{', '.join(kinds[:-1])} and {kinds[-1]}" if len(kinds) > 1 else kinds[0]
     still = " (clips)" if kinds == ("video",) else ""
     return f" (only {words}{still})"

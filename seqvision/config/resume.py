@@ -20,7 +20,7 @@ def last_checkpoint(run: Path) -> Path:
     return run / "checkpoints" / "last.ckpt"
 
 
-def kept_options(run: Path) -> TrainOptions:
+def load_run_options(run: Path) -> TrainOptions:
     """Return the options that a run was started with.
 
     Raises:

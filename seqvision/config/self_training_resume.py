@@ -18,7 +18,7 @@ _MAY_CHANGE: Final = frozenset((
 ))  # fmt: skip
 
 
-def kept_self_training(run: Path) -> SelfTrainOptions:
+def load_self_training_options(run: Path) -> SelfTrainOptions:
     """Return the options that a self-training was started with, to go on with it.
 
     Raises:
@@ -37,7 +37,7 @@ def kept_self_training(run: Path) -> SelfTrainOptions:
     return kept.model_copy(update={"resume": run})
 
 
-def check_going_on(kept: SelfTrainOptions, requested: SelfTrainOptions) -> None:
+def check_resume_options(kept: SelfTrainOptions, requested: SelfTrainOptions) -> None:
     """Refuse an option that cannot be another one than that of the run.
 
     Raises:

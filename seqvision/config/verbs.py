@@ -311,7 +311,7 @@ class BenchOptions(Options):
     """JSON file for the figures; - is standard output."""
 
 
-def place_of(options: TrainOptions | EvaluateOptions | DataOptions) -> Path:
+def data_path(options: TrainOptions | EvaluateOptions | DataOptions) -> Path:
     """Return where the clips are, given as an argument or as --root.
 
     Raises:

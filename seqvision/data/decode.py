@@ -24,7 +24,7 @@ from seqvision_edge.card import ImageSpec
 from seqvision_edge.clip import Frames
 from seqvision_edge.cut import sized
 from seqvision_edge.errors import SourceError
-from seqvision_edge.files import replacing
+from seqvision_edge.files import atomic_write
 from seqvision_edge.opencv import cv2
 from seqvision_edge.preprocess import prepare
 from seqvision_edge.sequence import SequenceSpec, VideoSequence
@@ -242,7 +242,7 @@ class _Written:
         image, time, duration = frame
         if self._file is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = self._open.enter_context(replacing(self._path))
+            unfinished = self._open.enter_context(atomic_write(self._path))
             self._file = self._open.enter_context(unfinished.open("wb"))
         self._shape = image.shape
         pixels = np.ascontiguousarray(image).data
@@ -271,7 +271,7 @@ class _Written:
             "incomplete": incomplete,
             "deep": source.deep,
         }
-        with replacing(self._path.with_suffix(".json")) as unfinished:
+        with atomic_write(self._path.with_suffix(".json")) as unfinished:
             unfinished.write_text(json.dumps(about))
         self._file = None
         self._open.close()

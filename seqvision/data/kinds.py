@@ -147,7 +147,7 @@ def kind_of(name: str) -> str:
     return f"{suffix} file" if suffix else "file without a suffix"
 
 
-def is_beside_data(folder: Path) -> bool:
+def is_next_to_data(folder: Path) -> bool:
     """Return whether a folder is neither empty nor has anything in it that might be a clip.
 
     Annotations, notes, programs and checkpoints lie beside the labels in many data sets.

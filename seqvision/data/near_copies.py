@@ -21,7 +21,7 @@ from seqvision.data.clips import Clip
 from seqvision.data.decode import Decoded, Kept
 from seqvision.data.split import Split, split_clips
 from seqvision.errors import DataError
-from seqvision_edge.files import replacing
+from seqvision_edge.files import atomic_write
 from seqvision_edge.opencv import cv2
 
 _SIDE: Final = 16
@@ -80,7 +80,7 @@ _FRAMES_AT_ONCE: Final = 64
 
 def _keep(path: Path, small: Sketch) -> None:
     try:
-        with replacing(path) as unfinished:
+        with atomic_write(path) as unfinished:
             small.tofile(unfinished)
     except OSError:  # it is made again where the disk is full
         pass

@@ -2,19 +2,30 @@
 sense.  No torch, so that a refusal takes a moment and not the seconds of an import.
 """
 
-from seqvision.ready.checks import beside, check_labels, check_outputs, check_trained, strange_label
-from seqvision.ready.clips import to_look, to_segment
-from seqvision.ready.models import (
-    to_bench,
-    to_calibrate,
-    to_compare,
-    to_evaluate,
-    to_export,
-    to_inspect,
-    to_predict,
-    to_verify,
+from seqvision.ready.checks import (
+    beside,
+    check_labels,
+    check_outputs,
+    check_trained,
+    unknown_label_error,
 )
-from seqvision.ready.training import check_training, to_self_train, to_train, to_tune
+from seqvision.ready.clips import validate_data, validate_segment
+from seqvision.ready.models import (
+    to_inspect,
+    validate_bench,
+    validate_calibrate,
+    validate_compare,
+    validate_evaluate,
+    validate_export,
+    validate_predict,
+    validate_verify,
+)
+from seqvision.ready.training import (
+    check_training,
+    validate_self_train,
+    validate_train,
+    validate_tune,
+)
 
 __all__ = [
     "beside",
@@ -22,18 +33,18 @@ __all__ = [
     "check_outputs",
     "check_trained",
     "check_training",
-    "strange_label",
-    "to_bench",
-    "to_calibrate",
-    "to_compare",
-    "to_evaluate",
-    "to_export",
     "to_inspect",
-    "to_look",
-    "to_predict",
-    "to_segment",
-    "to_self_train",
-    "to_train",
-    "to_tune",
-    "to_verify",
+    "unknown_label_error",
+    "validate_bench",
+    "validate_calibrate",
+    "validate_compare",
+    "validate_data",
+    "validate_evaluate",
+    "validate_export",
+    "validate_predict",
+    "validate_segment",
+    "validate_self_train",
+    "validate_train",
+    "validate_tune",
+    "validate_verify",
 ]

@@ -11,7 +11,7 @@ from seqvision.errors import CheckpointError, DataError
 from seqvision.output_files import is_model
 from seqvision.ready.model_head import trained_card
 from seqvision_edge.card import ModelCard
-from seqvision_edge.files import why_unwritable
+from seqvision_edge.files import output_error
 from seqvision_edge.path_hints import MODELS, NOT_MODELS, missing
 
 MODEL_SUFFIXES = (".pt", ".safetensors")
@@ -71,7 +71,7 @@ def check_outputs(outputs: Mapping[str, Path | None], inputs: Iterable[Path | No
     for flag, path in outputs.items():
         if path is None:
             continue
-        reason = why_unwritable(path, read)
+        reason = output_error(path, read)
         if reason is not None:
             raise DataError(f"{flag} {path}: {reason}")
         other = named.setdefault(path.absolute(), flag)
@@ -173,10 +173,10 @@ def check_labels(
         raise DataError(f"{data}: no clip has the split {split}")
     unknown = sorted({clip.label for clip in chosen} - {*card.labels, *known})
     if unknown:
-        raise DataError(strange_label(data, unknown[0], card))
+        raise DataError(unknown_label_error(data, unknown[0], card))
 
 
-def strange_label(data: Path, label: str, card: ModelCard) -> str:
+def unknown_label_error(data: Path, label: str, card: ModelCard) -> str:
     """Return the line about a label that the model does not know."""
     known = ", ".join(card.labels)
     return f"{data}: the model does not know the label {label!r} (it knows {known})"

@@ -4,7 +4,7 @@ from seqvision.config import (
     DataOptions,
     SegmentOptions,
     check_sequence,
-    place_of,
+    data_path,
 )
 from seqvision.data.readers import find_data_set
 from seqvision.data.readers.clip_list import LIST_NAME
@@ -15,7 +15,7 @@ from seqvision.segmentation.marks import Mark, check_label, read_marks
 from seqvision_edge.path_hints import missing
 
 
-def to_look(options: DataOptions) -> None:
+def validate_data(options: DataOptions) -> None:
     """Refuse what `data` cannot do.
 
     Raises:
@@ -26,12 +26,12 @@ def to_look(options: DataOptions) -> None:
         raise DataError(f"--sheet {options.sheet}: must be a .png file")
     outputs = {"--json": options.json_, "--sheet": options.sheet}
     check_outputs(outputs, (options.data, options.root))
-    path, stills = place_of(options), options.images.sequence != "video"
+    path, stills = data_path(options), options.images.sequence != "video"
     check_clips(path)
     find_data_set(path, options.clips.dataset, stills, options.clips.official_split)
 
 
-def to_segment(options: SegmentOptions) -> list[Mark]:
+def validate_segment(options: SegmentOptions) -> list[Mark]:
     """Refuse what `segment` cannot do; return what is marked in the video.
 
     Raises:

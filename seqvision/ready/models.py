@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from seqvision.calibration.places import Places, find_places
+from seqvision.calibration.places import CalibrationInputs, find_inputs
 from seqvision.config import (
     BenchOptions,
     CalibrateOptions,
@@ -12,7 +12,7 @@ from seqvision.config import (
     InspectOptions,
     PredictOptions,
     VerifyOptions,
-    place_of,
+    data_path,
 )
 from seqvision.data.paths import find_paths
 from seqvision.errors import CheckpointError, DataError, ExportError
@@ -31,13 +31,13 @@ from seqvision_edge.model_file import read_model
 from seqvision_edge.path_hints import missing
 
 
-def to_evaluate(options: EvaluateOptions) -> None:
+def validate_evaluate(options: EvaluateOptions) -> None:
     """Refuse what `evaluate` cannot do.
 
     Raises:
         SeqvisionError: the model or the clips are not there, or an output cannot be written.
     """
-    path = place_of(options)
+    path = data_path(options)
     card = check_trained(options.model, "evaluate", path)
     check_clips(path)
     check_outputs({"--output": options.output, "--report": options.report}, (options.model, path))
@@ -46,7 +46,7 @@ def to_evaluate(options: EvaluateOptions) -> None:
         check_labels(path, card, options.dataset, options.official_split, split=chosen)
 
 
-def to_calibrate(options: CalibrateOptions) -> Places:
+def validate_calibrate(options: CalibrateOptions) -> CalibrationInputs:
     """Refuse what `calibrate` cannot do; return what it is to look at.
 
     Raises:
@@ -68,7 +68,7 @@ def to_calibrate(options: CalibrateOptions) -> Places:
     if output.suffix.lower() not in endings:
         raise CheckpointError(f"--output {output}: must end in {' or '.join(endings)}")
     check_outputs({"--output": output}, options.data)
-    inputs = find_places(options.data)
+    inputs = find_inputs(options.data)
     check_model_output("--output", output)
     if card is not None:
         for path in inputs.clips:
@@ -76,7 +76,7 @@ def to_calibrate(options: CalibrateOptions) -> Places:
     return inputs
 
 
-def to_predict(options: PredictOptions) -> None:
+def validate_predict(options: PredictOptions) -> None:
     """Refuse what `predict` cannot do.
 
     Raises:
@@ -93,7 +93,7 @@ def to_predict(options: PredictOptions) -> None:
     check_outputs({"--csv": options.csv}, (options.model, *map(Path, options.paths)))
 
 
-def to_export(options: ExportOptions) -> Path:
+def validate_export(options: ExportOptions) -> Path:
     """Refuse what `export` cannot do; return the file that it writes.
 
     Raises:
@@ -120,7 +120,7 @@ def to_export(options: ExportOptions) -> Path:
     return target
 
 
-def to_verify(options: VerifyOptions) -> None:
+def validate_verify(options: VerifyOptions) -> None:
     """Refuse what `verify` cannot do; a label that the model does not know, too.
 
     Raises:
@@ -145,7 +145,7 @@ def to_verify(options: VerifyOptions) -> None:
         read_model(options.model)  # says what is wrong
 
 
-def to_bench(options: BenchOptions) -> None:
+def validate_bench(options: BenchOptions) -> None:
     """Refuse what `bench` cannot do.
 
     Raises:
@@ -173,7 +173,7 @@ def to_inspect(options: InspectOptions) -> None:
         check_trained(options.model, "inspect")
 
 
-def to_compare(options: CompareOptions) -> None:
+def validate_compare(options: CompareOptions) -> None:
     """Refuse what `compare` cannot do.
 
     Raises:

@@ -8,7 +8,7 @@ from seqvision.config import (
     TuneOptions,
     augment_file,
     check_sequence,
-    place_of,
+    data_path,
 )
 from seqvision.data.clips import Clip, find_background, labels_of
 from seqvision.data.readers import find_data_set
@@ -27,7 +27,7 @@ from seqvision_edge.hints import did_you_mean, near_words
 from seqvision_edge.path_hints import missing
 
 
-def to_train(options: TrainOptions) -> list[Clip]:
+def validate_train(options: TrainOptions) -> list[Clip]:
     """Refuse what `train` would refuse later, as far as it can be known without decoding.
 
     Returns:
@@ -36,7 +36,7 @@ def to_train(options: TrainOptions) -> list[Clip]:
     Raises:
         SeqvisionError: the clips, the options or the outputs cannot be used.
     """
-    path = place_of(options)
+    path = data_path(options)
     if options.resume is None and is_first():
         check_clips(path)
     check_training(options)
@@ -57,7 +57,7 @@ def to_train(options: TrainOptions) -> list[Clip]:
     return found
 
 
-def to_tune(options: TuneOptions) -> None:
+def validate_tune(options: TuneOptions) -> None:
     """Refuse what `tune` would refuse later, as far as it can be known without decoding.
 
     Raises:
@@ -69,10 +69,10 @@ def to_tune(options: TuneOptions) -> None:
         raise DataError(f"--space {missing(options.space, 'file')}")
     check_outputs({"--output": options.output}, (options.space, options.config))
     check_model_output("--output", options.output)
-    to_train(options.of_a_training())
+    validate_train(options.of_a_training())
 
 
-def to_self_train(options: SelfTrainOptions) -> None:
+def validate_self_train(options: SelfTrainOptions) -> None:
     """Refuse what `self-train` cannot do, as far as it can be known without decoding.
 
     Raises:

@@ -38,7 +38,7 @@ def has_attention(report: Report) -> bool:
     return attention(report.model, steps) is not None
 
 
-def attended(report: Report) -> Markup:
+def attention_section(report: Report) -> Markup:
     """Return clips of each label with the weights of their steps: the surest right answers."""
     part = report.parts[-1]
     labels = part.metrics.labels

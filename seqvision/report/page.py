@@ -12,7 +12,7 @@ from string import Template
 from seqvision.report.charts import curves
 from seqvision.report.circumstances import data, making, remark_list
 from seqvision.report.contents import Part, Report
-from seqvision.report.evidence import attended, has_attention, mistakes
+from seqvision.report.evidence import attention_section, has_attention, mistakes
 from seqvision.report.figures import (
     calibrated,
     confusion,
@@ -24,7 +24,7 @@ from seqvision.report.figures import (
 from seqvision.report.filmstrip import FRAMES
 from seqvision.report.logs import column
 from seqvision.report.markup import Markup, element, note, plain, together
-from seqvision_edge.files import replacing
+from seqvision_edge.files import atomic_write
 
 
 def write_page(report: Report, path: Path) -> None:
@@ -41,7 +41,7 @@ def write_page(report: Report, path: Path) -> None:
         style=folder.joinpath("page.css").read_text(encoding="utf-8"),
         body=together(_sections(report)),
     )
-    with replacing(path) as unfinished:
+    with atomic_write(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
 
 
@@ -64,7 +64,7 @@ def _sections(report: Report) -> Iterator[Markup]:
         "mistakes", "Misclassified clips", *(mistakes(report, part) for part in report.parts)
     )
     if has_attention(report):
-        yield _section("attention", "Attention", note(_ATTENTION), attended(report))
+        yield _section("attention", "Attention", note(_ATTENTION), attention_section(report))
     yield _section("data", "Data", data(report))
     yield _section("making", "Training setup", making(report))
 

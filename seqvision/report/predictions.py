@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from seqvision.data.clips import Clip
 from seqvision.errors import DataError
 from seqvision_edge.csv_cells import read_rows, write_rows
-from seqvision_edge.files import replacing
+from seqvision_edge.files import atomic_write
 
 if TYPE_CHECKING:
     from seqvision.report.contents import Part
@@ -44,7 +44,7 @@ def write_predictions(path: Path, parts: Iterable["Part"], labels: Sequence[str]
     rows = (row for part in parts for row in _rows(part, labels))
     # A file name need not be text: what UTF-8 cannot hold is written as its code.
     with (
-        replacing(path) as unfinished,
+        atomic_write(path) as unfinished,
         unfinished.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
         write_rows(file, [[*_COLUMNS, *labels], *rows])

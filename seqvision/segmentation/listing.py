@@ -8,7 +8,7 @@ from seqvision.data.readers.clip_list import LIST_NAME
 from seqvision.data.readers.table import read_table
 from seqvision.errors import DataError
 from seqvision_edge.csv_cells import write_dicts
-from seqvision_edge.files import alone_in, is_held, replacing
+from seqvision_edge.files import alone_in, atomic_write, is_held
 from seqvision_edge.recording.lock import NAME, locked
 
 _COLUMNS = ("path", "label", "group")
@@ -70,7 +70,7 @@ def add_rows(folder: Path, rows: Sequence[Mapping[str, str]]) -> Path:
         columns, kept = read_list(folder)
         columns += [name for name in _COLUMNS if name not in columns]
         with (
-            replacing(path) as unfinished,
+            atomic_write(path) as unfinished,
             unfinished.open("w", newline="", encoding="utf-8") as file,
         ):
             write_dicts(file, columns, [*kept, *rows])

@@ -39,7 +39,7 @@ def segment(options: SegmentOptions) -> Segmented:
     Raises:
         SeqvisionError: the video, the marks or the folder cannot be used; nothing is written.
     """
-    marks = ready.to_segment(options)
+    marks = ready.validate_segment(options)
     video, folder = options.video, options.output
     with progress("reading the video") as advance:
         times, incomplete = frame_times(video, advance)

@@ -11,7 +11,7 @@ from seqvision.config.self_training_resume import NAME
 from seqvision.data.augment import with_content
 from seqvision.errors import CheckpointError, StudyError
 from seqvision_edge.card import ModelCard
-from seqvision_edge.files import replacing
+from seqvision_edge.files import atomic_write
 from seqvision_edge.renamed import translated
 from seqvision_edge.wording import first_problem
 from seqvision_edge.yaml_file import dump_yaml
@@ -101,7 +101,7 @@ def write_options(run: Path, options: SelfTrainOptions) -> None:
     }
     content = options.model_copy(update={**paths, "resume": None}).model_dump(mode="json")
     try:
-        with replacing(run / NAME) as unfinished:
+        with atomic_write(run / NAME) as unfinished:
             unfinished.write_text(dump_yaml(content), encoding="utf-8")
     except OSError as error:
         raise StudyError(f"{run}: cannot be written ({error.strerror})") from None

@@ -15,7 +15,7 @@ from seqvision.data.clips import Clip
 from seqvision.errors import StudyError
 from seqvision.self_training.teacher import Answers
 from seqvision_edge.csv_cells import dict_reader, write_rows
-from seqvision_edge.files import replacing
+from seqvision_edge.files import atomic_write
 
 _STATE = "state.json"
 _COLUMNS = ("path", "label", "confidence", "agreement", "chosen")
@@ -92,7 +92,7 @@ def write_rounds(run: Path, rounds: Sequence[Round], labels: Sequence[str], abou
     state = {"about": about, "rounds": [asdict(each) for each in rounds]}
     try:
         _write_rows(run / "rounds.csv", rows)
-        with replacing(run / _STATE) as unfinished:
+        with atomic_write(run / _STATE) as unfinished:
             unfinished.write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise StudyError(f"{run}: cannot be written ({error.strerror})") from None
@@ -165,7 +165,7 @@ def read_choice(path: Path, labels: Sequence[str]) -> list[tuple[int, int]]:
 def _write_rows(path: Path, rows: Sequence[Sequence[str]]) -> None:
     # A file name need not be text: what UTF-8 cannot hold is written as its code.
     with (
-        replacing(path) as unfinished,
+        atomic_write(path) as unfinished,
         unfinished.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
         write_rows(file, rows)

@@ -18,7 +18,7 @@ from seqvision import rank
 from seqvision.config import SelfTrainOptions
 from seqvision.console import add_state, print_line, print_note, shell_command
 from seqvision.errors import CheckpointError, DataError, StudyError
-from seqvision.ready import check_training, to_self_train
+from seqvision.ready import check_training, validate_self_train
 from seqvision.self_training.clips import contents, fingerprint, read_labelled, read_pool
 from seqvision.self_training.one_round import Work, data_of, first_round, next_round
 from seqvision.self_training.plan import about_of, of_a_student, refuse_other, write_options
@@ -30,7 +30,7 @@ from seqvision.training.checkpoint import load_model
 from seqvision.training.device import check_precision, pick_device
 from seqvision.training.train import copy_model, hold_run
 from seqvision_edge.errors import SeqvisionError
-from seqvision_edge.files import replacing, sweep
+from seqvision_edge.files import atomic_write, sweep
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def self_train(options: SelfTrainOptions) -> SelfTrained:
 
 
 def _self_train(options: SelfTrainOptions, held: contextlib.ExitStack) -> SelfTrained:
-    to_self_train(options)
+    validate_self_train(options)
     assert options.model is not None
     assert options.labelled is not None
     assert options.unlabelled is not None
@@ -172,7 +172,7 @@ def _copy_given(work: Work) -> None:
         return
     converted = work.run / f"given{output.suffix.lower()}"
     try:
-        with replacing(converted) as unfinished:
+        with atomic_write(converted) as unfinished:
             containers.write(unfinished, containers.read(given))
     except OSError as error:
         raise CheckpointError(f"{converted}: cannot be written ({error.strerror})") from None

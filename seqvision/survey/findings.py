@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from seqvision.data.clips import Clip
-from seqvision.survey.overlap import Same
+from seqvision.survey.overlap import Duplicates
 from seqvision.survey.probe import Probe
 from seqvision_edge.card import ImageSpec
 from seqvision_edge.sequence import SequenceSpec
@@ -44,7 +44,7 @@ class Findings:
     parts: Mapping[int, str]
     split: str
     broken: Sequence[str]
-    same: Sequence[Same]
+    same: Sequence[Duplicates]
     divided_groups: Mapping[str, Counter[str]]
     problems: Sequence[str]
     notes: Sequence[str]
@@ -64,12 +64,12 @@ class Findings:
         return dict(sorted(counts.items(), key=lambda item: (-item[1]["clips"], item[0])))
 
     @cached_property
-    def leaks(self) -> list[Same]:
+    def leaks(self) -> list[Duplicates]:
         """Equal clips of which one is in another part than the others."""
         return [one for one in self.same if len({self.parts.get(i) for i in one.clips}) > 1]
 
     @cached_property
-    def contradictions(self) -> list[Same]:
+    def contradictions(self) -> list[Duplicates]:
         """Equal clips with different labels."""
         return [one for one in self.same if len({self.clips[i].label for i in one.clips}) > 1]
 

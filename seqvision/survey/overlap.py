@@ -23,7 +23,7 @@ _ALIKE = 20.0
 
 
 @dataclass(frozen=True)
-class Same:
+class Duplicates:
     """Places of clips that show the same: equal bytes, equal frames in other files, or copies.
 
     Copies are encoded anew, resized, cut, mirrored: see `seqvision.data.near_copies`.
@@ -33,7 +33,7 @@ class Same:
     how: Literal["bytes", "frames", "recording", "recording, mirrored"]
 
 
-def find_same(clips: Sequence[Clip], probes: Sequence[Probe]) -> list[Same]:
+def find_same(clips: Sequence[Clip], probes: Sequence[Probe]) -> list[Duplicates]:
     """Return the sets of equal clips, in the order of their first one."""
     digests = _digests(clips, probes)
     contents = _contents(clips, probes, digests)
@@ -41,7 +41,7 @@ def find_same(clips: Sequence[Clip], probes: Sequence[Probe]) -> list[Same]:
     for index in range(len(clips)):
         sets[contents[index]].append(index)
     return [
-        Same(tuple(indices), "bytes" if len({digests[i] for i in indices}) == 1 else "frames")
+        Duplicates(tuple(indices), "bytes" if len({digests[i] for i in indices}) == 1 else "frames")
         for indices in sets.values()
         if len(indices) > 1
     ]
@@ -76,11 +76,13 @@ def find_copies(
     ]
 
 
-def as_same(copies: Sequence[NearCopy], same: Sequence[Same]) -> list[Same]:
+def as_same(copies: Sequence[NearCopy], same: Sequence[Duplicates]) -> list[Duplicates]:
     """Return the copies that are not equal anyway."""
     equal = [set(one.clips) for one in same]
     return [
-        Same((copy.one, copy.other), "recording, mirrored" if copy.is_mirrored else "recording")
+        Duplicates(
+            (copy.one, copy.other), "recording, mirrored" if copy.is_mirrored else "recording"
+        )
         for copy in copies
         if not any({copy.one, copy.other} <= indices for indices in equal)
     ]

@@ -12,7 +12,7 @@ from seqvision.errors import DataError
 from seqvision.survey.findings import Findings
 from seqvision.survey.strips import PICTURES, Picture, Strip, make_strips
 from seqvision_edge.drawing import fitted, put_panel, put_text, text_width
-from seqvision_edge.files import replacing
+from seqvision_edge.files import atomic_write
 from seqvision_edge.opencv import cv2
 from seqvision_edge.palette import BACKGROUND, colours
 from seqvision_edge.sequence import VideoSequence
@@ -77,7 +77,7 @@ def draw_sheet(findings: Findings, options: DataOptions, path: Path) -> None:
     picture = _paper(findings, options, labels, strips, layout)
     good, data = cv2.imencode(".png", picture)
     try:
-        with replacing(path) as unfinished:
+        with atomic_write(path) as unfinished:
             unfinished.write_bytes(data.tobytes())
     except OSError as error:
         raise DataError(f"--sheet {path}: cannot be written ({error.strerror})") from None

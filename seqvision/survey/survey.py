@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from seqvision import ready
-from seqvision.config import DataOptions, TrainingOptions, TrainOptions, place_of
+from seqvision.config import DataOptions, TrainingOptions, TrainOptions, data_path
 from seqvision.console import print_written
 from seqvision.data.augment import augmentation_notes, make_augmenter
 from seqvision.data.cache import Cache
@@ -30,7 +30,7 @@ from seqvision.training.data import ONLY_STILLS, check_labels, missing_in_val, r
 from seqvision.training.layout import plan, settle, settle_video
 from seqvision_edge.card import ImageSpec
 from seqvision_edge.cut import sized
-from seqvision_edge.files import replacing
+from seqvision_edge.files import atomic_write
 from seqvision_edge.sequence import SequenceSpec, VideoSequence
 
 
@@ -40,7 +40,7 @@ def survey(options: DataOptions) -> Findings:
     Raises:
         DataError: there are no clips, or training would refuse them: said after everything else.
     """
-    ready.to_look(options)
+    ready.validate_data(options)
     findings = examine(options)
     tell(findings, options)
     if options.json_ is not None:
@@ -60,7 +60,7 @@ def examine(options: DataOptions) -> Findings:
     Raises:
         DataError: nothing there, no clips, a bad line of a list, or none that can be read.
     """
-    place, training = place_of(options), _training(options)
+    place, training = data_path(options), _training(options)
     stills = options.images.sequence != "video"
     data_set = find_data_set(place, options.clips.dataset, stills, options.clips.official_split)
     clips, probes, broken = _look_at(data_set.clips, options.clips.image_fps)
@@ -209,7 +209,7 @@ def _split_in_words(clips: Sequence[Clip], options: DataOptions) -> str:
 
 def _training(options: DataOptions) -> TrainOptions:
     return TrainOptions(
-        data=place_of(options),
+        data=data_path(options),
         clips=options.clips,
         images=options.images,
         augmentation=options.augmentation,
@@ -219,7 +219,7 @@ def _training(options: DataOptions) -> TrainOptions:
 
 def _write_json(path: Path, findings: Findings) -> None:
     try:
-        with replacing(path) as unfinished:
+        with atomic_write(path) as unfinished:
             text = json.dumps(findings.to_json(), indent=2, ensure_ascii=False)
             unfinished.write_text(text + "\n", encoding="utf-8")
     except OSError as error:

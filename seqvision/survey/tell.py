@@ -12,7 +12,7 @@ from seqvision.config import DataOptions
 from seqvision.console import result_console
 from seqvision.data.clips import background_note
 from seqvision.survey.findings import PARTS, Findings
-from seqvision.survey.overlap import Same
+from seqvision.survey.overlap import Duplicates
 from seqvision_edge.sequence import VideoSequence
 
 _MOST_ROWS = 50
@@ -170,7 +170,7 @@ def _divided(group: str, home: Counter[str]) -> str:
     return f"group {group} is in {parts}"
 
 
-def _same(findings: Findings, same: Same) -> str:
+def _same(findings: Findings, same: Duplicates) -> str:
     """Return `train/wave a.mp4 = val/wave b.mp4 (same bytes)`."""
     names = []
     for index in same.clips[:_FEW]:

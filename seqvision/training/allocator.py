@@ -14,7 +14,7 @@ import seqvision_edge.sources.video_decoding  # noqa: F401
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # malloc.h
 
 
-def keep_freed_memory() -> bool:
+def tune_malloc() -> bool:
     """Set the thresholds of `malloc`; return whether this system's C library has them.
 
     What the user set by `MALLOC_…_` or `GLIBC_TUNABLES` stays.  Processes forked later inherit it.

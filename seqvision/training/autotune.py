@@ -22,7 +22,7 @@ from seqvision.config import TrainingOptions
 from seqvision.data.cache import Cache, touch
 from seqvision.models.classifier import Classifier
 from seqvision_edge.card import ImageSpec
-from seqvision_edge.files import replacing
+from seqvision_edge.files import atomic_write
 
 LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 
@@ -95,7 +95,7 @@ def choose_arithmetic(
     chosen = _choose(candidates, _time(model, image, images, candidates, device))
     with contextlib.suppress(OSError):  # then it is timed again
         kept.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(kept) as unfinished:
+        with atomic_write(kept) as unfinished:
             unfinished.write_text(json.dumps(asdict(chosen)), encoding="utf-8")
     return chosen
 

@@ -20,7 +20,7 @@ from seqvision.training.containers import Content
 from seqvision.training.used_clips import UsedClips
 from seqvision_edge.card import ModelCard
 from seqvision_edge.errors import SeqvisionError
-from seqvision_edge.files import replacing
+from seqvision_edge.files import atomic_write
 from seqvision_edge.renamed import translated
 from seqvision_edge.wording import first_problem
 
@@ -47,7 +47,7 @@ def save_model(
     content = Content(options.model_dump_json(), card.to_json(), weights, clips=used)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as unfinished:
+        with atomic_write(path) as unfinished:
             containers.write(unfinished, content)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be written ({error.strerror})") from None

@@ -11,7 +11,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 
 from seqvision.errors import ResourceError
 from seqvision.training.containers import save
-from seqvision_edge.files import replacing
+from seqvision_edge.files import atomic_write
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -32,7 +32,7 @@ class WholeCheckpoints(TorchCheckpointIO):
         target = Path(path)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(target) as unfinished:
+            with atomic_write(target) as unfinished:
                 save(unfinished, checkpoint)
         except OSError as error:
             raise ResourceError(f"{target}: cannot be written ({error.strerror})") from None

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from seqvision.errors import CheckpointError
 from seqvision.output_files import MODEL_FORMAT
-from seqvision_edge.files import read_or_refuse, why_not_whole
+from seqvision_edge.files import read_limited, why_not_whole
 
 SAFETENSORS: Final = ".safetensors"
 FORMAT: Final = MODEL_FORMAT
@@ -115,7 +115,7 @@ def read(path: Path) -> Content:
     Raises:
         CheckpointError: missing, too large, damaged, hostile, or not a model file.
     """
-    data = read_or_refuse(path, MAX_BYTES, _MADE_BY, CheckpointError)
+    data = read_limited(path, MAX_BYTES, _MADE_BY, CheckpointError)
     by_header = data[8:9] == b"{"
     try:
         found = _safetensors(data) if by_header else _zip(data)

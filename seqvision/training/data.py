@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from seqvision.config import TrainOptions, place_of
+from seqvision.config import TrainOptions, data_path
 from seqvision.console import print_line, progress
 from seqvision.data.augment import augmentation_notes
 from seqvision.data.cache import Cache
@@ -60,7 +60,7 @@ class Data:
         return [self.decoded[i] for i in indices], [self.truth[i] for i in indices]
 
 
-def read_data(options: TrainOptions) -> Data:
+def load_dataset(options: TrainOptions) -> Data:
     """Find, decode and split the clips; name what cannot be read and go on without it.
 
     Raises:
@@ -68,7 +68,7 @@ def read_data(options: TrainOptions) -> Data:
     """
     images = options.images.sequence != "video"
     data_set = find_data_set(
-        place_of(options), options.clips.dataset, images, options.clips.official_split
+        data_path(options), options.clips.dataset, images, options.clips.official_split
     )
     found = data_set.clips
     labels = labels_of(found)

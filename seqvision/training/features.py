@@ -17,7 +17,7 @@ from seqvision.console import progress
 from seqvision.data.cache import Cache, touch
 from seqvision.data.dataset import ClipDataset, Item, collate
 from seqvision.models.classifier import Classifier
-from seqvision_edge.files import replacing
+from seqvision_edge.files import atomic_write
 
 # Clips encoded at once: more make the activations fall out of the processor's caches.
 _BATCH = 4
@@ -97,7 +97,7 @@ def _load(path: Path) -> Item | None:
 def _save(path: Path, item: Item, cache: Cache) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as unfinished:
+        with atomic_write(path) as unfinished:
             np.savez(unfinished, features=item[0].numpy(), label=item[1])
     except OSError as error:
         raise cache.error(error) from None

@@ -86,7 +86,7 @@ def fit(
     folder = run / "checkpoints"
     if resume and stopped_early(folder / "last.ckpt"):
         # It would go on for one epoch each time.
-        return processes.first_only(lambda: _kept(options, folder, folder / "best", None))
+        return processes.rank0_only(lambda: _kept(options, folder, folder / "best", None))
     checkpoints = CompleteEpochs(
         folder,
         filename="best-{epoch}",
@@ -157,7 +157,7 @@ def fit(
                 if not isinstance(error, StopNow):
                     raise
     best = Path(checkpoints.best_model_path)
-    return processes.first_only(lambda: _kept(options, folder, best, request.asked))
+    return processes.rank0_only(lambda: _kept(options, folder, best, request.asked))
 
 
 @contextlib.contextmanager

@@ -22,9 +22,9 @@ from seqvision.data.dataset import Item
 from seqvision.errors import DataError
 from seqvision.models.classifier import Classifier
 from seqvision.training import processes
-from seqvision.training.allocator import keep_freed_memory
+from seqvision.training.allocator import tune_malloc
 from seqvision.training.autotune import LAYOUTS, Arithmetic, choose_arithmetic
-from seqvision.training.data import Data, read_data
+from seqvision.training.data import Data, load_dataset
 from seqvision.training.device import idle_gpus
 from seqvision.training.loaders import make_loaders
 from seqvision.training.module import ClassifierModule
@@ -51,7 +51,7 @@ class Ready:
 def prepare(
     options: TrainOptions,
     device: torch.device,
-    read: Callable[[TrainOptions], Data] = read_data,
+    read: Callable[[TrainOptions], Data] = load_dataset,
     quiet: bool = False,
 ) -> Ready:
     """Read the clips, build the network, and decide what was left to be decided.
@@ -65,21 +65,21 @@ def prepare(
     Raises:
         SeqvisionError: the options, the clips or the weights cannot be used.
     """
-    keep_freed_memory()
+    tune_malloc()
     L.seed_everything(options.training.seed, workers=True, verbose=False)
-    data = processes.leader_first(lambda: read(options))
+    data = processes.rank0_first(lambda: read(options))
     model = Classifier(options.model, data.image, len(data.labels)).to(device)
     _check_schedule(options, model)
     if not quiet:
         for note in (*data.notes, *model.notes, *idle_gpus(device)):
             print_note(note)
         print_line(_summary(data, options))
-    arithmetic = processes.first_only(lambda: _arithmetic(options, data, model))
+    arithmetic = processes.rank0_only(lambda: _arithmetic(options, data, model))
     if not quiet:
         print_line(f"layout and precision: {arithmetic}")
     model.arrange(LAYOUTS[arithmetic.layout])
     options = _decided(options, arithmetic)
-    training, validation = processes.leader_first(lambda: make_loaders(options, data, model))
+    training, validation = processes.rank0_first(lambda: make_loaders(options, data, model))
     lr = _learning_rate(options, model)
     weights = _class_weights(options, data)
     module = ClassifierModule(model, options.training, data.labels, lr, weights)

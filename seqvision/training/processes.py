@@ -48,7 +48,7 @@ def joined(batch_size: int, device: torch.device) -> Iterator[None]:
     dist.destroy_process_group()
 
 
-def leader_first(work: Callable[[], T]) -> T:
+def rank0_first(work: Callable[[], T]) -> T:
     """Call `work` in one process of each machine, then in the others: they find its cache."""
     if rank.count() == 1:
         return work()
@@ -63,7 +63,7 @@ def leader_first(work: Callable[[], T]) -> T:
     return result[0] if result else work()
 
 
-def first_only(work: Callable[[], T]) -> T:
+def rank0_only(work: Callable[[], T]) -> T:
     """Call `work` in the first process only, and return its result in all of them."""
     if rank.count() == 1:
         return work()
@@ -116,5 +116,5 @@ def _fail_together(failure: BaseException | None) -> None:
     if failure is not None:
         raise failure
     if failed:
-        rank.give_way()
+        rank.yield_to_rank0()
         raise SystemExit(2)

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from seqvision import __version__, rank
-from seqvision.config import TrainOptions, place_of
+from seqvision.config import TrainOptions, data_path
 from seqvision.console import Remark
 from seqvision.data.damaged import incomplete
 from seqvision.errors import DataError
@@ -116,11 +116,11 @@ def _report(results: Results) -> Report:
     split = {"train": data.split.train, "val": data.split.val, "test": data.split.test}
     return Report(
         title=f"{options.model.encoder} + {options.model.head}, {len(data.labels)} labels",
-        about=f"{place_of(options)}, trained in {results.run}",
+        about=f"{data_path(options)}, trained in {results.run}",
         model=results.model,
         card=results.card,
         parts=results.parts,
-        data=place_of(options),
+        data=data_path(options),
         counts={
             part: Counter(data.clips[i].label for i in indices)
             for part, indices in split.items()
@@ -145,7 +145,7 @@ def _shown(results: Results) -> dict[str, str]:
         "epochs": f"{facts.epochs} of {options.training.epochs}; kept is {results.epoch + 1}",
         "seed": str(options.training.seed),
         "parameters": f"{facts.parameters:,}",
-        "data": str(place_of(options)),
+        "data": str(data_path(options)),
         "fingerprint of the data": str(origin.data["fingerprint"]),
         "device": facts.device,
         "processes": str(facts.processes),

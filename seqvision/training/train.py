@@ -16,7 +16,7 @@ import torch
 
 from seqvision.chance import chance_warning
 from seqvision.config import TrainOptions, to_yaml
-from seqvision.config.resume import going_on, kept_options, last_checkpoint, recorded
+from seqvision.config.resume import going_on, last_checkpoint, load_run_options, recorded
 from seqvision.console import (
     Remark,
     add_state,
@@ -76,7 +76,7 @@ def train(options: TrainOptions, settled: bool = False, note: str | None = None)
     """
     began = time.monotonic()
     if options.resume is not None and not settled:
-        options = going_on(kept_options(options.resume), options, TrainOptions())
+        options = going_on(load_run_options(options.resume), options, TrainOptions())
     check_training(options)
     options = with_content(options)
     device = pick_device(options.training.device)
@@ -91,18 +91,18 @@ def _train(
     options: TrainOptions, device: torch.device, began: float, made: Sequence[Remark]
 ) -> Trained:
     if options.resume is not None:
-        _tell_finished(options.resume, options)
+        _note_finished(options.resume, options)
     begun: Path | None = None
     held = contextlib.ExitStack()
     if options.resume is not None:
-        processes.first_only(lambda: hold_run(held, options.resume))
+        processes.rank0_only(lambda: hold_run(held, options.resume))
     try:
         ready = prepare(options, device)
         options = ready.options
-        run = begun = processes.first_only(lambda: _begin_run(options))
+        run = begun = processes.rank0_only(lambda: _begin_run(options))
         print_line(f"run folder: {run}")
         if options.resume is None:
-            processes.first_only(lambda: hold_run(held, run))
+            processes.rank0_only(lambda: hold_run(held, run))
         resume = options.resume is not None
         split = ready.data.split
         fitted = fit(
@@ -111,9 +111,9 @@ def _train(
         )  # fmt: skip
         if fitted.stopped_by is not None:
             _print_stopped(run, options, fitted)
-            return processes.first_only(lambda: keep_stopped(ready, run, fitted))
+            return processes.rank0_only(lambda: keep_stopped(ready, run, fitted))
         seconds = time.monotonic() - began
-        return processes.first_only(lambda: finish(ready, run, fitted, seconds, made))
+        return processes.rank0_only(lambda: finish(ready, run, fitted, seconds, made))
     except KeyboardInterrupt as error:
         message = f"stopped; {what_is_kept(begun or options.resume)}" if is_first() else ""
         raise interrupt(stop_of(error), message) from None
@@ -250,7 +250,7 @@ def _write_model(ready: Ready, run: Path, card: ModelCard, owner: Path) -> None:
     copy_model(kept, output, owner)
 
 
-def _tell_finished(run: Path, options: TrainOptions) -> None:
+def _note_finished(run: Path, options: TrainOptions) -> None:
     """Say that there is nothing to go on with, and what to do instead."""
     done = done_epochs(last_checkpoint(run))
     if done < options.training.epochs and not stopped_early(last_checkpoint(run)):

@@ -19,7 +19,7 @@ from torch.utils.data._utils import signal_handling
 
 from seqvision import rank
 from seqvision.data.dataset import Item
-from seqvision.training.allocator import keep_freed_memory
+from seqvision.training.allocator import tune_malloc
 
 _PATIENCE = 5.0
 # Bytes that the path of a socket may have where it may have fewest, and what is added to the
@@ -30,7 +30,7 @@ _SHORT_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
 
 def prepare_worker(_: int) -> None:
     """Set up the process of a worker, in it."""
-    keep_freed_memory()
+    tune_malloc()
     if hasattr(os, "nice"):
         # The threads of a step wait for each other: a clip that is made meanwhile on the core of
         # one of them holds up all.  A model that waits for clips leaves the cores to the workers.
@@ -78,7 +78,7 @@ def ended_workers(loader: DataLoader[Item]) -> Iterator[None]:
     except BaseException:
         _end(loader, _kill)
         raise
-    _end(loader, _ask_to_end)
+    _end(loader, _request_stop)
 
 
 def _end(loader: DataLoader[Item], end: Any) -> None:
@@ -87,7 +87,7 @@ def _end(loader: DataLoader[Item], end: Any) -> None:
         end(iterator)
 
 
-def _ask_to_end(iterator: Any) -> None:
+def _request_stop(iterator: Any) -> None:
     iterator._shutdown_workers()
     _kill(iterator)
 

@@ -9,7 +9,7 @@ import torch
 from filelock import FileLock
 
 from seqvision.config import TrainOptions, TuneOptions, from_yaml
-from seqvision.training.data import Data, read_data
+from seqvision.training.data import Data, load_dataset
 from seqvision.training.fit import kept
 from seqvision.training.preparation import prepare
 from seqvision.training.train import copy_model, finish
@@ -51,7 +51,7 @@ def write_best(
         requested = from_yaml(run / "options.yaml").model_copy(update={"output": options.output})
 
         def read(of: TrainOptions) -> Data:
-            data = read_data(of)
+            data = load_dataset(of)
             return replace(data, notes=(*data.notes, note))
 
         ready = prepare(requested, device, read, quiet=True)

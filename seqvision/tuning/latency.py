@@ -17,7 +17,7 @@ from seqvision.training.autotune import processor
 from seqvision.training.card import make_card
 from seqvision.training.data import Data
 from seqvision_edge.card import ModelCard
-from seqvision_edge.files import replacing
+from seqvision_edge.files import atomic_write
 
 # Exports a network and times a live frame of it, in milliseconds.
 Measure = Callable[[Classifier, ModelCard], float]
@@ -61,7 +61,7 @@ def milliseconds(measure: Measure, options: TrainOptions, data: Data, cache: Cac
         found = measure(model, make_card(options, data, model))
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(kept) as unfinished:
+        with atomic_write(kept) as unfinished:
             unfinished.write_text(json.dumps({"ms": found}), encoding="utf-8")
     except OSError as error:
         raise cache.error(error) from None

@@ -17,7 +17,7 @@ from seqvision.data.cache import Cache
 from seqvision.errors import OutOfMemoryError, ResourceError, StudyError
 from seqvision.stopped import interrupt
 from seqvision.training.callbacks import EpochBar
-from seqvision.training.data import Data, read_data
+from seqvision.training.data import Data, load_dataset
 from seqvision.training.fit import fit, is_out_of_memory
 from seqvision.training.preparation import Ready, prepare
 from seqvision.tuning import trials
@@ -177,7 +177,7 @@ class Objective:
     def _read(self, options: TrainOptions) -> Data:
         key = options.clips.model_dump_json() + options.images.model_dump_json()
         if key not in self._data:
-            self._data[key] = read_data(options)
+            self._data[key] = load_dataset(options)
         return self._data[key]
 
 

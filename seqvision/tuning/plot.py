@@ -8,7 +8,7 @@ from typing import Any
 from seqvision.errors import StudyError
 from seqvision.report.plots import pyplot
 from seqvision.tuning.trials import Row, best_of, pareto
-from seqvision_edge.files import replacing
+from seqvision_edge.files import atomic_write
 
 
 def draw(rows: Sequence[Row], path: Path, objective: str, max_latency_ms: float | None) -> None:
@@ -34,7 +34,7 @@ def draw(rows: Sequence[Row], path: Path, objective: str, max_latency_ms: float 
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     try:
-        with replacing(path) as unfinished:
+        with atomic_write(path) as unfinished:
             figure.savefig(unfinished, dpi=110)
     except OSError as error:
         raise StudyError(f"{path}: cannot be written ({error.strerror})") from None

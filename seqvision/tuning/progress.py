@@ -12,7 +12,7 @@ from seqvision.config import TuneOptions
 from seqvision.console import print_line, time_text
 from seqvision.tuning.best import keep_best
 from seqvision.tuning.listeners import Standing
-from seqvision.tuning.table import said_figure, said_ms, write
+from seqvision.tuning.table import figure_text, ms_text, write
 from seqvision.tuning.trials import Row, best_of, row_of, short
 
 
@@ -77,7 +77,7 @@ class Progress:
 
     def _ending(self, row: Row) -> str:
         took = "" if row.seconds is None else f", {duration(row.seconds)}"
-        time_of = "" if row.ms is None else f", {said_ms(row.ms)} ms"
+        time_of = "" if row.ms is None else f", {ms_text(row.ms)} ms"
         if row.kind == "failed":
             return f"failed: {row.error}"
         if row.kind == "too slow":
@@ -91,7 +91,7 @@ class Progress:
         return f"best {self._figure(best)} (trial {best.number})" if best else "none finished yet"
 
     def _figure(self, row: Row) -> str:
-        return said_figure(row, self._options.objective)
+        return figure_text(row, self._options.objective)
 
     def _seconds_left(self, now: int, share: float) -> float | None:
         """Return how long it takes, at the pace of all processes since this one began.

@@ -8,7 +8,7 @@ from typing import Any
 
 import optuna
 
-from seqvision.config import TrainOptions, TuneOptions, flattened, place_of
+from seqvision.config import TrainOptions, TuneOptions, data_path, flattened
 from seqvision.data.clips import Clip
 from seqvision.errors import StudyError
 from seqvision.tuning.space import Space
@@ -46,7 +46,7 @@ def name_of(options: TuneOptions, about: dict[str, Any]) -> str:
         return options.study
     searched = {name: value for name, value in about.items() if name != "clips"}
     digest = hashlib.sha256(json.dumps(searched, sort_keys=True).encode()).hexdigest()
-    stem = "".join(c if c.isalnum() else "_" for c in place_of(options.of_a_training()).stem)
+    stem = "".join(c if c.isalnum() else "_" for c in data_path(options.of_a_training()).stem)
     return f"{stem[:40]}-{digest[:8]}"
 
 

@@ -13,7 +13,7 @@ from seqvision.console import result_console
 from seqvision.errors import StudyError
 from seqvision.tuning.trials import Row, best_of, pareto, short
 from seqvision_edge.csv_cells import write_rows
-from seqvision_edge.files import replacing
+from seqvision_edge.files import atomic_write
 
 _SHOWN = 10
 
@@ -39,8 +39,8 @@ def show(rows: Sequence[Row], objective: str, name: str) -> None:
     table.add_column("options", ratio=1)
     for row in shown:
         mark = " *" if best is not None and row.number == best.number else ""
-        times = [said_ms(row.ms)] if front else []
-        figure = said_figure(row, objective)
+        times = [ms_text(row.ms)] if front else []
+        figure = figure_text(row, objective)
         table.add_row(str(row.number), f"{figure}{mark}", *times, escape(short(row.params)))
     console = result_console(highlight=False)
     console.print(table)
@@ -50,14 +50,14 @@ def show(rows: Sequence[Row], objective: str, name: str) -> None:
         console.print("the times are of different machines, and may not compare", style="yellow")
 
 
-def said_figure(row: Row, objective: str) -> str:
+def figure_text(row: Row, objective: str) -> str:
     """Return the figure that a search raises as it is shown."""
     if row.value is None:
         return ""
     return f"{row.value:.1%}" if objective == "accuracy" else f"{row.value:.3f}"
 
 
-def said_ms(ms: float | None) -> str:
+def ms_text(ms: float | None) -> str:
     """Return milliseconds as they are shown."""
     return "" if ms is None else f"{ms:.3f}" if ms < 1 else f"{ms:.2f}"
 
@@ -79,10 +79,10 @@ def write(folder: Path, rows: Sequence[Row], about: dict[str, Any]) -> None:
     names = list(dict.fromkeys(name for row in rows for name in row.params))
     figures = ("number", "kind", "value", "ms", "loss", "epoch", "epochs", "seconds", "error")
     try:
-        with replacing(folder / "study.json") as unfinished:
+        with atomic_write(folder / "study.json") as unfinished:
             unfinished.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         with (
-            replacing(folder / "trials.csv") as unfinished,
+            atomic_write(folder / "trials.csv") as unfinished,
             unfinished.open("w", newline="", encoding="utf-8") as file,
         ):
             head = [*figures, "pareto", *names]

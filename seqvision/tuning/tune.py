@@ -14,7 +14,7 @@ from typing import Any
 import optuna
 
 from seqvision import rank
-from seqvision.config import TrainOptions, TuneOptions, place_of, to_yaml
+from seqvision.config import TrainOptions, TuneOptions, data_path, to_yaml
 from seqvision.config.resume import recorded
 from seqvision.console import print_line
 from seqvision.data.augment import with_content
@@ -36,7 +36,7 @@ from seqvision.tuning.storage import open_storage, reported, shown, storage_url
 from seqvision.tuning.study import about_of, make_folder, name_of, open_study
 from seqvision.tuning.trials import Row, best_of
 from seqvision_edge.errors import SeqvisionError
-from seqvision_edge.files import replacing
+from seqvision_edge.files import atomic_write
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def tune(options: TuneOptions, fixed: Collection[str], measure: Measure) -> Tune
     if rank.count() > 1:
         raise StudyError("seqvision tune: not by torchrun; start it once for each GPU or machine")
     base = options.of_a_training()
-    path, stills = place_of(base), base.images.sequence != "video"
+    path, stills = data_path(base), base.images.sequence != "video"
     space, base = read_space(options.space, with_content(base), fixed)
     check_training(base)
     device = pick_device(base.training.device)
@@ -193,7 +193,7 @@ def _nothing_found(rows: list[Row], options: TuneOptions) -> SeqvisionError:
     if slow:
         return StudyError(
             f"--max-latency-ms {options.max_latency_ms:g}: no trial is so fast, the fastest takes "
-            f"{table.said_ms(min(slow))} ms; allow more, or search smaller networks with --space"
+            f"{table.ms_text(min(slow))} ms; allow more, or search smaller networks with --space"
         )
     errors = [row.error for row in rows if row.error]
     reason = f"; last error: {errors[-1]}" if errors else ""
@@ -202,7 +202,7 @@ def _nothing_found(rows: list[Row], options: TuneOptions) -> SeqvisionError:
 
 def _write_options(path: Path, options: TrainOptions) -> None:
     try:
-        with replacing(path) as unfinished:
+        with atomic_write(path) as unfinished:
             unfinished.write_text(to_yaml(recorded(options)), encoding="utf-8")
     except OSError as error:
         raise StudyError(f"{path}: cannot be written ({error.strerror})") from None

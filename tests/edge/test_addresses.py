@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from seqvision_edge.capture.address import Address
 from seqvision_edge.errors import SourceError
-from seqvision_edge.names import LONGEST_SOURCE, source_name, told_apart
+from seqvision_edge.names import LONGEST_SOURCE, deduplicate, source_name
 from seqvision_edge.sources.listing import read_listing
 from seqvision_edge.sources.parse import parse_camera, parse_source
 
@@ -120,13 +120,13 @@ def test_an_address_does_not_show_what_is_opened() -> None:
 
 @given(st.lists(st.text("ab (2)…é日\x1b\n\u202e\u00a0\ud800", max_size=90), max_size=8))
 def test_names_are_printable_short_and_differ(texts: list[str]) -> None:
-    names = told_apart([source_name(text) for text in texts])
+    names = deduplicate([source_name(text) for text in texts])
     assert len(set(names)) == len(texts)
     assert all(name.isprintable() and 0 < len(name) <= 64 for name in names)
 
 
 def test_two_of_the_same_get_numbers() -> None:
-    assert told_apart(["a", "a", "b", "a", "a-2"]) == ["a", "a-2", "b", "a-3", "a-2-2"]
+    assert deduplicate(["a", "a", "b", "a", "a-2"]) == ["a", "a-2", "b", "a-3", "a-2-2"]
 
 
 def test_a_long_name_keeps_both_ends() -> None:

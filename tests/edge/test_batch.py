@@ -5,7 +5,7 @@ import pytest
 from colour_model import WINDOW, make_card, model_bytes, picture
 from numpy.typing import NDArray
 
-from seqvision_edge.batch import push_together
+from seqvision_edge.batch import run_batch
 from seqvision_edge.preprocess import prepare
 from seqvision_edge.session import Session
 
@@ -32,7 +32,7 @@ def test_streams_of_any_age_in_one_call_answer_as_alone(session: Session) -> Non
             for number in range(5)
             if turn >= 2 * number and generator.random() < 0.8
         ]
-        found = push_together(session, [(together[number], each) for number, each in asked])
+        found = run_batch(session, [(together[number], each) for number, each in asked])
         for (number, each), answer in zip(asked, found, strict=True):
             expected = alone[number].push(each)
             assert answer is not None
@@ -49,7 +49,7 @@ def test_a_value_that_is_not_finite_costs_only_its_own_stream() -> None:
     red = prepare(picture("red"), session.card.image)[None]
     for stream in (good, bad):
         stream.push(red)
-    found = push_together(session, [(good, red), (bad, np.zeros_like(red))])
+    found = run_batch(session, [(good, red), (bad, np.zeros_like(red))])
     assert found[0] is not None
     assert found[1] is None
     assert (good.seen, good.nonfinite) == (2, 0)
@@ -59,7 +59,7 @@ def test_a_value_that_is_not_finite_costs_only_its_own_stream() -> None:
 def test_a_stream_of_a_batch_keeps_no_other_ones_memory(session: Session) -> None:
     generator = np.random.default_rng(0)
     streams = [session.stream() for _ in range(4)]
-    push_together(session, [(stream, frames(generator, 1, session)) for stream in streams])
+    run_batch(session, [(stream, frames(generator, 1, session)) for stream in streams])
     for stream in streams:
         assert all(values.base is None or values.base.nbytes == values.nbytes
                    for values in stream.state)  # fmt: skip
@@ -91,7 +91,7 @@ def test_the_axis_of_the_steps_has_any_name(session: Session, name: str) -> None
             stream.push(clip)
             stream.hold(1)
         assert [stream.seen for stream in streams] == [WINDOW - 1] * 2
-        answers += push_together(each, [(stream, clip[:1]) for stream in streams])
+        answers += run_batch(each, [(stream, clip[:1]) for stream in streams])
     for answer in answers[1:]:
         np.testing.assert_allclose(answer, answers[0], atol=1e-6)
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqvision_edge.card import Decision
-from seqvision_edge.decision import NOTHING, Decider, Told
+from seqvision_edge.decision import NOTHING, Decider, EventUpdate
 from seqvision_edge.result import Event
 
 WAVE, PUSH = "wave", "push"
@@ -198,7 +198,9 @@ def test_minimum_and_cooldown_are_times_however_often_answers_come() -> None:
     assert [(event.start, event.end) for event in events] == [(0.0, 0.7), (1.8, 3)]
 
 
-def told_by(judge: Decider, waves: list[float], pushes: list[float] | None = None) -> list[Told]:
+def told_by(
+    judge: Decider, waves: list[float], pushes: list[float] | None = None
+) -> list[EventUpdate]:
     """Return what each answer brings, and last what closing brings."""
     told = [
         judge.update(tick / 10, answer(wave, push))
@@ -207,7 +209,7 @@ def told_by(judge: Decider, waves: list[float], pushes: list[float] | None = Non
     return [*told, judge.close(len(waves) / 10)]
 
 
-def fired_at(told: list[Told]) -> list[tuple[int, str]]:
+def fired_at(told: list[EventUpdate]) -> list[tuple[int, str]]:
     return [(tick, event.label) for tick, each in enumerate(told) for event in each.fired]
 
 
@@ -350,7 +352,7 @@ def test_an_event_is_when_it_was_seen_and_told_when_it_was_known(early: float | 
         return replace(event, start=start, end=end, peak=peak)
 
     assert lagging == [
-        Told(tuple(map(moved, each.ended)), tuple(map(moved, each.fired))) for each in told
+        EventUpdate(tuple(map(moved, each.ended)), tuple(map(moved, each.fired))) for each in told
     ]
 
 

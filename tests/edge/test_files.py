@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from seqvision_edge.files import alone_in, replacing, sweep, why_unwritable
+from seqvision_edge.files import alone_in, atomic_write, output_error, sweep
 
 in_unicode = pytest.mark.skipif(
     sys.getfilesystemencoding() != "utf-8", reason="file names here have ASCII letters only"
@@ -19,7 +19,7 @@ posix = pytest.mark.skipif(os.name == "nt", reason="rights of files are POSIX's"
 
 def write(path: Path, text: str = "new") -> int:
     """Replace a file; return its rights."""
-    with replacing(path) as unfinished:
+    with atomic_write(path) as unfinished:
         unfinished.write_text(text)
     return stat.S_IMODE(path.stat().st_mode)
 
@@ -45,7 +45,7 @@ def test_a_replaced_file_keeps_its_rights(tmp_path: Path, mode: int) -> None:
 def test_nobody_else_may_read_what_will_replace_a_private_file(tmp_path: Path) -> None:
     path = tmp_path / "key.txt"
     path.touch(0o600)
-    with replacing(path) as unfinished:
+    with atomic_write(path) as unfinished:
         assert not stat.S_IMODE(unfinished.stat().st_mode) & 0o077
 
 
@@ -89,7 +89,7 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path.write_text("old")
 
     def fail() -> None:
-        with replacing(path) as unfinished:
+        with atomic_write(path) as unfinished:
             unfinished.write_text("half")
             raise RuntimeError
 
@@ -195,7 +195,7 @@ def test_a_folder_is_free_again_after_an_error(tmp_path: Path) -> None:
 def test_nothing_is_written_over_a_device_or_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")
     for path in (tmp_path / "pipe.mp4", Path("/dev/null")):
-        assert why_unwritable(path) == "that is a device or a pipe; name a file"
+        assert output_error(path) == "that is a device or a pipe; name a file"
         with pytest.raises(OSError, match="that is a device or a pipe; name a file"):
             write(path)
     assert Path("/dev/null").is_char_device()
@@ -206,10 +206,10 @@ def test_nothing_is_written_over_a_device_or_a_pipe(tmp_path: Path) -> None:
     ["a" * 255, pytest.param("漢" * 85, marks=in_unicode), "a" * 251 + ".csv", "a." + "b" * 253],
 )
 def test_a_name_of_255_bytes_is_one(tmp_path: Path, name: str) -> None:
-    assert why_unwritable(tmp_path / name) is None
+    assert output_error(tmp_path / name) is None
     write(tmp_path / name)
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_a_longer_name_is_one_line(tmp_path: Path) -> None:
-    assert why_unwritable(tmp_path / ("a" * 256)) == "cannot be written (File name too long)"
+    assert output_error(tmp_path / ("a" * 256)) == "cannot be written (File name too long)"

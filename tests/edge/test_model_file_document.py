@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from seqvision_edge import card, sequence
 from seqvision_edge.card import Decision, ImageSpec, ModelCard
 from seqvision_edge.cut import cut
-from seqvision_edge.decision import Decider, lag_of
+from seqvision_edge.decision import Decider, window_lag
 from seqvision_edge.opencv import cv2
 from seqvision_edge.preprocess import prepare
 from seqvision_edge.sampler import Sampler, choose
@@ -100,7 +100,7 @@ def test_answers_become_the_events_of_the_page(case: dict[str, Any]) -> None:
 def test_answers_lag_by_half_a_window() -> None:
     sequence = ModelCard.from_json(json.dumps(CARD), "the page").sequence
     assert sequence.kind == "video"
-    assert lag_of(sequence) == (sequence.frames - 1) / sequence.fps / 2 == 0.75
+    assert window_lag(sequence) == (sequence.frames - 1) / sequence.fps / 2 == 0.75
 
 
 def test_the_arithmetic_of_the_page_is_opencv_s() -> None:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from seqvision_edge.card import Decision
 from seqvision_edge.errors import RecordingError
-from seqvision_edge.names import file_part, printable, told_apart, topic_part, why_unseen
+from seqvision_edge.names import deduplicate, file_part, printable, topic_part, why_unseen
 from seqvision_edge.recording.take import clean_label
 
 DECISION = {
@@ -74,7 +74,7 @@ def test_no_text_leaves_its_folder_or_its_topic(text: str) -> None:
 
 @given(st.lists(st.sampled_from(["a", "a-2", "b"])))
 def test_names_that_are_the_same_are_told_apart(names: list[str]) -> None:
-    given_names = told_apart(names)
+    given_names = deduplicate(names)
     assert len(set(given_names)) == len(names)
 
 

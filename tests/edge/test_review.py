@@ -14,8 +14,8 @@ from seqvision_edge.errors import RecordingError
 from seqvision_edge.opencv import cv2
 from seqvision_edge.recording.collected import Collected, not_looked_at, read_collected
 from seqvision_edge.recording.review import Answer, Item, items_of, review
-from seqvision_edge.recording.review_terminal import LineAsker, understand
-from seqvision_edge.recording.review_window import WindowAsker
+from seqvision_edge.recording.review_terminal import LinePrompt, understand
+from seqvision_edge.recording.review_window import WindowPrompt
 from seqvision_edge.recording.take import Take
 from seqvision_edge.recording.takes import Takes
 
@@ -61,8 +61,8 @@ def saying(*answers: Answer) -> Callable[[Item, int, int, Sequence[str]], Answer
     return lambda *_: next(given)
 
 
-def lines(*typed: str) -> LineAsker:
-    return LineAsker(io.StringIO("".join(f"{line}\n" for line in typed)))
+def lines(*typed: str) -> LinePrompt:
+    return LinePrompt(io.StringIO("".join(f"{line}\n" for line in typed)))
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -211,7 +211,7 @@ def test_a_clip_plays_in_a_loop_until_a_key_says_what_to_do(
 ) -> None:
     record(takes, "wave", "wave", "wave")
     shown = press(monkeypatch, "." * 12 + "\r" + "1" + "d" + "." + "d")
-    assert go_through(takes, WindowAsker(never)) == {"keep": 1, "relabel": 1, "delete": 1}
+    assert go_through(takes, WindowPrompt(never)) == {"keep": 1, "relabel": 1, "delete": 1}
     # Two and a half times the first clip, and then the others.
     assert shown[:12] == [0, 40, 80, 120, 160, 0, 40, 80, 120, 160, 0, 40]
     assert [(take.path, take.label) for take in takes.all()] == [
@@ -225,7 +225,7 @@ def test_deleting_in_the_window_wants_two_keys_in_a_row(
 ) -> None:
     record(takes, "wave")
     press(monkeypatch, "d" + "x" + "d" + "q")
-    assert go_through(takes, WindowAsker(never)) == {}
+    assert go_through(takes, WindowPrompt(never)) == {}
     assert len(takes.all()) == 1
 
 
@@ -233,7 +233,7 @@ def test_a_clip_without_a_label_is_not_kept_without_one(
     collected: Takes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     press(monkeypatch, "\r" + "3" + "q")
-    assert go_through(collected, WindowAsker(never)) == {"relabel": 1}
+    assert go_through(collected, WindowPrompt(never)) == {"relabel": 1}
     assert rows(collected.folder)[0]["label"] == "wave"
 
 
@@ -243,7 +243,7 @@ def test_a_clip_that_cannot_be_played_can_be_deleted(
     (take,) = record(takes, "wave")
     takes.path_of(take).write_bytes(b"torn")
     press(monkeypatch, "dd")
-    assert go_through(takes, WindowAsker(never)) == {"delete": 1}
+    assert go_through(takes, WindowPrompt(never)) == {"delete": 1}
 
 
 def test_a_closed_window_stops_and_a_broken_one_asks_in_the_terminal(
@@ -251,10 +251,10 @@ def test_a_closed_window_stops_and_a_broken_one_asks_in_the_terminal(
 ) -> None:
     record(takes, "wave")
     press(monkeypatch, ".", visible=0.0)
-    assert go_through(takes, WindowAsker(never)) == {}
+    assert go_through(takes, WindowPrompt(never)) == {}
 
     def fail(*_: object) -> None:
         raise cv2.error("no GUI")
 
     monkeypatch.setattr(cv2, "imshow", fail)
-    assert go_through(takes, WindowAsker(lines("clap"))) == {"relabel": 1}
+    assert go_through(takes, WindowPrompt(lines("clap"))) == {"relabel": 1}

@@ -12,7 +12,7 @@ from steps import ENDED, Gate, changed, make_step, wait_for
 from seqvision_edge.errors import SinkError
 from seqvision_edge.result import SourceState
 from seqvision_edge.sinks.queued import CLOSE_SECONDS, Queued, close_all
-from seqvision_edge.sinks.together import Together
+from seqvision_edge.sinks.together import SinkGroup
 
 
 def test_everything_arrives_in_order() -> None:
@@ -106,8 +106,8 @@ def test_what_can_be_flushed_at_the_end_is_flushed() -> None:
     assert sink.counts.lost == 0
 
 
-def together(gate: Gate, live: bool = True) -> Together:
-    return Together("edge-run", [Queued(gate, 99)], [], live)
+def together(gate: Gate, live: bool = True) -> SinkGroup:
+    return SinkGroup("edge-run", [Queued(gate, 99)], [], live)
 
 
 def test_losses_are_told_in_one_line_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
@@ -161,7 +161,7 @@ def test_an_output_that_cannot_be_opened_closes_those_that_were() -> None:
 
     good = Gate(is_open=True)
     with pytest.raises(SinkError, match="--json x"):
-        Together("edge-run", [Queued(good, 1), Queued(Refused(), 1)], [], True).__enter__()
+        SinkGroup("edge-run", [Queued(good, 1), Queued(Refused(), 1)], [], True).__enter__()
     assert good.is_closed
 
 

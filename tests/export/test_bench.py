@@ -15,7 +15,7 @@ from seqvision.config import ModelOptions
 from seqvision.training.checkpoint import save_model
 from seqvision_edge.session import Session
 from seqvision_export.bench.pieces import encoder_of, features_of, head_of
-from seqvision_export.timing import Timing, ratio, take_turns
+from seqvision_export.timing import Timing, interleaved_timing, ratio
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,9 @@ def test_encoder_and_head_by_themselves_are_the_whole_in_two(kind: str) -> None:
 
 def test_turns_are_taken_by_all_and_ratios_are_of_each_round() -> None:
     calls: list[str] = []
-    found = take_turns({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 0.001)
+    found = interleaved_timing(
+        {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 0.001
+    )
     assert set(calls) == {"a", "b"}
     assert len(found["a"].rounds) == len(found["b"].rounds) >= 5
     slow, fast = Timing(3, 9, (2, 3, 90)), Timing(1, 1, (1, 1, 1))

@@ -8,15 +8,15 @@ from export_models import build
 from seqvision.config import ModelOptions
 from seqvision_edge.sequence import StripSequence
 from seqvision_export import latency
-from seqvision_export.latency import live_frame
+from seqvision_export.latency import live_latency_ms
 
 
 def test_a_larger_network_takes_longer_and_weights_change_nothing() -> None:
     small, card = build(ModelOptions())
     large, large_card = build(ModelOptions(encoder="mobilenet_v3_small"))
-    ms = live_frame(small, card)
+    ms = live_latency_ms(small, card)
     assert 0 < ms < 50
-    assert live_frame(large, large_card) > 2 * ms
+    assert live_latency_ms(large, large_card) > 2 * ms
 
 
 def test_a_live_frame_is_timed_with_its_window_full_and_an_image_as_a_whole(
@@ -30,14 +30,14 @@ def test_a_live_frame_is_timed_with_its_window_full_and_an_image_as_a_whole(
             calls.append(call())  # type: ignore[operator]
         raise InterruptedError
 
-    monkeypatch.setattr(latency, "take_turns", look)
+    monkeypatch.setattr(latency, "interleaved_timing", look)
     model, card = build(ModelOptions(), window=5)
     with pytest.raises(InterruptedError):
-        live_frame(model, card)
+        live_latency_ms(model, card)
     (probabilities,) = calls
     assert probabilities.shape[-1] == len(card.labels)
     rows = StripSequence(kind="rows", steps=5, longer="crop")
     with pytest.raises(InterruptedError):
-        live_frame(model, card.model_copy(update={"sequence": rows}))
+        live_latency_ms(model, card.model_copy(update={"sequence": rows}))
     answers, _ = calls[-1]
     assert answers.shape == (1, len(card.labels))

@@ -29,8 +29,8 @@ from seqvision_export.precision import make as way
 from seqvision_export.precision import measure
 from seqvision_export.precision.choose import choose
 from seqvision_export.precision.clips import Clips, Labelled, gather, random_windows
-from seqvision_export.precision.encoder import weighed
-from seqvision_export.precision.half import halve
+from seqvision_export.precision.encoder import weighted_nodes
+from seqvision_export.precision.half import to_fp16
 from seqvision_export.precision.int8 import quantize, ranges_of
 from seqvision_export.precision.pixels import can_widen, widen
 from seqvision_export.precision.plan import keep_pool, plans
@@ -113,7 +113,7 @@ def test_int8_is_the_encoder_alone_with_byte_activations_and_a_scale_per_channel
     content, card = made(options, state)
     proto = onnx.load_from_string(in_int8(content, card, plan))
     nodes = Nodes(proto)
-    first, *others = (node.name for node in weighed(onnx.load_from_string(content)))
+    first, *others = (node.name for node in weighted_nodes(onnx.load_from_string(content)))
     by_name = {node.name: node for node in proto.graph.node}
     assert len(others) == 4
     kept = plan == "first conv kept"
@@ -158,7 +158,7 @@ def test_int8_chooses_its_ranges_by_the_pixels_of_real_frames() -> None:
     content, _ = made(ModelOptions())
     dark = tuple(np.full((3, 32, 40, 3), level, np.uint8) for level in (10, 90))
     proto = onnx.load_from_string(content)
-    (sub,) = chain_up(Nodes(proto), weighed(proto)[0], 1)
+    (sub,) = chain_up(Nodes(proto), weighted_nodes(proto)[0], 1)
     low, high = ranges_of(content, dark)[sub.output[0]].range_value
     assert (low.item(), high.item()) == (10 - 127.5, 90 - 127.5)
 
@@ -181,7 +181,7 @@ def test_four_pixels_at_once_give_the_same_values_as_one_by_one(encoder: str) ->
     *_, card, content = exported(ModelOptions(encoder=encoder), norms=encoder == "mobilenet_v2")
     whole = onnx.load_from_string(content)
     nodes = Nodes(whole)
-    (centred,) = chain_up(nodes, weighed(whole)[0], 1)
+    (centred,) = chain_up(nodes, weighted_nodes(whole)[0], 1)
     mean = nodes.constants[centred.input[1]]
     # A whole number: then nothing differs beyond the border.
     values = np.full_like(nodes.constant(mean.name), 127)
@@ -227,7 +227,7 @@ def test_live_and_the_whole_clip_answer_alike_in_any_format(
     if precision == "int8":
         reduced = in_int8(content, card)
     else:
-        reduced = finish(halve(content), card, "fp16")
+        reduced = finish(to_fp16(content), card, "fp16")
     session, windows = Session(reduced), noise(card)
     model, _ = build(options)
     own = [case for case in prove(model, reduced).cases if "against frame by frame" in case.name]
@@ -241,7 +241,7 @@ def test_live_and_the_whole_clip_answer_alike_in_any_format(
 
 def test_fp16_keeps_pixels_state_and_head_in_fp32() -> None:
     content, card = made(ModelOptions())
-    proto = halve(content)
+    proto = to_fp16(content)
     finish(proto, card, "fp16")
     nodes = Nodes(proto)
     ends = (*proto.graph.input[1:], *proto.graph.output)
@@ -273,9 +273,9 @@ def test_norms_constants_and_scales_are_folded_for_every_encoder(encoder: str) -
         for module in model.encoder.modules()
         if isinstance(module, torch.nn.Conv2d | torch.nn.Linear)
     ]
-    assert len(weighed(proto)) == len(modules)
+    assert len(weighted_nodes(proto)) == len(modules)
     if modules:
-        assert chain_up(nodes, weighed(proto)[0], 1)[0].op_type == "Sub"
+        assert chain_up(nodes, weighted_nodes(proto)[0], 1)[0].op_type == "Sub"
         assert "ReduceMean" not in kinds
     assert prove(model, content).worst.difference <= 1e-4
 

@@ -13,7 +13,7 @@ from seqvision.data.cache import Cache
 from seqvision.data.dataset import EpochSampler, ShareSampler
 from seqvision.models.classifier import Classifier
 from seqvision.training import autotune
-from seqvision.training.allocator import keep_freed_memory
+from seqvision.training.allocator import tune_malloc
 from seqvision.training.autotune import Arithmetic, choose_arithmetic
 from seqvision.training.checkpoint import load_model
 from seqvision.training.train import train
@@ -213,12 +213,12 @@ def test_the_allocator_is_told_and_the_users_own_settings_stay(
 
     for name in ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES"):
         monkeypatch.delenv(name, raising=False)
-    assert keep_freed_memory() == (platform.libc_ver()[0] == "glibc")
+    assert tune_malloc() == (platform.libc_ver()[0] == "glibc")
     monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", "1000000")
-    assert not keep_freed_memory()
+    assert not tune_malloc()
     monkeypatch.delenv("MALLOC_MMAP_THRESHOLD_")
     monkeypatch.setattr(platform, "libc_ver", lambda: ("musl", "1.2"))
-    assert not keep_freed_memory()
+    assert not tune_malloc()
 
 
 def test_the_same_seed_gives_the_same_model_where_the_arithmetic_is_timed(

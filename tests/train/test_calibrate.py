@@ -18,7 +18,7 @@ from seqvision.calibration.calibrate import calibrate
 from seqvision.calibration.clips import choose
 from seqvision.calibration.figures import Figures
 from seqvision.calibration.grid import Point, make_grid
-from seqvision.calibration.places import Take, find_places
+from seqvision.calibration.places import Take, find_inputs
 from seqvision.calibration.reject import UNKNOWN, find_reject
 from seqvision.calibration.replay import Replay
 from seqvision.calibration.search import Trials, cross_validate, search
@@ -164,7 +164,7 @@ def test_a_course_with_another_temperature_is_as_if_it_had_been_recorded_so(
     trained: Trained, takes: Path
 ) -> None:
     model, card = load_model(trained.model)
-    take = find_places([takes / "take0.mp4"]).takes[0]
+    take = find_inputs([takes / "take0.mp4"]).takes[0]
     decision = card.decision.model_copy(update={"temperature": 0.5})
     cold = card.model_copy(update={"decision": decision})
     warm_course = record(TrainedSession(model, card, ""), take)
@@ -400,11 +400,11 @@ def test_takes_are_told_from_clips(clips: Path, takes: Path, tmp_path: Path) -> 
     shutil.copy(takes / "take0.mp4", tmp_path / "b.mp4")
     shutil.copy(takes / "take0.json", tmp_path / "b.json")
     (tmp_path / "takes.csv").write_text("video,truth\na.mp4,b.json\nb.mp4,b.json\n")
-    found = find_places([clips, tmp_path, tmp_path / "b.mp4"])
+    found = find_inputs([clips, tmp_path, tmp_path / "b.mp4"])
     assert found.clips == (clips,)
     assert [take.video.name for take in found.takes] == ["b.mp4"]
     assert [path.name for path in found.unmarked] == ["a.mp4"]
-    listed = find_places([tmp_path / "takes.csv"])
+    listed = find_inputs([tmp_path / "takes.csv"])
     assert [take.video.name for take in listed.takes] == ["a.mp4", "b.mp4"]
     assert len(listed.takes[0].truth) == 6
 

@@ -10,7 +10,7 @@ from conftest import write_squares
 from seqvision.cli import main
 from seqvision.config import ModelOptions, SequenceOptions, TrainingOptions, TrainOptions
 from seqvision.data.clips import Clip
-from seqvision.few_clips import FEW, suit_few_clips
+from seqvision.few_clips import FEW, small_data_defaults
 from seqvision.models.classifier import Classifier
 from seqvision_edge.card import ImageSpec
 
@@ -25,7 +25,7 @@ PRETRAINED = TrainOptions(model=ModelOptions(encoder="mobilenet_v2", weights="so
 
 
 def test_few_clips_choose_a_frozen_encoder_and_say_every_choice() -> None:
-    chosen, said = suit_few_clips(PRETRAINED, clips(5), {"encoder", "weights"})
+    chosen, said = small_data_defaults(PRETRAINED, clips(5), {"encoder", "weights"})
     assert chosen.model.freeze
     assert chosen.model.bidirectional
     assert said is not None
@@ -45,32 +45,32 @@ def test_few_clips_choose_a_frozen_encoder_and_say_every_choice() -> None:
 
 def test_what_is_given_stays_also_where_it_is_the_default() -> None:
     given = {"encoder", "weights", "dropout", "weight_decay"}
-    chosen, said = suit_few_clips(PRETRAINED, clips(5), given)
+    chosen, said = small_data_defaults(PRETRAINED, clips(5), given)
     assert chosen.model.dropout == PRETRAINED.model.dropout
     assert chosen.training.weight_decay == PRETRAINED.training.weight_decay
     assert "--dropout" not in (said or "")
     for name in ("freeze", "unfreeze_at", "encoder_lr_scale"):  # such as --no-freeze
-        assert suit_few_clips(PRETRAINED, clips(5), {name}) == (PRETRAINED, None)
+        assert small_data_defaults(PRETRAINED, clips(5), {name}) == (PRETRAINED, None)
     frozen = PRETRAINED.model_copy(update={"model": ModelOptions(weights="x.pth", freeze=True)})
     everything = {*CHOSEN_OF_MODEL, "weight_decay", "label_smoothing"}
-    assert suit_few_clips(frozen, clips(5), everything) == (frozen, None)
+    assert small_data_defaults(frozen, clips(5), everything) == (frozen, None)
 
 
 def test_many_clips_and_still_images_choose_nothing_and_test_clips_do_not_count() -> None:
-    assert suit_few_clips(PRETRAINED, clips(FEW + 1), set()) == (PRETRAINED, None)
+    assert small_data_defaults(PRETRAINED, clips(FEW + 1), set()) == (PRETRAINED, None)
     strips = PRETRAINED.model_copy(update={"images": SequenceOptions(sequence="columns")})
-    assert suit_few_clips(strips, clips(5), set()) == (strips, None)
+    assert small_data_defaults(strips, clips(5), set()) == (strips, None)
     mixed = [*clips(5, "train"), *clips(90, "test")]
-    assert suit_few_clips(PRETRAINED, mixed, set())[0].model.freeze
+    assert small_data_defaults(PRETRAINED, mixed, set())[0].model.freeze
 
 
 def test_without_pretrained_weights_they_are_recommended_and_nothing_is_chosen() -> None:
     plain = TrainOptions(training=TrainingOptions(epochs=3))
-    chosen, said = suit_few_clips(plain, clips(4), set())
+    chosen, said = small_data_defaults(plain, clips(4), set())
     assert chosen == plain
     assert said is not None
     assert said.endswith("--encoder mobilenet_v2 --weights imagenet")
-    assert suit_few_clips(plain, clips(4), {"encoder", "weights"}) == (plain, None)
+    assert small_data_defaults(plain, clips(4), {"encoder", "weights"}) == (plain, None)
 
 
 @pytest.mark.parametrize("more", [(), ("--no-freeze",)])

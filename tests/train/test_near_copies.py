@@ -14,7 +14,7 @@ from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip, Cut
 from seqvision.data.decode import Decoded, Store, decode_all
 from seqvision.data.near_copies import NearCopy, divide, find_near_copies, join_groups
-from seqvision.training.data import read_data
+from seqvision.training.data import load_dataset
 from seqvision_edge.card import ImageSpec
 from seqvision_edge.opencv import cv2
 from seqvision_edge.sources import open_path
@@ -142,7 +142,7 @@ def test_a_training_keeps_a_video_and_its_extracted_frames_on_one_side(
     twins: Path, tmp_path: Path
 ) -> None:
     read = ClipOptions(size=32, frames=6, cache=tmp_path / "cache", val=0.2)
-    data = read_data(TrainOptions(data=twins, clips=read))
+    data = load_dataset(TrainOptions(data=twins, clips=read))
     sides = [{(data.clips[i].label, data.clips[i].path.stem) for i in part}
              for part in (data.split.train, data.split.val)]  # fmt: skip
     assert not sides[0] & sides[1]

@@ -14,7 +14,7 @@ from seqvision import ready
 from seqvision.chance import is_better
 from seqvision.cli import main
 from seqvision.config import ClipOptions, ExportOptions, TrainOptions
-from seqvision.config.resume import going_on, kept_options
+from seqvision.config.resume import going_on, load_run_options
 from seqvision.data.clips import Clip
 from seqvision.data.split import Split
 from seqvision.errors import CheckpointError, DataError
@@ -126,7 +126,7 @@ def test_an_export_looks_at_all_its_outputs_before_it_begins(tmp_path: Path) -> 
     shutil.copy(OLD_MODELS / "spec3-video.pt", tmp_path / "model.pt")
     (tmp_path / "model.onnx.report.json").mkdir()
     with pytest.raises(DataError, match=r"the report .*report\.json: that is a folder"):
-        ready.to_export(ExportOptions(model=tmp_path / "model.pt"))
+        ready.validate_export(ExportOptions(model=tmp_path / "model.pt"))
 
 
 def test_a_resumed_run_takes_what_may_change_and_names_what_may_not(
@@ -159,7 +159,7 @@ def test_a_resumed_run_takes_what_may_change_and_names_what_may_not(
     )
     assert main(["train", "--resume", str(run), "--epochs", "60"]) == 1, "it came to the training"
     assert "ZeroDivisionError" in capsys.readouterr().err
-    kept = kept_options(run)
+    kept = load_run_options(run)
     given = kept.model_copy(update={"training": kept.training.model_copy(update={"epochs": 60})})
     assert going_on(kept, given, kept).training.epochs == 60
 

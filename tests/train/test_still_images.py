@@ -22,7 +22,7 @@ from seqvision.config import (
 from seqvision.errors import DataError
 from seqvision.evaluation import evaluate, load_clips
 from seqvision.training.checkpoint import load_model
-from seqvision.training.data import read_data
+from seqvision.training.data import load_dataset
 from seqvision.training.train import Trained, train
 from seqvision_edge.clip import centre
 from seqvision_edge.opencv import cv2
@@ -123,7 +123,7 @@ def test_columns_of_strips_of_different_length_are_learnt(slopes: Path, tmp_path
 def test_strips_keep_their_own_length_and_the_longest_is_read_whole(
     slopes: Path, tmp_path: Path
 ) -> None:
-    data = read_data(options(slopes, tmp_path, images={"sequence": "columns", "step": 5}))
+    data = load_dataset(options(slopes, tmp_path, images={"sequence": "columns", "step": 5}))
     assert isinstance(data.sequence, StripSequence)
     lengths = [len(centre(item, data.image, data.sequence)) for item in data.decoded]
     assert sorted(set(lengths)) == [4, 5, 6, 7, 8]
@@ -134,7 +134,7 @@ def test_the_most_steps_and_what_is_read_of_longer_images_stand_in_the_card(
     slopes: Path, tmp_path: Path
 ) -> None:
     told = {"sequence": "columns", "step": 5, "max_steps": 3, "longer": "subsample"}
-    data = read_data(options(slopes, tmp_path, images=told))
+    data = load_dataset(options(slopes, tmp_path, images=told))
     assert data.sequence == StripSequence(kind="columns", steps=3, longer="subsample")
     assert {len(centre(item, data.image, data.sequence)) for item in data.decoded} == {3}
 
@@ -146,8 +146,8 @@ def test_windows_slide_along_the_long_side_of_the_data(slopes: Path, tmp_path: P
         turned = np.ascontiguousarray(cv2.imread(str(path)).transpose(1, 0, 2))
         assert cv2.imwrite(str(tall / path.parent.name / path.name), turned)
     told = {"sequence": "windows", "window": 12, "stride": 6}
-    wide = read_data(options(slopes, tmp_path, images=told))
-    high = read_data(options(tall, tmp_path, images=told))
+    wide = load_dataset(options(slopes, tmp_path, images=told))
+    high = load_dataset(options(tall, tmp_path, images=told))
     assert isinstance(wide.sequence, WindowSequence)
     assert isinstance(high.sequence, WindowSequence)
     assert (wide.sequence.along, high.sequence.along) == ("width", "height")
@@ -183,12 +183,12 @@ def test_a_patch_that_does_not_divide_the_image_is_refused_with_a_size_that_does
 ) -> None:
     told = {"sequence": "patches", "patch": 7}
     with pytest.raises(DataError, match=r"--patch 7 does not divide --size 24; --size 21 would"):
-        read_data(options(slopes, tmp_path, images=told))
+        load_dataset(options(slopes, tmp_path, images=told))
 
 
 def test_loose_images_are_no_clips_of_a_video_model(slopes: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="loose images"):
-        read_data(options(slopes, tmp_path, images={"sequence": "video"}))
+        load_dataset(options(slopes, tmp_path, images={"sequence": "video"}))
 
 
 def test_a_still_image_is_varied_as_a_whole_before_it_is_cut(slopes: Path, tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_a_still_image_is_varied_as_a_whole_before_it_is_cut(slopes: Path, tmp_p
     from seqvision.data.augment import Augmenter
     from seqvision.data.dataset import ClipDataset
 
-    data = read_data(options(slopes, tmp_path, images={"sequence": "columns", "step": 1}))
+    data = load_dataset(options(slopes, tmp_path, images={"sequence": "columns", "step": 1}))
     clips, labels = data.part([0])
     varied = ClipDataset(clips, labels, data.image, data.sequence, Augmenter("strong"), 3)
     steps, _ = varied[1, 0]

@@ -21,7 +21,7 @@ from seqvision.config import (
 from seqvision.data.split import Split
 from seqvision.survey.findings import Findings
 from seqvision.survey.survey import examine, survey
-from seqvision.training.data import read_data
+from seqvision.training.data import load_dataset
 from seqvision_edge.opencv import cv2
 
 
@@ -131,7 +131,7 @@ def test_the_split_and_the_rate_are_those_of_a_training(
     asked = options(squares, tmp_path, seed=3, decode=decode)
     found = examine(asked)
     training = TrainOptions(data=squares, clips=asked.clips, training=TrainingOptions(seed=3))
-    data = read_data(training)
+    data = load_dataset(training)
     assert [clip.path for clip in found.clips] == [clip.path for clip in data.clips]
     assert split_of(found) == data.split
     assert (found.image, found.sequence) == (data.image, data.sequence)
@@ -312,7 +312,7 @@ def test_wrong_use_is_one_line(
 def test_root_names_the_clips_and_wins_over_the_yaml(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from seqvision.config import place_of
+    from seqvision.config import data_path
 
     seen: list[TrainOptions] = []
 
@@ -332,7 +332,7 @@ def test_root_names_the_clips_and_wins_over_the_yaml(
     main(["train", "--config", str(config)])
     main(["train", "--config", str(config), "elsewhere"])
     main(["train", "--dataset", "folder", "--root", "there"])
-    assert [str(place_of(given)) for given in seen] == ["there", "here", "elsewhere", "there"]
+    assert [str(data_path(given)) for given in seen] == ["there", "here", "elsewhere", "there"]
     assert seen[-1].clips.dataset == "folder"
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from seqvision.config import AugmentOptions, TrainOptions, from_yaml
 from seqvision.config.self_training_resume import NAME as SELF_TRAINING
-from seqvision.config.self_training_resume import kept_self_training
+from seqvision.config.self_training_resume import load_self_training_options
 from seqvision.data.augment.augmenter import make_augmenter
 from seqvision.tuning.space_file import read_space
 from seqvision_edge.errors import SeqvisionError
@@ -83,7 +83,7 @@ def read(kind: str, path: Path) -> None:
         read_listing(path, {"HOME": "/home/anna"})
     else:
         path.rename(path.with_name(SELF_TRAINING))
-        kept_self_training(path.parent)
+        load_self_training_options(path.parent)
 
 
 @pytest.mark.fuzz

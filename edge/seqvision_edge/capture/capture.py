@@ -17,7 +17,7 @@ from seqvision_edge.capture.child import Grabbed, Layout, Opened
 from seqvision_edge.capture.fault import CaptureFault, Silent, word
 from seqvision_edge.capture.opening import Timeouts
 from seqvision_edge.capture.reach import reach
-from seqvision_edge.capture.start import bare_start
+from seqvision_edge.capture.start import clean_spawn
 from seqvision_edge.errors import SourceError
 from seqvision_edge.interrupts import Held
 from seqvision_edge.preprocess import Image, Sizing
@@ -182,7 +182,7 @@ class Capture:
             name=f"seqvision {self.address.name}",
             daemon=True,
         )
-        with theirs, bare_start():
+        with theirs, clean_spawn():
             self._process.start()
 
     def _share_memory(self, opened: Opened) -> None:

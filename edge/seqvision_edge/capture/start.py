@@ -14,7 +14,7 @@ _starting = threading.Lock()
 
 
 @contextlib.contextmanager
-def bare_start() -> Iterator[None]:
+def clean_spawn() -> Iterator[None]:
     """Let a child start without this program's main module and without Ctrl-C.
 
     multiprocessing runs the parent's script again in each child: slow where it imports much, and

@@ -10,7 +10,7 @@ from typing import Final
 
 from seqvision_edge.card import METADATA_KEY, ModelCard
 from seqvision_edge.errors import CardError, ModelError
-from seqvision_edge.files import read_or_refuse
+from seqvision_edge.files import read_limited
 from seqvision_edge.model_file.call import Shape
 from seqvision_edge.model_file.contract import check_promise, check_sizes, shapes
 from seqvision_edge.model_file.graph import Graph, read_graph
@@ -70,7 +70,7 @@ def read_model(
     content = (
         model
         if isinstance(model, bytes)
-        else read_or_refuse(Path(model), MAX_BYTES, _MADE_BY, ModelError)
+        else read_limited(Path(model), MAX_BYTES, _MADE_BY, ModelError)
     )
     _expect(content, expect_sha256, where)
     with _named(where):

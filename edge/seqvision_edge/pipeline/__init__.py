@@ -33,7 +33,7 @@ class Pipeline(Protocol):
     def shed(self) -> int:
         """How many ticks of the model's clock it had no time for."""
 
-    def make_ready(self, frame: Frame) -> Frame:
+    def preprocess(self, frame: Frame) -> Frame:
         """Return a frame with what the model will read of it, for `ask`.
 
         Called by the thread that reads the source, with every frame: that is done while the model
@@ -43,7 +43,7 @@ class Pipeline(Protocol):
     def stills(self, frame: Frame | None) -> Iterator[Frame]:
         """Yield the frame before again, for each tick at which a recorded source still shows it.
 
-        Each is for `make_ready` and `ask`, before `frame` is; None is the end of the source.
+        Each is for `preprocess` and `ask`, before `frame` is; None is the end of the source.
         """
 
     def ask(self, frame: Frame) -> NDArray[np.uint8] | None:
@@ -84,7 +84,7 @@ def make_pipeline(
     return ImagePipeline(session, sequence, source, decision, clock)
 
 
-def ready_frames(
+def preprocessed_frames(
     pipeline: Pipeline, source: Iterable[Frame | SourceState]
 ) -> Iterator[Frame | SourceState]:
     """Yield what a source brings, each frame ready for `ask`, with the stills between them."""
@@ -92,6 +92,6 @@ def ready_frames(
         if not isinstance(item, Frame):
             yield item
             continue
-        yield from map(pipeline.make_ready, pipeline.stills(item))
-        yield pipeline.make_ready(item)
-    yield from map(pipeline.make_ready, pipeline.stills(None))
+        yield from map(pipeline.preprocess, pipeline.stills(item))
+        yield pipeline.preprocess(item)
+    yield from map(pipeline.preprocess, pipeline.stills(None))

@@ -42,7 +42,7 @@ class ImagePipeline:
         self._began = 0.0
         self._fps = Rate()
 
-    def make_ready(self, frame: Frame) -> Frame:
+    def preprocess(self, frame: Frame) -> Frame:
         """Return a picture with its steps; of a camera many are dropped, so it is left as it is."""
         if self._live:
             return frame

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from seqvision_edge.card import Decision
 from seqvision_edge.condition import Condition, Load
-from seqvision_edge.decision import NOTHING, Decider, Told, lag_of
+from seqvision_edge.decision import NOTHING, Decider, EventUpdate, window_lag
 from seqvision_edge.frame import Frame
 from seqvision_edge.pipeline.answer import Probabilities, Rate, age_of, predicted
 from seqvision_edge.pipeline.sender import Sender
@@ -50,7 +50,7 @@ class VideoPipeline:
         self._read: Frame | None = None
         self._asked: Frame | None = None
         decision = decision or self._card.decision
-        self._decider = decider or Decider(decision, self._card.labels, lag_of(sequence))
+        self._decider = decider or Decider(decision, self._card.labels, window_lag(sequence))
         self._clip = None if self._live else ShortClip(decision, self._card.labels, sequence)
         self._condition = Condition(clock)
         self._load = Load(sequence.fps)
@@ -59,7 +59,7 @@ class VideoPipeline:
         self._prediction: Prediction | None = None
         self._began = self._time = 0.0
         self._skipped = 0
-        self._broken: Told = NOTHING
+        self._broken: EventUpdate = NOTHING
         self._fps = Rate()
 
     @property
@@ -67,7 +67,7 @@ class VideoPipeline:
         """How many ticks of the model's clock it had no time for."""
         return self._load.shed
 
-    def make_ready(self, frame: Frame) -> Frame:
+    def preprocess(self, frame: Frame) -> Frame:
         """Return a frame as the model reads it, where a tick of its clock has come due."""
         if self._is_gap(self._ahead, frame, self._read):
             self._ahead.restart()
@@ -180,12 +180,12 @@ class VideoPipeline:
         self._skipped = 0
         return self._prediction is not None
 
-    def _whole_clip(self, update: Told) -> Told:
+    def _whole_clip(self, update: EventUpdate) -> EventUpdate:
         """Return the event of a file that was too short for another one."""
         if self._clip is None or update.ended or update.fired:
             return NOTHING
         event = self._clip.event(self._time)
-        return NOTHING if event is None else Told((event,), (event,))
+        return NOTHING if event is None else EventUpdate((event,), (event,))
 
     def _break(self) -> None:
         """Forget what came before a gap."""
@@ -195,11 +195,11 @@ class VideoPipeline:
         self.stream.reset()
         self._broken = _both(self._broken, self._forget())
 
-    def _forget(self) -> Told:
+    def _forget(self) -> EventUpdate:
         self._prediction = None
         return self._decider.close(self._time)
 
-    def _step(self, frame: Frame | None, answered: bool, update: Told) -> Step:
+    def _step(self, frame: Frame | None, answered: bool, update: EventUpdate) -> Step:
         if self._clip is not None and (update.ended or update.fired):
             self._clip.discard()
         return Step(
@@ -220,7 +220,7 @@ class VideoPipeline:
         )
 
 
-def _both(first: Told, second: Told) -> Told:
+def _both(first: EventUpdate, second: EventUpdate) -> EventUpdate:
     if second is NOTHING:
         return first
-    return Told(first.ended + second.ended, first.fired + second.fired)
+    return EventUpdate(first.ended + second.ended, first.fired + second.fired)

@@ -42,7 +42,7 @@ class Item:
     about: str = ""
 
 
-Asker = Callable[[Item, int, int, Sequence[str]], Answer]
+Prompt = Callable[[Item, int, int, Sequence[str]], Answer]
 """Shows an item, its number of how many and the known labels; returns what a person wants."""
 
 
@@ -59,7 +59,7 @@ def items_of(takes: Takes, collected: Sequence[Collected], labels: Sequence[str]
 
 
 def review(
-    takes: Takes, items: Sequence[Item], labels: Sequence[str], ask: Asker,
+    takes: Takes, items: Sequence[Item], labels: Sequence[str], ask: Prompt,
     say: Callable[[str], None],
 ) -> Counter[Act]:  # fmt: skip
     """Ask about each item and do at once what is answered; return how often what was done.

@@ -12,7 +12,7 @@ _LETTERS = {"": Answer("keep"), "k": Answer("keep"), "d": Answer("delete"), "b":
             "q": Answer("stop")}  # fmt: skip
 
 
-class LineAsker:
+class LinePrompt:
     """Ask on stderr, read from standard input; its end stops."""
 
     def __init__(self, lines: TextIO | None = None) -> None:

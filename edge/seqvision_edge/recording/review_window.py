@@ -9,7 +9,7 @@ from seqvision_edge.frame import Frame
 from seqvision_edge.palette import BACKGROUND, colours
 from seqvision_edge.preprocess import Image
 from seqvision_edge.recording.picture import draw_clip
-from seqvision_edge.recording.review import Answer, Asker, Item
+from seqvision_edge.recording.review import Answer, Item, Prompt
 from seqvision_edge.recording.window import Pane
 from seqvision_edge.sources import open_path
 
@@ -21,10 +21,10 @@ _NEEDS_LABEL = "it has no label yet: 1-9, or d"
 _STILL_SECONDS = 0.4
 
 
-class WindowAsker:
+class WindowPrompt:
     """Ask in a window; where it fails, ask by `instead`."""
 
-    def __init__(self, instead: Asker, mirror: bool = True) -> None:
+    def __init__(self, instead: Prompt, mirror: bool = True) -> None:
         self._pane = Pane(TITLE)
         self._instead = instead
         self._mirror = mirror

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from seqvision_edge.errors import RecordingError
-from seqvision_edge.files import replacing, sweep, unfinished_file
+from seqvision_edge.files import atomic_write, sweep, unfinished_file
 from seqvision_edge.names import file_part
 from seqvision_edge.recording.lock import locked
 from seqvision_edge.recording.new_take import NewTake
@@ -217,7 +217,7 @@ class Takes:
         old, new = move or (self._list, self._list)
         moved = False
         try:
-            with replacing(self._list) as unfinished:
+            with atomic_write(self._list) as unfinished:
                 write_rows(unfinished, columns, rows)
                 if old != new:
                     old.rename(new)

@@ -19,7 +19,7 @@ from seqvision_edge.run import MAX_AGE
 from seqvision_edge.serve.job import Job
 from seqvision_edge.serve.sent import Kept, Sender, Sent, kept
 from seqvision_edge.serve.service import Service
-from seqvision_edge.serve.shapes import Answered, Happened, Share, Window
+from seqvision_edge.serve.shapes import Answered, EventSchema, Share, Window
 
 _TOGETHER = 8
 _DIGITS = 6
@@ -95,7 +95,7 @@ def answered(
         windows=None if course is None else list(course.answers),
         events=None
         if course is None
-        else [Happened.model_validate(event.to_json()) for event in course.events],
+        else [EventSchema.model_validate(event.to_json()) for event in course.events],
         incomplete=incomplete,
         window_fill=round(fill, _DIGITS) if fill < 1 else None,
     )
@@ -124,9 +124,9 @@ class _Timeline:
     def see(self, frame: Frame) -> Iterator[None]:
         """Take the next frame, with the stills before it; yield after each answer."""
         for still in self._pipeline.stills(frame):
-            self._answer(self._pipeline.make_ready(still))
+            self._answer(self._pipeline.preprocess(still))
             yield
-        self._answer(self._pipeline.make_ready(frame))
+        self._answer(self._pipeline.preprocess(frame))
         yield
 
     def _answer(self, frame: Frame) -> None:
@@ -152,7 +152,7 @@ class _Timeline:
         """Return everything that it has told, with what the end brings."""
         for still in self._pipeline.stills(None):
             self._job.check()
-            self._answer(self._pipeline.make_ready(still))
+            self._answer(self._pipeline.preprocess(still))
         last = self._pipeline.hear([SourceState("ended")])
         return Course(self._answers, [*self._events, *last.events])
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from seqvision_edge.batch import Answer, Frames, push_together
+from seqvision_edge.batch import Answer, Frames, run_batch
 from seqvision_edge.session import Session, Stream
 
 # Of one call: what a network takes for its features grows with them.
@@ -129,9 +129,7 @@ class Batcher:
             failed: ModelFailed | None = None
             answers: list[Answer] = []
             try:
-                answers = push_together(
-                    self._session, [(ask.stream, ask.frames) for ask in pending]
-                )
+                answers = run_batch(self._session, [(ask.stream, ask.frames) for ask in pending])
             except Exception as error:
                 failed = ModelFailed(" ".join(str(error).split()) or type(error).__name__)
                 if not self._failing:  # one that fails every time is told once

@@ -14,7 +14,7 @@ _NEEDED = ("fastapi", "uvicorn", "websockets", "python_multipart")
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class AccessPolicy:
     """The names by which a server may be called, and the token that it demands, if any.
 
     `made` is a token that was made here, which somebody must be told.
@@ -58,14 +58,14 @@ def read_token(token: str | None, flag: str) -> str | None:
     return token
 
 
-def door(host: str, token: str | None, further_names: Iterable[str] = ()) -> Door:
+def door(host: str, token: str | None, further_names: Iterable[str] = ()) -> AccessPolicy:
     """Return who may come in at an address: any but this machine's own demands a token."""
     own = {host.lower(), *(name.lower() for name in further_names)}
     everywhere = is_address(host) and not is_local(host)
     names = Names(frozenset(LOCAL | own), addresses=everywhere)
     made = new_token() if token is None and not is_local(host) else None
     token = token or made
-    return Door(names, Key(token) if token else None, made)
+    return AccessPolicy(names, Key(token) if token else None, made)
 
 
 def shown(host: str, port: int) -> str:

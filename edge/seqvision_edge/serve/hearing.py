@@ -19,7 +19,7 @@ ALIVE_SECONDS = 2.0
 _MOST = 256
 
 
-class Ear:
+class EventQueue:
     """A client's queue of records; of one that is too slow the oldest are lost."""
 
     def __init__(self, kinds: frozenset[str]) -> None:
@@ -54,7 +54,7 @@ class Ear:
             self._loop.call_soon_threadsafe(self._came.set)
 
 
-def told(subscribe: Subscribe, ear: Ear, ears: set[Ear]) -> StreamingResponse:
+def told(subscribe: Subscribe, ear: EventQueue, ears: set[EventQueue]) -> StreamingResponse:
     """Return an endless answer: one event per record, and `alive` in between."""
 
     async def lines() -> AsyncGenerator[str, None]:

@@ -61,7 +61,7 @@ def routes(service: Service, streams: Streams) -> APIRouter:
         """
         await socket.accept()
         try:
-            streams.take_place()
+            streams.reserve_slot()
         except HTTPException as full:
             await socket.close(TRY_LATER, full.detail)
             return
@@ -73,7 +73,7 @@ def routes(service: Service, streams: Streams) -> APIRouter:
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            streams.give_place()
+            streams.release_slot()
             for task in tasks:
                 task.cancel()
             ends = await asyncio.gather(*tasks, return_exceptions=True)

@@ -49,7 +49,7 @@ def routes(service: Service, recorder: Recorder) -> APIRouter:
         """Record one take."""
         await socket.accept()
         try:
-            recorder.take_place()
+            recorder.reserve_slot()
         except HTTPException as full:
             await socket.close(TRY_LATER, full.detail)
             return
@@ -67,7 +67,7 @@ def routes(service: Service, recorder: Recorder) -> APIRouter:
         except (WebSocketDisconnect, Left):
             return
         finally:
-            recorder.give_place()
+            recorder.release_slot()
         with contextlib.suppress(RuntimeError, WebSocketDisconnect, Left):
             await socket.close(code, reason)
 

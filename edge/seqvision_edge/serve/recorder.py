@@ -59,8 +59,8 @@ class Recorder:
         """End the threads."""
         self.threads.shutdown(cancel_futures=True)
 
-    def take_place(self) -> None:
-        """Count a take that is being recorded or shown, until `give_place`.
+    def reserve_slot(self) -> None:
+        """Count a take that is being recorded or shown, until `release_slot`.
 
         Raises:
             HTTPException: 429, as many are as may be.
@@ -69,7 +69,7 @@ class Recorder:
             raise HTTPException(429, "enough takes are under way", headers={"retry-after": "5"})
         self._now += 1
 
-    def give_place(self) -> None:
+    def release_slot(self) -> None:
         """Count it no more."""
         self._now -= 1
 

@@ -11,7 +11,7 @@ from fastapi import HTTPException, Request
 from seqvision_edge.card import Decision
 from seqvision_edge.serve.batcher import Batcher
 from seqvision_edge.serve.figures import Figures
-from seqvision_edge.serve.hearing import Ear
+from seqvision_edge.serve.hearing import EventQueue
 from seqvision_edge.serve.job import Job, stopped_with
 from seqvision_edge.serve.limits import Limits
 from seqvision_edge.serve.model_file import ModelFile
@@ -50,7 +50,7 @@ class Service:
         self.batcher = Batcher(session, limits.room, self.figures.call, self.post.send)
         self.pictures = ThreadPoolExecutor(_PICTURE_THREADS, "pictures")
         self.decoders = Decoders(self.limits.pixels)
-        self.ears: set[Ear] = set()
+        self.ears: set[EventQueue] = set()
         self.ended = threading.Event()
         self._clips = ThreadPoolExecutor(_CLIP_THREADS, "clips")
         self._clips_now = 0

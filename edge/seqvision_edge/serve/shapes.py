@@ -32,7 +32,7 @@ class Window(Share):
     probabilities: dict[str, float] | None = None
 
 
-class Happened(Shape):
+class EventSchema(Shape):
     """An event; see the JSON lines of edge-run.
 
     `window_fill` is there where a whole clip is shorter than the model's window.
@@ -60,7 +60,7 @@ class Answered(Share):
     unsure: bool | None = None
     probabilities: dict[str, float] | None = None
     windows: list[Window] | None = None
-    events: list[Happened] | None = None
+    events: list[EventSchema] | None = None
     incomplete: str | None = None
     window_fill: float | None = None
 

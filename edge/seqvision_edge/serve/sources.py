@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Query
 from starlette.responses import Response, StreamingResponse
 
-from seqvision_edge.serve.hearing import Ear, Record, kinds, told
+from seqvision_edge.serve.hearing import EventQueue, Record, kinds, told
 from seqvision_edge.serve.service import Service
 from seqvision_edge.serve.shapes import Seen, faults
 from seqvision_edge.serve.watching import Watching
@@ -35,7 +35,7 @@ def routes(service: Service) -> APIRouter:
         name: str, predictions: Annotated[bool, Query(description="predictions too")] = False
     ) -> StreamingResponse:
         """Tell a source's state, and its events and states as they come (server-sent events)."""
-        ear = Ear(kinds(predictions))
+        ear = EventQueue(kinds(predictions))
         seen = watching()
         if name not in {source["name"] for source in seen.sources()}:
             raise HTTPException(404, "no such source")

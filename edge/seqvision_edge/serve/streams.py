@@ -14,7 +14,7 @@ from starlette.responses import StreamingResponse
 
 from seqvision_edge.numerals import PLAIN, number
 from seqvision_edge.serve.feed import MOST_SECONDS, Feed, Sample
-from seqvision_edge.serve.hearing import Ear, Record, kinds, told
+from seqvision_edge.serve.hearing import EventQueue, Record, kinds, told
 from seqvision_edge.serve.service import Service
 from seqvision_edge.serve.shapes import Opened, Records, faults
 
@@ -34,7 +34,7 @@ class _Open:
     waiting: int = 0
     frames: int = 0
     listeners: list[Callable[[Record], None]] = field(default_factory=list)
-    ears: set[Ear] = field(default_factory=set)
+    ears: set[EventQueue] = field(default_factory=set)
     closed: bool = False
 
     def tell(self, messages: list[Record]) -> None:
@@ -62,7 +62,7 @@ class Streams:
         Raises:
             HTTPException: 429, as many are open as may be.
         """
-        self.take_place()
+        self.reserve_slot()
         self._others -= 1
         name = secrets.token_urlsafe(18)
         self._open[name] = _Open(Feed(self._service, name), time.monotonic())
@@ -90,8 +90,8 @@ class Streams:
             ear.end()
         return messages
 
-    def take_place(self) -> None:
-        """Count a stream of another kind, until `give_place`.
+    def reserve_slot(self) -> None:
+        """Count a stream of another kind, until `release_slot`.
 
         Raises:
             HTTPException: 429, as many are open as may be.
@@ -100,7 +100,7 @@ class Streams:
             raise HTTPException(429, "enough streams are open", headers={"retry-after": "5"})
         self._others += 1
 
-    def give_place(self) -> None:
+    def release_slot(self) -> None:
         """Count a stream of another kind no more."""
         self._others -= 1
 
@@ -174,7 +174,7 @@ def routes(service: Service, streams: Streams) -> APIRouter:
     ) -> StreamingResponse:
         """Tell events and states as they come, as server-sent events."""
         stream = streams.get(id)
-        ear = Ear(kinds(predictions))
+        ear = EventQueue(kinds(predictions))
 
         def listen(hear: Callable[[Record], None]) -> Callable[[], None]:
             stop = stream.listen(hear)

@@ -80,16 +80,16 @@ def routes(service: Service, recorder: Recorder) -> APIRouter:
     async def film(path: _Path) -> StreamingResponse:
         """Show a take once, at its own pace: JPEG pictures that replace each other."""
         take = await work(recorder.find, path)
-        recorder.take_place()
+        recorder.reserve_slot()
         pictures = recorder.film(take)
         try:
             first = await work(next, pictures, None)
         except BaseException:
-            recorder.give_place()
+            recorder.release_slot()
             raise
         kind = f"multipart/x-mixed-replace; boundary={_BOUNDARY}"
         parts = _parts(first, pictures, work, service)
-        return closing(parts, kind, recorder.give_place)
+        return closing(parts, kind, recorder.release_slot)
 
     @router.patch("/v1/takes", response_model=Taken, responses=faults(404, 415, 422))
     async def relabel(path: _Path, named: Named) -> Taken:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from seqvision_edge.errors import SeqvisionError
-from seqvision_edge.files import replacing
+from seqvision_edge.files import atomic_write
 
 VERSION: Final = "1.30.0"
 URL: Final = f"https://registry.npmjs.org/onnxruntime-web/-/onnxruntime-web-{VERSION}.tgz"
@@ -115,5 +115,5 @@ def _unpack(archive: BinaryIO, target: Path) -> None:
         for name in FILES:
             content = tar.extractfile(f"package/dist/{name}")
             assert content is not None, "an archive with this hash has these files"
-            with replacing(target / name) as unfinished:
+            with atomic_write(target / name) as unfinished:
                 unfinished.write_bytes(content.read())

@@ -20,7 +20,7 @@ from seqvision_edge.names import file_part
 from seqvision_edge.result import Event
 from seqvision_edge.sinks.film import Film
 from seqvision_edge.sinks.line_file import LineFile
-from seqvision_edge.sinks.past import Filming, Past, free_path, jpeg, moment
+from seqvision_edge.sinks.past import ConstantRateWriter, FrameBuffer, free_path, jpeg, moment
 from seqvision_edge.sources import Source
 from seqvision_edge.step import Step
 
@@ -102,7 +102,7 @@ class _Recorder:
         self._folder = folder
         self._margins = margins
         self._keep = keep
-        self._past = Past(margins.before + margins.late + _SLACK_SECONDS)
+        self._past = FrameBuffer(margins.before + margins.late + _SLACK_SECONDS)
         self._clips: list[_Clip] = []
         self._now = 0.0
 
@@ -165,7 +165,7 @@ class _Clip:
         self.start = event.start
         self.until = float("inf")
         self.film = film
-        self._filming = Filming(film, fps)
+        self._filming = ConstantRateWriter(film, fps)
 
     @property
     def is_over(self) -> bool:

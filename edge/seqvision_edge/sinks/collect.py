@@ -13,7 +13,7 @@ from seqvision_edge.names import file_part
 from seqvision_edge.result import utc
 from seqvision_edge.sinks.collection import Collection
 from seqvision_edge.sinks.film import Film
-from seqvision_edge.sinks.past import Filming, Past, free_path, jpeg, moment
+from seqvision_edge.sinks.past import ConstantRateWriter, FrameBuffer, free_path, jpeg, moment
 from seqvision_edge.sources import Source
 from seqvision_edge.step import Step
 
@@ -95,7 +95,7 @@ class _Watcher:
         self._collection = collection
         self._seconds = seconds
         self._labels = labels
-        self._past = Past(2 * seconds + _SLACK_SECONDS)
+        self._past = FrameBuffer(2 * seconds + _SLACK_SECONDS)
         self._best: Moment | None = None
         # When the stretch began; no clip begins before the one before it has ended.
         self._from = 0.0
@@ -149,7 +149,7 @@ class _Watcher:
         film = Film(free_path(self._collection.folder, stem), "--save-uncertain", self._source.fps)
         film.open()
         try:
-            Filming(film, self._source.fps).add_all(pictures)
+            ConstantRateWriter(film, self._source.fps).add_all(pictures)
         except BaseException:
             film.discard()
             raise

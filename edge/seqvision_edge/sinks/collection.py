@@ -16,7 +16,7 @@ from pathlib import Path
 
 from seqvision_edge.csv_cells import dict_reader, write_dicts
 from seqvision_edge.errors import SinkError
-from seqvision_edge.files import alone_in, replacing
+from seqvision_edge.files import alone_in, atomic_write
 from seqvision_edge.numerals import number
 
 LIST_NAME = "collected.csv"
@@ -148,7 +148,7 @@ class Collection:
         """Write the list in one step; columns that somebody added stay."""
         columns = list(dict.fromkeys((*COLUMNS, *(name for row in rows for name in row))))
         with (
-            replacing(self.folder / LIST_NAME) as unfinished,
+            atomic_write(self.folder / LIST_NAME) as unfinished,
             unfinished.open("w", newline="", encoding="utf-8") as file,
         ):
             write_dicts(file, columns, rows)

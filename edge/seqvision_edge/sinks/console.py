@@ -133,11 +133,11 @@ class Summed:
         _say(" · ".join((*counts, speed, _count(self._events, "event"))))
         for source, step in self._last.items():
             if not self._events or self._fullest[source] < 1:
-                self._say_answer(source, step)
+                self._print_prediction(source, step)
         if not self._events and not any(step.active for step in self._last.values()):
-            self._say_why_no_event()
+            self._explain_no_event()
 
-    def _say_why_no_event(self) -> None:
+    def _explain_no_event(self) -> None:
         if self._decision is None or self._best is None:
             return
         probability, label = self._best
@@ -153,7 +153,7 @@ class Summed:
                 f"{decision.minimum_seconds:g} s (--minimum-seconds)"
             )
 
-    def _say_answer(self, source: str, step: Step) -> None:
+    def _print_prediction(self, source: str, step: Step) -> None:
         answer, fill = step.prediction, self._fullest[source]
         if answer is None:
             return

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seqvision_edge.errors import SinkError, SourceError
-from seqvision_edge.files import replacing, why_not_whole, why_unwritable
+from seqvision_edge.files import atomic_write, output_error, why_not_whole
 from seqvision_edge.opencv import cv2
 from seqvision_edge.preprocess import Image
 from seqvision_edge.sinks import Quit
@@ -91,14 +91,14 @@ class Film:
         Raises:
             SinkError: it cannot be written here.
         """
-        why = why_unwritable(self.path)
+        why = output_error(self.path)
         if why is not None:
             raise SinkError(f"{self._name}: {why}")
         encoder = _LOSSLESS if self._lossless else encoder_for(self.path)
         if encoder is None or not is_there(encoder):
             raise SinkError(f"{self._name}: this PyAV cannot write {self.path.suffix} video")
         self._encoder = encoder
-        self._place = replacing(self.path)
+        self._place = atomic_write(self.path)
         try:
             self._partial = self._place.__enter__()
         except OSError as error:

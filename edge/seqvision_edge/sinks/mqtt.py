@@ -21,7 +21,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from seqvision_edge.errors import SinkError
 from seqvision_edge.http_client import shut_down
-from seqvision_edge.names import told_apart, topic_part
+from seqvision_edge.names import deduplicate, topic_part
 from seqvision_edge.sinks.records import Record, message
 from seqvision_edge.sinks.web_address import web_address
 from seqvision_edge.sinks.webhook import reason
@@ -85,7 +85,7 @@ class Mqtt:
         if prefix != "/".join(map(topic_part, prefix.split("/"))) or "?" in prefix or "#" in url:
             raise SinkError(f"{self.name}: a prefix has no empty level and none of + # $ ?")
         self._prefix = prefix
-        parts = told_apart(map(topic_part, sources))
+        parts = deduplicate(map(topic_part, sources))
         self._topics = dict(zip(sources, parts, strict=True))
         self._left = threading.Event()
         self._news = threading.Condition()

@@ -24,7 +24,7 @@ _LONGEST_STILL_SECONDS = 1.0
 _HAIR = 1e-6
 
 
-class Past:
+class FrameBuffer:
     """The pictures of the last seconds, bounded in seconds and in bytes."""
 
     def __init__(self, seconds: float) -> None:
@@ -51,7 +51,7 @@ class Past:
         return [picture for picture in self._pictures if at - _HAIR <= picture[0] <= until + _HAIR]
 
 
-class Filming:
+class ConstantRateWriter:
     """Put pictures into a film of constant rate at their times."""
 
     def __init__(self, film: Film, fps: float) -> None:

@@ -21,7 +21,7 @@ _OVER = ("ended", "failed")
 _QUIET_SECONDS = 10.0
 
 
-class Together:
+class SinkGroup:
     """Hand every step to every output; what one of them loses is told and never ends the run."""
 
     def __init__(
@@ -64,14 +64,14 @@ class Together:
             self._running.add(step.source)
         for sink in (*self._queued, *self._direct):
             sink.write(step)
-        self._tell_news()
+        self._print_changes()
 
     def idle(self) -> None:
         """Keep the screen alive while no source brings anything.  Raises Quit as `write` does."""
         for sink in self._direct:
             if isinstance(sink, Idle):
                 sink.idle()
-        self._tell_news()
+        self._print_changes()
 
     def __exit__(
         self,
@@ -89,7 +89,7 @@ class Together:
         whole = not self._live and not self._running
         close_all(self._begun, _PATIENCE_SECONDS if whole else FLUSH_SECONDS)
 
-    def _tell_news(self) -> None:
+    def _print_changes(self) -> None:
         now = monotonic()
         for sink, news in self._news.items():
             line = news.of(sink.trouble, now)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from seqvision_edge.errors import SinkError
 from seqvision_edge.files import is_being_written
-from seqvision_edge.names import file_part, told_apart
+from seqvision_edge.names import deduplicate, file_part
 from seqvision_edge.notice import SHOWN
 from seqvision_edge.overlay import Overlay
 from seqvision_edge.preprocess import Image
@@ -75,7 +75,7 @@ def video_paths(path: Path, sources: Sequence[str]) -> dict[str, Path]:
     """Return the file of each source: `path` for one, `name-SOURCE.mp4` for several."""
     if len(sources) == 1:
         return {sources[0]: path}
-    parts = told_apart(file_part(source) for source in sources)
+    parts = deduplicate(file_part(source) for source in sources)
     return {
         source: path.with_name(f"{path.stem}-{part}{path.suffix}")
         for source, part in zip(sources, parts, strict=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from seqvision_edge.capture.address import Address
 from seqvision_edge.capture.capture import WHOLE, Capture, Wanted
 from seqvision_edge.errors import SourceError
-from seqvision_edge.names import told_apart
+from seqvision_edge.names import deduplicate
 from seqvision_edge.preprocess import ValueRange
 from seqvision_edge.sources import IMAGE_FPS, Source, open_path
 from seqvision_edge.sources.pipe import Rate, open_standard_input
@@ -53,7 +53,7 @@ def open_sources(addresses: Sequence[Address], manner: Manner) -> list[Source]:
     """
     if sum(address.kind == "pipe" for address in addresses) > 1:
         raise SourceError("standard input can be one source only; - is there more than once")
-    names = told_apart([address.name for address in addresses])
+    names = deduplicate([address.name for address in addresses])
     with contextlib.ExitStack() as opened:
         sources = [
             # Its context is for the run; here it is only closed if the next one fails.

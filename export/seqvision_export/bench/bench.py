@@ -23,7 +23,7 @@ from seqvision.models.classifier import Classifier
 from seqvision.training.autotune import processor
 from seqvision.training.checkpoint import load_model
 from seqvision_edge.card import ModelCard
-from seqvision_edge.files import replacing, temporary_folder
+from seqvision_edge.files import atomic_write, temporary_folder
 from seqvision_edge.providers import Device
 from seqvision_edge.sequence import VideoSequence
 from seqvision_edge.session import Session
@@ -41,7 +41,7 @@ from seqvision_export.convert import convert
 from seqvision_export.precision.candidate import Candidate
 from seqvision_export.precision.clips import random_windows
 from seqvision_export.precision.make import make
-from seqvision_export.timing import Timing, ratio, take_turns
+from seqvision_export.timing import Timing, interleaved_timing, ratio
 
 _LIVE_STAGES = ("live frame", "encoder", "head", "full window")
 
@@ -52,7 +52,7 @@ def bench(options: BenchOptions) -> dict[str, Any]:
     Raises:
         SeqvisionError: the model, the source or a device cannot be used.
     """
-    ready.to_bench(options)
+    ready.validate_bench(options)
     model, card, subjects = _subjects(options)
     found: dict[str, Any] = {
         "model": str(options.model),
@@ -71,7 +71,7 @@ def bench(options: BenchOptions) -> dict[str, Any]:
         def advance(seconds: float) -> None:
             bar.update(bar.done + seconds)
 
-        found["preprocessing"] = _plain(take_turns(pictures, options.seconds, advance))
+        found["preprocessing"] = _plain(interleaved_timing(pictures, options.seconds, advance))
         _print_stages("preprocessing", found["preprocessing"])
         for device, threads in ways:
             way = f"{device}, {threads} thread{'' if threads == 1 else 's'}"
@@ -143,7 +143,7 @@ def _run(
             work[subject.name, stage] = call
     if model is not None:
         work["torch", AGAIN] = torch_again(model, card, threads)
-    timings = take_turns(work, options.seconds, advance)
+    timings = interleaved_timing(work, options.seconds, advance)
     runs: list[dict[str, Any]] = []
     for subject in subjects:
         own = {stage: timing for (name, stage), timing in timings.items() if name == subject.name}
@@ -200,7 +200,7 @@ def _thread_counts() -> tuple[int, ...]:
 
 def _write(path: Path, found: dict[str, Any]) -> None:
     try:
-        with replacing(path) as unfinished:
+        with atomic_write(path) as unfinished:
             unfinished.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise ExportError(f"--json {path}: cannot be written ({error.strerror})") from None

@@ -12,7 +12,7 @@ PREFIX = "model.encoder."
 WEIGHED = ("Conv", "Gemm", "MatMul")
 
 
-def weighed(proto: onnx.ModelProto) -> list[NodeProto]:
+def weighted_nodes(proto: onnx.ModelProto) -> list[NodeProto]:
     """Return the encoder's convolutions and matrix products, in the order of the graph."""
     return [
         node
@@ -24,6 +24,6 @@ def weighed(proto: onnx.ModelProto) -> list[NodeProto]:
 def within(proto: onnx.ModelProto) -> list[NodeProto]:
     """Return all nodes from the encoder's first convolution to its last weights, in order."""
     nodes = Nodes(proto)
-    ends = {node.name for node in weighed(proto)}
+    ends = {node.name for node in weighted_nodes(proto)}
     inside = ends | (nodes.reached(ends) & nodes.reached(ends, backward=True))
     return [node for node in proto.graph.node if node.name in inside]

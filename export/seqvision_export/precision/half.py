@@ -9,13 +9,13 @@ import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from seqvision_export.nodes import Nodes
-from seqvision_export.precision.encoder import weighed, within
+from seqvision_export.precision.encoder import weighted_nodes, within
 
 # The largest half; what is beyond it would become infinite.
 _LARGEST = float(np.finfo(np.float16).max)
 
 
-def halve(content: bytes) -> onnx.ModelProto:
+def to_fp16(content: bytes) -> onnx.ModelProto:
     """Return the model with its encoder in half precision, from the second convolution on.
 
     The first one reads pixels from 0 to 255, and its weights are as small as those are large: both
@@ -26,7 +26,7 @@ def halve(content: bytes) -> onnx.ModelProto:
     """
     proto = onnx.load_from_string(content)
     nodes = Nodes(proto)
-    kept = {node.name for node in weighed(proto)[:1]}
+    kept = {node.name for node in weighted_nodes(proto)[:1]}
     inside = {node.name for node in within(proto)} - kept
     halved: set[str] = set()
     found: list[NodeProto] = []

@@ -9,7 +9,7 @@ from seqvision_edge.card import ModelCard
 from seqvision_edge.clip import Steps
 from seqvision_export.convert import finish
 from seqvision_export.precision.candidate import Candidate, Format
-from seqvision_export.precision.half import halve
+from seqvision_export.precision.half import to_fp16
 from seqvision_export.precision.int8 import quantize, ranges_of
 from seqvision_export.precision.plan import plans
 
@@ -33,4 +33,4 @@ def make(
             quantized = finish(quantize(content, plan, ranges), card, "int8")
             yield Candidate(f"int8, {plan.name}", "int8", quantized)
     if "fp16" in formats and possible:
-        yield Candidate("fp16", "fp16", finish(halve(content), card, "fp16"))
+        yield Candidate("fp16", "fp16", finish(to_fp16(content), card, "fp16"))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from seqvision_edge.clip import Steps
 from seqvision_edge.session import Session
 from seqvision_export.precision.clips import Labelled
-from seqvision_export.timing import Timing, take_turns
+from seqvision_export.timing import Timing, interleaved_timing
 
 # For each candidate.
 _SECONDS = 0.5
@@ -22,7 +22,7 @@ def time_live_frames(sessions: Mapping[str, Session], frame: Steps) -> dict[str,
     Args:
         frame: `(1, height, width, channels)` uint8.
     """
-    return take_turns({name: _step(one, frame) for name, one in sessions.items()}, _SECONDS)
+    return interleaved_timing({name: _step(one, frame) for name, one in sessions.items()}, _SECONDS)
 
 
 def answers(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, helper, numpy_helper
 
 from seqvision_export.nodes import Nodes
-from seqvision_export.precision.encoder import weighed
+from seqvision_export.precision.encoder import weighted_nodes
 
 _READ, _GIVEN = 4, 2
 
@@ -127,7 +127,7 @@ def _first(
     nodes: Nodes, proto: onnx.ModelProto
 ) -> tuple[tuple[int | str, ...], NodeProto, NodeProto, NodeProto, NodeProto] | None:
     """Return the frame's shape, and the cast, mean, convolution and clamp that it goes through."""
-    convs = weighed(proto)
+    convs = weighted_nodes(proto)
     if not convs or convs[0].op_type != "Conv":
         return None
     conv = convs[0]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import onnx
 
 from seqvision_export.nodes import Nodes
-from seqvision_export.precision.encoder import weighed
+from seqvision_export.precision.encoder import weighted_nodes
 from seqvision_export.precision.pixels import can_widen
 
 _CLAMPS = ("Relu", "Clip")
@@ -36,7 +36,7 @@ class Plan:
 
 def plans(proto: onnx.ModelProto) -> list[Plan]:
     """Return the plans that this encoder allows; none where it has nothing to quantise."""
-    names = [node.name for node in weighed(proto)]
+    names = [node.name for node in weighted_nodes(proto)]
     if not names:
         return []
     everything = _with_glue(proto, names)
@@ -54,7 +54,7 @@ def plans(proto: onnx.ModelProto) -> list[Plan]:
 def pool_after_first(proto: onnx.ModelProto) -> tuple[str, str] | None:
     """Return the names of the clamp and the max-pool that alone read the first convolution."""
     nodes = Nodes(proto)
-    chain = [weighed(proto)[0]]
+    chain = [weighted_nodes(proto)[0]]
     for kinds in (_CLAMPS, ("MaxPool",)):
         users = nodes.users(chain[-1].output[0])
         if len(users) != 1 or users[0].op_type not in kinds:

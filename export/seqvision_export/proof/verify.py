@@ -32,10 +32,10 @@ def verify(options: VerifyOptions) -> dict[str, Any]:
     Raises:
         SeqvisionError: one of them cannot be used, or they answer differently.
     """
-    ready.to_verify(options)
+    ready.validate_verify(options)
     path = options.report or beside(options.model)
     print_step(f"proving in a fresh process{' on clips too' if options.data else ''}")
-    report = prove_afresh(options, str(options.model))
+    report = verify_in_subprocess(options, str(options.model))
     try:
         save(path, report)
     except OSError as error:
@@ -44,7 +44,7 @@ def verify(options: VerifyOptions) -> dict[str, Any]:
     return report
 
 
-def prove_afresh(options: VerifyOptions, name: str) -> dict[str, Any]:
+def verify_in_subprocess(options: VerifyOptions, name: str) -> dict[str, Any]:
     """Prove in a process of its own, which knows only the two files.
 
     What an exporter left behind in this process cannot help the proof along.  `name` is what the

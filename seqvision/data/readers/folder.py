@@ -14,8 +14,8 @@ from seqvision.data.clips import Clip, natural
 from seqvision.data.kinds import (
     LeftOut,
     entries,
-    is_beside_data,
     is_image,
+    is_next_to_data,
     is_video,
     kind_of,
     printable,
@@ -245,7 +245,7 @@ def _read_labels(
             left.add("clip without a label", folder.path)
         else:
             empty.append(folder)
-    lost = [folder for folder in empty if not is_beside_data(folder.path)]
+    lost = [folder for folder in empty if not is_next_to_data(folder.path)]
     if clips and lost:
         raise DataError(
             f"{lost[0].path}: label {lost[0].path.name!r} has no clips ({_contents(lost[0].path)})"
