@@ -5,6 +5,8 @@ print(client.predict("clip.mp4")["label"])
 """
 
 import json
+import queue
+import threading
 import urllib.request
 import uuid
 from collections.abc import Sequence
@@ -16,10 +18,13 @@ Json = dict[str, Any]
 
 
 class Client:
-    """Asks a server; what it refuses is raised as urllib.error.HTTPError."""
+    """Asks a server; what it refuses is raised as urllib.error.HTTPError.
 
-    def __init__(self, url: str, token: str | None = None) -> None:
-        self._url = url.rstrip("/")
+    An answer that is not whole after so many seconds is a TimeoutError, also of one that drips.
+    """
+
+    def __init__(self, url: str, token: str | None = None, seconds: float = 120.0) -> None:
+        self._url, self._seconds = url.rstrip("/"), seconds
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     def model(self) -> Json:
@@ -56,5 +61,20 @@ class Client:
     def _ask(self, method: str, path: str, body: bytes = b"", kind: str = "") -> Json:
         headers = self._headers | ({"Content-Type": kind} if kind else {})
         request = urllib.request.Request(self._url + path, body or None, headers, method=method)
-        with urllib.request.urlopen(request, timeout=120) as answer:
-            return json.load(answer)
+        answers: queue.Queue[Any] = queue.Queue()
+
+        def wait() -> None:
+            try:
+                with urllib.request.urlopen(request, timeout=self._seconds) as answer:
+                    answers.put(json.load(answer))
+            except Exception as error:
+                answers.put(error)
+
+        threading.Thread(target=wait, daemon=True).start()
+        try:
+            answer = answers.get(timeout=self._seconds)
+        except queue.Empty:
+            raise TimeoutError(f"{self._url}{path}: no answer in {self._seconds:g} s") from None
+        if isinstance(answer, Exception):
+            raise answer
+        return answer

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from colour_model import card_data
 from numpy.typing import NDArray
+from servers.hostile import HostileServer, answers, drips
 
 import seqvision_edge
 from seqvision_edge.card import Decision, ModelCard, SmoothingKind
@@ -211,3 +212,26 @@ def test_answers_become_the_same_events(ask: Any) -> None:
             np.testing.assert_allclose(
                 [event[key] for event in found], [getattr(event, key) for event in told]
             )
+
+
+DEADLINE = """
+const [page, base] = process.argv.slice(1);
+const { deadlines, model, takes } = await import(page);
+deadlines.answer = 0.5;
+const real = globalThis.fetch;
+globalThis.fetch = (path, options) => real(base + path, options);
+for (const ask of [model, takes]) await ask().catch((error) => console.log(error.message));
+process.exit();
+"""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="no node here, which runs the page")
+def test_an_answer_that_never_comes_or_drips_ends_for_the_page_too() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"
+    with HostileServer(drips(head + b" " * 1000), answers(head, b" ")) as server:
+        words = [str(PAGE / "server.mjs"), f"http://127.0.0.1:{server.port}"]
+        ran = subprocess.run(
+            ["node", "--input-type=module", "-e", DEADLINE, *words],
+            capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+    assert ran.stdout.splitlines() == ["the server does not answer"] * 2, ran.stderr

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from colour_model import FPS, LABELS, model_bytes, write_video
 from served import jpeg, serving
+from servers.hostile import HostileServer, answers
 
 from seqvision_edge.serve.key import Key
 from seqvision_edge.session import Session
@@ -18,7 +19,7 @@ from client import Client
 TOKEN = "the token of this test"
 
 
-def test_the_client_asks_everything_in_sixty_lines(tmp_path: Path) -> None:
+def test_the_client_asks_everything_in_eighty_lines(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", [("none", 1.0), ("red", 1.5), ("none", 1.0)])
     with serving(Session(model_bytes(), "cpu"), key=Key(TOKEN)) as running:
         client = Client(running.url, TOKEN)
@@ -39,4 +40,12 @@ def test_the_client_asks_everything_in_sixty_lines(tmp_path: Path) -> None:
         with pytest.raises(urllib.error.HTTPError, match="401"):
             Client(running.url, "another token").model()
     lines = (Path(__file__).parents[2] / "samples" / "client.py").read_text().splitlines()
-    assert len(lines) <= 60
+    assert len(lines) <= 80
+
+
+def test_an_answer_that_drips_has_a_deadline() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"
+    with HostileServer(answers(head, b" ")) as server:
+        client = Client(f"http://127.0.0.1:{server.port}", seconds=0.5)
+        with pytest.raises(TimeoutError, match=r"/v1/model: no answer in 0.5 s"):
+            client.model()

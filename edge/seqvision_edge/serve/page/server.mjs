@@ -8,13 +8,16 @@ export class ServerError extends Error {
   }
 }
 
+/** Seconds for an answer as a whole, for the model's file, and between two signs of an upload. */
+export const deadlines = { answer: 30, file: 600, upload: 180 };
+
 /** Return what the server says of its model: the card without where it comes from. */
-export const model = async () => (await get("/v1/model")).json();
+export const model = () => get("/v1/model", "json");
 
 /** Return what the device watches, [{name, …}]; null where the server is no device's. */
 export async function sources() {
   try {
-    return (await (await get("/v1/sources")).json()).sources;
+    return (await get("/v1/sources", "json")).sources;
   } catch (error) {
     if (error.status === 404) return null;
     throw error;
@@ -22,12 +25,13 @@ export async function sources() {
 }
 
 /** Return the bytes of model.onnx. */
-export const modelFile = async () => new Uint8Array(await (await get("/v1/model/file")).arrayBuffer());
+export const modelFile = async () =>
+  new Uint8Array(await get("/v1/model/file", "arrayBuffer", {}, deadlines.file));
 
 /** Whether the server has what runs a model in a browser. */
 export async function hasVendor() {
   try {
-    await get("/page/vendor/ort.wasm.min.mjs");
+    await get("/page/vendor/ort.wasm.min.mjs", "text");
     return true;
   } catch {
     return false;
@@ -37,7 +41,7 @@ export async function hasVendor() {
 /** Return the newest picture of a device's source as a Blob, null while there is none. */
 export async function picture(name, signal) {
   try {
-    return await (await get(`/v1/sources/${encodeURIComponent(name)}/picture`, { signal })).blob();
+    return await get(`/v1/sources/${encodeURIComponent(name)}/picture`, "blob", { signal });
   } catch (error) {
     if (error.status === 404) return null;
     throw error;
@@ -49,21 +53,22 @@ export const eventsOf = (name) =>
   new EventSource(`/v1/sources/${encodeURIComponent(name)}/events?predictions=true`);
 
 /** Return the takes of the folder, {folder, takes, labels, seconds}. */
-export const takes = async () => (await get("/v1/takes")).json();
+export const takes = () => get("/v1/takes", "json");
 
 /** Where a take is seen as a picture that moves; a new address each time begins it anew. */
 export const filmOf = (path) => `/v1/takes/film?path=${encodeURIComponent(path)}&at=${Date.now()}`;
 
 /** Give a take another label. */
 export const relabel = (path, label) =>
-  get(`/v1/takes?path=${encodeURIComponent(path)}`, {
+  get(`/v1/takes?path=${encodeURIComponent(path)}`, "text", {
     method: "PATCH",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify({ label }),
   });
 
 /** Delete a take for good. */
-export const deleteTake = (path) => get(`/v1/takes?path=${encodeURIComponent(path)}`, { method: "DELETE" });
+export const deleteTake = (path) =>
+  get(`/v1/takes?path=${encodeURIComponent(path)}`, "text", { method: "DELETE" });
 
 /** Send a file and return what the model says of it; `onSent` is told the share that is sent. */
 export function predict(file, signal, onSent = () => {}) {
@@ -73,7 +78,20 @@ export function predict(file, signal, onSent = () => {}) {
     const request = new XMLHttpRequest(); // fetch does not tell how much is sent
     request.open("POST", "/v1/predict?timeline=true&probabilities=true");
     request.responseType = "json";
-    request.upload.onprogress = ({ loaded, total }) => onSent(total ? loaded / total : 0);
+    // An upload may take long, and has no deadline while something of it is taken.
+    let waiting;
+    const wait = () => {
+      clearTimeout(waiting);
+      waiting = setTimeout(() => {
+        reject(new ServerError("the server does not answer"));
+        request.abort();
+      }, 1000 * deadlines.upload);
+    };
+    request.upload.onprogress = ({ loaded, total }) => {
+      wait();
+      onSent(total ? loaded / total : 0);
+    };
+    request.onloadend = () => clearTimeout(waiting);
     request.onload = () => {
       if (request.status === 200 && request.response) resolve(request.response.predictions[0]);
       else reject(new ServerError(reason(request.response, request.status), request.status));
@@ -81,22 +99,25 @@ export function predict(file, signal, onSent = () => {}) {
     request.onerror = () => reject(new ServerError("the server cannot be reached"));
     request.onabort = () => reject(new DOMException("left", "AbortError"));
     signal.addEventListener("abort", () => request.abort());
+    wait();
     request.send(body);
   });
 }
 
-/** Ask, and return the answer; what was refused is thrown. */
-async function get(path, options = {}) {
-  let response;
+/** Ask, and return the answer as text, json, blob or arrayBuffer; what was refused is thrown. */
+async function get(path, kind, options = {}, seconds = deadlines.answer) {
+  const late = AbortSignal.timeout(1000 * seconds);
+  const signal = options.signal ? AbortSignal.any([options.signal, late]) : late;
   try {
-    response = await fetch(path, options);
+    const response = await fetch(path, { ...options, signal });
+    if (response.ok) return await response[kind]();
+    const said = await response.json().catch(() => null);
+    throw new ServerError(reason(said, response.status), response.status);
   } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new ServerError("the server cannot be reached");
+    if (error instanceof ServerError || error.name === "AbortError") throw error;
+    const isLate = error.name === "TimeoutError";
+    throw new ServerError(isLate ? "the server does not answer" : "the server cannot be reached");
   }
-  if (response.ok) return response;
-  const said = await response.json().catch(() => null);
-  throw new ServerError(reason(said, response.status), response.status);
 }
 
 function reason(said, status) {
