@@ -5,17 +5,21 @@ another time.
 """
 
 import asyncio
+import contextlib
 import itertools
 import os
+import re
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 from served import files, jpeg, until
-from test_serve_cli import serving
+from steps import wait_for
 from test_serve_fuzz import VISITORS, visit
 
 pytestmark = [
@@ -58,7 +62,7 @@ async def soak(address: str, pid: int) -> tuple[int, list[int], list[int]]:
         await asyncio.gather(*(answered(port, clip) for _ in range(AT_ONCE)))
     begun = time.monotonic()
     room = asyncio.Semaphore(AT_ONCE)
-    opened, memory = [], []
+    opened, memory, wrong = [], [], []
     number, running = 0, set()
 
     async def one(number: int) -> None:
@@ -68,6 +72,8 @@ async def soak(address: str, pid: int) -> tuple[int, list[int], list[int]]:
             else:
                 data = VISITORS[number % (len(VISITORS) + 1)]
                 await asyncio.wait_for(visit(port, data, number), 60)
+        except (asyncio.TimeoutError, AssertionError) as error:
+            wrong.append(f"visit {number}: {error or 'no answer and no end'}")
         finally:
             room.release()
 
@@ -84,6 +90,7 @@ async def soak(address: str, pid: int) -> tuple[int, list[int], list[int]]:
         task.add_done_callback(running.discard)
         await asyncio.sleep(max(0.0, begun + number / A_SECOND - time.monotonic()))
     await asyncio.gather(*running)
+    assert wrong == []
     return number, opened, memory
 
 
@@ -101,18 +108,34 @@ def resident(pid: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+@contextlib.contextmanager
+def serving(model: Path, log: Path) -> Iterator[tuple[int, str]]:
+    """Give a server's process and address.  Its log is a file: a pipe that is not read fills up."""
+    command = [sys.executable, "-m", "seqvision_edge.serve", str(model), "--port", "0"]
+    with log.open("w") as file:
+        process = subprocess.Popen(command, stderr=file)
+    try:
+        found = wait_for(lambda: re.search(r"http://(\S+?:\d+)/", log.read_text()), 120)
+        yield process.pid, found[1]
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_clients_that_come_and_go_for_half_an_hour_leave_nothing(
-    model: Path, record_property: Callable[[str, object], None]
+    model: Path, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    with serving(model) as (process, address, _):
+    log = tmp_path / "log"
+    with serving(model, log) as (pid, address):
         assert httpx.get(f"http://{address}/healthz", timeout=60).status_code == 200
-        folder = Path(f"/proc/{process.pid}/fd")
+        folder = Path(f"/proc/{pid}/fd")
         before = len(list(folder.iterdir()))
-        count, opened, memory = asyncio.run(soak(address, process.pid))
+        count, opened, memory = asyncio.run(soak(address, pid))
         # A child that decodes uploads stays, with a few of its own.
         until(lambda: len(list(folder.iterdir())) <= before + AT_ONCE, 120)
         after = len(list(folder.iterdir()))
         assert httpx.get(f"http://{address}/healthz", timeout=60).status_code == 200
+    assert "Traceback" not in log.read_text()
     tenth = max(1, len(memory) // 10)
     early, late = memory[tenth : 3 * tenth] or memory[:1], memory[-2 * tenth :]
     grown = statistics.median(late) - statistics.median(early)
