@@ -157,7 +157,8 @@ def mounted(disk: Path, kilobytes: int) -> Iterator[Path]:
     try:
         yield disk
     finally:
-        subprocess.run(["umount", str(disk)], check=True)
+        # Lazily: a worker of a process that has ended may still end.
+        subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
 @pytest.fixture

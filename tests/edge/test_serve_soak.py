@@ -142,5 +142,6 @@ def test_clients_that_come_and_go_for_half_an_hour_leave_nothing(
     print(f"{count} visits in {MINUTES:g} minutes; descriptors {before} before, at most "
           f"{max(opened)}, {after} after; memory {statistics.median(early) / MEGABYTE:.0f} MB, "
           f"{grown / MEGABYTE:+.1f} MB")  # fmt: skip
-    assert grown < 64 * MEGABYTE
+    # In seconds another child that decodes may have started, of some 90 MB.
+    assert grown < (64 if MINUTES >= 10 else 256) * MEGABYTE
     record_property("tried", ("visits of a soak", count))
