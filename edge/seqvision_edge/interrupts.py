@@ -157,7 +157,8 @@ class Held:
     """A block of the main thread in which SIGINT and SIGTERM wait, whoever handles them.
 
     What waits is raised at the end of the block, or by `check` within; a signal that comes more
-    than a second after one that waits is raised at once: the block may be stuck.  In another
+    than a second after one that waits is raised at once: the block may be stuck.  One that comes
+    within a second of another is the same request, also where that was raised already.  In another
     thread, and for signals without a Python handler, nothing changes.
 
     Attributes:
@@ -168,7 +169,7 @@ class Held:
         self._handlers: dict[int, Handler] = {}
         self.is_waiting = False
         self._number = 0
-        self._when = 0.0
+        self._when = -math.inf
 
     def __enter__(self) -> "Held":
         self._hold()
@@ -218,7 +219,9 @@ class Held:
 
     def _wait(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
-        if not self.is_waiting:
-            self.is_waiting, self._number, self._when = True, number, now
-        elif now - self._when >= SAME_REQUEST:
+        if now - self._when < SAME_REQUEST:
+            return
+        self._when = now
+        if self.is_waiting:
             self._handlers[number](number, frame)
+        self.is_waiting, self._number = True, number

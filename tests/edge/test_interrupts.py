@@ -195,16 +195,28 @@ def test_interrupt_waits_for_the_end_of_a_block() -> None:
     assert done == [1]
 
 
-def test_interrupt_that_waits_is_raised_by_check() -> None:
+def test_interrupt_that_waits_is_raised_by_check(clock: list[float]) -> None:
     with Held() as held:
         interrupts.check()
         press()
         assert interrupts.is_waiting()
         with pytest.raises(KeyboardInterrupt):
             interrupts.check()
+        clock[0] += 1.1
         press()
         with pytest.raises(KeyboardInterrupt), held.released():
             pass
+        assert not interrupts.is_waiting()
+
+
+def test_second_press_within_a_second_does_not_hurry_the_end(clock: list[float]) -> None:
+    """What is written after the first one would be lost."""
+    with Held():
+        press()
+        with pytest.raises(KeyboardInterrupt):
+            interrupts.check()
+        clock[0] += 0.9
+        press()
         assert not interrupts.is_waiting()
 
 
@@ -231,7 +243,10 @@ def test_block_of_another_thread_changes_nothing() -> None:
     assert found == [signal.default_int_handler]
 
 
-def test_interrupt_ends_a_write_that_waits_for_a_dead_disk() -> None:
+def test_interrupt_ends_a_write_that_waits_for_a_dead_disk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(interrupts, "SAME_REQUEST", -1.0)
     queue = Queued(Gate(), 1, waits=True)
 
     def work() -> None:
