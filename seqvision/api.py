@@ -251,7 +251,7 @@ def verify(
 
 def train_given(given: Given[config.TrainOptions]) -> "Trained":
     """Train with the given options; those of a run or a file replace the defaults."""
-    from seqvision.config.resume import going_on, load_run_options
+    from seqvision.config.resume import load_run_options, resume_options
     from seqvision.errors import CheckpointError
 
     default = kept = None
@@ -268,7 +268,7 @@ def train_given(given: Given[config.TrainOptions]) -> "Trained":
         default = default.model_copy(update={"data": path, "root": None})
     options = given.build(default)
     if kept is not None and default is not None:
-        options = going_on(kept, options, default)
+        options = resume_options(kept, options, default)
 
     from seqvision.few_clips import small_data_defaults
 

@@ -38,7 +38,7 @@ def run_batch(
         probabilities, following = session.run(frames, state, run_options=run_options)
         for index, (number, stream) in enumerate(zip(numbers, streams, strict=True)):
             own = _split(session, following, index)
-            answers[number] = stream.take(probabilities[index], own, frames.shape[1])
+            answers[number] = stream.accept_output(probabilities[index], own, frames.shape[1])
     return answers
 
 

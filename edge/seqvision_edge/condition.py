@@ -22,20 +22,20 @@ class Condition:
         self.state = CONNECTING
         self._faulty = False
 
-    def hear(self, state: SourceState) -> None:
+    def update(self, state: SourceState) -> None:
         """Take what the source says of itself; its `live` only means that frames come."""
         self._faulty = state.state != "live"
         if self._faulty:
             self._change(state)
 
-    def settle(self, window_full: bool, held: str = "") -> None:
+    def mark_alive(self, window_full: bool, held: str = "") -> None:
         """Take that a frame was used; `held` says what an overloaded device holds, else ""."""
         if self._faulty and self.state.state == "frozen":
             return
         name = SourceState("live") if window_full else SourceState("warming_up")
         self._change(replace(name, reason="overloaded", message=held) if held else name)
 
-    def news(self) -> tuple[SourceState, ...]:
+    def pop_changes(self) -> tuple[SourceState, ...]:
         """Return the changes since the call before."""
         news = tuple(self._news)
         self._news.clear()
@@ -73,7 +73,7 @@ class Load:
             self._shed -= old_shed
 
     @property
-    def held(self) -> str:
+    def throughput_message(self) -> str:
         """What an overloaded device holds, `holds 7.4 of 15 fps`; "" for one that keeps up."""
         share = self._shed / self._due if self._due else 0.0
         if share > _TOO_MUCH and self._ticks[-1][0] - self._ticks[0][0] > 0.9 * _SECONDS:

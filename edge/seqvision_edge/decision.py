@@ -76,7 +76,7 @@ class Decider:
         """The model's own probabilities, smoothed alike: unsure answers count as they are."""
         return self._by_label(self._shown)
 
-    def update(self, time: float, probabilities: ArrayLike) -> EventUpdate:
+    def step(self, time: float, probabilities: ArrayLike) -> EventUpdate:
         """Take the answer at `time` (seconds, rising) and tell what it brought.
 
         `probabilities` is `(labels,)`, in the order of the labels.

@@ -220,7 +220,7 @@ class Model:
         found = [
             steps
             for frame in preprocessed_frames(pipeline, source)
-            if isinstance(frame, Frame) and (steps := pipeline.ask(frame)) is not None
+            if isinstance(frame, Frame) and (steps := pipeline.model_input(frame)) is not None
         ]
         if not found:
             raise SourceError(f"{source.name}: no frame in it can be read")
@@ -297,7 +297,7 @@ class Model:
         for frame in preprocessed_frames(pipeline, source):
             assert isinstance(frame, Frame)
             yield from _pushed(self.session, pipeline, frame).events
-        yield from pipeline.hear([SourceState("ended")]).events
+        yield from pipeline.handle_state([SourceState("ended")]).events
 
 
 class LiveStream:
@@ -436,11 +436,11 @@ def _opened(where: int | str | Path, card: ModelCard) -> Source:
 
 
 def _pushed(session: Session, pipeline: Pipeline, frame: Frame) -> Step:
-    steps = pipeline.ask(frame)
+    steps = pipeline.model_input(frame)
     if steps is None:
-        return pipeline.tell(frame, None, inferred=False)
+        return pipeline.handle_output(frame, None, inferred=False)
     (answer,) = run_batch(session, [(pipeline.stream, steps)])
-    return pipeline.tell(frame, answer, inferred=True)
+    return pipeline.handle_output(frame, answer, inferred=True)
 
 
 def _update(step: Step, seconds: float) -> Update:

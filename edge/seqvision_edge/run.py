@@ -112,7 +112,7 @@ def run(
                     for arrival in arrivals:
                         if arrival.ended:
                             last = _last_state(sources[arrival.source], arrival, len(sources) == 1)
-                            put_out(running.pop(arrival.source).hear([last]))
+                            put_out(running.pop(arrival.source).handle_state([last]))
         except Quit:
             was_quit = True
         except (KeyboardInterrupt, SourceError, CallFailed) as error:
@@ -135,16 +135,16 @@ def _steps(
     for arrival in arrivals:
         pipeline = pipelines[arrival.source]
         if arrival.states:
-            yield pipeline.hear(arrival.states)
+            yield pipeline.handle_state(arrival.states)
         if arrival.frame is not None:
-            framed.append((pipeline, arrival.frame, pipeline.ask(arrival.frame)))
+            framed.append((pipeline, arrival.frame, pipeline.model_input(arrival.frame)))
     requests = [(pipeline.stream, frames) for pipeline, _, frames in framed if frames is not None]
     answers: Iterator[Answer] = iter(())
     if requests:
         answers = iter(watchdog.call(lambda options: run_batch(session, requests, options)))
     for pipeline, frame, frames in framed:
         probabilities = next(answers) if frames is not None else None
-        yield pipeline.tell(frame, probabilities, inferred=frames is not None)
+        yield pipeline.handle_output(frame, probabilities, inferred=frames is not None)
 
 
 def _last_state(source: Source, arrival: Arrival, alone: bool) -> SourceState:

@@ -190,9 +190,9 @@ class Stream:
             `nonfinite` counts it.
         """
         probabilities, state = self._session.run(frames[None], self.state, run_options=run_options)
-        return self.take(probabilities[0], state, len(frames))
+        return self.accept_output(probabilities[0], state, len(frames))
 
-    def take(
+    def accept_output(
         self, probabilities: NDArray[np.float32], state: States, steps: int
     ) -> NDArray[np.float32] | None:
         """Take what a call gave for this stream: its answer, and its state of a batch of one.
@@ -208,7 +208,7 @@ class Stream:
         self.seen += steps
         return probabilities
 
-    def hold(self, steps: int) -> None:
+    def repeat_last(self, steps: int) -> None:
         """Let the newest step stand for `steps` more: frames that nobody had the time to look at.
 
         It costs no call of the model, because a window keeps what each step came to, along the one

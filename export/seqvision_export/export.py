@@ -17,7 +17,7 @@ from seqvision_export.convert import convert
 from seqvision_export.graph import state_of
 from seqvision_export.precision.choose import choose
 from seqvision_export.precision.clips import gather
-from seqvision_export.proof.proof import save, tell
+from seqvision_export.proof.proof import print_summary, save
 from seqvision_export.proof.verify import verify_in_subprocess
 
 
@@ -76,7 +76,7 @@ def _export(options: ExportOptions, target: Path) -> Path:
         raise ExportError(f"{target}: cannot be written ({error.strerror})") from None
     if kept:
         print_note(f"{target}: the model of another training is kept as {kept[0]}")
-    tell(report)
+    print_summary(report)
     print_line(
         f"{len(card.labels)} labels{_background(card)}, {card.sequence}, "
         f"steps of {card.image.width}×{card.image.height}, {size / 1e6:.1f} MB; "

@@ -80,7 +80,7 @@ class Course:
         decider = Decider(decision, labels, lag)
         ended: list[Event] = []
         for time, answer in self.answers:
-            step = decider.close(time) if answer is None else decider.update(time, answer)
+            step = decider.close(time) if answer is None else decider.step(time, answer)
             ended += step.ended
         return [*ended, *decider.close(self.seconds).ended]
 
@@ -111,12 +111,12 @@ def record(
         way = VideoPipeline(session, card.sequence, source, None, _NO_AGE, monotonic, recorder)
         for frame in preprocessed_frames(way, source):
             assert isinstance(frame, Frame), "a file has no states"
-            frames = way.ask(frame)
+            frames = way.model_input(frame)
             if frames is not None:
                 (answer,) = run_batch(session, [(way.stream, frames)])
-                way.tell(frame, answer, inferred=True)
+                way.handle_output(frame, answer, inferred=True)
             else:
-                way.tell(frame, None, inferred=False)
+                way.handle_output(frame, None, inferred=False)
             seconds = frame.time
             if isinstance(source, VideoFile) and source.claimed:
                 advance(min(1.0, source.decoded / source.claimed))

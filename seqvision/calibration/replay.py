@@ -57,7 +57,7 @@ class Replay:
             if smooth.breaks[index]:
                 ended += decider.close(time).ended
             else:
-                ended += decider.update(time, smooth.shares[index]).ended
+                ended += decider.step(time, smooth.shares[index]).ended
         return [*ended, *decider.close(self.course.seconds).ended]
 
     def _smoothed(self, decision: Decision) -> _Smooth:
@@ -79,7 +79,7 @@ class Replay:
                 breaks[where] = True
                 decider.close(time)
             else:
-                decider.update(time, answer)
+                decider.step(time, answer)
                 shares[where] = list(decider.smoothed.values())
         gestures = [where for where, label in enumerate(self._labels)
                     if label != decision.background]  # fmt: skip

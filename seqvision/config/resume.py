@@ -41,7 +41,9 @@ def load_run_options(run: Path) -> TrainOptions:
     return options.model_copy(update={**here, "resume": run, "config": None})
 
 
-def going_on(kept: TrainOptions, requested: TrainOptions, default: TrainOptions) -> TrainOptions:
+def resume_options(
+    kept: TrainOptions, requested: TrainOptions, default: TrainOptions
+) -> TrainOptions:
     """Return a run's own options with what is asked for anew.
 
     Args:

@@ -6,7 +6,7 @@ from seqvision.config import InspectOptions
 from seqvision.console import print_result
 from seqvision.inspection.found import Inspection
 from seqvision.inspection.read import read
-from seqvision.inspection.tell import tell
+from seqvision.inspection.tell import print_inspection
 from seqvision_edge.errors import ModelError
 
 
@@ -20,7 +20,7 @@ def inspect(options: InspectOptions) -> Inspection:
     if options.json_:
         print_result(json.dumps(found.to_json(), indent=2))
     else:
-        tell(found)
+        print_inspection(found)
     if found.graph is not None and found.graph.integrity == "differs":
         raise ModelError(f"{found.file}: damaged: its graph is not the one that its card names")
     return found

@@ -16,7 +16,7 @@ _OLDEST_OPSET, _OLDEST_IR_VERSION = 20, 9
 _LABELS_SHOWN = 12
 
 
-def tell(found: Inspection) -> None:
+def print_inspection(found: Inspection) -> None:
     """Print it as a table."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)

@@ -17,7 +17,7 @@ from seqvision.self_training.choose import choose, thresholds
 from seqvision.self_training.clips import SELF_TRAINED, Pool
 from seqvision.self_training.rounds import Round, best_of, read_choice, write_choice
 from seqvision.self_training.student import joined, student_file, train_student
-from seqvision.self_training.teacher import ask, calibrate
+from seqvision.self_training.teacher import calibrate, predict_pool
 from seqvision.training.callbacks import EpochBar
 from seqvision.training.checkpoint import load_model
 from seqvision.training.data import Data
@@ -115,7 +115,7 @@ def _choose(work: Work, number: int, temperature: float) -> tuple[float | None, 
     file = student_file(work.folder(number - 1), options) if number > 1 else work.asked.model
     assert file is not None
     teacher, card = load_model(file)
-    answers = ask(
+    answers = predict_pool(
         teacher.to(work.device), card, work.pool.decoded, temperature,
         make_augmenter(options.augmentation, labels), work.asked.views,
         # Other views than the student sees, and than those of the round before.

@@ -51,7 +51,7 @@ def calibrate(
     return temperature, measure(probabilities, torch.tensor(truth), labelled.labels)
 
 
-def ask(
+def predict_pool(
     model: Classifier,
     card: ModelCard,
     clips: Sequence[Decoded],

@@ -25,7 +25,7 @@ from seqvision.survey.findings import PARTS, Findings
 from seqvision.survey.overlap import as_same, find_copies, find_same, groups_on_two_sides
 from seqvision.survey.probe import Probe, in_threads, look, look_closely
 from seqvision.survey.sheet import draw_sheet
-from seqvision.survey.tell import tell
+from seqvision.survey.tell import print_findings
 from seqvision.training.data import ONLY_STILLS, check_labels, missing_in_val, refuse_lost_labels
 from seqvision.training.layout import plan, settle, settle_video
 from seqvision_edge.card import ImageSpec
@@ -42,7 +42,7 @@ def survey(options: DataOptions) -> Findings:
     """
     ready.validate_data(options)
     findings = examine(options)
-    tell(findings, options)
+    print_findings(findings, options)
     if options.json_ is not None:
         _write_json(options.json_, findings)
         print_written(options.json_)

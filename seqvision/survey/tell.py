@@ -25,7 +25,7 @@ _FINE_FPS = 10.0
 _MOST_FRAMES = 64
 
 
-def tell(findings: Findings, options: DataOptions) -> None:
+def print_findings(findings: Findings, options: DataOptions) -> None:
     """Print the findings."""
     # Names of files and labels are shown as they are: square brackets are no markup.
     console = result_console(markup=False, highlight=False)

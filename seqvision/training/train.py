@@ -16,7 +16,7 @@ import torch
 
 from seqvision.chance import chance_warning
 from seqvision.config import TrainOptions, to_yaml
-from seqvision.config.resume import going_on, last_checkpoint, load_run_options, recorded
+from seqvision.config.resume import last_checkpoint, load_run_options, recorded, resume_options
 from seqvision.console import (
     Remark,
     add_state,
@@ -76,7 +76,7 @@ def train(options: TrainOptions, settled: bool = False, note: str | None = None)
     """
     began = time.monotonic()
     if options.resume is not None and not settled:
-        options = going_on(load_run_options(options.resume), options, TrainOptions())
+        options = resume_options(load_run_options(options.resume), options, TrainOptions())
     check_training(options)
     options = with_content(options)
     device = pick_device(options.training.device)

@@ -54,7 +54,7 @@ class Progress:
         now = ended(rows)
         return Standing(f"{number}/{self._wanted}", best, partial(self._seconds_left, now))
 
-    def tell(self, study: optuna.Study, trial: FrozenTrial) -> None:
+    def handle_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         """Say how a trial ended, and write it down."""
         row = row_of(trial)
         if row.kind == "surplus":

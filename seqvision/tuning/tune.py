@@ -166,7 +166,7 @@ def _search(study: optuna.Study, objective: Objective, progress: Progress) -> No
                 objective,
                 n_trials=1,
                 catch=(UnusableError, SurplusError),
-                callbacks=[progress.tell],
+                callbacks=[progress.handle_trial],
                 gc_after_trial=True,  # a loader's processes end with it
             )
         except optuna.exceptions.UpdateFinishedTrialError:

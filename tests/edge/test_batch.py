@@ -73,7 +73,7 @@ def test_a_step_that_is_held_is_the_picture_that_stood_still(session: Session, s
     held, pushed = session.stream(), session.stream()
     for stream in (held, pushed):
         stream.push(clip)
-    held.hold(steps)
+    held.repeat_last(steps)
     pushed.push(np.repeat(clip[-1:], min(steps, WINDOW), axis=0))
     following = frames(generator, 1, session)
     np.testing.assert_allclose(held.push(following), pushed.push(following), atol=1e-6)
@@ -89,7 +89,7 @@ def test_the_axis_of_the_steps_has_any_name(session: Session, name: str) -> None
         streams = [each.stream(), each.stream()]
         for stream in streams:
             stream.push(clip)
-            stream.hold(1)
+            stream.repeat_last(1)
         assert [stream.seen for stream in streams] == [WINDOW - 1] * 2
         answers += run_batch(each, [(stream, clip[:1]) for stream in streams])
     for answer in answers[1:]:
@@ -98,6 +98,6 @@ def test_the_axis_of_the_steps_has_any_name(session: Session, name: str) -> None
 
 def test_nothing_is_held_before_the_first_frame(session: Session) -> None:
     stream = session.stream()
-    stream.hold(3)
+    stream.repeat_last(3)
     assert stream.seen == 0
     assert not stream.window_full

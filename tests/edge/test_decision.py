@@ -35,7 +35,7 @@ def events_of(settings: dict[str, Any], waves: list[float], pushes: list[float])
     judge = decider(**settings)
     events: list[Event] = []
     for tick, (wave, push) in enumerate(zip(waves, pushes, strict=True)):
-        events += judge.update(tick / 10, answer(wave, push)).ended
+        events += judge.step(tick / 10, answer(wave, push)).ended
     return events + list(judge.close(len(waves) / 10).ended)
 
 
@@ -150,7 +150,7 @@ def test_smoothed_probabilities_are_the_mean_of_the_newest_answers() -> None:
     judge = decider(smoothing_frames=2)
     assert judge.smoothed == {}
     for wave in (1.0, 0.2, 0.4):
-        judge.update(0.0, answer(wave))
+        judge.step(0.0, answer(wave))
     assert judge.smoothed[WAVE] == pytest.approx(0.3)
 
 
@@ -158,7 +158,7 @@ def test_the_running_event_is_told_once_it_is_long_enough_to_count() -> None:
     judge = decider(minimum_seconds=0.2)
     seen = []
     for tick in range(4):
-        judge.update(tick / 10, answer(0.9))
+        judge.step(tick / 10, answer(0.9))
         seen.append(judge.active and judge.active.end)
     assert seen == [None, None, 0.2, 0.3]
 
@@ -166,19 +166,19 @@ def test_the_running_event_is_told_once_it_is_long_enough_to_count() -> None:
 def test_closing_at_a_gap_keeps_the_event_and_forgets_the_answers() -> None:
     judge = decider(smoothing_frames=5)
     for tick in range(5):
-        judge.update(tick / 10, answer(0.9))
+        judge.step(tick / 10, answer(0.9))
     (event,) = judge.close(0.6).ended
     assert (event.end, event.reported_at) == (0.4, 0.6)
     assert judge.active is None
     assert judge.smoothed == {}
     assert judge.close(0.7) == NOTHING
-    assert judge.update(0.0, answer(0.0)) == NOTHING
+    assert judge.step(0.0, answer(0.0)) == NOTHING
 
 
 def test_an_unknown_answer_takes_its_share_of_the_mean() -> None:
     judge = decider(reject=0.5, smoothing_frames=2)
-    judge.update(0.0, [0.8, 0.1, 0.1])
-    judge.update(0.1, [0.4, 0.3, 0.3])
+    judge.step(0.0, [0.8, 0.1, 0.1])
+    judge.step(0.1, [0.4, 0.3, 0.3])
     assert judge.smoothed == pytest.approx({WAVE: 0.4, PUSH: 0.05, "none": 0.05})
 
 
@@ -194,7 +194,7 @@ def test_minimum_and_cooldown_are_times_however_often_answers_come() -> None:
         (1.8, 0.9),
         (3, 0),
     ]:
-        events += judge.update(time, answer(wave)).ended
+        events += judge.step(time, answer(wave)).ended
     assert [(event.start, event.end) for event in events] == [(0.0, 0.7), (1.8, 3)]
 
 
@@ -203,7 +203,7 @@ def told_by(
 ) -> list[EventUpdate]:
     """Return what each answer brings, and last what closing brings."""
     told = [
-        judge.update(tick / 10, answer(wave, push))
+        judge.step(tick / 10, answer(wave, push))
         for tick, (wave, push) in enumerate(zip(waves, pushes or [0.0] * len(waves), strict=True))
     ]
     return [*told, judge.close(len(waves) / 10)]
@@ -233,7 +233,7 @@ def test_an_event_that_fired_is_active_at_once() -> None:
     judge = decider(**EARLY)
     for tick, wave in enumerate((0, 0.5, 0.95)):
         assert judge.active is None
-        judge.update(tick / 10, answer(wave))
+        judge.step(tick / 10, answer(wave))
     assert judge.active == Event(WAVE, 0.2, 0.2, 0.2, 0.95, 0.2)
 
 
@@ -332,11 +332,11 @@ def test_what_fired_does_not_fire_again_before_it_was_low() -> None:
 def test_a_gap_ends_an_event_that_fired_without_firing_it_again() -> None:
     judge = decider(**EARLY)
     for tick, wave in enumerate((0, 0.5, 0.95)):
-        judge.update(tick / 10, answer(wave))
+        judge.step(tick / 10, answer(wave))
     told = judge.close(0.9)
     assert told.fired == ()
     assert [(event.end, event.reported_at) for event in told.ended] == [(0.2, 0.2)]
-    assert judge.update(1.0, answer(0.95)) == NOTHING, "what was before the gap is no rise"
+    assert judge.step(1.0, answer(0.95)) == NOTHING, "what was before the gap is no rise"
 
 
 @pytest.mark.parametrize("early", [None, 0.9])
@@ -359,7 +359,7 @@ def test_an_event_is_when_it_was_seen_and_told_when_it_was_known(early: float | 
 def test_the_running_event_lags_too() -> None:
     judge = decider(lag=0.25)
     for tick in range(3):
-        judge.update(1 + tick / 10, answer(0.9))
+        judge.step(1 + tick / 10, answer(0.9))
     assert judge.active is not None
     assert (judge.active.start, judge.active.end) == (0.75, 0.95)
 
@@ -401,7 +401,7 @@ def test_whatever_the_answers_the_events_keep_their_promises(
     judge = decider(**settings)
     answers = timed(drawn)
     last = answers[-1][0] if answers else 0.0
-    told = [judge.update(time, probabilities) for time, probabilities in answers]
+    told = [judge.step(time, probabilities) for time, probabilities in answers]
     told.append(judge.close(last))
     times = [*(time for time, _ in answers), last]
     ended = [event for each in told for event in each.ended]

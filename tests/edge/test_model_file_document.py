@@ -91,7 +91,7 @@ def test_answers_become_the_events_of_the_page(case: dict[str, Any]) -> None:
     decider = Decider(Decision.model_validate(case["decision"]), case["labels"], case["lag"])
     told = []
     for number, answer in enumerate(case["answers"]):
-        told += decider.update(number * case["seconds"], answer).ended
+        told += decider.step(number * case["seconds"], answer).ended
     told += decider.close(len(case["answers"]) * case["seconds"]).ended
     expected = [{"type": "event", **each} for each in case["events"]]
     assert [event.to_json() for event in told] == expected

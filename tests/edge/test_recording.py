@@ -194,13 +194,13 @@ def test_a_camera_that_is_lost_in_the_middle_of_a_take_repeats_it(
     takes = store(tmp_path)
     session = sitting(takes, "a")
     see(session, 0, 10)
-    session.hear(SourceState(state, "gone", "camera 0: pulled out"))  # type: ignore[arg-type]
+    session.handle_state(SourceState(state, "gone", "camera 0: pulled out"))  # type: ignore[arg-type]
     assert session.phase == "away"
     (line,) = session.news
     assert line == "a: torn in the middle, so this take is repeated (camera 0: pulled out)"
     assert session.moment().trouble == "camera 0: pulled out"
-    session.hear(SourceState("connecting", attempt=2))
-    session.hear(SourceState("live"))
+    session.handle_state(SourceState("connecting", attempt=2))
+    session.handle_state(SourceState("live"))
     see(session, 50, 70)
     assert greys(takes) == [[*range(55, 65)]]
 

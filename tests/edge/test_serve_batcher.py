@@ -56,9 +56,9 @@ def frames(seed: int, steps: int = WINDOW) -> NDArray[np.uint8]:
 def test_what_comes_during_a_call_goes_as_the_next_one(session: Session, gate: Gate) -> None:
     batcher = Batcher(session, 9)
     batcher.reserve(9)
-    first = batcher.ask([(session.stream(), frames(0))])
+    first = batcher.submit([(session.stream(), frames(0))])
     assert gate.inside.wait(SECONDS)
-    rest = [batcher.ask([(session.stream(), frames(seed))])[0] for seed in range(1, 9)]
+    rest = [batcher.submit([(session.stream(), frames(seed))])[0] for seed in range(1, 9)]
     gate.open.set()
     answers = [each.result(SECONDS) for each in (*first, *rest)]
     assert gate.sizes == [1, 8]
@@ -71,9 +71,9 @@ def test_what_comes_during_a_call_goes_as_the_next_one(session: Session, gate: G
 def test_one_call_does_not_take_all_that_waits(session: Session, gate: Gate) -> None:
     batcher = Batcher(session, 30)
     batcher.reserve(30)
-    first = batcher.ask([(session.stream(), frames(0))])
+    first = batcher.submit([(session.stream(), frames(0))])
     assert gate.inside.wait(SECONDS)
-    rest = batcher.ask([(session.stream(), frames(1)) for _ in range(29)])
+    rest = batcher.submit([(session.stream(), frames(1)) for _ in range(29)])
     gate.open.set()
     for each in (*first, *rest):
         each.result(SECONDS)
@@ -87,13 +87,13 @@ def test_a_call_that_fails_is_told_and_the_next_one_is_made(session: Session, ga
     gate.fails = True
     batcher = Batcher(session, 2)
     batcher.reserve(2)
-    for each in batcher.ask([(session.stream(), frames(seed)) for seed in (1, 2)]):
+    for each in batcher.submit([(session.stream(), frames(seed)) for seed in (1, 2)]):
         with pytest.raises(ModelFailed, match="no memory"):
             each.result(SECONDS)
     gate.fails = False
     batcher.reserve(2)
     assert batcher.is_alive
-    (answer, _) = batcher.ask([(session.stream(), frames(seed)) for seed in (1, 2)])
+    (answer, _) = batcher.submit([(session.stream(), frames(seed)) for seed in (1, 2)])
     assert answer.result(SECONDS) is not None
     batcher.close()
 
@@ -101,9 +101,9 @@ def test_a_call_that_fails_is_told_and_the_next_one_is_made(session: Session, ga
 def test_nothing_is_computed_for_who_has_left(session: Session, gate: Gate) -> None:
     batcher = Batcher(session, 3)
     batcher.reserve(3)
-    batcher.ask([(session.stream(), frames(0))])
+    batcher.submit([(session.stream(), frames(0))])
     assert gate.inside.wait(SECONDS)
-    left, stays = batcher.ask([(session.stream(), frames(seed)) for seed in (1, 2)])
+    left, stays = batcher.submit([(session.stream(), frames(seed)) for seed in (1, 2)])
     assert left.cancel()
     gate.open.set()
     assert stays.result(SECONDS) is not None
@@ -117,9 +117,9 @@ def test_places_are_bounded_and_the_end_is_the_end(session: Session, gate: Gate)
     batcher.reserve(2)
     with pytest.raises(Overloaded):
         batcher.reserve()
-    asked = batcher.ask([(session.stream(), frames(0))])
+    asked = batcher.submit([(session.stream(), frames(0))])
     assert gate.inside.wait(SECONDS)
-    waiting = batcher.ask([(session.stream(), frames(1))])
+    waiting = batcher.submit([(session.stream(), frames(1))])
     closing = threading.Thread(target=batcher.close)
     closing.start()
     while not waiting[0].cancelled():

@@ -19,7 +19,7 @@ from websockets.sync.client import connect
 
 from seqvision_edge import __version__
 from seqvision_edge.serve import cli
-from seqvision_edge.serve.door import door
+from seqvision_edge.serve.door import access_policy
 
 EDGE_SERVE = "import sys; from seqvision_edge.programs import edge_serve; sys.exit(edge_serve())"
 TOKEN = "sixteen-letters-or-more"
@@ -270,9 +270,9 @@ def test_it_listens_on_ipv6_too(model: Path, host: str) -> None:
 
 
 def test_every_ipv6_address_demands_a_token() -> None:
-    assert door("::1", None).key is None
+    assert access_policy("::1", None).key is None
     for host in ("::", "fe80::1", "2001:db8::1", "::ffff:10.0.0.1"):
-        entry = door(host, None)
+        entry = access_policy(host, None)
         assert entry.key is not None
         assert entry.made is not None
         assert entry.names.allow(f"[{host}]:8000")
@@ -291,8 +291,8 @@ def test_decision_options_are_those_of_edge_run(model: Path) -> None:
 
 
 def test_only_a_server_for_others_is_called_by_any_address() -> None:
-    assert not door("127.0.0.1", None).names.allow("192.168.1.2")
-    assert door("0.0.0.0", None).names.allow("192.168.1.2:8000")
-    assert door("192.168.1.2", None).names.allow("192.168.1.2:8000")
-    assert not door("0.0.0.0", None).names.allow("evil.com")
-    assert door("127.0.0.1", None, ["Cam.example"]).names.allow("cam.EXAMPLE:443")
+    assert not access_policy("127.0.0.1", None).names.allow("192.168.1.2")
+    assert access_policy("0.0.0.0", None).names.allow("192.168.1.2:8000")
+    assert access_policy("192.168.1.2", None).names.allow("192.168.1.2:8000")
+    assert not access_policy("0.0.0.0", None).names.allow("evil.com")
+    assert access_policy("127.0.0.1", None, ["Cam.example"]).names.allow("cam.EXAMPLE:443")

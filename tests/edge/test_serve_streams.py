@@ -80,9 +80,9 @@ def of_a_run(session: Session, given: list[tuple[float, bytes]]) -> list[dict[st
         decoded = decode_image(np.frombuffer(data, np.uint8))
         assert decoded is not None
         frame = Frame(decoded, stamp - given[0][0], index, arrived=time.monotonic())
-        frames = pipeline.ask(frame)
+        frames = pipeline.model_input(frame)
         answer = None if frames is None else pipeline.stream.push(frames)
-        said += records(pipeline.tell(frame, answer, inferred=frames is not None))
+        said += records(pipeline.handle_output(frame, answer, inferred=frames is not None))
     return said
 
 

@@ -18,7 +18,7 @@ from servers.web import WebServer, content, mjpeg, status
 from test_source import write_video
 from test_streams import QUOTED, encode
 
-from seqvision_edge.capture.fault import word
+from seqvision_edge.capture.fault import error_code
 from seqvision_edge.capture.ffmpeg import options_of
 from seqvision_edge.capture.stream_fault import StreamFault, of_error, of_status
 from seqvision_edge.errors import SourceError
@@ -193,7 +193,7 @@ def test_no_local_file_leads_to_another_one_or_to_a_server(
 
 def test_a_fault_comes_whole_from_its_process() -> None:
     fault = pickle.loads(pickle.dumps(StreamFault("not_found")))
-    assert (type(fault), fault.reason, word(fault)) == (StreamFault, "not_found", "not_found")
+    assert (type(fault), fault.reason, error_code(fault)) == (StreamFault, "not_found", "not_found")
     assert fault.strerror == "the server has nothing under this path"
 
 

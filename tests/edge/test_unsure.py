@@ -159,8 +159,8 @@ def test_a_sure_answer_after_unsure_ones_is_shown_with_its_own_probability() -> 
     card = make_card(**unsure_card(smoothing_frames=5))
     decider = Decider(card.decision, LABELS)
     for number in range(5):
-        decider.update(number / 10, [0.1, 0.1, 0.0, 0.8])
-    decider.update(0.5, [0.0, 0.0, 0.04, 0.96])
+        decider.step(number / 10, [0.1, 0.1, 0.0, 0.8])
+    decider.step(0.5, [0.0, 0.0, 0.04, 0.96])
     assert decider.smoothed["none"] == pytest.approx(0.96 / 5)
     assert decider.shown["none"] == pytest.approx((4 * 0.8 + 0.96) / 5)
     decider.close(0.6)

@@ -201,7 +201,7 @@ def test_answers_become_the_same_events(ask: Any) -> None:
         told = [
             event
             for time, answer in zip(times, answers, strict=True)
-            for event in decider.update(time, answer).ended
+            for event in decider.step(time, answer).ended
         ]
         told += decider.close(times[-1]).ended
         expected.append(told)

@@ -14,7 +14,7 @@ from seqvision import ready
 from seqvision.chance import is_better
 from seqvision.cli import main
 from seqvision.config import ClipOptions, ExportOptions, TrainOptions
-from seqvision.config.resume import going_on, load_run_options
+from seqvision.config.resume import load_run_options, resume_options
 from seqvision.data.clips import Clip
 from seqvision.data.split import Split
 from seqvision.errors import CheckpointError, DataError
@@ -161,18 +161,18 @@ def test_a_resumed_run_takes_what_may_change_and_names_what_may_not(
     assert "ZeroDivisionError" in capsys.readouterr().err
     kept = load_run_options(run)
     given = kept.model_copy(update={"training": kept.training.model_copy(update={"epochs": 60})})
-    assert going_on(kept, given, kept).training.epochs == 60
+    assert resume_options(kept, given, kept).training.epochs == 60
 
 
 def test_a_cosine_that_is_given_other_epochs_is_refused(tmp_path: Path) -> None:
     kept = TrainOptions(data=tmp_path, resume=tmp_path / "run")
     longer = kept.model_copy(update={"training": kept.training.model_copy(update={"epochs": 90})})
     with pytest.raises(CheckpointError, match="planned for 60 epochs and cannot be stretched"):
-        going_on(kept, longer, kept)
+        resume_options(kept, longer, kept)
     moved = kept.model_copy(update={"data": None, "root": Path("new")})
-    assert going_on(kept, moved, kept).root == Path("new")
+    assert resume_options(kept, moved, kept).root == Path("new")
     elsewhere = kept.model_copy(update={"clips": ClipOptions(cache=Path("here"))})
-    assert going_on(kept, elsewhere, kept).clips.cache == Path("here")
+    assert resume_options(kept, elsewhere, kept).clips.cache == Path("here")
 
 
 def test_few_validation_clips_are_told() -> None:

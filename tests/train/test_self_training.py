@@ -35,7 +35,7 @@ from seqvision.self_training import one_round
 from seqvision.self_training.choose import choose, thresholds
 from seqvision.self_training.rounds import Round, best_of
 from seqvision.self_training.self_train import SelfTrained, self_train
-from seqvision.self_training.teacher import Answers, ask
+from seqvision.self_training.teacher import Answers, predict_pool
 from seqvision.self_training.unlabelled import find_unlabelled
 from seqvision.training import train as training
 from seqvision.training.checkpoint import load_model
@@ -396,7 +396,9 @@ def test_a_view_that_a_mirror_names_anew_must_be_answered_so(teacher: Path) -> N
     turned = predict(model, card, mirrored, 8).argmax(dim=1)
     flip = Augmenter("none", flip=True)
     swap = Augmenter("none", flip=True, swap={0: 1, 1: 0})
-    alike = [ask(model, card, clips, 1.0, each, 8, 0, 8).agreement for each in (flip, swap)]
+    alike = [
+        predict_pool(model, card, clips, 1.0, each, 8, 0, 8).agreement for each in (flip, swap)
+    ]
     holds = torch.equal(plain, turned)
     # The views that were mirrored agree with one of the two, and all others with both.
     assert (alike[0] == 1).all() == holds
@@ -408,7 +410,7 @@ def test_temperature_comes_before_the_threshold(teacher: Path, patterns: Path) -
     model, card = load_model(teacher)
     pixels = [picture(LABELS[seed % 2], seed) for seed in range(50)]
     clips = [Decoded(each[None, :, :, None], np.zeros(1), "1") for each in pixels]
-    calm, sharp = (ask(model, card, clips, T, None, 0, 0, 8) for T in (4.0, 0.25))
+    calm, sharp = (predict_pool(model, card, clips, T, None, 0, 0, 8) for T in (4.0, 0.25))
     assert (calm.labels == sharp.labels).all()
     assert (calm.confidence < sharp.confidence).all()
     assert (calm.agreement == 1).all()

@@ -14,9 +14,9 @@ from typing import Any
 from seqvision_edge.capture import child, v4l2
 from seqvision_edge.capture.address import Address
 from seqvision_edge.capture.child import Grabbed, Layout, Opened
-from seqvision_edge.capture.fault import CaptureFault, Silent, word
+from seqvision_edge.capture.fault import CaptureFault, Silent, error_code
 from seqvision_edge.capture.opening import Timeouts
-from seqvision_edge.capture.reach import reach
+from seqvision_edge.capture.reach import check_reachable
 from seqvision_edge.capture.start import clean_spawn
 from seqvision_edge.errors import SourceError
 from seqvision_edge.interrupts import Held
@@ -169,7 +169,7 @@ class Capture:
             if device:
                 v4l2.check_there(device)
             elif self.address.kind == "stream":
-                reach(str(self.address.where), self.open_timeout, self._left)
+                check_reachable(str(self.address.where), self.open_timeout, self._left)
         except OSError as error:
             raise self._cannot_open(error) from None
 
@@ -206,7 +206,7 @@ class Capture:
             self._send(None)
             reply = self._receive(deadline - time.monotonic(), late, "stalled")
             if isinstance(reply, OSError):
-                raise self._lost(f"disconnected ({reply.strerror})", word(reply))
+                raise self._lost(f"disconnected ({reply.strerror})", error_code(reply))
             assert isinstance(reply, Grabbed)
             # A reader that was away finds the last frame before the camera fell silent.
             if time.monotonic() - reply.arrived <= self.stall_timeout:
@@ -237,7 +237,7 @@ class Capture:
 
     def _cannot_open(self, error: OSError) -> CaptureFault:
         reason = error.strerror or str(error)
-        return CaptureFault(self._explain(reason, v4l2.advice(error)), word(error))
+        return CaptureFault(self._explain(reason, v4l2.advice(error)), error_code(error))
 
     def _lost(self, reason: str, code: str, state: Silent = "disconnected") -> CaptureFault:
         return CaptureFault(self._explain(reason, "connect it again"), code, state)

@@ -33,7 +33,7 @@ class CaptureFault(SourceError):  # noqa: N818
         self.reason = reason
 
 
-def word(error: OSError) -> str:
+def error_code(error: OSError) -> str:
     """Return the word for what the system says; an error may bring its own as `reason`."""
     own: str | None = getattr(error, "reason", None)
     return own or _WORDS.get(error.errno or 0, "unreadable")

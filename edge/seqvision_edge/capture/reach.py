@@ -12,7 +12,7 @@ _LOOK = 0.1
 _LONGEST = 3.0
 
 
-def reach(url: str, timeout: float, left: threading.Event) -> None:
+def check_reachable(url: str, timeout: float, left: threading.Event) -> None:
     """Connect to the server of a URL and hang up; return at once when `left` is set.
 
     Raises:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seqvision_edge.capture.address import Address
-from seqvision_edge.capture.fault import word
+from seqvision_edge.capture.fault import error_code
 
 # From linux/videodev2.h.
 _QUERY_CAPABILITIES = 0x80685600
@@ -114,7 +114,7 @@ def describe_camera(device: str) -> Camera | None:
                 return None
             _check_free(handle)
     except OSError as error:
-        return Camera(device, name, driver, word(error))
+        return Camera(device, name, driver, error_code(error))
     return Camera(device, name, driver, "free")
 
 

@@ -46,16 +46,16 @@ class Pipeline(Protocol):
         Each is for `preprocess` and `ask`, before `frame` is; None is the end of the source.
         """
 
-    def ask(self, frame: Frame) -> NDArray[np.uint8] | None:
+    def model_input(self, frame: Frame) -> NDArray[np.uint8] | None:
         """Return what the model must see of the next frame, `(time, height, width, channels)`.
 
         None where it need not see any of it.
         """
 
-    def tell(self, frame: Frame, probabilities: Probabilities, inferred: bool) -> Step:
+    def handle_output(self, frame: Frame, probabilities: Probabilities, inferred: bool) -> Step:
         """Tell what the frame brought; `probabilities` is the answer where the model was asked."""
 
-    def hear(self, states: Sequence[SourceState]) -> Step:
+    def handle_state(self, states: Sequence[SourceState]) -> Step:
         """Take how the source is now, and tell what that brings."""
 
     def end(self) -> Step:

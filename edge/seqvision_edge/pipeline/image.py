@@ -52,13 +52,13 @@ class ImagePipeline:
         """Yield nothing: each picture is answered for itself, however long it is shown."""
         yield from ()
 
-    def ask(self, frame: Frame) -> NDArray[np.uint8] | None:
+    def model_input(self, frame: Frame) -> NDArray[np.uint8] | None:
         """Return the picture cut into its steps, `(time, height, width, channels)`."""
         self._began = perf_counter()
         self.stream.reset()
         return self._steps_of(frame)
 
-    def tell(self, frame: Frame, probabilities: Probabilities, inferred: bool) -> Step:
+    def handle_output(self, frame: Frame, probabilities: Probabilities, inferred: bool) -> Step:
         """Tell what the picture is."""
         latency = perf_counter() - self._began
         self._prediction = None
@@ -68,13 +68,13 @@ class ImagePipeline:
             self._prediction = predicted(
                 frame, self._card.labels, probabilities, True, latency, self._min_confidence, age
             )
-        self._condition.settle(window_full=True)
+        self._condition.mark_alive(window_full=True)
         return self._step(frame)
 
-    def hear(self, states: Sequence[SourceState]) -> Step:
+    def handle_state(self, states: Sequence[SourceState]) -> Step:
         """Take how the source is now."""
         for state in states:
-            self._condition.hear(state)
+            self._condition.update(state)
         return self._step(None)
 
     def end(self) -> Step:
@@ -97,6 +97,6 @@ class ImagePipeline:
             smoothed=answer.probabilities if answer else {},
             fps=self._fps.tick() if frame else self._fps.value,
             state=self._condition.state,
-            changed=self._condition.news(),
+            changed=self._condition.pop_changes(),
             nonfinite=self.stream.nonfinite,
         )

@@ -102,7 +102,7 @@ class VideoPipeline:
             return False
         return self._live or before is None or frame.index - before.index not in (0, 1)
 
-    def ask(self, frame: Frame) -> NDArray[np.uint8] | None:
+    def model_input(self, frame: Frame) -> NDArray[np.uint8] | None:
         """Return what the model must see of the next frame, `(time, height, width, channels)`."""
         self._began = perf_counter()
         skipped = frame.index - (-1 if self._asked is None else self._asked.index) - 1
@@ -119,13 +119,13 @@ class VideoPipeline:
         self._load.add(frame.time, ticks, shed)
         if shed:
             # To encode this picture several times would only make a slow device slower.
-            self.stream.hold(shed)
+            self.stream.repeat_last(shed)
             return image[None]
         # More copies than the window holds would push each other out.
         copies = min(ticks, self._window)
         return image[None] if copies == 1 else np.repeat(image[None], copies, axis=0)
 
-    def tell(self, frame: Frame, probabilities: Probabilities, inferred: bool) -> Step:
+    def handle_output(self, frame: Frame, probabilities: Probabilities, inferred: bool) -> Step:
         """Tell what the frame brought."""
         update, self._broken = self._broken, NOTHING
         answered = False
@@ -136,14 +136,14 @@ class VideoPipeline:
         elif inferred and probabilities is not None:
             answered = self._answer(frame, probabilities)
             if self.stream.window_full:
-                update = _both(update, self._decider.update(frame.time, probabilities))
-        self._condition.settle(self.stream.window_full, self._load.held)
+                update = _both(update, self._decider.step(frame.time, probabilities))
+        self._condition.mark_alive(self.stream.window_full, self._load.throughput_message)
         return self._step(frame, answered, update)
 
-    def hear(self, states: Sequence[SourceState]) -> Step:
+    def handle_state(self, states: Sequence[SourceState]) -> Step:
         """Take how the source is now; where that is a break, what ran is over."""
         for state in states:
-            self._condition.hear(state)
+            self._condition.update(state)
             if state.state in _BREAKS:
                 self._break()
             if state.state == "ended":
@@ -215,7 +215,7 @@ class VideoPipeline:
             fps=self._fps.tick() if frame else self._fps.value,
             fired=update.fired,
             state=self._condition.state,
-            changed=self._condition.news(),
+            changed=self._condition.pop_changes(),
             nonfinite=self.stream.nonfinite,
         )
 

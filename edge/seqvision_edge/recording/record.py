@@ -67,7 +67,7 @@ def record(source: Source, session: Session, views: Sequence[View]) -> None:
                 session.end()
             for item in items or ():
                 if isinstance(item, SourceState):
-                    session.hear(item)
+                    session.handle_state(item)
                 else:
                     session.see(item)
                     frame = item

@@ -132,7 +132,7 @@ class Session:
         if self.phase == "countdown":
             self._count(frame)
 
-    def hear(self, state: SourceState) -> None:
+    def handle_state(self, state: SourceState) -> None:
         """Take how the source is; a take that it tears is recorded again."""
         if self.is_over:
             return

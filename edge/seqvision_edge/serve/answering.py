@@ -130,11 +130,11 @@ class _Timeline:
         yield
 
     def _answer(self, frame: Frame) -> None:
-        frames = self._pipeline.ask(frame)
+        frames = self._pipeline.model_input(frame)
         probabilities = None
         if frames is not None:
             (probabilities,) = self._job.infer(self._batcher, [(self._pipeline.stream, frames)])
-        step = self._pipeline.tell(frame, probabilities, inferred=frames is not None)
+        step = self._pipeline.handle_output(frame, probabilities, inferred=frames is not None)
         if step.answered and step.prediction is not None:
             self._keep(step.prediction)
         self._events += step.events
@@ -153,7 +153,7 @@ class _Timeline:
         for still in self._pipeline.stills(None):
             self._job.check()
             self._answer(self._pipeline.preprocess(still))
-        last = self._pipeline.hear([SourceState("ended")])
+        last = self._pipeline.handle_state([SourceState("ended")])
         return Course(self._answers, [*self._events, *last.events])
 
 

@@ -96,7 +96,7 @@ class Batcher:
         with self._changed:
             self._reserved -= slots
 
-    def ask(self, requests: Sequence[tuple[Stream, Frames]]) -> list[Future[Answer]]:
+    def submit(self, requests: Sequence[tuple[Stream, Frames]]) -> list[Future[Answer]]:
         """Ask about frames `(time, height, width, channels)` for which places are reserved.
 
         A stream is asked about again only after its answer.  An answer is as from `Stream.push`;

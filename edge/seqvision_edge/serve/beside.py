@@ -11,7 +11,7 @@ from seqvision_edge.card import Decision
 from seqvision_edge.command_line import print_text
 from seqvision_edge.errors import SinkError
 from seqvision_edge.serve.app import Served
-from seqvision_edge.serve.door import door, shown
+from seqvision_edge.serve.door import access_policy, shown
 from seqvision_edge.serve.server import Server, listen
 from seqvision_edge.serve.watching import Newest
 from seqvision_edge.session import Session
@@ -52,7 +52,7 @@ class Page:
 
     def __enter__(self) -> Self:
         host, port = self._address
-        entry = door(host, self._token)
+        entry = access_policy(host, self._token)
         self._socket = listen(host, port, f"--web {host}:{port}", SinkError)
         served = Served(
             self._session,

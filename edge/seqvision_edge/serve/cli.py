@@ -17,7 +17,7 @@ from seqvision_edge.command_line import print_message
 from seqvision_edge.deciding import DecisionOptions, decision_of
 from seqvision_edge.options import Arg, Options
 from seqvision_edge.providers import Device
-from seqvision_edge.serve.door import door, read_token, refuse_without_server, shown
+from seqvision_edge.serve.door import access_policy, read_token, refuse_without_server, shown
 from seqvision_edge.serve.limits import Limits
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def edge_serve(options: ServeOptions) -> int:
         )
         decision = decision_of(options.decision, session.card, PROGRAM)
         _say(command_line.folded(f"{PROGRAM}: {_describe(session)}"))
-        entry = door(host, token, options.allow_host)
+        entry = access_policy(host, token, options.allow_host)
         if entry.made:
             _say(f"{PROGRAM}: token: {entry.made}")
         limits = replace(

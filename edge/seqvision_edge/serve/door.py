@@ -58,7 +58,7 @@ def read_token(token: str | None, flag: str) -> str | None:
     return token
 
 
-def door(host: str, token: str | None, further_names: Iterable[str] = ()) -> AccessPolicy:
+def access_policy(host: str, token: str | None, further_names: Iterable[str] = ()) -> AccessPolicy:
     """Return who may come in at an address: any but this machine's own demands a token."""
     own = {host.lower(), *(name.lower() for name in further_names)}
     everywhere = is_address(host) and not is_local(host)

@@ -119,7 +119,7 @@ class Feed:
             inferred, probabilities = await way.end
         except ModelFailed:
             assert way.frame is not None
-            over = records(self._pipeline.tell(way.frame, None, inferred=True))
+            over = records(self._pipeline.handle_output(way.frame, None, inferred=True))
             self._lost += [record for record in over if record["type"] != "waiting"]
             raise
         except HTTPException:
@@ -133,7 +133,9 @@ class Feed:
             raise
         service.figures.frames("used")
         assert way.frame is not None
-        messages = records(self._pipeline.tell(way.frame, probabilities, inferred=inferred))
+        messages = records(
+            self._pipeline.handle_output(way.frame, probabilities, inferred=inferred)
+        )
         lost, self._lost = self._lost, []
         return [*messages[:1], *lost, *messages[1:]]
 
@@ -147,7 +149,7 @@ class Feed:
         try:
             way.frame, frames = self._look(way.sample)
             if frames is not None:
-                (way.answer,) = service.batcher.ask([(self._pipeline.stream, frames)])
+                (way.answer,) = service.batcher.submit([(self._pipeline.stream, frames)])
         except BaseException as error:
             service.batcher.release()
             service.post.put(way.end, None, error)
@@ -178,4 +180,4 @@ class Feed:
             self._first = stamp
         time = stamp - self._first
         frame = Frame(bgr, time, sample.index, image=image, arrived=sample.arrived)
-        return frame, self._pipeline.ask(frame)
+        return frame, self._pipeline.model_input(frame)

@@ -123,7 +123,7 @@ class Guard:
         finally:
             self._bytes -= body.size
 
-    def hold(self, count: int) -> bool:
+    def reserve_bytes(self, count: int) -> bool:
         """Take that so many bytes of a body came; False when too many are held already."""
         self._bytes += count
         return self._bytes <= self._limits.bytes_at_once
@@ -231,7 +231,7 @@ class _Body:
         self._whole = not message.get("more_body", False)
         content = message.get("body", b"")
         self.size += len(content)
-        has_room = self._guard.hold(len(content))
+        has_room = self._guard.reserve_bytes(len(content))
         if self.size > self.most:
             raise HTTPException(413, self.too_large)
         if not has_room:

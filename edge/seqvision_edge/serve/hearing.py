@@ -30,7 +30,7 @@ class EventQueue:
         self._loop = asyncio.get_running_loop()
         self.ended = False
 
-    def hear(self, record: Record) -> None:
+    def push(self, record: Record) -> None:
         """Take a record, from any thread."""
         if record["type"] in self._kinds:
             self._records.append(record)
@@ -54,11 +54,11 @@ class EventQueue:
             self._loop.call_soon_threadsafe(self._came.set)
 
 
-def told(subscribe: Subscribe, ear: EventQueue, ears: set[EventQueue]) -> StreamingResponse:
+def sse_response(subscribe: Subscribe, ear: EventQueue, ears: set[EventQueue]) -> StreamingResponse:
     """Return an endless answer: one event per record, and `alive` in between."""
 
     async def lines() -> AsyncGenerator[str, None]:
-        stop = subscribe(ear.hear)
+        stop = subscribe(ear.push)
         ears.add(ear)
         try:
             yield "retry: 1000\n\n"

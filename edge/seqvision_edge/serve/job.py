@@ -74,7 +74,7 @@ class Job:
             HTTPException: as `check` does; what the model has not begun then is taken back.
         """
         self._reserve(batcher, len(inputs))
-        answers = batcher.ask(inputs)
+        answers = batcher.submit(inputs)
         try:
             return [self._answer(answer) for answer in answers]
         finally:

@@ -124,7 +124,7 @@ async def _ask(
 ) -> list[Answered]:
     """Answer for the centres of clips, for which places are reserved."""
     session, card = service.session, service.session.card
-    futures = service.batcher.ask([(session.stream(), steps) for steps, _ in centres])
+    futures = service.batcher.submit([(session.stream(), steps) for steps, _ in centres])
     given = await asyncio.gather(*map(asyncio.wrap_future, futures))
     return [
         answered(

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Query
 from starlette.responses import Response, StreamingResponse
 
-from seqvision_edge.serve.hearing import EventQueue, Record, kinds, told
+from seqvision_edge.serve.hearing import EventQueue, Record, kinds, sse_response
 from seqvision_edge.serve.service import Service
 from seqvision_edge.serve.shapes import Seen, faults
 from seqvision_edge.serve.watching import Watching
@@ -43,7 +43,7 @@ def routes(service: Service) -> APIRouter:
         def listen(hear: Callable[[Record], None]) -> Callable[[], None]:
             return seen.listen(name, hear)
 
-        return told(listen, ear, service.ears)
+        return sse_response(listen, ear, service.ears)
 
     @router.get(
         "/v1/sources/{name:path}/picture",

@@ -14,7 +14,7 @@ from starlette.responses import StreamingResponse
 
 from seqvision_edge.numerals import PLAIN, number
 from seqvision_edge.serve.feed import MOST_SECONDS, Feed, Sample
-from seqvision_edge.serve.hearing import EventQueue, Record, kinds, told
+from seqvision_edge.serve.hearing import EventQueue, Record, kinds, sse_response
 from seqvision_edge.serve.service import Service
 from seqvision_edge.serve.shapes import Opened, Records, faults
 
@@ -37,7 +37,7 @@ class _Open:
     ears: set[EventQueue] = field(default_factory=set)
     closed: bool = False
 
-    def tell(self, messages: list[Record]) -> None:
+    def publish(self, messages: list[Record]) -> None:
         for hear in list(self.listeners):
             for record in messages:
                 hear(record)
@@ -84,7 +84,7 @@ class Streams:
         del self._open[name]
         messages = stream.feed.end()
         since = round(time.monotonic() - stream.used, 3)
-        stream.tell([*messages, {**_ENDED, "since": since, "attempt": 0}])
+        stream.publish([*messages, {**_ENDED, "since": since, "attempt": 0}])
         stream.closed = True
         for ear in list(stream.ears):
             ear.end()
@@ -156,7 +156,7 @@ def routes(service: Service, streams: Streams) -> APIRouter:
                     sample = Sample(data, stamp, time.monotonic(), stream.frames)
                     stream.frames += 1
                     brought = await stream.feed.push(sample)
-                    stream.tell(brought)
+                    stream.publish(brought)
                     said += brought
         finally:
             stream.waiting -= 1
@@ -188,7 +188,7 @@ def routes(service: Service, streams: Streams) -> APIRouter:
 
             return leave
 
-        return told(listen, ear, service.ears)
+        return sse_response(listen, ear, service.ears)
 
     @router.delete("/v1/streams/{id}", response_model=Records, responses=faults(404))
     async def close(id: str) -> Records:

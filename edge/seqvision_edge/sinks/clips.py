@@ -20,7 +20,13 @@ from seqvision_edge.names import file_part
 from seqvision_edge.result import Event
 from seqvision_edge.sinks.film import Film
 from seqvision_edge.sinks.line_file import LineFile
-from seqvision_edge.sinks.past import ConstantRateWriter, FrameBuffer, free_path, jpeg, moment
+from seqvision_edge.sinks.past import (
+    ConstantRateWriter,
+    FrameBuffer,
+    free_path,
+    jpeg,
+    timestamp_name,
+)
 from seqvision_edge.sources import Source
 from seqvision_edge.step import Step
 
@@ -152,7 +158,7 @@ class _Recorder:
 
     def _path(self, event: Event) -> Path:
         """Return a new path, named by when the event began, the source and the label."""
-        when = moment(self._source, event.start, self._now)
+        when = timestamp_name(self._source, event.start, self._now)
         stem = f"{when}_{file_part(self._source.name)}_{file_part(event.label)}"
         return free_path(self._folder, stem)
 

@@ -13,7 +13,13 @@ from seqvision_edge.names import file_part
 from seqvision_edge.result import utc
 from seqvision_edge.sinks.collection import Collection
 from seqvision_edge.sinks.film import Film
-from seqvision_edge.sinks.past import ConstantRateWriter, FrameBuffer, free_path, jpeg, moment
+from seqvision_edge.sinks.past import (
+    ConstantRateWriter,
+    FrameBuffer,
+    free_path,
+    jpeg,
+    timestamp_name,
+)
 from seqvision_edge.sources import Source
 from seqvision_edge.step import Step
 
@@ -145,7 +151,7 @@ class _Watcher:
         """Write the window of an answer; None where its pictures are no longer there."""
         begin = max(0.0, best.time - self._seconds)
         pictures = self._past.since(begin, best.time)
-        stem = f"{moment(self._source, begin, self._now)}_{file_part(self._source.name)}"
+        stem = f"{timestamp_name(self._source, begin, self._now)}_{file_part(self._source.name)}"
         film = Film(free_path(self._collection.folder, stem), "--save-uncertain", self._source.fps)
         film.open()
         try:

@@ -77,7 +77,7 @@ def jpeg(bgr: Image) -> bytes:
     return bytes(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1])
 
 
-def moment(source: Source, at: float, now: float) -> str:
+def timestamp_name(source: Source, at: float, now: float) -> str:
     """Return a moment of a source, as names of files have it.
 
     That is the wall clock, or the place in a recording; `now` is the time of its newest picture.

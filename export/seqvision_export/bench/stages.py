@@ -119,7 +119,7 @@ def _decide(card: ModelCard) -> Call:
     decider = Decider(card.decision, card.labels)
     answers = cycle(np.random.default_rng(0).dirichlet(np.ones(len(card.labels)), 64))
     times = count(0.0, 0.04)
-    return lambda: decider.update(next(times), next(answers).astype(np.float32))
+    return lambda: decider.step(next(times), next(answers).astype(np.float32))
 
 
 def _noise(card: ModelCard) -> Image:

@@ -76,7 +76,7 @@ def environment() -> dict[str, str]:
     }
 
 
-def tell(report: dict[str, Any]) -> None:
+def print_summary(report: dict[str, Any]) -> None:
     """Print a report's figures for a person, on stderr."""
     worst, clips = report["worst"], report["clips"]
     real = f" ({clips['clips']} real clips)" if clips else ""

@@ -18,7 +18,7 @@ from seqvision.ready import beside
 from seqvision_edge.card import ModelCard
 from seqvision_edge.errors import ModelError
 from seqvision_export.fresh import run_fresh
-from seqvision_export.proof.proof import Proof, save, tell
+from seqvision_export.proof.proof import Proof, print_summary, save
 
 if TYPE_CHECKING:
     from seqvision.models.classifier import Classifier
@@ -40,7 +40,7 @@ def verify(options: VerifyOptions) -> dict[str, Any]:
         save(path, report)
     except OSError as error:
         raise ExportError(f"--report {path}: cannot be written ({error.strerror})") from None
-    tell(report)
+    print_summary(report)
     return report
 
 
