@@ -15,7 +15,7 @@ from seqvision.config import RecordOptions
 from seqvision.errors import DataError
 from seqvision_edge.background import backgrounds
 from seqvision_edge.capture.address import Address
-from seqvision_edge.capture.capture import Wanted
+from seqvision_edge.capture.capture import FrameFormat
 from seqvision_edge.command_line import print_message, print_text
 from seqvision_edge.recording.collected import not_looked_at
 from seqvision_edge.recording.plan import in_order, still_to_record
@@ -25,10 +25,10 @@ from seqvision_edge.recording.review import items_of, review
 from seqvision_edge.recording.review_terminal import LinePrompt
 from seqvision_edge.recording.review_window import WindowPrompt
 from seqvision_edge.recording.session import Manner as Sitting
-from seqvision_edge.recording.session import Session
+from seqvision_edge.recording.session import RecordingSession
 from seqvision_edge.recording.take import Take, clean_label, clean_person
 from seqvision_edge.recording.takes import Takes
-from seqvision_edge.recording.terminal import Terminal
+from seqvision_edge.recording.terminal import TerminalView
 from seqvision_edge.recording.window import Mirror
 from seqvision_edge.sinks.window import can_show
 from seqvision_edge.sources.opening import Manner, open_sources, refuse_missing
@@ -92,7 +92,7 @@ def _record(
 ) -> bool:
     """Record; return whether the source ended before all was recorded."""
     labels, planned = plan
-    (source,) = open_sources([address], Manner(wanted=Wanted(longest=_LONGEST_SIDE)))
+    (source,) = open_sources([address], Manner(wanted=FrameFormat(longest=_LONGEST_SIDE)))
     with contextlib.ExitStack() as opened:
         # What cannot be recorded leaves no folder, and a folder that cannot be, no camera.
         opened.push(source)
@@ -104,9 +104,9 @@ def _record(
         countdown = _COUNTDOWN if source.live else 0.0
     seconds = None if options.seconds == "key" else options.seconds
     sitting = Sitting(person, seconds, countdown, waits=source.live)
-    session = Session(takes, planned, sitting, source.fps, already)
+    session = RecordingSession(takes, planned, sitting, source.fps, already)
     has_window = options.window and can_show()
-    views: list[View] = [Terminal(labels, alone=not has_window)]
+    views: list[View] = [TerminalView(labels, alone=not has_window)]
     if has_window:
         views.append(Mirror(labels, options.mirror))
     try:

@@ -88,7 +88,7 @@ class State(Part):
     tensors: tuple[StateTensor, ...]
 
 
-class Graph(Part):
+class ExportedGraph(Part):
     """What an export made of the network.
 
     `sha256` is that of the graph as it lies in the file, weights and operators: a byte that changed
@@ -160,7 +160,7 @@ class ModelCard(Part):
     state: State
     decision: Decision
     origin: Origin
-    graph: Graph | None
+    graph: ExportedGraph | None
 
     @model_validator(mode="after")
     def _labels_agree(self) -> Self:

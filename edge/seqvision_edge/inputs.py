@@ -8,8 +8,8 @@ from seqvision_edge.card import ModelCard
 from seqvision_edge.options import Arg, Options
 
 if TYPE_CHECKING:
-    from seqvision_edge.capture.capture import Wanted
-    from seqvision_edge.sources.watched import Patience
+    from seqvision_edge.capture.capture import FrameFormat
+    from seqvision_edge.sources.watched import Timeouts
 
 # As large as people look at it: more pixels would only be copied.  Where nobody looks, enough to
 # see that a camera sends the same picture for long.
@@ -32,21 +32,21 @@ class LiveOptions(Options):
     """Maximum age of a frame for its prediction to be reported as live."""
 
 
-def patience(options: LiveOptions) -> "Patience":
+def patience(options: LiveOptions) -> "Timeouts":
     """Return how long live sources may be silent."""
-    from seqvision_edge.sources.watched import Patience
+    from seqvision_edge.sources.watched import Timeouts
 
-    return Patience(
+    return Timeouts(
         stall=options.stall_timeout, frozen=options.frozen_after, retries=options.max_retries
     )
 
 
-def wanted(card: ModelCard, seen: bool) -> "Wanted":
+def wanted(card: ModelCard, seen: bool) -> "FrameFormat":
     """Return how the frames of live sources are to be made for a model.
 
     `seen` tells whether anybody but the model sees them.
     """
-    from seqvision_edge.capture.capture import WHOLE, Wanted
+    from seqvision_edge.capture.capture import WHOLE, FrameFormat
     from seqvision_edge.preprocess import Sizing
 
     if card.sequence.kind != "video":
@@ -54,4 +54,4 @@ def wanted(card: ModelCard, seen: bool) -> "Wanted":
         return WHOLE
     image = card.image
     longest = _LOOKED_AT if seen else _UNSEEN
-    return Wanted(Sizing(image.height, image.width, image.channels, image.fit), longest)
+    return FrameFormat(Sizing(image.height, image.width, image.channels, image.fit), longest)

@@ -231,9 +231,9 @@ def _metrics(
 ) -> Iterator["Sink"]:
     if options.metrics is not None:
         from seqvision_edge.sinks.address import listen_address
-        from seqvision_edge.sinks.metrics import Metrics
+        from seqvision_edge.sinks.metrics import PrometheusSink
 
-        yield Metrics(listen_address("--metrics", options.metrics, 9100), sources, queued)
+        yield PrometheusSink(listen_address("--metrics", options.metrics, 9100), sources, queued)
 
 
 def _page(
@@ -273,13 +273,13 @@ def _screen(
 ) -> Iterator["Sink"]:
     """Yield what a person looks at; the window is last, for it can end the run."""
     from seqvision_edge.sinks.console import console
-    from seqvision_edge.sinks.window import Window, can_show
+    from seqvision_edge.sinks.window import WindowSink, can_show
 
     live = any(source.live for source in sources)
     pictures = session.card.sequence.kind != "video" and not live
     yield console(session.card, [source.name for source in sources], decision, pictures)
     if options.window and can_show():
-        yield Window(_overlays(options, session, sources))
+        yield WindowSink(_overlays(options, session, sources))
 
 
 def _overlays(

@@ -14,7 +14,7 @@ from torch.export import Dim
 
 from seqvision.errors import ExportError
 from seqvision.models.classifier import Classifier
-from seqvision_edge.card import METADATA_KEY, Graph, ModelCard, StateTensor
+from seqvision_edge.card import METADATA_KEY, ExportedGraph, ModelCard, StateTensor
 from seqvision_edge.model_file import graph_sha256
 from seqvision_export.graph import CarryGraph, WindowGraph, state_of
 from seqvision_export.simplify import simplify
@@ -47,7 +47,7 @@ def finish(proto: onnx.ModelProto, card: ModelCard, precision: str) -> bytes:
     del proto.metadata_props[:]
     onnx.checker.check_model(proto, full_check=True)
     digest = graph_sha256(proto.SerializeToString(), "the exported model")
-    graph = Graph.model_validate({"precision": precision, "sha256": digest})
+    graph = ExportedGraph.model_validate({"precision": precision, "sha256": digest})
     described = card.model_copy(update={"graph": graph})
     proto.metadata_props.add(key=METADATA_KEY, value=described.to_json())
     content: bytes = proto.SerializeToString()

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from seqvision.calibration.places import Take
+from seqvision.calibration.places import TruthVideo
 from seqvision.calibration.temperature import probable
 from seqvision.models.classifier import Classifier
 from seqvision_edge.batch import run_batch
@@ -60,7 +60,7 @@ Answers = tuple[tuple[float, NDArray[np.float64] | None], ...]
 
 
 @dataclass(frozen=True)
-class Course:
+class TakePredictions:
     """What a model answered in the course of a take.
 
     Attributes:
@@ -84,7 +84,7 @@ class Course:
             ended += step.ended
         return [*ended, *decider.close(self.seconds).ended]
 
-    def cooled(self, factor: float) -> "Course":
+    def cooled(self, factor: float) -> "TakePredictions":
         """Return the course that a temperature lower by a factor would have given."""
         answers = tuple(
             (time, None if answer is None else probable(np.log(answer.clip(1e-30)), 1 / factor))
@@ -94,8 +94,8 @@ class Course:
 
 
 def record(
-    session: Session, take: Take, advance: Callable[[float], None] = lambda share: None
-) -> Course:
+    session: Session, take: TruthVideo, advance: Callable[[float], None] = lambda share: None
+) -> TakePredictions:
     """Let a model see a take as a live run shows it, and keep its answers.
 
     `advance` is called with the share of the video that is done, 0 to 1.
@@ -122,7 +122,7 @@ def record(
                 advance(min(1.0, source.decoded / source.claimed))
         incomplete = source.incomplete
     truth = tuple(true for true in take.truth if true.label != card.decision.background)
-    return Course(str(take.video), tuple(recorder.answers), truth, seconds, incomplete)
+    return TakePredictions(str(take.video), tuple(recorder.answers), truth, seconds, incomplete)
 
 
 class _Recorder(Decider):

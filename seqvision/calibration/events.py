@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from seqvision.calibration.answers import Course, record
+from seqvision.calibration.answers import TakePredictions, record
 from seqvision.calibration.figures import Figures
 from seqvision.calibration.grid import make_grid
-from seqvision.calibration.places import Take
+from seqvision.calibration.places import TruthVideo
 from seqvision.calibration.search import Trials, cross_validate, search
 from seqvision.console import print_line, progress
 from seqvision.errors import DataError
@@ -49,7 +49,9 @@ class FromTakes:
         return {"videos": self.takes, "seconds": self.before.to_json()["seconds"], **figures}
 
 
-def check_takes(takes: Sequence[Take], card: ModelCard, unknown: Sequence[str]) -> list[Take]:
+def check_takes(
+    takes: Sequence[TruthVideo], card: ModelCard, unknown: Sequence[str]
+) -> list[TruthVideo]:
     """Return the takes with what the model can find of their truth.
 
     Raises:
@@ -67,7 +69,7 @@ def check_takes(takes: Sequence[Take], card: ModelCard, unknown: Sequence[str]) 
                     f"--unknown {true.label}"
                 )
         truth = tuple(true for true in take.truth if true.label in card.labels)
-        checked.append(Take(take.video, truth))
+        checked.append(TruthVideo(take.video, truth))
     if not any(true.label != card.decision.background for each in checked for true in each.truth):
         raise DataError(f"{takes[0].video}: no true event of a gesture: nothing to search by")
     return checked
@@ -75,7 +77,7 @@ def check_takes(takes: Sequence[Take], card: ModelCard, unknown: Sequence[str]) 
 
 def calibrate_takes(
     session: Session,
-    takes: Sequence[Take],
+    takes: Sequence[TruthVideo],
     own: Decision,
     rejects: Sequence[float],
     budget: float,
@@ -130,7 +132,7 @@ def calibrate_takes(
     )
 
 
-def _record(session: Session, takes: Sequence[Take]) -> list[Course]:
+def _record(session: Session, takes: Sequence[TruthVideo]) -> list[TakePredictions]:
     courses = []
     with progress("watching videos") as advance:
         for number, take in enumerate(takes):

@@ -19,7 +19,7 @@ from seqvision_edge.score import TrueEvent, read_truth
 
 
 @dataclass(frozen=True)
-class Take:
+class TruthVideo:
     """An untrimmed video, and what happens in it."""
 
     video: Path
@@ -31,7 +31,7 @@ class CalibrationInputs:
     """The folders and lists of labelled clips, the takes, and the videos that nobody marked."""
 
     clips: tuple[Path, ...]
-    takes: tuple[Take, ...]
+    takes: tuple[TruthVideo, ...]
     unmarked: tuple[Path, ...]
 
 
@@ -43,7 +43,7 @@ def find_inputs(paths: Sequence[Path]) -> CalibrationInputs:
     """
     clips: list[Path] = []
     unmarked: list[Path] = []
-    takes: dict[Path, Take] = {}
+    takes: dict[Path, TruthVideo] = {}
     for path in paths:
         if not path.exists():
             raise DataError(missing(path))
@@ -54,7 +54,7 @@ def find_inputs(paths: Sequence[Path]) -> CalibrationInputs:
             if truth is None:
                 unmarked.append(video)
             else:
-                takes[video.resolve()] = Take(video, _read(truth))
+                takes[video.resolve()] = TruthVideo(video, _read(truth))
     return CalibrationInputs(tuple(clips), tuple(takes.values()), tuple(unmarked))
 
 

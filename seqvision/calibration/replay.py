@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from seqvision.calibration.answers import Course
+from seqvision.calibration.answers import TakePredictions
 from seqvision_edge.card import Decision
 from seqvision_edge.decision import Decider
 from seqvision_edge.result import Event
@@ -32,7 +32,7 @@ class _Smooth:
 class Replay:
     """One course, ready to be decided again and again."""
 
-    def __init__(self, recorded: Course, labels: Sequence[str], lag: float) -> None:
+    def __init__(self, recorded: TakePredictions, labels: Sequence[str], lag: float) -> None:
         self.course = recorded
         self._labels = labels
         self._lag = lag

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from seqvision.calibration.answers import Course
+from seqvision.calibration.answers import TakePredictions
 from seqvision.calibration.figures import Figures, of_score, together
 from seqvision.calibration.grid import REJECT, Grid, Point
 from seqvision.calibration.replay import Replay
@@ -31,7 +31,7 @@ _FOLDS: Final = 5
 class Trials:
     """Every setting that was tried on every take, each once: folds share their trials."""
 
-    courses: Sequence[Course]
+    courses: Sequence[TakePredictions]
     labels: Sequence[str]
     lag: float
     tolerance: float

@@ -152,7 +152,7 @@ class Store:
             raise ValueError("torn file")
         touch(frames)
         touch(index)
-        pixels = Kept(self, clip, frames, shape)
+        pixels = StoredClip(self, clip, frames, shape)
         return Decoded(
             pixels,
             times,
@@ -286,7 +286,7 @@ class _Written:
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredClip:
     """A clip's frames in the cache: mapped when they are asked for, and let go again.
 
     A mapping holds a file descriptor, and a large data set has more clips than a process may have

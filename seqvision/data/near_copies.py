@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from seqvision.console import progress
 from seqvision.data.clips import Clip
-from seqvision.data.decode import Decoded, Kept
+from seqvision.data.decode import Decoded, StoredClip
 from seqvision.data.split import Split, split_clips
 from seqvision.errors import DataError
 from seqvision_edge.files import atomic_write
@@ -55,7 +55,7 @@ class NearCopy:
 
 def sketch(clip: Decoded) -> Sketch:
     """Return a clip's frames, at most 256 of them, at 16×16; kept beside the clip in the cache."""
-    kept = clip.frames.path.with_suffix(".near") if isinstance(clip.frames, Kept) else None
+    kept = clip.frames.path.with_suffix(".near") if isinstance(clip.frames, StoredClip) else None
     channels = clip.frames.shape[-1]
     if kept is not None:
         try:

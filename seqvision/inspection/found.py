@@ -21,7 +21,7 @@ class Tensor:
 
 
 @dataclass(frozen=True)
-class Graph:
+class GraphSummary:
     """What an export made of the network.
 
     Attributes:
@@ -58,7 +58,7 @@ class Inspection:
     parameters: int
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
-    graph: Graph | None
+    graph: GraphSummary | None
     card: ModelCard
 
     def to_json(self) -> dict[str, Any]:

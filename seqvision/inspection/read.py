@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from seqvision.console import loading
-from seqvision.inspection.found import Graph, Inspection, Tensor
+from seqvision.inspection.found import GraphSummary, Inspection, Tensor
 from seqvision_edge.card import METADATA_KEY, ModelCard
 from seqvision_edge.errors import CardError, ModelError
 from seqvision_edge.model_file import graph_sha256
@@ -46,7 +46,7 @@ def _read_onnx(path: Path) -> Inspection:
     if card.graph is not None:
         same = graph_sha256(content, str(path)) == card.graph.sha256
         integrity = "ok" if same else "differs"
-    graph = Graph(
+    graph = GraphSummary(
         operators=dict(Counter(node.op_type for node in proto.graph.node).most_common()),
         opset=max((entry.version for entry in proto.opset_import if not entry.domain), default=0),
         ir_version=proto.ir_version,

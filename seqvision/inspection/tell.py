@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from seqvision.console import result_console
-from seqvision.inspection.found import Graph, Inspection
+from seqvision.inspection.found import GraphSummary, Inspection
 from seqvision_edge.card import ModelCard
 from seqvision_edge.names import printable
 
@@ -63,7 +63,7 @@ def _labels(card: ModelCard) -> str:
     )
 
 
-def _graph_rows(graph: Graph, card: ModelCard) -> Iterator[tuple[str, str]]:
+def _graph_rows(graph: GraphSummary, card: ModelCard) -> Iterator[tuple[str, str]]:
     yield "operators", ", ".join(f"{count} {name}" for name, count in graph.operators.items())
     old = graph.opset <= _OLDEST_OPSET and graph.ir_version <= _OLDEST_IR_VERSION
     runs = "onnxruntime 1.17 and newer" if old else "needs an onnxruntime newer than 1.17"

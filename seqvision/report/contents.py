@@ -16,7 +16,7 @@ from seqvision_edge.card import ModelCard
 
 
 @dataclass(frozen=True)
-class Part:
+class SplitResult:
     """One part of the data with what the model answered.
 
     Attributes:
@@ -49,11 +49,11 @@ def make_part(
     decoded: Sequence[Decoded],
     probabilities: Tensor,
     labels: Sequence[str],
-) -> Part:
+) -> SplitResult:
     """Return a part with its figures."""
     truth = torch.tensor([labels.index(clip.label) for clip in clips])
     metrics = measure(probabilities, truth, labels)
-    return Part(name, clips, decoded, truth, probabilities, metrics)
+    return SplitResult(name, clips, decoded, truth, probabilities, metrics)
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Report:
     about: str
     model: Classifier
     card: ModelCard
-    parts: Sequence[Part]
+    parts: Sequence[SplitResult]
     data: Path
     counts: Mapping[str, Mapping[str, int]]
     left_out: Sequence[str] = ()

@@ -1,6 +1,6 @@
 """Sections of the page that are clips: mistakes, doubts, and where the model looks."""
 
-from seqvision.report.contents import Part, Report
+from seqvision.report.contents import Report, SplitResult
 from seqvision.report.filmstrip import attention, filmstrip, seen
 from seqvision.report.markup import Markup, element, note, together
 
@@ -9,7 +9,7 @@ _MOST_UNSURE = 4
 _MOST_ATTENTION = 16
 
 
-def mistakes(report: Report, part: Part) -> Markup:
+def mistakes(report: Report, part: SplitResult) -> Markup:
     """Return the most confident mistakes, then the clips whose own label got the least."""
     confidence = part.probabilities.max(dim=1).values
     wrong = [index for index, right in enumerate(part.right.tolist()) if not right]
@@ -27,7 +27,9 @@ def mistakes(report: Report, part: Part) -> Markup:
     return together((first, _strips(others, report, part, worst) if worst else ""))
 
 
-def _strips(title: str, report: Report, part: Part, indices: list[int], **how: bool) -> Markup:
+def _strips(
+    title: str, report: Report, part: SplitResult, indices: list[int], **how: bool
+) -> Markup:
     strips = (filmstrip(report, part, index, **how) for index in indices)
     return together((element("h3", title), element("div", *strips, class_="strips")))
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from seqvision.metrics import before_temperature, by_group, calibration
 from seqvision.report.charts import reliability, whisker
-from seqvision.report.contents import Part, Report
+from seqvision.report.contents import Report, SplitResult
 from seqvision.report.markup import Markup, element, note, number, table
 from seqvision.statistics import RESAMPLES, Interval, bootstrap_f1, bootstrap_mean, wilson
 
@@ -38,7 +38,7 @@ def headline(report: Report) -> Markup:
     )
 
 
-def _headline_row(part: Part) -> list[Markup]:
+def _headline_row(part: SplitResult) -> list[Markup]:
     metrics, labels = part.metrics, part.probabilities.shape[1]
     accuracy = wilson(int(part.right.sum()), metrics.clips)
     f1 = bootstrap_f1(part.truth.numpy(), part.answers.numpy(), labels)
@@ -57,7 +57,7 @@ def _headline_row(part: Part) -> list[Markup]:
     ]
 
 
-def per_label(part: Part) -> Markup:
+def per_label(part: SplitResult) -> Markup:
     """Return precision, recall and F1 of each label."""
     rows = []
     for index, (label, figures) in enumerate(part.metrics.labels.items()):
@@ -76,7 +76,7 @@ def per_label(part: Part) -> Markup:
     return table(("label", "precision", "recall", "", "F1", "clips"), rows)
 
 
-def per_group(part: Part) -> Markup | None:
+def per_group(part: SplitResult) -> Markup | None:
     """Return the accuracy of each group, the worst first; None where no clip has a group."""
     groups = by_group([clip.group for clip in part.clips], part.right.tolist())
     if not groups:
@@ -101,7 +101,7 @@ def confusion_width(labels: Sequence[str]) -> int:
     return 40 + 8 * max(longest, 12) + 34 * len(labels)
 
 
-def confusion(part: Part) -> Markup:
+def confusion(part: SplitResult) -> Markup:
     """Return the confusion matrix, and the pairs that are confused most."""
     labels = list(part.metrics.labels)
     head = [
@@ -132,7 +132,7 @@ def _confusion_cells(row: list[int], index: int, labels: list[str]) -> list[Mark
     return cells
 
 
-def _confused_pairs(part: Part) -> Markup:
+def _confused_pairs(part: SplitResult) -> Markup:
     labels = list(part.metrics.labels)
     pairs = sorted(
         (
@@ -155,7 +155,7 @@ def _confused_pairs(part: Part) -> Markup:
     return element("ul", *items, class_="pairs")
 
 
-def calibrated(report: Report, part: Part) -> Markup:
+def calibrated(report: Report, part: SplitResult) -> Markup:
     """Return the calibration plot, and the figures before the temperature."""
     temperature = report.card.decision.temperature
     after = calibration(part.probabilities, part.truth)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from seqvision.data.decode import Decoded
 from seqvision.models.classifier import Classifier
 from seqvision.report.charts import bars
-from seqvision.report.contents import Part, Report
+from seqvision.report.contents import Report, SplitResult
 from seqvision.report.markup import Markup, element
 from seqvision_edge.card import ModelCard
 from seqvision_edge.clip import centre
@@ -27,7 +27,9 @@ def seen(clip: Decoded, card: ModelCard) -> NDArray[np.uint8]:
     return centre(clip, card.image, card.sequence)
 
 
-def filmstrip(report: Report, part: Part, index: int, with_attention: bool = False) -> Markup:
+def filmstrip(
+    report: Report, part: SplitResult, index: int, with_attention: bool = False
+) -> Markup:
     """Return one clip as a figure: pictures, labels, probabilities, file.
 
     A still image is shown whole: its steps may be single rows.
@@ -56,7 +58,7 @@ def attention(model: Classifier, steps: NDArray[np.uint8]) -> NDArray[np.float32
     return None if weights is None else weights[0].float().cpu().numpy()
 
 
-def _answer(part: Part, index: int, labels: tuple[str, ...]) -> Markup:
+def _answer(part: SplitResult, index: int, labels: tuple[str, ...]) -> Markup:
     truth, answer = int(part.truth[index]), int(part.answers[index])
     said, true = (float(part.probabilities[index, label]) for label in (answer, truth))
     if truth == answer:

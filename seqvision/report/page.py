@@ -11,7 +11,7 @@ from string import Template
 
 from seqvision.report.charts import curves
 from seqvision.report.circumstances import data, making, remark_list
-from seqvision.report.contents import Part, Report
+from seqvision.report.contents import Report, SplitResult
 from seqvision.report.evidence import attention_section, has_attention, mistakes
 from seqvision.report.figures import (
     calibrated,
@@ -74,7 +74,7 @@ def _section(name: str, title: str, *content: str) -> Markup:
 
 
 def _each(
-    report: Report, draw: Callable[[Part], Markup | None], least: int | None = None
+    report: Report, draw: Callable[[SplitResult], Markup | None], least: int | None = None
 ) -> Markup:
     """Return what `draw` makes of every part, side by side where each has `least` pixels."""
     drawn = [(part, draw(part)) for part in report.parts]

@@ -12,7 +12,7 @@ from seqvision_edge.csv_cells import read_rows, write_rows
 from seqvision_edge.files import atomic_write
 
 if TYPE_CHECKING:
-    from seqvision.report.contents import Part
+    from seqvision.report.contents import SplitResult
 
 NAME = "predictions.csv"
 _COLUMNS = ("path", "group", "split", "label", "prediction", "probability")
@@ -21,7 +21,7 @@ _FORMER_COLUMNS = ("path", "group", "split", "label", "answer", "probability")
 
 
 @dataclass(frozen=True)
-class Answered:
+class PredictionRow:
     """One row: a clip, by its absolute path (and `#` its place in it), and the answer."""
 
     path: str
@@ -35,7 +35,7 @@ class Answered:
         return self.label == self.answer
 
 
-def write_predictions(path: Path, parts: Iterable["Part"], labels: Sequence[str]) -> None:
+def write_predictions(path: Path, parts: Iterable["SplitResult"], labels: Sequence[str]) -> None:
     """Write the answers, one row per clip, with a last column for each label.
 
     Raises:
@@ -50,7 +50,7 @@ def write_predictions(path: Path, parts: Iterable["Part"], labels: Sequence[str]
         write_rows(file, [[*_COLUMNS, *labels], *rows])
 
 
-def _rows(part: "Part", labels: Sequence[str]) -> Iterator[list[str]]:
+def _rows(part: "SplitResult", labels: Sequence[str]) -> Iterator[list[str]]:
     for clip, answer, row in zip(
         part.clips, part.answers.tolist(), part.probabilities.tolist(), strict=True
     ):
@@ -66,7 +66,7 @@ def _place(clip: Clip) -> str:
     return path if clip.index is None else f"{path}#{clip.index}"
 
 
-def read_predictions(path: Path) -> list[Answered]:
+def read_predictions(path: Path) -> list[PredictionRow]:
     """Read the answers of a run.
 
     Raises:
@@ -78,7 +78,9 @@ def read_predictions(path: Path) -> list[Answered]:
         if tuple(head[: len(_COLUMNS)]) not in (_COLUMNS, _FORMER_COLUMNS):
             raise DataError(f"{path}: not a list of answers, its columns are others")
         # By place: a label may be called like a column.
-        return [Answered(path, split, label, answer) for path, _, split, label, answer, *_ in rows]
+        return [
+            PredictionRow(path, split, label, answer) for path, _, split, label, answer, *_ in rows
+        ]
     except (OSError, ValueError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{path}: cannot be read ({reason})") from None

@@ -8,7 +8,7 @@ from typing import Any
 
 from seqvision.config import TrainOptions, flattened
 from seqvision.errors import CheckpointError
-from seqvision.report.predictions import NAME, Answered, read_predictions
+from seqvision.report.predictions import NAME, PredictionRow, read_predictions
 from seqvision_edge.renamed import translated
 from seqvision_edge.yaml_file import YamlError, parse_yaml
 
@@ -21,14 +21,14 @@ class Run:
     options: dict[str, Any]
     metrics: dict[str, Any]
     facts: dict[str, Any]
-    answers: tuple[Answered, ...]
+    answers: tuple[PredictionRow, ...]
 
     def figure(self, part: str, name: str) -> float | None:
         """Return a figure of `val` or `test`; None where the part was not there."""
         value = self.metrics.get(part, {}).get(name)
         return None if value is None else float(value)
 
-    def part(self, name: str) -> list[Answered]:
+    def part(self, name: str) -> list[PredictionRow]:
         """Return the answers of one part, in an order that two runs share."""
         rows = (row for row in self.answers if row.split == name)
         return sorted(rows, key=lambda row: (row.path, row.label))

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from seqvision.errors import DataError
-from seqvision.segmentation.parts import Part
+from seqvision.segmentation.parts import Segment
 from seqvision_edge.errors import SinkError
 from seqvision_edge.files import temporary_folder
 from seqvision_edge.frame import Frame
@@ -30,7 +30,7 @@ def frame_times(video: Path, advance: Callable[[int, int], None]) -> tuple[list[
         return times, source.incomplete
 
 
-def names_of(group: str, parts: Sequence[Part]) -> list[Path]:
+def names_of(group: str, parts: Sequence[Segment]) -> list[Path]:
     """Return where each part goes, below the folder of the clips: label/group_first-last.mp4.
 
     Labels that only differ in letters that no file may have get a number.
@@ -49,7 +49,7 @@ def names_of(group: str, parts: Sequence[Part]) -> list[Path]:
 @contextmanager
 def cut(
     video: Path,
-    parts: Sequence[Part],
+    parts: Sequence[Segment],
     folder: Path,
     names: Sequence[Path],
     advance: Callable[[int, int], None],
@@ -97,11 +97,14 @@ def cut(
 
 
 def _write(
-    video: Path, parts: Sequence[Part], paths: Sequence[Path], advance: Callable[[int, int], None]
+    video: Path,
+    parts: Sequence[Segment],
+    paths: Sequence[Path],
+    advance: Callable[[int, int], None],
 ) -> None:
     """Write each part; parts may overlap, and each takes its frames in one pass over the video."""
     waiting = sorted(zip(parts, paths, strict=True), key=lambda each: each[0].first)
-    running: list[tuple[Part, Film, Sampler]] = []
+    running: list[tuple[Segment, Film, Sampler]] = []
     end = max(part.last for part in parts)
     before: Frame | None = None
     try:

@@ -12,7 +12,7 @@ _SEED = 0
 
 
 @dataclass(frozen=True)
-class Part:
+class Segment:
     """Frames from `first` up to, but without, `last`, that become one clip."""
 
     label: str
@@ -26,7 +26,7 @@ class Part:
         return self.last - self.first
 
 
-def parts_of(marks: Sequence[Mark], times: Sequence[float]) -> list[Part]:
+def parts_of(marks: Sequence[Mark], times: Sequence[float]) -> list[Segment]:
     """Return the frames of each mark, those nearest to its moments; at least one.
 
     A mark that goes on after the last frame ends with it.
@@ -45,11 +45,13 @@ def parts_of(marks: Sequence[Mark], times: Sequence[float]) -> list[Part]:
             period = (times[-1] - times[0]) / max(1, len(times) - 1)
             if mark.end > times[-1] + period / 2:
                 last = len(times)
-        parts.append(Part(mark.label, first, min(max(last, first + 1), len(times)), mark.where))
+        parts.append(Segment(mark.label, first, min(max(last, first + 1), len(times)), mark.where))
     return parts
 
 
-def between(parts: Sequence[Part], frames: int, margin: int, most: int, label: str) -> list[Part]:
+def between(
+    parts: Sequence[Segment], frames: int, margin: int, most: int, label: str
+) -> list[Segment]:
     """Return parts in which nothing is marked, as long as the marked ones, spread over the video.
 
     Their lengths are those of the marked parts in a drawn order (always the same one), so that a
@@ -64,12 +66,12 @@ def between(parts: Sequence[Part], frames: int, margin: int, most: int, label: s
     """
     lengths = sorted(part.frames for part in parts)
     drawn = np.random.default_rng(_SEED).permutation(lengths).tolist()
-    found: list[Part] = []
+    found: list[Segment] = []
     for begin, end in _gaps(parts, frames, margin):
         while end - begin >= lengths[0]:
             index = drawn[len(found) % len(drawn)]
             length = index if index <= end - begin else lengths[0]
-            found.append(Part(label, begin, begin + length))
+            found.append(Segment(label, begin, begin + length))
             begin += length
     if len(found) <= most:
         return found
@@ -78,7 +80,7 @@ def between(parts: Sequence[Part], frames: int, margin: int, most: int, label: s
     ]
 
 
-def _gaps(parts: Sequence[Part], frames: int, margin: int) -> Iterator[tuple[int, int]]:
+def _gaps(parts: Sequence[Segment], frames: int, margin: int) -> Iterator[tuple[int, int]]:
     """Yield where nothing is marked: the first frame, and the one after the last."""
     free = 0
     for part in sorted(parts, key=lambda part: part.first):

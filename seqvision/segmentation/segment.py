@@ -17,7 +17,7 @@ from seqvision.errors import DataError
 from seqvision.segmentation.cutting import cut, frame_times, names_of
 from seqvision.segmentation.listing import add_rows, alone_with_list, read_list
 from seqvision.segmentation.marks import Mark
-from seqvision.segmentation.parts import Part, between, parts_of
+from seqvision.segmentation.parts import Segment, between, parts_of
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def segment(options: SegmentOptions) -> Segmented:
                 folder.rmdir()
 
 
-def _cut(video: Path, folder: Path, parts: Sequence[Part], group: str) -> Segmented:
+def _cut(video: Path, folder: Path, parts: Sequence[Segment], group: str) -> Segmented:
     """Write the clips, and their rows into the list."""
     names = names_of(group, parts)
     for name in names:
@@ -75,7 +75,7 @@ def _cut(video: Path, folder: Path, parts: Sequence[Part], group: str) -> Segmen
     return Segmented(folder, listed, Counter(part.label for part in parts), len(groups) == 1)
 
 
-def _parts(marks: list[Mark], times: list[float], options: SegmentOptions) -> list[Part]:
+def _parts(marks: list[Mark], times: list[float], options: SegmentOptions) -> list[Segment]:
     """Return the marked parts and those between them, in the order of the video."""
     for mark in marks:
         begins = mark.start >= len(times) if mark.in_frames else mark.start > times[-1]

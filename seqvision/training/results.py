@@ -17,7 +17,7 @@ from seqvision.data.damaged import incomplete
 from seqvision.errors import DataError
 from seqvision.evaluation import predict
 from seqvision.models.classifier import Classifier
-from seqvision.report.contents import Part, Report, make_part
+from seqvision.report.contents import Report, SplitResult, make_part
 from seqvision.report.logs import column
 from seqvision.report.page import write_page
 from seqvision.report.plots import draw_confusion, draw_curves
@@ -54,7 +54,7 @@ class Facts:
 
 def measure_parts(
     model: Classifier, card: ModelCard, data: Data, options: TrainOptions
-) -> list[Part]:
+) -> list[SplitResult]:
     """Return what the model answers on the validation and the test clips."""
     parts = []
     for name, indices in (("val", data.split.val), ("test", data.split.test)):
@@ -74,7 +74,7 @@ class Results:
     data: Data
     model: Classifier
     card: ModelCard
-    parts: Sequence[Part]
+    parts: Sequence[SplitResult]
     epoch: int
     facts: Facts
     remarks: Sequence[Remark] = ()

@@ -437,10 +437,10 @@ def test_what_is_told_depends_on_the_past_alone_and_not_on_who_looks(
 ) -> None:
     answers = timed(drawn)
     whole, part = decider(**settings), decider(**settings)
-    told = [whole.update(*each) for each in answers]
+    told = [whole.step(*each) for each in answers]
     seen = []
     for each in answers[:cut]:
-        seen.append(part.update(*each))
+        seen.append(part.step(*each))
         assert set(part.smoothed) == set(LABELS)
         assert part.active is None or part.active.end == each[0]
     assert seen == told[:cut]
@@ -454,8 +454,8 @@ def test_nothing_of_what_was_before_a_gap_is_left_after_it(
 ) -> None:
     used, new = decider(**settings), decider(**settings)
     for each in timed(before):
-        used.update(*each)
+        used.step(*each)
     used.close(1e3)
-    assert [used.update(*each) for each in timed(after)] == [
-        new.update(*each) for each in timed(after)
+    assert [used.step(*each) for each in timed(after)] == [
+        new.step(*each) for each in timed(after)
     ]

@@ -21,7 +21,7 @@ from steps import SOURCE, make_step, wait_for
 from terminals import SIZES, Terminal
 
 from seqvision_edge.result import Event
-from seqvision_edge.sinks.terminal import Terminal as LiveLines
+from seqvision_edge.sinks.terminal import TerminalSink as LiveLines
 
 LONG = (
     "Pretending or failing to wipe [something] off of [something] that is far away from here",

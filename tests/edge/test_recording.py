@@ -16,14 +16,14 @@ from steps import wait_for
 from seqvision_edge.errors import RecordingError
 from seqvision_edge.frame import Frame
 from seqvision_edge.opencv import cv2
-from seqvision_edge.recording.feed import Feed
+from seqvision_edge.recording.feed import RecordingFeed
 from seqvision_edge.recording.keyboard import END, Keyboard
 from seqvision_edge.recording.picture import draw
 from seqvision_edge.recording.plan import in_order, still_to_record
 from seqvision_edge.recording.record import record
-from seqvision_edge.recording.session import Command, Manner, Moment, Session
+from seqvision_edge.recording.session import Command, Manner, Moment, RecordingSession
 from seqvision_edge.recording.takes import Takes
-from seqvision_edge.recording.terminal import Terminal
+from seqvision_edge.recording.terminal import TerminalView
 from seqvision_edge.recording.window import Mirror
 from seqvision_edge.result import SourceState
 from seqvision_edge.sources import Source, open_path
@@ -45,11 +45,11 @@ def store(folder: Path) -> Takes:
 def sitting(
     takes: Takes, wanted: str, seconds: float | None = 1.0, countdown: float = 0.5, *,
     waits: bool = False, fps: float = FPS,
-) -> Session:  # fmt: skip
-    return Session(takes, wanted.split(), Manner("anna", seconds, countdown, waits), fps)
+) -> RecordingSession:  # fmt: skip
+    return RecordingSession(takes, wanted.split(), Manner("anna", seconds, countdown, waits), fps)
 
 
-def see(session: Session, first: int, last: int) -> None:
+def see(session: RecordingSession, first: int, last: int) -> None:
     for number in range(first, last):
         session.see(frame(number))
 
@@ -215,7 +215,9 @@ def test_a_gap_that_nobody_tells_repeats_the_take_too(tmp_path: Path) -> None:
 
 
 def test_a_moment_tells_what_to_show_and_how_far_it_is(tmp_path: Path) -> None:
-    session = Session(store(tmp_path), ["wave", "none"], Manner(waits=False), FPS, already=3)
+    session = RecordingSession(
+        store(tmp_path), ["wave", "none"], Manner(waits=False), FPS, already=3
+    )
     see(session, 0, 11)
     assert session.moment() == Moment("countdown", "wave", "none", 2.0, 0.0, 3, 5, "")
     see(session, 11, 36)
@@ -348,7 +350,7 @@ def test_a_source_that_is_given_up_is_told_after_what_it_brought(tmp_path: Path)
 
 def test_a_late_reader_loses_the_oldest_frames_of_a_camera_and_no_state() -> None:
     items = [SourceState("live"), *map(frame, range(200))]
-    with Feed(Scripted(items)) as feed:  # type: ignore[arg-type]
+    with RecordingFeed(Scripted(items)) as feed:  # type: ignore[arg-type]
         taken: list[Frame | SourceState] = []
         wait_for(lambda: len(feed._items) == 60)
         wait_for(lambda: feed._items[-1] is items[-1])
@@ -364,7 +366,7 @@ def test_a_recorded_source_loses_nothing_to_a_slow_reader(tmp_path: Path) -> Non
         writer.write(np.full((32, 32, 3), 5 * number, np.uint8))
     writer.release()
     seen = 0
-    with Feed(open_path(path)) as feed:
+    with RecordingFeed(open_path(path)) as feed:
         while (items := feed.take(1)) is not None:
             assert len(items) <= 8
             seen += len(items)
@@ -381,7 +383,7 @@ def test_a_terminal_shows_one_line_that_changes_and_takes_keys(
     monkeypatch.setattr("sys.stdin", io.StringIO("\nr\nx\nq\n"))
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=70, color_system=None)
-    with Terminal(["wave", "no[b]ne"], console) as view:
+    with TerminalView(["wave", "no[b]ne"], console) as view:
         view.show(Moment("countdown", "wave", "no[b]ne", 2.2, 0, 7, 30, ""), None)
         wait_for(lambda: "7/30  wave     in 2 …   then no[b]ne" in shown(out))
         view.show(Moment("recording", "wave", "", 1.3, 0.5, 7, 30, ""), None)
@@ -400,7 +402,7 @@ def test_beside_a_window_a_terminal_without_keys_begins_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("r\n"))
-    with Terminal(["wave"], Console(file=io.StringIO()), alone=False) as view:
+    with TerminalView(["wave"], Console(file=io.StringIO()), alone=False) as view:
         commands: list[Command] = []
         wait_for(lambda: (commands.extend(view.commands()), "redo" in commands)[1])
         wait_for(lambda: not any(thread.name == "keys" for thread in threading.enumerate()))
@@ -410,7 +412,7 @@ def test_beside_a_window_a_terminal_without_keys_begins_nothing(
 def test_a_pipe_gets_lasting_lines_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO())
     out = io.StringIO()
-    with Terminal(["wave"], Console(file=out, width=40)) as view:
+    with TerminalView(["wave"], Console(file=out, width=40)) as view:
         view.show(Moment("countdown", "wave", "", 2.2, 0, 7, 30, ""), None)
         view.say("wave/anna-008.mp4 " + "long " * 20)
     assert out.getvalue() == "wave/anna-008.mp4 " + "long " * 20 + "\n"

@@ -20,7 +20,7 @@ from seqvision_edge.errors import SourceError
 from seqvision_edge.run import run
 from seqvision_edge.sampler import MOST_TICKS, choose
 from seqvision_edge.serve.limits import MIB, Limits
-from seqvision_edge.serve.sent import Kept
+from seqvision_edge.serve.sent import DecodedUpload
 from seqvision_edge.session import Session
 from seqvision_edge.sinks.memory import EventList
 from seqvision_edge.sources import open_path
@@ -132,7 +132,7 @@ def test_times_that_ask_for_too_many_ticks_are_refused(
     card = session.card
     with pytest.raises(SourceError, match=r"cut it|no time of a recording"):
         choose(times, FPS, source_fps)
-    clip = Kept(np.zeros((2, 12, 16, 3), np.uint8), np.array(times), source_fps)
+    clip = DecodedUpload(np.zeros((2, 12, 16, 3), np.uint8), np.array(times), source_fps)
     for read in (centre, windows):
         with pytest.raises(SourceError):
             list(read(clip, card.image, card.sequence))

@@ -30,7 +30,7 @@ from seqvision_edge.opencv import cv2
 from seqvision_edge.preprocess import prepare
 from seqvision_edge.run import run
 from seqvision_edge.serve.limits import Limits
-from seqvision_edge.serve.sent import Kept
+from seqvision_edge.serve.sent import DecodedUpload
 from seqvision_edge.session import Session
 from seqvision_edge.sources import open_path
 from seqvision_edge.step import Step
@@ -81,7 +81,7 @@ def direct(session: Session, path: Path, every_window: bool) -> NDArray[np.float
     with open_path(path) as source:
         frames = list(source)
     images = np.stack([prepare(frame.bgr, card.image) for frame in frames])
-    clip = Kept(images, np.array([frame.time for frame in frames]))
+    clip = DecodedUpload(images, np.array([frame.time for frame in frames]))
     seen = [centre(clip, card.image, card.sequence)]
     if every_window:
         seen = list(windows(clip, card.image, card.sequence))

@@ -17,7 +17,7 @@ from seqvision_edge.errors import SinkError
 from seqvision_edge.result import Event, SourceState
 from seqvision_edge.sinks import metrics as metrics_module
 from seqvision_edge.sinks.address import listen_address
-from seqvision_edge.sinks.metrics import Metrics
+from seqvision_edge.sinks.metrics import PrometheusSink
 from seqvision_edge.sinks.queued import Queued
 
 
@@ -28,12 +28,12 @@ class FakeSource:
     damaged: int = 0
 
 
-def serving(*names: str, queues: Sequence[Queued[Any]] = (), live: bool = True) -> Metrics:
+def serving(*names: str, queues: Sequence[Queued[Any]] = (), live: bool = True) -> PrometheusSink:
     sources: Any = [FakeSource(name, live, damaged=3) for name in names or ("camera 0",)]
-    return Metrics(("127.0.0.1", 0), sources, queues)
+    return PrometheusSink(("127.0.0.1", 0), sources, queues)
 
 
-def get(sink: Metrics, path: str, host: str = "") -> tuple[int, str]:
+def get(sink: PrometheusSink, path: str, host: str = "") -> tuple[int, str]:
     request = urllib.request.Request(f"http://127.0.0.1:{sink.port}{path}")
     if host:
         request.add_header("Host", host)
@@ -44,7 +44,7 @@ def get(sink: Metrics, path: str, host: str = "") -> tuple[int, str]:
         return error.code, error.read().decode()
 
 
-def samples(sink: Metrics) -> dict[tuple[str, tuple[str, ...]], float]:
+def samples(sink: PrometheusSink) -> dict[tuple[str, tuple[str, ...]], float]:
     """Return each value by its name and the values of its labels, the source's first."""
     status, text = get(sink, "/metrics")
     assert status == 200
@@ -148,7 +148,7 @@ def test_a_client_that_says_nothing_holds_up_nobody() -> None:
 
 def test_a_port_in_use_is_one_line() -> None:
     with serving() as sink:
-        other: Any = Metrics(("127.0.0.1", sink.port), [], [])
+        other: Any = PrometheusSink(("127.0.0.1", sink.port), [], [])
         with pytest.raises(SinkError, match=r"--metrics 127.0.0.1:\d+: cannot be opened .*in use"):
             other.__enter__()
 

@@ -17,7 +17,7 @@ from seqvision_edge.result import Event, SourceState, clock
 from seqvision_edge.sinks import Quit, wall, window
 from seqvision_edge.sinks.console import PlainLines, Summed
 from seqvision_edge.sinks.memory import EventList
-from seqvision_edge.sinks.terminal import Terminal
+from seqvision_edge.sinks.terminal import TerminalSink
 
 
 def test_a_pipe_gets_events_only_and_the_summary_goes_to_stderr(
@@ -39,10 +39,10 @@ def test_a_run_without_events_ends_with_its_last_answer(capsys: pytest.CaptureFi
     assert "last answer: red 75%" in capsys.readouterr().err
 
 
-def live_line(width: int = 100, *sources: str) -> tuple[Terminal, io.StringIO]:
+def live_line(width: int = 100, *sources: str) -> tuple[TerminalSink, io.StringIO]:
     out = io.StringIO()
     terminal = Console(file=out, force_terminal=True, width=width, color_system=None)
-    return Terminal((*LABELS, "[bold]"), "none", sources or (SOURCE,), terminal), out
+    return TerminalSink((*LABELS, "[bold]"), "none", sources or (SOURCE,), terminal), out
 
 
 def visible(out: io.StringIO) -> str:

@@ -25,7 +25,7 @@ from seqvision_edge.capture.fault import CaptureFault
 from seqvision_edge.frame import Frame
 from seqvision_edge.result import SourceState
 from seqvision_edge.sources.parse import parse_source
-from seqvision_edge.sources.watched import Patience, Watched
+from seqvision_edge.sources.watched import Timeouts, Watched
 
 PASSWORD = "p@s/s:w#1?"
 ACCOUNT = f"viewer:{PASSWORD}"
@@ -67,7 +67,7 @@ def watch(
     """Watch a stream until there is enough; return the frames and the states."""
     frames: list[Frame] = []
     states: list[SourceState] = []
-    source = Watched(parse_source(url), WHOLE, Patience(stall=stall))
+    source = Watched(parse_source(url), WHOLE, Timeouts(stall=stall))
     too_long = threading.Timer(DEADLINE, source.stop)
     too_long.start()
     with source:

@@ -21,7 +21,7 @@ from seqvision_edge.decision import Decider
 from seqvision_edge.overlay import Overlay
 from seqvision_edge.palette import colours
 from seqvision_edge.session import Session
-from seqvision_edge.sinks.terminal import Terminal
+from seqvision_edge.sinks.terminal import TerminalSink
 from seqvision_edge.step import Step
 
 # Of a grey picture the colour model says none, with 87 %.
@@ -145,7 +145,7 @@ def test_the_overlay_is_grey_and_has_the_model_s_own_bars() -> None:
 def test_a_terminal_keeps_its_columns_when_answers_become_unsure() -> None:
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=100, color_system=None)
-    with Terminal(LABELS, "none", (SOURCE,), console, may_be_unsure=True) as sink:
+    with TerminalSink(LABELS, "none", (SOURCE,), console, may_be_unsure=True) as sink:
         sink.write(unsure_step())
         wait_for(lambda: "unsure · blue" in out.getvalue())
         sink.write(replace(make_step(live=True), shown=SHARES))

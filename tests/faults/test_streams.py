@@ -21,7 +21,7 @@ from typing_extensions import Self
 
 from seqvision_edge.capture import capture as capture_module
 from seqvision_edge.capture.address import Address
-from seqvision_edge.capture.capture import Capture, Wanted
+from seqvision_edge.capture.capture import Capture, FrameFormat
 from seqvision_edge.capture.fault import CaptureFault
 from seqvision_edge.run import run as run_here
 from seqvision_edge.session import Session
@@ -232,7 +232,7 @@ def test_a_live_answer_is_for_what_the_camera_saw_a_moment_ago(
     model: Path, server: rtsp.RtspServer
 ) -> None:
     """The true age, from the clock in the picture, with what lay in queues when it was opened."""
-    source = Watched(Address("stream", "clock", server.url), Wanted())
+    source = Watched(Address("stream", "clock", server.url), FrameFormat())
     ages = Ages(80)
     run_here([source], Session(model, "cpu"), [ages])
     oldest, usual = max(ages.seen), float(np.percentile(ages.seen, 95))

@@ -13,12 +13,12 @@ from conftest import square_clip, write_video
 from numpy.typing import NDArray
 from trainings import options, weights
 
-from seqvision.calibration.answers import Course, TrainedSession, record
+from seqvision.calibration.answers import TakePredictions, TrainedSession, record
 from seqvision.calibration.calibrate import calibrate
 from seqvision.calibration.clips import choose
 from seqvision.calibration.figures import Figures
 from seqvision.calibration.grid import Point, make_grid
-from seqvision.calibration.places import Take, find_inputs
+from seqvision.calibration.places import TruthVideo, find_inputs
 from seqvision.calibration.reject import UNKNOWN, find_reject
 from seqvision.calibration.replay import Replay
 from seqvision.calibration.search import Trials, cross_validate, search
@@ -147,7 +147,7 @@ def test_events_of_recorded_answers_are_those_of_a_run(tmp_path: Path) -> None:
     scenes = [("none", 1.0), ("red", 1.2), ("none", 0.5), ("red", 0.6), ("black", 0.3)]
     scenes += [("red", 1.5), ("blue", 0.8), ("none", 1.0), ("green", 1.0)]
     video = colour_model.write_video(tmp_path / "v.mp4", scenes)
-    course = record(session, Take(video, ()))
+    course = record(session, TruthVideo(video, ()))
     assert sum(answer is None for _, answer in course.answers) >= 2
     lag = colour_model.LAG
     for changes in ({}, {"minimum_seconds": 0.7}, {"smoothing": "none", "on_threshold": 0.95},
@@ -174,7 +174,7 @@ def test_a_course_with_another_temperature_is_as_if_it_had_been_recorded_so(
         np.testing.assert_allclose(one, two, atol=1e-4)
 
 
-def course_of(seed: int, strong: float = 0.9, weak: float = 0.75) -> Course:
+def course_of(seed: int, strong: float = 0.9, weak: float = 0.75) -> TakePredictions:
     """Half a minute at 10 fps: gestures of 1.5 s, and surges of the label, weaker and shorter."""
     generator = np.random.default_rng(seed)
     wave = np.full(320, 0.05)
@@ -185,7 +185,7 @@ def course_of(seed: int, strong: float = 0.9, weak: float = 0.75) -> Course:
         wave[start + 45 : start + 49] = weak
     wave = np.clip(wave + generator.normal(size=320) * 0.03, 0, 1)
     answers = tuple((n / 10, np.array([p, 1 - p])) for n, p in enumerate(wave))
-    return Course(f"take {seed}", answers, tuple(truth), 32.0)
+    return TakePredictions(f"take {seed}", answers, tuple(truth), 32.0)
 
 
 def test_a_quick_replay_tells_exactly_the_events_of_every_answer() -> None:
@@ -218,7 +218,7 @@ def test_a_quick_replay_tells_exactly_the_events_of_every_answer() -> None:
     assert told > 300
 
 
-def trials_of(courses: Sequence[Course], **settings: object) -> Trials:
+def trials_of(courses: Sequence[TakePredictions], **settings: object) -> Trials:
     sequence = VideoSequence(kind="video", fps=10.0, frames=16)
     decision = SETTINGS.model_copy(update={"background": "none", **settings})
     return Trials(courses, ("wave", "none"), 0.0, 0.5, make_grid(decision, sequence, 2, (0.0,)))

@@ -7,7 +7,7 @@ from conftest import square_clip, write_frames, write_video
 
 from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip
-from seqvision.data.decode import Kept, Store, decode_all
+from seqvision.data.decode import Store, StoredClip, decode_all
 from seqvision.errors import DataError
 from seqvision_edge.card import ImageSpec
 from seqvision_edge.errors import SourceError
@@ -72,7 +72,7 @@ def test_the_cache_stays_within_its_size_and_drops_what_was_not_used_for_longest
     held = [store.load(clip) for clip in clips]
     kept = np.array(held[1].frames)
     for age, clip in ((3, held[0]), (2, held[1]), (1, held[2])):
-        assert isinstance(clip.frames, Kept)
+        assert isinstance(clip.frames, StoredClip)
         for path in clip.frames.path.parent.glob(f"{clip.frames.path.stem}.*"):
             os.utime(path, (1e9 - age, 1e9 - age))
     store.load(clips[0])  # used just now

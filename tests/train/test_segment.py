@@ -14,7 +14,7 @@ from conftest import write_video
 from seqvision.cli import main
 from seqvision.data.readers import find_clips
 from seqvision.segmentation.marks import Mark, read_marks
-from seqvision.segmentation.parts import Part, between, parts_of
+from seqvision.segmentation.parts import Segment, between, parts_of
 from seqvision_edge.opencv import cv2
 
 FPS = 10.0
@@ -95,7 +95,7 @@ def test_clips_of_nothing_lie_between_the_events_with_a_margin(
 
 
 def test_the_lengths_of_nothing_are_those_of_events_and_spread_over_the_video() -> None:
-    parts = [Part("a", 100, 110), Part("b", 300, 330)]
+    parts = [Segment("a", 100, 110), Segment("b", 300, 330)]
     found = between(parts, 1000, 5, 99, "none")
     assert {part.frames for part in found} == {10, 30}
     for part in found:
@@ -104,7 +104,7 @@ def test_the_lengths_of_nothing_are_those_of_events_and_spread_over_the_video() 
     few = between(parts, 1000, 5, 3, "none")
     assert (few[0], few[-1]) == (found[0], found[-1])
     assert between(parts, 1000, 5, 0, "none") == []
-    assert between([Part("a", 0, 50)], 60, 5, 3, "none") == [], "nothing fits"
+    assert between([Segment("a", 0, 50)], 60, 5, 3, "none") == [], "nothing fits"
 
 
 def test_marks_of_a_video_of_varying_speed_are_found_by_time() -> None:

@@ -31,7 +31,7 @@ _LOOK = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class FrameFormat:
     """How a captured frame is to be made.
 
     Attributes:
@@ -48,7 +48,7 @@ class Wanted:
         return max(1, round(scale * height)), max(1, round(scale * width))
 
 
-WHOLE = Wanted()
+WHOLE = FrameFormat()
 
 
 class Capture:
@@ -60,7 +60,7 @@ class Capture:
     def __init__(
         self,
         address: Address,
-        wanted: Wanted = WHOLE,
+        wanted: FrameFormat = WHOLE,
         stall_timeout: float = 3.0,
         open_timeout: float = 10.0,
     ) -> None:

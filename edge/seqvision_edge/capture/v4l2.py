@@ -31,7 +31,7 @@ _ADVICE = {
 
 
 @dataclass(frozen=True, slots=True)
-class Camera:
+class CameraDevice:
     """A camera of this machine.
 
     Attributes:
@@ -47,7 +47,7 @@ class Camera:
     state: str
 
 
-def describe_cameras(devices: Path = Path("/dev")) -> list[Camera]:
+def describe_cameras(devices: Path = Path("/dev")) -> list[CameraDevice]:
     """Return the cameras of this machine, without the nodes that send no pictures."""
     found = (describe_camera(device) for device in list_cameras(devices))
     return [camera for camera in found if camera is not None]
@@ -103,7 +103,7 @@ def check_streams(device: str) -> None:
         _check_free(handle)
 
 
-def describe_camera(device: str) -> Camera | None:
+def describe_camera(device: str) -> CameraDevice | None:
     """Return what a device says of itself; None for a node that sends no pictures."""
     name = driver = ""
     try:
@@ -114,8 +114,8 @@ def describe_camera(device: str) -> Camera | None:
                 return None
             _check_free(handle)
     except OSError as error:
-        return Camera(device, name, driver, error_code(error))
-    return Camera(device, name, driver, "free")
+        return CameraDevice(device, name, driver, error_code(error))
+    return CameraDevice(device, name, driver, "free")
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from seqvision_edge.sources import Source
 _LIVE, _RECORDED = 60, 8
 
 
-class Feed:
+class RecordingFeed:
     """Everything that a source brings, in order; what it brings at last is None.
 
     A recorded source waits for its reader.  Of a live one the oldest frames are lost where the

@@ -10,8 +10,8 @@ from typing_extensions import Self
 from seqvision_edge import interrupts
 from seqvision_edge.frame import Frame
 from seqvision_edge.interrupts import Held
-from seqvision_edge.recording.feed import Feed
-from seqvision_edge.recording.session import Command, Moment, Session
+from seqvision_edge.recording.feed import RecordingFeed
+from seqvision_edge.recording.session import Command, Moment, RecordingSession
 from seqvision_edge.result import SourceState
 from seqvision_edge.sources import Source
 
@@ -43,7 +43,7 @@ class View(Protocol):
     ) -> None: ...
 
 
-def record(source: Source, session: Session, views: Sequence[View]) -> None:
+def record(source: Source, session: RecordingSession, views: Sequence[View]) -> None:
     """Record what the session wants, until it is done or somebody stops it.
 
     Whatever ends it, takes that were kept stay, and one that was going on is thrown away.
@@ -59,7 +59,7 @@ def record(source: Source, session: Session, views: Sequence[View]) -> None:
         opened.callback(session.abandon)
         for view in views:
             opened.enter_context(view)
-        feed = opened.enter_context(Feed(source))
+        feed = opened.enter_context(RecordingFeed(source))
         while not session.is_over:
             items = feed.take(_LOOK_SECONDS)
             interrupts.check()

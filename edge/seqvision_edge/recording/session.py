@@ -64,7 +64,7 @@ class Moment:
     trouble: str
 
 
-class Session:
+class RecordingSession:
     """Lead a person through the takes; `news` are lines to be told, oldest first."""
 
     def __init__(

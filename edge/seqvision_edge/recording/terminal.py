@@ -32,7 +32,7 @@ COMMANDS: dict[str, Command] = {
 HELP = "Enter begins and pauses · r repeats · s puts off · q stops"
 
 
-class Terminal:
+class TerminalView:
     """The view of a sitting that is always there; keys come from the terminal too."""
 
     def __init__(

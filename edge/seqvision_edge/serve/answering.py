@@ -17,9 +17,9 @@ from seqvision_edge.pipeline import make_pipeline
 from seqvision_edge.result import Event, Prediction, SourceState
 from seqvision_edge.run import MAX_AGE
 from seqvision_edge.serve.job import Job
-from seqvision_edge.serve.sent import Kept, Sender, Sent, kept
+from seqvision_edge.serve.sent import DecodedUpload, Sender, UploadedClip, kept
 from seqvision_edge.serve.service import Service
-from seqvision_edge.serve.shapes import Answered, EventSchema, Share, Window
+from seqvision_edge.serve.shapes import EventSchema, PredictionSchema, Share, WindowSchema
 
 _TOGETHER = 8
 _DIGITS = 6
@@ -41,21 +41,23 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Course:
+class TimelineResult:
     """What a run on a clip tells, as edge-run would."""
 
-    answers: Sequence[Window]
+    answers: Sequence[WindowSchema]
     events: Sequence[Event]
 
 
-def centre_of(sent: Sent, service: Service, job: Job) -> tuple[Steps, str | None]:
+def centre_of(sent: UploadedClip, service: Service, job: Job) -> tuple[Steps, str | None]:
     """Return the steps by which a clip is judged, and what is missing of it."""
     with kept(sent, service.session.card, service.limits, job) as clip:
         card = service.session.card
         return centre(clip, card.image, card.sequence), sent.incomplete()
 
 
-def long_answer(sent: Sent, question: Question, service: Service, job: Job) -> Answered:
+def long_answer(
+    sent: UploadedClip, question: Question, service: Service, job: Job
+) -> PredictionSchema:
     """Ask the model many times about one clip, in a thread that may wait."""
     card = service.session.card
     timeline = _Timeline(sent, question, service, job) if question.timeline else None
@@ -77,8 +79,8 @@ def answered(
     question: Question,
     incomplete: str | None,
     fill: float,
-    course: Course | None = None,
-) -> Answered:
+    course: TimelineResult | None = None,
+) -> PredictionSchema:
     """Return probabilities `(labels,)` as the answer to a question.
 
     `min_confidence` is the decision's, `fill` the share of the window that the clip fills.
@@ -86,7 +88,7 @@ def answered(
     shares = [round(float(value), _DIGITS) for value in probabilities]
     order = np.argsort(-probabilities, kind="stable")
     ranked = [Share(label=labels[index], probability=shares[index]) for index in order]
-    return Answered(
+    return PredictionSchema(
         label=ranked[0].label,
         probability=ranked[0].probability,
         unsure=is_unsure(float(probabilities.max()), min_confidence) or None,
@@ -111,14 +113,14 @@ def finite(answer: Answer) -> NDArray[np.float32]:
 class _Timeline:
     """The way of a run, beside the decoding of a clip."""
 
-    def __init__(self, sent: Sent, question: Question, service: Service, job: Job) -> None:
+    def __init__(self, sent: UploadedClip, question: Question, service: Service, job: Job) -> None:
         self._batcher, self._job, self._question = service.batcher, job, question
         self._most = service.limits.timeline_values
         source = Sender("clip", sent.fps)
         self._pipeline = make_pipeline(
             service.session, source, service.decision, MAX_AGE, time.monotonic
         )
-        self._answers: list[Window] = []
+        self._answers: list[WindowSchema] = []
         self._events: list[Event] = []
 
     def see(self, frame: Frame) -> Iterator[None]:
@@ -148,16 +150,18 @@ class _Timeline:
             )
         self._answers.append(_window(answer, self._question))
 
-    def course(self) -> Course:
+    def course(self) -> TimelineResult:
         """Return everything that it has told, with what the end brings."""
         for still in self._pipeline.stills(None):
             self._job.check()
             self._answer(self._pipeline.preprocess(still))
         last = self._pipeline.handle_state([SourceState("ended")])
-        return Course(self._answers, [*self._events, *last.events])
+        return TimelineResult(self._answers, [*self._events, *last.events])
 
 
-def _mean(clip: Kept, question: Question, service: Service, job: Job) -> NDArray[np.float64]:
+def _mean(
+    clip: DecodedUpload, question: Question, service: Service, job: Job
+) -> NDArray[np.float64]:
     """Return the mean over the windows that are asked about: one, or all of them."""
     card = service.session.card
     seen = iter([centre(clip, card.image, card.sequence)])
@@ -172,9 +176,9 @@ def _mean(clip: Kept, question: Question, service: Service, job: Job) -> NDArray
     return total / count
 
 
-def _window(answer: Prediction, question: Question) -> Window:
+def _window(answer: Prediction, question: Question) -> WindowSchema:
     plain = answer.to_json()
     keys = ("label", "probability", "time", "frame", "window_full")
     shares = plain["probabilities"] if question.probabilities else None
     unsure = answer.unsure or None
-    return Window(**{key: plain[key] for key in keys}, unsure=unsure, probabilities=shares)
+    return WindowSchema(**{key: plain[key] for key in keys}, unsure=unsure, probabilities=shares)

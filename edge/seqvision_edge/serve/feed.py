@@ -85,7 +85,7 @@ def _arrive(post: Post, way: _Way, answer: "Future[Answer]") -> None:
         post.put(way.end, (True, answer.result()))
 
 
-class Feed:
+class StreamFeed:
     """A client's stream: what the model remembers of it, and what it has come to."""
 
     def __init__(self, service: Service, name: str) -> None:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, HTTPException, WebSocket, WebSocketDisconnect
 from pydantic_core import from_json, to_json
 
 from seqvision_edge.serve.batcher import FAILED, ModelFailed, Overloaded
-from seqvision_edge.serve.feed import MOST_SECONDS, Feed, Sample
+from seqvision_edge.serve.feed import MOST_SECONDS, Sample, StreamFeed
 from seqvision_edge.serve.guard import TRY_LATER, Left
 from seqvision_edge.serve.patience import within
 from seqvision_edge.serve.service import Service
@@ -137,7 +137,7 @@ def _are_prepared(text: str) -> bool:
 
 async def _answer(socket: WebSocket, newest: _Newest, service: Service) -> None:
     """Answer for one picture after the other, always the newest."""
-    feed = Feed(service, "live")
+    feed = StreamFeed(service, "live")
     worked = time.monotonic()
     while True:
         sample = await newest.take()

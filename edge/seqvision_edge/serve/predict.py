@@ -22,9 +22,16 @@ from seqvision_edge.serve.answering import (
 from seqvision_edge.serve.instances import read_instances
 from seqvision_edge.serve.job import Job, stopped_with
 from seqvision_edge.serve.pictures import is_picture, other_picture
-from seqvision_edge.serve.sent import FPS, Sent, from_pictures, from_pixels, from_video, refusals
+from seqvision_edge.serve.sent import (
+    FPS,
+    UploadedClip,
+    from_pictures,
+    from_pixels,
+    from_video,
+    refusals,
+)
 from seqvision_edge.serve.service import Service
-from seqvision_edge.serve.shapes import Answered, Predictions, faults
+from seqvision_edge.serve.shapes import Predictions, PredictionSchema, faults
 
 # Pictures of a clip are at most some days apart.
 SLOWEST = 1e-6
@@ -90,7 +97,7 @@ def routes(service: Service) -> APIRouter:
     return router
 
 
-def _response(answers: list[Answered]) -> Response:
+def _response(answers: list[PredictionSchema]) -> Response:
     # By pydantic itself: FastAPI would look at each of 100,000 windows of a timeline anew, for as
     # long as no other client is served.
     content = Predictions(predictions=answers).model_dump_json(exclude_none=True)
@@ -98,8 +105,8 @@ def _response(answers: list[Answered]) -> Response:
 
 
 async def _answers(
-    clips: Sequence[Sent], question: Question, service: Service, request: Request
-) -> list[Answered]:
+    clips: Sequence[UploadedClip], question: Question, service: Service, request: Request
+) -> list[PredictionSchema]:
     """Answer for clips whose pixels are there already."""
     if question.is_long:
         return await service.work(
@@ -121,7 +128,7 @@ async def _answers(
 
 async def _ask(
     centres: Sequence[tuple[Steps, str | None]], question: Question, service: Service
-) -> list[Answered]:
+) -> list[PredictionSchema]:
     """Answer for the centres of clips, for which places are reserved."""
     session, card = service.session, service.session.card
     futures = service.batcher.submit([(session.stream(), steps) for steps, _ in centres])
@@ -139,7 +146,9 @@ async def _ask(
     ]
 
 
-async def _of_files(request: Request, question: Question, service: Service, fps: float) -> Answered:
+async def _of_files(
+    request: Request, question: Question, service: Service, fps: float
+) -> PredictionSchema:
     """Answer for the one clip that the files of a form are."""
     async with request.form(max_files=service.limits.pictures, max_fields=0) as form:
         files = [part for _, part in form.multi_items() if isinstance(part, UploadFile)]
@@ -154,7 +163,7 @@ async def _of_files(request: Request, question: Question, service: Service, fps:
         if other is not None and other not in _MOVING:
             raise HTTPException(422, f"a {other} picture: send JPEG or PNG, or a video")
 
-        def work(job: Job) -> tuple[Answered | None, tuple[Steps, str | None] | None]:
+        def work(job: Job) -> tuple[PredictionSchema | None, tuple[Steps, str | None] | None]:
             # The start of a child is not the clip's time.
             with refusals():
                 service.decoders.start()

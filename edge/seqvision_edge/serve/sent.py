@@ -38,7 +38,7 @@ class Sender:
 
 
 @dataclass
-class Sent:
+class UploadedClip:
     """One clip on its way: frames that can be read once.
 
     `incomplete` says, after the last frame, what is missing from a damaged video.
@@ -50,7 +50,7 @@ class Sent:
 
 
 @dataclass(frozen=True)
-class Kept:
+class DecodedUpload:
     """A clip at the size of the model's steps; its frames are those that answer a tick."""
 
     frames: NDArray[np.uint8]
@@ -59,13 +59,13 @@ class Kept:
     end: float | None = None
 
 
-def from_pixels(pixels: NDArray[np.uint8], fps: float) -> Sent:
+def from_pixels(pixels: NDArray[np.uint8], fps: float) -> UploadedClip:
     """Return pixels `(time, height, width, channels)`, RGB or grey, as a clip of this rate."""
     bgr = pixels[..., ::-1] if pixels.shape[-1] == 3 else np.repeat(pixels, 3, axis=-1)
     frames = (
         Frame(np.ascontiguousarray(each), index / fps, index) for index, each in enumerate(bgr)
     )
-    return Sent(frames, fps)
+    return UploadedClip(frames, fps)
 
 
 @contextmanager
@@ -76,7 +76,7 @@ def from_pictures(
     value_range: ValueRange | None,
     decoders: Decoders,
     job: Job,
-) -> Iterator[Sent]:
+) -> Iterator[UploadedClip]:
     """Give JPEG or PNG files as a clip of this rate.
 
     Raises:
@@ -97,10 +97,10 @@ def from_pictures(
         decoders.pictures(checked(), value_range, job.check, job.seconds_left) as decoded,
     ):
         if decoded is not None:
-            yield Sent(times(decoded), fps)
+            yield UploadedClip(times(decoded), fps)
             return
         here = (decode_picture(data, limits, value_range) for data in pictures)
-        yield Sent(times(Frame(bgr, 0.0, 0) for bgr in here), fps)
+        yield UploadedClip(times(Frame(bgr, 0.0, 0) for bgr in here), fps)
 
 
 @contextmanager
@@ -110,7 +110,7 @@ def from_video(
     value_range: ValueRange | None,
     decoders: Decoders,
     job: Job,
-) -> Iterator[Sent]:
+) -> Iterator[UploadedClip]:
     """Give the clip of a video file's content, which lies in a file of ours meanwhile.
 
     Raises:
@@ -131,7 +131,7 @@ def from_video(
             decoders.video(path, value_range, job.check, job.seconds_left) as decoded,
             _opened(path, value_range, limits.pixels, decoded) as video,
         ):
-            yield Sent(video, video.fps, lambda: video.incomplete)
+            yield UploadedClip(video, video.fps, lambda: video.incomplete)
 
 
 @contextmanager
@@ -165,12 +165,12 @@ def _plain(error: Exception, name: str) -> str:
 
 @contextmanager
 def kept(
-    sent: Sent,
+    sent: UploadedClip,
     card: ModelCard,
     limits: Limits,
     job: Job,
     see: Callable[[Frame], Iterable[object]] | None = None,
-) -> Iterator[Kept]:
+) -> Iterator[DecodedUpload]:
     """Read a clip and give it at the size of the model's steps, kept in a temporary file.
 
     Args:
@@ -230,7 +230,7 @@ def kept(
                 keep(left_out)
         file.flush()
         frames = np.memmap(file, np.uint8, "r", shape=(len(times), *shape))
-        yield Kept(frames, np.asarray(times), sent.fps, end)
+        yield DecodedUpload(frames, np.asarray(times), sent.fps, end)
 
 
 class _Clock:

@@ -18,7 +18,7 @@ class Share(Shape):
     probability: float
 
 
-class Window(Share):
+class WindowSchema(Share):
     """The answer for the window that ends at a frame, at `time` seconds.
 
     `unsure` is true where its probability is below `decision.min_confidence`: it counts for no
@@ -48,7 +48,7 @@ class EventSchema(Shape):
     window_fill: float | None = None
 
 
-class Answered(Share):
+class PredictionSchema(Share):
     """What the model says of one clip or picture.
 
     `unsure` is true where its probability is below `decision.min_confidence`: it counts for no
@@ -59,7 +59,7 @@ class Answered(Share):
     top: list[Share]
     unsure: bool | None = None
     probabilities: dict[str, float] | None = None
-    windows: list[Window] | None = None
+    windows: list[WindowSchema] | None = None
     events: list[EventSchema] | None = None
     incomplete: str | None = None
     window_fill: float | None = None
@@ -68,7 +68,7 @@ class Answered(Share):
 class Predictions(Shape):
     """One answer for each instance, in their order."""
 
-    predictions: list[Answered]
+    predictions: list[PredictionSchema]
 
 
 class Fault(Shape):
@@ -96,7 +96,7 @@ class Health(Shape):
     status: str
 
 
-class Seen(Shape):
+class SourcesSchema(Shape):
     """The sources of the device."""
 
     sources: list[dict[str, Any]]

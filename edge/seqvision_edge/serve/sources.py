@@ -8,7 +8,7 @@ from starlette.responses import Response, StreamingResponse
 
 from seqvision_edge.serve.hearing import EventQueue, Record, kinds, sse_response
 from seqvision_edge.serve.service import Service
-from seqvision_edge.serve.shapes import Seen, faults
+from seqvision_edge.serve.shapes import SourcesSchema, faults
 from seqvision_edge.serve.watching import Watching
 
 
@@ -21,10 +21,10 @@ def routes(service: Service) -> APIRouter:
             raise HTTPException(404, "this server has no sources of its own")
         return service.watching
 
-    @router.get("/v1/sources", response_model=Seen, responses=faults(404))
-    def sources() -> Seen:
+    @router.get("/v1/sources", response_model=SourcesSchema, responses=faults(404))
+    def sources() -> SourcesSchema:
         """Tell how each source is, with its newest answer."""
-        return Seen(sources=watching().sources())
+        return SourcesSchema(sources=watching().sources())
 
     @router.get(
         "/v1/sources/{name:path}/events",

@@ -13,7 +13,7 @@ from starlette.datastructures import UploadFile
 from starlette.responses import StreamingResponse
 
 from seqvision_edge.numerals import PLAIN, number
-from seqvision_edge.serve.feed import MOST_SECONDS, Feed, Sample
+from seqvision_edge.serve.feed import MOST_SECONDS, Sample, StreamFeed
 from seqvision_edge.serve.hearing import EventQueue, Record, kinds, sse_response
 from seqvision_edge.serve.service import Service
 from seqvision_edge.serve.shapes import Opened, Records, faults
@@ -28,7 +28,7 @@ _ENDED: Record = {"type": "source", "state": "ended", "reason": "", "message": "
 class _Open:
     """One stream: posts take turns, and listeners hear what each brought."""
 
-    feed: Feed
+    feed: StreamFeed
     used: float
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     waiting: int = 0
@@ -65,7 +65,7 @@ class Streams:
         self.reserve_slot()
         self._others -= 1
         name = secrets.token_urlsafe(18)
-        self._open[name] = _Open(Feed(self._service, name), time.monotonic())
+        self._open[name] = _Open(StreamFeed(self._service, name), time.monotonic())
         return name
 
     def get(self, name: str) -> _Open:

@@ -17,7 +17,7 @@ from seqvision_edge.command_line import print_message, print_text
 from seqvision_edge.names import printable
 from seqvision_edge.notice import unsure
 from seqvision_edge.sinks import Sink
-from seqvision_edge.sinks.terminal import Terminal
+from seqvision_edge.sinks.terminal import TerminalSink
 from seqvision_edge.step import Step
 
 
@@ -29,7 +29,7 @@ def console(
         return Summed(Answers(), pictures=True)
     if sys.stdout.isatty():
         may_be_unsure = decision.min_confidence > 0
-        view: Sink = Terminal(
+        view: Sink = TerminalSink(
             card.labels, card.decision.background, sources, may_be_unsure=may_be_unsure
         )
     else:

@@ -32,7 +32,7 @@ _BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0)
 _LOST = ("stalled", "disconnected")
 
 
-class Metrics:
+class PrometheusSink:
     """A sink that counts steps and serves the counts to whoever asks."""
 
     def __init__(
@@ -206,7 +206,7 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 2 * MOST_REQUESTS
 
-    def __init__(self, metrics: Metrics, host: str, port: int) -> None:
+    def __init__(self, metrics: PrometheusSink, host: str, port: int) -> None:
         self.metrics = metrics
         self.is_private = ip_address(host).is_loopback
         self.address_family = AF_INET6 if ":" in host else AF_INET

@@ -35,7 +35,7 @@ _WRAPPING = (
 _CALM = ("connecting", "ended")
 
 
-class Terminal:
+class TerminalSink:
     """Keep a line per source up to date: label, probability, age, speed, or what is wrong with it.
 
     A thread draws them, so that a silent source's seconds go on and a slow terminal is waited for

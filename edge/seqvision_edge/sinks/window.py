@@ -39,7 +39,7 @@ def can_show() -> bool:
     return _x11_answers() or bool(os.environ.get("WAYLAND_DISPLAY"))
 
 
-class Window:
+class WindowSink:
     """Show every source with its overlay; q, Esc or the window's own button ends the run.
 
     Several sources share one window, side by side.  A file plays at its own speed, as long as the

@@ -28,7 +28,7 @@ from seqvision_edge.frame import Frame
 from seqvision_edge.path_hints import archive, missing
 from seqvision_edge.preprocess import ValueRange
 from seqvision_edge.result import SourceState
-from seqvision_edge.sources.camera import Camera
+from seqvision_edge.sources.camera import CameraSource
 from seqvision_edge.sources.image_files import ImageFiles, read_values
 from seqvision_edge.sources.video_file import VideoFile
 
@@ -173,10 +173,10 @@ def deep_pictures(path: Path, most: int) -> Iterator[NDArray[Any]]:
                     yield values
 
 
-def open_camera(index: int) -> Camera:
+def open_camera(index: int) -> CameraSource:
     """Open a camera of this machine by its number, from 0.
 
     Raises:
         SourceError: no such camera, no permission, or another program uses it.
     """
-    return Camera(index)
+    return CameraSource(index)

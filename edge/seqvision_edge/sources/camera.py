@@ -9,7 +9,7 @@ from seqvision_edge.capture.capture import Capture
 from seqvision_edge.frame import Frame
 
 
-class Camera:
+class CameraSource:
     """A source: always the newest frame; the ones that nobody waited for are skipped.
 
     `began` is the monotonic time of a frame at time 0, so `monotonic() - began - frame.time` is how

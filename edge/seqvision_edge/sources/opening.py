@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from seqvision_edge.capture.address import Address
-from seqvision_edge.capture.capture import WHOLE, Capture, Wanted
+from seqvision_edge.capture.capture import WHOLE, Capture, FrameFormat
 from seqvision_edge.errors import SourceError
 from seqvision_edge.names import deduplicate
 from seqvision_edge.preprocess import ValueRange
 from seqvision_edge.sources import IMAGE_FPS, Source, open_path
 from seqvision_edge.sources.pipe import Rate, open_standard_input
-from seqvision_edge.sources.watched import Patience, Watched
+from seqvision_edge.sources.watched import Timeouts, Watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,8 @@ class Manner:
     image_fps: Rate | None = None
     value_range: ValueRange | None = None
     stdin_size: tuple[int, int] | None = None
-    wanted: Wanted = WHOLE
-    patience: Patience = field(default_factory=Patience)
+    wanted: FrameFormat = WHOLE
+    patience: Timeouts = field(default_factory=Timeouts)
 
 
 def refuse_missing(addresses: Sequence[Address]) -> None:

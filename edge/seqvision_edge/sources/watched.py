@@ -10,7 +10,7 @@ import numpy as np
 from typing_extensions import Self
 
 from seqvision_edge.capture.address import Address
-from seqvision_edge.capture.capture import Capture, Wanted
+from seqvision_edge.capture.capture import Capture, FrameFormat
 from seqvision_edge.capture.fault import CaptureFault
 from seqvision_edge.errors import SourceError
 from seqvision_edge.frame import Frame
@@ -28,7 +28,7 @@ _REFUSED = ("unauthorized", "forbidden", "not_found", "one_picture")
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Timeouts:
     """How long a live source may be silent, and how often it is connected again.
 
     Attributes:
@@ -53,7 +53,9 @@ class Watched:
 
     live = True
 
-    def __init__(self, address: Address, wanted: Wanted, patience: Patience | None = None) -> None:
+    def __init__(
+        self, address: Address, wanted: FrameFormat, patience: Timeouts | None = None
+    ) -> None:
         """Describe it.
 
         Raises:
@@ -64,7 +66,7 @@ class Watched:
         self.fps = _USUAL_FPS
         self.claimed: int | None = None
         self.decoded = self.damaged = 0
-        self._patience = patience or Patience()
+        self._patience = patience or Timeouts()
         self.capture = Capture(address, wanted, self._patience.stall, self._patience.open)
         self._left = threading.Event()
         self._picture = _Picture(self._patience.frozen)

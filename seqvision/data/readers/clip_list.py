@@ -16,7 +16,7 @@ from seqvision.data.clips import Clip, Cut
 from seqvision.data.kinds import is_image, is_video
 from seqvision.data.labels import normal
 from seqvision.data.readers import kinetics
-from seqvision.data.readers.reader import Reading, Wanted
+from seqvision.data.readers.reader import Reading, ReadOptions
 from seqvision.data.readers.table import SUFFIXES, Row, Table, bare, read_table, unused_note
 from seqvision.data.readers.timecodes import frame_number, seconds
 from seqvision.data.split import part_called
@@ -74,7 +74,7 @@ def fits(data: Path) -> bool:
     return (data / LIST_NAME).is_file()
 
 
-def read(data: Path, options: Wanted) -> Reading:
+def read(data: Path, options: ReadOptions) -> Reading:
     """Read the list.
 
     Raises:

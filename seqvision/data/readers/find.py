@@ -15,7 +15,7 @@ from seqvision.data.readers import (
     something,
     ucf101,
 )
-from seqvision.data.readers.reader import Reader, Wanted
+from seqvision.data.readers.reader import Reader, ReadOptions
 from seqvision.data.readers.table import why_no_list
 from seqvision.errors import DataError
 
@@ -74,7 +74,7 @@ def find_data_set(
             f"--official-split {official}: {data} is read as {name}, which has only one split; "
             f"{' and '.join(WITH_SEVERAL_SPLITS)} have three"
         )
-    clips, notes = READERS[name].read(data, Wanted(images, official))
+    clips, notes = READERS[name].read(data, ReadOptions(images, official))
     if not clips:
         raise DataError(
             f"{data}: no clips; expected {data}/<label>/<clip>.mp4 or folders of images"

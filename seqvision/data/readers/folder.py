@@ -22,7 +22,7 @@ from seqvision.data.kinds import (
     why_no_file,
     why_no_folder,
 )
-from seqvision.data.readers.reader import Reading, Wanted
+from seqvision.data.readers.reader import Reading, ReadOptions
 from seqvision.data.split import part_called
 from seqvision.errors import DataError
 
@@ -88,7 +88,7 @@ def fits(data: Path) -> bool:
     return data.is_dir()
 
 
-def read(data: Path, options: Wanted) -> Reading:
+def read(data: Path, options: ReadOptions) -> Reading:
     """Find the clips under each label.
 
     Raises:

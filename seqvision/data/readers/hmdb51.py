@@ -16,7 +16,7 @@ from pathlib import Path
 from seqvision.data.readers.reader import (
     Listed,
     Reading,
-    Wanted,
+    ReadOptions,
     clips_by_key,
     first_there,
     keep_present,
@@ -40,7 +40,7 @@ def fits(data: Path) -> bool:
     return first_there(data, *_LISTS) is not None
 
 
-def read(data: Path, options: Wanted) -> Reading:
+def read(data: Path, options: ReadOptions) -> Reading:
     """Read the official split `wanted.official`.
 
     Raises:

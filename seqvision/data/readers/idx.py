@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqvision.data.clips import Clip
-from seqvision.data.readers.reader import Reader, Reading, Wanted
+from seqvision.data.readers.reader import Reader, Reading, ReadOptions
 from seqvision.errors import DataError
 
 _PARTS = {"train": "train", "t10k": "test"}
@@ -40,7 +40,7 @@ def idx_images(path: Path) -> NDArray[np.uint8]:
     return _read_idx(path, 3)
 
 
-def _read(data: Path, options: Wanted, name: str) -> Reading:
+def _read(data: Path, options: ReadOptions, name: str) -> Reading:
     """Return one clip per image, `train` the training part and `t10k` the test part."""
     folder = _first([*_places(data, name), data, data / "raw"])
     if folder is None:

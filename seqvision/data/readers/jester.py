@@ -11,7 +11,7 @@ Nobody published who performs, so there are no groups.
 
 from pathlib import Path
 
-from seqvision.data.readers.reader import Reading, Wanted, first_there
+from seqvision.data.readers.reader import Reading, ReadOptions, first_there
 from seqvision.data.readers.twentybn import (
     FPS,
     PARTS,
@@ -33,7 +33,7 @@ def fits(data: Path) -> bool:
     return first_there(data, *_FRAMES, f"{_PREFIX}-train.csv") is not None
 
 
-def read(data: Path, options: Wanted) -> Reading:
+def read(data: Path, options: ReadOptions) -> Reading:
     """Read the lists; train, validation and test are the data set's own.
 
     Raises:

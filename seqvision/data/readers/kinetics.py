@@ -13,7 +13,7 @@ from pathlib import Path
 from seqvision.data.readers.reader import (
     Listed,
     Reading,
-    Wanted,
+    ReadOptions,
     keep_present,
     video_stem,
 )
@@ -33,7 +33,7 @@ def fits(data: Path) -> bool:
     return bool(_lists(data))
 
 
-def read(data: Path, options: Wanted) -> Reading:
+def read(data: Path, options: ReadOptions) -> Reading:
     """Read every list and find its videos.
 
     Raises:

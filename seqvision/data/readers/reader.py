@@ -15,7 +15,7 @@ from seqvision.errors import DataError
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ReadOptions:
     """What is asked of a reader.
 
     Attributes:
@@ -36,7 +36,7 @@ class Reader:
     """A layout: does a path look like it, and what clips has it."""
 
     fits: Callable[[Path], bool]
-    read: Callable[[Path, Wanted], Reading]
+    read: Callable[[Path, ReadOptions], Reading]
 
 
 @dataclass(frozen=True)

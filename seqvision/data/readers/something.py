@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from seqvision.data.readers.reader import Reading, Wanted, first_there
+from seqvision.data.readers.reader import Reading, ReadOptions, first_there
 from seqvision.data.readers.twentybn import (
     FPS,
     PARTS,
@@ -39,7 +39,7 @@ def fits(data: Path) -> bool:
     return first_there(data, *(name for prefix in _PREFIXES for name in _signs(prefix))) is not None
 
 
-def read(data: Path, options: Wanted) -> Reading:
+def read(data: Path, options: ReadOptions) -> Reading:
     """Read version 2 where its lists are here, else version 1.
 
     Raises:

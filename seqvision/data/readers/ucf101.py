@@ -15,7 +15,7 @@ from pathlib import Path
 from seqvision.data.readers.reader import (
     Listed,
     Reading,
-    Wanted,
+    ReadOptions,
     clips_by_key,
     first_there,
     keep_present,
@@ -33,7 +33,7 @@ def fits(data: Path) -> bool:
     return _lists(data) is not None
 
 
-def read(data: Path, options: Wanted) -> Reading:
+def read(data: Path, options: ReadOptions) -> Reading:
     """Read the official split `wanted.official`.
 
     Raises:
