@@ -156,7 +156,7 @@ def test_the_cameras_of_the_machine_are_listed(
 ) -> None:
     code, out, err = edge_run(capsys, "--list-cameras")
     assert (code, out, err) == (0, "", ["edge-run: no camera here"]) or out.startswith("/dev/video")
-    found = [v4l2.Camera("/dev/video0", "HD Webcam", "uvcvideo", "busy")]
+    found = [v4l2.CameraDevice("/dev/video0", "HD Webcam", "uvcvideo", "busy")]
     monkeypatch.setattr(v4l2, "describe_cameras", lambda: found)
     listed = "/dev/video0\tbusy\tHD Webcam\tuvcvideo\n"
     assert edge_run(capsys, "--list-cameras") == (0, listed, [])

@@ -456,6 +456,4 @@ def test_nothing_of_what_was_before_a_gap_is_left_after_it(
     for each in timed(before):
         used.step(*each)
     used.close(1e3)
-    assert [used.step(*each) for each in timed(after)] == [
-        new.step(*each) for each in timed(after)
-    ]
+    assert [used.step(*each) for each in timed(after)] == [new.step(*each) for each in timed(after)]

@@ -167,7 +167,7 @@ def fake_window(
 
 def test_a_window_shows_every_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = fake_window(monkeypatch)
-    with window.Window({SOURCE: Overlay(make_card())}) as sink:
+    with window.WindowSink({SOURCE: Overlay(make_card())}) as sink:
         sink.write(make_step(0))
         sink.write(make_step(1))
         sink.write(END)
@@ -179,7 +179,7 @@ def test_q_escape_and_the_close_button_end_the_run(
     monkeypatch: pytest.MonkeyPatch, key: int, visible: float
 ) -> None:
     fake_window(monkeypatch, key, visible)
-    with window.Window({SOURCE: Overlay(make_card())}) as sink:
+    with window.WindowSink({SOURCE: Overlay(make_card())}) as sink:
         with pytest.raises(Quit):
             sink.write(make_step())
         # What the end of the run still brings does not ask for it again.
@@ -194,7 +194,7 @@ def test_a_window_that_fails_does_not_end_the_run(monkeypatch: pytest.MonkeyPatc
         raise cv2.error("no GUI")
 
     monkeypatch.setattr(cv2, "imshow", fail)
-    with window.Window({SOURCE: Overlay(make_card())}) as sink:
+    with window.WindowSink({SOURCE: Overlay(make_card())}) as sink:
         sink.write(make_step(0))
         sink.write(make_step(1))
 
@@ -202,7 +202,7 @@ def test_a_window_that_fails_does_not_end_the_run(monkeypatch: pytest.MonkeyPatc
 def test_several_sources_share_one_window(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = fake_window(monkeypatch)
     names = [f"camera {number}" for number in range(5)]
-    with window.Window({name: Overlay(make_card(), 3, name) for name in names}) as sink:
+    with window.WindowSink({name: Overlay(make_card(), 3, name) for name in names}) as sink:
         for name in names:
             sink.write(make_step(source=name))
     # Three columns, two rows.
@@ -224,7 +224,7 @@ def test_a_silent_source_in_the_window_is_covered_without_being_told(
 
 def test_a_window_goes_on_while_nothing_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = fake_window(monkeypatch)
-    with window.Window({SOURCE: Overlay(make_card())}) as sink:
+    with window.WindowSink({SOURCE: Overlay(make_card())}) as sink:
         sink.write(make_step())
         wait_for(lambda: (sink.idle(), len(shown) > 3)[1])
         fake_window(monkeypatch, ord("q"))
