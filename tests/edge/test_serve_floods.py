@@ -6,15 +6,21 @@ its beats, which other work on the machine does not change.
 
 import asyncio
 import contextlib
+import fcntl
 import gc
 import json
 import logging
+import re
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
+import httpx
 import pytest
 from colour_model import model_bytes
 from served import Running, jpeg, message, serving, until
@@ -368,3 +374,33 @@ def test_frames_are_counted_however_their_bytes_come(cut: int) -> None:
     assert everything.pass_frames(memoryview(data), 100) == (len(data), len(frames))
     bounded = FrameCounter()
     assert bounded.pass_frames(memoryview(data), 3) == (len(b"".join(frames[:3])), 3)
+
+
+@pytest.mark.skipif(not hasattr(fcntl, "F_SETPIPE_SZ"), reason="a pipe has a size on Linux only")
+def test_a_log_that_nobody_reads_holds_up_no_answer(tmp_path: Path) -> None:
+    """A terminal that is paused takes no lines; each upload that is broken off is one."""
+    (tmp_path / "model.onnx").write_bytes(model_bytes())
+    model = str(tmp_path / "model.onnx")
+    words = [sys.executable, "-m", "seqvision_edge.serve", model, "--port", "0"]
+    with (
+        httpx.Client(timeout=60) as client,
+        subprocess.Popen(words, stderr=subprocess.PIPE) as process,
+    ):
+        assert process.stderr is not None
+        try:
+            found = None
+            while not found:
+                found = re.search(rb"http://127.0.0.1:(\d+)/", process.stderr.readline())
+            fcntl.fcntl(process.stderr, fcntl.F_SETPIPE_SZ, 4096)
+            for _ in range(200):
+                with socket.create_connection(("127.0.0.1", int(found[1])), 60) as raw:
+                    raw.sendall(LENGTH + PART)
+                # That the client has left is seen a little later.
+                url = f"http://127.0.0.1:{int(found[1])}/healthz"
+                assert client.get(url).status_code == 200
+            process.terminate()
+            said = process.stderr.read()
+        finally:
+            process.kill()
+    assert said.count(b"left before its body was whole") > 20
+    assert b"Traceback" not in said

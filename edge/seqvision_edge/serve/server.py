@@ -1,10 +1,14 @@
 """uvicorn around an application: our socket, bounded connections, an end within two seconds."""
 
+import contextlib
 import errno
 import logging
+import os
+import queue
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -21,6 +25,7 @@ from seqvision_edge.serve.websocket import websocket_protocol
 _GRACE_SECONDS = 1
 _PING_SECONDS = 20.0
 _BACKLOG = 128
+_MOST_LINES, _LINES_SECONDS = 1000, 0.3
 
 
 def listen(
@@ -76,6 +81,43 @@ class HarmlessLines(logging.Formatter):
         return printable(super().format(record), "\n\t")
 
 
+class PatientLines(logging.Handler):
+    """Writes the log's lines to standard error in a thread of its own.
+
+    A terminal that is paused, or a pipe whose reader stalls, takes none: a client that can cause
+    lines would hold the whole server with them.  Then the newest lines are lost.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.setFormatter(HarmlessLines())
+        self._lines: queue.Queue[str] = queue.Queue(_MOST_LINES)
+        self._thread: threading.Thread | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Put a line behind the others, unless too many wait already."""
+        with contextlib.suppress(queue.Full):
+            self._lines.put_nowait(self.format(record))
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._write, name="log", daemon=True)
+            self._thread.start()
+
+    def wait(self, seconds: float) -> None:
+        """Give the lines that wait a little time to be written."""
+        until = time.monotonic() + seconds
+        while self._lines.unfinished_tasks and time.monotonic() < until:
+            time.sleep(0.01)
+
+    def _write(self) -> None:
+        while True:
+            # Not by sys.stderr: a thread that waits in it would hold its lock at the end.
+            data = f"{self._lines.get()}\n".encode(errors="backslashreplace")
+            with contextlib.suppress(OSError):
+                while data:
+                    data = data[os.write(2, data) :]
+            self._lines.task_done()
+
+
 class Server(uvicorn.Server):
     """A server that tells its application of its end before it waits for the last answers."""
 
@@ -85,8 +127,8 @@ class Server(uvicorn.Server):
         logging.getLogger("python_multipart").setLevel(logging.ERROR)
         logging.getLogger("uvicorn.error").addFilter(_is_of_ours)
         # What prints them where the program that uses this package has set up no logging.
-        if logging.lastResort is not None:
-            logging.lastResort.setFormatter(HarmlessLines())
+        if logging.lastResort is not None and not isinstance(logging.lastResort, PatientLines):
+            logging.lastResort = PatientLines()
         super().__init__(
             uvicorn.Config(
                 served.app,
@@ -114,6 +156,13 @@ class Server(uvicorn.Server):
         Raises:
             KeyboardInterrupt: a signal ended it; whatever else its handler raises.
         """
+        try:
+            self._run(sockets)
+        finally:
+            if isinstance(logging.lastResort, PatientLines):
+                logging.lastResort.wait(_LINES_SECONDS)
+
+    def _run(self, sockets: list[socket.socket] | None) -> None:
         if threading.current_thread() is not threading.main_thread():
             super().run(sockets)
             return
