@@ -22,7 +22,7 @@ from seqvision_edge.names import json_line, printable
 from seqvision_edge.safe_console import SafeConsole
 from seqvision_edge.serve import cli as serve_cli
 from seqvision_edge.serve.app import Served
-from seqvision_edge.serve.server import Server
+from seqvision_edge.serve.server import PatientLines, Server
 from seqvision_edge.session import Session
 
 ROOT = Path(__file__).parents[2]
@@ -83,7 +83,7 @@ def test_messages_are_harmless(capsys: pytest.CaptureFixture[str]) -> None:
         assert harmless(capsys.readouterr().err)
 
 
-def test_lines_of_a_server_s_log_are_harmless(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_of_a_server_s_log_are_harmless(capfd: pytest.CaptureFixture[str]) -> None:
     Server(Served(Session(model_bytes(), "cpu")))
     log = logging.getLogger("seqvision_edge.test")
     with pytest.MonkeyPatch.context() as patch:
@@ -92,7 +92,9 @@ def test_lines_of_a_server_s_log_are_harmless(capsys: pytest.CaptureFixture[str]
             raise ValueError(EVIL)
         except ValueError:
             log.exception("failed: %s", EVIL)
-    printed = capsys.readouterr().err
+        assert isinstance(logging.lastResort, PatientLines)
+        logging.lastResort.wait(60)
+    printed = capfd.readouterr().err
     assert "ValueError" in printed
     assert harmless(printed), ascii(printed)
 
