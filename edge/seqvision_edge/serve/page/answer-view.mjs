@@ -21,7 +21,7 @@ export class AnswerView {
 
   /**
    * Show an answer; without one the word, how far it is, 0 to 1, and no number of what was.
-   * Of an answer that is unsure the label stands small beside its number, and all is grey.
+   * Of an answer that is unsure the label stands small next to its number, and all is grey.
    */
   show(answer, word, age = "", done = 0) {
     const isUnsure = answer?.unsure === true;
@@ -42,8 +42,8 @@ export class AnswerView {
     const names =
       this.fixed ??
       Object.keys(probabilities).sort((a, b) => probabilities[b] - probabilities[a]);
-    this.bars.forEach(({ item, name, fill, number }, place) => {
-      const label = names[place];
+    this.bars.forEach(({ item, name, fill, number }, index) => {
+      const label = names[index];
       const share = probabilities[label];
       if (name.textContent !== (label ?? "")) name.textContent = name.title = label ?? "";
       item.style.setProperty("--hue", this.hues.get(label) ?? "transparent");

@@ -48,7 +48,7 @@ export class BrowserModel {
       this.reset();
       return null;
     }
-    this.card.state.tensors.forEach(({ name }, place) => (this.state[name] = next[place]));
+    this.card.state.tensors.forEach(({ name }, index) => (this.state[name] = next[index]));
     this.seen += steps;
     return Array.from(answer.data);
   }

@@ -41,7 +41,7 @@ function inWords(error) {
     case "SecurityError":
       return new CameraError(
         "The camera was not allowed",
-        "Allow it for this page, by the sign beside the address or in the browser's settings, and try again.",
+        "Allow it for this page, by the sign next to the address or in the browser's settings, and try again.",
       );
     case "NotFoundError":
       return new CameraError(

@@ -2,7 +2,7 @@
 
 const HAIR = 1e-6; // what is this close to a threshold is at it
 
-/** Follow one source's warm answers and tell its events, each once it has ended. */
+/** Follow one source's predictions of a full window and return its events, each when it has ended. */
 export class Decider {
   /** `lag`: seconds from what an answer is about to the answer. */
   constructor(decision, labels, lag = 0) {
@@ -59,22 +59,22 @@ export class Decider {
     const { smoothing, smoothing_frames: frames } = this.decision;
     if (smoothing === "none" || (smoothing === "exponential" && !this.smoothed)) this.smoothed = own;
     else if (smoothing === "exponential")
-      this.smoothed = this.smoothed.map((value, place) => value + (2 / (frames + 1)) * (own[place] - value));
+      this.smoothed = this.smoothed.map((value, index) => value + (2 / (frames + 1)) * (own[index] - value));
     else {
       this.answers.push(own);
       if (this.answers.length > frames) this.answers.shift();
-      const sum = (place) => this.answers.reduce((total, answer) => total + answer[place], 0);
-      this.smoothed = own.map((_, place) => sum(place) / this.answers.length);
+      const sum = (index) => this.answers.reduce((total, answer) => total + answer[index], 0);
+      this.smoothed = own.map((_, index) => sum(index) / this.answers.length);
     }
   }
 
-  /** Return the place of the label that surely rises with this answer, or -1. */
+  /** Return the index of the label that surely rises with this answer, or -1. */
   rising(own, time) {
     const { early, on_threshold: on, off_threshold: off } = this.decision;
     if (early === null) return -1;
     const { before } = this;
     this.before = own;
-    own.forEach((value, place) => value < on - HAIR && this.low.add(place));
+    own.forEach((value, index) => value < on - HAIR && this.low.add(index));
     const best = own.indexOf(Math.max(...own));
     const isSure =
       own[best] >= early - HAIR &&
@@ -88,24 +88,24 @@ export class Decider {
   /** The probabilities that decide: smoothed, or of what fired the answer's own if that is more. */
   strength(own, rising) {
     const fired = this.running?.fired === undefined ? -1 : this.running.label;
-    return this.smoothed.map((value, place) =>
-      place === rising || place === fired ? Math.max(value, own[place]) : value,
+    return this.smoothed.map((value, index) =>
+      index === rising || index === fired ? Math.max(value, own[index]) : value,
     );
   }
 
-  /** Return the place of the strongest label that may begin an event now, or -1. */
+  /** Return the index of the strongest label that may begin an event now, or -1. */
   rival(strength, time) {
     let best = -1;
-    strength.forEach((value, place) => {
-      const isAble = value >= this.decision.on_threshold - HAIR && this.mayBegin(place, time);
-      if (isAble && (best < 0 || value > strength[best])) best = place;
+    strength.forEach((value, index) => {
+      const isAble = value >= this.decision.on_threshold - HAIR && this.mayBegin(index, time);
+      if (isAble && (best < 0 || value > strength[best])) best = index;
     });
     return best;
   }
 
-  mayBegin(place, time) {
-    const until = this.blockedUntil.get(place) ?? time;
-    return this.labels[place] !== this.decision.background && time >= until - HAIR;
+  mayBegin(index, time) {
+    const until = this.blockedUntil.get(index) ?? time;
+    return this.labels[index] !== this.decision.background && time >= until - HAIR;
   }
 
   finish(time) {

@@ -53,7 +53,7 @@ function take(record, screen, name) {
   } else if (record.type === "source") screen.warn(record);
 }
 
-/** Return what is known beside the state itself; the name of the source stands elsewhere. */
+/** Return what is known besides the state; the name of the source stands elsewhere. */
 export function words({ state, message, attempt }, name) {
   if (state === "stalled") return ""; // its message would only say the same
   const more = message.startsWith(`${name}: `) ? message.slice(name.length + 2) : message;
@@ -66,7 +66,7 @@ async function follow(name, leaving, onPicture) {
       const blob = await picture(name, AbortSignal.any([leaving, AbortSignal.timeout(PATIENCE_MS)]));
       if (blob && !leaving.aborted) onPicture(blob);
     } catch {
-      // Without a picture the age of the records tells what is wrong.
+      // Without a picture the age of the records is shown.
     }
     await new Promise((resolve) => setTimeout(resolve, PICTURE_MS));
   }

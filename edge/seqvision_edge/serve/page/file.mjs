@@ -40,13 +40,13 @@ export async function watchFile({ file, card, video, screen, live }) {
       await video.play();
       return leave;
     }
-    const said = await ask(file, leaving.signal);
-    length = take(said, screen);
-    const fill = said.window_fill ?? 1;
+    const result = await predictWithProgress(file, leaving.signal);
+    length = take(result, screen);
+    const fill = result.window_fill ?? 1;
     screen.set("file", fill < 1 ? short(fill) : "");
     if (!isShown) {
       showMessage(`This browser cannot show ${what}.`, isPicture ? ANSWERED : `${ANSWERED} ${SEE}`);
-      screen.choose(said.events[0]?.peak ?? 0);
+      screen.choose(result.events[0]?.peak ?? 0);
     }
   } catch (error) {
     leave();
@@ -101,7 +101,7 @@ async function shows(file, url) {
   return true;
 }
 
-async function ask(file, signal) {
+async function predictWithProgress(file, signal) {
   const progress = byId("progress");
   progress.hidden = false;
   try {
@@ -115,9 +115,9 @@ async function ask(file, signal) {
 }
 
 /** Put the server's answers on the screen and return the time of the last one. */
-function take(said, screen) {
-  const answers = said.windows;
+function take(result, screen) {
+  const answers = result.windows;
   for (const answer of answers) screen.history.add(answer, true);
-  for (const event of said.events) screen.event(event);
+  for (const event of result.events) screen.event(event);
   return answers.at(-1)?.time ?? 0;
 }

@@ -1,4 +1,4 @@
-// Pictures out of a <video>: told one by one, as JPEG or as pixels.
+// Pictures out of a <video>: one by one, as JPEG or as pixels.
 
 export const MOST_WIDE = 640;
 const QUALITY = 0.85;
@@ -13,13 +13,13 @@ export function eachFrame(video, onFrame) {
     if (!goesOn) return;
     if (video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA && !video.paused)
       onFrame(now / 1000, shown?.mediaTime ?? video.currentTime, shown?.presentedFrames);
-    ask();
+    request();
   };
-  const ask = () =>
+  const request = () =>
     video.requestVideoFrameCallback
       ? video.requestVideoFrameCallback(next)
       : requestAnimationFrame(next);
-  ask();
+  request();
   return () => (goesOn = false);
 }
 

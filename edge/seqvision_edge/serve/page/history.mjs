@@ -3,7 +3,7 @@
 const MOST_SECONDS = 600;
 const PICTURE_SECONDS = 60;
 const MOST_EVENTS = 10_000;
-const HAIR = 1e-3; // times are told to the millisecond
+const HAIR = 1e-3; // times have milliseconds
 
 /** The answers and events of one source. */
 export class History {
@@ -35,11 +35,11 @@ export class History {
   add(answer, whole = false) {
     // A video that was moved back is answered anew from there on.
     if (this.newest && answer.time <= this.newest.time)
-      this.answers.splice(place(this.answers, answer.time - HAIR, (each) => each.time));
+      this.answers.splice(lowerBound(this.answers, answer.time - HAIR, (each) => each.time));
     this.answers.push(answer);
     if (whole) return;
     if (answer.time - this.first > 1.1 * MOST_SECONDS)
-      this.answers.splice(0, place(this.answers, answer.time - MOST_SECONDS, this.about));
+      this.answers.splice(0, lowerBound(this.answers, answer.time - MOST_SECONDS, this.about));
   }
 
   addEvent(event) {
@@ -54,19 +54,19 @@ export class History {
 
   /** Return the answer about a moment, null before the first. */
   at(time) {
-    return this.answers[place(this.answers, time + HAIR, this.about) - 1] ?? null;
+    return this.answers[lowerBound(this.answers, time + HAIR, this.about) - 1] ?? null;
   }
 
   /** Return the picture that was shown at a time; null where none is kept. */
   pictureAt(time) {
-    const found = this.pictures[place(this.pictures, time, ([when]) => when) - 1];
+    const found = this.pictures[lowerBound(this.pictures, time, ([when]) => when) - 1];
     return found && time - found[0] < 1 ? found[1] : null;
   }
 
   /** Return the answers about one moment to another, and the one before them. */
   between(from, to) {
-    const first = Math.max(0, place(this.answers, from, this.about) - 1);
-    return this.answers.slice(first, place(this.answers, to, this.about));
+    const first = Math.max(0, lowerBound(this.answers, from, this.about) - 1);
+    return this.answers.slice(first, lowerBound(this.answers, to, this.about));
   }
 
   /** Return when an event began by the wall clock, as ISO text; "" where none is known. */
@@ -89,7 +89,7 @@ export class History {
 }
 
 /** Return how many of the sorted items are at most `time`. */
-function place(items, time, timeOf) {
+function lowerBound(items, time, timeOf) {
   let [low, high] = [0, items.length];
   while (low < high) {
     const middle = (low + high) >> 1;

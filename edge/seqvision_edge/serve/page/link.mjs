@@ -10,7 +10,7 @@ const [TRY_AGAIN_LATER, NOT_ALLOWED] = [1013, 1008];
 export class Link {
   /**
    * @param {"jpeg" | "prepared"} frames what is sent
-   * @param {{onRecord: (record: object) => void, onState: (state: string, words: string) => void}} hears
+   * @param {{onRecord: (record: object) => void, onState: (state: string, words: string) => void}} handlers
    *   states: `connecting`, `open`, `closed` (tries again), `refused` (does not).
    */
   constructor(frames, { onRecord, onState }) {
@@ -31,11 +31,11 @@ export class Link {
       socket.send(JSON.stringify({ frames: this.frames }));
       this.onState("open", "");
     };
-    socket.onmessage = ({ data }) => socket === this.socket && this.hear(JSON.parse(data));
+    socket.onmessage = ({ data }) => socket === this.socket && this.handle(JSON.parse(data));
     socket.onclose = (event) => socket === this.socket && this.closed(event);
   }
 
-  hear(record) {
+  handle(record) {
     this.pauseMs = FIRST_PAUSE_MS;
     for (const key of TIMES)
       if (typeof record[key] === "number") record[key] = rounded(record[key] + (this.first ?? 0));

@@ -17,20 +17,20 @@ const STILL_FPS = 5; // of models that read still images: they have no rate of t
  * answers can be compared, and its absence stops nothing.
  *
  * @param {{video: HTMLVideoElement, card: object, model: import("./browser-model.mjs").BrowserModel | null,
- *          byMedia: boolean, hears: object}} options `byMedia` takes the video's own times.
- *   `hears` has onAnswer, onEvent, onRecord (of another kind), onLink, onPicture and onDifference.
+ *          byMedia: boolean, handlers: object}} options `byMedia` takes the video's own times.
+ *   `handlers` has onAnswer, onEvent, onRecord (of another kind), onLink, onPicture and onDifference.
  */
-export function watchLive({ video, card, model, byMedia, hears }) {
+export function watchLive({ video, card, model, byMedia, handlers }) {
   const chooser = new Sampler(card.sequence.fps ?? STILL_FPS);
-  const own = model && new OwnAnswers(card, model, hears);
+  const own = model && new OwnAnswers(card, model, handlers);
   const link = new Link(model ? "prepared" : "jpeg", {
-    onRecord: (record) => (own ? own.compare(record) : tell(record, hears)),
+    onRecord: (record) => (own ? own.compare(record) : dispatch(record, handlers)),
     onState: (state, words) => {
       if (state === "open") {
         chooser.restart();
         own?.together();
       }
-      hears.onLink(state, words);
+      handlers.onLink(state, words);
     },
   });
   if (own) own.link = link;
@@ -68,7 +68,7 @@ export function watchLive({ video, card, model, byMedia, hears }) {
     const bytes = await blob?.arrayBuffer();
     if (!bytes || !link.isReady()) return; // left, or lost, meanwhile
     link.send(time, bytes);
-    hears.onPicture(time, blob);
+    handlers.onPicture(time, blob);
   }
 
   const stop = eachFrame(video, take);
@@ -79,7 +79,7 @@ export function watchLive({ video, card, model, byMedia, hears }) {
   };
 }
 
-function tell(record, { onAnswer, onEvent, onRecord }) {
+function dispatch(record, { onAnswer, onEvent, onRecord }) {
   if (record.type === "prediction") onAnswer(record);
   else if (record.type === "event") onEvent(record);
   else onRecord(record);
@@ -87,8 +87,8 @@ function tell(record, { onAnswer, onEvent, onRecord }) {
 
 /** What this browser's model answers, and how far the server's answers are from it. */
 class OwnAnswers {
-  constructor(card, model, hears) {
-    Object.assign(this, { card, model, hears });
+  constructor(card, model, handlers) {
+    Object.assign(this, { card, model, handlers });
     this.decider = new Decider(card.decision, card.labels, lagOf(card.sequence));
     this.isVideo = card.sequence.kind === "video";
     this.frame = 0;
@@ -97,7 +97,7 @@ class OwnAnswers {
     this.together();
   }
 
-  /** Tell nothing more: the answer on its way is for nobody. */
+  /** Report nothing more: the pending answer is discarded. */
   leave() {
     this.hasLeft = true;
   }
@@ -127,7 +127,7 @@ class OwnAnswers {
     const times = this.isVideo ? Math.min(ticks, this.card.sequence.frames) : 1;
     const answer = await this.model.push(repeated(data, times), steps * times);
     if (this.hasLeft) return;
-    if (answer) this.tell(time, answer, performance.now() - began);
+    if (answer) this.report(time, answer, performance.now() - began);
     else this.forget();
   }
 
@@ -149,17 +149,17 @@ class OwnAnswers {
     this.link.again();
   }
 
-  tell(time, values, latency) {
+  report(time, values, latency) {
     const { labels } = this.card;
     const best = values.indexOf(Math.max(...values));
     const warm = this.model.isWarm;
     if (!warm) {
       const window_fill = this.model.seen / this.card.sequence.frames;
-      this.hears.onRecord({ type: "waiting", time, window_fill });
+      this.handlers.onRecord({ type: "waiting", time, window_fill });
       return;
     }
-    const probabilities = Object.fromEntries(labels.map((label, place) => [label, values[place]]));
-    this.hears.onAnswer({
+    const probabilities = Object.fromEntries(labels.map((label, index) => [label, values[index]]));
+    this.handlers.onAnswer({
       type: "prediction",
       time,
       frame: this.frame++,
@@ -171,12 +171,12 @@ class OwnAnswers {
       latency_ms: latency,
     });
     this.meet(time, probabilities);
-    if (this.isVideo) this.decider.update(time, values).forEach(this.hears.onEvent);
+    if (this.isVideo) this.decider.update(time, values).forEach(this.handlers.onEvent);
   }
 
   forget() {
     this.model.reset();
-    this.decider.close(this.last).forEach(this.hears.onEvent);
+    this.decider.close(this.last).forEach(this.handlers.onEvent);
   }
 
   /** Take what the server says. */
@@ -199,13 +199,13 @@ class OwnAnswers {
     }
     this.waiting.delete(time);
     const differences = this.card.labels.map((label) => Math.abs(other[label] - probabilities[label]));
-    this.hears.onDifference(Math.max(...differences));
+    this.handlers.onDifference(Math.max(...differences));
   }
 }
 
 function repeated(data, times) {
   if (times === 1) return data;
   const out = new Uint8Array(data.length * times);
-  for (let place = 0; place < times; place++) out.set(data, place * data.length);
+  for (let index = 0; index < times; index++) out.set(data, index * data.length);
   return out;
 }

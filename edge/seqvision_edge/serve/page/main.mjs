@@ -178,20 +178,20 @@ function watch(byMedia) {
   const agreement = { most: 0, count: 0 };
   screen.set("starting");
   screen.touch();
-  const hears = {
+  const handlers = {
     onAnswer: (record) => screen.answer(record),
     onEvent: (record) => screen.event(record),
     onRecord: (record) => record.type === "waiting" && screen.wait(record),
     onPicture: (time, blob) => screen.history?.addPicture(time, blob),
     onDifference: (difference) => agree(agreement, difference),
-    onLink: (state, words) => heard(state, words, agreement),
+    onLink: (state, words) => showLink(state, words, agreement),
   };
   // The server's card is one of today's; only what the state is stands in the file alone.
   const whole = model ? { ...card, state: model.card.state } : card;
-  return watchLive({ video, card: whole, model, byMedia, hears });
+  return watchLive({ video, card: whole, model, byMedia, handlers });
 }
 
-function heard(state, words, agreement) {
+function showLink(state, words, agreement) {
   if (model) {
     if (state !== "open" && state !== "connecting") agree(agreement, null);
   } else if (state === "open") {
@@ -204,8 +204,8 @@ function heard(state, words, agreement) {
 async function gone(words) {
   screen.set("gone", words && `${words} Trying again.`);
   // A server that was started anew knows this page no more.
-  const said = await server.model().catch((error) => error);
-  if (said.status === 401 && screen.state === "gone")
+  const reply = await server.model().catch((error) => error);
+  if (reply.status === 401 && screen.state === "gone")
     screen.set("gone", "It asks for its token again: load this page anew.");
 }
 
@@ -243,17 +243,17 @@ async function switchBrowser() {
     model = null;
     setTimeout(() => old.close(), 2000); // a frame may be on its way
   }
-  tellBrowser();
+  showBrowser();
   if (begin.visit) again();
 }
 
 async function offerBrowser() {
   offerBrowser.isThere = await server.hasVendor();
   byId("in-browser").disabled = !offerBrowser.isThere;
-  tellBrowser();
+  showBrowser();
 }
 
-function tellBrowser() {
+function showBrowser() {
   const text = byId("browser-text");
   if (!offerBrowser.isThere) {
     const command = document.createElement("code");

@@ -24,7 +24,7 @@ const CODECS = [
   ["Cinepak", /^cvid/i],
 ];
 
-/** Return {codec, container} of a file; null for what cannot be told. */
+/** Return {codec, container} of a file; null if unknown. */
 export async function kindOf(file) {
   const head = await bytes(file, 0, HEAD);
   const text = latin(head);

@@ -11,7 +11,7 @@ const OLD_MS = 2000; // an older answer says nothing of now
 const SHOWN = ["live", "warming_up", "frozen"];
 const byId = (id) => document.getElementById(id);
 
-/** Shows tiles while it is open; `onChoose` is told the name of a source. */
+/** Shows tiles while it is open; `onChoose` gets the name of a source. */
 export class Overview {
   constructor(hues, onChoose) {
     Object.assign(this, { hues, onChoose, tiles: new Map() });
@@ -114,7 +114,7 @@ class Tile {
         const blob = this.isShown && (await picture(this.name, AbortSignal.any([leaving, AbortSignal.timeout(PATIENCE_MS)])));
         if (blob && !leaving.aborted) this.draw(blob);
       } catch {
-        // Its state tells what is wrong.
+        // Its state has the reason.
       }
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }

@@ -85,7 +85,7 @@ function sized(rgb, spec, sequence) {
 
 /** Return the steps of a sized image, `{data, steps}`. */
 export function cut(image, spec, sequence) {
-  const parts = sequence.kind === "channels" ? channelsOf(image) : places(image, spec, sequence)
+  const parts = sequence.kind === "channels" ? channelsOf(image) : cells(image, spec, sequence)
     .map(([left, top]) => part(image, left, top, spec.width, spec.height).data);
   const data = new Uint8Array(parts.length * spec.height * spec.width * spec.channels);
   parts.forEach((each, number) => data.set(each, number * each.length));
@@ -93,13 +93,13 @@ export function cut(image, spec, sequence) {
 }
 
 /** Return the left top corners of the steps, [left, top]. */
-function places(image, spec, sequence) {
+function cells(image, spec, sequence) {
   if (sequence.kind === "patches") {
     const corners = [];
     for (let row = 0; row < sequence.rows; row++)
-      for (let place = 0; place < sequence.columns; place++) {
+      for (let index = 0; index < sequence.columns; index++) {
         const back = sequence.order === "snake" && row % 2;
-        const column = back ? sequence.columns - 1 - place : place;
+        const column = back ? sequence.columns - 1 - index : index;
         corners.push([column * spec.width, row * spec.height]);
       }
     return corners;

@@ -65,15 +65,15 @@ export function linear(image, width, height) {
 function weights(source, target, keepInside) {
   const scale = 1 / (target / source);
   const [at, first, second] = [0, 0, 0].map(() => new Int32Array(target));
-  for (let place = 0; place < target; place++) {
-    let share = Math.fround((place + 0.5) * scale - 0.5);
+  for (let index = 0; index < target; index++) {
+    let share = Math.fround((index + 0.5) * scale - 0.5);
     let from = Math.floor(share);
     share = Math.fround(share - from);
     if (keepInside && from < 0) [from, share] = [0, 0];
     if (keepInside && from >= source - 1) [from, share] = [source - 1, 0];
-    at[place] = from;
-    first[place] = roundEven(Math.fround(Math.fround(1 - share) * WEIGHT));
-    second[place] = roundEven(Math.fround(share * WEIGHT));
+    at[index] = from;
+    first[index] = roundEven(Math.fround(Math.fround(1 - share) * WEIGHT));
+    second[index] = roundEven(Math.fround(share * WEIGHT));
   }
   return { at, first, second };
 }
@@ -82,12 +82,12 @@ function weights(source, target, keepInside) {
 function halved({ data, height, width, channels }) {
   const stride = width * channels;
   const out = new Uint8Array((height / 2) * (width / 2) * channels);
-  let place = 0;
+  let index = 0;
   for (let y = 0; y < height; y += 2)
     for (let x = 0; x < width; x += 2)
       for (let c = 0; c < channels; c++) {
         const at = y * stride + x * channels + c;
-        out[place++] =
+        out[index++] =
           (data[at] + data[at + channels] + data[at + stride] + data[at + stride + channels] + 2) >> 2;
       }
   return { data: out, height: height / 2, width: width / 2, channels };
@@ -137,10 +137,10 @@ function boxes({ data, width: stride, channels }, width, height, wide, high) {
   return { data: out, height, width, channels };
 }
 
-/** For each target pixel the source pixels that it covers, [place, share]. */
+/** For each target pixel the source pixels that it covers, [index, share]. */
 function shares(source, target, scale) {
-  return Array.from({ length: target }, (_, place) => {
-    const from = place * scale;
+  return Array.from({ length: target }, (_, index) => {
+    const from = index * scale;
     const to = from + scale;
     const cell = Math.min(scale, source - from);
     const last = Math.min(Math.floor(to), source - 1);

@@ -48,7 +48,7 @@ export class Sampler {
     if (time - this.last <= GAP_PERIODS * Math.max(this.claimed, 1 / this.fps)) return [];
     const newest = Math.floor((time - this.start) * this.fps + EARLY);
     const count = Math.max(0, newest - this.due);
-    return Array.from({ length: count }, (_, place) => this.start + (this.due + place) / this.fps);
+    return Array.from({ length: count }, (_, index) => this.start + (this.due + index) / this.fps);
   }
 
   /** Whether so much time passed before `time` that a window must not span it. */

@@ -8,13 +8,13 @@ import { colours } from "./palette.mjs";
 import { TimelineView } from "./timeline-view.mjs";
 import { ago, clock, milliseconds, silence } from "./words.mjs";
 
-// Two seconds after the last message nobody may take the picture for a live one.
+// Two seconds after the last message the picture must not look live.
 const STALE_SECONDS = 1.25;
 const TICK_MS = 100;
-const NOTE_MS = 5000; // for how long it is told that a source is back
+const NOTE_MS = 5000; // how long the return of a source is shown
 const byId = (id) => document.getElementById(id);
 
-/** The words of each state: on the pill, its colour, and in the place of the label. */
+/** The words of each state: on the pill, its colour, and instead of the label. */
 const STATES = {
   idle: ["Ready", "idle", "Ready"],
   starting: ["Starting", "waiting", "Starting"],
@@ -120,20 +120,20 @@ export class Screen {
     if (words) this.noteTimer = setTimeout(() => this.note(""), NOTE_MS);
   }
 
-  /** Something was heard: what is shown is fresh. */
+  /** A message came: what is shown is fresh. */
   touch() {
-    this.heard = performance.now();
+    this.lastMessage = performance.now();
   }
 
   answer(record) {
     this.touch();
-    this.framed = this.heard;
+    this.framed = this.lastMessage;
     const { history } = this;
     history.began ??= Date.now() - 1000 * record.time;
     const isWarm = record.window_full !== false;
     if (isWarm) history.add(record);
     this.latest = { record, at: performance.now() };
-    this.rates.push(this.heard);
+    this.rates.push(this.lastMessage);
     if (record.roundTripMs !== undefined) this.trips.push(record.roundTripMs);
     if (this.trips.length > 20) this.trips.shift();
     if (this.state !== "file") this.set(isWarm ? "live" : "warming");
@@ -142,7 +142,7 @@ export class Screen {
   /** Take that a frame came which has no answer: the window is not full, or no tick was due. */
   wait({ window_fill }) {
     this.touch();
-    this.framed = this.heard;
+    this.framed = this.lastMessage;
     this.windowFill = window_fill;
     if (window_fill < 1 && this.state !== "file") this.set("warming");
   }
@@ -163,7 +163,7 @@ export class Screen {
 
   get isStale() {
     const isExpected = ["live", "warming", "starting", "frozen"].includes(this.state);
-    return this.how.live && isExpected && performance.now() - this.heard > 1000 * this.staleSeconds;
+    return this.how.live && isExpected && performance.now() - this.lastMessage > 1000 * this.staleSeconds;
   }
 
   /** The time that is now on the history's clock. */
@@ -217,7 +217,7 @@ export class Screen {
   }
 
   banner(state) {
-    const seconds = Math.round((performance.now() - this.heard) / 1000);
+    const seconds = Math.round((performance.now() - this.lastMessage) / 1000);
     const isNew = this.framed === null;
     const silent = isNew ? "" : silence((performance.now() - this.framed) / 1000);
     const hidden = isNew ? "" : "The last label is hidden.";
@@ -248,7 +248,7 @@ export class Screen {
   }
 }
 
-/** Show a picture in the place of the video; null takes it away. */
+/** Show a picture instead of the video; null takes it away. */
 export function showPicture(blob, from) {
   const image = byId("picture");
   const before = image.src;

@@ -1,4 +1,4 @@
-// What the page asks of its server by HTTP.
+// The HTTP requests of the page.
 
 /** The server refused, or could not be reached; the message is for people. */
 export class ServerError extends Error {
@@ -70,12 +70,12 @@ export const relabel = (path, label) =>
 export const deleteTake = (path) =>
   get(`/v1/takes?path=${encodeURIComponent(path)}`, "text", { method: "DELETE" });
 
-/** Send a file and return what the model says of it; `onSent` is told the share that is sent. */
+/** Send a file and return its predictions; `onSent` gets the share that is sent. */
 export function predict(file, signal, onSent = () => {}) {
   return new Promise((resolve, reject) => {
     const body = new FormData();
     body.append("file", file, file.name);
-    const request = new XMLHttpRequest(); // fetch does not tell how much is sent
+    const request = new XMLHttpRequest(); // fetch does not report how much is sent
     request.open("POST", "/v1/predict?timeline=true&probabilities=true");
     request.responseType = "json";
     // An upload may take long, and has no deadline while something of it is taken.
@@ -111,8 +111,8 @@ async function get(path, kind, options = {}, seconds = deadlines.answer) {
   try {
     const response = await fetch(path, { ...options, signal });
     if (response.ok) return await response[kind]();
-    const said = await response.json().catch(() => null);
-    throw new ServerError(reason(said, response.status), response.status);
+    const body = await response.json().catch(() => null);
+    throw new ServerError(reason(body, response.status), response.status);
   } catch (error) {
     if (error instanceof ServerError || error.name === "AbortError") throw error;
     const isLate = error.name === "TimeoutError";
@@ -120,7 +120,7 @@ async function get(path, kind, options = {}, seconds = deadlines.answer) {
   }
 }
 
-function reason(said, status) {
-  const detail = said?.detail;
+function reason(body, status) {
+  const detail = body?.detail;
   return typeof detail === "string" ? detail : `the server answered ${status}`;
 }

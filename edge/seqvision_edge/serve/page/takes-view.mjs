@@ -2,7 +2,7 @@
 
 const byId = (id) => document.getElementById(id);
 
-/** Show takes, newest first; `onShow`, `onLabel`, `onDelete` are told the take and the button. */
+/** Show takes, newest first; `onShow`, `onLabel`, `onDelete` get the take and the button. */
 export function showTakes(takes, { onShow, onLabel, onDelete }) {
   const counts = new Map();
   for (const { label } of takes) counts.set(label, (counts.get(label) ?? 0) + 1);
