@@ -362,7 +362,7 @@ def test_program_interrupted_at_any_step_ends_cleanly(
     whole = run("whole")
     # 3: nobody takes what is sent to the broker.
     assert whole.code == (3 if "--mqtt" in words else 0), whole.printed
-    count = 100 if ALL else 3
+    count = 100 if ALL else 2
     for index, at in enumerate(interrupted.moments(7, whole.steps, count)):
         number = (signal.SIGINT, signal.SIGTERM)[index % 3 == 2]
         ended = run(str(index), at, number=number, signals=1 + index % 2)
