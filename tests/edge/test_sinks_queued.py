@@ -173,10 +173,10 @@ def test_a_dead_disk_does_not_hold_up_the_end_after_ctrl_c(
 import os, signal, sys, threading, time
 sys.path[:0] = sys.argv[1:]
 from steps import Gate, make_step
-from seqvision_edge.sinks.together import Together
+from seqvision_edge.sinks.together import SinkGroup
 from seqvision_edge.sinks.queued import Queued
 queue = Queued(Gate(), 1, waits=True)
-with Together("edge-run", [queue], [], False) as outputs:
+with SinkGroup("edge-run", [queue], [], False) as outputs:
     try:
         threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
         for index in range(9):
