@@ -45,5 +45,5 @@ def _doubt(accuracy: float, clips: int, part: str, labels: Mapping[str, int]) ->
 
 
 def is_better(accuracy: float, clips: int, often: float) -> bool:
-    """Tell whether the 95 % interval of an accuracy (Wilson 1927) lies above a share."""
+    """Return whether the 95 % interval of an accuracy (Wilson 1927) lies above a share."""
     return wilson(round(accuracy * clips), clips).low > often

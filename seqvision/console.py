@@ -146,7 +146,7 @@ def print_step(what: str) -> None:
 
 
 def add_state(error: Exception, state: str) -> None:
-    """Let an error say in what state it leaves the work: in its line, or below its traceback."""
+    """Add the state of the work to an error: to its line, or below its traceback."""
     if isinstance(error, SeqvisionError):
         error.args = (f"{error}; {state}",)
     else:
@@ -305,7 +305,7 @@ def status(what: str, line: bool = False) -> Iterator[None]:
 
 
 def loading(what: str, module: str = "torch") -> contextlib.AbstractContextManager[None]:
-    """Say that slow imports come, unless `module` is there already; each takes seconds."""
+    """Show a status during slow imports, unless `module` is loaded already."""
     if module in sys.modules:
         return contextlib.nullcontext()
     return status(f"loading {what}", line=True)

@@ -87,7 +87,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How far probabilities can be believed.
+    """Reliability of probabilities, in bins.
 
     Attributes:
         error: expected calibration error: the mean distance of confidence and accuracy, 0 to 1.

@@ -28,7 +28,7 @@ def local_count() -> int:
 
 
 def is_first() -> bool:
-    """Tell whether this process writes the files and talks to the user."""
+    """Return whether this process writes the files and talks to the user."""
     return rank() == 0
 
 

@@ -50,7 +50,7 @@ class Recorded:
 
 
 def record(options: RecordOptions) -> Recorded:
-    """Record the takes that the folder lacks, and say what it has then.
+    """Record the missing takes of a folder and print what it has.
 
     Raises:
         SeqvisionError: the labels, the folder or the source cannot be used, or a take could not be

@@ -13,7 +13,7 @@ _TOO_MUCH, _NOTHING = 0.05, 0.01
 
 
 class Condition:
-    """Follow one source's state and tell each change once."""
+    """State machine of one source; each change is reported once."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         """Begin as `connecting`; `clock` gives the seconds since the run began."""
@@ -23,13 +23,14 @@ class Condition:
         self._faulty = False
 
     def update(self, state: SourceState) -> None:
-        """Take what the source says of itself; its `live` only means that frames come."""
+        """Update from a state that the source reports; its `live` only means that frames come."""
         self._faulty = state.state != "live"
         if self._faulty:
             self._change(state)
 
     def mark_alive(self, window_full: bool, held: str = "") -> None:
-        """Take that a frame was used; `held` says what an overloaded device holds, else ""."""
+        """Mark the source as alive after a frame; `held` is the message of an overloaded device, or
+        ""."""
         if self._faulty and self.state.state == "frozen":
             return
         name = SourceState("live") if window_full else SourceState("warming_up")

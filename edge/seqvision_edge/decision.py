@@ -28,7 +28,7 @@ NOTHING = EventUpdate()
 
 
 class Decider:
-    """Follow one source's answers and tell its events.
+    """State machine of one source's events.
 
     An answer holds until the next one, so an event lasts from the first answer that reaches
     `on_threshold` to the first that falls below `off_threshold`.  One event runs at a time: another

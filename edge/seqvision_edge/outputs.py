@@ -1,4 +1,4 @@
-"""The outputs that a user asks for: their options, and the sinks that these make."""
+"""Options of outputs, and the sinks that they make."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -78,7 +78,7 @@ def make_outputs(
     sources: Sequence["Source"],
     decision: Decision,
 ) -> "SinkGroup":
-    """Return all outputs that the options ask for, as one sink.
+    """Return all outputs of the options, as one sink.
 
     Args:
         options: what was asked for.

@@ -1,4 +1,4 @@
-"""What a run says: answers, events and states of sources, frozen and ready for JSON.
+"""Results of a run: predictions, events and states of sources.
 
 Times are seconds since the source began.  `to_json` gives plain data; its key `type` tells the
 records of one stream apart.

@@ -1,4 +1,4 @@
-"""Events against the truth: how many were found, missed or made up, and how soon they were told."""
+"""Event metrics: F1, precision, recall, order, detection delay."""
 
 import json
 from collections.abc import Sequence

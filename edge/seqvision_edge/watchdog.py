@@ -1,4 +1,4 @@
-"""A call of the model that fails or never ends, in the middle of a run: said, and the run ends.
+"""Watchdog for calls of the model that fail or hang during a run.
 
 A driver of an accelerator may hang.  onnxruntime is asked to stop such a call; where it does not
 listen either, only the end of the process helps.

@@ -1,4 +1,4 @@
-"""What pydantic says of a bad value, as a plain sentence."""
+"""Errors of pydantic as plain sentences."""
 
 import re
 from collections.abc import Mapping

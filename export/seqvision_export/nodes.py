@@ -97,7 +97,7 @@ class Nodes:
         return found
 
     def sweep(self) -> None:
-        """Drop the constants that nobody reads."""
+        """Remove unused constants."""
         read = {name for node in self.graph.node for name in node.input}
         kept = [tensor for tensor in self.graph.initializer if tensor.name in read]
         del self.graph.initializer[:]

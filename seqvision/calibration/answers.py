@@ -76,7 +76,7 @@ class TakePredictions:
     incomplete: str | None = None
 
     def events(self, decision: Decision, labels: Sequence[str], lag: float) -> list[Event]:
-        """Return the events that a run with these settings tells."""
+        """Return the events that a run with these settings reports."""
         decider = Decider(decision, labels, lag)
         ended: list[Event] = []
         for time, answer in self.answers:
@@ -126,7 +126,7 @@ def record(
 
 
 class _Recorder(Decider):
-    """Keep what a decider would hear, and decide nothing."""
+    """Record the input of a decider without deciding."""
 
     def __init__(self, decision: Decision, labels: Sequence[str], lag: float) -> None:
         super().__init__(decision, labels, lag)

@@ -110,7 +110,7 @@ def _with_clips(decision: Decision, found: FromClips, alone: bool) -> Decision:
 
 
 def _note_limits(model: Model, has_takes: bool) -> None:
-    """Say what the clips could not settle."""
+    """Print notes on settings that clips alone cannot determine."""
     if not model.has_free_temperature:
         _note(
             "the temperature of an exported file is inside its graph and stays; "

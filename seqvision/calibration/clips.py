@@ -30,7 +30,7 @@ _FOLDS: Final = 5
 
 @dataclass(frozen=True)
 class Reliability:
-    """How far the probabilities of clips can be believed: ECE, and the loss in nats."""
+    """Calibration of the probabilities: ECE, and the loss in nats."""
 
     error: float
     loss: float
@@ -38,7 +38,7 @@ class Reliability:
 
 @dataclass(frozen=True)
 class FromClips:
-    """What clips say of a model.
+    """Calibration on clips.
 
     Attributes:
         temperature: for the card; the one that it has where another is no better.

@@ -19,7 +19,7 @@ from seqvision_edge.session import Session
 
 @dataclass(frozen=True)
 class FromTakes:
-    """What untrimmed videos say of a model.
+    """Event metrics on untrimmed videos.
 
     Attributes:
         decision: the settings that were found, or those before where none is better.

@@ -35,7 +35,7 @@ class Grid:
     values: tuple[tuple[Any, ...], ...]
 
     def decision(self, point: Point) -> Decision:
-        """Return the settings at a point; an event cannot be told before it begins."""
+        """Return the settings at a point of the grid."""
         kind, count, on, off, min_confidence, minimum, cooldown = (
             values[index] for values, index in zip(self.values, point, strict=True)
         )

@@ -40,7 +40,7 @@ class Replay:
         self._smooth: dict[tuple[str | int | float | None, ...], _Smooth] = {}
 
     def events(self, decision: Decision) -> list[Event]:
-        """Return the events that a run with these settings tells."""
+        """Return the events that a run with these settings reports."""
         if decision.early is not None or not self._times:  # an answer's own rise counts then
             return self.course.events(decision, self._labels, self._lag)
         smooth = self._smoothed(decision)

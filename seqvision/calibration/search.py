@@ -114,7 +114,7 @@ def search(
         return (within or not any_within) and value(point) >= best - near
 
     def order(point: Point) -> tuple[float, float]:
-        """What is steady first, then what is told sooner."""
+        """Sort key: stable settings first, then shorter detection delay."""
         late = trials.at(point, takes).delay
         return round(steady(point), 4), -np.inf if late is None else -late
 

@@ -19,7 +19,7 @@ _ENOUGH_FALSE = 2
 
 
 def print_clips(found: FromClips) -> None:
-    """Print what the clips said."""
+    """Print the calibration on clips."""
     table = _table(found.chosen)
     table.add_row("expected calibration error", *_pair(found.before.error, found.after.error))
     table.add_row("loss", *_pair(found.before.loss, found.after.loss))
@@ -39,7 +39,7 @@ def print_clips(found: FromClips) -> None:
 
 
 def print_takes(found: FromTakes, budget: float) -> None:
-    """Print what the untrimmed videos said."""
+    """Print the event metrics on untrimmed videos."""
     count = "one video" if found.takes == 1 else f"{found.takes} videos"
     minutes = found.before.seconds / 60
     table = _table(f"{count}, {minutes:.1f} minutes, {found.true} events")

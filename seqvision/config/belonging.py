@@ -37,7 +37,7 @@ _FORMER_DEFAULTS: Mapping[str, Any] = {"frames": 16}
 def check_sequence(
     clips: ClipOptions, images: SequenceOptions, augmentation: AugmentOptions
 ) -> None:
-    """Refuse an option that the kind of sequence would ignore.
+    """Refuse an option that has no effect with the kind of sequence.
 
     Raises:
         DataError: there is one; it is named.

@@ -51,7 +51,7 @@ class Cache:
             raise self.error(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
     def error(self, error: OSError) -> DataError:
-        """Return what to tell the user when a file cannot be written."""
+        """Return the message for a file that cannot be written."""
         return DataError(
             f"{self.folder.expanduser()}: decoded clips cannot be kept there ({error.strerror}); "
             "choose another folder with --cache"

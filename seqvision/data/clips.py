@@ -91,7 +91,7 @@ def image_rate_note(clips: Sequence[Clip], image_fps: float) -> list[str]:
 
 
 def source_notes(remarks: Sequence[tuple[Clip, str]]) -> list[str]:
-    """Return one note on what sources say of their files: clips and texts, `""` for nothing."""
+    """Return one note on remarks of sources about their files."""
     some = [(clip, text) for clip, text in remarks if text]
     if not some:
         return []

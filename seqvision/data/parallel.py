@@ -14,7 +14,7 @@ _here = threading.local()
 
 
 class CancelledError(Exception):
-    """Nobody waits for what this thread does any more."""
+    """The result of this thread is no longer needed."""
 
 
 @contextlib.contextmanager

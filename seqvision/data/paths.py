@@ -1,4 +1,4 @@
-"""Which clips a path stands for, where nobody has to say their labels."""
+"""Unlabelled clips of a path."""
 
 import glob
 from collections.abc import Iterator

@@ -93,7 +93,7 @@ def check_model_output(flag: str, path: Path) -> None:
 
 
 def beside(model: Path) -> Path:
-    """Return where the report of an exported file lies: beside it."""
+    """Return the path of the report of an exported file."""
     return model.with_name(model.name + ".report.json")
 
 

@@ -1,4 +1,4 @@
-"""Whether a model can be used as asked."""
+"""Validation of model files and what is done with them."""
 
 from pathlib import Path
 

@@ -48,7 +48,7 @@ def curves(series: Mapping[str, Points], top: float | None, best: int | None) ->
 
 
 def reliability(calibration: Calibration) -> Markup:
-    """Draw what was said against what was true, after Guo et al. 2017; below, how many clips."""
+    """Draw a reliability diagram (Guo et al. 2017), with the clips per bin below."""
     side, strip = 300, 46
     width, height = _LEFT + side + _RIGHT, side + strip + 56
     across = _scale(0, 1, _LEFT, _LEFT + side)

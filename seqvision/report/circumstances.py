@@ -1,4 +1,4 @@
-"""Sections of the page that say what the data was and how the model was made."""
+"""Sections of the page on the data and the training setup."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -35,7 +35,7 @@ def _strips(
 
 
 def has_attention(report: Report) -> bool:
-    """Tell whether the head weighs its steps."""
+    """Return whether the head weighs its steps."""
     steps = seen(report.parts[-1].decoded[0], report.card)
     return attention(report.model, steps) is not None
 

@@ -1,4 +1,4 @@
-"""What a run folder says, read back.  No torch."""
+"""Run folders, read back. No torch."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""One round: the teacher is asked, what it is sure of is written down, a student learns it."""
+"""One round: the teacher labels clips, a student is trained on the confident ones."""
 
 import shutil
 import time
@@ -110,7 +110,7 @@ def _bar(work: Work, rounds: Sequence[Round], began: float) -> EpochBar:
 
 
 def _choose(work: Work, number: int, temperature: float) -> tuple[float | None, ...]:
-    """Ask the teacher of a round, write what it says, and return the threshold of each label."""
+    """Write the pseudo-labels of a round; return the threshold of each label."""
     options, labels = work.student, work.labelled.labels
     file = student_file(work.folder(number - 1), options) if number > 1 else work.asked.model
     assert file is not None

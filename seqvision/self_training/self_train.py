@@ -132,7 +132,7 @@ def _goes_on(rounds: Sequence[Round], options: SelfTrainOptions) -> bool:
 
 
 def _keep_best(work: Work, rounds: Sequence[Round]) -> None:
-    """Put the best model where it was asked for; only its checkpoints stay."""
+    """Copy the best model to --output; keep only its checkpoints."""
     best = best_of(rounds).number
     if best == rounds[-1].number:
         copy_model(student_file(work.folder(best), work.student), work.asked.output, work.run)

@@ -1,4 +1,4 @@
-"""What a teacher says of clips: its calibrated probabilities, and whether views of a clip agree."""
+"""Pseudo-labels of a teacher: calibrated probabilities, agreement of augmented views."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from seqvision_edge.card import ModelCard
 
 @dataclass(frozen=True)
 class Answers:
-    """What a teacher says of each clip.
+    """Pseudo-labels of clips.
 
     Attributes:
         labels: `(clips,)` index of the most probable label.
@@ -61,7 +61,7 @@ def predict_pool(
     seed: int,
     batch_size: int,
 ) -> Answers:
-    """Return what a teacher says of clips, without noise: neither varied clips nor dropout.
+    """Return pseudo-labels of clips, predicted without augmentation and dropout.
 
     Noise is the student's (Xie et al. 2020).  `views` varied copies of each clip only tell whether
     the answer holds: one that a small change of the clip turns is not to be believed, however

@@ -1,4 +1,4 @@
-"""Clips that nobody has named: any folder, any list.  Their labels, if any, are never learnt."""
+"""Unlabelled clips: any folder, any list. Their labels, if any, are never used for training."""
 
 from dataclasses import replace
 from pathlib import Path

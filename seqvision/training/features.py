@@ -1,4 +1,4 @@
-"""What a frozen encoder says of clips: asked once, per varied copy, and kept.
+"""Features of a frozen encoder: computed once per augmented copy, and cached.
 
 The features of a copy depend on the clip, the encoder with its weights, the window and what the
 augmentation drew; they are kept under a hash of all of these, so that another head, another fold or

@@ -215,7 +215,7 @@ def done_epochs(checkpoint: Path) -> int:
 
 
 def stopped_early(checkpoint: Path) -> bool:
-    """Tell whether a training has ended, because validation no longer improved."""
+    """Return whether a training has ended, because validation no longer improved."""
     states = _peeked(checkpoint).get("callbacks", {})
     return any(
         state["wait_count"] >= state["patience"]

@@ -1,4 +1,4 @@
-"""Clips → batches for the trainer; a frozen encoder is asked once, not in every epoch."""
+"""Clips → batches for the trainer; features of a frozen encoder are computed once."""
 
 from torch.utils.data import DataLoader
 

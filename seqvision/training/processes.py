@@ -106,7 +106,7 @@ def gather_rows(rows: Tensor, clips: int) -> Tensor:
 
 
 def any_of(flag: bool) -> bool:
-    """Tell in every process whether one of them says yes."""
+    """Return in every process whether the condition holds in any of them."""
     return bool(total(torch.tensor(int(flag))))
 
 

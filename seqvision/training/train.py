@@ -251,7 +251,7 @@ def _write_model(ready: Ready, run: Path, card: ModelCard, owner: Path) -> None:
 
 
 def _note_finished(run: Path, options: TrainOptions) -> None:
-    """Say that there is nothing to go on with, and what to do instead."""
+    """Print that the run is finished, and how to train longer."""
     done = done_epochs(last_checkpoint(run))
     if done < options.training.epochs and not stopped_early(last_checkpoint(run)):
         return
@@ -307,7 +307,7 @@ def _new_run_folder(options: TrainOptions) -> Path:
 
 
 def copy_model(source: Path, target: Path, run: Path) -> None:
-    """Put a run's model where it was asked for; keep a model of another run that is there.
+    """Copy a run's model to --output; keep a model of another run that is there.
 
     Args:
         source: the model.

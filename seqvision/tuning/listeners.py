@@ -28,7 +28,7 @@ class Report(L.Callback):
         self._objective = objective
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Report, and ask."""
+        """Report the epoch to the study and end the training if it is pruned."""
         if not trainer.is_last_batch:
             return  # stopped on the way
         epoch, last = trainer.current_epoch, (trainer.max_epochs or 0) - 1

@@ -42,7 +42,7 @@ class Progress:
         return [row for row in rows if row.kind != "surplus"]
 
     def done(self) -> bool:
-        """Tell whether no further trial need be begun."""
+        """Return whether no further trial need be begun."""
         counted = [row for row in self.rows() if row.kind != "stopped"]
         return len(counted) >= self._wanted
 
@@ -55,7 +55,7 @@ class Progress:
         return Standing(f"{number}/{self._wanted}", best, partial(self._seconds_left, now))
 
     def handle_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        """Say how a trial ended, and write it down."""
+        """Print and record the result of a trial."""
         row = row_of(trial)
         if row.kind == "surplus":
             return

@@ -70,7 +70,7 @@ class Seeded(BaseSampler):
         state: TrialState,
         values: Sequence[float] | None,
     ) -> None:
-        """Tell the sampler how it ended."""
+        """Pass the result of a trial to the sampler."""
         self._sampler.after_trial(study, trial, state, values)
 
 

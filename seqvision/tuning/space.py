@@ -36,7 +36,7 @@ class Choices:
         return CategoricalDistribution(list(self.values))
 
     def holds(self, value: Any) -> bool:
-        """Tell whether an option may have this value."""
+        """Return whether an option may have this value."""
         return called(value) in self.values
 
     def on_a_grid(self) -> "Choices":
@@ -73,7 +73,7 @@ class Range:
         return FloatDistribution(self.low, self.high, self.log, self.step)
 
     def holds(self, value: Any) -> bool:
-        """Tell whether an option may have this value."""
+        """Return whether an option may have this value."""
         number = isinstance(value, int | float) and not isinstance(value, bool)
         return number and self.low <= value <= self.high
 
@@ -164,7 +164,7 @@ def in_order(space: Space) -> list[tuple[str, Dimension]]:
 
 
 def matters(name: str, chosen: Values, base: TrainOptions) -> bool:
-    """Tell whether an option says anything beside those that are chosen already."""
+    """Return whether an option says anything beside those that are chosen already."""
 
     def now(other: str) -> Any:
         return chosen[other] if other in chosen else value_of(base, other)

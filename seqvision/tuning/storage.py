@@ -90,7 +90,7 @@ _FAILURES = (optuna.exceptions.StorageInternalError, SQLAlchemyError, sqlite3.Er
 
 @contextmanager
 def reported(url: URL) -> Iterator[None]:
-    """Say in one line what goes wrong with a storage.
+    """Turn errors of a storage into one line.
 
     Raises:
         StudyError: something did.

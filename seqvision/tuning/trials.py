@@ -60,12 +60,12 @@ def kind_of(trial: FrozenTrial) -> Kind:
 
 
 def counts(trial: FrozenTrial) -> bool:
-    """Tell whether a trial is one of those that were asked for."""
+    """Return whether a trial is one of those that were asked for."""
     return trial.state != TrialState.WAITING and kind_of(trial) not in ("stopped", "surplus")
 
 
 def is_taken(trial: FrozenTrial, others: Sequence[FrozenTrial]) -> bool:
-    """Tell whether a grid need not try these values again."""
+    """Return whether a grid need not try these values again."""
     if counts(trial):
         return True
     if kind_of(trial) == "surplus":

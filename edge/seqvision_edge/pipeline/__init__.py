@@ -53,13 +53,13 @@ class Pipeline(Protocol):
         """
 
     def handle_output(self, frame: Frame, probabilities: Probabilities, inferred: bool) -> Step:
-        """Tell what the frame brought; `probabilities` is the answer where the model was asked."""
+        """Handle the output of the model for a frame and return the step."""
 
     def handle_state(self, states: Sequence[SourceState]) -> Step:
-        """Take how the source is now, and tell what that brings."""
+        """Handle state changes; a discontinuity ends the running event."""
 
     def end(self) -> Step:
-        """Tell what the end of the source, or of the run, brings."""
+        """Handle the end of the source or of the run."""
 
 
 def make_pipeline(
@@ -87,7 +87,7 @@ def make_pipeline(
 def preprocessed_frames(
     pipeline: Pipeline, source: Iterable[Frame | SourceState]
 ) -> Iterator[Frame | SourceState]:
-    """Yield what a source brings, each frame ready for `ask`, with the stills between them."""
+    """Yield the frames and states of a source, frames preprocessed, with stills between them."""
     for item in source:
         if not isinstance(item, Frame):
             yield item

@@ -59,7 +59,7 @@ class ImagePipeline:
         return self._steps_of(frame)
 
     def handle_output(self, frame: Frame, probabilities: Probabilities, inferred: bool) -> Step:
-        """Tell what the picture is."""
+        """Return the step of a picture."""
         latency = perf_counter() - self._began
         self._prediction = None
         if probabilities is not None:
@@ -78,7 +78,7 @@ class ImagePipeline:
         return self._step(None)
 
     def end(self) -> Step:
-        """Tell that no more pictures come; the last answer stays."""
+        """Handle the end of the pictures; the last prediction stays."""
         return self._step(None)
 
     def _steps_of(self, frame: Frame) -> NDArray[np.uint8]:

@@ -126,7 +126,7 @@ class VideoPipeline:
         return image[None] if copies == 1 else np.repeat(image[None], copies, axis=0)
 
     def handle_output(self, frame: Frame, probabilities: Probabilities, inferred: bool) -> Step:
-        """Tell what the frame brought."""
+        """Handle the output of the model for a frame and return the step."""
         update, self._broken = self._broken, NOTHING
         answered = False
         if inferred and self._clip is not None:
@@ -141,7 +141,7 @@ class VideoPipeline:
         return self._step(frame, answered, update)
 
     def handle_state(self, states: Sequence[SourceState]) -> Step:
-        """Take how the source is now; where that is a break, what ran is over."""
+        """Handle state changes; a discontinuity ends the running event."""
         for state in states:
             self._condition.update(state)
             if state.state in _BREAKS:
@@ -153,11 +153,11 @@ class VideoPipeline:
         return self._step(None, False, update)
 
     def end(self) -> Step:
-        """Tell what the end brings: the event that was going on."""
+        """Handle the end: report the running event."""
         return self._step(None, False, self._decider.close(self._time))
 
     def _answer(self, frame: Frame, probabilities: NDArray[np.float32]) -> bool:
-        """Keep the answer where it may be told, and return whether it may."""
+        """Keep the prediction if it may be reported; return whether it may."""
         latency = perf_counter() - self._began
         window_full = self.stream.window_full
         self._prediction = None

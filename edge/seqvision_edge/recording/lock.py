@@ -10,7 +10,7 @@ NAME = ".takes.lock"
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Wait until nobody else writes in `folder`, and keep others waiting during the block.
+    """Lock a folder for writing during the block.
 
     The system frees the lock of a process that dies.
 

@@ -1,4 +1,4 @@
-"""What a person sees of himself while he records: his mirror image, what to show, and when."""
+"""Recording preview: mirrored frame, prompt, countdown: his mirror image, what to show, and when."""
 
 import math
 from collections.abc import Sequence

@@ -32,7 +32,7 @@ class View(Protocol):
         ...
 
     def say(self, line: str) -> None:
-        """Tell what happened."""
+        """Print a line."""
         ...
 
     def __exit__(

@@ -65,7 +65,7 @@ class Moment:
 
 
 class RecordingSession:
-    """Lead a person through the takes; `news` are lines to be told, oldest first."""
+    """State machine of a recording session; `news` are lines to print, oldest first."""
 
     def __init__(
         self, takes: Takes, wanted: Sequence[str], manner: Manner, fps: float, already: int = 0

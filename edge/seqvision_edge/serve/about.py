@@ -1,4 +1,4 @@
-"""`/v1/model`, `/healthz`, `/metrics`, `/v1/login`: what a server says of itself."""
+"""Routes about the server: `/v1/model`, `/healthz`, `/metrics`, `/v1/login`."""
 
 import dataclasses
 from pathlib import Path
@@ -35,7 +35,7 @@ def routes(service: Service, key: Key | None) -> APIRouter:
 
     @router.get("/healthz", response_model=Health, responses=faults(503))
     def health() -> Health:
-        """Tell whether the model answers."""
+        """Return whether the model answers."""
         if not service.batcher.is_alive:
             raise HTTPException(503, "the model does not answer")
         return Health(status="ok")
@@ -70,7 +70,7 @@ def routes(service: Service, key: Key | None) -> APIRouter:
 
 
 def about(service: Service) -> About:
-    """Return the card without what it says of the training: that may name people and paths."""
+    """Return the card without its origin, which may name people and paths."""
     session, card = service.session, service.session.card
     limits = service.limits
     return About(

@@ -1,4 +1,4 @@
-"""A clip → what the model says of it: of its centre, of all its windows, or as time goes by."""
+"""A clip → predictions: of its centre, of all its windows, or over time."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ _DIGITS = 6
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a client wants to know: see the query of `POST /v1/predict`."""
+    """Options of a request: the query of `POST /v1/predict`."""
 
     top: int = 3
     probabilities: bool = False
@@ -42,7 +42,7 @@ class Question:
 
 @dataclass(frozen=True)
 class TimelineResult:
-    """What a run on a clip tells, as edge-run would."""
+    """Predictions and events of a clip over time, as edge-run reports them."""
 
     answers: Sequence[WindowSchema]
     events: Sequence[Event]

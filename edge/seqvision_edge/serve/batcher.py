@@ -1,4 +1,4 @@
-"""The one thread that runs the model: what clients ask at the same time goes as one call.
+"""The one thread that runs the model; concurrent requests are batched.
 
 While a call runs, the next one gathers.  After that it is waited only for as many as came together
 the last time, and only for some milliseconds: a single client is never held up.
@@ -25,7 +25,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class Overloaded(Exception):  # noqa: N818
-    """The model has been asked about as much as it may be: try again later."""
+    """The queue of the model is full: try again later."""
 
 
 class ModelFailed(Exception):  # noqa: N818
@@ -92,12 +92,12 @@ class Batcher:
             self._reserved += slots
 
     def release(self, slots: int = 1) -> None:
-        """Give places back that will not be used to ask."""
+        """Release reserved slots."""
         with self._changed:
             self._reserved -= slots
 
     def submit(self, requests: Sequence[tuple[Stream, Frames]]) -> list[Future[Answer]]:
-        """Ask about frames `(time, height, width, channels)` for which places are reserved.
+        """Submit frames `(time, height, width, channels)`, for which slots are reserved.
 
         A stream is asked about again only after its answer.  An answer is as from `Stream.push`;
         its place is free again when it is there.  Where the call fails, the answer is a
@@ -150,7 +150,7 @@ class Batcher:
             self._told()
 
     def _gather(self) -> list[_Ask]:
-        """Wait for the next call's asks; empty when closed."""
+        """Wait for the requests of the next batch; empty when closed."""
         with self._changed:
             while not self._asked and not self._closed:
                 self._changed.wait()

@@ -1,4 +1,4 @@
-"""The server beside a run: a page that shows what a running device sees."""
+"""The server of a run: a page with its sources and events."""
 
 import sys
 import threading

@@ -1,4 +1,4 @@
-"""Pictures of one client as a live source: the pipeline of a run, asked over the network."""
+"""Pictures of one client as a live source of a pipeline."""
 
 import asyncio
 import time

@@ -50,7 +50,7 @@ class Figures:
         self._frames.labels(outcome).inc(count)
 
     def gauge(self, name: str, about: str, value: Callable[[], float]) -> None:
-        """Tell a value that is asked for whenever somebody reads."""
+        """Register a gauge whose value is computed on each scrape."""
         Gauge(name, about, registry=self._registry).set_function(value)
 
     def text(self) -> bytes:

@@ -1,4 +1,4 @@
-"""Records on their way to a client that listens, as server-sent events."""
+"""Server-sent-events queue of one client, as server-sent events."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ class EventQueue:
     """A client's queue of records; of one that is too slow the oldest are lost."""
 
     def __init__(self, kinds: frozenset[str]) -> None:
-        """Hear records of these kinds, their key `type`; made in the event loop."""
+        """Create a queue of records of these types, in the event loop."""
         self._kinds = kinds
         self._records: deque[Record] = deque(maxlen=_MOST)
         self._came = asyncio.Event()
@@ -110,5 +110,5 @@ class _Closing(StreamingResponse):
 
 
 def kinds(predictions: bool) -> frozenset[str]:
-    """Return the kinds of records that a client hears."""
+    """Return the types of records that a client subscribes to."""
     return frozenset({"event", "source", *(("prediction", "waiting") if predictions else ())})

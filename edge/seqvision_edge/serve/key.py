@@ -43,7 +43,7 @@ def _cookies(header: str) -> list[str]:
 
 
 def new_token() -> str:
-    """Return a token that nobody can guess."""
+    """Return a random token."""
     return secrets.token_urlsafe(32)
 
 

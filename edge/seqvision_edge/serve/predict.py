@@ -76,7 +76,7 @@ def routes(service: Service) -> APIRouter:
             ),
         ] = None,
     ) -> Response:
-        """Say what is in clips or pictures, as `seqvision predict` does.
+        """Classify clips or pictures, as `seqvision predict` does.
 
         JSON: `{"instances": [...]}`, each a picture `(height, width[, channels])` or a clip
         `(time, height, width, channels)` of nested lists, RGB or grey.  Files: one video, or

@@ -1,4 +1,4 @@
-"""A step → the records that a client is told."""
+"""A step → the records of a client."""
 
 from typing import Any
 

@@ -30,7 +30,7 @@ FPS = 30.0
 
 @dataclass(frozen=True)
 class Sender:
-    """What a pipeline asks of a source."""
+    """Source interface of a pipeline."""
 
     name: str
     fps: float

@@ -23,7 +23,7 @@ def routes(service: Service) -> APIRouter:
 
     @router.get("/v1/sources", response_model=SourcesSchema, responses=faults(404))
     def sources() -> SourcesSchema:
-        """Tell how each source is, with its newest answer."""
+        """Return the state and the newest prediction of each source."""
         return SourcesSchema(sources=watching().sources())
 
     @router.get(
@@ -34,7 +34,7 @@ def routes(service: Service) -> APIRouter:
     async def events(
         name: str, predictions: Annotated[bool, Query(description="predictions too")] = False
     ) -> StreamingResponse:
-        """Tell a source's state, and its events and states as they come (server-sent events)."""
+        """Stream the events and states of a source (server-sent events)."""
         ear = EventQueue(kinds(predictions))
         seen = watching()
         if name not in {source["name"] for source in seen.sources()}:

@@ -26,7 +26,7 @@ _ENDED: Record = {"type": "source", "state": "ended", "reason": "", "message": "
 
 @dataclass
 class _Open:
-    """One stream: posts take turns, and listeners hear what each brought."""
+    """One stream: posts take turns, listeners get the records of each."""
 
     feed: StreamFeed
     used: float
@@ -48,7 +48,7 @@ class _Open:
 
 
 class Streams:
-    """The open streams by their names, which nobody can guess; one that is idle is closed."""
+    """The open streams by their random names; idle ones are closed."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -139,7 +139,7 @@ def routes(service: Service, streams: Streams) -> APIRouter:
         x_timestamp: Annotated[float | None, PLAIN, Header(description="seconds, rising")] = None,
         timestamp: Annotated[float | None, PLAIN, Query(description="the same, as a query")] = None,
     ) -> Records:
-        """Take a picture (JPEG or PNG), or several as parts of a form, and tell what they brought.
+        """Push a picture (JPEG or PNG), or several as parts of a form; return their records.
 
         Without a timestamp a picture is of the moment at which it came; parts of a form have
         each an `X-Timestamp` of their own.
@@ -172,7 +172,7 @@ def routes(service: Service, streams: Streams) -> APIRouter:
         id: str,
         predictions: Annotated[bool, Query(description="predictions too")] = False,
     ) -> StreamingResponse:
-        """Tell events and states as they come, as server-sent events."""
+        """Stream events and states (server-sent events)."""
         stream = streams.get(id)
         ear = EventQueue(kinds(predictions))
 
@@ -192,7 +192,7 @@ def routes(service: Service, streams: Streams) -> APIRouter:
 
     @router.delete("/v1/streams/{id}", response_model=Records, responses=faults(404))
     async def close(id: str) -> Records:
-        """Close a stream and tell the event that was going on."""
+        """Close a stream and return its running event."""
         async with streams.get(id).turn:
             return Records(records=streams.close(id))
 

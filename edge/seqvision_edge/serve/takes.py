@@ -108,7 +108,7 @@ def routes(service: Service, recorder: Recorder) -> APIRouter:
 
 
 def taken(take: Take) -> Taken:
-    """Return a take as it is told."""
+    """Return a take as plain data."""
     return Taken(path=take.path, label=take.label, person=take.person)
 
 

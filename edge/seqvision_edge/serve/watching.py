@@ -68,7 +68,7 @@ class Newest:
         return self
 
     def write(self, step: Step) -> None:
-        """Keep what the step brought, and tell it."""
+        """Keep the results of the step and pass them to listeners."""
         messages = records(step)
         with self._lock:
             seen = self._seen.get(step.source)
@@ -123,7 +123,7 @@ class Newest:
         return content
 
     def listen(self, name: str, hear: Callable[[Record], None]) -> Callable[[], None]:
-        """Tell `hear` how a source is, and then its records, until what is returned is called."""
+        """Call `hear` with the state of a source and then with its records, until unsubscribed."""
         with self._lock:
             seen = self._seen[name]
             seen.listeners.append(hear)

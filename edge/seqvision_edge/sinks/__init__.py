@@ -49,4 +49,4 @@ class Idle(Protocol):
 
 
 class Quit(Exception):  # noqa: N818
-    """A person asked for the end of the run: not an error."""
+    """The user ended the run: not an error."""

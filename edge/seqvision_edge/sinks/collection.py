@@ -119,7 +119,7 @@ class Collection:
         return gone
 
     def _mine(self, rows: Sequence[Row]) -> list[Row]:
-        """Return the rows that nobody has looked at."""
+        """Return the rows that are not reviewed yet."""
         path = self.folder / _LOOKED_AT
         if not path.exists():
             return list(rows)

@@ -1,4 +1,4 @@
-"""What a monitoring system asks for: Prometheus text at /metrics, and /healthz."""
+"""Prometheus /metrics, and /healthz."""
 
 import json
 import threading
@@ -33,7 +33,7 @@ _LOST = ("stalled", "disconnected")
 
 
 class PrometheusSink:
-    """A sink that counts steps and serves the counts to whoever asks."""
+    """A sink that counts steps and serves the counts as Prometheus metrics."""
 
     def __init__(
         self, address: tuple[str, int], sources: Sequence[Source], queues: Sequence[Queued[Any]]
@@ -98,7 +98,7 @@ class PrometheusSink:
         return encode(self._registry), content_type
 
     def collect(self) -> Iterator[Metric]:
-        """Yield what is counted here; the registry asks for it."""
+        """Yield the metrics; called by the registry."""
         yield from _source_metrics(self._sources)
         yield from _sink_metrics(self._queues)
 
@@ -134,7 +134,7 @@ class _Seen:
             self.events[event.label] = self.events.get(event.label, 0) + 1
 
     def stalled(self, now: float) -> float:
-        """Seconds without frames so far, after it was told that they are missing."""
+        """Seconds without frames so far."""
         return self._stalled + (now - self._lost_at if self._lost_at is not None else 0.0)
 
     def age(self, now: float) -> float | None:
@@ -230,7 +230,7 @@ class _Server(ThreadingHTTPServer):
                 self._open.pop(request, None)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: a client that leaves early is no news."""
+        """Log nothing when a client disconnects early."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -259,11 +259,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing: the terminal is for events."""
+        """Log nothing: the terminal is for events."""
 
 
 def _names_loopback(host: str) -> bool:
-    """Tell whether a Host header names this machine by its loopback address or `localhost`."""
+    """Return whether a Host header names this machine by its loopback address or `localhost`."""
     name = host.rpartition(":")[0] if ":" in host and not host.endswith("]") else host
     if name == "localhost":
         return True

@@ -156,7 +156,7 @@ class Mqtt:
             self._news.notify_all()
 
     def close(self) -> None:
-        """Say offline, as the broker would, and leave."""
+        """Publish offline, as the broker would, and disconnect."""
         if self._connected:
             sent = self._publish("status", "offline", kept=True)
             with self._news:

@@ -12,7 +12,7 @@ Record = dict[str, Any]
 
 
 def records(step: Step) -> Iterator[Record]:
-    """Yield what a step tells: new states of its source, its own answer, the events that ended."""
+    """Yield the records of a step: new states of its source, its prediction, ended events."""
     for state in step.changed:
         yield record(step.source, state)
     if step.answered and step.prediction is not None:

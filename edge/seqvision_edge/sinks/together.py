@@ -1,4 +1,5 @@
-"""All outputs of a run as one sink: opened in order, closed within one deadline, losses told."""
+"""All outputs of a run as one sink: opened in order, closed within one deadline, losses
+reported."""
 
 import contextlib
 import sys
@@ -22,7 +23,7 @@ _QUIET_SECONDS = 10.0
 
 
 class SinkGroup:
-    """Hand every step to every output; what one of them loses is told and never ends the run."""
+    """Pass every step to every output; a failing output is reported and never ends the run."""
 
     def __init__(
         self, program: str, queued: Sequence[Queued[Any]], direct: Sequence[Sink], live: bool

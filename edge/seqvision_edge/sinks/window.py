@@ -24,7 +24,7 @@ _REFRESH_SECONDS = 0.2
 
 
 def can_show() -> bool:
-    """Tell whether a window can be opened: OpenCV was built with one, and a display answers.
+    """Return whether a window can be opened: OpenCV was built with one, and a display answers.
 
     Asking first is the only way: without a display Qt ends the whole process.
     """
@@ -121,7 +121,7 @@ class WindowSink:
 
 
 def _x11_answers() -> bool:
-    """Tell whether the X server of DISPLAY lets this process in."""
+    """Return whether the X server of DISPLAY lets this process in."""
     if not os.environ.get("DISPLAY"):
         return False
     name = ctypes.util.find_library("X11")

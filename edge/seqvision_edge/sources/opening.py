@@ -35,7 +35,7 @@ class Manner:
 
 
 def refuse_missing(addresses: Sequence[Address]) -> None:
-    """Say at once which camera is not there: before a model is loaded for it.
+    """Refuse a missing camera before a model is loaded.
 
     Raises:
         SourceError: a camera of this machine is missing, or may not be opened.

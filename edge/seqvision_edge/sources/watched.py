@@ -147,7 +147,7 @@ class Watched:
 
 
 class GaveUp(SourceError):  # noqa: N818
-    """A live source was connected again in vain as often as was asked for."""
+    """A live source could not be reconnected within --max-retries attempts."""
 
 
 def wait_before(attempt: int, lost: float, reason: str) -> float:

@@ -75,7 +75,7 @@ def model_stages(content: bytes, device: Device, threads: int) -> dict[str, Call
 
 
 def torch_again(model: Classifier, card: ModelCard, threads: int) -> Call:
-    """Return the baseline: the trained network asked about the whole clip."""
+    """Return the baseline: the trained network on the whole clip."""
     clip = torch.from_numpy(_noise(card)[None])
 
     @torch.inference_mode()

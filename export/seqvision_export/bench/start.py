@@ -11,7 +11,7 @@ from time import perf_counter
 
 
 def start(model: Path, device: str, threads: int) -> dict[str, float]:
-    """Start a model in a fresh process and return what it says."""
+    """Start a model in a fresh process and return its measurements."""
     from seqvision.errors import ExportError  # not above: a device has no seqvision
     from seqvision_export.fresh import run_fresh
 
@@ -24,7 +24,7 @@ def start(model: Path, device: str, threads: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Start, run some frames, and say what it took."""
+    """Start, run some frames, and print the measurements."""
     model, device, threads = sys.argv[1:]
     began = perf_counter()
     import numpy as np

@@ -1,4 +1,4 @@
-"""What a proof found: printed, and saved beside the file."""
+"""Result of a verification: printed, and saved next to the file."""
 
 import json
 import platform

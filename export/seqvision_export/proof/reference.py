@@ -16,7 +16,7 @@ _BATCH = 64
 
 
 class Reference:
-    """A trained network asked for the newest step of a clip, without any state of a file."""
+    """A trained network on whole windows, without the state of an exported file."""
 
     def __init__(self, model: Classifier, card: ModelCard) -> None:
         self.card = card

@@ -184,7 +184,7 @@ def count_values(content: Any) -> Iterator[None]:
 
 
 def one_line(error: BaseException) -> str:
-    """Return what an error says, short enough for a line."""
+    """Return the message of an error, shortened to one line."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 200 else f"{text[:197]}…"
 

@@ -32,7 +32,7 @@ def try_out(augmenter: Any, where: str) -> None:
 
 
 def needs_colour(augmenter: Any) -> bool:
-    """Tell whether an augmenter that works on RGB does not on one grey channel."""
+    """Return whether an augmenter that works on RGB does not on one grey channel."""
     return any(_trouble(augmenter, (*_SMALL, 1), draw) for draw in range(_DRAWS))
 
 

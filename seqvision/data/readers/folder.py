@@ -84,7 +84,7 @@ class Branch:
 
 
 def fits(data: Path) -> bool:
-    """Tell whether this is a folder."""
+    """Return whether this is a folder."""
     return data.is_dir()
 
 

@@ -36,7 +36,7 @@ _TAGS = re.compile(r"_[hufl]_(cm|nm)_np\d+_(fr|ba|le|ri)_(goo|med|bad)_\d+$", re
 
 
 def fits(data: Path) -> bool:
-    """Tell whether the folder of the official splits is here."""
+    """Return whether the folder of the official splits is here."""
     return first_there(data, *_LISTS) is not None
 
 

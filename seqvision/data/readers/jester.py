@@ -29,7 +29,7 @@ _FRAMES = ("20bn-jester-v1",)
 
 
 def fits(data: Path) -> bool:
-    """Tell whether the frames or a list of Jester are here."""
+    """Return whether the frames or a list of Jester are here."""
     return first_there(data, *_FRAMES, f"{_PREFIX}-train.csv") is not None
 
 

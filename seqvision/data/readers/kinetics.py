@@ -29,7 +29,7 @@ _NAMES: dict[str, tuple[str, ...]] = dict.fromkeys(("label", *_COLUMNS), ())
 
 
 def fits(data: Path) -> bool:
-    """Tell whether this is a list of Kinetics, or a folder that has one."""
+    """Return whether this is a list of Kinetics, or a folder that has one."""
     return bool(_lists(data))
 
 

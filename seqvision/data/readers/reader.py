@@ -16,7 +16,7 @@ from seqvision.errors import DataError
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What is asked of a reader.
+    """Options of a reader.
 
     Attributes:
         images: each still image is a clip of its own (it is cut into a sequence later).

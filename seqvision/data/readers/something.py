@@ -35,7 +35,7 @@ _PREFIXES = ("something-something-v2", "something-something-v1")
 
 
 def fits(data: Path) -> bool:
-    """Tell whether clips or a list of Something-Something are here."""
+    """Return whether clips or a list of Something-Something are here."""
     return first_there(data, *(name for prefix in _PREFIXES for name in _signs(prefix))) is not None
 
 

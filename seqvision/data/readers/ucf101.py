@@ -29,7 +29,7 @@ _NAME = re.compile(r"v_(?P<group>.+_g\d+)_c\d+", re.IGNORECASE)
 
 
 def fits(data: Path) -> bool:
-    """Tell whether the official list of classes is here."""
+    """Return whether the official list of classes is here."""
     return _lists(data) is not None
 
 
