@@ -232,7 +232,7 @@ def test_a_reader_that_was_away_is_not_given_the_last_frame_of_a_stalled_camera(
     run_with_camera: Run,
 ) -> None:
     [message] = run_with_camera("""
-with Camera(0, stall_timeout=0.5) as camera:
+with CameraSource(0, stall_timeout=0.5) as camera:
     frames = iter(camera)
     next(frames)
     time.sleep(0.2)

@@ -102,9 +102,9 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
 HOLDS = """
 import os, sys, time
 from pathlib import Path
-from seqvision_edge.files import replacing, temporary_folder
+from seqvision_edge.files import atomic_write, temporary_folder
 folder = Path(sys.argv[1])
-with replacing(folder / sys.argv[2]) as unfinished, temporary_folder(folder) as inner:
+with atomic_write(folder / sys.argv[2]) as unfinished, temporary_folder(folder) as inner:
     unfinished.write_text("half")
     (inner / "large.bin").write_text("half")
     print("ready", flush=True)
@@ -113,8 +113,8 @@ with replacing(folder / sys.argv[2]) as unfinished, temporary_folder(folder) as 
 AGAIN = """
 import sys
 from pathlib import Path
-from seqvision_edge.files import replacing, sweep, why_unwritable
-with replacing(Path(sys.argv[1]) / "b.txt") as unfinished:
+from seqvision_edge.files import atomic_write, sweep, output_error
+with atomic_write(Path(sys.argv[1]) / "b.txt") as unfinished:
     unfinished.write_text("whole")
 """
 

@@ -13,13 +13,13 @@ Run = Callable[[str], list[Any]]
 # The first frames until `count` of them have come after the states `until`, with the states.
 FOLLOW = """
 from seqvision_edge.capture.address import camera
-from seqvision_edge.capture.capture import Wanted
+from seqvision_edge.capture.capture import FrameFormat
 from seqvision_edge.frame import Frame
 from seqvision_edge.preprocess import Sizing
-from seqvision_edge.sources.watched import GaveUp, Patience, Watched
+from seqvision_edge.sources.watched import GaveUp, Timeouts, Watched
 
 def watch(**patience):
-    return Watched(camera(0), Wanted(), Patience(**patience))
+    return Watched(camera(0), FrameFormat(), Timeouts(**patience))
 
 def follow(source, words, frames=5):
     # Tell the camera each word after some frames; return the states, with the frames in between.

@@ -20,7 +20,7 @@ _BEGINNING = """
 import json, os, sys, time
 from pathlib import Path
 from fake_camera.camera import read_counter, tell as tell_camera
-from seqvision_edge.sources.camera import Camera
+from seqvision_edge.sources.camera import CameraSource
 from seqvision_edge.errors import SourceError
 from seqvision_edge.sources import open_camera
 

@@ -1,4 +1,4 @@
-"""Recording preview: mirrored frame, prompt, countdown: his mirror image, what to show, and when."""
+"""Recording preview: mirrored frame, prompt, countdown, when to show what."""
 
 import math
 from collections.abc import Sequence
