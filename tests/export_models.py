@@ -145,7 +145,7 @@ def prove_here(monkeypatch: pytest.MonkeyPatch) -> None:
             raise ExportError(str(error)) from None
 
     for place in ("export", "proof.verify"):
-        monkeypatch.setattr(f"seqvision_export.{place}.prove_afresh", here)
+        monkeypatch.setattr(f"seqvision_export.{place}.verify_in_subprocess", here)
 
 
 def name(options: ModelOptions) -> str:

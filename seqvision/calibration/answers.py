@@ -132,8 +132,8 @@ class _Recorder(Decider):
         super().__init__(decision, labels, lag)
         self.answers: list[tuple[float, NDArray[np.float64] | None]] = []
 
-    def update(self, time: float, probabilities: ArrayLike) -> EventUpdate:
-        """Keep an answer."""
+    def step(self, time: float, probabilities: ArrayLike) -> EventUpdate:
+        """Record the probabilities."""
         self.answers.append((time, np.asarray(probabilities, np.float64)))
         return NOTHING
 

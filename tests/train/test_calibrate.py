@@ -453,5 +453,5 @@ def test_a_truth_with_an_unknown_label_is_one_line_unless_it_is_meant(
     (tmp_path / "take.json").write_text(json.dumps(truth))
     arguments = ["calibrate", str(model), str(tmp_path / "take.mp4")]
     assert main(arguments) == 2
-    assert "an event 'jump', which the model does not know" in capsys.readouterr().err
+    assert "an event 'jump', no label of the model" in capsys.readouterr().err
     assert main([*arguments, "--unknown", "jump"]) == 0
