@@ -146,7 +146,7 @@ def test_what_a_run_collected_is_looked_at_first_the_most_doubtful_first(collect
     found = not_looked_at(collected)
     assert [clip.path.name for clip in found] == ["c.mkv", "b.mkv", "a.mkv"]
     assert found[2] == Collected(collected.folder / "a.mkv", "wave", 0.9)
-    assert items_of(collected, found, [])[2].about == "the model was 90% sure"
+    assert items_of(collected, found, [])[2].about == "predicted with 90% confidence"
 
 
 def test_collected_clips_get_their_lines_where_they_lie(collected: Takes) -> None:

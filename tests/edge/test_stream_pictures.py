@@ -196,7 +196,7 @@ def test_a_stream_without_key_frames_is_said_to_be_one(tmp_path: Path, codec: st
     joined = data[len(data) // 2 // 188 * 188 :]
     with (
         WebServer({"/live.ts": paced(joined, "video/mp2t", 20)}) as server,
-        pytest.raises(StreamFault, match="set a shorter interval of key frames in the camera"),
+        pytest.raises(StreamFault, match="set a shorter key-frame interval in the camera"),
     ):
         open_stream(f"{server.url}/live.ts", 1, 5)
 

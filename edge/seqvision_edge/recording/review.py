@@ -142,5 +142,5 @@ def _told(item: Item, after: Item | None) -> str:
 
 
 def _guessed(clip: Collected) -> Item:
-    about = "" if clip.confidence is None else f"predicted with {clip.confidence:.0%} sure"
+    about = "" if clip.confidence is None else f"predicted with {clip.confidence:.0%} confidence"
     return Item(clip.path, clip.guess, clip.group, None, about)
