@@ -114,10 +114,10 @@ def test_frames_come_as_the_model_reads_them_and_small_enough_to_look_at(
 from seqvision_edge.preprocess import prepare
 import numpy as np
 size = Sizing(20, 30, 3, "stretch")
-with Watched(camera(0), Wanted(size, longest=80)) as source:
+with Watched(camera(0), FrameFormat(size, longest=80)) as source:
     frame = next(item for item in source if isinstance(item, Frame))
 say([frame.bgr.shape, frame.image.shape])
-with Watched(camera(0), Wanted(size)) as source:
+with Watched(camera(0), FrameFormat(size)) as source:
     frame = next(item for item in source if isinstance(item, Frame))
 say(bool((frame.image == prepare(frame.bgr, size)).all()))
 """)

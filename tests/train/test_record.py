@@ -251,7 +251,7 @@ class AtTerminal:
 def test_at_a_terminal_a_person_is_asked_and_shown_what_is_kept(video: Path) -> None:
     words = ("--source", "video.mp4", "--takes", "1", "--seconds", "1", "--no-window")
     with AtTerminal(Path.cwd(), "record", "takes", *words) as terminal:
-        terminal.expect("labels, with commas")
+        terminal.expect("labels, separated by commas")
         terminal.type("wave, none\n")
         terminal.expect("who is recorded")
         terminal.type("anna\n")
@@ -266,7 +266,7 @@ def test_at_a_terminal_a_person_is_asked_and_shown_what_is_kept(video: Path) -> 
 
 def test_who_answers_nothing_is_told_in_one_line(video: Path) -> None:
     with AtTerminal(Path.cwd(), "record", "takes", "--source", "video.mp4") as terminal:
-        terminal.expect("labels, with commas")
+        terminal.expect("labels, separated by commas")
         terminal.type("\x04")
         terminal.expect("no input; give --labels and --person")
         assert terminal.process.wait(60) == 2

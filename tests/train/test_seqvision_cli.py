@@ -119,7 +119,10 @@ MISTAKES = [
     ("evaluate modle.pt frames", "modle.pt: no such file; did you mean model.pt?"),
     ("evaluate frames model.pt", "frames: the model comes first: seqvision evaluate model.pt"),
     ("evaluate model.onnx frames", "an exported file; evaluate needs the model of the training"),
-    ("evaluate clip.mp4 frames", "clip.mp4: not a model; evaluate wants a model.pt first"),
+    (
+        "evaluate clip.mp4 frames",
+        "clip.mp4: not a model; the first argument of evaluate is a model.pt",
+    ),
     ("calibrate frames model.pt", "the model comes first: seqvision calibrate model.pt frames"),
     ("predict clip.mp4 model.onnx", "the model comes first: seqvision predict model.onnx clip"),
     ("predict model.pt clip.avi", "clip.avi: no such file or folder; did you mean clip.mp4?"),
