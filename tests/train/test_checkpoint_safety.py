@@ -210,7 +210,7 @@ SPOILT: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "a nest of lists": (lambda c: c.update(card="[" * 200_000), "nested too deeply"),
     "no card": (lambda c: c.pop("card"), "it has no card"),
     "another format": (lambda c: c.update(format="other"), "not a model file of seqvision"),
-    "another hash": (lambda c: c.update(sha256="0" * 64), "its content does not match its SHA-256 hash"),
+    "another hash": (lambda c: c.update(sha256="0" * 64), "does not match its SHA-256 hash"),
 }  # fmt: skip
 
 

@@ -253,7 +253,7 @@ def test_at_a_terminal_a_person_is_asked_and_shown_what_is_kept(video: Path) -> 
     with AtTerminal(Path.cwd(), "record", "takes", *words) as terminal:
         terminal.expect("labels, separated by commas")
         terminal.type("wave, none\n")
-        terminal.expect("who is recorded")
+        terminal.expect("name of the performer")
         terminal.type("anna\n")
         terminal.expect("Enter begins and pauses")
         terminal.expect("20 frames at 20 fps")
