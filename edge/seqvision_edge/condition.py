@@ -1,4 +1,4 @@
-"""How a source is: what its capture says of it, put together with how full its window is."""
+"""The state of a source: what its capture reports, with how full its window is."""
 
 from collections import deque
 from collections.abc import Callable

@@ -168,7 +168,7 @@ def atomic_write(
 def why_not_whole(path: Path) -> str | None:
     """Return why nothing can be added to an unfinished file, in the system's words; None: it can.
 
-    For writers that only say that they failed.  The file is no longer of use.
+    For writers that report no reason for a failure.  The file is no longer of use.
     """
     try:
         with path.open("ab") as file:

@@ -280,8 +280,8 @@ class TrainingOptions(Options):
     def first_candidate(self) -> int:
         """The first epoch, from 0, that may be kept as the best, and may lead to an early stop.
 
-        While the learning rate of a cosine is high, validation says little of what the model will
-        be: its best epoch, or many without a better one, come by chance and often in the warm-up.
+        While the learning rate of a cosine is high, validation predicts little of the final model:
+        its best epoch, or many without a better one, come by chance and often in the warm-up.
         """
         return 0 if self.schedule == "plateau" else min(ceil(2 * self.epochs / 3), self.epochs - 1)
 

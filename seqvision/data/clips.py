@@ -105,7 +105,7 @@ def find_background(labels: Sequence[str], given: str | None) -> str | None:
 
     Args:
         labels: of the data.
-        given: the one that it is; `none`, where no label is called so, says that there is none.
+        given: the one that it is; `none`, where no label has that name, means that there is none.
             By default it is found by its name.
 
     Raises:

@@ -12,7 +12,7 @@ from seqvision.data.readers.table import why_no_list
 from seqvision.data.split import part_called
 from seqvision.errors import DataError
 
-# What `edge-run --save-uncertain` calls its list; the label in it is what a model said.
+# What `edge-run --save-uncertain` calls its list; the label in it is what a model predicted.
 COLLECTED = "collected.csv"
 
 

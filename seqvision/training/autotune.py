@@ -36,7 +36,7 @@ _SHORT = 60.0
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """A choice of layout and precision, and what it rests on.
+    """A choice of memory format and precision, and what it rests on.
 
     Attributes:
         layout, precision: as --memory-format and --precision name them; never auto.

@@ -76,7 +76,7 @@ def prepare(
         print_line(_summary(data, options))
     arithmetic = processes.rank0_only(lambda: _arithmetic(options, data, model))
     if not quiet:
-        print_line(f"layout and precision: {arithmetic}")
+        print_line(f"memory format and precision: {arithmetic}")
     model.arrange(LAYOUTS[arithmetic.layout])
     options = _decided(options, arithmetic)
     training, validation = processes.rank0_first(lambda: make_loaders(options, data, model))
@@ -120,7 +120,7 @@ def _check_schedule(options: TrainOptions, model: Classifier) -> None:
 
 
 def _arithmetic(options: TrainOptions, data: Data, model: Classifier) -> Arithmetic:
-    """Decide layout and precision where they are auto."""
+    """Decide memory format and precision where they are auto."""
     training, steps = options.training, data.sequence.window
     images = math.ceil(min(training.batch_size, len(data.split.train)) / rank.count()) * steps
     total = math.ceil(len(data.split.train) / rank.count()) * steps * training.epochs

@@ -164,7 +164,7 @@ def in_order(space: Space) -> list[tuple[str, Dimension]]:
 
 
 def matters(name: str, chosen: Values, base: TrainOptions) -> bool:
-    """Return whether an option says anything beside those that are chosen already."""
+    """Return whether an option adds anything to those that are chosen already."""
 
     def now(other: str) -> Any:
         return chosen[other] if other in chosen else value_of(base, other)

@@ -52,7 +52,7 @@ class PredictionSchema(Share):
     """What the model says of one clip or picture.
 
     `unsure` is true where its probability is below `decision.min_confidence`: it counts for no
-    label. `incomplete` says what is missing of a damaged video; `window_fill` is there where a clip
+    label. `incomplete` is what a damaged video lacks; `window_fill` is there where a clip
     is shorter than the model's window: the share of the window that it fills.
     """
 

@@ -149,7 +149,7 @@ def open_file(path: Path, max_pixels: int = MAX_PIXELS) -> InputContainer:
 
 
 def _check_first_flash(container: InputContainer, max_pixels: int) -> None:
-    """Refuse a Flash video whose first frame is too large; only the frames say their size.
+    """Refuse a Flash video whose first frame is too large; only the frames hold their size.
 
     Its decoder takes memory by that size before it looks at a limit.
 

@@ -68,7 +68,7 @@ def _read(data: Path, options: ReadOptions, name: str) -> Reading:
 
 
 def _fits(data: Path, name: str) -> bool:
-    """Return whether the files are here and no folder's name says that they are another set's."""
+    """Return whether the files are here and no folder has the name of another set."""
     paths = _places(data, name)
     named = {part.casefold() for part in data.absolute().parts[-2:]}
     others = {other.casefold() for other in _NAMES if other != name}
