@@ -270,6 +270,27 @@ def test_listeners_hear_events_and_states_and_the_end(client: httpx.Client, answ
     assert [record["label"] for record in heard if record["type"] == "event"] == ["red"]
 
 
+def test_a_listener_gets_predictions_as_often_as_it_asks_and_every_event(
+    client: httpx.Client,
+) -> None:
+    stream = open_stream(client)
+    heard: list[dict[str, Any]] = []
+    listener = listening(client, f"{stream}/events?predictions=true&max_rate=0.1", heard)
+    said = []
+    for stamp, data in scenes([("none", 0.8), ("red", 1.0), ("none", 0.8), ("blue", 1.0)]):
+        said += push(client, stream, stamp, data)
+    said += client.delete(stream).json()["records"]
+    listener.result(20)
+    assert [record["label"] for record in heard if record["type"] == "event"] == ["red", "blue"]
+    predictions = [record for record in said if record["type"] == "prediction"]
+    got = [record for record in heard if record["type"] == "prediction"]
+    assert [record for record in predictions if record in got] == got, "each once, in order"
+    assert len(got) < len(predictions) / 2
+    assert got[-1] == predictions[-1], "the newest is never lost"
+    for wrong in ("0", "-1", "nan", "inf", "1e9", "x"):
+        assert client.get(f"/v1/streams/x/events?max_rate={wrong}").status_code == 422, wrong
+
+
 def test_silence_is_told_to_be_alive(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("seqvision_edge.serve.hearing.ALIVE_SECONDS", 0.05)
     stream = open_stream(client)

@@ -3,10 +3,14 @@
 import asyncio
 import contextlib
 import json
+import math
+import threading
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
-from typing import Any
+from typing import Annotated, Any
 
+from fastapi import Query
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -17,15 +21,33 @@ Subscribe = Callable[[Callable[[Record], None]], Callable[[], None]]
 # A page must learn that a server is gone from silence: nothing else tells it.
 ALIVE_SECONDS = 2.0
 _MOST = 256
+_OF_THE_MOMENT = frozenset({"prediction", "waiting"})
+
+
+MaxRate = Annotated[
+    float | None,
+    Query(
+        ge=0.1,
+        le=1000,
+        description="predictions per second at most: the newest; events and states are all sent",
+    ),
+]
 
 
 class EventQueue:
     """A client's queue of records; of one that is too slow the oldest are lost."""
 
-    def __init__(self, kinds: frozenset[str]) -> None:
-        """Create a queue of records of these types, in the event loop."""
+    def __init__(self, kinds: frozenset[str], max_rate: float | None = None) -> None:
+        """Create a queue of records of these types, in the event loop.
+
+        `max_rate` is the number of predictions a second that the client gets at most: the newest
+        ones, and all other records.
+        """
         self._kinds = kinds
+        self._seconds = 0.0 if max_rate is None else 1 / max_rate
+        self._due = -math.inf
         self._records: deque[Record] = deque(maxlen=_MOST)
+        self._lock = threading.Lock()
         self._came = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self.ended = False
@@ -33,8 +55,11 @@ class EventQueue:
     def push(self, record: Record) -> None:
         """Take a record, from any thread."""
         if record["type"] in self._kinds:
-            self._records.append(record)
-            self._wake()
+            with self._lock:
+                replaces = self._seconds and record["type"] in _OF_THE_MOMENT and self._drop()
+                self._records.append(record)
+            if not replaces:
+                self._wake()
 
     def end(self) -> None:
         """Give what has come, and then no more."""
@@ -43,10 +68,39 @@ class EventQueue:
 
     async def take(self, seconds: float) -> list[Record]:
         """Return what has come, after at most so many seconds."""
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._came.wait(), seconds)
-        self._came.clear()
-        return [self._records.popleft() for _ in range(len(self._records))]
+        end = time.monotonic() + seconds
+        while True:
+            now = time.monotonic()
+            until = min(end, self._due) if self._records else end
+            if until > now:
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(self._came.wait(), until - now)
+            self._came.clear()
+            with self._lock:
+                if records := self._take_what_is_due():
+                    return records
+            if self.ended or time.monotonic() >= end:
+                return []
+
+    def _take_what_is_due(self) -> list[Record]:
+        """Remove and return all records, unless there is only a prediction that came too soon."""
+        now = time.monotonic()
+        only_predictions = all(record["type"] in _OF_THE_MOMENT for record in self._records)
+        if only_predictions and now < self._due and not self.ended:
+            return []
+        records = list(self._records)
+        self._records.clear()
+        if any(record["type"] in _OF_THE_MOMENT for record in records):
+            self._due = now + self._seconds
+        return records
+
+    def _drop(self) -> bool:
+        """Remove the prediction that waits; return whether there was one."""
+        for index, record in enumerate(self._records):
+            if record["type"] in _OF_THE_MOMENT:
+                del self._records[index]
+                return True
+        return False
 
     def _wake(self) -> None:
         # A loop that is closed has nobody left who listens.

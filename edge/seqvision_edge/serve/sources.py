@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Query
 from starlette.responses import Response, StreamingResponse
 
-from seqvision_edge.serve.hearing import EventQueue, Record, kinds, sse_response
+from seqvision_edge.serve.hearing import EventQueue, MaxRate, Record, kinds, sse_response
 from seqvision_edge.serve.service import Service
 from seqvision_edge.serve.shapes import SourcesSchema, faults
 from seqvision_edge.serve.watching import Watching
@@ -32,10 +32,12 @@ def routes(service: Service) -> APIRouter:
         response_class=StreamingResponse,
     )
     async def events(
-        name: str, predictions: Annotated[bool, Query(description="predictions too")] = False
+        name: str,
+        predictions: Annotated[bool, Query(description="predictions too")] = False,
+        max_rate: MaxRate = None,
     ) -> StreamingResponse:
         """Stream the events and states of a source (server-sent events)."""
-        ear = EventQueue(kinds(predictions))
+        ear = EventQueue(kinds(predictions), max_rate)
         seen = watching()
         if name not in {source["name"] for source in seen.sources()}:
             raise HTTPException(404, "no such source")

@@ -14,7 +14,7 @@ from starlette.responses import StreamingResponse
 
 from seqvision_edge.numerals import PLAIN, number
 from seqvision_edge.serve.feed import MOST_SECONDS, Sample, StreamFeed
-from seqvision_edge.serve.hearing import EventQueue, Record, kinds, sse_response
+from seqvision_edge.serve.hearing import EventQueue, MaxRate, Record, kinds, sse_response
 from seqvision_edge.serve.service import Service
 from seqvision_edge.serve.shapes import Opened, Records, faults
 
@@ -171,10 +171,11 @@ def routes(service: Service, streams: Streams) -> APIRouter:
     async def events(
         id: str,
         predictions: Annotated[bool, Query(description="predictions too")] = False,
+        max_rate: MaxRate = None,
     ) -> StreamingResponse:
         """Stream events and states (server-sent events)."""
         stream = streams.get(id)
-        ear = EventQueue(kinds(predictions))
+        ear = EventQueue(kinds(predictions), max_rate)
 
         def listen(hear: Callable[[Record], None]) -> Callable[[], None]:
             stop = stream.listen(hear)

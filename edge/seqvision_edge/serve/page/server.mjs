@@ -48,9 +48,12 @@ export async function picture(name, signal) {
   }
 }
 
-/** Return the stream of a device's source: one message per record. */
+// A file is read at thousands of frames a second, which would leave the page no time to be used.
+const MAX_RATE = 20;
+
+/** Return the stream of a device's source: its events and states, and the newest predictions. */
 export const eventsOf = (name) =>
-  new EventSource(`/v1/sources/${encodeURIComponent(name)}/events?predictions=true`);
+  new EventSource(`/v1/sources/${encodeURIComponent(name)}/events?predictions=true&max_rate=${MAX_RATE}`);
 
 /** Return the takes of the folder, {folder, takes, labels, seconds}. */
 export const takes = () => get("/v1/takes", "json");
