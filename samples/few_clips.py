@@ -24,8 +24,8 @@ from seqvision.config import (
     TrainOptions,
 )
 from seqvision.data.clips import Clip
-from seqvision.few_clips import small_data_defaults
-from seqvision.training.train import Trained, train
+from seqvision.small_data_defaults import small_data_defaults
+from seqvision.training.trainer import Trained, train
 
 # To validate, of each label, besides those that train.
 _VALIDATE = 2

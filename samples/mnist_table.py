@@ -26,8 +26,8 @@ from seqvision.config import (
     TrainingOptions,
     TrainOptions,
 )
-from seqvision.training.checkpoint import load_model
-from seqvision.training.train import train
+from seqvision.training.model_io import load_model
+from seqvision.training.trainer import train
 
 ROWS = SequenceOptions(sequence="rows")
 # The CNNs see the digits larger than they are: the first of four convolutions of stride 2 then has

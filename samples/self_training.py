@@ -36,8 +36,8 @@ from seqvision.config import (
     TrainOptions,
 )
 from seqvision.self_training.self_train import SelfTrained, self_train
-from seqvision.training.checkpoint import load_model
-from seqvision.training.train import train
+from seqvision.training.model_io import load_model
+from seqvision.training.trainer import train
 
 
 def main() -> None:

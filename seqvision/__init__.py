@@ -14,20 +14,8 @@ from importlib import import_module
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from seqvision.api import (
-        Prediction,
-        Predictions,
-        Run,
-        Search,
-        calibrate,
-        evaluate,
-        export,
-        predict,
-        self_train,
-        train,
-        tune,
-        verify,
-    )
+    from seqvision.api import calibrate, evaluate, export, predict, self_train, train, tune, verify
+    from seqvision.api_results import Prediction, Predictions, Run, Search
     from seqvision_edge.errors import SeqvisionError
 
 __version__ = "0.1.0"

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from seqvision.metrics import Metrics
     from seqvision.prediction import Predicted
     from seqvision.self_training.self_train import SelfTrained
-    from seqvision.training.train import Trained
+    from seqvision.training.trainer import Trained
     from seqvision.tuning.tune import Tuned
 
 __all__ = [
@@ -270,10 +270,10 @@ def train_given(given: Given[config.TrainOptions]) -> "Trained":
     if kept is not None and default is not None:
         options = resume_options(kept, options, default)
 
-    from seqvision.few_clips import small_data_defaults
+    from seqvision.small_data_defaults import small_data_defaults
 
     with _checking():
-        from seqvision.ready import validate_train
+        from seqvision.validation import validate_train
 
         clips = validate_train(options)
     note = None
@@ -281,7 +281,7 @@ def train_given(given: Given[config.TrainOptions]) -> "Trained":
         options, note = small_data_defaults(options, clips, given.names)
 
     with loading("torch and lightning"):
-        from seqvision.training.train import train
+        from seqvision.training.trainer import train
 
     return train(options, settled=True, note=note)
 
@@ -298,23 +298,20 @@ def tune_given(given: Given[config.TuneOptions]) -> "Tuned":
     options = given.build(default)
 
     with _checking():
-        from seqvision.ready import validate_tune
+        from seqvision.validation import validate_tune
 
         validate_tune(options)
 
     with loading("torch, lightning and optuna"):
         from seqvision.tuning.tune import tune
-        from seqvision_export.latency import live_latency_ms
+        from seqvision_export.export import live_latency_ms
 
     return tune(options, given.names & config.option_parts().keys(), live_latency_ms)
 
 
 def self_train_given(given: Given[config.SelfTrainOptions]) -> "SelfTrained":
     """Train students with the given options."""
-    from seqvision.config.self_training_resume import (
-        check_resume_options,
-        load_self_training_options,
-    )
+    from seqvision.config.resume import check_resume_options, load_self_training_options
 
     kept = None
     resume = given.get("resume")
@@ -325,7 +322,7 @@ def self_train_given(given: Given[config.SelfTrainOptions]) -> "SelfTrained":
         check_resume_options(kept, options)
 
     with _checking():
-        from seqvision.ready import validate_self_train
+        from seqvision.validation import validate_self_train
 
         validate_self_train(options)
 
@@ -340,7 +337,7 @@ def evaluate_given(given: Given[config.EvaluateOptions]) -> "Metrics":
     options = given.build()
 
     with _checking():
-        from seqvision.ready import validate_evaluate
+        from seqvision.validation import validate_evaluate
 
         validate_evaluate(options)
 
@@ -355,7 +352,7 @@ def predict_given(given: Given[config.PredictOptions]) -> "Predicted":
     options = given.build()
 
     with _checking():
-        from seqvision.ready import validate_predict
+        from seqvision.validation import validate_predict
 
         validate_predict(options)
 
@@ -370,7 +367,7 @@ def calibrate_given(given: Given[config.CalibrateOptions]) -> Path:
     options = given.build()
 
     with _checking():
-        from seqvision.ready import validate_calibrate
+        from seqvision.validation import validate_calibrate
 
         validate_calibrate(options)
 
@@ -385,7 +382,7 @@ def export_given(given: Given[config.ExportOptions]) -> Path:
     options = given.build()
 
     with _checking():
-        from seqvision.ready import validate_export
+        from seqvision.validation import validate_export
 
         validate_export(options)
 
@@ -400,12 +397,12 @@ def verify_given(given: Given[config.VerifyOptions]) -> Mapping[str, Any]:
     options = given.build()
 
     with _checking():
-        from seqvision.ready import validate_verify
+        from seqvision.validation import validate_verify
 
         validate_verify(options)
 
     with loading("onnxruntime", "onnxruntime"):
-        from seqvision_export.proof.verify import verify
+        from seqvision_export.verify.verify import verify
 
     return verify(options)
 

@@ -1,19 +1,83 @@
-"""`seqvision VERB …`.  A verb's module is imported only when it is called: help needs no torch."""
+"""`seqvision COMMAND …`: options → the API → what is printed.  Help needs no torch.
+
+torch and all that is slow to import comes after the refusals.
+"""
 
 import contextlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
-from seqvision import __version__, verbs
+from pydantic import BaseModel
+
+from seqvision import __version__
 from seqvision.rank import count, is_first, yield_to_rank0
+from seqvision.signals import exit_code
 from seqvision_edge import command_line, interrupts
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.files import stdout_reserved
 
 # A fault that is not the user's: Python ends so too.
 FAILED = 1
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "Prepare": ("record", "segment", "data"),
+    "Train": ("train", "tune", "self-train"),
+    "Evaluate": ("evaluate", "compare", "calibrate"),
+    "Export": ("export", "verify", "bench", "inspect"),
+    "Run": ("predict",),
+}
+# What other programs call it.
+SYNONYMS: Mapping[str, str] = {
+    "fit": "train",
+    "learn": "train",
+    "resume": "seqvision train --resume RUN",
+    "test": "evaluate",
+    "eval": "evaluate",
+    "validate": "evaluate",
+    "score": "evaluate",
+    "infer": "predict",
+    "inference": "predict",
+    "classify": "predict",
+    "detect": "predict",
+    "convert": "export",
+    "onnx": "export",
+    "quantize": "seqvision export --precision int8",
+    "benchmark": "bench",
+    "profile": "bench",
+    "check": "verify",
+    "prove": "verify",
+    "info": "inspect",
+    "show": "inspect",
+    "summary": "inspect",
+    "split": "segment",
+    "cut": "segment",
+    "dataset": "data",
+    "survey": "data",
+    "look": "data",
+    "capture": "record",
+    "search": "tune",
+    "optimize": "tune",
+    "hpo": "tune",
+    "sweep": "tune",
+    "pseudo-label": "self-train",
+    "selftrain": "self-train",
+    "diff": "compare",
+    "run": "edge-run",
+    "live": "edge-run",
+    "camera": "edge-run --camera 0",
+    "webcam": "edge-run --camera 0",
+    "serve": "edge-serve",
+    "server": "edge-serve",
+    "web": "edge-serve",
+    "demo": "make demo",
+    "version": "seqvision --version",
+}
+
+# Some of the clips could not be read, or recorded; edge-run ends so too.
+PARTIAL = 3
+Asked = TypeVar("Asked", bound=BaseModel)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -123,72 +187,254 @@ def _help() -> str:
     )
 
 
+def train(arguments: list[str]) -> int:
+    from seqvision.api import train_given
+    from seqvision.config import TrainOptions
+
+    trained = train_given(_read(TrainOptions, "train", arguments))
+    if is_first():
+        _print(f"{trained.model} written; next: seqvision export {trained.model}")
+    return exit_code(trained.stopped_by)
+
+
+def tune(arguments: list[str]) -> int:
+    from seqvision.api import tune_given
+    from seqvision.config import TuneOptions
+
+    tuned = tune_given(_read(TuneOptions, "tune", arguments))
+    if tuned.model is not None:
+        _print(f"{tuned.model} written; next: seqvision export {tuned.model}")
+    return exit_code(tuned.stopped_by)
+
+
+def self_train(arguments: list[str]) -> int:
+    from seqvision.api import self_train_given
+    from seqvision.config import SelfTrainOptions
+
+    done = self_train_given(_read(SelfTrainOptions, "self-train", arguments))
+    _print(f"{done.model} written; next: seqvision export {done.model}")
+    return exit_code(done.stopped_by)
+
+
+def data(arguments: list[str]) -> int:
+    from seqvision.config import DataOptions
+
+    options = _asked(DataOptions, "data", arguments)
+
+    with _checking():
+        from seqvision.validation import validate_data
+
+        validate_data(options)
+
+    with _loading("OpenCV", "seqvision.dataset_report.analyze"):
+        from seqvision.dataset_report.analyze import survey
+
+    survey(options)
+    return 0
+
+
+def evaluate(arguments: list[str]) -> int:
+    from seqvision.api import evaluate_given
+    from seqvision.config import EvaluateOptions
+
+    evaluate_given(_read(EvaluateOptions, "evaluate", arguments))
+    return 0
+
+
+def export(arguments: list[str]) -> int:
+    from seqvision.api import export_given
+    from seqvision.config import ExportOptions
+
+    exported = export_given(_read(ExportOptions, "export", arguments))
+
+    from seqvision_edge.onnx_validation import read_model
+
+    _, file = read_model(exported)
+    source = "--camera 0" if file.card.sequence.kind == "video" else "--source IMAGE"
+    _print(f"{exported} written; next: edge-run {source} --model {exported}")
+    return 0
+
+
+def verify(arguments: list[str]) -> int:
+    from seqvision.api import verify_given
+    from seqvision.config import VerifyOptions
+
+    given = _read(VerifyOptions, "verify", arguments)
+    verify_given(given)
+    options = given.build()
+    _print(f"{options.model} answers as {options.against} does")
+    return 0
+
+
+def inspect(arguments: list[str]) -> int:
+    from seqvision.config import InspectOptions
+
+    options = _asked(InspectOptions, "inspect", arguments)
+
+    with _checking():
+        from seqvision.validation import to_inspect
+
+        to_inspect(options)
+
+    from seqvision.inspect_model import inspect
+
+    inspect(options)
+    return 0
+
+
+def bench(arguments: list[str]) -> int:
+    from seqvision.config import BenchOptions
+
+    options = _asked(BenchOptions, "bench", arguments)
+
+    with _checking():
+        from seqvision.validation import validate_bench
+
+        validate_bench(options)
+
+    with _loading("torch, onnx and onnxruntime"):
+        from seqvision_export.bench.bench import bench
+
+    bench(options)
+    return 0
+
+
+def calibrate(arguments: list[str]) -> int:
+    from seqvision.api import calibrate_given
+    from seqvision.config import CalibrateOptions
+
+    written = calibrate_given(_read(CalibrateOptions, "calibrate", arguments))
+    follows = f"edge-run --model {written}"
+    if written.suffix.lower() != ".onnx":
+        follows = f"seqvision export {written}"
+    _print(f"{written} written; next: {follows}")
+    return 0
+
+
+def segment(arguments: list[str]) -> int:
+    from seqvision.config import SegmentOptions
+
+    options = _asked(SegmentOptions, "segment", arguments)
+
+    with _checking():
+        from seqvision.validation import validate_segment
+
+        validate_segment(options)
+
+    from seqvision.segmentation.segment import segment
+
+    made = segment(options)
+    counts = ", ".join(f"{count} {label}" for label, count in sorted(made.clips.items()))
+    follows = f"seqvision train {made.folder}"
+    if made.alone:
+        follows += " --no-groups (of one video only: its figures will flatter; cut a second one)"
+    _print(f"{made.listed}: added {counts}; next: {follows}")
+    return 0
+
+
+def compare(arguments: list[str]) -> int:
+    from seqvision.config import CompareOptions
+
+    options = _asked(CompareOptions, "compare", arguments)
+
+    with _checking():
+        from seqvision.validation import validate_compare
+
+        validate_compare(options)
+
+    from seqvision.compare import compare
+
+    compare(options)
+    return 0
+
+
+def predict(arguments: list[str]) -> int:
+    from seqvision.api import predict_given
+    from seqvision.config import PredictOptions
+
+    return PARTIAL if predict_given(_read(PredictOptions, "predict", arguments)).damaged else 0
+
+
+def record(arguments: list[str]) -> int:
+    from seqvision.config import RecordOptions
+
+    options = _asked(RecordOptions, "record", arguments)
+
+    from seqvision.record import record
+
+    return PARTIAL if record(options).incomplete else 0
+
+
 VERBS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
-    "record": ("camera → labelled clips", verbs.record),
-    "segment": ("long video + list of events → labelled clips", verbs.segment),
-    "data": ("clips → statistics, problems", verbs.data),
-    "train": ("clips → model.pt", verbs.train),
-    "tune": ("clips → best options, model.pt", verbs.tune),
-    "self-train": ("model.pt + unlabelled clips → better model.pt", verbs.self_train),
-    "evaluate": ("model.pt + clips → accuracy, F1, report", verbs.evaluate),
-    "compare": ("run folders → differences, significance", verbs.compare),
-    "calibrate": ("model + clips, videos → temperature, thresholds", verbs.calibrate),
-    "export": ("model.pt → model.onnx, verified", verbs.export),
-    "verify": ("model.onnx + model.pt → comparison of their outputs", verbs.verify),
-    "bench": ("model.onnx or model.pt → latency, memory, size", verbs.bench),
-    "inspect": ("model file → inputs, outputs, settings, origin", verbs.inspect),
-    "predict": ("model.pt or model.onnx + clips → labels", verbs.predict),
+    "record": ("camera → labelled clips", record),
+    "segment": ("long video + list of events → labelled clips", segment),
+    "data": ("clips → statistics, problems", data),
+    "train": ("clips → model.pt", train),
+    "tune": ("clips → best options, model.pt", tune),
+    "self-train": ("model.pt + unlabelled clips → better model.pt", self_train),
+    "evaluate": ("model.pt + clips → accuracy, F1, report", evaluate),
+    "compare": ("run folders → differences, significance", compare),
+    "calibrate": ("model + clips, videos → temperature, thresholds", calibrate),
+    "export": ("model.pt → model.onnx, verified", export),
+    "verify": ("model.onnx + model.pt → comparison of their outputs", verify),
+    "bench": ("model.onnx or model.pt → latency, memory, size", bench),
+    "inspect": ("model file → inputs, outputs, settings, origin", inspect),
+    "predict": ("model.pt or model.onnx + clips → labels", predict),
 }
-GROUPS: Mapping[str, tuple[str, ...]] = {
-    "Prepare": ("record", "segment", "data"),
-    "Train": ("train", "tune", "self-train"),
-    "Evaluate": ("evaluate", "compare", "calibrate"),
-    "Export": ("export", "verify", "bench", "inspect"),
-    "Run": ("predict",),
-}
-# What other programs call it.
-SYNONYMS: Mapping[str, str] = {
-    "fit": "train",
-    "learn": "train",
-    "resume": "seqvision train --resume RUN",
-    "test": "evaluate",
-    "eval": "evaluate",
-    "validate": "evaluate",
-    "score": "evaluate",
-    "infer": "predict",
-    "inference": "predict",
-    "classify": "predict",
-    "detect": "predict",
-    "convert": "export",
-    "onnx": "export",
-    "quantize": "seqvision export --precision int8",
-    "benchmark": "bench",
-    "profile": "bench",
-    "check": "verify",
-    "prove": "verify",
-    "info": "inspect",
-    "show": "inspect",
-    "summary": "inspect",
-    "split": "segment",
-    "cut": "segment",
-    "dataset": "data",
-    "survey": "data",
-    "look": "data",
-    "capture": "record",
-    "search": "tune",
-    "optimize": "tune",
-    "hpo": "tune",
-    "sweep": "tune",
-    "pseudo-label": "self-train",
-    "selftrain": "self-train",
-    "diff": "compare",
-    "run": "edge-run",
-    "live": "edge-run",
-    "camera": "edge-run --camera 0",
-    "webcam": "edge-run --camera 0",
-    "serve": "edge-serve",
-    "server": "edge-serve",
-    "web": "edge-serve",
-    "demo": "make demo",
-    "version": "seqvision --version",
-}
+
+
+def _print(result: str) -> None:
+    """Print what came of a command, on standard output."""
+    command_line.print_message(result, sys.stdout)
+
+
+def _checking() -> AbstractContextManager[None]:
+    """Say on a terminal that it is looked whether the command can begin."""
+    from seqvision.console import status
+
+    return status("looking at what is there")
+
+
+def _loading(what: str, module: str = "torch") -> AbstractContextManager[None]:
+    """Say that slow imports come, where they do."""
+    from seqvision.console import loading
+
+    return loading(what, module)
+
+
+def _read(kind: type[Asked], verb: str, arguments: Sequence[str]) -> command_line.Given[Asked]:
+    """Return the options as they were given; wrong ones are refused."""
+    version = f"seqvision {__version__}"
+    return command_line.read(kind, f"seqvision {verb}", arguments, version, programs)
+
+
+def _asked(
+    kind: type[Asked],
+    verb: str,
+    arguments: Sequence[str],
+) -> Asked:
+    """Return the options that were given; wrong ones are refused."""
+    return _read(kind, verb, arguments).build()
+
+
+def programs() -> Mapping[str, type[BaseModel]]:
+    """Return every command and program with its options."""
+    from seqvision import config
+
+    return {
+        "record": config.RecordOptions,
+        "data": config.DataOptions,
+        "segment": config.SegmentOptions,
+        "train": config.TrainOptions,
+        "tune": config.TuneOptions,
+        "self-train": config.SelfTrainOptions,
+        "evaluate": config.EvaluateOptions,
+        "calibrate": config.CalibrateOptions,
+        "compare": config.CompareOptions,
+        "predict": config.PredictOptions,
+        "export": config.ExportOptions,
+        "bench": config.BenchOptions,
+        "verify": config.VerifyOptions,
+        "inspect": config.InspectOptions,
+        **command_line.edge_programs(),
+    }

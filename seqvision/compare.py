@@ -1,20 +1,29 @@
-"""`seqvision compare`: runs side by side, and whether a difference is more than luck.  No torch."""
+"""`seqvision compare`: runs side by side, and whether a difference is more than luck.  No torch.
+
+Rows, because there may be dozens of runs: a table of what does not fit the width is split.
+"""
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
+from os.path import commonpath
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.cells import cell_len
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
-from seqvision import ready
+from seqvision import validation
 from seqvision.config import CompareOptions
-from seqvision.console import print_line, print_written
+from seqvision.console import print_line, print_written, result_console
 from seqvision.errors import CheckpointError, DataError
 from seqvision.report.run_folder import Run, read_run
-from seqvision.report.side_by_side import show
-from seqvision.statistics import McNemar, mcnemar
+from seqvision.statistics import McNemar, mcnemar, wilson
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.files import atomic_write
 
@@ -22,6 +31,18 @@ PARTS = ("val", "test")
 # Where files lie and how many processes load them changes no figure.
 _PLACES = frozenset(("output", "runs", "resume", "config",
                      "clips.cache", "clips.cache_size", "clips.workers"))  # fmt: skip
+
+_NOTHING = "–"
+_FIGURES = (("accuracy", False), ("f1", False), ("loss", True))
+# A border and two blanks for each column, and the last border.
+_EDGE = 3
+_LONGEST = 28
+
+# A heading and a cell for each run.
+Column = tuple[str, list[str]]
+
+# A figure that is marked as the best; a label may end in a star, too.
+_BEST = re.compile(r"[-\d.%]+ \*")
 
 
 @dataclass(frozen=True)
@@ -40,7 +61,7 @@ def compare(options: CompareOptions) -> list[Run]:
     Raises:
         SeqvisionError: none of the folders is that of a finished run.
     """
-    ready.validate_compare(options)
+    validation.validate_compare(options)
     runs = []
     left_out = []
     for path in dict.fromkeys(options.runs):
@@ -142,3 +163,158 @@ def _write_json(
             unfinished.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise DataError(f"--json {path}: cannot be written ({error.strerror})") from None
+
+
+def show(
+    runs: Sequence[Run], different: Mapping[str, list[Any]], p: Mapping[str, Mapping[int, float]]
+) -> None:
+    """Print the runs: their names, figures, and the options that are not the same in all.
+
+    Args:
+        runs: finished ones.
+        different: option → its value in each run.
+        p: for each part, the places of runs → p against the most accurate run.
+    """
+    console = result_console(highlight=False)
+    say = partial(console.print, markup=False, soft_wrap=not console.is_terminal)
+    where, names = short_names([run.path for run in runs])
+    if where:
+        say(f"in {where}:")
+    for number, name in enumerate(names, 1):
+        say(f"{number:3}  {name}")
+    for part in p:
+        if any(part in run.metrics for run in runs):
+            _print(console, part, [*_figures(runs, part), *_tests(runs, p[part])])
+            if len({tuple((row.path, row.label) for row in run.part(part)) for run in runs}) > 1:
+                say(f"{part}: not all answered for the same clips, so the figures may not compare")
+    _print(console, "what it took", list(_facts(runs)))
+    if different:
+        _print(console, "options that differ", list(_options(different)))
+    elif len(runs) > 1:
+        say("all options are the same")
+    if len(runs) > 1:
+        say("* best; 95 %: interval of the accuracy (Wilson 1927)")
+    if any(p.values()):
+        say("p: exact McNemar test against the most accurate run (-), on the same clips:")
+        say("how likely so uneven a difference is between equals")
+
+
+def best(values: Sequence[float | None], lowest: bool = False) -> set[int]:
+    """Return the places of the best value; none where there is nothing to choose."""
+    there = [value for value in values if value is not None]
+    if len(there) < 2 or min(there) == max(there):
+        return set()
+    best_value = min(there) if lowest else max(there)
+    return {index for index, value in enumerate(values) if value == best_value}
+
+
+def short_names(paths: Sequence[Path]) -> tuple[str, list[str]]:
+    """Return the folder that all runs are in, and what they are called in it."""
+    if len(paths) < 2:
+        return "", [str(path) for path in paths]
+    folder = commonpath([str(path.absolute().parent) for path in paths])
+    names = [str(path.absolute().relative_to(folder)) for path in paths]
+    shown = str(paths[0].parent)
+    return (shown if all(str(path.parent) == shown for path in paths) else folder), names
+
+
+def split_columns(columns: Sequence[Column], width: int, first: int) -> Iterator[list[Column]]:
+    """Yield columns in groups that fit a width, beside a first column of `first` cells."""
+    group: list[Column] = []
+    used = first + _EDGE + 1
+    for column in columns:
+        wide = max(cell_len(text) for text in (column[0], *column[1])) + _EDGE
+        if group and used + wide > width:
+            yield group
+            group, used = [], first + _EDGE + 1
+        group.append(column)
+        used += wide
+    if group:
+        yield group
+
+
+def _print(console: Console, title: str, columns: Sequence[Column]) -> None:
+    if not columns:
+        return
+    runs = len(columns[0][1])
+    for number, group in enumerate(split_columns(columns, console.width, len(str(runs)))):
+        table = Table(title=title if not number else None, title_justify="left")
+        table.add_column("", justify="right")
+        for heading, _ in group:
+            table.add_column(escape(heading), justify="right", overflow="fold")
+        for index in range(runs):
+            cells = [cells[index] for _, cells in group]
+            table.add_row(
+                str(index + 1),
+                *(f"[bold]{escape(cell)}[/]" if _BEST.fullmatch(cell) else escape(cell)
+                  for cell in cells),
+            )  # fmt: skip
+        console.print(table)
+
+
+def _figures(runs: Sequence[Run], part: str) -> Iterator[Column]:
+    for name, lowest in _FIGURES:
+        values = [run.figure(part, name) for run in runs]
+        marked = best(values, lowest)
+        form = "{:.1%}" if name == "accuracy" else "{:.3f}"
+        yield (
+            name,
+            [
+                _NOTHING if value is None else form.format(value) + " *" * (index in marked)
+                for index, value in enumerate(values)
+            ],
+        )
+        if name == "accuracy":
+            yield "95 %", [_reach(run, part) for run in runs]
+    yield "clips", [_said(run.metrics.get(part, {}).get("clips")) for run in runs]
+
+
+def _reach(run: Run, part: str) -> str:
+    value = run.figure(part, "accuracy")
+    if value is None:
+        return _NOTHING
+    clips = int(run.metrics[part]["clips"])
+    reach = wilson(round(value * clips), clips)
+    return f"{100 * reach.low:.0f}–{100 * reach.high:.0f}"
+
+
+def _tests(runs: Sequence[Run], found: Mapping[int, float]) -> Iterator[Column]:
+    if found:
+        yield "p", [f"{found[index]:.3g}" if index in found else "-" for index in range(len(runs))]
+
+
+def _facts(runs: Sequence[Run]) -> Iterator[Column]:
+    kept = [run.metrics.get("epoch") for run in runs]
+    yield "epochs", [_said(run.facts.get("epochs")) for run in runs]
+    yield "kept epoch", [_said(None if epoch is None else epoch + 1) for epoch in kept]
+    yield "seconds", [_said(run.facts.get("seconds"), "{:.0f}") for run in runs]
+    yield "parameters", [_said(run.facts.get("parameters"), "{:,}") for run in runs]
+
+
+def _options(different: Mapping[str, list[Any]]) -> Iterator[Column]:
+    """Yield the options by their last names, as they are given, where those are not ambiguous."""
+    last = [name.rpartition(".")[2] for name in different]
+    for name, values in different.items():
+        short = name.rpartition(".")[2]
+        heading = (short if last.count(short) == 1 else name).replace("_", "-")
+        yield heading, [_shortened(_said(value)) for value in values]
+
+
+def _shortened(text: str) -> str:
+    """Return the end of a text that is too long: of a path, that is what tells."""
+    return text if len(text) <= _LONGEST else f"…{text[1 - _LONGEST :]}"
+
+
+def _said(value: Any, form: str = "{:g}") -> str:
+    """Return a value as it could be given on the command line."""
+    if value is None:
+        return _NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int) and form == "{:g}":
+        return str(value)
+    if isinstance(value, int | float):
+        return form.format(value)
+    if isinstance(value, list | tuple):
+        return " ".join(_said(each) for each in value) or _NOTHING
+    return "(a YAML)" if isinstance(value, Mapping) else str(value)

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from seqvision import ready
-from seqvision.chance import no_better_than_chance
+from seqvision import validation
 from seqvision.config import EvaluateOptions, data_path
 from seqvision.console import (
     print_line,
@@ -23,21 +22,26 @@ from seqvision.console import (
     remarks,
 )
 from seqvision.data.cache import Cache
+from seqvision.data.clip_notes import (
+    incomplete,
+    incomplete_note,
+    is_short,
+    left_out_note,
+    short_clips,
+)
 from seqvision.data.clips import Clip, image_rate_note
-from seqvision.data.damaged import incomplete, incomplete_note, left_out_note
 from seqvision.data.dataset import ClipDataset, EpochSampler, collate
+from seqvision.data.datasets import find_data_set
 from seqvision.data.decode import Decoded, Store, decode_all
-from seqvision.data.readers import find_data_set
-from seqvision.data.short_clips import is_short, short_clips
 from seqvision.data.value_range import range_notes
 from seqvision.errors import DataError
-from seqvision.metrics import Metrics
+from seqvision.metrics import Metrics, metrics_table
 from seqvision.models.classifier import Classifier
 from seqvision.report.contents import Report, make_part
 from seqvision.report.page import write_page
-from seqvision.report.terminal import metrics_table
-from seqvision.training.checkpoint import load_model, load_used_clips
-from seqvision.training.device import pick_device
+from seqvision.statistics import no_better_than_chance
+from seqvision.training.hardware import pick_device
+from seqvision.training.model_io import load_model, load_used_clips
 from seqvision_edge.card import ModelCard
 
 
@@ -47,7 +51,7 @@ def evaluate(options: EvaluateOptions) -> Metrics:
     Raises:
         SeqvisionError: the model or the clips cannot be used.
     """
-    ready.validate_evaluate(options)
+    validation.validate_evaluate(options)
     device = pick_device(options.device)
     model, card = load_model(options.model)
     path = data_path(options)
@@ -125,7 +129,7 @@ def load_clips(
         raise DataError(f"{data}: no clip has the split {split}")
     unheard = sorted({clip.label for clip in found} - {*card.labels, *unknown})
     if unheard:
-        raise DataError(ready.unknown_label_error(data, unheard[0], card))
+        raise DataError(validation.unknown_label_error(data, unheard[0], card))
     with progress("decoding") as advance:
         clips, decoded, broken = decode_all(
             Store(Cache(cache), card.image, image_fps, card.sequence), found, advance

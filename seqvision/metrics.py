@@ -6,8 +6,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
+from rich.markup import escape
+from rich.table import Table
 from torch import Tensor
 
+from seqvision.console import result_console
 from seqvision.statistics import Interval, wilson
 
 BINS = 15
@@ -152,3 +155,18 @@ def by_group(groups: Sequence[str | None], right: Sequence[bool]) -> tuple[Group
         for group, count in clips.items()
     )
     return tuple(sorted(figures, key=lambda group: (group.accuracy, -group.clips, group.group)))
+
+
+def metrics_table(metrics: Metrics, title: str) -> None:
+    """Print the figures of a set of clips."""
+    table = Table(title=escape(title), title_justify="left", show_footer=True)
+    table.add_column("label", f"all {len(metrics.labels)}, mean")
+    for name in ("precision", "recall", "f1"):
+        table.add_column(name, f"{getattr(metrics, name):.3f}", justify="right")
+    table.add_column("clips", str(metrics.clips), justify="right")
+    for label, figures in metrics.labels.items():
+        cells = (f"{value:.3f}" for value in (figures.precision, figures.recall, figures.f1))
+        table.add_row(escape(label), *cells, str(figures.clips))
+    console = result_console()
+    console.print(table)
+    console.print(f"accuracy [bold]{metrics.accuracy:.1%}[/]   loss {metrics.loss:.3f}")

@@ -93,7 +93,7 @@ def same_training(one: ModelCard, other: ModelCard) -> bool:
 
 def exported_by(path: Path, card: ModelCard) -> bool:
     """Return whether an exported file comes from the training of a card."""
-    from seqvision_edge.model_file import read_model
+    from seqvision_edge.onnx_validation import read_model
 
     try:
         return same_training(read_model(path)[1].card, card)

@@ -16,26 +16,25 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from seqvision import ready
+from seqvision import validation
 from seqvision.config import PredictOptions
 from seqvision.console import loading, print_line, print_note, print_result, print_written, progress
 from seqvision.data.cache import Cache
+from seqvision.data.clip_notes import is_short, short_clips
 from seqvision.data.clips import Clip
+from seqvision.data.datasets.detect import find_unnamed
 from seqvision.data.decode import Decoded, Store
 from seqvision.data.parallel import work_until
-from seqvision.data.paths import find_unnamed
-from seqvision.data.short_clips import is_short, short_clips
 from seqvision.errors import DataError
-from seqvision_edge.card import ModelCard
-from seqvision_edge.clip import centre, windows
+from seqvision_edge.card import ModelCard, VideoSequence
 from seqvision_edge.csv_cells import write_rows
-from seqvision_edge.decision import is_unsure
 from seqvision_edge.errors import ModelError, SourceError
+from seqvision_edge.events import is_unsure
 from seqvision_edge.files import atomic_write, is_one_of, temporary_folder
-from seqvision_edge.notice import unsure
-from seqvision_edge.sequence import VideoSequence
+from seqvision_edge.overlay import unsure
+from seqvision_edge.sampling import centre, windows
 from seqvision_edge.session import Session
-from seqvision_edge.sources.prefetch import ahead
+from seqvision_edge.sources.video_file import ahead
 
 # Windows of one length `(windows, time, height, width, channels)` → `(windows, labels)`.
 Ask = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -87,7 +86,7 @@ def predict(options: PredictOptions) -> Predicted:
     Raises:
         SeqvisionError: the model cannot be used, a path leads nowhere, or no clip can be read.
     """
-    ready.validate_predict(options)
+    validation.validate_predict(options)
     predictor, card = _load(options)
     images = not isinstance(card.sequence, VideoSequence)
     found = [find_unnamed(given, images) for given in options.paths]
@@ -162,8 +161,8 @@ def _load(options: PredictOptions) -> tuple[Ask, ModelCard]:
 
     with loading("torch"):
         from seqvision.evaluation import answer
-        from seqvision.training.checkpoint import load_model
-        from seqvision.training.device import pick_device
+        from seqvision.training.hardware import pick_device
+        from seqvision.training.model_io import load_model
 
     model, card = load_model(options.model)
     model = model.to(pick_device(options.device))

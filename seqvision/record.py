@@ -14,24 +14,25 @@ from pathlib import Path
 from seqvision.config import RecordOptions
 from seqvision.errors import DataError
 from seqvision_edge.background import backgrounds
-from seqvision_edge.capture.address import Address
-from seqvision_edge.capture.capture import FrameFormat
 from seqvision_edge.command_line import print_message, print_text
-from seqvision_edge.recording.collected import not_looked_at
-from seqvision_edge.recording.plan import in_order, still_to_record
-from seqvision_edge.recording.record import View
-from seqvision_edge.recording.record import record as sit
-from seqvision_edge.recording.review import items_of, review
-from seqvision_edge.recording.review_terminal import LinePrompt
-from seqvision_edge.recording.review_window import WindowPrompt
+from seqvision_edge.recording.review import (
+    LinePrompt,
+    WindowPrompt,
+    items_of,
+    not_looked_at,
+    review,
+)
 from seqvision_edge.recording.session import Manner as Sitting
-from seqvision_edge.recording.session import RecordingSession
-from seqvision_edge.recording.take import Take, clean_label, clean_person
+from seqvision_edge.recording.session import RecordingSession, View
+from seqvision_edge.recording.session import record as sit
+from seqvision_edge.recording.take import Take, clean_label, clean_person, in_order, still_to_record
 from seqvision_edge.recording.takes import Takes
-from seqvision_edge.recording.terminal import TerminalView
-from seqvision_edge.recording.window import Mirror
+from seqvision_edge.recording.terminal_view import TerminalView
+from seqvision_edge.recording.window_view import Mirror
 from seqvision_edge.sinks.window import can_show
-from seqvision_edge.sources.opening import Manner, open_sources, refuse_missing
+from seqvision_edge.sources.address import Address
+from seqvision_edge.sources.capture_process import FrameFormat
+from seqvision_edge.sources.factory import Manner, open_sources, refuse_missing
 from seqvision_edge.sources.parse import parse_camera, parse_source
 
 # More than any model reads, and little enough that no frame is late.

@@ -12,16 +12,22 @@ from once import once
 from seqvision.config import ENCODERS, ModelOptions, VerifyOptions
 from seqvision.errors import ExportError
 from seqvision.models.classifier import Classifier
-from seqvision_edge.card import SPEC, Decision, ImageSpec, ModelCard, Origin, State, StateTensor
+from seqvision_edge.card import (
+    SPEC,
+    Decision,
+    ImageSpec,
+    ModelCard,
+    Origin,
+    State,
+    StateTensor,
+    VideoSequence,
+)
 from seqvision_edge.errors import SeqvisionError
-from seqvision_edge.sequence import VideoSequence
 from seqvision_edge.session import Session
-from seqvision_export.convert import convert
-from seqvision_export.graph import state_of
-from seqvision_export.proof.grid import grid
-from seqvision_export.proof.proof import Proof
-from seqvision_export.proof.reference import Reference
-from seqvision_export.proof.verify import prove as prove_files
+from seqvision_export.onnx_graph import convert, state_of
+from seqvision_export.verify.parity import Reference, grid
+from seqvision_export.verify.report import Proof
+from seqvision_export.verify.verify import prove as prove_files
 
 HEADS = [
     ModelOptions(head=head, bidirectional=bi, pool=pool)
@@ -145,7 +151,7 @@ def prove_here(monkeypatch: pytest.MonkeyPatch) -> None:
         except SeqvisionError as error:
             raise ExportError(str(error)) from None
 
-    for place in ("export", "proof.verify"):
+    for place in ("export", "verify.verify"):
         monkeypatch.setattr(f"seqvision_export.{place}.verify_in_subprocess", here)
 
 

@@ -11,8 +11,8 @@ from seqvision.config import (
     TrainingOptions,
     TrainOptions,
 )
-from seqvision.training.checkpoint import load_model
-from seqvision.training.train import Trained
+from seqvision.training.model_io import load_model
+from seqvision.training.trainer import Trained
 
 
 def options(data: Path, folder: Path, epochs: int = 3, **parts: dict[str, object]) -> TrainOptions:

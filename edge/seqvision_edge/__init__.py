@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from seqvision_edge.card import ModelCard
     from seqvision_edge.model import ClipPrediction, LiveStream, Model, Update, Window
     from seqvision_edge.preprocess import prepare
-    from seqvision_edge.result import Event, Prediction
-    from seqvision_edge.sampler import Sampler
+    from seqvision_edge.sampling import Sampler
     from seqvision_edge.session import Session, Stream
-    from seqvision_edge.sources import open_camera, open_path
+    from seqvision_edge.sources.factory import open_camera, open_path
+    from seqvision_edge.types import Event, Prediction
 
 __version__ = "0.1.0"
 
@@ -58,18 +58,18 @@ __all__ = [
 # option, without the half second that OpenCV and onnxruntime take.
 _HOMES = {
     "ClipPrediction": "model",
-    "Event": "result",
+    "Event": "types",
     "LiveStream": "model",
     "Model": "model",
     "ModelCard": "card",
-    "Prediction": "result",
-    "Sampler": "sampler",
+    "Prediction": "types",
+    "Sampler": "sampling",
     "Session": "session",
     "Stream": "session",
     "Update": "model",
     "Window": "model",
-    "open_camera": "sources",
-    "open_path": "sources",
+    "open_camera": "sources.factory",
+    "open_path": "sources.factory",
     "prepare": "preprocess",
 }
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AfterValidator,
+    BaseModel,
     ConfigDict,
     Field,
     JsonValue,
@@ -19,13 +20,23 @@ from pydantic import (
 from typing_extensions import Self
 
 from seqvision_edge.errors import CardError
-from seqvision_edge.names import why_unseen
-from seqvision_edge.sequence import Part, SequenceSpec
+from seqvision_edge.sanitize import why_unseen
 
 SPEC: Final = 4
 METADATA_KEY: Final = "seqvision.card"
 # Something-Something has labels of 98 characters.
 MAX_LABEL_LENGTH: Final = 128
+Probability = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(ge=0)]
+# An answer for each frame of two minutes: what is smoothed over longer is no gesture.
+SmoothingFrames = Annotated[int, Field(ge=1, le=4096)]
+SmoothingKind = Literal["none", "mean", "exponential"]
+
+# What every runner did before the card had these keys.
+_NEW_IN_3: Final = {"smoothing": "mean", "reject": 0.0, "early": None}
+
+Count = Annotated[int, Field(ge=1, le=4096)]
+Longer = Literal["crop", "subsample"]
 
 
 def _printable(label: str) -> str:
@@ -39,11 +50,12 @@ def _printable(label: str) -> str:
 
 
 Label = Annotated[str, AfterValidator(_printable)]
-Probability = Annotated[float, Field(ge=0, le=1)]
-Seconds = Annotated[float, Field(ge=0)]
-# An answer for each frame of two minutes: what is smoothed over longer is no gesture.
-SmoothingFrames = Annotated[int, Field(ge=1, le=4096)]
-SmoothingKind = Literal["none", "mean", "exponential"]
+
+
+class Part(BaseModel):
+    """What all parts of a card share: frozen, exact types, no unknown keys."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class ImageSpec(Part):
@@ -150,6 +162,105 @@ class Origin(Part):
     notes: tuple[str, ...]
 
 
+class VideoSequence(Part):
+    """Frames of a video: chosen by timestamp at `fps`, the newest `frames` of them are read."""
+
+    kind: Literal["video"]
+    fps: Annotated[float, Field(gt=0, le=1000)]
+    frames: Count
+
+    @property
+    def window(self) -> int:
+        """The most steps that one answer reads."""
+        return self.frames
+
+    def __str__(self) -> str:
+        return f"window of {self.frames} frames at {self.fps:g} fps"
+
+
+class LengthSequence(Part):
+    """A still image that gives as many steps as its length allows.
+
+    The image keeps its aspect ratio: one twice as long gives twice as many steps.  Of one with more
+    than `steps` the middle is read (`crop`), or steps at equal distances (`subsample`).
+    """
+
+    kind: str
+    steps: Count
+    longer: Longer
+
+    @property
+    def window(self) -> int:
+        """The most steps that one answer reads."""
+        return self.steps
+
+
+class StripSequence(LengthSequence):
+    """A still image cut into bands: groups of rows from the top, or of columns from the left.
+
+    A band is one step, so its size is that of the step.
+    """
+
+    kind: Literal["rows", "columns"]
+
+    def __str__(self) -> str:
+        return f"{self.kind}, at most {self.steps} steps"
+
+
+class WindowSequence(LengthSequence):
+    """Windows that slide over a still image, `stride` pixels from one to the next.
+
+    `along` is the side of the image that they slide along.
+    """
+
+    kind: Literal["windows"]
+    along: Literal["width", "height"]
+    stride: Count
+
+    def __str__(self) -> str:
+        return f"windows {self.stride} pixels apart, at most {self.steps} steps"
+
+
+class PatchSequence(Part):
+    """A still image cut into a grid of patches.
+
+    `raster` reads every row of the grid from the left; `snake` reads every second one from the
+    right, so that neighbours in the sequence are neighbours in the image.
+    """
+
+    kind: Literal["patches"]
+    rows: Annotated[int, Field(ge=1, le=256)]
+    columns: Annotated[int, Field(ge=1, le=256)]
+    order: Literal["raster", "snake"]
+
+    @property
+    def window(self) -> int:
+        """The most steps that one answer reads."""
+        return self.rows * self.columns
+
+    def __str__(self) -> str:
+        return f"{self.rows}x{self.columns} patches in {self.order} order"
+
+
+class ChannelSequence(Part):
+    """The red, the green and the blue channel of a still image, one after the other."""
+
+    kind: Literal["channels"]
+
+    @property
+    def window(self) -> int:
+        """The most steps that one answer reads."""
+        return 3
+
+    def __str__(self) -> str:
+        return "colour channels"
+
+
+ImageSequence = StripSequence | WindowSequence | PatchSequence | ChannelSequence
+
+SequenceSpec = VideoSequence | ImageSequence
+
+
 class ModelCard(Part):
     """Everything that is needed to run a model, and where it comes from."""
 
@@ -248,10 +359,6 @@ def _refuse_field_names(decision: Any, where: str) -> None:
                 f"{where}: the model card is damaged: decision.{name}: "
                 f"in a file it is decision.{field.alias}"
             )
-
-
-# What every runner did before the card had these keys.
-_NEW_IN_3: Final = {"smoothing": "mean", "reject": 0.0, "early": None}
 
 
 def _refuse_other_specs(spec: Any, where: str) -> None:

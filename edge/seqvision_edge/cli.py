@@ -15,11 +15,12 @@ from pydantic import Field
 from seqvision_edge import __version__, command_line, interrupts
 from seqvision_edge.card import ModelCard, Seconds
 from seqvision_edge.command_line import print_message, print_text
-from seqvision_edge.deciding import DecisionOptions, decision_of
+from seqvision_edge.decision_options import DecisionOptions, decision_of
 from seqvision_edge.errors import SeqvisionError
+from seqvision_edge.event_metrics import TOLERANCE_SECONDS
 from seqvision_edge.files import STDOUT, stdout_reserved
 from seqvision_edge.help_text import usage
-from seqvision_edge.inputs import LiveOptions, patience, wanted
+from seqvision_edge.hints import MODELS
 from seqvision_edge.options import Arg, FramesPerSecond, Options
 from seqvision_edge.outputs import (
     OutputOptions,
@@ -28,16 +29,16 @@ from seqvision_edge.outputs import (
     refuse_to_overwrite,
     shows_pictures,
 )
-from seqvision_edge.path_hints import MODELS
 from seqvision_edge.providers import Device
-from seqvision_edge.redaction import redact
-from seqvision_edge.score import TOLERANCE_SECONDS
+from seqvision_edge.sanitize import redact
 
 if TYPE_CHECKING:
-    from seqvision_edge.capture.address import Address
     from seqvision_edge.session import Session
     from seqvision_edge.sinks import Sink
-    from seqvision_edge.sources import Source
+    from seqvision_edge.sources.address import Address
+    from seqvision_edge.sources.capture_process import FrameFormat
+    from seqvision_edge.sources.factory import Source
+    from seqvision_edge.sources.live import Timeouts
 
 PROGRAM = "edge-run"
 FAILED, PARTIAL, GAVE_UP = 1, 3, 4
@@ -45,6 +46,26 @@ FAILED, PARTIAL, GAVE_UP = 1, 3, 4
 SOURCES, MODEL, EVENTS, OUTPUT, LIVE, SCORE = (
     "Sources", "Model", "Events", "Output", "Live sources", "Score"
 )  # fmt: skip
+
+# As large as people look at it: more pixels would only be copied.  Where nobody looks, enough to
+# see that a camera sends the same picture for long.
+_LOOKED_AT, _UNSEEN = 1280, 160
+_Seconds = Annotated[float, Field(gt=0, le=3600), Arg("SECONDS")]
+
+
+class LiveOptions(Options):
+    """How long live sources may be silent, and how old an answer may be."""
+
+    heading = "Live sources"
+
+    stall_timeout: _Seconds = 3.0
+    """Time without a frame after which a camera or stream is stalled and reconnected."""
+    frozen_after: _Seconds = 10.0
+    """Time without a change of the picture after which a warning is printed."""
+    max_retries: Annotated[Annotated[int, Field(ge=0)] | None, Arg(default="for ever")] = None
+    """Maximum number of reconnect attempts in a row, after which the run ends (exit code 4)."""
+    max_age: _Seconds = 1.0
+    """Maximum age of a frame for its prediction to be reported as live."""
 
 
 class RunOptions(Options):
@@ -141,7 +162,7 @@ def edge_run(options: RunOptions) -> int:
         )
     interrupts.end_on_sigterm()
 
-    from seqvision_edge.sources.opening import refuse_missing
+    from seqvision_edge.sources.factory import refuse_missing
 
     addresses = _addresses(options)
     if options.truth and len(addresses) > 1:
@@ -154,12 +175,11 @@ def edge_run(options: RunOptions) -> int:
     # A camera that is not there is said before onnxruntime and a model are loaded for it.
     refuse_missing(addresses)
 
-    from seqvision_edge.run import run
-    from seqvision_edge.score import read_truth, score
+    from seqvision_edge.event_metrics import read_truth, score
+    from seqvision_edge.runner import CallFailed, run
     from seqvision_edge.session import Session
-    from seqvision_edge.sinks.memory import EventList
-    from seqvision_edge.sources.watched import GaveUp
-    from seqvision_edge.watchdog import CallFailed
+    from seqvision_edge.sinks.console import EventList
+    from seqvision_edge.sources.live import GaveUp
 
     session = Session(
         options.model, options.device, options.threads, expect_sha256=options.expect_sha256
@@ -204,7 +224,7 @@ def edge_run(options: RunOptions) -> int:
 
 
 def _list_cameras() -> int:
-    from seqvision_edge.capture.v4l2 import describe_cameras
+    from seqvision_edge.sources.v4l2 import describe_cameras
 
     cameras = describe_cameras()
     for camera in cameras:
@@ -220,7 +240,7 @@ def _addresses(options: RunOptions) -> list["Address"]:
 
     listed: Sequence[Address] = ()
     if options.sources:
-        from seqvision_edge.sources.listing import read_listing
+        from seqvision_edge.sources.parse import read_listing
 
         listed = read_listing(options.sources, os.environ)
     cameras = [parse_camera(each) for each in options.camera]
@@ -268,7 +288,7 @@ def describe(session: "Session", sources: Sequence["Source"]) -> str:
 
 
 def _open(options: RunOptions, addresses: Sequence["Address"], card: ModelCard) -> list["Source"]:
-    from seqvision_edge.sources.opening import Manner, open_sources
+    from seqvision_edge.sources.factory import Manner, open_sources
 
     size = options.stdin_size
     width, height = map(int, size.split("x")) if size else (0, 0)
@@ -284,7 +304,8 @@ def _open(options: RunOptions, addresses: Sequence["Address"], card: ModelCard) 
 
 def _notes(options: RunOptions, sources: Sequence["Source"], card: ModelCard) -> Iterator[str]:
     """Yield what a user should know of the sources before they are read."""
-    from seqvision_edge.sources import IMAGE_FPS, ImageFiles
+    from seqvision_edge.sources.factory import IMAGE_FPS
+    from seqvision_edge.sources.image_files import ImageFiles
 
     for source in sources:
         note: str = getattr(source, "note", "")
@@ -310,3 +331,28 @@ def _give_up(why: str) -> None:
 
 def _say(text: str) -> None:
     print_message(text)
+
+
+def patience(options: LiveOptions) -> "Timeouts":
+    """Return how long live sources may be silent."""
+    from seqvision_edge.sources.live import Timeouts
+
+    return Timeouts(
+        stall=options.stall_timeout, frozen=options.frozen_after, retries=options.max_retries
+    )
+
+
+def wanted(card: ModelCard, seen: bool) -> "FrameFormat":
+    """Return how the frames of live sources are to be made for a model.
+
+    `seen` tells whether anybody but the model sees them.
+    """
+    from seqvision_edge.preprocess import Sizing
+    from seqvision_edge.sources.capture_process import WHOLE, FrameFormat
+
+    if card.sequence.kind != "video":
+        # A still image is cut into steps from its own pixels.
+        return WHOLE
+    image = card.image
+    longest = _LOOKED_AT if seen else _UNSEEN
+    return FrameFormat(Sizing(image.height, image.width, image.channels, image.fit), longest)

@@ -17,11 +17,9 @@ from pydantic import BaseModel, ValidationError
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.hints import did_you_mean, near_options, together
 from seqvision_edge.interrupts import Interrupts, exit_code
-from seqvision_edge.names import printable
-from seqvision_edge.options import Option, flag_name, options_of
-from seqvision_edge.redaction import redact
+from seqvision_edge.options import Option, first_problem, flag_name, options_of
 from seqvision_edge.renamed import OPTIONS, is_now, new_name
-from seqvision_edge.wording import first_problem
+from seqvision_edge.sanitize import printable, redact
 
 Kind = TypeVar("Kind", bound=BaseModel)
 Programs = Mapping[str, type[BaseModel]]
@@ -240,7 +238,7 @@ _COMMAND = re.compile(r": ((?:seqvision|edge-run|edge-serve|torchrun|pip) [^;]*)
 def edge_programs() -> Programs:
     """Return the programs of this package, with their options."""
     from seqvision_edge.cli import RunOptions
-    from seqvision_edge.serve.cli import ServeOptions
+    from seqvision_edge.server.cli import ServeOptions
 
     return {"edge-run": RunOptions, "edge-serve": ServeOptions}
 

@@ -1,8 +1,9 @@
-"""Text and panels on a picture: what OpenCV draws, made smooth and legible.
+"""Text, panels and one colour per label on a picture, smooth and legible.
 
 Every function draws in place on a BGR picture; colours are red, green, blue as in `palette`.
 """
 
+import colorsys
 import functools
 import re
 import unicodedata
@@ -11,9 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from seqvision_edge.frame import Image
 from seqvision_edge.opencv import cv2
-from seqvision_edge.palette import Colour
-from seqvision_edge.preprocess import Image
 
 # OpenCV 5 brings a font with Latin, Greek, Cyrillic, Arabic and CJK letters; OpenCV 4 knows ASCII.
 _HAS_FONT = hasattr(cv2, "FontFace")
@@ -30,6 +30,23 @@ _BORDERS = re.compile(
     r"(?<=[\s_\-/.,:;|)\]])(?=\S)|(?<=[a-z0-9])(?=[A-Z])"
     r"|(?=[\u3041-\u30ff\u3400-\u9fff\uac00-\ud7a3])|(?<=[\u3041-\u30ff\u3400-\u9fff])"
 )
+
+Colour = tuple[int, int, int]
+
+BACKGROUND: Colour = (148, 163, 184)
+_FIRST: tuple[Colour, ...] = (
+    (56, 189, 248),
+    (251, 146, 60),
+    (163, 230, 53),
+    (244, 114, 182),
+    (250, 204, 21),
+    (167, 139, 250),
+    (45, 212, 191),
+    (248, 113, 113),
+    (96, 165, 250),
+    (217, 70, 239),
+)
+_GOLDEN = 0.618034
 
 
 def text_width(text: str, size: float, weight: int = 400) -> int:
@@ -223,3 +240,29 @@ def _covers(size: int) -> list[NDArray[np.float32]]:
     inside = np.hypot(steps[:, None], steps[None, :]) <= size * _SMOOTH
     cover = inside.reshape(size, _SMOOTH, size, _SMOOTH).mean((1, 3), dtype=np.float32)[:, :, None]
     return [cover[::-1, ::-1], cover[::-1], cover[:, ::-1], cover]
+
+
+"""Red, green, blue, 0 to 255."""
+
+
+def colours(labels: Sequence[str], background: str | None) -> dict[str, Colour]:
+    """Return the colour of each label; the background's is grey."""
+    hues = [label for label in labels if label != background]
+    chosen = {label: _colour(number) for number, label in enumerate(hues)}
+    if background is not None:
+        chosen[background] = BACKGROUND
+    return chosen
+
+
+def hexadecimal(colour: Colour) -> str:
+    """Return the colour as `#rrggbb`."""
+    red, green, blue = colour
+    return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+def _colour(number: int) -> Colour:
+    if number < len(_FIRST):
+        return _FIRST[number]
+    # Steps of the golden section never come back to a hue that is taken.
+    red, green, blue = colorsys.hls_to_rgb(number * _GOLDEN % 1, 0.65, 0.8)
+    return round(255 * red), round(255 * green), round(255 * blue)

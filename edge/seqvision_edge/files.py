@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TextIO
 
 from seqvision_edge.errors import SeqvisionError
+from seqvision_edge.hints import missing
 from seqvision_edge.interrupts import Held
-from seqvision_edge.names import printable
-from seqvision_edge.path_hints import missing
+from seqvision_edge.sanitize import printable
 
 if sys.platform != "win32":
     import fcntl

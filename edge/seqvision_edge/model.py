@@ -25,22 +25,18 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from seqvision_edge.batch import run_batch
-from seqvision_edge.card import Decision, ModelCard
-from seqvision_edge.clip import centre_start, window_fill, window_starts
-from seqvision_edge.decision import is_unsure
+from seqvision_edge.card import Decision, ModelCard, VideoSequence
 from seqvision_edge.errors import ModelError, SourceError
-from seqvision_edge.frame import Frame
+from seqvision_edge.events import is_unsure
+from seqvision_edge.frame import Frame, Image, Step
 from seqvision_edge.pipeline import Pipeline, make_pipeline, preprocessed_frames
-from seqvision_edge.preprocess import Image
 from seqvision_edge.providers import Device
-from seqvision_edge.result import Event, SourceState
-from seqvision_edge.run import MAX_AGE, run
-from seqvision_edge.sequence import VideoSequence
-from seqvision_edge.session import Session
+from seqvision_edge.runner import MAX_AGE, run
+from seqvision_edge.sampling import centre_start, window_fill, window_starts
+from seqvision_edge.session import Session, run_batch
 from seqvision_edge.sinks import Quit
-from seqvision_edge.sources import IMAGE_FPS, Source, open_path
-from seqvision_edge.step import Step
+from seqvision_edge.sources.factory import IMAGE_FPS, Source, open_path
+from seqvision_edge.types import Event, SourceState
 
 __all__ = ["ClipPrediction", "LiveStream", "Model", "Update", "Window"]
 
@@ -426,7 +422,7 @@ class _Outbox:
 
 
 def _opened(where: int | str | Path, card: ModelCard) -> Source:
-    from seqvision_edge.sources.opening import Manner, open_sources
+    from seqvision_edge.sources.factory import Manner, open_sources
     from seqvision_edge.sources.parse import parse_camera, parse_source
 
     text = str(where)

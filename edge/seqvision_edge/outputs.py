@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,19 +11,22 @@ from pydantic import Field
 from seqvision_edge.card import Decision
 from seqvision_edge.errors import SinkError
 from seqvision_edge.files import is_one_of
+from seqvision_edge.numerals import whole_number
 from seqvision_edge.options import Arg, Options
 
 if TYPE_CHECKING:
     from seqvision_edge.overlay import Overlay
     from seqvision_edge.session import Session
     from seqvision_edge.sinks import Sink
-    from seqvision_edge.sinks.collect import Doubtful
-    from seqvision_edge.sinks.queued import Queued
-    from seqvision_edge.sinks.together import SinkGroup
-    from seqvision_edge.sources import Source
+    from seqvision_edge.sinks.active_learning import Doubtful
+    from seqvision_edge.sinks.group import SinkGroup
+    from seqvision_edge.sinks.queue import Queued
+    from seqvision_edge.sources.factory import Source
 
 # How much may wait: lines are small, pictures are large.
 _LINES, _PICTURES, _MESSAGES = 10_000, 16, 1_000
+
+LOOPBACK = "127.0.0.1"
 
 
 class OutputOptions(Options):
@@ -87,7 +91,7 @@ def make_outputs(
         sources: what it runs on; their names tell them apart.
         decision: how answers become events.
     """
-    from seqvision_edge.sinks.together import SinkGroup
+    from seqvision_edge.sinks.group import SinkGroup
 
     # A camera does not wait; of a recording every line counts.
     live = any(source.live for source in sources)
@@ -105,7 +109,7 @@ def make_outputs(
 
 def notes_on(options: OutputOptions) -> list[str]:
     """Return what to know of the outputs before they are written, a line each."""
-    from seqvision_edge.sinks.film import playback_note
+    from seqvision_edge.video_writer import playback_note
 
     folders = {"--clips": options.clips, "--save-uncertain": options.save_uncertain}
     written = {"--save": options.save} | {
@@ -160,9 +164,8 @@ def _files(
     waits: bool,
 ) -> Iterator["Queued[Any]"]:
     """Yield the outputs that are files here."""
-    from seqvision_edge.sinks.about import about
-    from seqvision_edge.sinks.jsonl import JsonLines
-    from seqvision_edge.sinks.queued import Queued
+    from seqvision_edge.sinks.jsonl import JsonLines, about
+    from seqvision_edge.sinks.queue import Queued
     from seqvision_edge.sinks.video import VideoFiles
 
     if options.json_ is not None:
@@ -175,8 +178,8 @@ def _files(
         yield Queued(VideoFiles(options.save, film), _PICTURES, waits=waits)
 
     if options.clips is not None:
-        from seqvision_edge.decision import window_lag
-        from seqvision_edge.sinks.clips import EventClips, Margins
+        from seqvision_edge.events import window_lag
+        from seqvision_edge.sinks.event_clips import EventClips, Margins
 
         late = decision.minimum_seconds + window_lag(session.card.sequence)
         margins = Margins(options.clip_before, options.clip_after, late)
@@ -190,8 +193,8 @@ def _files(
 def _collector(
     folder: Path, options: OutputOptions, session: "Session", sources: Sequence["Source"]
 ) -> "Doubtful":
-    from seqvision_edge.sequence import VideoSequence
-    from seqvision_edge.sinks.collect import Doubtful
+    from seqvision_edge.card import VideoSequence
+    from seqvision_edge.sinks.active_learning import Doubtful
 
     card = session.card
     if not isinstance(card.sequence, VideoSequence):
@@ -207,7 +210,7 @@ def _programs(
     options: OutputOptions, session: "Session", sources: Sequence["Source"]
 ) -> Iterator["Queued[Any]"]:
     """Yield the outputs that are other programs: a run never waits for one."""
-    from seqvision_edge.sinks.queued import Queued
+    from seqvision_edge.sinks.queue import Queued
 
     if options.webhook is not None:
         from seqvision_edge.sinks.webhook import Webhook
@@ -230,7 +233,6 @@ def _metrics(
     options: OutputOptions, sources: Sequence["Source"], queued: Sequence["Queued[Any]"]
 ) -> Iterator["Sink"]:
     if options.metrics is not None:
-        from seqvision_edge.sinks.address import listen_address
         from seqvision_edge.sinks.metrics import PrometheusSink
 
         yield PrometheusSink(listen_address("--metrics", options.metrics, 9100), sources, queued)
@@ -244,11 +246,10 @@ def _page(
     sources: Sequence["Source"],
 ) -> Iterator["Sink"]:
     if options.web is not None:
-        from seqvision_edge.serve.door import read_token, refuse_without_server
-        from seqvision_edge.sinks.address import listen_address
+        from seqvision_edge.server.auth import read_token, refuse_without_server
 
         refuse_without_server(program)
-        from seqvision_edge.serve.beside import Page
+        from seqvision_edge.sinks.web_page import Page
 
         token = read_token(options.web_token, "--web-token")
         address = listen_address("--web", options.web, 8000)
@@ -293,3 +294,26 @@ def _overlays(
         source.name: Overlay(session.card, options.top, source.name if several else "")
         for source in sources
     }
+
+
+def listen_address(flag: str, text: str, usual: int) -> tuple[str, int]:
+    """Read `HOST:PORT`; a port alone is one of the loopback interface.
+
+    Args:
+        flag: the option that says it, for the refusal.
+        text: what was given.
+        usual: the port of the example in the refusal.
+
+    Raises:
+        SinkError: it is not such an address.
+    """
+    host, colon, port = text.rpartition(":")
+    host = host.strip("[]") if colon else ""
+    number = whole_number(port)
+    try:
+        known = host if host in ("", "localhost") else str(ip_address(host))
+    except ValueError:
+        number, known = None, ""
+    if number is None or number > 65535:
+        raise SinkError(f"{flag} {text}: give ADDRESS:PORT, such as {LOOPBACK}:{usual}")
+    return (LOOPBACK if known in ("", "localhost") else known), number

@@ -1,9 +1,10 @@
-"""What a person sees on the picture: the label, the next best, and what happened lately.
+"""What is drawn on a picture, or instead of it: labels, recent events, the source's state.
 
 The picture of a source that gives nothing new is covered by a notice: an old one looks live.
 """
 
 from collections import deque
+from dataclasses import dataclass
 from time import monotonic
 
 import numpy as np
@@ -11,6 +12,8 @@ import numpy as np
 from seqvision_edge.card import ModelCard
 from seqvision_edge.drawing import (
     ELLIPSIS,
+    Colour,
+    colours,
     drawable,
     fitted,
     put_panel,
@@ -18,12 +21,9 @@ from seqvision_edge.drawing import (
     text_width,
     wrapped,
 )
-from seqvision_edge.notice import STILL, Notice, age, notice, unsure
+from seqvision_edge.frame import Image, Step
 from seqvision_edge.opencv import cv2
-from seqvision_edge.palette import Colour, colours
-from seqvision_edge.preprocess import Image
-from seqvision_edge.result import Event, clock
-from seqvision_edge.step import Step
+from seqvision_edge.types import Event, SourceState, clock
 
 TIMELINE_SECONDS = 30.0
 _MARK_SECONDS = 5.0
@@ -43,6 +43,19 @@ _LINES, _WIDEST_SHARE = 4, 0.55
 _ROOM = 90
 _REGULAR, _BOLD = 400, 650
 _NO_PICTURE = (480, 640)
+
+# A label is for what is seen now; under any other state it would be an old one.
+# A scene may rightly stand still, so a frozen picture is only warned of.
+SHOWN = ("live", "warming_up", "frozen")
+STILL = "the picture stands still"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One line to be read from afar, and one that says more; the second may be empty."""
+
+    headline: str
+    detail: str = ""
 
 
 class Overlay:
@@ -267,3 +280,47 @@ def _boxed(bgr: Image, size: tuple[int, int]) -> Image:
         bgr, inner, interpolation=way
     )
     return picture
+
+
+def notice(state: SourceState, silent: float | None) -> Notice | None:
+    """Return what to show instead of a picture and its label; None where they may be shown.
+
+    `silent` is for how many seconds nothing came; None where nothing ever did.
+    """
+    if state.state in SHOWN:
+        return None
+    again = f"attempt {state.attempt}" if state.attempt > 1 else ""
+    if state.state == "ended":
+        return Notice("ended", state.message)
+    if state.state == "failed":
+        return Notice("given up", state.message)
+    if silent is None:
+        words = state.message or again
+        return Notice("connecting …" if state.state == "connecting" else "no data yet", words)
+    if state.state == "stalled":
+        # Its message would only say the same.
+        return Notice(silence(silent))
+    return Notice(silence(silent), state.message or (again and f"connecting again, {again}"))
+
+
+def unsure(label: str) -> str:
+    """Return the text for an answer below `decision.min_confidence` with this best label."""
+    return f"unsure · {label}"
+
+
+def silence(seconds: float) -> str:
+    """Return for how long nothing came, as people say it: `no data for 4 s`, `… for 3 min`."""
+    if seconds < 120:
+        return f"no data for {seconds:.0f} s"
+    if seconds < 7200:
+        return f"no data for {seconds / 60:.0f} min"
+    return f"no data for {seconds / 3600:.0f} h"
+
+
+def age(step: Step, now: float) -> float | None:
+    """Return how many seconds ago a live source gave the step's frame; None where none did.
+
+    `now` is the monotonic clock.
+    """
+    arrived = step.frame.arrived if step.frame is not None else None
+    return None if arrived is None else max(0.0, now - arrived)

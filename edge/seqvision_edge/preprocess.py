@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from seqvision_edge.frame import Image
 from seqvision_edge.opencv import cv2
 
 if TYPE_CHECKING:
     from seqvision_edge.card import ImageSpec
 
-Image = NDArray[np.uint8]
 # Pixel values that become black and white.
 ValueRange = tuple[float, float]
 

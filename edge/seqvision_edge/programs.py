@@ -22,7 +22,7 @@ def edge_serve() -> int:
     """Run `edge-serve` and return its exit code."""
 
     def load() -> Callable[[], int]:
-        from seqvision_edge.serve.cli import main
+        from seqvision_edge.server.cli import main
 
         return main
 

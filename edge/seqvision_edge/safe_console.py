@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from seqvision_edge.names import printable
+from seqvision_edge.sanitize import printable
 
 
 class SafeConsole(Console):

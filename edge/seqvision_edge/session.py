@@ -6,27 +6,37 @@ that the card names and knows nothing of what is inside.
 """
 
 import math
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from seqvision_edge.card import StateTensor
+from seqvision_edge.card import ModelCard, StateTensor
 from seqvision_edge.child_process import can_start
-from seqvision_edge.model_file import read_model
-from seqvision_edge.model_file.contract import fits, shapes
+from seqvision_edge.errors import ModelError
+from seqvision_edge.onnx_validation import read_model
+from seqvision_edge.onnx_validation.validate import fits, shapes
 from seqvision_edge.ort_session import load_graph
 from seqvision_edge.providers import Device, device_of
 from seqvision_edge.trial_load import Trial, is_known, remember, try_load
-from seqvision_edge.warm_up import warm_up
 
 States = tuple[NDArray[np.float32], ...]
 
 DEADLINE = 20.0
 # Of calls that are remembered as good: a client who varies them must not fill the memory.
 _MOST_KINDS = 10_000
+
+# A softmax in half precision.
+_ROUNDING = 1e-2
+
+Frames = NDArray[np.uint8]
+Answer = NDArray[np.float32] | None
 
 
 class Session:
@@ -250,3 +260,111 @@ def _empty_size(axis: str | int, batch: int) -> int:
     if isinstance(axis, int):
         return axis
     return batch if axis == "batch" else 0
+
+
+class Loaded(Protocol):
+    """What is asked of a session here."""
+
+    where: str
+    card: ModelCard
+
+    def run(
+        self, frames: NDArray[np.uint8], *, run_options: ort.RunOptions
+    ) -> tuple[NDArray[np.float32], tuple[NDArray[np.float32], ...]]:
+        """Answer for frames, from an empty state."""
+
+
+def warm_up(session: Loaded, deadline: float) -> None:
+    """Run one grey frame with an empty state.
+
+    Args:
+        session: just loaded.
+        deadline: seconds until the run is stopped.
+
+    Raises:
+        ModelError: it fails, takes longer, or does not give finite probabilities and states of the
+            promised shapes.
+    """
+    image = session.card.image
+    frames = np.full((1, 1, image.height, image.width, image.channels), 128, np.uint8)
+    stop = ort.RunOptions()
+    stop.log_severity_level = 4
+    timer = threading.Timer(deadline, setattr, (stop, "terminate", True))
+    timer.daemon = True
+    began = time.monotonic()
+    timer.start()
+    try:
+        probabilities, state = session.run(frames, run_options=stop)
+    except ModelError:
+        raise
+    except Exception as error:  # onnxruntime raises a dozen unrelated types here
+        if time.monotonic() - began >= deadline:
+            raise ModelError(
+                f"{session.where}: one frame took longer than {deadline:g} s; it was stopped"
+            ) from None
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ModelError(f"{session.where}: cannot run ({reason[:160]})") from None
+    finally:
+        timer.cancel()
+    labels = len(session.card.labels)
+    if probabilities.shape != (1, labels) or probabilities.dtype != np.float32:
+        raise ModelError(
+            f"{session.where}: it answers {probabilities.dtype} {probabilities.shape}, "
+            f"its card promises float32 (1, {labels})"
+        )
+    if not all(np.isfinite(values).all() for values in (probabilities, *state)):
+        raise ModelError(f"{session.where}: its answer to a grey frame is not finite")
+    if probabilities.min() < -_ROUNDING or abs(float(probabilities.sum()) - 1) > _ROUNDING:
+        raise ModelError(f"{session.where}: its answer to a grey frame is no probabilities")
+    for tensor, values in zip(session.card.state.tensors, state, strict=True):
+        if values.dtype != np.float32 or not fits(tensor, values.shape, 1):
+            raise ModelError(
+                f"{session.where}: it gives {tensor.name} as {values.dtype} {values.shape}, "
+                f"its card promises float32 {list(tensor.axes)}"
+            )
+
+
+def run_batch(
+    session: Session,
+    requests: Sequence[tuple[Stream, Frames]],
+    run_options: ort.RunOptions | None = None,
+) -> list[Answer]:
+    """Push frames `(time, height, width, channels)` into each stream; answers in the same order.
+
+    Streams whose frames and states have the same shapes go as one batch: those that are warm always
+    have.  Each answer is as from `Stream.push`: probabilities `(labels,)`, or None.  Another thread
+    can stop the call by onnxruntime's `run_options`.
+    """
+    if len(requests) == 1:
+        ((stream, frames),) = requests
+        return [stream.push(frames, run_options)]
+    alike: dict[tuple[object, ...], list[int]] = defaultdict(list)
+    for number, (stream, frames) in enumerate(requests):
+        alike[frames.shape, tuple(values.shape for values in stream.state)].append(number)
+    answers: list[Answer] = [None] * len(requests)
+    for numbers in alike.values():
+        frames = np.stack([requests[number][1] for number in numbers])
+        streams = [requests[number][0] for number in numbers]
+        state = _joined(session, [stream.state for stream in streams])
+        probabilities, following = session.run(frames, state, run_options=run_options)
+        for index, (number, stream) in enumerate(zip(numbers, streams, strict=True)):
+            own = _split(session, following, index)
+            answers[number] = stream.accept_output(probabilities[index], own, frames.shape[1])
+    return answers
+
+
+def _joined(session: Session, states: Sequence[States]) -> States:
+    """Return the states of single streams as that of a batch."""
+    return tuple(
+        np.concatenate([state[index] for state in states], axis=tensor.axes.index("batch"))
+        for index, tensor in enumerate(session.card.state.tensors)
+    )
+
+
+def _split(session: Session, state: States, index: int) -> States:
+    """Return the state of one stream of a batch, as one of its own."""
+    # A copy: a slice would keep the whole batch in memory.
+    return tuple(
+        np.take(values, [index], tensor.axes.index("batch"))
+        for values, tensor in zip(state, session.card.state.tensors, strict=True)
+    )

@@ -1,24 +1,31 @@
-"""THE WAY from model.pt to model.onnx: load → convert → prove → keep."""
+"""THE WAY from model.pt to model.onnx: load → convert → verify → keep."""
 
 from pathlib import Path
 
-from seqvision import ready
-from seqvision.chance import chance_warning
+import numpy as np
+
+from seqvision import validation
 from seqvision.config import ExportOptions, VerifyOptions
 from seqvision.console import print_line, print_note, print_step, print_warning
 from seqvision.data.clips import background_note
 from seqvision.errors import ExportError
+from seqvision.models.classifier import Classifier
 from seqvision.output_files import alone_with, exported_by, replacing_other
-from seqvision.ready import beside
-from seqvision.training.checkpoint import load_model
-from seqvision_edge.card import ModelCard
+from seqvision.statistics import chance_warning
+from seqvision.training.model_io import load_model
+from seqvision.validation import beside
+from seqvision_edge.card import ModelCard, VideoSequence
 from seqvision_edge.files import atomic_write
-from seqvision_export.convert import convert
-from seqvision_export.graph import state_of
-from seqvision_export.precision.choose import choose
-from seqvision_export.precision.clips import gather
-from seqvision_export.proof.proof import print_summary, save
-from seqvision_export.proof.verify import verify_in_subprocess
+from seqvision_edge.session import Session
+from seqvision_export.onnx_graph import convert, state_of
+from seqvision_export.quantize.calibration_data import gather
+from seqvision_export.quantize.select import choose
+from seqvision_export.timing import interleaved_timing
+from seqvision_export.verify.report import print_summary, save
+from seqvision_export.verify.verify import verify_in_subprocess
+
+# Calls of a few milliseconds: enough of them for some that nobody interrupts.
+_SECONDS = 0.3
 
 
 def export(options: ExportOptions) -> Path:
@@ -30,7 +37,7 @@ def export(options: ExportOptions) -> Path:
         SeqvisionError: the model or the clips cannot be used, the answers differ, or another
             process writes the file.
     """
-    target = ready.validate_export(options)
+    target = validation.validate_export(options)
     with alone_with(target):
         return _export(options, target)
 
@@ -38,7 +45,7 @@ def export(options: ExportOptions) -> Path:
 def _export(options: ExportOptions, target: Path) -> Path:
     model, card = load_model(options.model)
     for path in filter(None, (options.verify, options.calibrate)):
-        ready.check_labels(path, card)
+        validation.check_labels(path, card)
     card = card.model_copy(update={"state": state_of(model, options.state)})
     doubt = chance_warning(card)
     if doubt is not None:
@@ -98,3 +105,22 @@ def _proof_of(options: ExportOptions, file: Path) -> VerifyOptions:
         image_fps=options.image_fps,
         cache=options.cache,
     )
+
+
+def live_latency_ms(model: Classifier, card: ModelCard) -> float:
+    """Return the milliseconds of one live frame, its window full; of a whole image for stills.
+
+    In fp32, on one thread of the CPU, undisturbed: what else runs here meanwhile is not counted.
+    """
+    session = Session(convert(model, card, ExportOptions().opset), "cpu", threads=1, trial=False)
+    image = card.image
+    shape = (card.sequence.window, image.height, image.width, image.channels)
+    # What a picture shows does not change what it costs.
+    clip = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    if isinstance(card.sequence, VideoSequence):
+        stream = session.stream()
+        stream.push(clip)
+        timing = interleaved_timing({0: lambda: stream.push(clip[:1])}, _SECONDS)[0]
+    else:
+        timing = interleaved_timing({0: lambda: session.run(clip[None])}, _SECONDS)[0]
+    return timing.undisturbed

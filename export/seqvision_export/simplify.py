@@ -4,12 +4,14 @@ What the exporter folds itself (batch norms, constants) is not repeated here; a 
 that for every encoder.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import NodeProto, numpy_helper
+from onnx import NodeProto, TensorProto, numpy_helper
 
-from seqvision_export.nodes import Nodes
+Shape = tuple[int | str, ...]
 
 
 def simplify(proto: onnx.ModelProto) -> None:
@@ -21,6 +23,101 @@ def simplify(proto: onnx.ModelProto) -> None:
         _fold_scale(nodes, node)
         _pool_over_positions(nodes, node)
     nodes.sweep()
+
+
+class Nodes:
+    """A view of a model's graph; what it changes, it changes in the model."""
+
+    def __init__(self, proto: onnx.ModelProto) -> None:
+        self.graph = proto.graph
+        self.constants: dict[str, TensorProto] = {
+            tensor.name: tensor for tensor in proto.graph.initializer
+        }
+        inferred = onnx.shape_inference.infer_shapes(proto).graph
+        values = (*inferred.input, *inferred.value_info, *inferred.output)
+        self.shapes: dict[str, Shape] = {
+            value.name: tuple(
+                axis.dim_value if axis.HasField("dim_value") else axis.dim_param
+                for axis in value.type.tensor_type.shape.dim
+            )
+            for value in values
+        }
+        self._kinds = {value.name: value.type.tensor_type.elem_type for value in values}
+        self._kinds.update((name, tensor.data_type) for name, tensor in self.constants.items())
+
+    def constant(self, name: str) -> NDArray[np.generic]:
+        """Return the values of a constant."""
+        values: NDArray[np.generic] = numpy_helper.to_array(self.constants[name])
+        return values
+
+    def is_float(self, name: str) -> bool:
+        """Whether a tensor holds float32."""
+        return self._kinds.get(name) == TensorProto.FLOAT
+
+    def users(self, name: str) -> list[NodeProto]:
+        """Return the nodes that read a tensor."""
+        return [node for node in self.graph.node if name in node.input]
+
+    def maker(self, name: str) -> NodeProto | None:
+        """Return the node that computes a tensor; None for inputs and constants."""
+        return next((node for node in self.graph.node if name in node.output), None)
+
+    def is_output(self, name: str) -> bool:
+        """Whether a tensor leaves the graph."""
+        return any(value.name == name for value in self.graph.output)
+
+    def widens(self, name: str, shape: tuple[int, ...]) -> bool:
+        """Whether an operand of this shape would broadcast the tensor to more than it is."""
+        own = self.shapes.get(name, ())
+        return len(own) < len(shape) or any(
+            size not in (1, axis)
+            for size, axis in zip(reversed(shape), reversed(own), strict=False)
+        )
+
+    def bypass(self, node: NodeProto) -> None:
+        """Take a node out: its readers read its first input.  A node that ends the graph stays."""
+        if self.is_output(node.output[0]):
+            return
+        for user in self.users(node.output[0]):
+            names = [node.input[0] if name == node.output[0] else name for name in user.input]
+            user.input[:] = names
+        self.graph.node.remove(node)
+
+    def add_after(self, node: NodeProto, kind: str) -> None:
+        """Let an operator of one input, with its default attributes, work on a node's result."""
+        result = node.output[0]
+        node.output[0] = f"{result}_before"
+        added = onnx.helper.make_node(kind, [node.output[0]], [result], name=f"{node.name}_{kind}")
+        self.graph.node.insert(list(self.graph.node).index(node) + 1, added)
+
+    def replace(self, found: Iterable[NodeProto]) -> None:
+        """Put other nodes, or another order of them, in the place of all nodes."""
+        copies = [NodeProto.FromString(node.SerializeToString()) for node in found]
+        del self.graph.node[:]
+        self.graph.node.extend(copies)
+
+    def reached(self, names: Iterable[str], *, backward: bool = False) -> set[str]:
+        """Return the names of all nodes that these nodes lead to, or that lead to them."""
+        found: set[str] = set()
+        waiting = [node for node in self.graph.node if node.name in set(names)]
+        while waiting:
+            node = waiting.pop()
+            if backward:
+                near = [maker for name in node.input if (maker := self.maker(name)) is not None]
+            else:
+                near = [user for name in node.output for user in self.users(name)]
+            fresh = [other for other in near if other.name not in found]
+            found.update(other.name for other in fresh)
+            waiting += fresh
+        return found
+
+    def sweep(self) -> None:
+        """Remove unused constants."""
+        read = {name for node in self.graph.node for name in node.input}
+        kept = [tensor for tensor in self.graph.initializer if tensor.name in read]
+        del self.graph.initializer[:]
+        self.graph.initializer.extend(kept)
+        self.constants = {tensor.name: tensor for tensor in self.graph.initializer}
 
 
 def _skip_what_changes_nothing(nodes: Nodes, node: NodeProto) -> None:

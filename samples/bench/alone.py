@@ -13,9 +13,8 @@ import numpy as np
 
 from bench.cameras import pictures
 from bench.clients import CLIP_FRAMES, SIZE
-from seqvision_edge.batch import run_batch
 from seqvision_edge.preprocess import prepare
-from seqvision_edge.session import Session
+from seqvision_edge.session import Session, run_batch
 from seqvision_edge.sources.image_files import decode_image
 
 

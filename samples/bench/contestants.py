@@ -23,9 +23,9 @@ from seqvision.config import ClipOptions, ModelOptions, TrainingOptions, TrainOp
 from seqvision.data.cache import Cache
 from seqvision.data.dataset import Batch
 from seqvision.models.classifier import Classifier
-from seqvision.training.allocator import tune_malloc
+from seqvision.training.hardware import tune_malloc
 from seqvision.training.data import load_dataset
-from seqvision.training.fit import fit
+from seqvision.training.loop import fit
 from seqvision.training.loaders import make_loaders
 from seqvision.training.module import ClassifierModule
 from seqvision.training.autotune import LAYOUTS, choose_arithmetic

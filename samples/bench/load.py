@@ -92,7 +92,7 @@ def _measure(
 @contextlib.contextmanager
 def _server(model: Path) -> Iterator[Server]:
     """Run `edge-serve` on the first core."""
-    command = [sys.executable, "-m", "seqvision_edge.serve", str(model), "--port", "0"]
+    command = [sys.executable, "-m", "seqvision_edge.server", str(model), "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=_on(0)) as server:
         assert server.stderr is not None
         output = ""

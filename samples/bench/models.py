@@ -7,13 +7,21 @@ import numpy as np
 from bench.timing import milliseconds
 from seqvision.config import ExportOptions, ModelOptions
 from seqvision.models.classifier import Classifier
-from seqvision.training.checkpoint import load_model, save_model
-from seqvision_edge.card import SPEC, Decision, ImageSpec, ModelCard, Origin, State, StateTensor
-from seqvision_edge.sequence import VideoSequence
+from seqvision.training.model_io import load_model, save_model
+from seqvision_edge.card import (
+    SPEC,
+    Decision,
+    ImageSpec,
+    ModelCard,
+    Origin,
+    State,
+    StateTensor,
+    VideoSequence,
+)
 from seqvision_edge.session import Session
-from seqvision_export.convert import convert
-from seqvision_export.precision.clips import random_windows
-from seqvision_export.precision.make import make
+from seqvision_export.onnx_graph import convert
+from seqvision_export.quantize.calibration_data import random_windows
+from seqvision_export.quantize.select import make
 
 
 def random_model(folder: Path, encoder: str, size: int = 112, fps: float = 15.0) -> Path:

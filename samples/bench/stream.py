@@ -16,11 +16,12 @@ from rich.table import Table
 from bench.cameras import cameras, pictures
 from bench.models import exported
 from bench.timing import SecondCore, in_turn, processor_seconds, ratio
+from seqvision_edge.frame import Image
 from seqvision_edge.opencv import cv2
-from seqvision_edge.preprocess import Image, prepare
-from seqvision_edge.run import run
+from seqvision_edge.preprocess import prepare
+from seqvision_edge.runner import run
 from seqvision_edge.session import Session
-from seqvision_edge.sources import open_path
+from seqvision_edge.sources.factory import open_path
 
 ENCODERS = ("mobilenet_v3_small", "mobilenet_v2", "resnet18")
 SHARE = 0.92

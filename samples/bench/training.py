@@ -21,11 +21,11 @@ from bench.timing import Contestant, in_turn, milliseconds, ratio, second_core
 from seqvision.data.augment import Augmenter
 from seqvision.data.cache import Cache
 from seqvision.data.dataset import ClipDataset
+from seqvision.data.datasets import find_clips
 from seqvision.data.decode import Store
-from seqvision.data.readers import find_clips
-from seqvision_edge.clip import window
+from seqvision_edge.card import VideoSequence
 from seqvision_edge.opencv import cv2
-from seqvision_edge.sequence import VideoSequence
+from seqvision_edge.sampling import window
 
 CLIPS = 108
 # Encoder → how many times the plain network's rate its steps are meant to reach.

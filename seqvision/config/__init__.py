@@ -4,10 +4,23 @@ These classes are inert data.  The command line, the YAML of `--config` and the 
 folder are made from them; the verbs are functions that take them.
 """
 
-from seqvision.config.augment_file import augment_file
-from seqvision.config.belonging import check_sequence
-from seqvision.config.making import RecordOptions, SegmentOptions
-from seqvision.config.parts import (
+from seqvision.config.commands import (
+    BenchOptions,
+    CalibrateOptions,
+    CompareOptions,
+    DataOptions,
+    EvaluateOptions,
+    ExportOptions,
+    InspectOptions,
+    PredictOptions,
+    RecordOptions,
+    SegmentOptions,
+    SelfTrainOptions,
+    TrainOptions,
+    VerifyOptions,
+    data_path,
+)
+from seqvision.config.training import (
     ENCODERS,
     PRESETS,
     AugmentOptions,
@@ -18,23 +31,11 @@ from seqvision.config.parts import (
     SequenceOptions,
     Speed,
     TrainingOptions,
+    augment_file,
+    check_sequence,
 )
-from seqvision.config.record import flattened, from_yaml, to_yaml
-from seqvision.config.self_training import SelfTrainOptions
 from seqvision.config.tuning import TuneOptions, option_parts
-from seqvision.config.verbs import (
-    BenchOptions,
-    CalibrateOptions,
-    CompareOptions,
-    DataOptions,
-    EvaluateOptions,
-    ExportOptions,
-    InspectOptions,
-    PredictOptions,
-    TrainOptions,
-    VerifyOptions,
-    data_path,
-)
+from seqvision.config.yaml_io import flattened, from_yaml, to_yaml
 
 __all__ = [
     "ENCODERS",

@@ -1,17 +1,28 @@
-"""Going on with a run: its own options hold, and a few may be given anew.  No torch."""
+"""Resume a run or a self-training: its own options hold, a few may be given anew.  No torch."""
 
 from pathlib import Path
 from typing import Any, Final
 
-from seqvision.config.record import flattened, from_yaml
-from seqvision.config.verbs import TrainOptions
-from seqvision.errors import CheckpointError
-from seqvision_edge.path_hints import missing
+from pydantic import ValidationError
+
+from seqvision.config.commands import SelfTrainOptions, TrainOptions
+from seqvision.config.yaml_io import flattened, from_yaml
+from seqvision.errors import CheckpointError, StudyError
+from seqvision_edge.hints import missing
+from seqvision_edge.options import first_problem
+from seqvision_edge.renamed import translated
+from seqvision_edge.yaml_file import YamlError, read_yaml
 
 # Where things lie and how long it goes on; anything else would make it another training.
 MAY_CHANGE: Final = frozenset((
     "data", "root", "output", "resume", "training.epochs", "training.device",
     "clips.cache", "clips.cache_size", "clips.workers",
+))  # fmt: skip
+
+NAME: Final = "self-train.yaml"
+# Where things lie and how long it goes on; anything else would make it another self-training.
+_MAY_CHANGE: Final = frozenset((
+    "model", "labelled", "unlabelled", "output", "resume", "rounds", "patience", "cache", "device",
 ))  # fmt: skip
 
 
@@ -118,3 +129,38 @@ def _from_here(path: Path | None) -> Path | None:
 
 def _said(value: Any) -> str:
     return "as it was" if value is None else str(value)
+
+
+def load_self_training_options(run: Path) -> SelfTrainOptions:
+    """Return the options that a self-training was started with, to go on with it.
+
+    Raises:
+        StudyError: not its run folder, or damaged.
+    """
+    path = run / NAME
+    if not path.is_file():
+        raise StudyError(f"--resume {run}: no run folder of seqvision self-train")
+    try:
+        kept = SelfTrainOptions.model_validate(translated(read_yaml(path)))
+    except ValidationError as error:
+        loc, words, _ = first_problem(error)
+        raise StudyError(f"{path}: {'.'.join(map(str, loc))}: {words}") from None
+    except YamlError as error:
+        raise StudyError(f"{path}: damaged ({error})") from None
+    return kept.model_copy(update={"resume": run})
+
+
+def check_resume_options(kept: SelfTrainOptions, requested: SelfTrainOptions) -> None:
+    """Refuse an option that cannot be another one than that of the run.
+
+    Raises:
+        StudyError: there is one; it is named.
+    """
+    for name in type(kept).model_fields:
+        before, now = getattr(kept, name), getattr(requested, name)
+        if name not in _MAY_CHANGE and before != now:
+            flag = f"--{name.replace('_', '-')}"
+            raise StudyError(
+                f"--resume {kept.resume}: {flag} is that of the run, {before}; "
+                "with another one start anew, without --resume"
+            )

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from seqvision.config.base import (
+from seqvision.config.commands import TrainOptions
+from seqvision.config.training import (
     CLIPS,
     DATA,
     MACHINE,
@@ -14,18 +15,15 @@ from seqvision.config.base import (
     STILLS,
     TRAINING,
     VARIETY,
-    DataArgument,
-    Positive,
-    Root,
-)
-from seqvision.config.parts import (
     AugmentOptions,
     ClipOptions,
+    DataArgument,
     ModelOptions,
+    Positive,
+    Root,
     SequenceOptions,
     TrainingOptions,
 )
-from seqvision.config.verbs import TrainOptions
 from seqvision_edge.options import Arg, Options
 
 SEARCH = "Search"

@@ -10,7 +10,7 @@ from dataclasses import replace
 from seqvision.data.clips import Clip, Cut
 from seqvision_edge.errors import SourceError
 from seqvision_edge.frame import Frame
-from seqvision_edge.sources import open_path
+from seqvision_edge.sources.factory import open_path
 
 
 class Cutter:

@@ -11,8 +11,7 @@ from torch.utils.data import Dataset, Sampler
 from seqvision.data.augment import Augmenter
 from seqvision.data.decode import Decoded
 from seqvision.data.views import view
-from seqvision_edge.card import ImageSpec
-from seqvision_edge.sequence import SequenceSpec
+from seqvision_edge.card import ImageSpec, SequenceSpec
 
 
 class Batch(NamedTuple):

@@ -18,19 +18,18 @@ from numpy.typing import NDArray
 from seqvision.data.cache import Cache, touch
 from seqvision.data.clips import Clip, Cut
 from seqvision.data.cut import Cutter
+from seqvision.data.datasets.mnist import idx_images
 from seqvision.data.parallel import check_cancelled, in_threads
-from seqvision.data.readers.idx import idx_images
-from seqvision_edge.card import ImageSpec
-from seqvision_edge.clip import Frames
-from seqvision_edge.cut import sized
+from seqvision_edge.card import ImageSpec, SequenceSpec, VideoSequence
 from seqvision_edge.errors import SourceError
 from seqvision_edge.files import atomic_write
 from seqvision_edge.opencv import cv2
 from seqvision_edge.preprocess import prepare
-from seqvision_edge.sequence import SequenceSpec, VideoSequence
-from seqvision_edge.sources import Recorded, open_path
+from seqvision_edge.sampling import Frames
+from seqvision_edge.sources.factory import Recorded, open_path
 from seqvision_edge.sources.video_decoding import DECODER
 from seqvision_edge.sources.video_file import refuse_stills
+from seqvision_edge.still_images import sized
 
 # A part of a video that is written holds a file open.
 _PARTS_AT_ONCE = 100

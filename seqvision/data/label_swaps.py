@@ -5,9 +5,9 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 
 from seqvision.config import AugmentOptions
+from seqvision.data.clips import normal
 from seqvision.data.direction_words import MIRRORED, TURNED, UPSIDE_DOWN, WAYS
 from seqvision.data.directions import Directions
-from seqvision.data.labels import normal
 from seqvision.errors import DataError
 
 # How a label changes under each kind of turn of the picture.

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from seqvision.console import progress
 from seqvision.data.clips import Clip
 from seqvision.data.decode import Decoded, StoredClip
-from seqvision.data.split import Split, split_clips
+from seqvision.data.splits import Split, split_clips
 from seqvision.errors import DataError
 from seqvision_edge.files import atomic_write
 from seqvision_edge.opencv import cv2

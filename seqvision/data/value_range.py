@@ -11,7 +11,7 @@ from seqvision.data.clips import Clip
 from seqvision.data.decode import Decoded
 from seqvision_edge.errors import SourceError
 from seqvision_edge.preprocess import ValueRange
-from seqvision_edge.sources import deep_pictures
+from seqvision_edge.sources.factory import deep_pictures
 
 # Clips that are looked at, and pictures of each.
 _CLIPS: Final = 48

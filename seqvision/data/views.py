@@ -5,10 +5,9 @@ from numpy.typing import NDArray
 
 from seqvision.data.augment import Augmenter
 from seqvision.data.decode import Decoded
-from seqvision_edge.card import ImageSpec
-from seqvision_edge.clip import centre
-from seqvision_edge.cut import cut
-from seqvision_edge.sequence import SequenceSpec, VideoSequence
+from seqvision_edge.card import ImageSpec, SequenceSpec, VideoSequence
+from seqvision_edge.sampling import centre
+from seqvision_edge.still_images import cut
 
 
 def view(

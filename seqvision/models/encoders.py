@@ -2,7 +2,7 @@
 
 An encoder takes float32 images `(images, channels, height, width)` in its own pixel range and
 returns `(images, features)`.  To add one, add a line to `BUILDERS` and its name to
-`seqvision.config.parts.EncoderName`.
+`seqvision.config.training.EncoderName`.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seqvision.config.parts import FROM_SCRATCH as FROM_SCRATCH
+from seqvision.config.training import FROM_SCRATCH
 from seqvision.errors import WeightsError
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from math import ceil, floor, isfinite, log10
 
 from seqvision.metrics import Calibration
-from seqvision.report.markup import Markup, element
+from seqvision.report.html import Markup, element
 from seqvision.statistics import Interval
 
 Points = Sequence[tuple[float, float]]

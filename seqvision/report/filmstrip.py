@@ -10,11 +10,10 @@ from seqvision.data.decode import Decoded
 from seqvision.models.classifier import Classifier
 from seqvision.report.charts import bars
 from seqvision.report.contents import Report, SplitResult
-from seqvision.report.markup import Markup, element
-from seqvision_edge.card import ModelCard
-from seqvision_edge.clip import centre
+from seqvision.report.html import Markup, element
+from seqvision_edge.card import ModelCard, VideoSequence
 from seqvision_edge.opencv import cv2
-from seqvision_edge.sequence import VideoSequence
+from seqvision_edge.sampling import centre
 
 FRAMES = 8
 _SIDE = 64

@@ -10,20 +10,24 @@ from pathlib import Path
 from string import Template
 
 from seqvision.report.charts import curves
-from seqvision.report.circumstances import data, making, remark_list
 from seqvision.report.contents import Report, SplitResult
-from seqvision.report.evidence import attention_section, has_attention, mistakes
-from seqvision.report.figures import (
+from seqvision.report.filmstrip import FRAMES
+from seqvision.report.html import Markup, element, note, plain, together
+from seqvision.report.run_folder import column
+from seqvision.report.sections import (
+    attention_section,
     calibrated,
     confusion,
     confusion_width,
+    data,
+    has_attention,
     headline,
+    making,
+    mistakes,
     per_group,
     per_label,
+    remark_list,
 )
-from seqvision.report.filmstrip import FRAMES
-from seqvision.report.logs import column
-from seqvision.report.markup import Markup, element, note, plain, together
 from seqvision_edge.files import atomic_write
 
 

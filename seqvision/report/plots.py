@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from seqvision.metrics import Metrics
-from seqvision.report.logs import column
+from seqvision.report.run_folder import column
 
 
 def draw_confusion(metrics: Metrics, path: Path, title: str) -> None:

@@ -5,32 +5,52 @@ a student that learns them and is the next teacher → the best of all on the va
 """
 
 import contextlib
+import hashlib
 import shutil
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from seqvision import rank
-from seqvision.config import SelfTrainOptions
+from seqvision.config import SelfTrainOptions, TrainOptions
+from seqvision.config.resume import NAME
 from seqvision.console import add_state, print_line, print_note, shell_command
+from seqvision.data.augment import with_content
 from seqvision.errors import CheckpointError, DataError, StudyError
-from seqvision.ready import check_training, validate_self_train
-from seqvision.self_training.clips import contents, fingerprint, read_labelled, read_pool
-from seqvision.self_training.one_round import Work, data_of, first_round, next_round
-from seqvision.self_training.plan import about_of, of_a_student, refuse_other, write_options
-from seqvision.self_training.rounds import Round, best_of, read_rounds, write_rounds
+from seqvision.self_training.data import contents, fingerprint, read_labelled, read_pool
+from seqvision.self_training.rounds import (
+    Round,
+    Work,
+    best_of,
+    data_of,
+    first_round,
+    next_round,
+    read_rounds,
+    write_rounds,
+)
 from seqvision.self_training.student import finish_student, student_file
-from seqvision.stopped import Stop, interrupt, stop_of
-from seqvision.training import containers
-from seqvision.training.checkpoint import load_model
-from seqvision.training.device import check_precision, pick_device
-from seqvision.training.train import copy_model, hold_run
+from seqvision.signals import Stop, interrupt, stop_of
+from seqvision.training import model_io
+from seqvision.training.hardware import check_precision, pick_device
+from seqvision.training.model_io import load_model
+from seqvision.training.trainer import copy_model, hold_run
+from seqvision.validation import check_training, validate_self_train
+from seqvision_edge.card import ModelCard
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.files import atomic_write, sweep
+from seqvision_edge.options import first_problem
+from seqvision_edge.renamed import translated
+from seqvision_edge.yaml_file import dump_yaml
+
+# Where things lie, what computes and for how long: no figure of a round depends on these.
+_PLACES = ("output", "runs", "resume", "cache", "device", "rounds", "patience")
+_PATHS = ("model", "labelled", "unlabelled", "output", "runs", "cache")
 
 
 @dataclass(frozen=True)
@@ -167,13 +187,13 @@ def _copy_given(work: Work) -> None:
     """Write the model that was given under the name of the result."""
     given, output = work.asked.model, work.asked.output
     assert given is not None
-    if containers.is_safetensors(given) == containers.is_safetensors(output):
+    if model_io.is_safetensors(given) == model_io.is_safetensors(output):
         copy_model(given, output, work.run)
         return
     converted = work.run / f"given{output.suffix.lower()}"
     try:
         with atomic_write(converted) as unfinished:
-            containers.write(unfinished, containers.read(given))
+            model_io.write(unfinished, model_io.read(given))
     except OSError as error:
         raise CheckpointError(f"{converted}: cannot be written ({error.strerror})") from None
     copy_model(converted, output, work.run)
@@ -194,3 +214,89 @@ def _new_folder(runs: Path) -> Path:
             "choose another place with --runs"
         ) from None
     raise DataError(f"{runs}: full of run folders of this second")
+
+
+def of_a_student(options: SelfTrainOptions, card: ModelCard) -> TrainOptions:
+    """Return the options that the model was trained with, and that its students are.
+
+    Raises:
+        CheckpointError: the card does not tell them.
+        DataError: --augment cannot be used.
+    """
+    try:
+        own = TrainOptions.model_validate(translated(card.origin.options))
+    except ValidationError as error:
+        loc, words, _ = first_problem(error)
+        name = ".".join(map(str, loc))
+        raise CheckpointError(
+            f"{options.model}: its card has no training options of this version ({name}: {words}); "
+            "train it again with this version"
+        ) from None
+    training: dict[str, Any] = {"device": options.device}
+    if options.epochs is not None:
+        training["epochs"] = options.epochs
+    clips: dict[str, Any] = {"cache": options.cache}
+    if options.dataset != "auto":
+        clips["dataset"] = options.dataset
+    augmentation = {} if options.augment is None else {"augment": options.augment}
+    return with_content(
+        own.model_copy(
+            update={
+                "data": options.labelled,
+                "root": None,
+                "output": options.output,
+                "runs": options.runs,
+                "resume": None,
+                "config": None,
+                "clips": own.clips.model_copy(update=clips),
+                "augmentation": own.augmentation.model_copy(update=augmentation),
+                "training": own.training.model_copy(update=training),
+            }
+        )
+    )
+
+
+def about_of(options: SelfTrainOptions, labelled: str, pool: str) -> dict[str, Any]:
+    """Return, as plain data, everything that the rounds depend on.
+
+    Args:
+        labelled, pool: fingerprints of the clips.
+    """
+    assert options.model is not None
+    requested = options.model_dump(mode="json", exclude={*_PLACES, *_PATHS})
+    model = hashlib.sha256(options.model.read_bytes()).hexdigest()[:16]
+    return {**requested, "model": model, "labelled": labelled, "unlabelled": pool}
+
+
+def refuse_other(run: Path, kept: dict[str, Any], about: dict[str, Any]) -> None:
+    """Refuse to go on with something else.
+
+    Raises:
+        StudyError: the clips, the model or an option are not those of the run.
+    """
+    what = {"model": "model", "labelled": "labelled clips", "unlabelled": "unlabelled clips"}
+    for name, value in about.items():
+        if kept.get(name) != value:
+            change = f"its {what[name]} changed" if name in what else f"--{name} was another one"
+            raise StudyError(
+                f"--resume {run}: {change} since it began; start anew, without --resume"
+            )
+
+
+def write_options(run: Path, options: SelfTrainOptions) -> None:
+    """Keep the options in the run folder; from any folder they name the same files.
+
+    Raises:
+        StudyError: they cannot be written.
+    """
+    paths = {
+        name: path.expanduser().absolute()
+        for name in _PATHS
+        if (path := getattr(options, name)) is not None
+    }
+    content = options.model_copy(update={**paths, "resume": None}).model_dump(mode="json")
+    try:
+        with atomic_write(run / NAME) as unfinished:
+            unfinished.write_text(dump_yaml(content), encoding="utf-8")
+    except OSError as error:
+        raise StudyError(f"{run}: cannot be written ({error.strerror})") from None

@@ -14,17 +14,14 @@ from seqvision.config import TrainOptions, to_yaml
 from seqvision.config.resume import recorded
 from seqvision.errors import StudyError
 from seqvision.models.classifier import Classifier
-from seqvision.self_training.clips import Pool
-from seqvision.stopped import interrupt
+from seqvision.self_training.data import Pool
+from seqvision.signals import interrupt
 from seqvision.training.callbacks import EpochBar
-from seqvision.training.card import make_card, with_metrics
-from seqvision.training.checkpoint import save_model
 from seqvision.training.data import Data
-from seqvision.training.fit import fit, kept
-from seqvision.training.preparation import prepare
-from seqvision.training.results import measure_parts
-from seqvision.training.train import Trained, finish
-from seqvision.training.used_clips import used_clips
+from seqvision.training.loop import fit, kept
+from seqvision.training.model_io import save_model, used_clips
+from seqvision.training.results import make_card, measure_parts, with_metrics
+from seqvision.training.trainer import Trained, finish, prepare
 from seqvision_edge.card import ModelCard
 from seqvision_edge.files import write_whole
 

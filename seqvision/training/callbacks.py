@@ -20,8 +20,8 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from seqvision.config import TrainingOptions
 from seqvision.console import Bar, print_line
 from seqvision.rank import count
-from seqvision.stopped import StopNow, StopRequest
-from seqvision.training.processes import any_of
+from seqvision.signals import StopNow, StopRequest
+from seqvision.training.distributed import any_of
 
 _STOPPING = "stopping after this step"
 

@@ -13,6 +13,7 @@ from seqvision.config import TrainOptions, data_path
 from seqvision.console import print_line, progress
 from seqvision.data.augment import augmentation_notes
 from seqvision.data.cache import Cache
+from seqvision.data.clip_notes import incomplete, incomplete_note, is_short, left_out_note
 from seqvision.data.clips import (
     Clip,
     background_note,
@@ -21,19 +22,16 @@ from seqvision.data.clips import (
     labels_of,
     source_notes,
 )
-from seqvision.data.damaged import incomplete, incomplete_note, left_out_note
+from seqvision.data.datasets import find_data_set
 from seqvision.data.decode import Decoded, Store, decode_all
 from seqvision.data.near_copies import divide, find_near_copies
-from seqvision.data.readers import find_data_set
-from seqvision.data.short_clips import is_short
-from seqvision.data.split import Split
+from seqvision.data.splits import Split
 from seqvision.data.value_range import range_notes
 from seqvision.errors import DataError
 from seqvision.rank import is_first
-from seqvision.training.layout import plan, settle
-from seqvision_edge.card import Decision, ImageSpec
-from seqvision_edge.sequence import SequenceSpec, VideoSequence
-from seqvision_edge.wording import first_problem
+from seqvision.training.sequence_planning import plan, settle
+from seqvision_edge.card import Decision, ImageSpec, SequenceSpec, VideoSequence
+from seqvision_edge.options import first_problem
 
 # Of so few, one clip is 20 points of accuracy or more.
 _FEW_CLIPS = 5

@@ -1,11 +1,12 @@
-"""One training step, one validation step, and how the learning rate goes."""
+"""One training step (with mixup), one validation step, and the learning rate schedule."""
 
 from seqvision.compat import torchvision as torchvision  # before lightning touches it
 
 # isort: split
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import lightning as L
 import numpy as np
@@ -18,9 +19,8 @@ from seqvision.data.dataset import Batch
 from seqvision.errors import CheckpointError
 from seqvision.metrics import measure
 from seqvision.models.classifier import Classifier
-from seqvision.training import processes
-from seqvision.training.mixup import Mixed, mix
-from seqvision.training.threads import one_for_the_head
+from seqvision.training import distributed
+from seqvision.training.hardware import one_for_the_head
 
 
 class ClassifierModule(L.LightningModule):
@@ -90,7 +90,7 @@ class ClassifierModule(L.LightningModule):
         rarity = self._loss.weight
         own = clips if rarity is None else rarity[batch.labels].sum()
         # Gradients are averaged over the processes; their shares of a batch need not be equal.
-        scaled = loss * (rank.count() / processes.total(own.clone()))
+        scaled = loss * (rank.count() / distributed.total(own.clone()))
         # Not `self.log` in every step, which costs more than a step on cached features.
         self._sums.append(torch.stack([loss.detach(), own, correct, clips]))
         return scaled
@@ -115,13 +115,13 @@ class ClassifierModule(L.LightningModule):
         """Log the figures of the epoch: of every clip once, whichever process had it."""
         loader: Any = self.trainer.val_dataloaders
         clips = len(loader.dataset)
-        probabilities = processes.gather_rows(torch.cat(self._probabilities), clips)
-        truth = processes.gather_rows(torch.cat(self._truth), clips)
+        probabilities = distributed.gather_rows(torch.cat(self._probabilities), clips)
+        truth = distributed.gather_rows(torch.cat(self._truth), clips)
         self._probabilities.clear()
         self._truth.clear()
         metrics = measure(probabilities, truth, self.labels)
         if self._sums:
-            sums = processes.total(torch.stack(self._sums).double().sum(dim=0))
+            sums = distributed.total(torch.stack(self._sums).double().sum(dim=0))
             loss, weight, correct, count = sums.tolist()
             self.log("train/loss", loss / weight)
             self.log("train/accuracy", correct / count)
@@ -201,3 +201,60 @@ class ClassifierModule(L.LightningModule):
             vectors = {"params": [p for p in part if p.ndim <= 1], "lr": self._lr * scale}
             groups += [matrices, vectors | {"weight_decay": 0.0}]
         return [group for group in groups if group["params"]]
+
+
+class Mixed(NamedTuple):
+    """A batch whose clips are blends.
+
+    Attributes:
+        batch: the blends; its labels are those of the first clip of each pair.
+        others: `(batch,)` int64, the labels of the second.
+        share: how much of each blend is the first, 0 to 1.
+    """
+
+    batch: Batch
+    others: Tensor
+    share: float
+
+    @classmethod
+    def plain(cls, batch: Batch) -> "Mixed":
+        """Return a batch in which nothing is blended."""
+        return cls(batch, batch.labels, 1.0)
+
+    def over_labels(self, figure: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return a figure of the labels of both clips, weighed by their shares."""
+        of_first = figure(self.batch.labels)
+        if self.share == 1:
+            return of_first
+        return self.share * of_first + (1 - self.share) * figure(self.others)
+
+
+def mix(batch: Batch, alpha: float) -> Mixed:
+    """Blend each clip with another one of the batch.
+
+    The share comes from Beta(`alpha`, `alpha`), one for the batch, and the pairs are a permutation;
+    both are drawn from torch's generator of the CPU, which each step seeds.  A blend is as long as
+    its first clip; the second is resampled to that length, so that both are whole.  Frames stay
+    uint8, as the network gets them otherwise; features stay float.
+    """
+    concentration = torch.tensor(float(alpha))
+    share = float(torch.distributions.Beta(concentration, concentration).sample())
+    order = torch.randperm(len(batch.labels))
+    inputs = torch.empty_like(batch.inputs)
+    lengths = batch.lengths.tolist()
+    for index, partner in enumerate(order.tolist()):
+        length, other = lengths[index], lengths[partner]
+        steps = torch.arange(length, device=inputs.device) * other // length
+        first = batch.inputs[index, :length]
+        second = batch.inputs[partner] if other == length else batch.inputs[partner, steps]
+        inputs[index, :length] = _blend(first, second[:length], share)
+        inputs[index, length:] = batch.inputs[index, length:]
+    order = order.to(batch.labels.device)
+    return Mixed(batch._replace(inputs=inputs), batch.labels[order], share)
+
+
+def _blend(first: Tensor, second: Tensor, share: float) -> Tensor:
+    if first.is_floating_point():
+        return torch.lerp(second, first, share)
+    blended = torch.lerp(second.float(), first.float(), share)
+    return blended.round_().to(first.dtype)

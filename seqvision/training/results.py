@@ -1,31 +1,33 @@
-"""What a training leaves in its run folder beside the model: figures, pictures, the report."""
+"""What a training leaves in its run folder beside the model: card, figures, report."""
 
 import json
 import platform
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 
+import seqvision
 from seqvision import __version__, rank
 from seqvision.config import TrainOptions, data_path
 from seqvision.console import Remark
-from seqvision.data.damaged import incomplete
+from seqvision.data.clip_notes import incomplete
 from seqvision.errors import DataError
 from seqvision.evaluation import predict
+from seqvision.metrics import Metrics, metrics_table
 from seqvision.models.classifier import Classifier
 from seqvision.report.contents import Report, SplitResult, make_part
-from seqvision.report.logs import column
 from seqvision.report.page import write_page
 from seqvision.report.plots import draw_confusion, draw_curves
-from seqvision.report.predictions import NAME, write_predictions
-from seqvision.report.terminal import metrics_table
+from seqvision.report.run_folder import NAME, column, write_predictions
 from seqvision.training.autotune import Arithmetic
-from seqvision.training.data import Data
-from seqvision_edge.card import ModelCard
+from seqvision.training.data import Data, describe
+from seqvision_edge.card import SPEC, Decision, ModelCard, Origin, State, StateTensor, VideoSequence
 from seqvision_edge.files import write_whole
 from seqvision_edge.opencv import cv2
 
@@ -181,3 +183,61 @@ def _seconds_before(run: Path) -> float:
         return float(json.loads((run / "run.json").read_text(encoding="utf-8"))["seconds"])
     except (OSError, ValueError, KeyError, TypeError):
         return 0.0
+
+
+def make_card(options: TrainOptions, data: Data, model: Classifier) -> ModelCard:
+    """Return the card of a model, its metrics still empty."""
+    return ModelCard(
+        spec=SPEC,
+        labels=data.labels,
+        sequence=data.sequence,
+        image=data.image,
+        state=State(
+            kind="window",
+            tensors=(StateTensor(name="past", axes=("batch", "kept", model.memory)),),
+        ),
+        decision=_decision(data),
+        origin=Origin(
+            version=seqvision.__version__,
+            created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            options=options.model_dump(mode="json"),
+            data=describe(data),
+            metrics={},
+            notes=(*data.notes, *model.notes),
+        ),
+        graph=None,
+    )
+
+
+def _decision(data: Data) -> Decision:
+    """Return when answers become events, in proportion to the window; a picture stands alone.
+
+    A gesture stays in the window, and its label sure, for most of the window's length: what lasts
+    less than a third of that is another motion that looked like it in passing.  Events end early,
+    well above one half, because doubtful answers are those for what is left of a gesture.
+    """
+    frames, seconds = 1, 0.0
+    if isinstance(data.sequence, VideoSequence):
+        frames, seconds = data.sequence.frames, data.sequence.frames / data.sequence.fps
+    return Decision(
+        temperature=1.0,
+        smoothing="mean",
+        smoothing_frames=max(1, round(frames / 5)),
+        min_confidence=0.0,
+        on_threshold=0.8,
+        off_threshold=0.6,
+        early=None,
+        minimum_seconds=round(0.3 * seconds, 3),
+        cooldown_seconds=round(0.25 * seconds, 3),
+        background=data.background,
+    )
+
+
+def with_metrics(card: ModelCard, parts: dict[str, Metrics]) -> ModelCard:
+    """Return the card with the headline figures of each part of the split."""
+    names = ("loss", "accuracy", "precision", "recall", "f1", "clips")
+    figures: dict[str, Any] = {
+        part: {name: getattr(metrics, name) for name in names} for part, metrics in parts.items()
+    }
+    origin = card.origin.model_copy(update={"metrics": figures})
+    return card.model_copy(update={"origin": origin})

@@ -19,7 +19,7 @@ from torch.utils.data._utils import signal_handling
 
 from seqvision import rank
 from seqvision.data.dataset import Item
-from seqvision.training.allocator import tune_malloc
+from seqvision.training.hardware import tune_malloc
 
 _PATIENCE = 5.0
 # Bytes that the path of a socket may have where it may have fewest, and what is added to the

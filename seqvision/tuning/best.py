@@ -10,10 +10,9 @@ from filelock import FileLock
 
 from seqvision.config import TrainOptions, TuneOptions, from_yaml
 from seqvision.training.data import Data, load_dataset
-from seqvision.training.fit import kept
-from seqvision.training.preparation import prepare
-from seqvision.training.train import copy_model, finish
-from seqvision.tuning.trials import Row, best_of, row_of
+from seqvision.training.loop import kept
+from seqvision.training.trainer import copy_model, finish, prepare
+from seqvision.tuning.study import Row, best_of, row_of
 
 
 def keep_best(study: optuna.Study, folder: Path) -> None:

@@ -10,26 +10,52 @@ import optuna
 import torch
 from optuna.trial import FrozenTrial, TrialState
 
+from seqvision.compat import torchvision as torchvision  # before lightning touches it
 from seqvision.config import TrainOptions, to_yaml
 from seqvision.config.resume import recorded
 from seqvision.data.augment import with_content
 from seqvision.data.cache import Cache
 from seqvision.errors import OutOfMemoryError, ResourceError, StudyError
-from seqvision.stopped import interrupt
+from seqvision.signals import interrupt
 from seqvision.training.callbacks import EpochBar
 from seqvision.training.data import Data, load_dataset
-from seqvision.training.fit import fit, is_out_of_memory
-from seqvision.training.preparation import Ready, prepare
-from seqvision.tuning import trials
-from seqvision.tuning.alive import PROCESS, this_process
-from seqvision.tuning.latency import Measure, machine, milliseconds
-from seqvision.tuning.listeners import Report, Standing
-from seqvision.tuning.space import Space, suggest, with_values
+from seqvision.training.loop import fit, is_out_of_memory
+from seqvision.training.trainer import Ready, prepare
+from seqvision.tuning import study
+from seqvision.tuning.search_space import Space, suggest, with_values
+from seqvision.tuning.storage import PROCESS, this_process
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.files import write_whole
 
+# isort: split
+
+import json
+import os
+import platform
+from contextlib import suppress
+
+import lightning as L
+import onnxruntime
+
+from seqvision import __version__
+from seqvision.config import ModelOptions
+from seqvision.data.cache import touch
+from seqvision.models.classifier import Classifier
+from seqvision.training.autotune import processor
+from seqvision.training.results import make_card
+from seqvision_edge.card import ModelCard
+from seqvision_edge.files import atomic_write
+
 _OUT_OF_MEMORY = "out of memory"
 GO_ON = "finished trials are kept; run the same command to continue"
+
+FIGURES = ("loss", "accuracy", "f1")
+
+# Exports a network and times a live frame of it, in milliseconds.
+Measure = Callable[[Classifier, ModelCard], float]
+
+# What does not change the graph but for the numbers in it.
+_NOT_THE_GRAPH = {"weights", "normalize", "freeze", "views", "dropout"}
 
 
 class UnusableError(Exception):
@@ -38,6 +64,21 @@ class UnusableError(Exception):
 
 class SurplusError(Exception):
     """Another process does this trial already, or there are enough."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a search goes, as its bar shows it.
+
+    Attributes:
+        trial: which one it is of how many.
+        best: the best trial so far.
+        left: share of this trial that is done → seconds left for the search.
+    """
+
+    trial: str
+    best: str
+    left: Callable[[float], float | None]
 
 
 @dataclass(frozen=True)
@@ -111,15 +152,15 @@ class Objective:
             raise _unusable(trial, _OUT_OF_MEMORY) from None
         value = self._train(trial, ready)
         if self._search.measure is not None:
-            trial.set_user_attr(trials.MS, self._time(options))
-        trial.set_user_attr(trials.MACHINE, machine())
-        trial.set_user_attr(trials.SECONDS, round(time.monotonic() - began, 1))
+            trial.set_user_attr(study.MS, self._time(options))
+        trial.set_user_attr(study.MACHINE, machine())
+        trial.set_user_attr(study.SECONDS, round(time.monotonic() - began, 1))
         return value
 
     def _train(self, trial: optuna.Trial, ready: Ready) -> float:
         # Not the number alone: a study of the same name may be kept elsewhere.
         run = self._search.folder / f"trial-{trial.number:04}-{secrets.token_hex(2)}"
-        trial.set_user_attr(trials.RUN, run.name)
+        trial.set_user_attr(study.RUN, run.name)
         report = Report(trial, self._search.objective)
         epochs = ready.options.training.epochs
         now = self._search.standing(trial)
@@ -142,8 +183,8 @@ class Objective:
         if report.pruned:
             raise optuna.TrialPruned
         figures = report.figures[fitted.epoch]
-        trial.set_user_attr(trials.LOSS, figures["loss"])
-        trial.set_user_attr(trials.EPOCH, fitted.epoch)
+        trial.set_user_attr(study.LOSS, figures["loss"])
+        trial.set_user_attr(study.EPOCH, fitted.epoch)
         return figures[self._search.objective]
 
     def _others(self, trial: optuna.Trial) -> list[FrozenTrial]:
@@ -152,22 +193,22 @@ class Objective:
 
     def _refuse_surplus(self, trial: optuna.Trial, others: Sequence[FrozenTrial]) -> None:
         """Leave a trial that another process began at the same moment to that one."""
-        counted = [each for each in others if trials.counts(each)]
+        counted = [each for each in others if study.counts(each)]
         before = [each for each in counted if each.number < trial.number]
         tried = self._search.once and any(
             each.params == trial.params and (each.state.is_finished() or each.number < trial.number)
             for each in counted
         )
         if tried or len(before) >= self._search.wanted:
-            trial.set_user_attr(trials.SURPLUS, True)
+            trial.set_user_attr(study.SURPLUS, True)
             raise SurplusError
 
     def _refuse_slow(self, trial: optuna.Trial, options: TrainOptions) -> None:
         ms = self._time(options)
-        trial.set_user_attr(trials.MS, ms)
+        trial.set_user_attr(study.MS, ms)
         if self._search.max_latency_ms is not None and ms > self._search.max_latency_ms:
-            trial.set_user_attr(trials.SLOW, True)
-            trial.set_user_attr(trials.MACHINE, machine())
+            trial.set_user_attr(study.SLOW, True)
+            trial.set_user_attr(study.MACHINE, machine())
             raise optuna.TrialPruned
 
     def _time(self, options: TrainOptions) -> float:
@@ -188,15 +229,84 @@ def _is_twin(other: FrozenTrial, trial: optuna.Trial) -> bool:
 
 def _answer_of(twin: FrozenTrial, trial: optuna.Trial) -> float:
     """Answer as a trial of the same values has: another training would give the same."""
-    for name in (trials.MS, trials.LOSS, trials.EPOCH, trials.SLOW, trials.MACHINE):
+    for name in (study.MS, study.LOSS, study.EPOCH, study.SLOW, study.MACHINE):
         if name in twin.user_attrs:
             trial.set_user_attr(name, twin.user_attrs[name])
-    trial.set_user_attr(trials.SECONDS, 0.0)
+    trial.set_user_attr(study.SECONDS, 0.0)
     if twin.state == TrialState.PRUNED or twin.value is None:
         raise optuna.TrialPruned
     return twin.value
 
 
 def _unusable(trial: optuna.Trial, reason: str) -> UnusableError:
-    trial.set_user_attr(trials.ERROR, reason)
+    trial.set_user_attr(study.ERROR, reason)
     return UnusableError(reason)
+
+
+class Report(L.Callback):
+    """Tells the study the validation figure of each epoch, and ends the training if it says so.
+
+    Attributes:
+        figures: of each epoch from 0, by their names.
+        pruned: whether the study ended it.
+    """
+
+    def __init__(self, trial: optuna.Trial, objective: str) -> None:
+        self.figures: dict[int, dict[str, float]] = {}
+        self.pruned = False
+        self._trial = trial
+        self._objective = objective
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Report the epoch to the study and end the training if it is pruned."""
+        if not trainer.is_last_batch:
+            return  # stopped on the way
+        epoch, last = trainer.current_epoch, (trainer.max_epochs or 0) - 1
+        logged = trainer.callback_metrics
+        self.figures[epoch] = {name: float(logged[f"val/{name}"]) for name in FIGURES}
+        self._trial.report(self.figures[epoch][self._objective], epoch)
+        if epoch < last and self._trial.should_prune():
+            self.pruned = True
+            trainer.should_stop = True
+
+
+def machine() -> str:
+    """Return what a time holds for."""
+    return f"{processor()}, {os.cpu_count()} cores"
+
+
+def milliseconds(measure: Measure, options: TrainOptions, data: Data, cache: Cache) -> float:
+    """Return what a live frame of a network of these options takes on this machine.
+
+    The network has random weights: how long it takes does not depend on them, and a network that
+    is too slow need not be trained.
+    """
+    about = [
+        "live frame",
+        __version__,
+        onnxruntime.__version__,
+        torch.__version__,
+        platform.node(),
+        machine(),
+        options.model.model_dump(exclude=_NOT_THE_GRAPH),
+        data.image.model_dump(),
+        data.sequence.kind,
+        data.sequence.window,
+        len(data.labels),
+    ]
+    kept = cache.file(about, ".json")
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        known = float(json.loads(kept.read_text(encoding="utf-8"))["ms"])
+        touch(kept)
+        return known
+    untrained: ModelOptions = options.model.model_copy(update={"weights": "none"})
+    with torch.random.fork_rng([]):
+        model = Classifier(untrained, data.image, len(data.labels)).eval()
+        found = measure(model, make_card(options, data, model))
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(kept) as unfinished:
+            unfinished.write_text(json.dumps({"ms": found}), encoding="utf-8")
+    except OSError as error:
+        raise cache.error(error) from None
+    return found

@@ -14,8 +14,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from seqvision.config import TrainOptions
 from seqvision.errors import StudyError
-from seqvision.tuning.space import Space, Values, combinations
-from seqvision.tuning.trials import is_taken
+from seqvision.tuning.search_space import Space, Values, combinations
+from seqvision.tuning.study import is_taken
 
 _LARGEST_GRID = 10_000
 # A share of the trainings is chosen at random before there is something to learn from.

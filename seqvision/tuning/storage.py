@@ -1,4 +1,7 @@
-"""Where a study is kept: a SQLite file or a database, which several processes may share."""
+"""Where a study is kept, shared by several processes, and which of its trials are dead.
+
+Elsewhere a process that says nothing for a while is taken for dead (`storage.GRACE`).
+"""
 
 import errno
 import os
@@ -8,12 +11,14 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import optuna
 import sqlalchemy
 from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
@@ -25,6 +30,10 @@ GRACE = 120
 # How long a process waits while others write to the same SQLite file.
 _PATIENCE = 60
 _ATTEMPTS = 20
+
+_FAILURES = (optuna.exceptions.StorageInternalError, SQLAlchemyError, sqlite3.Error)
+
+PROCESS = "process"
 
 
 class Storage(RDBStorage):
@@ -83,9 +92,6 @@ def shown(url: URL) -> str:
     if url.get_backend_name() == "sqlite":
         return str(url.database)
     return url.render_as_string(hide_password=True)
-
-
-_FAILURES = (optuna.exceptions.StorageInternalError, SQLAlchemyError, sqlite3.Error)
 
 
 @contextmanager
@@ -165,3 +171,50 @@ def _reason(error: BaseException) -> str:
 
 def _line(error: BaseException) -> str:
     return " ".join(str(error).split())[:200]
+
+
+def this_process() -> dict[str, Any]:
+    """Return what tells this process from all others, as far as this system says it."""
+    return {"place": _place(), "pid": os.getpid(), "started": _started(os.getpid())}
+
+
+def fail_dead_trials(study: optuna.Study) -> list[int]:
+    """Mark the trials of processes that were killed as failed, and return their numbers."""
+    found = []
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        if _is_dead(trial):
+            # Another process may have seen it too.
+            with suppress(optuna.exceptions.UpdateFinishedTrialError, ValueError):
+                study.tell(trial.number, state=TrialState.FAIL)
+                found.append(trial.number)
+    return found
+
+
+def _is_dead(trial: FrozenTrial) -> bool:
+    process = trial.user_attrs.get(PROCESS)
+    if process is None:  # killed before it could say anything, its heart never beat
+        begun = trial.datetime_start
+        return begun is not None and datetime.now() - begun > timedelta(seconds=GRACE)
+    here = _place()
+    if here is None or process["place"] != here:
+        return False
+    return process["started"] is None or _started(process["pid"]) != process["started"]
+
+
+def _place() -> str | None:
+    """Return this boot of this machine and its table of processes; containers have their own."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return None
+
+
+def _started(pid: int) -> str | None:
+    """Return when a process began, in ticks since the boot; None where there is none."""
+    try:
+        # The name, in brackets, may have spaces and brackets itself.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in ("Z", "X") else fields[19]

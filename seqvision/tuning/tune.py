@@ -18,23 +18,19 @@ from seqvision.config import TrainOptions, TuneOptions, data_path, to_yaml
 from seqvision.config.resume import recorded
 from seqvision.console import print_line
 from seqvision.data.augment import with_content
-from seqvision.data.readers import find_data_set
+from seqvision.data.datasets import find_data_set
 from seqvision.errors import DataError, StudyError
-from seqvision.ready import check_training
-from seqvision.stopped import Stop, stop_of
-from seqvision.training.device import check_precision, pick_device
-from seqvision.tuning import plot, table
-from seqvision.tuning.alive import fail_dead_trials
+from seqvision.signals import Stop, stop_of
+from seqvision.training.hardware import check_precision, pick_device
+from seqvision.tuning import reporting
 from seqvision.tuning.best import keep_best, write_best
-from seqvision.tuning.latency import Measure
-from seqvision.tuning.objective import Objective, Search, SurplusError, UnusableError
-from seqvision.tuning.progress import Progress, ended
+from seqvision.tuning.objective import Measure, Objective, Search, SurplusError, UnusableError
+from seqvision.tuning.reporting import Progress, ended
 from seqvision.tuning.samplers import make_grid, make_pruner, make_sampler
-from seqvision.tuning.space import Choices, Space, called, value_of, with_values
-from seqvision.tuning.space_file import read_space
-from seqvision.tuning.storage import open_storage, reported, shown, storage_url
-from seqvision.tuning.study import about_of, make_folder, name_of, open_study
-from seqvision.tuning.trials import Row, best_of
+from seqvision.tuning.search_space import Choices, Space, called, read_space, value_of, with_values
+from seqvision.tuning.storage import fail_dead_trials, open_storage, reported, shown, storage_url
+from seqvision.tuning.study import Row, about_of, best_of, make_folder, name_of, open_study
+from seqvision.validation import check_training
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.files import atomic_write
 
@@ -122,8 +118,8 @@ def tune(options: TuneOptions, fixed: Collection[str], measure: Measure) -> Tune
         rows = progress.rows()
         best = best_of(rows)
         progress.write(rows)
-        plot.draw(rows, folder / "study.png", options.objective, options.max_latency_ms)
-        table.show(rows, options.objective, name)
+        reporting.draw(rows, folder / "study.png", options.objective, options.max_latency_ms)
+        reporting.show(rows, options.objective, name)
     if stop is not None:
         print_line(
             f"stopped; {ended(rows)} of {trial_count} trials are kept in {folder}; "
@@ -193,7 +189,8 @@ def _nothing_found(rows: list[Row], options: TuneOptions) -> SeqvisionError:
     if slow:
         return StudyError(
             f"--max-latency-ms {options.max_latency_ms:g}: no trial is so fast, the fastest takes "
-            f"{table.ms_text(min(slow))} ms; allow more, or search smaller networks with --space"
+            f"{reporting.ms_text(min(slow))} ms; allow more, or search smaller networks "
+            "with --space"
         )
     errors = [row.error for row in rows if row.error]
     reason = f"; last error: {errors[-1]}" if errors else ""

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from seqvision_edge.errors import SourceError
-from seqvision_edge.sources import open_path
+from seqvision_edge.sources.factory import open_path
 
 _MATRIX = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
 

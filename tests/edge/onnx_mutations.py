@@ -20,7 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from seqvision_edge.card import METADATA_KEY
 from seqvision_edge.errors import SeqvisionError
-from seqvision_edge.model_file import OPERATORS
+from seqvision_edge.onnx_validation import OPERATORS
 from seqvision_edge.session import Session
 
 OLD_MODELS = Path(__file__).parent.parent / "old_models"

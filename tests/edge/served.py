@@ -15,8 +15,8 @@ from colour_model import picture
 from numpy.typing import NDArray
 
 from seqvision_edge.opencv import cv2
-from seqvision_edge.serve.app import Served
-from seqvision_edge.serve.server import Server, listen
+from seqvision_edge.server.app import Served
+from seqvision_edge.server.http_server import Server, listen
 from seqvision_edge.session import Session
 
 SECONDS = 30.0

@@ -10,9 +10,8 @@ from typing import Any
 from colour_model import picture
 
 from seqvision_edge.errors import SinkError
-from seqvision_edge.frame import Frame
-from seqvision_edge.result import Event, Prediction, SourceState
-from seqvision_edge.step import Step
+from seqvision_edge.frame import Frame, Step
+from seqvision_edge.types import Event, Prediction, SourceState
 
 EVENT = Event("red", 1.0, 2.25, 1.5, 0.93, 2.3)
 SMOOTHED = {"red": 0.75, "green": 0.25, "blue": 0.0, "none": 0.0}

@@ -6,11 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqvision_edge.capture.address import Address
 from seqvision_edge.errors import SourceError
-from seqvision_edge.names import LONGEST_SOURCE, deduplicate, source_name
-from seqvision_edge.sources.listing import read_listing
-from seqvision_edge.sources.parse import parse_camera, parse_source
+from seqvision_edge.sanitize import LONGEST_SOURCE, deduplicate, source_name
+from seqvision_edge.sources.address import Address
+from seqvision_edge.sources.parse import parse_camera, parse_source, read_listing
 
 ENVIRONMENT = {
     "CAM_URL": "rtsp://viewer:s3cret@10.0.0.9/stream1",

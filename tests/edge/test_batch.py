@@ -5,9 +5,8 @@ import pytest
 from colour_model import WINDOW, make_card, model_bytes, picture
 from numpy.typing import NDArray
 
-from seqvision_edge.batch import run_batch
 from seqvision_edge.preprocess import prepare
-from seqvision_edge.session import Session
+from seqvision_edge.session import Session, run_batch
 
 
 @pytest.fixture(scope="module")

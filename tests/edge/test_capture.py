@@ -19,12 +19,13 @@ from fake_camera.camera import CountingCamera
 from fake_camera.program import hear, program, wait_for_end
 from pace import quiet_seconds, slowdown
 
-from seqvision_edge.capture.address import Address
-from seqvision_edge.capture.opening import CameraVideo, Marked
-from seqvision_edge.capture.v4l2 import list_cameras as list_cameras_in
 from seqvision_edge.errors import SourceError
 from seqvision_edge.opencv import cv2
-from seqvision_edge.sources import list_cameras, open_camera
+from seqvision_edge.sources.address import Address
+from seqvision_edge.sources.capture_worker import CameraVideo, Marked
+from seqvision_edge.sources.factory import open_camera
+from seqvision_edge.sources.v4l2 import list_cameras
+from seqvision_edge.sources.v4l2 import list_cameras as list_cameras_in
 
 Run = Callable[[str], list[Any]]
 
@@ -110,7 +111,7 @@ with open_camera(0) as camera:
 
 
 def test_the_process_of_a_camera_starts_without_the_model_runtime() -> None:
-    code = "import sys, seqvision_edge.capture.child; print(*sys.modules)"
+    code = "import sys, seqvision_edge.sources.capture_worker; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
     assert "cv2" in loaded.split()
     assert not {"onnxruntime", "pydantic", "rich", "torch"} & set(loaded.split())
@@ -174,7 +175,7 @@ def test_the_cameras_of_a_machine_are_listed_by_number(tmp_path: Path) -> None:
 
 def test_what_a_camera_calls_itself_and_whether_it_is_free_is_told(run_with_camera: Run) -> None:
     told = run_with_camera("""
-from seqvision_edge.capture.v4l2 import describe_camera
+from seqvision_edge.sources.v4l2 import describe_camera
 for word in ("ok", "busy", "denied", "metadata", "unplug"):
     tell(word)
     camera = describe_camera("/dev/video0")
@@ -189,7 +190,7 @@ for word in ("ok", "busy", "denied", "metadata", "unplug"):
 
 def test_a_camera_can_be_given_by_its_device(run_with_camera: Run) -> None:
     [fps, shape, message] = run_with_camera("""
-from seqvision_edge.sources.opening import Manner, open_sources
+from seqvision_edge.sources.factory import Manner, open_sources
 from seqvision_edge.sources.parse import parse_source
 address = parse_source("/dev/video0")
 with open_sources([address], Manner())[0] as camera:
@@ -284,8 +285,8 @@ with open_camera(0) as camera:
 
 def test_a_lost_camera_can_be_started_again(run_with_camera: Run) -> None:
     counters = run_with_camera("""
-from seqvision_edge.capture.capture import Capture
-from seqvision_edge.capture.address import camera
+from seqvision_edge.sources.capture_process import Capture
+from seqvision_edge.sources.address import camera
 capture = Capture(camera(0))
 capture.start()
 capture.read()

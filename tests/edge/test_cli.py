@@ -16,12 +16,12 @@ from colour_model import LAG, card_data, make_card, model_bytes, picture, write_
 from pace import quiet_seconds
 
 from seqvision_edge import __version__, cli
-from seqvision_edge.capture import v4l2
 from seqvision_edge.cli import RunOptions
 from seqvision_edge.command_line import parse
 from seqvision_edge.csv_cells import dict_reader
-from seqvision_edge.deciding import decision_of
+from seqvision_edge.decision_options import decision_of
 from seqvision_edge.opencv import cv2
+from seqvision_edge.sources import v4l2
 
 EDGE_RUN = "import sys; from seqvision_edge.programs import edge_run; sys.exit(edge_run())"
 WITHOUT_TRAINING = f"""
@@ -89,7 +89,7 @@ def test_the_module_is_the_command(model: Path) -> None:
     ("program", "imported"),
     [
         ("seqvision_edge", "pydantic"),
-        ("seqvision_edge.serve", "pydantic"),
+        ("seqvision_edge.server", "pydantic"),
         ("seqvision", "pydantic"),
     ],
 )

@@ -2,8 +2,8 @@
 
 import pytest
 
-from seqvision_edge.condition import Condition, Load
-from seqvision_edge.result import SourceState, StateName
+from seqvision_edge.pipeline.state import Condition, Load
+from seqvision_edge.types import SourceState, StateName
 
 
 class Clock:

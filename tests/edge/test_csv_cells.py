@@ -16,10 +16,10 @@ from seqvision_edge.csv_cells import (
     write_dicts,
     write_rows,
 )
-from seqvision_edge.recording.collected import read_collected
+from seqvision_edge.recording.review import read_collected
 from seqvision_edge.recording.takes import Takes
-from seqvision_edge.sinks.clips import _List
-from seqvision_edge.sinks.collection import Collection
+from seqvision_edge.sinks.active_learning import Collection
+from seqvision_edge.sinks.event_clips import _List
 
 FORMULAS = ["=1+1", "+1+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "'=x", "''-y", "＝1", "-inf", "-"]
 STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")

@@ -7,10 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqvision_edge.card import ImageSpec
-from seqvision_edge.cut import cut, image_steps, sized
-from seqvision_edge.preprocess import Image
-from seqvision_edge.sequence import ChannelSequence, PatchSequence, StripSequence, WindowSequence
+from seqvision_edge.card import (
+    ChannelSequence,
+    ImageSpec,
+    PatchSequence,
+    StripSequence,
+    WindowSequence,
+)
+from seqvision_edge.frame import Image
+from seqvision_edge.still_images import cut, image_steps, sized
 
 
 def spec(height: int, width: int, channels: int = 1) -> ImageSpec:

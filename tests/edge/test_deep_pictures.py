@@ -14,7 +14,7 @@ from seqvision_edge.cli import main
 from seqvision_edge.opencv import cv2
 from seqvision_edge.preprocess import ValueRange, to_8_bit
 from seqvision_edge.session import Session
-from seqvision_edge.sources import deep_pictures
+from seqvision_edge.sources.factory import deep_pictures
 
 DEPTH = (500.0, 4500.0)
 GREYS = np.array([[0, 500, 1500, 2500], [3500, 4500, 6000, 65535]], np.uint16)

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from seqvision_edge.hints import near_options, near_words
-from seqvision_edge.path_hints import archive, missing
+from seqvision_edge.hints import archive, missing, near_options, near_words
 
 OPTIONS = [
     "batch-size", "encoder", "epochs", "frames", "fps", "image-fps", "lr", "workers", "data",

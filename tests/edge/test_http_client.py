@@ -8,12 +8,12 @@ import pytest
 from servers.hostile import HostileServer, answers, read_request
 from steps import EVENT, make_step, wait_for
 
-from seqvision_edge.capture.capture import Capture
-from seqvision_edge.capture.fault import CaptureFault
 from seqvision_edge.errors import SinkError
 from seqvision_edge.http_client import is_local, proxy_of, set_ffmpeg_proxy
-from seqvision_edge.sinks.queued import Queued
+from seqvision_edge.sinks.queue import Queued
 from seqvision_edge.sinks.webhook import Webhook
+from seqvision_edge.sources.capture_process import Capture
+from seqvision_edge.sources.faults import CaptureFault
 from seqvision_edge.sources.parse import parse_source
 
 NAMES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy", "request_method")

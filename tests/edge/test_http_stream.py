@@ -13,9 +13,8 @@ from servers import web
 from servers.hostile import HostileServer, relays
 from servers.web import WebServer, content, status
 
-from seqvision_edge.capture.http_auth import authorization
-from seqvision_edge.capture.http_stream import HttpStream
-from seqvision_edge.capture.stream_fault import StreamFault
+from seqvision_edge.sources.faults import StreamFault
+from seqvision_edge.sources.http_stream import HttpStream, authorization
 
 USER, PASSWORD = "viewer", "p@s/s:w#1?é"
 QUOTED = "viewer:p%40s%2Fs%3Aw%231%3F%C3%A9"

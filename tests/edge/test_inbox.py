@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqvision_edge.frame import Frame
-from seqvision_edge.inbox import DEPTH, Arrival, Inbox
-from seqvision_edge.result import SourceState
+from seqvision_edge.runner import DEPTH, Arrival, Inbox
+from seqvision_edge.types import SourceState
 
 BLACK = np.zeros((1, 1, 3), np.uint8)
 STALLED, LIVE = SourceState("stalled"), SourceState("live")

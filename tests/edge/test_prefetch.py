@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from seqvision_edge.sources.prefetch import ahead
+from seqvision_edge.sources.video_file import ahead
 
 
 def threads() -> set[str]:

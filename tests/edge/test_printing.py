@@ -18,11 +18,11 @@ from rich.text import Text
 
 from seqvision_edge import cli
 from seqvision_edge.command_line import print_message, print_text
-from seqvision_edge.names import json_line, printable
 from seqvision_edge.safe_console import SafeConsole
-from seqvision_edge.serve import cli as serve_cli
-from seqvision_edge.serve.app import Served
-from seqvision_edge.serve.server import PatientLines, Server
+from seqvision_edge.sanitize import json_line, printable
+from seqvision_edge.server import cli as serve_cli
+from seqvision_edge.server.app import Served
+from seqvision_edge.server.http_server import PatientLines, Server
 from seqvision_edge.session import Session
 
 ROOT = Path(__file__).parents[2]
@@ -104,8 +104,8 @@ def test_nothing_prints_past_the_filter() -> None:
     allowed = {"edge/seqvision_edge/command_line.py", "edge/seqvision_edge/files.py"}
     # These print JSON for the process that started them, or what this code has made itself.
     allowed |= {
-        "export/seqvision_export/proof/__main__.py",
-        "export/seqvision_export/bench/start.py",
+        "export/seqvision_export/verify/__main__.py",
+        "export/seqvision_export/bench/startup.py",
     }
     allowed |= {"seqvision/cli.py"}
     found = []

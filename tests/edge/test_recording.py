@@ -16,17 +16,14 @@ from steps import wait_for
 from seqvision_edge.errors import RecordingError
 from seqvision_edge.frame import Frame
 from seqvision_edge.opencv import cv2
-from seqvision_edge.recording.feed import RecordingFeed
-from seqvision_edge.recording.keyboard import END, Keyboard
-from seqvision_edge.recording.picture import draw
-from seqvision_edge.recording.plan import in_order, still_to_record
-from seqvision_edge.recording.record import record
-from seqvision_edge.recording.session import Command, Manner, Moment, RecordingSession
+from seqvision_edge.recording.session import Command, Manner, Moment, RecordingSession, record
+from seqvision_edge.recording.take import in_order, still_to_record
 from seqvision_edge.recording.takes import Takes
-from seqvision_edge.recording.terminal import TerminalView
-from seqvision_edge.recording.window import Mirror
-from seqvision_edge.result import SourceState
-from seqvision_edge.sources import Source, open_path
+from seqvision_edge.recording.terminal_view import END, Keyboard, TerminalView
+from seqvision_edge.recording.window_view import Mirror, draw
+from seqvision_edge.recording.writer import RecordingFeed
+from seqvision_edge.sources.factory import Source, open_path
+from seqvision_edge.types import SourceState
 
 FPS = 10.0
 
@@ -481,7 +478,7 @@ def fake_window(
     monkeypatch.setattr(cv2, "imshow", lambda _, bgr: seen.append(bgr))
     monkeypatch.setattr(cv2, "waitKey", lambda _: next(coming, -1))
     monkeypatch.setattr(cv2, "getWindowProperty", lambda *_: visible)
-    monkeypatch.setattr("seqvision_edge.recording.window._PICTURES_PER_SECOND", 1e9)
+    monkeypatch.setattr("seqvision_edge.recording.window_view._PICTURES_PER_SECOND", 1e9)
     return seen
 
 

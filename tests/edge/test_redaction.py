@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqvision_edge.redaction import redact
+from seqvision_edge.sanitize import redact
 
 SECRET = "Xq9"
 HOSTS = st.sampled_from(["cam", "10.0.0.7", "cam.example.org:8554", "[::1]:80"])

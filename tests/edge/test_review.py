@@ -12,10 +12,18 @@ import pytest
 
 from seqvision_edge.errors import RecordingError
 from seqvision_edge.opencv import cv2
-from seqvision_edge.recording.collected import Collected, not_looked_at, read_collected
-from seqvision_edge.recording.review import Answer, Item, items_of, review
-from seqvision_edge.recording.review_terminal import LinePrompt, understand
-from seqvision_edge.recording.review_window import WindowPrompt
+from seqvision_edge.recording.review import (
+    Answer,
+    Collected,
+    Item,
+    LinePrompt,
+    WindowPrompt,
+    items_of,
+    not_looked_at,
+    read_collected,
+    review,
+    understand,
+)
 from seqvision_edge.recording.take import Take
 from seqvision_edge.recording.takes import Takes
 

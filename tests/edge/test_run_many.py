@@ -13,12 +13,11 @@ from colour_model import FPS, LAG, Segments, model_bytes, picture, write_video
 from typing_extensions import Self
 
 from seqvision_edge.errors import SourceError
-from seqvision_edge.frame import Frame
-from seqvision_edge.result import Event, SourceState
-from seqvision_edge.run import run
+from seqvision_edge.frame import Frame, Step
+from seqvision_edge.runner import run
 from seqvision_edge.session import Session
-from seqvision_edge.sources import Source, open_path
-from seqvision_edge.step import Step
+from seqvision_edge.sources.factory import Source, open_path
+from seqvision_edge.types import Event, SourceState
 
 
 @pytest.fixture(scope="module")
@@ -247,7 +246,7 @@ def test_a_device_that_cannot_keep_up_sheds_frames_evenly_and_says_what_it_holds
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The camera sends 10 frames per second of its clock; the model has time for a third."""
-    monkeypatch.setattr("seqvision_edge.condition._SECONDS", 2.0)
+    monkeypatch.setattr("seqvision_edge.pipeline.state._SECONDS", 2.0)
     record = Record(seconds=0.06)
     scene: Segments = [("none", 3.0), ("red", 3.0), ("none", 3.0)]
     summary = run([Live(paced(scene))], session, [record], max_age=60)

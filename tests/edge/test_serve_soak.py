@@ -20,7 +20,7 @@ import httpx
 import pytest
 from served import files, jpeg, until
 from steps import wait_for
-from test_serve_fuzz import VISITORS, visit
+from test_server_fuzz import VISITORS, visit
 
 pytestmark = [
     pytest.mark.fuzz,
@@ -111,7 +111,7 @@ def resident(pid: int) -> int:
 @contextlib.contextmanager
 def serving(model: Path, log: Path) -> Iterator[tuple[int, str]]:
     """Give a server's process and address.  Its log is a file: a pipe that is not read fills up."""
-    command = [sys.executable, "-m", "seqvision_edge.serve", str(model), "--port", "0"]
+    command = [sys.executable, "-m", "seqvision_edge.server", str(model), "--port", "0"]
     with log.open("w") as file:
         process = subprocess.Popen(command, stderr=file)
     try:

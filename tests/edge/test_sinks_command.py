@@ -16,9 +16,9 @@ from pace import quiet_seconds
 from steps import EVENT, events, make_step, wait_for
 
 from seqvision_edge.errors import SinkError
-from seqvision_edge.result import Event
 from seqvision_edge.sinks.command import Commands, Reaction, reaction
-from seqvision_edge.sinks.queued import CLOSE_SECONDS, Queued
+from seqvision_edge.sinks.queue import CLOSE_SECONDS, Queued
+from seqvision_edge.types import Event
 
 
 def running(

@@ -11,11 +11,11 @@ from colour_model import LABELS
 from steps import END, EVENT, SMOOTHED, changed, make_step, wait_for
 
 from seqvision_edge.errors import SinkError
-from seqvision_edge.result import SourceState
-from seqvision_edge.sinks import line_file
+from seqvision_edge.frame import Step
+from seqvision_edge.sinks import jsonl
 from seqvision_edge.sinks.jsonl import JsonLines
-from seqvision_edge.sinks.queued import Queued
-from seqvision_edge.step import Step
+from seqvision_edge.sinks.queue import Queued
+from seqvision_edge.types import SourceState
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -170,7 +170,7 @@ def test_a_pipe_can_take_the_lines(tmp_path: Path) -> None:
 def test_a_pipe_that_nothing_reads_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(line_file, "READER_SECONDS", 0.2)
+    monkeypatch.setattr(jsonl, "READER_SECONDS", 0.2)
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     with pytest.raises(SinkError, match=r"a pipe that nothing reads; start its reader first"):

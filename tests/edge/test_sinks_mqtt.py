@@ -15,9 +15,9 @@ from servers.hostile import HostileServer, relays
 from steps import EVENT, SOURCE, changed, events, make_step, wait_for
 
 from seqvision_edge.errors import SinkError
-from seqvision_edge.result import Event, SourceState
 from seqvision_edge.sinks.mqtt import Mqtt
-from seqvision_edge.sinks.queued import CLOSE_SECONDS, Queued
+from seqvision_edge.sinks.queue import CLOSE_SECONDS, Queued
+from seqvision_edge.types import Event, SourceState
 
 pytestmark = [pytest.mark.skipif(missing() is not None, reason=missing() or "")]
 
@@ -171,7 +171,7 @@ import os, sys, time
 sys.path[:0] = [sys.argv[1]]
 from steps import EVENT, make_step
 from seqvision_edge.sinks.mqtt import Mqtt
-from seqvision_edge.sinks.queued import Queued
+from seqvision_edge.sinks.queue import Queued
 sink = Queued(Mqtt(sys.argv[2], ["camera 0"]), 9).__enter__()
 sink.write(make_step(events=(EVENT,)))
 until = time.monotonic() + 120

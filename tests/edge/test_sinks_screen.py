@@ -13,11 +13,10 @@ from steps import END, EVENT, SOURCE, changed, make_step, wait_for
 
 from seqvision_edge.opencv import cv2
 from seqvision_edge.overlay import Overlay
-from seqvision_edge.result import Event, SourceState, clock
-from seqvision_edge.sinks import Quit, wall, window
-from seqvision_edge.sinks.console import PlainLines, Summed
-from seqvision_edge.sinks.memory import EventList
+from seqvision_edge.sinks import Quit, window
+from seqvision_edge.sinks.console import EventList, PlainLines, Summed
 from seqvision_edge.sinks.terminal import TerminalSink
+from seqvision_edge.types import Event, SourceState, clock
 
 
 def test_a_pipe_gets_events_only_and_the_summary_goes_to_stderr(
@@ -212,8 +211,8 @@ def test_several_sources_share_one_window(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_silent_source_in_the_window_is_covered_without_being_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(wall, "_OLD_SECONDS", 0.2)
-    both = wall.Wall({name: Overlay(make_card(), 3, name) for name in ("one", "two")})
+    monkeypatch.setattr(window, "_OLD_SECONDS", 0.2)
+    both = window.Wall({name: Overlay(make_card(), 3, name) for name in ("one", "two")})
     both.put(make_step(source="one", colour="green", live=True))
     both.put(make_step(source="two", colour="green"))
     # Between the panels of each tile; a recorded source is never late.
@@ -235,6 +234,6 @@ def test_a_window_goes_on_while_nothing_comes(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize("count", range(1, 17))
 def test_a_wall_of_any_number_of_sources_fits_on_a_screen(count: int) -> None:
     names = [str(number) for number in range(count)]
-    height, width = wall.Wall({name: Overlay(make_card()) for name in names}).draw().shape[:2]
+    height, width = window.Wall({name: Overlay(make_card()) for name in names}).draw().shape[:2]
     assert height <= 1080
     assert width <= 1920

@@ -11,14 +11,13 @@ from colour_model import make_card, picture
 from steps import END, SOURCE, changed, make_step
 
 from seqvision_edge.errors import SinkError
-from seqvision_edge.frame import Frame
+from seqvision_edge.frame import Frame, Step
 from seqvision_edge.opencv import cv2
 from seqvision_edge.overlay import Overlay
-from seqvision_edge.result import SourceState
-from seqvision_edge.sinks.film import Film
-from seqvision_edge.sinks.queued import Queued
+from seqvision_edge.sinks.queue import Queued
 from seqvision_edge.sinks.video import VideoFiles
-from seqvision_edge.step import Step
+from seqvision_edge.types import SourceState
+from seqvision_edge.video_writer import Film
 
 pytestmark = pytest.mark.usefixtures("unhurried")
 

@@ -17,10 +17,10 @@ from servers.hostile import HostileServer, answers, relays, repeated
 from steps import EVENT, changed, events, make_step, wait_for
 
 from seqvision_edge.errors import SinkError
-from seqvision_edge.result import Event, SourceState
 from seqvision_edge.sinks import webhook as webhook_module
-from seqvision_edge.sinks.queued import CLOSE_SECONDS, Queued
+from seqvision_edge.sinks.queue import CLOSE_SECONDS, Queued
 from seqvision_edge.sinks.webhook import Webhook
+from seqvision_edge.types import Event, SourceState
 
 
 @dataclass

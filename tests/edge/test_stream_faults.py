@@ -15,21 +15,20 @@ import av
 import pytest
 from servers import web
 from servers.web import WebServer, content, mjpeg, status
-from test_source import write_video
+from test_sources import write_video
 from test_streams import QUOTED, encode
 
-from seqvision_edge.capture.fault import error_code
-from seqvision_edge.capture.ffmpeg import options_of
-from seqvision_edge.capture.stream_fault import StreamFault, of_error, of_status
 from seqvision_edge.errors import SourceError
-from seqvision_edge.sources import open_path
+from seqvision_edge.sources.factory import open_path
+from seqvision_edge.sources.faults import StreamFault, error_code, of_error, of_status
+from seqvision_edge.sources.ffmpeg import options_of
 
 # One process opens them all, as the one of a source opens one: what C code writes there is gone, so
 # what became of each is written to a file.
 PROGRAM = """
 import json, sys
 from pathlib import Path
-from seqvision_edge.capture.ffmpeg import open_stream
+from seqvision_edge.sources.ffmpeg import open_stream
 
 found = []
 for url in json.loads(sys.argv[2]):

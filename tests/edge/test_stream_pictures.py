@@ -16,10 +16,10 @@ from servers.rtsp import RtspServer
 from servers.web import WebServer
 from test_streams import encode, lost, some, watch
 
-from seqvision_edge.capture.ffmpeg import open_stream
-from seqvision_edge.capture.stream_fault import StreamFault
+from seqvision_edge.frame import Image
 from seqvision_edge.opencv import cv2
-from seqvision_edge.preprocess import Image
+from seqvision_edge.sources.faults import StreamFault
+from seqvision_edge.sources.ffmpeg import open_stream
 
 FFMPEG = shutil.which("ffmpeg")
 needs_rtsp = pytest.mark.skipif(rtsp.missing() is not None, reason=str(rtsp.missing()))
@@ -125,7 +125,7 @@ def test_damaged_pictures_are_counted_and_not_given(tmp_path: Path, codec: str) 
 
 
 def test_after_damage_the_next_key_frame_is_waited_for_but_not_for_ever() -> None:
-    from seqvision_edge.capture.video import Wholeness
+    from seqvision_edge.sources.stream_video import Wholeness
 
     whole = Wholeness("hevc")
     assert not whole.accept(is_key=False, is_corrupt=False, now=0)

@@ -2,8 +2,7 @@
 
 from itertools import pairwise
 
-from seqvision_edge.capture.backlog import Backlog
-from seqvision_edge.capture.pace import Pace
+from seqvision_edge.sources.stream_timing import Backlog, Pace
 
 FPS = 15.0
 PERIOD = 1 / FPS

@@ -20,12 +20,12 @@ from servers import clock_code, rtsp, web
 from servers.rtsp import RtspServer
 from servers.web import WebServer
 
-from seqvision_edge.capture.capture import WHOLE, Capture
-from seqvision_edge.capture.fault import CaptureFault
 from seqvision_edge.frame import Frame
-from seqvision_edge.result import SourceState
+from seqvision_edge.sources.capture_process import WHOLE, Capture
+from seqvision_edge.sources.faults import CaptureFault
+from seqvision_edge.sources.live import Timeouts, Watched
 from seqvision_edge.sources.parse import parse_source
-from seqvision_edge.sources.watched import Timeouts, Watched
+from seqvision_edge.types import SourceState
 
 PASSWORD = "p@s/s:w#1?"
 ACCOUNT = f"viewer:{PASSWORD}"

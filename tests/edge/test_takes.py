@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from seqvision_edge.errors import RecordingError
 from seqvision_edge.opencv import cv2
 from seqvision_edge.preprocess import Sizing, prepare
-from seqvision_edge.recording.new_take import rate
 from seqvision_edge.recording.take import Take
 from seqvision_edge.recording.takes import Takes
-from seqvision_edge.sources import open_path
+from seqvision_edge.recording.writer import rate
+from seqvision_edge.sources.factory import open_path
 
 Picture = NDArray[np.uint8]
 

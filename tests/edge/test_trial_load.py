@@ -31,7 +31,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="there are no resourc
 # edge-run whose static reader lets every graph pass.
 BLIND_EDGE_RUN = """
 import sys
-import seqvision_edge.model_file.read as read
+import seqvision_edge.onnx_validation.validate as read
 read.check_node = lambda node: None
 read.check_sizes = lambda graph, card, inputs: 0
 from seqvision_edge.cli import main
@@ -102,8 +102,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def blind(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every graph pass the static reader."""
-    monkeypatch.setattr("seqvision_edge.model_file.read.check_node", lambda node: None)
-    monkeypatch.setattr("seqvision_edge.model_file.read.check_sizes", lambda *_: 0)
+    monkeypatch.setattr("seqvision_edge.onnx_validation.validate.check_node", lambda node: None)
+    monkeypatch.setattr("seqvision_edge.onnx_validation.validate.check_sizes", lambda *_: 0)
 
 
 HOSTILE = {

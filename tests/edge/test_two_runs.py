@@ -10,10 +10,10 @@ from steps import SOURCE, make_step
 from seqvision_edge.errors import SinkError
 from seqvision_edge.files import alone_in
 from seqvision_edge.overlay import Overlay
-from seqvision_edge.sinks.clips import _List
-from seqvision_edge.sinks.collection import Collection
+from seqvision_edge.sinks.active_learning import Collection
+from seqvision_edge.sinks.event_clips import _List
 from seqvision_edge.sinks.jsonl import JsonLines
-from seqvision_edge.sinks.queued import Queued
+from seqvision_edge.sinks.queue import Queued
 from seqvision_edge.sinks.video import VideoFiles
 
 pytestmark = pytest.mark.usefixtures("unhurried")

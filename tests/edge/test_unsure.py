@@ -17,12 +17,12 @@ from steps import SOURCE, make_step, wait_for
 from terminals import Terminal as AtTerminal
 
 from seqvision_edge.cli import main
-from seqvision_edge.decision import Decider
+from seqvision_edge.drawing import colours
+from seqvision_edge.events import Decider
+from seqvision_edge.frame import Step
 from seqvision_edge.overlay import Overlay
-from seqvision_edge.palette import colours
 from seqvision_edge.session import Session
 from seqvision_edge.sinks.terminal import TerminalSink
-from seqvision_edge.step import Step
 
 # Of a grey picture the colour model says none, with 87 %.
 REJECT = 0.95

@@ -15,11 +15,11 @@ from video_matrix import CASES, Case, ffmpeg, needs_ffmpeg, shown, video
 
 from seqvision_edge.errors import SourceError
 from seqvision_edge.frame import MAX_PIXELS
-from seqvision_edge.run import run
-from seqvision_edge.sampler import choose
+from seqvision_edge.runner import run
+from seqvision_edge.sampling import choose
 from seqvision_edge.session import Session
-from seqvision_edge.sinks.memory import EventList
-from seqvision_edge.sources import open_path
+from seqvision_edge.sinks.console import EventList
+from seqvision_edge.sources.factory import open_path
 from seqvision_edge.sources.video_decoding import square_pixels
 from seqvision_edge.sources.video_file import VideoFile
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from colour_model import card_data, make_card, model_bytes, write_video
 
-from seqvision_edge import watchdog
+from seqvision_edge import runner
 from seqvision_edge.cli import FAILED, main
+from seqvision_edge.runner import CallFailed, Watchdog
 from seqvision_edge.session import Session
-from seqvision_edge.watchdog import CallFailed, Watchdog
 
 
 def test_a_call_in_time_is_answered() -> None:
@@ -30,7 +30,7 @@ def test_a_call_that_takes_too_long_is_stopped() -> None:
 
 
 def test_what_cannot_be_stopped_is_said_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watchdog, "_MERCY_SECONDS", 0.1)
+    monkeypatch.setattr(runner, "_MERCY_SECONDS", 0.1)
     said: list[str] = []
     ended = threading.Event()
 

@@ -18,6 +18,6 @@ def model(data: Path) -> Path:
     from once import once
     from trainings import options
 
-    from seqvision.training.train import train
+    from seqvision.training.trainer import train
 
     return once("model-of-bad-days", lambda to: train(options(data, to, 1))) / "model.pt"

@@ -23,7 +23,7 @@ from seqvision import cli, config
 from seqvision_edge import cli as edge_cli
 from seqvision_edge import command_line
 from seqvision_edge.opencv import cv2
-from seqvision_edge.serve import cli as serve_cli
+from seqvision_edge.server import cli as serve_cli
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -32,7 +32,7 @@ DOCUMENTS = [*README, *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob(
 # Documents whose lines other tests run, one after the other, with what they need.
 RUN_ELSEWHERE = {
     "docs/your-own-gestures.md": "tests/end_to_end/test_your_own_gestures.py",
-    "docs/server.md": "tests/edge/test_serve_docs.py",
+    "docs/server.md": "tests/edge/test_server_docs.py",
 }
 KINDS = {
     "train": config.TrainOptions, "tune": config.TuneOptions, "data": config.DataOptions,
@@ -70,8 +70,8 @@ REASONS = {
     r"\S*edge-run .*(--camera|rtsp:)": "needs a camera: test_three_commands.py has one",
     r"edge-run --source - ": "needs what stands before the pipe",
     r"seqvision record ": "needs a camera: test_your_own_gestures.py runs it with one",
-    r"edge-serve ": "does not end: tests/edge/test_serve_cli.py starts it",
-    r"curl ": "needs a server: tests/edge/test_serve_docs.py has one",
+    r"edge-serve ": "does not end: tests/edge/test_server_cli.py starts it",
+    r"curl ": "needs a server: tests/edge/test_server_docs.py has one",
 }
 
 

@@ -16,8 +16,8 @@ pytest.importorskip("torch", reason="needs the training package")
 
 from preloaded import run
 
-from seqvision.training.checkpoint import load_model
-from seqvision_edge.model_file import read_model
+from seqvision.training.model_io import load_model
+from seqvision_edge.onnx_validation import read_model
 
 pytestmark = pytest.mark.fuzz
 ALL = os.environ.get("SEQVISION_FUZZ") == "all"

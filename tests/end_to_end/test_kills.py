@@ -23,9 +23,9 @@ from writing_commands import WORDS, Place, prepare
 
 pytest.importorskip("torch", reason="needs the training package")
 
-from seqvision.training.checkpoint import load_model
-from seqvision_edge.model_file import read_model
-from seqvision_edge.sources import open_path
+from seqvision.training.model_io import load_model
+from seqvision_edge.onnx_validation import read_model
+from seqvision_edge.sources.factory import open_path
 
 pytestmark = [
     pytest.mark.fuzz,

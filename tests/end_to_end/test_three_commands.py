@@ -14,7 +14,7 @@ from export_models import prove_here
 from once import once
 from preloaded import run
 
-from seqvision.data.readers import find_clips
+from seqvision.data.datasets import find_clips
 
 BIN = Path(sys.executable).parent
 
@@ -61,8 +61,8 @@ def test_live_answers_are_the_offline_answers_of_the_trained_model(folder: Path)
     from seqvision.data.cache import Cache
     from seqvision.data.clips import Clip
     from seqvision.data.decode import Store
-    from seqvision.training.checkpoint import load_model
-    from seqvision_edge.sampler import choose
+    from seqvision.training.model_io import load_model
+    from seqvision_edge.sampling import choose
 
     video = write_video(folder / "a.mp4", square_clip(1, 77, 40, 64), fps=12.5)
     good(call(folder, "edge-run", "--source", "a.mp4", "--json", "a.jsonl", "--no-window"))
@@ -114,8 +114,8 @@ def test_clips_of_one_length_become_events(
     from trainings import options
 
     from seqvision.config import ExportOptions
-    from seqvision.training.checkpoint import load_model
-    from seqvision.training.train import train
+    from seqvision.training.model_io import load_model
+    from seqvision.training.trainer import train
     from seqvision_export.export import export
 
     for label, direction in (("left", -1), ("none", 0), ("right", 1)):

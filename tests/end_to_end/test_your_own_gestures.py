@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from once import once
 from preloaded import run
 
-from seqvision.data.readers import find_clips
-from seqvision_edge.recording.plan import in_order
+from seqvision.data.datasets import find_clips
+from seqvision_edge.recording.take import in_order
 
 pytestmark = pytest.mark.slow
 

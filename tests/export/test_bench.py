@@ -12,9 +12,9 @@ from export_models import build, exported
 
 from seqvision.cli import main
 from seqvision.config import ModelOptions
-from seqvision.training.checkpoint import save_model
+from seqvision.training.model_io import save_model
 from seqvision_edge.session import Session
-from seqvision_export.bench.pieces import encoder_of, features_of, head_of
+from seqvision_export.bench.stages import encoder_of, features_of, head_of
 from seqvision_export.timing import Timing, interleaved_timing, ratio
 
 

@@ -10,7 +10,7 @@ from export_models import FORWARD, build, exported, name
 from seqvision.config import ModelOptions
 from seqvision.errors import ExportError
 from seqvision_edge.session import Session
-from seqvision_export.graph import state_of
+from seqvision_export.onnx_graph import state_of
 
 
 @pytest.mark.parametrize("options", FORWARD, ids=name)

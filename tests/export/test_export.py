@@ -13,7 +13,7 @@ from seqvision.cli import main
 from seqvision.config import ENCODERS, ExportOptions, ModelOptions
 from seqvision.errors import ExportError
 from seqvision.models.classifier import Classifier
-from seqvision.training.checkpoint import save_model
+from seqvision.training.model_io import save_model
 from seqvision_edge.session import Session
 from seqvision_export.export import export
 
@@ -164,7 +164,7 @@ def test_a_graph_that_answers_differently_leaves_no_file(
 
 
 def test_a_graph_with_a_baked_axis_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from seqvision_export import convert as module
+    from seqvision_export import onnx_graph as module
 
     *_, card, content = exported(ModelOptions())
     proto = onnx.load_from_string(content)

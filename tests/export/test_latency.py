@@ -6,9 +6,9 @@ import pytest
 from export_models import build
 
 from seqvision.config import ModelOptions
-from seqvision_edge.sequence import StripSequence
-from seqvision_export import latency
-from seqvision_export.latency import live_latency_ms
+from seqvision_edge.card import StripSequence
+from seqvision_export import export
+from seqvision_export.export import live_latency_ms
 
 
 def test_a_larger_network_takes_longer_and_weights_change_nothing() -> None:
@@ -30,7 +30,7 @@ def test_a_live_frame_is_timed_with_its_window_full_and_an_image_as_a_whole(
             calls.append(call())  # type: ignore[operator]
         raise InterruptedError
 
-    monkeypatch.setattr(latency, "interleaved_timing", look)
+    monkeypatch.setattr(export, "interleaved_timing", look)
     model, card = build(ModelOptions(), window=5)
     with pytest.raises(InterruptedError):
         live_latency_ms(model, card)

@@ -5,9 +5,9 @@ import onnx
 import pytest
 from export_models import Exported, every_network
 
-from seqvision_edge.model_file import OPERATORS
+from seqvision_edge.onnx_validation import OPERATORS
 from seqvision_edge.session import Session
-from seqvision_export.precision.make import make
+from seqvision_export.quantize.select import make
 
 # Files that were exported before graphs were simplified must load for ever.
 EARLIER = {"Range", "Unsqueeze"}

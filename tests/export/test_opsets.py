@@ -8,7 +8,7 @@ from export_models import exported
 
 from seqvision.cli import main
 from seqvision.config import ExportOptions, ModelOptions
-from seqvision_edge.model_file import OPERATORS
+from seqvision_edge.onnx_validation import OPERATORS
 from seqvision_edge.session import Session
 
 # The newest file version that onnxruntime 1.17 reads, and the operator sets that it knows.

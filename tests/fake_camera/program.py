@@ -20,9 +20,9 @@ _BEGINNING = """
 import json, os, sys, time
 from pathlib import Path
 from fake_camera.camera import read_counter, tell as tell_camera
-from seqvision_edge.sources.camera import CameraSource
+from seqvision_edge.sources.live import CameraSource
 from seqvision_edge.errors import SourceError
-from seqvision_edge.sources import open_camera
+from seqvision_edge.sources.factory import open_camera
 
 def say(value):
     print(json.dumps(value), flush=True)

@@ -19,15 +19,15 @@ from servers import clock_code, rtsp, web
 from steps import wait_for
 from typing_extensions import Self
 
-from seqvision_edge.capture import capture as capture_module
-from seqvision_edge.capture.address import Address
-from seqvision_edge.capture.capture import Capture, FrameFormat
-from seqvision_edge.capture.fault import CaptureFault
-from seqvision_edge.run import run as run_here
+from seqvision_edge.frame import Step
+from seqvision_edge.runner import run as run_here
 from seqvision_edge.session import Session
 from seqvision_edge.sinks import Quit
-from seqvision_edge.sources.watched import Watched
-from seqvision_edge.step import Step
+from seqvision_edge.sources import capture_process as capture_module
+from seqvision_edge.sources.address import Address
+from seqvision_edge.sources.capture_process import Capture, FrameFormat
+from seqvision_edge.sources.faults import CaptureFault
+from seqvision_edge.sources.live import Watched
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from seqvision.config import ModelOptions
 from seqvision.models.classifier import Classifier
-from seqvision.training.checkpoint import save_model
+from seqvision.training.model_io import save_model
 from seqvision_edge.card import SPEC, ImageSpec, ModelCard
 from seqvision_edge.session import Session
-from seqvision_export.convert import convert
+from seqvision_export.onnx_graph import convert
 
 HERE = Path(__file__).parent
 LABELS = ["left", "right", "none"]

@@ -49,12 +49,12 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache with onnxruntime-web in it."""
-    from seqvision_edge.serve import web
+    from seqvision_edge.server import web_runtime
 
     cache = tmp_path_factory.mktemp("cache")
-    folder = cache / "seqvision" / f"onnxruntime-web-{web.VERSION}"
+    folder = cache / "seqvision" / f"onnxruntime-web-{web_runtime.VERSION}"
     folder.mkdir(parents=True)
-    for name in web.FILES:
+    for name in web_runtime.FILES:
         dist = install.FOLDER / "web" / "node_modules" / "onnxruntime-web" / "dist"
         shutil.copy(dist / name, folder / name)
     return cache

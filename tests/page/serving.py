@@ -33,7 +33,7 @@ class Serving:
 @contextlib.contextmanager
 def edge_serve(model: Path, *options: str, cache: Path, port: int = 0) -> Iterator[Serving]:
     """Run `edge-serve`; `cache` is where it looks for onnxruntime-web."""
-    command = [sys.executable, "-m", "seqvision_edge.serve", str(model), "--port", str(port)]
+    command = [sys.executable, "-m", "seqvision_edge.server", str(model), "--port", str(port)]
     environment = {**os.environ, "XDG_CACHE_HOME": str(cache), "PYTHONPATH": str(EDGE)}
     with subprocess.Popen(
         [*command, *options], stderr=subprocess.PIPE, text=True, env=environment

@@ -18,15 +18,14 @@ from numpy.typing import NDArray
 from servers.hostile import HostileServer, answers, drips
 
 import seqvision_edge
-from seqvision_edge.card import Decision, ModelCard, SmoothingKind
-from seqvision_edge.cut import image_steps
-from seqvision_edge.decision import Decider
+from seqvision_edge.card import Decision, ModelCard, SmoothingKind, VideoSequence
+from seqvision_edge.events import Decider
 from seqvision_edge.opencv import cv2
 from seqvision_edge.preprocess import prepare
-from seqvision_edge.sampler import Sampler
-from seqvision_edge.sequence import VideoSequence
+from seqvision_edge.sampling import Sampler
+from seqvision_edge.still_images import image_steps
 
-PAGE = Path(seqvision_edge.__file__).parent / "serve" / "page"
+PAGE = Path(seqvision_edge.__file__).parent / "server" / "static"
 # OpenCV rounds its linear resize by a hair differently on other processors.
 TOLERANCE = 0 if platform.machine().lower() in ("x86_64", "amd64") else 1
 

@@ -8,12 +8,11 @@ from browser import Browser
 from colour_model import model_bytes, picture
 from served import Running, serving
 
-from seqvision_edge.frame import Frame
-from seqvision_edge.result import Event, Prediction, SourceState
-from seqvision_edge.serve.key import Key
-from seqvision_edge.serve.watching import Newest
+from seqvision_edge.frame import Frame, Step
+from seqvision_edge.server.auth import Key
+from seqvision_edge.server.device_view import Newest
 from seqvision_edge.session import Session
-from seqvision_edge.step import Step
+from seqvision_edge.types import Event, Prediction, SourceState
 
 pytestmark = pytest.mark.slow
 TOKEN = "a-token-of-this-test"

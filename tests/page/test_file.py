@@ -13,9 +13,9 @@ from serving import Serving
 
 from seqvision_edge import open_path
 from seqvision_edge.card import ModelCard
-from seqvision_edge.run import run
+from seqvision_edge.runner import run
 from seqvision_edge.session import Session
-from seqvision_edge.sinks.memory import EventList
+from seqvision_edge.sinks.console import EventList
 
 pytestmark = pytest.mark.slow
 Look = Callable[..., Browser]
@@ -116,7 +116,7 @@ def test_a_hostile_name_of_a_class_is_only_text(
     from export_models import build
 
     from seqvision.config import ModelOptions
-    from seqvision_export.convert import convert
+    from seqvision_export.onnx_graph import convert
 
     model, card = build(ModelOptions())
     decision = card.decision.model_copy(

@@ -9,7 +9,7 @@ import pytest
 from browser import PHONE, Browser
 from serving import Serving
 
-from seqvision_edge.sources import open_path
+from seqvision_edge.sources.factory import open_path
 
 pytestmark = pytest.mark.slow
 Look = Callable[..., Browser]
@@ -57,7 +57,7 @@ def test_takes_are_clips_of_the_right_length_that_a_training_reads(
             seconds = sum(1 for _ in film) / film.fps
         # A busy machine gives fewer pictures, and the same length.
         assert seconds == pytest.approx(2.0, abs=0.25)
-    readers = pytest.importorskip("seqvision.data.readers")
+    readers = pytest.importorskip("seqvision.data.datasets")
     clips = readers.find_clips(folder)
     assert [(clip.label, clip.group) for clip in clips] == [(LABEL, "anna")] * 2
 

@@ -9,9 +9,9 @@ import pytest
 from browser import Browser
 from colour_model import model_bytes, picture, write_video
 
+from seqvision_edge import video_writer
 from seqvision_edge.cli import main
-from seqvision_edge.sinks import film
-from seqvision_edge.sinks.film import Encoder, Film
+from seqvision_edge.video_writer import Encoder, Film
 
 Look = Callable[..., Browser]
 PLAYED = """(async () => {
@@ -73,12 +73,12 @@ def test_a_written_video_plays_in_a_browser(
     lacks: tuple[str, ...],
     codec: str,
 ) -> None:
-    real = film.is_there
+    real = video_writer.is_there
 
     def is_there(encoder: Encoder) -> bool:
         return encoder.name not in lacks and real(encoder)
 
-    monkeypatch.setattr(film, "is_there", is_there)
+    monkeypatch.setattr(video_writer, "is_there", is_there)
     path = write(tmp_path / name)
     assert codec_of(path).removeprefix("lib").startswith(codec)
     seconds, width, height, *colour = played(look, path)

@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from seqvision.config import ModelOptions
-from seqvision_edge.sequence import StripSequence
-from seqvision_export.convert import finish
-from seqvision_export.precision.make import make
+from seqvision_edge.card import StripSequence
+from seqvision_export.onnx_graph import finish
+from seqvision_export.quantize.select import make
 
 pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent

@@ -9,7 +9,7 @@ from colour_model import FPS, LABELS, model_bytes, write_video
 from served import jpeg, serving
 from servers.hostile import HostileServer, answers
 
-from seqvision_edge.serve.key import Key
+from seqvision_edge.server.auth import Key
 from seqvision_edge.session import Session
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "samples"))

@@ -19,7 +19,7 @@ from seqvision.config import (
     TrainingOptions,
     TrainOptions,
 )
-from seqvision.training.train import Trained, train
+from seqvision.training.trainer import Trained, train
 
 DIRECTIONS = {"left": -1, "right": 1, "none": 0}
 

@@ -24,8 +24,7 @@ from seqvision.data.augment.recipe import read_content
 from seqvision.data.dataset import ClipDataset, EpochSampler, collate
 from seqvision.data.decode import Decoded
 from seqvision.errors import DataError
-from seqvision_edge.card import ImageSpec
-from seqvision_edge.sequence import VideoSequence
+from seqvision_edge.card import ImageSpec, VideoSequence
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (1, 48, 64, 3), np.uint8)
 STILL = np.repeat(PICTURE, 9, axis=0)

@@ -10,11 +10,9 @@ import pytest
 
 from seqvision.compat import iaa
 from seqvision.data.augment import Augmenter
-from seqvision.data.augment.build import build, names
-from seqvision.data.augment.noise import add_noise
-from seqvision.data.augment.plan import plan_clip, plan_frames
-from seqvision.data.augment.trial import needs_colour, try_out
-from seqvision.data.augment.work import Step, Work
+from seqvision.data.augment.build import build, names, needs_colour, plan_clip, plan_frames, try_out
+from seqvision.data.augment.ops import add_noise
+from seqvision.data.augment.pixels import Step, Work
 from seqvision.errors import DataError
 from seqvision_edge.opencv import cv2
 
@@ -90,7 +88,7 @@ def test_each_frame_of_a_clip_is_moved_and_stands_at_its_place(channels: int, co
 
 
 def test_perspective_is_the_one_of_imgaug() -> None:
-    from seqvision.data.augment.warp import perspective_matrix
+    from seqvision.data.augment.ops import perspective_matrix
 
     augmenter = iaa.PerspectiveTransform(scale=0.0, mode="replicate")
     jitter = [[0.25, 0.3], [0.32, 0.22], [0.33, 0.28], [0.3, 0.24]]

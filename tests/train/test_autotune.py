@@ -13,10 +13,10 @@ from seqvision.data.cache import Cache
 from seqvision.data.dataset import EpochSampler, ShareSampler
 from seqvision.models.classifier import Classifier
 from seqvision.training import autotune
-from seqvision.training.allocator import tune_malloc
 from seqvision.training.autotune import Arithmetic, choose_arithmetic
-from seqvision.training.checkpoint import load_model
-from seqvision.training.train import train
+from seqvision.training.hardware import tune_malloc
+from seqvision.training.model_io import load_model
+from seqvision.training.trainer import train
 from seqvision_edge.card import ImageSpec
 
 IMAGE = ImageSpec(height=16, width=16, channels=3, fit="stretch")

@@ -20,15 +20,15 @@ from seqvision.cli import main
 from seqvision.config import ClipOptions, ModelOptions, TrainingOptions, TrainOptions
 from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip
+from seqvision.data.datasets.clip_list import read_list
 from seqvision.data.decode import Store
-from seqvision.data.readers.clip_list import read_list
 from seqvision.errors import CheckpointError, DataError
-from seqvision.training.checkpoint import load_model
-from seqvision.training.train import train
+from seqvision.training.model_io import load_model
+from seqvision.training.trainer import train
 from seqvision_edge.card import ImageSpec
-from seqvision_edge.clip import window
 from seqvision_edge.errors import SourceError
 from seqvision_edge.opencv import cv2
+from seqvision_edge.sampling import window
 
 SPEC = ImageSpec(height=112, width=112, channels=3, fit="stretch")
 

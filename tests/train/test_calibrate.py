@@ -13,32 +13,41 @@ from conftest import square_clip, write_video
 from numpy.typing import NDArray
 from trainings import options, weights
 
-from seqvision.calibration.answers import TakePredictions, TrainedSession, record
 from seqvision.calibration.calibrate import calibrate
-from seqvision.calibration.clips import choose
-from seqvision.calibration.figures import Figures
-from seqvision.calibration.grid import Point, make_grid
-from seqvision.calibration.places import TruthVideo, find_inputs
-from seqvision.calibration.reject import UNKNOWN, find_reject
-from seqvision.calibration.replay import Replay
-from seqvision.calibration.search import Trials, cross_validate, search
-from seqvision.calibration.temperature import fit_temperature, held_out, probable
+from seqvision.calibration.clip_calibration import choose
+from seqvision.calibration.event_counts import Figures
+from seqvision.calibration.event_search import (
+    Point,
+    Replay,
+    Trials,
+    cross_validate,
+    make_grid,
+    search,
+)
+from seqvision.calibration.inference import TakePredictions, TrainedSession, record
+from seqvision.calibration.inputs import TruthVideo, find_inputs
+from seqvision.calibration.temperature import (
+    UNKNOWN,
+    find_reject,
+    fit_temperature,
+    held_out,
+    probable,
+)
 from seqvision.cli import main
 from seqvision.config import CalibrateOptions
 from seqvision.data.cache import Cache
+from seqvision.data.datasets import find_data_set
 from seqvision.data.decode import Store, decode_all
-from seqvision.data.readers import find_data_set
 from seqvision.errors import DataError
 from seqvision.evaluation import answer
-from seqvision.training.checkpoint import load_model, write_card
-from seqvision.training.train import Trained, train
-from seqvision_edge.card import Decision
-from seqvision_edge.run import run
-from seqvision_edge.score import TrueEvent
-from seqvision_edge.sequence import VideoSequence
+from seqvision.training.model_io import load_model, write_card
+from seqvision.training.trainer import Trained, train
+from seqvision_edge.card import Decision, VideoSequence
+from seqvision_edge.event_metrics import TrueEvent
+from seqvision_edge.runner import run
 from seqvision_edge.session import Session
-from seqvision_edge.sinks.memory import EventList
-from seqvision_edge.sources import open_path
+from seqvision_edge.sinks.console import EventList
+from seqvision_edge.sources.factory import open_path
 
 DIRECTIONS = {"left": -1, "right": 1}
 SETTINGS = Decision.model_validate(colour_model.card_data()["decision"])

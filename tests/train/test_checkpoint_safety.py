@@ -23,9 +23,9 @@ from trainings import options as training_options
 from seqvision.cli import main
 from seqvision.config import ModelOptions
 from seqvision.errors import CheckpointError
-from seqvision.training import containers
-from seqvision.training.checkpoint import load_model, save_model
-from seqvision.training.train import train
+from seqvision.training import model_io
+from seqvision.training.model_io import load_model, save_model
+from seqvision.training.trainer import train
 from seqvision_edge.errors import SeqvisionError
 
 OPTIONS = ModelOptions(encoder="flatten", hidden=12)
@@ -248,7 +248,7 @@ def test_a_compressed_zip_is_refused_before_it_is_unpacked(
 def test_a_file_larger_than_any_model_is_not_read_to_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(containers, "MAX_BYTES", 10_000)
+    monkeypatch.setattr(model_io, "MAX_BYTES", 10_000)
     with (tmp_path / "model.pt").open("wb") as file:
         file.truncate(1 << 40)  # it takes no room on the disk
     with pytest.raises(CheckpointError, match="larger than"):
@@ -313,7 +313,7 @@ def test_one_changed_bit_of_the_weights_is_found(file: Path) -> None:
 
 ANSWER = """
 from pathlib import Path
-from seqvision.training.checkpoint import load_model
+from seqvision.training.model_io import load_model
 path = Path(sys.argv[2])
 def answer(content):
     path.write_bytes(content)

@@ -5,7 +5,7 @@ from conftest import square_clip, write_frames, write_squares, write_video
 
 from seqvision.cli import main
 from seqvision.data.clips import Clip, find_background, labels_of
-from seqvision.data.readers import find_clips
+from seqvision.data.datasets import find_clips
 from seqvision.errors import DataError
 
 
@@ -150,7 +150,7 @@ def test_a_training_says_whether_it_has_a_background(
 ) -> None:
     from trainings import options
 
-    from seqvision.training.train import train
+    from seqvision.training.trainer import train
 
     write_squares(tmp_path / "clips", 5)
     trained = train(options(tmp_path / "clips", tmp_path, epochs=1))

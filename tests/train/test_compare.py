@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from seqvision.cli import main
-from seqvision.compare import differing, paired
+from seqvision.compare import best, differing, paired
 from seqvision.report.run_folder import read_run
-from seqvision.report.side_by_side import best
-from seqvision.training.train import Trained
+from seqvision.training.trainer import Trained
 
 
 @pytest.fixture(autouse=True)

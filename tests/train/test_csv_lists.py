@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from seqvision.data.clips import Clip
-from seqvision.data.readers.clip_list import read_list
+from seqvision.data.datasets.clip_list import read_list
 from seqvision.errors import DataError
 from seqvision.prediction import Answer, write_csv
-from seqvision.report.predictions import read_predictions, write_predictions
-from seqvision.segmentation import listing
+from seqvision.report.run_folder import read_predictions, write_predictions
+from seqvision.segmentation import annotations
 
 LABELS = ["=1+1", "-2+3", "@SUM(A1)", "+x", "'=x"]
 
@@ -31,9 +31,9 @@ def test_every_list_has_no_formula_and_is_read_as_it_was(tmp_path: Path) -> None
         {"path": name, "label": label, "group": label}
         for name, label in zip(names, LABELS, strict=True)
     ]
-    listing.add_rows(tmp_path, rows[:2])
-    listing.add_rows(tmp_path, rows[2:])
-    assert listing.read_list(tmp_path)[1] == rows
+    annotations.add_rows(tmp_path, rows[:2])
+    annotations.add_rows(tmp_path, rows[2:])
+    assert annotations.read_list(tmp_path)[1] == rows
     clips, _ = read_list(tmp_path / "clips.csv")
     assert [clip.label for clip in clips] == LABELS
     assert [clip.path.name for clip in clips] == names

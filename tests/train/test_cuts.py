@@ -15,15 +15,14 @@ from seqvision.cli import main
 from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip, Cut
 from seqvision.data.cut import clip_frames
+from seqvision.data.datasets import find_clips
 from seqvision.data.decode import Store, decode_all
-from seqvision.data.readers import find_clips
-from seqvision.data.split import split_clips
-from seqvision.segmentation.marks import Mark
-from seqvision.segmentation.parts import parts_of
+from seqvision.data.splits import split_clips
+from seqvision.segmentation.annotations import Mark, parts_of
 from seqvision.training.data import fingerprint
 from seqvision_edge.card import ImageSpec
 from seqvision_edge.errors import SourceError
-from seqvision_edge.sources import open_path
+from seqvision_edge.sources.factory import open_path
 
 FRAMES = 60
 SPEC = ImageSpec(height=16, width=16, channels=3, fit="stretch")

@@ -4,9 +4,8 @@ import torch
 from seqvision.data.augment import Augmenter
 from seqvision.data.dataset import ClipDataset, EpochSampler, collate
 from seqvision.data.decode import Decoded
-from seqvision_edge.card import ImageSpec
-from seqvision_edge.clip import window
-from seqvision_edge.sequence import VideoSequence
+from seqvision_edge.card import ImageSpec, VideoSequence
+from seqvision_edge.sampling import window
 
 IMAGE = ImageSpec(height=4, width=4, channels=3, fit="stretch")
 VIDEO = VideoSequence(kind="video", fps=10.0, frames=8)

@@ -15,7 +15,7 @@ import torch
 from conftest import square_clip, write_frames
 from preloaded import Command
 
-from seqvision.training.checkpoint import load_model
+from seqvision.training.model_io import load_model
 
 pytestmark = pytest.mark.slow
 

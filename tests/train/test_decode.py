@@ -12,7 +12,7 @@ from seqvision.errors import DataError
 from seqvision_edge.card import ImageSpec
 from seqvision_edge.errors import SourceError
 from seqvision_edge.preprocess import prepare
-from seqvision_edge.sources import open_path
+from seqvision_edge.sources.factory import open_path
 
 SPEC = ImageSpec(height=12, width=20, channels=3, fit="stretch")
 

@@ -13,9 +13,8 @@ from seqvision.data.cache import Cache
 from seqvision.data.dataset import ClipDataset
 from seqvision.data.decode import Decoded
 from seqvision.models.classifier import Classifier
-from seqvision.training.features import encode_views
-from seqvision_edge.card import ImageSpec
-from seqvision_edge.sequence import VideoSequence
+from seqvision.training.loaders import encode_views
+from seqvision_edge.card import ImageSpec, VideoSequence
 
 IMAGE = ImageSpec(height=16, width=16, channels=3, fit="stretch")
 VIDEO = VideoSequence(kind="video", fps=10.0, frames=4)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from seqvision.cli import main
 from seqvision.data.clips import Clip
-from seqvision.data.paths import find_unnamed
-from seqvision.data.readers import DataSet, find_data_set
+from seqvision.data.datasets import DataSet, find_data_set
+from seqvision.data.datasets.detect import find_unnamed
 from seqvision.errors import DataError
 
 

@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from seqvision.cli import main
-from seqvision.training.checkpoint import load_model
+from seqvision.training.model_io import load_model
 from seqvision_edge.session import Session
 
 OLD = Path(__file__).parent.parent / "old_models"

@@ -17,7 +17,7 @@ from seqvision.data.near_copies import NearCopy, divide, find_near_copies, join_
 from seqvision.training.data import load_dataset
 from seqvision_edge.card import ImageSpec
 from seqvision_edge.opencv import cv2
-from seqvision_edge.sources import open_path
+from seqvision_edge.sources.factory import open_path
 
 SPEC = ImageSpec(height=64, width=64, channels=3, fit="stretch")
 WIDTH, HEIGHT = 160, 120

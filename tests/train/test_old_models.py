@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from seqvision.evaluation import answer
-from seqvision.training.checkpoint import load_model
+from seqvision.training.model_io import load_model
 
 FOLDER = Path(__file__).parent.parent / "old_models"
 

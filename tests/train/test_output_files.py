@@ -18,8 +18,8 @@ from seqvision.cli import main
 from seqvision.config import ExportOptions, TrainOptions
 from seqvision.errors import CheckpointError
 from seqvision.output_files import exported_by, is_model, publish
-from seqvision.training.checkpoint import load_model, write_card
-from seqvision.training.train import Trained, copy_model, train
+from seqvision.training.model_io import load_model, write_card
+from seqvision.training.trainer import Trained, copy_model, train
 
 
 @pytest.fixture(scope="module")

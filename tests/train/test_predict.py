@@ -16,16 +16,15 @@ from export_models import prove_here
 from served import serving
 
 from seqvision.cli import main
+from seqvision.data.datasets.detect import find_paths
 from seqvision.data.decode import Decoded
-from seqvision.data.paths import find_paths
 from seqvision.errors import DataError
 from seqvision.prediction import Answer, line_of
-from seqvision.training.checkpoint import load_model
-from seqvision.training.train import Trained
-from seqvision_edge.card import ImageSpec
-from seqvision_edge.clip import centre, windows
+from seqvision.training.model_io import load_model
+from seqvision.training.trainer import Trained
+from seqvision_edge.card import ImageSpec, VideoSequence
 from seqvision_edge.providers import WAYS
-from seqvision_edge.sequence import VideoSequence
+from seqvision_edge.sampling import centre, windows
 from seqvision_edge.session import Session
 
 IMAGE = ImageSpec(height=1, width=1, channels=1, fit="stretch")

@@ -21,8 +21,8 @@ from conftest import square_clip, write_video
 from fake_camera.camera import CountingCamera, counting_camera, missing, read_counter
 
 from seqvision.cli import main
-from seqvision.data.readers import find_data_set
-from seqvision_edge.sources import open_path
+from seqvision.data.datasets import find_data_set
+from seqvision_edge.sources.factory import open_path
 
 FPS = 20
 LABELS = "wave,clap,none"

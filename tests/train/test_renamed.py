@@ -6,10 +6,10 @@ import pytest
 import yaml
 
 import seqvision as sv
+from seqvision.cli import programs
 from seqvision.config import TrainOptions, from_yaml, option_parts
 from seqvision.errors import DataError
-from seqvision.tuning.space_file import read_space
-from seqvision.verbs import programs
+from seqvision.tuning.search_space import read_space
 from seqvision_edge.command_line import read
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.options import options_of

@@ -17,9 +17,9 @@ from conftest import write_squares
 
 from seqvision.cli import main
 from seqvision.config import ModelOptions, TrainOptions
-from seqvision.report.markup import Markup, element, plain
-from seqvision.training.checkpoint import load_model, load_used_clips, save_model, write_card
-from seqvision.training.train import Trained, train
+from seqvision.report.html import Markup, element, plain
+from seqvision.training.model_io import load_model, load_used_clips, save_model, write_card
+from seqvision.training.trainer import Trained, train
 
 from .conftest import train_small, write_list
 

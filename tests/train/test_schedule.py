@@ -11,7 +11,7 @@ from seqvision.errors import DataError
 from seqvision.models.classifier import Classifier
 from seqvision.training import callbacks
 from seqvision.training.module import ClassifierModule
-from seqvision.training.train import train
+from seqvision.training.trainer import train
 from seqvision_edge.card import ImageSpec
 
 pytestmark = pytest.mark.usefixtures("no_pictures")

@@ -12,9 +12,8 @@ import pytest
 from conftest import write_video
 
 from seqvision.cli import main
-from seqvision.data.readers import find_clips
-from seqvision.segmentation.marks import Mark, read_marks
-from seqvision.segmentation.parts import Segment, between, parts_of
+from seqvision.data.datasets import find_clips
+from seqvision.segmentation.annotations import Mark, Segment, between, parts_of, read_marks
 from seqvision_edge.opencv import cv2
 
 FPS = 10.0

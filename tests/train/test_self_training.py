@@ -31,15 +31,14 @@ from seqvision.data.augment import Augmenter
 from seqvision.data.decode import Decoded
 from seqvision.errors import DataError, StudyError
 from seqvision.evaluation import predict
-from seqvision.self_training import one_round
-from seqvision.self_training.choose import choose, thresholds
+from seqvision.self_training import rounds as one_round
+from seqvision.self_training.data import find_unlabelled
+from seqvision.self_training.pseudo_labels import Answers, choose, predict_pool, thresholds
 from seqvision.self_training.rounds import Round, best_of
 from seqvision.self_training.self_train import SelfTrained, self_train
-from seqvision.self_training.teacher import Answers, predict_pool
-from seqvision.self_training.unlabelled import find_unlabelled
-from seqvision.training import train as training
-from seqvision.training.checkpoint import load_model
-from seqvision.training.train import train
+from seqvision.training import trainer as training
+from seqvision.training.model_io import load_model
+from seqvision.training.trainer import train
 from seqvision_edge.opencv import cv2
 
 LABELS = ("cross", "ring")

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from seqvision.config import ClipOptions
-from seqvision.training.layout import regular_ticks, settle_video
-from seqvision_edge.sampler import choose
-from seqvision_edge.sequence import VideoSequence
+from seqvision.training.sequence_planning import regular_ticks, settle_video
+from seqvision_edge.card import VideoSequence
+from seqvision_edge.sampling import choose
 
 WIDEST = VideoSequence(kind="video", fps=1.0, frames=16)
 RATES = (15.0, 24.0, 25.0, 29.97, 30.0, 50.0, 60.0)

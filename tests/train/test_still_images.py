@@ -21,15 +21,15 @@ from seqvision.config import (
 )
 from seqvision.errors import DataError
 from seqvision.evaluation import evaluate, load_clips
-from seqvision.training.checkpoint import load_model
 from seqvision.training.data import load_dataset
-from seqvision.training.train import Trained, train
-from seqvision_edge.clip import centre
+from seqvision.training.model_io import load_model
+from seqvision.training.trainer import Trained, train
+from seqvision_edge.card import StripSequence, WindowSequence
 from seqvision_edge.opencv import cv2
-from seqvision_edge.run import run
-from seqvision_edge.sequence import StripSequence, WindowSequence
+from seqvision_edge.runner import run
+from seqvision_edge.sampling import centre
 from seqvision_edge.session import Session
-from seqvision_edge.sources import open_path
+from seqvision_edge.sources.factory import open_path
 from seqvision_export.export import export
 
 

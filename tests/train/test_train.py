@@ -23,10 +23,10 @@ from seqvision.config import (
 from seqvision.errors import CheckpointError, DataError
 from seqvision.evaluation import evaluate
 from seqvision.models.classifier import Classifier
-from seqvision.report.logs import column
-from seqvision.stopped import StopNow, StopRequest
-from seqvision.training.checkpoint import load_model
-from seqvision.training.train import Trained, train
+from seqvision.report.run_folder import column
+from seqvision.signals import StopNow, StopRequest
+from seqvision.training.model_io import load_model
+from seqvision.training.trainer import Trained, train
 from seqvision_edge.card import SPEC
 from seqvision_edge.errors import CardError, DeviceError
 from seqvision_edge.files import alone_in
@@ -244,7 +244,7 @@ def press(*_: object) -> None:
 
 def test_second_stop_within_a_second_is_the_same_request(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr("seqvision.stopped.time.monotonic", lambda: now)
+    monkeypatch.setattr("seqvision.signals.time.monotonic", lambda: now)
     with Interrupts(), StopRequest() as request:
         press()
         now += 0.9
@@ -321,7 +321,7 @@ def test_a_model_from_the_future_is_refused_by_its_spec(trained: Trained, tmp_pa
 def test_the_old_model_survives_a_disk_that_is_full(
     trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from seqvision.training.checkpoint import save_model
+    from seqvision.training.model_io import save_model
 
     path = tmp_path / "model.pt"
     path.write_bytes(b"old")

@@ -24,14 +24,13 @@ from seqvision.config import TrainOptions, TuneOptions, from_yaml
 from seqvision.errors import StudyError
 from seqvision.models.classifier import Classifier
 from seqvision.report.run_folder import read_run
-from seqvision.training import train as training
-from seqvision.training.checkpoint import load_model
-from seqvision.training.train import train
-from seqvision.tuning import objective, plot
-from seqvision.tuning.alive import PROCESS
+from seqvision.training import trainer as training
+from seqvision.training.model_io import load_model
+from seqvision.training.trainer import train
+from seqvision.tuning import objective, reporting
 from seqvision.tuning.samplers import make_grid
-from seqvision.tuning.space_file import read_space
-from seqvision.tuning.storage import reported
+from seqvision.tuning.search_space import read_space
+from seqvision.tuning.storage import PROCESS, reported
 from seqvision.tuning.tune import Tuned, tune
 from seqvision_edge.card import ModelCard
 
@@ -60,7 +59,7 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out pictures and reports, which take longer than such a search."""
     monkeypatch.setattr(training, "write_results", lambda results: results.run / "report.html")
-    monkeypatch.setattr(plot, "draw", lambda *_: None)
+    monkeypatch.setattr(reporting, "draw", lambda *_: None)
 
 
 def flags(folder: Path, space: dict[str, Any], *more: str, epochs: int = 3) -> list[str]:

@@ -9,8 +9,8 @@ from trainings import options
 from seqvision.cli import main
 from seqvision.data.clips import Clip
 from seqvision.data.value_range import measure_range
-from seqvision.training.checkpoint import load_model
-from seqvision.training.train import train
+from seqvision.training.model_io import load_model
+from seqvision.training.trainer import train
 from seqvision_edge.opencv import cv2
 
 

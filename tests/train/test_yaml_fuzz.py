@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from seqvision.config import AugmentOptions, TrainOptions, from_yaml
-from seqvision.config.self_training_resume import NAME as SELF_TRAINING
-from seqvision.config.self_training_resume import load_self_training_options
+from seqvision.config.resume import NAME as SELF_TRAINING
+from seqvision.config.resume import load_self_training_options
 from seqvision.data.augment.augmenter import make_augmenter
-from seqvision.tuning.space_file import read_space
+from seqvision.tuning.search_space import read_space
 from seqvision_edge.errors import SeqvisionError
-from seqvision_edge.sources.listing import read_listing
+from seqvision_edge.sources.parse import read_listing
 
 ALL = os.environ.get("SEQVISION_FUZZ") == "all"
 SEEDS, SHARE = 20_000, 40

@@ -9,16 +9,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from seqvision_edge.card import Decision
-from seqvision_edge.frame import Frame
-from seqvision_edge.pipeline.answer import Probabilities
+from seqvision_edge.card import Decision, VideoSequence
+from seqvision_edge.frame import Frame, Step
 from seqvision_edge.pipeline.image import ImagePipeline
-from seqvision_edge.pipeline.sender import Sender
+from seqvision_edge.pipeline.state import Probabilities, Sender
 from seqvision_edge.pipeline.video import VideoPipeline
-from seqvision_edge.result import SourceState
-from seqvision_edge.sequence import VideoSequence
 from seqvision_edge.session import Session, Stream
-from seqvision_edge.step import Step
+from seqvision_edge.types import SourceState
 
 
 class Pipeline(Protocol):

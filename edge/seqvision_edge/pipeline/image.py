@@ -7,16 +7,12 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from seqvision_edge.card import Decision
-from seqvision_edge.condition import Condition
-from seqvision_edge.cut import image_steps
-from seqvision_edge.frame import Frame
-from seqvision_edge.pipeline.answer import Probabilities, Rate, age_of, predicted
-from seqvision_edge.pipeline.sender import Sender
-from seqvision_edge.result import Prediction, SourceState
-from seqvision_edge.sequence import ImageSequence
+from seqvision_edge.card import Decision, ImageSequence
+from seqvision_edge.frame import Frame, Step
+from seqvision_edge.pipeline.state import Condition, Probabilities, Rate, Sender, age_of, predicted
 from seqvision_edge.session import Session
-from seqvision_edge.step import Step
+from seqvision_edge.still_images import image_steps
+from seqvision_edge.types import Prediction, SourceState
 
 
 class ImagePipeline:

@@ -14,26 +14,24 @@ from pathlib import Path, PurePosixPath
 
 from seqvision_edge.errors import RecordingError
 from seqvision_edge.files import atomic_write, sweep, unfinished_file
-from seqvision_edge.names import file_part
-from seqvision_edge.recording.lock import locked
-from seqvision_edge.recording.new_take import NewTake
-from seqvision_edge.recording.rows import (
+from seqvision_edge.recording.take import (
     COLLECTED_NAME,
     LIST_NAME,
     Row,
     Rows,
-    read_rows,
-    write_rows,
-)
-from seqvision_edge.recording.take import (
     Take,
     clean_label,
     clean_person,
     folder_name,
     is_ours,
+    locked,
+    read_rows,
     row_of,
     take_of,
+    write_rows,
 )
+from seqvision_edge.recording.writer import NewTake
+from seqvision_edge.sanitize import file_part
 
 _DIGITS = 3
 

@@ -2,7 +2,7 @@
 
 A sink is a context manager that takes every step.  It checks what it can when it is opened, so that
 a wrong output is said before work begins.  What may be slow or fail is an outlet behind a queue
-(`queued.py`); `together.py` makes all of them one sink.
+(`queue.py`); `group.py` makes all of them one sink.
 """
 
 from types import TracebackType
@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from typing_extensions import Self
 
-from seqvision_edge.step import Step
+from seqvision_edge.frame import Step
 
 
 class Sink(Protocol):

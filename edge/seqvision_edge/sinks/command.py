@@ -18,8 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from seqvision_edge.errors import SinkError
-from seqvision_edge.sinks.records import Record, message
-from seqvision_edge.step import Step
+from seqvision_edge.frame import Record, Step, message
 
 # What stands for any label, and for the label that is called so.
 _ANY, _STAR = "*", r"\*"

@@ -1,4 +1,4 @@
-"""What a pipe gets instead of a terminal's view, and the summary of a run.
+"""Plain lines where there is no terminal, the events of a run, its summary.
 
 A pipe or file gets the events alone, one per line: start, end (seconds), label and confidence, with
 tabs between; of several sources, the source's name comes after them.  The summary goes to stderr,
@@ -14,11 +14,12 @@ from typing_extensions import Self
 
 from seqvision_edge.card import Decision, ModelCard
 from seqvision_edge.command_line import print_message, print_text
-from seqvision_edge.names import printable
-from seqvision_edge.notice import unsure
+from seqvision_edge.frame import Step
+from seqvision_edge.overlay import unsure
+from seqvision_edge.sanitize import printable
 from seqvision_edge.sinks import Sink
 from seqvision_edge.sinks.terminal import TerminalSink
-from seqvision_edge.step import Step
+from seqvision_edge.types import Event
 
 
 def console(
@@ -173,3 +174,23 @@ def _say(text: str) -> None:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+class EventList:
+    """Keep every event in `events`, and the time of the last frame in `seconds`: for a score."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.seconds = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def write(self, step: Step) -> None:
+        """Keep the events that ended."""
+        self.events.extend(step.events)
+        if step.frame is not None:
+            self.seconds = step.frame.time
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is open."""

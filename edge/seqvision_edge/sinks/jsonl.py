@@ -1,17 +1,28 @@
-"""One JSON line per answer, event and new state of a source, readable while the run goes on."""
+"""JSON lines, each written whole: the run, answers, events and source states."""
 
 import _thread
 import contextlib
+import errno
 import json
-from collections.abc import Iterator, Mapping
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from seqvision_edge import __version__
+from seqvision_edge.card import Decision
 from seqvision_edge.errors import SinkError
-from seqvision_edge.names import json_line
-from seqvision_edge.sinks.line_file import LineFile
-from seqvision_edge.sinks.records import Record, records
-from seqvision_edge.step import Step
+from seqvision_edge.files import STDOUT, is_held
+from seqvision_edge.frame import Record, Step, records
+from seqvision_edge.sanitize import json_line
+from seqvision_edge.session import Session
+from seqvision_edge.sources.factory import Source
+
+_BLOCK = 1 << 16
+# A reader that is started together with the run comes a little later.
+READER_SECONDS = 3.0
 
 
 class JsonLines:
@@ -81,3 +92,138 @@ def _is_torn(line: bytes) -> bool:
     except ValueError:
         return line[:1] in (b"{", b"\0")
     return False
+
+
+class LineFile:
+    """Append lines to a file, and mend what a full disk or a power failure left of the last one."""
+
+    def __init__(self, path: Path, is_torn: Callable[[bytes], bool]) -> None:
+        """Open or make the file; `-` is standard output.
+
+        `is_torn` tells whether a last line without an end is a piece of one: it is cut off.  One
+        that is not only lacks its end.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        # Unbuffered: each line is with the reader as soon as it is written.
+        self._file: IO[bytes]
+        if path == STDOUT:
+            self._file = os.fdopen(os.dup(1), "wb", buffering=0)
+        else:
+            self._file = _open(path)
+            if stat.S_ISREG(os.fstat(self._file.fileno()).st_mode) and is_held(self._file.fileno()):
+                self._file.close()
+                raise OSError(errno.EBUSY, "another run writes to it", str(path))
+            _mend(path, is_torn)
+        self._torn = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was ever written to it."""
+        return os.fstat(self._file.fileno()).st_size == 0
+
+    def append(self, line: str) -> None:
+        """Append a line; its end is added.
+
+        Raises:
+            OSError: there is no room; nothing of the line stays.
+        """
+        self._take_back()
+        data = line.encode() + b"\n"
+        try:
+            while self._torn < len(data):
+                self._torn += self._file.write(data[self._torn :])
+        except OSError:
+            self._take_back()
+            raise
+        self._torn = 0
+
+    def close(self) -> None:
+        """Close it; raises OSError where the system tells of a failed write only now."""
+        self._file.close()
+
+    def _take_back(self) -> None:
+        """Cut off what there is of a line that could not be written whole."""
+        if self._torn:
+            size = os.fstat(self._file.fileno()).st_size
+            os.ftruncate(self._file.fileno(), size - self._torn)
+            self._torn = 0
+
+
+def _open(path: Path) -> IO[bytes]:
+    """Open a file for appending; a named pipe only where something reads it soon.
+
+    To open a pipe would otherwise wait for a reader for ever, without a word.
+
+    Raises:
+        OSError: it cannot be opened, or nothing reads it.
+    """
+    try:
+        is_pipe = os.name != "nt" and stat.S_ISFIFO(path.stat().st_mode)
+    except FileNotFoundError:
+        is_pipe = False
+    if not is_pipe:
+        return path.open("ab", buffering=0)
+    until = time.monotonic() + READER_SECONDS
+    while True:
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            if time.monotonic() > until:
+                why = "it is a pipe that nothing reads; start its reader first"
+                raise OSError(errno.ENXIO, why, str(path)) from None
+            time.sleep(0.05)
+        else:
+            os.set_blocking(handle, True)
+            return os.fdopen(handle, "wb", buffering=0)
+
+
+def _mend(path: Path, is_torn: Callable[[bytes], bool]) -> None:
+    """Cut off a torn last line, or give the last line its end."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return
+    except FileNotFoundError:
+        return
+    with path.open("r+b") as file:
+        end = file.seek(0, os.SEEK_END)
+        start = _start_of_last_line(file, end)
+        file.seek(start)
+        if start == end:
+            return
+        if is_torn(file.read()):
+            file.truncate(start)
+        else:
+            file.write(b"\n")
+
+
+def _start_of_last_line(file: IO[bytes], end: int) -> int:
+    """Return where the text after the last end of a line begins; `end` where there is none."""
+    while end > 0:
+        start = max(0, end - _BLOCK)
+        file.seek(start)
+        at = file.read(end - start).rfind(b"\n")
+        if at >= 0:
+            return start + at + 1
+        end = start
+    return 0
+
+
+def about(session: Session, sources: Sequence[Source], decision: Decision) -> dict[str, Any]:
+    """Return what a reader of the JSON lines must know of the run."""
+    card = session.card
+    return {
+        "version": __version__,
+        "spec": card.spec,
+        "model": session.where,
+        "device": session.device,
+        "sources": [
+            {"name": source.name, "live": source.live, "fps": source.fps} for source in sources
+        ],
+        "labels": list(card.labels),
+        "sequence": card.sequence.model_dump(),
+        "decision": decision.model_dump(),
+    }

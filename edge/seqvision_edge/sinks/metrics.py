@@ -16,12 +16,12 @@ from prometheus_client.metrics_core import Metric
 from typing_extensions import Self
 
 from seqvision_edge.errors import SinkError
+from seqvision_edge.frame import CONNECTING, Step
 from seqvision_edge.http_client import shut_down, time_limit
-from seqvision_edge.notice import SHOWN
-from seqvision_edge.result import STATES
-from seqvision_edge.sinks.queued import Queued
-from seqvision_edge.sources import Source
-from seqvision_edge.step import CONNECTING, Step
+from seqvision_edge.overlay import SHOWN
+from seqvision_edge.sinks.queue import Queued
+from seqvision_edge.sources.factory import Source
+from seqvision_edge.types import STATES
 
 # A source whose newest frame is older is not live, whatever its threads believe.
 HEALTHY_SECONDS = 5.0

@@ -20,13 +20,11 @@ from paho.mqtt.client import Client, MQTTMessageInfo
 from paho.mqtt.enums import CallbackAPIVersion
 
 from seqvision_edge.errors import SinkError
+from seqvision_edge.frame import Record, Step, message
 from seqvision_edge.http_client import shut_down
-from seqvision_edge.names import deduplicate, topic_part
-from seqvision_edge.sinks.records import Record, message
-from seqvision_edge.sinks.web_address import web_address
-from seqvision_edge.sinks.webhook import reason
-from seqvision_edge.step import Step
-from seqvision_edge.trust import trusting
+from seqvision_edge.sanitize import deduplicate, topic_part
+from seqvision_edge.sinks.webhook import reason, web_address
+from seqvision_edge.tls import trusting
 
 _PREFIX = "seqvision"
 # A broker that is silent for twice as long counts as lost.

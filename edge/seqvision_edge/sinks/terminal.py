@@ -13,12 +13,12 @@ from rich.segment import ControlType
 from rich.text import Text
 from typing_extensions import Self
 
-from seqvision_edge.names import printable
-from seqvision_edge.notice import Notice, age, notice, unsure
-from seqvision_edge.palette import colours, hexadecimal
-from seqvision_edge.result import Event, clock
+from seqvision_edge.drawing import colours, hexadecimal
+from seqvision_edge.frame import Step
+from seqvision_edge.overlay import Notice, age, notice, unsure
 from seqvision_edge.safe_console import SafeConsole
-from seqvision_edge.step import Step
+from seqvision_edge.sanitize import printable
+from seqvision_edge.types import Event, clock
 
 _REDRAWS_PER_SECOND = 12
 _NAME = 24

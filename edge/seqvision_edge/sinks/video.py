@@ -6,13 +6,11 @@ from pathlib import Path
 
 from seqvision_edge.errors import SinkError
 from seqvision_edge.files import is_being_written
-from seqvision_edge.names import deduplicate, file_part
-from seqvision_edge.notice import SHOWN
-from seqvision_edge.overlay import Overlay
-from seqvision_edge.preprocess import Image
-from seqvision_edge.sampler import Sampler
-from seqvision_edge.sinks.film import ENDINGS, Film
-from seqvision_edge.step import Step
+from seqvision_edge.frame import Image, Step
+from seqvision_edge.overlay import SHOWN, Overlay
+from seqvision_edge.sampling import Sampler
+from seqvision_edge.sanitize import deduplicate, file_part
+from seqvision_edge.video_writer import ENDINGS, Film
 
 _LONGEST_STILL_SECONDS = 5
 

@@ -1,4 +1,4 @@
-"""Image files in natural order, as a source of constant speed."""
+"""Image files in natural order, as a source of constant speed; JPEG pictures out of MJPEG."""
 
 import re
 from collections import Counter
@@ -12,9 +12,9 @@ from typing_extensions import Self
 
 from seqvision_edge.errors import SourceError
 from seqvision_edge.files import IMAGE_SUFFIXES, USUAL_IMAGE_SUFFIXES
-from seqvision_edge.frame import Frame
+from seqvision_edge.frame import Frame, Image
 from seqvision_edge.opencv import cv2
-from seqvision_edge.preprocess import Image, ValueRange, to_8_bit
+from seqvision_edge.preprocess import ValueRange, to_8_bit
 
 _KINDS_SHOWN = 3
 PNG: Final = b"\x89PNG\r\n\x1a\n"
@@ -24,6 +24,15 @@ _SCAN: Final = b"\xff\xda"
 MOST_SCANS: Final = 64
 # Of a PNG that is torn: what is left of it may be read.
 _MOST_MISSING: Final = 1 << 20
+
+START = b"\xff\xd8\xff"
+# What has no end by then is no picture of a camera.
+LARGEST = 1 << 25
+_START_OF_IMAGE, _END_OF_IMAGE = 0xD8, 0xD9
+# FF 00 is a byte of the picture itself, FF D0 to FF D7 only restart its decoder.
+_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")
+# These stand alone; every other marker has a length behind it.
+_BARE = (0x01, _START_OF_IMAGE, _END_OF_IMAGE)
 
 
 class ImageFiles:
@@ -180,3 +189,52 @@ def _contents(files: list[Path]) -> str:
 
 def _accepted() -> str:
     return "give " + " ".join(suffix[1:] for suffix in USUAL_IMAGE_SUFFIXES) + " files"
+
+
+def pictures(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """Yield each picture, and whether it has its end: one may be torn off.
+
+    What lies between two pictures is skipped.
+    """
+    data = bytearray()
+    at = 0  # where the next marker is looked for; 0 before a picture begins
+    for chunk in chunks:
+        data += chunk
+        while True:
+            if not at:
+                begin = data.find(START)
+                # Its first bytes may have come already.
+                del data[: begin if begin >= 0 else -len(START)]
+                if begin < 0:
+                    break
+                at = 2
+            found = _MARKER.search(data, at)
+            if found is None:
+                at = max(at, len(data) - 1)
+                break
+            marker, end = found[1][0], found.end()
+            if marker == _END_OF_IMAGE:
+                yield bytes(data[:end]), True
+                del data[:end]
+                at = 0
+            elif marker == _START_OF_IMAGE:
+                yield bytes(data[: found.start()]), False
+                del data[: found.start()]
+                at = 0
+            elif marker in _BARE:
+                at = end
+            elif len(data) < end + 2:
+                break
+            elif data[end : end + 2] == START[:2]:
+                # Torn before its length: read as one, the next picture would hide many others.
+                yield bytes(data[:end]), False
+                del data[:end]
+                at = 0
+            else:
+                at = end + int.from_bytes(data[end : end + 2], "big")
+        if at and len(data) > LARGEST:
+            yield b"", False
+            data.clear()
+            at = 0
+    if at:
+        yield bytes(data), False

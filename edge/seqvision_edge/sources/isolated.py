@@ -43,8 +43,8 @@ from seqvision_edge.child_process import (
     start_child,
 )
 from seqvision_edge.errors import SourceError
-from seqvision_edge.frame import Frame, FrameTooLarge
-from seqvision_edge.preprocess import Image, ValueRange
+from seqvision_edge.frame import Frame, FrameTooLarge, Image
+from seqvision_edge.preprocess import ValueRange
 
 # Bytes that a decoder may take: the 17 pictures that it keeps of video with 8 Mpx and 10 bits are
 # 430 MB.

@@ -1,7 +1,14 @@
-"""What a user writes for a source → its address.
+"""What a user writes for sources, on the command line or in a YAML file → their addresses.
 
 Secrets need not be written: `env:CAM_URL` is what the environment has under that name, and
 `${CAM_PASSWORD}` inside a URL is replaced by what it has there.
+
+    front door: rtsp://viewer:${CAM_PASSWORD}@192.168.1.20/stream1
+    yard: env:YARD_URL
+    desk:
+      camera: 0
+
+A value is what `--source` takes; a file's path begins at the folder of the list.
 """
 
 import os
@@ -9,13 +16,14 @@ import re
 import stat
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from seqvision_edge.capture.address import Address, camera
 from seqvision_edge.errors import SourceError
-from seqvision_edge.names import source_name
-from seqvision_edge.redaction import redact
-from seqvision_edge.wording import shortened
+from seqvision_edge.options import shortened
+from seqvision_edge.sanitize import redact, source_name
+from seqvision_edge.sources.address import Address, camera
+from seqvision_edge.yaml_file import YamlError, read_yaml
 
 STANDARD_INPUT = "-"
 SCHEMES = ("rtsp", "rtsps", "http", "https")
@@ -25,6 +33,8 @@ _URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
 _DEVICE = re.compile(r"/dev/(video\d+|v4l/.+)")
 # What Linux numbers its Video4Linux devices with.
 _V4L_MAJOR = 81
+
+_EXAMPLE = "give lines such as: front door: rtsp://192.168.1.20/stream1"
 
 
 def parse_source(text: str, environ: Mapping[str, str] = os.environ) -> Address:
@@ -109,3 +119,39 @@ def _is_camera(path: str) -> bool:
     except (OSError, ValueError):
         return False
     return stat.S_ISCHR(status.st_mode) and os.major(status.st_rdev) == _V4L_MAJOR
+
+
+def read_listing(path: Path, environ: Mapping[str, str]) -> list[Address]:
+    """Return the sources of a list, in its order and under its names.
+
+    Raises:
+        SourceError: no such file, not such a list, or a source that cannot be one.
+    """
+    try:
+        entries = read_yaml(path)
+    except YamlError as error:
+        raise SourceError(f"--sources {path}: {error}; {_EXAMPLE}") from None
+    if not isinstance(entries, dict) or not entries:
+        raise SourceError(f"--sources {path}: not a list of names and sources; {_EXAMPLE}")
+    return [_address(path, name, entry, environ) for name, entry in entries.items()]
+
+
+def _address(path: Path, name: str, entry: object, environ: Mapping[str, str]) -> Address:
+    who = f"--sources {path}: {source_name(name)}"
+    try:
+        match entry:
+            case str():
+                found = parse_source(entry, environ)
+            case {"url": str(url), **more} if not more:
+                found = parse_source(url, environ)
+            case {"path": str(where), **more} if not more:
+                found = Address("path", source_name(where), where)
+            case {"camera": int() | str() as number, **more} if not more:
+                found = parse_camera(str(number))
+            case _:
+                raise SourceError("give one address, or one of url, path, camera")
+    except SourceError as error:
+        raise SourceError(f"{who}: {error}") from None
+    if found.kind == "path":
+        found = replace(found, where=str(path.parent / str(found.where)))
+    return replace(found, name=source_name(name))

@@ -1,4 +1,5 @@
-"""A decoded video frame → the picture that a player shows: upright, unmirrored, in square pixels.
+"""A decoded video frame → the picture that a player shows: upright, unmirrored, in square
+pixels.
 
     pictures = Pictures(stream)
     for frame in container.decode(stream):
@@ -6,6 +7,10 @@
 
 Files and network streams are converted here, so that they cannot differ.  Importing this module
 imports PyAV, which takes a tenth of a second: import it where a video is opened.
+
+FFmpeg makes an entry of some 32 bytes for each sample that a table counts, also where one number
+stands for all of them: a file of 700 bytes can claim 4 GB.  An edit list may repeat them all.  Here
+the boxes are walked as FFmpeg walks them, and only counted.
 """
 
 import contextlib
@@ -17,7 +22,7 @@ import re
 import struct
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Final
 
 import av
 import av.filter
@@ -31,35 +36,13 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from seqvision_edge.errors import SourceError
-from seqvision_edge.frame import MAX_PIXELS, FrameRefused, FrameTooLarge
+from seqvision_edge.frame import MAX_PIXELS, FrameRefused, FrameTooLarge, Image
 from seqvision_edge.opencv import cv2
-from seqvision_edge.preprocess import Image, ValueRange, to_8_bit
-from seqvision_edge.sources.mp4_tables import check_tables
-
-# FFmpeg and x264 write to stderr by themselves; our own one-line errors say what matters.
-av.logging.set_level(None)
+from seqvision_edge.preprocess import ValueRange, to_8_bit
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
 _KEPT_BYTES = 64 << 20
 _LARGEST_KEPT = 32 << 20
-
-
-def _keep_freed_frames() -> None:
-    """Let glibc keep the memory of a frame for the next one, which is as large.
-
-    By default it gives each back to the kernel, which clears every page again: a quarter of the
-    time that decoding takes.  What the user set by `MALLOC_…_` or `GLIBC_TUNABLES` stays.
-    """
-    own = {"MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES"}
-    if platform.libc_ver()[0] != "glibc" or own & os.environ.keys():
-        return
-    with contextlib.suppress(OSError, AttributeError):
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-        mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
-        mallopt(_MMAP_THRESHOLD, _LARGEST_KEPT)
-
-
-_keep_freed_frames()
 
 # What decides the pixels of a decoded video.
 DECODER = "libavcodec {}.{}.{} libswscale {}.{}.{}".format(
@@ -68,12 +51,6 @@ DECODER = "libavcodec {}.{}.{} libswscale {}.{}.{}".format(
 
 # A file of many streams, each with a first frame to be decoded, would take memory for them all.
 _MAX_STREAMS = 32
-
-
-def decoder_options(max_pixels: int = MAX_PIXELS) -> dict[str, str]:
-    """Return what makes a decoder refuse larger frames before it takes memory for one."""
-    return {"max_pixels": str(max_pixels)}
-
 
 # A file must not lead to other files or to the network.
 _FILE_OPTIONS = {
@@ -109,6 +86,42 @@ _ONE_THREAD: dict[str, Any] = (
 )
 # Beyond it a pixel aspect is a damaged header, not a picture format.
 _MOST_STRETCHED = 8
+
+# 77 hours of video at 30 frames per second with sound; FFmpeg's entries of them take 0.5 GB.
+MAX_SAMPLES: Final = 1 << 24
+_MAX_BOXES: Final = 1 << 20
+_MAX_DEPTH: Final = 16
+# What FFmpeg opens to look for other boxes in it; `free` may hide a header.
+_CONTAINERS: Final = frozenset(
+    b"moov trak mdia minf stbl edts moof traf mvex udta meta wave sinf schi dinf free hoov".split()
+)
+_TRUN_FIELDS: Final = 0xF00  # flags of a run that has values for each sample
+
+# FFmpeg and x264 write to stderr by themselves; our own one-line errors say what matters.
+av.logging.set_level(None)
+
+
+def _keep_freed_frames() -> None:
+    """Let glibc keep the memory of a frame for the next one, which is as large.
+
+    By default it gives each back to the kernel, which clears every page again: a quarter of the
+    time that decoding takes.  What the user set by `MALLOC_…_` or `GLIBC_TUNABLES` stays.
+    """
+    own = {"MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES"}
+    if platform.libc_ver()[0] != "glibc" or own & os.environ.keys():
+        return
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+        mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
+        mallopt(_MMAP_THRESHOLD, _LARGEST_KEPT)
+
+
+_keep_freed_frames()
+
+
+def decoder_options(max_pixels: int = MAX_PIXELS) -> dict[str, str]:
+    """Return what makes a decoder refuse larger frames before it takes memory for one."""
+    return {"max_pixels": str(max_pixels)}
 
 
 def open_file(path: Path, max_pixels: int = MAX_PIXELS) -> InputContainer:
@@ -378,3 +391,89 @@ def _turned(bgr: Image, how: tuple[bool, bool, bool]) -> Image:
     if flip_x or flip_y:
         bgr = cv2.flip(bgr, -1 if flip_x and flip_y else int(flip_x))
     return bgr
+
+
+class _TooMany(Exception):  # noqa: N818
+    pass
+
+
+class _Counts:
+    """What was counted so far, of the whole file and of the track at hand."""
+
+    def __init__(self) -> None:
+        self.boxes = self.total = self.samples = self.edits = 0
+        self.is_sound = self.is_even = False
+
+    def end_track(self) -> None:
+        """Add a track, whose samples each edit may repeat; plain sound FFmpeg takes by chunks."""
+        if not (self.is_sound and self.is_even):
+            self.total += self.samples * max(1, self.edits)
+        self.samples = self.edits = 0
+        self.is_sound = self.is_even = False
+        if self.total > MAX_SAMPLES:
+            raise _TooMany(f"it claims {self.total} frames and sounds, at most are {MAX_SAMPLES}")
+
+
+def check_tables(path: Path) -> None:
+    """Refuse a file whose tables claim more than a video has; other containers have no such boxes.
+
+    Raises:
+        SourceError: it does, or its header is compressed, or of too many parts.
+        OSError: it cannot be read.
+    """
+    counts = _Counts()
+    with path.open("rb") as file:
+        try:
+            _walk(file, 0, os.fstat(file.fileno()).st_size, counts, 0)
+            counts.end_track()
+        except _TooMany as reason:
+            raise SourceError(f"not a video that can be read, {reason}") from None
+        except struct.error:  # it ends in the middle of a box
+            pass
+
+
+def _walk(file: BinaryIO, at: int, end: int, counts: _Counts, depth: int) -> None:
+    while at + 8 <= end:
+        file.seek(at)
+        size, kind = struct.unpack(">I4s", file.read(8))
+        begin = at + 8
+        if size == 1:
+            (size,) = struct.unpack(">Q", file.read(8))
+            begin += 8
+        if size == 0:
+            size = end - at
+        if size < begin - at:
+            return
+        counts.boxes += 1
+        if counts.boxes > _MAX_BOXES:
+            raise _TooMany(f"it has more than {_MAX_BOXES} parts")
+        _see(file, kind, begin, min(end, at + size), counts, depth)
+        at += size
+
+
+def _see(file: BinaryIO, kind: bytes, begin: int, end: int, counts: _Counts, depth: int) -> None:
+    if kind == b"cmov":
+        raise _TooMany("its header is compressed")
+    if kind in (b"trak", b"traf"):
+        counts.end_track()
+    if kind in _CONTAINERS:
+        if depth < _MAX_DEPTH:
+            _walk(file, begin, end, counts, depth + 1)
+    elif kind in (b"stsz", b"stz2"):
+        _, same, count = struct.unpack(">III", file.read(12))
+        # Sizes that stand in the file cannot be more than it has bytes for.
+        room = count if kind == b"stsz" and same else 2 * (end - begin)
+        counts.samples += min(count, room)
+    elif kind == b"hdlr":
+        of = file.read(12)[8:]
+        # Another kind is that of the data, not of the track.
+        counts.is_sound = of == b"soun" or (counts.is_sound and of != b"vide")
+    elif kind == b"stts":
+        _, entries, _, duration = struct.unpack(">IIII", file.read(16))
+        counts.is_even = (entries, duration) == (1, 1)
+    elif kind == b"trun":
+        flags, count = struct.unpack(">II", file.read(8))
+        counts.samples += min(count, end - begin) if flags & _TRUN_FIELDS else count
+    elif kind == b"elst":
+        _, count = struct.unpack(">II", file.read(8))
+        counts.edits += min(count, (end - begin) // 12)

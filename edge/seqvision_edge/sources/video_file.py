@@ -1,12 +1,18 @@
-"""A video file, decoded frame by frame with its own timestamps.
+"""A video file, decoded ahead, frame by frame with its own timestamps.
 
 FFmpeg decodes, through PyAV; what a picture of it is stands in video_decoding.py.
+
+OpenCV and onnxruntime both let go of Python's lock, so decoding and the model overlap.  Only files
+are read ahead; of a camera the newest frame counts.
 """
 
 import contextlib
-from collections.abc import Iterator
+import queue
+import threading
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from numpy.typing import NDArray
 from typing_extensions import Self
@@ -35,6 +41,12 @@ _MOST_REPEATED = 16
 _REPEATS_FREE = 100
 _HEAD_BYTES = 1024
 _MICROSECONDS = 1_000_000
+
+Item = TypeVar("Item")
+
+# Enough to even out frames that decode slowly, few enough that 4K frames cost little memory.
+DEPTH = 4
+_PATIENCE = 0.1
 
 
 class VideoFile:
@@ -364,3 +376,47 @@ def _refuse_text(path: Path) -> None:
         len(text.encode()) > len(head) - 4
     ):
         raise SourceError(f"{path}: not a video that can be read, it is text")
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    error: BaseException | None = None
+
+
+def ahead(items: Iterable[Item], depth: int = DEPTH) -> Generator[Item, None, None]:
+    """Yield the items, up to `depth` of them made ahead by one thread.
+
+    What the iterable raises is raised here, after the items before it.  The thread has ended when
+    the generator has: close it (`contextlib.closing`) before what the items come from.
+    """
+    box: queue.Queue[Item | _End] = queue.Queue(depth)
+    left = threading.Event()
+
+    def put(item: Item | _End) -> None:
+        while not left.is_set():
+            try:
+                box.put(item, timeout=_PATIENCE)
+            except queue.Full:
+                continue
+            return
+
+    def work() -> None:
+        try:
+            for item in items:
+                put(item)
+                if left.is_set():
+                    return
+            put(_End())
+        except BaseException as error:
+            put(_End(error))
+
+    thread = threading.Thread(target=work, name="decode-ahead", daemon=True)
+    thread.start()
+    try:
+        while not isinstance(item := box.get(), _End):
+            yield item
+        if item.error is not None:
+            raise item.error
+    finally:
+        left.set()
+        thread.join()

@@ -5,21 +5,21 @@ from itertools import count, cycle, islice
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
+from onnx.utils import Extractor
 
 from seqvision.models.classifier import Classifier
-from seqvision_edge.card import ModelCard
-from seqvision_edge.cut import image_steps
-from seqvision_edge.decision import Decider
+from seqvision_edge.card import ModelCard, VideoSequence
+from seqvision_edge.events import Decider
 from seqvision_edge.ort_session import load_graph
 from seqvision_edge.preprocess import prepare
 from seqvision_edge.providers import Device
-from seqvision_edge.sequence import VideoSequence
 from seqvision_edge.session import Session
-from seqvision_edge.sources import open_path
-from seqvision_export.bench.pieces import encoder_of, head_of
+from seqvision_edge.sources.factory import open_path
+from seqvision_edge.still_images import image_steps
 
 Call = Callable[[], object]
 Image = NDArray[np.uint8]
@@ -27,6 +27,8 @@ Image = NDArray[np.uint8]
 LIVE, AGAIN, WHOLE = "live frame", "full window", "whole picture"
 # Frames of a video that stay in memory for preprocessing.
 _KEPT_FRAMES = 64
+
+_RECURRENT = ("LSTM", "GRU")
 
 
 def picture_stages(card: ModelCard, source: Path | None) -> dict[str, Call]:
@@ -127,3 +129,41 @@ def _noise(card: ModelCard) -> Image:
     image = card.image
     shape = (card.sequence.window, image.height, image.width, image.channels)
     return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+
+def encoder_of(content: bytes) -> bytes:
+    """Return the part of a model that turns frames into features."""
+    proto = onnx.load_from_string(content)
+    # The size of the batch may be asked of the state as well as of the frames.
+    inputs = [value.name for value in proto.graph.input]
+    return _piece(content, inputs, [features_of(proto)])
+
+
+def head_of(content: bytes) -> tuple[bytes, str]:
+    """Return the part of a model that reads features and state, and its name for the features."""
+    proto = onnx.load_from_string(content)
+    features = features_of(proto)
+    inputs = [value.name for value in proto.graph.input]
+    outputs = [value.name for value in proto.graph.output]
+    return _piece(content, [features, *inputs], outputs), features
+
+
+def features_of(proto: onnx.ModelProto) -> str:
+    """Return the name of the step features `(batch, time, features)`.
+
+    They are what the window's past is joined to, or else what the recurrent head is led to from.
+    """
+    makers = {name: node for node in proto.graph.node for name in node.output}
+    for node in proto.graph.node:
+        if node.op_type == "Concat" and node.input[0] == "past":
+            return str(node.input[1])
+    node = next(node for node in proto.graph.node if node.op_type in _RECURRENT)
+    while node.op_type != "Reshape":
+        node = next(makers[name] for name in node.input if name in makers)
+    return str(node.output[0])
+
+
+def _piece(content: bytes, inputs: list[str], outputs: list[str]) -> bytes:
+    proto = onnx.shape_inference.infer_shapes(onnx.load_from_string(content))
+    piece: bytes = Extractor(proto).extract_model(inputs, outputs).SerializeToString()
+    return piece

@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqvision.config import PRESETS, AugmentOptions, TrainOptions
-from seqvision.data.augment.content import read_content
-from seqvision.data.augment.pixels import Frames, mirror_matrix
-from seqvision.data.augment.timing import Timing, draw_frames
+from seqvision.data.augment.pixels import Frames, Work, mirror_matrix
+from seqvision.data.augment.recipe import read_content
+from seqvision.data.augment.temporal import Timing, draw_frames
 from seqvision.data.augment.turns import turns
-from seqvision.data.augment.work import Work
 from seqvision.data.label_swaps import (
     check_swaps,
     refuse_empty_reversal,

@@ -1,21 +1,29 @@
-"""Plain data of a YAML file → imgaug augmenters: names and values, never code.
+"""Plain data of a recipe → imgaug augmenters → the steps of a clip, tried once before the
+training.
 
 [a, b]             two numbers: drawn from the range a to b
 {choice: [a, b]}   one of these
 {list: [a, b]}     a list, {tuple: [a, b]} a tuple, where imgaug asks for one
 number, text, true, false, null, {x: …, y: …}   as they are
+
+What is a matrix, a table or Gaussian noise becomes one; everything else is asked of imgaug, with
+one draw for all frames of the clip.
 """
 
 import difflib
 import inspect
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from seqvision.compat import iaa
-from seqvision.data.augment.draw import own_generator
+import numpy as np
+
+from seqvision.compat import iaa, imgaug
+from seqvision.data.augment.ops import anew, once
+from seqvision.data.augment.pixels import Step, Work, drawn, own_generator, seeded
 from seqvision.errors import DataError
-from seqvision_edge.wording import shortened
+from seqvision_edge.opencv import cv2
+from seqvision_edge.options import shortened
 
 _MODULES = {"": iaa, "pillike.": iaa.pillike, "imgcorruptlike.": iaa.imgcorruptlike}
 # Parameters whose values are augmenters.
@@ -30,6 +38,10 @@ _NOT_HERE = {
     "AssertShape": "changes nothing",
     "SaveDebugImageEveryNBatches": "writes files",
 }
+
+# Odd sizes, so that a crop to a multiple or to a power is seen; some break only on larger images.
+_SMALL, _LARGE = (27, 21), (97, 129)
+_DRAWS = 6
 
 
 def names() -> dict[str, type]:
@@ -195,3 +207,125 @@ def _is_augmenter(value: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def plan_clip(augmenters: Iterable[Any], needs_colour: Callable[[Any], bool]) -> list[Step]:
+    """Return steps that draw each augmenter once for all frames of a clip.
+
+    `needs_colour` tells of an augmenter that it does not work on a grey image.
+    """
+    return [_choose(item, lambda leaf: once(leaf, needs_colour(leaf))) for item in augmenters]
+
+
+def plan_frames(augmenters: Iterable[Any], needs_colour: Callable[[Any], bool]) -> list[Step]:
+    """Return steps that draw each augmenter anew for every frame.
+
+    What Sometimes, OneOf and SomeOf choose holds for the clip: a camera is noisy, or it is not.
+    """
+    return [_choose(item, lambda leaf: anew(leaf, needs_colour(leaf))) for item in augmenters]
+
+
+def leaves(augmenter: Any) -> Iterable[Any]:
+    """Yield the augmenters that are drawn by themselves: what holds others is looked into."""
+    if _holds_others(augmenter):
+        for children in augmenter.get_children_lists():
+            for child in children:
+                yield from leaves(child)
+    else:
+        yield augmenter
+
+
+def _holds_others(augmenter: Any) -> bool:
+    kind = type(augmenter)
+    if kind in (iaa.Sequential, iaa.SomeOf, iaa.OneOf):
+        return True
+    return kind is iaa.Sometimes
+
+
+def _choose(augmenter: Any, leaf: Callable[[Any], Step]) -> Step:
+    kind = type(augmenter)
+    if not _holds_others(augmenter):
+        return leaf(augmenter)
+    if kind is iaa.Sometimes:
+        p = drawn(augmenter.p)
+        then, other = (
+            [_choose(child, leaf) for child in children or ()]
+            for children in (augmenter.then_list, augmenter.else_list)
+        )
+        return lambda work: _run(then if p(work.random) > 0.5 else other, work)
+    steps = [_choose(child, leaf) for child in augmenter]
+    if kind is iaa.Sequential:
+        return _in_order(steps, augmenter.random_order)
+    return _some_of(augmenter, steps)
+
+
+def _in_order(steps: list[Step], is_random: bool) -> Step:
+    def step(work: Work) -> None:
+        _run(work.random.sample(steps, len(steps)) if is_random else steps, work)
+
+    return step
+
+
+def _some_of(augmenter: Any, steps: list[Step]) -> Step:
+    """Run as many of the steps as `n` says: a number, a range, a range to all of them, or all."""
+    n, count = augmenter.n, len(steps)
+    if isinstance(n, tuple):
+        n = imgaug.parameters.DiscreteUniform(n[0], count)
+    if n is None or isinstance(n, int):
+        n = imgaug.parameters.Deterministic(count if n is None else n)
+    number = drawn(n)
+
+    def step(work: Work) -> None:
+        chosen = work.random.sample(range(count), min(count, int(number(work.random))))
+        order = chosen if augmenter.random_order else sorted(chosen)
+        _run([steps[i] for i in order], work)
+
+    return step
+
+
+def _run(steps: Sequence[Step], work: Work) -> None:
+    for step in steps:
+        step(work)
+
+
+def try_out(augmenter: Any, where: str) -> None:
+    """Run an augmenter, or those that it holds, on images of two sizes and several draws.
+
+    Raises:
+        DataError: one does not work here, or changes the size; it names the augmenter.
+    """
+    for leaf in leaves(augmenter):
+        for draw in range(_DRAWS):
+            trouble = _trouble(leaf, (*_SMALL, 3), draw)
+            if trouble is None and draw < 2:
+                trouble = _trouble(leaf, (*_LARGE, 3), draw)
+            if trouble is not None:
+                raise DataError(f"{where}: {name_of(leaf)} {trouble}")
+
+
+def needs_colour(augmenter: Any) -> bool:
+    """Return whether an augmenter that works on RGB does not on one grey channel."""
+    return any(_trouble(augmenter, (*_SMALL, 1), draw) for draw in range(_DRAWS))
+
+
+def _trouble(augmenter: Any, shape: tuple[int, int, int], seed: int) -> str | None:
+    image = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+    try:
+        with seeded(augmenter, seed):
+            varied = augmenter.augment_image(image)
+    except ImportError as error:
+        return f"needs a package that is not here ({one_line(error).partition('. ')[0]})"
+    except Exception as error:  # whatever an unmaintained library raises on newer parts
+        return (
+            f"does not work with NumPy {np.__version__} and OpenCV {cv2.__version__} "
+            f"({type(error).__name__}: {one_line(error)})"
+        )
+    if varied.dtype != np.uint8:
+        return f"makes {varied.dtype} of uint8"
+    if varied.shape != shape:
+        can_keep = "keep_size" in inspect.signature(type(augmenter)).parameters
+        return (
+            f"changes the size ({shape[1]}×{shape[0]} to {varied.shape[1]}×{varied.shape[0]}); "
+            + ("give it keep_size: true" if can_keep else "put it into KeepSizeByResize")
+        )
+    return None

@@ -1,18 +1,28 @@
-"""What is done to the pixels of a clip: one warp for all its frames, one table."""
+"""A clip under way: random draws, one warp and one value table for all its frames.
 
+Several warps in a row are one matrix, and several changes of brightness one table: each frame is
+interpolated once and looked up once, however many augmenters there are.
+
+imgaug draws arrays for batches of images; a draw of one number costs it 20 to 50 µs.  A clip needs
+about ten, so the usual parameters are read once and drawn from Python's own generator.
+"""
+
+import contextlib
 import functools
 import math
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from random import Random
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seqvision.compat import imgaug
 from seqvision_edge.opencv import cv2
 
 Frames = NDArray[np.uint8]
 Matrix = tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]
-"""Where a pixel `(x, y, 1)` goes."""
 
 IDENTITY: Matrix = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
@@ -20,6 +30,12 @@ IDENTITY: Matrix = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 _LARGE = 1600
 # A border that makes a frame this many times larger costs more than it saves.
 _MOST_BORDER = 4
+
+_iap = imgaug.parameters
+
+Drawn = Callable[[Random], Any]
+
+"""Where a pixel `(x, y, 1)` goes."""
 
 
 class Edge(NamedTuple):
@@ -161,3 +177,149 @@ def _warp_grey(frames: Frames, result: Frames, move: Callable[..., Any]) -> None
         move(wide, dst=moved)
         for channel in range(min(4, len(frames) - begin)):
             cv2.extractChannel(moved, channel, dst=result[begin + channel])
+
+
+class Work:
+    """Frames on their way through the augmenters of a clip."""
+
+    def __init__(self, frames: Frames, random: Random) -> None:
+        """Begin with `(time, height, width, channels)` frames, which are never written to."""
+        self._given = frames
+        self._frames = frames
+        self._random = random
+        self._matrix = IDENTITY
+        self._edge: Edge | None = None
+        self._table: NDArray[np.uint8] | None = None
+
+    @property
+    def random(self) -> Random:
+        """The clip's generator."""
+        return self._random
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """`(time, height, width, channels)`."""
+        time, height, width, channels = self._frames.shape
+        return time, height, width, channels
+
+    def warp(self, matrix: Matrix, edge: Edge | None = None) -> None:
+        """Move the pixels of all frames by a matrix; a mirror needs no edge."""
+        if self._table is not None:
+            self._flush()
+        if edge is not None:
+            if self._edge not in (None, edge):
+                self._flush()
+            self._edge = edge
+        self._matrix = matrix if self._matrix == IDENTITY else multiply(matrix, self._matrix)
+
+    def look_up(self, table: NDArray[np.uint8]) -> None:
+        """Replace each pixel by the entry of a table, `(256,)` or `(256, channels)`."""
+        before = self._table
+        if before is None:
+            self._table = table
+        elif table.ndim == 1:
+            self._table = table[before]
+        elif before.ndim == 1:
+            self._table = table[before, :]
+        else:
+            self._table = np.take_along_axis(table, before.astype(np.intp), axis=0)
+
+    def room(self) -> Frames:
+        """Return where a step may write its frames: these themselves, unless they were given.
+
+        A new array of half a megabyte costs as much as the work of many steps on it.
+        """
+        self._flush()
+        return self._frames if self._frames is not self._given else np.empty(self.shape, np.uint8)
+
+    def frames(self) -> Frames:
+        """Return the frames with everything that waited applied; they may be the given ones."""
+        self._flush()
+        return self._frames
+
+    def replace(self, frames: Frames) -> None:
+        """Go on with other frames, made of what `frames()` gave."""
+        self._frames = frames
+
+    def _flush(self) -> None:
+        if self._matrix != IDENTITY:
+            self._frames = warped(self._frames, self._matrix, self._edge or Edge())
+            self._matrix = IDENTITY
+        self._edge = None
+        if self._table is not None:
+            table, self._table = self._table, None
+            self._frames = looked_up(self._frames, table, self.room())
+
+
+Step = Callable[[Work], None]
+
+"""What an augmenter does to a clip: draws, and changes the work."""
+
+"""Gives the parameter's next value."""
+
+
+def drawn(parameter: Any) -> Drawn:
+    """Return a function that draws a value of an imgaug parameter.
+
+    The usual ones (a number, a range, one of several, a probability) are drawn directly; any other
+    is asked by its own `draw_sample`.
+    """
+    kind = type(parameter)
+    if kind is _iap.Deterministic:
+        value = parameter.value
+        return lambda random: value
+    if kind is _iap.Uniform and (bounds := _bounds(parameter)):
+        low, span = bounds[0], bounds[1] - bounds[0]
+        return lambda random: low + span * random.random()
+    if kind is _iap.DiscreteUniform and (bounds := _bounds(parameter)):
+        first, count = int(bounds[0]), int(bounds[1]) - int(bounds[0]) + 1
+        return lambda random: first + int(count * random.random())
+    if kind is _iap.Choice and parameter.p is None and _are_plain(parameter.a):
+        values = list(parameter.a)
+        return lambda random: values[int(len(values) * random.random())]
+    if kind is _iap.Binomial and type(parameter.p) is _iap.Deterministic:
+        share = parameter.p.value
+        return lambda random: float(random.random() < share)
+    if kind is _iap.Normal:
+        loc, scale = drawn(parameter.loc), drawn(parameter.scale)
+        return lambda random: random.gauss(loc(random), scale(random))
+    return lambda random: parameter.draw_sample(imgaug.random.RNG(random.getrandbits(31)))
+
+
+@contextlib.contextmanager
+def seeded(augmenter: Any, seed: int) -> Iterator[None]:
+    """Let imgaug run an augmenter on a seed, and leave its global generator as it is.
+
+    Some augmenters make others while they run, and those ask the global generator for a seed.
+    """
+    with own_generator(seed):
+        augmenter.seed_(seed)
+        yield
+
+
+@contextlib.contextmanager
+def own_generator(seed: int) -> Iterator[None]:
+    """Give imgaug another global generator for a while, and keep its warnings to itself.
+
+    They are what newer libraries have against the way in which it calls them.
+    """
+    before = imgaug.random.GLOBAL_RNG
+    imgaug.random.GLOBAL_RNG = imgaug.random.RNG(seed)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        imgaug.random.GLOBAL_RNG = before
+
+
+def _bounds(parameter: Any) -> tuple[float, float] | None:
+    ends = parameter.a, parameter.b
+    if any(type(end) is not _iap.Deterministic for end in ends):
+        return None
+    low, high = sorted(end.value for end in ends)
+    return low, high
+
+
+def _are_plain(values: Any) -> bool:
+    return all(isinstance(value, int | float | str) for value in values)

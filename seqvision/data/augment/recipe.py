@@ -13,23 +13,32 @@ import difflib
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from seqvision.data.augment.build import build, count_values
-from seqvision.data.augment.content import SECTIONS, read_content
-from seqvision.data.augment.plan import plan_clip, plan_frames
-from seqvision.data.augment.timing import Timing
-from seqvision.data.augment.trial import needs_colour, try_out
+from seqvision.config import augment_file
+from seqvision.data.augment.build import (
+    build,
+    count_values,
+    needs_colour,
+    plan_clip,
+    plan_frames,
+    try_out,
+)
+from seqvision.data.augment.pixels import Step
+from seqvision.data.augment.temporal import Timing
 from seqvision.data.augment.turns import turns
-from seqvision.data.augment.work import Step
 from seqvision.errors import DataError
-from seqvision_edge.wording import first_problem
+from seqvision_edge.options import first_problem
+from seqvision_edge.yaml_file import YamlError, parse_yaml, read_yaml
 
 # More than anybody writes by hand; aliases in a YAML can stand for millions.
 _MOST = 1000
+
+SECTIONS = ("clip", "frame", "time")
 
 
 @dataclass(frozen=True)
@@ -82,3 +91,24 @@ def _timing(content: Mapping[str, Any], name: str) -> Timing:
         loc, words, _ = first_problem(error)
         where = ".".join(map(str, ("time", *loc)))
         raise DataError(f"{name}: {where}: {words}") from None
+
+
+def read_content(augment: str | Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of a preset or YAML file; content stays as it is.
+
+    Raises:
+        DataError: no such preset or file, or not a YAML.
+    """
+    if isinstance(augment, Mapping):
+        return dict(augment)
+    path = augment_file(augment)
+    if path is None:
+        text = resources.files(__package__).joinpath("presets", f"{augment}.yaml").read_text("utf8")
+        return dict(parse_yaml(text))
+    try:
+        content = read_yaml(path)
+    except YamlError as error:
+        raise DataError(f"--augment {augment}: {error}") from None
+    if not isinstance(content, dict):
+        raise DataError(f"{augment}: no sections; it needs {', '.join(SECTIONS)}")
+    return content

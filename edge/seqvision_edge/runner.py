@@ -1,0 +1,436 @@
+"""THE WAY: sources → pipelines (sampling, preprocess, stream, events), one model → sinks.
+
+Each source is read by a thread of its own, so that a bad one never slows the others.  Of a live
+source the newest frame wins: what the reader was too slow for is dropped and counted.  Of a
+recorded one every frame comes, a few of them read ahead while the model works.
+
+A driver of an accelerator may hang.  onnxruntime is asked to stop such a call; where it does not
+listen either, only the end of the process helps.
+"""
+
+import contextlib
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import TypeVar
+
+import onnxruntime as ort
+from typing_extensions import Self
+
+from seqvision_edge import interrupts
+from seqvision_edge.card import Decision
+from seqvision_edge.errors import SeqvisionError, SourceError
+from seqvision_edge.frame import Frame, Step
+from seqvision_edge.interrupts import Held
+from seqvision_edge.pipeline import Pipeline, make_pipeline, preprocessed_frames
+from seqvision_edge.session import Answer, Frames, Session, run_batch
+from seqvision_edge.sinks import Idle, Quit, Sink
+from seqvision_edge.sources.factory import Source
+from seqvision_edge.types import Prediction, SourceState
+
+# An answer for a frame that is older than this many seconds is not told as live.
+MAX_AGE = 1.0
+# While nothing comes, a window still wants to be drawn, and its keys to be read.
+_IDLE_SECONDS = 0.25
+
+# Enough to even out frames that decode slowly, few enough that 4K frames cost little memory.
+DEPTH = 4
+
+Returned = TypeVar("Returned")
+
+# Of one call.  The slowest device answers for a batch of frames sooner.
+CALL_SECONDS = 20.0
+# A call that was asked to stop has so long to do it.
+_MERCY_SECONDS = 3.0
+_LOOKS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """What a run came to, over all its sources.
+
+    `prediction` is the last answer: for a file that is one clip, the clip's.  `nonfinite` counts
+    the answers that were thrown away, `damaged` the frames that could not be read, `shed` the ticks
+    of the model's clock that it had no time for; `incomplete` says what is missing from files,
+    "clip.mp4: decoded 146 of 300 frames", and `failed` which sources were given up, and why.
+    """
+
+    frames: int
+    answers: int
+    events: int
+    seconds: float
+    prediction: Prediction | None
+    nonfinite: int
+    damaged: int
+    shed: int
+    incomplete: tuple[str, ...]
+    failed: tuple[str, ...]
+
+
+def run(
+    sources: Sequence[Source],
+    session: Session,
+    sinks: Sequence[Sink] = (),
+    decision: Decision | None = None,
+    max_age: float = MAX_AGE,
+    call_seconds: float = CALL_SECONDS,
+    stuck: Callable[[str], None] | None = None,
+) -> RunSummary:
+    """Run one model on its sources until all have ended, and hand every step to every sink.
+
+    Args:
+        sources: what to read, each by a thread of its own; closed here.
+        session: the loaded model.
+        sinks: where the steps go; opened after the sources, and closed whatever happens.
+        decision: how answers become events; None takes the card's way.
+        max_age: seconds after which the answer for a live frame is too old to be told.
+        call_seconds: that one call of the model may take.
+        stuck: called, with one line, where a call that took longer cannot be stopped either.
+
+    Raises:
+        CallFailed: the model failed, or took too long.
+        SourceError: the only source cannot be read, or was lost.  One of several only fails.
+        SinkError: an output cannot be opened.
+        KeyboardInterrupt: as it came, after the sinks have got the event that it cut off.
+    """
+    began = perf_counter()
+    tally = _Tally()
+    cut_off: BaseException | None = None
+    was_quit = False
+    # An exception in the middle of threads and outputs would leave locks taken and files torn.
+    with Held(), contextlib.ExitStack() as opened:
+        for source in sources:
+            opened.enter_context(source)
+        outputs = [opened.enter_context(sink) for sink in sinks]
+        interrupts.check()
+        watchdog = opened.enter_context(Watchdog(session.where, call_seconds, stuck))
+        pipelines = [
+            make_pipeline(session, source, decision, max_age, lambda: perf_counter() - began)
+            for source in sources
+        ]
+
+        running = dict(enumerate(pipelines))
+
+        def put_out(step: Step) -> None:
+            tally.add(step)
+            for output in outputs:
+                output.write(step)
+
+        try:
+            with _reading(sources, pipelines) as inbox:
+                while (arrivals := inbox.take(_IDLE_SECONDS)) or arrivals is None:
+                    interrupts.check()
+                    if arrivals is None:
+                        for output in outputs:
+                            if isinstance(output, Idle):
+                                output.idle()
+                        continue
+                    for step in _steps(session, watchdog, pipelines, arrivals):
+                        put_out(step)
+                    for arrival in arrivals:
+                        if arrival.ended:
+                            last = _last_state(sources[arrival.source], arrival, len(sources) == 1)
+                            put_out(running.pop(arrival.source).handle_state([last]))
+        except Quit:
+            was_quit = True
+        except (KeyboardInterrupt, SourceError, CallFailed) as error:
+            cut_off = error
+        for pipeline in running.values():
+            put_out(pipeline.end())
+    if cut_off is not None:
+        raise cut_off
+    return tally.summary(perf_counter() - began, sources, pipelines, was_quit)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What one source brought: its new states, and the frame after them, if any.
+
+    Attributes:
+        source: the number of the source.
+        states: the states that it went through before the frame.
+        frame: its next frame; of a live source the newest.
+        ended: whether nothing more comes.
+        error: what ended it; None where it came to its end.
+    """
+
+    source: int
+    states: tuple[SourceState, ...]
+    frame: Frame | None
+    ended: bool
+    error: BaseException | None
+
+
+class Watchdog:
+    """Watch calls, one at a time, from a thread of its own."""
+
+    def __init__(self, where: str, seconds: float, stuck: Callable[[str], None] | None) -> None:
+        """Describe it.
+
+        Args:
+            where: names the model.
+            seconds: that one call may take.
+            stuck: called, with one line, where a call cannot even be stopped.
+        """
+        self._where = where
+        self._seconds = seconds
+        self._stuck = stuck
+        self._options = ort.RunOptions()
+        self._options.log_severity_level = 4
+        self._began: float | None = None
+        self._is_late = False
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def call(self, work: Callable[[ort.RunOptions], Returned]) -> Returned:
+        """Call the model; what it is given lets the call be stopped.
+
+        Raises:
+            CallFailed: onnxruntime gave an error, or it took too long.
+        """
+        self._began = time.monotonic()
+        try:
+            return work(self._options)
+        except Exception as error:
+            if self._is_late:
+                raise CallFailed(f"{self._late}; it was stopped") from None
+            if not type(error).__module__.startswith("onnxruntime"):
+                raise
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise CallFailed(f"{self._where}: failed while it ran ({reason[:160]})") from None
+        finally:
+            self._began = None
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    @property
+    def _late(self) -> str:
+        return f"{self._where}: an answer took longer than {self._seconds:g} s"
+
+    def _watch(self) -> None:
+        while not self._over.wait(min(1.0, self._seconds / _LOOKS)):
+            began = self._began
+            if began is None:
+                continue
+            taken = time.monotonic() - began
+            if taken > self._seconds and not self._is_late:
+                self._is_late = True
+                self._options.terminate = True
+            if taken > self._seconds + _MERCY_SECONDS and self._stuck is not None:
+                self._stuck(f"{self._late} and cannot be stopped")
+                return
+
+
+def _steps(
+    session: Session,
+    watchdog: Watchdog,
+    pipelines: Sequence[Pipeline],
+    arrivals: Sequence[Arrival],
+) -> Iterator[Step]:
+    """Yield what the arrivals brought, with one call of the model for all of their frames."""
+    framed: list[tuple[Pipeline, Frame, Frames | None]] = []
+    for arrival in arrivals:
+        pipeline = pipelines[arrival.source]
+        if arrival.states:
+            yield pipeline.handle_state(arrival.states)
+        if arrival.frame is not None:
+            framed.append((pipeline, arrival.frame, pipeline.model_input(arrival.frame)))
+    requests = [(pipeline.stream, frames) for pipeline, _, frames in framed if frames is not None]
+    answers: Iterator[Answer] = iter(())
+    if requests:
+        answers = iter(watchdog.call(lambda options: run_batch(session, requests, options)))
+    for pipeline, frame, frames in framed:
+        probabilities = next(answers) if frames is not None else None
+        yield pipeline.handle_output(frame, probabilities, inferred=frames is not None)
+
+
+def _last_state(source: Source, arrival: Arrival, alone: bool) -> SourceState:
+    """Return the state that a source has ended in.
+
+    Raises:
+        BaseException: what ended it, unless it is a fault of one source among several.
+    """
+    error = arrival.error
+    if error is None:
+        incomplete = source.incomplete
+        return SourceState("ended", "partial" if incomplete else "", incomplete or "")
+    if alone or not isinstance(error, SourceError):
+        raise error
+    return SourceState("failed", "lost", str(error))
+
+
+class Inbox:
+    """Threads `put` what their source brings; one reader takes it with `take`."""
+
+    def __init__(self, live: Sequence[bool]) -> None:
+        """Begin empty; `live` tells of each source whether its frames come by themselves."""
+        self._boxes = [_Box(each) for each in live]
+        self._lock = threading.Lock()
+        self._arrived = threading.Condition(self._lock)
+        self._taken = threading.Condition(self._lock)
+        self._closed = False
+
+    def put(self, source: int, item: Frame | SourceState) -> bool:
+        """Add what a source brought; False when nobody wants more.
+
+        Waits while a recorded source is too far ahead.
+        """
+        box = self._boxes[source]
+        with self._lock:
+            while box.is_full and not self._closed:
+                self._taken.wait()
+            if self._closed:
+                return False
+            box.put(item)
+            self._arrived.notify()
+            return True
+
+    def end(self, source: int, error: BaseException | None = None) -> None:
+        """Tell that a source has ended, and what ended it."""
+        with self._lock:
+            self._boxes[source].ended = True
+            self._boxes[source].error = error
+            self._arrived.notify()
+
+    def take(self, seconds: float | None = None) -> list[Arrival] | None:
+        """Wait for something, and return one arrival of each source that has any.
+
+        Empty when all sources have ended, and all that they brought was taken; None when nothing
+        came in so many seconds.
+        """
+        with self._lock:
+            while not any(box.is_ready for box in self._boxes):
+                if all(box.gone for box in self._boxes):
+                    return []
+                if not self._arrived.wait(seconds):
+                    return None
+            arrivals = [box.take(number) for number, box in enumerate(self._boxes) if box.is_ready]
+            self._taken.notify_all()
+            return arrivals
+
+    def close(self) -> None:
+        """Let every `put` return: the reader has left."""
+        with self._lock:
+            self._closed = True
+            self._taken.notify_all()
+
+
+@contextlib.contextmanager
+def _reading(sources: Sequence[Source], pipelines: Sequence[Pipeline]) -> Iterator[Inbox]:
+    """Read every source in a thread of its own; all have ended at the end of the block."""
+    inbox = Inbox([source.live for source in sources])
+
+    def read(number: int, source: Source) -> None:
+        try:
+            for item in preprocessed_frames(pipelines[number], source):
+                if not inbox.put(number, item):
+                    return
+        except BaseException as error:
+            inbox.end(number, error)
+        else:
+            inbox.end(number)
+
+    threads = [
+        threading.Thread(target=read, args=each, name=f"read {each[1].name}", daemon=True)
+        for each in enumerate(sources)
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield inbox
+    finally:
+        inbox.close()
+        for source in sources:
+            source.stop()
+        for thread in threads:
+            thread.join()
+
+
+class _Tally:
+    """Count the steps of a run."""
+
+    def __init__(self) -> None:
+        self._frames = self._answers = self._events = 0
+        self._prediction: Prediction | None = None
+        self._failed: list[str] = []
+
+    def add(self, step: Step) -> None:
+        self._frames += step.frame is not None and not step.frame.repeated
+        self._answers += step.answered
+        self._events += len(step.events)
+        self._prediction = step.prediction or self._prediction
+        self._failed += [
+            f"{step.source}: {state.message}" for state in step.changed if state.state == "failed"
+        ]
+
+    def summary(
+        self,
+        seconds: float,
+        sources: Sequence[Source],
+        pipelines: Sequence[Pipeline],
+        was_quit: bool,
+    ) -> RunSummary:
+        missing = [(source.name, source.incomplete) for source in sources if not was_quit]
+        return RunSummary(
+            frames=self._frames,
+            answers=self._answers,
+            events=self._events,
+            seconds=seconds,
+            prediction=self._prediction,
+            nonfinite=sum(pipeline.stream.nonfinite for pipeline in pipelines),
+            damaged=sum(source.damaged for source in sources),
+            shed=sum(pipeline.shed for pipeline in pipelines),
+            incomplete=tuple(f"{name}: {what}" for name, what in missing if what),
+            failed=tuple(self._failed),
+        )
+
+
+@dataclass(slots=True)
+class _Box:
+    """What one source has brought and nobody has taken."""
+
+    live: bool
+    items: deque[Frame | SourceState] = field(default_factory=deque)
+    ended: bool = False
+    error: BaseException | None = None
+    gone: bool = False
+
+    @property
+    def is_full(self) -> bool:
+        return not self.live and len(self.items) >= DEPTH
+
+    @property
+    def is_ready(self) -> bool:
+        return bool(self.items) or (self.ended and not self.gone)
+
+    def put(self, item: Frame | SourceState) -> None:
+        newer = self.live and isinstance(item, Frame) and self.items
+        if newer and isinstance(self.items[-1], Frame):
+            self.items.pop()
+        self.items.append(item)
+
+    def take(self, number: int) -> Arrival:
+        """Return everything up to the next frame."""
+        states: list[SourceState] = []
+        frame: Frame | None = None
+        while self.items and frame is None:
+            item = self.items.popleft()
+            if isinstance(item, Frame):
+                frame = item
+            else:
+                states.append(item)
+        self.gone = self.ended and not self.items
+        return Arrival(number, tuple(states), frame, self.gone, self.error if self.gone else None)
+
+
+class CallFailed(SeqvisionError):  # noqa: N818
+    """The model failed, or took too long, while it ran."""

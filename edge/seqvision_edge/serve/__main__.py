@@ -1,7 +1,0 @@
-"""`python -m seqvision_edge.serve` is `edge-serve`."""
-
-import sys
-
-from seqvision_edge.programs import edge_serve
-
-sys.exit(edge_serve())

@@ -1,0 +1,5 @@
+"""A model behind HTTP: predictions, streams with state, a page; needs the extra `serve`.
+
+pip install './edge[serve]'
+edge-serve model.onnx
+"""

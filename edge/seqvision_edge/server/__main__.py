@@ -1,0 +1,7 @@
+"""`python -m seqvision_edge.server` is `edge-serve`."""
+
+import sys
+
+from seqvision_edge.programs import edge_serve
+
+sys.exit(edge_serve())

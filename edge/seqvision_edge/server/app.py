@@ -1,0 +1,131 @@
+"""THE WAY: a session → routes → the guard around them."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi.exception_handlers import http_exception_handler
+from fastapi.exceptions import RequestValidationError
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+
+from seqvision_edge import __version__
+from seqvision_edge.card import Decision
+from seqvision_edge.renamed import QUERY, is_now
+from seqvision_edge.server import static_files
+from seqvision_edge.server.auth import LOCAL, Key, Names
+from seqvision_edge.server.batching import FAILED, ModelFailed, Overloaded
+from seqvision_edge.server.device_view import Watching
+from seqvision_edge.server.limits import Limits
+from seqvision_edge.server.middleware import Guard
+from seqvision_edge.server.recorder import Recorder
+from seqvision_edge.server.routes import live, predict, recordings, status
+from seqvision_edge.server.routes import streams as stream_routes
+from seqvision_edge.server.routes.streams import Streams
+from seqvision_edge.server.service import ModelFile, Service
+from seqvision_edge.session import Session
+
+_HERE = Names(LOCAL)
+
+
+class Served:
+    """An ASGI application, and the end of what it started.
+
+    `inside` is the application without the guard, to look at; it is never served.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        names: Names = _HERE,
+        key: Key | None = None,
+        limits: Limits | None = None,
+        watching: Watching | None = None,
+        file: Path | None = None,
+        decision: Decision | None = None,
+        recorder: Recorder | None = None,
+    ) -> None:
+        """Serve a model.
+
+        Args:
+            session: the loaded model; the server asks it from a thread of its own.
+            names: the `Host` headers by which it may be called.
+            key: the token that every request must bring; None lets everybody in who reaches it.
+            limits: how much it takes.
+            watching: the sources of a running device; None where there is none.
+            file: where the model lies, for pages that run it themselves; None keeps it here.
+            decision: how answers become events; None takes the card's way.
+            recorder: where pages may record takes; None gives them no such routes.
+        """
+        model_file = ModelFile(file) if file else None
+        self.service = Service(
+            session, limits or Limits(), watching, model_file, decision, recorder
+        )
+        self.inside = _application(self.service, key)
+        self.app = Guard(
+            self.inside,
+            names,
+            key,
+            self.service.limits,
+            self.service.figures,
+            static_files.login_page(),
+        )
+
+
+def _refuse_old_query(request: HTTPConnection) -> None:
+    for old, new in QUERY.items():
+        if old in request.query_params:
+            raise HTTPException(400, is_now(f"?{old}", f"?{new}"))
+
+
+def _application(service: Service, key: Key | None) -> FastAPI:
+    streams = Streams(service)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        expiry = asyncio.ensure_future(streams.expire())
+        try:
+            yield
+        finally:
+            expiry.cancel()
+            service.close()
+
+    app = FastAPI(
+        title="edge-serve",
+        version=__version__,
+        description="A seqvision model behind HTTP.",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        redirect_slashes=False,
+        dependencies=[Depends(_refuse_old_query)],
+    )
+    app.include_router(predict.routes(service))
+    app.include_router(stream_routes.routes(service, streams))
+    app.include_router(live.routes(service, streams))
+    app.include_router(status.source_routes(service))
+    app.include_router(status.routes(service, key))
+    if service.recorder is not None:
+        app.include_router(recordings.routes(service, service.recorder))
+        app.include_router(recordings.take_routes(service, service.recorder))
+    app.include_router(static_files.routes(app))
+
+    @app.exception_handler(Overloaded)
+    async def overloaded(request: Request, error: Overloaded) -> Response:
+        refusal = HTTPException(429, "the model has too much to do", headers={"retry-after": "1"})
+        return await http_exception_handler(request, refusal)
+
+    @app.exception_handler(ModelFailed)
+    async def failed(request: Request, error: ModelFailed) -> Response:
+        return await http_exception_handler(request, HTTPException(500, FAILED))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        loc = ".".join(str(part) for part in first["loc"])
+        return await http_exception_handler(request, HTTPException(422, f"{loc}: {first['msg']}"))
+
+    return app

@@ -1,0 +1,418 @@
+"""`/v1/streams`: pictures posted one by one to a stream that keeps its state."""
+
+import asyncio
+import math
+import secrets
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import numpy as np
+from fastapi import APIRouter, Header, HTTPException, Query, Request
+from numpy.typing import NDArray
+from starlette.datastructures import UploadFile
+from starlette.responses import StreamingResponse
+
+from seqvision_edge.card import ModelCard, VideoSequence
+from seqvision_edge.frame import Frame
+from seqvision_edge.numerals import PLAIN, number
+from seqvision_edge.pipeline import make_pipeline
+from seqvision_edge.runner import MAX_AGE
+from seqvision_edge.server.batching import ModelFailed, Post
+from seqvision_edge.server.decoding import FPS, Sender, decode_picture
+from seqvision_edge.server.schemas import Opened, Records, faults
+from seqvision_edge.server.service import Service
+from seqvision_edge.server.sse import EventQueue, MaxRate, Record, kinds, records, sse_response
+from seqvision_edge.session import Answer, Frames
+
+# Requests that wait for the one before them, on one stream.
+_MOST_WAITING = 4
+_MOST_PARTS = 16
+_ENDED: Record = {"type": "source", "state": "ended", "reason": "", "message": ""}
+
+# Seconds since 1970 are far below it, and a float still tells microseconds apart.
+MOST_SECONDS = 1e10
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One picture as it came.
+
+    Attributes:
+        data: a JPEG or PNG file, or pixels that are prepared.
+        stamp: the client's own time in seconds; None takes that of the arrival.
+        arrived: the monotonic clock.
+        index: its number; the numbers of those that were dropped for it are left out.
+        prepared: whether `data` is what the model reads, `(height, width, channels)` of a frame, or
+            `(steps, height, width, channels)` of a still image.
+    """
+
+    data: bytes
+    stamp: float | None
+    arrived: float
+    index: int
+    prepared: bool = False
+
+
+class StreamFeed:
+    """A client's stream: what the model remembers of it, and what it has come to."""
+
+    def __init__(self, service: Service, name: str) -> None:
+        self._service = service
+        self._began = time.monotonic()
+        self._first: float | None = None
+        self._lost: list[Record] = []
+        sequence = service.session.card.sequence
+        fps = sequence.fps if isinstance(sequence, VideoSequence) else FPS
+        self._pipeline = make_pipeline(
+            service.session,
+            Sender(name, fps, live=True),
+            service.decision,
+            MAX_AGE,
+            lambda: time.monotonic() - self._began,
+        )
+
+    async def push(self, sample: Sample) -> list[Record]:
+        """Take the next picture and return what it brought; one at a time.
+
+        Raises:
+            HTTPException: not a picture, or too large.
+            Overloaded: the model is asked about too much; the picture was not looked at.
+            ModelFailed: what ran is over, which the next picture tells.
+        """
+        service = self._service
+        service.batcher.reserve()
+        way = _Way(sample, service.post.future())
+        job = service.pictures.submit(self._go, way)
+        try:
+            inferred, probabilities = await way.end
+        except ModelFailed:
+            assert way.frame is not None
+            over = records(self._pipeline.handle_output(way.frame, None, inferred=True))
+            self._lost += [record for record in over if record["type"] != "waiting"]
+            raise
+        except HTTPException:
+            service.figures.frames("corrupt")
+            raise
+        except asyncio.CancelledError:
+            if job.cancel():
+                service.batcher.release()
+            elif way.answer is not None:
+                way.answer.cancel()
+            raise
+        service.figures.frames("used")
+        assert way.frame is not None
+        messages = records(
+            self._pipeline.handle_output(way.frame, probabilities, inferred=inferred)
+        )
+        lost, self._lost = self._lost, []
+        return [*messages[:1], *lost, *messages[1:]]
+
+    def end(self) -> list[Record]:
+        """Return what the end of the stream brings: the event that was going on."""
+        return [*self._lost, *records(self._pipeline.end())]
+
+    def _go(self, way: "_Way") -> None:
+        """Decode a picture in a thread and ask the model: only the end goes back to the loop."""
+        service = self._service
+        try:
+            way.frame, frames = self._look(way.sample)
+            if frames is not None:
+                (way.answer,) = service.batcher.submit([(self._pipeline.stream, frames)])
+        except BaseException as error:
+            service.batcher.release()
+            service.post.put(way.end, None, error)
+            service.post.send()
+            return
+        if way.answer is None:
+            service.batcher.release()
+            service.post.put(way.end, (False, None))
+            service.post.send()
+            return
+        way.answer.add_done_callback(lambda answer: _arrive(service.post, way, answer))
+        if way.end.cancelled():
+            way.answer.cancel()
+
+    def _look(self, sample: Sample) -> tuple[Frame, Frames | None]:
+        """Return a picture as a frame, and what the model must see of it."""
+        service = self._service
+        if sample.prepared:
+            image = steps_of(sample.data, self._service.session.card)
+            bgr = image if image.ndim == 3 else image[0]
+        else:
+            image, bgr = (
+                None,
+                decode_picture(sample.data, service.limits, service.session.card.image.value_range),
+            )
+        stamp = sample.arrived if sample.stamp is None else sample.stamp
+        if self._first is None:
+            self._first = stamp
+        time = stamp - self._first
+        frame = Frame(bgr, time, sample.index, image=image, arrived=sample.arrived)
+        return frame, self._pipeline.model_input(frame)
+
+
+@dataclass
+class _Open:
+    """One stream: posts take turns, listeners get the records of each."""
+
+    feed: StreamFeed
+    used: float
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    waiting: int = 0
+    frames: int = 0
+    listeners: list[Callable[[Record], None]] = field(default_factory=list)
+    ears: set[EventQueue] = field(default_factory=set)
+    closed: bool = False
+
+    def publish(self, messages: list[Record]) -> None:
+        for hear in list(self.listeners):
+            for record in messages:
+                hear(record)
+
+    def listen(self, hear: Callable[[Record], None]) -> Callable[[], None]:
+        self.listeners.append(hear)
+        return lambda: self.listeners.remove(hear)
+
+
+class Streams:
+    """The open streams by their random names; idle ones are closed."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._open: dict[str, _Open] = {}
+        self._others = 0
+        service.figures.gauge("seqvision_streams", "Open streams", self._count)
+
+    def open(self) -> str:
+        """Open a stream and return its name.
+
+        Raises:
+            HTTPException: 429, as many are open as may be.
+        """
+        self.reserve_slot()
+        self._others -= 1
+        name = secrets.token_urlsafe(18)
+        self._open[name] = _Open(StreamFeed(self._service, name), time.monotonic())
+        return name
+
+    def get(self, name: str) -> _Open:
+        """Return a stream.
+
+        Raises:
+            HTTPException: 404, it is not open, or no longer.
+        """
+        if name not in self._open:
+            raise HTTPException(404, "no such stream is open")
+        return self._open[name]
+
+    def close(self, name: str) -> list[Record]:
+        """Close a stream; its listeners hear the event that was going on, and the end."""
+        stream = self.get(name)
+        del self._open[name]
+        messages = stream.feed.end()
+        since = round(time.monotonic() - stream.used, 3)
+        stream.publish([*messages, {**_ENDED, "since": since, "attempt": 0}])
+        stream.closed = True
+        for ear in list(stream.ears):
+            ear.end()
+        return messages
+
+    def reserve_slot(self) -> None:
+        """Count a stream of another kind, until `release_slot`.
+
+        Raises:
+            HTTPException: 429, as many are open as may be.
+        """
+        if self._count() >= self._service.limits.streams:
+            raise HTTPException(429, "enough streams are open", headers={"retry-after": "5"})
+        self._others += 1
+
+    def release_slot(self) -> None:
+        """Count a stream of another kind no more."""
+        self._others -= 1
+
+    async def expire(self) -> None:
+        """Close what is idle, for ever."""
+        seconds = self._service.limits.idle_seconds
+        while True:
+            await asyncio.sleep(min(1.0, seconds / 4))
+            oldest = time.monotonic() - seconds
+            for name, stream in list(self._open.items()):
+                if stream.used < oldest and not stream.waiting:
+                    self.close(name)
+
+    def _count(self) -> int:
+        return len(self._open) + self._others
+
+
+def routes(service: Service, streams: Streams) -> APIRouter:
+    """Return the routes of streams."""
+    router = APIRouter()
+
+    @router.post("/v1/streams", status_code=201, response_model=Opened, responses=faults())
+    async def open_stream() -> Opened:
+        """Open a stream; it is closed when no frame comes for `idle_seconds`."""
+        return Opened(id=streams.open(), idle_seconds=service.limits.idle_seconds)
+
+    @router.post(
+        "/v1/streams/{id}/frames",
+        response_model=Records,
+        responses=faults(404, 422, 500),
+        openapi_extra={"requestBody": _body()},
+    )
+    async def push(
+        id: str,
+        request: Request,
+        x_timestamp: Annotated[float | None, PLAIN, Header(description="seconds, rising")] = None,
+        timestamp: Annotated[float | None, PLAIN, Query(description="the same, as a query")] = None,
+    ) -> Records:
+        """Push a picture (JPEG or PNG), or several as parts of a form; return their records.
+
+        Without a timestamp a picture is of the moment at which it came; parts of a form have
+        each an `X-Timestamp` of their own.
+        """
+        stream = streams.get(id)
+        if stream.waiting >= _MOST_WAITING:
+            raise HTTPException(429, "the stream's frames before are not answered yet")
+        stream.waiting += 1
+        try:
+            given = await _pictures(request, _first(timestamp, x_timestamp))
+            said: list[Record] = []
+            async with stream.turn:
+                for data, stamp in given:
+                    sample = Sample(data, stamp, time.monotonic(), stream.frames)
+                    stream.frames += 1
+                    brought = await stream.feed.push(sample)
+                    stream.publish(brought)
+                    said += brought
+        finally:
+            stream.waiting -= 1
+            stream.used = time.monotonic()
+        return Records(records=said)
+
+    @router.get(
+        "/v1/streams/{id}/events",
+        responses=faults(404, 422),
+        response_class=StreamingResponse,
+    )
+    async def events(
+        id: str,
+        predictions: Annotated[bool, Query(description="predictions too")] = False,
+        max_rate: MaxRate = None,
+    ) -> StreamingResponse:
+        """Stream events and states (server-sent events)."""
+        stream = streams.get(id)
+        ear = EventQueue(kinds(predictions), max_rate)
+
+        def listen(hear: Callable[[Record], None]) -> Callable[[], None]:
+            stop = stream.listen(hear)
+            stream.ears.add(ear)
+            if stream.closed:
+                ear.end()
+
+            def leave() -> None:
+                stream.ears.discard(ear)
+                stop()
+
+            return leave
+
+        return sse_response(listen, ear, service.ears)
+
+    @router.delete("/v1/streams/{id}", response_model=Records, responses=faults(404))
+    async def close(id: str) -> Records:
+        """Close a stream and return its running event."""
+        async with streams.get(id).turn:
+            return Records(records=streams.close(id))
+
+    return router
+
+
+async def _pictures(request: Request, stamp: float | None) -> list[tuple[bytes, float | None]]:
+    """Return the pictures of a body with their times."""
+    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+        return [(await request.body(), checked(stamp))]
+    async with request.form(max_files=_MOST_PARTS, max_fields=0) as form:
+        files = [part for _, part in form.multi_items() if isinstance(part, UploadFile)]
+        if not files:
+            raise HTTPException(422, "no picture in it")
+        stamps = [_number(file.headers.get("x-timestamp")) for file in files]
+        if len(files) == 1:
+            stamps = [_first(stamps[0], stamp)]
+        elif None in stamps:
+            raise HTTPException(422, "several parts: each needs its X-Timestamp")
+        return [
+            (await file.read(), checked(each)) for file, each in zip(files, stamps, strict=True)
+        ]
+
+
+def checked(stamp: float | None) -> float | None:
+    """Return a client's time in seconds.
+
+    Raises:
+        HTTPException: 422, it is not a time.
+    """
+    if stamp is not None and not (math.isfinite(stamp) and abs(stamp) <= MOST_SECONDS):
+        raise HTTPException(422, "a timestamp is a number of seconds")
+    return stamp
+
+
+def _number(text: str | None) -> float | None:
+    value = None if text is None else number(text)
+    return math.nan if value is None and text is not None else value
+
+
+def _first(one: float | None, other: float | None) -> float | None:
+    return other if one is None else one
+
+
+def _body() -> dict[str, object]:
+    picture = {"schema": {"type": "string", "format": "binary"}}
+    parts = {"type": "array", "minItems": 1, "items": picture["schema"]}
+    form = {"type": "object", "required": ["frame"], "properties": {"frame": parts}}
+    content = {
+        "image/jpeg": picture,
+        "image/png": picture,
+        "multipart/form-data": {"schema": form},
+    }
+    return {"required": True, "content": content}
+
+
+def steps_of(data: bytes, card: ModelCard) -> NDArray[np.uint8]:
+    """Return prepared pixels, `(height, width, channels)` or those of all steps of a still image.
+
+    Raises:
+        HTTPException: 422, they are not as many as the card says.
+    """
+    spec, sequence = card.image, card.sequence
+    size = spec.height * spec.width * spec.channels
+    most = 1 if isinstance(sequence, VideoSequence) else sequence.window
+    steps, rest = divmod(len(data), size)
+    if rest or not 1 <= steps <= most:
+        shape = f"{spec.height} x {spec.width} x {spec.channels}"
+        times = "" if most == 1 else f", 1 to {most} times"
+        raise HTTPException(422, f"{len(data)} bytes; prepared pixels are {shape}{times}")
+    pixels = np.frombuffer(data, np.uint8).reshape(-1, spec.height, spec.width, spec.channels)
+    return pixels[0] if isinstance(sequence, VideoSequence) else pixels
+
+
+@dataclass(slots=True)
+class _Way:
+    """One picture on its way: `end` gets whether the model was asked, and its answer."""
+
+    sample: Sample
+    end: "asyncio.Future[tuple[bool, Answer]]"
+    frame: Frame | None = None
+    answer: "Future[Answer] | None" = None
+
+
+def _arrive(post: Post, way: _Way, answer: "Future[Answer]") -> None:
+    """Leave an answer where the batcher brings it from, with those of the same call."""
+    if answer.cancelled():
+        post.put(way.end, None, asyncio.CancelledError())
+    elif error := answer.exception():
+        post.put(way.end, None, error)
+    else:
+        post.put(way.end, (True, answer.result()))

@@ -1,0 +1,124 @@
+"""Schemas of what the server answers, for the OpenAPI document."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Shape(BaseModel):
+    """What all answers share."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Share(Shape):
+    """A label and its probability."""
+
+    label: str
+    probability: float
+
+
+class WindowSchema(Share):
+    """The answer for the window that ends at a frame, at `time` seconds.
+
+    `unsure` is true where its probability is below `decision.min_confidence`: it counts for no
+    label.
+    """
+
+    time: float
+    frame: int
+    window_full: bool
+    unsure: bool | None = None
+    probabilities: dict[str, float] | None = None
+
+
+class EventSchema(Shape):
+    """An event; see the JSON lines of edge-run.
+
+    `window_fill` is there where a whole clip is shorter than the model's window.
+    """
+
+    type: str
+    label: str
+    start: float
+    end: float
+    peak: float
+    confidence: float
+    reported_at: float
+    window_fill: float | None = None
+
+
+class PredictionSchema(Share):
+    """What the model says of one clip or picture.
+
+    `unsure` is true where its probability is below `decision.min_confidence`: it counts for no
+    label. `incomplete` is what a damaged video lacks; `window_fill` is there where a clip
+    is shorter than the model's window: the share of the window that it fills.
+    """
+
+    top: list[Share]
+    unsure: bool | None = None
+    probabilities: dict[str, float] | None = None
+    windows: list[WindowSchema] | None = None
+    events: list[EventSchema] | None = None
+    incomplete: str | None = None
+    window_fill: float | None = None
+
+
+class Predictions(Shape):
+    """One answer for each instance, in their order."""
+
+    predictions: list[PredictionSchema]
+
+
+class Fault(Shape):
+    """Why a request was refused."""
+
+    detail: str
+
+
+class Opened(Shape):
+    """A stream that was opened."""
+
+    id: str
+    idle_seconds: float
+
+
+class Records(Shape):
+    """What frames brought, in order: `prediction` or `waiting`, then `event` and `source`."""
+
+    records: list[dict[str, Any]]
+
+
+class Health(Shape):
+    """Whether the model answers."""
+
+    status: str
+
+
+class SourcesSchema(Shape):
+    """The sources of the device."""
+
+    sources: list[dict[str, Any]]
+
+
+class About(Shape):
+    """The model, and how much the server takes."""
+
+    model: str
+    version: str
+    device: str
+    labels: list[str]
+    sequence: dict[str, Any]
+    image: dict[str, Any]
+    state: str
+    decision: dict[str, Any]
+    precision: str | None
+    created: str
+    limits: dict[str, int | float]
+    recording_enabled: bool
+
+
+def faults(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """Return the errors of a route, with those that every route has."""
+    return {code: {"model": Fault} for code in (400, 401, 403, 408, 413, 421, 429, *codes)}

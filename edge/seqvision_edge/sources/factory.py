@@ -1,0 +1,247 @@
+"""Open what can be read, by its address: camera, stream, video file, images, standard input.
+
+    with open_path("clip.mp4") as source:
+        for frame in source:
+            ...
+
+A source is open once it is made, is read once from its beginning, and is closed by its context.
+Training decodes its clips through `open_path` too, so a clip and a file that is run are the same
+frames at the same times.
+"""
+
+import contextlib
+import glob
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import Self
+
+from seqvision_edge.errors import SourceError
+from seqvision_edge.files import IMAGE_SUFFIXES
+from seqvision_edge.frame import Frame
+from seqvision_edge.hints import archive, missing
+from seqvision_edge.preprocess import ValueRange
+from seqvision_edge.sanitize import deduplicate
+from seqvision_edge.sources.address import Address
+from seqvision_edge.sources.capture_process import WHOLE, Capture, FrameFormat
+from seqvision_edge.sources.image_files import ImageFiles, read_values
+from seqvision_edge.sources.live import CameraSource, Timeouts, Watched
+from seqvision_edge.sources.stdin import Rate, open_standard_input
+from seqvision_edge.sources.v4l2 import list_cameras
+from seqvision_edge.sources.video_file import VideoFile
+from seqvision_edge.types import SourceState
+
+__all__ = [
+    "IMAGE_FPS",
+    "Frame",
+    "ImageFiles",
+    "Recorded",
+    "Source",
+    "deep_pictures",
+    "list_cameras",
+    "open_camera",
+    "open_path",
+]
+
+# Of images, whose files know none.
+IMAGE_FPS = 30.0
+
+_VIDEOS = (".mp4", ".avi", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".mpeg")
+
+
+class Source(Protocol):
+    """Frames in rising order of time, read once, and how the source is between them.
+
+    Attributes:
+        name: what the user called it.
+        live: whether frames come by themselves; a reader that is late loses some.
+        fps: nominal frames per second, above 0; the frames' own times are what counts.
+        claimed: the frames that the source says it has, where it can be believed.
+        decoded: frames given so far.
+        damaged: frames that were there and could not be read.
+    """
+
+    name: str
+    live: bool
+    fps: float
+    claimed: int | None
+    decoded: int
+    damaged: int
+
+    @property
+    def incomplete(self) -> str | None:
+        """After the last frame: why some are missing, "decoded 146 of 300 frames"; else None."""
+
+    def stop(self) -> None:
+        """Let an iteration that waits in another thread end; called before the context is left."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def __iter__(self) -> Iterator[Frame | SourceState]: ...
+
+
+class Recorded(Source, Protocol):
+    """A source that was recorded: frames alone, every one of them, as fast as they are read.
+
+    Attributes:
+        note: what a user should know of it, as "2 video streams; …"; "" where there is nothing.
+        deep: whether pictures so far had more than 8 bits for each value.
+    """
+
+    note: str
+    deep: bool
+
+    def __iter__(self) -> Iterator[Frame]: ...
+
+
+def open_path(
+    path: str | Path, image_fps: float = IMAGE_FPS, value_range: ValueRange | None = None
+) -> Recorded:
+    """Open a video file, an image, a folder of images, or a glob pattern of images.
+
+    Args:
+        path: what is there; a pattern such as `"frames/*.png"` where nothing has that very name.
+        image_fps: frames per second of a sequence of images.
+        value_range: which values of pictures with more than 8 bits are black and white: the card's.
+
+    Raises:
+        SourceError: nothing there, or nothing that can be read as frames.
+    """
+    where = str(path)
+    path = Path(path)
+    if path.is_dir():
+        if video := _video_instead(path):
+            raise SourceError(f"{where}: a folder of videos; give one of them, such as {video}")
+        return ImageFiles(where, path.iterdir(), image_fps, value_range)
+    if path.is_file():
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            return ImageFiles(where, [path], image_fps, value_range)
+        if packed := archive(path):
+            raise SourceError(f"{where}: {packed}")
+        return VideoFile(path, value_range)
+    if path.exists():
+        raise SourceError(f"{where}: neither a file nor a folder; give a video or images")
+    if glob.has_magic(where):
+        found = list(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+        if not found:
+            raise SourceError(f"{where}: no file matches this pattern")
+        return ImageFiles(where, found, image_fps, value_range)
+    raise SourceError(missing(where))
+
+
+def _video_instead(folder: Path) -> Path | None:
+    """Return a video of a folder that has no images, or of a folder in it."""
+    with contextlib.suppress(OSError):
+        inside = sorted(folder.iterdir())
+        if not any(child.suffix.lower() in IMAGE_SUFFIXES for child in inside):
+            below = (child for each in inside if each.is_dir() for child in sorted(each.iterdir()))
+            videos = (each for each in (*inside, *below) if each.suffix.lower() in _VIDEOS)
+            return next(videos, None)
+    return None
+
+
+def deep_pictures(path: Path, most: int) -> Iterator[NDArray[Any]]:
+    """Yield some pictures with more than 8 bits as they are stored; none of an 8-bit source.
+
+    Raises:
+        SourceError: it cannot be read.
+    """
+    source = open_path(path)
+    with source:
+        if isinstance(source, ImageFiles):
+            every = max(1, len(source.files) // most)
+            for file in source.files[::every][:most]:
+                values = read_values(file)
+                if values is None:
+                    continue
+                if values.dtype == np.uint8:
+                    return
+                yield values
+        elif isinstance(source, VideoFile) and source.deep:
+            for number, values in enumerate(islice(source.values(), 10 * most)):
+                if number % 10 == 0:
+                    yield values
+
+
+def open_camera(index: int) -> CameraSource:
+    """Open a camera of this machine by its number, from 0.
+
+    Raises:
+        SourceError: no such camera, no permission, or another program uses it.
+    """
+    return CameraSource(index)
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How sources are to be read.
+
+    Attributes:
+        image_fps: frames per second of what has no times: images, standard input; `arrival`: when
+            they come through standard input.  None: 30 of images, and demanded of standard input.
+        value_range: which values of pictures with more than 8 bits are black and white.
+        stdin_size: width and height of the raw frames of standard input; None: not raw.
+        wanted: how the frames of live sources are to be made.
+        patience: how long live sources may be silent.
+    """
+
+    image_fps: Rate | None = None
+    value_range: ValueRange | None = None
+    stdin_size: tuple[int, int] | None = None
+    wanted: FrameFormat = WHOLE
+    patience: Timeouts = field(default_factory=Timeouts)
+
+
+def refuse_missing(addresses: Sequence[Address]) -> None:
+    """Refuse a missing camera before a model is loaded.
+
+    Raises:
+        SourceError: a camera of this machine is missing, or may not be opened.
+    """
+    for address in addresses:
+        if address.kind == "camera":
+            Capture(address).refuse_missing()
+
+
+def open_sources(addresses: Sequence[Address], manner: Manner) -> list[Source]:
+    """Open them all, under names that differ; none stays open where one cannot be opened.
+
+    Raises:
+        SourceError: one of them cannot be opened.
+    """
+    if sum(address.kind == "pipe" for address in addresses) > 1:
+        raise SourceError("standard input can be one source only; - is there more than once")
+    names = deduplicate([address.name for address in addresses])
+    with contextlib.ExitStack() as opened:
+        sources = [
+            # Its context is for the run; here it is only closed if the next one fails.
+            opened.push(_open(replace(address, name=name), manner))
+            for address, name in zip(addresses, names, strict=True)
+        ]
+        opened.pop_all()
+    return sources
+
+
+def _open(address: Address, manner: Manner) -> Source:
+    if address.kind in ("camera", "stream"):
+        return Watched(address, manner.wanted, manner.patience)
+    if address.kind == "pipe":
+        return open_standard_input(address.name, manner.image_fps, manner.stdin_size)
+    if isinstance(manner.image_fps, str):
+        raise SourceError(f"--image-fps {manner.image_fps}: only standard input has arrival times")
+    source = open_path(str(address.where), manner.image_fps or IMAGE_FPS, manner.value_range)
+    source.name = address.name
+    return source

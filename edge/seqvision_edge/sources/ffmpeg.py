@@ -1,0 +1,93 @@
+"""A stream of the network, opened by FFmpeg (PyAV) with only what its kind of address needs.
+
+FFmpeg follows whatever a server sends: redirects, playlists that name files of this machine, other
+protocols.  So each kind of address is allowed its own protocols and formats and no others.  What it
+logs is dropped, as PyAV does by default: it may hold a URL with its password.
+"""
+
+import os
+import time
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import av
+
+from seqvision_edge.sources.address import is_playlist
+from seqvision_edge.sources.faults import StreamFault, of_error
+from seqvision_edge.sources.http_stream import HttpStream
+from seqvision_edge.sources.image_files import START
+from seqvision_edge.sources.network import check_tls
+from seqvision_edge.sources.stream_video import JpegVideo, StreamVideo, Video
+from seqvision_edge.sources.video_decoding import decoder_options
+from seqvision_edge.tls import CA_FILE
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+_PROTOCOLS = {"rtsp": "tcp", "rtsps": "tls,tcp"}
+# What FFmpeg would wait for twenty frames to estimate: no answer depends on a nominal frame rate.
+_PROMPT = {"fpsprobesize": "0"}
+# The whole of an opening takes less than the parent waits for it.
+_HEAD_LONGER = 1.5
+# Bytes that are handed to FFmpeg lead nowhere.
+_CLOSED = {"protocol_whitelist": ""}
+# FFmpeg decodes first pictures itself, to learn what a stream does not say of them.
+_BOUNDED = {**decoder_options(), "max_streams": "32"}
+
+
+def options_of(url: str) -> dict[str, str]:
+    """Return FFmpeg's options for a URL of RTSP or of HTTP Live Streaming."""
+    if is_playlist(url):
+        # Its segments may be elsewhere and encrypted; they are never files of this machine.
+        protocols = "http,https,httpproxy,crypto,tls,tcp"
+        kind = {"format_whitelist": "hls,mpegts,mov,mp4,aac,mp3,webvtt"}
+    else:
+        protocols = _PROTOCOLS[urlsplit(url).scheme]
+        kind = {"format_whitelist": "rtsp", "rtsp_transport": "tcp", **_PROMPT}
+    options = {"protocol_whitelist": protocols, **kind, **_BOUNDED}
+    file = os.environ.get(CA_FILE)
+    # Without a file none is checked, as the certificates of cameras are their own.
+    return {**options, "tls_verify": "1", "ca_file": file} if file else options
+
+
+def open_stream(url: str, open_timeout: float, read_timeout: float) -> Video:
+    """Return the pictures of a stream, whose first one has come; timeouts in seconds.
+
+    Raises:
+        StreamFault: it cannot be opened, and why.
+    """
+    if urlsplit(url).scheme in ("rtsp", "rtsps") or is_playlist(url):
+        return StreamVideo(_open_url(url, open_timeout, read_timeout), open_timeout)
+    body = HttpStream(url, open_timeout, read_timeout)
+    if _is_jpeg(body):
+        return JpegVideo(body)
+    # FFmpeg reads on for a picture whose size it learns, whatever comes.
+    body.deadline = time.monotonic() + _HEAD_LONGER * open_timeout
+    try:
+        options = {"format_whitelist": "mpegts", **_CLOSED, **_PROMPT, **_BOUNDED}
+        container = av.open(body, "r", options=options)
+    except (av.error.FFmpegError, OSError, ValueError):
+        raise body.fault or StreamFault("unreadable") from None
+    video = StreamVideo(container, open_timeout, body)
+    body.deadline = None
+    return video
+
+
+def _open_url(url: str, open_timeout: float, read_timeout: float) -> "InputContainer":
+    try:
+        return av.open(url, "r", options=options_of(url), timeout=(open_timeout, read_timeout))
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        reason = of_error(error)
+    if reason == "unreadable" and urlsplit(url).scheme in ("rtsps", "https"):
+        # FFmpeg has one error for all that can go wrong in a handshake.
+        reason = check_tls(url, open_timeout) or reason
+    # FFmpeg's own error is not passed on, as it holds the URL.
+    raise StreamFault(reason)
+
+
+def _is_jpeg(body: HttpStream) -> bool:
+    """Whether JPEG pictures come, by what the server calls them or by their first bytes."""
+    if body.kind.startswith("multipart/") or "jpeg" in body.kind or "jpg" in body.kind:
+        return True
+    # The boundary of a multipart whose server does not call it one.
+    return body.peek(3) == START or body.peek(64).lstrip().startswith(b"--")

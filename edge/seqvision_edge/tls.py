@@ -1,0 +1,27 @@
+"""Which certificates this device trusts: the system's and those in a file of the user."""
+
+import os
+import ssl
+
+from seqvision_edge.errors import SinkError
+
+# For the certificates of an own network.  A camera's stream is checked only where this is set; see
+# `capture.ffmpeg`.
+CA_FILE = "SEQVISION_CA_FILE"
+
+
+def trusting() -> ssl.SSLContext:
+    """Return how another program's certificate is checked.
+
+    Raises:
+        SinkError: the user's file has no certificates.
+    """
+    context = ssl.create_default_context()
+    file = os.environ.get(CA_FILE)
+    if file:
+        try:
+            context.load_verify_locations(file)
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise SinkError(f"{CA_FILE} {file}: no certificates can be read ({why})") from None
+    return context

@@ -1,0 +1,398 @@
+"""The stateful module `(frames, state…) → (probabilities, next state…)` → an ONNX model with its
+card.
+
+Every exported model answers for the newest step, in one call for a whole clip or in one call per
+frame.  What the past left is its state; `state_of` says which tensors that are.
+"""
+
+import contextlib
+import copy
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+import onnx
+import torch
+from torch import Tensor, nn
+from torch.export import Dim
+
+from seqvision.errors import ExportError
+from seqvision.models.classifier import Classifier
+from seqvision.models.heads import RecurrentHead
+from seqvision_edge.card import METADATA_KEY, ExportedGraph, ModelCard, State, StateTensor
+from seqvision_edge.onnx_validation import graph_sha256
+from seqvision_export.simplify import simplify
+
+_END = torch.iinfo(torch.int64).max
+
+# onnxruntime 1.17 reads operator sets up to 20 and files up to this version.
+IR_VERSIONS = {18: 8, 19: 9, 20: 9}
+NEWEST_IR_VERSION = 10
+NEXT = "next_"
+
+
+class WindowGraph(nn.Module):
+    """Answer for the newest `frames` steps; the state is the memory of all but one of them.
+
+    With them, encoding one new frame gives exactly the answer that re-running the whole window
+    would give.
+    """
+
+    def __init__(self, model: Classifier, frames: int, temperature: float) -> None:
+        """Wrap a copy of a classifier.
+
+        Args:
+            frames: the window that an answer is for.
+            temperature: divides the logits.
+        """
+        super().__init__()
+        self.model = with_onnx_rnns(model)
+        self.frames = frames
+        self.temperature = temperature
+
+    def forward(self, frames: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+        """Answer for the newest step.
+
+        Args:
+            frames: `(batch, time, height, width, channels)` uint8, time at least 1.
+            past: `(batch, kept, memory)`, kept from 0 on.
+
+        Returns:
+            Probabilities `(batch, labels)` and the next past.
+        """
+        steps = torch.cat((past, self.model.remember(self.model.encode(frames))), dim=1)
+        total = past.shape[1] + frames.shape[1]
+        logits = self.model.decide_from(newest(steps, total, self.frames))
+        probabilities = torch.softmax(logits / self.temperature, dim=1)
+        return probabilities, newest(steps, total, self.frames - 1)
+
+
+class CarryGraph(nn.Module):
+    """Answer for everything since the stream began; the state is the recurrent head's own."""
+
+    def __init__(self, model: Classifier, temperature: float) -> None:
+        """Wrap a copy of a classifier whose head reads forward; `temperature` divides its logits.
+
+        Raises:
+            ExportError: the head needs the whole window for each answer.
+        """
+        super().__init__()
+        refuse_whole_window(model)
+        self.model = with_onnx_rnns(model)
+        self.temperature = temperature
+
+    def forward(self, frames: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        """Answer for the newest step.
+
+        Args:
+            frames: `(batch, time, height, width, channels)` uint8, time at least 1.
+            state: h, c of an LSTM, and `before` of a head that reads motion; see `state_of`.
+
+        Returns:
+            Probabilities `(batch, labels)` and the next state.
+        """
+        logits, *following = carry(self.model, self.model.encode(frames), state)
+        return torch.softmax(logits / self.temperature, dim=1), *following
+
+
+def carry(model: Classifier, features: Tensor, state: Sequence[Tensor]) -> list[Tensor]:
+    """Read features `(batch, time, features)` on from a carried state.
+
+    Returns:
+        Logits `(batch, labels)` and the next state.
+    """
+    assert isinstance(model.head, RecurrentHead)
+    if model.steps.motion == "none":
+        steps, rnn_state = model.steps(features), state
+    else:
+        *rnn_state, before = state
+        steps = model.steps.carry(features, before)
+    logits, following = model.head.carry(steps, rnn_state)
+    if model.steps.motion != "none":
+        following.append(features[:, -1:])
+    return [logits, *following]
+
+
+def state_of(model: Classifier, kind: Literal["window", "carry"]) -> State:
+    """Return what a call leaves for the next one.
+
+    Raises:
+        ExportError: the head cannot carry its state.
+    """
+    if kind == "window":
+        past = StateTensor(name="past", axes=("batch", "kept", model.memory))
+        return State(kind=kind, tensors=(past,))
+    refuse_whole_window(model)
+    assert isinstance(model.head, RecurrentHead)
+    rnn = model.head.rnn
+    names = ("h", "c") if isinstance(rnn, nn.LSTM) else ("h",)
+    tensors = [
+        StateTensor(name=name, axes=("batch", rnn.num_layers, rnn.hidden_size)) for name in names
+    ]
+    if model.steps.motion != "none":
+        tensors.append(StateTensor(name="before", axes=("batch", "kept", model.features)))
+    return State(kind=kind, tensors=tuple(tensors))
+
+
+def refuse_whole_window(model: Classifier) -> None:
+    """Refuse to carry the state of a head that reads the whole window for each answer.
+
+    Raises:
+        ExportError: it is bidirectional, pools by attention, or takes the mean.
+    """
+    head = model.head
+    reason = None
+    if not isinstance(head, RecurrentHead):
+        reason = "takes the mean over the window"
+    elif head.bidirectional:
+        reason = "reads the window in both directions"
+    elif head.pool is not None:
+        reason = "pools the window by attention"
+    if reason is not None:
+        raise ExportError(f"--state carry: the head {reason}; export it with --state window")
+
+
+def newest(steps: Tensor, total: int, count: int) -> Tensor:
+    """Return the last `count` steps, or all where there are fewer, as the ONNX operator Slice.
+
+    Slicing in torch would ask whether `total` is above `count` and bake one of the two answers
+    into the graph; the operator clamps at run time.
+    """
+    batch, _, features = steps.shape
+    start, end = (-count, _END) if count else (0, 0)
+    bounds = [torch.tensor([value]) for value in (start, end, 1)]
+    kept = torch.sym_min(total, count)  # type: ignore[no-untyped-call]
+    sliced: Tensor = torch.onnx.ops.symbolic(
+        "Slice", [steps, *bounds], dtype=steps.dtype, shape=[batch, kept, features], version=13
+    )
+    return sliced
+
+
+def with_onnx_rnns(model: Classifier) -> Classifier:
+    """Return a copy whose LSTM and GRU layers emit the ONNX operators themselves.
+
+    torch's exporter traces `nn.LSTM` into a graph with the example's length baked in from the
+    second export of a process on, without a word.
+    """
+    copied = copy.deepcopy(model).eval()
+    for name, module in list(copied.named_modules()):
+        if isinstance(module, nn.LSTM | nn.GRU):
+            copied.set_submodule(name, OnnxRNN(module))
+    return copied
+
+
+class OnnxRNN(nn.Module):
+    """`nn.LSTM` or `nn.GRU`, batch first, as ONNX operators; the same call, zero initial state."""
+
+    def __init__(self, rnn: nn.LSTM | nn.GRU) -> None:
+        super().__init__()
+        if not rnn.batch_first or rnn.proj_size:
+            raise ValueError("only batch_first RNNs without projection are exported")
+        self.operator = type(rnn).__name__
+        self.hidden = rnn.hidden_size
+        self.layers = rnn.num_layers
+        self.directions = 2 if rnn.bidirectional else 1
+        for layer in range(self.layers):
+            for kind, tensor in zip("WRB", self._weights(rnn, layer), strict=True):
+                self.register_buffer(f"{kind}{layer}", tensor)
+
+    def _weights(self, rnn: nn.LSTM | nn.GRU, layer: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return a layer's W, R and B, `(directions, gates × hidden, …)`, gates in ONNX's order."""
+        inputs, recurrent, biases = [], [], []
+        for direction in range(self.directions):
+            suffix = f"l{layer}{'_reverse' if direction else ''}"
+            w, r, bw, br = (
+                self._reorder(getattr(rnn, f"{kind}_{suffix}").detach())
+                for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            )
+            inputs.append(w)
+            recurrent.append(r)
+            biases.append(torch.cat((bw, br)))
+        return torch.stack(inputs), torch.stack(recurrent), torch.stack(biases)
+
+    def _reorder(self, weight: Tensor) -> Tensor:
+        """torch's gates are i f g o (LSTM) and r z n (GRU); ONNX's are i o f c and z r h."""
+        if self.operator == "LSTM":
+            i, f, g, o = weight.chunk(4)
+            return torch.cat((i, o, f, g))
+        r, z, n = weight.chunk(3)
+        return torch.cat((z, r, n))
+
+    def forward(
+        self, features: Tensor, past: Tensor | tuple[Tensor, ...] | None = None
+    ) -> tuple[Tensor, Tensor | tuple[Tensor, ...]]:
+        """`(batch, time, features)` → every step, and the last state of each layer and direction.
+
+        Args:
+            features: the steps.
+            past: h, or (h, c), each `(layers × directions, batch, hidden)`; None: zeros.
+
+        Returns:
+            `(batch, time, directions × hidden)`, and the state like `past`.
+        """
+        batch, time, _ = features.shape
+        steps = features.transpose(0, 1)
+        attributes: dict[str, Any] = {
+            "hidden_size": self.hidden,
+            "direction": "bidirectional" if self.directions == 2 else "forward",
+        }
+        if self.operator == "GRU":
+            attributes["linear_before_reset"] = 1  # as torch computes it
+        states = 2 if self.operator == "LSTM" else 1
+        given = past if isinstance(past, tuple) else () if past is None else (past,)
+        state = [self.directions, batch, self.hidden]
+        last: list[list[Tensor]] = [[] for _ in range(states)]
+        for layer in range(self.layers):
+            inputs: list[Tensor | None] = [
+                steps,
+                *(getattr(self, f"{kind}{layer}") for kind in "WRB"),
+            ]
+            if given:
+                rows = slice(layer * self.directions, (layer + 1) * self.directions)
+                # Between weights and state an RNN takes lengths, which are not needed.
+                inputs += [None, *(tensor[rows] for tensor in given)]
+            outputs = torch.onnx.ops.symbolic_multi_out(
+                self.operator,
+                inputs,
+                attributes,
+                dtypes=[torch.float32] * (1 + states),
+                shapes=[[time, *state], *[state] * states],
+                version=14,
+            )
+            # (time, directions, batch, hidden) → (time, batch, directions × hidden)
+            steps = outputs[0].transpose(1, 2).reshape(time, batch, -1)
+            for kept, tensor in zip(last, outputs[1:], strict=True):
+                kept.append(tensor)
+        following = tuple(torch.cat(kept) for kept in last)
+        return steps.transpose(0, 1), following if states > 1 else following[0]
+
+
+def convert(model: Classifier, card: ModelCard, opset: int) -> bytes:
+    """Return the ONNX file's content: the network in fp32, with the state that its card names.
+
+    Raises:
+        ExportError: the graph does not have the inputs, outputs and free axes of its card.
+    """
+    if card.state != state_of(model, card.state.kind):
+        raise ExportError(f"the state of the network differs from its card: {card.state}")
+    proto = _trace(model, card, opset)
+    _require_free_axes(proto, card)
+    simplify(proto)
+    proto.producer_name, proto.producer_version = "seqvision", card.origin.version
+    _forget_how_it_was_made(proto)
+    proto.ir_version = IR_VERSIONS.get(opset, NEWEST_IR_VERSION)
+    return finish(proto, card, "fp32")
+
+
+def finish(proto: onnx.ModelProto, card: ModelCard, precision: str) -> bytes:
+    """Check a graph, put the card and the graph's hash into the file, and return its content."""
+    del proto.metadata_props[:]
+    onnx.checker.check_model(proto, full_check=True)
+    digest = graph_sha256(proto.SerializeToString(), "the exported model")
+    graph = ExportedGraph.model_validate({"precision": precision, "sha256": digest})
+    described = card.model_copy(update={"graph": graph})
+    proto.metadata_props.add(key=METADATA_KEY, value=described.to_json())
+    content: bytes = proto.SerializeToString()
+    if graph_sha256(content, "the exported model") != digest:
+        raise ExportError("the graph is not written twice alike; please report the model's options")
+    return content
+
+
+def _trace(model: Classifier, card: ModelCard, opset: int) -> onnx.ModelProto:
+    image, tensors = card.image, card.state.tensors
+    graph: nn.Module
+    if card.state.kind == "window":
+        graph = WindowGraph(model, card.sequence.window, card.decision.temperature)
+    else:
+        graph = CarryGraph(model, card.decision.temperature)
+    # Sizes that are all different and none 0 or 1, so that no two axes look like one.
+    examples = {"batch": 2, "time": 3, "kept": 5}
+    frames = torch.randint(
+        0, 256, (2, 3, image.height, image.width, image.channels), dtype=torch.uint8
+    )
+    state = [
+        torch.rand([axis if isinstance(axis, int) else examples[axis] for axis in tensor.axes])
+        for tensor in tensors
+    ]
+    dimensions = {name: Dim(name) for name in examples}
+    names = [tensor.name for tensor in tensors]
+    free: list[Any] = [{0: dimensions["batch"], 1: dimensions["time"]}]
+    given = tuple(
+        {
+            index: dimensions[axis]
+            for index, axis in enumerate(tensor.axes)
+            if not isinstance(axis, int)
+        }
+        for tensor in tensors
+    )
+    # *state of CarryGraph is one argument, of which the exporter wants the axes as one tuple.
+    free += [given] if card.state.kind == "carry" else given
+    with _quiet():
+        program = torch.onnx.export(
+            graph.eval(),
+            (frames, *state),
+            dynamo=True,
+            opset_version=opset,
+            input_names=["frames", *names],
+            output_names=["probabilities", *(NEXT + name for name in names)],
+            dynamic_shapes=tuple(free),
+            verbose=False,
+        )
+    assert program is not None
+    proto: onnx.ModelProto = program.model_proto
+    for tensor, value in zip(tensors, proto.graph.output[1:], strict=True):
+        _name_the_kept_axis(tensor, value)
+    return proto
+
+
+def _name_the_kept_axis(tensor: StateTensor, value: onnx.ValueInfoProto) -> None:
+    """Name a state's free axis after what it is, not after the formula that it comes from."""
+    if "kept" in tensor.axes:
+        axis = value.type.tensor_type.shape.dim[tensor.axes.index("kept")]
+        if not axis.HasField("dim_value"):
+            axis.dim_param = "next_kept"
+
+
+def _require_free_axes(proto: onnx.ModelProto, card: ModelCard) -> None:
+    """Refuse a graph that answers for one size only where its card promises any."""
+    free = {"frames": (0, 1), "probabilities": (0,)}
+    for tensor in card.state.tensors:
+        free[tensor.name] = tuple(
+            index for index, axis in enumerate(tensor.axes) if not isinstance(axis, int)
+        )
+        # How much is kept may be fixed: nothing of a window of one frame.
+        free[NEXT + tensor.name] = (0,)
+    for value in (*proto.graph.input, *proto.graph.output):
+        for axis in free[value.name]:
+            dimension = value.type.tensor_type.shape.dim[axis]
+            if not dimension.dim_param:
+                raise ExportError(
+                    f"the export baked axis {axis} of {value.name} to {dimension.dim_value}; "
+                    "please report the model's options"
+                )
+
+
+def _forget_how_it_was_made(proto: onnx.ModelProto) -> None:
+    """Drop the exporter's notes: half of a small file, with the paths of this machine in them."""
+    graph = proto.graph
+    for part in (graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
+        del part.metadata_props[:]
+        part.ClearField("doc_string")
+    # Every runtime infers these again.
+    del graph.value_info[:]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's progress and its warnings about its own insides off the terminal."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        finally:
+            logger.setLevel(level)

@@ -1,1 +1,0 @@
-"""The proof that a file answers as the model does: `verify` is the way."""

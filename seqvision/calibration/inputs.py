@@ -1,0 +1,109 @@
+"""What the given paths are: labelled clips, or untrimmed videos each with the truth about it.
+
+takes/monday.mp4  takes/monday.json      a folder, or one of its videos
+takes.csv                                a list with the columns video,truth
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from seqvision.data.clips import natural
+from seqvision.data.datasets.clip_list import columns_of
+from seqvision.data.datasets.table import SUFFIXES, read_table
+from seqvision.data.kinds import is_video
+from seqvision.errors import DataError
+from seqvision_edge.errors import SourceError
+from seqvision_edge.event_metrics import TrueEvent, read_truth
+from seqvision_edge.hints import archive, missing
+
+
+@dataclass(frozen=True)
+class TruthVideo:
+    """An untrimmed video, and what happens in it."""
+
+    video: Path
+    truth: tuple[TrueEvent, ...]
+
+
+@dataclass(frozen=True)
+class CalibrationInputs:
+    """The folders and lists of labelled clips, the takes, and the videos that nobody marked."""
+
+    clips: tuple[Path, ...]
+    takes: tuple[TruthVideo, ...]
+    unmarked: tuple[Path, ...]
+
+
+def find_inputs(paths: Sequence[Path]) -> CalibrationInputs:
+    """Tell clips and takes apart; each take is taken once.
+
+    Raises:
+        DataError: a path leads nowhere, or is neither; a list or a truth cannot be read.
+    """
+    clips: list[Path] = []
+    unmarked: list[Path] = []
+    takes: dict[Path, TruthVideo] = {}
+    for path in paths:
+        if not path.exists():
+            raise DataError(missing(path))
+        pairs = _pairs(path)
+        if not pairs:
+            clips.append(path)
+        for video, truth in pairs:
+            if truth is None:
+                unmarked.append(video)
+            else:
+                takes[video.resolve()] = TruthVideo(video, _read(truth))
+    return CalibrationInputs(tuple(clips), tuple(takes.values()), tuple(unmarked))
+
+
+def _pairs(path: Path) -> list[tuple[Path, Path | None]]:
+    """Return videos and their truths; nothing where this is a data set of clips."""
+    if path.is_dir():
+        videos = sorted((child for child in path.iterdir() if _is_take(child)), key=natural)
+        pairs = [(video, _beside(video)) for video in videos]
+        return pairs if any(truth for _, truth in pairs) else []
+    if _is_take(path):
+        truth = _beside(path)
+        if truth is None:
+            raise DataError(
+                f"{path}: its truth {path.with_suffix('.json').name} is missing: "
+                '{"events": [{"label": …, "start": seconds, "end": seconds}, …]}'
+            )
+        return [(path, truth)]
+    if path.suffix.lower() not in SUFFIXES:
+        packed = archive(path)
+        raise DataError(f"{path}: {packed or 'neither a folder, a .csv list nor a video'}")
+    return list(_listed(path))
+
+
+def _listed(path: Path) -> Iterator[tuple[Path, Path | None]]:
+    """Yield the rows of a list of takes; a list of clips has other columns."""
+    table = read_table(path, {"video": (), "truth": ()})
+    if not {"video", "truth"} <= set(table.columns):
+        if path.suffix.lower() != ".csv" and "path" not in columns_of(path):
+            raise DataError(f"{path}: neither a folder, a .csv list nor a video")
+        return
+    for row in table.rows:
+        found = [row[key] for key in ("video", "truth")]
+        for name in found:
+            if not name or not (path.parent / name).is_file():
+                raise DataError(f"{row.where}: no such file: {name!r}")
+        yield path.parent / found[0], path.parent / found[1]
+
+
+def _read(path: Path) -> tuple[TrueEvent, ...]:
+    try:
+        return tuple(read_truth(path))
+    except SourceError as error:
+        raise DataError(str(error).removeprefix("--truth ")) from None
+
+
+def _beside(video: Path) -> Path | None:
+    truth = video.with_suffix(".json")
+    return truth if truth.is_file() else None
+
+
+def _is_take(path: Path) -> bool:
+    return is_video(path.name) and not path.name.startswith(".") and path.is_file()

@@ -1,0 +1,372 @@
+"""The options of a training, by subject, and which of them go together."""
+
+from collections.abc import Mapping
+from math import ceil
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import AfterValidator, Field
+
+from seqvision.errors import DataError
+from seqvision_edge.hints import did_you_mean, missing, near_words
+from seqvision_edge.numerals import number as plain_number
+from seqvision_edge.numerals import whole_number
+from seqvision_edge.options import Arg, FramesPerSecond, Options
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+EncoderName = Literal[
+    "flatten",
+    "small_cnn",
+    "mobilenet_v2",
+    "mobilenet_v3_small",
+    "mobilenet_v3_large",
+    "resnet18",
+    "resnet50",
+    "vgg16",
+    "efficientnet_b0",
+    "shufflenet_v2_x1_0",
+    "squeezenet1_1",
+]
+ENCODERS: tuple[str, ...] = get_args(EncoderName)
+FROM_SCRATCH = ("flatten", "small_cnn")
+
+DatasetName = Literal[
+    "auto",
+    "folder",
+    "csv",
+    "ucf101",
+    "hmdb51",
+    "jester",
+    "something",
+    "kinetics",
+    "mnist",
+    "fashion_mnist",
+    "kmnist",
+]
+
+PRESETS = ("none", "light", "strong")
+
+Chance = Annotated[float, Field(ge=0, lt=1)]
+Part = Annotated[float, Field(gt=0, le=1)]
+Factor = Annotated[float, Field(ge=0.1, le=10)]
+Pixels = Annotated[Annotated[int, Field(ge=1, le=1024)] | Literal["auto"], Arg("PIXELS")]
+
+# A name on the command line; in a YAML of options also the content itself.
+
+_Augment = Annotated[str | dict[str, Any], Arg("none|light|strong|FILE.yaml")]
+
+DATA, CLIPS, STILLS, VARIETY, MODEL, TRAINING, OUTPUT, MACHINE = (
+    "Data", "Clips", "Still images", "Variety", "Model", "Training", "Output", "This machine"
+)  # fmt: skip
+
+Positive = Annotated[int, Field(ge=1)]
+DataArgument = Annotated[Path | None, Arg("DATA", positional=True, needed=True, unless=("root",))]
+Root = Annotated[Path | None, Arg("FOLDER", DATA)]
+ImageFps = Annotated[FramesPerSecond, Arg("FPS", DATA)]
+BatchSize = Annotated[int, Field(ge=1), Arg(group=MACHINE)]
+Cache = Annotated[Path, Arg("FOLDER", MACHINE)]
+TorchDevice = Annotated[Literal["auto", "cpu", "cuda"], Arg(group=MACHINE)]
+
+_BANDS = ("rows", "columns")
+_LENGTHS = (*_BANDS, "windows")
+_STILLS = (*_LENGTHS, "patches", "channels")
+# The aspect ratio of what has a length is kept, so nothing has to fit.
+_KINDS: Mapping[str, tuple[str, ...]] = {
+    "frames": ("video",),
+    "fps": ("video",),
+    "image_fps": ("video",),
+    "fit": ("video", "patches", "channels"),
+    "grayscale": ("video", *_LENGTHS, "patches"),
+    "step": _BANDS,
+    "window": ("windows",),
+    "stride": ("windows",),
+    "patch": ("patches",),
+    "order": ("patches",),
+    "max_steps": _LENGTHS,
+    "longer": _LENGTHS,
+    "speed": ("video",),
+    "time_crop": ("video",),
+    "drop": ("video",),
+    "reverse": ("video",),
+    "reverse_swap": ("video",),
+}
+
+# An options.yaml of an older run has them where nobody asked for anything.
+_FORMER_DEFAULTS: Mapping[str, Any] = {"frames": 16}
+
+
+def _rising(values: tuple[float, float]) -> tuple[float, float]:
+    if values[0] > values[1]:
+        raise ValueError("the first number is above the second")
+    return values
+
+
+Speed = Annotated[tuple[Factor, Factor], AfterValidator(_rising)]
+
+
+def _fold(text: str | None) -> str | None:
+    if text is None:
+        return None
+    number, slash, count = text.partition("/")
+    first, last = whole_number(number), whole_number(count)
+    if not slash or first is None or last is None or not 1 <= first <= last:
+        raise ValueError(f"{text!r} is not like 2/5 (the second of five folds)")
+    if last < 2:
+        raise ValueError("at least 2 folds are needed")
+    return text
+
+
+def _value_range(text: str) -> str:
+    if text != "auto":
+        values = [plain_number(part) for part in text.split(",")]
+        if len(values) != 2 or values[0] is None or values[1] is None:
+            raise ValueError(f"{text!r} is not like 0,4500 (black, white)")
+        if not values[0] < values[1]:
+            raise ValueError(f"{text!r}: the first value must be below the second")
+    return text
+
+
+class ClipOptions(Options):
+    """How clips are read."""
+
+    heading = CLIPS
+
+    dataset: Annotated[DatasetName, Arg("NAME", DATA)] = "auto"
+    """What the data is: own folders or a list, or a public data set as it is distributed."""
+    official_split: Annotated[int, Field(ge=1, le=3), Arg(group=DATA)] = 1
+    """Official split of UCF101 and HMDB51."""
+    frames: Annotated[int, Field(ge=1, le=4096)] | Literal["auto"] = "auto"
+    """Frames that the model sees at once; auto: 16, or as many as three quarters of the clips
+    have."""
+    fps: Annotated[FramesPerSecond | Literal["auto"], Arg("FPS")] = "auto"
+    """Frames per second that the model sees; auto: three quarters of the clips fill the
+    window, no faster than the clips are."""
+    size: Annotated[Annotated[int, Field(ge=4, le=1024)] | Literal["auto"], Arg("PIXELS")] = "auto"
+    """Height and width of a frame in the model, in pixels; auto: 112, or what still images have."""
+    fit: Literal["stretch", "crop", "pad"] = "stretch"
+    """How a frame gets that size: whole and stretched, its centre, or whole between bars."""
+    value_range: Annotated[str, AfterValidator(_value_range), Arg("LOW,HIGH")] = "auto"
+    """Pixel values that become black and white, LOW,HIGH such as 0,4500, where pictures have more
+    than 8 bits (depth in millimetres); auto: measured on the clips."""
+    grayscale: bool = False
+    """One grey channel instead of RGB."""
+    image_fps: ImageFps = 30.0
+    """Rate at which the images of a frame folder were taken, where no list says it."""
+    val: Annotated[float, Field(gt=0, lt=1), Arg("SHARE", DATA)] = 0.2
+    """Fraction of the clips for validation, unless a list gives the split."""
+    fold: Annotated[str | None, AfterValidator(_fold), Arg("K/N", DATA)] = None
+    """Cross-validation: 2/5 validates on the second of five folds."""
+    groups: Annotated[bool, Arg(group=DATA, off="Ignore groups in the split.")] = True
+    """Keep the groups of a list (performers, recordings) on one side of the split."""
+    background: Annotated[str | None, Arg("LABEL", DATA)] = None
+    """Label for nothing happens; by default it is found by its name; none: there is none."""
+    cache: Cache = Path("~/.cache/seqvision")
+    """Folder for decoded clips and features, shared by trainings."""
+    cache_size: Annotated[float, Field(gt=0), Arg("GIGABYTES", MACHINE)] = 20.0
+    """Gigabytes that the folder may hold; what was not used for longest goes first."""
+    workers: Annotated[Annotated[int, Field(ge=0, le=64)] | Literal["auto"], Arg(group=MACHINE)] = (
+        "auto"
+    )
+    """Processes that load clips; 0 loads in the main process."""
+
+
+class SequenceOptions(Options):
+    """How still images become sequences."""
+
+    heading = STILLS
+
+    sequence: Annotated[
+        Literal["video", "rows", "columns", "windows", "patches", "channels"], Arg("KIND")
+    ] = "video"
+    """video: clips; else each still image is cut into rows, columns, windows, patches, channels."""
+    step: Annotated[int, Field(ge=1, le=1024), Arg("PIXELS")] = 1
+    """Rows or columns per step, in pixels of the resized image."""
+    window: Pixels = "auto"
+    """Length of a window along the long side, in pixels; auto: as long as it is across."""
+    stride: Pixels = "auto"
+    """Pixels from one window to the next; auto: half a window."""
+    patch: Pixels = "auto"
+    """Side of a patch, in pixels; auto: a quarter of --size."""
+    order: Literal["raster", "snake"] = "raster"
+    """Order of the patches: each row from the left, or every second one from the right."""
+    max_steps: Annotated[int, Field(ge=1, le=4096)] | Literal["auto"] = "auto"
+    """Maximum number of steps of an image; auto: that of the longest image."""
+    longer: Literal["crop", "subsample"] = "crop"
+    """Shortening of an image with more steps: crop, or steps at equal distances."""
+
+
+class AugmentOptions(Options):
+    """How training clips are varied."""
+
+    heading = VARIETY
+
+    augment: _Augment = "light"
+    """Preset, or a YAML of imgaug augmenters with the sections clip, frame and time."""
+    flip: bool = False
+    """Mirror half of the clips; labels that a mirror changes need --swap."""
+    swap: Annotated[tuple[str, ...], Arg("LEFT:RIGHT")] = ()
+    """Labels that a mirror exchanges, as left:right pairs, e.g. swipe_left:swipe_right."""
+    speed: Annotated[Speed | None, Arg("SLOWEST FASTEST")] = None
+    """Range of factors by which clips are played faster or slower, e.g. 0.8 1.25."""
+    time_crop: Annotated[Part | None, Arg("SHARE")] = None
+    """Minimum fraction of a clip in a random crop in time, e.g. 0.7."""
+    drop: Annotated[Chance | None, Arg("PROBABILITY")] = None
+    """Probability of dropping a frame."""
+    reverse: bool = False
+    """Play half of the clips backwards whose labels --reverse-swap names; others stay."""
+    reverse_swap: Annotated[tuple[str, ...], Arg("IN:OUT")] = ()
+    """Labels that are exchanged backwards, e.g. zoom_in:zoom_out; one alone stays the same."""
+
+
+class ModelOptions(Options):
+    """What the network is."""
+
+    heading = MODEL
+
+    encoder: Annotated[EncoderName, Arg("NAME")] = "small_cnn"
+    """Network that turns one frame into features."""
+    weights: Annotated[str, Arg("imagenet|none|FILE")] = "auto"
+    """Start of the encoder: imagenet, none, or a .pth file; auto: imagenet where it can be had."""
+    normalize: Annotated[Literal["auto", "imagenet", "symmetric", "unit"], Arg("KIND")] = "auto"
+    """Pixel range of the encoder: ImageNet mean and deviation, -1 to 1, or 0 to 1."""
+    freeze: bool = False
+    """Freeze the encoder: train the head alone, on features computed once."""
+    views: Positive = 8
+    """Augmented copies of each clip that a frozen encoder sees."""
+    motion: Literal["none", "only", "both"] = "none"
+    """What the head reads: features, only how much each changed since the last frame, or both."""
+    head: Literal["lstm", "gru", "mean"] = "lstm"
+    """Network over time; mean ignores the order of the frames."""
+    bidirectional: bool = False
+    """Read the window in both directions."""
+    pool: Literal["last", "attention"] = "last"
+    """Pooling of the head's outputs over time."""
+    projection: Annotated[int, Field(ge=0, le=4096)] | Literal["auto"] = "auto"
+    """Size of a linear projection of the features before lstm or gru; 0: none; auto: --hidden,
+    where the features are wider."""
+    hidden: Annotated[int, Field(ge=1, le=4096)] = 128
+    """Hidden size of the head, per direction."""
+    layers: Annotated[int, Field(ge=1, le=8)] = 1
+    """Recurrent layers."""
+    dropout: Annotated[Share, Arg("SHARE")] = 0.2
+    """Dropout before the classifier, and between recurrent layers."""
+
+
+class TrainingOptions(Options):
+    """How it learns."""
+
+    heading = TRAINING
+
+    epochs: Positive = 60
+    """Maximum number of epochs."""
+    batch_size: Positive = 16
+    """Clips per step, of all processes together."""
+    lr: Annotated[Annotated[float, Field(gt=0)] | Literal["auto"], Arg("RATE")] = "auto"
+    """Highest learning rate of AdamW; auto: 0.003 from scratch, 0.001 frozen, 0.0003 pretrained."""
+    weight_decay: Annotated[float, Field(ge=0), Arg("FACTOR")] = 0.05
+    """Weight decay of AdamW."""
+    encoder_lr_scale: Annotated[float, Field(gt=0), Arg("FACTOR")] = 1.0
+    """Learning rate of the encoder relative to the head's; 0.1 suits a pretrained one."""
+    unfreeze_at: Annotated[int, Field(ge=0), Arg("EPOCH")] = 0
+    """Number of epochs in which only the head is trained, before a pretrained encoder is too."""
+    schedule: Literal["cosine", "plateau"] = "cosine"
+    """Learning rate: one rise and a cosine to 0, or reduced when validation stalls."""
+    warmup: Annotated[Share, Arg("SHARE")] = 0.2
+    """Share of the training in which the learning rate of a cosine rises."""
+    class_weights: Annotated[bool, Arg(off="Do not weight the loss by label frequency.")] = True
+    """Weigh rare labels up in the loss."""
+    label_smoothing: Annotated[Share, Arg("SHARE")] = 0.05
+    """Share of the target spread over all labels."""
+    mixup: Annotated[float, Field(ge=0, le=10), Arg("ALPHA")] = 0.0
+    """Blend pairs of clips and their labels: alpha of the Beta distribution, e.g. 0.2; 0: never."""
+    clip_gradient: Annotated[float, Field(ge=0), Arg("NORM")] = 1.0
+    """Largest norm of the gradient; 0 for no limit."""
+    monitor: Literal["loss", "accuracy", "f1"] = "loss"
+    """Validation figure that picks the best epoch; of a cosine, among the last third."""
+    keep: Literal["best", "last"] = "best"
+    """Epoch that is kept; last is the honest one where validation clips also are the test."""
+    patience: Annotated[int, Field(ge=0), Arg("EPOCHS")] = 15
+    """Epochs without a better one before it stops, in the last third of a cosine; 0: never."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Same seed, same result (on a CPU)."""
+    precision: Annotated[Literal["auto", "32", "bf16", "16"], Arg(group=MACHINE)] = "auto"
+    """Number format of the arithmetic; auto: bf16 where it is clearly faster, else 32."""
+    memory_format: Annotated[
+        Literal["auto", "channels_last", "contiguous"], Arg("KIND", MACHINE)
+    ] = "auto"
+    """Memory format of tensors; auto: the faster one."""
+    autotune: Annotated[
+        bool,
+        Arg(
+            group=MACHINE,
+            off="Do not time candidates: auto is then 32 and channels_last.",
+        ),
+    ] = True
+    """Time which precision and layout are faster here; else auto is 32 and channels_last."""
+
+    @property
+    def first_candidate(self) -> int:
+        """The first epoch, from 0, that may be kept as the best, and may lead to an early stop.
+
+        While the learning rate of a cosine is high, validation predicts little of the final model:
+        its best epoch, or many without a better one, come by chance and often in the warm-up.
+        """
+        return 0 if self.schedule == "plateau" else min(ceil(2 * self.epochs / 3), self.epochs - 1)
+
+    @property
+    def may_stop_early(self) -> bool:
+        """Whether fewer epochs than `epochs` may do."""
+        return 0 < self.patience < self.epochs - self.first_candidate
+
+    device: TorchDevice = "auto"
+    """Where to train."""
+
+
+def augment_file(augment: str) -> Path | None:
+    """Return the YAML that `--augment` names; None for a preset.
+
+    Raises:
+        DataError: it is neither, or there is no such file.
+    """
+    if augment in PRESETS:
+        return None
+    path = Path(augment)
+    if path.suffix.lower() not in (".yaml", ".yml"):
+        near = did_you_mean(near_words(augment, PRESETS))
+        hint = f"; {near}" if near else ""
+        raise DataError(f"--augment {augment}: neither {', '.join(PRESETS)} nor a .yaml file{hint}")
+    if not path.exists():
+        raise DataError(f"--augment {missing(augment, 'file')} (or: {', '.join(PRESETS)})")
+    return path
+
+
+def check_sequence(
+    clips: ClipOptions, images: SequenceOptions, augmentation: AugmentOptions
+) -> None:
+    """Refuse an option that has no effect with the kind of sequence.
+
+    Raises:
+        DataError: there is one; it is named.
+    """
+    kind = images.sequence
+    for part in (clips, images, augmentation):
+        for name, field in type(part).model_fields.items():
+            value = getattr(part, name)
+            kinds = _KINDS.get(name, (kind,))
+            if kind not in kinds and value not in (field.default, _FORMER_DEFAULTS.get(name)):
+                flag = f"--{name.replace('_', '-')}{_said(value)}"
+                belongs = "" if kinds[0] == "video" and len(kinds) > 1 else _valid_kinds(kinds)
+                raise DataError(f"{flag} has no effect with --sequence {kind}{belongs}")
+
+
+def _valid_kinds(kinds: tuple[str, ...]) -> str:
+    words = f"{', '.join(kinds[:-1])} and {kinds[-1]}" if len(kinds) > 1 else kinds[0]
+    still = " (clips)" if kinds == ("video",) else ""
+    return f" (only {words}{still})"
+
+
+def _said(value: Any) -> str:
+    if value is True:
+        return ""
+    return f" {' '.join(map(str, value))}" if isinstance(value, tuple) else f" {value}"

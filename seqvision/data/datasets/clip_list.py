@@ -1,0 +1,449 @@
+"""A list: a table with the columns `path,label[,group][,split][,fps][,start,end]`.
+
+`path` is a video, a folder of frames or an image; relative ones start at the list's own folder.
+`start,end` are seconds or a clock, `start_frame,end_frame` numbers of frames from 0, both included:
+the clip is that part of the video.  Columns may be called otherwise: see `COLUMNS`.
+"""
+
+import os
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from seqvision.data.clips import Clip, Cut, normal
+from seqvision.data.datasets import kinetics
+from seqvision.data.datasets.base import Reading, ReadOptions
+from seqvision.data.datasets.table import SUFFIXES, Row, Table, bare, read_table, unused_note
+from seqvision.data.kinds import is_image, is_video
+from seqvision.data.splits import part_called
+from seqvision.errors import DataError
+from seqvision_edge.numerals import number
+
+LIST_NAME = "clips.csv"
+_TIMES = {
+    "start": "begin begins beginning onset t0 t_0 from anfang beginn debut inicio clip_start in",
+    "end": "finish stop t1 t_1 to ende fin clip_end out until offset",
+    "duration": "dur length dauer",
+}
+_MEANT = {
+    "path": "file filename file_name filepath file_path video video_path video_file video_name "
+    "video_filename videoname clip clip_path clip_name clip_file image image_path img img_path "
+    "relative_path rel_path relpath media media_path source src uri url datei dateiname pfad "
+    "fichier archivo vid video_id clip_id id name",
+    "label": "labels class class_name classname label_name labelname category action action_label "
+    "action_name target gesture gesture_name activity activity_name tag sign gloss y klasse "
+    "bezeichnung geste etiqueta classe",
+    "group": "groups performer person person_id subject subject_id signer signer_id actor actor_id "
+    "user user_id participant participant_id speaker speaker_id recording recording_id",
+    "split": "set subset part partition phase usage dataset_split split_name",
+    "fps": "frame_rate framerate frames_per_second",
+}
+_WEAK = frozenset(("in", "from", "out", "to", "until", "offset", "stop", "t_0", "t_1"))
+PARTS_OF_A_VIDEO = ("start", "end", "duration", "start_frame", "end_frame")
+
+_UNIT = re.compile(r"(?i)\s*(ms|msec|s|sec|secs|seconds?)$")
+_SPOKEN = re.compile(r"(?i)(?:(\d+)\s*h)?\s*(?:(\d+)\s*m(?:in)?)?\s*(?:(\d+(?:[.,]\d+)?)\s*s)?")
+
+
+def _spellings(role: str, names: str) -> tuple[str, ...]:
+    """Return the ways to write a column of times: `begin`, `begin_s`, `t_begin`, `time_begin`."""
+    bases = (role, *names.split())
+    units = ("", "_s", "_sec", "_secs", "_second", "_seconds", "_ms", "_msec", "_milliseconds")
+    forms = ("{}", "{}_time", "time_{}", "t_{}", "{}_timestamp", "timestamp_{}", "{}time")
+    return tuple(form.format(base) + unit for unit in units for base in bases for form in forms)
+
+
+def _frames(*bases: str) -> tuple[str, ...]:
+    forms = ("{}_frame", "frame_{}", "{}frame", "{}_frames", "{}_frame_number", "{}_idx", "{}_f")
+    return tuple(form.format(base) for base in bases for form in forms)
+
+
+COLUMNS: dict[str, Sequence[str]] = {
+    **{name: names.split() for name, names in _MEANT.items()},
+    **{name: _spellings(name, names) for name, names in _TIMES.items()},
+    "start_frame": (*_frames("start", "begin", "first", "from", "onset"), "f0"),
+    "end_frame": (*_frames("end", "stop", "last", "to", "finish", "offset"), "f1"),
+}
+
+
+def fits(data: Path) -> bool:
+    """Return whether this is a list, or a folder that has one under the name `clips.csv`."""
+    if data.is_file():
+        return data.suffix.lower() in SUFFIXES and not kinetics.fits(data)
+    return (data / LIST_NAME).is_file()
+
+
+def read(data: Path, options: ReadOptions) -> Reading:
+    """Read the list.
+
+    Raises:
+        DataError: a missing column, or a row that is not complete, with its line.
+    """
+    return read_list(data if data.is_file() else data / LIST_NAME)
+
+
+def read_list(path: Path, labelled: bool = True) -> Reading:
+    """Read a list; where nobody has labelled it, its column `path` is enough.
+
+    Raises:
+        DataError: a missing column, a row that is not complete, with its line, or no clip is there.
+    """
+    table = read_table(path, COLUMNS, lambda rows: _headless(path, rows, labelled))
+    table.require("path", *(("label",) if labelled else ()))
+    times = times_of(table)
+    files = _Files(path)
+    clips = [_clip(row, table, times, files, labelled) for row in table.rows]
+    files.refuse_none(clips)
+    return _grouped(clips, path), [*table.notes, *_notes(table, times), *files.notes()]
+
+
+def columns_of(path: Path) -> tuple[str, ...]:
+    """Return the known columns of a list; none where it cannot be read as a table.
+
+    Raises:
+        DataError: the file cannot be read as text.
+    """
+    return read_table(path, COLUMNS, lambda rows: _headless(path, rows, True)).columns
+
+
+def _headless(path: Path, rows: Sequence[Sequence[str]], labelled: bool) -> Sequence[str] | None:
+    """Name the columns of a list whose first row is a clip already."""
+    width = Counter(len(row) for row in rows).most_common(1)[0][0]
+    first = rows[0]
+    if len(first) != width:
+        return None
+    files = _Files(path)
+    there = {index: found for index, cell in enumerate(first[:2]) if (found := files.find(cell))}
+    if not there:
+        return None
+    # A label may be the name of a folder too.
+    at = max(there, key=lambda index: (there[index].is_file(), len(there[index].parts)))
+    if width == 2:
+        return ("path", "label") if at == 0 else ("label", "path")
+    if width == 3 and at == 0:
+        if part_called(first[2]):
+            return ("path", "label", "split")
+        if first[1].isdecimal() and not files.find(first[1]):
+            return ("path", "number of frames", "label")  # as mmaction's lists of frame folders
+        return ("path", "label", "group")
+    raise DataError(
+        f"{path}, line 1: no header, and {width} columns; write their names into the first line: "
+        "path,label,start,end"
+    )
+
+
+# Rows -------------------------------------------------------------------------------------------
+
+
+def _clip(row: Row, table: Table, times: "Times", files: "_Files", labelled: bool) -> Clip:
+    name, label = row["path"], normal(row["label"])
+    bare_name = name.strip("\"'")
+    if bare_name != name and files.find(name) is None:
+        name = bare_name
+    if not name or (labelled and not label):
+        raise DataError(f"{row.where}: path{' or label' if labelled else ''} is empty")
+    split = row["split"]
+    part = part_called(split) if split else None
+    if split and part is None:
+        raise DataError(f"{row.where}: split is {split!r}, must be train, val or test")
+    fps = row["fps"]
+    rate = number(fps.replace(",", "."))
+    if fps and (rate is None or not 0.01 <= rate <= 1000):
+        raise DataError(f"{row.where}: fps is {fps!r}, must be a number from 0.01 to 1000")
+    return Clip(
+        path=files.take(name, row.where),
+        label=label,
+        group=normal(row["group"]) or None,
+        split=part,
+        fps=rate,
+        cut=times.cut(row),
+    )
+
+
+@dataclass(frozen=True)
+class Times:
+    """Which columns say what part of a video a clip is, and in which unit."""
+
+    start: str = ""
+    end: str = ""
+    duration: str = ""
+    in_frames: bool = False
+    scale: float = 1.0
+
+    def cut(self, row: Row) -> Cut | None:
+        """Return the part of a row's video.
+
+        Raises:
+            DataError: it is no part of a video.
+        """
+        start, end, duration = (
+            self._value(row, column) for column in (self.start, self.end, self.duration)
+        )
+        if start is None and end is None and duration is None:
+            return None
+        start = start or 0.0
+        if end is None and duration is not None:
+            end = start + duration
+        elif end is not None and self.in_frames:
+            end += 1  # the last frame is a part
+        if end is not None and end <= start:
+            texts = [row[column] for column in (self.start, self.end or self.duration)]
+            raise DataError(
+                f"{row.where}: from {texts[0] or 0} to {texts[1]} is no part of a video: "
+                "the end must come after the start"
+            )
+        return Cut(start, end, self.in_frames, row.where)
+
+    def _value(self, row: Row, column: str) -> float | None:
+        text = row[column] if column else ""
+        if not text:
+            return None
+        value = frame_number(text) if self.in_frames else seconds(text)
+        if value is None:
+            kind = "the number of a frame, from 0" if self.in_frames else (
+                "seconds from 0, or a clock such as 1:02.5")  # fmt: skip
+            raise DataError(f"{row.where}: {column} is {text!r}, must be {kind}")
+        return value * self.scale
+
+
+def times_of(table: Table) -> Times:
+    """Return what says the part of a video: seconds before frames; a length alone says nothing."""
+    there = set(table.columns)
+    for one, other in (("start", "end"), ("end", "start")):
+        if one in there and other not in there and _bare_of(table, one) in _WEAK:
+            there.discard(one)  # such a word alone may mean anything
+    if there & {"start", "end"}:
+        end = "end" if "end" in there else ""
+        duration = "duration" if not end and "duration" in there else ""
+        spelled = _bare_of(table, "start" if "start" in there else "end")
+        scale = 0.001 if spelled.endswith(("_ms", "_msec", "_milliseconds")) else 1.0
+        return Times("start" if "start" in there else "", end, duration, False, scale)
+    if there & {"start_frame", "end_frame"}:
+        names = [name if name in there else "" for name in ("start_frame", "end_frame")]
+        return Times(names[0], names[1], in_frames=True)
+    return Times()
+
+
+def _bare_of(table: Table, name: str) -> str:
+    """Return how the file spells a column, without case and the like; empty where it has none."""
+    return bare(table.spelled.get(name, ""))
+
+
+def _notes(table: Table, times: Times) -> list[str]:
+    """Return what a person may not expect: which columns stand for what, which for nothing."""
+    used = {times.start, times.end, times.duration, "path", "label", "group", "split", "fps"}
+    ignored = [table.spelled[name] for name in PARTS_OF_A_VIDEO
+               if name in table.spelled and name not in used]  # fmt: skip
+    rest = replace(table, unused=(*table.unused, *ignored))
+    meant = [
+        f"{table.spelled[name]!r} as {name}"
+        for name in ("path", "label", "group", "split", "fps")
+        if name in table.spelled and table.spelled[name].strip().casefold() != name
+    ]
+    cut = [name for name in (times.start, times.end, times.duration) if name]
+    notes = [f"{table.path}: column {', '.join(meant)}"] if meant else []
+    if cut:
+        spelled = " to ".join(repr(table.spelled[name]) for name in cut)
+        unit = "frames" if times.in_frames else "milliseconds" if times.scale < 1 else "seconds"
+        notes.append(f"{table.path}: clips are the parts of videos from {spelled} ({unit})")
+    return [*notes, *unused_note(rest)]
+
+
+def _grouped(clips: Sequence[Clip], path: Path) -> list[Clip]:
+    """Return the clips, those of one cut video as a group: its parts show the same scene."""
+    cut = {clip.path for clip in clips if clip.cut}
+
+    def group(clip: Clip) -> str | None:
+        if clip.group is not None or clip.path not in cut:
+            return clip.group
+        try:
+            return clip.path.relative_to(path.parent).as_posix()
+        except ValueError:
+            return str(clip.path)
+
+    return [replace(clip, group=group(clip)) for clip in clips]
+
+
+# Files ------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Files:
+    """Finds what the cells of a list mean: a folder is listed once, not asked for each clip."""
+
+    listed: Path
+    missing: list[tuple[str, str]] = field(default_factory=list)
+    ways: Counter[str] = field(default_factory=Counter)
+    _folders: dict[Path, dict[str, list[str]]] = field(default_factory=dict)
+    _stems: dict[Path, dict[str, list[str]]] = field(default_factory=dict)
+
+    def take(self, name: str, where: str) -> Path:
+        """Return the file or folder of a cell; where it should be, if it is not there.
+
+        Raises:
+            DataError: without its suffix it could be several files.
+        """
+        found = self.find(name)
+        if found is not None:
+            return found
+        several = self._without_suffix(self.listed.parent / name.replace("\\", "/"))
+        if len(several) > 1:
+            raise DataError(
+                f"{where}: {name!r} could be {' or '.join(sorted(several)[:3])}; "
+                "write the whole name"
+            )
+        self.missing.append((name, where))
+        return self.listed.parent / name
+
+    def find(self, name: str) -> Path | None:
+        """Return what is there under a name, however its slashes and letters are written."""
+        if not name or len(name) > 4096 or "\0" in name:
+            return None
+        plain = name.removeprefix("file://")
+        forms = [plain] if "\\" not in plain else [plain, plain.replace("\\", "/")]
+        for index, form in enumerate(forms):
+            for way, base in self._bases():
+                path = base / Path(form).expanduser() if form.startswith("~") else base / form
+                found = self._there(path)
+                if found is not None:
+                    self.ways["backslash" if index else ""] += 1
+                    self.ways[way] += 1
+                    return found
+        return None
+
+    def refuse_none(self, clips: Sequence[Clip]) -> None:
+        """Refuse a list of which no clip is there.
+
+        Raises:
+            DataError: none is there; with the cause, as far as one can be seen.
+        """
+        if not clips or len(self.missing) < len(clips):
+            return
+        name, where = self.missing[0]
+        count = f"none of its {len(clips)} clips is there" if len(clips) > 1 else "no such file"
+        raise DataError(f"{where}: {count}: {name}{self._cause(name)}")
+
+    def notes(self) -> list[str]:
+        """Return what was assumed to find the clips, and how many are missing."""
+        notes = [
+            f"{self.listed}: {self.ways[way]} paths start at {folder}, not at the list's folder"
+            for way, folder in (
+                ("above", str(self.listed.parent.parent)),
+                ("here", str(Path.cwd())),
+            )
+            if self.ways[way]
+        ]
+        if self.missing:
+            name, where = self.missing[0]
+            count = len(self.missing)
+            notes.append(
+                f"{where}: no such file: {name}{self._cause(name)}"
+                + (f"; {count - 1} more are missing" if count > 1 else "")
+            )
+        return notes
+
+    def _bases(self) -> tuple[tuple[str, Path], ...]:
+        own = self.listed.parent
+        return ("own", own), ("above", own.parent if own.name else own / ".."), ("here", Path())
+
+    def _there(self, path: Path) -> Path | None:
+        names = self._names(path.parent)
+        key = _key(path.name)
+        same = names.get(key, [])
+        if path.name in same or (not key and path.is_dir()):
+            return path
+        if len(same) == 1:
+            return path.parent / same[0]
+        if path.name in ("", ".", "..") and path.is_dir():
+            return path
+        several = self._without_suffix(path)
+        return path.parent / several[0] if len(several) == 1 and not same else None
+
+    def _without_suffix(self, path: Path) -> list[str]:
+        """Return the videos and images that are called like a path with a suffix."""
+        key = _key(path.name)
+        if not key or is_video(path.name) or is_image(path.name):
+            return []
+        folder = path.parent
+        if folder not in self._stems:
+            stems: dict[str, list[str]] = {}
+            for names in self._names(folder).values():
+                for name in names:
+                    if is_video(name) or is_image(name):
+                        stems.setdefault(_key(name.rpartition(".")[0]), []).append(name)
+            self._stems[folder] = stems
+        return self._stems[folder].get(key, [])
+
+    def _names(self, folder: Path) -> dict[str, list[str]]:
+        """Return what is in a folder, under names without case and form of letters."""
+        if folder not in self._folders:
+            names: dict[str, list[str]] = {}
+            try:
+                for name in os.listdir(folder):  # noqa: PTH208
+                    names.setdefault(_key(name), []).append(name)
+            except OSError:
+                pass
+            self._folders[folder] = names
+        return self._folders[folder]
+
+    def _cause(self, name: str) -> str:
+        """Return why a path leads nowhere, in words that say what to do; empty if none is seen."""
+        own = self.listed.parent
+        windows, posix = PureWindowsPath(name), PurePosixPath(name)
+        if name.startswith(("http://", "https://")):
+            return " (a URL: download the clips first)"
+        foreign = windows.is_absolute() or windows.drive or posix.is_absolute()
+        parts = windows.parts if windows.drive or "\\" in name else posix.parts
+        for count in range(len(parts) - 1, 0, -1):
+            rest = Path(*parts[-count:])
+            if self._there(own / rest) is not None:
+                why = "an absolute path of another machine" if foreign else "another folder"
+                return f" ({why}; {rest.as_posix()} is here: write that, from the list's folder)"
+        if foreign:
+            return f" (an absolute path of another machine; write paths from {own or '.'})"
+        return f" (paths start at the list's folder, {own.absolute()})"
+
+
+def _key(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def seconds(text: str) -> float | None:
+    """Return seconds or a clock as seconds; None where it is neither, or below 0."""
+    text = text.strip().replace("\u2212", "-")
+    scale = 1.0
+    if ":" not in text and (unit := _UNIT.search(text)):
+        number = text[: unit.start()]
+        if _number(number) is not None:
+            text, scale = number, 0.001 if unit[1].lower().startswith("m") else 1.0
+    if (
+        re.search("(?i)[hms]", text)
+        and (spoken := _SPOKEN.fullmatch(text))
+        and any(spoken.groups())
+    ):
+        hours, minutes, rest = (_number(part or "0") or 0.0 for part in spoken.groups())
+        return 3600 * hours + 60 * minutes + rest
+    total = 0.0
+    parts = text.split(":")
+    for index, part in enumerate(parts):
+        value = _number(part)
+        is_last = index == len(parts) - 1
+        if value is None or value < 0 or (index and value >= 60):
+            return None
+        if not is_last and not part.isdecimal():
+            return None
+        total = 60 * total + value
+    return total * scale if len(parts) <= 3 else None
+
+
+def frame_number(text: str) -> int | None:
+    """Return the number of a frame, from 0; `12.0` as pandas writes it is one too."""
+    text = re.sub(r"[.,]0*$", "", text.strip())
+    return int(text) if text.isdecimal() and text.isascii() else None
+
+
+def _number(text: str) -> float | None:
+    return number(text.replace(",", ".", 1))

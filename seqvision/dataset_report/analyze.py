@@ -1,0 +1,232 @@
+"""The way from a path to what a data set is.
+
+find → look at each clip → divide as training would → compare → tell, draw, write.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seqvision import validation
+from seqvision.config import DataOptions, TrainingOptions, TrainOptions, data_path
+from seqvision.console import print_written
+from seqvision.data.augment import augmentation_notes, make_augmenter
+from seqvision.data.cache import Cache
+from seqvision.data.clips import Clip, find_background, image_rate_note, labels_of, source_notes
+from seqvision.data.datasets import find_data_set
+from seqvision.data.decode import Decoded, Store
+from seqvision.data.near_copies import NearCopy, divide
+from seqvision.data.splits import Split
+from seqvision.dataset_report.contact_sheet import draw_sheet
+from seqvision.dataset_report.findings import PARTS, Findings, print_findings
+from seqvision.dataset_report.probe import (
+    Probe,
+    as_same,
+    find_copies,
+    find_same,
+    groups_on_two_sides,
+    in_threads,
+    look,
+    look_closely,
+)
+from seqvision.errors import DataError
+from seqvision.training.data import ONLY_STILLS, check_labels, missing_in_val, refuse_lost_labels
+from seqvision.training.sequence_planning import plan, settle, settle_video
+from seqvision_edge.card import ImageSpec, SequenceSpec, VideoSequence
+from seqvision_edge.files import atomic_write
+from seqvision_edge.still_images import sized
+
+
+def survey(options: DataOptions) -> Findings:
+    """Tell what a data set is; write JSON and a contact sheet where they are asked for.
+
+    Raises:
+        DataError: there are no clips, or training would refuse them: said after everything else.
+    """
+    validation.validate_data(options)
+    findings = examine(options)
+    print_findings(findings, options)
+    if options.json_ is not None:
+        _write_json(options.json_, findings)
+        print_written(options.json_)
+    if options.sheet is not None:
+        draw_sheet(findings, options, options.sheet)
+        print_written(options.sheet)
+    if findings.problems:
+        raise DataError(findings.problems[0])
+    return findings
+
+
+def examine(options: DataOptions) -> Findings:
+    """Return everything that can be known of a data set without training on it.
+
+    Raises:
+        DataError: nothing there, no clips, a bad line of a list, or none that can be read.
+    """
+    place, training = data_path(options), _training(options)
+    stills = options.images.sequence != "video"
+    data_set = find_data_set(place, options.clips.dataset, stills, options.clips.official_split)
+    clips, probes, broken = _look_at(data_set.clips, options.clips.image_fps)
+    if not clips:
+        raise DataError(f"{broken[0]}; none of the {len(broken)} clips can be read")
+    image, sequence = plan(training, clips)
+    if options.decode:
+        clips, probes, more = _decode(clips, probes, options, image, sequence)
+        broken += more
+    sequence = _settled(training, image, sequence, probes)
+    copies, notes = _copies(clips, probes, options, image, sequence)
+    split, problems = _divide(data_set.clips, clips, options, copies)
+    labels = sorted({clip.label for clip in clips})
+    parts = {place: part for part in PARTS for place in getattr(split, part)} if split else {}
+    notes = [*data_set.notes, *image_rate_note(clips, options.clips.image_fps), *notes]
+    notes += source_notes([(c, probe.note) for c, probe in zip(clips, probes, strict=True)])
+    same = find_same(clips, probes)
+    if split:
+        notes += missing_in_val(clips, split, labels)
+    if not stills and all(probe.is_still for probe in probes):
+        notes.append(ONLY_STILLS)
+    background = None
+    if not problems:
+        background = find_background(labels, options.clips.background)
+        notes += augmentation_notes(options.augmentation, labels)
+    return Findings(
+        where=str(place),
+        dataset=data_set.name,
+        clips=clips,
+        probes=probes,
+        parts=parts,
+        split=_split_in_words(clips, options),
+        broken=broken,
+        same=[*same, *as_same(copies, same)],
+        divided_groups=groups_on_two_sides(clips, parts),
+        problems=problems,
+        notes=notes,
+        image=image,
+        sequence=sequence,
+        background=background,
+    )
+
+
+def _look_at(clips: Sequence[Clip], image_fps: float) -> tuple[list[Clip], list[Probe], list[str]]:
+    answers = in_threads("looking", lambda clip: look(clip, image_fps), clips)
+    return _readable(clips, answers)
+
+
+def _copies(
+    clips: Sequence[Clip],
+    probes: Sequence[Probe],
+    options: DataOptions,
+    image: ImageSpec,
+    sequence: SequenceSpec,
+) -> tuple[list[NearCopy], list[str]]:
+    """Return the clips that show the same recording, and a note where they cannot be looked for."""
+    cache = Cache(options.clips.cache, options.clips.cache_size)
+    store = Store(cache, image, options.clips.image_fps, sequence)
+    try:
+        return find_copies(clips, probes, store, options.decode), []
+    except DataError as error:
+        return [], [f"copies that are encoded anew were not looked for: {error}"]
+
+
+def _decode(
+    clips: Sequence[Clip],
+    probes: Sequence[Probe],
+    options: DataOptions,
+    image: ImageSpec,
+    sequence: SequenceSpec,
+) -> tuple[list[Clip], list[Probe], list[str]]:
+    cache = Cache(options.clips.cache, options.clips.cache_size)
+    cache.check()
+    store = Store(cache, image, options.clips.image_fps, sequence)
+    pairs = list(zip(clips, probes, strict=True))
+    answers = in_threads("decoding", lambda pair: look_closely(*pair, store), pairs)
+    cache.trim()
+    readable, closer, broken = _readable(clips, answers)
+    return readable, closer, [*broken, *(probe.short for probe in closer if probe.short)]
+
+
+def _readable(
+    clips: Sequence[Clip], answers: Sequence[Probe | str]
+) -> tuple[list[Clip], list[Probe], list[str]]:
+    good = [(clip, answer) for clip, answer in zip(clips, answers, strict=True)
+            if isinstance(answer, Probe)]  # fmt: skip
+    broken = [answer for answer in answers if isinstance(answer, str)]
+    return [clip for clip, _ in good], [probe for _, probe in good], broken
+
+
+def _settled(
+    requested: TrainOptions, image: ImageSpec, sequence: SequenceSpec, probes: Sequence[Probe]
+) -> SequenceSpec:
+    """Return the sequence with the rate, or the number of steps, that training would take."""
+    if isinstance(sequence, VideoSequence):
+        lengths = [(probe.frames or 0, probe.seconds or 0.0) for probe in probes]
+        return settle_video(sequence, requested.clips, lengths)
+    blanks = []
+    for width, height in {probe.size for probe in probes}:
+        blank = sized(np.zeros((height, width, 3), np.uint8), image, sequence)
+        blanks.append(Decoded(blank[None], np.zeros(1)))
+    return settle(requested, image, sequence, blanks)
+
+
+def _divide(
+    found: Sequence[Clip],
+    clips: Sequence[Clip],
+    options: DataOptions,
+    copies: Sequence[NearCopy],
+) -> tuple[Split | None, list[str]]:
+    """Return the split that training would make, and what it would refuse."""
+    problems: list[str] = []
+
+    def attempt(step: Callable[[], Any]) -> Any:
+        try:
+            return step()
+        except DataError as error:
+            problems.append(str(error))
+            return None
+
+    labels = attempt(lambda: labels_of(found)) or tuple({clip.label for clip in found})
+    attempt(lambda: check_labels(labels))
+    attempt(lambda: refuse_lost_labels(labels, clips))
+    attempt(lambda: find_background(labels, options.clips.background))
+    attempt(lambda: make_augmenter(options.augmentation, labels))
+    requested = options.clips
+    divided = attempt(
+        lambda: divide(clips, copies, requested.val, requested.fold, options.seed, requested.groups)
+    )
+    return divided[0] if divided else None, problems
+
+
+def _split_in_words(clips: Sequence[Clip], options: DataOptions) -> str:
+    apart = any(clip.group for clip in clips) and options.clips.groups
+    drawn = f"seed {options.seed}{', groups kept apart' if apart else ''}"
+    if options.clips.fold is not None:
+        return f"fold {options.clips.fold} validates, {drawn}"
+    named = {clip.split for clip in clips if clip.split}
+    if "val" in named:
+        return "from the data"
+    share = f"{options.clips.val:.0%}"
+    if named:
+        return f"from the data; {share} of train validate, {drawn}"
+    return f"{share} validate, {drawn}"
+
+
+def _training(options: DataOptions) -> TrainOptions:
+    return TrainOptions(
+        data=data_path(options),
+        clips=options.clips,
+        images=options.images,
+        augmentation=options.augmentation,
+        training=TrainingOptions(seed=options.seed),
+    )
+
+
+def _write_json(path: Path, findings: Findings) -> None:
+    try:
+        with atomic_write(path) as unfinished:
+            text = json.dumps(findings.to_json(), indent=2, ensure_ascii=False)
+            unfinished.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"--json {path}: cannot be written ({error.strerror})") from None

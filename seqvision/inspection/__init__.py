@@ -1,1 +1,0 @@
-"""What a model file is: `inspect` is the way."""

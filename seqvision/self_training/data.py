@@ -1,0 +1,233 @@
+"""The clips of a self-training: labelled ones, divided as for the teacher, and unlabelled ones.
+
+Nothing that validates or tests is ever named by a model: neither the same content in another file
+nor another clip of the same group.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seqvision.config import SelfTrainOptions, TrainOptions
+from seqvision.console import print_line, progress
+from seqvision.data.cache import Cache
+from seqvision.data.clips import Clip
+from seqvision.data.datasets import find_data_set
+from seqvision.data.datasets.base import Reading
+from seqvision.data.datasets.clip_list import columns_of, read_list
+from seqvision.data.datasets.detect import find_unnamed
+from seqvision.data.datasets.table import why_no_list
+from seqvision.data.decode import Decoded, Store, decode_all
+from seqvision.data.kinds import why_no_folder
+from seqvision.data.near_copies import divide, find_near_copies
+from seqvision.data.splits import part_called
+from seqvision.errors import DataError
+from seqvision.evaluation import load_clips
+from seqvision.training.data import Data, describe, missing_in_val
+from seqvision_edge.card import ModelCard, VideoSequence
+
+_CHUNK = 64
+# In the card's notes, of a model that learnt from clips that were not labelled by anybody.
+SELF_TRAINED = "self-trained:"
+
+# What `edge-run --save-uncertain` calls its list; the label in it is what a model predicted.
+COLLECTED = "collected.csv"
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Clips without labels, their contents, and a note on each kind that was left out."""
+
+    clips: Sequence[Clip]
+    decoded: Sequence[Decoded]
+    contents: Sequence[str]
+    notes: tuple[str, ...] = ()
+
+
+def read_labelled(path: Path, options: TrainOptions, card: ModelCard) -> Data:
+    """Read the labelled clips as the model's card wants them, divided as its training did.
+
+    Raises:
+        DataError: none can be read, or their labels are not those of the model.
+    """
+    clips, decoded, broken = load_clips(
+        path, card, options.clips.image_fps, options.clips.cache,
+        dataset=options.clips.dataset, official=options.clips.official_split,
+    )  # fmt: skip
+    there = {clip.label for clip in clips}
+    missing = [label for label in card.labels if label not in there]
+    if missing:
+        raise DataError(
+            f"{path}: no clip of {', '.join(missing)}, a label of the model; "
+            "give the clips that it was trained on"
+        )
+    seed, requested = options.training.seed, options.clips
+    copies = find_near_copies(clips, decoded)
+    split, copied = divide(clips, copies, requested.val, requested.fold, seed, requested.groups)
+    data = Data(
+        clips=clips,
+        decoded=decoded,
+        labels=card.labels,
+        truth=[card.labels.index(clip.label) for clip in clips],
+        split=split,
+        image=card.image,
+        sequence=card.sequence,
+        background=card.decision.background,
+        notes=(),
+        left_out=tuple(broken),
+    )
+    notes = missing_in_val(clips, data.split, data.labels)
+    return replace(data, notes=(*copied, *notes, *_doubts(path, data, card)))
+
+
+def read_pool(
+    options: SelfTrainOptions, path: Path, card: ModelCard, labelled: Data, known: Collection[str]
+) -> Pool:
+    """Read the clips without labels; what is among the labelled ones is left out, and copies too.
+
+    Args:
+        known: contents of the labelled clips.
+
+    Raises:
+        DataError: none is left.
+    """
+    images = not isinstance(card.sequence, VideoSequence)
+    found, said = find_unlabelled(path, images, options.truth)
+    learnt = {labelled.clips[i].group for i in labelled.split.train}
+    held = {labelled.clips[i].group for i in (*labelled.split.val, *labelled.split.test)}
+    held -= learnt | {None}  # a group on both sides already has nothing to keep apart
+    apart = [clip for clip in found if clip.group not in held]
+    store = Store(Cache(options.cache), card.image, options.image_fps, card.sequence)
+    with progress("decoding") as advance:
+        clips, decoded, broken = decode_all(store, apart, advance)
+    for line in broken:
+        print_line(f"left out: {line}")
+    marks = contents(decoded)
+    kept: dict[str, int] = {}
+    copies = same = moving = 0
+    for number, (clip, mark) in enumerate(zip(decoded, marks, strict=True)):
+        if images and len(clip.times) > 1:
+            moving += 1
+        elif mark in known:
+            same += 1
+        elif mark in kept:
+            copies += 1
+        else:
+            kept[mark] = number
+    counted: tuple[tuple[int, str], ...] = (
+        (len(broken), "cannot be read"),
+        (moving, "are not still images"),
+        (len(found) - len(apart), "are of groups that validate or test"),
+        (same, "are among the labelled clips"),
+        (copies, "are copies of others"),
+    )
+    notes = (*said, *(
+        f"{count} of {len(found)} unlabelled clips {why}" for count, why in counted if count
+    ))  # fmt: skip
+    if not kept:
+        raise DataError(f"{path}: no clip is left to learn from: {'; '.join(notes)}")
+    chosen = list(kept.values())
+    return Pool([clips[i] for i in chosen], [decoded[i] for i in chosen], list(kept), notes)
+
+
+def contents(clips: Sequence[Decoded]) -> list[str]:
+    """Return hashes of the frames as the model gets them, whatever file they lie in."""
+    hashes = []
+    with progress("comparing clips") as advance:
+        for number, clip in enumerate(clips, 1):
+            digest = hashlib.sha256(str(clip.frames.shape).encode())
+            for begin in range(0, len(clip.times), _CHUNK):
+                digest.update(np.ascontiguousarray(clip.frames[begin : begin + _CHUNK]).data)
+            hashes.append(digest.hexdigest())
+            advance(number, len(clips))
+    return hashes
+
+
+def fingerprint(clips: Sequence[Clip], marks: Sequence[str]) -> str:
+    """Return a hash of which clips there are, in their order, with labels, groups and parts."""
+    rows = [[mark, clip.label, clip.group, clip.split]
+            for mark, clip in zip(marks, clips, strict=True)]  # fmt: skip
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
+
+
+def _doubts(path: Path, data: Data, card: ModelCard) -> tuple[str, ...]:
+    """Return a note where the model may have learnt from clips that validate here."""
+    before: dict[str, Any] = card.origin.data
+    now = describe(data)
+    names: tuple[str, ...] = ("fingerprint", "train", "val", "test")
+    if any(note.startswith(SELF_TRAINED) for note in card.origin.notes):
+        names = ("val", "test")  # it learnt from more clips than these
+    if all(before.get(name) == now[name] for name in names):
+        return ()
+    return (
+        f"{path} is not what the model was trained on: it may have learnt from clips that "
+        "validate or test here, and its figures in round 0 may be too good",
+    )
+
+
+def find_unlabelled(path: Path, images: bool, truth: bool) -> Reading:
+    """Return the clips of a folder or list; those that it keeps for validation or test left out.
+
+    The notes are about what else was left out.
+
+    Args:
+        path: a folder in any layout, a CSV with the column `path`, or a public data set.
+        images: each loose image is a clip, a still image that is cut into a sequence.
+        truth: read their labels too, for the report; else every label is empty.
+
+    Raises:
+        DataError: nothing there, no clip, or labels are asked for and there are none.
+    """
+    clips, notes = _read(path, images, truth)
+    learnt = [clip for clip in clips if clip.split in (None, "train")]
+    if not learnt:
+        raise DataError(f"{path}: no clips to learn from, all of them are to validate or to test")
+    return (learnt if truth else [replace(clip, label="") for clip in learnt]), notes
+
+
+def _read(path: Path, images: bool, truth: bool) -> Reading:
+    if not path.exists():
+        raise DataError(f"{path}: no such folder or list")
+    if path.is_file() and (problem := why_no_list(path)):
+        raise DataError(problem)
+    if path.is_file() and "label" not in columns_of(path):
+        if truth:
+            raise DataError(f"--truth: {path} has no column label")
+        return read_list(path, labelled=False)
+    if truth:
+        if (path / COLLECTED).is_file():
+            raise DataError(f"--truth: the clips collected in {path} have no true labels")
+        return _data_set(path, images)
+    if path.is_file() or _is_data_set(path, images):
+        return _data_set(path, images)
+    found, notes = find_unnamed(str(path), images)
+    return [replace(clip, split=_split_of(clip.path, path)) for clip in found], notes
+
+
+def _data_set(path: Path, images: bool) -> Reading:
+    data_set = find_data_set(path, images=images)
+    return data_set.clips, list(data_set.notes)
+
+
+def _is_data_set(path: Path, images: bool) -> bool:
+    """Tell a public data set, or a folder with its own list, from a folder of any layout."""
+    if (path / COLLECTED).is_file():
+        return False
+    try:
+        return find_data_set(path, images=images).name != "folder"
+    except DataError:
+        return False
+
+
+def _split_of(path: Path, location: Path) -> str | None:
+    """Return the part that `place/<train|val|test>/…` says, as training reads such a folder."""
+    folders = [child for child in location.iterdir() if child.is_dir() and not why_no_folder(child)]
+    inside = path.relative_to(location).parts
+    if len(inside) > 1 and all(part_called(folder.name) for folder in folders):
+        return part_called(inside[0])
+    return None

@@ -1,1 +1,0 @@
-"""What a data set is, before a model is trained on it; `survey` is the way."""

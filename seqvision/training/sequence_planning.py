@@ -1,0 +1,220 @@
+"""What one step is and how clips or images become sequences: options and data → card."""
+
+import math
+from collections.abc import Sequence
+from statistics import median
+
+import numpy as np
+
+from seqvision.config import ClipOptions, TrainOptions
+from seqvision.data.clips import Clip
+from seqvision.data.decode import Decoded, picture_size
+from seqvision.data.value_range import measure_range
+from seqvision.errors import DataError
+from seqvision_edge.card import (
+    ChannelSequence,
+    ImageSequence,
+    ImageSpec,
+    LengthSequence,
+    PatchSequence,
+    SequenceSpec,
+    StripSequence,
+    VideoSequence,
+    WindowSequence,
+)
+from seqvision_edge.preprocess import ValueRange
+from seqvision_edge.sampling import EARLY
+from seqvision_edge.still_images import cut
+
+# What `--frames auto` takes where the clips are long enough.
+MOST_AUTO_FRAMES = 16
+# A window of one frame reads no motion.
+_LEAST_AUTO_FRAMES = 2
+_VIDEO_SIZE = 112
+_LARGEST_AUTO_SIZE = 224
+_MOST_STEPS = 4096
+_PEEKED = 64
+
+
+def plan(options: TrainOptions, clips: Sequence[Clip]) -> tuple[ImageSpec, SequenceSpec]:
+    """Return the size of a step and how steps come to be, as far as is known before decoding.
+
+    Raises:
+        DataError: the sizes do not go together, or no image can be read.
+    """
+    image, sequence = _sizes(options, clips)
+    if options.clips.value_range == "auto":
+        learnt = [clip for clip in clips if clip.split in (None, "train")] or clips
+        image = image.model_copy(update={"value_range": measure_range(learnt)})
+    return image, sequence
+
+
+def _sizes(options: TrainOptions, clips: Sequence[Clip]) -> tuple[ImageSpec, SequenceSpec]:
+    kind = options.images.sequence
+    if kind == "video":
+        size = _VIDEO_SIZE if options.clips.size == "auto" else options.clips.size
+        fps = 1.0 if options.clips.fps == "auto" else options.clips.fps
+        frames = MOST_AUTO_FRAMES if options.clips.frames == "auto" else options.clips.frames
+        return _spec(options, size, size), VideoSequence(kind="video", fps=fps, frames=frames)
+    sizes = _peek(clips)
+    wide = median(width / height for height, width in sizes) >= 1
+    if kind in ("rows", "columns"):
+        return _strips(options, sizes)
+    if kind == "windows":
+        return _windows(options, sizes, wide)
+    size = _size(options, [min(pair) for pair in sizes])
+    if kind == "patches":
+        return _patches(options, size)
+    spec = _spec(options, size, size).model_copy(update={"channels": 1})
+    return spec, ChannelSequence(kind="channels")
+
+
+def settle(
+    options: TrainOptions, image: ImageSpec, sequence: SequenceSpec, decoded: Sequence[Decoded]
+) -> SequenceSpec:
+    """Return the sequence with what only the decoded clips give: fps, frames, the most steps."""
+    if isinstance(sequence, VideoSequence):
+        lengths = [(len(clip.times), clip.seconds) for clip in decoded]
+        return settle_video(sequence, options.clips, lengths)
+    if isinstance(sequence, LengthSequence) and options.images.max_steps == "auto":
+        shapes = {clip.shape[1:] for clip in (item.frames for item in decoded)}
+        longest = max(_count(shape, image, sequence) for shape in shapes)
+        return sequence.model_copy(update={"steps": longest})
+    return sequence
+
+
+def settle_video(
+    sequence: VideoSequence, options: ClipOptions, lengths: Sequence[tuple[int, float]]
+) -> VideoSequence:
+    """Return a window that three quarters of the clips fill, as far as fps and frames are auto.
+
+    A file that does not fill the window has no full answer, so the window is no longer than the
+    clip at the lower quartile.  The rate is no faster than the clips' own: repeated frames would
+    only cost time.
+
+    Args:
+        sequence: as `plan` returned it.
+        options: what was asked for.
+        lengths: the number of frames and the seconds of each clip.
+    """
+    moving = [(count, seconds) for count, seconds in lengths if count > 1 and seconds > 0]
+    fps, frames = sequence.fps, sequence.frames
+    if options.fps == "auto":
+        fps = _covering_fps(moving, frames)
+    if options.frames == "auto" and moving:
+        filled = _lower_quartile([regular_ticks(*clip, fps) for clip in moving])
+        frames = max(_LEAST_AUTO_FRAMES, min(frames, round(filled)))
+    return sequence.model_copy(update={"fps": fps, "frames": frames})
+
+
+def regular_ticks(count: int, seconds: float, fps: float) -> int:
+    """Return how many steps a clip of `count` evenly spaced frames gives at `fps`."""
+    return 1 + math.floor((count - 1) / count * seconds * fps + EARLY)
+
+
+def _covering_fps(moving: Sequence[tuple[int, float]], frames: int) -> float:
+    """Return the rate at which `frames` cover the clip at the lower quartile.
+
+    Rounded up, so that the card is readable and the clip still fills the window.
+    """
+    if not moving:
+        return 10.0
+    own = median(count / seconds for count, seconds in moving)
+    covering = frames / _lower_quartile([seconds for _, seconds in moving])
+    # A tenth is much of a rate below one.
+    steps = 10 if covering >= 1 else 100
+    if covering >= own:
+        return max(1 / steps, round(own * steps) / steps)
+    return math.ceil(steps * covering - 1e-6) / steps
+
+
+def _lower_quartile(values: Sequence[float]) -> float:
+    """Return the largest value that three quarters of the values reach."""
+    return sorted(values)[len(values) // 4]
+
+
+def _strips(
+    options: TrainOptions, sizes: Sequence[tuple[int, int]]
+) -> tuple[ImageSpec, StripSequence]:
+    kind, step = options.images.sequence, options.images.step
+    assert kind == "rows" or kind == "columns"
+    across = _size(options, [width if kind == "rows" else height for height, width in sizes])
+    height, width = (step, across) if kind == "rows" else (across, step)
+    sequence = StripSequence(kind=kind, steps=_most(options), longer=options.images.longer)
+    return _spec(options, height, width), sequence
+
+
+def _windows(
+    options: TrainOptions, sizes: Sequence[tuple[int, int]], wide: bool
+) -> tuple[ImageSpec, WindowSequence]:
+    across = _size(options, [height if wide else width for height, width in sizes])
+    length = across if options.images.window == "auto" else options.images.window
+    stride = max(1, length // 2) if options.images.stride == "auto" else options.images.stride
+    height, width = (across, length) if wide else (length, across)
+    sequence = WindowSequence(
+        kind="windows",
+        along="width" if wide else "height",
+        stride=stride,
+        steps=_most(options),
+        longer=options.images.longer,
+    )
+    return _spec(options, height, width), sequence
+
+
+def _patches(options: TrainOptions, size: int) -> tuple[ImageSpec, PatchSequence]:
+    requested = options.images.patch
+    patch = max(1, size // 4) if requested == "auto" else requested
+    if requested == "auto" and options.clips.size == "auto":
+        size = patch * (size // patch)
+    if size % patch:
+        near = max(patch, round(size / patch) * patch)
+        raise DataError(f"--patch {patch} does not divide --size {size}; --size {near} would do")
+    count = size // patch
+    if count > 64:
+        raise DataError(f"--patch {patch}: {count} × {count} patches are more than 64 × 64")
+    order = options.images.order
+    return _spec(options, patch, patch), PatchSequence(
+        kind="patches", rows=count, columns=count, order=order
+    )
+
+
+def _most(options: TrainOptions) -> int:
+    return _MOST_STEPS if options.images.max_steps == "auto" else options.images.max_steps
+
+
+def _size(options: TrainOptions, own: Sequence[int]) -> int:
+    if options.clips.size != "auto":
+        return options.clips.size
+    return min(_LARGEST_AUTO_SIZE, round(median(own)))
+
+
+def _spec(options: TrainOptions, height: int, width: int) -> ImageSpec:
+    fit = options.clips.fit
+    requested = options.clips.value_range
+    return ImageSpec(
+        height=height,
+        width=width,
+        channels=1 if options.clips.grayscale else 3,
+        fit=fit,
+        value_range=None if requested == "auto" else _pair(requested),
+    )
+
+
+def _pair(text: str) -> ValueRange:
+    low, high = map(float, text.split(","))
+    return low, high
+
+
+def _count(shape: tuple[int, ...], image: ImageSpec, sequence: ImageSequence) -> int:
+    """Return how many steps a sized image `(height, width, channels)` gives."""
+    return len(cut(np.zeros((*shape[:2], 1), np.uint8), image, sequence))
+
+
+def _peek(clips: Sequence[Clip]) -> list[tuple[int, int]]:
+    """Return the height and width of some of the images."""
+    chosen = np.linspace(0, len(clips) - 1, min(_PEEKED, len(clips))).round().astype(int)
+    sizes = [picture_size(clips[number]) for number in chosen]
+    known = [size for size in sizes if size is not None]
+    if not known:
+        raise DataError(f"{clips[0].path}: neither this nor the other images can be read")
+    return known

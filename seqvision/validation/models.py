@@ -1,0 +1,184 @@
+"""Validation of model files and what is done with them."""
+
+from pathlib import Path
+
+from seqvision.calibration.inputs import CalibrationInputs, find_inputs
+from seqvision.config import (
+    BenchOptions,
+    CalibrateOptions,
+    CompareOptions,
+    EvaluateOptions,
+    ExportOptions,
+    InspectOptions,
+    PredictOptions,
+    VerifyOptions,
+    data_path,
+)
+from seqvision.data.datasets.detect import find_paths
+from seqvision.errors import CheckpointError, DataError, ExportError
+from seqvision.validation.checks import (
+    MODEL_SUFFIXES,
+    beside,
+    check_clips,
+    check_labels,
+    check_model_output,
+    check_outputs,
+    check_trained,
+)
+from seqvision_edge.errors import ModelError
+from seqvision_edge.files import is_one_of
+from seqvision_edge.hints import missing
+from seqvision_edge.onnx_validation import read_model
+
+
+def validate_evaluate(options: EvaluateOptions) -> None:
+    """Refuse what `evaluate` cannot do.
+
+    Raises:
+        SeqvisionError: the model or the clips are not there, or an output cannot be written.
+    """
+    path = data_path(options)
+    card = check_trained(options.model, "evaluate", path)
+    check_clips(path)
+    check_outputs({"--output": options.output, "--report": options.report}, (options.model, path))
+    if card is not None:
+        chosen = None if options.split == "all" else options.split
+        check_labels(path, card, options.dataset, options.official_split, split=chosen)
+
+
+def validate_calibrate(options: CalibrateOptions) -> CalibrationInputs:
+    """Refuse what `calibrate` cannot do; return what it is to look at.
+
+    Raises:
+        SeqvisionError: the model or a path is not there, a truth cannot be read, or the file that
+            is to be written is of another kind.
+    """
+    if not options.data:
+        raise DataError(
+            "seqvision calibrate: clips, or untrimmed videos with their truth, are missing: "
+            "seqvision calibrate MODEL PATH…"
+        )
+    suffix = options.model.suffix.lower()
+    if suffix != ".onnx":
+        card = check_trained(options.model, "calibrate", *options.data)
+    else:
+        card = read_model(options.model)[1].card
+    output = options.output or options.model
+    endings = (".onnx",) if suffix == ".onnx" else MODEL_SUFFIXES
+    if output.suffix.lower() not in endings:
+        raise CheckpointError(f"--output {output}: must end in {' or '.join(endings)}")
+    check_outputs({"--output": output}, options.data)
+    inputs = find_inputs(options.data)
+    check_model_output("--output", output)
+    if card is not None:
+        for path in inputs.clips:
+            check_labels(path, card, known=options.unknown)
+    return inputs
+
+
+def validate_predict(options: PredictOptions) -> None:
+    """Refuse what `predict` cannot do.
+
+    Raises:
+        SeqvisionError: the model or a path is not there, or the CSV cannot be written.
+    """
+    if not options.paths:
+        raise DataError("seqvision predict: the clips are missing: seqvision predict MODEL PATH…")
+    if options.model.suffix.lower() != ".onnx":
+        if options.model.exists():
+            for given in options.paths:
+                if not Path(given).exists():
+                    find_paths(given)  # a pattern, or nothing
+        check_trained(options.model, "predict", *map(Path, options.paths))
+    check_outputs({"--csv": options.csv}, (options.model, *map(Path, options.paths)))
+
+
+def validate_export(options: ExportOptions) -> Path:
+    """Refuse what `export` cannot do; return the file that it writes.
+
+    Raises:
+        SeqvisionError: the model or the clips are not there, or the file cannot be written.
+    """
+    card = check_trained(options.model, "export")
+    for path in filter(None, (options.verify, options.calibrate)):
+        check_clips(path)
+        if card is not None:
+            check_labels(path, card)
+    if options.precision in ("int8", "auto") and not (options.calibrate or options.verify):
+        raise ExportError(
+            f"--precision {options.precision} needs clips to choose its ranges by: "
+            "give --calibrate DATA (a folder or CSV of clips)"
+        )
+    target = options.output or options.model.with_suffix(".onnx")
+    inputs = (options.model, options.verify, options.calibrate)
+    if is_one_of(target, [options.model]):
+        raise ExportError(f"--output {target}: that is the model itself; choose another name")
+    if target.suffix.lower() != ".onnx" and not target.is_dir():
+        raise ExportError(f"--output {target}: must end in .onnx")
+    check_outputs({"--output": target, "the report": beside(target)}, inputs)
+    check_model_output("--output", target)
+    return target
+
+
+def validate_verify(options: VerifyOptions) -> None:
+    """Refuse what `verify` cannot do; a label that the model does not know, too.
+
+    Raises:
+        SeqvisionError: a file or the clips are not there, or the report cannot be written.
+    """
+    if options.model.suffix.lower() in MODEL_SUFFIXES:
+        raise ModelError(
+            f"{options.model}: a model of a training; "
+            "the first argument of verify is the exported file: "
+            f"seqvision verify {options.model.with_suffix('.onnx')} --against {options.model}"
+        )
+    check_trained(options.against, "verify --against")
+    check_outputs(
+        {"--report": options.report or beside(options.model)},
+        (options.model, options.against, options.data),
+    )
+    if options.data is not None:
+        check_clips(options.data)
+        _, file = read_model(options.model)
+        check_labels(options.data, file.card)
+    elif not options.model.is_file():
+        read_model(options.model)  # says what is wrong
+
+
+def validate_bench(options: BenchOptions) -> None:
+    """Refuse what `bench` cannot do.
+
+    Raises:
+        SeqvisionError: a file is not there, or the JSON cannot be written.
+    """
+    if options.source is not None and not options.source.exists():
+        raise DataError(f"--source {missing(options.source)}")
+    if options.model.suffix.lower() != ".onnx":
+        check_trained(options.model, "bench")
+    elif not options.model.is_file():
+        read_model(options.model)  # says what is wrong
+    if options.against is not None:
+        check_trained(options.against, "bench --against")
+    inputs = (options.model, options.source, options.against)
+    check_outputs({"--json": options.json_}, inputs)
+
+
+def to_inspect(options: InspectOptions) -> None:
+    """Refuse a file that is not there.
+
+    Raises:
+        CheckpointError: it is not there.
+    """
+    if options.model.suffix.lower() != ".onnx" or not options.model.exists():
+        check_trained(options.model, "inspect")
+
+
+def validate_compare(options: CompareOptions) -> None:
+    """Refuse what `compare` cannot do.
+
+    Raises:
+        DataError: no run is named, or the JSON cannot be written.
+    """
+    if not options.runs:
+        raise DataError("seqvision compare: the runs are missing: seqvision compare runs/*")
+    check_outputs({"--json": options.json_}, ())

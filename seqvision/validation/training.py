@@ -1,0 +1,173 @@
+"""Whether clips can be looked at, cut, or trained on."""
+
+from pathlib import Path
+
+from seqvision.config import (
+    DataOptions,
+    SegmentOptions,
+    SelfTrainOptions,
+    TrainOptions,
+    TuneOptions,
+    augment_file,
+    check_sequence,
+    data_path,
+)
+from seqvision.data.clips import Clip, find_background, labels_of
+from seqvision.data.datasets import find_data_set
+from seqvision.data.datasets.clip_list import LIST_NAME
+from seqvision.errors import CheckpointError, DataError, StudyError, WeightsError
+from seqvision.rank import is_first
+from seqvision.segmentation.annotations import Mark, check_label, read_list, read_marks
+from seqvision.validation.checks import (
+    MODEL_SUFFIXES,
+    check_clips,
+    check_folder,
+    check_labels,
+    check_model_output,
+    check_outputs,
+    check_trained,
+)
+from seqvision_edge.hints import did_you_mean, missing, near_words
+
+
+def validate_train(options: TrainOptions) -> list[Clip]:
+    """Refuse what `train` would refuse later, as far as it can be known without decoding.
+
+    Returns:
+        The clips that are there; none in a process that leaves it to the first one to look.
+
+    Raises:
+        SeqvisionError: the clips, the options or the outputs cannot be used.
+    """
+    path = data_path(options)
+    if options.resume is None and is_first():
+        check_clips(path)
+    check_training(options)
+    if not is_first():
+        return []  # one process is enough to find the clips
+    if options.resume is not None and not path.exists():
+        raise DataError(
+            f"{path}: no such folder or list; give the new path of the clips of {options.resume}: "
+            f"seqvision train CLIPS --resume {options.resume}"
+        )
+    stills = options.images.sequence != "video"
+    found = find_data_set(path, options.clips.dataset, stills, options.clips.official_split).clips
+    labels = labels_of(found)
+    find_background(labels, options.clips.background)
+    from seqvision.data.augment import check_augmentation  # with OpenCV; others need none here
+
+    check_augmentation(options.augmentation, labels)
+    return found
+
+
+def validate_tune(options: TuneOptions) -> None:
+    """Refuse what `tune` would refuse later, as far as it can be known without decoding.
+
+    Raises:
+        SeqvisionError: the clips, the options or the outputs cannot be used.
+    """
+    if options.max_latency_ms is not None and not options.latency:
+        raise StudyError("--max-latency-ms: needs the times that --no-latency leaves out")
+    if options.space is not None and not options.space.is_file():
+        raise DataError(f"--space {missing(options.space, 'file')}")
+    check_outputs({"--output": options.output}, (options.space, options.config))
+    check_model_output("--output", options.output)
+    validate_train(options.of_a_training())
+
+
+def validate_self_train(options: SelfTrainOptions) -> None:
+    """Refuse what `self-train` cannot do, as far as it can be known without decoding.
+
+    Raises:
+        SeqvisionError: the model or the clips are not there, or the output cannot be written.
+    """
+    model, labelled, unlabelled = options.model, options.labelled, options.unlabelled
+    if model is None or labelled is None or unlabelled is None:
+        raise DataError(
+            "seqvision self-train: give a model, its clips and clips without labels: "
+            "seqvision self-train model.pt LABELLED UNLABELLED"
+        )
+    card = check_trained(model, "self-train", labelled, unlabelled)
+    if options.output.suffix.lower() not in MODEL_SUFFIXES:
+        raise CheckpointError(f"--output {options.output}: must end in .pt or .safetensors")
+    check_outputs({"--output": options.output}, (model, labelled, unlabelled))
+    check_model_output("--output", options.output)
+    check_folder("--runs", options.runs)
+    if options.augment is not None:
+        augment_file(options.augment)
+    check_clips(labelled)
+    check_clips(unlabelled, labelled=False)
+    if card is not None:
+        check_labels(labelled, card)
+
+
+def check_training(options: TrainOptions) -> None:
+    """Refuse options that do not go together and places that cannot be written; looks at no clips.
+
+    Raises:
+        SeqvisionError: there is such an option.
+    """
+    if options.output.suffix.lower() not in MODEL_SUFFIXES:
+        raise CheckpointError(f"--output {options.output}: must end in .pt or .safetensors")
+    check_outputs({"--output": options.output}, (options.data, options.root))
+    check_model_output("--output", options.output)
+    check_folder("--runs", options.runs)
+    if options.resume is None:  # what a run was started with stays as it is
+        check_sequence(options.clips, options.images, options.augmentation)
+    if isinstance(options.augmentation.augment, str):
+        augment_file(options.augmentation.augment)
+    weights = options.model.weights
+    if weights not in ("auto", "imagenet", "none") and not Path(weights).is_file():
+        near = did_you_mean(near_words(weights, ("imagenet", "none", "auto")))
+        found = f"{weights}: no such choice; {near}" if near else missing(weights, "file")
+        raise WeightsError(f"--weights {found} (or: imagenet, none)")
+
+
+def validate_data(options: DataOptions) -> None:
+    """Refuse what `data` cannot do.
+
+    Raises:
+        DataError: there is such an option, or there are no clips.
+    """
+    check_sequence(options.clips, options.images, options.augmentation)
+    if options.sheet is not None and options.sheet.suffix.lower() != ".png":
+        raise DataError(f"--sheet {options.sheet}: must be a .png file")
+    outputs = {"--json": options.json_, "--sheet": options.sheet}
+    check_outputs(outputs, (options.data, options.root))
+    path, stills = data_path(options), options.images.sequence != "video"
+    check_clips(path)
+    find_data_set(path, options.clips.dataset, stills, options.clips.official_split)
+
+
+def validate_segment(options: SegmentOptions) -> list[Mark]:
+    """Refuse what `segment` cannot do; return what is marked in the video.
+
+    Raises:
+        DataError: the video or its marks are not there or make no sense, or the folder has clips
+            that no list names: with a list they would no longer be read.
+    """
+    if not options.video.is_file():
+        if options.video.is_dir():
+            raise DataError(f"{options.video}: a folder; segment takes one video after the other")
+        raise DataError(missing(options.video, "video"))
+    candidates = [options.video.with_suffix(suffix) for suffix in (".csv", ".json")]
+    events = options.events or next((path for path in candidates if path.is_file()), None)
+    if events is None:
+        raise DataError(
+            f"{options.video}: the events are missing: a CSV start,end,label, as in "
+            f"seqvision segment {options.video} events.csv"
+        )
+    folder = options.output
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"--output {folder}: that is a file; name a folder")
+    if not folder.absolute().parent.is_dir():
+        raise DataError(f"--output {folder}: there is no folder {folder.parent}; make it first")
+    # What is hidden is a lock or unfinished, of a process that lives or was killed.
+    is_empty = not folder.is_dir() or all(path.name[0] == "." for path in folder.iterdir())
+    if not is_empty and not (folder / LIST_NAME).exists():
+        raise DataError(
+            f"--output {folder}: is not empty and has no {LIST_NAME}; choose a new folder"
+        )
+    read_list(folder)
+    check_label("--background", options.background)
+    return read_marks(events)

@@ -1,0 +1,94 @@
+"""A handful of clips: what a training chooses for them, what it leaves, and that it says so."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from conftest import write_squares
+
+from seqvision.cli import main
+from seqvision.config import ModelOptions, SequenceOptions, TrainingOptions, TrainOptions
+from seqvision.data.clips import Clip
+from seqvision.models.classifier import Classifier
+from seqvision.small_data_defaults import FEW, small_data_defaults
+from seqvision_edge.card import ImageSpec
+
+CHOSEN_OF_MODEL = ("freeze", "head", "bidirectional", "dropout")
+
+
+def clips(count: int, split: str | None = None) -> list[Clip]:
+    return [Clip(Path(f"{n}"), label, split=split) for label in "ab" for n in range(count)]
+
+
+PRETRAINED = TrainOptions(model=ModelOptions(encoder="mobilenet_v2", weights="some.pth"))
+
+
+def test_few_clips_choose_a_frozen_encoder_and_say_every_choice() -> None:
+    chosen, said = small_data_defaults(PRETRAINED, clips(5), {"encoder", "weights"})
+    assert chosen.model.freeze
+    assert chosen.model.bidirectional
+    assert said is not None
+    assert said.startswith("5 clips of a label")
+    assert "--freeze --head gru --bidirectional --dropout 0.5" in said
+    for flag, value in (("--dropout", chosen.model.dropout),
+                        ("--weight-decay", chosen.training.weight_decay),
+                        ("--label-smoothing", chosen.training.label_smoothing)):  # fmt: skip
+        assert f"{flag} {value:g}" in said
+    before, after = PRETRAINED.model_dump(), chosen.model_dump()
+    for part in ("model", "training"):
+        for name in (*CHOSEN_OF_MODEL, "weight_decay", "label_smoothing"):
+            before[part].pop(name, None)
+            after[part].pop(name, None)
+    assert before == after, "nothing else is another"
+
+
+def test_what_is_given_stays_also_where_it_is_the_default() -> None:
+    given = {"encoder", "weights", "dropout", "weight_decay"}
+    chosen, said = small_data_defaults(PRETRAINED, clips(5), given)
+    assert chosen.model.dropout == PRETRAINED.model.dropout
+    assert chosen.training.weight_decay == PRETRAINED.training.weight_decay
+    assert "--dropout" not in (said or "")
+    for name in ("freeze", "unfreeze_at", "encoder_lr_scale"):  # such as --no-freeze
+        assert small_data_defaults(PRETRAINED, clips(5), {name}) == (PRETRAINED, None)
+    frozen = PRETRAINED.model_copy(update={"model": ModelOptions(weights="x.pth", freeze=True)})
+    everything = {*CHOSEN_OF_MODEL, "weight_decay", "label_smoothing"}
+    assert small_data_defaults(frozen, clips(5), everything) == (frozen, None)
+
+
+def test_many_clips_and_still_images_choose_nothing_and_test_clips_do_not_count() -> None:
+    assert small_data_defaults(PRETRAINED, clips(FEW + 1), set()) == (PRETRAINED, None)
+    strips = PRETRAINED.model_copy(update={"images": SequenceOptions(sequence="columns")})
+    assert small_data_defaults(strips, clips(5), set()) == (strips, None)
+    mixed = [*clips(5, "train"), *clips(90, "test")]
+    assert small_data_defaults(PRETRAINED, mixed, set())[0].model.freeze
+
+
+def test_without_pretrained_weights_they_are_recommended_and_nothing_is_chosen() -> None:
+    plain = TrainOptions(training=TrainingOptions(epochs=3))
+    chosen, said = small_data_defaults(plain, clips(4), set())
+    assert chosen == plain
+    assert said is not None
+    assert said.endswith("--encoder mobilenet_v2 --weights imagenet")
+    assert small_data_defaults(plain, clips(4), {"encoder", "weights"}) == (plain, None)
+
+
+@pytest.mark.parametrize("more", [(), ("--no-freeze",)])
+def test_the_command_trains_and_records_what_was_chosen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, ...]
+) -> None:
+    data = write_squares(tmp_path / "frames", 5)
+    torch.manual_seed(3)
+    image = ImageSpec(height=16, width=16, channels=3, fit="stretch")
+    weights = tmp_path / "encoder.pth"
+    torch.save(Classifier(ModelOptions(), image, 2).encoder.state_dict(), weights)
+    flags = ["--weights", str(weights), "--size", "16", "--frames", "4", "--epochs", "1",
+             "--workers", "0", "--cache", str(tmp_path / "cache"),
+             "--output", str(tmp_path / "m.pt"), "--runs", str(tmp_path / "runs")]  # fmt: skip
+    assert main(["train", str(data), *flags, *more]) == 0
+    said = "note: 5 clips of a label: chosen for so few, unless you give it: --freeze"
+    assert (said in capsys.readouterr().err) == (not more)
+    (run,) = (tmp_path / "runs").iterdir()
+    record = yaml.safe_load((run / "options.yaml").read_text())
+    assert record["model"]["freeze"] == (not more)
+    assert record["model"]["dropout"] == (0.2 if more else 0.5)

@@ -1,0 +1,80 @@
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seqvision.data.clips import Clip
+from seqvision.data.splits import partition, split_clips
+from seqvision.errors import DataError
+
+
+def clips(counts: dict[str, int], groups: int = 0, split: str | None = None) -> list[Clip]:
+    made = []
+    for label, count in counts.items():
+        for number in range(count):
+            group = f"g{number % groups}" if groups else None
+            made.append(Clip(Path(f"{label}{number}"), label, group, split))
+    return made
+
+
+def test_every_label_is_divided_in_its_share() -> None:
+    data = clips({"a": 50, "b": 10, "c": 5})
+    split = split_clips(data, val=0.2, fold=None, seed=0)
+    assert Counter(data[i].label for i in split.val) == {"a": 10, "b": 2, "c": 1}
+    assert sorted(split.train + split.val) == list(range(65))
+    assert split.test == []
+
+
+def test_the_same_seed_gives_the_same_split_and_another_seed_another() -> None:
+    data = clips({"a": 30, "b": 30})
+    first = split_clips(data, 0.2, None, seed=1)
+    assert first == split_clips(data, 0.2, None, seed=1)
+    assert first != split_clips(data, 0.2, None, seed=2)
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    groups=st.lists(st.tuples(st.integers(1, 6), st.integers(0, 5)), min_size=4, max_size=20),
+    seed=st.integers(0, 100),
+)
+def test_a_group_is_never_on_two_sides(groups: list[tuple[int, int]], seed: int) -> None:
+    data = [
+        Clip(Path(f"{g}-{label}-{n}"), label, f"group{g}")
+        for g, counts in enumerate(groups)
+        for label, count in zip("ab", counts, strict=True)
+        for n in range(count)
+    ]
+    parts = partition(data, [0.25] * 4, seed)
+    assert sorted(i for part in parts for i in part) == list(range(len(data)))
+    homes = [{data[i].group for i in part} for part in parts]
+    assert sum(len(home) for home in homes) == len(set.union(*homes))
+
+
+def test_folds_cover_every_clip_exactly_once() -> None:
+    data = clips({"a": 23, "b": 17})
+    folds = [split_clips(data, 0.2, f"{k}/5", seed=3) for k in range(1, 6)]
+    assert sorted(i for fold in folds for i in fold.val) == list(range(40))
+    for fold in folds:
+        assert not set(fold.train) & set(fold.val)
+        assert 7 <= len(fold.val) <= 9
+
+
+def test_a_split_of_the_data_is_kept_and_a_missing_val_is_taken_from_train() -> None:
+    data = clips({"a": 10, "b": 10}, split="train") + clips({"a": 4, "b": 4}, split="test")
+    split = split_clips(data, 0.2, None, seed=0)
+    assert split.test == list(range(20, 28))
+    assert Counter(data[i].label for i in split.val) == {"a": 2, "b": 2}
+    data += clips({"a": 2, "b": 2}, split="val")
+    split = split_clips(data, 0.2, None, seed=0)
+    assert (len(split.train), len(split.val), len(split.test)) == (20, 4, 8)
+
+
+def test_too_few_clips_or_groups_are_one_clear_line() -> None:
+    with pytest.raises(DataError, match="leave none for validation"):
+        split_clips(clips({"a": 1, "b": 1}), 0.2, None, seed=0)
+    one_group = [Clip(Path(label), label, "ann") for label in "aabb"]
+    with pytest.raises(DataError, match=r"none for validation; 1 groups|no clip to learn from"):
+        split_clips(one_group, 0.2, None, seed=0)
+    assert split_clips(one_group, 0.5, None, seed=0, keep_groups=False).val
