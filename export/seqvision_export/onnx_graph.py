@@ -140,7 +140,7 @@ def refuse_whole_window(model: Classifier) -> None:
     """Refuse to carry the state of a head that reads the whole window for each answer.
 
     Raises:
-        ExportError: it is bidirectional, pools by attention, or takes the mean.
+        ExportError: it is bidirectional, pools by attention, takes the mean, or is centered.
     """
     head = model.head
     reason = None
@@ -150,6 +150,8 @@ def refuse_whole_window(model: Classifier) -> None:
         reason = "reads the window in both directions"
     elif head.pool is not None:
         reason = "pools the window by attention"
+    elif model.center:
+        reason = "reads each feature less its mean over the window (--center)"
     if reason is not None:
         raise ExportError(f"--state carry: the head {reason}; export it with --state window")
 

@@ -32,6 +32,7 @@ from seqvision.config.training import (
     Speed,
     TrainingOptions,
     augment_file,
+    check_center,
     check_sequence,
 )
 from seqvision.config.tuning import TuneOptions, option_parts
@@ -63,6 +64,7 @@ __all__ = [
     "TuneOptions",
     "VerifyOptions",
     "augment_file",
+    "check_center",
     "check_sequence",
     "data_path",
     "flattened",

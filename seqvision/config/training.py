@@ -236,6 +236,9 @@ class ModelOptions(Options):
     """Augmented copies of each clip that a frozen encoder sees."""
     motion: Literal["none", "only", "both"] = "none"
     """What the head reads: features, only how much each changed since the last frame, or both."""
+    center: bool = False
+    """Subtract each feature's mean over the window before the head: what stays the same in it (a
+    person, a room) no longer counts."""
     head: Literal["lstm", "gru", "mean"] = "lstm"
     """Network over time; mean ignores the order of the frames."""
     bidirectional: bool = False
@@ -358,6 +361,32 @@ def check_sequence(
                 flag = f"--{name.replace('_', '-')}{_said(value)}"
                 belongs = "" if kinds[0] == "video" and len(kinds) > 1 else _valid_kinds(kinds)
                 raise DataError(f"{flag} has no effect with --sequence {kind}{belongs}")
+
+
+def check_center(model: ModelOptions, window: int | None = None) -> None:
+    """Refuse `--center` where it leaves the head nothing to read, or nothing else than before.
+
+    Args:
+        model: the options of the network.
+        window: how many steps it sees at once; None: not known yet.
+
+    Raises:
+        DataError: it does.
+    """
+    if not model.center:
+        return
+    if model.head == "mean":
+        raise DataError(
+            "--center: leaves --head mean nothing to read, which is the mean over the window; "
+            "take --head lstm or gru"
+        )
+    if model.motion == "only":
+        raise DataError(
+            "--center: has no effect with --motion only, which reads nothing that stays the same; "
+            "take --motion both"
+        )
+    if window == 1:
+        raise DataError("--center: leaves nothing of a window of one step; give more --frames")
 
 
 def _valid_kinds(kinds: tuple[str, ...]) -> str:

@@ -31,7 +31,8 @@ class Classifier(nn.Module):
         self.notes = encoder.notes
         self.frozen = options.freeze
         self.layout = torch.channels_last
-        self.steps = Steps(self.features, options.motion)
+        self.center = options.center
+        self.steps = Steps(self.features, options.motion, options.center)
         self.head: MeanHead | RecurrentHead
         if options.head == "mean":
             self.head = MeanHead(
@@ -48,6 +49,7 @@ class Classifier(nn.Module):
                 pool=options.pool,
                 dropout=options.dropout,
                 project=_projection(options, self.steps.width),
+                center=options.center and options.motion == "none",
             )
         # A change needs the features of the step before: with motion they are what is kept.
         self._kept_as_features = options.motion != "none"
@@ -100,7 +102,7 @@ class Classifier(nn.Module):
 
     def decide(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Features of a window `(batch, time, features)` → logits `(batch, labels)`."""
-        logits: Tensor = self.head(self.steps(features), lengths)
+        logits: Tensor = self.head(self.steps(features, lengths), lengths)
         return logits
 
     def remember(self, features: Tensor) -> Tensor:

@@ -6,25 +6,47 @@ import torch
 from torch import Tensor, nn
 
 
+def centered(steps: Tensor, lengths: Tensor | None = None) -> Tensor:
+    """Subtract from each feature its mean over the steps of its clip.
+
+    What is the same in all steps, such as the person or the room, is gone; what changes is left.
+
+    Args:
+        steps: `(batch, time, features)`.
+        lengths: `(batch,)` steps that are not padding, which no mean counts; None: all.
+    """
+    if lengths is None:
+        return steps - steps.mean(dim=1, keepdim=True)
+    counted = steps.masked_fill(~step_mask(steps, lengths)[:, :, None], 0.0)
+    return steps - counted.sum(dim=1, keepdim=True) / lengths[:, None, None].to(steps)
+
+
 class Steps(nn.Module):
     """Encoder features as the head reads them: on one scale, with their change if wanted.
 
     The change is |x(t) − x(t−1)|, and 0 for the first step of a window.  A frozen encoder's
     features say what is in a picture; their change says how much moves, which a small head can
     hardly compute by itself from few clips.
+
+    With `center` the features have the mean 0 over each window; a change has none of what stays
+    the same anyway.  Without motion the head centers what its projection leaves of the features:
+    a projection is linear, so this is the same, and each step is projected once.
     """
 
-    def __init__(self, features: int, motion: str) -> None:
+    def __init__(self, features: int, motion: str, center: bool = False) -> None:
         super().__init__()
         self.motion = motion
+        self.center = center
         self.width = features * (2 if motion == "both" else 1)
         self.mean: Tensor
         self.scale: Tensor
         self.register_buffer("mean", torch.zeros(self.width))
         self.register_buffer("scale", torch.ones(self.width))
 
-    def forward(self, features: Tensor) -> Tensor:
-        """`(batch, time, features)` → `(batch, time, width)`."""
+    def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """`(batch, time, features)` → `(batch, time, width)`; `lengths` leaves padding out."""
+        if self.center and self.motion != "none":
+            features = centered(features, lengths)
         return (self._read(features) - self.mean) * self.scale
 
     def carry(self, features: Tensor, before: Tensor) -> Tensor:
@@ -45,7 +67,8 @@ class Steps(nn.Module):
     @torch.no_grad()
     def standardize(self, clips: Sequence[Tensor]) -> None:
         """Bring each feature to mean 0 and deviation 1 over training clips `(time, features)`."""
-        steps = torch.cat([self._read(clip[None])[0] for clip in clips])
+        whole = [centered(clip[None]) if self.center else clip[None] for clip in clips]
+        steps = torch.cat([self._read(clip)[0] for clip in whole])
         self.mean.copy_(steps.mean(dim=0))
         # A feature that hardly ever fires must not be blown up when it does.
         self.scale.copy_(1 / (steps.std(dim=0, correction=0) + 1e-3))
@@ -70,9 +93,12 @@ class RecurrentHead(nn.Module):
         pool: str,
         dropout: float,
         project: int = 0,
+        center: bool = False,
     ) -> None:
         super().__init__()
-        self.project = nn.Linear(features, project) if project else None
+        self.center = center
+        # A bias would be subtracted with the mean.
+        self.project = nn.Linear(features, project, bias=not center) if project else None
         self.width = project or features
         self.rnn = {"lstm": nn.LSTM, "gru": nn.GRU}[kind](
             self.width,
@@ -134,6 +160,8 @@ class RecurrentHead(nn.Module):
 
     def _read(self, features: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return every step `(batch, time, width)` and last states `(layers, batch, hidden)`."""
+        if self.center:
+            features = centered(features, lengths)
         if lengths is None:
             steps, state = self.rnn(features)
         elif not self.bidirectional:

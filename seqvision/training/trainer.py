@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from seqvision.compat import torchvision as torchvision  # before lightning touches it
-from seqvision.config import TrainOptions, to_yaml
+from seqvision.config import TrainOptions, check_center, to_yaml
 from seqvision.config.resume import last_checkpoint, load_run_options, recorded, resume_options
 from seqvision.console import (
     Remark,
@@ -393,6 +393,7 @@ def prepare(
     tune_malloc()
     L.seed_everything(options.training.seed, workers=True, verbose=False)
     data = distributed.rank0_first(lambda: read(options))
+    check_center(options.model, data.sequence.window)
     model = Classifier(options.model, data.image, len(data.labels)).to(device)
     _check_schedule(options, model)
     if not quiet:
@@ -421,13 +422,14 @@ def _summary(data: Data, options: TrainOptions) -> str:
     model = options.model
     head = f"{'bidirectional ' if model.bidirectional and model.head != 'mean' else ''}{model.head}"
     pool = f" with {model.pool} pooling" if model.head != "mean" else ""
+    centered = ", centered" if model.center else ""
     background = ""
     if data.background is not None and data.sequence.kind == "video":
         note = background_note(data.labels, data.background, options.clips.background)
         background = f"{note}\n"
     return (
         f"{len(data.labels)} labels, {len(data.clips)} clips ({sizes})\n{background}"
-        f"{model.encoder} + {head}{pool}, {data.sequence}, "
+        f"{model.encoder} + {head}{pool}{centered}, {data.sequence}, "
         f"steps of {data.image.width}×{data.image.height}"
     )
 

@@ -40,7 +40,7 @@ from seqvision_edge.yaml_file import YamlError, parse_yaml, read_yaml
 
 Values = dict[str, Any]
 
-_DECIDING = ("encoder", "head", "sequence", "freeze")
+_DECIDING = ("encoder", "head", "motion", "sequence", "freeze")
 _OF_A_RECURRENT_HEAD = ("bidirectional", "pool", "layers", "projection")
 _OF_A_PRETRAINED_ENCODER = ("weights", "freeze", "unfreeze_at", "encoder_lr_scale")
 _OF_SEQUENCES = {
@@ -211,6 +211,8 @@ def matters(name: str, chosen: Values, base: TrainOptions) -> bool:
         return bool(now("head") != "mean")
     if name in _OF_A_PRETRAINED_ENCODER:
         return now("encoder") not in FROM_SCRATCH
+    if name == "center":
+        return bool(now("head") != "mean" and now("motion") != "only")
     if name == "views":
         return bool(now("freeze"))
     if name in _OF_SEQUENCES:

@@ -9,6 +9,7 @@ from seqvision.config import (
     TrainOptions,
     TuneOptions,
     augment_file,
+    check_center,
     check_sequence,
     data_path,
 )
@@ -114,6 +115,8 @@ def check_training(options: TrainOptions) -> None:
     check_folder("--runs", options.runs)
     if options.resume is None:  # what a run was started with stays as it is
         check_sequence(options.clips, options.images, options.augmentation)
+    frames = options.clips.frames
+    check_center(options.model, None if frames == "auto" else frames)
     if isinstance(options.augmentation.augment, str):
         augment_file(options.augmentation.augment)
     weights = options.model.weights

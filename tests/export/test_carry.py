@@ -44,6 +44,7 @@ def test_in_pieces_or_whole_the_answer_is_that_of_torch_on_the_whole_clip(
         (ModelOptions(head="mean"), "mean"),
         (ModelOptions(bidirectional=True), "both directions"),
         (ModelOptions(pool="attention"), "attention"),
+        (ModelOptions(center=True), "mean over the window .--center."),
     ],
 )
 def test_a_head_that_needs_the_whole_window_cannot_carry(

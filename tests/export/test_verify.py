@@ -39,6 +39,9 @@ STREAMS: list[dict[str, Any]] = [
     {"options": ModelOptions(head="gru", pool="attention", motion="both"), "window": 4,
      "channels": 1, "temperature": 3.0},
     {"options": ModelOptions(layers=2, motion="only"), "state": "carry", "window": 6},
+    {"options": ModelOptions(center=True), "window": 4, "temperature": 0.5},
+    {"options": ModelOptions(encoder="flatten", head="gru", layers=2, motion="both", center=True),
+     "window": 6, "channels": 1},
 ]  # fmt: skip
 
 

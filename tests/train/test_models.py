@@ -7,6 +7,7 @@ from seqvision.config import ENCODERS, ModelOptions
 from seqvision.errors import WeightsError
 from seqvision.models.classifier import Classifier
 from seqvision.models.encoders import BUILDERS, build_encoder
+from seqvision.models.heads import Steps
 from seqvision_edge.card import ImageSpec
 
 IMAGE = ImageSpec(height=32, width=32, channels=3, fit="stretch")
@@ -19,6 +20,12 @@ HEADS = [
 ] + [ModelOptions(encoder="flatten", head="mean")]
 HEADS += [options.model_copy(update={"motion": motion}) for options in (HEADS[3], HEADS[-1])
           for motion in ("only", "both")]  # fmt: skip
+CENTERED = [
+    ModelOptions(encoder="flatten", head="gru", center=True),
+    ModelOptions(head="lstm", bidirectional=True, pool="attention", hidden=8, center=True),
+    ModelOptions(head="gru", bidirectional=True, motion="both", hidden=8, center=True),
+    ModelOptions(encoder="flatten", pool="attention", motion="both", projection=0, center=True),
+]
 
 
 def frames(batch: int, time: int, image: ImageSpec = IMAGE, seed: int = 0) -> torch.Tensor:
@@ -29,10 +36,11 @@ def frames(batch: int, time: int, image: ImageSpec = IMAGE, seed: int = 0) -> to
 
 def name(options: ModelOptions) -> str:
     bi = "bi" if options.bidirectional else ""
-    return f"{bi}{options.head}{options.layers}-{options.pool}-{options.motion}"
+    center = "-center" if options.center else ""
+    return f"{bi}{options.head}{options.layers}-{options.pool}-{options.motion}{center}"
 
 
-@pytest.mark.parametrize("options", HEADS, ids=name)
+@pytest.mark.parametrize("options", HEADS + CENTERED, ids=name)
 @torch.inference_mode()
 def test_padding_never_changes_a_clips_answer(options: ModelOptions) -> None:
     model = Classifier(options, IMAGE, 4).eval()
@@ -79,12 +87,15 @@ def test_wide_features_are_brought_to_the_heads_width_and_narrow_ones_left() -> 
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("head", ["lstm", "mean"])
+@pytest.mark.parametrize("head", ["lstm", "mean", "centered lstm"])
 @pytest.mark.parametrize("motion", ["none", "both"])
 def test_what_is_remembered_of_each_step_gives_the_answer_of_the_clip(
     head: str, motion: str
 ) -> None:
-    options = ModelOptions.model_validate({"head": head, "motion": motion, "hidden": 8})
+    center, kind = head.startswith("centered"), head.split()[-1]
+    options = ModelOptions.model_validate(
+        {"head": kind, "motion": motion, "hidden": 8, "center": center}
+    )
     model = Classifier(options, IMAGE, 3).eval()
     features = model.encode(frames(2, 6))
     steps = [model.remember(features[:, place : place + 1]) for place in range(6)]
@@ -92,6 +103,35 @@ def test_what_is_remembered_of_each_step_gives_the_answer_of_the_clip(
     assert memory.shape == (2, 6, model.memory)
     assert model.memory == (8 if motion == "none" else 128)
     assert torch.allclose(model.decide_from(memory), model.decide(features), atol=1e-6)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("options", CENTERED, ids=name)
+def test_what_is_the_same_in_all_steps_never_reaches_a_centered_head(options: ModelOptions) -> None:
+    torch.manual_seed(0)
+    model, other = (
+        Classifier(options.model_copy(update={"center": center}), IMAGE, 4).eval()
+        for center in (True, False)
+    )
+    clips = [torch.randn(6, model.features) for _ in range(4)]
+    for network in (model, other):
+        network.steps.standardize(clips)
+    features, person = torch.stack(clips[:2]), 3 * torch.randn(2, 1, model.features)
+    lengths = torch.tensor([6, 4])
+    for given in (None, lengths):
+        alone, shifted = model(features, given), model(features + person, given)
+        assert torch.allclose(alone, shifted, atol=1e-5)
+    assert not torch.allclose(other(features), other(features + person), atol=1e-3)
+    assert not torch.allclose(model(features), model(features.flip(1)), atol=1e-4), "order counts"
+
+
+def test_a_centered_feature_is_on_the_scale_of_what_changes_in_a_clip() -> None:
+    """A feature that tells people apart would else be a thousandth of what it was."""
+    steps = Steps(2, "none", center=True)
+    changes = torch.randn(5, 40, 2, generator=torch.Generator().manual_seed(0))
+    people = torch.tensor([0.0, 1000.0]) * torch.arange(5)[:, None, None]
+    steps.standardize(list(changes + people))
+    assert torch.allclose(steps.scale, torch.ones(2), atol=0.2)
 
 
 def test_the_table_of_encoders_is_the_list_of_the_option() -> None:

@@ -175,8 +175,11 @@ def test_features_are_encoded_once_and_another_head_finds_them(
     first = train(options(squares, tmp_path, 2, **parts))
     once = len(asked)
     again = train(options(squares, tmp_path, 2, **parts))
-    assert len(asked) - once < once, "only the last figures need the encoder again"
+    figures = len(asked) - once
+    assert figures < once, "only the last figures need the encoder again"
     assert same(weights(first), weights(again)), "kept features are the same, bit for bit"
+    train(options(squares, tmp_path, 2, model={**parts["model"], "center": True}))
+    assert len(asked) == once + 2 * figures, "a centered head reads the same features"
     asked.clear()
     fresh = options(squares, tmp_path / "other", 2, **parts)
     assert same(weights(train(fresh)), weights(first))

@@ -294,11 +294,20 @@ def test_options_that_say_nothing_beside_others_are_not_varied(tmp_path: Path) -
     assert all("pool" not in each for each in grid if each["head"] == "mean")
 
 
+def test_a_search_centers_only_heads_that_read_what_centering_leaves(tmp_path: Path) -> None:
+    file = tmp_path / "space.yaml"
+    file.write_text("center: [false, true]\nhead: [lstm, mean]\nmotion: [none, only, both]")
+    grid = make_grid(*read_space(file, TrainOptions(), ()))
+    centers = [(each["head"], each["motion"]) for each in grid if each.get("center")]
+    assert sorted(centers) == [("lstm", "both"), ("lstm", "none")]
+    assert len(grid) == 2 * 3 + len(centers)
+
+
 @pytest.mark.parametrize("sequence", ["video", "rows", "columns", "windows", "patches", "channels"])
 def test_the_usual_spaces_are_made_of_options_and_values_that_exist(sequence: str) -> None:
     base = TrainOptions.model_validate({"images": {"sequence": sequence}})
     space, _ = read_space(None, base, ())
-    assert {"encoder", "head", "hidden", "lr", "augment"} <= space.keys()
+    assert {"encoder", "center", "head", "hidden", "lr", "augment"} <= space.keys()
     assert ({"frames", "fps"} <= space.keys()) == (sequence == "video")
 
 

@@ -35,6 +35,9 @@ REFUSED = [
     ("train frames --flip", "--flip: a mirror changes the label left"),
     ("train frames --augment foo", "--augment foo: neither none, light, strong nor"),
     ("train frames --weights no.pth", "--weights no.pth: no such file"),
+    ("train frames --center --head mean", "--center: leaves --head mean nothing to read"),
+    ("train frames --center --motion only", "--center: has no effect with --motion only"),
+    ("train frames --center --frames 1", "--center: leaves nothing of a window of one step"),
     ("train --resume frames --config x.yaml", "--config: a resumed run keeps its own options"),
     (
         "evaluate a.onnx frames",
