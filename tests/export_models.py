@@ -158,8 +158,9 @@ def prove_here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def name(options: ModelOptions) -> str:
     bi = "bi" if options.bidirectional else ""
+    head = f"{bi}{options.head}{options.layers}-{options.pool}"
     center = "-center" if options.center else ""
-    return f"{bi}{options.head}{options.layers}-{options.pool}-{options.motion}-{options.encoder}{center}"
+    return f"{head}-{options.motion}-{options.encoder}{center}"
 
 
 def prove(model: Classifier, content: bytes) -> Proof:
