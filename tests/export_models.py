@@ -1,5 +1,6 @@
 """Random networks with their cards and files, for the tests of export."""
 
+import functools
 import hashlib
 import json
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from typing import Literal, NamedTuple
 import pytest
 import torch
 from once import once
+from torch.onnx._internal.exporter._registration import ONNXRegistry
 
 from seqvision.config import ENCODERS, ModelOptions, VerifyOptions
 from seqvision.errors import ExportError
@@ -44,6 +46,11 @@ MORE = [
     ModelOptions(projection=0),
     ModelOptions(head="gru", bidirectional=True, pool="attention", center=True),
 ]
+# For each file torch lists all operators that it knows: a quarter of the time of a small network.
+ONNXRegistry.from_torchlib = classmethod(  # type: ignore[method-assign]
+    functools.cache(ONNXRegistry.from_torchlib.__func__)  # type: ignore[attr-defined]
+)
+
 # What can carry its state.
 FORWARD = [
     ModelOptions(head="lstm"),

@@ -173,13 +173,17 @@ def newest(steps: Tensor, total: int, count: int) -> Tensor:
 
 
 def with_onnx_rnns(model: Classifier) -> Classifier:
-    """Return a copy whose LSTM and GRU layers emit the ONNX operators themselves.
+    """Return a copy to export, whose LSTM and GRU layers emit the ONNX operators themselves.
 
     torch's exporter traces `nn.LSTM` into a graph with the example's length baked in from the
     second export of a process on, without a word.
     """
     copied = copy.deepcopy(model).eval()
     for name, module in list(copied.named_modules()):
+        # The exporter takes an activation in place apart into its parts, shape by shape, a third
+        # of the time of an export, to put the same operator in the graph.
+        if hasattr(module, "inplace"):
+            module.inplace = False
         if isinstance(module, nn.LSTM | nn.GRU):
             copied.set_submodule(name, OnnxRNN(module))
     return copied

@@ -21,15 +21,20 @@ BIN = Path(sys.executable).parent
 
 def call(folder: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a command of this environment in `folder`, without a display."""
-    clean = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "WAYLAND")}
     return subprocess.run(
         [BIN / command[0], *command[1:]],
         cwd=folder,
-        env=clean | {"XDG_CACHE_HOME": str(folder / "cache"), "HOME": str(folder)} | environment,
+        env=variables(folder) | environment,
         capture_output=True,
         text=True,
         timeout=540,
     )
+
+
+def variables(folder: Path) -> dict[str, str]:
+    """Return the environment of a command in a home of its own, without a display."""
+    clean = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "WAYLAND")}
+    return clean | {"XDG_CACHE_HOME": str(folder / "cache"), "HOME": str(folder)}
 
 
 def good(done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
@@ -45,9 +50,9 @@ def folder() -> Path:
 
 def train_and_export(folder: Path) -> None:
     write_squares(folder / "frames", 8, ("left", "none", "right"))
-    good(call(folder, "seqvision", "train", "frames/", "--size", "16", "--epochs", "40",
-              "--image-fps", "10", "--workers", "0"))  # fmt: skip
-    good(call(folder, "seqvision", "export", "model.pt"))
+    small = ("--size", "16", "--epochs", "40", "--image-fps", "10", "--workers", "0")
+    for command in (("train", "frames/", *small), ("export", "model.pt")):
+        good(run(["seqvision", *command], folder, variables(folder)))  # test_terminal.py starts anew
 
 
 def lines(path: Path, kind: str) -> list[dict[str, object]]:
@@ -102,6 +107,7 @@ def test_a_clip_of_the_training_is_an_event(
     assert share_of_right_events(Path("frames"), capsys) >= 0.9
 
 
+@pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize(("seconds", "fps"), [(1.0, 15.0), (2.0, 25.0), (3.0, 60.0)])
 def test_clips_of_one_length_become_events(
     tmp_path: Path,
@@ -238,8 +244,7 @@ def test_the_three_commands_run_with_no_flags_on_real_clips(tmp_path: Path) -> N
     # The whole default training takes minutes; two epochs of 40 clips walk the same way.
     (tmp_path / "frames" / "clips.txt").write_text("not a label")
     assert len(videos) == 40
-    variables = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
-    good(run(["seqvision", "train", "frames/", "--epochs", "2"], tmp_path, variables))
-    good(run(["seqvision", "export", "model.pt"], tmp_path, variables))
+    for command in (("train", "frames/", "--epochs", "2"), ("export", "model.pt")):
+        good(run(["seqvision", *command], tmp_path, variables(tmp_path)))
     done = good(call(tmp_path, "edge-run", "--source", str(videos[0])))
     assert "fight" in done.stdout + done.stderr

@@ -29,10 +29,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_model_is_timed_in_every_format_beside_torch(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = ["--source", str(folder / "clip.mp4"), "--threads", "1", "--seconds", "0.01"]
     report = folder / "b.json"
+    content = exported(ModelOptions()).content
+    monkeypatch.setattr("seqvision_export.bench.bench.convert", lambda *_: content)
     assert main(["bench", str(folder / "model.pt"), *options, "--json", str(report)]) == 0
     found = json.loads(report.read_text())
     names = [run["precision"] for run in found["runs"]]

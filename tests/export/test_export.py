@@ -44,9 +44,9 @@ def test_torch_one_call_and_frame_by_frame_answer_alike_for_any_length(
     assert np.ptp(answers, axis=0).max() > 5e-4, "the answers depend on the clip"
 
 
-@pytest.mark.parametrize("window", [1, 2, 33])
-def test_any_window_can_be_exported(window: int) -> None:
-    _, model, _, content = exported(ModelOptions(bidirectional=True), window=window)
+def test_a_window_of_one_frame_can_be_exported() -> None:
+    """Of other windows, up to one of 33, are the networks of test_verify.py."""
+    _, model, _, content = exported(ModelOptions(bidirectional=True), window=1)
     prove(model, content)
 
 

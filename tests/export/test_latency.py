@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from export_models import build
+from export_models import Exported, exported
 
 from seqvision.config import ModelOptions
 from seqvision_edge.card import StripSequence
@@ -11,12 +11,16 @@ from seqvision_export import export
 from seqvision_export.export import live_latency_ms
 
 
-def test_a_larger_network_takes_longer_and_weights_change_nothing() -> None:
-    small, card = build(ModelOptions())
-    large, large_card = build(ModelOptions(encoder="mobilenet_v3_small"))
-    ms = live_latency_ms(small, card)
+def latency_ms(monkeypatch: pytest.MonkeyPatch, network: Exported) -> float:
+    """Time a network whose file is there already."""
+    monkeypatch.setattr(export, "convert", lambda *_: network.content)
+    return live_latency_ms(network.model, network.card)
+
+
+def test_a_larger_network_takes_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    ms = latency_ms(monkeypatch, exported(ModelOptions()))
     assert 0 < ms < 50
-    assert live_latency_ms(large, large_card) > 2 * ms
+    assert latency_ms(monkeypatch, exported(ModelOptions(encoder="resnet18"))) > 2 * ms
 
 
 def test_a_live_frame_is_timed_with_its_window_full_and_an_image_as_a_whole(
@@ -31,7 +35,8 @@ def test_a_live_frame_is_timed_with_its_window_full_and_an_image_as_a_whole(
         raise InterruptedError
 
     monkeypatch.setattr(export, "interleaved_timing", look)
-    model, card = build(ModelOptions(), window=5)
+    model, card, content = exported(ModelOptions())[1:]
+    monkeypatch.setattr(export, "convert", lambda *_: content)
     with pytest.raises(InterruptedError):
         live_latency_ms(model, card)
     (probabilities,) = calls

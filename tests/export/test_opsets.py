@@ -4,10 +4,10 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from export_models import exported
+from export_models import MORE, exported
 
 from seqvision.cli import main
-from seqvision.config import ExportOptions, ModelOptions
+from seqvision.config import ExportOptions
 from seqvision_edge.onnx_validation import OPERATORS
 from seqvision_edge.session import Session
 
@@ -21,10 +21,9 @@ def test_the_default_is_read_by_every_onnxruntime_since_1_17() -> None:
 
 @pytest.mark.slow
 def test_every_operator_set_answers_alike_and_is_accepted() -> None:
-    options = ModelOptions(bidirectional=True, pool="attention", motion="both")
     clip = np.random.default_rng(2).integers(0, 256, (2, 7, 32, 40, 3), np.uint8)
     for opset in range(18, 25):
-        _, model, _, content = exported(options, opset=opset)
+        _, model, _, content = exported(MORE[0], opset=opset)
         with torch.inference_mode():
             expected = model(torch.from_numpy(clip[:, -5:])).softmax(1).numpy()
         proto = onnx.load_from_string(content)

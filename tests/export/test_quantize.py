@@ -259,7 +259,7 @@ def test_fp16_keeps_pixels_state_and_head_in_fp32() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_norms_constants_and_scales_are_folded_for_every_encoder(encoder: str) -> None:
-    _, model, _, content = every_encoder(encoder)
+    _, model, _, content = every_encoder(encoder)  # proven in test_export.py
     proto = onnx.load_from_string(content)
     nodes = Nodes(proto)
     kinds = {node.op_type for node in proto.graph.node}
@@ -275,7 +275,6 @@ def test_norms_constants_and_scales_are_folded_for_every_encoder(encoder: str) -
     if modules:
         assert chain_up(nodes, weighted_nodes(proto)[0], 1)[0].op_type == "Sub"
         assert "ReduceMean" not in kinds
-    assert prove(model, content).worst.difference <= 1e-4
 
 
 @pytest.mark.parametrize(
@@ -283,8 +282,7 @@ def test_norms_constants_and_scales_are_folded_for_every_encoder(encoder: str) -
     [
         (ModelOptions(normalize="imagenet"), 3),
         (ModelOptions(normalize="unit"), 3),
-        (ModelOptions(normalize="unit", encoder="resnet18"), 1),
-        (ModelOptions(normalize="imagenet", encoder="resnet18"), 1),
+        (ModelOptions(normalize="unit", encoder="squeezenet1_1"), 1),
         (ModelOptions(normalize="unit", encoder="flatten"), 1),
     ],
     ids=str,
@@ -292,6 +290,7 @@ def test_norms_constants_and_scales_are_folded_for_every_encoder(encoder: str) -
 def test_pixels_of_any_range_and_colour_are_normalised_as_in_torch(
     options: ModelOptions, channels: int
 ) -> None:
+    # Grey frames in the way of ImageNet are read by the resnet18 of `every_encoder`.
     _, model, _, content = exported(options, channels=channels)
     assert prove(model, content).worst.difference <= 1e-4
 
@@ -464,10 +463,12 @@ def test_an_encoder_without_convolutions_has_nothing_to_make_smaller() -> None:
 
 
 def test_halves_that_overflow_are_refused() -> None:
-    model, card = build(ModelOptions())
-    with torch.no_grad():
-        model.encoder[3].weight.mul_(1e7)  # its batch norm has not learnt to shrink it
-    content = convert(model, card, 18)
+    content, card = made(ModelOptions())
+    proto = onnx.load_from_string(content)
+    weight = Nodes(proto).constants[weighted_nodes(proto)[1].input[1]]
+    large = onnx.numpy_helper.to_array(weight) * np.float32(1e7)
+    weight.CopyFrom(onnx.numpy_helper.from_array(large, weight.name))
+    content = finish(proto, card, "fp32")
     with pytest.raises(ExportError, match=r"--precision fp16: fp16: (answers are not|off by)"):
         choose(content, card, ExportOptions(precision="fp16"), Clips(Labelled(), Labelled(), True))
 

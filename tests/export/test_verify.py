@@ -25,10 +25,10 @@ from seqvision_export.verify.report import Case, Proof, distance
 # With the networks of export_models.py every two values of head, directions, pool, layers, motion,
 # state and channels meet, with raw pixels and with small_cnn; a large encoder carries a state.
 STREAMS: list[dict[str, Any]] = [
-    {"options": ModelOptions(encoder="mobilenet_v3_small", layers=2, motion="both"),
+    {"options": ModelOptions(encoder="squeezenet1_1", layers=2, motion="both"),
      "state": "carry", "window": 7, "channels": 1, "temperature": 0.5},
     {"options": ModelOptions(head="gru", bidirectional=True, pool="attention", layers=3,
-                             motion="only"), "window": 12, "temperature": 2.0},
+                             motion="only"), "window": 33, "temperature": 2.0},
     {"options": ModelOptions(encoder="flatten", bidirectional=True, pool="attention", layers=2,
                              motion="both"), "window": 1, "channels": 1, "temperature": 4.0},
     {"options": ModelOptions(encoder="flatten", head="gru", layers=3), "state": "carry",

@@ -113,18 +113,19 @@ def test_a_hostile_name_of_a_class_is_only_text(
     look: Look, serve: Serve, clip: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("torch", reason="torch exports the model of this test")
-    from export_models import build
+    import onnx
+    from export_models import exported
 
     from seqvision.config import ModelOptions
-    from seqvision_export.onnx_graph import convert
+    from seqvision_export.onnx_graph import finish
 
-    model, card = build(ModelOptions())
+    *_, card, content = exported(ModelOptions())
     decision = card.decision.model_copy(
         update={"on_threshold": 0.0, "off_threshold": 0.0, "background": None}
     )
     labels = (HOSTILE, "=1+2", "b", "none")
     card = card.model_copy(update={"labels": labels, "decision": decision})
-    (tmp_path / "model.onnx").write_bytes(convert(model, card, 18))
+    (tmp_path / "model.onnx").write_bytes(finish(onnx.load_from_string(content), card, "fp32"))
     page = look(serve(tmp_path / "model.onnx").url)
     page.wait(f"document.getElementById('legend').textContent.includes({json.dumps(HOSTILE)})")
     page.do("files", selector="#file-input", paths=[str(clip)])

@@ -66,7 +66,7 @@ def _networks() -> dict[str, Exported]:
         "mobilenet_v2": every_encoder("mobilenet_v2"),
         "state that is carried": exported(carried, "carry"),
         "still images": pictures._replace(card=as_strips, content=content),
-        "small_cnn and lstm, opset 20": exported(ModelOptions(), opset=20),
+        "attention and motion, opset 20": exported(MORE[0], opset=20),
         "state that is carried, opset 20": exported(carried, "carry", opset=20),
     }
 
@@ -194,8 +194,7 @@ def test_in_the_oldest_onnxruntime_that_is_promised(
 def test_the_oldest_onnxruntime_refuses_newer_operators_in_one_clear_line(
     oldest: str, tmp_path: Path
 ) -> None:
-    options = ModelOptions(bidirectional=True, pool="attention", motion="both")
-    (tmp_path / "model.onnx").write_bytes(exported(options, opset=21).content)
+    (tmp_path / "model.onnx").write_bytes(exported(MORE[0], opset=21).content)
     command = [oldest, "-m", "seqvision_edge", "--source", "clip.mp4", "--no-window"]
     result = _run(command, cwd=tmp_path)
     assert result.returncode == 2

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from export_models import exported
+from export_models import FORWARD, MORE, exported
 from numpy.typing import NDArray
 
-from seqvision.config import ModelOptions
 from seqvision_edge.session import Session
 
 RUNNER = Path(__file__).resolve().parents[2] / "samples" / "onnx_runner.py"
@@ -26,7 +25,8 @@ def clip() -> NDArray[np.uint8]:
 @pytest.fixture(scope="module", params=["window", "carry"])
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "model.onnx"
-    path.write_bytes(exported(ModelOptions(layers=2, motion="both"), request.param).content)
+    options = MORE[0] if request.param == "window" else FORWARD[2]
+    path.write_bytes(exported(options, request.param).content)
     return path
 
 
