@@ -3,6 +3,7 @@
 No single frame tells the two apart, so only a model that reads time can.
 """
 
+import gc
 import os
 import shutil
 import signal
@@ -34,6 +35,7 @@ def pytest_configure() -> None:
 
     In the background of a script Ctrl-C is ignored, by every process that the tests start too.
     """
+    gc.disable()  # until all is imported: nothing of that is garbage
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if "PYTEST_XDIST_WORKER" not in os.environ:
@@ -56,6 +58,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("timed"):
             assert any(mark.name == "timed" for mark in item.own_markers), item.nodeid
             item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage again, but never look through what has been imported."""
+    gc.freeze()
+    gc.enable()
+
+
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Start one process more than there are cores: many a test waits, for a camera or a clock."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ or not hasattr(os, "sched_getaffinity"):
+        return None  # as xdist has it
+    return len(os.sched_getaffinity(0)) + 1
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -84,11 +84,8 @@ def flooded(session: Session) -> Iterator[Running]:
     # A collection goes through all objects that other tests and torch have left in this process.
     gc.collect()
     gc.freeze()
-    try:
-        with serving(session) as running:
-            yield running
-    finally:
-        gc.unfreeze()
+    with serving(session) as running:
+        yield running
 
 
 @contextlib.contextmanager

@@ -44,7 +44,10 @@ def good(done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[
 
 @pytest.fixture(scope="module")
 def folder() -> Path:
-    """A folder in which `train` and `export` were run with few options."""
+    """A folder in which `train` and `export` were run with few options.
+
+    Not from nothing, with torch to load: so test_terminal.py runs the same two.
+    """
     return once("three commands", train_and_export)
 
 
@@ -52,7 +55,7 @@ def train_and_export(folder: Path) -> None:
     write_squares(folder / "frames", 8, ("left", "none", "right"))
     small = ("--size", "16", "--epochs", "40", "--image-fps", "10", "--workers", "0")
     for command in (("train", "frames/", *small), ("export", "model.pt")):
-        good(run(["seqvision", *command], folder, variables(folder)))  # test_terminal.py starts anew
+        good(run(["seqvision", *command], folder, variables(folder)))
 
 
 def lines(path: Path, kind: str) -> list[dict[str, object]]:
