@@ -8,7 +8,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 from conftest import square_clip, write_video
-from export_models import build, exported
+from export_models import HEADS, build, exported
 
 from seqvision.cli import main
 from seqvision.config import ModelOptions
@@ -23,7 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bench")
     model, card = build(ModelOptions())
     save_model(folder / "model.pt", model, ModelOptions(hidden=12), card)
-    (folder / "own.onnx").write_bytes(exported(ModelOptions(pool="attention")).content)
+    (folder / "own.onnx").write_bytes(exported(HEADS[1]).content)
     write_video(folder / "clip.mp4", square_clip(1, 0, 20), fps=10)
     return folder
 

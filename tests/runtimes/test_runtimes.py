@@ -19,7 +19,7 @@ import onnx
 import pytest
 import torch
 from colour_model import model_bytes
-from export_models import FORWARD, MORE, Exported, every_encoder, exported
+from export_models import FORWARD, HEADS, MORE, Exported, every_encoder, exported
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
@@ -56,7 +56,7 @@ def _networks() -> dict[str, Exported]:
     """Return a network for each kind of state and sequence, a large encoder, a newer opset."""
     carried = FORWARD[2]
     strips = StripSequence(kind="rows", steps=6, longer="crop")
-    pictures = exported(ModelOptions(head="gru"))
+    pictures = exported(HEADS[3])
     as_strips = pictures.card.model_copy(update={"sequence": strips})
     content = finish(onnx.load_from_string(pictures.content), as_strips, "fp32")
     return {
