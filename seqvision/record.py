@@ -19,11 +19,10 @@ from seqvision_edge.recording.review import (
     LinePrompt,
     WindowPrompt,
     items_of,
-    not_looked_at,
     review,
+    unreviewed,
 )
-from seqvision_edge.recording.session import Manner as Sitting
-from seqvision_edge.recording.session import RecordingSession, View
+from seqvision_edge.recording.session import RecordingSession, TakeSettings, View
 from seqvision_edge.recording.session import record as sit
 from seqvision_edge.recording.take import Take, clean_label, clean_person, in_order, still_to_record
 from seqvision_edge.recording.takes import Takes
@@ -32,7 +31,7 @@ from seqvision_edge.recording.window_view import Mirror
 from seqvision_edge.sinks.window import can_show
 from seqvision_edge.sources.address import Address
 from seqvision_edge.sources.capture_process import FrameFormat
-from seqvision_edge.sources.factory import Manner, open_sources, refuse_missing
+from seqvision_edge.sources.factory import ReadSettings, open_sources, refuse_missing
 from seqvision_edge.sources.parse import parse_camera, parse_source
 
 # More than any model reads, and little enough that no frame is late.
@@ -93,7 +92,9 @@ def _record(
 ) -> bool:
     """Record; return whether the source ended before all was recorded."""
     labels, planned = plan
-    (source,) = open_sources([address], Manner(wanted=FrameFormat(longest=_LONGEST_SIDE)))
+    (source,) = open_sources(
+        [address], ReadSettings(frame_format=FrameFormat(longest=_LONGEST_SIDE))
+    )
     with contextlib.ExitStack() as opened:
         # What cannot be recorded leaves no folder, and a folder that cannot be, no camera.
         opened.push(source)
@@ -104,7 +105,7 @@ def _record(
     if countdown is None:
         countdown = _COUNTDOWN if source.live else 0.0
     seconds = None if options.seconds == "key" else options.seconds
-    sitting = Sitting(person, seconds, countdown, waits=source.live)
+    sitting = TakeSettings(person, seconds, countdown, waits=source.live)
     session = RecordingSession(takes, planned, sitting, source.fps, already)
     has_window = options.window and can_show()
     views: list[View] = [TerminalView(labels, alone=not has_window)]
@@ -128,7 +129,7 @@ def _review(options: RecordOptions, takes: Takes) -> None:
         raise DataError(f"{takes.folder}: no such folder; record takes first")
     takes.open()
     picked = _split(options.labels) if options.labels else []
-    waiting = not_looked_at(takes)
+    waiting = unreviewed(takes)
     items = items_of(takes, waiting, picked)
     known = sorted({take.label for take in takes.all()} | {clip.guess for clip in waiting} - {""})
     if not items:

@@ -288,18 +288,18 @@ def describe(session: "Session", sources: Sequence["Source"]) -> str:
 
 
 def _open(options: RunOptions, addresses: Sequence["Address"], card: ModelCard) -> list["Source"]:
-    from seqvision_edge.sources.factory import Manner, open_sources
+    from seqvision_edge.sources.factory import ReadSettings, open_sources
 
     size = options.stdin_size
     width, height = map(int, size.split("x")) if size else (0, 0)
-    manner = Manner(
+    settings = ReadSettings(
         image_fps=options.image_fps,
         value_range=card.image.value_range,
         stdin_size=(width, height) if size else None,
-        wanted=wanted(card, shows_pictures(options.outputs)),
-        patience=patience(options.live),
+        frame_format=frame_format(card, shows_pictures(options.outputs)),
+        timeouts=timeouts(options.live),
     )
-    return open_sources(addresses, manner)
+    return open_sources(addresses, settings)
 
 
 def _notes(options: RunOptions, sources: Sequence["Source"], card: ModelCard) -> Iterator[str]:
@@ -333,7 +333,7 @@ def _say(text: str) -> None:
     print_message(text)
 
 
-def patience(options: LiveOptions) -> "Timeouts":
+def timeouts(options: LiveOptions) -> "Timeouts":
     """Return how long live sources may be silent."""
     from seqvision_edge.sources.live import Timeouts
 
@@ -342,7 +342,7 @@ def patience(options: LiveOptions) -> "Timeouts":
     )
 
 
-def wanted(card: ModelCard, seen: bool) -> "FrameFormat":
+def frame_format(card: ModelCard, seen: bool) -> "FrameFormat":
     """Return how the frames of live sources are to be made for a model.
 
     `seen` tells whether anybody but the model sees them.

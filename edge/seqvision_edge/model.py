@@ -422,12 +422,12 @@ class _Outbox:
 
 
 def _opened(where: int | str | Path, card: ModelCard) -> Source:
-    from seqvision_edge.sources.factory import Manner, open_sources
+    from seqvision_edge.sources.factory import ReadSettings, open_sources
     from seqvision_edge.sources.parse import parse_camera, parse_source
 
     text = str(where)
     address = parse_camera(text) if isinstance(where, int) else parse_source(text)
-    (source,) = open_sources([address], Manner(value_range=card.image.value_range))
+    (source,) = open_sources([address], ReadSettings(value_range=card.image.value_range))
     return source
 
 

@@ -9,7 +9,7 @@ import io
 import onnxruntime as ort
 
 from seqvision_edge.errors import ModelError
-from seqvision_edge.providers import WAYS, Device, Provider, candidates, device_of, missing
+from seqvision_edge.providers import WAYS, Device, Provider, candidates, device_name, missing
 
 CPU: list[Provider] = [(WAYS["cpu"].provider, {})]
 
@@ -29,7 +29,7 @@ def load_graph(data: bytes, device: Device, threads: int, where: str) -> ort.Inf
             failed = error
             continue
         # onnxruntime itself falls back to the CPU without a word.
-        if device in ("auto", device_of(session.get_providers()[0])):
+        if device in ("auto", device_name(session.get_providers()[0])):
             return session
         raise missing(device, "onnxruntime lists it but could not start it")
     assert failed is not None

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from seqvision_edge.overlay import Overlay
     from seqvision_edge.session import Session
     from seqvision_edge.sinks import Sink
-    from seqvision_edge.sinks.active_learning import Doubtful
+    from seqvision_edge.sinks.active_learning import UncertainClips
     from seqvision_edge.sinks.group import SinkGroup
     from seqvision_edge.sinks.queue import Queued
     from seqvision_edge.sources.factory import Source
@@ -192,9 +192,9 @@ def _files(
 
 def _collector(
     folder: Path, options: OutputOptions, session: "Session", sources: Sequence["Source"]
-) -> "Doubtful":
+) -> "UncertainClips":
     from seqvision_edge.card import VideoSequence
-    from seqvision_edge.sinks.active_learning import Doubtful
+    from seqvision_edge.sinks.active_learning import UncertainClips
 
     card = session.card
     if not isinstance(card.sequence, VideoSequence):
@@ -203,7 +203,7 @@ def _collector(
         )
     seconds = card.sequence.frames / card.sequence.fps
     budget = int(options.save_uncertain_mb * 1e6)
-    return Doubtful(folder, budget, sources, seconds, len(card.labels))
+    return UncertainClips(folder, budget, sources, seconds, len(card.labels))
 
 
 def _programs(
@@ -273,12 +273,12 @@ def _screen(
     options: OutputOptions, session: "Session", sources: Sequence["Source"], decision: Decision
 ) -> Iterator["Sink"]:
     """Yield what a person looks at; the window is last, for it can end the run."""
-    from seqvision_edge.sinks.console import console
+    from seqvision_edge.sinks.console import console_sink
     from seqvision_edge.sinks.window import WindowSink, can_show
 
     live = any(source.live for source in sources)
     pictures = session.card.sequence.kind != "video" and not live
-    yield console(session.card, [source.name for source in sources], decision, pictures)
+    yield console_sink(session.card, [source.name for source in sources], decision, pictures)
     if options.window and can_show():
         yield WindowSink(_overlays(options, session, sources))
 

@@ -90,7 +90,7 @@ def missing(device: str, reason: str) -> DeviceError:
     )
 
 
-def device_of(provider: str) -> str:
+def device_name(provider: str) -> str:
     """Return how `--device` names a provider."""
     return next((name for name, way in WAYS.items() if way.provider == provider), provider)
 

@@ -23,7 +23,7 @@ from seqvision_edge.errors import ModelError
 from seqvision_edge.onnx_validation import read_model
 from seqvision_edge.onnx_validation.validate import fits, shapes
 from seqvision_edge.ort_session import load_graph
-from seqvision_edge.providers import Device, device_of
+from seqvision_edge.providers import Device, device_name
 from seqvision_edge.trial_load import Trial, is_known, remember, try_load
 
 States = tuple[NDArray[np.float32], ...]
@@ -88,7 +88,7 @@ class Session:
     @property
     def device(self) -> str:
         """The device that runs the model, as named by `--device`."""
-        return device_of(self.provider)
+        return device_name(self.provider)
 
     def empty_state(self, batch: int = 1) -> States:
         """Return the state before the first frame: every dynamic axis but the batch is 0."""

@@ -76,17 +76,17 @@ def test_what_is_no_camera_is_told_what_one_is(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("ftp://a:b@cam/x", "ftp://***@cam/x: no kind of URL that can be watched"),
-        ("file:///etc/passwd", "no kind of URL"),
+        ("ftp://a:b@cam/x", "ftp://***@cam/x: unsupported URL"),
+        ("file:///etc/passwd", "unsupported URL"),
         ("rtsp://", "not a complete URL, such as rtsp://192.168.1.20/path"),
         ("http://cam:http/x", "not a complete URL"),
         ("http://cam:99999/x", "not a complete URL"),
         ("http://[::1/x", "not a complete URL"),
         ("rtsp://cam/a b", "a space or control character in a URL; write it as %20"),
         ("rtsp://cam/x\r\nTEARDOWN *", "a space or control character"),
-        ("env:NOWHERE", "the environment has no NOWHERE; set it: export NOWHERE=…"),
-        ("env:EMPTY", "the environment has no EMPTY"),
-        ("rtsp://a:${NOWHERE}@cam/x", "the environment has no NOWHERE"),
+        ("env:NOWHERE", "NOWHERE: environment variable not set; set it: export NOWHERE=…"),
+        ("env:EMPTY", "EMPTY: environment variable not set"),
+        ("rtsp://a:${NOWHERE}@cam/x", "NOWHERE: environment variable not set"),
     ],
 )
 def test_a_url_that_cannot_be_watched_is_one_clear_line(text: str, reason: str) -> None:
@@ -188,7 +188,7 @@ odd: {path: 'env:x'}
         ("a: [1\nb: rtsp://u:s3cret@cam", "line 2: "),
         ("a: !!python/object/apply:os.system ['true']", "line 1: types (!) are not read"),
         ("a: x.mp4\na: y.mp4", "line 2: this name is there twice"),
-        ("door: rtsp://u:${NOWHERE}@cam/1", "door: the environment has no NOWHERE"),
+        ("door: rtsp://u:${NOWHERE}@cam/1", "door: NOWHERE: environment variable not set"),
         ("door: {url: rtsp://cam/1, fps: 5}", "door: give one address, or one of url, path, cam"),
         ("door: [rtsp://u:s3cret@cam]", "door: give one address"),
         ("door:", "door: give one address"),

@@ -145,7 +145,7 @@ def test_why_a_camera_cannot_be_opened_is_said_in_one_line(run_with_camera: Run)
     reasons = {
         "busy": ("Device or resource busy", "close the other program that uses it"),
         "denied": ("Permission denied", "sudo usermod -aG video $USER, and log in again"),
-        "metadata": ("This node sends no pictures, only data about them", "choose another"),
+        "metadata": ("This node sends no pictures, only metadata", "choose another"),
         "unplug": ("No such file or directory", "connect it, or choose another"),
     }
     answers = run_with_camera(f"""
@@ -190,15 +190,15 @@ for word in ("ok", "busy", "denied", "metadata", "unplug"):
 
 def test_a_camera_can_be_given_by_its_device(run_with_camera: Run) -> None:
     [fps, shape, message] = run_with_camera("""
-from seqvision_edge.sources.factory import Manner, open_sources
+from seqvision_edge.sources.factory import ReadSettings, open_sources
 from seqvision_edge.sources.parse import parse_source
 address = parse_source("/dev/video0")
-with open_sources([address], Manner())[0] as camera:
+with open_sources([address], ReadSettings())[0] as camera:
     state, live, frame = (item for item, _ in zip(camera, range(3)))
     say(camera.fps); say(frame.bgr.shape)
 tell("busy")
 try:
-    open_sources([address], Manner())
+    open_sources([address], ReadSettings())
 except SourceError as error:
     say(str(error))
 """)

@@ -140,7 +140,7 @@ def test_a_password_is_sent_only_where_it_is_asked_for() -> None:
         elsewhere = f"{server.url}/open"
         with WebServer({"/there": status(302, Location=elsewhere)}) as first:
             host = first.url.removeprefix("http://")
-            with pytest.raises(StreamFault, match="it sends on to another address"):
+            with pytest.raises(StreamFault, match="it redirects to another address"):
                 HttpStream(f"http://{QUOTED}@{host}/there", 5, 5)
         assert seen == []
         assert read_all(elsewhere.replace("http://", f"http://{QUOTED}@")) == b"yes"

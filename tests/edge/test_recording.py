@@ -16,7 +16,13 @@ from steps import wait_for
 from seqvision_edge.errors import RecordingError
 from seqvision_edge.frame import Frame
 from seqvision_edge.opencv import cv2
-from seqvision_edge.recording.session import Command, Manner, Moment, RecordingSession, record
+from seqvision_edge.recording.session import (
+    Command,
+    RecordingSession,
+    RecordingStatus,
+    TakeSettings,
+    record,
+)
 from seqvision_edge.recording.take import in_order, still_to_record
 from seqvision_edge.recording.takes import Takes
 from seqvision_edge.recording.terminal_view import END, Keyboard, TerminalView
@@ -43,7 +49,9 @@ def sitting(
     takes: Takes, wanted: str, seconds: float | None = 1.0, countdown: float = 0.5, *,
     waits: bool = False, fps: float = FPS,
 ) -> RecordingSession:  # fmt: skip
-    return RecordingSession(takes, wanted.split(), Manner("anna", seconds, countdown, waits), fps)
+    return RecordingSession(
+        takes, wanted.split(), TakeSettings("anna", seconds, countdown, waits), fps
+    )
 
 
 def see(session: RecordingSession, first: int, last: int) -> None:
@@ -90,7 +98,7 @@ def test_a_file_that_ends_in_the_middle_of_a_take_keeps_the_whole_ones(tmp_path:
     session.end()
     assert greys(takes) == [[*range(10)]]
     assert session.missing == 1
-    assert "ended in the middle" in session.news[-1]
+    assert "ended in the middle" in session.messages[-1]
 
 
 def test_times_that_tremble_make_no_take_longer_or_shorter(tmp_path: Path) -> None:
@@ -193,9 +201,9 @@ def test_a_camera_that_is_lost_in_the_middle_of_a_take_repeats_it(
     see(session, 0, 10)
     session.handle_state(SourceState(state, "gone", "camera 0: pulled out"))  # type: ignore[arg-type]
     assert session.phase == "away"
-    (line,) = session.news
-    assert line == "a: torn in the middle, so this take is repeated (camera 0: pulled out)"
-    assert session.moment().trouble == "camera 0: pulled out"
+    (line,) = session.messages
+    assert line == "a: take interrupted and repeated (camera 0: pulled out)"
+    assert session.status().trouble == "camera 0: pulled out"
     session.handle_state(SourceState("connecting", attempt=2))
     session.handle_state(SourceState("live"))
     see(session, 50, 70)
@@ -207,18 +215,18 @@ def test_a_gap_that_nobody_tells_repeats_the_take_too(tmp_path: Path) -> None:
     session = sitting(takes, "a", countdown=0.0)
     see(session, 0, 5)
     see(session, 20, 31)
-    assert "no frame for 1.6 s" in session.news[0]
+    assert "no frame for 1.6 s" in session.messages[0]
     assert greys(takes) == [[*range(20, 30)]]
 
 
 def test_a_moment_tells_what_to_show_and_how_far_it_is(tmp_path: Path) -> None:
     session = RecordingSession(
-        store(tmp_path), ["wave", "none"], Manner(waits=False), FPS, already=3
+        store(tmp_path), ["wave", "none"], TakeSettings(waits=False), FPS, already=3
     )
     see(session, 0, 11)
-    assert session.moment() == Moment("countdown", "wave", "none", 2.0, 0.0, 3, 5, "")
+    assert session.status() == RecordingStatus("countdown", "wave", "none", 2.0, 0.0, 3, 5, "")
     see(session, 11, 36)
-    assert session.moment() == Moment("recording", "wave", "none", 0.5, 0.25, 3, 5, "")
+    assert session.status() == RecordingStatus("recording", "wave", "none", 0.5, 0.25, 3, 5, "")
 
 
 def test_nothing_to_record_is_done_at_once(tmp_path: Path) -> None:
@@ -282,9 +290,9 @@ class Scripted:
 class Pressing:
     """A view that remembers what it is shown, and does something at a moment."""
 
-    def __init__(self, act: Callable[[Moment], Command | None] = lambda _: None) -> None:
+    def __init__(self, act: Callable[[RecordingStatus], Command | None] = lambda _: None) -> None:
         self.act = act
-        self.moments: list[Moment] = []
+        self.moments: list[RecordingStatus] = []
         self.said: list[str] = []
         self.closed = False
 
@@ -298,10 +306,10 @@ class Pressing:
         command = self.act(self.moments[-1]) if self.moments else None
         return [command] if command else []
 
-    def show(self, moment: Moment, frame: Frame | None) -> None:
+    def show(self, moment: RecordingStatus, frame: Frame | None) -> None:
         self.moments.append(moment)
 
-    def say(self, line: str) -> None:
+    def print_line(self, line: str) -> None:
         self.said.append(line)
 
 
@@ -323,7 +331,7 @@ def test_ctrl_c_and_errors_keep_whole_takes_and_throw_the_torn_one_away(
 ) -> None:
     takes = store(tmp_path)
 
-    def interrupt(moment: Moment) -> Command | None:
+    def interrupt(moment: RecordingStatus) -> Command | None:
         if moment.done == 1 and moment.phase == "recording":
             raise error
         return None
@@ -381,13 +389,15 @@ def test_a_terminal_shows_one_line_that_changes_and_takes_keys(
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=70, color_system=None)
     with TerminalView(["wave", "no[b]ne"], console) as view:
-        view.show(Moment("countdown", "wave", "no[b]ne", 2.2, 0, 7, 30, ""), None)
+        view.show(RecordingStatus("countdown", "wave", "no[b]ne", 2.2, 0, 7, 30, ""), None)
         wait_for(lambda: "7/30  wave     in 2 …   then no[b]ne" in shown(out))
-        view.show(Moment("recording", "wave", "", 1.3, 0.5, 7, 30, ""), None)
+        view.show(RecordingStatus("recording", "wave", "", 1.3, 0.5, 7, 30, ""), None)
         wait_for(lambda: "● ━━━━━━━━━━━━━━━━━━━━   1.3 s" in shown(out))
-        view.show(Moment("away", "wave", "", 0, 0, 7, 30, "camera 0: " + 90 * "gone "), None)
+        view.show(
+            RecordingStatus("away", "wave", "", 0, 0, 7, 30, "camera 0: " + 90 * "gone "), None
+        )
         wait_for(lambda: "no picture   camera 0: gone" in shown(out))
-        view.say("wave/anna-008.mp4\x1b[2J  60 frames")
+        view.print_line("wave/anna-008.mp4\x1b[2J  60 frames")
         commands: list[Command] = []
         wait_for(lambda: (commands.extend(view.commands()), "alone" in commands)[1])
         assert commands == ["go", "redo", "stop", "alone"]
@@ -410,8 +420,8 @@ def test_a_pipe_gets_lasting_lines_only(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("sys.stdin", io.StringIO())
     out = io.StringIO()
     with TerminalView(["wave"], Console(file=out, width=40)) as view:
-        view.show(Moment("countdown", "wave", "", 2.2, 0, 7, 30, ""), None)
-        view.say("wave/anna-008.mp4 " + "long " * 20)
+        view.show(RecordingStatus("countdown", "wave", "", 2.2, 0, 7, 30, ""), None)
+        view.print_line("wave/anna-008.mp4 " + "long " * 20)
     assert out.getvalue() == "wave/anna-008.mp4 " + "long " * 20 + "\n"
 
 
@@ -442,7 +452,7 @@ def test_keys_of_a_real_terminal_come_without_enter_and_it_is_left_as_it_was(
 def test_the_picture_is_a_mirror_and_the_take_is_not(tmp_path: Path) -> None:
     bgr = np.zeros((480, 640, 3), np.uint8)
     bgr[:, :320] = 255
-    moment = Moment("recording", "wave", "", 1.0, 0.5, 0, 1, "")
+    moment = RecordingStatus("recording", "wave", "", 1.0, 0.5, 0, 1, "")
     # In the middle, where nothing is written; columns beside the red edge.
     assert draw(moment, bgr, (255, 0, 0))[240, [50, 590]].mean(1).tolist() == [0, 255]
     assert draw(moment, bgr, (255, 0, 0), mirror=False)[240, [50, 590]].mean(1).tolist() == [255, 0]
@@ -459,7 +469,7 @@ def test_the_picture_is_a_mirror_and_the_take_is_not(tmp_path: Path) -> None:
 @pytest.mark.parametrize("phase", ["ready", "countdown", "recording", "away", "done"])
 def test_any_moment_can_be_drawn_on_any_picture(phase: str, size: tuple[int, int]) -> None:
     bgr = np.zeros((*size, 3), np.uint8)
-    moment = Moment(phase, "x" * 128, "y" * 128, 0.0, 0.0, 999, 1000, "trouble " * 30)  # type: ignore[arg-type]
+    moment = RecordingStatus(phase, "x" * 128, "y" * 128, 0.0, 0.0, 999, 1000, "trouble " * 30)  # type: ignore[arg-type]
     picture = draw(moment, bgr, (255, 0, 0))
     assert min(picture.shape[:2]) >= 480
     assert picture.any()
@@ -488,7 +498,7 @@ def test_the_window_records_by_its_keys(monkeypatch: pytest.MonkeyPatch, tmp_pat
     commands: list[Command] = []
     with mirror:
         for number in range(4):
-            mirror.show(Moment("ready", "wave", "", 0, 0, 0, 1, ""), frame(number))
+            mirror.show(RecordingStatus("ready", "wave", "", 0, 0, 0, 1, ""), frame(number))
             commands += mirror.commands()
     assert commands == ["go", "stop"]
     assert [each.shape for each in seen] == [(480, 480, 3)] * 4
@@ -497,7 +507,7 @@ def test_the_window_records_by_its_keys(monkeypatch: pytest.MonkeyPatch, tmp_pat
 def test_a_closed_window_stops_and_a_broken_one_leaves_the_terminal(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    moment = Moment("ready", "wave", "", 0, 0, 0, 1, "")
+    moment = RecordingStatus("ready", "wave", "", 0, 0, 0, 1, "")
     fake_window(monkeypatch, [], visible=0.0)
     with Mirror(["wave"]) as mirror:
         mirror.show(moment, None)

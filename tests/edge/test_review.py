@@ -13,16 +13,16 @@ import pytest
 from seqvision_edge.errors import RecordingError
 from seqvision_edge.opencv import cv2
 from seqvision_edge.recording.review import (
-    Answer,
-    Collected,
+    CollectedClip,
+    Decision,
     Item,
     LinePrompt,
     WindowPrompt,
     items_of,
-    not_looked_at,
     read_collected,
     review,
     understand,
+    unreviewed,
 )
 from seqvision_edge.recording.take import Take
 from seqvision_edge.recording.takes import Takes
@@ -64,7 +64,7 @@ def collected(tmp_path: Path) -> Takes:
     return takes
 
 
-def saying(*answers: Answer) -> Callable[[Item, int, int, Sequence[str]], Answer]:
+def saying(*answers: Decision) -> Callable[[Item, int, int, Sequence[str]], Decision]:
     given = iter(answers)
     return lambda *_: next(given)
 
@@ -79,7 +79,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
 
 
 def go_through(takes: Takes, asker: Any, *, picked: Sequence[str] = ()) -> Counter[Any]:
-    items = items_of(takes, not_looked_at(takes), picked)
+    items = items_of(takes, unreviewed(takes), picked)
     return review(takes, items, LABELS, asker, lambda line: None)
 
 
@@ -122,22 +122,22 @@ def test_a_slip_of_the_pen_is_no_new_label(capsys: pytest.CaptureFixture[str]) -
     item = Item(Path("x.mp4"), "wave", "", None)
     assert understand("wvae", item, LABELS) == "no label 'wvae' here; =wvae makes it one"
     assert understand("0", item, LABELS) == "no label '0' here; =0 makes it one"
-    assert understand("=wvae", item, LABELS) == Answer("relabel", "wvae")
-    assert understand("3", item, LABELS) == Answer("relabel", "wave")
-    assert understand("D", item, LABELS) == Answer("delete")
+    assert understand("=wvae", item, LABELS) == Decision("relabel", "wvae")
+    assert understand("3", item, LABELS) == Decision("relabel", "wave")
+    assert understand("D", item, LABELS) == Decision("delete")
     unnamed = Item(Path("x.mp4"), "", "", None)
     assert "no label yet" in str(understand("", unnamed, LABELS))
     asker = lines("wvae", "clap")
-    assert asker(item, 1, 1, LABELS) == Answer("relabel", "clap")
+    assert asker(item, 1, 1, LABELS) == Decision("relabel", "clap")
     assert "x.mp4  (cannot be read)" in capsys.readouterr().err
 
 
 def test_a_label_that_is_none_is_said_and_asked_again(takes: Takes) -> None:
     record(takes, "wave")
     said: list[str] = []
-    answers = saying(Answer("relabel", "x" * 200), Answer("relabel", "clap"))
+    answers = saying(Decision("relabel", "x" * 200), Decision("relabel", "clap"))
     review(takes, items_of(takes, [], []), LABELS, answers, said.append)
-    assert "1 to 128 letters" in said[0]
+    assert "1 to 128 characters" in said[0]
     assert [take.label for take in takes.all()] == ["clap"]
 
 
@@ -145,15 +145,17 @@ def test_a_take_that_somebody_deleted_meanwhile_is_passed_over(takes: Takes) -> 
     first, second = record(takes, "wave", "wave")
     items = items_of(takes, [], [])
     takes.delete(first)
-    done = review(takes, items, LABELS, saying(Answer("delete"), Answer("keep")), lambda _: None)
+    done = review(
+        takes, items, LABELS, saying(Decision("delete"), Decision("keep")), lambda _: None
+    )
     assert done == {"keep": 1}
     assert takes.all() == [second]
 
 
 def test_what_a_run_collected_is_looked_at_first_the_most_doubtful_first(collected: Takes) -> None:
-    found = not_looked_at(collected)
+    found = unreviewed(collected)
     assert [clip.path.name for clip in found] == ["c.mkv", "b.mkv", "a.mkv"]
-    assert found[2] == Collected(collected.folder / "a.mkv", "wave", 0.9)
+    assert found[2] == CollectedClip(collected.folder / "a.mkv", "wave", 0.9)
     assert items_of(collected, found, [])[2].about == "predicted with 90% confidence"
 
 
@@ -164,23 +166,26 @@ def test_collected_clips_get_their_lines_where_they_lie(collected: Takes) -> Non
         {"path": "a.mkv", "label": "wave", "group": ""},
     ]
     assert not (collected.folder / "b.mkv").exists()
-    assert not_looked_at(collected) == []
+    assert unreviewed(collected) == []
     # From now on these are takes as any other.
     assert [item.take for item in items_of(collected, [], [])] == collected.all()
 
 
 def test_a_review_goes_on_where_it_was_left(collected: Takes) -> None:
     go_through(collected, lines("clap", "q"))
-    assert [clip.path.name for clip in not_looked_at(collected)] == ["b.mkv", "a.mkv"]
+    assert [clip.path.name for clip in unreviewed(collected)] == ["b.mkv", "a.mkv"]
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
         ("clip,label\na.mkv,x\n", "has no column confidence"),
-        ("clip,label,confidence\n../a.mkv,x,1\n", "line 2: '../a.mkv' is no clip of this folder"),
-        ("clip,label,confidence\n/etc/passwd,x,1\n", "no clip of this folder"),
-        ("clip,label,confidence\n,x,1\n", "no clip of this folder"),
+        (
+            "clip,label,confidence\n../a.mkv,x,1\n",
+            "line 2: '../a.mkv' is not a clip of this folder",
+        ),
+        ("clip,label,confidence\n/etc/passwd,x,1\n", "not a clip of this folder"),
+        ("clip,label,confidence\n,x,1\n", "not a clip of this folder"),
         ("clip,label,confidence\na.mkv,x,sure\n", "confidence is 'sure'"),
     ],
 )
@@ -210,7 +215,7 @@ def press(monkeypatch: pytest.MonkeyPatch, keys: str, visible: float = 1.0) -> l
     return shown
 
 
-def never(*_: object) -> Answer:
+def never(*_: object) -> Decision:
     raise AssertionError("the window is there")
 
 

@@ -9,7 +9,7 @@ import pytest
 from colour_model import WINDOW, model_bytes
 from numpy.typing import NDArray
 
-from seqvision_edge.server.batching import MOST_FRAMES, Batcher, ModelFailed, Overloaded
+from seqvision_edge.server.batching import MAX_BATCH_FRAMES, Batcher, ModelFailed, Overloaded
 from seqvision_edge.session import Session
 
 SECONDS = 20
@@ -78,7 +78,7 @@ def test_one_call_does_not_take_all_that_waits(session: Session, gate: Gate) -> 
     for each in (*first, *rest):
         each.result(SECONDS)
     assert sum(gate.sizes) == 30
-    assert max(gate.sizes) == MOST_FRAMES // WINDOW
+    assert max(gate.sizes) == MAX_BATCH_FRAMES // WINDOW
     batcher.close()
 
 

@@ -123,16 +123,16 @@ def test_who_listens_and_does_not_read_is_left(session: Session) -> None:
     newest = Newest()
     newest.write(Step(source="cam"))
     with serving(session, watching=newest, limits=Limits(stall_seconds=0.3)) as running:
-        ears = running.served.service.ears
+        queues = running.served.service.queues
         with running.raw() as raw:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             raw.sendall(b"GET /v1/sources/cam/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            until(lambda: len(ears) == 1)
+            until(lambda: len(queues) == 1)
             changed = (SourceState("stalled", "x" * 50_000),)
 
             def has_left() -> bool:
                 newest.write(Step(source="cam", changed=changed, state=changed[0]))
-                return not ears
+                return not queues
 
             until(has_left)
         assert newest._seen["cam"].listeners == []

@@ -276,8 +276,8 @@ def test_an_upload_that_is_broken_off_is_one_line_each(
         until(lambda: len(caplog.records) >= 4 * len(heads))
     lines = [record.getMessage() for record in caplog.records]
     assert sorted(set(lines)) == [
-        "POST /v1/predict: 127.0.0.1 left before its body was whole",
-        "POST /v1/streams/{id}/frames: 127.0.0.1 left before its body was whole",
+        "POST /v1/predict: 127.0.0.1 disconnected before the body ended",
+        "POST /v1/streams/{id}/frames: 127.0.0.1 disconnected before the body ended",
     ]
     assert len(lines) == 4 * len(heads)
     assert all(record.exc_info is None for record in caplog.records)
@@ -399,5 +399,5 @@ def test_a_log_that_nobody_reads_holds_up_no_answer(tmp_path: Path) -> None:
             said = process.stderr.read()
         finally:
             process.kill()
-    assert said.count(b"left before its body was whole") > 20
+    assert said.count(b"disconnected before the body ended") > 20
     assert b"Traceback" not in said

@@ -56,7 +56,7 @@ def descriptors() -> int:
 
 def is_idle(running: Running) -> bool:
     service = running.served.service
-    return service.batcher.reserved == 0 and service._clips_now == 0 and not service.ears
+    return service.batcher.reserved == 0 and service._clips_now == 0 and not service.queues
 
 
 def healthy(running: Running) -> None:

@@ -233,7 +233,7 @@ def test_a_picture_that_cannot_be_kept_ends_the_take(
 @pytest.mark.parametrize(
     ("bounds", "words"),
     [
-        ({"takes": 0}, "takes are here already"),
+        ({"takes": 0}, "the folder has"),
         ({"free_bytes": 1 << 60}, "free on the disk"),
         ({"bytes": 3000}, "at most 3000 bytes"),
         ({"seconds": 1.0}, "at most 1 s"),

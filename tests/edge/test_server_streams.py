@@ -432,7 +432,7 @@ def test_a_silent_connection_is_ended(session: Session) -> None:
 def test_a_full_model_ends_live_connections_after_a_while(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("seqvision_edge.server.routes.live._PATIENCE", 0.3)
+    monkeypatch.setattr("seqvision_edge.server.routes.live._MAX_BUSY_SECONDS", 0.3)
     with serving(session, limits=Limits(room=1)) as running, connect(running.live) as socket:
         assert tell(socket, 0.0, jpeg("red"))["type"] == "waiting"
         running.served.service.batcher.reserve()
@@ -454,4 +454,4 @@ def test_clients_that_leave_cost_nothing(session: Session) -> None:
         until(lambda: "seqvision_streams 0.0" in client.get("/metrics").text)
         until(lambda: "seqvision_clients 1.0" in client.get("/metrics").text)
         until(lambda: not running.served.service.batcher.reserved)
-        until(lambda: not running.served.service.ears)
+        until(lambda: not running.served.service.queues)

@@ -15,7 +15,7 @@ from seqvision_edge.cli import main
 from seqvision_edge.errors import SinkError
 from seqvision_edge.frame import Step
 from seqvision_edge.opencv import cv2
-from seqvision_edge.sinks.active_learning import Collection, Doubtful, moment_of
+from seqvision_edge.sinks.active_learning import Collection, UncertainClips, candidate_of
 from seqvision_edge.sinks.queue import Queued
 from seqvision_edge.types import Prediction
 
@@ -34,7 +34,7 @@ class FakeSource:
 
 def collecting(folder: Path, budget: int = 1 << 30) -> Queued[Any]:
     source: Any = FakeSource()
-    return Queued(Doubtful(folder, budget, [source], SECONDS, 4), 99, waits=True)
+    return Queued(UncertainClips(folder, budget, [source], SECONDS, 4), 99, waits=True)
 
 
 def answers(shares: Sequence[tuple[str, float, float]], colour: str = "red") -> Iterator[Step]:
@@ -106,12 +106,12 @@ def test_clips_do_not_overlap(tmp_path: Path) -> None:
 
 def test_unknown_answers_are_the_most_doubtful_and_half_a_window_is_none() -> None:
     step = make_step(3, FPS)
-    unknown = moment_of(replace(step, smoothed=dict.fromkeys(LABELS, 0.0)))
+    unknown = candidate_of(replace(step, smoothed=dict.fromkeys(LABELS, 0.0)))
     assert unknown is not None
     assert (unknown.label, unknown.uncertainty) == ("red", 1.0)
-    assert moment_of(replace(step, window_fill=0.9)) is None
-    assert moment_of(replace(step, answered=False)) is None
-    assert moment_of(replace(step, prediction=None)) is None
+    assert candidate_of(replace(step, window_fill=0.9)) is None
+    assert candidate_of(replace(step, answered=False)) is None
+    assert candidate_of(replace(step, prediction=None)) is None
 
 
 def test_when_it_is_full_the_least_useful_clip_goes(tmp_path: Path) -> None:

@@ -170,11 +170,11 @@ def test_the_past_is_bounded_in_seconds_and_in_bytes(
     for index in range(200):
         outlet.send(make_step(index, FPS))
     # 0.5 s before, 0.2 s until an event is known, and a second to spare.
-    assert len(recorder._past) == 18
-    monkeypatch.setattr(event_clips, "MOST_BYTES", recorder._past.bytes // 2)
+    assert len(recorder._buffer) == 18
+    monkeypatch.setattr(event_clips, "MOST_BYTES", recorder._buffer.bytes // 2)
     outlet.send(make_step(200, FPS))
-    assert recorder._past.bytes <= event_clips.MOST_BYTES
-    assert recorder._past.bytes == sum(len(picture) for _, picture in recorder._past.since(0))
+    assert recorder._buffer.bytes <= event_clips.MOST_BYTES
+    assert recorder._buffer.bytes == sum(len(picture) for _, picture in recorder._buffer.since(0))
 
 
 def test_a_very_long_event_has_a_clip_of_bounded_length(

@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import pytest
 from colour_model import LABELS, make_card
-from rich.console import Console
+from rich.console_sink import Console
 from steps import END, EVENT, SOURCE, changed, make_step, wait_for
 
 from seqvision_edge.opencv import cv2
 from seqvision_edge.overlay import Overlay
 from seqvision_edge.sinks import Quit, window
-from seqvision_edge.sinks.console import EventList, PlainLines, Summed
+from seqvision_edge.sinks.console_sink import EventList, PlainLines, SummarySink
 from seqvision_edge.sinks.terminal import TerminalSink
 from seqvision_edge.types import Event, SourceState, clock
 
@@ -22,7 +22,7 @@ from seqvision_edge.types import Event, SourceState, clock
 def test_a_pipe_gets_events_only_and_the_summary_goes_to_stderr(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with Summed(PlainLines()) as sink:
+    with SummarySink(PlainLines()) as sink:
         sink.write(make_step(0))
         sink.write(make_step(1, answered=False, events=(EVENT,)))
         sink.write(END)
@@ -33,7 +33,7 @@ def test_a_pipe_gets_events_only_and_the_summary_goes_to_stderr(
 
 
 def test_a_run_without_events_ends_with_its_last_answer(capsys: pytest.CaptureFixture[str]) -> None:
-    with Summed(PlainLines()) as sink:
+    with SummarySink(PlainLines()) as sink:
         sink.write(make_step())
     assert "last answer: red 75%" in capsys.readouterr().err
 

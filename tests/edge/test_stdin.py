@@ -158,9 +158,9 @@ def test_a_picture_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(
     ("data", "size", "reason"),
     [
-        (b"", None, "it ended without one whole frame"),
-        (b"", (4, 4), "it ended without one whole frame"),
-        (b"\xff\xd8\xff", None, "it ended without one whole frame"),
+        (b"", None, "ended without a complete frame"),
+        (b"", (4, 4), "ended without a complete frame"),
+        (b"\xff\xd8\xff", None, "ended without a complete frame"),
         (
             b"RIFF....",
             None,
@@ -169,7 +169,7 @@ def test_a_picture_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> N
         (b"R", None, "neither a video nor JPEG pictures"),
         (b"\x1a\x45\xdf\xa3torn", None, "the video in it cannot be read; pipe it so: ffmpeg -i"),
         (b"\0\0\0\x20ftypisom" + bytes(99), None, "the video in it cannot be read .an MP4 whose"),
-        (b"\0\0\0\1\x67" + bytes(99), None, "it ended without one whole frame"),
+        (b"\0\0\0\1\x67" + bytes(99), None, "ended without a complete frame"),
     ],
 )
 def test_a_pipe_without_frames_is_one_clear_line(data: bytes, size: Any, reason: str) -> None:

@@ -132,11 +132,15 @@ COVER = ("-f", "lavfi", "-i", "sine=d=1", "-f", "lavfi", "-i", "testsrc2=s=64x64
 @pytest.mark.parametrize(
     ("name", "arguments", "reason"),
     [
-        ("cover.m4a", (*COVER, "-c:a", "aac"), "its only picture is a cover; give a video"),
-        ("cover.mp3", (*COVER, "-c:a", "libmp3lame"), "its only picture is a cover; give a video"),
-        ("cover.flac", (*COVER, "-c:a", "flac"), "its only picture is a cover; give a video"),
-        ("sound.ogg", COVER[:4], "only sound is in it; give a video"),
-        ("sound.wav", COVER[:4], "only sound is in it; give a video"),
+        ("cover.m4a", (*COVER, "-c:a", "aac"), "its only picture is a cover image; give a video"),
+        (
+            "cover.mp3",
+            (*COVER, "-c:a", "libmp3lame"),
+            "its only picture is a cover image; give a video",
+        ),
+        ("cover.flac", (*COVER, "-c:a", "flac"), "its only picture is a cover image; give a video"),
+        ("sound.ogg", COVER[:4], "contains only sound; give a video"),
+        ("sound.wav", COVER[:4], "contains only sound; give a video"),
     ],
 )
 def test_sound_with_or_without_a_cover_is_no_clip(

@@ -1,8 +1,8 @@
-"""Whether an ONNX file may be loaded, before onnxruntime sees it: `validate.py` is the way.
+"""Decide whether an ONNX file may be loaded, before onnxruntime reads it: see `validate.py`.
 
-A model is data from a stranger.  An ONNX file may hold programs that never end, tensors of
-terabytes made from a few bytes, and the names of other files.  What is read here is a small part of
-ONNX: what `seqvision export` writes, and nothing else.
+A model is untrusted input.  An ONNX file may contain programs that never end, tensors of terabytes
+made from a few bytes, and the names of other files.  Only the small part of ONNX that
+`seqvision export` writes is accepted.
 """
 
 from seqvision_edge.onnx_validation.operators import OPERATORS

@@ -1,4 +1,4 @@
-"""An ONNX graph as plain data, with every count, name and constant checked."""
+"""Parse an ONNX graph into plain data, with every count, name and constant checked."""
 
 import math
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from seqvision_edge.onnx_validation.protobuf import Damaged, Message, Reader, Re
 MAX_NODES: Final = 5_000
 MAX_TENSORS: Final = 5_000
 MAX_RANK: Final = 8
-# Larger constants are weights: nothing depends on their values before the model runs.
+# Larger constants are weights: no shape depends on their values.
 MAX_KNOWN: Final = 4_096
 
 FLOAT: Final = 1
@@ -21,7 +21,7 @@ UINT8: Final = 2
 INT64: Final = 7
 # data type of onnx.proto → bytes: float, uint8, int8, int32, int64, float16
 TYPES: Final = {FLOAT: 4, UINT8: 1, 3: 1, 6: 4, INT64: 8, 10: 2}
-# Where a type may stand when it is not raw: (field, type); uint8 … float16 stand among int32.
+# The field of a type when the data is not raw: (field, type); uint8 … float16 are stored as int32.
 _TYPED: Final = {"float_data": (FLOAT,), "int32_data": (UINT8, 3, 6, 10), "int64_data": (INT64,)}
 _ATTRIBUTES: Final = {1: "f", 2: "i", 3: "s", 6: "floats", 7: "ints"}
 
@@ -30,7 +30,7 @@ Axis = int | str | None
 
 @dataclass(frozen=True)
 class Constant:
-    """A tensor in the file; `value` is known of small int64 ones, which give others their size."""
+    """A tensor in the file; `value` is set for small int64 ones, on which shapes may depend."""
 
     shape: tuple[int, ...]
     value: NDArray[np.int64] | None
@@ -38,7 +38,7 @@ class Constant:
 
 @dataclass(frozen=True)
 class Node:
-    """One operator; an input that is left out is an empty name."""
+    """One operator; an omitted input is an empty name."""
 
     operator: str
     inputs: tuple[str, ...]
@@ -57,7 +57,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Graph:
-    """All of a graph."""
+    """A whole graph."""
 
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
@@ -70,7 +70,7 @@ def read_graph(data: memoryview, reader: Reader, operators: frozenset[str]) -> G
 
     Raises:
         Damaged: the bytes are not an ONNX graph.
-        Refused: something in it is none of what `seqvision export` writes.
+        Refused: it contains something that `seqvision export` never writes.
     """
     message = reader.read("Graph", data)
     if len(message["node"]) > MAX_NODES:
@@ -100,18 +100,18 @@ def _node(message: Message, operators: frozenset[str]) -> Node:
 
 
 def _attribute(message: Message) -> tuple[str, Any]:
-    """Return name and value; the value must be of the type that it says, and of no other."""
+    """Return name and value; the value must be of the declared type, and of no other."""
     field = _ATTRIBUTES.get(message.get("type", 0))
     other = {"f", "i", "s", "floats", "ints"} - {field}
     if field is None or any(message.get(name) not in (None, []) for name in other):
         raise Refused(f"the attribute {quoted(message.get('name', ''))} has another type")
-    # protobuf does not write a number that is 0.
+    # protobuf omits a number that is 0.
     absent = {"f": 0.0, "i": 0, "s": ""}.get(field)
     return message.get("name", ""), message.get(field, absent)
 
 
 def _constant(message: Message) -> tuple[str, Constant]:
-    """Check that a constant is as large as it says, with its bytes in the file."""
+    """Check that a constant has the declared size, with its bytes in the file."""
     name, shape = message.get("name", ""), tuple(message["dims"])
     if message.get("data_location", 0) != 0:
         raise Refused(f"the tensor {quoted(name)} has its data in another file")
@@ -126,7 +126,7 @@ def _constant(message: Message) -> tuple[str, Constant]:
     count = math.prod(shape)
     there = _COUNTS[given[0]](message[given[0]], kind) if given else 0
     if there != count:
-        raise Damaged(f"the tensor {quoted(name)} says {count} values and has {there:g}")
+        raise Damaged(f"the tensor {quoted(name)} declares {count} values and has {there:g}")
     value = None
     if kind == INT64 and given == ["raw_data"] and count <= MAX_KNOWN:
         value = np.frombuffer(message["raw_data"], "<i8").astype(np.int64).reshape(shape)

@@ -1,8 +1,8 @@
-"""What each operator may have: how many inputs, and which attributes within which bounds.
+"""Limits of each operator: how many inputs, and which attributes within which bounds.
 
-onnxruntime trusts numbers that it should not: a convolution in 0 groups divides by zero, one with a
-stride of 2³¹ is planned for ever.  So every attribute is looked at before it is loaded.  Source:
-the operators of ONNX, versions 13 to 24; what no export uses (`layout`, other activations, sequence
+onnxruntime does not check some numbers: a convolution with 0 groups divides by zero, and planning
+one with a stride of 2³¹ never ends.  So every attribute is checked before loading.  Source: the
+operators of ONNX, versions 13 to 24; what no export uses (`layout`, other activations, sequence
 lengths, peepholes) is not accepted.
 """
 
@@ -14,7 +14,7 @@ from typing import Any, Final
 from seqvision_edge.onnx_validation.graph import MAX_RANK, TYPES, Node
 from seqvision_edge.onnx_validation.protobuf import Refused, quoted
 
-# Larger than any picture that a card may ask for, so that no kernel, stride or padding needs more.
+# Larger than any picture that a card allows, so that no kernel, stride or padding needs more.
 MAX_EXTENT: Final = 1 << 13
 MAX_CHANNELS: Final = 1 << 16
 
@@ -74,7 +74,7 @@ _REDUCED: Final[dict[str, Check]] = {"keepdims": _FLAG, "noop_with_empty_axes": 
 
 @dataclass(frozen=True)
 class _Schema:
-    """Bounds of the number of inputs, and a check for each attribute that may be there."""
+    """Bounds of the number of inputs, and a check for each allowed attribute."""
 
     least: int
     most: int
@@ -124,7 +124,7 @@ OPERATORS: Final = frozenset(_SCHEMAS)
 
 
 def check_node(node: Node) -> None:
-    """Check an operator's attributes, and how many inputs and outputs it has.
+    """Check an operator's attributes, and its numbers of inputs and outputs.
 
     Raises:
         Refused: an attribute is unknown or out of bounds, or an input is missing or too many.

@@ -1,9 +1,8 @@
-"""Protocol buffers, read strictly: only known fields, none twice, and a bound on their count.
+"""A strict parser of protocol buffers: only known fields, no duplicates, a bounded count.
 
-A general parser merges a message that comes twice, keeps what it does not know, and makes a
-hundred bytes of memory out of two in the file.  What it merges or skips could be seen by
-onnxruntime and not by these checks; so all of that is refused.  Contents are views of the file,
-never copies.
+A general parser merges a message that occurs twice, keeps unknown fields, and turns two bytes of
+the file into a hundred bytes of memory.  onnxruntime could see what it merges or skips while these
+checks do not; so all of that is refused.  Contents are views of the file, never copies.
 
 Source: https://protobuf.dev/programming-guides/encoding/
 """
@@ -18,7 +17,7 @@ MAX_TEXT: Final = 1 << 22
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 # message → number → (name, kind, repeated): what `seqvision export` writes, out of onnx.proto.
-# `view` is content that is not read here.  `never` is named only to say what is refused.
+# `view` is content that is not parsed here.  `never` is listed only to name what is refused.
 _Field = tuple[str, str, bool]
 _MESSAGES: dict[str, dict[int, _Field]] = {
     "Model": {
@@ -97,7 +96,7 @@ Message = dict[str, Any]
 
 
 class Reader:
-    """Reads messages of one file; all of them together have at most `MAX_FIELDS` fields."""
+    """Parse the messages of one file, with at most `MAX_FIELDS` fields in all."""
 
     def __init__(self) -> None:
         self._left = MAX_FIELDS
@@ -107,7 +106,7 @@ class Reader:
 
         Raises:
             Damaged: the bytes are not such a message.
-            Refused: a field that exports do not have, one that comes twice, or too many.
+            Refused: an unknown or duplicate field, or too many fields.
         """
         known = _MESSAGES[message]
         found: Message = {field[0]: [] for field in known.values() if field[2]}
@@ -126,7 +125,7 @@ class Reader:
             if repeated:
                 found[name] += values
             elif name in found or len(values) != 1:
-                raise Refused(f"it has two times {name} in a {message.lower()}")
+                raise Refused(f"it has {name} twice in a {message.lower()}")
             else:
                 found[name] = values[0]
         return found
@@ -176,7 +175,7 @@ class Reader:
 
 
 def _varint(data: memoryview, index: int) -> tuple[int, int]:
-    """Return a signed 64-bit number and the place after it."""
+    """Return a signed 64-bit number and the index after it."""
     value = 0
     for shift in range(0, 70, 7):
         if index >= len(data):
@@ -207,13 +206,13 @@ def _text(data: memoryview) -> str:
 
 
 class Refused(Exception):  # noqa: N818
-    """The file holds what `seqvision export` never writes."""
+    """The file contains something that `seqvision export` never writes."""
 
 
 class Damaged(Refused):
-    """The file is no ONNX model at all, or its bytes are not whole."""
+    """The file is not an ONNX model, or is incomplete."""
 
 
 def quoted(name: str) -> str:
-    """Return a name from the file so that it can be shown in one short line of a terminal."""
+    """Return a name from the file, made safe and short enough for one line of a terminal."""
     return repr(name if len(name) <= 40 else f"{name[:40]}…").encode("ascii", "replace").decode()

@@ -1,10 +1,10 @@
-"""The size of every tensor of a graph, computed before anything is run.
+"""Compute the size of every tensor of a graph before anything is run.
 
-A few bytes can ask for terabytes: a Range up to 2⁴⁰, a MatMul of two long vectors, forty times a
-Concat with itself.  So each operator has a rule that gives the shapes of its outputs; an operator
-without a rule is not accepted.  Source of the rules: the operators of ONNX, versions 13 to 24.
+A few bytes can request terabytes: a Range up to 2⁴⁰, a MatMul of two long vectors, forty times a
+Concat with itself.  So each operator has a rule for the shapes of its outputs; an operator without
+a rule is not accepted.  Source of the rules: the operators of ONNX, versions 13 to 24.
 
-They also work out the values of small int64 tensors, because the shapes of others depend on them.
+The rules also compute the values of small int64 tensors, because other shapes depend on them.
 """
 
 import math
@@ -19,37 +19,37 @@ from numpy.typing import NDArray
 from seqvision_edge.onnx_validation.graph import INT64, MAX_KNOWN, MAX_RANK, Graph, Node
 from seqvision_edge.onnx_validation.protobuf import Refused, quoted
 
-# Per frame.  VGG16 at 1024 pixels, the largest that can be trained, makes 0.6 × 2³⁰ values of all
-# its tensors together, and its largest convolution 2³⁵ products.
+# Per frame.  VGG16 at 1024 pixels, the largest that can be trained, has 0.6 × 2³⁰ values in all
+# its tensors together, and its largest convolution 2³⁵ multiplications.
 MAX_VALUES: Final = 1 << 30
 MAX_WORK: Final = 1 << 38
-# What is empty may be put together with what is not: no past yet, beside new features.  onnxruntime
-# crashes where some of the others get nothing.
+# Operators that accept an empty tensor: an empty state is concatenated with new features.
+# onnxruntime crashes where some of the others get one.
 _TAKES_NOTHING: Final = frozenset({"Cast", "Concat", "Shape", "Slice"})
 
 Shape = tuple[int, ...]
 
 
 def sizes(graph: Graph, inputs: Mapping[str, Shape], frames: int) -> tuple[list[Shape], int]:
-    """Return the shapes of a graph's outputs, and how many values all its tensors have.
+    """Return the shapes of a graph's outputs, and the number of values in all its tensors.
 
     Args:
-        graph: as it was read.
+        graph: the parsed graph.
         inputs: by name.
-        frames: how many there are in the call and its past: so much more may it take.
+        frames: number of frames of the call and the state; the limits scale with it.
 
     Raises:
-        Refused: the graph does not fit together, a size depends on the data, or it takes more than
+        Refused: the shapes do not match, a size depends on the data, or it takes more than
             `MAX_VALUES` values or `MAX_WORK` multiplications of one operator for each frame.
     """
-    known = {name: Tensor(item.shape, item.value) for name, item in graph.constants.items()}
-    known.update((name, Tensor(shape)) for name, shape in inputs.items())
+    known = {name: KnownTensor(item.shape, item.value) for name, item in graph.constants.items()}
+    known.update((name, KnownTensor(shape)) for name, shape in inputs.items())
     values = largest = 0
     for node in graph.nodes:
         for name in node.inputs:
             if name and name not in known:
                 raise Refused(f"nothing before its {node.operator} makes {quoted(name)}")
-        call = Call(node, tuple(known[name] if name else None for name in node.inputs))
+        call = NodeCall(node, tuple(known[name] if name else None for name in node.inputs))
         empty = any(item is not None and 0 in item.shape for item in call.inputs)
         if empty and node.operator not in _TAKES_NOTHING:
             raise Refused(f"its {node.operator} gets an empty tensor")
@@ -63,7 +63,7 @@ def sizes(graph: Graph, inputs: Mapping[str, Shape], frames: int) -> tuple[list[
                 f"{made.work / frames:.1e} products for each frame; "
                 f"at most are {MAX_VALUES:.1e} and {MAX_WORK:.1e}"
             )
-        # An operator may have outputs that nobody named.
+        # An operator may have unnamed outputs.
         known.update(zip(filter(None, node.outputs), _named(node, made), strict=True))
     missing = [value.name for value in graph.outputs if value.name not in known]
     if missing:
@@ -72,33 +72,33 @@ def sizes(graph: Graph, inputs: Mapping[str, Shape], frames: int) -> tuple[list[
 
 
 @dataclass(frozen=True)
-class Tensor:
-    """A shape, and the values where they are known."""
+class KnownTensor:
+    """A shape, and the values if they are known."""
 
     shape: Shape
     value: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
-class Call:
-    """A node with what goes into it; an input that is left out is None."""
+class NodeCall:
+    """A node with its input tensors; an omitted input is None."""
 
     node: Node
-    inputs: tuple[Tensor | None, ...]
+    inputs: tuple[KnownTensor | None, ...]
 
-    def tensor(self, index: int) -> Tensor:
-        """Return an input that must be there."""
+    def tensor(self, index: int) -> KnownTensor:
+        """Return a required input."""
         found = self.optional(index)
         if found is None:
             raise Refused(f"its {self.node.operator} has no input {index}")
         return found
 
-    def optional(self, index: int) -> Tensor | None:
-        """Return an input, or None where it is left out."""
+    def optional(self, index: int) -> KnownTensor | None:
+        """Return an input, or None if it is omitted."""
         return self.inputs[index] if index < len(self.inputs) else None
 
     def numbers(self, index: int) -> list[int] | None:
-        """Return the values of an input, which must be known; None where it is left out."""
+        """Return the values of an input, which must be known; None if it is omitted."""
         found = self.optional(index)
         if found is None:
             return None
@@ -107,20 +107,20 @@ class Call:
         return [int(number) for number in found.value.ravel()]
 
     def attribute(self, name: str, absent: Any = None) -> Any:
-        """Return an attribute, or what holds where it is left out."""
+        """Return an attribute, or its default if it is omitted."""
         return self.node.attributes.get(name, absent)
 
 
 @dataclass(frozen=True)
 class Made:
-    """What a node makes: its outputs, its multiplications, and values that it needs meanwhile."""
+    """The results of a node: its outputs, its multiplications, and temporary values."""
 
-    outputs: tuple[Tensor, ...]
+    outputs: tuple[KnownTensor, ...]
     work: int = 0
     meanwhile: int = 0
 
 
-def _made(call: Call) -> Made:
+def _made(call: NodeCall) -> Made:
     try:
         made = _RULES[call.node.operator](call)
     except (ArithmeticError, LookupError, TypeError, ValueError):
@@ -135,26 +135,26 @@ def _is_odd(shape: Shape) -> bool:
     return len(shape) > MAX_RANK or any(size < 0 for size in shape)
 
 
-def _named(node: Node, made: Made) -> list[Tensor]:
+def _named(node: Node, made: Made) -> list[KnownTensor]:
     if len(node.outputs) > len(made.outputs):
         raise Refused(f"its {node.operator} has {len(node.outputs)} outputs")
     return [tensor for name, tensor in zip(node.outputs, made.outputs, strict=False) if name]
 
 
-# A rule returns None where the inputs do not fit.
-Rule = Callable[[Call], Made | None]
+# A rule returns None if the inputs do not match.
+Rule = Callable[[NodeCall], Made | None]
 
 
 def one(shape: Sequence[int], value: NDArray[np.int64] | None = None, work: int = 0) -> Made:
-    """Return a single output."""
-    return Made((Tensor(tuple(shape), value),), work)
+    """Return the results of a node with a single output."""
+    return Made((KnownTensor(tuple(shape), value),), work)
 
 
 def broadcast(shapes: Sequence[Shape]) -> Shape:
-    """Return the shape that all these spread to.
+    """Return the shape to which all these broadcast.
 
     Raises:
-        ValueError: they do not fit together.
+        ValueError: they do not match.
     """
     sizes = []
     for axis in zip_longest(*(reversed(shape) for shape in shapes), fillvalue=1):
@@ -165,18 +165,18 @@ def broadcast(shapes: Sequence[Shape]) -> Shape:
     return tuple(reversed(sizes))
 
 
-def same(call: Call) -> Made:
+def same(call: NodeCall) -> Made:
     return one(call.tensor(0).shape)
 
 
-def cast(call: Call) -> Made:
+def cast(call: NodeCall) -> Made:
     first = call.tensor(0)
-    # Any smaller type may change the numbers.
+    # A conversion to a smaller type may change the numbers.
     return one(first.shape, first.value if call.attribute("to") == INT64 else None)
 
 
 def elementwise(combine: Callable[..., Any] | None) -> Rule:
-    def rule(call: Call) -> Made:
+    def rule(call: NodeCall) -> Made:
         tensors = [call.tensor(index) for index in range(len(call.inputs))]
         shape = broadcast([tensor.shape for tensor in tensors])
         values = [tensor.value for tensor in tensors]
@@ -190,13 +190,13 @@ def elementwise(combine: Callable[..., Any] | None) -> Rule:
     return rule
 
 
-def shape_of(call: Call) -> Made:
+def shape_of(call: NodeCall) -> Made:
     shape = call.tensor(0).shape
     found = shape[call.attribute("start", 0) : call.attribute("end", len(shape))]
     return one((len(found),), np.array(found, np.int64))
 
 
-def count_up(call: Call) -> Made | None:
+def count_up(call: NodeCall) -> Made | None:
     start, limit, step = ((call.numbers(index) or [0])[0] for index in range(3))
     count = len(range(start, limit, step)) if abs(limit) < 1 << 62 else None
     if count is None:
@@ -204,26 +204,26 @@ def count_up(call: Call) -> Made | None:
     return one((count,), np.arange(start, limit, step) if count <= MAX_KNOWN else None)
 
 
-def reshape(call: Call) -> Made | None:
-    data, wanted = call.tensor(0), call.numbers(1)
-    if wanted is None or wanted.count(-1) > 1 or min(wanted, default=0) < -1:
+def reshape(call: NodeCall) -> Made | None:
+    data, requested = call.tensor(0), call.numbers(1)
+    if requested is None or requested.count(-1) > 1 or min(requested, default=0) < -1:
         return None
     if not call.attribute("allowzero", 0):
-        wanted = [size or data.shape[index] for index, size in enumerate(wanted)]
-    total, given = math.prod(data.shape), math.prod(size for size in wanted if size != -1)
-    shape = [size if size != -1 else total // given if given else 0 for size in wanted]
+        requested = [size or data.shape[index] for index, size in enumerate(requested)]
+    total, given = math.prod(data.shape), math.prod(size for size in requested if size != -1)
+    shape = [size if size != -1 else total // given if given else 0 for size in requested]
     if math.prod(shape) != total:
         return None
     return one(shape, None if data.value is None else data.value.reshape(shape))
 
 
-def flatten(call: Call) -> Made:
+def flatten(call: NodeCall) -> Made:
     shape = call.tensor(0).shape
     axis = call.attribute("axis", 1)
     return one((math.prod(shape[:axis]), math.prod(shape[axis:])))
 
 
-def squeeze(call: Call) -> Made | None:
+def squeeze(call: NodeCall) -> Made | None:
     data = call.tensor(0)
     ones = [index for index, size in enumerate(data.shape) if size == 1]
     axes = ones if call.optional(1) is None else _axes(call, len(data.shape))
@@ -233,7 +233,7 @@ def squeeze(call: Call) -> Made | None:
     return one(shape, None if data.value is None else data.value.reshape(shape))
 
 
-def unsqueeze(call: Call) -> Made | None:
+def unsqueeze(call: NodeCall) -> Made | None:
     data = call.tensor(0)
     rank = len(data.shape) + len(call.numbers(1) or [])
     axes = set(_axes(call, rank))
@@ -244,13 +244,13 @@ def unsqueeze(call: Call) -> Made | None:
     return one(shape, None if data.value is None else data.value.reshape(shape))
 
 
-def transpose(call: Call) -> Made | None:
+def transpose(call: NodeCall) -> Made | None:
     shape = call.tensor(0).shape
     order = call.attribute("perm") or list(range(len(shape)))[::-1]
     return one([shape[axis] for axis in order]) if sorted(order) == [*range(len(shape))] else None
 
 
-def concat(call: Call) -> Made | None:
+def concat(call: NodeCall) -> Made | None:
     tensors = [call.tensor(index) for index in range(len(call.inputs))]
     rank, axis = len(tensors[0].shape), call.attribute("axis")
     axis += rank if axis < 0 else 0
@@ -264,7 +264,7 @@ def concat(call: Call) -> Made | None:
     return one(shape, np.concatenate(values, axis) if known else None)
 
 
-def cut(call: Call) -> Made | None:
+def slice_(call: NodeCall) -> Made | None:
     data = call.tensor(0)
     starts, ends = call.numbers(1) or [], call.numbers(2) or []
     axes = call.numbers(3) or [*range(len(starts))]
@@ -278,7 +278,7 @@ def cut(call: Call) -> Made | None:
     return one(shape, None if data.value is None else data.value[tuple(parts)])
 
 
-def gather(call: Call) -> Made | None:
+def gather_(call: NodeCall) -> Made | None:
     data, chosen = call.tensor(0), call.tensor(1)
     axis = call.attribute("axis", 0)
     axis += len(data.shape) if axis < 0 else 0
@@ -289,7 +289,7 @@ def gather(call: Call) -> Made | None:
     return one(shape, np.take(data.value, chosen.value, axis) if known else None)  # type: ignore[arg-type]
 
 
-def split(call: Call) -> Made | None:
+def split(call: NodeCall) -> Made | None:
     shape, count = call.tensor(0).shape, len(call.node.outputs)
     axis = call.attribute("axis", 0)
     axis += len(shape) if axis < 0 else 0
@@ -299,10 +299,10 @@ def split(call: Call) -> Made | None:
         parts = [min(each, shape[axis] - each * index) for index in range(count)]
     if len(parts) != count or min(parts) < 0 or sum(parts) != shape[axis]:
         return None
-    return Made(tuple(Tensor((*shape[:axis], part, *shape[axis + 1 :])) for part in parts))
+    return Made(tuple(KnownTensor((*shape[:axis], part, *shape[axis + 1 :])) for part in parts))
 
 
-def reduced(call: Call) -> Made | None:
+def reduced(call: NodeCall) -> Made | None:
     shape = call.tensor(0).shape
     axes = _axes(call, len(shape)) or [*range(len(shape))]
     if call.attribute("noop_with_empty_axes", 0) or not set(axes) <= set(range(len(shape))):
@@ -313,15 +313,15 @@ def reduced(call: Call) -> Made | None:
     return one(reduced, work=math.prod(shape))
 
 
-def global_pool(call: Call) -> Made:
+def global_pool(call: NodeCall) -> Made:
     shape = call.tensor(0).shape
     return one((*shape[:2], *[1] * len(shape[2:])), work=math.prod(shape))
 
 
-def convolve(call: Call) -> Made | None:
+def convolve(call: NodeCall) -> Made | None:
     data, weight = call.tensor(0).shape, call.tensor(1).shape
     groups = call.attribute("group", 1)
-    positions = _places(call, data, weight[2:])
+    positions = _positions(call, data, weight[2:])
     given = call.attribute("kernel_shape", list(weight[2:]))
     if positions is None or data[1] != weight[1] * groups or tuple(given) != weight[2:]:
         return None
@@ -330,21 +330,21 @@ def convolve(call: Call) -> Made | None:
         return None
     shape = (data[0], weight[0], *positions)
     kernel = math.prod(weight[1:])
-    # Where nothing better fits, the pixels of every place are laid out in rows.
+    # In the worst case the pixels of every kernel position are laid out in rows (im2col).
     unfolded = kernel * groups * data[0] * math.prod(positions)
-    return Made((Tensor(shape),), math.prod(shape) * kernel, unfolded)
+    return Made((KnownTensor(shape),), math.prod(shape) * kernel, unfolded)
 
 
-def max_pool(call: Call) -> Made | None:
+def max_pool(call: NodeCall) -> Made | None:
     data, kernel = call.tensor(0).shape, tuple(call.attribute("kernel_shape"))
-    positions = _places(call, data, kernel)
+    positions = _positions(call, data, kernel)
     if positions is None:
         return None
     shape = (*data[:2], *positions)
     return one(shape, work=math.prod(shape) * math.prod(kernel))
 
 
-def gemm(call: Call) -> Made | None:
+def gemm(call: NodeCall) -> Made | None:
     (rows, inner), (other, columns) = (
         call.tensor(index).shape[:: -1 if call.attribute(flag, 0) else 1]
         for index, flag in enumerate(("transA", "transB"))
@@ -355,7 +355,7 @@ def gemm(call: Call) -> Made | None:
     return one((rows, columns), work=rows * inner * columns)
 
 
-def matmul(call: Call) -> Made | None:
+def matmul(call: NodeCall) -> Made | None:
     left, right = call.tensor(0).shape, call.tensor(1).shape
     if min(len(left), len(right)) < 2 or left[-1] != right[-2]:
         return None
@@ -364,7 +364,7 @@ def matmul(call: Call) -> Made | None:
 
 
 def recurrent(gates: int) -> Rule:
-    def rule(call: Call) -> Made | None:
+    def rule(call: NodeCall) -> Made | None:
         (time, batch, features) = call.tensor(0).shape
         (directions, rows, width), (_, _, hidden) = call.tensor(1).shape, call.tensor(2).shape
         expected = (directions, gates * hidden, hidden)
@@ -375,17 +375,17 @@ def recurrent(gates: int) -> Rule:
             directions, hidden, 0,
         ):  # fmt: skip
             return None
-        last = Tensor((directions, batch, hidden))
+        last = KnownTensor((directions, batch, hidden))
         bias, lengths, peepholes = (call.optional(index) for index in (3, 4, 7))
         if bias is not None and bias.shape != (directions, 2 * gates * hidden):
             return None
-        # The state before the first step: h, and c of an LSTM.
+        # The initial state: h, and c of an LSTM.
         before = [call.optional(index) for index in (5, 6)]
         if lengths is not None or peepholes is not None or 0 in (time, batch):
             return None
         if any(state is not None and state.shape != last.shape for state in before):
             return None
-        steps = Tensor((time, directions, batch, hidden))
+        steps = KnownTensor((time, directions, batch, hidden))
         work = time * batch * directions * rows * (features + hidden)
         # onnxruntime keeps the gates of all steps.
         return Made((steps, last, last)[: gates - 1], work, time * batch * directions * rows)
@@ -404,7 +404,7 @@ _RULES: Final[dict[str, Rule]] = {
     "Div": elementwise(None),
     "Flatten": flatten,
     "GRU": recurrent(3),
-    "Gather": gather,
+    "Gather": gather_,
     "Gemm": gemm,
     "GlobalAveragePool": global_pool,
     "HardSigmoid": same,
@@ -422,7 +422,7 @@ _RULES: Final[dict[str, Rule]] = {
     "Reshape": reshape,
     "Shape": shape_of,
     "Sigmoid": same,
-    "Slice": cut,
+    "Slice": slice_,
     "Softmax": same,
     "Split": split,
     "Squeeze": squeeze,
@@ -433,12 +433,12 @@ _RULES: Final[dict[str, Rule]] = {
 }
 
 
-def _axes(call: Call, rank: int) -> list[int]:
+def _axes(call: NodeCall, rank: int) -> list[int]:
     return [axis + rank if axis < 0 else axis for axis in call.numbers(1) or []]
 
 
-def _places(call: Call, shape: Shape, kernel: Shape) -> list[int] | None:
-    """Return how many places a kernel has along each axis."""
+def _positions(call: NodeCall, shape: Shape, kernel: Shape) -> list[int] | None:
+    """Return the number of kernel positions along each axis."""
     rank = len(kernel)
     pads, strides = (
         call.attribute("pads") or [0] * 2 * rank,

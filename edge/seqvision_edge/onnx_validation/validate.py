@@ -1,4 +1,4 @@
-"""A file → what may be loaded: bounds → bytes → fields → graph → card → sizes."""
+"""Validate a model file before loading: bounds → bytes → fields → graph → card → sizes."""
 
 import hashlib
 import hmac
@@ -18,31 +18,31 @@ from seqvision_edge.onnx_validation.operators import OPERATORS, check_node
 from seqvision_edge.onnx_validation.protobuf import Damaged, Message, Reader, Refused
 from seqvision_edge.onnx_validation.shape_inference import Shape, sizes
 
-MAX_BYTES: Final = (1 << 31) - 1  # what an ONNX file can be
+MAX_BYTES: Final = (1 << 31) - 1  # the maximum of an ONNX file
 MAX_CARD: Final = 1 << 20
 _MADE_BY: Final = "make one with: seqvision export model.pt"
 OPSETS: Final = range(18, 25)
 IR_VERSIONS: Final = range(8, 12)
 
-# Bytes of the frames that one answer reads, and values of what may be kept of them.
+# Bytes of the frames of one prediction, and values of the state.
 MAX_CLIP: Final = 1 << 32
 MAX_KEPT: Final = 1 << 30
-_VALUE: Final = 4  # bytes of nearly all of them
+_VALUE: Final = 4  # bytes of nearly all values
 
 
 @dataclass(frozen=True)
 class ModelFile:
-    """What is known of a file that may be loaded: its card, and what a call takes."""
+    """A file that may be loaded: its card, and the memory a call takes."""
 
     where: str
     card: ModelCard
     graph: Graph
 
     def allow(self, inputs: tuple[Shape, ...]) -> int:
-        """Check what a call with inputs of these shapes takes.
+        """Check the cost of a call with inputs of these shapes.
 
         Returns:
-            The bytes of all its tensors, more than are there at the same time.
+            The bytes of all its tensors, more than exist at the same time.
 
         Raises:
             ModelError: too much memory or time, or other outputs than the card promises.
@@ -58,14 +58,14 @@ def read_model(
 
     Args:
         model: the path of a `model.onnx`, or its bytes.
-        expect_sha256: the hash that the whole file must have.
+        expect_sha256: the required hash of the whole file.
 
     Returns:
-        The bytes that were checked, and what is known of them.
+        The bytes that were checked, and the facts about them.
 
     Raises:
-        ModelError: the file is missing, too large, damaged, not the expected one, or holds what
-            `seqvision export` never writes.
+        ModelError: the file is missing, too large, damaged, not the expected one, or contains
+            something that `seqvision export` never writes.
         CardError: its card is missing or cannot be read by this version.
     """
     where = "the model" if isinstance(model, bytes) else str(model)
@@ -91,17 +91,17 @@ def read_model(
         check_promise(graph, card)
     file = ModelFile(where, card, graph)
     window = card.sequence.window
-    # The start of a stream, its course, and a whole clip; other shapes when they come.
+    # The first call of a stream, a later one, and a whole clip; other shapes are checked when used.
     for time, kept in ((1, 0), (1, window - 1), (window, 0)):
         file.allow(shapes(card, 1, time, kept))
     return content, file
 
 
 def _refuse_other_kind(path: Path) -> None:
-    """Refuse a file of another kind that is easily given for a model.
+    """Refuse a file of another kind that is easily mistaken for a model.
 
     Raises:
-        ModelError: it is no model, or that of a training, which has to be exported first.
+        ModelError: it is no model, or a checkpoint of a training, which must be exported first.
     """
     suffix = path.suffix.lower()
     if suffix in NOT_MODELS and path.exists():
@@ -124,7 +124,7 @@ def graph_sha256(content: bytes, where: str) -> str:
 
 @contextmanager
 def _named(where: str) -> Iterator[None]:
-    """Say of which file a refusal is."""
+    """Prefix a refusal with the name of the file."""
     try:
         yield
     except Damaged as reason:
@@ -203,13 +203,13 @@ def check_promise(graph: Graph, card: ModelCard) -> None:
 
 
 def check_sizes(graph: Graph, card: ModelCard, inputs: tuple[Shape, ...]) -> int:
-    """Work out what a call with inputs of these shapes takes, and what comes of it.
+    """Compute the cost of a call with inputs of these shapes, and check its outputs.
 
     Returns:
         The bytes of all its tensors.
 
     Raises:
-        Refused: it takes too much, or does not give what the card promises.
+        Refused: it takes too much, or its outputs are not those of the card.
     """
     names = [value.name for value in graph.inputs]
     batch, time = inputs[0][:2]
@@ -232,7 +232,7 @@ def check_sizes(graph: Graph, card: ModelCard, inputs: tuple[Shape, ...]) -> int
 
 
 def shapes(card: ModelCard, batch: int, time: int, kept: int) -> tuple[Shape, ...]:
-    """Return the shapes of all inputs; `kept` is the size of every axis that is free."""
+    """Return the shapes of all inputs; `kept` is the size of every free axis."""
     free = {"batch": batch, "time": time}
     return tuple(
         tuple(axis if isinstance(axis, int) else free.get(axis, kept) for axis in tensor.axes)
@@ -241,7 +241,7 @@ def shapes(card: ModelCard, batch: int, time: int, kept: int) -> tuple[Shape, ..
 
 
 def fits(tensor: StateTensor, shape: Shape, batch: int) -> bool:
-    """Whether a state of this shape is one that the card promises for a batch."""
+    """Return whether a state of this shape matches the card's, for a batch of this size."""
     return len(shape) == len(tensor.axes) and all(
         size == (batch if axis == "batch" else axis) or (isinstance(axis, str) and axis != "batch")
         for axis, size in zip(tensor.axes, shape, strict=True)

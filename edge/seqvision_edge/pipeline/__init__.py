@@ -1,6 +1,6 @@
-"""A source's way from a frame to a step: sampler → preprocess → stream → decision.
+"""The processing of one source, from a frame to a step: sampler → preprocess → stream → decision.
 
-The model itself is run between `ask` and `tell`, for all sources at once.
+The model itself runs between `model_input` and `handle_output`, for all sources together.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,34 +19,34 @@ from seqvision_edge.types import SourceState
 
 
 class Pipeline(Protocol):
-    """One source's way from a frame to a step.
+    """The processing of one source, from a frame to a step.
 
-    `stream` is what the model remembers of the source.
+    `stream` is the model's state for the source.
     """
 
     stream: Stream
 
     @property
     def shed(self) -> int:
-        """How many ticks of the model's clock it had no time for."""
+        """Number of ticks of the model's clock that were skipped because it was busy."""
 
     def preprocess(self, frame: Frame) -> Frame:
-        """Return a frame with what the model will read of it, for `ask`.
+        """Return a frame with the preprocessed pixels, for `model_input`.
 
-        Called by the thread that reads the source, with every frame: that is done while the model
-        works.  Of a live source it may be left out.
+        Called for every frame by the thread that reads the source, while the model runs.  May be
+        skipped for frames of a live source.
         """
 
     def stills(self, frame: Frame | None) -> Iterator[Frame]:
-        """Yield the frame before again, for each tick at which a recorded source still shows it.
+        """Yield the previous frame again for each tick at which a recording still shows it.
 
-        Each is for `preprocess` and `ask`, before `frame` is; None is the end of the source.
+        Each goes through `preprocess` and `model_input` before `frame`; None ends the source.
         """
 
     def model_input(self, frame: Frame) -> NDArray[np.uint8] | None:
-        """Return what the model must see of the next frame, `(time, height, width, channels)`.
+        """Return the steps to encode for the next frame, `(time, height, width, channels)`.
 
-        None where it need not see any of it.
+        None if there is nothing to encode.
         """
 
     def handle_output(self, frame: Frame, probabilities: Probabilities, inferred: bool) -> Step:
@@ -66,14 +66,14 @@ def make_pipeline(
     max_age: float,
     clock: Callable[[], float],
 ) -> Pipeline:
-    """Return the way that suits the model: frames in a row, or each picture for itself.
+    """Return the pipeline for the model's kind of input: video, or single images.
 
     Args:
         session: the model.
-        source: whose frames it will be.
-        decision: which answers count, and how they become events; None takes the card's.
-        max_age: seconds after which the answer for a live frame is too old to be told.
-        clock: gives the seconds since the run began.
+        source: the source of the frames.
+        decision: thresholds, and how probabilities become events; None takes the card's.
+        max_age: seconds after which the prediction for a live frame is too old to be reported.
+        clock: returns the seconds since the run began.
     """
     sequence = session.card.sequence
     if isinstance(sequence, VideoSequence):

@@ -1,4 +1,4 @@
-"""Each picture cut into a sequence and answered for itself; it makes no events."""
+"""Classify each picture on its own, cut into a sequence of steps; there are no events."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -16,7 +16,7 @@ from seqvision_edge.types import Prediction, SourceState
 
 
 class ImagePipeline:
-    """Each picture cut into a sequence and answered for itself; it makes no events."""
+    """Classify each picture on its own, cut into a sequence of steps; there are no events."""
 
     def __init__(
         self,
@@ -26,7 +26,7 @@ class ImagePipeline:
         decision: Decision | None,
         clock: Callable[[], float],
     ) -> None:
-        """Take what `make_pipeline` does."""
+        """See `make_pipeline` for the arguments."""
         self.stream = session.stream()
         self.shed = 0
         self._card = session.card
@@ -39,13 +39,13 @@ class ImagePipeline:
         self._fps = Rate()
 
     def preprocess(self, frame: Frame) -> Frame:
-        """Return a picture with its steps; of a camera many are dropped, so it is left as it is."""
+        """Return a picture with its steps; a camera's is left as it is: many are dropped."""
         if self._live:
             return frame
         return replace(frame, image=self._steps_of(frame))
 
     def stills(self, frame: Frame | None) -> Iterator[Frame]:
-        """Yield nothing: each picture is answered for itself, however long it is shown."""
+        """Yield nothing: each picture is classified once, however long it is shown."""
         yield from ()
 
     def model_input(self, frame: Frame) -> NDArray[np.uint8] | None:
@@ -60,7 +60,7 @@ class ImagePipeline:
         self._prediction = None
         if probabilities is not None:
             age = age_of(frame) if self._live else None
-            # A short picture is whole, not the beginning of something.
+            # A short picture is complete, not the start of a longer one.
             self._prediction = predicted(
                 frame, self._card.labels, probabilities, True, latency, self._min_confidence, age
             )
@@ -68,7 +68,7 @@ class ImagePipeline:
         return self._step(frame)
 
     def handle_state(self, states: Sequence[SourceState]) -> Step:
-        """Take how the source is now."""
+        """Handle state changes of the source."""
         for state in states:
             self._condition.update(state)
         return self._step(None)

@@ -1,4 +1,4 @@
-"""What both pipelines keep of a source: its state, its frame rate, its latest answer."""
+"""What both pipelines keep of a source: its state, its frame rate, its latest prediction."""
 
 import time
 from collections import deque
@@ -14,7 +14,7 @@ from seqvision_edge.events import is_unsure
 from seqvision_edge.frame import CONNECTING, Frame
 from seqvision_edge.types import Prediction, SourceState
 
-# Overload is judged over this long: a single hiccup is none.
+# Overload is measured over this time: a short hiccup does not count.
 _SECONDS = 5.0
 _TOO_MUCH, _NOTHING = 0.05, 0.01
 
@@ -25,7 +25,7 @@ class Condition:
     """State machine of one source; each change is reported once."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        """Begin as `connecting`; `clock` gives the seconds since the run began."""
+        """Start as `connecting`; `clock` returns the seconds since the run began."""
         self._clock = clock
         self._news: list[SourceState] = []
         self.state = CONNECTING
@@ -37,16 +37,18 @@ class Condition:
         if self._faulty:
             self._change(state)
 
-    def mark_alive(self, window_full: bool, held: str = "") -> None:
-        """Mark the source as alive after a frame; `held` is the message of an overloaded device, or
-        ""."""
+    def mark_alive(self, window_full: bool, overload: str = "") -> None:
+        """Mark the source as alive after a frame.
+
+        `overload` is the message of an overloaded device, or "".
+        """
         if self._faulty and self.state.state == "frozen":
             return
         name = SourceState("live") if window_full else SourceState("warming_up")
-        self._change(replace(name, reason="overloaded", message=held) if held else name)
+        self._change(replace(name, reason="overloaded", message=overload) if overload else name)
 
     def pop_changes(self) -> tuple[SourceState, ...]:
-        """Return the changes since the call before."""
+        """Return the changes since the previous call."""
         news = tuple(self._news)
         self._news.clear()
         return news
@@ -72,7 +74,7 @@ class Load:
         self.shed = 0
 
     def add(self, time: float, due: int, shed: int) -> None:
-        """Take that of `due` ticks at `time` (seconds) `shed` had no frame of their own."""
+        """Record that `shed` of the `due` ticks at `time` (seconds) had no frame of their own."""
         self.shed += shed
         self._ticks.append((time, due, shed))
         self._due += due
@@ -84,7 +86,7 @@ class Load:
 
     @property
     def throughput_message(self) -> str:
-        """What an overloaded device holds, `holds 7.4 of 15 fps`; "" for one that keeps up."""
+        """Return the message of an overloaded device, `holds 7.4 of 15 fps`; "" if it keeps up."""
         share = self._shed / self._due if self._due else 0.0
         if share > _TOO_MUCH and self._ticks[-1][0] - self._ticks[0][0] > 0.9 * _SECONDS:
             self._overloaded = True
@@ -104,11 +106,11 @@ def predicted(
     age: float | None = None,
     dropped: int | None = None,
 ) -> Prediction:
-    """Return probabilities `(labels,)` as the answer for a frame; `latency` and `age` in seconds.
+    """Return probabilities `(labels,)` as the prediction for a frame; `latency`, `age` in seconds.
 
     `min_confidence` is the decision's; `age` and `dropped` are those of a live frame.
     """
-    # Of so few values NumPy's own ways are slower, and some let go of Python's lock.
+    # For so few values plain Python is faster than NumPy, which may also release the GIL.
     values = probabilities.tolist()
     best = values.index(max(values))
     return Prediction(
@@ -133,7 +135,7 @@ def age_of(frame: Frame) -> float:
 
 
 class Rate:
-    """Count how often per second something happens, over the last second."""
+    """Measure the rate of calls per second, over the last second."""
 
     def __init__(self) -> None:
         self._times: deque[float] = deque()
@@ -150,7 +152,7 @@ class Rate:
 
 
 class Sender(Protocol):
-    """Who frames come from."""
+    """The source of the frames."""
 
     @property
     def name(self) -> str: ...

@@ -1,4 +1,4 @@
-"""Frames in a row: sampler, stream and decider; a file that is too short is one clip."""
+"""Video: sampler, stream and decider; a file that is too short for an event is one clip."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -24,7 +24,7 @@ from seqvision_edge.sampling import MOST_TICKS, Sampler, refuse_long
 from seqvision_edge.session import Session
 from seqvision_edge.types import Event, Prediction, SourceState
 
-# Nothing of what came before such a state belongs to what comes after it.
+# States that break the time line: nothing before them may share a window with what follows.
 _BREAKS = ("connecting", "stalled", "disconnected", "failed")
 
 
@@ -41,7 +41,7 @@ class VideoPipeline:
         clock: Callable[[], float],
         decider: Decider | None = None,
     ) -> None:
-        """Take what `make_pipeline` does; a `decider` of one's own hears of every answer."""
+        """See `make_pipeline`; a given `decider` is updated with every prediction."""
         self.stream = session.stream()
         self._card = session.card
         self._name, self._live = source.name, source.live
@@ -49,9 +49,9 @@ class VideoPipeline:
         self._sampler = Sampler(sequence.fps, source.fps)
         self._ahead = Sampler(sequence.fps, source.fps)
         self._stills = 0
-        # The newest frames that were made ready, and that the model was asked about.
+        # The newest frames that were preprocessed, and that were given to the model.
         self._read: Frame | None = None
-        self._asked: Frame | None = None
+        self._encoded: Frame | None = None
         decision = decision or self._card.decision
         self._decider = decider or Decider(decision, self._card.labels, window_lag(sequence))
         self._clip = None if self._live else ShortClip(decision, self._card.labels, sequence)
@@ -67,11 +67,11 @@ class VideoPipeline:
 
     @property
     def shed(self) -> int:
-        """How many ticks of the model's clock it had no time for."""
+        """Number of ticks of the model's clock that were skipped because it was busy."""
         return self._load.shed
 
     def preprocess(self, frame: Frame) -> Frame:
-        """Return a frame as the model reads it, where a tick of its clock has come due."""
+        """Return the frame with the model's pixels, if a tick of its clock is due."""
         if self._is_gap(self._ahead, frame, self._read):
             self._ahead.restart()
         self._read = frame
@@ -80,12 +80,12 @@ class VideoPipeline:
         return replace(frame, image=prepare(frame.bgr, self._card.image))
 
     def stills(self, frame: Frame | None) -> Iterator[Frame]:
-        """Yield the frame before again, for each tick at which a recorded source still shows it."""
+        """Yield the previous frame again for each tick at which a recording still shows it."""
         before = self._read
         if self._live or before is None:
             return
         if frame is not None and frame.index != before.index + 1:
-            # What was lost between the two was no still picture.
+            # Lost frames are not a still picture.
             return
         until = before.time + before.duration if frame is None else frame.time
         image = before.image
@@ -97,22 +97,22 @@ class VideoPipeline:
             yield replace(before, time=time, image=image, repeated=True)
 
     def _is_gap(self, sampler: Sampler, frame: Frame, before: Frame | None) -> bool:
-        """Whether a window must not span what lies before a frame.
+        """Return whether a window must not span the time before a frame.
 
-        A recorded picture that is shown for long is none; frames that were lost are.
+        A recorded picture that is shown for long is no gap; lost frames are.
         """
         if not sampler.is_gap(frame.time):
             return False
         return self._live or before is None or frame.index - before.index not in (0, 1)
 
     def model_input(self, frame: Frame) -> NDArray[np.uint8] | None:
-        """Return what the model must see of the next frame, `(time, height, width, channels)`."""
+        """Return the steps to encode for the next frame, `(time, height, width, channels)`."""
         self._began = perf_counter()
-        skipped = frame.index - (-1 if self._asked is None else self._asked.index) - 1
-        if self._is_gap(self._sampler, frame, self._asked):
+        skipped = frame.index - (-1 if self._encoded is None else self._encoded.index) - 1
+        if self._is_gap(self._sampler, frame, self._encoded):
             self._break()
             skipped = 0
-        self._asked, self._time = frame, frame.time
+        self._encoded, self._time = frame, frame.time
         ticks = self._sampler.take(frame.time, frame.repeated)
         self._skipped += max(0, skipped)
         if not ticks:
@@ -121,7 +121,7 @@ class VideoPipeline:
         shed = ticks - 1 if self._live and skipped else 0
         self._load.add(frame.time, ticks, shed)
         if shed:
-            # To encode this picture several times would only make a slow device slower.
+            # Encoding this picture several times would only slow down a slow device.
             self.stream.repeat_last(shed)
             return image[None]
         # More copies than the window holds would push each other out.
@@ -135,11 +135,11 @@ class VideoPipeline:
         if inferred and self._clip is not None:
             self._clip.add(frame.time, self.stream.seen, probabilities)
         if inferred and probabilities is None:
-            update = _both(update, self._forget())
+            update = _merge(update, self._forget())
         elif inferred and probabilities is not None:
             answered = self._answer(frame, probabilities)
             if self.stream.window_full:
-                update = _both(update, self._decider.step(frame.time, probabilities))
+                update = _merge(update, self._decider.step(frame.time, probabilities))
         self._condition.mark_alive(self.stream.window_full, self._load.throughput_message)
         return self._step(frame, answered, update)
 
@@ -150,8 +150,8 @@ class VideoPipeline:
             if state.state in _BREAKS:
                 self._break()
             if state.state == "ended":
-                self._broken = _both(self._broken, self._decider.close(self._time))
-                self._broken = _both(self._broken, self._whole_clip(self._broken))
+                self._broken = _merge(self._broken, self._decider.close(self._time))
+                self._broken = _merge(self._broken, self._whole_clip(self._broken))
         update, self._broken = self._broken, NOTHING
         return self._step(None, False, update)
 
@@ -164,7 +164,7 @@ class VideoPipeline:
         latency = perf_counter() - self._began
         window_full = self.stream.window_full
         self._prediction = None
-        # A file's answer may be for a short clip; live, a window that is not full has no meaning.
+        # A file's prediction may be for a short clip; live, a partly filled window has no meaning.
         if not self._live:
             self._prediction = predicted(
                 frame, self._card.labels, probabilities, window_full, latency, self._min_confidence
@@ -184,19 +184,19 @@ class VideoPipeline:
         return self._prediction is not None
 
     def _whole_clip(self, update: EventUpdate) -> EventUpdate:
-        """Return the event of a file that was too short for another one."""
+        """Return the event of a whole file that was too short for a regular one."""
         if self._clip is None or update.ended or update.fired:
             return NOTHING
         event = self._clip.event(self._time)
         return NOTHING if event is None else EventUpdate((event,), (event,))
 
     def _break(self) -> None:
-        """Forget what came before a gap."""
+        """Reset the state after a gap."""
         if self._clip is not None:
             self._clip.discard()
         self._sampler.restart()
         self.stream.reset()
-        self._broken = _both(self._broken, self._forget())
+        self._broken = _merge(self._broken, self._forget())
 
     def _forget(self) -> EventUpdate:
         self._prediction = None
@@ -223,19 +223,19 @@ class VideoPipeline:
         )
 
 
-def _both(first: EventUpdate, second: EventUpdate) -> EventUpdate:
+def _merge(first: EventUpdate, second: EventUpdate) -> EventUpdate:
     if second is NOTHING:
         return first
     return EventUpdate(first.ended + second.ended, first.fired + second.fired)
 
 
 class ShortClip:
-    """Keep the answers of a file that may turn out to be one trimmed clip.
+    """Collect the predictions of a file that may be a single trimmed clip.
 
-    An event needs a full window, and answers for `minimum_seconds` after that.  A clip as it was
-    trained on is often no longer than the window, so it could never give one.  At the end of a file
-    that is at most half a window longer than the window (or `minimum_seconds`, up to a window), and
-    that gave no event, the answer for its centre window decides, as in `seqvision predict`: it is
+    An event needs a full window, and predictions for `minimum_seconds` after that.  A clip as used
+    in training is often no longer than the window, so it could never produce one.  For a file that
+    is at most half a window longer than the window (or `minimum_seconds`, up to a window) and that
+    produced no event, the prediction of its centre window decides, as in `seqvision predict`: it is
     an event from the beginning to the end of the file if it reaches `on_threshold` and is not the
     background.
     """
@@ -255,7 +255,7 @@ class ShortClip:
         self._is_over = False
 
     def add(self, time: float, seen: int, probabilities: Probabilities) -> None:
-        """Take an answer at `time` (seconds) after `seen` steps; None where it was not finite."""
+        """Add a prediction at `time` (seconds) after `seen` steps; None if it was not finite."""
         if self._is_over:
             return
         if self._begun is None:
@@ -267,20 +267,20 @@ class ShortClip:
             self.discard()
             return
         if self._full is None:
-            self._answers.clear()  # of what is shorter than the window only the last one counts
+            self._answers.clear()  # of a clip shorter than the window only the last one counts
         self._answers.append((seen, probabilities.tolist()))
         self._seen = seen
 
     def discard(self) -> None:
-        """Judge by events alone: the file is too long, has a gap, or gave an event."""
+        """Rely on events alone: the file is too long, has a gap, or produced an event."""
         self._is_over = True
         self._answers.clear()
 
     def event(self, end: float) -> Event | None:
-        """Return the event of the whole file, which ends at `end`; None where it has none."""
+        """Return the event of the whole file, which ends at `end`; None if there is none."""
         if self._is_over or not self._answers or self._begun is None:
             return None
-        # As `seqvision_edge.sampling.window` centres it.
+        # Centred as by `seqvision_edge.sampling.window`.
         centre = round(max(0, self._seen - self._window) / 2) + self._window
         values = next((own for seen, own in self._answers if seen >= centre), self._answers[-1][1])
         share = max(values)

@@ -1,4 +1,4 @@
-"""Takes for a training of one's own: recorded, kept in a folder, gone through again.
+"""Takes for a training: recorded, stored in a folder, reviewed.
 
     from seqvision_edge.recording.takes import Takes
 

@@ -3,9 +3,9 @@
     FOLDER/20261121T130405.123Z_camera_0.mp4
     FOLDER/collected.csv        clip,label,confidence and any other columns
 
-`clip` begins at the folder, `label` is the model's guess and `confidence` how sure it was, 0 to 1;
-both may be empty.  A column `group` is the person or recording.  Who looks through them never
-writes here: a clip that has its line in `clips.csv`, or is gone, has been looked at.
+`clip` is relative to the folder, `label` is the predicted label and `confidence` its probability, 0
+to 1; both may be empty.  A column `group` is the person or recording.  Reviewing never writes to
+this list: a clip with a line in `clips.csv`, or without a file, has been reviewed.
 """
 
 import csv
@@ -37,13 +37,13 @@ TITLE = "seqvision record --review"
 KEYS = "Enter: keep    1-9: relabel    d: delete    b: back    q: stop"
 _SURE = "d again deletes this clip for good"
 _NEEDS_LABEL = "it has no label yet: 1-9, or d"
-# A clip that cannot be played, or its end, is looked at for so long.
+# How long an unplayable clip, or the last picture of one, is shown.
 _STILL_SECONDS = 0.4
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a person wants done with a clip; `label` is the new one."""
+class Decision:
+    """The user's decision about a clip; `label` is the new one."""
 
     act: Act
     label: str = ""
@@ -51,14 +51,14 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A clip to look at.
+    """A clip to review.
 
     Attributes:
         path: the file.
-        label: what it has, or what a model guessed; may be empty then.
-        person: who is seen.
-        take: its line; None for one that was collected and has none yet.
-        about: more to know of it.
+        label: its own, or the predicted one; may then be empty.
+        person: the person in the clip.
+        take: its line; None for a collected clip that has none yet.
+        about: further information.
     """
 
     path: Path
@@ -68,14 +68,14 @@ class Item:
     about: str = ""
 
 
-Prompt = Callable[[Item, int, int, Sequence[str]], Answer]
+Prompt = Callable[[Item, int, int, Sequence[str]], Decision]
 
-"""Shows an item, its number of how many and the known labels; returns what a person wants."""
+"""Shows an item, its number, the total and the known labels; returns the user's decision."""
 
 
 @dataclass(frozen=True, slots=True)
-class Collected:
-    """A clip without a label of a person; `confidence` is None where nobody said it."""
+class CollectedClip:
+    """A clip without a confirmed label; `confidence` is None if unknown."""
 
     path: Path
     guess: str
@@ -83,10 +83,10 @@ class Collected:
     group: str = ""
 
 
-def items_of(takes: Takes, collected: Sequence[Collected], labels: Sequence[str]) -> list[Item]:
-    """Return what to look at: collected clips where there are any, else the takes.
+def items_of(takes: Takes, collected: Sequence[CollectedClip], labels: Sequence[str]) -> list[Item]:
+    """Return what to review: collected clips if there are any, else the takes.
 
-    `labels` picks those that have one of them; empty: all.
+    `labels` selects those with one of these labels; empty: all.
     """
     if collected:
         found = [_guessed(clip) for clip in collected]
@@ -96,17 +96,17 @@ def items_of(takes: Takes, collected: Sequence[Collected], labels: Sequence[str]
 
 
 def review(
-    takes: Takes, items: Sequence[Item], labels: Sequence[str], ask: Prompt,
-    say: Callable[[str], None],
+    takes: Takes, items: Sequence[Item], labels: Sequence[str], prompt: Prompt,
+    report: Callable[[str], None],
 ) -> Counter[Act]:  # fmt: skip
-    """Ask about each item and do at once what is answered; return how often what was done.
+    """Prompt for each item and apply the decision at once; return the count of each action.
 
     Args:
-        takes: where the clips are.
-        items: what to look at.
-        labels: those that are offered; new ones are added as they come.
-        ask: how a person is asked.
-        say: told what was done.
+        takes: the folder of takes.
+        items: the clips to review.
+        labels: the labels to offer; new ones are added.
+        prompt: shows an item and returns the decision.
+        report: called with a line for each change.
 
     Raises:
         RecordingError: the folder cannot be written to.
@@ -120,7 +120,7 @@ def review(
         if item is None:
             index += 1
             continue
-        answer = ask(item, index + 1, len(waiting), known)
+        answer = prompt(item, index + 1, len(waiting), known)
         if answer.act == "stop":
             break
         if answer.act == "back":
@@ -130,21 +130,21 @@ def review(
         try:
             waiting[index] = _do(takes, item, answer)
         except RecordingError as error:
-            # As a label that is none, or a clip that another program has deleted meanwhile.
-            say(str(error))
+            # For example an invalid label, or a clip deleted by another program meanwhile.
+            report(str(error))
             if not item.path.exists():
                 waiting[index] = None
             continue
         done[answer.act] += 1
         if answer.label and answer.label not in known:
             known.append(answer.label)
-        say(_told(item, waiting[index]))
+        report(_change_line(item, waiting[index]))
         index += 1
     return done
 
 
 def length(path: Path) -> str:
-    """Return how long a clip is, as people say it, or that it cannot be read."""
+    """Return the duration and rate of a clip as text, or that it cannot be read."""
     try:
         with open_path(path) as source:
             if source.claimed is None:
@@ -154,8 +154,8 @@ def length(path: Path) -> str:
         return "cannot be read"
 
 
-def _do(takes: Takes, item: Item, answer: Answer) -> Item | None:
-    """Do it and return the item as it is then; None where it is gone."""
+def _do(takes: Takes, item: Item, answer: Decision) -> Item | None:
+    """Apply the decision and return the updated item; None if it was deleted."""
     if answer.act == "delete":
         if item.take is None:
             takes.discard(item.path)
@@ -170,7 +170,7 @@ def _do(takes: Takes, item: Item, answer: Answer) -> Item | None:
     return replace(item, path=takes.path_of(take), label=take.label, take=take)
 
 
-def _told(item: Item, after: Item | None) -> str:
+def _change_line(item: Item, after: Item | None) -> str:
     if after is None:
         return f"{item.path.name}: deleted"
     if after.label != item.label:
@@ -178,52 +178,54 @@ def _told(item: Item, after: Item | None) -> str:
     return f"{after.path.name}: kept as {after.label}"
 
 
-def _guessed(clip: Collected) -> Item:
+def _guessed(clip: CollectedClip) -> Item:
     about = "" if clip.confidence is None else f"predicted with {clip.confidence:.0%} confidence"
     return Item(clip.path, clip.guess, clip.group, None, about)
 
 
-_LETTERS = {"": Answer("keep"), "k": Answer("keep"), "d": Answer("delete"), "b": Answer("back"),
-            "q": Answer("stop")}  # fmt: skip
+_LETTERS = {
+    "": Decision("keep"), "k": Decision("keep"), "d": Decision("delete"), "b": Decision("back"),
+    "q": Decision("stop"),
+}  # fmt: skip
 
 
 class LinePrompt:
-    """Ask on stderr, read from standard input; its end stops."""
+    """Prompt on stderr, read from standard input; its end stops the review."""
 
     def __init__(self, lines: TextIO | None = None) -> None:
         self._lines = lines or sys.stdin
         self._helped = False
 
-    def __call__(self, item: Item, number: int, total: int, labels: Sequence[str]) -> Answer:
-        """Ask until the answer can be understood."""
+    def __call__(self, item: Item, number: int, total: int, labels: Sequence[str]) -> Decision:
+        """Prompt until the answer is understood."""
         if not self._helped:
-            self._say(HELP)
+            self._print(HELP)
             self._helped = True
         offered = "  ".join(f"{index} {label}" for index, label in enumerate(labels, 1))
         about = ", ".join(filter(None, (length(item.path), item.person, item.about)))
-        self._say(f"\n{number}/{total}  {item.path}  ({about})\n{offered}")
+        self._print(f"\n{number}/{total}  {item.path}  ({about})\n{offered}")
         while True:
-            self._say(f"[{item.label}] ", end="")
+            self._print(f"[{item.label}] ", end="")
             line = self._lines.readline()
             if not line:
-                return Answer("stop")
+                return Decision("stop")
             answer = understand(line.strip(), item, labels)
-            if isinstance(answer, Answer):
+            if isinstance(answer, Decision):
                 return answer
-            self._say(answer)
+            self._print(answer)
 
-    def _say(self, text: str, end: str = "\n") -> None:
+    def _print(self, text: str, end: str = "\n") -> None:
         print_text(text, sys.stderr, end)
 
 
-def understand(text: str, item: Item, labels: Sequence[str]) -> Answer | str:
-    """Return what a line asks for, or what is wrong with it."""
+def understand(text: str, item: Item, labels: Sequence[str]) -> Decision | str:
+    """Return the decision that a line expresses, or an error message."""
     if text.isdecimal() and 1 <= int(text) <= len(labels):
-        return Answer("relabel", labels[int(text) - 1])
+        return Decision("relabel", labels[int(text) - 1])
     if text in labels:
-        return Answer("relabel", text)
+        return Decision("relabel", text)
     if text.startswith("=") and text[1:].strip():
-        return Answer("relabel", text[1:].strip())
+        return Decision("relabel", text[1:].strip())
     answer = _LETTERS.get(text.lower())
     if answer is None:
         return f"no label {text!r} here; ={text} makes it one"
@@ -233,28 +235,28 @@ def understand(text: str, item: Item, labels: Sequence[str]) -> Answer | str:
 
 
 class WindowPrompt:
-    """Ask in a window; where it fails, ask by `instead`."""
+    """Prompt in a window; if that fails, with `instead`."""
 
     def __init__(self, instead: Prompt, mirror: bool = True) -> None:
         self._pane = Pane(TITLE)
         self._instead = instead
         self._mirror = mirror
 
-    def __call__(self, item: Item, number: int, total: int, labels: Sequence[str]) -> Answer:
-        """Play the clip until a key is an answer."""
-        foot, asked_to_delete = KEYS, False
+    def __call__(self, item: Item, number: int, total: int, labels: Sequence[str]) -> Decision:
+        """Play the clip until a key gives a decision."""
+        foot, confirming = KEYS, False
         while self._pane.is_there():
             for bgr, milliseconds in _played(item):
                 picture = self._draw(bgr, item, f"{number} / {total}", labels, foot)
                 key = self._pane.put(picture, milliseconds).lower()
-                if key == "d" and not asked_to_delete:
-                    asked_to_delete, foot = True, _SURE
+                if key == "d" and not confirming:
+                    confirming, foot = True, _SURE
                 elif key in ("\r", "\n", " ", "k") and not item.label:
                     foot = _NEEDS_LABEL
                 elif answer := _answer(key, labels):
                     return answer
                 elif key:
-                    asked_to_delete, foot = False, KEYS
+                    confirming, foot = False, KEYS
                 if not self._pane.is_there():
                     break
         return self._instead(item, number, total, labels)
@@ -276,20 +278,20 @@ class WindowPrompt:
         return draw_clip(picture, (title, colour), (count, about), offered, foot)
 
 
-def _answer(key: str, labels: Sequence[str]) -> Answer | None:
+def _answer(key: str, labels: Sequence[str]) -> Decision | None:
     if key in ("\r", "\n", " ", "k"):
-        return Answer("keep")
+        return Decision("keep")
     if key.isdecimal() and 1 <= int(key) <= min(9, len(labels)):
-        return Answer("relabel", labels[int(key) - 1])
+        return Decision("relabel", labels[int(key) - 1])
     if key == "d":
-        return Answer("delete")
+        return Decision("delete")
     if key == "b":
-        return Answer("back")
-    return Answer("stop") if key in ("q", "\x1b") else None
+        return Decision("back")
+    return Decision("stop") if key in ("q", "\x1b") else None
 
 
 def _played(item: Item) -> Iterator[tuple[Image | None, int]]:
-    """Yield each picture of a clip and for how many milliseconds it is to be shown."""
+    """Yield each picture of a clip and its display time in milliseconds."""
     still = round(1000 * _STILL_SECONDS)
     before: Frame | None = None
     try:
@@ -306,11 +308,11 @@ def _played(item: Item) -> Iterator[tuple[Image | None, int]]:
     yield (None if before is None else before.bgr), still
 
 
-def read_collected(folder: Path) -> list[Collected]:
-    """Return the clips that a run collected; none where there is no such list.
+def read_collected(folder: Path) -> list[CollectedClip]:
+    """Return the clips collected by a run; none if there is no such list.
 
     Raises:
-        RecordingError: the list cannot be read, lacks a column, or leads out of the folder.
+        RecordingError: the list cannot be read, has no such column, or leads out of the folder.
     """
     path = folder / COLLECTED_NAME
     try:
@@ -328,8 +330,8 @@ def read_collected(folder: Path) -> list[Collected]:
         raise RecordingError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def not_looked_at(takes: Takes) -> list[Collected]:
-    """Return the collected clips that nobody has kept or deleted, the most doubtful first."""
+def unreviewed(takes: Takes) -> list[CollectedClip]:
+    """Return the collected clips not yet kept or deleted, the most uncertain first."""
     listed = {take.path for take in takes.all()}
     waiting = [
         clip
@@ -339,13 +341,13 @@ def not_looked_at(takes: Takes) -> list[Collected]:
     return sorted(waiting, key=lambda clip: clip.confidence or 0.0)
 
 
-def _clip(folder: Path, line: int, row: dict[str, str]) -> Collected:
+def _clip(folder: Path, line: int, row: dict[str, str]) -> CollectedClip:
     where = f"{folder / COLLECTED_NAME}, line {line}"
     path = folder / row["clip"]
     if not row["clip"] or not path.resolve().is_relative_to(folder.resolve()):
-        raise RecordingError(f"{where}: {row['clip']!r} is no clip of this folder")
+        raise RecordingError(f"{where}: {row['clip']!r} is not a clip of this folder")
     text = row["confidence"].strip()
     confidence = number(text)
     if text and confidence is None:
         raise RecordingError(f"{where}: confidence is {text!r}, must be a number")
-    return Collected(path, row["label"].strip(), confidence, row.get("group", "").strip())
+    return CollectedClip(path, row["label"].strip(), confidence, row.get("group", "").strip())

@@ -1,8 +1,8 @@
-"""THE WAY of a recording session: source → takes, one after the other, led by frames and keys.
+"""A recording session: source → takes, one after the other, controlled by frames and keys.
 
     ready ──go──▶ countdown ──▶ recording ──▶ countdown ──▶ … ──▶ done
 
-It knows nothing of windows, terminals and cameras: time is that of the frames.
+It is independent of windows, terminals and cameras: time is that of the frames.
 """
 
 import contextlib
@@ -25,19 +25,19 @@ from seqvision_edge.sources.factory import Source
 from seqvision_edge.types import SourceState
 
 Phase = Literal["ready", "countdown", "recording", "away", "done"]
-# go: begin, pause, or end a take without a fixed length.  alone: nobody can press a key.
+# go: begin, pause, or end a take without a fixed length.  alone: no key can be pressed.
 Command = Literal["go", "redo", "skip", "stop", "alone"]
 
 _LOOK_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
-    """How takes are recorded.
+class TakeSettings:
+    """Settings of the takes.
 
     Attributes:
-        person: who is recorded; may be empty.
-        seconds: how long a take is; None: until a key ends it.
+        person: the person recorded; may be empty.
+        seconds: length of a take; None: until a key ends it.
         countdown: seconds before each take.
         waits: whether the first take waits for a key.
     """
@@ -49,18 +49,18 @@ class Manner:
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """What there is to show at a moment.
+class RecordingStatus:
+    """The state to show.
 
     Attributes:
-        phase: what is going on.
-        label: what the person is to show now, or next; empty when nothing is left.
-        after: the label after that; empty when there is none.
-        seconds: of the countdown what is left, of a take what is recorded.
-        share: of the take's length, 0 to 1; 0 where it has none.
-        done: takes that are kept, those of earlier sittings included.
-        total: of how many.
-        trouble: what is wrong with the source; empty when nothing is.
+        phase: the current phase.
+        label: the label to perform now, or next; empty if nothing is left.
+        after: the label after that; empty if there is none.
+        seconds: remaining seconds of the countdown, or recorded seconds of the take.
+        share: fraction of the take's length, 0 to 1; 0 without a fixed length.
+        done: number of kept takes, including earlier sessions.
+        total: number of takes in all.
+        trouble: what is wrong with the source; empty if nothing is.
     """
 
     phase: Phase
@@ -74,53 +74,58 @@ class Moment:
 
 
 class RecordingSession:
-    """State machine of a recording session; `news` are lines to print, oldest first."""
+    """State machine of a recording session; `messages` are lines to print, oldest first."""
 
     def __init__(
-        self, takes: Takes, wanted: Sequence[str], manner: Manner, fps: float, already: int = 0
+        self,
+        takes: Takes,
+        labels: Sequence[str],
+        settings: TakeSettings,
+        fps: float,
+        already: int = 0,
     ) -> None:
-        """Begin a sitting.
+        """Begin a session.
 
         Args:
-            takes: where they are kept.
-            wanted: the label of each take.
-            manner: how they are recorded.
-            fps: what the source says of its rate.
-            already: takes of earlier sittings, for the progress.
+            takes: the folder of takes.
+            labels: the label of each take.
+            manner: the settings of the takes.
+            fps: the source's declared rate.
+            already: number of takes of earlier sessions, for the progress.
         """
         self._takes = takes
-        self._wanted = deque(wanted)
-        self._manner = manner
+        self._labels = deque(labels)
+        self._settings = settings
         self._fps = fps
         self._already = already
-        self._total = already + len(wanted)
+        self._total = already + len(labels)
         self._new: NewTake | None = None
         self._start = self._now = 0.0
-        self._begun = not manner.waits
+        self._begun = not settings.waits
         self._trouble = ""
         self.phase: Phase = "countdown" if self._begun else "ready"
         self._counting = False
         self.kept: list[Take] = []
-        self.news: list[str] = []
+        self.messages: list[str] = []
         self.was_stopped = False
-        if not wanted:
+        if not labels:
             self.phase = "done"
 
     @property
     def is_over(self) -> bool:
-        """Whether there is nothing left to record, or somebody stopped."""
+        """Whether nothing is left to record, or the user stopped."""
         return self.phase == "done"
 
     @property
     def missing(self) -> int:
-        """How many takes are still wanted."""
-        return len(self._wanted)
+        """Number of takes still to record."""
+        return len(self._labels)
 
     def see(self, frame: Frame) -> None:
-        """Take the next frame.
+        """Process the next frame.
 
         Raises:
-            RecordingError: a take could not be written; it is lost, those before it are not.
+            RecordingError: a take could not be written; only that one is lost.
         """
         if self.is_over:
             return
@@ -142,7 +147,7 @@ class RecordingSession:
             self._count(frame)
 
     def handle_state(self, state: SourceState) -> None:
-        """Take how the source is; a take that it tears is recorded again."""
+        """Handle a state change of the source; an interrupted take is recorded again."""
         if self.is_over:
             return
         if state.state in SHOWN:
@@ -155,7 +160,7 @@ class RecordingSession:
             self.phase = "away"
 
     def press(self, command: Command) -> None:
-        """Do what a key asks for.
+        """Execute the command of a key.
 
         Raises:
             RecordingError: a take could not be written or deleted.
@@ -175,45 +180,49 @@ class RecordingSession:
             self._redo()
         elif command == "skip":
             self._throw_away()
-            self._wanted.rotate(-1)
+            self._labels.rotate(-1)
             self._wait()
 
     def end(self) -> None:
-        """The source has come to its end: keep a take that is whole by then."""
+        """Handle the end of the source: keep the current take if it is complete."""
         if self._new is not None:
             if self._is_full(self._now + 1 / self._fps):
                 self._keep()
             else:
-                self.news.append(f"{self._wanted[0]}: the source ended in the middle of the take")
+                self.messages.append(
+                    f"{self._labels[0]}: the source ended in the middle of the take"
+                )
         self.abandon()
 
     def abandon(self) -> None:
-        """Throw away a take that is going on, and end."""
+        """Discard the current take, and end."""
         self._throw_away()
         self.phase = "done"
 
-    def moment(self) -> Moment:
-        """Return what there is to show now."""
-        length = self._manner.seconds
+    def status(self) -> RecordingStatus:
+        """Return the state to show now."""
+        length = self._settings.seconds
         seconds = share = 0.0
         if self.phase == "recording":
             seconds = self._now - self._start
             share = min(1.0, seconds / length) if length else 0.0
         elif self.phase == "countdown":
             gone = self._now - self._start if self._counting else 0.0
-            seconds = max(0.0, self._manner.countdown - gone)
-        label, after = [*self._wanted, "", ""][0], [*self._wanted, "", ""][1]
+            seconds = max(0.0, self._settings.countdown - gone)
+        label, after = [*self._labels, "", ""][0], [*self._labels, "", ""][1]
         done = self._already + len(self.kept)
-        return Moment(self.phase, label, after, seconds, share, done, self._total, self._trouble)
+        return RecordingStatus(
+            self.phase, label, after, seconds, share, done, self._total, self._trouble
+        )
 
     def _go(self) -> None:
         if self.phase == "ready":
             self._begun = True
             self._wait()
-        elif self.phase == "recording" and self._manner.seconds is None:
+        elif self.phase == "recording" and self._settings.seconds is None:
             self._keep()
         else:
-            # A pause; a take of a fixed length that is cut short is none.
+            # A pause; an unfinished take of a fixed length is discarded.
             self._throw_away()
             self._begun = False
             self.phase = "ready"
@@ -224,8 +233,8 @@ class RecordingSession:
         elif self.kept:
             take = self.kept.pop()
             self._takes.delete(take)
-            self._wanted.appendleft(take.label)
-            self.news.append(f"{take.path} is deleted and recorded again")
+            self._labels.appendleft(take.label)
+            self.messages.append(f"{take.path} is deleted and recorded again")
         self._wait()
 
     def _wait(self) -> None:
@@ -236,38 +245,38 @@ class RecordingSession:
     def _count(self, frame: Frame) -> None:
         if not self._counting:
             self._start, self._counting = frame.time, True
-        if frame.time - self._start < self._manner.countdown - self._hair():
+        if frame.time - self._start < self._settings.countdown - self._hair():
             return
-        self._new = self._takes.begin(self._wanted[0], self._manner.person, self._fps)
+        self._new = self._takes.begin(self._labels[0], self._settings.person, self._fps)
         self._new.write(frame.bgr, frame.time)
         self._start = frame.time
         self.phase = "recording"
 
     def _is_full(self, time: float) -> bool:
-        """Whether a frame of this time is no part of the take any more."""
-        return time - self._start >= (self._manner.seconds or LONGEST_SECONDS) - self._hair()
+        """Return whether a frame of this time is past the end of the take."""
+        return time - self._start >= (self._settings.seconds or LONGEST_SECONDS) - self._hair()
 
     def _hair(self) -> float:
-        # Times tremble: a frame belongs to the tick that it is next to.
+        # Times jitter: a frame belongs to the nearest tick.
         return 0.5 / self._fps
 
     def _keep(self) -> None:
         assert self._new is not None
         new, self._new = self._new, None
         take = new.keep()
-        self._wanted.popleft()
+        self._labels.popleft()
         self.kept.append(take)
-        self.news.append(f"{take.path}  {new.frames} frames at {new.fps:.3g} fps")
-        if not self._wanted:
+        self.messages.append(f"{take.path}  {new.frames} frames at {new.fps:.3g} fps")
+        if not self._labels:
             self.phase = "done"
             return
-        # Where a key ends a take, a key begins the next one.
-        self._begun = self._begun and self._manner.seconds is not None
+        # If a key ends a take, a key begins the next one.
+        self._begun = self._begun and self._settings.seconds is not None
         self._wait()
 
     def _repeat(self, why: str) -> None:
         self._throw_away()
-        self.news.append(f"{self._wanted[0]}: torn in the middle, so this take is repeated ({why})")
+        self.messages.append(f"{self._labels[0]}: take interrupted and repeated ({why})")
         self._wait()
 
     def _throw_away(self) -> None:
@@ -282,14 +291,14 @@ class View(Protocol):
     def __enter__(self) -> Self: ...
 
     def commands(self) -> list[Command]:
-        """Return what was asked for since the call before."""
+        """Return the commands since the last call."""
         ...
 
-    def show(self, moment: Moment, frame: Frame | None) -> None:
-        """Show a moment, with the newest frame."""
+    def show(self, status: RecordingStatus, frame: Frame | None) -> None:
+        """Show the state, with the newest frame."""
         ...
 
-    def say(self, line: str) -> None:
+    def print_line(self, line: str) -> None:
         """Print a line."""
         ...
 
@@ -302,17 +311,17 @@ class View(Protocol):
 
 
 def record(source: Source, session: RecordingSession, views: Sequence[View]) -> None:
-    """Record what the session wants, until it is done or somebody stops it.
+    """Record the session's takes, until it is done or the user stops it.
 
-    Whatever ends it, takes that were kept stay, and one that was going on is thrown away.
+    However it ends, kept takes stay, and an unfinished one is discarded.
 
     Raises:
-        SourceError: the source was lost for good, or has nothing in it.
+        SourceError: the source was lost for good, or is empty.
         RecordingError: a take could not be written.
-        KeyboardInterrupt: as it came.
+        KeyboardInterrupt: Ctrl-C.
     """
     frame: Frame | None = None
-    # An exception in the middle of a take would leave a part of it, and the terminal as it is.
+    # An exception in the middle of a take would leave an unfinished file and a changed terminal.
     with Held(), contextlib.ExitStack() as opened:
         opened.callback(session.abandon)
         for view in views:
@@ -332,9 +341,9 @@ def record(source: Source, session: RecordingSession, views: Sequence[View]) -> 
             for view in views:
                 for command in view.commands():
                     session.press(command)
-            moment, news = session.moment(), session.news
-            session.news = []
+            status, messages = session.status(), session.messages
+            session.messages = []
             for view in views:
-                for line in news:
-                    view.say(line)
-                view.show(moment, frame)
+                for line in messages:
+                    view.print_line(line)
+                view.show(status, frame)

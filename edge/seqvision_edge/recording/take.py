@@ -18,7 +18,7 @@ from seqvision_edge.errors import RecordingError
 from seqvision_edge.sanitize import folder_part, why_unseen
 
 LIST_NAME = "clips.csv"
-# What a run collected; see review.py.
+# Clips collected by a run; see review.py.
 COLLECTED_NAME = "collected.csv"
 COLUMNS = ("path", "label", "group")
 
@@ -34,9 +34,9 @@ class Take:
     """One clip of the list.
 
     Attributes:
-        path: where it is, from the folder on, with slashes; it tells takes apart.
-        label: what it shows.
-        person: who shows it; may be empty.
+        path: relative to the folder, with slashes; identifies the take.
+        label: its label.
+        person: the person in it; may be empty.
     """
 
     path: str
@@ -45,28 +45,28 @@ class Take:
 
 
 def clean_label(label: str) -> str:
-    """Return a label as a training takes it.
+    """Return a label in the form that training expects.
 
     Raises:
-        RecordingError: it is empty, too long, or has letters that nobody sees.
+        RecordingError: it is empty, too long, or has invisible characters.
     """
     return _clean(label, "label", 1)
 
 
 def clean_person(person: str) -> str:
-    """Return a person's name as the list has it; it may be empty.
+    """Return a person's name as stored in the list; it may be empty.
 
     Raises:
-        RecordingError: it is too long, or has letters that nobody sees.
+        RecordingError: it is too long, or has invisible characters.
     """
     return _clean(person, "person", 0)
 
 
 def _clean(text: str, what: str, shortest: int) -> str:
-    # One letter can be written in several ways, and would be several labels.
+    # One character can be encoded in several ways, and would become several labels.
     text = unicodedata.normalize("NFC", text).strip()
     if not shortest <= len(text) <= MAX_LABEL_LENGTH:
-        raise RecordingError(f"{what} {text!r}: must have 1 to {MAX_LABEL_LENGTH} letters")
+        raise RecordingError(f"{what} {text!r}: must have 1 to {MAX_LABEL_LENGTH} characters")
     why = why_unseen(text)
     if why is not None:
         raise RecordingError(f"{what} {text!r}: {why}")
@@ -82,7 +82,7 @@ def row_of(path: str, label: str, person: str) -> Row:
 
 
 def is_ours(take: Take) -> bool:
-    """Whether a take's file lies where this module puts it."""
+    """Return whether a take's file is where this module puts it."""
     return PurePosixPath(take.path).parts[:-1] == (folder_name(take.label),)
 
 
@@ -101,10 +101,10 @@ class Rows:
 
 
 def read_rows(path: Path) -> Rows:
-    """Return what a list has; none where there is no such file.
+    """Return the contents of a list; empty if there is no such file.
 
     Raises:
-        RecordingError: it is no list of clips, or cannot be read.
+        RecordingError: it is not a list of clips, or cannot be read.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -113,7 +113,7 @@ def read_rows(path: Path) -> Rows:
             missing = {"path", "label"} - set(columns)
             if missing:
                 raise RecordingError(f"{path}: the first line has no column {min(missing)}")
-            # A cell beyond the columns has no name, and comes under None.
+            # A cell beyond the columns has no name: its key is None.
             rows = [{name: row[name] for name in columns} for row in reader]
     except FileNotFoundError:
         return Rows()
@@ -128,14 +128,14 @@ def write_rows(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:
     """Write a list.
 
     Raises:
-        OSError: it cannot be written, as on a full disk.
+        OSError: it cannot be written, for example on a full disk.
     """
     with path.open("w", newline="", encoding="utf-8") as file:
         write_dicts(file, columns, rows, "\n")
 
 
 def still_to_record(labels: Sequence[str], takes: int, done: Mapping[str, int]) -> Counter[str]:
-    """Return how many takes each label lacks, in the order of the labels."""
+    """Return the number of missing takes of each label, in the order of the labels."""
     missing = Counter({label: max(0, takes - done.get(label, 0)) for label in labels})
     return +missing
 
@@ -143,11 +143,11 @@ def still_to_record(labels: Sequence[str], takes: int, done: Mapping[str, int]) 
 def in_order(missing: Mapping[str, int], order: Order, seed: int | None = None) -> list[str]:
     """Return the label of each take to record, one after the other.
 
-    Light, pose and mood change while a person records.  With all takes of a label in a row, they
-    change with the label, and a model may learn them instead of the gesture.  So `shuffled`
-    spreads every label over the whole session, each of its takes at a random moment of its own
-    share.  `turn` is easier for a person: label by label, with those where nothing happens spread
-    between the others.
+    Light, pose and mood change during a session.  With all takes of a label in a row, they change
+    with the label, and a model may learn them instead of the gesture.  So `shuffled` spreads every
+    label over the whole session, each of its takes at a random position in its own section.  `turn`
+    is easier to perform: label by label, with the takes of labels without motion spread between the
+    others.
     """
     if order == "shuffled":
         generator = random.Random(seed)
@@ -164,7 +164,7 @@ def in_order(missing: Mapping[str, int], order: Order, seed: int | None = None) 
     hidden = [label for label in hidden for _ in range(missing[label])]
     indices = [((number + 0.5) / len(shown), 0, label) for number, label in enumerate(shown)]
     indices += [((number + 0.5) / len(hidden), 1, label) for number, label in enumerate(hidden)]
-    # A stable sort: labels of one moment stay as they are.
+    # A stable sort: labels at the same position keep their order.
     return [label for *_, label in sorted(indices, key=lambda index: index[:2])]
 
 
@@ -172,10 +172,10 @@ def in_order(missing: Mapping[str, int], order: Order, seed: int | None = None) 
 def locked(folder: Path) -> Iterator[None]:
     """Lock a folder for writing during the block.
 
-    The system frees the lock of a process that dies.
+    The system releases the lock of a process that dies.
 
     Raises:
-        OSError: the folder cannot be written to, or its file system knows no locks.
+        OSError: the folder cannot be written to, or its file system has no locks.
     """
     with (folder / NAME).open("ab") as file:
         if sys.platform == "win32":

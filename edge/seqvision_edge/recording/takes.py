@@ -1,9 +1,9 @@
-"""A folder of takes, and the list by which a training reads it.
+"""A folder of takes, and the list by which training reads it.
 
     TAKES/wave/anna-001.mp4
     TAKES/clips.csv             path,label,group: the group is the person
 
-A take is there whole, with its line, or not at all.  Several programs may write to one folder.
+A take is complete and listed, or absent.  Several programs may write to one folder.
 """
 
 import contextlib
@@ -37,17 +37,17 @@ _DIGITS = 3
 
 
 class Takes:
-    """The takes of a folder.  Nothing is kept in memory: every question reads the list."""
+    """The takes of a folder.  Nothing is cached: every call reads the list."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._list = folder / LIST_NAME
 
     def open(self) -> None:
-        """Make the folder where its parent is there, and see that takes can be added to it.
+        """Create the folder if its parent exists, and check that takes can be added.
 
         Raises:
-            RecordingError: it cannot be written to, or as `check` says.
+            RecordingError: it cannot be written to, or see `check`.
         """
         self.check()
         with self._errors():
@@ -56,11 +56,11 @@ class Takes:
             sweep(self.folder)
 
     def check(self) -> None:
-        """See that takes can be added, as far as it can be known without writing.
+        """Check that takes can be added, as far as possible without writing.
 
         Raises:
-            RecordingError: there is no place for the folder, its list cannot be read, or it has
-                clips that no list names: a list would hide them from a training.
+            RecordingError: the folder cannot be created, its list cannot be read, or it has clips
+                that no list names: a new list would hide them from training.
         """
         with self._errors():
             if not self.folder.exists():
@@ -93,19 +93,19 @@ class Takes:
         return Counter((take.label, take.person) for take in self.all())
 
     def path_of(self, take: Take) -> Path:
-        """Return where a take's file is."""
+        """Return the path of a take's file."""
         return self.folder / take.path
 
     def begin(self, label: str, person: str = "", fps: float | None = None) -> NewTake:
-        """Begin a take; it is in the folder once it is kept.
+        """Begin a take; it is added to the folder when it is kept.
 
         Args:
-            label: what it shows.
-            person: who shows it.
-            fps: what the source says of its rate; the frames' own times are what counts.
+            label: its label.
+            person: the person in it.
+            fps: the source's declared rate; the frames' own times are authoritative.
 
         Raises:
-            RecordingError: a label or name that a training would refuse.
+            RecordingError: a label or name that training would refuse.
         """
         label, person = clean_label(label), clean_person(person)
 
@@ -115,10 +115,10 @@ class Takes:
         return NewTake(self._unfinished, keep, fps)
 
     def add(self, film: Path, label: str, person: str = "") -> Take:
-        """List a clip that lies in the folder already, such as one that a run collected.
+        """List a clip that is in the folder already, such as one that a run collected.
 
         Raises:
-            RecordingError: it is listed already or not there, or the label is none.
+            RecordingError: it is listed already or missing, or the label is invalid.
         """
         label, person = clean_label(label), clean_person(person)
         path = film.relative_to(self.folder).as_posix()
@@ -135,7 +135,7 @@ class Takes:
         """Give a take another label; its file moves to the folder of that label.
 
         Raises:
-            RecordingError: there is no such take now, or the label is none.
+            RecordingError: the take no longer exists, or the label is invalid.
         """
         label = clean_label(label)
         if label == take.label:
@@ -155,10 +155,10 @@ class Takes:
         return renamed
 
     def delete(self, take: Take) -> None:
-        """Remove a take.  A file that lies outside the folder stays, only its line goes.
+        """Remove a take.  A file outside the folder stays, only its line is removed.
 
         Raises:
-            RecordingError: there is no such take now.
+            RecordingError: the take no longer exists.
         """
         with self._writing():
             found = read_rows(self._list)
@@ -176,7 +176,7 @@ class Takes:
             self._remove(film)
 
     def _add(self, film: Path, label: str, person: str) -> Take:
-        """Give a film that is whole its name and its line."""
+        """Give a complete file its name and its line."""
         with self._writing():
             found = read_rows(self._list)
             path = self._free(found, label, person, film.suffix)
@@ -191,7 +191,7 @@ class Takes:
         return take
 
     def _free(self, found: Rows, label: str, person: str, ending: str) -> Path:
-        """Return the next path for a take: numbers go on after the highest one that is there."""
+        """Return the next path for a take: numbers continue after the highest existing one."""
         folder = self.folder / folder_name(label)
         stem = file_part(person) if person else "take"
         names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
@@ -200,7 +200,7 @@ class Takes:
         used = [0]
         for name in names:
             before, dash, number = name.partition(".")[0].rpartition("-")
-            # The names of files may differ only by case, which not every disk tells apart.
+            # File names may differ only by case, which not every file system distinguishes.
             if dash and before.casefold() == stem.casefold() and number.isdecimal():
                 used.append(int(number))
         return folder / f"{stem}-{max(used) + 1:0{_DIGITS}d}{ending}"
@@ -208,7 +208,7 @@ class Takes:
     def _write(
         self, found: Rows, rows: tuple[Row, ...], move: tuple[Path, Path] | None = None
     ) -> None:
-        """Replace the list; a file that moves with it is under its new name only if it succeeds."""
+        """Replace the list; a file that is moved keeps its old name if that fails."""
         columns = found.columns
         if "group" not in columns and any(row.get("group") for row in rows):
             columns = (*columns, "group")
@@ -233,7 +233,7 @@ class Takes:
 
     @contextlib.contextmanager
     def _unfinished(self, ending: str) -> Iterator[Path]:
-        """Give a new hidden path, which no reader of clips looks at."""
+        """Yield a new hidden path, which no reader of clips sees."""
         with self._errors(), unfinished_file(self.folder, "take", ending) as path:
             yield path
 
@@ -254,11 +254,11 @@ def _place(found: Rows, take: Take) -> int:
     for index, row in enumerate(found.rows):
         if take_of(row) == take:
             return index
-    raise RecordingError(f"{take.path}: is no take labelled {take.label!r} any more")
+    raise RecordingError(f"{take.path}: no longer a take labelled {take.label!r}")
 
 
 def _has_clips(folder: Path) -> str | None:
-    """Return one of the files that a training would find as clips without a list."""
+    """Return one of the files that training would find as clips without a list."""
     for inner in sorted(folder.iterdir()):
         if inner.is_dir() and not inner.name.startswith("."):
             for path in sorted(inner.iterdir()):
@@ -268,7 +268,7 @@ def _has_clips(folder: Path) -> str | None:
 
 
 def _remove_empty(folder: Path, top: Path) -> None:
-    """Remove a folder of a label that has no takes left: a training takes it for a mistake."""
+    """Remove the folder of a label without takes: training reports an empty one as a mistake."""
     if folder != top:
         with contextlib.suppress(OSError):
             folder.rmdir()

@@ -1,4 +1,4 @@
-"""Recording in a terminal: a line that changes, a line per take, and the keys."""
+"""Recording in a terminal: a live line, a line per take, and the keys."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ from typing_extensions import Self
 from seqvision_edge.background import backgrounds
 from seqvision_edge.drawing import colours, hexadecimal
 from seqvision_edge.frame import Frame
-from seqvision_edge.recording.session import Command, Moment
+from seqvision_edge.recording.session import Command, RecordingStatus
 from seqvision_edge.safe_console import SafeConsole
 from seqvision_edge.sanitize import printable
 
@@ -39,17 +39,17 @@ COMMANDS: dict[str, Command] = {
 }
 HELP = "Enter begins and pauses · r repeats · s puts off · q stops"
 
-# What arrows and their like send: it begins as Escape does.
+# Arrow keys and the like send sequences that begin as Escape does.
 _SEQUENCE = re.compile(r"\x1b(\[[0-9;]*[A-Za-z~]|O.)")
 
 
 class TerminalView:
-    """The view of a sitting that is always there; keys come from the terminal too."""
+    """The terminal view of a session, which always exists; it reads keys too."""
 
     def __init__(
         self, labels: Sequence[str], console: Console | None = None, alone: bool = True
     ) -> None:
-        """Show these labels; `alone`: there is no window whose keys could be pressed instead."""
+        """Show these labels; with `alone` there is no window that takes keys instead."""
         self._alone = alone
         background = next(iter(backgrounds(labels)), None)
         self._colours = {
@@ -58,7 +58,7 @@ class TerminalView:
         self._width = max(map(len, map(printable, labels)), default=0)
         self._console = console or SafeConsole(stderr=True, highlight=False)
         self._keyboard = Keyboard()
-        self._moment: Moment | None = None
+        self._status: RecordingStatus | None = None
         self._drawing = threading.Lock()
         self._live = Live(
             console=self._console,
@@ -71,20 +71,20 @@ class TerminalView:
         self._keyboard.__enter__()
         if self._console.is_terminal:
             self._live.__enter__()
-            self.say(HELP)
+            self.print_line(HELP)
         return self
 
     def commands(self) -> list[Command]:
-        """Return what was asked for since the call before."""
+        """Return the commands since the last call."""
         pressed = (COMMANDS.get(key.lower()) for key in self._keyboard.pressed())
         return [each for each in pressed if each and (self._alone or each != "alone")]
 
-    def show(self, moment: Moment, frame: Frame | None) -> None:
-        """Show this from now on; a pipe is told nothing but what `say` says."""
-        self._moment = moment
+    def show(self, status: RecordingStatus, frame: Frame | None) -> None:
+        """Show this from now on; a pipe gets only the lines of `print_line`."""
+        self._status = status
 
-    def say(self, line: str) -> None:
-        """Print a line that stays."""
+    def print_line(self, line: str) -> None:
+        """Print a permanent line."""
         text = Text(printable(line), no_wrap=self._console.is_terminal, overflow="ellipsis")
         self._console.print(text, soft_wrap=not self._console.is_terminal)
 
@@ -100,49 +100,49 @@ class TerminalView:
 
     def _line(self) -> Text:
         text = Text(style="dim", no_wrap=True, overflow="ellipsis")
-        moment = self._moment
-        if moment is None:
+        status = self._status
+        if status is None:
             return text
-        text.append(f"{moment.done:>4}/{moment.total}  ")
+        text.append(f"{status.done:>4}/{status.total}  ")
         text.append(
-            printable(moment.label).ljust(self._width),
-            style=f"not dim bold {self._colours.get(moment.label, '')}",
+            printable(status.label).ljust(self._width),
+            style=f"not dim bold {self._colours.get(status.label, '')}",
         )
-        if moment.phase == "recording":
-            full = round(moment.share * _BAR)
+        if status.phase == "recording":
+            full = round(status.share * _BAR)
             text.append("  ● ", style="not dim bold red")
             text.append("━" * full, style="not dim red")
-            text.append("━" * (_BAR - full) if moment.share else "", style="grey30")
-            text.append(f"{moment.seconds:6.1f} s", style="not dim")
+            text.append("━" * (_BAR - full) if status.share else "", style="grey30")
+            text.append(f"{status.seconds:6.1f} s", style="not dim")
         else:
-            text.append(f"  {words(moment)}", style="not dim")
-        if moment.trouble:
-            text.append(f"   {printable(moment.trouble)}", style="not dim yellow")
-        elif moment.after:
-            text.append(f"   then {printable(moment.after)}")
-        # Room for the ^C that a terminal echoes: a wrapped line could not be wiped.
+            text.append(f"  {words(status)}", style="not dim")
+        if status.trouble:
+            text.append(f"   {printable(status.trouble)}", style="not dim yellow")
+        elif status.after:
+            text.append(f"   then {printable(status.after)}")
+        # Space for the ^C that a terminal echoes: a wrapped line could not be wiped.
         text.truncate(self._console.width - 3, overflow="ellipsis")
         return text
 
 
-def words(moment: Moment) -> str:
-    """Return what a person is told of the phase, from afar."""
-    if moment.phase == "countdown":
-        return f"in {moment.seconds:.0f} …" if moment.seconds >= 0.5 else "now"
-    if moment.phase == "ready":
+def words(status: RecordingStatus) -> str:
+    """Return the text of the phase, readable from a distance."""
+    if status.phase == "countdown":
+        return f"in {status.seconds:.0f} …" if status.seconds >= 0.5 else "now"
+    if status.phase == "ready":
         return "press Enter"
-    if moment.phase == "away":
+    if status.phase == "away":
         return "no picture"
-    return "done" if moment.phase == "done" else ""
+    return "done" if status.phase == "done" else ""
 
 
-"""What comes when nobody can press a key any more."""
+"""The key at the end of the input."""
 
 
 class Keyboard:
-    """A context in which keys come without Enter and are not echoed; Ctrl-C works as always.
+    """A context in which keys are read without Enter and without echo; Ctrl-C works as always.
 
-    Of what is no terminal each line is a key: its first letter, or Enter where it is empty.
+    If the input is not a terminal each line is a key: its first character, or Enter if it is empty.
     """
 
     def __init__(self) -> None:
@@ -164,7 +164,7 @@ class Keyboard:
         return self
 
     def pressed(self) -> list[str]:
-        """Return the keys since the call before, `"\\n"` for Enter."""
+        """Return the keys since the last call, `"\\n"` for Enter."""
         self._look()
         return [self._keys.popleft() for _ in range(len(self._keys))]
 
@@ -201,7 +201,7 @@ class Keyboard:
                 self._keys.extend(line.decode(errors="replace")[:1] or "\n" for line in lines)
 
     def _read_lines(self) -> None:
-        """Read where the system cannot say whether something has come: on Windows, from a text."""
+        """Read blocking, if the input cannot be polled: on Windows, and from a text stream."""
         with contextlib.suppress(OSError, ValueError):
             for line in sys.stdin or ():
                 self._keys.append(line[0])
@@ -209,9 +209,9 @@ class Keyboard:
 
 
 def _number_of_stdin() -> int | None:
-    """Return the file number of standard input where it can be asked whether something has come.
+    """Return the file descriptor of standard input if it can be polled.
 
-    A thread that waits for it would still wait at the end of the program, and Python dislikes that.
+    A thread blocked on it would still wait at the end of the program, which Python cannot handle.
     """
     if sys.platform == "win32" and not (sys.stdin and sys.stdin.isatty()):
         return None

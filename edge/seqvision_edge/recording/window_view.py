@@ -21,14 +21,14 @@ from seqvision_edge.drawing import (
 )
 from seqvision_edge.frame import Frame, Image
 from seqvision_edge.opencv import cv2
-from seqvision_edge.recording.session import Command, Moment
+from seqvision_edge.recording.session import Command, RecordingStatus
 from seqvision_edge.recording.terminal_view import COMMANDS
 
 TITLE = "seqvision record"
 # A screen shows no more, and drawing must not cost frames of the camera.
 _PICTURES_PER_SECOND = 30.0
 
-# People stand metres away: letters are large, and the picture is enlarged for them.
+# People stand metres away: text is large, and the picture is enlarged for them.
 _SMALLEST = 480
 _INK: Colour = (15, 18, 26)
 _WHITE: Colour = (255, 255, 255)
@@ -40,7 +40,7 @@ KEYS = "Enter: begin, pause    r: repeat    s: put off    q: stop"
 
 
 class Pane:
-    """A window that shows pictures and takes keys; where it fails there is none."""
+    """A window that shows pictures and reads keys; if it fails it is closed."""
 
     def __init__(self, title: str) -> None:
         self._title = title
@@ -48,13 +48,13 @@ class Pane:
         self._works = True
 
     def is_there(self) -> bool:
-        """Whether it can still be seen: not closed, not failed."""
+        """Whether it is visible: not closed, not failed."""
         return self._works
 
     def put(self, picture: Image, milliseconds: int = 1) -> str:
         """Show a picture for so long and return the key that was pressed, or `""`.
 
-        Escape stands for the window's own button too.
+        The window's close button counts as Escape.
         """
         if not self._works:
             return ""
@@ -83,7 +83,7 @@ class Pane:
 
 
 class Mirror:
-    """The window of a sitting."""
+    """The window of a recording session."""
 
     def __init__(self, labels: Sequence[str], mirror: bool = True) -> None:
         self._colours = colours(labels, next(iter(backgrounds(labels)), None))
@@ -96,24 +96,24 @@ class Mirror:
         return self
 
     def commands(self) -> list[Command]:
-        """Return what was asked for since the call before."""
+        """Return the commands since the last call."""
         pressed, self._pressed = self._pressed, []
         return pressed
 
-    def show(self, moment: Moment, frame: Frame | None) -> None:
-        """Show the moment, unless the last one was shown just now."""
+    def show(self, status: RecordingStatus, frame: Frame | None) -> None:
+        """Show the state, unless the last one was shown just now."""
         now = monotonic()
         if not self._pane.is_there() or now - self._shown < 1 / _PICTURES_PER_SECOND:
             return
         self._shown = now
-        colour = self._colours.get(moment.label, BACKGROUND)
-        bgr = frame.bgr if frame is not None and moment.phase != "away" else None
-        key = self._pane.put(draw(moment, bgr, colour, self._mirror))
+        colour = self._colours.get(status.label, BACKGROUND)
+        bgr = frame.bgr if frame is not None and status.phase != "away" else None
+        key = self._pane.put(draw(status, bgr, colour, self._mirror))
         if key and (command := COMMANDS.get(key.lower())):
             self._pressed.append(command)
 
-    def say(self, line: str) -> None:
-        """Nothing: the terminal says it."""
+    def print_line(self, line: str) -> None:
+        """Do nothing: the terminal prints the line."""
 
     def __exit__(
         self,
@@ -124,26 +124,26 @@ class Mirror:
         self._pane.close()
 
 
-def draw(moment: Moment, bgr: Image | None, colour: Colour, mirror: bool = True) -> Image:
-    """Return a picture of the moment.
+def draw(status: RecordingStatus, bgr: Image | None, colour: Colour, mirror: bool = True) -> Image:
+    """Return a picture of the state.
 
     Args:
-        moment: what there is to show.
-        bgr: the newest frame, `(height, width, 3)`; None where there is none.
+        status: the state to show.
+        bgr: the newest frame, `(height, width, 3)`; None if there is none.
         colour: of the label.
-        mirror: turn it over, so that a person moves as in a mirror; what is written is not.
+        mirror: mirror the frame, but not the text.
     """
     picture = _enlarged(bgr, mirror) if bgr is not None else _nothing()
     height, width = picture.shape[:2]
     unit = min(height, width) / _SMALLEST
-    _label(picture, moment, colour, unit)
-    if moment.phase == "countdown":
-        _count(picture, moment.seconds, unit)
-    elif moment.phase in ("ready", "away"):
-        line = "press Enter to begin" if moment.phase == "ready" else moment.trouble
+    _label(picture, status, colour, unit)
+    if status.phase == "countdown":
+        _count(picture, status.seconds, unit)
+    elif status.phase in ("ready", "away"):
+        line = "press Enter to begin" if status.phase == "ready" else status.trouble
         _middle(picture, line, unit)
-    _foot(picture, moment, unit)
-    if moment.phase == "recording":
+    _foot(picture, status, unit)
+    if status.phase == "recording":
         cv2.rectangle(picture, (0, 0), (width - 1, height - 1), _RED[::-1], round(10 * unit))
     return picture
 
@@ -155,13 +155,13 @@ def draw_clip(
     offered: Sequence[str],
     foot: str,
 ) -> Image:
-    """Return a picture of a clip that is looked through.
+    """Return a picture of a clip under review.
 
     Args:
-        bgr: a frame of it, `(height, width, 3)`; None where there is none.
-        title: what it is labelled, and the colour of that.
-        about: what stands at the right: the count, and below it what is known.
-        offered: labels that it could have, each with its key.
+        bgr: a frame of it, `(height, width, 3)`; None if there is none.
+        title: its label, and the label's colour.
+        about: the text at the right: the count, and below it further information.
+        offered: labels to choose from, each with its key.
         foot: the line at the bottom.
     """
     picture = _enlarged(bgr, mirror=False) if bgr is not None else _nothing()
@@ -181,15 +181,15 @@ def draw_clip(
     return picture
 
 
-def _label(picture: Image, moment: Moment, colour: Colour, unit: float) -> None:
-    """Write at the top what to show, how far the sitting is, and what comes after."""
-    after = f"then {moment.after}" if moment.after else ""
-    count = f"{moment.done} / {moment.total}"
-    _head(picture, moment.label or "done", colour, (count, after), unit)
+def _label(picture: Image, status: RecordingStatus, colour: Colour, unit: float) -> None:
+    """Draw the label, the progress and the next label at the top."""
+    after = f"then {status.after}" if status.after else ""
+    count = f"{status.done} / {status.total}"
+    _head(picture, status.label or "done", colour, (count, after), unit)
 
 
 def _head(picture: Image, title: str, colour: Colour, about: tuple[str, str], unit: float) -> None:
-    """Write at the top a title, and at its right two lines."""
+    """Draw a title at the top, and two lines at its right."""
     count, below = about
     width = picture.shape[1]
     margin, pad = 16 * unit, 14 * unit
@@ -207,7 +207,7 @@ def _head(picture: Image, title: str, colour: Colour, about: tuple[str, str], un
 
 
 def _count(picture: Image, seconds: float, unit: float) -> None:
-    """Write the seconds that are left, very large."""
+    """Draw the remaining seconds, very large."""
     height, width = picture.shape[:2]
     text, size = str(math.ceil(seconds - 0.05)) if seconds > 0.05 else "now", 150 * unit
     box = 200 * unit
@@ -228,28 +228,28 @@ def _middle(picture: Image, line: str, unit: float) -> None:
     put_text(picture, text, at, size, _WHITE, 600)
 
 
-def _foot(picture: Image, moment: Moment, unit: float) -> None:
-    """Draw at the bottom how much of the take is recorded, or else the keys."""
-    if moment.phase != "recording":
-        is_odd = moment.trouble and moment.phase != "away"
-        _line(picture, moment.trouble if is_odd else KEYS, unit)
+def _foot(picture: Image, status: RecordingStatus, unit: float) -> None:
+    """Draw the progress of the take at the bottom, or else the keys."""
+    if status.phase != "recording":
+        is_odd = status.trouble and status.phase != "away"
+        _line(picture, status.trouble if is_odd else KEYS, unit)
         return
     height, width = picture.shape[:2]
     margin, pad = 16 * unit, 14 * unit
     top = height - margin - 34 * unit
     put_panel(picture, (margin, top, width - 2 * margin, 34 * unit), _INK, _GLASS, 10 * unit)
-    seconds = f"{moment.seconds:.1f} s"
+    seconds = f"{status.seconds:.1f} s"
     wide = text_width("100.0 s", 15 * unit)
     track = margin + pad, top + 12 * unit, width - 2 * margin - 3 * pad - wide, 10 * unit
     put_panel(picture, track, _WHITE, 0.2, 5 * unit)
-    filled = (*track[:2], max(track[2] * moment.share, 10 * unit), track[3])
+    filled = (*track[:2], max(track[2] * status.share, 10 * unit), track[3])
     put_panel(picture, filled, _RED, 1.0, 5 * unit)
     at = width - margin - pad - text_width(seconds, 15 * unit), top + 22 * unit
     put_text(picture, seconds, at, 15 * unit, _WHITE)
 
 
 def _line(picture: Image, line: str, unit: float) -> None:
-    """Write a line at the bottom."""
+    """Draw a line of text at the bottom."""
     height, width = picture.shape[:2]
     margin, pad = 16 * unit, 14 * unit
     top = height - margin - 34 * unit

@@ -1,4 +1,4 @@
-"""A take that is being recorded: a source read by a thread → a video file of constant rate."""
+"""Write a take: a source read by a thread → a video file of constant rate."""
 
 import contextlib
 import itertools
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     from seqvision_edge.recording.take import Take
 
 LONGEST_SECONDS = 120.0
-# A longer silence is no take: the camera was away.
+# A longer gap ends a take: the camera was away.
 LONGEST_GAP = 1.0
-# So many pictures tell the rate; cameras are wrong about theirs in the dark.
+# So many frames determine the rate; cameras declare a wrong one in the dark.
 _FIRST = 12
 _USUAL_FPS = 30.0
 _SLOWEST, _FASTEST = 1.0, 240.0
-# What a source says of itself is believed when its frames agree.
+# The declared rate is used if the frames agree.
 _AGREES = 0.05
 _FULL_BYTES = 1 << 20
-# Colour at half the size and a bit rate by area spoil a picture that is as small as what the
-# model reads.  Up to here every pixel is kept: about 40 kB a picture.
+# Chroma subsampling and a bit rate by area spoil a picture as small as the model's input.  Up to
+# this size every pixel is kept: about 40 kB a picture.
 _SMALL_PIXELS = 160 * 120
 
 # Two seconds of a camera, while a take is being finished; a file is only read a little ahead.
@@ -44,11 +44,11 @@ _LIVE, _RECORDED = 60, 8
 
 
 class NewTake:
-    """Frames, put on a clock of constant rate by their times.
+    """Frames, placed on a clock of constant rate by their times.
 
-    The rate is that of the first frames: a camera that says 30 and gives 12 makes a file of 12 a
-    second.  Where one is late, the picture before it stands still.  As a context it throws away
-    what was not kept.
+    The rate is measured on the first frames: a camera that declares 30 and delivers 12 makes a file
+    of 12 a second.  If one is late, the previous picture is repeated.  As a context manager it
+    discards what was not kept.
     """
 
     def __init__(
@@ -57,13 +57,13 @@ class NewTake:
         keep: Callable[[Path], "Take"],
         fps: float | None = None,
     ) -> None:
-        """Begin one.
+        """Begin a take.
 
         Args:
-            unfinished: makes an empty file with an ending, to record into; it is gone at the end
-                of the block, unless it got another name.
-            keep: takes the whole file and gives it its name.
-            fps: what the source says of its rate.
+            unfinished: creates an empty file with an ending, to record into; it is removed at the
+                end of the block, unless it was renamed.
+            keep: gives the finished file its name.
+            fps: the source's declared rate.
         """
         self._unfinished = unfinished
         self._keep = keep
@@ -81,12 +81,12 @@ class NewTake:
 
     @property
     def seconds(self) -> float:
-        """From the first frame to the last one."""
+        """Seconds from the first frame to the last one."""
         return 0.0 if self._start is None else self._last - self._start
 
     def write(self, bgr: Image, time: float) -> None:
-        """Add a frame `(height, width, 3)`; its time in seconds must rise, one that does not is
-        left out.
+        """Add a frame `(height, width, 3)`; its time in seconds must rise, otherwise it is
+        dropped.
 
         Raises:
             RecordingError: a gap of more than a second, a take of more than two minutes, or the
@@ -112,10 +112,10 @@ class NewTake:
             self._begin()
 
     def keep(self) -> "Take":
-        """Finish the file and return the take that it is now.
+        """Finish the file and return the take.
 
         Raises:
-            RecordingError: there is no frame, or not all of it could be written; nothing stays.
+            RecordingError: there is no frame, or writing failed; nothing stays.
         """
         try:
             if self._film is None:
@@ -132,7 +132,7 @@ class NewTake:
             self.discard()
 
     def discard(self) -> None:
-        """Throw the take away, unless it was kept."""
+        """Discard the take, unless it was kept."""
         self._waiting.clear()
         if self._film is not None:
             self._film.discard()
@@ -169,7 +169,7 @@ class NewTake:
                 self._film.write(bgr)
 
     def _hold(self, ticks: int) -> None:
-        """Let the picture before stand still."""
+        """Repeat the previous picture."""
         assert self._film is not None
         if self._before is not None:
             for _ in range(ticks):
@@ -187,7 +187,7 @@ class NewTake:
 
 
 def rate(times: list[float], claimed: float | None = None) -> float:
-    """Return the rate of frames by their times in seconds; the claimed one where they agree."""
+    """Return the frame rate measured from times in seconds; the declared one if they agree."""
     gaps = [after - before for before, after in itertools.pairwise(times)]
     if not gaps:
         return claimed or _USUAL_FPS
@@ -200,9 +200,9 @@ def _is_full(folder: Path) -> bool:
 
 
 class RecordingFeed:
-    """Everything that a source brings, in order; what it brings at last is None.
+    """All frames and states of a source, in order; None at the end.
 
-    A recorded source waits for its reader.  Of a live one the oldest frames are lost where the
+    A recorded source waits for its reader.  Of a live one the oldest frames are dropped if the
     reader is late for long.
     """
 
@@ -216,10 +216,10 @@ class RecordingFeed:
         self._thread = threading.Thread(target=self._read, name="read", daemon=True)
 
     def take(self, seconds: float) -> list[Frame | SourceState] | None:
-        """Return what has come, waiting for it so long; None after the last.
+        """Return the received items, waiting up to so many seconds; None after the last.
 
         Raises:
-            BaseException: what ended the source, if it was not its end.
+            BaseException: the source failed with it.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._items or self._ended, seconds)
@@ -276,7 +276,7 @@ class RecordingFeed:
             return not self._closed
 
     def _lose(self) -> None:
-        """Lose the oldest frame; states are few, and all of them count."""
+        """Drop the oldest frame; states are few, and all are kept."""
         for index, item in enumerate(self._items):
             if isinstance(item, Frame):
                 del self._items[index]

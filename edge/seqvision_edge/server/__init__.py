@@ -1,4 +1,4 @@
-"""A model behind HTTP: predictions, streams with state, a page; needs the extra `serve`.
+"""Serve a model over HTTP: predictions, stateful streams, a web page; needs the extra `serve`.
 
 pip install './edge[serve]'
 edge-serve model.onnx

@@ -1,4 +1,4 @@
-"""THE WAY: a session → routes → the guard around them."""
+"""The ASGI application: session → routes → access checks around them."""
 
 import asyncio
 import contextlib
@@ -31,9 +31,9 @@ _HERE = Names(LOCAL)
 
 
 class Served:
-    """An ASGI application, and the end of what it started.
+    """An ASGI application, and the shutdown of what it started.
 
-    `inside` is the application without the guard, to look at; it is never served.
+    `inside` is the application without the access checks, for inspection; it is never served.
     """
 
     def __init__(
@@ -51,14 +51,14 @@ class Served:
         """Serve a model.
 
         Args:
-            session: the loaded model; the server asks it from a thread of its own.
-            names: the `Host` headers by which it may be called.
-            key: the token that every request must bring; None lets everybody in who reaches it.
-            limits: how much it takes.
-            watching: the sources of a running device; None where there is none.
-            file: where the model lies, for pages that run it themselves; None keeps it here.
-            decision: how answers become events; None takes the card's way.
-            recorder: where pages may record takes; None gives them no such routes.
+            session: the loaded model; the server runs it in its own thread.
+            names: the allowed `Host` headers.
+            key: the token that every request must carry; None allows every client.
+            limits: the bounds on requests.
+            watching: the sources of a running device; None if there is none.
+            file: the path of the model, for pages that run it themselves; None does not serve it.
+            decision: how probabilities become events; None takes the card's.
+            recorder: the takes recorded by pages; None disables these routes.
         """
         model_file = ModelFile(file) if file else None
         self.service = Service(
@@ -115,7 +115,7 @@ def _application(service: Service, key: Key | None) -> FastAPI:
 
     @app.exception_handler(Overloaded)
     async def overloaded(request: Request, error: Overloaded) -> Response:
-        refusal = HTTPException(429, "the model has too much to do", headers={"retry-after": "1"})
+        refusal = HTTPException(429, "the model is overloaded", headers={"retry-after": "1"})
         return await http_exception_handler(request, refusal)
 
     @app.exception_handler(ModelFailed)

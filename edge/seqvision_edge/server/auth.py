@@ -1,7 +1,7 @@
-"""Access: host names, origins, the token and its cookie.
+"""Access control: host names, origins, the token and its cookie.
 
-A page of the internet can make a browser here send requests: to an address of this machine, or to
-a name of its own that it lets point here.  What it cannot do is to choose `Host` and `Origin`.
+A web page can make the browser send requests to this machine: to its address, or to a name that
+the attacker points at it (DNS rebinding).  It cannot choose the headers `Host` and `Origin`.
 """
 
 import hashlib
@@ -29,18 +29,18 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class Key:
-    """Knows a token, and a secret of this process that stands for it in a browser."""
+    """The access token, and the per-process secret that represents it in a cookie."""
 
     def __init__(self, token: str) -> None:
         self._token = _hash(token)
         self.cookie = secrets.token_urlsafe(32)
 
     def is_token(self, given: str) -> bool:
-        """Whether this is the token; how long the answer takes says nothing of it."""
+        """Return whether this is the token, in constant time."""
         return hmac.compare_digest(_hash(given), self._token)
 
     def opens(self, headers: dict[bytes, bytes]) -> bool:
-        """Whether a request with these headers has the token, or the cookie that stands for it."""
+        """Return whether a request with these headers has the token or the cookie."""
         scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         if scheme.lower() == "bearer" and self.is_token(token.strip()):
             return True
@@ -52,25 +52,25 @@ class Key:
 
 @dataclass(frozen=True)
 class Names:
-    """Names that may stand in `Host`.
+    """The allowed values of `Host`.
 
-    `addresses` lets any address in numbers stand there too: no name was made to point here then.
+    `addresses` also allows any IP address: DNS rebinding needs a name.
     """
 
     allowed: frozenset[str]
     addresses: bool = False
 
     def allow(self, host: str) -> bool:
-        """Whether a `Host` header is one of this server's."""
+        """Return whether a `Host` header is allowed."""
         name = _split(f"http://{host}")[0]
         return name in self.allowed or (self.addresses and is_address(name))
 
 
 @dataclass(frozen=True, slots=True)
 class AccessPolicy:
-    """The names by which a server may be called, and the token that it demands, if any.
+    """The allowed host names of a server, and the token that it requires, if any.
 
-    `made` is a token that was made here, which somebody must be told.
+    `made` is a generated token, which has to be shown to the user.
     """
 
     names: Names
@@ -79,10 +79,10 @@ class AccessPolicy:
 
 
 def refuse_without_server(program: str) -> None:
-    """Refuse where the packages of the extra `serve` are not installed.
+    """Refuse if the packages of the extra `serve` are not installed.
 
     Raises:
-        SeqvisionError: they are not.
+        SeqvisionError: a package is missing.
     """
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
@@ -93,7 +93,7 @@ def refuse_without_server(program: str) -> None:
 
 
 def read_token(token: str | None, flag: str) -> str | None:
-    """Return the token that an option gives, or names as `env:NAME`.
+    """Return the token given by an option, or read from the variable of `env:NAME`.
 
     Raises:
         SeqvisionError: the variable is not set, or the token is too short.
@@ -112,7 +112,7 @@ def read_token(token: str | None, flag: str) -> str | None:
 
 
 def access_policy(host: str, token: str | None, further_names: Iterable[str] = ()) -> AccessPolicy:
-    """Return who may come in at an address: any but this machine's own demands a token."""
+    """Return the access policy of an address: any other than loopback requires a token."""
     own = {host.lower(), *(name.lower() for name in further_names)}
     everywhere = is_address(host) and not is_local(host)
     names = Names(frozenset(LOCAL | own), addresses=everywhere)
@@ -127,10 +127,10 @@ def shown(host: str, port: int) -> str:
 
 
 def _cookies(header: str) -> list[str]:
-    """Return the values of our cookie; a browser may send it for several paths.
+    """Return the values of our cookie; a browser may send several, for different paths.
 
-    Python's own parser takes time that grows with the square of the header (CVE-2024-7592), before
-    anyone has shown a token.  Our values are plain, so that nothing needs to be unquoted.
+    Python's own parser takes time quadratic in the length of the header (CVE-2024-7592), before any
+    token is checked.  Our values are plain, so that nothing needs to be unquoted.
     """
     pairs = (part.strip().partition("=") for part in header.split(";", _MOST_COOKIES))
     return [value for name, _, value in pairs if name == COOKIE][:_MOST_OF_OURS]
@@ -146,7 +146,7 @@ def _hash(text: str) -> bytes:
 
 
 def is_address(name: str) -> bool:
-    """Whether a host is written in numbers."""
+    """Return whether a host is an IP address."""
     try:
         ipaddress.ip_address(name)
     except ValueError:
@@ -155,12 +155,12 @@ def is_address(name: str) -> bool:
 
 
 def is_local(host: str) -> bool:
-    """Whether only this machine itself reaches a host to which a server is bound."""
+    """Return whether a host to which a server is bound is reachable only from this machine."""
     return host in LOCAL or (is_address(host) and ipaddress.ip_address(host).is_loopback)
 
 
 def is_same_origin(origin: str, host: str) -> bool:
-    """Whether a page of `origin` was served under this `Host` header."""
+    """Return whether a page of `origin` was served under this `Host` header."""
     scheme = origin.partition("://")[0]
     if scheme not in _PORTS:
         return False
@@ -169,7 +169,7 @@ def is_same_origin(origin: str, host: str) -> bool:
 
 
 def _split(url: str) -> tuple[str, int]:
-    """Return host and port; an empty host for what is not `scheme://host[:port]`."""
+    """Return host and port; an empty host if it is not `scheme://host[:port]`."""
     try:
         parts = urlsplit(url)
         port = parts.port or _PORTS[parts.scheme]

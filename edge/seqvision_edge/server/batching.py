@@ -1,7 +1,7 @@
-"""The thread that runs the model: concurrent requests become one call.
+"""The thread that runs the model: concurrent requests are batched into one call.
 
-While a call runs, the next one gathers.  After that it is waited only for as many as came together
-the last time, and only for some milliseconds: a single client is never held up.
+While a call runs, the next batch collects.  After that it waits only until as many requests have
+arrived as in the last batch, and only for some milliseconds: a single client is never delayed.
 """
 
 import asyncio
@@ -17,10 +17,10 @@ from typing import Any
 
 from seqvision_edge.session import Answer, Frames, Session, Stream, run_batch
 
-# Of one call: what a network takes for its features grows with them.
-MOST_FRAMES = 64
-PATIENCE = 0.003
-# What clients are told of a call that failed; why it did is for whoever runs the server.
+# Per call: the memory for the features grows with the frames.
+MAX_BATCH_FRAMES = 64
+MAX_WAIT_SECONDS = 0.003
+# The message for clients; the reason is logged for the operator of the server.
 FAILED = "the model failed"
 
 _LOG = logging.getLogger(__name__)
@@ -35,17 +35,17 @@ class ModelFailed(Exception):  # noqa: N818
 
 
 @dataclass(frozen=True, slots=True)
-class _Ask:
+class _Request:
     stream: Stream
     frames: Frames
     answer: Future[Answer]
 
 
 class Batcher:
-    """Answer for frames of any number of streams, several in one call.
+    """Run the model for frames of any number of streams, several in one call.
 
-    A place is reserved before work is spent on a frame, so that what cannot be answered soon is
-    refused at once.
+    A slot is reserved before any work is spent on a frame, so that a frame that cannot be handled
+    soon is refused at once.
     """
 
     def __init__(
@@ -53,17 +53,17 @@ class Batcher:
         session: Session,
         room: int,
         called: Callable[[int], None] = lambda size: None,
-        told: Callable[[], None] = lambda: None,
+        completed: Callable[[], None] = lambda: None,
     ) -> None:
-        """Begin; `room` places.
+        """Start the thread; `room` is the number of slots.
 
-        `called` is told the number of streams of each call; `told` is called when all its answers
-        are there.
+        `called` is called with the number of streams of each call; `completed` when all its results
+        are set.
         """
         self._session = session
         self._room = room
-        self._called, self._told = called, told
-        self._asked: deque[_Ask] = deque()
+        self._called, self._completed = called, completed
+        self._queue: deque[_Request] = deque()
         self._reserved = 0
         self._last = 1
         self._failing = False
@@ -74,19 +74,19 @@ class Batcher:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it answers."""
+        """Whether the thread runs."""
         return self._thread.is_alive() and not self._closed
 
     @property
     def reserved(self) -> int:
-        """How many places are taken."""
+        """Number of reserved slots."""
         return self._reserved
 
     def reserve(self, slots: int = 1) -> None:
-        """Take places.
+        """Reserve slots.
 
         Raises:
-            Overloaded: there are not so many.
+            Overloaded: not so many slots are free.
         """
         with self._changed:
             if self._closed or self._reserved + slots > self._room:
@@ -101,83 +101,87 @@ class Batcher:
     def submit(self, requests: Sequence[tuple[Stream, Frames]]) -> list[Future[Answer]]:
         """Submit frames `(time, height, width, channels)`, for which slots are reserved.
 
-        A stream is asked about again only after its answer.  An answer is as from `Stream.push`;
-        its place is free again when it is there.  Where the call fails, the answer is a
-        `ModelFailed` and the stream has forgotten its past.
+        A stream is submitted again only after its result.  A result is that of `Stream.push`; its
+        slot is released when it is set.  If the call fails, the result is a `ModelFailed` and the
+        stream's state has been reset.
         """
-        asks = [_Ask(stream, frames, Future()) for stream, frames in requests]
+        new = [_Request(stream, frames, Future()) for stream, frames in requests]
         with self._changed:
             if self._closed:
                 raise Overloaded
-            self._asked.extend(asks)
+            self._queue.extend(new)
             self._changed.notify()
-        return [ask.answer for ask in asks]
+        return [request.answer for request in new]
 
     def close(self) -> None:
-        """Answer nothing more."""
+        """Cancel what waits, and end the thread."""
         with self._changed:
             self._closed = True
-            left = list(self._asked)
-            self._asked.clear()
+            left = list(self._queue)
+            self._queue.clear()
             self._changed.notify()
-        for ask in left:
-            ask.answer.cancel()
-        self._told()
+        for request in left:
+            request.answer.cancel()
+        self._completed()
         self._thread.join()
 
     def _work(self) -> None:
         while batch := self._gather():
-            pending = [ask for ask in batch if ask.answer.set_running_or_notify_cancel()]
+            pending = [
+                request for request in batch if request.answer.set_running_or_notify_cancel()
+            ]
             failed: ModelFailed | None = None
             answers: list[Answer] = []
             try:
-                answers = run_batch(self._session, [(ask.stream, ask.frames) for ask in pending])
+                answers = run_batch(
+                    self._session, [(request.stream, request.frames) for request in pending]
+                )
             except Exception as error:
                 failed = ModelFailed(" ".join(str(error).split()) or type(error).__name__)
-                if not self._failing:  # one that fails every time is told once
+                if not self._failing:  # a repeated failure is logged once
                     _LOG.error("the model failed: %s", failed)
-                # Some may have taken their part of the call: nobody knows what they remember.
-                for ask in pending:
-                    ask.stream.reset()
+                # Some streams may have been updated by the failed call: their state is undefined.
+                for request in pending:
+                    request.stream.reset()
             if pending:
                 self._failing = failed is not None
                 self._called(len(pending))
-            # First, so that who asks again at once finds the place free.
+            # First, so that a client that submits again at once finds a free slot.
             self.release(len(batch))
-            for number, ask in enumerate(pending):
+            for number, request in enumerate(pending):
                 if failed is not None:
-                    ask.answer.set_exception(failed)
+                    request.answer.set_exception(failed)
                 else:
-                    ask.answer.set_result(answers[number])
-            self._told()
+                    request.answer.set_result(answers[number])
+            self._completed()
 
-    def _gather(self) -> list[_Ask]:
+    def _gather(self) -> list[_Request]:
         """Wait for the requests of the next batch; empty when closed."""
         with self._changed:
-            while not self._asked and not self._closed:
+            while not self._queue and not self._closed:
                 self._changed.wait()
-            until = time.monotonic() + PATIENCE
-            while len(self._asked) < self._last and not self._closed:
+            until = time.monotonic() + MAX_WAIT_SECONDS
+            while len(self._queue) < self._last and not self._closed:
                 left = until - time.monotonic()
                 if left <= 0:
                     break
                 self._changed.wait(left)
-            batch: list[_Ask] = []
+            batch: list[_Request] = []
             frames = 0
-            while self._asked and not self._closed:
-                frames += len(self._asked[0].frames)
-                if batch and frames > MOST_FRAMES:
+            while self._queue and not self._closed:
+                frames += len(self._queue[0].frames)
+                if batch and frames > MAX_BATCH_FRAMES:
                     break
-                batch.append(self._asked.popleft())
+                batch.append(self._queue.popleft())
             self._last = len(batch)
             return batch
 
 
-class Post:
-    """Results on their way to tasks that wait for them.
+class ResultRelay:
+    """Results for waiting tasks, handed over in batches.
 
-    A wake-up of the loop is a system call, and lets go of Python's lock: one for each of eight
-    answers of a single call would let two threads hand the lock to and fro.
+    Waking the event loop is a system call that releases the GIL: one for each of eight results of a
+    call would make two threads contend for it.
     """
 
     def __init__(self) -> None:
@@ -185,27 +189,27 @@ class Post:
         self._left: deque[tuple[asyncio.Future[Any], Any, BaseException | None]] = deque()
 
     def future(self) -> "asyncio.Future[Any]":
-        """Return what a task waits for; called in the loop."""
+        """Return the future a task waits for; called in the loop."""
         self._loop = asyncio.get_running_loop()
         return self._loop.create_future()
 
     def put(
         self, future: "asyncio.Future[Any]", result: Any, error: BaseException | None = None
     ) -> None:
-        """Leave a result, or an error, from any thread; `send` brings it."""
+        """Store a result or an error, from any thread, until `send`."""
         self._left.append((future, result, error))
 
     def send(self) -> None:
-        """Bring what was left, from any thread."""
+        """Set the stored results in the loop; called from any thread."""
         if self._left and self._loop is not None:
-            # A loop that is closed has nobody left who waits.
+            # In a closed loop nothing waits any more.
             with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._give)
+                self._loop.call_soon_threadsafe(self._deliver)
 
-    def _give(self) -> None:
+    def _deliver(self) -> None:
         while self._left:
             future, result, error = self._left.popleft()
-            if future.done():  # cancelled: whoever waited has left
+            if future.done():  # cancelled
                 continue
             if isinstance(error, asyncio.CancelledError):
                 future.cancel()

@@ -1,6 +1,6 @@
-"""`edge-serve`: a model behind HTTP.
+"""`edge-serve`: serve a model over HTTP.
 
-Only the options are imported at the start; the rest comes when the server begins.
+Only the options are imported at the start; the rest when the server starts.
 """
 
 import re
@@ -28,7 +28,7 @@ ADDRESS, MODEL, EVENTS, RECORDING = "Address", "Model", "Events", "Recording"
 
 
 class ServeOptions(Options):
-    """Serve a model over HTTP: answers for clips and pictures, streams, a page.
+    """Serve a model over HTTP: predictions for clips and pictures, streams, a page.
 
     Exit codes: 2 wrong use, 130 Ctrl-C, 143 terminated.
     """
@@ -59,7 +59,7 @@ class ServeOptions(Options):
     )
     """Seconds without a frame after which a stream is closed."""
     device: Annotated[Device, Arg("DEVICE", MODEL)] = "auto"
-    """Where the model runs; auto takes CUDA where it is installed and starts, else the CPU."""
+    """Where the model runs; auto takes CUDA if it is installed and starts, else the CPU."""
     threads: Annotated[int, Field(ge=1), Arg("N", MODEL)] = 1
     """CPU threads of the model."""
     expect_sha256: Annotated[
@@ -90,13 +90,13 @@ def edge_serve(options: ServeOptions) -> int:
     """Serve until Ctrl-C or SIGTERM.
 
     Raises:
-        SeqvisionError: what a user can mend, in one line.
-        KeyboardInterrupt: how it ends.
+        SeqvisionError: a user's mistake, in one line.
+        KeyboardInterrupt: the server was ended by Ctrl-C.
     """
     if options.fetch_web_runtime:
         from seqvision_edge.server import web_runtime
 
-        _say(f"{PROGRAM}: onnxruntime-web {web_runtime.VERSION} is in {web_runtime.fetch()}")
+        _print(f"{PROGRAM}: onnxruntime-web {web_runtime.VERSION} is in {web_runtime.fetch()}")
         return 0
     refuse_without_server(PROGRAM)
     token = read_token(options.token, f"{PROGRAM}: --token")
@@ -111,17 +111,17 @@ def edge_serve(options: ServeOptions) -> int:
         from seqvision_edge.server.recorder import Recorder
 
         recorder = Recorder(options.record)
-    # As it stands in a URL: [::1].
+    # As written in a URL: [::1].
     host = options.host[1:-1] if re.fullmatch(r"\[.*\]", options.host) else options.host
     with listen(host, options.port) as opened:
         session = Session(
             options.model, options.device, options.threads, expect_sha256=options.expect_sha256
         )
         decision = decision_of(options.decision, session.card, PROGRAM)
-        _say(command_line.folded(f"{PROGRAM}: {_describe(session)}"))
-        entry = access_policy(host, token, options.allow_host)
-        if entry.made:
-            _say(f"{PROGRAM}: token: {entry.made}")
+        _print(command_line.folded(f"{PROGRAM}: {_describe(session)}"))
+        access = access_policy(host, token, options.allow_host)
+        if access.made:
+            _print(f"{PROGRAM}: token: {access.made}")
         limits = replace(
             Limits(),
             clients=options.max_clients,
@@ -131,26 +131,26 @@ def edge_serve(options: ServeOptions) -> int:
         )
         served = Served(
             session,
-            names=entry.names,
-            key=entry.key,
+            names=access.names,
+            key=access.key,
             limits=limits,
             file=options.model,
             decision=decision,
             recorder=recorder,
         )
         if recorder is not None:
-            _say(f"{PROGRAM}: takes go to {options.record}, recorded at /record")
+            _print(f"{PROGRAM}: takes go to {options.record}, recorded at /record")
         address = shown(host, opened.getsockname()[1])
         server = Server(served)
         try:
-            _say(f"{PROGRAM}: {address} · API: {address}docs")
+            _print(f"{PROGRAM}: {address} · API: {address}docs")
             server.run([opened])
         except KeyboardInterrupt:
             if sys.stderr.isatty():
-                # Over the ^C that the terminal shows, and over what it stood behind: Ctrl-C makes
-                # a terminal drop what it has not shown yet, which may be the end of a line.
+                # Overwrite the ^C echoed by the terminal, and the text before it: on Ctrl-C a
+                # terminal discards pending output, which may be the end of a line.
                 sys.stderr.write("\r\x1b[2K")
-                _say(f"{PROGRAM}: stopped")
+                _print(f"{PROGRAM}: stopped")
             raise
     return 0
 
@@ -162,5 +162,5 @@ def _describe(session: "Session") -> str:
     return " · ".join((session.where, labels, str(card.sequence), size, session.device))
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     print_message(text)

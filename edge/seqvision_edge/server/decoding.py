@@ -1,4 +1,4 @@
-"""Uploaded videos and pictures → frames, as a local file would give them."""
+"""Decode uploaded videos and pictures into frames, as for a local file."""
 
 import struct
 import tempfile
@@ -33,7 +33,7 @@ from seqvision_edge.still_images import sized
 
 FPS = 30.0
 
-# Of pictures that are not read here: where in their head it stands, and what.
+# Signatures of picture formats that are not accepted: name, offset, bytes.
 _OTHERS = (
     ("WebP", 8, b"WEBP"),
     ("GIF", 0, b"GIF8"),
@@ -46,7 +46,7 @@ _OTHERS = (
     ("HEIC", 4, b"ftyphei"),
     ("OpenEXR", 0, b"v/1\1"),
 )
-# Start of frame: the marker that has the size.  C4, C8 and CC are other things.
+# Start-of-frame markers, which hold the size.  C4, C8 and CC have other meanings.
 _SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
@@ -61,9 +61,9 @@ class Sender:
 
 @dataclass
 class UploadedClip:
-    """One clip on its way: frames that can be read once.
+    """One uploaded clip: frames that can be read once.
 
-    `incomplete` says, after the last frame, what is missing from a damaged video.
+    `incomplete` returns, after the last frame, what is missing from a damaged video.
     """
 
     frames: Iterable[Frame]
@@ -73,7 +73,7 @@ class UploadedClip:
 
 @dataclass(frozen=True)
 class DecodedUpload:
-    """A clip at the size of the model's steps; its frames are those that answer a tick."""
+    """A decoded clip at the size of the model's steps, with the frames that answer a tick."""
 
     frames: NDArray[np.uint8]
     times: NDArray[np.float64]
@@ -99,7 +99,7 @@ def from_pictures(
     decoders: Decoders,
     job: Job,
 ) -> Iterator[UploadedClip]:
-    """Give JPEG or PNG files as a clip of this rate.
+    """Yield JPEG or PNG files as a clip of this rate.
 
     Raises:
         HTTPException: 413 one is too large, 422 one is no picture.
@@ -133,11 +133,11 @@ def from_video(
     decoders: Decoders,
     job: Job,
 ) -> Iterator[UploadedClip]:
-    """Give the clip of a video file's content, which lies in a file of ours meanwhile.
+    """Yield the clip of a video file's content, which is stored in a temporary file meanwhile.
 
     Raises:
         HTTPException: 413 its frames are too large or take too much memory, 422 not a video, 507 no
-            room for it.
+            disk space.
     """
     with ExitStack() as opened:
         try:
@@ -147,7 +147,7 @@ def from_video(
                 while part := content.read(MIB):
                     file.write(part)
         except OSError:
-            raise HTTPException(507, "there is no room for the video") from None
+            raise HTTPException(507, "no disk space for the video") from None
         with (
             refusals(str(path)),
             decoders.video(path, value_range, job.check, job.seconds_left) as decoded,
@@ -160,7 +160,7 @@ def from_video(
 def _opened(
     path: Path, value_range: ValueRange | None, pixels: int, decoded: Isolated | None
 ) -> Iterator[Isolated | VideoFile]:
-    """Give a video that a child decodes, or open it here where there can be no child."""
+    """Open a video in a decoding child process, or here if there can be none."""
     if decoded is not None:
         yield decoded
         return
@@ -170,7 +170,7 @@ def _opened(
 
 @contextmanager
 def refusals(name: str = "") -> Iterator[None]:
-    """Answer a client in HTTP's words, without the `name` of a file of ours."""
+    """Turn errors into HTTP responses, without the `name` of our temporary file."""
     try:
         yield
     except NoDecoder as error:
@@ -193,18 +193,18 @@ def kept(
     job: Job,
     see: Callable[[Frame], Iterable[object]] | None = None,
 ) -> Iterator[DecodedUpload]:
-    """Read a clip and give it at the size of the model's steps, kept in a temporary file.
+    """Decode a clip to the size of the model's steps, stored in a temporary file.
 
     Args:
-        sent: what the client sent.
+        sent: the uploaded clip.
         card: the model's.
-        limits: how much may be kept, and how many ticks of the model's clock a request may last.
-        job: the work that this is a part of.
-        see: is shown every frame as it comes, and yields after each piece of its work.
+        limits: the bounds on the stored bytes, and on the ticks of the model's clock per request.
+        job: the request's work.
+        see: called with every decoded frame; yields after each piece of its work.
 
     Raises:
-        HTTPException: too long (413), not for this model (422), no room (507), and what the job
-            raises.
+        HTTPException: too long (413), wrong for this model (422), no disk space (507), and what
+            the job raises.
     """
     clock = _Clock(card, sent.fps, limits.ticks, job)
     times: list[float] = []
@@ -220,17 +220,17 @@ def kept(
             shape = image.shape
             size += image.nbytes
             if size > limits.clip_bytes:
-                raise HTTPException(413, f"longer than {frame.time:.0f} s: send it in parts")
+                raise HTTPException(413, f"clip longer than {frame.time:.0f} s: send it in parts")
             times.append(frame.time)
             try:
                 file.write(np.ascontiguousarray(image).data)
             except OSError:
-                raise HTTPException(507, "there is no room for its frames") from None
+                raise HTTPException(507, "no disk space for the frames") from None
 
         for frame in sent.frames:
             job.check()
             if times and not isinstance(card.sequence, VideoSequence):
-                raise HTTPException(422, "not a still image, and the model reads no other")
+                raise HTTPException(422, "not a still image, and the model accepts no other input")
             ticks = clock.take(frame)
             for _ in see(frame) if see is not None else ():
                 job.check()
@@ -239,7 +239,7 @@ def kept(
                 left_out = frame
                 continue
             if ticks > 1 and left_out is not None:
-                # It may be the picture that stood still.
+                # It may be the previous frame, shown on.
                 keep(left_out)
             left_out = None
             keep(frame)
@@ -256,7 +256,7 @@ def kept(
 
 
 class _Clock:
-    """Counts the ticks of the model's clock that a clip lasts, before anything is made of them."""
+    """Count the ticks of the model's clock that a clip lasts, before they are computed."""
 
     def __init__(self, card: ModelCard, source_fps: float, most: int, job: Job) -> None:
         sequence = card.sequence
@@ -266,13 +266,13 @@ class _Clock:
         self._most, self._job = most, job
 
     def take(self, frame: Frame) -> int:
-        """Return how many ticks a frame answers, with the stills before it."""
+        """Return how many ticks a frame answers, including the stills before it."""
         if self._sampler is None:
             return 1
         return self._count(self._sampler.take, frame.time)
 
     def end(self, time: float) -> None:
-        """Take that the last frame is shown until then."""
+        """Record that the last frame is shown until `time`."""
         if self._sampler is not None:
             self._count(self._sampler.take_stills, time)
 
@@ -294,17 +294,17 @@ def _step(frame: Frame, card: ModelCard) -> NDArray[np.uint8]:
 
 
 def is_picture(head: bytes) -> bool:
-    """Whether the first bytes of a file are those of a JPEG or PNG."""
+    """Return whether the first bytes of a file are those of a JPEG or PNG."""
     return head.startswith((PNG, JPEG))
 
 
 def other_picture(head: bytes) -> str | None:
-    """Return what another kind of picture is called; None where the first bytes are of none."""
+    """Return the name of another picture format with these first bytes; None if there is none."""
     return next((name for name, at, mark in _OTHERS if head[at:].startswith(mark)), None)
 
 
 def picture_size(data: bytes) -> tuple[int, int] | None:
-    """Return (width, height) as the head of a JPEG or PNG says it; None where it says nothing."""
+    """Return (width, height) from the header of a JPEG or PNG; None if it has none."""
     if data.startswith(PNG) and data[12:16] == b"IHDR" and len(data) >= 24:
         width, height = struct.unpack(">II", data[16:24])
         return width, height
@@ -312,7 +312,7 @@ def picture_size(data: bytes) -> tuple[int, int] | None:
 
 
 def decode_picture(data: bytes, limits: Limits, value_range: ValueRange | None = None) -> Image:
-    """Return a JPEG or PNG as `(height, width, 3)` BGR, as a file with these bytes is read.
+    """Return a JPEG or PNG as `(height, width, 3)` BGR, decoded like a file with these bytes.
 
     Raises:
         HTTPException: 413 too large, 422 not a picture.
@@ -325,7 +325,7 @@ def decode_picture(data: bytes, limits: Limits, value_range: ValueRange | None =
 
 
 def check_picture(data: bytes, limits: Limits) -> None:
-    """Refuse by its head what is no JPEG or PNG, or too large.
+    """Refuse by its header what is not a JPEG or PNG, or is too large.
 
     Raises:
         HTTPException: 413 too large, 422 not a picture.

@@ -1,4 +1,4 @@
-"""The sources of a running device, for clients elsewhere."""
+"""The sources of a running device, as served to clients."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -16,10 +16,10 @@ _QUALITY = 80
 
 
 class Watching(Protocol):
-    """What a server asks about the sources of a device; each call comes from any thread."""
+    """The server's interface to the sources of a device; thread-safe."""
 
     def sources(self) -> list[dict[str, Any]]:
-        """Return how each source is."""
+        """Return the status of each source."""
 
     def picture(self, name: str) -> bytes | None:
         """Return the newest picture of a source as JPEG; None before the first one.
@@ -28,10 +28,10 @@ class Watching(Protocol):
             KeyError: no such source.
         """
 
-    def listen(self, name: str, hear: Callable[[Record], None]) -> Callable[[], None]:
-        """Tell `hear` how a source is, and then its records, until what is returned is called.
+    def listen(self, name: str, push: Callable[[Record], None]) -> Callable[[], None]:
+        """Call `push` with the state of a source, then with its records, until unsubscribed.
 
-        `hear` returns at once.
+        `push` must not block.  Returns the function that unsubscribes.
 
         Raises:
             KeyError: no such source.
@@ -39,28 +39,29 @@ class Watching(Protocol):
 
 
 @dataclass
-class _Seen:
-    """The newest of one source."""
+class _SourceView:
+    """The newest data of one source."""
 
     state: Record
     answer: Record | None = None
     bgr: Image | None = None
     frame: int = -1
     jpeg: tuple[int, bytes] | None = None
-    came: float | None = None
+    arrived: float | None = None
     listeners: list[Callable[[Record], None]] = field(default_factory=list)
 
 
 class Newest:
-    """A sink that keeps the newest picture, answer and state of each source, and tells listeners.
+    """A sink that keeps the newest picture, prediction and state of each source, and notifies
+    listeners.
 
-    A picture is only encoded when somebody asks for it.
+    A picture is encoded only on request.
     """
 
     def __init__(self, names: Sequence[str] = ()) -> None:
-        """Keep sources of these names from the start, others as they come."""
+        """Keep sources of these names from the start; others are added at their first step."""
         self._lock = threading.Lock()
-        self._seen = {name: _Seen(CONNECTING.to_json()) for name in names}
+        self._seen = {name: _SourceView(CONNECTING.to_json()) for name in names}
 
     def __enter__(self) -> Self:
         return self
@@ -71,25 +72,25 @@ class Newest:
         with self._lock:
             seen = self._seen.get(step.source)
             if seen is None:
-                seen = self._seen[step.source] = _Seen(step.state.to_json())
+                seen = self._seen[step.source] = _SourceView(step.state.to_json())
             seen.state = step.state.to_json()
             if step.frame is not None:
                 seen.bgr, seen.frame = step.frame.bgr, step.frame.index
-                seen.came = monotonic()
-            # An answer of before a gap says nothing of now.
+                seen.arrived = monotonic()
+            # A prediction from before a gap is not valid now.
             seen.answer = step.prediction.to_json() if step.prediction else None
             listeners = list(seen.listeners)
-        for hear in listeners:
+        for push in listeners:
             for record in messages:
-                hear(record)
+                push(record)
 
     def __exit__(self, *_: object) -> None:
-        """Nothing is open."""
+        """Do nothing: no resource is open."""
 
     def sources(self) -> list[dict[str, Any]]:
-        """Return how each source is, in the order in which they came.
+        """Return the status of each source, in the order in which they were added.
 
-        `frame_age_ms` is how long ago the newest picture came; None before the first one.
+        `frame_age_ms` is the age of the newest picture; None before the first one.
         """
         now = monotonic()
         with self._lock:
@@ -99,7 +100,9 @@ class Newest:
                     "state": seen.state,
                     "prediction": seen.answer,
                     "picture": seen.bgr is not None,
-                    "frame_age_ms": None if seen.came is None else round(1000 * (now - seen.came)),
+                    "frame_age_ms": None
+                    if seen.arrived is None
+                    else round(1000 * (now - seen.arrived)),
                 }
                 for name, seen in self._seen.items()
             ]
@@ -120,16 +123,16 @@ class Newest:
             seen.jpeg = frame, content
         return content
 
-    def listen(self, name: str, hear: Callable[[Record], None]) -> Callable[[], None]:
-        """Call `hear` with the state of a source and then with its records, until unsubscribed."""
+    def listen(self, name: str, push: Callable[[Record], None]) -> Callable[[], None]:
+        """Call `push` with the state of a source and then with its records, until unsubscribed."""
         with self._lock:
             seen = self._seen[name]
-            seen.listeners.append(hear)
+            seen.listeners.append(push)
             state = seen.state
-        hear(state)
+        push(state)
 
         def stop() -> None:
             with self._lock:
-                seen.listeners.remove(hear)
+                seen.listeners.remove(push)
 
         return stop

@@ -1,7 +1,7 @@
-"""uvicorn around an application: bounded HTTP protocol, own socket, an end within two seconds.
+"""uvicorn with a bounded HTTP protocol, its own socket, and shutdown within two seconds.
 
-Connections that bring no whole request end; the chunks of a body are counted; requests that come
-before the answer to the one before wait outside.
+Connections that send no complete request are closed; the chunks of a body are counted; pipelined
+requests are not read before the previous response is sent.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ _CONNECTIONS_PER_CLIENT = 4
 # Of a WebSocket's handshake; `websockets` reads 128 headers of 8 KiB, a browser sends some 20.
 _MOST_HEADERS = 100
 _LONGEST_HEADER = 8_000
-# Of requests that wait for the answer to the one before.
+# Of pipelined requests, which wait for the previous response.
 _MOST_PIPELINED = 64 << 10
 _MOST_HEAD = 16 << 10
 
@@ -51,15 +51,15 @@ _MOST_HEAD = 16 << 10
 def listen(
     host: str, port: int, where: str = "", refusal: type[SeqvisionError] = SeqvisionError
 ) -> socket.socket:
-    """Return a socket that is bound to an address; port 0 takes a free one.
+    """Return a socket bound to an address; port 0 takes a free one.
 
     Args:
         host, port: the address.
-        where: how the options say it.
-        refusal: what is raised.
+        where: the address as given by the options, for messages.
+        refusal: the exception type to raise.
 
     Raises:
-        SeqvisionError: the address is not one of this machine, or is taken.
+        SeqvisionError: the address is not one of this machine, or in use.
     """
     where = where or f"--host {host} --port {port}"
     try:
@@ -84,9 +84,9 @@ def listen(
 
 
 def _is_of_ours(record: logging.LogRecord) -> bool:
-    """Whether a line of uvicorn's log is about a fault of the server.
+    """Return whether a line of uvicorn's log is about a fault of the server.
 
-    Neither what a client sent is one, nor what is cut off because the server is to end.
+    Invalid client data and requests cancelled at shutdown are not.
     """
     return not record.getMessage().startswith(
         ("Invalid UTF-8 sequence received from client", "Cancel ")
@@ -94,18 +94,18 @@ def _is_of_ours(record: logging.LogRecord) -> bool:
 
 
 class HarmlessLines(logging.Formatter):
-    """Lines of a log, and tracebacks below them, that may hold what a client sent."""
+    """Format log lines and tracebacks that may contain text sent by a client."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the text with what would steer a terminal spelt out."""
+        """Return the text with control characters escaped."""
         return printable(super().format(record), "\n\t")
 
 
 class PatientLines(logging.Handler):
-    """Writes the log's lines to standard error in a thread of its own.
+    """Write log lines to standard error in a thread of its own.
 
-    A terminal that is paused, or a pipe whose reader stalls, takes none: a client that can cause
-    lines would hold the whole server with them.  Then the newest lines are lost.
+    A paused terminal, or a pipe whose reader stalls, blocks writes: a client that can cause log
+    lines could block the whole server.  The newest lines are dropped then.
     """
 
     def __init__(self) -> None:
@@ -115,7 +115,7 @@ class PatientLines(logging.Handler):
         self._thread: threading.Thread | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Put a line behind the others, unless too many wait already."""
+        """Queue a line, unless too many are waiting."""
         with contextlib.suppress(queue.Full):
             self._lines.put_nowait(self.format(record))
         if self._thread is None:
@@ -123,14 +123,14 @@ class PatientLines(logging.Handler):
             self._thread.start()
 
     def wait(self, seconds: float) -> None:
-        """Give the lines that wait a little time to be written."""
+        """Wait a limited time until the queued lines are written."""
         until = time.monotonic() + seconds
         while self._lines.unfinished_tasks and time.monotonic() < until:
             time.sleep(0.01)
 
     def _write(self) -> None:
         while True:
-            # Not by sys.stderr: a thread that waits in it would hold its lock at the end.
+            # Not by sys.stderr: a thread blocked in it would hold its lock at exit.
             data = f"{self._lines.get()}\n".encode(errors="backslashreplace")
             with contextlib.suppress(OSError):
                 while data:
@@ -139,14 +139,14 @@ class PatientLines(logging.Handler):
 
 
 class Server(uvicorn.Server):
-    """A server that tells its application of its end before it waits for the last answers."""
+    """A server that notifies its application of the shutdown before waiting for open responses."""
 
     def __init__(self, served: Served) -> None:
         limits = served.service.limits
-        # Otherwise anybody could write lines, and tracebacks, with each body or text that is none.
+        # Otherwise any client could write lines and tracebacks with malformed requests.
         logging.getLogger("python_multipart").setLevel(logging.ERROR)
         logging.getLogger("uvicorn.error").addFilter(_is_of_ours)
-        # What prints them where the program that uses this package has set up no logging.
+        # Prints the log if the program that uses this package has configured no logging.
         if logging.lastResort is not None and not isinstance(logging.lastResort, PatientLines):
             logging.lastResort = PatientLines()
         super().__init__(
@@ -157,7 +157,7 @@ class Server(uvicorn.Server):
                 ws_max_size=limits.picture_bytes + 8,
                 ws_ping_interval=_PING_SECONDS,
                 ws_ping_timeout=_PING_SECONDS,
-                # A few compressed bytes may be very many.
+                # A few compressed bytes may expand to very many.
                 ws_per_message_deflate=False,
                 lifespan="on",
                 log_config=None,
@@ -174,7 +174,7 @@ class Server(uvicorn.Server):
         """Serve until `should_exit`; in the main thread, also until Ctrl-C or SIGTERM.
 
         Raises:
-            KeyboardInterrupt: a signal ended it; whatever else its handler raises.
+            KeyboardInterrupt: a signal ended it; or whatever else its handler raises.
         """
         try:
             self._run(sockets)
@@ -186,8 +186,8 @@ class Server(uvicorn.Server):
         if threading.current_thread() is not threading.main_thread():
             super().run(sockets)
             return
-        # Before the event loop exists: a signal that comes while it is made, or while it is closed,
-        # would leave half of it, and tracebacks of what cannot be deleted.
+        # Before the event loop exists: a signal while it is created or closed would leave it half
+        # built, with tracebacks from objects that cannot be finalized.
         handlers = {number: signal.signal(number, self.handle_exit) for number in HANDLED_SIGNALS}
         try:
             super().run(sockets)
@@ -198,9 +198,9 @@ class Server(uvicorn.Server):
             signal.raise_signal(self._captured_signals[0])
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """End within the two seconds that it takes; pressed again and again, no sooner.
+        """Shut down within two seconds; further signals do not make it faster.
 
-        uvicorn's own second Ctrl-C leaves the application in the middle of its end.
+        uvicorn's own second Ctrl-C aborts the application in the middle of its shutdown.
         """
         self._captured_signals.append(sig)
         self.should_exit = True
@@ -211,13 +211,13 @@ class Server(uvicorn.Server):
         yield
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End; what listens or decodes is stopped first."""
+        """Shut down; event streams and decoders are stopped first."""
         self._served.service.end()
         await super().shutdown(sockets)
 
 
 def _is_odd_handshake(request: h11.Request) -> bool:
-    """Whether a request to become a WebSocket has a body, or more than a handshake needs."""
+    """Return whether a WebSocket upgrade request has a body, or more than a handshake needs."""
     names = {name for name, _ in request.headers}
     return (
         request.method != b"GET"
@@ -229,7 +229,7 @@ def _is_odd_handshake(request: h11.Request) -> bool:
 
 
 class _Counted(h11.Connection):
-    """An HTTP connection that takes no more chunks of a body than its size is worth.
+    """An HTTP connection that limits the number of chunks of a body by its size.
 
     A chunk of one byte costs as much as one of 64 kB.
     """
@@ -252,10 +252,10 @@ class _Counted(h11.Connection):
 
 
 def protocol(limits: Limits) -> type[asyncio.Protocol]:
-    """Return the class for connections with these limits."""
+    """Return the protocol class for connections with these limits."""
 
     class Bounded(H11Protocol):
-        """A connection: its head must come in time, and a body that nobody wants must end."""
+        """A connection with time limits for its header and for an unread body."""
 
         def __init__(self, *arguments: Any, **more: Any) -> None:
             super().__init__(*arguments, **more)
@@ -264,7 +264,7 @@ def protocol(limits: Limits) -> type[asyncio.Protocol]:
             self._timed: str | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            # What takes nothing of an answer is left by the guard; this ends what nobody guards.
+            # The guard drops a client that does not read; this ends connections outside the guard.
             self._line = BoundedTransport(
                 transport, self.loop, 1.5 * limits.stall_seconds, self._may_send_more
             )
@@ -299,7 +299,7 @@ def protocol(limits: Limits) -> type[asyncio.Protocol]:
             return is_ours and self.conn.their_state not in (h11.IDLE, h11.CLOSED)
 
         def _bound_pipeline(self) -> None:
-            """Read no further requests while some wait: uvicorn reads on at every answer."""
+            """Stop reading while pipelined requests wait: uvicorn resumes at every response."""
             waiting = self.conn.trailing_data[0] if self.conn.their_state is h11.DONE else b""
             if len(waiting) > _MOST_PIPELINED:
                 self._line.pause_reading("pipeline")
@@ -311,7 +311,7 @@ def protocol(limits: Limits) -> type[asyncio.Protocol]:
             super().connection_lost(exc)
 
         def handle_websocket_upgrade(self, event: h11.Request) -> None:
-            # The WebSocket's own parser stops at these without an answer or an end.
+            # The WebSocket's own parser stops at these without a response or a close.
             if _is_odd_handshake(event):
                 self._refuse(400, "not a WebSocket handshake that this server reads")
                 return
@@ -329,7 +329,7 @@ def protocol(limits: Limits) -> type[asyncio.Protocol]:
             self._refuse(400, msg)
 
         def _watch(self) -> None:
-            """Give the part of a request that is awaited now its time."""
+            """Start the timer for the part of a request that is awaited now."""
             if self.transport.get_protocol() is not self or self.transport.is_closing():
                 self._stop()
                 return
@@ -345,14 +345,14 @@ def protocol(limits: Limits) -> type[asyncio.Protocol]:
                 and self.cycle.response_complete
                 and self.timeout_keep_alive_task is None
             ):
-                # The rest of a body that came after its answer: uvicorn's own timer is gone then.
+                # The rest of a body after its response: uvicorn's own timer is gone then.
                 awaited = "another head"
             if awaited == self._timed:
                 return
             self._stop()
             self._timed = awaited
             if awaited is not None:
-                # The guard ends a slow body that somebody reads; this ends one that nobody does.
+                # The guard ends a slow body that a route reads; this ends an unread one.
                 seconds = 1.5 * limits.body_seconds if awaited == "body" else limits.head_seconds
                 self._timer = self.loop.call_later(seconds, self._too_slow)
 
@@ -372,7 +372,7 @@ def protocol(limits: Limits) -> type[asyncio.Protocol]:
                 self.transport.abort()
 
         def _refuse(self, code: int, words: str) -> None:
-            """Answer what never became a request, and end the connection."""
+            """Respond to what never became a request, and close the connection."""
             body = words.encode("ascii")
             headers = [
                 (b"content-type", b"text/plain; charset=utf-8"),
@@ -390,7 +390,7 @@ def protocol(limits: Limits) -> type[asyncio.Protocol]:
                 ):
                     self.transport.write(self.conn.send(event) or b"")
             if self.cycle is not None and not self.cycle.response_complete:
-                # What works on the request must neither wait for its rest nor answer it.
+                # The route must neither wait for the rest of the request nor respond to it.
                 self.cycle.disconnected = True
                 self.cycle.message_event.set()
             self.transport.close()

@@ -1,4 +1,4 @@
-"""One request's work in a thread: it ends when its time is up, or when its client has left."""
+"""The work of one request in a thread: ended at its deadline, or when the client disconnects."""
 
 import asyncio
 import threading
@@ -13,21 +13,21 @@ from fastapi import HTTPException, Request
 from seqvision_edge.server.batching import Batcher, Overloaded
 from seqvision_edge.session import Answer, Frames, Stream
 
-# How often a thread that waits looks whether it still should.
+# How often a waiting thread checks whether to stop.
 _PAUSE = 0.005
-_LOOK = 0.1
+_POLL_SECONDS = 0.1
 _WATCH = 0.2
 
 
 class Job:
-    """Deadline and end of a request's work: all parts of it, decoding and inference, look at them.
+    """Deadline and cancellation of a request's work, checked by decoding and inference.
 
-    Its time begins with `begin`, which may come again: the wait for a thread does not count, nor
-    does the start of a child that decodes, which has a deadline of its own.
+    The time starts with `begin`, which may be called again: waiting for a thread does not count,
+    nor does the start of a decoding child, which has a deadline of its own.
 
     Attributes:
-        ticks: of the model's clock that its clips have lasted so far.
-        values: probabilities that its timelines have so far.
+        ticks: of the model's clock, in all its clips so far.
+        values: probabilities in its timelines so far.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -38,11 +38,11 @@ class Job:
         self.ticks = self.values = 0
 
     def begin(self) -> None:
-        """Let its time begin, also anew."""
+        """Start the time, also again."""
         self._until = time.monotonic() + self._seconds
 
     def stop(self) -> None:
-        """Let the work end at its next look."""
+        """Let the work end at its next check."""
         self._stopped.set()
 
     @property
@@ -52,25 +52,25 @@ class Job:
 
     @property
     def seconds_left(self) -> float:
-        """How long it may go on, at least 0: also for a child that decodes for it."""
+        """Return the remaining time, at least 0: also for a child that decodes for it."""
         return self._seconds if self._until is None else max(0.0, self._until - time.monotonic())
 
     def check(self) -> None:
-        """Go on only where the work is needed and there is time.
+        """Raise unless the work is still needed and in time.
 
         Raises:
-            HTTPException: 503 the client has left or the server ends, 413 the time is up.
+            HTTPException: 503 the client has left or the server shuts down, 413 the time is up.
         """
         if self.is_stopped:
-            raise HTTPException(503, "the server ends")
+            raise HTTPException(503, "the server is shutting down")
         if not self.seconds_left:
             raise HTTPException(413, f"it takes longer than {self._seconds:g} s: send it in parts")
 
     def infer(self, batcher: Batcher, inputs: Sequence[tuple[Stream, Frames]]) -> list[Answer]:
-        """Return the model's answers for frames of streams; see `Batcher.ask`.
+        """Return the model's results for frames of streams; see `Batcher.submit`.
 
         Raises:
-            HTTPException: as `check` does; what the model has not begun then is taken back.
+            HTTPException: as `check` does; pending requests are then cancelled.
         """
         self._reserve(batcher, len(inputs))
         answers = batcher.submit(inputs)
@@ -81,7 +81,7 @@ class Job:
                 answer.cancel()
 
     def _reserve(self, batcher: Batcher, slots: int) -> None:
-        """Wait for places: the threads that may are few."""
+        """Wait for slots; only a few threads can wait here."""
         while True:
             self.check()
             try:
@@ -94,16 +94,16 @@ class Job:
     def _answer(self, future: "Future[Answer]") -> Answer:
         while True:
             try:
-                return future.result(_LOOK)
+                return future.result(_POLL_SECONDS)
             except NotYet:
                 self.check()
             except CancelledError:
-                raise HTTPException(503, "the server ends") from None
+                raise HTTPException(503, "the server is shutting down") from None
 
 
 @contextmanager
 def stopped_with(job: Job, request: Request, ended: threading.Event) -> Iterator[None]:
-    """Stop a job when the client, whose body has been read, leaves, or when the server ends."""
+    """Stop a job when the client disconnects (after its body was read), or at shutdown."""
     watch = asyncio.ensure_future(_watch(job, request, ended))
     try:
         yield

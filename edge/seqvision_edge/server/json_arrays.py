@@ -1,9 +1,9 @@
-"""The body of a JSON request → arrays of pixels, read by NumPy where they are regular.
+"""Parse the body of a JSON request into arrays of pixels, with NumPy if they are regular.
 
-A parser of JSON makes an object of each of the 600,000 numbers of a clip, and a list of each pixel,
-and holds Python's lock all the while.  Here the text itself is an array: what is not a digit must
-be exactly the brackets and commas of a regular array.  Whatever else there is, also all that is
-wrong, is left to the parser where it is small, and is refused where it is not.
+A JSON parser creates an object for each of the 600,000 numbers of a clip, a list for each pixel,
+and holds the GIL all the while.  Here the text itself is treated as an array: what is not a digit
+must be exactly the brackets and commas of a regular array.  Anything else, valid or not, is left to
+the parser if it is small, and refused if it is not.
 """
 
 import re
@@ -19,7 +19,7 @@ from pydantic_core import from_json
 from seqvision_edge.server.limits import Limits
 
 _CHANNELS = (1, 3)
-# What a parser may read, in some hundredths of a second.
+# What a parser reads in some hundredths of a second.
 _PARSED_BYTES = 256 << 10
 
 _HEAD = re.compile(rb'\s{0,99}\{\s{0,99}"instances"\s{0,99}:\s{0,99}(?=\[)')
@@ -48,10 +48,10 @@ def read_instances(body: bytes, limits: Limits) -> list[NDArray[np.uint8]]:
     except ValueError as error:
         raise HTTPException(422, f"not valid JSON: {str(error)[:200]}") from None
     if not isinstance(given, dict) or set(given) != {"instances"}:
-        raise HTTPException(422, 'the body is {"instances": [...]}, and nothing else')
+        raise HTTPException(422, 'the body must be {"instances": [...]}')
     instances = given["instances"]
     if not isinstance(instances, list) or not instances:
-        raise HTTPException(422, "instances: a list of at least one clip or picture")
+        raise HTTPException(422, "instances: must be a list of at least one clip or picture")
     _refuse_many(len(instances), limits)
     clips = []
     for number, instance in enumerate(instances):
@@ -66,7 +66,7 @@ def read_instances(body: bytes, limits: Limits) -> list[NDArray[np.uint8]]:
 def _read_large(body: bytes, limits: Limits) -> list[NDArray[np.uint8]]:
     """Return instances of several sizes; each must be a regular array.
 
-    A parser would hold everybody else up, by seconds where the body is millions of small things.
+    A parser would block all other requests, for seconds if the body is millions of small items.
     """
     pieces = split_instances(body, limits.instances)
     if pieces is None:
@@ -82,8 +82,8 @@ def _read_large(body: bytes, limits: Limits) -> list[NDArray[np.uint8]]:
         if pixels is None:
             raise HTTPException(
                 422,
-                f"instances.{number}: its rows are not all equally long, or its pixels no whole "
-                "numbers from 0 to 255, or it has not 2 to 4 axes",
+                f"instances.{number}: not a regular array of whole numbers from 0 to 255 "
+                "with 2 to 4 axes",
             )
         clips.append(_clip(pixels, number, limits))
     return clips
@@ -95,7 +95,7 @@ def _refuse_many(count: int, limits: Limits) -> None:
 
 
 def _clip(pixels: NDArray[np.uint8], number: int, limits: Limits) -> NDArray[np.uint8]:
-    """Return an instance of 2 to 4 axes with all of a clip's."""
+    """Return an instance of 2 to 4 axes with all axes of a clip."""
     if pixels.ndim == 2:
         pixels = pixels[None, :, :, None]
     elif pixels.ndim == 3:
@@ -114,7 +114,7 @@ def _clip(pixels: NDArray[np.uint8], number: int, limits: Limits) -> NDArray[np.
 def _pixels(nested: Any) -> NDArray[np.uint8]:
     """Return nested lists as an array of 2 to 4 axes.
 
-    NumPy itself would take text, cut off fractions, and make every value as long as the longest.
+    NumPy itself would accept text, truncate fractions, and pad every value to the longest.
     """
     shape: list[int] = []
     level: Iterable[Any] = [nested]
@@ -135,7 +135,7 @@ def _pixels(nested: Any) -> NDArray[np.uint8]:
         raise ValueError("fewer than 2 axes")
     values = list(level)
     try:
-        # A truth value counts as a number in Python.
+        # In Python a bool counts as a number.
         if set(map(type, values)) != {int}:
             raise TypeError
         pixels = bytes(values)
@@ -145,15 +145,15 @@ def _pixels(nested: Any) -> NDArray[np.uint8]:
 
 
 def read_regular(body: bytes) -> NDArray[np.uint8] | None:
-    """Return the instances as one array, `(instances, …)`; None where they are not one."""
+    """Return the instances as one array, `(instances, …)`; None if they are not regular."""
     text = _list_of(body)
     return None if text is None else read_array(text, 3, _MOST_AXES + 1)
 
 
 def split_instances(body: bytes, most: int) -> list[bytes] | int | None:
-    """Return the text of each instance, for `read_array`; None where the body is none.
+    """Return the text of each instance, for `read_array`; None if the body has another form.
 
-    Where there are more than `most`, only their number is returned.
+    If there are more than `most`, only their number is returned.
     """
     text = _list_of(body)
     if text is None:
@@ -174,7 +174,7 @@ def split_instances(body: bytes, most: int) -> list[bytes] | int | None:
 def read_array(text: bytes, least: int = 2, most: int = _MOST_AXES) -> NDArray[np.uint8] | None:
     """Return a nested list without spaces as an array of `least` to `most` axes.
 
-    None where it is no regular one of whole numbers from 0 to 255.
+    None if it is not a regular array of whole numbers from 0 to 255.
     """
     axes = len(text) - len(text.lstrip(b"["))
     if not least <= axes <= most:
@@ -189,13 +189,13 @@ def read_array(text: bytes, least: int = 2, most: int = _MOST_AXES) -> NDArray[n
 
 
 def _list_of(body: bytes) -> bytes | None:
-    """Return the list of instances without its spaces; None where the body is something else."""
+    """Return the list of instances without its spaces; None if the body has another form."""
     head, tail = _HEAD.match(body), _TAIL.search(body[-256:])
     if head is None or tail is None:
         return None
     text = body[head.end() : len(body) - len(tail[0]) + 1]
     plain = text.translate(None, _SPACES)
-    # Two digits must not come together.
+    # Removing a space must not join two digits.
     if len(plain) < len(text) and _count_numbers(plain) != _count_numbers(text):
         return None
     return plain
@@ -207,9 +207,9 @@ def _count_numbers(text: bytes) -> int:
 
 
 def _shape_of(skeleton: bytes, axes: int) -> tuple[int, ...] | None:
-    """Return the shape of the regular array that has this skeleton, brackets and commas alone."""
+    """Return the shape of the regular array with this skeleton of brackets and commas."""
     shape: list[int] = []
-    # Of each axis, from the last to the first, what one element of it looks like.
+    # For each axis, from the last to the first, the text of one element.
     element, rest = b"", skeleton
     for axis in range(axes - 1, -1, -1):
         end = rest.find(b"]" * (axes - axis), axis)
@@ -225,10 +225,10 @@ def _shape_of(skeleton: bytes, axes: int) -> tuple[int, ...] | None:
 
 
 def _numbers(text: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
-    """Return the whole numbers, 0 to 255, of a text that has no more than brackets and commas.
+    """Return the whole numbers, 0 to 255, of a text that has otherwise only brackets and commas.
 
-    Each begins and ends where a number may, so a regular skeleton is right if it has as many
-    numbers as places for them.
+    Each number begins and ends where one may, so a regular skeleton is right if it has as many
+    numbers as positions for them.
     """
     digits = text - np.uint8(ord("0"))  # what is smaller wraps around
     is_digit = digits < len(_DIGITS)

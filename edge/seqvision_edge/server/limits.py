@@ -1,4 +1,4 @@
-"""How much the server takes: every bound, once."""
+"""All limits of the server, in one place."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ MIB = 1 << 20
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of a server; what is above one is refused with 413, 429 or 408.
+    """Limits of a server; a request above one is refused with 413, 429 or 408.
 
     Attributes:
         json_bytes: of a JSON body.  Parsed it takes up to twenty times as much memory, so only one
@@ -15,28 +15,28 @@ class Limits:
         video_bytes: of a body with files, a video or many pictures.
         picture_bytes: of one picture.
         small_bytes: of any other body.
-        bytes_at_once: of all bodies that are being read or worked on.
-        pixels: of one picture or video frame, found before it is decoded.
+        bytes_at_once: of all bodies that are being read or processed.
+        pixels: of one picture or video frame, checked before it is decoded.
         instances: of one JSON body.
         pictures: of one body.
         clip_bytes: of the steps of one clip, which are kept in a temporary file.
-        clip_seconds: that may be spent on one request, decoding and the model together.
-        ticks: of the model's clock that the clips of one request may last: 73 minutes at 30 a
+        clip_seconds: time limit of one request, decoding and the model together.
+        ticks: of the model's clock in all clips of one request: 73 minutes at 30 a
             second.
         timeline_values: probabilities in the timelines of one request.
         clips: requests that decode a video or many pictures, or wait for it.
-        clients: requests and WebSockets at once.
-        streams: that are open at once, those of WebSockets included.
-        room: frames and clips that the model has been asked about and has not answered.
-        idle_seconds: without a frame, after which a stream is closed.
-        head_seconds: in which the head of a request must have come.
-        chunks: of one chunked body, and one more for each `chunk_bytes` of it: one chunk costs as
-            much as another.
-        chunk_bytes: see there.
+        clients: concurrent requests and WebSockets.
+        streams: open at once, those of WebSockets included.
+        room: frames and clips submitted to the model and not finished.
+        idle_seconds: time without a frame after which a stream is closed.
+        head_seconds: time limit for the header of a request.
+        chunks: of one chunked body, and one more for each `chunk_bytes` of it: every chunk has a
+            fixed cost.
+        chunk_bytes: see `chunks`.
         fragments: of one WebSocket message.
-        socket_frames: of one WebSocket in a second; what comes faster waits.
-        stall_seconds: without a byte of a body, or without a byte that the client would take.
-        body_seconds: in which a whole body must have come.
+        socket_frames: of one WebSocket per second; further frames wait.
+        stall_seconds: time without a byte of a body received, or of a response accepted.
+        body_seconds: time limit for a whole body.
     """
 
     json_bytes: int = 16 * MIB

@@ -1,4 +1,4 @@
-"""Counters of the server, for `GET /metrics`."""
+"""Prometheus counters of the server, for `GET /metrics`."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ _SIZES = (1, 2, 4, 8, 16, 32, 64)
 
 
 class Figures:
-    """Counters of one server, with a registry of its own."""
+    """The metrics of one server, in a registry of their own."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -36,7 +36,7 @@ class Figures:
         )
 
     def request(self, route: str, method: str, code: int, seconds: float) -> None:
-        """Count a request; `route` is the pattern of its path, not what a client wrote."""
+        """Count a request; `route` is the pattern of its path, never the client's own text."""
         method = method if method in _METHODS else "other"
         self._requests.labels(route, method, str(code)).inc()
         self._seconds.labels(route).observe(seconds)

@@ -1,7 +1,7 @@
-"""What every request passes before a route sees it: host, origin, token, size, time.
+"""Checks of every request before a route handles it: host, origin, token, size, time.
 
-Host → Origin → token → room → size and pace of the body.  It stands around the whole application,
-so that nothing that is added later can be forgotten.
+Host → Origin → token → concurrency → size and pace of the body.  It wraps the whole application,
+so that no route that is added later can bypass it.
 """
 
 import asyncio
@@ -30,9 +30,9 @@ LOGIN = "/v1/login"
 TRY_LATER = 1013
 SERVICE_RESTART = 1012
 
-# What the page that asks for the token is dressed in: nobody learns anything from it.
+# Files of the page that asks for the token, served without one: they contain nothing secret.
 _OPEN = frozenset({"/page/style.css", "/page/icon.svg"})
-# Of a body: as large as it can be while its parsing takes some milliseconds.
+# Of a body: adapted so that parsing a piece takes some milliseconds.
 _SMALLEST_PIECE, _FIRST_PIECE, _LARGEST_PIECE = 2 << 10, 16 << 10, 64 << 10
 _QUICK_SECONDS, _SLOW_SECONDS = 0.001, 0.004
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -45,7 +45,7 @@ HEADERS: tuple[tuple[bytes, bytes], ...] = (
     ),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
-    # With no-referrer a form of our own page would come from the origin "null".
+    # With no-referrer a form of our own page would be sent with the origin "null".
     (b"referrer-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
@@ -56,12 +56,12 @@ _LOG = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 
-class Left(OSError):  # noqa: N818
-    """A client does not take its answer."""
+class Disconnected(OSError):  # noqa: N818
+    """The client does not read the response."""
 
 
 class Guard:
-    """An ASGI application around another one."""
+    """ASGI middleware that checks every request."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class Guard:
         figures: Figures,
         login_page: bytes = b"",
     ) -> None:
-        """Guard `app`; without a key everybody who reaches the server may use it."""
+        """Guard `app`; without a key, every client that reaches the server may use it."""
         self._app, self._names, self._key = app, names, key
         self._limits, self._figures, self._login_page = limits, figures, login_page
         self._busy = self._bytes = 0
@@ -88,15 +88,15 @@ class Guard:
         self._busy += 1
         try:
             await self._pass(scope, receive, answer)
-        except Left:
-            pass  # the connection is closed when this returns
+        except Disconnected:
+            pass  # returning closes the connection
         except asyncio.CancelledError:
-            # What has not ended a second after the server was to is no fault to be printed.
+            # What is still running a second after the shutdown began is not an error to log.
             await _end(scope, answer)
         except ClientDisconnect:
-            # In the words of the route: the path is the client's, and may be anything.
+            # Log the route's pattern: the path is chosen by the client.
             client = (scope.get("client") or ("a client",))[0]
-            _LOG.warning("%s %s: %s left before its body was whole", *_route(scope), client)
+            _LOG.warning("%s %s: %s disconnected before the body ended", *_route(scope), client)
         finally:
             self._busy -= 1
             method, route = _route(scope)
@@ -106,7 +106,7 @@ class Guard:
         headers = dict(scope["headers"])
         refused = self._refusal(scope, headers)
         if refused is None and self._busy > self._limits.clients:
-            refused = 429, f"{self._limits.clients} clients are served already"
+            refused = 429, f"too many clients, at most {self._limits.clients}"
         if refused is not None:
             await self._refuse(scope, headers, receive, answer, *refused)
             return
@@ -124,26 +124,26 @@ class Guard:
             self._bytes -= body.size
 
     def reserve_bytes(self, count: int) -> bool:
-        """Take that so many bytes of a body came; False when too many are held already."""
+        """Reserve memory for so many bytes of a body; return False if too many are in use."""
         self._bytes += count
         return self._bytes <= self._limits.bytes_at_once
 
     def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> tuple[int, str] | None:
-        """Return the status and the words for a request that may not come in."""
+        """Return the status and the message for a request that is not allowed."""
         hosts = [value for name, value in scope["headers"] if name == b"host"]
         if len(hosts) != 1 or not self._names.allow(hosts[0].decode("latin-1")):
-            return 421, "this server has another name; see --allow-host"
+            return 421, "Host header not allowed; add it with --allow-host"
         changes = scope["type"] == "websocket" or scope["method"] not in _SAFE
         if changes and not _is_ours(headers, hosts[0].decode("latin-1")):
-            return 403, "another site's page may not do this"
+            return 403, "cross-origin request not allowed"
         is_login = scope["path"] == LOGIN and scope.get("method") == "POST"
         is_open = is_login or (scope["path"] in _OPEN and scope.get("method") == "GET")
         if self._key is not None and not is_open and not self._key.opens(headers):
-            return 401, "the server demands its token: Authorization: Bearer TOKEN"
+            return 401, "access token required: Authorization: Bearer TOKEN"
         return None
 
     def _most_bytes(self, scope: Scope, headers: dict[bytes, bytes]) -> int:
-        """Return how many bytes the body of a request may have."""
+        """Return the maximum size of a request's body in bytes."""
         path, limits = scope["path"], self._limits
         if scope["method"] != "POST":
             return limits.small_bytes
@@ -177,7 +177,7 @@ class Guard:
         else:
             kind = "http.response"
         content, media = json.dumps({"detail": reason}).encode(), b"application/json"
-        # A browser shows a person where to give the token; everybody else gets the plain answer.
+        # A browser gets the login page; other clients get the plain message.
         if code == 401 and self._login_page and b"text/html" in headers.get(b"accept", b""):
             content, media = self._login_page, b"text/html; charset=utf-8"
         lines = [(b"content-type", media)]
@@ -192,7 +192,7 @@ class Guard:
 
 
 class _Body:
-    """The body of a request as it comes: counted, and not for ever."""
+    """The body of a request as it is received: bounded in size and time."""
 
     def __init__(self, receive: Receive, most: int, limits: Limits, guard: Guard) -> None:
         self._receive, self._limits, self._guard = receive, limits, guard
@@ -209,10 +209,10 @@ class _Body:
         return f"the body is larger than {self.most} bytes"
 
     async def receive(self) -> Message:
-        """Return the next part of the body; after the last one, that the client has left.
+        """Return the next part of the body; after the last one, the disconnect message.
 
         Raises:
-            HTTPException: 413 too large, 429 too much at once, 408 too slow.
+            HTTPException: 413 too large, 429 too many bytes in all bodies, 408 too slow.
         """
         self._adapt()
         if self._rest:
@@ -221,7 +221,7 @@ class _Body:
             return await self._receive()
         left = min(self._limits.stall_seconds, self._until - time.monotonic())
         try:
-            message = await within(self._receive(), left)
+            message = await with_timeout(self._receive(), left)
         except asyncio.TimeoutError:
             raise HTTPException(
                 408, "the body was sent too slowly", headers={"connection": "close"}
@@ -235,12 +235,12 @@ class _Body:
         if self.size > self.most:
             raise HTTPException(413, self.too_large)
         if not has_room:
-            raise HTTPException(429, "too much is being sent at once", headers={"retry-after": "1"})
+            raise HTTPException(429, "too many bytes in flight", headers={"retry-after": "1"})
         self._rest = memoryview(content)
         return await self._piece()
 
     def _adapt(self) -> None:
-        """Choose how large the next piece is, by what the parsing of the last one took."""
+        """Choose the size of the next piece by the time it took to parse the last one."""
         if self._given_at is None:
             return
         spent, self._given_at = time.thread_time() - self._given_at, None
@@ -250,9 +250,9 @@ class _Body:
             self._most_piece = min(_LARGEST_PIECE, 2 * self._most_piece)
 
     async def _piece(self) -> Message:
-        """Return the next piece of what came.
+        """Return the next piece of the received data.
 
-        Parsing a form may take long for each byte: of all bodies together one piece is parsed, then
+        Parsing a form may take long per byte: one piece of all bodies is parsed at a time, then
         everything else has its turn.
         """
         async with self._guard.turn:
@@ -264,7 +264,7 @@ class _Body:
 
 
 class _Answer:
-    """The answer on its way out: with the headers of all answers, and not for ever."""
+    """The response being sent: with the common headers, and bounded in time."""
 
     def __init__(self, scope: Scope, send: Send, seconds: float) -> None:
         self._send, self._seconds = send, seconds
@@ -272,7 +272,7 @@ class _Answer:
         self.code = 0
 
     async def send(self, message: Message) -> None:
-        """Send a message; a client that does not take it is left."""
+        """Send a message; a client that does not read it in time is dropped."""
         kind = message["type"]
         if kind in ("http.response.start", "websocket.http.response.start"):
             self.code = message["status"]
@@ -283,13 +283,13 @@ class _Answer:
         elif kind == "websocket.close":
             self.code = self.code or 403
         try:
-            await within(self._send(message), self._seconds)
+            await with_timeout(self._send(message), self._seconds)
         except asyncio.TimeoutError:
-            raise Left from None
+            raise Disconnected from None
         except RuntimeError:
             if kind != "websocket.send":
                 raise
-            raise Left from None  # uvicorn has closed it already, because of what the client sent
+            raise Disconnected from None  # closed by uvicorn: invalid client data
 
     def _headers(self) -> tuple[tuple[bytes, bytes], ...]:
         kept = b"no-cache" if self._is_page else b"no-store"
@@ -297,14 +297,14 @@ class _Answer:
 
 
 async def _end(scope: Scope, answer: "_Answer") -> None:
-    """Answer that the server ends, or end an answer that has begun."""
+    """Respond that the server is shutting down, or end a response that has begun."""
     messages: list[Message]
     if scope["type"] == "websocket":
         messages = [{"type": "websocket.close", "code": SERVICE_RESTART}]
     elif answer.code:
         messages = [{"type": "http.response.body", "body": b""}]
     else:
-        content = json.dumps({"detail": "the server ends"}).encode()
+        content = json.dumps({"detail": "the server is shutting down"}).encode()
         lines = [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(content)).encode()),
@@ -313,18 +313,18 @@ async def _end(scope: Scope, answer: "_Answer") -> None:
             {"type": "http.response.start", "status": 503, "headers": lines},
             {"type": "http.response.body", "body": content},
         ]
-    with contextlib.suppress(Exception):  # the client may have left
+    with contextlib.suppress(Exception):  # the client may have disconnected
         for message in messages:
             await answer.send(message)
 
 
 def _route(scope: Scope) -> tuple[str, str]:
-    """Return the method and the pattern of the route that a request has found."""
+    """Return the method and the pattern of the route that matches a request."""
     return scope.get("method", "WEBSOCKET"), getattr(scope.get("route"), "path", "other")
 
 
 def _is_ours(headers: dict[bytes, bytes], host: str) -> bool:
-    """Whether a request that changes something comes from our own page, or from no page."""
+    """Return whether a state-changing request comes from our own page, or from no page."""
     origin = headers.get(b"origin")
     if origin is not None:
         return is_same_origin(origin.decode("latin-1"), host)
@@ -333,16 +333,16 @@ def _is_ours(headers: dict[bytes, bytes], host: str) -> bool:
 
 if sys.version_info >= (3, 11):
 
-    async def within(awaited: Awaitable[Result], seconds: float) -> Result:
-        """Return what is awaited.
+    async def with_timeout(awaited: Awaitable[Result], seconds: float) -> Result:
+        """Return the result of an awaitable, with a timeout.
 
-        It costs a fifth of `asyncio.wait_for`, which made a task each time until Python 3.12.
+        It costs a fifth of `asyncio.wait_for`, which created a task each time until Python 3.12.
 
         Raises:
-            asyncio.TimeoutError: it does not come in time.
+            asyncio.TimeoutError: the result did not come in time.
         """
         async with asyncio.timeout(seconds):
             return await awaited
 
 else:
-    within = asyncio.wait_for
+    with_timeout = asyncio.wait_for

@@ -1,4 +1,4 @@
-"""`/docs`: the OpenAPI document as a page in the design of the others, without other sites."""
+"""`/docs`: the OpenAPI document as a page in the design of the others, without external files."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -25,7 +25,7 @@ _GROUPS: Final = {
     "/v1/takes": "Takes",
     "": "Model and server",
 }
-# Every route may answer with these; they are explained once.
+# Every route may respond with these; they are explained once.
 _EVERYWHERE: Final = {
     "400": "not an HTTP request",
     "401": "the token is missing or wrong",
@@ -33,7 +33,7 @@ _EVERYWHERE: Final = {
     "408": "the request was sent too slowly",
     "413": "the body is too large",
     "421": "the Host header is not allowed",
-    "429": "too much is under way: try again",
+    "429": "too many requests: try again",
 }
 _SAMPLES: Final = {
     "multipart/form-data": "-F {field}=@{file}",
@@ -94,7 +94,7 @@ def _anchor(text: str) -> str:
 
 
 def _route(method: str, path: str, route: Mapping[str, Any], host: str) -> str:
-    """Return one route: what it does, what it takes, what it answers, and how curl asks it."""
+    """Return one route as HTML: description, parameters, responses, and an example with curl."""
     parts = [
         f'<h3><span class="method" data-method="{method.lower()}">{method}</span> '
         f"<code>{escape(path)}</code></h3>",
@@ -144,16 +144,16 @@ def _answer(code: str, answer: Mapping[str, Any]) -> str:
     for content in answer.get("content", {}).values():
         if schema := content.get("schema"):
             return _type(schema)
-    said = answer.get("description", "")
-    if said in ("", "Successful Response"):
-        said = HTTPStatus(int(code)).phrase
-    return escape(said)
+    description = answer.get("description", "")
+    if description in ("", "Successful Response"):
+        description = HTTPStatus(int(code)).phrase
+    return escape(description)
 
 
 def _curl(method: str, path: str, kinds: Mapping[str, Any], host: str) -> str:
     command = ["curl"] + ([] if method == "GET" else [f"-X {method}"])
     if method == "POST" and kinds:
-        command = ["curl"]  # its body makes it one
+        command = ["curl"]  # a body implies POST
     command.append(f"{host}{re.sub(r'{(.*?)}', lambda name: f'${name[1].upper()}', path)}")
     for kind, sample in _SAMPLES.items():
         if kind not in kinds or (kind == "application/json" and path not in _JSON):
@@ -172,7 +172,7 @@ def _curl(method: str, path: str, kinds: Mapping[str, Any], host: str) -> str:
 
 
 def _shapes(schemas: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the fields of each object that is answered."""
+    """Yield the fields of each object that a route returns."""
     for name, schema in sorted(schemas.items()):
         fields = schema.get("properties")
         if not fields or name.startswith(("HTTPValidation", "Validation", "Body_")):
@@ -181,7 +181,7 @@ def _shapes(schemas: Mapping[str, Any]) -> Iterator[str]:
         rows = (
             (
                 f"<code>{escape(field)}</code>",
-                _type(each) + ("" if field in needed else " · left out where it does not apply"),
+                _type(each) + ("" if field in needed else " · optional"),
             )
             for field, each in fields.items()
         )
@@ -192,7 +192,7 @@ def _shapes(schemas: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _type(schema: Mapping[str, Any]) -> str:
-    """Return a schema in words, with links to the shapes that it names."""
+    """Return a schema as text, with links to the schemas it names."""
     if "$ref" in schema:
         name = escape(schema["$ref"].rpartition("/")[2])
         return f'<a href="#shape-{name}">{name}</a>'
@@ -220,7 +220,7 @@ def _table(left: str, right: str, rows: Iterator[tuple[str, str]]) -> str:
 
 
 def _prose(text: str) -> str:
-    """Return paragraphs as HTML; what stands between backticks is code."""
+    """Return paragraphs as HTML; text between backticks is code."""
     paragraphs = (" ".join(part.split()) for part in text.split("\n\n"))
     return "".join(f"<p>{_marked(part)}</p>" for part in paragraphs if part)
 

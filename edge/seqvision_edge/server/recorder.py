@@ -1,4 +1,4 @@
-"""Takes recorded by a page: the folder, its bounds, and the threads that decode and write."""
+"""Takes recorded by a page: the folder, its limits, and the threads that decode and write."""
 
 import shutil
 from collections.abc import Generator
@@ -23,14 +23,14 @@ _MOST_WIDE = 640
 
 @dataclass(frozen=True)
 class Bounds:
-    """How much a page may record.
+    """Limits on recording.
 
     Attributes:
         takes: in the folder.
         seconds: of one take.
         bytes: of the JPEGs of one take.
-        free_bytes: that stay free on the disk.
-        at_once: takes that are being recorded or shown.
+        free_bytes: that must stay free on the disk.
+        at_once: takes being recorded or shown.
     """
 
     takes: int = 5000
@@ -41,13 +41,13 @@ class Bounds:
 
 
 class Recorder:
-    """A folder of takes behind a server."""
+    """A folder of takes, and the threads that read and write it."""
 
     def __init__(self, folder: Path, bounds: Bounds | None = None) -> None:
-        """Open the folder, made where its parent is there.
+        """Open the folder, created if its parent exists.
 
         Raises:
-            RecordingError: it cannot be written to, or has clips that no list names.
+            RecordingError: it cannot be written to, or contains clips that no list names.
         """
         self.takes = Takes(folder)
         self.takes.open()
@@ -60,40 +60,40 @@ class Recorder:
         self.threads.shutdown(cancel_futures=True)
 
     def reserve_slot(self) -> None:
-        """Count a take that is being recorded or shown, until `release_slot`.
+        """Count a take as being recorded or shown, until `release_slot`.
 
         Raises:
-            HTTPException: 429, as many are as may be.
+            HTTPException: 429, too many at once.
         """
         if self._now >= self.bounds.at_once:
-            raise HTTPException(429, "enough takes are under way", headers={"retry-after": "5"})
+            raise HTTPException(429, "too many takes at once", headers={"retry-after": "5"})
         self._now += 1
 
     def release_slot(self) -> None:
-        """Count it no more."""
+        """Release the slot."""
         self._now -= 1
 
     def refuse_when_full(self) -> None:
-        """Refuse one more take where there is no room for it.
+        """Refuse one more take if there is no space for it.
 
         Raises:
             HTTPException: 507, too many takes, or the disk is nearly full.
         """
         folder, bounds = self.takes.folder, self.bounds
         if len(self.takes.all()) >= bounds.takes:
-            raise HTTPException(507, f"{bounds.takes} takes are here already: use another folder")
+            raise HTTPException(507, f"the folder has {bounds.takes} takes: use another one")
         if shutil.disk_usage(folder).free < bounds.free_bytes:
             raise HTTPException(
                 507, f"less than {bounds.free_bytes // MIB} MB are free on the disk"
             )
 
     def refusal(self, error: RecordingError) -> HTTPException:
-        """Return what a client is told of a take that cannot be: not where the folder lies."""
+        """Return the HTTP error for a refused take, without the folder's location."""
         folder = self.takes.folder
         return HTTPException(422, str(error).replace(str(folder), folder.name))
 
     def find(self, path: str) -> Take:
-        """Return the take that the list knows by this path: no other path is ever opened.
+        """Return the take that the list has under this path: no other path is ever opened.
 
         Raises:
             HTTPException: 404, there is none.
@@ -104,20 +104,20 @@ class Recorder:
         raise HTTPException(404, "no such take")
 
     def film(self, take: Take) -> Generator[tuple[float, bytes], None, None]:
-        """Give the pictures of a take with their times, as JPEGs of at most 640 pixels across.
+        """Yield the pictures of a take with their times, as JPEGs at most 640 pixels wide.
 
         Raises:
-            HTTPException: 404, its file is not here, or lies outside the folder.
+            HTTPException: 404, its file is missing, or outside the folder.
         """
         path = self.takes.path_of(take)
         if not path.resolve().is_relative_to(self.takes.folder.resolve()):
-            raise HTTPException(404, "that clip lies elsewhere")
+            raise HTTPException(404, "the clip is outside the folder of takes")
         try:
             with VideoFile(path) as video:
                 for frame in video:
                     yield frame.time, _jpeg(frame.bgr)
         except SourceError:
-            raise HTTPException(404, "the take's file is gone or damaged") from None
+            raise HTTPException(404, "the take's file is missing or damaged") from None
 
 
 def _jpeg(bgr: cv2.typing.MatLike) -> bytes:

@@ -1,4 +1,4 @@
-"""Schemas of what the server answers, for the OpenAPI document."""
+"""Schemas of the server's responses, for the OpenAPI document."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Shape(BaseModel):
-    """What all answers share."""
+    """Base of all responses."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -19,9 +19,9 @@ class Share(Shape):
 
 
 class WindowSchema(Share):
-    """The answer for the window that ends at a frame, at `time` seconds.
+    """The prediction for the window that ends at a frame, at `time` seconds.
 
-    `unsure` is true where its probability is below `decision.min_confidence`: it counts for no
+    `unsure` is true if the probability is below `decision.min_confidence`: it counts for no
     label.
     """
 
@@ -35,7 +35,7 @@ class WindowSchema(Share):
 class EventSchema(Shape):
     """An event; see the JSON lines of edge-run.
 
-    `window_fill` is there where a whole clip is shorter than the model's window.
+    `window_fill` is present if a whole clip is shorter than the model's window.
     """
 
     type: str
@@ -49,11 +49,11 @@ class EventSchema(Shape):
 
 
 class PredictionSchema(Share):
-    """What the model says of one clip or picture.
+    """The prediction for one clip or picture.
 
-    `unsure` is true where its probability is below `decision.min_confidence`: it counts for no
-    label. `incomplete` is what a damaged video lacks; `window_fill` is there where a clip
-    is shorter than the model's window: the share of the window that it fills.
+    `unsure` is true if the probability is below `decision.min_confidence`: it counts for no
+    label. `incomplete` is what is missing of a damaged video; `window_fill` is present if a clip
+    is shorter than the model's window: the fraction of the window that it fills.
     """
 
     top: list[Share]
@@ -66,7 +66,7 @@ class PredictionSchema(Share):
 
 
 class Predictions(Shape):
-    """One answer for each instance, in their order."""
+    """One prediction for each instance, in their order."""
 
     predictions: list[PredictionSchema]
 
@@ -85,13 +85,13 @@ class Opened(Shape):
 
 
 class Records(Shape):
-    """What frames brought, in order: `prediction` or `waiting`, then `event` and `source`."""
+    """Records of frames, in order: `prediction` or `waiting`, then `event` and `source`."""
 
     records: list[dict[str, Any]]
 
 
 class Health(Shape):
-    """Whether the model answers."""
+    """Whether the model runs."""
 
     status: str
 
@@ -103,7 +103,7 @@ class SourcesSchema(Shape):
 
 
 class About(Shape):
-    """The model, and how much the server takes."""
+    """The model, and the limits of the server."""
 
     model: str
     version: str

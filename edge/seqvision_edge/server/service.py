@@ -1,4 +1,4 @@
-"""What all routes share: the model's thread, threads that decode, bounds, the model's file."""
+"""Shared state of all routes: the model's thread, decoding threads, limits, the model's file."""
 
 import asyncio
 import threading
@@ -11,7 +11,7 @@ from fastapi import HTTPException, Request
 from starlette.responses import FileResponse
 
 from seqvision_edge.card import Decision
-from seqvision_edge.server.batching import Batcher, Post
+from seqvision_edge.server.batching import Batcher, ResultRelay
 from seqvision_edge.server.device_view import Watching
 from seqvision_edge.server.job import Job, stopped_with
 from seqvision_edge.server.limits import Limits
@@ -23,36 +23,36 @@ from seqvision_edge.sources.isolated import Decoders
 
 Result = TypeVar("Result")
 
-# Decoding lets go of Python's lock.  Clips have threads of their own: one may take a minute, and a
-# live picture must not wait for it.
+# Decoding releases the GIL.  Clips have threads of their own: one may take a minute, and must not
+# delay a live picture.
 _PICTURE_THREADS = 2
 _CLIP_THREADS = 2
 
 
 class ModelFile:
-    """A file as it was when the server began: another one would answer differently."""
+    """The file as it was at the start of the server: a changed one would give other results."""
 
     def __init__(self, path: Path) -> None:
         """Remember the file at `path`.
 
         Raises:
-            OSError: it is not there.
+            OSError: it does not exist.
         """
         self._path = path.absolute()
         self._was = self._state()
 
     def response(self) -> FileResponse:
-        """Return the file as an answer.
+        """Return the file as a response.
 
         Raises:
-            HTTPException: 409, it is not the file any more that this server runs.
+            HTTPException: 409, it is no longer the file that this server runs.
         """
         try:
             changed = self._state() != self._was
         except OSError:
             changed = True
         if changed:
-            raise HTTPException(409, "the model's file has changed; start the server anew")
+            raise HTTPException(409, "the model's file has changed; restart the server")
         return FileResponse(self._path, media_type="application/octet-stream")
 
     def _state(self) -> tuple[int, int, int]:
@@ -61,7 +61,7 @@ class ModelFile:
 
 
 class Service:
-    """A running server's parts; `end` lets everything that waits return."""
+    """The parts of a running server; `end` releases everything that waits."""
 
     def __init__(
         self,
@@ -77,29 +77,29 @@ class Service:
         self.recorder = recorder
         self.decision = decision or session.card.decision
         self.figures = Figures()
-        self.post = Post()
-        self.batcher = Batcher(session, limits.room, self.figures.call, self.post.send)
+        self.relay = ResultRelay()
+        self.batcher = Batcher(session, limits.room, self.figures.call, self.relay.send)
         self.pictures = ThreadPoolExecutor(_PICTURE_THREADS, "pictures")
         self.decoders = Decoders(self.limits.pixels)
-        self.ears: set[EventQueue] = set()
+        self.queues: set[EventQueue] = set()
         self.ended = threading.Event()
         self._clips = ThreadPoolExecutor(_CLIP_THREADS, "clips")
         self._clips_now = 0
         self.figures.gauge(
-            "seqvision_batch_queue", "Frames and clips waiting for the model", self._asked
+            "seqvision_batch_queue", "Frames and clips waiting for the model", self._queue_length
         )
 
     async def work(self, request: Request, task: Callable[[Job], Result]) -> Result:
-        """Do what takes long in a thread of its own kind, for `clip_seconds` at most.
+        """Run a long task in a thread of the pool, for at most `clip_seconds`.
 
-        The job that `task` gets is stopped when the server ends, or when the client has left, whose
-        body has been read.
+        The job passed to `task` is stopped when the server shuts down, or when the client, whose
+        body has been read, disconnects.
 
         Raises:
-            HTTPException: 429 where as many clips wait as may, and what `task` raises.
+            HTTPException: 429 if too many clips are waiting, and what `task` raises.
         """
         if self._clips_now >= self.limits.clips:
-            raise HTTPException(429, "enough clips are being decoded", headers={"retry-after": "5"})
+            raise HTTPException(429, "too many clips at once", headers={"retry-after": "5"})
         job = Job(self.limits.clip_seconds)
 
         def begin() -> Result:
@@ -114,10 +114,10 @@ class Service:
             return await done
 
     def end(self) -> None:
-        """Let every listener and every thread come to its end; call it in the event loop."""
+        """End every event stream and thread; call it in the event loop."""
         self.ended.set()
-        for ear in list(self.ears):
-            ear.end()
+        for queue in list(self.queues):
+            queue.end()
 
     def close(self) -> None:
         """End all threads."""
@@ -132,5 +132,5 @@ class Service:
     def _clip_done(self, job: object) -> None:
         self._clips_now -= 1
 
-    def _asked(self) -> float:
+    def _queue_length(self) -> float:
         return self.batcher.reserved

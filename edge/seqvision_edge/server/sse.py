@@ -17,58 +17,58 @@ from starlette.types import Receive, Scope, Send
 from seqvision_edge.frame import Frame, Step
 
 Record = dict[str, Any]
-# Whom to tell → how to stop telling.
+# Takes a callback for records, returns the function that unsubscribes it.
 Subscribe = Callable[[Callable[[Record], None]], Callable[[], None]]
 
-# A page must learn that a server is gone from silence: nothing else tells it.
+# A page can notice a lost server only by silence: no other signal reaches it.
 ALIVE_SECONDS = 2.0
-_MOST = 256
-_OF_THE_MOMENT = frozenset({"prediction", "waiting"})
+MAX_QUEUED = 256
+_REPLACEABLE = frozenset({"prediction", "waiting"})
 
 MaxRate = Annotated[
     float | None,
     Query(
         ge=0.1,
         le=1000,
-        description="predictions per second at most: the newest; events and states are all sent",
+        description="maximum predictions per second, the newest; events and states are all sent",
     ),
 ]
 
 
 class EventQueue:
-    """A client's queue of records; of one that is too slow the oldest are lost."""
+    """A client's queue of records; if the client is too slow, the oldest are dropped."""
 
     def __init__(self, kinds: frozenset[str], max_rate: float | None = None) -> None:
         """Create a queue of records of these types, in the event loop.
 
-        `max_rate` is the number of predictions a second that the client gets at most: the newest
-        ones, and all other records.
+        `max_rate` is the maximum number of predictions a second: the newest ones are sent, and all
+        other records.
         """
         self._kinds = kinds
         self._seconds = 0.0 if max_rate is None else 1 / max_rate
         self._due = -math.inf
-        self._records: deque[Record] = deque(maxlen=_MOST)
+        self._records: deque[Record] = deque(maxlen=MAX_QUEUED)
         self._lock = threading.Lock()
         self._came = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self.ended = False
 
     def push(self, record: Record) -> None:
-        """Take a record, from any thread."""
+        """Add a record, from any thread."""
         if record["type"] in self._kinds:
             with self._lock:
-                replaces = self._seconds and record["type"] in _OF_THE_MOMENT and self._drop()
+                replaces = self._seconds and record["type"] in _REPLACEABLE and self._drop()
                 self._records.append(record)
             if not replaces:
                 self._wake()
 
     def end(self) -> None:
-        """Give what has come, and then no more."""
+        """Send what is queued, and then no more."""
         self.ended = True
         self._wake()
 
     async def take(self, seconds: float) -> list[Record]:
-        """Return what has come, after at most so many seconds."""
+        """Return the queued records, waiting at most so many seconds."""
         end = time.monotonic() + seconds
         while True:
             now = time.monotonic()
@@ -84,42 +84,44 @@ class EventQueue:
                 return []
 
     def _take_what_is_due(self) -> list[Record]:
-        """Remove and return all records, unless there is only a prediction that came too soon."""
+        """Remove and return all records, unless there is only a prediction that is not yet due."""
         now = time.monotonic()
-        only_predictions = all(record["type"] in _OF_THE_MOMENT for record in self._records)
+        only_predictions = all(record["type"] in _REPLACEABLE for record in self._records)
         if only_predictions and now < self._due and not self.ended:
             return []
         records = list(self._records)
         self._records.clear()
-        if any(record["type"] in _OF_THE_MOMENT for record in records):
+        if any(record["type"] in _REPLACEABLE for record in records):
             self._due = now + self._seconds
         return records
 
     def _drop(self) -> bool:
-        """Remove the prediction that waits; return whether there was one."""
+        """Remove the queued prediction; return whether there was one."""
         for index, record in enumerate(self._records):
-            if record["type"] in _OF_THE_MOMENT:
+            if record["type"] in _REPLACEABLE:
                 del self._records[index]
                 return True
         return False
 
     def _wake(self) -> None:
-        # A loop that is closed has nobody left who listens.
+        # In a closed loop no client is listening any more.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._came.set)
 
 
-def sse_response(subscribe: Subscribe, ear: EventQueue, ears: set[EventQueue]) -> StreamingResponse:
-    """Return an endless answer: one event per record, and `alive` in between."""
+def sse_response(
+    subscribe: Subscribe, queue: EventQueue, queues: set[EventQueue]
+) -> StreamingResponse:
+    """Return an endless response: one event per record, and `alive` in between."""
 
     async def lines() -> AsyncGenerator[str, None]:
-        stop = subscribe(ear.push)
-        ears.add(ear)
+        stop = subscribe(queue.push)
+        queues.add(queue)
         try:
             yield "retry: 1000\n\n"
             while True:
-                is_last = ear.ended
-                records = await ear.take(0 if is_last else ALIVE_SECONDS)
+                is_last = queue.ended
+                records = await queue.take(0 if is_last else ALIVE_SECONDS)
                 for record in records:
                     yield f"data: {json.dumps(record, ensure_ascii=False)}\n\n"
                 if is_last:
@@ -127,7 +129,7 @@ def sse_response(subscribe: Subscribe, ear: EventQueue, ears: set[EventQueue]) -
                 if not records:
                     yield "event: alive\ndata: {}\n\n"
         finally:
-            ears.discard(ear)
+            queues.discard(queue)
             stop()
 
     return closing(lines(), "text/event-stream")
@@ -136,9 +138,9 @@ def sse_response(subscribe: Subscribe, ear: EventQueue, ears: set[EventQueue]) -
 def closing(
     parts: AsyncGenerator[Any, None], kind: str, after: Callable[[], None] = lambda: None
 ) -> StreamingResponse:
-    """Return an answer whose maker is told at once when nobody reads it any more.
+    """Return a streaming response that closes its generator as soon as the client disconnects.
 
-    `after` is called at its end, even of one that never began.
+    `after` is called at its end, even if it never began.
     """
     return _Closing(parts, kind, after)
 
@@ -170,10 +172,10 @@ def kinds(predictions: bool) -> frozenset[str]:
 
 
 def records(step: Step) -> list[dict[str, Any]]:
-    """Return what a step tells: of its frame, then its events, then the states of its source.
+    """Return the records of a step: of its frame, then its events, then the states of its source.
 
-    A frame is answered, or it tells how full the window is: while that fills, and between two
-    ticks of the model's clock.
+    A frame has a prediction, or the fill of the window: while that fills, and between two ticks of
+    the model's clock.
     """
     plain: list[dict[str, Any]] = []
     if step.answered and step.prediction is not None:

@@ -1,4 +1,4 @@
-"""The page and its files, and the list of routes: nothing comes from elsewhere."""
+"""Serve the page and its files, and the API documentation: nothing is loaded from elsewhere."""
 
 import hashlib
 from pathlib import Path
@@ -12,7 +12,7 @@ from seqvision_edge.server.openapi_page import api_page
 from seqvision_edge.server.schemas import faults
 
 FOLDER: Final = Path(__file__).parent / "static"
-# The system's own table is not the same on every machine; with nosniff a wrong one breaks the page.
+# Not the system's table, which differs between machines; with nosniff a wrong type breaks the page.
 TYPES: Final = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
@@ -29,13 +29,13 @@ TYPES: Final = {
 
 
 def login_page(wrong: bool = False) -> bytes:
-    """Return the page that asks for the token; `wrong` says that the one before was not it."""
+    """Return the page that asks for the token; `wrong` adds that the last one was wrong."""
     content = (FOLDER / "login.html").read_bytes()
     return content.replace(b" hidden", b"") if wrong else content
 
 
 def routes(app: FastAPI, folder: Path = FOLDER) -> APIRouter:
-    """Return the routes of the page; what is in the folder is known from the start."""
+    """Return the routes of the page; the files of the folder are listed once, at the start."""
     router = APIRouter(include_in_schema=False)
     files = {
         path.relative_to(folder).as_posix(): path
@@ -51,7 +51,7 @@ def routes(app: FastAPI, folder: Path = FOLDER) -> APIRouter:
     def vendor(name: str, request: Request) -> Response:
         path = web_runtime.find(name)
         if path is None:
-            raise HTTPException(404, "not here; get it with: edge-serve --fetch-web-runtime")
+            raise HTTPException(404, "not installed; get it with: edge-serve --fetch-web-runtime")
         return _file(path, request)
 
     @router.get("/page/{name:path}", responses=faults(404))

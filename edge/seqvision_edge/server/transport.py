@@ -1,22 +1,22 @@
-"""A connection's transport, with what asyncio leaves to its user.
+"""A wrapper of asyncio's transport that handles slow and misbehaving clients.
 
-Reading may be paused for several reasons at once.  A client that still sends when it has been
-refused gets the answer, as nothing is reset under it.  A connection that is closed, or whose client
-takes nothing, ends although its last bytes cannot be sent.
+Reading may be paused for several reasons at once.  A client that is refused while it still sends
+gets the response, since the connection is not reset.  A connection that is closed, or whose client
+reads nothing, ends even if its last bytes cannot be sent.
 """
 
 import asyncio
 from collections.abc import Callable
 from typing import Any
 
-# Of one read: whoever sends much gets many turns of the event loop, not long ones.
+# Of one read: a client that sends much gets many short turns of the event loop.
 READ_BYTES = 64 << 10
-# For a client to take its answer, while what it still sends is thrown away (RFC 9112, 9.6).
+# For a client to read its response, while what it still sends is discarded (RFC 9112, 9.6).
 _LINGER_SECONDS = 2.0
 
 
 class BoundedTransport:
-    """A transport around asyncio's; what is not here is that one's."""
+    """Wrap asyncio's transport; everything not defined here is delegated to it."""
 
     def __init__(
         self,
@@ -28,10 +28,10 @@ class BoundedTransport:
         """Wrap a transport.
 
         Args:
-            transport: asyncio's.
+            transport: the wrapped transport.
             loop: the event loop.
-            seconds: for a client that takes nothing.
-            may_send_more: whether the client may be in the middle of a request.
+            seconds: time limit for a client that reads nothing.
+            may_send_more: returns whether the client may be in the middle of a request.
         """
         self._transport, self._loop, self._seconds = transport, loop, seconds
         self._may_send_more = may_send_more
@@ -45,34 +45,34 @@ class BoundedTransport:
         return getattr(self._transport, name)
 
     def pause_reading(self, reason: str = "protocol") -> None:
-        """Read nothing more until every reason that was given for it is gone."""
+        """Stop reading until every reason given for it is removed."""
         if not self._reasons and not self._transport.is_closing():
             self._transport.pause_reading()
         self._reasons.add(reason)
 
     def resume_reading(self, reason: str = "protocol") -> None:
-        """Take one reason back."""
+        """Remove one reason for not reading."""
         had = bool(self._reasons)
         self._reasons.discard(reason)
         if had and not self._reasons and not self._transport.is_closing():
             self._transport.resume_reading()
 
     def pause_writing(self) -> None:
-        """Take that the client takes nothing; it has some seconds to begin."""
+        """Handle a full send buffer: the client has some seconds to read again."""
         self._later(self._transport.abort)
 
     def resume_writing(self) -> None:
-        """Take that it takes something again."""
+        """Handle that the client reads again."""
         if self._stalled is not None and not self._transport.is_closing():
             self._stalled.cancel()
             self._stalled = None
 
     def is_closing(self) -> bool:
-        """Whether it is closed, or lingers."""
+        """Return whether it is closed, or lingering."""
         return self.is_lingering or self._transport.is_closing()
 
     def close(self) -> None:
-        """Close it once everything is sent, or the time for it is up; a second time, at once."""
+        """Close it once everything is sent, or after a time limit; a second call closes at once."""
         transport = self._transport
         if transport.is_closing():
             return
@@ -84,7 +84,7 @@ class BoundedTransport:
         self.is_lingering = True
         try:
             transport.write_eof()
-        except OSError:  # the client has reset the connection: it takes no answer
+        except OSError:  # the client has reset the connection
             transport.abort()
             return
         transport.resume_reading()

@@ -1,7 +1,7 @@
-"""onnxruntime-web, by which the page runs the model in a browser: fetched once, served from here.
+"""Download and serve onnxruntime-web, with which the page runs the model in a browser.
 
-It is 14 MB, so it is not part of this package.  The archive is npm's own; its hash is known here,
-and nothing is unpacked before it is right.
+It is 14 MB, so it is not part of this package.  The archive is npm's own; its hash is fixed here,
+and nothing is unpacked before the hash is verified.
 """
 
 import base64
@@ -31,7 +31,7 @@ FILES: Final = (
     "ort-wasm-simd-threaded.mjs",
     "ort-wasm-simd-threaded.wasm",
 )
-# Names a file of the archive that lies here already, for machines without the internet.
+# Names a local copy of the archive, for machines without internet access.
 TARBALL: Final = "SEQVISION_WEB_TARBALL"
 
 _MOST_BYTES = 200 << 20
@@ -40,22 +40,22 @@ _SECONDS, _LONGEST_SECONDS = 30.0, 600.0
 
 
 def folder() -> Path:
-    """Return where the files lie, or would."""
+    """Return the folder of the files, which may not exist."""
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(cache).expanduser() / "seqvision" / f"onnxruntime-web-{VERSION}"
 
 
 def find(name: str) -> Path | None:
-    """Return one of the files; None where it is not one of them, or not fetched."""
+    """Return one of the files; None if the name is not one of them, or they are not downloaded."""
     path = folder() / name
     return path if name in FILES and path.is_file() else None
 
 
 def fetch() -> Path:
-    """Fetch the files, where they are not here yet, and return their folder.
+    """Download the files unless they exist, and return their folder.
 
     Raises:
-        SeqvisionError: they cannot be had, are not the right ones, or cannot be written.
+        SeqvisionError: they cannot be downloaded, have the wrong hash, or cannot be written.
     """
     target = folder()
     if all(map(find, FILES)):
@@ -66,21 +66,21 @@ def fetch() -> Path:
             with _opened() as (where, content):
                 digest = _copy(content, archive)
             if digest != SHA512:
-                raise SeqvisionError(f"{where}: not onnxruntime-web {VERSION}, its hash is another")
+                raise SeqvisionError(f"{where}: not onnxruntime-web {VERSION}, its hash differs")
             archive.seek(0)
             _unpack(archive, target)
     except OSError as error:
         reason = error.strerror or str(error)
         raise SeqvisionError(
             f"onnxruntime-web cannot be fetched ({reason}); "
-            f"without the internet, let {TARBALL} name the file of {URL}"
+            f"without internet access, set {TARBALL} to the file of {URL}"
         ) from None
     return target
 
 
 @contextlib.contextmanager
 def _opened() -> Iterator[tuple[str, BufferedIOBase]]:
-    """Give where the archive comes from, and its content."""
+    """Yield the location of the archive, and its content."""
     local = os.environ.get(TARBALL)
     if local:
         with Path(local).open("rb") as file:
@@ -97,20 +97,20 @@ def _copy(content: BufferedIOBase, file: BinaryIO) -> str:
     """Copy the archive and return its hash."""
     digest, size = hashlib.sha512(), 0
     until = time.monotonic() + _LONGEST_SECONDS
-    # What has come, and not a whole part: a server may drip, and each byte begins a timeout anew.
+    # By what has been received: a slow server could restart a timeout with each byte.
     while part := content.read1(_PART):
         size += len(part)
         if time.monotonic() > until:
-            raise OSError(None, f"not all of it came in {_LONGEST_SECONDS:g} s")
+            raise OSError(None, f"not complete after {_LONGEST_SECONDS:g} s")
         if size > _MOST_BYTES:
-            raise SeqvisionError(f"onnxruntime-web: more than {_MOST_BYTES} bytes came")
+            raise SeqvisionError(f"onnxruntime-web: more than {_MOST_BYTES} bytes received")
         digest.update(part)
         file.write(part)
     return base64.b64encode(digest.digest()).decode()
 
 
 def _unpack(archive: BinaryIO, target: Path) -> None:
-    """Write the files that are needed; each is whole or not there."""
+    """Write the required files; each is complete or absent."""
     with tarfile.open(fileobj=archive, mode="r:gz") as tar:
         for name in FILES:
             content = tar.extractfile(f"package/dist/{name}")

@@ -1,8 +1,8 @@
-"""uvicorn's WebSocket protocol, with a bound to the number of frames that clients send.
+"""uvicorn's WebSocket protocol with a limit on the number of frames that clients send.
 
-Neither uvicorn nor websockets count frames: an empty one costs them as much as one of a picture,
-and takes six bytes.  So a client's frames are counted before they are parsed.  It stands around
-uvicorn's protocol as the protocol of a connection, and uses nothing of it but what asyncio calls.
+Neither uvicorn nor websockets count frames: an empty one costs them as much as one with a picture,
+and takes six bytes.  So a client's frames are counted before they are parsed.  It wraps uvicorn's
+protocol, and uses only the methods of it that asyncio calls.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from websockets.exceptions import InvalidState
 from seqvision_edge.server.limits import Limits
 from seqvision_edge.server.transport import BoundedTransport
 
-# Of all connections together, before everything else that waits has its turn: about a millisecond.
+# Of all connections together, before other tasks have their turn: about a millisecond.
 _FRAMES_AT_ONCE = 16
 _CONTINUATION = 0
 _DATA_CODES = (1, 2)
@@ -23,7 +23,7 @@ _POLICY = 1008
 
 
 class FrameCounter:
-    """Finds where the frames of a client begin (RFC 6455, 5.2); each byte is passed once."""
+    """Find where the frames of a client begin (RFC 6455, 5.2); each byte is scanned once."""
 
     def __init__(self) -> None:
         self._head = bytearray()
@@ -33,8 +33,8 @@ class FrameCounter:
     def pass_frames(self, data: memoryview, most: int) -> tuple[int, int]:
         """Return the bytes up to the end of `most` frames, and how many frames those are.
 
-        A frame counts where its head is complete.  `fragments` is then how many frames the message
-        that goes on has.
+        A frame counts when its header is complete.  `fragments` is then the number of frames of the
+        current message.
         """
         at = frames = 0
         size = len(data)
@@ -71,7 +71,7 @@ class FrameCounter:
 
 
 def _head_size(head: bytearray) -> int:
-    """Return how long a head is, as far as its beginning shows."""
+    """Return the length of a frame's header, as far as its first bytes show."""
     if len(head) < 2:
         return 2
     extended = {126: 2, 127: 8}.get(head[1] & 0x7F, 0)
@@ -79,7 +79,7 @@ def _head_size(head: bytearray) -> int:
 
 
 class Turns:
-    """Shares the event loop among connections: some frames, then everything else has its turn."""
+    """Share the event loop among connections: some frames, then other tasks have their turn."""
 
     def __init__(self) -> None:
         self._waiting: deque[Metered] = deque()
@@ -87,7 +87,7 @@ class Turns:
         self._is_renewing = False
 
     def join(self, connection: "Metered") -> None:
-        """Let a connection have its frames parsed: now, or when it is its turn."""
+        """Parse the frames of a connection: now, or when it is its turn."""
         if connection not in self._waiting:
             self._waiting.append(connection)
         self._go(connection.loop)
@@ -110,13 +110,13 @@ class Turns:
 
 
 class Metered(asyncio.Protocol):
-    """A WebSocket whose frames are counted: so many a second, so many to a message."""
+    """A WebSocket whose frames are limited per second and per message."""
 
     limits = Limits()
     turns = Turns()
 
     def __init__(self, **given: Any) -> None:
-        """Take what uvicorn gives its protocols."""
+        """Take the arguments that uvicorn passes to its protocols."""
         self.loop = asyncio.get_running_loop()
         self._inner = WebSocketsSansIOProtocol(**given)
         self._transport: BoundedTransport | None = None
@@ -134,7 +134,7 @@ class Metered(asyncio.Protocol):
 
     @property
     def has_more(self) -> bool:
-        """Whether frames wait that may be parsed now."""
+        """Whether frames are waiting that may be parsed now."""
         return bool(self._waiting) and self._timer is None and not (self._is_full or self._is_over)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -150,7 +150,7 @@ class Metered(asyncio.Protocol):
         self._inner.eof_received()
 
     def pause_writing(self) -> None:
-        # A pong to each ping of a client that reads none would fill the memory.
+        # Otherwise a client that reads nothing could fill the memory with pongs to its pings.
         self._is_full = True
         if self._transport is not None:
             self._transport.pause_writing()
@@ -172,7 +172,7 @@ class Metered(asyncio.Protocol):
             self._go_on()
 
     def parse(self, most: int) -> int:
-        """Parse up to `most` frames of those that wait, and return how many they were."""
+        """Parse up to `most` waiting frames, and return how many they were."""
         assert self._transport is not None
         now, rate = self.loop.time(), self.limits.socket_frames
         self._frames = min(rate, self._frames + rate * (now - self._counted))
@@ -188,7 +188,7 @@ class Metered(asyncio.Protocol):
         if data:
             try:
                 self._inner.data_received(data)
-            except InvalidState:  # uvicorn answers what came behind the end
+            except InvalidState:  # uvicorn responds to frames after the close
                 self._transport.close()
         if self._transport.is_closing():
             self._end()
@@ -208,7 +208,7 @@ class Metered(asyncio.Protocol):
             self._transport.pause_reading("frames")
 
     def _refuse(self) -> None:
-        """End a connection whose message has too many fragments."""
+        """Close a connection whose message has too many fragments."""
         assert self._transport is not None
         reason = b"too many fragments"
         payload = _POLICY.to_bytes(2, "big") + reason
@@ -225,5 +225,5 @@ class Metered(asyncio.Protocol):
 
 
 def websocket_protocol(limits: Limits) -> type[asyncio.Protocol]:
-    """Return the class for the WebSockets of one server."""
+    """Return the protocol class for the WebSockets of one server."""
     return type("MeteredWebSocket", (Metered,), {"limits": limits, "turns": Turns()})

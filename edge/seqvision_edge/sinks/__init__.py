@@ -1,8 +1,8 @@
-"""Where a run's steps go: the terminal and a window, files, other programs.
+"""Outputs of a run: the terminal, a window, files, other programs.
 
-A sink is a context manager that takes every step.  It checks what it can when it is opened, so that
-a wrong output is said before work begins.  What may be slow or fail is an outlet behind a queue
-(`queue.py`); `group.py` makes all of them one sink.
+A sink is a context manager that receives every step.  It validates its settings when it is opened,
+so that a wrong output is reported before the run begins.  An output that may be slow or fail is an
+outlet behind a queue (`queue.py`); `group.py` combines all of them into one sink.
 """
 
 from types import TracebackType
@@ -21,11 +21,11 @@ class Sink(Protocol):
         ...
 
     def write(self, step: Step) -> None:
-        """Take the next step; the last one has no frame.
+        """Write the next step; the last one has no frame.
 
         Raises:
             SinkError: the output can no longer be written.
-            Quit: a person asked for the end of the run.
+            Quit: the user ended the run.
         """
         ...
 
@@ -41,12 +41,12 @@ class Sink(Protocol):
 
 @runtime_checkable
 class Idle(Protocol):
-    """A sink that has something to do while nothing comes."""
+    """A sink that has work to do while no source delivers anything."""
 
     def idle(self) -> None:
-        """Do it; called a few times per second.  Raises Quit as `write` does."""
+        """Do that work; called a few times per second.  Raises Quit as `write` does."""
         ...
 
 
 class Quit(Exception):  # noqa: N818
-    """The user ended the run: not an error."""
+    """The user ended the run; not an error."""

@@ -1,14 +1,14 @@
-"""Clips worth labelling next, in a folder with a budget: uncertain and rare ones.
+"""Save the clips most worth labelling, uncertain and rare ones, within a disk budget.
 
-Doubt is 1 less the margin between the two most probable labels of the smoothed answer (margin
-sampling: Scheffer, Decomain & Wrobel 2001).  The clip is the window that the answer was for.
+Uncertainty is 1 minus the margin between the two highest smoothed probabilities (margin sampling:
+Scheffer, Decomain & Wrobel 2001).  The saved clip is the model's window at that prediction.
 
     DIR/20261121T130405.123Z_camera_0.mp4
     DIR/collected.csv      clip,label,confidence,reason,time,source,uncertainty
 
-The list on the disk is all that is known: a run goes on with what is there, and a clip that was
-taken away is no longer counted.  Clips that `clips.csv` names too were looked at: they belong to
-who did that, are never removed and cost nothing of the budget.
+The list on the disk is the only state: a new run continues with it, and a clip that was deleted is
+no longer counted.  Clips that `clips.csv` lists as well have been reviewed: they are never removed
+and do not count towards the budget.
 """
 
 import contextlib
@@ -35,22 +35,22 @@ from seqvision_edge.sources.factory import Source
 from seqvision_edge.types import utc
 from seqvision_edge.video_writer import Film
 
-# From half a margin on an answer is doubtful; a surer one is kept for its label only.
-_DOUBTFUL = 0.5
+# From half a margin on a prediction is uncertain; a surer one is saved for a rare label only.
+_MIN_UNCERTAINTY = 0.5
 _SLACK_SECONDS = 1.0
 
 LIST_NAME = "collected.csv"
 COLUMNS = ("clip", "label", "confidence", "reason", "time", "source", "uncertainty")
-# As lists of before 0.2 had them.
+# The columns of lists written before 0.2.
 _FORMER_COLUMNS = {"why": "reason", "doubt": "uncertainty"}
-_LOOKED_AT = "clips.csv"
+_REVIEWED = "clips.csv"
 
 Row = dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """An answer that is worth a clip."""
+class Candidate:
+    """A prediction that is worth a clip."""
 
     time: float
     label: str
@@ -59,20 +59,20 @@ class Moment:
     captured_at: float | None
 
 
-class Doubtful:
-    """An outlet that keeps the windows of the most useful answers within a budget."""
+class UncertainClips:
+    """An outlet that saves the windows of the most useful predictions within a budget."""
 
     def __init__(
         self, folder: Path, budget: int, sources: Sequence[Source], seconds: float, labels: int
     ) -> None:
-        """Collect into `folder`, which is made where its parent is there.
+        """Collect into `folder`, which is created if its parent exists.
 
         Args:
-            folder: for the clips and their list.
-            budget: bytes that the clips may take; one more is there while it is written.
-            sources: what runs.
-            seconds: how long the model's window is.
-            labels: how many labels it knows.
+            folder: the folder of the clips and their list.
+            budget: bytes that the clips may take; one more exists while it is written.
+            sources: the sources of the run.
+            seconds: length of the model's window.
+            labels: number of labels of the model.
         """
         self.name = f"--save-uncertain {folder}"
         self.trouble = ""
@@ -82,15 +82,15 @@ class Doubtful:
         }
 
     def open(self) -> None:
-        """Make the folder, or go on with what is in it.  Raises SinkError where that cannot be."""
+        """Create the folder, or continue with what is in it.  Raises SinkError if that fails."""
         self._collection.open()
 
     def pick(self, step: Step) -> Iterable[Step]:
-        """Return the step where it has a picture."""
+        """Return the step if it has a picture."""
         return (step,) if step.frame is not None else ()
 
     def send(self, step: Step) -> None:
-        """Remember the picture, and keep a clip where a stretch of answers is over.
+        """Remember the picture, and save a clip when a stretch of predictions is over.
 
         Raises:
             SinkError: a clip could not be written whole.
@@ -98,10 +98,10 @@ class Doubtful:
         self._watchers[step.source].take(step)
 
     def stop(self) -> None:
-        """Nothing waits."""
+        """Do nothing: no call here blocks."""
 
     def close(self) -> None:
-        """Keep what the last, unfinished stretches brought.  May raise SinkError."""
+        """Save the best clips of the unfinished stretches.  May raise SinkError."""
         errors = []
         for watcher in self._watchers.values():
             try:
@@ -114,24 +114,24 @@ class Doubtful:
 
 
 class Collection:
-    """The most useful clips that fit into a budget.
+    """The most useful clips that fit into the budget.
 
-    A clip is the more useful, the more doubtful its answer was (`doubt`, 0 to 1), and the fewer
-    there are of the label that the model gave it: one of n adds 1 / n.
+    Usefulness is the uncertainty of the prediction (0 to 1) plus 1 / n, where n is the number of
+    saved clips with the same predicted label.
     """
 
     def __init__(self, folder: Path, budget: int) -> None:
-        """Describe it; `budget` is in bytes."""
+        """`budget` is in bytes."""
         self.folder = folder
         self._budget = budget
         self.kept: Counter[str] = Counter()
         self._held = contextlib.ExitStack()
 
     def open(self) -> None:
-        """Make the folder where its parent is there, and read its list.
+        """Create the folder if its parent exists, and read its list.
 
         Raises:
-            SinkError: it cannot be written, or its list is none.
+            SinkError: the folder cannot be written, or its list is not one of ours.
         """
         try:
             self.folder.mkdir(exist_ok=True)
@@ -146,7 +146,7 @@ class Collection:
             raise SinkError(f"--save-uncertain {self.folder}: cannot be written ({why})") from None
 
     def close(self) -> None:
-        """Let other runs collect into the folder."""
+        """Release the folder for other runs."""
         with contextlib.suppress(OSError):
             self._held.close()
 
@@ -155,29 +155,29 @@ class Collection:
         return doubt + 1 / (1 + self.kept[label])
 
     def wants(self, label: str, uncertainty: float) -> bool:
-        """Whether a clip would stay, as far as can be said before its size is known."""
-        rows = self._mine(self._read())
+        """Return whether a clip would be kept, as far as is known before its size is."""
+        rows = self._unreviewed(self._read())
         sizes = [_size(self.folder / row["clip"]) for row in rows]
         if not rows or sum(sizes) + sum(sizes) / len(sizes) <= self._budget:
             return True
-        *others, own = _worths(
+        *others, own = _usefulness_of(
             [*rows, {"clip": "", "label": label, "uncertainty": str(uncertainty)}]
         )
         return own > min(others)
 
     def add(self, row: Mapping[str, str]) -> bool:
-        """Take a clip that lies in the folder into the list, and let go what is too much.
+        """Add a clip in the folder to the list, and remove clips until the budget is met.
 
         Returns:
-            Whether the clip stays: it is itself removed where it is the least useful one.
+            Whether the clip is kept: it is itself removed if it is the least useful one.
 
         Raises:
-            SinkError: the list cannot be written; then the clip goes.
+            SinkError: the list cannot be written; the clip is then removed.
         """
         new = dict(row)
         try:
             listed = self._read()
-            gone = self._too_much([*self._mine(listed), new])
+            gone = self._over_budget([*self._unreviewed(listed), new])
             stays = new not in gone
             if stays:
                 self._write([each for each in [*listed, new] if each not in gone])
@@ -192,28 +192,28 @@ class Collection:
             raise SinkError(f"{self.folder / LIST_NAME}: {why}") from None
         return stays
 
-    def _too_much(self, rows: list[Row]) -> list[Row]:
-        """Return the least useful rows, one after the other, until the others fit."""
+    def _over_budget(self, rows: list[Row]) -> list[Row]:
+        """Return the least useful rows, one by one, until the others fit."""
         rows = list(rows)
         sizes = {row["clip"]: _size(self.folder / row["clip"]) for row in rows}
         gone: list[Row] = []
         while rows and sum(sizes[row["clip"]] for row in rows) > self._budget:
-            worths = _worths(rows)
-            # Of equal ones the oldest goes: the world changes.
+            worths = _usefulness_of(rows)
+            # Of equally useful ones the oldest is removed: newer clips show current conditions.
             gone.append(rows.pop(worths.index(min(worths))))
         return gone
 
-    def _mine(self, rows: Sequence[Row]) -> list[Row]:
-        """Return the rows that are not reviewed yet."""
-        path = self.folder / _LOOKED_AT
+    def _unreviewed(self, rows: Sequence[Row]) -> list[Row]:
+        """Return the rows that have not been reviewed."""
+        path = self.folder / _REVIEWED
         if not path.exists():
             return list(rows)
         with path.open(newline="", encoding="utf-8-sig") as file:
-            looked_at = {row.get("path") for row in dict_reader(file)}
-        return [row for row in rows if row["clip"] not in looked_at]
+            reviewed = {row.get("path") for row in dict_reader(file)}
+        return [row for row in rows if row["clip"] not in reviewed]
 
     def _read(self) -> list[Row]:
-        """Return the rows whose clips are there."""
+        """Return the rows whose clips exist."""
         path = self.folder / LIST_NAME
         if not path.exists():
             return []
@@ -225,12 +225,12 @@ class Collection:
                 {_FORMER_COLUMNS.get(name, name): row[name] for name in row if name}
                 for row in reader
             ]
-        # Only what lies in the folder itself can be ours.
+        # Only files directly in the folder can be ours.
         names = {child.name for child in self.folder.iterdir() if child.is_file()}
         return [row for row in rows if row["clip"] in names]
 
     def _write(self, rows: Sequence[Row]) -> None:
-        """Write the list in one step; columns that somebody added stay."""
+        """Write the list atomically; columns added by others are kept."""
         columns = list(dict.fromkeys((*COLUMNS, *(name for row in rows for name in row))))
         with (
             atomic_write(self.folder / LIST_NAME) as unfinished,
@@ -241,16 +241,16 @@ class Collection:
 
 
 class _Watcher:
-    """The answers of one source: of each stretch as long as a window the most useful one."""
+    """The predictions of one source: the most useful one of each stretch of one window's length."""
 
     def __init__(self, source: Source, collection: Collection, seconds: float, labels: int) -> None:
         self._source = source
         self._collection = collection
         self._seconds = seconds
         self._labels = labels
-        self._past = FrameBuffer(2 * seconds + _SLACK_SECONDS)
-        self._best: Moment | None = None
-        # When the stretch began; no clip begins before the one before it has ended.
+        self._buffer = FrameBuffer(2 * seconds + _SLACK_SECONDS)
+        self._best: Candidate | None = None
+        # Start of the stretch; no clip begins before the previous one has ended.
         self._from = 0.0
         self._now = 0.0
 
@@ -260,28 +260,28 @@ class _Watcher:
         if time < self._now:
             self._best, self._from = None, time
         self._now = time
-        self._past.add(time, jpeg(step.frame.bgr))
-        found = moment_of(step)
-        if found is not None and time >= self._from and self._is_worth(found):
+        self._buffer.add(time, jpeg(step.frame.bgr))
+        found = candidate_of(step)
+        if found is not None and time >= self._from and self._is_useful(found):
             if self._best is None:
                 self._from = time
                 self._best = found
-            elif self._worth(found) > self._worth(self._best):
+            elif self._usefulness(found) > self._usefulness(self._best):
                 self._best = found
         if self._best is not None and time >= self._from + self._seconds:
             self.finish()
 
     def finish(self) -> None:
-        """Keep the best moment of the stretch, if there is one."""
+        """Save the best candidate of the stretch, if there is one."""
         best, self._best = self._best, None
         if best is None:
             return
         self._from = max(self._now, best.time + self._seconds)
-        if not self._is_worth(best) or not self._collection.wants(best.label, best.uncertainty):
+        if not self._is_useful(best) or not self._collection.wants(best.label, best.uncertainty):
             return
-        path = self._film(best)
+        path = self._write_clip(best)
         if path is not None:
-            reason = "uncertain" if best.uncertainty >= _DOUBTFUL else "rare"
+            reason = "uncertain" if best.uncertainty >= _MIN_UNCERTAINTY else "rare"
             at = f"{best.time:.3f}" if best.captured_at is None else utc(best.captured_at)
             row = {
                 "clip": path.name,
@@ -294,10 +294,10 @@ class _Watcher:
             }
             self._collection.add(row)
 
-    def _film(self, best: Moment) -> Path | None:
-        """Write the window of an answer; None where its pictures are no longer there."""
+    def _write_clip(self, best: Candidate) -> Path | None:
+        """Write the window of a prediction; None if its pictures are no longer remembered."""
         begin = max(0.0, best.time - self._seconds)
-        pictures = self._past.since(begin, best.time)
+        pictures = self._buffer.since(begin, best.time)
         stem = f"{timestamp_name(self._source, begin, self._now)}_{file_part(self._source.name)}"
         film = Film(free_path(self._collection.folder, stem), "--save-uncertain", self._source.fps)
         film.open()
@@ -308,33 +308,33 @@ class _Watcher:
             raise
         return film.path if film.close() else None
 
-    def _worth(self, found: Moment) -> float:
+    def _usefulness(self, found: Candidate) -> float:
         return self._collection.useful(found.label, found.uncertainty)
 
-    def _is_worth(self, found: Moment) -> bool:
-        """Whether an answer is doubtful, or of a label with no more than an even share."""
+    def _is_useful(self, found: Candidate) -> bool:
+        """Return whether a prediction is uncertain, or its label has fewer clips than average."""
         kept = self._collection.kept
         even = kept.total() / self._labels + 1
-        return found.uncertainty >= _DOUBTFUL or kept[found.label] < even
+        return found.uncertainty >= _MIN_UNCERTAINTY or kept[found.label] < even
 
 
-def moment_of(step: Step) -> Moment | None:
-    """Return what an answer is worth; None where the step has no answer for a whole window."""
+def candidate_of(step: Step) -> Candidate | None:
+    """Return the candidate of a step; None if it has no prediction for a full window."""
     answer = step.prediction
     if not step.answered or not step.window_full or answer is None or step.frame is None:
         return None
     shares: Mapping[str, float] = step.smoothed
     if not any(shares.values()):
-        # Unknown for as long as the smoothing reaches: nothing is doubted more.
-        return Moment(step.frame.time, answer.label, answer.probability, 1.0, answer.captured_at)
+        # Not known until the smoothing window is full; treated as the most uncertain.
+        return Candidate(step.frame.time, answer.label, answer.probability, 1.0, answer.captured_at)
     label = max(shares, key=shares.__getitem__)
     best, second = sorted(shares.values(), reverse=True)[:2]
     uncertainty = min(1.0, max(0.0, 1 - (best - second)))
-    return Moment(step.frame.time, label, best, uncertainty, answer.captured_at)
+    return Candidate(step.frame.time, label, best, uncertainty, answer.captured_at)
 
 
-def _worths(rows: Sequence[Row]) -> list[float]:
-    """Return how useful each clip is among the others."""
+def _usefulness_of(rows: Sequence[Row]) -> list[float]:
+    """Return the usefulness of each clip among the others."""
     counts = Counter(row["label"] for row in rows)
     return [_number(row.get("uncertainty", "")) + 1 / counts[row["label"]] for row in rows]
 

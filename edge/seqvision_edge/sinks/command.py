@@ -1,8 +1,8 @@
-"""A command for each event: its fields as environment variables, and as JSON on its input.
+"""Run a command for each event: fields as environment variables, and as JSON on its stdin.
 
-A command and all that it starts are one process group.  A group whose command still runs ends with
-the run, also with one that is killed.  What a command has left in the background when it ended by
-itself (a program that a gesture opens) is no longer ours: it goes on.
+A command and its children are one process group.  A group whose command still runs is ended with
+the run, even if the run is killed.  What a command has left in the background when it exited by
+itself (a program that a gesture opens) keeps running.
 """
 
 import contextlib
@@ -20,12 +20,12 @@ from dataclasses import dataclass
 from seqvision_edge.errors import SinkError
 from seqvision_edge.frame import Record, Step, message
 
-# What stands for any label, and for the label that is called so.
+# The text for any label, and for a label that is literally `*`.
 _ANY, _STAR = "*", r"\*"
 AT_ONCE = 4
 TIMEOUT_SECONDS = 10.0
 _GUARD_SECONDS = 1.0
-# A process that ends the commands of a run that was killed: its input ends with the run, however
+# A process that ends the commands of a run that was killed: its stdin closes with the run, however
 # that ends.  No preexec_fn: this process has threads, so no code of ours may run before the exec.
 _GUARD = """
 import os, signal, sys
@@ -54,19 +54,19 @@ _FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
-    """What to run for the events of a label; None is any."""
+    """The command for the events of a label; None is any label."""
 
     label: str | None
     command: tuple[str, ...]
 
 
 def reaction(text: str, labels: Sequence[str]) -> Reaction:
-    r"""Read `LABEL=command arguments`; `*` is any label, `\*` the label that is called `*`.
+    r"""Parse `LABEL=command arguments`; `*` is any label, `\*` the label `*`.
 
     Raises:
-        SinkError: no such label, or a command that is not there or not well quoted.
+        SinkError: unknown label, command not found, or wrong quoting.
     """
-    # A label may have a = of its own.
+    # A label may itself contain a =.
     names: dict[str, str | None] = {label: label for label in labels}
     if _ANY in names:
         names.setdefault(_STAR, _ANY)
@@ -89,7 +89,7 @@ class Commands:
     """An outlet that runs commands, never through a shell: a label is data, not a command."""
 
     def __init__(self, reactions: Sequence[Reaction], seconds: float = TIMEOUT_SECONDS) -> None:
-        """Run `reactions`, each for at most so many seconds."""
+        """`seconds` limits the run time of each command."""
         self.name = "--on-event"
         self.trouble = ""
         self._reactions = reactions
@@ -100,8 +100,8 @@ class Commands:
         self._over = False
 
     def open(self) -> None:
-        """Start what ends the commands if this process is killed; without Python there is none."""
-        # In a frozen program it is the program itself, which would run a second time.
+        """Start the process that ends the commands if this one is killed; it needs Python."""
+        # In a frozen program sys.executable is the program itself, which would run a second time.
         if os.name != "posix" or not sys.executable or getattr(sys, "frozen", False):
             return
         with contextlib.suppress(OSError):
@@ -114,7 +114,7 @@ class Commands:
             )
 
     def pick(self, step: Step) -> Iterator[tuple[tuple[str, ...], Record]]:
-        """Return the commands of the events to act on now."""
+        """Return the commands for the events to act on now."""
         for event in step.fired:
             plain = message(step.source, event)
             for reaction in self._reactions:
@@ -122,7 +122,7 @@ class Commands:
                     yield reaction.command, plain
 
     def send(self, item: tuple[tuple[str, ...], Record]) -> None:
-        """Run a command to its end.  Raises SinkError when it fails or takes too long."""
+        """Run a command until it exits.  Raises SinkError when it fails or takes too long."""
         command, record = item
         process = self._start(command, record)
         try:
@@ -146,7 +146,7 @@ class Commands:
                 _kill(process)
 
     def close(self) -> None:
-        """End the guard; nothing runs after the last command."""
+        """End the guard process; nothing runs after the last command."""
         if self._guard is not None and self._guard.stdin is not None:
             with contextlib.suppress(OSError):
                 self._guard.stdin.close()
@@ -164,11 +164,11 @@ class Commands:
                 process = subprocess.Popen(
                     command,
                     stdin=subprocess.PIPE,
-                    # Its words must not be taken for events, nor disturb the view of a terminal.
+                    # Its output must not be taken for events, nor disturb the terminal view.
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL if sys.stderr.isatty() else None,
                     env={**os.environ, **_variables(record)},
-                    # A group of its own: Ctrl-C is for us, and a kill reaches its children.
+                    # Its own group: Ctrl-C reaches only us, and a kill reaches its children.
                     start_new_session=True,
                 )
             except OSError as error:
@@ -178,7 +178,7 @@ class Commands:
             return process
 
     def _notify_guard(self, sign: str, group: int) -> None:
-        """Add a process group to those that end with this process, or take it off; lock held."""
+        """Add or remove a process group that is to end with this process; lock held."""
         if self._guard is not None and self._guard.stdin is not None:
             with contextlib.suppress(OSError, ValueError):
                 self._guard.stdin.write(f"{sign}{group}\n".encode())
@@ -186,12 +186,12 @@ class Commands:
 
 
 def _variables(record: Record) -> dict[str, str]:
-    """Return `SEQVISION_LABEL` and the like; a variable cannot hold a NUL."""
+    """Return the environment variables, `SEQVISION_LABEL` and so on; NUL bytes are removed."""
     return {f"SEQVISION_{name.upper()}": str(record[name]).replace("\0", "") for name in _FIELDS}
 
 
 def _kill(process: "subprocess.Popen[bytes]") -> None:
-    """Kill a command, and on POSIX all that it has started."""
+    """Kill a command, and on POSIX all processes it started."""
     if process.poll() is not None:
         return
     with contextlib.suppress(OSError):

@@ -1,8 +1,8 @@
-"""Plain lines where there is no terminal, the events of a run, its summary.
+"""Plain-text output without a terminal, the event list of a run, and its summary.
 
-A pipe or file gets the events alone, one per line: start, end (seconds), label and confidence, with
-tabs between; of several sources, the source's name comes after them.  The summary goes to stderr,
-so that it is never taken for an event.
+A pipe or file gets only the events, one per line: start, end (seconds), label and confidence,
+tab-separated; with several sources, the source's name follows.  The summary goes to stderr, so
+that it cannot be mistaken for an event.
 """
 
 import sys
@@ -22,12 +22,12 @@ from seqvision_edge.sinks.terminal import TerminalSink
 from seqvision_edge.types import Event
 
 
-def console(
+def console_sink(
     card: ModelCard, sources: Sequence[str], decision: Decision, pictures: bool = False
 ) -> Sink:
-    """Return what suits stdout: the view of a terminal, or plain lines; `pictures` have answers."""
+    """Return the sink for stdout: the terminal view, or plain lines (one each for `pictures`)."""
     if pictures:
-        return Summed(Answers(), pictures=True)
+        return SummarySink(PredictionLines(), pictures=True)
     if sys.stdout.isatty():
         may_be_unsure = decision.min_confidence > 0
         view: Sink = TerminalSink(
@@ -35,14 +35,14 @@ def console(
         )
     else:
         view = PlainLines(several=len(sources) > 1)
-    return Summed(view, decision=decision)
+    return SummarySink(view, decision=decision)
 
 
 class PlainLines:
     """Print each event as `start  end  label  confidence`, tab-separated."""
 
     def __init__(self, several: bool = False) -> None:
-        """`several` adds the name of the source."""
+        """`several` appends the name of the source."""
         self._several = several
 
     def __enter__(self) -> Self:
@@ -55,20 +55,20 @@ class PlainLines:
             print_text(f"{line}\t{printable(step.source)}" if self._several else line)
 
     def __exit__(self, *_: object) -> None:
-        """Nothing is open."""
+        """Do nothing: no file is open."""
 
 
-class Answers:
-    """Print the answer for each picture as `picture  label  probability`, tab-separated.
+class PredictionLines:
+    """Print the prediction of each picture as `picture  label  probability`, tab-separated.
 
-    A fourth field, `unsure`, ends the line of an answer that is below `decision.min_confidence`.
+    A fourth field, `unsure`, is added if the probability is below `decision.min_confidence`.
     """
 
     def __enter__(self) -> Self:
         return self
 
     def write(self, step: Step) -> None:
-        """Print the picture's answer."""
+        """Print the picture's prediction."""
         answer = step.prediction
         if step.answered and answer is not None:
             picture = answer.image or f"{answer.time:.2f}"
@@ -76,18 +76,18 @@ class Answers:
             print_text(f"{line}\tunsure" if answer.unsure else line)
 
     def __exit__(self, *_: object) -> None:
-        """Nothing is open."""
+        """Do nothing: no file is open."""
 
 
-class Summed:
-    """A sink, and at its end what its steps came to, on stderr."""
+class SummarySink:
+    """Wrap a sink and print a summary of the run to stderr at the end."""
 
     def __init__(
         self, sink: Sink, pictures: bool = False, decision: Decision | None = None
     ) -> None:
-        """`pictures` are counted instead of frames and events.
+        """`pictures` counts pictures instead of frames and events.
 
-        With `decision`, a run without an event ends with what was missing for one.
+        With `decision`, the summary of a run without events explains which threshold was missed.
         """
         self._sink = sink
         self._pictures = pictures
@@ -103,7 +103,7 @@ class Summed:
         return self
 
     def write(self, step: Step) -> None:
-        """Count the step and hand it on."""
+        """Count the step and pass it on."""
         self._frames += step.frame is not None and not step.frame.repeated
         self._answers += step.answered
         self._events += len(step.events)
@@ -127,11 +127,11 @@ class Summed:
         seconds = perf_counter() - self._began
         if self._pictures:
             speed = f"{self._frames / seconds:.0f} per second"
-            _say(" · ".join((_count(self._frames, "picture"), speed)))
+            _print(" · ".join((_count(self._frames, "picture"), speed)))
             return
         counts = (_count(self._frames, "frame"), _count(self._answers, "answer"))
         speed = f"{self._frames / seconds:.0f} fps"
-        _say(" · ".join((*counts, speed, _count(self._events, "event"))))
+        _print(" · ".join((*counts, speed, _count(self._events, "event"))))
         for source, step in self._last.items():
             if not self._events or self._fullest[source] < 1:
                 self._print_prediction(source, step)
@@ -144,12 +144,12 @@ class Summed:
         probability, label = self._best
         decision = self._decision
         if probability < decision.on_threshold:
-            _say(
+            _print(
                 f"no event: the most probable was {label} with {probability:.0%}, and an event "
                 f"begins at {decision.on_threshold:.0%} (--on-threshold {decision.on_threshold:g})"
             )
         elif decision.minimum_seconds:
-            _say(
+            _print(
                 f"no event: {label} reached {probability:.0%}, but not for "
                 f"{decision.minimum_seconds:g} s (--minimum-seconds)"
             )
@@ -165,10 +165,10 @@ class Summed:
             short = f" (the clip is shorter than the model's window: it fills {fill:.0%})"
         where = f" of {printable(source)}" if len(self._last) > 1 else ""
         label = unsure(answer.label) if answer.unsure else answer.label
-        _say(f"last answer{where}: {label} {answer.probability:.0%}{short}")
+        _print(f"last answer{where}: {label} {answer.probability:.0%}{short}")
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     print_message(text)
 
 
@@ -177,7 +177,7 @@ def _count(number: int, noun: str) -> str:
 
 
 class EventList:
-    """Keep every event in `events`, and the time of the last frame in `seconds`: for a score."""
+    """Collect all events in `events`, and the time of the last frame in `seconds`, for scoring."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -187,10 +187,10 @@ class EventList:
         return self
 
     def write(self, step: Step) -> None:
-        """Keep the events that ended."""
+        """Collect the events that ended."""
         self.events.extend(step.events)
         if step.frame is not None:
             self.seconds = step.frame.time
 
     def __exit__(self, *_: object) -> None:
-        """Nothing is open."""
+        """Do nothing: no file is open."""

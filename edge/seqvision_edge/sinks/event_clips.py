@@ -1,9 +1,9 @@
-"""A video clip of each event, from the newest pictures of its source.
+"""Save a video clip of each event, cut from the newest pictures of its source.
 
     DIR/20261121T130405.123Z_camera_0_swipe_left.mp4
     DIR/clips.csv      path,label: `seqvision train DIR` reads it
 
-The frames before an event are remembered as JPEG, up to a number of seconds and of bytes.
+The frames before an event are buffered as JPEG, bounded in seconds and in bytes.
 """
 
 import contextlib
@@ -30,16 +30,16 @@ from seqvision_edge.types import Event, utc
 from seqvision_edge.video_writer import Film
 
 LIST_NAME = "clips.csv"
-# An activity may go on for hours.
+# An activity may last for hours.
 _LONGEST_SECONDS = 60.0
-# The answer for a frame, and with it an event, is known a little after the frame.
+# The prediction for a frame, and with it an event, is reported a little after the frame.
 _SLACK_SECONDS = 1.0
-# Times are sums of periods.
+# Times are sums of frame periods.
 _HAIR = 1e-6
 
 Picture = tuple[float, bytes]
 
-# What is remembered of one source at most; beyond it the pictures before a moment are fewer.
+# Maximum bytes buffered per source; beyond it the buffer holds fewer seconds.
 MOST_BYTES = 64 << 20
 _QUALITY = 95
 _LONGEST_STILL_SECONDS = 1.0
@@ -47,7 +47,7 @@ _LONGEST_STILL_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Margins:
-    """Seconds of a clip before and after its event; `late` is how late an event is known."""
+    """Seconds of a clip before and after its event; `late` is the reporting delay of an event."""
 
     before: float
     after: float
@@ -55,10 +55,10 @@ class Margins:
 
 
 class EventClips:
-    """An outlet that records each event with the seconds around it, without any drawing."""
+    """An outlet that records each event with the seconds around it, without an overlay."""
 
     def __init__(self, folder: Path, sources: Sequence[Source], margins: Margins) -> None:
-        """Record into `folder`, which is made where its parent is there."""
+        """Record into `folder`, which is created if its parent exists."""
         self.name = f"--clips {folder}"
         self.trouble = ""
         self._folder = folder
@@ -68,7 +68,7 @@ class EventClips:
         }
 
     def open(self) -> None:
-        """Make the folder and its list.  Raises SinkError when they cannot be written."""
+        """Create the folder and its list.  Raises SinkError when they cannot be written."""
         try:
             self._folder.mkdir(exist_ok=True)
             sweep(self._folder)
@@ -82,7 +82,7 @@ class EventClips:
         return (step,)
 
     def send(self, step: Step) -> None:
-        """Remember the frame, and record it where an event goes on.
+        """Buffer the frame, and add it to the clips of running events.
 
         Raises:
             SinkError: a clip could not be written whole.
@@ -90,10 +90,10 @@ class EventClips:
         self._recorders[step.source].take(step)
 
     def stop(self) -> None:
-        """Nothing waits."""
+        """Do nothing: no call here blocks."""
 
     def close(self) -> None:
-        """Finish the clips of events that are over; others would lack their end."""
+        """Finish the clips of ended events; clips of running ones would be incomplete."""
         for recorder in self._recorders.values():
             recorder.close()
         if self._list is not None:
@@ -105,7 +105,7 @@ class EventClips:
 
 
 class _Recorder:
-    """The past of one source, and the clips that are being recorded of it."""
+    """The frame buffer of one source, and the clips being recorded from it."""
 
     def __init__(
         self, source: Source, folder: Path, margins: Margins, keep: Callable[[Path, str], None]
@@ -114,7 +114,7 @@ class _Recorder:
         self._folder = folder
         self._margins = margins
         self._keep = keep
-        self._past = FrameBuffer(margins.before + margins.late + _SLACK_SECONDS)
+        self._buffer = FrameBuffer(margins.before + margins.late + _SLACK_SECONDS)
         self._clips: list[_Clip] = []
         self._now = 0.0
 
@@ -122,7 +122,7 @@ class _Recorder:
         if step.frame is not None:
             self._now = step.frame.time
             picture = jpeg(step.frame.bgr)
-            self._past.add(self._now, picture)
+            self._buffer.add(self._now, picture)
             for clip in self._clips:
                 clip.add(self._now, picture)
         if step.active is not None:
@@ -137,7 +137,7 @@ class _Recorder:
             clip.film.discard()
 
     def _finish(self, clips: Sequence["_Clip"]) -> None:
-        """Give clips their names; all are tried before the first error is told."""
+        """Move clips to their final names; all are tried before the first error is raised."""
         errors = []
         for clip in clips:
             self._clips.remove(clip)
@@ -150,27 +150,27 @@ class _Recorder:
             raise SinkError("; ".join(errors))
 
     def _clip_of(self, event: Event) -> "_Clip":
-        """Return the clip of an event, begun with what is remembered where it is new."""
+        """Return the clip of an event; a new one starts with the buffered frames."""
         for clip in self._clips:
             if (clip.label, clip.start) == (event.label, event.start):
                 return clip
         film = Film(self._path(event), "--clips", self._source.fps)
         film.open()
         clip = _Clip(event, film, self._source.fps)
-        for at, picture in self._past.since(event.start - self._margins.before):
+        for at, picture in self._buffer.since(event.start - self._margins.before):
             clip.add(at, picture)
         self._clips.append(clip)
         return clip
 
     def _path(self, event: Event) -> Path:
-        """Return a new path, named by when the event began, the source and the label."""
+        """Return an unused path made of the event's start, the source and the label."""
         when = timestamp_name(self._source, event.start, self._now)
         stem = f"{when}_{file_part(self._source.name)}_{file_part(event.label)}"
         return free_path(self._folder, stem)
 
 
 class _Clip:
-    """One event that is being recorded; `until` is when the clip ends, once that is known."""
+    """The clip of one event; `until` is the end time, once that is known."""
 
     def __init__(self, event: Event, film: Film, fps: float) -> None:
         self.label = event.label
@@ -184,14 +184,14 @@ class _Clip:
         return self.until < float("inf")
 
     def add(self, at: float, picture: bytes) -> None:
-        # The rest of a long event is left out.
+        # The rest of a very long event is left out.
         if at > min(self.until, self.start + _LONGEST_SECONDS) + _HAIR:
             return
         self._filming.add(at, picture)
 
 
 class _List:
-    """The list of clips, with the columns that it has already."""
+    """The list of clips; the columns of an existing list are kept."""
 
     def __init__(self, folder: Path) -> None:
         path = folder / LIST_NAME
@@ -215,7 +215,7 @@ class _List:
             self._file.close()
 
     def _is_torn(self, line: bytes) -> bool:
-        """Whether it is a piece of a row: no such clip, or no label."""
+        """Return whether the line is an incomplete row: no such clip, or no label."""
         cells = next(read_rows([line.decode(errors="replace")]), [])
         row = dict(zip(self._columns, cells, strict=False))
         there = bool(row.get("path")) and (self._folder / row["path"]).exists()
@@ -228,7 +228,7 @@ def _columns(path: Path) -> list[str]:
 
 
 class FrameBuffer:
-    """The pictures of the last seconds, bounded in seconds and in bytes."""
+    """Ring buffer of the newest pictures, bounded in seconds and in bytes."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -239,7 +239,7 @@ class FrameBuffer:
         return len(self._pictures)
 
     def add(self, at: float, picture: bytes) -> None:
-        """Remember a picture; one of a time before the newest one begins anew."""
+        """Add a picture; a time before the newest one clears the buffer."""
         if self._pictures and at < self._pictures[-1][0]:
             self._pictures.clear()
             self.bytes = 0
@@ -250,12 +250,12 @@ class FrameBuffer:
             self.bytes -= len(self._pictures.popleft()[1])
 
     def since(self, at: float, until: float = float("inf")) -> list[Picture]:
-        """Return what is remembered of the pictures from one time to another, both included."""
+        """Return the pictures between two times, both included."""
         return [picture for picture in self._pictures if at - _HAIR <= picture[0] <= until + _HAIR]
 
 
 class ConstantRateWriter:
-    """Put pictures into a film of constant rate at their times."""
+    """Write timestamped pictures into a video of constant frame rate."""
 
     def __init__(self, film: Film, fps: float) -> None:
         self._film = film
@@ -263,7 +263,7 @@ class ConstantRateWriter:
         self._longest = int(_LONGEST_STILL_SECONDS * fps) + 1
 
     def add(self, at: float, picture: bytes) -> None:
-        """Add a picture as often as its time wants it; a silence is not filled for long."""
+        """Add a picture, repeated as its time requires; a long gap is not filled completely."""
         ticks = self._clock.take(at)
         image = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
         for _ in range(min(ticks, self._longest)):
@@ -276,14 +276,14 @@ class ConstantRateWriter:
 
 
 def jpeg(bgr: Image) -> bytes:
-    """Return a picture as it is remembered."""
+    """Return a picture encoded as JPEG, as the buffer holds it."""
     return bytes(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1])
 
 
 def timestamp_name(source: Source, at: float, now: float) -> str:
-    """Return a moment of a source, as names of files have it.
+    """Return a time of a source as used in file names.
 
-    That is the wall clock, or the place in a recording; `now` is the time of its newest picture.
+    That is the wall clock, or the position in a recording; `now` is the time of its newest picture.
     """
     if not source.live:
         return f"{at:010.3f}s"
@@ -291,7 +291,7 @@ def timestamp_name(source: Source, at: float, now: float) -> str:
 
 
 def free_path(folder: Path, stem: str) -> Path:
-    """Return the path of a clip that is not there yet."""
+    """Return the path of a clip that does not exist yet."""
     path, number = folder / f"{stem}.mp4", 1
     while path.exists():
         number += 1

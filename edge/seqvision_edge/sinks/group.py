@@ -1,5 +1,5 @@
-"""All outputs of a run as one sink: opened in order, closed within one deadline, losses
-reported."""
+"""Combine all outputs of a run into one sink: opened in order, closed within one deadline,
+losses reported."""
 
 import contextlib
 import sys
@@ -15,10 +15,10 @@ from seqvision_edge.frame import Step
 from seqvision_edge.sinks import Idle, Sink
 from seqvision_edge.sinks.queue import FLUSH_SECONDS, Queued, close_all
 
-# A recording that came to its end may wait for its outputs: nothing is lost by it but time.
-_PATIENCE_SECONDS = 10.0
+# A recording that has ended may wait for its outputs: that costs only time.
+_RECORDED_FLUSH_SECONDS = 10.0
 _OVER = ("ended", "failed")
-# A network that comes and goes must not fill the terminal.
+# An unstable network must not fill the terminal with messages.
 _QUIET_SECONDS = 10.0
 
 
@@ -28,9 +28,9 @@ class SinkGroup:
     def __init__(
         self, program: str, queued: Sequence[Queued[Any]], direct: Sequence[Sink], live: bool
     ) -> None:
-        """Take outputs that have a queue, and those that are written to at once.
+        """Take outputs that have a queue (`queued`), and those that are written to directly.
 
-        `live` tells that a run ends by being cut off, and ends soon then.
+        `live` means that the run ends by being interrupted; outputs then get a short deadline.
         """
         self._program = program
         self._queued = queued
@@ -38,17 +38,17 @@ class SinkGroup:
         self._live = live
         self._opened = contextlib.ExitStack()
         self._begun: list[Queued[Any]] = []
-        self._news = {sink: _News() for sink in queued}
+        self._news = {sink: _TroubleReporter() for sink in queued}
         self._running: set[str] = set()
 
     @property
     def incomplete(self) -> tuple[str, ...]:
-        """What got lost, one line for each output: `--json a.jsonl: 118 sent, 3 lost (…)`."""
+        """What was lost, one line per output: `--json a.jsonl: 118 sent, 3 lost (…)`."""
         return tuple(_losses(sink) for sink in self._queued if sink.counts.lost)
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as opened:
-            # Left in reverse: what is on the screen is put away before anybody waits for a queue.
+            # Closed in reverse order: the screen is restored before waiting for the queues.
             opened.callback(self._close_queues)
             for queue in self._queued:
                 self._begun.append(queue.__enter__())
@@ -58,7 +58,7 @@ class SinkGroup:
         return self
 
     def write(self, step: Step) -> None:
-        """Hand the step on, and tell in one line what gets stuck and what works again."""
+        """Pass the step on, and print a line when an output gets stuck or works again."""
         if step.state.state in _OVER:
             self._running.discard(step.source)
         else:
@@ -68,7 +68,7 @@ class SinkGroup:
         self._print_changes()
 
     def idle(self) -> None:
-        """Keep the screen alive while no source brings anything.  Raises Quit as `write` does."""
+        """Keep the screen alive while no source delivers anything.  Raises Quit as `write` does."""
         for sink in self._direct:
             if isinstance(sink, Idle):
                 sink.idle()
@@ -84,34 +84,34 @@ class SinkGroup:
             self._opened.__exit__(kind, error, trace)
         finally:
             for line in self.incomplete:
-                self._say(line)
+                self._print(line)
 
     def _close_queues(self) -> None:
         whole = not self._live and not self._running
-        close_all(self._begun, _PATIENCE_SECONDS if whole else FLUSH_SECONDS)
+        close_all(self._begun, _RECORDED_FLUSH_SECONDS if whole else FLUSH_SECONDS)
 
     def _print_changes(self) -> None:
         now = monotonic()
         for sink, news in self._news.items():
             line = news.of(sink.trouble, now)
             if line:
-                self._say(f"{sink.name}: {line}")
+                self._print(f"{sink.name}: {line}")
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         print_text(f"{self._program}: {text}", sys.stderr)
 
 
-class _News:
-    """Tell when an output gets stuck, and when it works again."""
+class _TroubleReporter:
+    """Report when an output gets stuck, and when it works again."""
 
     def __init__(self) -> None:
-        self._told = ""
+        self._reported = ""
         self._at = -_QUIET_SECONDS
 
     def of(self, trouble: str, now: float) -> str:
-        if bool(trouble) == bool(self._told) or now - self._at < _QUIET_SECONDS:
+        if bool(trouble) == bool(self._reported) or now - self._at < _QUIET_SECONDS:
             return ""
-        self._told, self._at = trouble, now
+        self._reported, self._at = trouble, now
         return trouble or "works again"
 
 

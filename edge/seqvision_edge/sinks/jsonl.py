@@ -1,4 +1,4 @@
-"""JSON lines, each written whole: the run, answers, events and source states."""
+"""JSON lines: the run, predictions, events and source states."""
 
 import _thread
 import contextlib
@@ -21,20 +21,20 @@ from seqvision_edge.session import Session
 from seqvision_edge.sources.factory import Source
 
 _BLOCK = 1 << 16
-# A reader that is started together with the run comes a little later.
+# A reader that is started together with the run may open the pipe a little later.
 READER_SECONDS = 3.0
 
 
 class JsonLines:
-    """An outlet that appends a run to a file: first what runs, then each record as it comes.
+    """An outlet that appends a run to a file: first a line of type `run`, then every record.
 
-    Lines are appended, so a device that starts again keeps what it wrote before; a line of type
-    `run` begins each run.  While the disk is full lines are lost; the first one that has room again
-    comes after a line of type `lost`, which tells how many.
+    Lines are appended, so a restarted device keeps what it wrote before.  While the disk is full,
+    lines are lost; the first line that fits again is preceded by a line of type `lost` with their
+    number.
     """
 
     def __init__(self, path: Path, about: Mapping[str, Any]) -> None:
-        """Describe the run in `about`: model, sources, labels and whatever a reader needs."""
+        """`about` describes the run for a reader: model, sources, labels, thresholds."""
         self.name = f"--json {path}"
         self.trouble = ""
         self._path = path
@@ -43,7 +43,7 @@ class JsonLines:
         self._lost = 0
 
     def open(self) -> None:
-        """Open the file and write what runs.  Raises SinkError when it cannot be written."""
+        """Open the file and write the line of type `run`.  Raises SinkError when that fails."""
         try:
             self._file = LineFile(self._path, _is_torn)
             self._append({"type": "run", **self._about})
@@ -52,31 +52,31 @@ class JsonLines:
             raise SinkError(f"{self.name}: cannot be written ({error.strerror})") from None
 
     def pick(self, step: Step) -> Iterator[Record]:
-        """Return the step's own answer, its events and the new states of its source."""
+        """Return the step's own prediction, its events and the new states of its source."""
         return records(step)
 
     def send(self, record: Record) -> None:
-        """Write one line.  Raises SinkError when there is no room."""
+        """Write one line.  Raises SinkError when there is no space."""
         try:
             if self._lost:
                 self._append({"type": "lost", "lines": self._lost})
                 self._lost = 0
             self._append(record)
         except BrokenPipeError:
-            # The program behind `--json - |` has left: the run has no reader any more.
+            # The program reading `--json - |` has exited.
             _thread.interrupt_main()
-            raise SinkError("nothing reads it any more") from None
+            raise SinkError("its reader has closed the pipe") from None
         except OSError as error:
             self._lost += 1
             raise SinkError(str(error.strerror)) from None
 
     def stop(self) -> None:
-        """Nothing waits: a write ends by itself."""
+        """Do nothing: a write returns by itself."""
 
     def close(self) -> None:
         """Close the file."""
         if self._file is not None:
-            # A full disk was said by the write; closing would only say it again.
+            # A full disk was already reported by the write; do not report it again.
             with contextlib.suppress(OSError):
                 self._file.close()
 
@@ -86,7 +86,7 @@ class JsonLines:
 
 
 def _is_torn(line: bytes) -> bool:
-    """Whether it is a piece of a record; after a power failure it may be zeros."""
+    """Return whether it is an incomplete record; after a power failure it may be zeros."""
     try:
         json.loads(line)
     except ValueError:
@@ -95,18 +95,18 @@ def _is_torn(line: bytes) -> bool:
 
 
 class LineFile:
-    """Append lines to a file, and mend what a full disk or a power failure left of the last one."""
+    """Append lines to a file, repairing an incomplete last line (full disk, power failure)."""
 
     def __init__(self, path: Path, is_torn: Callable[[bytes], bool]) -> None:
-        """Open or make the file; `-` is standard output.
+        """Open or create the file; `-` is standard output.
 
-        `is_torn` tells whether a last line without an end is a piece of one: it is cut off.  One
-        that is not only lacks its end.
+        `is_torn` returns whether an unterminated last line is incomplete: it is then cut off.
+        A complete one only gets its line break.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the file cannot be written.
         """
-        # Unbuffered: each line is with the reader as soon as it is written.
+        # Unbuffered: each line reaches the reader as soon as it is written.
         self._file: IO[bytes]
         if path == STDOUT:
             self._file = os.fdopen(os.dup(1), "wb", buffering=0)
@@ -120,14 +120,14 @@ class LineFile:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing was ever written to it."""
+        """Return whether nothing has ever been written to the file."""
         return os.fstat(self._file.fileno()).st_size == 0
 
     def append(self, line: str) -> None:
-        """Append a line; its end is added.
+        """Append a line and its line break.
 
         Raises:
-            OSError: there is no room; nothing of the line stays.
+            OSError: there is no space; nothing of the line stays.
         """
         self._take_back()
         data = line.encode() + b"\n"
@@ -140,11 +140,11 @@ class LineFile:
         self._torn = 0
 
     def close(self) -> None:
-        """Close it; raises OSError where the system tells of a failed write only now."""
+        """Close the file; raises OSError if a failed write is reported only now."""
         self._file.close()
 
     def _take_back(self) -> None:
-        """Cut off what there is of a line that could not be written whole."""
+        """Cut off the part of a line that could not be written completely."""
         if self._torn:
             size = os.fstat(self._file.fileno()).st_size
             os.ftruncate(self._file.fileno(), size - self._torn)
@@ -152,12 +152,12 @@ class LineFile:
 
 
 def _open(path: Path) -> IO[bytes]:
-    """Open a file for appending; a named pipe only where something reads it soon.
+    """Open a file for appending; a named pipe only if a reader opens it soon.
 
-    To open a pipe would otherwise wait for a reader for ever, without a word.
+    Opening a pipe would otherwise block silently until there is a reader.
 
     Raises:
-        OSError: it cannot be opened, or nothing reads it.
+        OSError: the file cannot be opened, or the pipe has no reader.
     """
     try:
         is_pipe = os.name != "nt" and stat.S_ISFIFO(path.stat().st_mode)
@@ -182,7 +182,7 @@ def _open(path: Path) -> IO[bytes]:
 
 
 def _mend(path: Path, is_torn: Callable[[bytes], bool]) -> None:
-    """Cut off a torn last line, or give the last line its end."""
+    """Cut off an incomplete last line, or add its missing line break."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             return
@@ -201,7 +201,7 @@ def _mend(path: Path, is_torn: Callable[[bytes], bool]) -> None:
 
 
 def _start_of_last_line(file: IO[bytes], end: int) -> int:
-    """Return where the text after the last end of a line begins; `end` where there is none."""
+    """Return the offset after the last line break; `end` if there is no text after it."""
     while end > 0:
         start = max(0, end - _BLOCK)
         file.seek(start)
@@ -213,7 +213,7 @@ def _start_of_last_line(file: IO[bytes], end: int) -> int:
 
 
 def about(session: Session, sources: Sequence[Source], decision: Decision) -> dict[str, Any]:
-    """Return what a reader of the JSON lines must know of the run."""
+    """Return the description of the run: model, sources, labels and thresholds."""
     card = session.card
     return {
         "version": __version__,

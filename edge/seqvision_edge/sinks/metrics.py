@@ -1,4 +1,4 @@
-"""Prometheus /metrics, and /healthz."""
+"""Serve Prometheus /metrics, and /healthz."""
 
 import json
 import threading
@@ -23,9 +23,9 @@ from seqvision_edge.sinks.queue import Queued
 from seqvision_edge.sources.factory import Source
 from seqvision_edge.types import STATES
 
-# A source whose newest frame is older is not live, whatever its threads believe.
+# A source whose newest frame is older is not live, whatever its state.
 HEALTHY_SECONDS = 5.0
-# For all of a request; as many may be open at once before the oldest is ended.
+# Time limit of a request; beyond this number of open requests the oldest is ended.
 _REQUEST_SECONDS = 5.0
 MOST_REQUESTS = 64
 _BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0)
@@ -38,10 +38,10 @@ class PrometheusSink:
     def __init__(
         self, address: tuple[str, int], sources: Sequence[Source], queues: Sequence[Queued[Any]]
     ) -> None:
-        """Listen at `address`; `queues` are the outputs whose losses are told."""
+        """Listen at `address`; `queues` are the outputs whose losses are counted."""
         self._address = address
         self._queues = queues
-        self._sources = {source.name: _Seen(source) for source in sources}
+        self._sources = {source.name: _SourceCounts(source) for source in sources}
         self._registry = CollectorRegistry(auto_describe=False)
         more: Any = {"labelnames": ["source"], "registry": self._registry, "buckets": _BUCKETS}
         self._age = Histogram(
@@ -55,7 +55,7 @@ class PrometheusSink:
 
     @property
     def port(self) -> int:
-        """Where it listens; that of port 0 is known once it is open."""
+        """The port; with port 0 the real one is known once the sink is open."""
         return int(self._server.server_address[1])
 
     def __enter__(self) -> Self:
@@ -84,7 +84,7 @@ class PrometheusSink:
         self._server.server_close()
 
     def health(self) -> tuple[bool, dict[str, Any]]:
-        """Return whether any source is live, by the age of its newest frame, and each one's."""
+        """Return whether any source is live, by the age of its newest frame, and the details."""
         now = monotonic()
         sources = {
             name: {"state": seen.state.state, "frame_age_seconds": seen.age(now)}
@@ -93,7 +93,7 @@ class PrometheusSink:
         return any(seen.is_live(now) for seen in self._sources.values()), {"sources": sources}
 
     def text(self, accept: str) -> tuple[bytes, str]:
-        """Return what /metrics says and its content type, in the newest form that is accepted."""
+        """Return the text of /metrics and its content type, in the newest format of `accept`."""
         encode, content_type = exposition.choose_encoder(accept)
         return encode(self._registry), content_type
 
@@ -103,8 +103,8 @@ class PrometheusSink:
         yield from _sink_metrics(self._queues)
 
 
-class _Seen:
-    """What came of one source."""
+class _SourceCounts:
+    """The counts of one source."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -146,7 +146,7 @@ class _Seen:
         return self.state.state in SHOWN and age is not None and age < HEALTHY_SECONDS
 
 
-def _source_metrics(sources: dict[str, _Seen]) -> Iterator[Metric]:
+def _source_metrics(sources: dict[str, _SourceCounts]) -> Iterator[Metric]:
     now = monotonic()
     frames = CounterMetricFamily(
         "seqvision_frames", "Frames by outcome.", labels=["source", "outcome"]
@@ -170,7 +170,7 @@ def _source_metrics(sources: dict[str, _Seen]) -> Iterator[Metric]:
         frames.add_metric([name, "used"], seen.used)
         frames.add_metric([name, "dropped"], seen.dropped)
         frames.add_metric([name, "corrupt"], seen.source.damaged)
-        # A copy: the run goes on while this is asked for.
+        # A copy: the run continues while the metrics are collected.
         for label, count in list(seen.events.items()):
             events.add_metric([name, label], count)
         for each in STATES:
@@ -215,7 +215,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__((host, port), _Handler)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Answer within the limit of a request, and make room for it where too many are open."""
+        """Handle a request within its time limit; end the oldest one if too many are open."""
         with self._changing:
             oldest = next(iter(self._open)) if len(self._open) >= MOST_REQUESTS else None
             if oldest is not None:
@@ -240,8 +240,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         metrics = self.server.metrics
         if self.server.is_private and not _names_loopback(self.headers.get("Host", "")):
-            # A page of the web that calls this machine by a name of its own.
-            self._answer(403, b"ask by the address\n", "text/plain")
+            # A web page that reaches this machine by a host name of its own (DNS rebinding).
+            self._answer(403, b"Host header not allowed; use the IP address\n", "text/plain")
         elif self.path.partition("?")[0] == "/metrics":
             self._answer(200, *metrics.text(self.headers.get("Accept", "")))
         elif self.path == "/healthz":

@@ -1,8 +1,8 @@
-"""Events and states to an MQTT broker that may come and go.
+"""Publish events and states to an MQTT broker, also one that is not always reachable.
 
-PREFIX/status          online or offline, retained; the broker itself says offline when we vanish
+PREFIX/status          online or offline, retained; offline is the last will, if we vanish
 PREFIX/SOURCE/event    each event, as JSON
-PREFIX/SOURCE/state    how the source is, as JSON, retained
+PREFIX/SOURCE/state    the state of the source, as JSON, retained
 """
 
 import json
@@ -33,21 +33,21 @@ _CONNECT_SECONDS = 3.0
 _FIRST_WAIT, _LONGEST_WAIT = 1, 30
 _GOODBYE_SECONDS = 0.3
 _AT_LEAST_ONCE = 1
-# A broker has so long to welcome a client, and to confirm a message before it is connected to anew;
-# one that confirms nothing over so many connections does not hold up the other messages.  An outage
-# is not its doing, and counts for nothing.
+# Time limit for the broker to accept a client, and to confirm a message before reconnecting.  A
+# message that stays unconfirmed over so many connections is given up, so that it does not block the
+# others.  Connections lost to an outage do not count.
 WELCOME_SECONDS, CONFIRM_SECONDS, TRIES = 10.0, 15.0, 8
-# Nothing is subscribed to, so a broker only confirms: some bytes a message.  More is a flood.
+# We subscribe to nothing, so a broker only sends confirmations: some bytes a message.
 _MOST_BYTES, _BYTES_PER_SECOND, _PART = 1 << 16, 1 << 14, 4096
 # Of messages that the client sends again.
 _MOST_UNCONFIRMED = 100
 
-Letter = tuple[str, Record, bool]
-"""A topic below the prefix, what is told, and whether the broker keeps it."""
+Message = tuple[str, Record, bool]
+"""A topic below the prefix, the payload, and whether the broker retains it."""
 
 
 class _Client(Client):
-    """A client that reads no more from a broker than confirmations need."""
+    """A client that limits what it reads from a broker to the size of confirmations."""
 
     def __init__(self) -> None:
         super().__init__(CallbackAPIVersion.VERSION2, f"seqvision-{uuid.uuid4().hex[:12]}")
@@ -64,16 +64,16 @@ class _Client(Client):
 
 
 class Mqtt:
-    """An outlet that publishes at least once; what the broker has not confirmed is sent again.
+    """An outlet that publishes at least once; unconfirmed messages are sent again.
 
-    One message is on its way at a time; the others wait in the queue, which is bounded.
+    One message is in flight at a time; the others wait in the bounded queue.
     """
 
     def __init__(self, url: str, sources: Sequence[str]) -> None:
-        """Publish to `mqtt://[user:password@]host[:port][/prefix]`; `mqtts` is with TLS.
+        """Publish to `mqtt://[user:password@]host[:port][/prefix]`; `mqtts` uses TLS.
 
         Raises:
-            SinkError: not such a URL, or its prefix cannot begin a topic.
+            SinkError: not such a URL, or its prefix is not a valid start of a topic.
         """
         address = web_address("--mqtt", url, {"mqtt": 1883, "mqtts": 8883})
         self.name = f"--mqtt {address.shown}"
@@ -91,12 +91,12 @@ class Mqtt:
         self._connections = 0
         self._confirmed: set[int] = set()
         self._kept: dict[str, str] = {}
-        # What was published anew at a connection, with its number.
+        # What was published again after a reconnect, with its message id.
         self._republished: dict[str, tuple[str, int]] = {}
         self._republish_confirmed: set[int] = set()
 
     def open(self) -> None:
-        """Begin to connect; a broker that is down now may come later."""
+        """Start to connect; the broker may be reachable only later."""
         client = _Client()
         client.on_socket_open = self._on_socket_open
         client.max_queued_messages_set(_MOST_UNCONFIRMED)
@@ -115,7 +115,7 @@ class Mqtt:
         self._client = client
         threading.Thread(target=self._run, name=f"connected to {self.name}", daemon=True).start()
 
-    def pick(self, step: Step) -> Iterator[Letter]:
+    def pick(self, step: Step) -> Iterator[Message]:
         """Return the new states of the step's source, and its events to act on now."""
         topic = self._topics[step.source]
         for state in step.changed[-1:]:
@@ -123,21 +123,21 @@ class Mqtt:
         for event in step.fired:
             yield f"{topic}/event", message(step.source, event), False
 
-    def send(self, letter: Letter) -> None:
-        """Publish and wait until the broker has it.  Raises SinkError when the run is over."""
-        topic, record, kept = letter
+    def send(self, message: Message) -> None:
+        """Publish and wait for the confirmation.  Raises SinkError when the run is over."""
+        topic, record, kept = message
         payload = json.dumps(record)
         self._wait(lambda: self._connected)
         self._confirmed.clear()
         sent = self._publish(topic, payload, kept)
-        # The client sends it again after a lost connection; publishing anew would double it.
+        # The client resends it after a lost connection; publishing again would duplicate it.
         tries = 0
         while tries < TRIES:
             self._wait(lambda: self._connected or sent.mid in self._confirmed)
             before = self._connections
             if self._wait(lambda: sent.mid in self._confirmed, CONFIRM_SECONDS):
                 break
-            # A broker that has been lost since could not confirm; one that came again could have.
+            # Only a broker that has been connected all the time could have confirmed.
             if self._connected or self._connections > before:
                 tries += 1
                 self.trouble = "the broker confirms nothing"
@@ -154,7 +154,7 @@ class Mqtt:
             self._news.notify_all()
 
     def close(self) -> None:
-        """Publish offline, as the broker would, and disconnect."""
+        """Publish offline, as the last will would, and disconnect."""
         if self._connected:
             sent = self._publish("status", "offline", kept=True)
             with self._news:
@@ -162,14 +162,14 @@ class Mqtt:
         self._client.disconnect()
 
     def _run(self) -> None:
-        """Stay connected until the end, whatever a broker sends."""
+        """Stay connected until the end, whatever the broker sends."""
         while True:
             try:
                 self._client.loop_forever(retry_first_connection=True)
                 return
             except Exception as error:
-                # The library raises what its reading of a malformed packet raises.
-                self._tell(False, f"the broker breaks the protocol ({type(error).__name__})")
+                # The library raises various exceptions on a malformed packet.
+                self._set_state(False, f"the broker breaks the protocol ({type(error).__name__})")
                 self._hang_up()
                 if self._left.wait(_FIRST_WAIT):
                     return
@@ -184,7 +184,7 @@ class Mqtt:
 
         def check() -> None:
             if not self._connected and client.socket() is line:
-                self._tell(False, "the broker does not answer")
+                self._set_state(False, "the broker does not answer")
                 self._hang_up()
 
         welcome = threading.Timer(WELCOME_SECONDS, check)
@@ -195,7 +195,7 @@ class Mqtt:
         return self._client.publish(f"{self._prefix}/{topic}", payload, _AT_LEAST_ONCE, kept)
 
     def _wait(self, condition: Callable[[], bool], seconds: float | None = None) -> bool:
-        """Wait until something is so; False where it was not in time.
+        """Wait until the condition holds; return False if it does not in time.
 
         Raises:
             SinkError: the run is over.
@@ -206,16 +206,16 @@ class Mqtt:
                 raise SinkError(self.trouble or "the broker did not confirm it")
             return condition()
 
-    def _tell(self, connected: bool, trouble: str) -> None:
+    def _set_state(self, connected: bool, trouble: str) -> None:
         with self._news:
             self._connected, self.trouble = connected, trouble
             self._news.notify_all()
 
     def _on_connect(self, client: Client, _data: Any, _flags: Any, code: Any, *_: Any) -> None:
         if code.is_failure:
-            self._tell(False, f"the broker reports: {code}")
+            self._set_state(False, f"the broker reports: {code}")
             return
-        # A broker that was started anew may have forgotten them.
+        # A restarted broker may have lost the retained messages.
         for topic, payload in [("status", "online"), *self._kept.items()]:
             # What it did not confirm is sent again by the client.
             before = self._republished.get(topic)
@@ -223,16 +223,16 @@ class Mqtt:
                 self._republished[topic] = payload, self._publish(topic, payload, kept=True).mid
         self._republish_confirmed.clear()
         self._connections += 1
-        self._tell(True, "")
+        self._set_state(True, "")
 
     def _on_connect_fail(self, _client: Client, _data: Any) -> None:
-        # Called where the error is being handled.
+        # Called from the handler of the error.
         error = sys.exc_info()[1]
         is_tls = isinstance(error, ssl.SSLError)
-        self._tell(False, reason(error) if is_tls and error else "no broker answers")
+        self._set_state(False, reason(error) if is_tls and error else "no broker answers")
 
     def _on_disconnect(self, *_: Any) -> None:
-        self._tell(False, self.trouble or "the broker is lost")
+        self._set_state(False, self.trouble or "the broker is lost")
 
     def _on_publish(self, _client: Client, _data: Any, mid: int, *_: Any) -> None:
         with self._news:

@@ -1,7 +1,7 @@
-"""An output that may be slow, dead or full, kept away from the run by a queue and a thread.
+"""Decouple an output that may be slow or fail from the run, by a queue and threads.
 
-What is picked from a step is put into a bounded queue, and a worker hands it on.  When the queue is
-full, live runs lose the oldest (and count it), for a camera does not wait; runs of recordings wait.
+What is picked from a step enters a bounded queue; workers send it.  When the queue is full, live
+runs drop the oldest item (and count it), since a camera does not wait; runs on recordings wait.
 """
 
 import threading
@@ -19,35 +19,35 @@ from seqvision_edge.frame import Step
 
 Item = TypeVar("Item")
 
-# After a run that was cut off, all outputs together have so long to hand on what waits; those that
-# are still busy are then told to stop, and left alone a little later.
+# After an interrupted run, all outputs together have so long to send what is queued; those still
+# busy are then asked to stop, and abandoned a little later.
 FLUSH_SECONDS, CLOSE_SECONDS = 1.0, 1.4
-# So soon one who waits sees an interrupt.
-_LOOK = 0.1
+# Poll interval of a wait, so that an interrupt is handled soon.
+_POLL_SECONDS = 0.1
 
 
 class Outlet(Protocol[Item]):
-    """Where a queue ends.
+    """The output at the end of a queue.
 
     Attributes:
-        name: what its messages call it; without secrets.
-        trouble: why nothing gets through at the moment, in few words; "" while all is well.
+        name: its name in messages; without secrets.
+        trouble: why nothing can be sent at the moment, in a few words; "" if all is well.
     """
 
     name: str
     trouble: str
 
     def open(self) -> None:
-        """Open the output, before the run.  Raises SinkError where that is a user's mistake."""
+        """Open the output before the run.  Raises SinkError on a user's mistake."""
 
     def pick(self, step: Step) -> Iterable[Item]:
-        """Return what is to be sent of a step; called by the run, so it is quick."""
+        """Return the items to send for a step; called by the run, so it must be quick."""
 
     def send(self, item: Item) -> None:
-        """Hand one item on, however long that takes.  Raises SinkError when it is lost."""
+        """Send one item, however long that takes.  Raises SinkError when it is lost."""
 
     def stop(self) -> None:
-        """Let a `send` that takes long return soon; called while it goes on."""
+        """Make a long `send` return soon; called from another thread."""
 
     def close(self) -> None:
         """Close the output; called by the worker after the last item.  May raise SinkError."""
@@ -55,7 +55,7 @@ class Outlet(Protocol[Item]):
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What became of the items: `sent`, `dropped` from a full queue, `failed`, or `waiting`."""
+    """Numbers of items: `sent`, `dropped` from a full queue, `failed`, or `waiting`."""
 
     sent: int = 0
     dropped: int = 0
@@ -64,17 +64,17 @@ class Counts:
 
     @property
     def lost(self) -> int:
-        """Items that never arrive; once the run is over, those that still wait are among them."""
+        """Items that never arrive; once the run is over, including those still waiting."""
         return self.dropped + self.failed + self.waiting
 
 
 class Queued(Generic[Item]):
-    """A sink that hands what its outlet picks to the outlet's `send`, in threads of its own."""
+    """A sink that queues what its outlet picks, and sends it in threads of its own."""
 
     def __init__(
         self, outlet: Outlet[Item], depth: int, *, waits: bool = False, workers: int = 1
     ) -> None:
-        """Hold at most `depth` items; `waits` makes a full queue hold up the run."""
+        """Queue at most `depth` items; with `waits` a full queue blocks the run."""
         self.name = outlet.name
         self.last_error = ""
         self._outlet = outlet
@@ -89,13 +89,13 @@ class Queued(Generic[Item]):
 
     @property
     def counts(self) -> Counts:
-        """What became of the items so far."""
+        """The numbers of items so far."""
         with self._changed:
             return self._counts
 
     @property
     def trouble(self) -> str:
-        """Why nothing gets through at the moment; "" while all is well."""
+        """Why nothing can be sent at the moment; "" if all is well."""
         return self._outlet.trouble or self._error
 
     def __enter__(self) -> Self:
@@ -113,19 +113,19 @@ class Queued(Generic[Item]):
         close_all([self])
 
     def finish(self) -> None:
-        """Let the workers end after what waits: no more comes."""
+        """Let the workers end once the queue is empty; nothing more is queued."""
         with self._changed:
             self._over = True
             self._changed.notify_all()
 
     def wait(self, until: float) -> bool:
-        """Wait for the workers until a moment of the monotonic clock; whether they have ended."""
+        """Wait for the workers until a time of the monotonic clock; return whether they ended."""
         with self._changed:
             self._changed.wait_for(lambda: not self._working, max(0.0, until - monotonic()))
             return not self._working
 
     def stop(self) -> None:
-        """Give up what waits, and let what is being sent hurry."""
+        """Discard what is queued, and make the current `send` return soon."""
         with self._changed:
             self._count(dropped=len(self._items), waiting=-len(self._items))
             self._items.clear()
@@ -135,10 +135,10 @@ class Queued(Generic[Item]):
         with self._changed:
             try:
                 while self._waits and len(self._items) >= self._depth:
-                    self._changed.wait(_LOOK)
+                    self._changed.wait(_POLL_SECONDS)
                     interrupts.check()
             except KeyboardInterrupt:
-                # What is told after a Ctrl-C must not wait for the same dead disk again.
+                # Items queued after a Ctrl-C must not wait for the same dead disk again.
                 self._waits = False
                 raise
             if len(self._items) >= self._depth:
@@ -160,7 +160,7 @@ class Queued(Generic[Item]):
                 if not self._items:
                     break
                 item = self._items.popleft()
-                # A put that waits for room may go on; the item counts as waiting until it is sent.
+                # A blocked put may continue; the item counts as waiting until it is sent.
                 self._changed.notify_all()
             error = _error_of(self._outlet.send, item)
             with self._changed:
@@ -173,7 +173,7 @@ class Queued(Generic[Item]):
         self._leave()
 
     def _leave(self) -> None:
-        """Let this worker end; the last one closes the outlet."""
+        """End this worker; the last one closes the outlet."""
         with self._changed:
             is_last = self._working == 1
             if not is_last:
@@ -186,16 +186,16 @@ class Queued(Generic[Item]):
                 self._count(failed=bool(error))
 
 
-def close_all(sinks: Sequence[Queued[Any]], patience: float = FLUSH_SECONDS) -> None:
-    """End all queues at once: flush for `patience` seconds, then stop and leave what is stuck.
+def close_all(sinks: Sequence[Queued[Any]], timeout: float = FLUSH_SECONDS) -> None:
+    """Close all queues together: flush for `timeout` seconds, then stop and abandon what is stuck.
 
-    A Ctrl-C ends the patience.
+    A Ctrl-C ends the waiting.
     """
     for sink in sinks:
         sink.finish()
     try:
-        until = monotonic() + patience
-        while not all(sink.wait(min(until, monotonic() + _LOOK)) for sink in sinks):
+        until = monotonic() + timeout
+        while not all(sink.wait(min(until, monotonic() + _POLL_SECONDS)) for sink in sinks):
             if monotonic() >= until or interrupts.is_waiting():
                 break
     finally:
@@ -208,9 +208,9 @@ def close_all(sinks: Sequence[Queued[Any]], patience: float = FLUSH_SECONDS) -> 
 
 
 def _error_of(function: Callable[..., None], *arguments: Any) -> str:
-    """Call a function and return what it raised in one line; "" where it raised nothing.
+    """Call a function and return what it raised as one line; "" if it raised nothing.
 
-    Whatever goes wrong in an output is a loss of that output, and never ends its worker.
+    An error in an output is a loss of that output, and never ends its worker.
     """
     try:
         function(*arguments)

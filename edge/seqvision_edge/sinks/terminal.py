@@ -1,4 +1,4 @@
-"""The live view of a terminal: one line per source, and above them each event as a lasting line."""
+"""Live view in a terminal: one line per source, and above them each event as a permanent line."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -22,24 +22,24 @@ from seqvision_edge.types import Event, clock
 
 _REDRAWS_PER_SECOND = 12
 _NAME = 24
-# Columns of the parts of a line.
+# Widths of the parts of a line, in columns.
 _CLOCK, _BAR, _SHORT_BAR, _PERCENT, _RATE, _AGE, _SHORTEST = 9, 20, 10, 6, 10, 12, 8
 _ECHO, _LAST = 3, 16
 _WARNING, _LOST = "yellow", "red"
-# Each is set by a terminal that wraps lines anew: tmux, GNOME's and others of VTE, kitty, …
+# Each is set by a terminal that re-wraps lines: tmux, GNOME's and others of VTE, kitty, …
 _WRAPPING = (
     "TMUX", "VTE_VERSION", "KITTY_WINDOW_ID", "ALACRITTY_WINDOW_ID", "WEZTERM_PANE",
     "KONSOLE_VERSION", "TERM_PROGRAM", "WT_SESSION",
 )  # fmt: skip
-# The colour of states that are on their way to something, and not of a fault.
+# The colour of transitional states, which are no fault.
 _CALM = ("connecting", "ended")
 
 
 class TerminalSink:
     """Keep a line per source up to date: label, probability, age, speed, or what is wrong with it.
 
-    A thread draws them, so that a silent source's seconds go on and a slow terminal is waited for
-    by nobody.
+    A thread draws the lines, so that the seconds of a silent source are counted on, and a slow
+    terminal does not delay the run.
     """
 
     def __init__(
@@ -50,13 +50,13 @@ class TerminalSink:
         console: Console | None = None,
         may_be_unsure: bool = False,
     ) -> None:
-        """Leave room for an answer that is unsure where there may be one."""
+        """`may_be_unsure` reserves space for the mark of an unsure prediction."""
         self._colours = colours(labels, background)
         self._widest = max(map(cell_len, labels))
         most = [*labels, "warming up", *(unsure(label) for label in labels if may_be_unsure)]
         self._width = max(map(cell_len, most))
         self._console = console or SafeConsole(highlight=False)
-        self._lines = {source: _Line(source) for source in sources}
+        self._lines = {source: _SourceLine(source) for source in sources}
         longest = max(cell_len(printable(source)) for source in sources)
         self._name = min(_NAME, longest) if len(sources) > 1 else 0
         self._drawn: tuple[int, list[int]] = 0, []
@@ -72,7 +72,7 @@ class TerminalSink:
         return self
 
     def write(self, step: Step) -> None:
-        """Print the events that ended, and keep what the next drawing shows."""
+        """Print the events that ended, and keep the step for the next redraw."""
         line = self._lines[step.source]
         for event in step.events:
             line.last = event
@@ -95,9 +95,9 @@ class TerminalSink:
         return Group(*lines)
 
     def _wipe_wrapped(self) -> None:
-        """Wipe the rows into which a terminal that became narrower has wrapped the lines.
+        """Wipe the rows into which a narrower terminal has wrapped the lines.
 
-        Only where it wraps them: elsewhere the rows above are events.
+        Only if it wraps them: otherwise the rows above are events.
         """
         before, lengths = self._drawn
         width = self._console.width
@@ -110,7 +110,7 @@ class TerminalSink:
                 Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2), *up)
             )
 
-    def _line(self, line: "_Line", now: float) -> Text:
+    def _line(self, line: "_SourceLine", now: float) -> Text:
         step = line.step
         text = Text(style="dim", no_wrap=True, overflow="ellipsis")
         if self._name:
@@ -119,7 +119,7 @@ class TerminalSink:
             text.append(f"{clock(line.time):>{_CLOCK}}")
         words = notice(step.state, None if line.seen is None else now - line.seen)
         if words is not None:
-            text.append_text(_told(words, step.state.state))
+            text.append_text(_notice_text(words, step.state.state))
         else:
             text.append_text(self._answer(step))
             old = age(line.shown, now)
@@ -129,7 +129,7 @@ class TerminalSink:
                 (printable(f"   {step.state.message}"), _WARNING, _LAST),
                 (_last(line.last), "", _LAST),
             ):
-                # A part without room is left out: cut, it would only look broken.
+                # A part that does not fit is left out as a whole.
                 if part.strip() and text.cell_len + least <= self._console.width - _ECHO:
                     text.append(part, style=style)
         # A line that wraps could not be wiped.
@@ -137,7 +137,7 @@ class TerminalSink:
         return text
 
     def _answer(self, step: Step) -> Text:
-        """Return the answer in force; its bar shows how sure it is, or how full the window."""
+        """Return the current prediction; the bar shows its probability, or the window's fill."""
         width, bar = self._columns(step)
         if not step.window_full or not step.ranked:
             words, share = (
@@ -151,7 +151,7 @@ class TerminalSink:
         return _bar(label, width, bar, share, hexadecimal(self._colours[label]), weight)
 
     def _columns(self, step: Step) -> tuple[int, int]:
-        """Return the columns of a label and of its bar: they give way, what comes after is short.
+        """Return the widths of a label and of its bar, shrunk to leave space for what follows.
 
         The last columns of the line stay free for the ^C that a terminal echoes.
         """
@@ -166,28 +166,28 @@ class TerminalSink:
         line = Text(f"{clock(event.start):>{_CLOCK}}  ", style="dim", no_wrap=True)
         line.append("● ", style=f"not dim {hexadecimal(colour)}")
         numbers = f"{event.confidence:{_PERCENT}.0%}", f"  {event.seconds:.1f} s"
-        whose = f"   {_cut(source, self._name)}" if self._name else ""
-        taken = _CLOCK + 4 + sum(map(cell_len, (*numbers, whose)))
+        origin = f"   {_cut(source, self._name)}" if self._name else ""
+        taken = _CLOCK + 4 + sum(map(cell_len, (*numbers, origin)))
         width = max(_SHORTEST, min(self._widest, self._console.width - 1 - taken))
         line.append(_fitted(event.label, width), style="not dim bold")
         line.append(numbers[0], style="not dim")
-        line.append(numbers[1] + whose)
+        line.append(numbers[1] + origin)
         line.truncate(self._console.width - 1, overflow="ellipsis")
         return line
 
 
 def wraps_again(environment: Mapping[str, str]) -> bool:
-    """Return whether the terminal wraps anew, when its width changes, what it shows already.
+    """Return whether the terminal re-wraps existing lines when its width changes.
 
     xterm, GNU screen and the Linux console cut it off instead.
     """
     return "STY" not in environment and any(name in environment for name in _WRAPPING)
 
 
-class _Line:
-    """What is known of one source.
+class _SourceLine:
+    """The latest data of one source.
 
-    `shown` is the newest step with a frame, `seen` when it came by the monotonic clock.
+    `shown` is the newest step with a frame, `seen` its arrival by the monotonic clock.
     """
 
     def __init__(self, source: str) -> None:
@@ -202,7 +202,7 @@ class _Line:
         self.step = step
 
 
-def _told(words: Notice, state: str) -> Text:
+def _notice_text(words: Notice, state: str) -> Text:
     colour = "grey62" if state in _CALM else _WARNING if state == "frozen" else _LOST
     text = Text("  ")
     text.append(f"○ {words.headline}", style=f"not dim {colour}")
@@ -211,7 +211,7 @@ def _told(words: Notice, state: str) -> Text:
 
 
 def _bar(label: str, width: int, bar: int, share: float, colour: str, weight: str) -> Text:
-    """Return `label ━━━━━───── 62%`, of `width` and `bar` columns and the number."""
+    """Return `label ━━━━━───── 62%`: label in `width` columns, bar in `bar` columns, percentage."""
     full = round(share * bar)
     text = Text()
     text.append(f"  {_fitted(label, width)}  ", style=f"{weight} {colour}")
@@ -226,7 +226,7 @@ def _last(event: Event | None) -> str:
 
 
 def _fitted(text: str, width: int) -> str:
-    """Return a text in exactly so many columns: CJK letters take two; a long one is cut."""
+    """Return a text padded or cut to so many columns: CJK letters take two."""
     text = printable(text)
     if cell_len(text) <= width:
         return set_cell_size(text, width)

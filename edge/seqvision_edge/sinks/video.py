@@ -1,4 +1,4 @@
-"""The annotated video: what the window shows, as a file that plays in real time."""
+"""Save the annotated video: the window's picture as a file that plays in real time."""
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,12 +18,12 @@ _LONGEST_STILL_SECONDS = 5
 class VideoFiles:
     """An outlet that writes every frame with its overlay, one file for each source.
 
-    Frames are placed by their timestamps: a camera that drops some leaves pictures that stand
-    still, not a film that runs faster.  A file has its asked name only when it is whole.
+    Frames are placed by their timestamps: dropped frames leave a frozen picture, not a faster
+    video.  A file gets its final name only when it is complete.
     """
 
     def __init__(self, path: Path, overlays: Mapping[str, tuple[Overlay, float]]) -> None:
-        """Write to `path`; `overlays` has of each source what draws it, and its fps."""
+        """Write to `path`; `overlays` maps each source to its overlay and its fps."""
         self.name = f"--save {path}"
         self.trouble = ""
         self._path = path
@@ -34,7 +34,7 @@ class VideoFiles:
         }
 
     def open(self) -> None:
-        """Try whether each file can be written.  Raises SinkError when one cannot."""
+        """Check that each file can be written.  Raises SinkError when one cannot."""
         if self._path.suffix.lower() not in ENDINGS:
             raise SinkError(f"{self.name}: name a file that ends in {', '.join(ENDINGS)}")
         with contextlib.ExitStack() as opened:
@@ -51,14 +51,14 @@ class VideoFiles:
         return (step,)
 
     def send(self, step: Step) -> None:
-        """Write the step's picture as often as its place in time asks for."""
+        """Write the step's picture, repeated as its timestamp requires."""
         self._annotated[step.source].write(step)
 
     def stop(self) -> None:
-        """Nothing waits."""
+        """Do nothing: no call here blocks."""
 
     def close(self) -> None:
-        """Finish every file.  Raises SinkError when one is not whole."""
+        """Finish every file.  Raises SinkError when one is incomplete."""
         errors = []
         for annotated in self._annotated.values():
             try:
@@ -81,7 +81,7 @@ def video_paths(path: Path, sources: Sequence[str]) -> dict[str, Path]:
 
 
 class _Annotated:
-    """The pictures of one source, put on the film's clock."""
+    """The pictures of one source, placed on the video's clock."""
 
     def __init__(self, path: Path, name: str, overlay: Overlay, fps: float) -> None:
         self.film = Film(path, name, fps)
@@ -91,10 +91,10 @@ class _Annotated:
         self._before: Image | None = None
 
     def write(self, step: Step) -> None:
-        # Drawn even when there is no room for it in the film: its events stay on the timeline.
+        # Drawn even if the video has no slot for it: its events stay on the timeline.
         picture = self._overlay.draw(step)
         if step.frame is None:
-            # Until the next frame comes, a source that is lost shows a notice.
+            # Until the next frame comes, a lost source shows a notice.
             self._before = picture if step.state.state not in SHOWN else self._before
             return
         ticks = self._clock.take(step.frame.time)

@@ -1,4 +1,4 @@
-"""The server of a run: a page with its sources and events."""
+"""The web server of a run: a page with its sources and events."""
 
 import sys
 import threading
@@ -21,9 +21,9 @@ _END_SECONDS = 1.4
 
 
 class Page:
-    """A sink that serves the newest picture, answer, states and events of each source.
+    """A sink that serves the newest picture, prediction, states and events of each source.
 
-    The server runs in a thread of its own; clients are asked about the model there too.
+    The server runs in its own thread, and also answers requests about the model.
     """
 
     def __init__(
@@ -37,8 +37,8 @@ class Page:
     ) -> None:
         """Serve at `address`, host and port.
 
-        `program` begins what is said; `decision` is how the run's answers become events;
-        `sources` are the names of what runs.
+        `program` is the prefix of printed lines; `decision` has the thresholds of the events;
+        `sources` are the names of the sources.
         """
         self._address = address
         self._session = session
@@ -67,12 +67,12 @@ class Page:
         )
         self._thread.start()
         if entry.made:
-            self._say(f"token: {entry.made}")
-        self._say(shown(host, self._socket.getsockname()[1]))
+            self._print(f"token: {entry.made}")
+        self._print(shown(host, self._socket.getsockname()[1]))
         return self
 
     def write(self, step: Step) -> None:
-        """Keep what the step brought, and tell it to those who look."""
+        """Keep the contents of the step, and push it to the connected clients."""
         self._newest.write(step)
 
     def __exit__(self, *_: object) -> None:
@@ -82,5 +82,5 @@ class Page:
         if self._socket is not None:
             self._socket.close()
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         print_text(f"{self._program}: {text}", sys.stderr)

@@ -1,4 +1,4 @@
-"""A POST for each event to an HTTP server, with bounded time and queue."""
+"""Post each event to an HTTP server, with bounded time and queue."""
 
 import base64
 import contextlib
@@ -18,28 +18,28 @@ from seqvision_edge.frame import Record, Step, message
 from seqvision_edge.http_client import route_to, shut_down, time_limit
 from seqvision_edge.tls import trusting
 
-# Each waiting has its own limit, and all of one attempt together: a server may drip bytes for ever.
+# Time limit of each network operation, and of a whole attempt: a server may send byte by byte.
 CONNECT_SECONDS, ANSWER_SECONDS, ATTEMPT_SECONDS = 3.0, 5.0, 15.0
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
-# A server that cannot be reached is asked for ever.  One that took the event and gave no good
-# answer may mean this very event, which must not hold up the others.
+# A server that cannot be reached is retried without limit.  If it received the event but did not
+# answer properly, this very event may be the cause, and must not block the others.
 _TRIES = 8
 _ITS_OWN_FAULT = (408, 425, 429, *range(500, 600))
 _ANSWER_BYTES = 1 << 16
 
 
 class Webhook:
-    """An outlet that posts events as JSON, each until it is accepted.
+    """An outlet that posts events as JSON, retried until accepted.
 
-    Each has an Idempotency-Key, the same in every attempt, so that a server that did take it before
-    its answer got lost can tell.  Redirects are not followed: events go where the user said.
+    Each has an Idempotency-Key, the same in every attempt, so that a server recognises an event
+    whose response was lost.  Redirects are not followed: events go only to the given URL.
     """
 
     def __init__(self, url: str, states: bool = False) -> None:
-        """Post to `url`; `states` posts the new states of sources too.
+        """Post to `url`; `states` also posts the new states of sources.
 
         Raises:
-            SinkError: not a URL of http or https.
+            SinkError: not an http or https URL.
         """
         self._address = web_address("--webhook", url, {"http": 80, "https": 443})
         self.name = f"--webhook {self._address.shown}"
@@ -50,17 +50,17 @@ class Webhook:
         self._line: Callable[[], socket.socket | None] = lambda: None
 
     def open(self) -> None:
-        """Nothing: a server that is down now may come later."""
+        """Do nothing: a server that is down now may be up later."""
 
     def pick(self, step: Step) -> Iterator[Record]:
-        """Return the events to act on now, and the new states if they were asked for."""
+        """Return the events to act on now, and the new states if enabled."""
         for state in step.changed if self._states else ():
             yield message(step.source, state)
         for event in step.fired:
             yield message(step.source, event)
 
     def send(self, record: Record) -> None:
-        """Post until it is accepted.  Raises SinkError when it is refused, or the run is over."""
+        """Post until accepted.  Raises SinkError when refused, or when the run is over."""
         body = json.dumps(record).encode()
         attempt = faults = 0
         while not self._left.is_set():
@@ -83,24 +83,24 @@ class Webhook:
                     raise SinkError(self.trouble)
             longest = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** min(attempt, 10))
             attempt += 1
-            # Many devices that lost one server must not all come back at the same moment.
+            # Jitter: many devices that lost one server must not all retry at the same moment.
             self._left.wait(longest * random.uniform(0.7, 1.0))
         raise SinkError(self.trouble or "the run was over")
 
     def stop(self) -> None:
-        """End the waiting, and the attempt that goes on."""
+        """End the waiting, and the current attempt."""
         self._left.set()
         shut_down(self._line())
 
     def close(self) -> None:
-        """Nothing is open between two posts."""
+        """Do nothing: no connection is kept between two posts."""
 
     def _post(self, body: bytes, key: str) -> int:
-        """Post once and return the status of the answer.
+        """Post once and return the status of the response.
 
         Raises:
-            _NotReached: the server did not get the event.
-            _NoAnswer: it may have got it, and gave no whole answer in time.
+            _NotReached: the server did not receive the event.
+            _NoAnswer: it may have received it, but sent no complete response in time.
         """
         address = self._address
         with contextlib.ExitStack() as opened:
@@ -116,7 +116,7 @@ class Webhook:
             except (OSError, http.client.HTTPException) as error:
                 raise _NotReached(reason(error)) from None
             kept = connection.sock
-            # The answer takes the socket away from the connection.
+            # The response takes over the socket of the connection.
             self._line = lambda: kept
             try:
                 kept.settimeout(ANSWER_SECONDS)
@@ -124,13 +124,13 @@ class Webhook:
                 connection.request("POST", target, body, headers)
                 answer = opened.enter_context(connection.getresponse())
                 if expired.is_set() or self._left.is_set():
-                    # The connection was closed within the head, whose rest is unknown.
+                    # The connection was closed within the header, whose rest is unknown.
                     raise TimeoutError
             except (OSError, http.client.HTTPException) as error:
                 late = TimeoutError() if expired.is_set() else error
                 raise _NoAnswer(reason(late)) from None
             with contextlib.suppress(OSError, http.client.HTTPException):
-                # The status is all that counts; the rest is read so that the server can end it.
+                # Only the status matters; the rest is read so that the server can finish.
                 answer.read(_ANSWER_BYTES)
             return answer.status
 
@@ -148,15 +148,15 @@ class Webhook:
 
 
 class _NotReached(Exception):  # noqa: N818
-    """The server did not get the event."""
+    """The server did not receive the event."""
 
 
 class _NoAnswer(Exception):  # noqa: N818
-    """The server may have got the event, and did not answer as one should."""
+    """The server may have received the event, but sent no valid response."""
 
 
 def reason(error: BaseException) -> str:
-    """Return in few words why another program cannot be reached."""
+    """Return in a few words why another program cannot be reached."""
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -172,16 +172,16 @@ def reason(error: BaseException) -> str:
 
 @dataclass(frozen=True, slots=True)
 class WebAddress:
-    """Where another program listens.
+    """The address of another program.
 
     Attributes:
-        shown: scheme, host and port: what messages may say.  The rest of a URL may be a secret.
-        scheme: in small letters.
+        shown: scheme, host and port, for messages.  The rest of a URL may be a secret.
+        scheme: in lower case.
         host: a name or an address.
-        port: the URL's own, or that of the scheme.
-        target: path and query, as they were written.
-        user: None where the URL names none.
-        password: None where the URL names none.
+        port: from the URL, or the scheme's default.
+        target: path and query, unchanged.
+        user: None if the URL has none.
+        password: None if the URL has none.
     """
 
     shown: str
@@ -194,7 +194,7 @@ class WebAddress:
 
 
 def web_address(flag: str, url: str, ports: dict[str, int]) -> WebAddress:
-    """Read a URL; `ports` has the schemes that are possible, with their usual ports.
+    """Parse a URL; `ports` maps the allowed schemes to their default ports.
 
     Raises:
         SinkError: it is not such a URL.

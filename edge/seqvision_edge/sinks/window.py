@@ -1,4 +1,4 @@
-"""A window on the desktop with the pictures of all sources side by side."""
+"""A desktop window with the pictures of all sources side by side."""
 
 import contextlib
 import ctypes
@@ -28,17 +28,17 @@ _REFRESH_SECONDS = 0.2
 _WIDEST, _HIGHEST = 1920, 1080
 _TILE = (640, 480)
 _GAP = 4
-# Older than this, a live picture is covered even before its source is known to be silent.
+# A live picture older than this is dimmed, even before its source is reported as stalled.
 _OLD_SECONDS = 2.0
 _SILENT = SourceState("stalled")
 
 
 def can_show() -> bool:
-    """Return whether a window can be opened: OpenCV was built with one, and a display answers.
+    """Return whether a window can be opened: OpenCV has GUI support, and a display answers.
 
-    Asking first is the only way: without a display Qt ends the whole process.
+    This must be checked first: without a display Qt ends the whole process.
     """
-    # OpenCV 4.5 has no such question; there the first imshow tells.
+    # OpenCV 4.5 has no such query; there the first imshow shows whether it works.
     framework = getattr(cv2, "currentUIFramework", lambda: "unknown")()
     if not framework:
         return False
@@ -50,14 +50,14 @@ def can_show() -> bool:
 
 
 class WindowSink:
-    """Show every source with its overlay; q, Esc or the window's own button ends the run.
+    """Show every source with its overlay; q, Esc or the window's close button ends the run.
 
-    Several sources share one window, side by side.  A file plays at its own speed, as long as the
-    model keeps up.  Where the window fails, the run goes on without it.
+    Several sources share one window, side by side.  A file plays at its own speed if the model
+    keeps up.  If the window fails, the run continues without it.
     """
 
     def __init__(self, overlays: Mapping[str, Overlay]) -> None:
-        """Show the sources that `overlays` draws, by their names."""
+        """Show the sources of `overlays`, by their names."""
         self._wall = Wall(overlays)
         self._works = True
         self._is_open = False
@@ -68,7 +68,7 @@ class WindowSink:
         return self
 
     def write(self, step: Step) -> None:
-        """Show the step's picture.  Raises Quit when the person closes the window."""
+        """Show the step's picture.  Raises Quit when the user closes the window."""
         if not self._works:
             return
         self._wall.put(step)
@@ -78,10 +78,10 @@ class WindowSink:
             self._show(self._wait(step))
 
     def idle(self) -> None:
-        """Show how long silent sources have been silent, while nothing else comes.
+        """Update the seconds shown for silent sources, while nothing else arrives.
 
         Raises:
-            Quit: the person closed the window.
+            Quit: the user closed the window.
         """
         if self._works and monotonic() - self._shown >= _REFRESH_SECONDS:
             self._show(1)
@@ -102,7 +102,7 @@ class WindowSink:
             self._works = False
             return
         if key in (ord("q"), _ESCAPE) or closed:
-            # Asked for once: what the run still tells is not shown.
+            # Raised once: later steps of the run are not shown.
             self._works = False
             raise Quit
 
@@ -114,7 +114,7 @@ class WindowSink:
         now, time = monotonic(), step.frame.time
         start = self._starts.setdefault(step.source, now - time)
         early = start + time - now
-        # A model that cannot keep up, or time that started over: go on from here.
+        # A model that is too slow, or timestamps that restarted: continue from here.
         if abs(early) > _SLACK_SECONDS:
             self._starts[step.source], early = now - time, 0.0
         return max(1, round(1000 * early))
@@ -131,7 +131,7 @@ class WindowSink:
 
 
 def _x11_answers() -> bool:
-    """Return whether the X server of DISPLAY lets this process in."""
+    """Return whether the X server of DISPLAY accepts a connection."""
     if not os.environ.get("DISPLAY"):
         return False
     name = ctypes.util.find_library("X11")
@@ -149,7 +149,7 @@ def _x11_answers() -> bool:
 
 
 class Wall:
-    """Keep the newest picture of each source; a single one has the whole wall."""
+    """Tile the newest picture of each source; a single one takes the whole area."""
 
     def __init__(self, overlays: Mapping[str, Overlay]) -> None:
         self._overlays = overlays
@@ -162,13 +162,13 @@ class Wall:
     def put(self, step: Step) -> None:
         """Take the newest step of a source."""
         if step.frame is None and step.state.state in SHOWN and step.source in self._steps:
-            # Nothing new to look at: the picture stays with the state that it has now.
+            # No new picture: keep the old one with the new state.
             step = replace(self._steps[step.source], state=step.state, events=step.events)
         self._steps[step.source] = step
         self._drawn.pop(step.source, None)
 
     def draw(self) -> Image:
-        """Return the wall as it is now."""
+        """Return the tiled picture."""
         now = monotonic()
         tiles = {source: self._tile_of(source, now) for source in self._overlays}
         if len(tiles) == 1:

@@ -1,4 +1,4 @@
-"""Where a source is: a camera, a file, a stream of the network, a pipe."""
+"""The address of a source: a camera, a file, a network stream, a pipe."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -7,13 +7,13 @@ from urllib.parse import urlsplit
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a source is, and how it is called.
+    """The address of a source, and its name in messages.
 
     Attributes:
         kind: `camera` (a number or a device), `stream` (a URL), `path` (a file, a folder, a
             pattern) or `pipe` (standard input).
-        name: what every output calls it: without secrets.
-        where: what is opened; a URL's user and password are in here, so it is never shown.
+        name: the name in every output: without secrets.
+        where: what is opened; contains a URL's user and password, so it is never printed.
     """
 
     kind: Literal["camera", "stream", "path", "pipe"]
@@ -27,6 +27,6 @@ def camera(index: int) -> Address:
 
 
 def is_playlist(url: str) -> bool:
-    """Whether a URL is one of HTTP Live Streaming: a list of short files."""
+    """Return whether a URL is an HTTP Live Streaming playlist: a list of short files."""
     parts = urlsplit(url)
     return parts.scheme in ("http", "https") and parts.path.lower().endswith(".m3u8")

@@ -1,5 +1,5 @@
-"""A camera or stream in a process of its own, seen from the parent: what hangs there costs
-nothing else.
+"""A camera or stream in a child process, seen from the parent, which survives its hangs and
+crashes.
 """
 
 import contextlib
@@ -26,30 +26,30 @@ from seqvision_edge.sources.capture_worker import Grabbed, Layout, Opened, Timeo
 from seqvision_edge.sources.faults import CaptureFault, Silent, error_code
 from seqvision_edge.sources.network import check_reachable
 
-# How long each way of ending the child may take: by itself, SIGTERM, SIGKILL.
-_PATIENCE = 0.3
-# A frame that is on its way is waited for this long, even by a reader that comes late.
+# Seconds for each step of ending the child: by itself, SIGTERM, SIGKILL.
+_STOP_SECONDS = 0.3
+# Seconds to wait for a frame in transit, even for a late reader.
 _GRACE = 1.0
-# So soon a waiting reader sees that it is asked to leave.
-_LOOK = 0.1
+# Poll interval of a waiting reader, to notice that it should stop.
+_POLL_SECONDS = 0.1
 
 _starting = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
 class FrameFormat:
-    """How a captured frame is to be made.
+    """The requested format of captured frames.
 
     Attributes:
-        image: as the model reads it; None where it is not wanted.
-        longest: the longest side, in pixels, of the picture for people; None takes every pixel.
+        image: the model's image specification; None makes no model input.
+        longest: the longest side, in pixels, of the picture for display; None keeps every pixel.
     """
 
     image: Sizing | None = None
     longest: int | None = None
 
     def size(self, height: int, width: int) -> tuple[int, int]:
-        """Return the height and width of the picture for people."""
+        """Return the height and width of the picture for display."""
         scale = min(1.0, self.longest / max(height, width, 1)) if self.longest else 1.0
         return max(1, round(scale * height)), max(1, round(scale * width))
 
@@ -58,28 +58,28 @@ WHOLE = FrameFormat()
 
 
 class Capture:
-    """A child process that holds a camera or stream: `start`, `read` the newest frame, `stop`.
+    """A child process that reads a camera or stream: `start`, `read` the newest frame, `stop`.
 
-    It can be started again after it was stopped.
+    It can be started again after a stop.
     """
 
     def __init__(
         self,
         address: Address,
-        wanted: FrameFormat = WHOLE,
+        frame_format: FrameFormat = WHOLE,
         stall_timeout: float = 3.0,
         open_timeout: float = 10.0,
     ) -> None:
-        """Describe it; nothing is opened yet.
+        """Store the settings; nothing is opened yet.
 
         Args:
             address: of the camera or stream.
-            wanted: how the frames are to be made.
+            frame_format: the format of the frames.
             stall_timeout: seconds without a frame after which an open source counts as stalled.
             open_timeout: seconds that opening may take; some drivers need several.
         """
         self.address = address
-        self.wanted = wanted
+        self.frame_format = frame_format
         self.stall_timeout = stall_timeout
         self.open_timeout = open_timeout
         self._process: SpawnProcess | None = None
@@ -91,14 +91,14 @@ class Capture:
 
     @property
     def pid(self) -> int | None:
-        """The process id of the child; None when there is none."""
+        """The process id of the child; None if there is none."""
         return self._process.pid if self._process else None
 
     def start(self) -> Opened:
-        """Open the camera in a new process and return what it promises.
+        """Open the camera in a new process and return its properties.
 
         Raises:
-            CaptureFault: it is missing, forbidden, in use, not a camera, or does not answer.
+            CaptureFault: it is missing, forbidden, in use, not a camera, or does not respond.
         """
         if self._process:
             raise ValueError(f"{self.address.name} is already open")
@@ -121,18 +121,18 @@ class Capture:
         return opened
 
     def read(self) -> tuple[Image, Image | None, Grabbed]:
-        """Return the newest frame that was not returned before; wait for it where there is none.
+        """Return the newest frame not yet returned; wait for one if there is none.
 
         Returns:
-            The picture for people `(height, width, 3)` BGR, the model's `(height, width, channels)`
-            where it is wanted, and what is known of the frame.
+            The picture for display `(height, width, 3)` BGR, the model's `(height, width,
+            channels)` if requested, and the frame's metadata.
 
         Raises:
-            CaptureFault: it was disconnected, stalled, or its process crashed.  The child has ended
-                then.
+            CaptureFault: it was disconnected, stalled, or its process crashed.  The child has then
+                ended.
         """
         try:
-            grabbed = self._ask()
+            grabbed = self._request_frame()
         except SourceError:
             self.kill()
             raise
@@ -142,18 +142,18 @@ class Capture:
         return bgr.copy(), None if image is None else image.copy(), grabbed
 
     def leave(self) -> None:
-        """End a `read` or `start` that waits in another thread; nothing works after it."""
+        """Cancel a `read` or `start` that waits in another thread; nothing works after it."""
         self._left.set()
 
     def stop(self) -> None:
-        """End the child: by itself where it listens, by signals where it does not."""
+        """End the child: by request if it responds, else by signals."""
         if self._process and self._connection:
             # The child sees its end of the pipe close.
             self._connection.close()
-            self._process.join(_PATIENCE)
+            self._process.join(_STOP_SECONDS)
             if self._process.is_alive():
                 self._process.terminate()
-                self._process.join(_PATIENCE)
+                self._process.join(_STOP_SECONDS)
         self.kill()
 
     def kill(self) -> None:
@@ -162,15 +162,15 @@ class Capture:
             self._connection.close()
         if self._process and self._process.pid is not None:
             self._process.kill()
-            # Only a process that is stuck inside its driver outlives this.
-            self._process.join(_PATIENCE)
+            # Only a process stuck inside its driver survives this.
+            self._process.join(_STOP_SECONDS)
         if self._memory:
             self._memory.close()
         self._process = self._connection = self._memory = None
 
     def refuse_missing(self) -> None:
-        """Say at once what would fail after the start of a process."""
-        device = v4l2.device_of(self.address)
+        """Raise at once what would fail after starting a process."""
+        device = v4l2.device_path(self.address)
         try:
             if device:
                 v4l2.check_there(device)
@@ -192,8 +192,8 @@ class Capture:
             self._process.start()
 
     def _share_memory(self, opened: Opened) -> None:
-        height, width = self.wanted.size(opened.height, opened.width)
-        layout = Layout("", height, width, self.wanted.image)
+        height, width = self.frame_format.size(opened.height, opened.width)
+        layout = Layout("", height, width, self.frame_format.image)
         with Held():
             self._memory = SharedMemory(create=True, size=layout.bytes)
         self._layout = replace(layout, memory=self._memory.name)
@@ -201,11 +201,11 @@ class Capture:
             self._send(self._layout)
             self._receive(self.open_timeout, "its process does not answer", "disconnected")
         finally:
-            # Both have mapped it; without a name it cannot outlive them.
+            # Both have mapped it; once unlinked it cannot outlive them.
             self._memory.unlink()
 
-    def _ask(self) -> Grabbed:
-        """Have the child put a frame into the shared memory."""
+    def _request_frame(self) -> Grabbed:
+        """Request the newest frame in the shared memory."""
         deadline = max(self._latest + self.stall_timeout, time.monotonic() + _GRACE)
         late = f"stalled, no frame for {self.stall_timeout:g} s"
         while True:
@@ -214,7 +214,7 @@ class Capture:
             if isinstance(reply, OSError):
                 raise self._lost(f"disconnected ({reply.strerror})", error_code(reply))
             assert isinstance(reply, Grabbed)
-            # A reader that was away finds the last frame before the camera fell silent.
+            # After a pause of the reader, the last frame before the camera stalled is returned.
             if time.monotonic() - reply.arrived <= self.stall_timeout:
                 self._latest = reply.arrived
                 return reply
@@ -222,19 +222,19 @@ class Capture:
     def _send(self, message: Layout | None) -> None:
         if self._connection is None:
             raise ValueError(f"{self.address.name} is closed")
-        # A child that has died is told by what it does not answer.
+        # A dead child is noticed when it does not reply.
         with contextlib.suppress(ConnectionError):
             self._connection.send(message)
 
     def _receive(self, timeout: float, late: str, state: Silent) -> Any:
-        """Return the child's next message; `late` and `state` say what its silence means."""
+        """Return the child's next message; `late` and `state` describe a timeout."""
         assert self._connection is not None
         deadline = time.monotonic() + max(timeout, 0)
         try:
             while True:
                 if self._left.is_set():
                     raise self._lost("left", "left")
-                if self._connection.poll(min(_LOOK, max(deadline - time.monotonic(), 0))):
+                if self._connection.poll(min(_POLL_SECONDS, max(deadline - time.monotonic(), 0))):
                     return self._connection.recv()
                 if time.monotonic() >= deadline:
                     raise self._lost(late, "timeout", state)
@@ -255,7 +255,7 @@ class Capture:
 
     def _ending(self) -> str:
         assert self._process is not None
-        self._process.join(_PATIENCE)
+        self._process.join(_STOP_SECONDS)
         code = self._process.exitcode
         if code is not None and code < 0:
             return signal.Signals(-code).name
@@ -264,13 +264,13 @@ class Capture:
 
 @contextlib.contextmanager
 def clean_spawn() -> Iterator[None]:
-    """Let a child start without this program's main module and without Ctrl-C.
+    """Start a child without this program's main module, and immune to Ctrl-C.
 
-    multiprocessing runs the parent's script again in each child: slow where it imports much, and
-    endless where it has no `if __name__ == "__main__"`.  Our child needs none of it.
+    multiprocessing runs the parent's script again in each child: slow if it imports much, and
+    endless without `if __name__ == "__main__"`.  Our child needs none of it.
     """
-    # A process that is half started is lost, and would print a traceback.  Blocking SIGINT is not
-    # enough: any other thread may take the signal for this one.
+    # Interrupting a half-started process would lose it and print a traceback.  Blocking SIGINT is
+    # not enough: any other thread may take the signal for this one.
     with _starting, Held(), _inherited_block():
         main = sys.modules["__main__"]
         sys.modules["__main__"] = ModuleType("__main__")
@@ -282,7 +282,7 @@ def clean_spawn() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _inherited_block() -> Iterator[None]:
-    """Start processes with SIGINT blocked, so that it cannot come before they ignore it."""
+    """Start processes with SIGINT blocked, so that it cannot arrive before they ignore it."""
     if sys.platform == "win32":
         yield
         return

@@ -1,20 +1,20 @@
-"""The process that holds one camera: it opens it, reads always, gives the newest frame.
+"""The child process of one camera: it reads continuously, and sends the newest frame on request.
 
 OpenCV and FFmpeg block for seconds when a camera stalls, and may crash their process when they are
-interrupted there or closed from another thread.  Here nothing else is lost by that, and the parent
-can end it at any moment.  The main thread reads; a second one talks with the parent:
+interrupted or closed from another thread.  In a child process nothing else is lost by that, and the
+parent can end it at any moment.  The main thread reads; a second one serves the parent:
 
-    child  → Opened, or the OSError that hindered it
-    parent → Layout: a shared memory, and how a frame lies in it
+    child  → Opened, or the OSError that prevented it
+    parent → Layout: a shared memory, and the layout of a frame in it
     child  → None: it is mapped
-    parent → None: "the newest frame, please"
-    child  → Grabbed, the pixels are in the shared memory; or the OSError that ended the frames
+    parent → None: requests the newest frame
+    child  → Grabbed: the pixels are in the shared memory; or the OSError that ended the frames
 
-A frame is made as the model reads it here, and reduced to what people look at: the parent copies
-little, and its one model never waits for a large picture to shrink.
+The child computes the model's image and a reduced picture for display: the parent copies little,
+and its one model never waits for a large picture to be resized.
 
-Only the child writes there between request and answer, only the parent reads after it, so no frame
-is torn and no lock is left behind by a killed child.
+Only the child writes to the memory between request and reply, only the parent reads after it, so no
+frame is torn and a killed child leaves no lock behind.
 """
 
 import contextlib
@@ -47,12 +47,12 @@ if TYPE_CHECKING:
     from seqvision_edge.sources.stream_video import Video
 
 _WATCH_PARENT = 0.2
-# Of what a camera or server sends: 17 pictures of 8K video are 0.9 GB.
+# Limit on decoded frames of a camera or server: 17 pictures of 8K video are 0.9 GB.
 _MOST_MEMORY = 3 << 29
 
-# A server that is there answers sooner.
+# A server that is up responds sooner.
 _STREAM_OPENS = 5.0
-# The parent notices a silence first: it says how long one may last.
+# The parent notices a stall first: it knows the timeout.
 _READ_LONGER = 2.0
 _USUAL_FPS = 30.0
 _MAX_FPS = 1000.0
@@ -61,7 +61,7 @@ _PAUSE = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A camera is open: what it promises, and the monotonic time of that."""
+    """An open camera: its properties, and the monotonic time of the opening."""
 
     height: int
     width: int
@@ -73,7 +73,7 @@ class Opened:
 class Grabbed:
     """A frame: its number since the source was opened, and its monotonic arrival time.
 
-    `damaged` counts the frames that had come until then and were not whole.
+    `damaged` counts the incomplete frames received so far.
     """
 
     index: int
@@ -83,12 +83,12 @@ class Grabbed:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How a frame lies in the shared memory: the picture for people, then the model's.
+    """The layout of a frame in the shared memory: the picture for display, then the model's.
 
     Attributes:
         memory: the name of the shared memory.
-        height, width: of the picture for people, `(height, width, 3)` BGR.
-        image: what the model reads, `(height, width, channels)`; None where it is not wanted.
+        height, width: of the picture for display, `(height, width, 3)` BGR.
+        image: the model's input, `(height, width, channels)`; None if not requested.
     """
 
     memory: str
@@ -98,13 +98,13 @@ class Layout:
 
     @property
     def bytes(self) -> int:
-        """How much memory a frame takes."""
+        """The size of a frame in bytes."""
         spec = self.image
         own = spec.height * spec.width * spec.channels if spec else 0
         return self.height * self.width * 3 + own
 
     def views(self, memory: SharedMemory) -> tuple[Image, Image | None]:
-        """Return the two pictures as they lie in the memory."""
+        """Return the two pictures as views of the memory."""
         bgr: Image = np.ndarray((self.height, self.width, 3), np.uint8, memory.buf)
         spec = self.image
         if spec is None:
@@ -115,15 +115,15 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How many seconds the opening of a source may take, and one reading from it."""
+    """Seconds that opening a source may take, and one read from it."""
 
     open: float = 10.0
     read: float = 3.0
 
 
 def main(connection: Connection, address: Address, timeouts: Timeouts) -> None:
-    """Hold a camera or stream until the parent closes its end of the connection, or dies."""
-    # Ctrl-C goes to every process of a terminal; the parent decides what it means.
+    """Read a camera or stream until the parent closes its end of the connection, or dies."""
+    # Ctrl-C goes to every process of a terminal; only the parent handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     limit_memory(_MOST_MEMORY)
     newest = _Newest()
@@ -134,9 +134,9 @@ def main(connection: Connection, address: Address, timeouts: Timeouts) -> None:
             set_ffmpeg_proxy(parts.scheme, parts.hostname or "")
         video = open_video(address, timeouts)
         opened = Opened(video.height, video.width, video.fps, time.monotonic())
-        _tell(connection, opened)
+        _send(connection, opened)
     except OSError as error:
-        _tell(connection, error)
+        _send(connection, error)
     else:
         newest.fail(_read(video, newest, _timing(address, opened, timeouts)))
     # The other thread ends this process.
@@ -144,7 +144,7 @@ def main(connection: Connection, address: Address, timeouts: Timeouts) -> None:
 
 
 class _Newest:
-    """The newest frame, handed from the thread that reads to the one that answers."""
+    """The newest frame, passed from the reading thread to the serving one."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -168,13 +168,13 @@ class _Newest:
 
         Raises:
             OSError: there will be none.
-            EOFError: the parent left.
+            EOFError: the parent closed the connection.
         """
         with self._changed:
             while self._bgr is None or self._grabbed.index <= index:
                 if self._error is not None:
                     raise self._error
-                # The parent sends nothing while it waits, so whatever comes is its end.
+                # The parent sends nothing while it waits, so any input is the end.
                 if connection.poll():
                     raise EOFError
                 self._changed.wait(_WATCH_PARENT)
@@ -182,7 +182,7 @@ class _Newest:
 
 
 def _timing(address: Address, opened: Opened, timeouts: Timeouts) -> Backlog | Pace | None:
-    """Return what tells frames that come too late or too early; None where none do."""
+    """Return the timing rule for frames that arrive late or early; None if none applies."""
     if address.kind != "stream":
         return None
     if is_playlist(str(address.where)):
@@ -191,7 +191,7 @@ def _timing(address: Address, opened: Opened, timeouts: Timeouts) -> Backlog | P
 
 
 def _read(video: "Video", newest: _Newest, timing: Backlog | Pace | None) -> OSError:
-    """Read frames for ever; return why no more can come."""
+    """Read frames for ever; return the error that ends them."""
     try:
         while True:
             if not video.grab():
@@ -211,7 +211,7 @@ def _read(video: "Video", newest: _Newest, timing: Backlog | Pace | None) -> OSE
 
 
 def _answer(connection: Connection, newest: _Newest) -> None:
-    """Talk with the parent until it leaves, then end the process, whatever it is blocked in."""
+    """Serve the parent until it disconnects, then end the process even if it is blocked."""
     try:
         layout: Layout = connection.recv()
         memory = SharedMemory(layout.memory)
@@ -222,7 +222,7 @@ def _answer(connection: Connection, newest: _Newest) -> None:
     except Exception:
         traceback.print_exc()
     finally:
-        # Leaving Python in the usual way aborts while a thread is blocked in OpenCV.
+        # A regular exit aborts while a thread is blocked in OpenCV.
         os._exit(0)
 
 
@@ -246,15 +246,15 @@ def _hand_over(
             continue
         if read is not None and spec is not None:
             read[:] = prepare(bgr, spec)
-        # A source may change its size while it runs; people see the size that it began with.
+        # A source may change its size; the displayed picture keeps the first one.
         same = bgr.shape == shown.shape
         shown[:] = bgr if same else cv2.resize(bgr, size, interpolation=cv2.INTER_LINEAR)
         index = grabbed.index
         connection.send(grabbed)
 
 
-def _tell(connection: Connection, message: object) -> None:
-    # A parent that has left is the other thread's business.
+def _send(connection: Connection, message: object) -> None:
+    # The other thread handles a parent that has disconnected.
     with contextlib.suppress(ConnectionError):
         connection.send(message)
 
@@ -266,10 +266,10 @@ class CameraVideo:
         """Open it.
 
         Raises:
-            OSError: it cannot be opened; `strerror` says why.
+            OSError: it cannot be opened; `strerror` is the reason.
         """
-        self._device = device = v4l2.device_of(address)
-        # A text that any backend may read could be a pipeline, or a URL.
+        self._device = device = v4l2.device_path(address)
+        # A text that any backend accepts could be a pipeline, or a URL.
         backend = cv2.CAP_V4L2 if device else cv2.CAP_ANY
         self._video: Any = cv2.VideoCapture(address.where, backend)
         if not self._video.isOpened():
@@ -285,10 +285,10 @@ class CameraVideo:
         self._shape = (self.height, self.width, 3)
 
     def grab(self) -> bool:
-        """Wait for the next picture; False where none came and the next may.
+        """Wait for the next picture; return False if none came but the next may.
 
         Raises:
-            OSError: the camera is gone.
+            OSError: the camera is disconnected.
         """
         began = time.monotonic()
         try:
@@ -297,15 +297,15 @@ class CameraVideo:
             raise _cannot_read(error) from None
         self.waited = time.monotonic() - began
         if not good:
-            # OpenCV calls a camera that was pulled out open.  One that is there and only sends
-            # nothing is for the parent to judge: it sees how old the newest picture is.
+            # OpenCV reports an unplugged camera as open.  One that is present but sends nothing is
+            # left to the parent, which checks the age of the newest picture.
             if self._device:
                 v4l2.check_there(self._device)
             time.sleep(_PAUSE)
         return bool(good)
 
     def retrieve(self) -> Image | None:
-        """Return the grabbed picture, `(height, width, 3)` BGR; None where it was not written."""
+        """Return the grabbed picture, `(height, width, 3)` BGR; None if it was not written."""
         marked = Marked(self._shape)
         try:
             good, bgr = self._video.retrieve(marked.memory)
@@ -321,16 +321,16 @@ class CameraVideo:
 
 
 class Marked:
-    """Memory for a picture that shows whether a decoder wrote into it, whatever it claims.
+    """Memory for a picture that shows whether a decoder really wrote into it.
 
-    OpenCV can answer "here is a frame" and leave its memory as it was.  A few pixels hold chance
-    values that no picture repeats.
+    OpenCV can report a frame and leave the memory unchanged.  A few pixels hold random values that
+    no picture repeats.
     """
 
     _PIXELS = 16
 
     def __init__(self, shape: tuple[int, ...]) -> None:
-        """Make it for `(height, width, 3)`."""
+        """Allocate it for `(height, width, 3)`."""
         self.memory: Image = np.empty(shape, np.uint8)
         probes = np.linspace(0, max(self.memory.size - 1, 0), 3 * self._PIXELS).astype(int)
         self._places = np.unique(probes)
@@ -349,11 +349,11 @@ def open_video(address: Address, timeouts: Timeouts) -> "Video":
     """Return the pictures of a camera or stream.
 
     Raises:
-        OSError: it cannot be opened; `strerror` says why.
+        OSError: it cannot be opened; `strerror` is the reason.
     """
     if address.kind != "stream":
         return CameraVideo(address)
-    # A camera's process does without PyAV.
+    # A camera's process does not import PyAV.
     from seqvision_edge.sources.ffmpeg import open_stream
 
     seconds = min(_STREAM_OPENS, timeouts.open)

@@ -1,12 +1,12 @@
-"""Open what can be read, by its address: camera, stream, video file, images, standard input.
+"""Open a source by its address: camera, stream, video file, images, standard input.
 
     with open_path("clip.mp4") as source:
         for frame in source:
             ...
 
-A source is open once it is made, is read once from its beginning, and is closed by its context.
-Training decodes its clips through `open_path` too, so a clip and a file that is run are the same
-frames at the same times.
+A source is open once it is created, is read once from its beginning, and is closed by its context.
+Training decodes its clips with `open_path` too, so that a clip gives the same frames at the same
+times in training and at run time.
 """
 
 import contextlib
@@ -49,22 +49,22 @@ __all__ = [
     "open_path",
 ]
 
-# Of images, whose files know none.
+# Of images, which have no frame rate.
 IMAGE_FPS = 30.0
 
 _VIDEOS = (".mp4", ".avi", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".mpeg")
 
 
 class Source(Protocol):
-    """Frames in rising order of time, read once, and how the source is between them.
+    """Frames in rising order of time, read once, and state changes between them.
 
     Attributes:
-        name: what the user called it.
-        live: whether frames come by themselves; a reader that is late loses some.
-        fps: nominal frames per second, above 0; the frames' own times are what counts.
-        claimed: the frames that the source says it has, where it can be believed.
-        decoded: frames given so far.
-        damaged: frames that were there and could not be read.
+        name: the name given by the user.
+        live: whether frames arrive in real time; a slow reader loses some.
+        fps: nominal frames per second, above 0; the frames' own times are authoritative.
+        claimed: the number of frames the source declares, if plausible.
+        decoded: number of frames returned so far.
+        damaged: number of frames that could not be decoded.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Source(Protocol):
         """After the last frame: why some are missing, "decoded 146 of 300 frames"; else None."""
 
     def stop(self) -> None:
-        """Let an iteration that waits in another thread end; called before the context is left."""
+        """End an iteration that waits in another thread; called before the context exits."""
 
     def __enter__(self) -> Self: ...
 
@@ -94,11 +94,11 @@ class Source(Protocol):
 
 
 class Recorded(Source, Protocol):
-    """A source that was recorded: frames alone, every one of them, as fast as they are read.
+    """A recorded source: frames without states, all of them, as fast as they are read.
 
     Attributes:
-        note: what a user should know of it, as "2 video streams; …"; "" where there is nothing.
-        deep: whether pictures so far had more than 8 bits for each value.
+        note: a note for the user, such as "2 video streams; …"; "" if there is none.
+        deep: whether any picture so far had more than 8 bits per value.
     """
 
     note: str
@@ -113,12 +113,12 @@ def open_path(
     """Open a video file, an image, a folder of images, or a glob pattern of images.
 
     Args:
-        path: what is there; a pattern such as `"frames/*.png"` where nothing has that very name.
+        path: a path; or a pattern such as `"frames/*.png"` if no file has that very name.
         image_fps: frames per second of a sequence of images.
-        value_range: which values of pictures with more than 8 bits are black and white: the card's.
+        value_range: the black and white values of pictures with more than 8 bits: the card's.
 
     Raises:
-        SourceError: nothing there, or nothing that can be read as frames.
+        SourceError: it does not exist, or cannot be read as frames.
     """
     where = str(path)
     path = Path(path)
@@ -143,7 +143,7 @@ def open_path(
 
 
 def _video_instead(folder: Path) -> Path | None:
-    """Return a video of a folder that has no images, or of a folder in it."""
+    """Return a video from a folder that has no images, or from a subfolder."""
     with contextlib.suppress(OSError):
         inside = sorted(folder.iterdir())
         if not any(child.suffix.lower() in IMAGE_SUFFIXES for child in inside):
@@ -154,7 +154,7 @@ def _video_instead(folder: Path) -> Path | None:
 
 
 def deep_pictures(path: Path, most: int) -> Iterator[NDArray[Any]]:
-    """Yield some pictures with more than 8 bits as they are stored; none of an 8-bit source.
+    """Yield some pictures with more than 8 bits as stored; none for an 8-bit source.
 
     Raises:
         SourceError: it cannot be read.
@@ -177,7 +177,7 @@ def deep_pictures(path: Path, most: int) -> Iterator[NDArray[Any]]:
 
 
 def open_camera(index: int) -> CameraSource:
-    """Open a camera of this machine by its number, from 0.
+    """Open a local camera by its number, from 0.
 
     Raises:
         SourceError: no such camera, no permission, or another program uses it.
@@ -186,38 +186,38 @@ def open_camera(index: int) -> CameraSource:
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
-    """How sources are to be read.
+class ReadSettings:
+    """How to read sources.
 
     Attributes:
-        image_fps: frames per second of what has no times: images, standard input; `arrival`: when
-            they come through standard input.  None: 30 of images, and demanded of standard input.
-        value_range: which values of pictures with more than 8 bits are black and white.
-        stdin_size: width and height of the raw frames of standard input; None: not raw.
-        wanted: how the frames of live sources are to be made.
-        patience: how long live sources may be silent.
+        image_fps: frames per second of sources without times: images, standard input; `arrival`:
+            the arrival times of standard input.  None: 30 for images, an error for standard input.
+        value_range: the black and white values of pictures with more than 8 bits.
+        stdin_size: width and height of raw frames on standard input; None: not raw.
+        frame_format: the format of the frames of live sources.
+        timeouts: how long live sources may be silent.
     """
 
     image_fps: Rate | None = None
     value_range: ValueRange | None = None
     stdin_size: tuple[int, int] | None = None
-    wanted: FrameFormat = WHOLE
-    patience: Timeouts = field(default_factory=Timeouts)
+    frame_format: FrameFormat = WHOLE
+    timeouts: Timeouts = field(default_factory=Timeouts)
 
 
 def refuse_missing(addresses: Sequence[Address]) -> None:
     """Refuse a missing camera before a model is loaded.
 
     Raises:
-        SourceError: a camera of this machine is missing, or may not be opened.
+        SourceError: a local camera is missing, or may not be opened.
     """
     for address in addresses:
         if address.kind == "camera":
             Capture(address).refuse_missing()
 
 
-def open_sources(addresses: Sequence[Address], manner: Manner) -> list[Source]:
-    """Open them all, under names that differ; none stays open where one cannot be opened.
+def open_sources(addresses: Sequence[Address], settings: ReadSettings) -> list[Source]:
+    """Open all sources, under distinct names; if one fails, all are closed.
 
     Raises:
         SourceError: one of them cannot be opened.
@@ -227,21 +227,23 @@ def open_sources(addresses: Sequence[Address], manner: Manner) -> list[Source]:
     names = deduplicate([address.name for address in addresses])
     with contextlib.ExitStack() as opened:
         sources = [
-            # Its context is for the run; here it is only closed if the next one fails.
-            opened.push(_open(replace(address, name=name), manner))
+            # The run uses its context; here it is only closed if the next one fails.
+            opened.push(_open(replace(address, name=name), settings))
             for address, name in zip(addresses, names, strict=True)
         ]
         opened.pop_all()
     return sources
 
 
-def _open(address: Address, manner: Manner) -> Source:
+def _open(address: Address, settings: ReadSettings) -> Source:
     if address.kind in ("camera", "stream"):
-        return Watched(address, manner.wanted, manner.patience)
+        return Watched(address, settings.frame_format, settings.timeouts)
     if address.kind == "pipe":
-        return open_standard_input(address.name, manner.image_fps, manner.stdin_size)
-    if isinstance(manner.image_fps, str):
-        raise SourceError(f"--image-fps {manner.image_fps}: only standard input has arrival times")
-    source = open_path(str(address.where), manner.image_fps or IMAGE_FPS, manner.value_range)
+        return open_standard_input(address.name, settings.image_fps, settings.stdin_size)
+    if isinstance(settings.image_fps, str):
+        raise SourceError(
+            f"--image-fps {settings.image_fps}: only standard input has arrival times"
+        )
+    source = open_path(str(address.where), settings.image_fps or IMAGE_FPS, settings.value_range)
     source.name = address.name
     return source

@@ -1,4 +1,4 @@
-"""Why a camera or stream gives no frames, in one word and one line."""
+"""Errors of cameras and streams, as an error code and one line."""
 
 import errno
 import socket
@@ -7,7 +7,7 @@ from typing import Literal
 
 from seqvision_edge.errors import SourceError
 
-# word → its meaning for a person, and the system's number for it.
+# code → its message, and the system's error number.
 _MEANINGS = {
     "unauthorized": ("the user or password is missing or wrong", errno.EACCES),
     "forbidden": ("the server forbids it", errno.EACCES),
@@ -16,8 +16,8 @@ _MEANINGS = {
     "unreachable": ("no route to this host", errno.EHOSTUNREACH),
     "unknown_host": ("no host has this name", errno.EHOSTUNREACH),
     "timeout": ("the server does not answer", errno.ETIMEDOUT),
-    "tls": ("no safe connection (TLS) can be made with it", errno.EPROTO),
-    "redirected": ("it sends on to another address; give that one", errno.EREMOTE),
+    "tls": ("the TLS handshake fails", errno.EPROTO),
+    "redirected": ("it redirects to another address; use that one", errno.EREMOTE),
     "server_error": ("the server has an error", errno.EIO),
     "unreadable": ("no readable video", errno.EIO),
     "codec": ("its video cannot be decoded here", errno.EIO),
@@ -46,7 +46,7 @@ _ERRORS = {
         ),
         "forbidden",
     ),
-    # Its own deadline interrupted it.
+    # Interrupted by our own deadline.
     "ExitError": "timeout",
 }
 _UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN)
@@ -65,11 +65,11 @@ _WORDS = {
 
 
 class StreamFault(OSError):  # noqa: N818
-    """A stream gives nothing.
+    """A stream that cannot be opened, or ended.
 
     Attributes:
-        reason: a word for programs, one of those above.
-        detail: what a person must know beside it; "" where that is nothing.
+        reason: an error code, one of those above.
+        detail: further details for the message; "" if there are none.
     """
 
     def __init__(self, reason: str, detail: str = "") -> None:
@@ -78,12 +78,12 @@ class StreamFault(OSError):  # noqa: N818
         self.reason, self.detail = reason, detail
 
     def __reduce__(self) -> tuple[type["StreamFault"], tuple[str, str]]:
-        # It crosses from one process to the other.
+        # It is pickled between the two processes.
         return StreamFault, (self.reason, self.detail)
 
 
 def of_status(status: int) -> str | None:
-    """Return the word for a status of HTTP or RTSP; None for one that is no fault."""
+    """Return the error code for a status of HTTP or RTSP; None for success."""
     if status in _STATUS:
         return _STATUS[status]
     if 300 <= status < 400:
@@ -94,7 +94,7 @@ def of_status(status: int) -> str | None:
 
 
 def of_error(error: Exception) -> str:
-    """Return the word for an error of FFmpeg, a socket or an HTTP client."""
+    """Return the error code for an error of FFmpeg, a socket or an HTTP client."""
     known = _ERRORS.get(type(error).__name__)
     if known:
         return known
@@ -112,12 +112,12 @@ def of_error(error: Exception) -> str:
 
 
 class CaptureFault(SourceError):  # noqa: N818
-    """A live source cannot be opened, or was lost.
+    """A live source that cannot be opened, or was lost.
 
     Attributes:
-        state: `stalled` where it is open and silent, else `disconnected`.
-        reason: a word for programs: `missing`, `forbidden`, `busy`, `not_a_camera`, `timeout`,
-            `refused`, `unauthorized`, `not_found`, `crashed`, `unreadable`, …
+        state: `stalled` if it is open but silent, else `disconnected`.
+        reason: an error code: `missing`, `forbidden`, `busy`, `not_a_camera`, `timeout`, `refused`,
+            `unauthorized`, `not_found`, `crashed`, `unreadable`, …
     """
 
     def __init__(self, message: str, reason: str, state: Silent = "disconnected") -> None:
@@ -127,6 +127,6 @@ class CaptureFault(SourceError):  # noqa: N818
 
 
 def error_code(error: OSError) -> str:
-    """Return the word for what the system says; an error may bring its own as `reason`."""
+    """Return the error code for a system error, or its own `reason` if it has one."""
     own: str | None = getattr(error, "reason", None)
     return own or _WORDS.get(error.errno or 0, "unreadable")

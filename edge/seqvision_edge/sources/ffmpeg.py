@@ -1,8 +1,8 @@
-"""A stream of the network, opened by FFmpeg (PyAV) with only what its kind of address needs.
+"""Open a network stream with FFmpeg (PyAV), restricted to the protocols its URL needs.
 
-FFmpeg follows whatever a server sends: redirects, playlists that name files of this machine, other
-protocols.  So each kind of address is allowed its own protocols and formats and no others.  What it
-logs is dropped, as PyAV does by default: it may hold a URL with its password.
+FFmpeg follows whatever a server sends: redirects, playlists that name local files, other protocols.
+So each kind of URL is allowed only its own protocols and formats.  FFmpeg's log is dropped (PyAV's
+default): it may contain a URL with its password.
 """
 
 import os
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 _PROTOCOLS = {"rtsp": "tcp", "rtsps": "tls,tcp"}
-# What FFmpeg would wait for twenty frames to estimate: no answer depends on a nominal frame rate.
+# FFmpeg would read twenty frames to estimate the rate: nothing depends on a nominal frame rate.
 _PROMPT = {"fpsprobesize": "0"}
-# The whole of an opening takes less than the parent waits for it.
+# Opening takes less time in all than the parent waits for it.
 _HEAD_LONGER = 1.5
-# Bytes that are handed to FFmpeg lead nowhere.
+# FFmpeg reads bytes that we pass to it, and opens no other resource.
 _CLOSED = {"protocol_whitelist": ""}
-# FFmpeg decodes first pictures itself, to learn what a stream does not say of them.
+# FFmpeg decodes the first pictures itself, to learn properties the stream does not declare.
 _BOUNDED = {**decoder_options(), "max_streams": "32"}
 
 
 def options_of(url: str) -> dict[str, str]:
-    """Return FFmpeg's options for a URL of RTSP or of HTTP Live Streaming."""
+    """Return FFmpeg's options for an RTSP or HTTP Live Streaming URL."""
     if is_playlist(url):
-        # Its segments may be elsewhere and encrypted; they are never files of this machine.
+        # Its segments may be on other hosts and encrypted, but never local files.
         protocols = "http,https,httpproxy,crypto,tls,tcp"
         kind = {"format_whitelist": "hls,mpegts,mov,mp4,aac,mp3,webvtt"}
     else:
@@ -46,22 +46,22 @@ def options_of(url: str) -> dict[str, str]:
         kind = {"format_whitelist": "rtsp", "rtsp_transport": "tcp", **_PROMPT}
     options = {"protocol_whitelist": protocols, **kind, **_BOUNDED}
     file = os.environ.get(CA_FILE)
-    # Without a file none is checked, as the certificates of cameras are their own.
+    # Without a CA file no certificate is checked: cameras have self-signed ones.
     return {**options, "tls_verify": "1", "ca_file": file} if file else options
 
 
 def open_stream(url: str, open_timeout: float, read_timeout: float) -> Video:
-    """Return the pictures of a stream, whose first one has come; timeouts in seconds.
+    """Return an opened stream, whose first picture has been received; timeouts in seconds.
 
     Raises:
-        StreamFault: it cannot be opened, and why.
+        StreamFault: it cannot be opened, with the reason.
     """
     if urlsplit(url).scheme in ("rtsp", "rtsps") or is_playlist(url):
         return StreamVideo(_open_url(url, open_timeout, read_timeout), open_timeout)
     body = HttpStream(url, open_timeout, read_timeout)
     if _is_jpeg(body):
         return JpegVideo(body)
-    # FFmpeg reads on for a picture whose size it learns, whatever comes.
+    # FFmpeg keeps reading until it knows the size of a picture, whatever it receives.
     body.deadline = time.monotonic() + _HEAD_LONGER * open_timeout
     try:
         options = {"format_whitelist": "mpegts", **_CLOSED, **_PROMPT, **_BOUNDED}
@@ -79,15 +79,15 @@ def _open_url(url: str, open_timeout: float, read_timeout: float) -> "InputConta
     except (av.error.FFmpegError, OSError, ValueError) as error:
         reason = of_error(error)
     if reason == "unreadable" and urlsplit(url).scheme in ("rtsps", "https"):
-        # FFmpeg has one error for all that can go wrong in a handshake.
+        # FFmpeg has a single error code for everything that can go wrong in a handshake.
         reason = check_tls(url, open_timeout) or reason
-    # FFmpeg's own error is not passed on, as it holds the URL.
+    # FFmpeg's own error is not chained, as it contains the URL.
     raise StreamFault(reason)
 
 
 def _is_jpeg(body: HttpStream) -> bool:
-    """Whether JPEG pictures come, by what the server calls them or by their first bytes."""
+    """Return whether the body is JPEG pictures, by its media type or its first bytes."""
     if body.kind.startswith("multipart/") or "jpeg" in body.kind or "jpg" in body.kind:
         return True
-    # The boundary of a multipart whose server does not call it one.
+    # The boundary of a multipart body whose server declares another media type.
     return body.peek(3) == START or body.peek(64).lstrip().startswith(b"--")

@@ -1,8 +1,8 @@
-"""A stream over HTTP: one authorized request (Basic, Digest) and the bytes of its answer.
+"""A stream over HTTP: one authorized request (Basic, Digest) and the body of its response.
 
-The request is ours and not FFmpeg's: FFmpeg's reader of MJPEG refuses much that cameras send, and
-its errors hide what a server answered.  No redirect is followed, and a user and password go only to
-the address that they were given for.
+The request is made here, not by FFmpeg: FFmpeg's MJPEG reader refuses much that cameras send, and
+its errors hide the server's response.  No redirect is followed, and user and password are sent only
+to the address they were given for.
 """
 
 import base64
@@ -19,33 +19,33 @@ from seqvision_edge.sources.faults import StreamFault, of_error, of_status
 from seqvision_edge.sources.network import PORTS, camera_context
 
 _CHUNK = 1 << 16
-# What a URL may hold as it is; `%` because it is encoded already.
+# Characters of a URL that are not quoted; `%` because it is encoded already.
 _LEGAL = "!#$%&'()*+,/:;=?@[]~"
 
-# What a server may ask for, the stronger first.
+# The digest algorithms, the stronger first.
 _HASHES = {"SHA-256": hashlib.sha256, "MD5": hashlib.md5}
 _SESSION = "-SESS"
 
 
 class HttpStream:
-    """The body of an answer, as a file that gives at once what has come.
+    """The body of a response, as a file that returns data as soon as it is received.
 
     Attributes:
-        kind: the media type, without its parameters, in small letters; "" where none is given.
-        fault: why it ended, where that was no ordinary end.
-        deadline: when it ends for want of a whole picture, by the monotonic clock; None: never.
+        kind: the media type in lower case, without parameters; "" if none is given.
+        fault: why it ended, if not regularly.
+        deadline: time limit for a complete picture, by the monotonic clock; None: none.
     """
 
     def __init__(self, url: str, open_timeout: float, read_timeout: float) -> None:
-        """Send the request and read the head of the answer; timeouts in seconds.
+        """Send the request and read the header of the response; timeouts in seconds.
 
         Raises:
-            StreamFault: there is no stream, and why.
+            StreamFault: there is no stream, with the reason.
         """
         self._ahead = b""
         try:
-            connection, answer = _ask(url, open_timeout)
-            # The answer keeps the connection's socket alive.
+            connection, answer = _open_request(url, open_timeout)
+            # The response keeps the connection's socket open.
             connection.sock.settimeout(read_timeout)
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise StreamFault(of_error(error)) from None
@@ -59,20 +59,20 @@ class HttpStream:
             raise StreamFault(reason)
 
     def peek(self, count: int) -> bytes:
-        """Return the first `count` bytes, less where it ends before; `read` gives them again."""
+        """Return the first `count` bytes, fewer at the end; `read` returns them again."""
         while len(self._ahead) < count and (more := self._receive(_CHUNK)):
             self._ahead += more
         return self._ahead[:count]
 
     def read(self, count: int = _CHUNK) -> bytes:
-        """Return what has come, at most `count` bytes; wait for at least one; b"" at the end."""
+        """Return received data, at most `count` bytes; wait for at least one; b"" at the end."""
         if self._ahead:
             ready, self._ahead = self._ahead[:count], self._ahead[count:]
             return ready
         return self._receive(count)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._answer.close()
         self._connection.close()
 
@@ -83,13 +83,15 @@ class HttpStream:
         try:
             return bytes(self._answer.read1(count))
         except (OSError, ValueError, http.client.HTTPException) as error:
-            # FFmpeg reads through this, and would print an exception of ours.
+            # FFmpeg reads through this, and would print an exception.
             self.fault = StreamFault("timeout" if isinstance(error, TimeoutError) else "ended")
             return b""
 
 
-def _ask(url: str, timeout: float) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
-    """Send the request; once more with user and password, where the server demands them."""
+def _open_request(
+    url: str, timeout: float
+) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+    """Send the request; repeat it with user and password if the server requires them."""
     parts = urlsplit(url)
     target = quote(parts.path or "/", _LEGAL)
     if parts.query:
@@ -116,7 +118,7 @@ def _send(
     connection, target = route.connection, route.prefix + target
     headers = headers | route.headers
     try:
-        # The socket is asked for, as the answer takes it away from the connection.
+        # Get the socket now: the response takes it over from the connection.
         connection.connect()
         kept = connection.sock
         connection.request("GET", target, headers={**headers, "Host": _host_header(parts)})
@@ -135,9 +137,9 @@ def _host_header(parts: SplitResult) -> str:
 def authorization(
     demands: Sequence[str], method: str, target: str, user: str, password: str
 ) -> str | None:
-    """Return the Authorization header that answers the strongest known WWW-Authenticate header.
+    """Return the Authorization header for the strongest supported WWW-Authenticate header.
 
-    None where no way is known, or where none is named.
+    None if no scheme is supported, or none is given.
     """
     challenges = [each.strip().partition(" ") for each in demands]
     digests = [_parameters(rest) for scheme, _, rest in challenges if scheme.lower() == "digest"]
@@ -170,7 +172,7 @@ def _digest(
         account = digest(account, nonce, own)
     request = digest(method, target)
     fields = {"username": user, "realm": realm, "nonce": nonce, "uri": target}
-    # A server that names no quality of protection is of RFC 2069.
+    # A server without qop follows RFC 2069.
     if "qop" in given:
         proof = digest(account, nonce, count, own, "auth", request)
         bare = f", qop=auth, nc={count}"

@@ -1,4 +1,4 @@
-"""Image files in natural order, as a source of constant speed; JPEG pictures out of MJPEG."""
+"""Image files in natural order, as a source of constant rate; JPEG pictures of an MJPEG stream."""
 
 import re
 from collections import Counter
@@ -22,23 +22,23 @@ JPEG: Final = b"\xff\xd8\xff"
 _SCAN: Final = b"\xff\xda"
 # Encoders make about ten.
 MOST_SCANS: Final = 64
-# Of a PNG that is torn: what is left of it may be read.
+# A truncated PNG: the part that is there may be read.
 _MOST_MISSING: Final = 1 << 20
 
 START = b"\xff\xd8\xff"
-# What has no end by then is no picture of a camera.
+# A picture without an end by this size does not come from a camera.
 LARGEST = 1 << 25
 _START_OF_IMAGE, _END_OF_IMAGE = 0xD8, 0xD9
-# FF 00 is a byte of the picture itself, FF D0 to FF D7 only restart its decoder.
+# FF 00 is an escaped byte of the data, FF D0 to FF D7 are restart markers.
 _MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")
-# These stand alone; every other marker has a length behind it.
+# These have no length; every other marker does.
 _BARE = (0x01, _START_OF_IMAGE, _END_OF_IMAGE)
 
 
 class ImageFiles:
     """A source: one frame per image, `1 / fps` apart.
 
-    An image that cannot be read leaves its place in time empty and is counted in `damaged`.
+    An unreadable image leaves a gap at its time, and is counted in `damaged`.
     """
 
     live = False
@@ -52,7 +52,7 @@ class ImageFiles:
     ) -> None:
         """Take the images among `files`; `name` is used in messages.
 
-        `value_range` says which values of images with more than 8 bits are black and white.
+        `value_range` holds the black and white values of images with more than 8 bits.
 
         Raises:
             SourceError: no image among them.
@@ -76,25 +76,25 @@ class ImageFiles:
 
     @property
     def incomplete(self) -> str | None:
-        """After the last frame: how many images could not be read; None when all could."""
+        """After the last frame: how many images could not be read; None if all could."""
         if not self.damaged:
             return None
         return f"decoded {self.decoded} of {self.claimed} images"
 
     def stop(self) -> None:
-        """Nothing waits: reading a file ends by itself."""
+        """Do nothing: reading a file never blocks for long."""
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing stays open between two images."""
+        """Do nothing: no file stays open between two images."""
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames.
 
         Raises:
-            SourceError: not one of the images can be read.
+            SourceError: none of the images can be read.
         """
         for index, file in enumerate(self.files):
             values = read_values(file)
@@ -113,7 +113,7 @@ class ImageFiles:
 
 def natural_order(file: Path) -> list[str | int]:
     """Return a sort key that puts `2.jpg` before `10.jpg`."""
-    # Text and numbers alternate in what split returns, so equal places have equal types.
+    # Text and numbers alternate in what split returns, so equal positions have equal types.
     return [
         int(part) if index % 2 else part.lower()
         for index, part in enumerate(re.split(r"(\d+)", str(file)))
@@ -121,16 +121,16 @@ def natural_order(file: Path) -> list[str | int]:
 
 
 def decode_image(data: NDArray[np.uint8], value_range: ValueRange | None = None) -> Image | None:
-    """Return the bytes of an image file as `(height, width, 3)` BGR, grey or with alpha or not.
+    """Decode an image file's bytes to `(height, width, 3)` BGR, also from grey or with alpha.
 
-    None where OpenCV cannot read them.  `value_range` is that of `to_8_bit`.
+    None if OpenCV cannot decode them.  `value_range` is that of `to_8_bit`.
     """
     values = _decode_values(data)
     return None if values is None else to_8_bit(values, value_range)
 
 
 def read_values(file: Path) -> NDArray[Any] | None:
-    """Return an image as it is stored, `(height, width, 3)` BGR of its own type; None: damaged."""
+    """Return an image as stored, `(height, width, 3)` BGR of its own type; None if damaged."""
     try:
         return _decode_values(np.fromfile(file, np.uint8))
     except OSError:
@@ -145,17 +145,17 @@ def _decode_values(data: NDArray[np.uint8]) -> NDArray[Any] | None:
             image = cv2.imdecode(data, how)
         except cv2.error:
             continue
-        # OpenCV's stubs hide that it may be None.  Grey floats have no colours to be read.
+        # OpenCV's stubs hide that it may be None.  Grey float images have no colour to decode.
         if isinstance(image, np.ndarray):
             return _three_channels(image)
     return None
 
 
 def _claims_too_much(data: bytes) -> bool:
-    """Whether a picture claims to be larger than its bytes, or takes minutes for a few of them.
+    """Return whether a picture claims more pixels than its bytes allow, or takes minutes to decode.
 
-    OpenCV makes room for a chunk of a PNG before it sees that there is no such chunk, and goes over
-    all pixels of a JPEG again for every scan of ten bytes.
+    OpenCV allocates a PNG chunk before checking that it exists, and processes all pixels of a JPEG
+    again for every scan of ten bytes.
     """
     if data.startswith(PNG):
         at = len(PNG)
@@ -167,7 +167,7 @@ def _claims_too_much(data: bytes) -> bool:
 
 
 def has_too_many_scans(data: bytes) -> bool:
-    """Whether a JPEG has more scans than any encoder makes; other pictures have none."""
+    """Return whether a JPEG has more scans than any encoder makes; False for other formats."""
     return data.startswith(JPEG) and data.count(_SCAN) > MOST_SCANS
 
 
@@ -178,7 +178,7 @@ def _three_channels(image: NDArray[Any]) -> NDArray[Any]:
 
 
 def _contents(files: list[Path]) -> str:
-    """Return what is there instead of images: "4 .txt, 1 folder"."""
+    """Return a summary of other files in place of images: "4 .txt, 1 folder"."""
     kinds = Counter("folder" if file.is_dir() else file.suffix or "other" for file in files)
     counts = [f"{count} {kind}" for kind, count in kinds.most_common(_KINDS_SHOWN)]
     rest = kinds.total() - sum(count for _, count in kinds.most_common(_KINDS_SHOWN))
@@ -192,18 +192,18 @@ def _accepted() -> str:
 
 
 def pictures(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
-    """Yield each picture, and whether it has its end: one may be torn off.
+    """Yield each picture, and whether it is complete: one may be truncated.
 
-    What lies between two pictures is skipped.
+    Bytes between two pictures are skipped.
     """
     data = bytearray()
-    at = 0  # where the next marker is looked for; 0 before a picture begins
+    at = 0  # where the next marker is searched; 0 before a picture begins
     for chunk in chunks:
         data += chunk
         while True:
             if not at:
                 begin = data.find(START)
-                # Its first bytes may have come already.
+                # Its first bytes may have been received already.
                 del data[: begin if begin >= 0 else -len(START)]
                 if begin < 0:
                     break
@@ -226,7 +226,7 @@ def pictures(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
             elif len(data) < end + 2:
                 break
             elif data[end : end + 2] == START[:2]:
-                # Torn before its length: read as one, the next picture would hide many others.
+                # Truncated before its length: decoded as one, the next picture would hide others.
                 yield bytes(data[:end]), False
                 del data[:end]
                 at = 0

@@ -1,17 +1,17 @@
-"""Videos and pictures of strangers, decoded by a child process with limits.
+"""Decode untrusted videos and pictures in child processes with limits.
 
     decoders = Decoders(max_pixels)
     with decoders.video(path, value_range, check) as source:
         for frame in source:
             ...
 
-A decoder is a million lines of C that read whatever was sent: what crashes, hangs or swells it ends
-a child, and is reported in one line.  Children are kept for the next clip, and replaced when they
-die or have grown.  Frames come through memory that both map; the child is one frame ahead.
+A decoder is a million lines of C that parse untrusted input: what crashes, hangs or exhausts it
+ends a child, and is reported in one line.  Children are reused for the next clip, and replaced when
+they die or have grown.  Frames are passed in shared memory; the child decodes one frame ahead.
 
-    parent → a JSON line: what to open, then "next" for each frame (of pictures with their bytes),
+    parent → a JSON line: what to open, then "next" for each frame (with the bytes of a picture),
              then "close"
-    child  → "opened", "frame", …, "end"; or "refused" and why; then "closed"
+    child  → "opened", "frame", …, "end"; or "refused" and the reason; then "closed"
 """
 
 import contextlib
@@ -46,17 +46,17 @@ from seqvision_edge.errors import SourceError
 from seqvision_edge.frame import Frame, FrameTooLarge, Image
 from seqvision_edge.preprocess import ValueRange
 
-# Bytes that a decoder may take: the 17 pictures that it keeps of video with 8 Mpx and 10 bits are
+# Memory limit of a decoder in bytes: the 17 reference pictures of 8 Mpx video with 10 bits are
 # 430 MB.
 MEMORY: Final = 768 << 20
-# A child that holds more after a clip is replaced; a new one has 60 MB.
+# A child that uses more after a clip is replaced; a new one uses 60 MB.
 _GROWN: Final = 256 << 20
-# The reader has one frame and may keep the one before, while the next is decoded.
+# The reader holds one frame and may keep the previous one, while the next is decoded.
 _SLOTS: Final = 3
 _AHEAD: Final = 2
-# Seconds that a child may take in all to end a clip.
+# Seconds in all for a child to close a clip.
 _CLOSE: Final = 5.0
-# What a child answers beside what it was asked for, and the kinds of the values.
+# A child's possible further replies, and the types of their values.
 _REFUSALS: Final[dict[str, tuple[Kind, ...]]] = {
     "refused": (str,), "large": (str,), "memory": ()
 }  # fmt: skip
@@ -65,20 +65,20 @@ Check = Callable[[], None]
 
 
 class TooMuchMemory(SourceError):  # noqa: N818
-    """A clip takes more memory than a decoder may."""
+    """A clip needs more memory than a decoder may use."""
 
 
 class NoDecoder(SourceError):  # noqa: N818
-    """A child could not be started: nothing is decoded without it."""
+    """A child could not be started, so nothing can be decoded."""
 
 
 class Isolated:
-    """A source: the frames of a clip that a child decodes, each good until the second one after it.
+    """A source: the frames of a clip decoded by a child, each valid until the second next one.
 
     Attributes:
         fps: nominal frames per second, of a video.
-        size: width and height as a video is coded.
-        incomplete: after the last frame, why some are missing; None where none is.
+        size: coded width and height of a video.
+        incomplete: after the last frame, why some are missing; None if none is.
     """
 
     def __init__(self, decoder: "_Decoder", check: Check, pictures: Iterator[bytes] | None) -> None:
@@ -93,11 +93,11 @@ class Isolated:
         """Yield the frames.
 
         Raises:
-            SourceError: one is refused, or the child dies of it.
+            SourceError: a frame is refused, or the child dies of it.
         """
         given, requested = 0, 0
         while True:
-            while requested < given + _AHEAD and self._ask():
+            while requested < given + _AHEAD and self._request_next():
                 requested += 1
             if given == requested:
                 return
@@ -112,8 +112,8 @@ class Isolated:
             yield Frame(pixels, time, index, duration=duration)
             given += 1
 
-    def _ask(self) -> bool:
-        """Let the child decode one more frame; False where there is no more picture."""
+    def _request_next(self) -> bool:
+        """Request the next frame; return False if there is no further picture."""
         picture = b"" if self._pictures is None else next(self._pictures, None)
         if picture is not None:
             self._decoder.send(["next", len(picture)], picture, self._check)
@@ -121,14 +121,14 @@ class Isolated:
 
 
 class Decoders:
-    """Children that decode, kept for the next clip; usable from several threads."""
+    """Decoding child processes, reused for the next clip; thread-safe."""
 
     def __init__(self, max_pixels: int, memory: int = MEMORY) -> None:
-        """Start none yet.
+        """Start with no child.
 
         Args:
             max_pixels: of a frame.
-            memory: bytes that one child may take.
+            memory: memory limit of a child in bytes.
         """
         self._max_pixels, self._memory = max_pixels, memory
         self._free: list[_Decoder] = []
@@ -139,17 +139,17 @@ class Decoders:
     def video(
         self, path: Path, value_range: ValueRange | None, check: Check, seconds: float
     ) -> "Iterator[Isolated | None]":
-        """Give a video's frames; None where there can be no child.
+        """Yield the decoder of a video; None if there can be no child.
 
         Args:
             path: of the file.
-            value_range: which values of deep grey frames are black and white.
-            check: called while the child works; what it raises ends the child's work.
-            seconds: that the work may take, should this process be stopped.
+            value_range: the black and white values of deep grey frames.
+            check: called while the child works; if it raises, the child's work ends.
+            seconds: time limit of the child's work, should this process be stopped.
 
         Raises:
             NoDecoder: the child could not be started.
-            SourceError: it is no video, or the child dies of it.
+            SourceError: it is not a video, or the child dies of it.
         """
         task = {"path": str(path), "value_range": value_range, "seconds": seconds}
         with self._decoder(task) as decoder:
@@ -163,13 +163,13 @@ class Decoders:
         check: Check,
         seconds: float,
     ) -> "Iterator[Isolated | None]":
-        """Give pictures as frames, all at time 0; the rest is as in `video`."""
+        """Yield a decoder of pictures, all at time 0; the rest is as in `video`."""
         task = {"path": None, "value_range": value_range, "seconds": seconds}
         with self._decoder(task) as decoder:
             yield None if decoder is None else Isolated(decoder, check, iter(pictures))
 
     def start(self) -> None:
-        """Have a child ready for the next clip; it takes a moment where there is none yet.
+        """Have a child ready for the next clip; starting one takes a moment.
 
         Raises:
             NoDecoder: it could not be started.
@@ -181,7 +181,7 @@ class Decoders:
             self._keep(decoder)
 
     def close(self) -> None:
-        """End all children; one that works now ends with its clip."""
+        """End all children; a busy one ends after its clip."""
         with self._lock:
             self._closed = True
             free, self._free = self._free, []
@@ -204,7 +204,7 @@ class Decoders:
             is_good = False
             raise
         finally:
-            # A clip that its reader left in the middle is no fault of the child.
+            # An unfinished clip is not a fault of the child.
             is_kept = False
             try:
                 is_kept = decoder.close() and is_good
@@ -215,7 +215,7 @@ class Decoders:
                     decoder.end()
 
     def _take(self) -> "_Decoder | None":
-        """Return a child that waits; None where there is none that lives."""
+        """Return an idle child; None if none is alive."""
         while True:
             with self._lock:
                 decoder = self._free.pop() if self._free else None
@@ -247,14 +247,14 @@ class _Decoder:
         self._child.send(json.dumps(request).encode() + b"\n" + content, check)
 
     def receive(self, check: Check, **expected: tuple[Kind, ...]) -> list[Any]:
-        """Return the next answer.
+        """Return the next reply.
 
         Args:
             check: called while the child works.
-            expected: the first words that it may have, with the kinds of the values after them.
+            expected: the allowed replies, with the types of their values.
 
         Raises:
-            SourceError: it refuses the clip, or dies of it.
+            SourceError: the child refuses the clip, or dies of it.
         """
         while True:
             try:
@@ -267,7 +267,7 @@ class _Decoder:
                 check()
                 continue
             except Died as ending:
-                check()  # it may have been ended because the time is up
+                check()  # it may have been ended by its deadline
                 raise SourceError(f"the decoder crashes on it ({ending})") from None
             if answer[0] == "refused":
                 raise SourceError(answer[1])
@@ -278,14 +278,14 @@ class _Decoder:
             return answer
 
     def pixels(self, number: int, height: int, width: int) -> Image:
-        """Return the frame of this number as it lies in the memory."""
+        """Return the frame of this number as a view of the memory."""
         size, begin = 3 * height * width, number % _SLOTS * self._slot
         if not 0 < size <= self._slot or height < 0:
             raise SourceError("the decoder crashes on it (nonsense)")
         return self._memory[begin : begin + size].reshape(height, width, 3)
 
     def close(self) -> bool:
-        """Let the child end its clip; return whether it is as good as new."""
+        """Close the clip in the child; return whether the child can be reused."""
         until = time.monotonic() + _CLOSE
 
         def check() -> None:
@@ -305,7 +305,7 @@ class _Decoder:
 
 
 def _start(max_pixels: int, memory: int) -> _Decoder | None:
-    """Start a child; None where there can be none.
+    """Start a child; None if there can be none.
 
     Raises:
         NoDecoder: it could not be started.
@@ -318,7 +318,7 @@ def _start(max_pixels: int, memory: int) -> _Decoder | None:
             file = _memory_file()
             opened.callback(os.close, file)
             os.truncate(file, size)
-            # Before the child: what fails here leaves none behind.
+            # Before the child: a failure here leaves no child behind.
             frames = mmap.mmap(file, size)
             task = {"file": file, "max_pixels": max_pixels, "memory": memory}
             return _Decoder(start_child(__name__, task, [file]), frames, max_pixels)
@@ -326,11 +326,11 @@ def _start(max_pixels: int, memory: int) -> _Decoder | None:
         ending = could_not_start(error.strerror or str(error))
     except Died as error:
         ending = error
-    raise NoDecoder(f"the process that decodes it {ending}")
+    raise NoDecoder(f"the decoder process {ending}")
 
 
 def _memory_file() -> int:
-    """Return a descriptor of memory that has no name; where there is none, of a deleted file."""
+    """Return a descriptor of anonymous memory; if unsupported, of a deleted file."""
     make: Callable[[str], int] | None = getattr(os, "memfd_create", None)
     if make is not None:
         return make("seqvision-frames")
@@ -342,9 +342,9 @@ def _memory_file() -> int:
 
 
 def main() -> None:
-    """Decode what the parent asks for until it leaves."""
+    """Serve the parent's requests until it closes the connection."""
     task = child_process.task()
-    # All that decodes is loaded before the memory is bounded.
+    # All decoders are loaded before the memory is limited.
     from seqvision_edge.sources import image_files, video_decoding, video_file  # noqa: F401
 
     slot = 3 * task["max_pixels"]
@@ -361,14 +361,14 @@ def main() -> None:
 
 
 def _request() -> list[Any]:
-    """Return the next request; an empty one where the parent has left."""
+    """Return the next request; an empty one if the parent has closed the connection."""
     line = sys.stdin.buffer.readline()
     request: list[Any] = json.loads(line) if line else []
     return request
 
 
 def _serve(clip: "_Clip") -> None:
-    """Answer for one clip until the parent closes it."""
+    """Serve one clip until the parent closes it."""
 
     def answer(make: Callable[[], list[Any]]) -> None:
         try:
@@ -389,7 +389,7 @@ def _serve(clip: "_Clip") -> None:
 
 
 class _Clip:
-    """A clip on the child's side; its methods return answers."""
+    """A clip in the child; the methods return replies."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Live sources: a camera, and any source that is connected again after a loss."""
+"""Live sources: a camera, and any source that reconnects after a loss."""
 
 import random
 import threading
@@ -18,23 +18,23 @@ from seqvision_edge.types import SourceState
 
 _USUAL_FPS = 30.0
 _HEALTHY_SECONDS = 10.0
-# A server that restarts is back within seconds: so long it is asked often; that is cheap while
-# nobody answers.
+# A restarting server is back within seconds: at first it is retried often, which is cheap while
+# it is down.
 _FIRST_WAIT, _SHORT_WAIT, _SHORT_SECONDS, _LONG_WAIT = 0.5, 1.0, 300.0, 30.0
-# A camera locks out who tries a wrong password too often, and no address mends itself.
+# A camera locks out clients after repeated wrong passwords, and a wrong URL stays wrong.
 _REFUSED_WAIT = 60.0
 _REFUSED = ("unauthorized", "forbidden", "not_found", "one_picture")
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long a live source may be silent, and how often it is connected again.
+    """Timeouts of a live source, and its number of reconnects.
 
     Attributes:
         stall: seconds without a frame after which it counts as stalled.
         open: seconds that opening may take.
-        frozen: seconds of one and the same picture after which a warning is told.
-        retries: how many times in a row it is connected again before it is given up; None: always.
+        frozen: seconds of an unchanged picture after which a warning is reported.
+        retries: number of consecutive reconnects before it gives up; None: unlimited.
     """
 
     stall: float = 3.0
@@ -44,31 +44,31 @@ class Timeouts:
 
 
 class Watched:
-    """A source: the newest frames of a camera or stream, and its states between them.
+    """A source: the newest frames of a camera or stream, and its state changes between them.
 
-    Times go on over a new connection: they are seconds since the first one was tried, by the
-    monotonic clock.
+    Times continue over a reconnect: they are seconds since the first attempt, by the monotonic
+    clock.
     """
 
     live = True
 
     def __init__(
-        self, address: Address, wanted: FrameFormat, patience: Timeouts | None = None
+        self, address: Address, frame_format: FrameFormat, timeouts: Timeouts | None = None
     ) -> None:
-        """Describe it.
+        """Store the settings, and refuse a local camera that cannot be opened.
 
         Raises:
-            SourceError: it is a camera of this machine and cannot be opened: that is a mistake
-                rather than a fault.  A stream may come later.
+            SourceError: it is a local camera and cannot be opened: that is a user's mistake.  A
+                stream may be reachable later.
         """
         self.name = address.name
         self.fps = _USUAL_FPS
         self.claimed: int | None = None
         self.decoded = self.damaged = 0
-        self._patience = patience or Timeouts()
-        self.capture = Capture(address, wanted, self._patience.stall, self._patience.open)
+        self._timeouts = timeouts or Timeouts()
+        self.capture = Capture(address, frame_format, self._timeouts.stall, self._timeouts.open)
         self._left = threading.Event()
-        self._picture = _Picture(self._patience.frozen)
+        self._picture = _Picture(self._timeouts.frozen)
         self._next = 0
         self._began = time.monotonic()
         self._is_stream = address.kind == "stream"
@@ -78,11 +78,11 @@ class Watched:
 
     @property
     def incomplete(self) -> str | None:
-        """None: a live source promises no number of frames."""
+        """None: a live source declares no number of frames."""
         return None
 
     def stop(self) -> None:
-        """Let an iteration that waits in another thread end."""
+        """End an iteration that waits in another thread."""
         self._left.set()
         self.capture.leave()
 
@@ -96,7 +96,7 @@ class Watched:
         """Yield frames and states until it is stopped, or given up.
 
         Raises:
-            GaveUp: it was connected again in vain as often as `retries` says.
+            GaveUp: reconnecting failed `retries` times in a row.
         """
         attempt, lost_at = 0, time.monotonic()
         while not self._left.is_set():
@@ -115,10 +115,10 @@ class Watched:
                 if self._next and now - began > _HEALTHY_SECONDS:
                     attempt, lost_at = 0, now
                 yield SourceState(fault.state, fault.reason, str(fault), attempt=attempt)
-                retries = self._patience.retries
+                retries = self._timeouts.retries
                 if retries is not None and attempt > retries:
                     raise GaveUp(f"{fault}; given up after {_times(retries)}") from None
-                # A device of this machine locks nobody out, and gets its rights a moment late.
+                # A local device has no lockout, and gets its permissions a moment late.
                 reason = fault.reason if self._is_stream else ""
                 self._left.wait(wait_before(attempt, now - lost_at, reason))
 
@@ -153,21 +153,21 @@ def wait_before(attempt: int, lost: float, reason: str) -> float:
     """Return how many seconds to wait before the next attempt, with jitter.
 
     Args:
-        attempt: attempts in a row that failed, from 0: the connection had held.
-        lost: seconds since it was lost.
-        reason: why the last one failed.
+        attempt: consecutive failed attempts; 0 after a working connection.
+        lost: seconds since the connection was lost.
+        reason: the error code of the last failure.
     """
     if reason in _REFUSED:
         longest = _REFUSED_WAIT
     else:
         most = _SHORT_WAIT if lost < _SHORT_SECONDS else _LONG_WAIT
         longest = min(most, _FIRST_WAIT * 2 ** min(attempt, 10))
-    # Many devices that lost one server must not all come back at the same moment.
+    # Many devices that lost one server must not all retry at the same moment.
     return longest * random.uniform(0.7, 1.0)
 
 
 class _Picture:
-    """Notice that a source sends the same picture for long."""
+    """Detect that a source repeats the same picture for long."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -176,7 +176,7 @@ class _Picture:
         self._frozen = False
 
     def look(self, bgr: Image, now: float) -> SourceState | None:
-        """Take the next picture and return the state that begins with it, if any does."""
+        """Compare the next picture and return the state that begins with it, if any."""
         if self._last is None or not _same(bgr, self._last):
             self._last, self._since = bgr, now
             if self._frozen:
@@ -190,7 +190,7 @@ class _Picture:
 
 
 def _same(one: Image, other: Image) -> bool:
-    # Noise makes nearly every picture another one within a few of its pixels.
+    # Noise changes nearly every picture within a few of its pixels.
     few = slice(None, None, 16)
     return np.array_equal(one[few, few], other[few, few]) and np.array_equal(one, other)
 
@@ -200,10 +200,10 @@ def _times(retries: int) -> str:
 
 
 class CameraSource:
-    """A source: always the newest frame; the ones that nobody waited for are skipped.
+    """A source: always the newest frame; frames that were not read in time are dropped.
 
-    `began` is the monotonic time of a frame at time 0, so `monotonic() - began - frame.time` is how
-    old a frame is.
+    `began` is the monotonic time of a frame at time 0, so `monotonic() - began - frame.time` is the
+    age of a frame.
     """
 
     live = True
@@ -226,11 +226,11 @@ class CameraSource:
 
     @property
     def incomplete(self) -> str | None:
-        """None: a camera promises no number of frames."""
+        """None: a camera declares no number of frames."""
         return None
 
     def stop(self) -> None:
-        """Let an iteration that waits in another thread end."""
+        """End an iteration that waits in another thread."""
         self.capture.leave()
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Connections to cameras: whether the server can be reached, and its TLS."""
+"""Connections to cameras: reachability of the server, and its TLS."""
 
 import os
 import socket
@@ -16,10 +16,10 @@ _LONGEST = 3.0
 
 
 def check_reachable(url: str, timeout: float, left: threading.Event) -> None:
-    """Connect to the server of a URL and hang up; return at once when `left` is set.
+    """Connect to the server of a URL and disconnect; return at once when `left` is set.
 
     Raises:
-        StreamFault: it cannot be reached, and why.
+        StreamFault: it cannot be reached, with the reason.
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
@@ -27,7 +27,7 @@ def check_reachable(url: str, timeout: float, left: threading.Event) -> None:
         return
     seconds = min(timeout, _LONGEST)
     answer: list[str] = []
-    # To ask for a name can take long and cannot be interrupted: nobody waits for this thread.
+    # Resolving a name can take long and cannot be interrupted: this thread is never joined.
     asking = threading.Thread(
         target=lambda: answer.append(_connect(host, port, seconds)), name="reach", daemon=True
     )
@@ -42,7 +42,7 @@ def check_reachable(url: str, timeout: float, left: threading.Event) -> None:
 
 
 def _connect(host: str, port: int, timeout: float) -> str:
-    """Return the word for why nobody can connect; "" where one can."""
+    """Return the error code of a failed connection; "" if it succeeds."""
     try:
         socket.create_connection((host, port), timeout).close()
     except OSError as error:
@@ -54,7 +54,7 @@ def _connect(host: str, port: int, timeout: float) -> str:
 
 
 def camera_context() -> ssl.SSLContext:
-    """Return how certificates of cameras are checked: by `SEQVISION_CA_FILE`, else not at all.
+    """Return the TLS context for cameras: verified by `SEQVISION_CA_FILE`, else not at all.
 
     Raises:
         OSError: the file has no certificates.
@@ -65,14 +65,14 @@ def camera_context() -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    # Nothing is proven by such a connection, and old cameras know nothing newer.
+    # Such a connection is not authenticated anyway, and old cameras support nothing newer.
     context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
     context.set_ciphers("DEFAULT:@SECLEVEL=0")
     return context
 
 
 def check_tls(url: str, timeout: float) -> str | None:
-    """Return "tls" where no TLS connection can be made with the server of a URL; else None."""
+    """Return "tls" if no TLS connection to the server of a URL can be made; else None."""
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
     try:

@@ -1,14 +1,14 @@
-"""What a user writes for sources, on the command line or in a YAML file → their addresses.
+"""Parse the user's sources, from the command line or a YAML file, into addresses.
 
-Secrets need not be written: `env:CAM_URL` is what the environment has under that name, and
-`${CAM_PASSWORD}` inside a URL is replaced by what it has there.
+Secrets need not be written: `env:CAM_URL` is the value of that environment variable, and
+`${CAM_PASSWORD}` inside a URL is replaced by the variable's value.
 
     front door: rtsp://viewer:${CAM_PASSWORD}@192.168.1.20/stream1
     yard: env:YARD_URL
     desk:
       camera: 0
 
-A value is what `--source` takes; a file's path begins at the folder of the list.
+A value is as for `--source`; a relative path starts at the folder of the list.
 """
 
 import os
@@ -31,24 +31,24 @@ _ENVIRONMENT = "env:"
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
 _DEVICE = re.compile(r"/dev/(video\d+|v4l/.+)")
-# What Linux numbers its Video4Linux devices with.
+# Linux's major number of Video4Linux devices.
 _V4L_MAJOR = 81
 
 _EXAMPLE = "give lines such as: front door: rtsp://192.168.1.20/stream1"
 
 
 def parse_source(text: str, environ: Mapping[str, str] = os.environ) -> Address:
-    """Return where a source is: a URL, a device, standard input, or else a path.
+    """Return the address of a source: a URL, a device, standard input, or else a path.
 
     Raises:
-        SourceError: a URL of another kind or a broken one, or the environment lacks a variable.
+        SourceError: an unsupported or incomplete URL, or an environment variable is not set.
     """
     if text == STANDARD_INPUT:
         return Address("pipe", "standard input", STANDARD_INPUT)
     if text.startswith(_ENVIRONMENT):
         variable = text.removeprefix(_ENVIRONMENT)
         address = parse_source(_look_up(variable, environ), environ)
-        # Nobody knows where in its value a secret stands.
+        # Unknown which part of its value is secret.
         return replace(address, name=source_name(variable))
     if found := _URL.match(text):
         return _parse_url(text, found[1].lower(), environ)
@@ -58,7 +58,7 @@ def parse_source(text: str, environ: Mapping[str, str] = os.environ) -> Address:
 
 
 def parse_camera(text: str) -> Address:
-    """Return where a camera is: its number, from 0, or its device.
+    """Return the address of a camera: its number, from 0, or its device.
 
     Raises:
         SourceError: it is neither.
@@ -73,18 +73,18 @@ def parse_camera(text: str) -> Address:
 
 
 def _parse_url(template: str, scheme: str, environ: Mapping[str, str]) -> Address:
-    # The name is made before secrets come in, wherever in the URL they stand.
+    # The name is made before secrets are filled in, anywhere in the URL.
     name = source_name(redact(template))
     if scheme not in SCHEMES:
         kinds = " ".join(f"{known}://" for known in SCHEMES)
-        raise SourceError(f"{name}: no kind of URL that can be watched; give one of {kinds}")
+        raise SourceError(f"{name}: unsupported URL; use one of {kinds}")
     url = scheme + _fill_in(template, environ)[len(scheme) :]
-    # They would end a line of the request, and begin one of their own.
+    # A line break would end a line of the request, and start another one.
     if not all(letter.isprintable() and not letter.isspace() for letter in url):
         raise SourceError(f"{name}: a space or control character in a URL; write it as %20")
     try:
         parts = urlsplit(url)
-        # To read the port is to check it.
+        # Reading the port validates it.
         is_complete = bool(parts.hostname) and parts.port != 0
     except ValueError:
         is_complete = False
@@ -94,7 +94,7 @@ def _parse_url(template: str, scheme: str, environ: Mapping[str, str]) -> Addres
 
 
 def _fill_in(template: str, environ: Mapping[str, str]) -> str:
-    """Put in the variables; in the account and the query, where they must be, percent-encoded."""
+    """Fill in the variables; percent-encoded in the user info and the query, as required there."""
     account, query = template.rfind("@"), template.find("?")
 
     def value(found: re.Match[str]) -> str:
@@ -108,12 +108,12 @@ def _fill_in(template: str, environ: Mapping[str, str]) -> str:
 def _look_up(variable: str, environ: Mapping[str, str]) -> str:
     value = environ.get(variable)
     if not value:
-        raise SourceError(f"the environment has no {variable}; set it: export {variable}=…")
+        raise SourceError(f"{variable}: environment variable not set; set it: export {variable}=…")
     return value
 
 
 def _is_camera(path: str) -> bool:
-    """Whether it is a camera under another name, as udev's rules give them."""
+    """Return whether it is a camera under another name, as udev rules create them."""
     try:
         status = os.stat(path)  # noqa: PTH116
     except (OSError, ValueError):
@@ -125,7 +125,7 @@ def read_listing(path: Path, environ: Mapping[str, str]) -> list[Address]:
     """Return the sources of a list, in its order and under its names.
 
     Raises:
-        SourceError: no such file, not such a list, or a source that cannot be one.
+        SourceError: no such file, not such a list, or an invalid source.
     """
     try:
         entries = read_yaml(path)
@@ -137,7 +137,7 @@ def read_listing(path: Path, environ: Mapping[str, str]) -> list[Address]:
 
 
 def _address(path: Path, name: str, entry: object, environ: Mapping[str, str]) -> Address:
-    who = f"--sources {path}: {source_name(name)}"
+    prefix = f"--sources {path}: {source_name(name)}"
     try:
         match entry:
             case str():
@@ -151,7 +151,7 @@ def _address(path: Path, name: str, entry: object, environ: Mapping[str, str]) -
             case _:
                 raise SourceError("give one address, or one of url, path, camera")
     except SourceError as error:
-        raise SourceError(f"{who}: {error}") from None
+        raise SourceError(f"{prefix}: {error}") from None
     if found.kind == "path":
         found = replace(found, where=str(path.parent / str(found.where)))
     return replace(found, name=source_name(name))

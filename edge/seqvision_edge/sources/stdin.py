@@ -1,4 +1,4 @@
-"""Standard input as a source: a container with its own times, or pictures at a rate that is given.
+"""Standard input as a source: a container with its own times, or pictures at a given rate.
 
 ffmpeg -i clip.mp4 -f nut -c:v rawvideo - | edge-run --source -
 ffmpeg -i clip.mp4 -r 15 -f image2pipe -c:v mjpeg - | edge-run --source - --image-fps 15
@@ -7,7 +7,7 @@ ffmpeg -i clip.mp4 -r 15 -s 640x480 -f rawvideo -pix_fmt bgr24 - |
 rpicam-vid -t 0 --codec mjpeg -o - | edge-run --source - --image-fps arrival
 
 Pictures without times have no rate that could be guessed: a wrong one makes every gesture faster or
-slower than those that the model learned.
+slower than in the training.
 """
 
 import os
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 Rate = float | Literal["arrival"]
 
 _CHUNK = 1 << 16
-# So soon a reader that waits sees that it is asked to leave.
+# Poll interval of a waiting reader, to notice that it should stop.
 _LOOK = 0.1
-# Shown where frames have the times of their arrival.
+# Shown if frames have the times of their arrival.
 _USUAL_FPS = 30.0
-# What ends a silence of half of it was sent before.
+# After a pause, frames older than half of it were queued in the pipe.
 _SILENCE = 3.0
-# Three packets of MPEG-TS: one 0x47 may be chance.
+# Three packets of MPEG-TS: a single 0x47 may be a coincidence.
 _HEAD = 400
 
 # First bytes → FFmpeg's name of a container, whose frames have times of their own.
@@ -56,7 +56,7 @@ _CONTAINERS = (
     (b"\x00\x00\x01\xba", "mpeg"),
 )
 _JPEG = "mjpeg"
-# First bytes → FFmpeg's name of pictures one behind the other, which have no times.
+# First bytes → FFmpeg's name of concatenated pictures, which have no times.
 _PICTURES = (
     (START, _JPEG),
     (b"\x89PNG\r\n\x1a\n", "png_pipe"),
@@ -73,17 +73,17 @@ _NAMES = {
     "mpegvideo": "bare MPEG-2 pictures",
     "m4v": "bare MPEG-4 pictures",
 }
-# Nothing that is piped leads to a file or to the network.
+# Piped data may open no file and no network connection.
 _OPTIONS = {"protocol_whitelist": ""}
 
 _WITH_TIMES = "ffmpeg -i clip.mp4 -f nut -c:v rawvideo - | edge-run --source -"
 
 
 class Input:
-    """The bytes of a pipe as they come; a file for PyAV."""
+    """The bytes of a pipe as they arrive; a file object for PyAV."""
 
     def __init__(self, handle: int) -> None:
-        """Take a file descriptor; it stays open."""
+        """Use a file descriptor, which is not closed."""
         self._handle = handle
         self._ahead = b""
         self._waited = 0.0
@@ -92,29 +92,29 @@ class Input:
 
     @property
     def was_left(self) -> bool:
-        """Whether its reader was asked to leave."""
+        """Whether its reader was cancelled."""
         return self._left.is_set()
 
     def take_waited(self) -> float:
-        """Return for how many seconds was waited since the last call."""
+        """Return the seconds spent waiting since the last call."""
         waited, self._waited = self._waited, 0.0
         return waited
 
     def leave(self) -> None:
-        """End a `read` that waits in another thread, and every later one."""
+        """Cancel a `read` that waits in another thread, and every later one."""
         self._left.set()
 
     def peek(self, count: int) -> bytes:
-        """Return the first `count` bytes, less where it ends before; `read` gives them again."""
+        """Return the first `count` bytes, fewer at the end; `read` returns them again."""
         while len(self._ahead) < count and (more := self._receive(_CHUNK)):
             self._ahead += more
         return self._ahead[:count]
 
     def read(self, count: int = _CHUNK) -> bytes:
-        """Return what has come, at most `count` bytes; b"" at the end.
+        """Return received data, at most `count` bytes; b"" at the end.
 
-        An exception, such as Ctrl-C, waits for `raise_interrupt`: FFmpeg, which reads through
-        this, would lose it.
+        An exception such as Ctrl-C is kept for `raise_interrupt`: FFmpeg, which reads through this,
+        would lose it.
         """
         if self._ahead:
             ready, self._ahead = self._ahead[:count], self._ahead[count:]
@@ -126,12 +126,12 @@ class Input:
             return b""
 
     def raise_interrupt(self) -> None:
-        """Raise what came while it was read."""
+        """Raise the exception that interrupted a read, if any."""
         if self._interrupted is not None:
             raise self._interrupted
 
     def _receive(self, count: int) -> bytes:
-        """Return b"" when the other side closes the pipe or this one is asked to leave."""
+        """Return b"" when the pipe is closed or the reader was cancelled."""
         began = time.monotonic()
         try:
             while not self._left.is_set():
@@ -148,43 +148,43 @@ class PipedVideo(VideoFile):
     """A source: a container that comes through a pipe, with its own times."""
 
     def __init__(self, name: str, source: Input, kind: str) -> None:
-        """Read its head.
+        """Read the header.
 
         Args:
-            name: what it is called.
-            source: its bytes.
+            name: the name of the source.
+            source: the bytes.
             kind: FFmpeg's name of the container.
 
         Raises:
-            SourceError: no video in it can be decoded.
+            SourceError: it has no decodable video.
         """
         self._source, self._kind = source, kind
         super().__init__(Path(name))
         if kind == "avi":
-            # What writes into a pipe cannot go back to write how many frames it had.
+            # A program that writes to a pipe cannot seek back to write the number of frames.
             self.claimed = None
 
     def _open(self, path: Path) -> "InputContainer":
         del path
         container = _open_bytes(self._source, self._kind)
         if container is None:
-            hint = " (an MP4 whose index is at its end needs a file)" * (self._kind == "mov")
+            hint = " (an MP4 with its index at the end must be a file)" * (self._kind == "mov")
             raise SourceError(
-                f"{self.name}: the video in it cannot be read{hint}; pipe it so: {_WITH_TIMES}"
+                f"{self.name}: the video in it cannot be read{hint}; use for example: {_WITH_TIMES}"
             )
         return self._opened.enter_context(container)
 
     def stop(self) -> None:
-        """Let an iteration that waits in another thread end."""
+        """End an iteration that waits in another thread."""
         self._source.leave()
 
 
 class Pipe:
     """A source: pictures that come through a pipe and have no times of their own.
 
-    At a rate that is given every one is read, `1 / fps` apart, and one that is torn or cannot be
-    read leaves its place in time empty.  With the times of their arrival they are live: those that
-    lay in the pipe before it was read are left out.
+    At a given rate every picture is read, `1 / fps` apart, and a damaged one leaves a gap at its
+    time.  With arrival times the source is live: pictures that were in the pipe before it was read
+    are dropped.
     """
 
     def __init__(
@@ -195,13 +195,13 @@ class Pipe:
         kind: str = _JPEG,
         size: tuple[int, int] | None = None,
     ) -> None:
-        """Take the pipe.
+        """Use the pipe.
 
         Args:
-            name: what it is called.
-            source: its bytes.
-            rate: frames per second; `arrival`: live, each has the time at which it came.
-            kind: FFmpeg's name of what comes; says nothing where `size` is given.
+            name: the name of the source.
+            source: the bytes.
+            rate: frames per second; `arrival`: live, with arrival times.
+            kind: FFmpeg's name of the pictures; ignored if `size` is given.
             size: width and height of raw BGR frames; None: not raw.
         """
         self.name = name
@@ -217,26 +217,26 @@ class Pipe:
 
     @property
     def incomplete(self) -> str | None:
-        """After the last frame: how many of them were whole; None when all were."""
+        """After the last frame: how many were complete; None if all were."""
         if not self.damaged:
             return None
         return f"decoded {self.decoded} of {self.decoded + self.damaged} frames"
 
     def stop(self) -> None:
-        """Let an iteration that waits in another thread end."""
+        """End an iteration that waits in another thread."""
         self._source.leave()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave the pipe to its owner."""
+        """Leave the pipe open."""
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames; the first one is at time 0.
 
         Raises:
-            SourceError: not one whole frame came.
+            SourceError: no complete frame was received.
         """
         images = enumerate(self._images())
         for frame in self._as_they_come(images) if self._rate is None else self._recorded(images):
@@ -246,10 +246,10 @@ class Pipe:
             return
         if self.live:
             raise SourceError(
-                f"{self.name}: it brought no pictures as a live camera does, one after the other; "
+                f"{self.name}: no pictures arrived at the pace of a live camera; "
                 "give the rate of recorded ones: --image-fps 15"
             )
-        raise SourceError(f"{self.name}: it ended without one whole frame")
+        raise SourceError(f"{self.name}: ended without a complete frame")
 
     def _recorded(self, images: Iterable[tuple[int, Image | None]]) -> Iterator[Frame]:
         for index, bgr in images:
@@ -283,7 +283,7 @@ class Pipe:
             yield chunk
 
     def _decode_video(self) -> Iterator[Image | None]:
-        """Yield the pictures that FFmpeg decodes."""
+        """Yield the pictures decoded by FFmpeg."""
         from av import FFmpegError
 
         from seqvision_edge.sources.video_decoding import Pictures, decoder_options
@@ -328,23 +328,23 @@ def open_standard_input(
 def open_pipe(
     name: str, handle: int, rate: Rate | None, size: tuple[int, int] | None
 ) -> Pipe | PipedVideo:
-    """Return what comes through a pipe as a source, known by its first bytes.
+    """Return a pipe as a source, of the kind recognised by its first bytes.
 
     Args:
-        name: what it is called.
-        handle: its file descriptor; it stays open.
-        rate: frames per second of what has no times; `arrival`: the times at which they come.
+        name: the name of the source.
+        handle: the file descriptor, which is not closed.
+        rate: frames per second of frames without times; `arrival`: their arrival times.
         size: width and height of raw BGR frames; None: not raw.
 
     Raises:
-        SourceError: it brings something else, or its rate is not known.
+        SourceError: unknown data, or the rate is not given.
     """
     source = Input(handle)
     if size is not None:
         return Pipe(name, source, _demand(rate, name, "raw frames"), size=size)
     head = source.peek(_HEAD)
     if not head:
-        raise SourceError(f"{name}: it ended without one whole frame")
+        raise SourceError(f"{name}: ended without a complete frame")
     container = _container_of(head)
     if container:
         video = PipedVideo(name, source, container)
@@ -375,7 +375,7 @@ def _demand(rate: Rate | None, name: str, what: str) -> Rate:
 
 
 def _container_of(head: bytes) -> str | None:
-    """Return FFmpeg's name of the container that begins so; None for others."""
+    """Return FFmpeg's name of the container with these first bytes; None for others."""
     for start, kind in _CONTAINERS:
         if head.startswith(start):
             return kind
@@ -383,7 +383,7 @@ def _container_of(head: bytes) -> str | None:
         return "avi"
     if head[4:8] in (b"ftyp", b"styp", b"moov", b"free", b"wide", b"mdat"):
         return "mov"
-    # 188 bytes a packet, 192 with a time before each.
+    # 188 bytes a packet, 192 with a timestamp before each.
     for size, begin in ((188, 0), (192, 4)):
         marks = head[begin::size]
         if len(marks) >= 2 and set(marks) == {0x47}:
@@ -392,7 +392,7 @@ def _container_of(head: bytes) -> str | None:
 
 
 def _pictures_of(head: bytes) -> str | None:
-    """Return FFmpeg's name of pictures or a bare video that begin so; None for others."""
+    """Return FFmpeg's name of pictures or a bare video with these first bytes; None for others."""
     for start, kind in _PICTURES:
         if head.startswith(start):
             return kind
@@ -403,19 +403,19 @@ def _pictures_of(head: bytes) -> str | None:
 
 
 def _bare_video(first: int, second: int) -> str | None:
-    """Return what begins with a start code and these bytes (ITU-T H.264, H.265, H.262; 14496-2)."""
+    """Return the bare video with these first bytes (ITU-T H.264, H.265, H.262; 14496-2)."""
     if first == 0xB3:
         return "mpegvideo"
     if first == 0xB0 or first < 0x06:
         return "m4v"
-    # A unit's type: parameter sets, an access unit's delimiter, messages.
+    # Types of units: parameter sets, access unit delimiters, messages.
     if second == 0x01 and first >> 1 in (32, 33, 34, 35, 39):
         return "hevc"
     return "h264" if first & 0x1F in (1, 5, 6, 7, 8, 9) else None
 
 
 def _open_bytes(source: Input, kind: str) -> "InputContainer | None":
-    """Return a container of FFmpeg's; None where it cannot be read."""
+    """Return an FFmpeg container; None if it cannot be read."""
     import av
 
     from seqvision_edge.sources.video_decoding import decoder_options
@@ -429,13 +429,13 @@ def _open_bytes(source: Input, kind: str) -> "InputContainer | None":
 
 
 def _raw(chunks: Iterator[bytes], width: int, height: int) -> Iterator[Image | None]:
-    """Yield the `(height, width, 3)` frames; None for a last one that is torn."""
+    """Yield the `(height, width, 3)` frames; None for an incomplete last one."""
     size = width * height * 3
     data = bytearray()
     for chunk in chunks:
         data += chunk
         while len(data) >= size:
-            # A frame keeps its own bytes: what is drawn into it must not reach the next one.
+            # Each frame has its own memory: drawing into it must not change the next one.
             yield np.frombuffer(data[:size], np.uint8).reshape(height, width, 3)
             del data[:size]
     if data:
@@ -443,5 +443,5 @@ def _raw(chunks: Iterator[bytes], width: int, height: int) -> Iterator[Image | N
 
 
 def _decode(data: bytes) -> Image | None:
-    """Return a JPEG as `(height, width, 3)` BGR; None where it cannot be read."""
+    """Return a JPEG as `(height, width, 3)` BGR; None if it cannot be decoded."""
     return decode_image(np.frombuffer(data, np.uint8))

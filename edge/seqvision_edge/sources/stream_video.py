@@ -1,7 +1,7 @@
-"""The pictures of a stream: what arrives is decoded, and damaged pictures are left out.
+"""Decode the pictures of a stream, and drop damaged ones.
 
-A stream is read like a camera: `grab` waits for the next picture, `retrieve` makes its pixels, so
-that a picture that is dropped costs no conversion.
+A stream is read like a camera: `grab` waits for the next picture, `retrieve` converts its pixels,
+so that a dropped picture costs no conversion.
 """
 
 import time
@@ -20,28 +20,28 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-# Of a stream that does not name its rate; nothing depends on it but what is shown.
+# Of a stream without a declared rate; only displays depend on it.
 USUAL_FPS = 25.0
 _MAX_FPS = 1000.0
-# From AVCodecContext: give each picture as soon as it is decoded.
+# From AVCodecContext: return each picture as soon as it is decoded.
 _LOW_DELAY = 1 << 19
-# So much in a row that cannot be decoded is no damage.
+# So many undecodable packets in a row are more than a transmission error.
 _TRIES = 30
-# Its decoder knows when a picture has become whole without a key frame (intra refresh).
+# Its decoder knows when a picture is complete without a key frame (intra refresh).
 _SELF_RECOVERING = ("h264",)
-# Most streams send a key frame that soon; a longer damage is better shown than no picture at all.
+# Most streams send a key frame within this time; after it a damaged picture is better than none.
 _LONGEST_DAMAGE = 2.0
 
 
 class Video(Protocol):
-    """Pictures that come one after the other.
+    """A sequence of pictures.
 
     Attributes:
-        height, width: of its pictures, when it was opened.
+        height, width: of its pictures, at opening.
         fps: nominal frames per second.
-        damaged: pictures that came and were left out, because they were not whole.
+        damaged: number of incomplete pictures that were dropped.
         stamp: the grabbed picture's own time in seconds.
-        waited: seconds that the grabbed picture was waited for.
+        waited: seconds spent waiting for the grabbed picture.
     """
 
     height: int
@@ -52,31 +52,31 @@ class Video(Protocol):
     waited: float
 
     def grab(self) -> bool:
-        """Wait for the next picture; False where it is missing or damaged and the next may come.
+        """Wait for the next picture; return False if it is missing or damaged, but not the last.
 
         Raises:
             OSError: no more can come.
         """
 
     def retrieve(self) -> Image | None:
-        """Return the grabbed picture, `(height, width, 3)` BGR; None where it cannot be made."""
+        """Return the grabbed picture, `(height, width, 3)` BGR; None if it cannot be converted."""
 
 
 class Wholeness:
-    """Decide which decoded pictures are whole: those before the first key frame are not.
+    """Decide which decoded pictures are complete: those before the first key frame are not.
 
-    A damaged picture is not given, nor are those predicted from it: until the next key frame, but
+    A damaged picture is dropped, and so are those predicted from it: until the next key frame, but
     for two seconds at most.
     """
 
     def __init__(self, codec: str) -> None:
-        """Begin with a stream that was joined at any moment."""
+        """Begin with a stream joined at any moment."""
         self._recovers = codec in _SELF_RECOVERING
         self._begun = False
         self._damaged_at: float | None = None
 
     def accept(self, is_key: bool, is_corrupt: bool, now: float) -> bool:
-        """Return whether a picture is whole; `now` in seconds by the monotonic clock."""
+        """Return whether a picture is complete; `now` in seconds by the monotonic clock."""
         if is_corrupt:
             if self._damaged_at is None:
                 self._damaged_at = now
@@ -99,15 +99,15 @@ class StreamVideo:
     def __init__(
         self, container: "InputContainer", seconds: float, body: HttpStream | None = None
     ) -> None:
-        """Read until the first whole picture, which `grab` gives once more.
+        """Read until the first complete picture, which `grab` returns once more.
 
         Args:
-            container: of which the best video is read.
-            seconds: that the first whole picture may take.
-            body: where the container's bytes come from; None where FFmpeg fetches them itself.
+            container: its best video is read.
+            seconds: time limit for the first complete picture.
+            body: the source of the container's bytes; None if FFmpeg reads the URL itself.
 
         Raises:
-            StreamFault: there is no video, it cannot be decoded, or no whole picture comes.
+            StreamFault: there is no video, it cannot be decoded, or no complete picture comes.
         """
         self._container, self._body = container, body
         self._stream = _choose(container)
@@ -129,7 +129,7 @@ class StreamVideo:
         self.height, self.width = self.retrieve().shape[:2]
 
     def grab(self) -> bool:
-        """Read on; False where what came gave no whole picture.
+        """Read the next picture; return False if it is not complete.
 
         Raises:
             StreamFault: the stream ended.
@@ -178,18 +178,18 @@ class StreamVideo:
         try:
             return list(packet.decode())
         except av.error.FFmpegError:
-            # The frames after it show what it cost.
+            # The following frames show the damage.
             return []
 
 
 class JpegVideo:
-    """JPEG pictures one after the other, whatever lies between them; a `Video`."""
+    """Concatenated JPEG pictures, with any bytes between them; a `Video`."""
 
     def __init__(self, body: HttpStream) -> None:
-        """Read until the first whole picture, which `grab` gives once more.
+        """Read until the first complete picture, which `grab` returns once more.
 
         Raises:
-            StreamFault: no picture comes, or a single one.
+            StreamFault: no picture comes, or only one.
         """
         self.fps = USUAL_FPS
         self.damaged = 0
@@ -198,7 +198,7 @@ class JpegVideo:
         self._waited, self._since = 0.0, 0
         self._pictures = pictures(self._chunks())
         self._decoder = _jpeg_decoder(strict=True)
-        # It has a pixel aspect as a stream has.
+        # Pixel aspect as for a stream.
         self._converter = Pictures(self._decoder)
         self._frame: Any = None
         self._is_ahead = False
@@ -206,7 +206,7 @@ class JpegVideo:
             if self.grab():
                 break
             if self.damaged == _TRIES:
-                # A camera that writes each picture a little wrong is read all the same.
+                # A camera that writes every picture slightly wrong is accepted.
                 self._decoder = _jpeg_decoder(strict=False)
         else:
             raise StreamFault("unreadable", "damaged JPEG")
@@ -216,7 +216,7 @@ class JpegVideo:
         self.height, self.width = self.retrieve().shape[:2]
 
     def grab(self) -> bool:
-        """Read on; False where the next picture is not whole.
+        """Read the next picture; return False if it is not complete.
 
         Raises:
             StreamFault: the stream ended.
@@ -254,7 +254,7 @@ class JpegVideo:
             yield chunk
 
     def _refuse_snapshot(self) -> None:
-        """Read one more picture: a server of snapshots ends after the first."""
+        """Read one more picture: a snapshot server ends after the first."""
         try:
             self._is_ahead = False
             while not self.grab():
@@ -265,14 +265,14 @@ class JpegVideo:
 
 
 def _jpeg_decoder(strict: bool) -> Any:
-    """Return a decoder; a strict one refuses a torn picture, another fills it up with grey."""
+    """Return a decoder; a strict one refuses a truncated picture, another fills it with grey."""
     decoder = av.CodecContext.create("mjpeg", "r")
     decoder.options = {**decoder_options(), **({"err_detect": "explode"} if strict else {})}
     return decoder
 
 
 def _choose(container: "InputContainer") -> Any:
-    """Return the best video that can be decoded, ready for it; the other streams are not fetched.
+    """Return the best decodable video stream, prepared; the other streams are discarded.
 
     Raises:
         StreamFault: there is none.
@@ -288,7 +288,7 @@ def _choose(container: "InputContainer") -> Any:
         raise StreamFault("codec")
     for other in container.streams:
         if other is not stream and hasattr(other, "discard"):
-            # Of a playlist with several qualities, each would be downloaded.
+            # Otherwise every quality of a playlist would be downloaded.
             other.discard = type(other.discard).all
     decoder: Any = stream.codec_context
     decoder.flags |= _LOW_DELAY
@@ -308,7 +308,7 @@ def _convert(pictures: Pictures, frame: Any) -> Image:
     """Return a frame as a player shows it.
 
     Raises:
-        StreamFault: it is too large, or of a strange pixel format.
+        StreamFault: it is too large, or of an unsupported pixel format.
     """
     try:
         return pictures.to_bgr(frame)

@@ -1,6 +1,6 @@
-"""What Linux knows about its cameras (Video4Linux2), in the words of errno.
+"""Local cameras on Linux (Video4Linux2), with errors as errno.
 
-OpenCV answers "no" to a camera that is missing, forbidden, in use or not a camera alike.
+OpenCV gives the same error for a camera that is missing, forbidden, in use or not a camera.
 """
 
 import errno
@@ -32,12 +32,12 @@ _ADVICE = {
 
 @dataclass(frozen=True, slots=True)
 class CameraDevice:
-    """A camera of this machine.
+    """A local camera.
 
     Attributes:
         device: its path.
-        name: what it calls itself; "" where it cannot be asked.
-        driver: the name of its driver; "" where it cannot be asked.
+        name: its own name; "" if it cannot be read.
+        driver: the name of its driver; "" if it cannot be read.
         state: `free`, `busy` (another program reads from it), `forbidden` or `unreadable`.
     """
 
@@ -48,18 +48,18 @@ class CameraDevice:
 
 
 def describe_cameras(devices: Path = Path("/dev")) -> list[CameraDevice]:
-    """Return the cameras of this machine, without the nodes that send no pictures."""
+    """Return the local cameras, without nodes that capture no pictures."""
     found = (describe_camera(device) for device in list_cameras(devices))
     return [camera for camera in found if camera is not None]
 
 
 def list_cameras(devices: Path = Path("/dev")) -> list[str]:
-    """Return the device paths of this machine's cameras by rising number; Linux only, else none."""
+    """Return the device paths of local cameras by rising number; Linux only, else none."""
     return sorted(map(str, devices.glob("video[0-9]*")), key=lambda path: (len(path), path))
 
 
-def device_of(address: Address) -> str | None:
-    """Return the device path of a camera; None for others, and where the system has none."""
+def device_path(address: Address) -> str | None:
+    """Return the device path of a camera; None for others, and if the system has none."""
     if address.kind != "camera":
         return None
     if isinstance(address.where, str):
@@ -68,8 +68,8 @@ def device_of(address: Address) -> str | None:
 
 
 def explain(address: Address, reason: str, advice: str) -> str:
-    """Say in one line which camera failed, why, which ones there are, and what to do next."""
-    device = device_of(address)
+    """Return one line: which camera failed, why, which cameras exist, and what to do."""
+    device = device_path(address)
     which = f"{address.name} ({device})" if device and device != address.name else address.name
     return f"{which}: {reason}; cameras here: {' '.join(list_cameras()) or 'none'}; {advice}"
 
@@ -83,13 +83,13 @@ def check_there(device: str) -> None:
     """Open the device and close it again.
 
     Raises:
-        OSError: it is missing, forbidden, or held by a program alone.
+        OSError: it is missing, forbidden, or opened exclusively by another program.
     """
     os.close(os.open(device, os.O_RDWR | os.O_NONBLOCK))
 
 
 def check_streams(device: str) -> None:
-    """Ask a device that is there whether it is a camera, and whether it is free.
+    """Check that a device is a camera, and free.
 
     Raises:
         OSError: it is not, with the reason.
@@ -97,18 +97,18 @@ def check_streams(device: str) -> None:
     if sys.platform != "linux":
         return
     with _opened(device) as handle:
-        if not _ask(handle).sends_pictures:
-            # Most webcams have two nodes: one sends pictures, the other describes them.
-            raise OSError(errno.ENODEV, "This node sends no pictures, only data about them")
+        if not _query(handle).sends_pictures:
+            # Most webcams have two nodes: one for pictures, the other for metadata.
+            raise OSError(errno.ENODEV, "This node sends no pictures, only metadata")
         _check_free(handle)
 
 
 def describe_camera(device: str) -> CameraDevice | None:
-    """Return what a device says of itself; None for a node that sends no pictures."""
+    """Return the properties of a device; None for a node that captures no pictures."""
     name = driver = ""
     try:
         with _opened(device) as handle:
-            answer = _ask(handle)
+            answer = _query(handle)
             name, driver = answer.name, answer.driver
             if not answer.sends_pictures:
                 return None
@@ -129,14 +129,14 @@ def _opened(device: str) -> Iterator[int]:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What a device says of itself."""
+    """The reply of a device to the capability query."""
 
     driver: str
     name: str
     sends_pictures: bool
 
 
-def _ask(handle: int) -> _Answer:
+def _query(handle: int) -> _Answer:
     import fcntl
 
     answer = fcntl.ioctl(handle, _QUERY_CAPABILITIES, bytes(_CAPABILITIES.size))
@@ -148,12 +148,12 @@ def _ask(handle: int) -> _Answer:
 def _check_free(handle: int) -> None:
     import fcntl
 
-    # To give back buffers that we do not have changes nothing; another owner makes it EBUSY.
+    # Releasing buffers that we do not have changes nothing; another owner makes it EBUSY.
     nothing = _BUFFERS.pack(0, _VIDEO_CAPTURE, _MEMORY_MAPPED, 0, 0)
     fcntl.ioctl(handle, _REQUEST_BUFFERS, nothing)
 
 
 def _text(field: bytes) -> str:
-    """Return a text of C; a device may call itself anything, and a terminal obeys some of it."""
+    """Decode a C string; made printable, since a device may report any bytes."""
     text = field.split(b"\0")[0].decode(errors="replace")
     return "".join(letter if letter.isprintable() else " " for letter in text).strip()

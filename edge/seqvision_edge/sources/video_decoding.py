@@ -1,4 +1,4 @@
-"""A decoded video frame → the picture that a player shows: upright, unmirrored, in square
+"""Convert a decoded video frame to the picture a player shows: upright, unmirrored, in square
 pixels.
 
     pictures = Pictures(stream)
@@ -8,9 +8,9 @@ pixels.
 Files and network streams are converted here, so that they cannot differ.  Importing this module
 imports PyAV, which takes a tenth of a second: import it where a video is opened.
 
-FFmpeg makes an entry of some 32 bytes for each sample that a table counts, also where one number
-stands for all of them: a file of 700 bytes can claim 4 GB.  An edit list may repeat them all.  Here
-the boxes are walked as FFmpeg walks them, and only counted.
+FFmpeg allocates some 32 bytes for each sample that a table declares, even if one number describes
+all of them: a file of 700 bytes can claim 4 GB.  An edit list may repeat them all.  Here the boxes
+are walked as FFmpeg walks them, but only counted.
 """
 
 import contextlib
@@ -44,21 +44,21 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
 _KEPT_BYTES = 64 << 20
 _LARGEST_KEPT = 32 << 20
 
-# What decides the pixels of a decoded video.
+# The versions that determine the pixels of a decoded video.
 DECODER = "libavcodec {}.{}.{} libswscale {}.{}.{}".format(
     *av.library_versions["libavcodec"], *av.library_versions["libswscale"]
 )
 
-# A file of many streams, each with a first frame to be decoded, would take memory for them all.
+# Each stream's first frame is decoded: a file of many streams would take memory for them all.
 _MAX_STREAMS = 32
 
-# A file must not lead to other files or to the network.
+# A file must not open other files or the network.
 _FILE_OPTIONS = {
     "protocol_whitelist": "file",
     "format_whitelist": (
         "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,gif,mjpeg,h264,hevc,m4v,"
         "dv,mxf,ivf,obu,nut,yuv4mpegpipe,"
-        # Only to tell a piece of music from a damaged video.
+        # Only to distinguish an audio file from a damaged video.
         "mp3,flac,wav,aac"
     ),
     "max_streams": str(_MAX_STREAMS),
@@ -74,38 +74,38 @@ _LISTING = (
     b"0&\xb2u",
     b"YUV4MPEG2",
 )
-# Old codecs of MPEG and Flash streams, whose rate or size no parser reports.
+# Old MPEG and Flash codecs, whose rate or size no parser reports.
 _MUST_BE_DECODED = "mpeg1video,mpeg2video,h261,h263,flv,vp6,vp6a,vp6f"
 
-# What FFmpeg itself takes to change pixel formats.  For progressive frames it gives, bit by bit,
-# what OpenCV's own reader gave.
+# FFmpeg's own flags for changing pixel formats.  For progressive frames the result is bit-identical
+# to that of OpenCV's reader.
 _BICUBIC = int(Interpolation.BICUBIC)
 # Before PyAV 15 the conversion has one thread and no such option.
 _ONE_THREAD: dict[str, Any] = (
     {"threads": 1} if "threads" in (VideoReformatter.reformat.__doc__ or "") else {}
 )
-# Beyond it a pixel aspect is a damaged header, not a picture format.
+# A larger pixel aspect is a damaged header, not a picture format.
 _MOST_STRETCHED = 8
 
-# 77 hours of video at 30 frames per second with sound; FFmpeg's entries of them take 0.5 GB.
+# 77 hours of video at 30 frames per second with sound; FFmpeg's index of it takes 0.5 GB.
 MAX_SAMPLES: Final = 1 << 24
 _MAX_BOXES: Final = 1 << 20
 _MAX_DEPTH: Final = 16
-# What FFmpeg opens to look for other boxes in it; `free` may hide a header.
+# The boxes in which FFmpeg looks for others; `free` may hide a header.
 _CONTAINERS: Final = frozenset(
     b"moov trak mdia minf stbl edts moof traf mvex udta meta wave sinf schi dinf free hoov".split()
 )
 _TRUN_FIELDS: Final = 0xF00  # flags of a run that has values for each sample
 
-# FFmpeg and x264 write to stderr by themselves; our own one-line errors say what matters.
+# FFmpeg and x264 write to stderr by themselves; our own one-line errors are enough.
 av.logging.set_level(None)
 
 
 def _keep_freed_frames() -> None:
-    """Let glibc keep the memory of a frame for the next one, which is as large.
+    """Make glibc keep the memory of a frame for the next one, which has the same size.
 
-    By default it gives each back to the kernel, which clears every page again: a quarter of the
-    time that decoding takes.  What the user set by `MALLOC_…_` or `GLIBC_TUNABLES` stays.
+    By default it returns each to the kernel, which clears every page again: a quarter of the
+    decoding time.  Settings made by the user in `MALLOC_…_` or `GLIBC_TUNABLES` are kept.
     """
     own = {"MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES"}
     if platform.libc_ver()[0] != "glibc" or own & os.environ.keys():
@@ -120,27 +120,27 @@ _keep_freed_frames()
 
 
 def decoder_options(max_pixels: int = MAX_PIXELS) -> dict[str, str]:
-    """Return what makes a decoder refuse larger frames before it takes memory for one."""
+    """Return the options that make a decoder refuse larger frames before allocating one."""
     return {"max_pixels": str(max_pixels)}
 
 
 def open_file(path: Path, max_pixels: int = MAX_PIXELS) -> InputContainer:
-    """Open a file of this machine, and nothing else.
+    """Open a local file, and nothing else.
 
-    FFmpeg decodes the first frames itself, to learn what the file does not say of them: the limit
-    holds there too.
+    FFmpeg decodes the first frames itself, to learn properties the file does not declare: the limit
+    applies there too.
 
     Raises:
-        SourceError: it is no video, or may not be read.
+        SourceError: it is not a video, or may not be read.
     """
-    # The absolute path of a file that is there cannot be read as one of FFmpeg's URLs.
+    # The absolute path of an existing file cannot be taken for an FFmpeg URL.
     name = f"file:{path.absolute()}"
     options = {**_FILE_OPTIONS, **decoder_options(max_pixels)}
     try:
         check_tables(path)
         if not _names_its_streams(path):
-            # FFmpeg forgets the limits of streams that it finds on the way: those of codecs whose
-            # pictures may be huge it reads by their parsers, and decodes none to learn more.
+            # FFmpeg ignores the limits for streams that it discovers while reading: for codecs with
+            # huge pictures it uses their parsers, and decodes none to learn more.
             with av.open(name, options={**options, "codec_whitelist": "none"}) as container:
                 for stream in _decodable(container):
                     check_size(stream.width, stream.height, max_pixels)
@@ -148,7 +148,7 @@ def open_file(path: Path, max_pixels: int = MAX_PIXELS) -> InputContainer:
             options["codec_whitelist"] = _MUST_BE_DECODED
         container = av.open(name, options=options)
         if max_pixels < MAX_PIXELS and not all(each.width for each in _decodable(container)):
-            # FFmpeg takes the size away that it may not decode: to name it, it may a little more.
+            # FFmpeg discards a size that it may not decode: so the limit is raised a little.
             with av.open(name, options={**options, **decoder_options(MAX_PIXELS)}) as larger:
                 for stream in _decodable(larger):
                     check_size(stream.width, stream.height, max_pixels)
@@ -162,12 +162,12 @@ def open_file(path: Path, max_pixels: int = MAX_PIXELS) -> InputContainer:
 
 
 def _check_first_flash(container: InputContainer, max_pixels: int) -> None:
-    """Refuse a Flash video whose first frame is too large; only the frames hold their size.
+    """Refuse a Flash video whose first frame is too large; only the frames declare their size.
 
-    Its decoder takes memory by that size before it looks at a limit.
+    Its decoder allocates that size before it checks a limit.
 
     Raises:
-        FrameTooLarge: it is.
+        FrameTooLarge: it is too large.
     """
     streams = [each for each in _decodable(container) if each.codec_context.name == "flv"]
     for packet in container.demux(streams) if streams else ():
@@ -177,7 +177,7 @@ def _check_first_flash(container: InputContainer, max_pixels: int) -> None:
 
 
 def _flash_size(frame: bytes) -> tuple[int, int]:
-    """Return the width and height that the head of a Sorenson H.263 frame names; 0, 0 for a usual.
+    """Return the width and height in the header of a Sorenson H.263 frame; 0, 0 for a preset.
 
     17 bits of a start code, 5 of a version, 8 of a time, 3 of a kind of size, then the size.
     """
@@ -191,21 +191,21 @@ def _flash_size(frame: bytes) -> tuple[int, int]:
 
 
 def _decodable(container: InputContainer) -> list[VideoStream]:
-    """Return the video streams that have a decoder here: the others have no size to look at."""
+    """Return the video streams that have a decoder here: the others have no known size."""
     return [stream for stream in container.streams.video if stream.codec_context]
 
 
 def _names_its_streams(path: Path) -> bool:
-    """Whether a file is of a container whose head lists its streams, as nearly all are."""
+    """Return whether a file's container lists its streams in the header, as nearly all do."""
     with path.open("rb") as file:
         head = file.read(12)
     return head[4:8] in _MP4_BEGINS or head.startswith(_LISTING)
 
 
 def codec_name(stream: VideoStream) -> str:
-    """Return FFmpeg's name of a codec that has no decoder here, else its four letters."""
+    """Return FFmpeg's name of a codec without a decoder here, else its FourCC."""
     try:
-        # Only what FFmpeg writes of a file has it.
+        # Only FFmpeg's own log of a file has it.
         av.logging.set_level(av.logging.INFO)
         container: Any = stream.container
         about = container.dumps_format()
@@ -217,7 +217,7 @@ def codec_name(stream: VideoStream) -> str:
 
 
 class Pictures:
-    """Converts the frames of one video stream, whose size and format may change on the way."""
+    """Convert the frames of one video stream, whose size and format may change."""
 
     def __init__(
         self,
@@ -225,10 +225,10 @@ class Pictures:
         value_range: ValueRange | None = None,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
-        """Take the stream whose pixel aspect counts where it has one.
+        """Use the pixel aspect of the stream, if it has one.
 
-        `value_range` says which values of deep grey frames are black and white; above `max_pixels`
-        a frame is refused, also where it is only stretched to that.
+        `value_range` holds the black and white values of deep grey frames; a frame above
+        `max_pixels` is refused, also if only its stretched size is.
         """
         self._max_pixels = max_pixels
         self._value_range = value_range
@@ -255,7 +255,7 @@ class Pictures:
             bgr = cv2.cvtColor(cv2.resize(grey, (width, height)), cv2.COLOR_GRAY2BGR)
             return _turned(bgr, self._orientation(frame))
         if frame.interlaced_frame:
-            # swscale would convert each field for itself, and colours would differ from FFmpeg's.
+            # swscale would convert each field separately, and colours would differ from FFmpeg's.
             frame = self._as_progressive(frame)
         try:
             converted = self._reformatter.reformat(
@@ -267,10 +267,10 @@ class Pictures:
         return _turned(_pixels(converted), self._orientation(frame))
 
     def _orientation(self, frame: VideoFrame) -> tuple[bool, bool, bool]:
-        """Return how a frame is turned, which is asked of it only where its angle is a new one.
+        """Return how a frame is turned, computed only if its display matrix changes.
 
-        A frame whose side data was read holds itself: hundreds of them would wait for Python's
-        collector of cycles.
+        A frame whose side data was read references itself: hundreds of them would wait for the
+        garbage collector.
         """
         angle = frame.rotation
         if angle not in self._turns:
@@ -298,7 +298,7 @@ def is_deep(kind: VideoFormat | None) -> bool:
 
 
 def deep_values(frame: VideoFrame) -> NDArray[Any]:
-    """Return the values of a deep frame as they are stored, `(height, width)`.
+    """Return the values of a deep frame as stored, `(height, width)`.
 
     Raises:
         FrameRefused: they cannot be read.
@@ -311,7 +311,7 @@ def deep_values(frame: VideoFrame) -> NDArray[Any]:
 
 
 class _Progressive:
-    """Calls interlaced frames progressive; their pixels stay."""
+    """Mark interlaced frames as progressive, without changing their pixels."""
 
     def __init__(self, frame: VideoFrame) -> None:
         self._kind = frame.width, frame.height, frame.format.name
@@ -338,7 +338,7 @@ def check_size(width: int, height: int, max_pixels: int = MAX_PIXELS) -> None:
     """Refuse frames above the limit.
 
     Raises:
-        FrameTooLarge: it is larger.
+        FrameTooLarge: the frame is larger.
     """
     if width * height > max_pixels:
         raise FrameTooLarge(
@@ -362,9 +362,9 @@ def square_pixels(width: int, height: int, aspect: Fraction | None) -> tuple[int
 
 
 def orientation(frame: VideoFrame) -> tuple[bool, bool, bool]:
-    """Return how a frame is turned to be shown: transposed first, then flipped in x, then in y.
+    """Return the orientation of a frame: transposed first, then flipped in x, then in y.
 
-    Eight orientations are known, as to phones and browsers; another angle counts as the nearest.
+    The eight orientations of phones and browsers are supported; other angles count as the nearest.
     """
     data: Any = frame.side_data.get("DISPLAYMATRIX") if frame.side_data else None
     if data is None:
@@ -377,7 +377,7 @@ def orientation(frame: VideoFrame) -> tuple[bool, bool, bool]:
 
 
 def _pixels(frame: VideoFrame) -> Image:
-    """Return the pixels of a bgr24 frame; they share its memory where its rows lie close."""
+    """Return the pixels of a bgr24 frame; they share its memory if its rows are contiguous."""
     plane: Any = frame.planes[0]
     rows = np.frombuffer(plane, np.uint8)[: frame.height * plane.line_size]
     packed = rows.reshape(frame.height, plane.line_size)[:, : 3 * frame.width]
@@ -398,14 +398,14 @@ class _TooMany(Exception):  # noqa: N818
 
 
 class _Counts:
-    """What was counted so far, of the whole file and of the track at hand."""
+    """The counts so far, of the whole file and of the current track."""
 
     def __init__(self) -> None:
         self.boxes = self.total = self.samples = self.edits = 0
         self.is_sound = self.is_even = False
 
     def end_track(self) -> None:
-        """Add a track, whose samples each edit may repeat; plain sound FFmpeg takes by chunks."""
+        """Add a track, whose samples each edit may repeat; FFmpeg indexes plain sound by chunks."""
         if not (self.is_sound and self.is_even):
             self.total += self.samples * max(1, self.edits)
         self.samples = self.edits = 0
@@ -415,10 +415,10 @@ class _Counts:
 
 
 def check_tables(path: Path) -> None:
-    """Refuse a file whose tables claim more than a video has; other containers have no such boxes.
+    """Refuse a file whose tables claim more than a real video has; only MP4-like files have them.
 
     Raises:
-        SourceError: it does, or its header is compressed, or of too many parts.
+        SourceError: it claims too much, or its header is compressed or has too many parts.
         OSError: it cannot be read.
     """
     counts = _Counts()
@@ -428,7 +428,7 @@ def check_tables(path: Path) -> None:
             counts.end_track()
         except _TooMany as reason:
             raise SourceError(f"not a video that can be read, {reason}") from None
-        except struct.error:  # it ends in the middle of a box
+        except struct.error:  # truncated in the middle of a box
             pass
 
 
@@ -461,12 +461,12 @@ def _see(file: BinaryIO, kind: bytes, begin: int, end: int, counts: _Counts, dep
             _walk(file, begin, end, counts, depth + 1)
     elif kind in (b"stsz", b"stz2"):
         _, same, count = struct.unpack(">III", file.read(12))
-        # Sizes that stand in the file cannot be more than it has bytes for.
+        # Sizes stored in the file cannot outnumber its bytes.
         room = count if kind == b"stsz" and same else 2 * (end - begin)
         counts.samples += min(count, room)
     elif kind == b"hdlr":
         of = file.read(12)[8:]
-        # Another kind is that of the data, not of the track.
+        # Another handler is that of the data, not of the track.
         counts.is_sound = of == b"soun" or (counts.is_sound and of != b"vide")
     elif kind == b"stts":
         _, entries, _, duration = struct.unpack(">IIII", file.read(16))

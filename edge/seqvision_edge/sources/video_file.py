@@ -1,9 +1,9 @@
-"""A video file, decoded ahead, frame by frame with its own timestamps.
+"""A video file, decoded in a background thread, frame by frame with its own timestamps.
 
-FFmpeg decodes, through PyAV; what a picture of it is stands in video_decoding.py.
+FFmpeg decodes, through PyAV; the conversion to pictures is in video_decoding.py.
 
-OpenCV and onnxruntime both let go of Python's lock, so decoding and the model overlap.  Only files
-are read ahead; of a camera the newest frame counts.
+OpenCV and onnxruntime both release the GIL, so decoding and the model run in parallel.  Only files
+are read ahead; of a camera only the newest frame counts.
 """
 
 import contextlib
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-# A demuxer may fail in the middle of damage and go on behind it; only the end is for ever.
+# A demuxer may fail at damage and continue after it; only the end is final.
 _TRIES = 30
 _USUAL_FPS = 25.0
 _MAX_FPS = 1000.0
-# A longer silence in a file is a damaged timestamp; believed, it would become millions of ticks.
+# A longer gap in a file is a damaged timestamp; taken as real, it would become millions of ticks.
 LONGEST_SILENCE = 3600.0
-# A model is asked at each tick of its clock, also where a picture stands still: so a few frames
-# must not last for days.
+# A model runs at each tick of its clock, also while a picture is unchanged: so a few frames must
+# not last for days.
 STILL_SECONDS_PER_FRAME = 100.0
-# A file's tables or edit list may show what is stored once again and again, for a few bytes each
+# A file's tables or edit list may show the same stored frame again and again, for a few bytes each
 # time.  A loop of some turns is a video; so many are not.
 _MOST_REPEATED = 16
 _REPEATS_FREE = 100
@@ -44,18 +44,18 @@ _MICROSECONDS = 1_000_000
 
 Item = TypeVar("Item")
 
-# Enough to even out frames that decode slowly, few enough that 4K frames cost little memory.
+# Enough to smooth out slow frames, few enough that 4K frames take little memory.
 DEPTH = 4
-_PATIENCE = 0.1
+_PUT_SECONDS = 0.1
 
 
 class VideoFile:
-    """A source: every frame of a video file that can be decoded.
+    """A source: every decodable frame of a video file.
 
     Attributes:
-        size: width and height as they are coded, before a frame is turned or stretched.
+        size: coded width and height, before a frame is turned or stretched.
         deep: whether its frames are grey with more than 8 bits, such as depth.
-        note: what a user should know of the file, "2 video streams; …"; "" where there is nothing.
+        note: a note for the user, "2 video streams; …"; "" if there is none.
     """
 
     live = False
@@ -63,9 +63,9 @@ class VideoFile:
     def __init__(
         self, path: Path, value_range: ValueRange | None = None, max_pixels: int = MAX_PIXELS
     ) -> None:
-        """Open a video; `value_range` says which values of deep grey ones are black and white.
+        """Open a video; `value_range` holds the black and white values of deep grey frames.
 
-        Frames of more than `max_pixels` are refused before there is memory for them.
+        Frames of more than `max_pixels` are refused before memory is allocated for them.
 
         Raises:
             SourceError: no such file, or no video that can be decoded here.
@@ -94,7 +94,7 @@ class VideoFile:
         if not path.is_file():
             raise SourceError(f"{self.name}: no such file")
         _refuse_text(path)
-        # The import takes a while, which a run on a camera need not wait for.
+        # The import is slow, and not needed for a run on a camera.
         from seqvision_edge.sources.video_decoding import open_file
 
         try:
@@ -115,7 +115,7 @@ class VideoFile:
         except FrameTooLarge as error:
             raise FrameTooLarge(f"{self.name}: {error}") from None
         context = self._stream.codec_context
-        # One thread decodes faster than several do on two cores, and leaves the other to the model.
+        # One thread decodes faster than several on two cores, and leaves a core to the model.
         context.thread_count = 1
         context.options = {**context.options, **decoder_options(self._max_pixels)}
 
@@ -125,7 +125,7 @@ class VideoFile:
         return is_deep(self._stream.format)
 
     def values(self) -> Iterator[NDArray[Any]]:
-        """Yield the frames of a deep video as they are stored, `(height, width)`."""
+        """Yield the frames of a deep video as stored, `(height, width)`."""
         from seqvision_edge.sources.video_decoding import deep_values
 
         for decoded in self._decode():
@@ -133,10 +133,10 @@ class VideoFile:
 
     @property
     def incomplete(self) -> str | None:
-        """After the last frame: "decoded 146 of 300 frames"; None when the video was whole.
+        """After the last frame: "decoded 146 of 300 frames"; None if the video was complete.
 
-        Some containers only estimate their count, so a video without damage counts as whole when it
-        reaches its claimed end within 5 %, or two frames.
+        Some containers only estimate their count, so a video without damage counts as complete when
+        it reaches its claimed end within 5 %, or two frames.
         """
         if self.claimed is None:
             return f"{self.damaged} frames were damaged" if self.damaged else None
@@ -148,7 +148,7 @@ class VideoFile:
         return None
 
     def stop(self) -> None:
-        """Nothing waits: reading a file ends by itself."""
+        """Do nothing: reading a file never blocks for long."""
 
     def __enter__(self) -> Self:
         return self
@@ -160,8 +160,8 @@ class VideoFile:
         """Yield the frames; the first one is at time 0.
 
         Raises:
-            SourceError: not one frame can be decoded, they are too large to be, or a few of them
-                are shown again and again.
+            SourceError: no frame can be decoded, they are too large, or a few of them are shown
+                again and again.
         """
         from seqvision_edge.sources.video_decoding import Pictures
 
@@ -191,20 +191,20 @@ class VideoFile:
             )
 
     def _next_time(self, stamp: float, expected: float) -> float:
-        """Return the stamp in seconds if it can follow the last frame's, else what is expected."""
+        """Return the stamp in seconds if it can follow the last frame's, else the expected time."""
         if not self.decoded or self._time < stamp <= self._time + LONGEST_SILENCE:
             return stamp
         return expected
 
     def _decode(self) -> "Iterator[VideoFrame]":
-        """Yield the frames that can be decoded, and count what cannot."""
+        """Yield the decodable frames, and count the others."""
         from av import FFmpegError
 
-        # Sound that goes on to the end of a file shows that nothing of it is missing.
+        # A sound track that lasts until the end of the file shows that nothing is missing.
         streams = [self._stream, *self._others]
         failed = 0
         reached, stored, repeated = -1, 0, 0
-        # Other containers are read from their start to their end.
+        # Other containers are read sequentially.
         by_tables = self._container.format.name.startswith(("mov", "avi"))
         packets = self._container.demux(streams)
         while failed < _TRIES:
@@ -226,8 +226,8 @@ class VideoFile:
                 reached = max(reached, packet.pos)
                 if repeated > _REPEATS_FREE + _MOST_REPEATED * stored:
                     raise SourceError(
-                        f"{self.name}: it shows {stored} stored frames again and again, "
-                        f"{repeated} times so far; write it anew: ffmpeg -i IN -t SECONDS OUT.mp4"
+                        f"{self.name}: it repeats {stored} stored frames, "
+                        f"{repeated} times so far; re-encode it: ffmpeg -i IN -t SECONDS OUT.mp4"
                     )
             try:
                 frames: list[Any] = packet.decode()
@@ -236,7 +236,7 @@ class VideoFile:
                 continue
             for frame in frames:
                 if frame.is_corrupt:
-                    # The decoder has made up what was lost; a model would take it for a picture.
+                    # The decoder has concealed a loss; the model would take it for a real picture.
                     self.damaged += 1
                 else:
                     yield frame
@@ -261,7 +261,7 @@ def refuse_stills(name: str, frames: int, seconds: float) -> None:
 
 
 def _choose(container: "InputContainer", name: str) -> "tuple[VideoStream, str]":
-    """Return the video stream that a player shows, and a note where there are several.
+    """Return the video stream that a player shows, and a note if there are several.
 
     Raises:
         SourceError: none, or none that can be decoded.
@@ -275,10 +275,10 @@ def _choose(container: "InputContainer", name: str) -> "tuple[VideoStream, str]"
     shown = [stream for stream in videos if not stream.disposition & hidden]
     if not shown:
         if videos:
-            raise SourceError(f"{name}: its only picture is a cover; give a video")
+            raise SourceError(f"{name}: its only picture is a cover image; give a video")
         if container.streams.audio:
-            raise SourceError(f"{name}: only sound is in it; give a video")
-        raise SourceError(f"{name}: no video is in it")
+            raise SourceError(f"{name}: contains only sound; give a video")
+        raise SourceError(f"{name}: contains no video")
     decodable = [stream for stream in shown if stream.codec_context is not None]
     if not decodable:
         codecs = " or ".join(sorted({codec_name(stream) for stream in shown}))
@@ -298,9 +298,9 @@ def _choose(container: "InputContainer", name: str) -> "tuple[VideoStream, str]"
 
 
 def _fps_of(stream: "VideoStream") -> float:
-    """Return what the file says of its rate, 25 where that cannot be."""
+    """Return the declared frame rate, 25 if it is impossible."""
     if stream.frames == 1:
-        # Of one picture it is how long that is shown.
+        # For a single picture it is the display time.
         return _USUAL_FPS
     for rate in (stream.guessed_rate, stream.average_rate):
         if rate and 0 < rate <= _MAX_FPS:
@@ -311,7 +311,7 @@ def _fps_of(stream: "VideoStream") -> float:
 def _length(
     container: "InputContainer", stream: "VideoStream", fps: float
 ) -> tuple[int | None, float, bool]:
-    """Return how many frames a file claims, when they end, and whether other streams count too.
+    """Return the claimed number of frames, their end, and whether other streams count too.
 
     The end is in seconds of the file's own clock.
     """
@@ -322,13 +322,13 @@ def _length(
     if stream.duration:
         end = begin + base * stream.duration
     elif tag and (seconds := _clock(tag)):
-        # Matroska's, of one track.
+        # Matroska's, of a single track.
         end = seconds
     elif container.duration:
         end = ((container.start_time or 0) + container.duration) / _MICROSECONDS
         is_shared = True
     if stream.frames and not container.format.name.startswith("mov"):
-        # Of a torn AVI the duration is what is left of it.  An MP4's edit list may hide frames.
+        # The duration of a truncated AVI is that of the rest.  An MP4's edit list may hide frames.
         end = max(end or 0.0, begin + stream.frames / fps)
     if end is None or end <= begin:
         return stream.frames or None, 0.0, False
@@ -336,7 +336,7 @@ def _length(
 
 
 def _clock(text: str) -> float | None:
-    """Return `00:01:02.500000000` in seconds; None where it is something else."""
+    """Return `00:01:02.500000000` in seconds; None for any other text."""
     try:
         hours, minutes, seconds = text.split(":")
         return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
@@ -345,13 +345,13 @@ def _clock(text: str) -> float | None:
 
 
 def _stamp(frame: "VideoFrame") -> float | None:
-    """Return when a frame is shown, in seconds of the file's clock; None where it does not say."""
+    """Return when a frame is shown, in seconds of the file's clock; None if unknown."""
     stamp = frame.pts if frame.pts is not None else frame.dts
     return None if stamp is None or frame.time_base is None else float(stamp * frame.time_base)
 
 
 def _duration(frame: "VideoFrame") -> float:
-    """Return how long a frame is shown, in seconds; 0 where the file does not say."""
+    """Return how long a frame is shown, in seconds; 0 if unknown."""
     if not frame.duration or frame.time_base is None:
         return 0.0
     duration = float(frame.duration * frame.time_base)
@@ -359,7 +359,7 @@ def _duration(frame: "VideoFrame") -> float:
 
 
 def _refuse_text(path: Path) -> None:
-    """Refuse what FFmpeg would draw as a terminal (text) or follow to other files (playlists).
+    """Refuse text, which FFmpeg may draw as a terminal, and playlists, which open other files.
 
     Every video container has unprintable bytes at its start.
     """
@@ -384,10 +384,10 @@ class _End:
 
 
 def ahead(items: Iterable[Item], depth: int = DEPTH) -> Generator[Item, None, None]:
-    """Yield the items, up to `depth` of them made ahead by one thread.
+    """Yield the items, up to `depth` of them prepared by a background thread.
 
-    What the iterable raises is raised here, after the items before it.  The thread has ended when
-    the generator has: close it (`contextlib.closing`) before what the items come from.
+    Exceptions of the iterable are raised here, after the items before them.  The thread has ended
+    when the generator has: close it (`contextlib.closing`) before the items' own source.
     """
     box: queue.Queue[Item | _End] = queue.Queue(depth)
     left = threading.Event()
@@ -395,7 +395,7 @@ def ahead(items: Iterable[Item], depth: int = DEPTH) -> Generator[Item, None, No
     def put(item: Item | _End) -> None:
         while not left.is_set():
             try:
-                box.put(item, timeout=_PATIENCE)
+                box.put(item, timeout=_PUT_SECONDS)
             except queue.Full:
                 continue
             return

@@ -1,4 +1,4 @@
-"""`/v1/live`: pictures over a WebSocket, the newest of them answered."""
+"""`/v1/live`: pictures over a WebSocket; the newest one is classified."""
 
 import asyncio
 import contextlib
@@ -10,14 +10,14 @@ from fastapi import APIRouter, HTTPException, WebSocket, WebSocketDisconnect
 from pydantic_core import from_json, to_json
 
 from seqvision_edge.server.batching import FAILED, ModelFailed, Overloaded
-from seqvision_edge.server.middleware import TRY_LATER, Left, within
+from seqvision_edge.server.middleware import TRY_LATER, Disconnected, with_timeout
 from seqvision_edge.server.routes.streams import MOST_SECONDS, Sample, StreamFeed, Streams
 from seqvision_edge.server.service import Service
 
 STAMP = struct.Struct("<d")
 _UNSUPPORTED, BAD_DATA, _GOING_AWAY, NORMAL = 1003, 1007, 1001, 1000
-# A full model is often full for a moment only: frames that come meanwhile are left out.
-_PATIENCE = 2.0
+# A full queue is often full only briefly: pictures that arrive meanwhile are skipped.
+_MAX_BUSY_SECONDS = 2.0
 _PAUSE = 0.02
 
 
@@ -26,7 +26,7 @@ class Ended(Exception):  # noqa: N818
 
 
 class _Newest:
-    """The picture that came last; one that was not taken in time is lost."""
+    """The newest picture; one that is not taken in time is dropped."""
 
     def __init__(self) -> None:
         self._sample: Sample | None = None
@@ -52,10 +52,10 @@ def routes(service: Service, streams: Streams) -> APIRouter:
 
     @router.websocket("/v1/live")
     async def live(socket: WebSocket) -> None:
-        """Answer for the newest picture: 8 bytes of time (float64, little endian), then a JPEG.
+        """Classify the newest picture: 8 bytes of time (float64, little endian), then a JPEG.
 
         A first message `{"frames": "prepared"}` selects pixels instead of JPEGs, sized and
-        cut as the model reads them: who runs the model too can compare the answers.
+        cropped as the model reads them, so that a client running the model can compare.
         """
         await socket.accept()
         try:
@@ -80,20 +80,22 @@ def routes(service: Service, streams: Streams) -> APIRouter:
             if isinstance(end, Ended):
                 with contextlib.suppress(RuntimeError, WebSocketDisconnect):
                     await socket.close(*end.args)
-            elif isinstance(end, Exception) and not isinstance(end, (WebSocketDisconnect, Left)):
+            elif isinstance(end, Exception) and not isinstance(
+                end, (WebSocketDisconnect, Disconnected)
+            ):
                 raise end
 
     return router
 
 
 async def _read(socket: WebSocket, newest: _Newest, service: Service) -> None:
-    """Take every message, so that an old picture never waits before a new one."""
+    """Read every message at once, so that an old picture never delays a new one."""
     index = 0
     prepared = False
     idle = service.limits.idle_seconds
     while True:
         try:
-            message = await within(socket.receive(), idle)
+            message = await with_timeout(socket.receive(), idle)
         except asyncio.TimeoutError:
             raise Ended(NORMAL, f"no frame for {idle:g} s") from None
         if message["type"] == "websocket.disconnect":
@@ -101,7 +103,7 @@ async def _read(socket: WebSocket, newest: _Newest, service: Service) -> None:
         data = message.get("bytes")
         if data is None:
             if index:
-                raise Ended(_UNSUPPORTED, "after the first one, send binary messages")
+                raise Ended(_UNSUPPORTED, "after the first message, send binary ones")
             prepared = _are_prepared(message.get("text") or "")
             continue
         if len(data) <= STAMP.size:
@@ -109,7 +111,7 @@ async def _read(socket: WebSocket, newest: _Newest, service: Service) -> None:
         stamp = stamp_of(data)
         newest.put(Sample(data[STAMP.size :], stamp, time.monotonic(), index, prepared))
         index += 1
-        # Pictures that came together are there at once: a free model gets the first one first.
+        # Pictures that arrived together are all queued: an idle model takes the first one.
         await asyncio.sleep(0)
 
 
@@ -122,7 +124,7 @@ def stamp_of(data: bytes) -> float:
 
 
 def _are_prepared(text: str) -> bool:
-    """Read what a client says of its frames."""
+    """Return whether a client's first message selects prepared frames."""
     try:
         content = from_json(text)
     except ValueError:
@@ -134,23 +136,23 @@ def _are_prepared(text: str) -> bool:
 
 
 async def _answer(socket: WebSocket, newest: _Newest, service: Service) -> None:
-    """Answer for one picture after the other, always the newest."""
+    """Classify one picture after the other, always the newest."""
     feed = StreamFeed(service, "live")
     worked = time.monotonic()
     while True:
         sample = await newest.take()
         try:
-            said = await feed.push(sample)
+            messages = await feed.push(sample)
         except HTTPException as refused:
-            said = [{"type": "error", "frame": sample.index, "message": refused.detail}]
+            messages = [{"type": "error", "frame": sample.index, "message": refused.detail}]
         except ModelFailed:
-            said = [{"type": "error", "frame": sample.index, "message": FAILED}]
+            messages = [{"type": "error", "frame": sample.index, "message": FAILED}]
         except Overloaded:
-            if time.monotonic() - worked > _PATIENCE:
-                raise Ended(TRY_LATER, "the model has too much to do") from None
+            if time.monotonic() - worked > _MAX_BUSY_SECONDS:
+                raise Ended(TRY_LATER, "the model is overloaded") from None
             newest.dropped += 1
             await asyncio.sleep(_PAUSE)
             continue
         worked = time.monotonic()
-        for record in said:
+        for record in messages:
             await socket.send_text(to_json(record).decode())

@@ -1,4 +1,4 @@
-"""`POST /v1/predict`: a clip or pictures, as JSON or files → answers."""
+"""`POST /v1/predict`: classify a clip or pictures, sent as JSON or files."""
 
 import asyncio
 import time
@@ -50,7 +50,7 @@ from seqvision_edge.types import Event, Prediction, SourceState
 
 # Pictures of a clip are at most some days apart.
 SLOWEST = 1e-6
-# These are read as videos are.
+# Picture formats that are decoded as videos.
 _MOVING = ("GIF", "AVIF", "HEIC")
 _HEAD = 16
 _JSON, _FORM = "application/json", "multipart/form-data"
@@ -61,9 +61,9 @@ _DIGITS = 6
 
 
 def routes(service: Service) -> APIRouter:
-    """Return the routes that answer for whole clips."""
+    """Return the routes that classify whole clips."""
     router = APIRouter()
-    # Parsing JSON holds Python's lock anyway, and takes many times its size in memory.
+    # Parsing JSON holds the GIL anyway, and takes many times its size in memory.
     parsing = asyncio.Lock()
 
     @router.post(
@@ -116,8 +116,8 @@ def routes(service: Service) -> APIRouter:
 
 
 def _response(answers: list[PredictionSchema]) -> Response:
-    # By pydantic itself: FastAPI would look at each of 100,000 windows of a timeline anew, for as
-    # long as no other client is served.
+    # By pydantic itself: FastAPI would validate each of 100,000 windows of a timeline again,
+    # blocking all other clients meanwhile.
     content = Predictions(predictions=answers).model_dump_json(exclude_none=True)
     return Response(content, media_type=_JSON)
 
@@ -133,14 +133,14 @@ class Question:
 
     @property
     def is_long(self) -> bool:
-        """Whether the model is asked many times about one clip."""
+        """Whether the model runs many times for one clip."""
         return self.timeline or self.every_window
 
 
 async def _answers(
     clips: Sequence[UploadedClip], question: Question, service: Service, request: Request
 ) -> list[PredictionSchema]:
-    """Answer for clips whose pixels are there already."""
+    """Classify clips whose pixels are in memory."""
     if question.is_long:
         return await service.work(
             request, lambda job: [long_answer(clip, question, service, job) for clip in clips]
@@ -153,16 +153,16 @@ async def _answers(
         with stopped_with(job, request, service.ended):
             centres = [await _in_thread(service, centre_of, clip, service, job) for clip in clips]
         requested = True
-        return await _ask(centres, question, service)
+        return await _infer(centres, question, service)
     finally:
         if not requested:
             service.batcher.release(len(clips))
 
 
-async def _ask(
+async def _infer(
     centres: Sequence[tuple[Steps, str | None]], question: Question, service: Service
 ) -> list[PredictionSchema]:
-    """Answer for the centres of clips, for which places are reserved."""
+    """Classify the centre windows of clips, for which slots are reserved."""
     session, card = service.session, service.session.card
     futures = service.batcher.submit([(session.stream(), steps) for steps, _ in centres])
     given = await asyncio.gather(*map(asyncio.wrap_future, futures))
@@ -182,7 +182,7 @@ async def _ask(
 async def _of_files(
     request: Request, question: Question, service: Service, fps: float
 ) -> PredictionSchema:
-    """Answer for the one clip that the files of a form are."""
+    """Classify the one clip that the files of a form make up."""
     async with request.form(max_files=service.limits.pictures, max_fields=0) as form:
         files = [part for _, part in form.multi_items() if isinstance(part, UploadFile)]
         if not files:
@@ -197,7 +197,7 @@ async def _of_files(
             raise HTTPException(422, f"a {other} picture: send JPEG or PNG, or a video")
 
         def work(job: Job) -> tuple[PredictionSchema | None, tuple[Steps, str | None] | None]:
-            # The start of a child is not the clip's time.
+            # The start of a child does not count towards the clip's time.
             with refusals():
                 service.decoders.start()
             job.begin()
@@ -221,7 +221,7 @@ async def _of_files(
         assert answer is not None
         return answer
     service.batcher.reserve()
-    (answer,) = await _ask([steps], question, service)
+    (answer,) = await _infer([steps], question, service)
     return answer
 
 
@@ -235,7 +235,7 @@ def _fps(service: Service) -> float:
 
 
 def _body() -> dict[str, Any]:
-    """Return the OpenAPI description of the body, which is read by hand."""
+    """Return the OpenAPI description of the body, which FastAPI does not parse."""
     picture = {"type": "array", "minItems": 1, "items": {"type": "array", "items": _PIXELS}}
     instance = {
         "oneOf": [
@@ -290,7 +290,7 @@ class TimelineResult:
 
 
 def centre_of(sent: UploadedClip, service: Service, job: Job) -> tuple[Steps, str | None]:
-    """Return the steps by which a clip is judged, and what is missing of it."""
+    """Return the steps of a clip's centre window, and what is missing of the clip."""
     with kept(sent, service.session.card, service.limits, job) as clip:
         card = service.session.card
         return centre(clip, card.image, card.sequence), sent.incomplete()
@@ -299,17 +299,23 @@ def centre_of(sent: UploadedClip, service: Service, job: Job) -> tuple[Steps, st
 def long_answer(
     sent: UploadedClip, question: Question, service: Service, job: Job
 ) -> PredictionSchema:
-    """Ask the model many times about one clip, in a thread that may wait."""
+    """Run the model many times for one clip, in a thread that may wait."""
     card = service.session.card
     timeline = _Timeline(sent, question, service, job) if question.timeline else None
     see = timeline.see if timeline else None
     with kept(sent, card, service.limits, job, see) as clip:
         probabilities = _mean(clip, question, service, job)
-        course = timeline.course() if timeline else None
+        result = timeline.finish() if timeline else None
         min_confidence = service.decision.min_confidence
         fill = window_fill(len(centre(clip, card.image, card.sequence)), card.sequence)
         return answered(
-            card.labels, min_confidence, probabilities, question, sent.incomplete(), fill, course
+            card.labels,
+            min_confidence,
+            probabilities,
+            question,
+            sent.incomplete(),
+            fill,
+            result,
         )
 
 
@@ -320,11 +326,11 @@ def answered(
     question: Question,
     incomplete: str | None,
     fill: float,
-    course: TimelineResult | None = None,
+    result: TimelineResult | None = None,
 ) -> PredictionSchema:
-    """Return probabilities `(labels,)` as the answer to a question.
+    """Return probabilities `(labels,)` as the response to a request.
 
-    `min_confidence` is the decision's, `fill` the share of the window that the clip fills.
+    `min_confidence` is the decision's, `fill` the fraction of the window that the clip fills.
     """
     shares = [round(float(value), _DIGITS) for value in probabilities]
     order = np.argsort(-probabilities, kind="stable")
@@ -335,24 +341,24 @@ def answered(
         unsure=is_unsure(float(probabilities.max()), min_confidence) or None,
         top=ranked[: question.top],
         probabilities=dict(zip(labels, shares, strict=True)) if question.probabilities else None,
-        windows=None if course is None else list(course.answers),
+        windows=None if result is None else list(result.answers),
         events=None
-        if course is None
-        else [EventSchema.model_validate(event.to_json()) for event in course.events],
+        if result is None
+        else [EventSchema.model_validate(event.to_json()) for event in result.events],
         incomplete=incomplete,
         window_fill=round(fill, _DIGITS) if fill < 1 else None,
     )
 
 
 def finite(answer: Answer) -> NDArray[np.float32]:
-    """Return probabilities; a value that is not finite is no answer."""
+    """Return probabilities; refuse non-finite ones."""
     if answer is None:
         raise HTTPException(422, "the model's answer is not finite")
     return answer
 
 
 class _Timeline:
-    """The way of a run, beside the decoding of a clip."""
+    """The pipeline of a run, fed while a clip is decoded."""
 
     def __init__(self, sent: UploadedClip, question: Question, service: Service, job: Job) -> None:
         self._batcher, self._job, self._question = service.batcher, job, question
@@ -365,7 +371,7 @@ class _Timeline:
         self._events: list[Event] = []
 
     def see(self, frame: Frame) -> Iterator[None]:
-        """Take the next frame, with the stills before it; yield after each answer."""
+        """Process the next frame, with the stills before it; yield after each prediction."""
         for still in self._pipeline.stills(frame):
             self._answer(self._pipeline.preprocess(still))
             yield
@@ -383,16 +389,16 @@ class _Timeline:
         self._events += step.events
 
     def _keep(self, answer: Prediction) -> None:
-        # What is sent, and no more: there may be thousands of labels.
+        # Only what is sent: there may be thousands of labels.
         self._job.values += len(answer.probabilities) if self._question.probabilities else 1
         if self._job.values > self._most:
             raise HTTPException(
-                413, f"more than {self._most} probabilities: leave them out, or send it in parts"
+                413, f"more than {self._most} probabilities: omit them, or send the clip in parts"
             )
         self._answers.append(_window(answer, self._question))
 
-    def course(self) -> TimelineResult:
-        """Return everything that it has told, with what the end brings."""
+    def finish(self) -> TimelineResult:
+        """Return all predictions and events, including those at the end of the clip."""
         for still in self._pipeline.stills(None):
             self._job.check()
             self._answer(self._pipeline.preprocess(still))
@@ -403,7 +409,7 @@ class _Timeline:
 def _mean(
     clip: DecodedUpload, question: Question, service: Service, job: Job
 ) -> NDArray[np.float64]:
-    """Return the mean over the windows that are asked about: one, or all of them."""
+    """Return the mean over the requested windows: the centre, or all of them."""
     card = service.session.card
     seen = iter([centre(clip, card.image, card.sequence)])
     if question.every_window:

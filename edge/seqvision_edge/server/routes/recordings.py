@@ -1,8 +1,8 @@
 """`/v1/record` and `/v1/takes`: takes recorded in a browser, listed, relabelled, deleted.
 
-A text `{"label": …, "person": …}`, answered with `ready`; then messages of 8 bytes of time and a
-JPEG, as `/v1/live` takes them, every one of them kept; then the text `{"keep": true}`, answered
-with the take.  Whoever leaves before that has recorded nothing.
+A text message `{"label": …, "person": …}`, answered with `ready`; then messages of 8 bytes of time
+and a JPEG, as in `/v1/live`, all of which are kept; then the text `{"keep": true}`, answered with
+the take.  A client that disconnects before that has recorded nothing.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from seqvision_edge.recording.take import Take
 from seqvision_edge.recording.writer import NewTake
 from seqvision_edge.server import static_files
 from seqvision_edge.server.decoding import decode_picture
-from seqvision_edge.server.middleware import TRY_LATER, Left, within
+from seqvision_edge.server.middleware import TRY_LATER, Disconnected, with_timeout
 from seqvision_edge.server.recorder import Recorder
 from seqvision_edge.server.routes.live import BAD_DATA, NORMAL, STAMP, Ended, stamp_of
 from seqvision_edge.server.schemas import Shape, faults
@@ -31,17 +31,17 @@ from seqvision_edge.server.sse import closing
 
 _LONGEST = 4 * MAX_LABEL_LENGTH
 _Text = Annotated[str, Field(max_length=_LONGEST)]
-# A label and a person; an encoder may write each letter as two escapes, \ud83d\ude00.
+# A label and a person; an encoder may write each character as two escapes, \ud83d\ude00.
 _MOST_TEXT = 2 * 12 * _LONGEST + 1000
 
 Result = TypeVar("Result")
 _LONGEST_PATH = 1024
-_Path = Annotated[str, Query(max_length=_LONGEST_PATH, description="as the list says it")]
+_Path = Annotated[str, Query(max_length=_LONGEST_PATH, description="as given by the list")]
 _BOUNDARY = "take"
 
 
 class Begin(BaseModel):
-    """What a take is to be."""
+    """The first message of a recording."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -70,14 +70,14 @@ def routes(service: Service, recorder: Recorder) -> APIRouter:
         except (HTTPException, RecordingError) as refused:
             if isinstance(refused, RecordingError):
                 refused = recorder.refusal(refused)
-            with contextlib.suppress(RuntimeError, WebSocketDisconnect, Left):
-                await _say(socket, {"type": "error", "message": refused.detail})
+            with contextlib.suppress(RuntimeError, WebSocketDisconnect, Disconnected):
+                await _send(socket, {"type": "error", "message": refused.detail})
             code, reason = NORMAL, ""
-        except (WebSocketDisconnect, Left):
+        except (WebSocketDisconnect, Disconnected):
             return
         finally:
             recorder.release_slot()
-        with contextlib.suppress(RuntimeError, WebSocketDisconnect, Left):
+        with contextlib.suppress(RuntimeError, WebSocketDisconnect, Disconnected):
             await socket.close(code, reason)
 
     return router
@@ -88,10 +88,10 @@ async def _record(socket: WebSocket, service: Service, recorder: Recorder) -> No
     begin = _begun(await _next(socket, service))
     await loop.run_in_executor(recorder.threads, recorder.refuse_when_full)
     new = recorder.takes.begin(begin.label, begin.person)
-    # One call at a time; one that still runs when the client leaves is waited for.
+    # One call at a time; one still running when the client disconnects is awaited.
     busy: asyncio.Future[Any] | None = None
     try:
-        await _say(socket, {"type": "ready"})
+        await _send(socket, {"type": "ready"})
         size = 0
         while not isinstance(data := await _next(socket, service), str):
             size += len(data)
@@ -104,7 +104,7 @@ async def _record(socket: WebSocket, service: Service, recorder: Recorder) -> No
         busy = loop.run_in_executor(recorder.threads, new.keep)
         take: Take = await asyncio.shield(busy)
         reply = {"type": "take", **taken(take).model_dump()}
-        await _say(socket, {**reply, "frames": new.frames, "seconds": round(new.seconds, 3)})
+        await _send(socket, {**reply, "frames": new.frames, "seconds": round(new.seconds, 3)})
     finally:
         if busy is not None and not busy.done():
             await asyncio.wait([busy])
@@ -125,9 +125,9 @@ async def _next(socket: WebSocket, service: Service) -> str | bytes:
     """Return the next message, text or binary."""
     seconds = service.limits.stall_seconds
     try:
-        message = await within(socket.receive(), seconds)
+        message = await with_timeout(socket.receive(), seconds)
     except asyncio.TimeoutError:
-        raise Ended(NORMAL, f"nothing for {seconds:g} s") from None
+        raise Ended(NORMAL, f"no message for {seconds:g} s") from None
     if message["type"] == "websocket.disconnect":
         raise WebSocketDisconnect(message.get("code", NORMAL))
     data = message.get("bytes")
@@ -135,7 +135,7 @@ async def _next(socket: WebSocket, service: Service) -> str | bytes:
 
 
 def _begun(text: str | bytes) -> Begin:
-    """Read what a take is to be."""
+    """Parse the first message."""
     try:
         if isinstance(text, bytes) or len(text) > _MOST_TEXT:
             raise ValueError
@@ -151,7 +151,7 @@ def _keeps(text: str) -> bool:
         return False
 
 
-async def _say(socket: WebSocket, record: dict[str, object]) -> None:
+async def _send(socket: WebSocket, record: dict[str, object]) -> None:
     await socket.send_text(to_json(record).decode())
 
 
@@ -164,7 +164,7 @@ class Taken(Shape):
 
 
 class Listed(Shape):
-    """The takes, the labels to choose from, and the bounds of one take."""
+    """The takes, the labels to choose from, and the limits of one take."""
 
     folder: str
     takes: list[Taken]
@@ -183,7 +183,7 @@ def take_routes(service: Service, recorder: Recorder) -> APIRouter:
     router = APIRouter()
 
     async def work(act: Callable[..., Result], *given: object) -> Result:
-        """Do what reads or writes the folder in a thread."""
+        """Run a function that reads or writes the folder in a thread."""
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(recorder.threads, act, *given)
@@ -198,7 +198,7 @@ def take_routes(service: Service, recorder: Recorder) -> APIRouter:
 
     @router.get("/v1/takes", response_model=Listed, responses=faults(422))
     async def listed() -> Listed:
-        """Return the takes in the order in which they came."""
+        """Return the takes in the order in which they were recorded."""
         takes = await work(recorder.takes.all)
         labels = dict.fromkeys((*service.session.card.labels, *(take.label for take in takes)))
         return Listed(
@@ -210,7 +210,7 @@ def take_routes(service: Service, recorder: Recorder) -> APIRouter:
 
     @router.get("/v1/takes/film", responses=faults(404, 422), response_class=StreamingResponse)
     async def film(path: _Path) -> StreamingResponse:
-        """Show a take once, at its own pace: JPEG pictures that replace each other."""
+        """Play a take once, at its own speed: a multipart stream of JPEG pictures."""
         take = await work(recorder.find, path)
         recorder.reserve_slot()
         pictures = recorder.film(take)
@@ -250,7 +250,7 @@ async def _parts(
     work: Callable[..., Awaitable[Any]],
     service: Service,
 ) -> AsyncGenerator[bytes, None]:
-    """Give pictures as parts of an answer that a browser shows as one picture that moves."""
+    """Yield pictures as the parts of a multipart response, which a browser plays."""
     began = time.monotonic()
     given = first
     try:
@@ -265,5 +265,5 @@ async def _parts(
             except HTTPException:
                 return  # damaged from here on: what was shown stays
     finally:
-        with contextlib.suppress(ValueError):  # a thread reads it just now, for nobody
+        with contextlib.suppress(ValueError):  # a thread is reading it, though nothing needs it now
             pictures.close()

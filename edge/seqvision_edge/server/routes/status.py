@@ -1,4 +1,4 @@
-"""`/v1/model`, `/v1/sources`, `/v1/login`, `/healthz`, `/metrics`: what runs, and how it is."""
+"""`/v1/model`, `/v1/sources`, `/v1/login`, `/healthz`, `/metrics`: model, sources and health."""
 
 import dataclasses
 from collections.abc import Callable
@@ -33,21 +33,21 @@ def routes(service: Service, key: Key | None) -> APIRouter:
 
     @router.get("/v1/model", response_model=About, responses=faults())
     def model() -> About:
-        """Return what the model is, and how much the server takes."""
+        """Return the model's card and the limits of the server."""
         return about(service)
 
     @router.get("/v1/model/file", responses=faults(404, 409), response_class=FileResponse)
     def file() -> FileResponse:
         """Return model.onnx itself, for pages that run it."""
         if service.model_file is None:
-            raise HTTPException(404, "this server keeps its model to itself")
+            raise HTTPException(404, "this server does not serve its model file")
         return service.model_file.response()
 
     @router.get("/healthz", response_model=Health, responses=faults(503))
     def health() -> Health:
-        """Return whether the model answers."""
+        """Return whether the model runs."""
         if not service.batcher.is_alive:
-            raise HTTPException(503, "the model does not answer")
+            raise HTTPException(503, "the model is not running")
         return Health(status="ok")
 
     @router.get("/metrics", responses=faults(), response_class=Response)
@@ -62,12 +62,12 @@ def routes(service: Service, key: Key | None) -> APIRouter:
         openapi_extra={"requestBody": _login_body()},
     )
     async def login(request: Request) -> Response:
-        """Exchange the token for a cookie, which a page cannot read."""
+        """Exchange the token for a cookie, which scripts of a page cannot read."""
         token, is_form = await _token(request)
         if key is not None and not key.is_token(token):
-            if is_form:  # a person, who may try again
+            if is_form:  # a user, who may try again
                 return HTMLResponse(login_page(wrong=True), 401)
-            raise HTTPException(401, "that is not the token")
+            raise HTTPException(401, "wrong token")
         answer = RedirectResponse("/", 303) if is_form else Response(status_code=204)
         if key is not None:
             secure = request.url.scheme == "https"
@@ -126,7 +126,7 @@ def _login_body() -> dict[str, object]:
 
 
 def source_routes(service: Service) -> APIRouter:
-    """Return the routes of a device's sources; without a device there are none (404)."""
+    """Return the routes of a device's sources; without a device they return 404."""
     router = APIRouter()
 
     def watching() -> Watching:
@@ -150,15 +150,15 @@ def source_routes(service: Service) -> APIRouter:
         max_rate: MaxRate = None,
     ) -> StreamingResponse:
         """Stream the events and states of a source (server-sent events)."""
-        ear = EventQueue(kinds(predictions), max_rate)
+        queue = EventQueue(kinds(predictions), max_rate)
         seen = watching()
         if name not in {source["name"] for source in seen.sources()}:
             raise HTTPException(404, "no such source")
 
-        def listen(hear: Callable[[Record], None]) -> Callable[[], None]:
-            return seen.listen(name, hear)
+        def listen(push: Callable[[Record], None]) -> Callable[[], None]:
+            return seen.listen(name, push)
 
-        return sse_response(listen, ear, service.ears)
+        return sse_response(listen, queue, service.queues)
 
     @router.get(
         "/v1/sources/{name:path}/picture",
@@ -172,7 +172,7 @@ def source_routes(service: Service) -> APIRouter:
         except KeyError:
             raise HTTPException(404, "no such source") from None
         if content is None:
-            raise HTTPException(404, "no picture has come yet")
+            raise HTTPException(404, "no picture yet")
         return Response(content, media_type="image/jpeg")
 
     return router

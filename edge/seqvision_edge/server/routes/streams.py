@@ -20,32 +20,32 @@ from seqvision_edge.frame import Frame
 from seqvision_edge.numerals import PLAIN, number
 from seqvision_edge.pipeline import make_pipeline
 from seqvision_edge.runner import MAX_AGE
-from seqvision_edge.server.batching import ModelFailed, Post
+from seqvision_edge.server.batching import ModelFailed, ResultRelay
 from seqvision_edge.server.decoding import FPS, Sender, decode_picture
 from seqvision_edge.server.schemas import Opened, Records, faults
 from seqvision_edge.server.service import Service
 from seqvision_edge.server.sse import EventQueue, MaxRate, Record, kinds, records, sse_response
 from seqvision_edge.session import Answer, Frames
 
-# Requests that wait for the one before them, on one stream.
+# Requests that wait for the previous one, on one stream.
 _MOST_WAITING = 4
 _MOST_PARTS = 16
 _ENDED: Record = {"type": "source", "state": "ended", "reason": "", "message": ""}
 
-# Seconds since 1970 are far below it, and a float still tells microseconds apart.
+# Times since 1970 are far below it, and a float still has microsecond resolution.
 MOST_SECONDS = 1e10
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One picture as it came.
+    """One received picture.
 
     Attributes:
-        data: a JPEG or PNG file, or pixels that are prepared.
+        data: a JPEG or PNG file, or prepared pixels.
         stamp: the client's own time in seconds; None takes that of the arrival.
-        arrived: the monotonic clock.
-        index: its number; the numbers of those that were dropped for it are left out.
-        prepared: whether `data` is what the model reads, `(height, width, channels)` of a frame, or
+        arrived: the arrival by the monotonic clock.
+        index: its number; numbers of dropped pictures are skipped.
+        prepared: whether `data` is the model's input, `(height, width, channels)` of a frame, or
             `(steps, height, width, channels)` of a still image.
     """
 
@@ -57,7 +57,7 @@ class Sample:
 
 
 class StreamFeed:
-    """A client's stream: what the model remembers of it, and what it has come to."""
+    """A client's stream: the pipeline with its state, and pending records."""
 
     def __init__(self, service: Service, name: str) -> None:
         self._service = service
@@ -75,16 +75,16 @@ class StreamFeed:
         )
 
     async def push(self, sample: Sample) -> list[Record]:
-        """Take the next picture and return what it brought; one at a time.
+        """Process the next picture and return its records; one at a time.
 
         Raises:
             HTTPException: not a picture, or too large.
-            Overloaded: the model is asked about too much; the picture was not looked at.
-            ModelFailed: what ran is over, which the next picture tells.
+            Overloaded: the model's queue is full; the picture was not processed.
+            ModelFailed: the running event has ended, which the next picture reports.
         """
         service = self._service
         service.batcher.reserve()
-        way = _Way(sample, service.post.future())
+        way = _PictureRequest(sample, service.relay.future())
         job = service.pictures.submit(self._go, way)
         try:
             inferred, probabilities = await way.end
@@ -111,11 +111,11 @@ class StreamFeed:
         return [*messages[:1], *lost, *messages[1:]]
 
     def end(self) -> list[Record]:
-        """Return what the end of the stream brings: the event that was going on."""
+        """Return the records at the end of the stream: the running event."""
         return [*self._lost, *records(self._pipeline.end())]
 
-    def _go(self, way: "_Way") -> None:
-        """Decode a picture in a thread and ask the model: only the end goes back to the loop."""
+    def _go(self, way: "_PictureRequest") -> None:
+        """Decode a picture in a thread and submit it: only the result returns to the loop."""
         service = self._service
         try:
             way.frame, frames = self._look(way.sample)
@@ -123,20 +123,20 @@ class StreamFeed:
                 (way.answer,) = service.batcher.submit([(self._pipeline.stream, frames)])
         except BaseException as error:
             service.batcher.release()
-            service.post.put(way.end, None, error)
-            service.post.send()
+            service.relay.put(way.end, None, error)
+            service.relay.send()
             return
         if way.answer is None:
             service.batcher.release()
-            service.post.put(way.end, (False, None))
-            service.post.send()
+            service.relay.put(way.end, (False, None))
+            service.relay.send()
             return
-        way.answer.add_done_callback(lambda answer: _arrive(service.post, way, answer))
+        way.answer.add_done_callback(lambda answer: _relay(service.relay, way, answer))
         if way.end.cancelled():
             way.answer.cancel()
 
     def _look(self, sample: Sample) -> tuple[Frame, Frames | None]:
-        """Return a picture as a frame, and what the model must see of it."""
+        """Return a picture as a frame, and the steps the model must encode."""
         service = self._service
         if sample.prepared:
             image = steps_of(sample.data, self._service.session.card)
@@ -164,17 +164,17 @@ class _Open:
     waiting: int = 0
     frames: int = 0
     listeners: list[Callable[[Record], None]] = field(default_factory=list)
-    ears: set[EventQueue] = field(default_factory=set)
+    queues: set[EventQueue] = field(default_factory=set)
     closed: bool = False
 
     def publish(self, messages: list[Record]) -> None:
-        for hear in list(self.listeners):
+        for push in list(self.listeners):
             for record in messages:
-                hear(record)
+                push(record)
 
-    def listen(self, hear: Callable[[Record], None]) -> Callable[[], None]:
-        self.listeners.append(hear)
-        return lambda: self.listeners.remove(hear)
+    def listen(self, push: Callable[[Record], None]) -> Callable[[], None]:
+        self.listeners.append(push)
+        return lambda: self.listeners.remove(push)
 
 
 class Streams:
@@ -190,7 +190,7 @@ class Streams:
         """Open a stream and return its name.
 
         Raises:
-            HTTPException: 429, as many are open as may be.
+            HTTPException: 429, too many streams are open.
         """
         self.reserve_slot()
         self._others -= 1
@@ -205,37 +205,37 @@ class Streams:
             HTTPException: 404, it is not open, or no longer.
         """
         if name not in self._open:
-            raise HTTPException(404, "no such stream is open")
+            raise HTTPException(404, "no such stream")
         return self._open[name]
 
     def close(self, name: str) -> list[Record]:
-        """Close a stream; its listeners hear the event that was going on, and the end."""
+        """Close a stream; its listeners get the running event, and the end."""
         stream = self.get(name)
         del self._open[name]
         messages = stream.feed.end()
         since = round(time.monotonic() - stream.used, 3)
         stream.publish([*messages, {**_ENDED, "since": since, "attempt": 0}])
         stream.closed = True
-        for ear in list(stream.ears):
-            ear.end()
+        for queue in list(stream.queues):
+            queue.end()
         return messages
 
     def reserve_slot(self) -> None:
-        """Count a stream of another kind, until `release_slot`.
+        """Count a WebSocket's stream, until `release_slot`.
 
         Raises:
-            HTTPException: 429, as many are open as may be.
+            HTTPException: 429, too many streams are open.
         """
         if self._count() >= self._service.limits.streams:
-            raise HTTPException(429, "enough streams are open", headers={"retry-after": "5"})
+            raise HTTPException(429, "too many open streams", headers={"retry-after": "5"})
         self._others += 1
 
     def release_slot(self) -> None:
-        """Count a stream of another kind no more."""
+        """Release the slot of a WebSocket's stream."""
         self._others -= 1
 
     async def expire(self) -> None:
-        """Close what is idle, for ever."""
+        """Close idle streams, in an endless loop."""
         seconds = self._service.limits.idle_seconds
         while True:
             await asyncio.sleep(min(1.0, seconds / 4))
@@ -254,7 +254,7 @@ def routes(service: Service, streams: Streams) -> APIRouter:
 
     @router.post("/v1/streams", status_code=201, response_model=Opened, responses=faults())
     async def open_stream() -> Opened:
-        """Open a stream; it is closed when no frame comes for `idle_seconds`."""
+        """Open a stream; it is closed if no frame comes for `idle_seconds`."""
         return Opened(id=streams.open(), idle_seconds=service.limits.idle_seconds)
 
     @router.post(
@@ -271,27 +271,27 @@ def routes(service: Service, streams: Streams) -> APIRouter:
     ) -> Records:
         """Push a picture (JPEG or PNG), or several as parts of a form; return their records.
 
-        Without a timestamp a picture is of the moment at which it came; parts of a form have
-        each an `X-Timestamp` of their own.
+        Without a timestamp, a picture's time is that of its arrival; parts of a form each need
+        an `X-Timestamp` of their own.
         """
         stream = streams.get(id)
         if stream.waiting >= _MOST_WAITING:
-            raise HTTPException(429, "the stream's frames before are not answered yet")
+            raise HTTPException(429, "earlier frames of the stream are still waiting")
         stream.waiting += 1
         try:
             given = await _pictures(request, _first(timestamp, x_timestamp))
-            said: list[Record] = []
+            results: list[Record] = []
             async with stream.turn:
                 for data, stamp in given:
                     sample = Sample(data, stamp, time.monotonic(), stream.frames)
                     stream.frames += 1
                     brought = await stream.feed.push(sample)
                     stream.publish(brought)
-                    said += brought
+                    results += brought
         finally:
             stream.waiting -= 1
             stream.used = time.monotonic()
-        return Records(records=said)
+        return Records(records=results)
 
     @router.get(
         "/v1/streams/{id}/events",
@@ -305,21 +305,21 @@ def routes(service: Service, streams: Streams) -> APIRouter:
     ) -> StreamingResponse:
         """Stream events and states (server-sent events)."""
         stream = streams.get(id)
-        ear = EventQueue(kinds(predictions), max_rate)
+        queue = EventQueue(kinds(predictions), max_rate)
 
-        def listen(hear: Callable[[Record], None]) -> Callable[[], None]:
-            stop = stream.listen(hear)
-            stream.ears.add(ear)
+        def listen(push: Callable[[Record], None]) -> Callable[[], None]:
+            stop = stream.listen(push)
+            stream.queues.add(queue)
             if stream.closed:
-                ear.end()
+                queue.end()
 
             def leave() -> None:
-                stream.ears.discard(ear)
+                stream.queues.discard(queue)
                 stop()
 
             return leave
 
-        return sse_response(listen, ear, service.ears)
+        return sse_response(listen, queue, service.queues)
 
     @router.delete("/v1/streams/{id}", response_model=Records, responses=faults(404))
     async def close(id: str) -> Records:
@@ -384,7 +384,7 @@ def steps_of(data: bytes, card: ModelCard) -> NDArray[np.uint8]:
     """Return prepared pixels, `(height, width, channels)` or those of all steps of a still image.
 
     Raises:
-        HTTPException: 422, they are not as many as the card says.
+        HTTPException: 422, their number is not the card's.
     """
     spec, sequence = card.image, card.sequence
     size = spec.height * spec.width * spec.channels
@@ -399,8 +399,8 @@ def steps_of(data: bytes, card: ModelCard) -> NDArray[np.uint8]:
 
 
 @dataclass(slots=True)
-class _Way:
-    """One picture on its way: `end` gets whether the model was asked, and its answer."""
+class _PictureRequest:
+    """One picture being processed: `end` gets whether the model ran, and its result."""
 
     sample: Sample
     end: "asyncio.Future[tuple[bool, Answer]]"
@@ -408,8 +408,8 @@ class _Way:
     answer: "Future[Answer] | None" = None
 
 
-def _arrive(post: Post, way: _Way, answer: "Future[Answer]") -> None:
-    """Leave an answer where the batcher brings it from, with those of the same call."""
+def _relay(post: ResultRelay, way: _PictureRequest, answer: "Future[Answer]") -> None:
+    """Store a result for `ResultRelay.send`, with those of the same call."""
     if answer.cancelled():
         post.put(way.end, None, asyncio.CancelledError())
     elif error := answer.exception():
