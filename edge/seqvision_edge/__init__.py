@@ -12,7 +12,7 @@ from seqvision_edge.errors import (
     SourceError,
 )
 
-# As of `typing`, whose import is the longest part of a program's start in which Ctrl-C is Python's.
+# Like `typing`, whose import is the longest part of startup, during which Ctrl-C is Python's own.
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# From 1.29 on onnxruntime reports to Microsoft which models it loads and how they run, and keeps an
-# identifier of the device for that.  It asks once whether it may, when it is loaded.
+# Since 1.29 onnxruntime reports to Microsoft which models it loads and how they run, with an
+# identifier of the device.  It reads this setting once, when it is loaded.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = [
@@ -54,8 +54,8 @@ __all__ = [
     "prepare",
 ]
 
-# Loaded when first asked for: a command must be able to say --help, or what is wrong with an
-# option, without the half second that OpenCV and onnxruntime take.
+# Loaded on first use: a command must print --help or an option's error without the half second
+# that OpenCV and onnxruntime take.
 _HOMES = {
     "ClipPrediction": "model",
     "Event": "types",

@@ -1,13 +1,13 @@
-"""Which label stands for nothing happens, by its name.
+"""Find the background label (nothing happens) by its name.
 
-none, idle, NoGesture, no-gesture, _none_, Negative, "Doing other things", noFight beside fight, 无
+none, idle, NoGesture, no-gesture, _none_, Negative, "Doing other things", noFight next to fight, 无
 """
 
 import re
 import unicodedata
 from collections.abc import Sequence
 
-# Written as one word in small letters, without accents; the first list is taken before the second.
+# Written as one word in lower case, without accents; the first list takes precedence.
 _NOTHING = """
     none null nil nothing nothinghappens donothing doingnothing background bg bkg bkgd
     backgroundclass backgroundnoise backgroundscene backgroundactivity
@@ -30,7 +30,7 @@ _REST = """
     altri outro outros outra overig overige anders inne inny другое прочее остальное diger muu
     annat andet annet 其他 其它 その他 기타 أخرى अन्य
 """
-# What may be missing: no gesture, nonEvent, "kein Zeichen", sin gesto.
+# Nouns that may follow a negation: no gesture, nonEvent, "kein Zeichen", sin gesto.
 _NO = """
     no non not nota noany none without zero kein keine keinerlei ohne pas pasde aucun aucune sans
     nul nulle sin ningun ninguna ninguno nessun nessuna senza sem nenhum nenhuma geen zonder brak
@@ -63,9 +63,9 @@ _BENDS = re.compile(r"(?<=[^\W\d_A-Z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 def backgrounds(labels: Sequence[str]) -> list[str]:
-    """Return the labels whose names say that nothing happens, the clearest first.
+    """Return the labels that mean "nothing happens", the clearest first.
 
-    `normal` counts where its opposite is a label, or only one other is; a negation of another
+    `normal` counts if its opposite is a label, or if there is only one other; a negation of another
     label (noFight, non_violence) counts too.
     """
     strong, weak = [], []
@@ -76,21 +76,21 @@ def backgrounds(labels: Sequence[str]) -> list[str]:
             strong.append(label)
         elif whole in _WEAK or _is_normal(whole, labels):
             weak.append(label)
-    # none before negative before idle: as the list has them.
+    # none before negative before idle: in the order of the list.
     order = {word: index for index, word in enumerate(_NOTHING.split())}
     strong.sort(key=lambda label: order.get("".join(_words(label)), 4))
     return strong + weak
 
 
 def _is_negation(words: Sequence[str], label: str, labels: Sequence[str]) -> bool:
-    """Whether a name is no, non or without, and then a noun or the name of another label."""
+    """Return whether a name is no, non or without, followed by a noun or another label's name."""
     whole = "".join(word for word in words if word not in _ARTICLES)
     others = {"".join(_words(other)) for other in labels if other != label}
     for index in range(1, len(whole)):
         before, after = whole[:index], whole[index:]
         if before not in _NEGATIONS:
             continue
-        # nose and note begin with no as well: a noun or another label must be what follows.
+        # nose and note begin with no as well: a noun or another label must follow.
         stem = {other for other in others if len(after) > 3 and other.startswith(after[:-1])}
         if after in _NOUNS or after in others or (len(words) > 1 and stem):
             return True
@@ -106,7 +106,7 @@ def _is_normal(whole: str, labels: Sequence[str]) -> bool:
 
 
 def _words(label: str) -> list[str]:
-    """Return the words of a name in small letters without accents; numbers at its ends are none."""
+    """Return the words of a name in lower case without accents; numbers at its ends are dropped."""
     text = unicodedata.normalize("NFKC", label)
     apart = unicodedata.normalize("NFD", _BENDS.sub(" ", text).casefold())
     plain = "".join(char for char in apart if not "\u0300" <= char <= "\u036f")

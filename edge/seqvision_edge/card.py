@@ -1,8 +1,8 @@
-"""The model card: the contract between training, export and running.
+"""The model card: the contract between training, export and inference.
 
-One card is written, at training.  It travels in `model.pt`, then as JSON under the ONNX metadata
-key `seqvision.card`, and it is the only source of settings for every runner.  Nothing in it has a
-default: a key that is unknown or missing is an error, because a guessed setting is a wrong answer.
+A card is written once, at training.  It is stored in `model.pt`, then as JSON under the ONNX
+metadata key `seqvision.card`, and is the only source of settings for every runner.  It has no
+defaults: an unknown or missing key is an error, because a guessed setting gives wrong results.
 """
 
 import json
@@ -28,11 +28,11 @@ METADATA_KEY: Final = "seqvision.card"
 MAX_LABEL_LENGTH: Final = 128
 Probability = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0)]
-# An answer for each frame of two minutes: what is smoothed over longer is no gesture.
+# A prediction for each frame of two minutes: longer smoothing makes no sense for gestures.
 SmoothingFrames = Annotated[int, Field(ge=1, le=4096)]
 SmoothingKind = Literal["none", "mean", "exponential"]
 
-# What every runner did before the card had these keys.
+# The behaviour of every runner before the card had these keys.
 _NEW_IN_3: Final = {"smoothing": "mean", "reject": 0.0, "early": None}
 
 Count = Annotated[int, Field(ge=1, le=4096)]
@@ -40,7 +40,7 @@ Longer = Literal["crop", "subsample"]
 
 
 def _printable(label: str) -> str:
-    """Refuse what could not be shown safely in a terminal, a page or a topic name."""
+    """Refuse a label that cannot be shown safely in a terminal, a page or a topic name."""
     if not label or label != label.strip() or len(label) > MAX_LABEL_LENGTH:
         raise ValueError(f"a label has 1 to {MAX_LABEL_LENGTH} characters, no outer spaces")
     why = why_unseen(label)
@@ -53,20 +53,20 @@ Label = Annotated[str, AfterValidator(_printable)]
 
 
 class Part(BaseModel):
-    """What all parts of a card share: frozen, exact types, no unknown keys."""
+    """Base of all parts of a card: frozen, strict types, no unknown keys."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class ImageSpec(Part):
-    """The size of one step in pixels, and how a frame or a still image gets it.
+    """The size of one step in pixels, and how a frame or a still image is resized to it.
 
-    Bands and windows keep the aspect ratio of their image, whatever `fit` says.  Otherwise `fit` is
+    Bands and windows keep the aspect ratio of their image, whatever `fit` is.  Otherwise `fit` is
     `stretch` (the whole picture, aspect ratio not kept), `crop` (the largest centred part of the
     right aspect ratio) or `pad` (the whole picture between black bars).
 
-    `value_range` says which values of pictures with more than 8 bits, such as depth in millimetres,
-    become black and white.  None: their upper 8 bits count.  Pictures with 8 bits stay as they are.
+    `value_range` holds the black and white values of pictures with more than 8 bits, such as depth
+    in millimetres.  None: their upper 8 bits are used.  Pictures with 8 bits are not changed.
     """
 
     height: Annotated[int, Field(ge=1, le=4096)]
@@ -90,10 +90,10 @@ class StateTensor(Part):
 
 
 class State(Part):
-    """What the past leaves: `window` keeps the newest step features, `carry` the head's own state.
+    """The state: `window` keeps the newest step features, `carry` the head's recurrent state.
 
-    With `window` an answer is for exactly the newest steps, however long the stream; with `carry`
-    it is for everything since the stream began.
+    With `window` a prediction depends on exactly the newest steps, however long the stream; with
+    `carry` on everything since the stream began.
     """
 
     kind: Literal["window", "carry"]
@@ -101,10 +101,10 @@ class State(Part):
 
 
 class ExportedGraph(Part):
-    """What an export made of the network.
+    """The exported network.
 
-    `sha256` is that of the graph as it lies in the file, weights and operators: a byte that changed
-    on the way is found before the model answers.
+    `sha256` is that of the graph as stored in the file, weights and operators: a corrupted file is
+    detected before the model runs.
     """
 
     precision: Literal["fp32", "fp16", "int8"]
@@ -114,18 +114,18 @@ class ExportedGraph(Part):
 class Decision(Part):
     """How probabilities over time become events.
 
-    `temperature` is already applied inside the graph.  An answer whose best label has less than
-    `min_confidence` is unsure: it counts for no label.  Answers are smoothed over
-    `smoothing_frames` of them.  An event of a label begins when its smoothed probability reaches
-    `on_threshold`, ends when it falls below `off_threshold`, counts when it lasted
-    `minimum_seconds`, and blocks the same label for `cooldown_seconds`.  With `early` it is
-    reported as soon as its label surely rises to that, and not at its end.  `background` is the
-    label for "nothing happens": it never makes an event.
+    `temperature` is already applied inside the graph.  A prediction whose best label has less than
+    `min_confidence` is unsure: it counts for no label.  `smoothing_frames` predictions are
+    smoothed. An event of a label begins when its smoothed probability reaches `on_threshold`, ends
+    when it falls below `off_threshold`, counts if it lasted `minimum_seconds`, and blocks the same
+    label for `cooldown_seconds`.  With `early` it is reported as soon as the probability of its
+    label rises to that, not at its end.  `background` is the label for "nothing happens": it never
+    makes an event.
 
-    `min_confidence` judges one answer, of whatever label, the background too; `on_threshold` judges
-    the smoothed probability of the label that would begin an event.
+    `min_confidence` applies to a single prediction, of whatever label, the background too;
+    `on_threshold` to the smoothed probability of the label that would begin an event.
 
-    In a model file three keys are shorter, as they were in spec 1: `reject` (`min_confidence`),
+    In a model file three keys have shorter names, as in spec 1: `reject` (`min_confidence`),
     `enter` (`on_threshold`) and `leave` (`off_threshold`).
     """
 
@@ -152,7 +152,7 @@ class Decision(Part):
 
 
 class Origin(Part):
-    """Where the model comes from: nothing here changes an answer."""
+    """The origin of the model; it does not affect predictions."""
 
     version: str
     created: str
@@ -163,7 +163,7 @@ class Origin(Part):
 
 
 class VideoSequence(Part):
-    """Frames of a video: chosen by timestamp at `fps`, the newest `frames` of them are read."""
+    """Frames of a video: selected by timestamp at `fps`; the model reads the newest `frames`."""
 
     kind: Literal["video"]
     fps: Annotated[float, Field(gt=0, le=1000)]
@@ -171,7 +171,7 @@ class VideoSequence(Part):
 
     @property
     def window(self) -> int:
-        """The most steps that one answer reads."""
+        """The maximum number of steps per prediction."""
         return self.frames
 
     def __str__(self) -> str:
@@ -179,10 +179,10 @@ class VideoSequence(Part):
 
 
 class LengthSequence(Part):
-    """A still image that gives as many steps as its length allows.
+    """A still image with as many steps as its length allows.
 
-    The image keeps its aspect ratio: one twice as long gives twice as many steps.  Of one with more
-    than `steps` the middle is read (`crop`), or steps at equal distances (`subsample`).
+    The image keeps its aspect ratio: twice the length gives twice as many steps.  If there are more
+    than `steps`, the middle is read (`crop`), or steps at equal distances (`subsample`).
     """
 
     kind: str
@@ -191,14 +191,14 @@ class LengthSequence(Part):
 
     @property
     def window(self) -> int:
-        """The most steps that one answer reads."""
+        """The maximum number of steps per prediction."""
         return self.steps
 
 
 class StripSequence(LengthSequence):
     """A still image cut into bands: groups of rows from the top, or of columns from the left.
 
-    A band is one step, so its size is that of the step.
+    A band is one step, and has its size.
     """
 
     kind: Literal["rows", "columns"]
@@ -210,7 +210,7 @@ class StripSequence(LengthSequence):
 class WindowSequence(LengthSequence):
     """Windows that slide over a still image, `stride` pixels from one to the next.
 
-    `along` is the side of the image that they slide along.
+    `along` is the side of the image along which they slide.
     """
 
     kind: Literal["windows"]
@@ -235,7 +235,7 @@ class PatchSequence(Part):
 
     @property
     def window(self) -> int:
-        """The most steps that one answer reads."""
+        """The maximum number of steps per prediction."""
         return self.rows * self.columns
 
     def __str__(self) -> str:
@@ -249,7 +249,7 @@ class ChannelSequence(Part):
 
     @property
     def window(self) -> int:
-        """The most steps that one answer reads."""
+        """The maximum number of steps per prediction."""
         return 3
 
     def __str__(self) -> str:
@@ -262,7 +262,7 @@ SequenceSpec = VideoSequence | ImageSequence
 
 
 class ModelCard(Part):
-    """Everything that is needed to run a model, and where it comes from."""
+    """Everything needed to run a model, and its origin."""
 
     spec: Literal[4]
     labels: Annotated[tuple[Label, ...], Field(min_length=2)]
@@ -289,12 +289,12 @@ class ModelCard(Part):
         return self
 
     def to_json(self) -> str:
-        """Return the card as compact JSON text, as a model file has it."""
+        """Return the card as compact JSON text, as stored in a model file."""
         return self.model_dump_json(by_alias=True)
 
     @classmethod
     def from_json(cls, text: str, where: str) -> "ModelCard":
-        """Read a card; `where` names its file in errors.
+        """Parse a card; `where` names its file in errors.
 
         Raises:
             CardError: not JSON, another spec, an unknown key, a missing key or a bad value.
@@ -310,7 +310,7 @@ class ModelCard(Part):
         _refuse_other_specs(data.get("spec"), where)
         try:
             upgraded = _upgraded(data)
-            # The only key with a default: whoever makes a spec in Python has 8-bit pictures.
+            # The only key with a default: specs created in Python have 8-bit pictures.
             image = upgraded.get("image") if upgraded["spec"] == SPEC else None
             if isinstance(image, dict) and "value_range" not in image:
                 raise CardError(
@@ -328,15 +328,15 @@ class ModelCard(Part):
 
 
 def _keys(loc: tuple[int | str, ...]) -> list[str]:
-    """Return the keys that lead to a bad value; pydantic adds the kind of sequence to them."""
+    """Return the path of keys to a bad value, without the sequence kind that pydantic adds."""
     keys = [str(key) for key in loc]
     return keys[:1] + keys[2:] if keys[:1] == ["sequence"] and len(keys) > 2 else keys
 
 
 def _upgraded(data: dict[str, Any]) -> dict[str, Any]:
-    """Return a card of an older spec as one of today's.
+    """Return a card of an older spec in the form of the current one.
 
-    One that already has the key that a spec brought is left as it is, and refused for its spec.
+    A card that already has a key of the newer spec is returned unchanged, and refused for its spec.
     """
     if data["spec"] == 1 and "graph" not in data:  # before files were hashed
         data = {**data, "spec": 2, "graph": None}
@@ -350,7 +350,7 @@ def _upgraded(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _refuse_field_names(decision: Any, where: str) -> None:
-    """Refuse a second spelling in a file: it has the short keys alone."""
+    """Refuse the Python name of a key in a file, which has only the short one."""
     if not isinstance(decision, dict):
         return
     for name, field in Decision.model_fields.items():

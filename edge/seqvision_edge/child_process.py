@@ -1,12 +1,12 @@
-"""A small child process with limits: it reads what strangers made, and may die of it.
+"""A small child process with limits, for untrusted input that may crash it.
 
-The parent starts a module's `main()` with a task; the child bounds itself, does what the parent
-writes to its standard input, and answers in JSON lines.  Nothing is unpickled, so a child that a
-file has taken over can answer nonsense and no more.
+The parent starts a module's `main()` with a task; the child limits itself, processes what the
+parent writes to its standard input, and replies in JSON lines.  Nothing is unpickled, so a child
+that a file has taken over can only send wrong replies.
 
-A child knows nothing of the program that starts it, its main module least of all.  It ends with its
-parent.  Where there are no resource limits (Windows), or no Python to start, there is none
-(`can_start`); where there can be one, and it fails to start, nothing is read without it.
+A child does not import the program that starts it, in particular not its main module.  It ends with
+its parent.  Without resource limits (Windows) or a Python interpreter there is no child
+(`can_start`); if there can be one and it fails to start, nothing is read without it.
 """
 
 import contextlib
@@ -25,13 +25,13 @@ from typing import Any, Final
 
 from seqvision_edge.errors import SeqvisionError
 
-# Seconds: its start; how often a parent that waits looks whether it still should.
+# Seconds: startup; poll interval of a waiting parent.
 _START = 30.0
 LOOK: Final = 0.1
 _READY = "ready"
 _NONSENSE = "nonsense"
 _PART = 1 << 16
-# Of a number that a child answers.
+# Largest number in a reply.
 _LARGEST = 1 << 53
 _LONGEST_WAIT = 3600.0
 
@@ -40,7 +40,7 @@ Kind = type[Any] | UnionType
 
 
 class Died(SeqvisionError):  # noqa: N818
-    """The child has ended without an answer, or what it answers is none; the text says how."""
+    """The child has ended without a reply, or sent an invalid one; the text is the reason."""
 
 
 class Child:
@@ -53,7 +53,7 @@ class Child:
         self._stdin, self._stdout = process.stdin, process.stdout
         self._rest = b""
         self._lock = threading.Lock()
-        # One that reads nothing must not hold its parent.
+        # A child that does not read must not block its parent.
         os.set_blocking(self._stdin.fileno(), False)
 
     @property
@@ -63,15 +63,15 @@ class Child:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it has not ended by itself."""
+        """Whether it still runs."""
         return self._process.poll() is None
 
     def send(self, content: bytes, check: Callable[[], None] = lambda: None) -> None:
-        """Write to its standard input; a child that has died is known by the missing answer.
+        """Write to its standard input; a dead child is detected by the missing reply.
 
         Args:
             content: bytes.
-            check: called while the child does not take them all; what it raises ends the writing.
+            check: called while the child does not accept them all; if it raises, writing ends.
         """
         left = memoryview(content)
         while left:
@@ -86,16 +86,16 @@ class Child:
                 check()
 
     def close_input(self) -> None:
-        """Let it see the end of its input."""
+        """Close its standard input."""
         with self._lock, contextlib.suppress(OSError, ValueError):
             self._stdin.close()
 
     def receive(self, seconds: float) -> list[Any]:
-        """Return its next answer.
+        """Return its next reply.
 
         Raises:
             TimeoutError: none within `seconds`.
-            Died: it has ended, or answers nonsense.
+            Died: it has ended, or sent an invalid reply.
         """
         until = time.monotonic() + seconds
         while b"\n" not in self._rest:
@@ -120,7 +120,7 @@ class Child:
         return answer
 
     def end(self) -> None:
-        """End it at once."""
+        """Kill it."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._stdin, self._stdout):
@@ -136,7 +136,7 @@ class Child:
 
 
 def fields(answer: list[Any], *kinds: Kind) -> list[Any]:
-    """Return what follows an answer's first word: values of these kinds, numbers bounded.
+    """Return the values after a reply's first word, checked for these types; numbers are bounded.
 
     Raises:
         Died: it has other values, or another number of them.
@@ -155,19 +155,19 @@ def _is_of(value: Any, kind: Kind) -> bool:
 
 
 def can_start() -> bool:
-    """Whether there can be a child here: a Python to start, and limits for it."""
+    """Return whether a child is possible: there is a Python interpreter, and limits."""
     frozen = getattr(sys, "frozen", False)  # the interpreter would be the program itself
     is_there = bool(sys.executable) and Path(sys.executable).is_file()
     return os.name == "posix" and is_there and not frozen
 
 
 def start_child(module: str, task: dict[str, Any], files: Sequence[int] = ()) -> Child:
-    """Start a module's `main()` and wait until it is ready; only where `can_start`.
+    """Start a module's `main()` and wait until it is ready; only if `can_start`.
 
     Args:
-        module: its full name; what it imports is what the start costs.
-        task: what `task()` returns there.
-        files: descriptors that it inherits.
+        module: its full name; its imports determine the startup time.
+        task: the value of `task()` in the child.
+        files: file descriptors that it inherits.
 
     Raises:
         Died: it could not be started.
@@ -176,14 +176,14 @@ def start_child(module: str, task: dict[str, Any], files: Sequence[int] = ()) ->
     start = f"import sys; sys.path[:] = {paths!r}; import {module} as child; child.main()"
     try:
         process = subprocess.Popen(
-            # Without `site` it starts sooner; the paths are those of this process.
+            # Without `site` it starts faster; the paths are those of this process.
             [sys.executable, "-S", "-c", start, json.dumps(task)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             bufsize=0,
             pass_fds=files,
-            # Ctrl-C is for this process; it ends the child.
+            # Only this process handles Ctrl-C; it ends the child.
             start_new_session=True,
         )
     except OSError as error:
@@ -205,12 +205,12 @@ def start_child(module: str, task: dict[str, Any], files: Sequence[int] = ()) ->
 
 
 def could_not_start(reason: str) -> Died:
-    """Return the error of a child that fails to start."""
+    """Return the error for a child that fails to start."""
     return Died(f"could not be started ({reason})")
 
 
 def _wait(descriptor: int, event: int, seconds: float) -> bool:
-    """Wait until a descriptor, of whatever number, can be read or written, or has ended."""
+    """Wait until a descriptor, of any number, can be read or written, or is closed."""
     poll = select.poll()
     poll.register(descriptor, event)
     return bool(poll.poll(1000 * min(seconds, _LONGEST_WAIT)))
@@ -220,7 +220,7 @@ def _wait(descriptor: int, event: int, seconds: float) -> bool:
 
 
 def task() -> dict[str, Any]:
-    """Return what the parent gave; the first thing that a child does."""
+    """Return the task from the parent; the first call in a child."""
     with contextlib.suppress(OSError, AttributeError):
         _die_with_parent()
     given: dict[str, Any] = json.loads(sys.argv[1])
@@ -228,11 +228,11 @@ def task() -> dict[str, Any]:
 
 
 def begin(memory: int, seconds: float | None = None) -> None:
-    """Bound this process and report to the parent that it is ready: all that is needed is imported.
+    """Limit this process and report to the parent that it is ready: all imports are done.
 
     Args:
-        memory: bytes that it may take from here on.
-        seconds: that it may live and compute; None: the parent minds the time.
+        memory: bytes that it may allocate from now on.
+        seconds: limit of its life and CPU time; None: the parent enforces the time.
     """
     limit_memory(memory)
     _lower("RLIMIT_CORE", 0)
@@ -244,15 +244,15 @@ def begin(memory: int, seconds: float | None = None) -> None:
 
 
 def limit_memory(bytes_more: int) -> None:
-    """Bound the memory that this process may write to, from here on; nothing on Windows.
+    """Limit the memory that this process may allocate, from now on; nothing on Windows.
 
-    Address space is not bounded: it is reserved by gigabytes, and costs nothing.
+    Address space is not limited: it is reserved by gigabytes, and costs nothing.
     """
     _lower("RLIMIT_DATA", memory_of("VmData", 256 << 20) + bytes_more)
 
 
 def _lower(kind: str, most: int) -> None:
-    """Lower a limit of this process; what a system does not know stays as it was."""
+    """Lower a limit of this process; unsupported limits are skipped."""
     with contextlib.suppress(ImportError, OSError, ValueError, AttributeError):
         import resource
 
@@ -263,17 +263,17 @@ def _lower(kind: str, most: int) -> None:
 
 
 def live_for(seconds: float) -> None:
-    """End this process after some time, in whatever call it is; 0: no longer."""
+    """End this process after some time, even inside a call; 0: cancel."""
     signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def answer(*words: Any) -> None:
-    """Send the parent a line."""
+    """Send the parent a reply."""
     os.write(1, json.dumps(words).encode() + b"\n")
 
 
 def memory_of(kind: str, unknown: int = 0) -> int:
-    """Return a figure of /proc/self/status in bytes; `unknown` where there is none."""
+    """Return a value of /proc/self/status in bytes; `unknown` if there is none."""
     with contextlib.suppress(OSError):
         status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
         for line in status.splitlines():
@@ -283,7 +283,7 @@ def memory_of(kind: str, unknown: int = 0) -> int:
 
 
 def _die_with_parent() -> None:
-    """Let the system end this process when its parent dies, however that is."""
+    """Let the system kill this process when its parent dies, for any reason."""
     import ctypes
 
     set_parent_death_signal = 1

@@ -1,6 +1,6 @@
-"""`edge-run`: a model on a camera or a file, in the terminal.
+"""`edge-run`: run a model on a camera, stream or file, in the terminal.
 
-Only the options are imported at the start; OpenCV and onnxruntime come when a run begins.
+Only the options are imported at the start; OpenCV and onnxruntime are imported when a run begins.
 """
 
 import os
@@ -47,8 +47,8 @@ SOURCES, MODEL, EVENTS, OUTPUT, LIVE, SCORE = (
     "Sources", "Model", "Events", "Output", "Live sources", "Score"
 )  # fmt: skip
 
-# As large as people look at it: more pixels would only be copied.  Where nobody looks, enough to
-# see that a camera sends the same picture for long.
+# Longest side in pixels of a displayed picture: more would only be copied.  If nothing is
+# displayed, enough to detect a frozen camera.
 _LOOKED_AT, _UNSEEN = 1280, 160
 _Seconds = Annotated[float, Field(gt=0, le=3600), Arg("SECONDS")]
 
@@ -85,9 +85,9 @@ class RunOptions(Options):
     headings: ClassVar = (SOURCES, MODEL, OUTPUT, EVENTS, LIVE, SCORE)
 
     source: Annotated[tuple[str, ...], Arg("SOURCE", SOURCES, positional=True, once=True)] = ()
-    """Watch or read this: a video file, an image folder, a quoted pattern such as 'frames/*.jpg', a
-    stream (rtsp:// rtsps:// http:// https://), the number of a camera, a device, - for standard
-    input, or env:NAME for what the environment has there.  Also written --source SOURCE."""
+    """Source: a video file, an image folder, a quoted pattern such as 'frames/*.jpg', a stream
+    (rtsp:// rtsps:// http:// https://), the number of a camera, a device, - for standard input, or
+    env:NAME for the value of an environment variable.  Also written --source SOURCE."""
     camera: Annotated[tuple[str, ...], Arg("CAMERA", SOURCES, once=True)] = ()
     """Camera as source: its number, from 0, or its device, /dev/video2."""
     sources: Annotated[Path | None, Arg("YAML", SOURCES)] = None
@@ -98,8 +98,8 @@ class RunOptions(Options):
         FramesPerSecond | Literal["arrival"] | None,
         Arg("FPS", SOURCES, default="30 for images"),
     ] = None
-    """Frames per second of images, and of pictures on standard input; arrival: those of standard
-    input have the times at which they come."""
+    """Frames per second of images, and of pictures on standard input; arrival: pictures on standard
+    input have the times at which they arrive."""
     stdin_size: Annotated[
         Annotated[str, Field(pattern="^[1-9][0-9]{0,4}x[1-9][0-9]{0,4}$")] | None,
         Arg("WIDTHxHEIGHT", SOURCES),
@@ -108,7 +108,7 @@ class RunOptions(Options):
     model: Annotated[Path, Arg("FILE", MODEL)] = Path("model.onnx")
     """The exported model."""
     device: Annotated[Device, Arg("DEVICE", MODEL)] = "auto"
-    """Where the model runs; auto takes CUDA where it is installed and starts, else the CPU."""
+    """Where the model runs; auto takes CUDA if it is installed and starts, else the CPU."""
     threads: Annotated[int, Field(ge=1, le=256), Arg("N", MODEL)] = 1
     """CPU threads of the model."""
     call_timeout: Annotated[float, Field(gt=0, le=3600), Arg("SECONDS", MODEL)] = 20.0
@@ -148,16 +148,16 @@ def _read(arguments: Sequence[str]) -> RunOptions:
 
 
 def edge_run(options: RunOptions) -> int:
-    """Do what the options ask for and return the exit code: 0, or 3 for a file with losses.
+    """Run the options' model and return the exit code: 0, or 3 for a file with losses.
 
     Raises:
-        SeqvisionError: what a user can mend, in one line.
+        SeqvisionError: a user's mistake, in one line.
     """
     if options.list_cameras:
         return _list_cameras()
     if not (options.camera or options.source or options.sources):
         raise SeqvisionError(
-            f"{PROGRAM}: what to watch is missing: --camera 0, --source clip.mp4 or "
+            f"{PROGRAM}: no source given: --camera 0, --source clip.mp4 or "
             f"--sources cameras.yaml; {usage(RunOptions, PROGRAM)}"
         )
     interrupts.end_on_sigterm()
@@ -166,13 +166,11 @@ def edge_run(options: RunOptions) -> int:
 
     addresses = _addresses(options)
     if options.truth and len(addresses) > 1:
-        raise SeqvisionError(
-            f"{PROGRAM}: --truth {options.truth}: it is of one source, not of more"
-        )
+        raise SeqvisionError(f"{PROGRAM}: --truth {options.truth}: works with one source only")
     read = [Path(str(address.where)) for address in addresses if address.kind == "path"]
     read += filter(None, [options.model, options.truth, options.sources])
     refuse_to_overwrite(options.outputs, PROGRAM, [each.name for each in addresses], read)
-    # A camera that is not there is said before onnxruntime and a model are loaded for it.
+    # A missing camera is reported before onnxruntime and a model are loaded.
     refuse_missing(addresses)
 
     from seqvision_edge.event_metrics import read_truth, score
@@ -192,7 +190,7 @@ def edge_run(options: RunOptions) -> int:
     for line in (*_notes(options, sources, session.card), *notes_on(options.outputs)):
         _say(f"{PROGRAM}: note: {line}")
     outputs = make_outputs(options.outputs, PROGRAM, session, sources, decision)
-    # Only a score needs all events; a camera may run for months.
+    # Only scoring needs all events; a camera may run for months.
     sinks: list[Sink] = [outputs, events] if options.truth else [outputs]
     try:
         summary = run(
@@ -205,7 +203,7 @@ def edge_run(options: RunOptions) -> int:
         _say(f"{PROGRAM}: {error}")
         return GAVE_UP
     if summary.nonfinite:
-        _say(f"{PROGRAM}: {summary.nonfinite} answers were not finite and were thrown away")
+        _say(f"{PROGRAM}: {summary.nonfinite} predictions were not finite and were discarded")
     if options.truth:
         real = [true for true in truth if true.label != decision.background]
         _say(str(score(events.events, real, events.seconds, options.tolerance)))
@@ -230,12 +228,12 @@ def _list_cameras() -> int:
     for camera in cameras:
         print_text("\t".join((camera.device, camera.state, camera.name, camera.driver)))
     if not cameras:
-        _say(f"{PROGRAM}: no camera here")
+        _say(f"{PROGRAM}: no camera found")
     return 0
 
 
 def _addresses(options: RunOptions) -> list["Address"]:
-    """Return where the sources are: cameras first, then in the order that they were given."""
+    """Return the addresses of the sources: cameras first, then in the given order."""
     from seqvision_edge.sources.parse import parse_camera
 
     listed: Sequence[Address] = ()
@@ -248,7 +246,7 @@ def _addresses(options: RunOptions) -> list["Address"]:
 
 
 def _address(text: str) -> "Address":
-    """Return where a source is: a plain number is a camera, unless a file is called so."""
+    """Return the address of a source: a plain number is a camera, unless a file has that name."""
     from seqvision_edge.sources.parse import parse_camera, parse_source
 
     path = Path(text)
@@ -274,7 +272,7 @@ def _address(text: str) -> "Address":
 
 
 def describe(session: "Session", sources: Sequence["Source"]) -> str:
-    """Say in one line what runs."""
+    """Return one line about the run: model, sources, labels, window."""
     card = session.card
     return " · ".join(
         (
@@ -303,7 +301,7 @@ def _open(options: RunOptions, addresses: Sequence["Address"], card: ModelCard) 
 
 
 def _notes(options: RunOptions, sources: Sequence["Source"], card: ModelCard) -> Iterator[str]:
-    """Yield what a user should know of the sources before they are read."""
+    """Yield notes for the user about the sources, before they are read."""
     from seqvision_edge.sources.factory import IMAGE_FPS
     from seqvision_edge.sources.image_files import ImageFiles
 
@@ -324,7 +322,7 @@ def _notes(options: RunOptions, sources: Sequence["Source"], card: ModelCard) ->
 
 
 def _give_up(why: str) -> None:
-    """End the process at once: nothing that waits for the model could end in another way."""
+    """End the process at once: threads that wait for the model cannot end in another way."""
     _say(f"{PROGRAM}: {why}")
     os._exit(FAILED)
 
@@ -334,7 +332,7 @@ def _say(text: str) -> None:
 
 
 def timeouts(options: LiveOptions) -> "Timeouts":
-    """Return how long live sources may be silent."""
+    """Return the timeouts of live sources."""
     from seqvision_edge.sources.live import Timeouts
 
     return Timeouts(
@@ -343,15 +341,15 @@ def timeouts(options: LiveOptions) -> "Timeouts":
 
 
 def frame_format(card: ModelCard, seen: bool) -> "FrameFormat":
-    """Return how the frames of live sources are to be made for a model.
+    """Return the format of live frames for a model.
 
-    `seen` tells whether anybody but the model sees them.
+    `seen` is whether an output shows or saves them.
     """
     from seqvision_edge.preprocess import Sizing
     from seqvision_edge.sources.capture_process import WHOLE, FrameFormat
 
     if card.sequence.kind != "video":
-        # A still image is cut into steps from its own pixels.
+        # A still image is cut into steps at its full size.
         return WHOLE
     image = card.image
     longest = _LOOKED_AT if seen else _UNSEEN

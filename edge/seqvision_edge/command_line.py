@@ -1,4 +1,4 @@
-"""What every command shares: arguments → typed options, and one clear line for a user's mistake."""
+"""Parse the arguments of a command into typed options, with one clear line for a user's mistake."""
 
 import codecs
 import io
@@ -27,7 +27,7 @@ Programs = Mapping[str, type[BaseModel]]
 USAGE = 2
 
 HELP, VERSION = ("-h", "--help", "-?"), ("-V", "--version")
-# Some editors and chats make one long dash of two.
+# Some editors and chats replace two hyphens with a long dash.
 _LONG_DASHES = "–—−"
 _NUMBER = re.compile(r"-\.?\d.*")
 _YES_NO = ("true", "false", "yes", "no", "on", "off")
@@ -35,12 +35,12 @@ _YES_NO = ("true", "false", "yes", "no", "on", "off")
 
 @dataclass(frozen=True)
 class Given(Generic[Kind]):
-    """The options of a command as they were given, before their values are checked.
+    """The given options of a command, before their values are validated.
 
     Attributes:
         kind: the class of all options.
-        program: begins its messages, such as `seqvision train`.
-        values: what was given: a text, several, or a bool, by the names of the fields.
+        program: the prefix of its messages, such as `seqvision train`.
+        values: the given values: a text, several, or a bool, by the names of the fields.
     """
 
     kind: type[Kind]
@@ -49,11 +49,11 @@ class Given(Generic[Kind]):
 
     @property
     def names(self) -> set[str]:
-        """The names of the fields that were given."""
+        """The names of the given fields."""
         return {keys[-1] for keys in self.values}
 
     def get(self, name: str) -> str | None:
-        """Return the value of an option of the outermost class, None where it was not given."""
+        """Return the value of an option of the outermost class, None if it was not given."""
         value = self.values.get((name,))
         return None if value is None else str(value)
 
@@ -97,11 +97,11 @@ def parse(
     default: Kind | None = None,
     version: str = "",
 ) -> Kind:
-    """Return the options that the arguments give; `default` replaces the class's own defaults.
+    """Return the options given by the arguments; `default` replaces the class's own defaults.
 
     Raises:
-        SeqvisionError: an unknown option, a bad value or a missing argument, said in one line.
-        SystemExit: the help or the version was asked for (code 0).
+        SeqvisionError: an unknown option, a bad value or a missing argument, in one line.
+        SystemExit: for --help and --version (code 0).
     """
     return read(options, program, arguments, version).build(default)
 
@@ -113,18 +113,18 @@ def read(
     version: str = "",
     programs: Callable[[], Programs] = dict,
 ) -> Given[Kind]:
-    """Return what the arguments give, before the values are checked.
+    """Parse the arguments without validating the values.
 
     Args:
         options: the class of options.
-        program: begins the messages.
-        arguments: what follows the program's name.
+        program: the prefix of messages.
+        arguments: the arguments after the program's name.
         version: what `--version` prints.
-        programs: all programs and commands with their options, to say whose an unknown one is.
+        programs: all programs and commands with their options, to find which one has an option.
 
     Raises:
         SeqvisionError: an unknown option, one without its value, or an argument too many.
-        SystemExit: the help or the version was asked for (code 0).
+        SystemExit: for --help and --version (code 0).
     """
     _answer_questions(options, program, arguments, version)
     return Given(options, program, _Reading(options, program, arguments, programs).values())
@@ -133,23 +133,23 @@ def read(
 def run(main: Callable[[], int | None]) -> int:
     """Run a command and return its exit code.
 
-    2 for a user's mistake, 130 for Ctrl-C, 143 for SIGTERM where `interrupts.end_on_sigterm` was
+    2 for a user's mistake, 130 for Ctrl-C, 143 for SIGTERM if `interrupts.end_on_sigterm` was
     called.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # A label must not end a run because the terminal cannot write its letters.
+            # A label must not end a run because the terminal cannot encode its characters.
             stream.reconfigure(errors="backslashreplace")
     with Interrupts() as interrupts:
         try:
             return interrupts.call(main) or 0
         except SeqvisionError as error:
-            # Whatever a message repeats of what was given, no password is shown with it.
+            # A message may repeat the user's input: hide passwords in it.
             # One line, whatever line breaks a name in it has.
             print_message(printable(redact(str(error))))
             return USAGE
         except UnicodeEncodeError as error:
-            # Lists and files of options are UTF-8, and name files; a locale may have fewer letters.
+            # Lists and option files are UTF-8, and name files; a locale may lack some characters.
             encoding = codecs.lookup(sys.getfilesystemencoding()).name
             if encoding == "utf-8" or codecs.lookup(error.encoding).name != encoding:
                 raise
@@ -169,7 +169,7 @@ def run(main: Callable[[], int | None]) -> int:
 
 
 def _flush_stdout() -> None:
-    """Print what stdout still holds; where its reader (head, less) has left, drop it."""
+    """Flush stdout; if its reader (head, less) has exited, drop the rest."""
     if sys.stdout is None or sys.stdout.closed:
         return
     try:
@@ -179,9 +179,9 @@ def _flush_stdout() -> None:
 
 
 def folded(text: str) -> str:
-    """Return parts such as `a · b · c` in lines that end between them, where stderr is a terminal.
+    """Return parts such as `a · b · c`, wrapped between the parts if stderr is a terminal.
 
-    A part that is longer than a line stays whole.
+    A part that is longer than a line is not split.
     """
     if not sys.stderr.isatty():
         return text
@@ -199,18 +199,18 @@ def folded(text: str) -> str:
 
 
 def print_text(text: str, stream: TextIO | None = None, end: str = "\n") -> None:
-    """Print a text of whatever origin at once, made harmless; its line breaks and tabs stay.
+    """Print a text of any origin at once, made safe; its line breaks and tabs stay.
 
     Args:
-        text: what is printed.
-        stream: where to; None: stdout.
+        text: the text.
+        stream: the output; None: stdout.
         end: what follows it.
     """
     print(printable(text, "\n\t"), end=end, file=stream or sys.stdout, flush=True)
 
 
 def print_message(text: str, stream: TextIO | None = None) -> None:
-    """Print a message on stderr; on a terminal, no word of it is torn at the edge.
+    """Print a message on stderr; on a terminal, wrapped between words.
 
     A command at its end that does not fit gets a line of its own, to be copied whole.
     """
@@ -244,7 +244,7 @@ def edge_programs() -> Programs:
 
 
 class _Reading:
-    """One walk along the arguments."""
+    """One pass over the arguments."""
 
     def __init__(
         self,
@@ -260,10 +260,10 @@ class _Reading:
         self._values: dict[tuple[str, ...], Any] = {}
 
     def values(self) -> dict[tuple[str, ...], Any]:
-        """Return what was given, by the names of the fields."""
+        """Return the given values, by the names of the fields."""
         lone: list[str] = []
         positionals = [each for each in self._options if each.arg.positional]
-        # Where any number of arguments is one option, they keep their order with its flag.
+        # If any number of arguments is one option, they keep their order with its flag.
         only = positionals[0] if len(positionals) == 1 and positionals[0].count is None else None
         while self._left:
             argument = self._left.pop(0)
@@ -282,7 +282,7 @@ class _Reading:
         return self._values
 
     def _take(self, argument: str) -> None:
-        """Take an option and its values."""
+        """Parse an option and its values."""
         flag, equals, value = argument.partition("=")
         name = flag.removeprefix("--").replace("_", "-")
         option = self._named.get(name) if flag.startswith("--") else None
@@ -299,7 +299,7 @@ class _Reading:
         if option.count == 0:
             following = self._left[0] if self._left else ""
             if option.name == "json" and following == "-":
-                self._left.pop(0)  # standard output, where it goes anyway
+                self._left.pop(0)  # standard output, the default anyway
             if equals or following.lower() in _YES_NO:
                 written = argument if equals else f"{flag} {following}"
                 self._fail(f"{written}: takes no value; write {option.flag} or --no-{option.name}")
@@ -308,7 +308,7 @@ class _Reading:
             self._keep(option, self._values_of(option, [value] if equals else None))
 
     def _values_of(self, option: Option, given: list[str] | None) -> Any:
-        """Return the values that belong to an option: those after it, or that after its `=`."""
+        """Return the values of an option: those after it, or the one after its `=`."""
         most = 1 if option.arg.once else option.count
         values = given or []
         while given is None and self._left and (most is None or len(values) < most):
@@ -330,7 +330,7 @@ class _Reading:
         if not value.strip() and not option.arg.blank:
             self._fail(f"{where}: the value is empty")
         if (option.kind is Path or option.arg.positional) and value.startswith("~"):
-            # The shell leaves it where it stands in quotes or behind a =.
+            # The shell does not expand it inside quotes or after a =.
             here = Path(value)
             value = value if here.exists() else os.path.expanduser(value)  # noqa: PTH111
         return value
@@ -344,7 +344,7 @@ class _Reading:
         self._values[option.keys] = value
 
     def _place(self, lone: list[str]) -> None:
-        """Give the arguments without a flag to the options that take them, in their order."""
+        """Assign the arguments without a flag to the options that take them, in order."""
         positionals = [each for each in self._options if each.arg.positional]
         for option in positionals:
             if not lone:
@@ -379,7 +379,7 @@ class _Reading:
         self._fail(f"{argument}: one argument too many; {several}{hint}")
 
     def _refuse_unknown(self, flag: str) -> NoReturn:
-        """Say that there is no such option, and which one is meant."""
+        """Raise an error about an unknown option, with the one that is meant."""
         name = flag.lstrip("-" + _LONG_DASHES).replace("_", "-")
         new = new_name(name, self._named)
         if new is not None:
@@ -423,10 +423,10 @@ class _Reading:
 def _answer_questions(
     options: type[BaseModel], program: str, arguments: Sequence[str], version: str
 ) -> None:
-    """Print the help or the version where it is asked for, and end.
+    """Print the help or the version if requested, and exit.
 
     Raises:
-        SystemExit: it was.
+        SystemExit: it was requested.
     """
     before = list(arguments)
     if "--" in before:
@@ -443,7 +443,7 @@ def _answer_questions(
 
 
 def _goes_on(option: Option, value: str) -> bool:
-    """Whether a value behind others is one more of an option, and not an argument that follows it.
+    """Return whether a value after others belongs to the option, not to the arguments after it.
 
     `--threads 1 2 model.onnx`, `--swap left:right frames/`: the last one is no number, no pair.
     """
@@ -457,7 +457,7 @@ def _goes_on(option: Option, value: str) -> bool:
 
 
 def _is_flag(argument: str) -> bool:
-    """Whether it is an option: neither a value, nor a negative number, nor - alone."""
+    """Return whether it is an option: neither a value, nor a negative number, nor - alone."""
     return argument.startswith("-") and argument != "-" and not _NUMBER.fullmatch(argument)
 
 

@@ -1,7 +1,7 @@
-"""Cells of CSV files: a spreadsheet computes none of ours, and each is read as it was written.
+"""Read and write CSV cells such that no spreadsheet executes them as formulas.
 
-A text that a spreadsheet would take for a formula gets an apostrophe before it, as a person would
-write it there; reading takes it away again.  Plain numbers stay as they are.
+A text that a spreadsheet would take for a formula gets a leading apostrophe, as a user would type
+it there; reading removes it again.  Plain numbers are not changed.
 """
 
 import csv
@@ -9,20 +9,20 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any
 
-# Spreadsheets take the wide forms of East Asian keyboards too.
+# Spreadsheets also accept the full-width forms of East Asian keyboards.
 _FORMULA = re.compile("'*[=+\\-@\t\r\n＝＋－＠]")
 _NUMBER = re.compile(r"[+-](\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 
 
 def inert(cell: Any) -> Any:
-    """Return a cell as it is written: no formula; what is no text stays as it is."""
+    """Return a cell in the written form: never a formula; non-text values are unchanged."""
     if not isinstance(cell, str) or not _FORMULA.match(cell) or _NUMBER.fullmatch(cell):
         return cell
     return f"'{cell}"
 
 
 def as_meant(cell: str) -> str:
-    """Return what was written as `inert(cell)`."""
+    """Return the original text of a cell written by `inert(cell)`."""
     return cell[1:] if cell[:1] == "'" and _FORMULA.match(cell) else cell
 
 

@@ -1,4 +1,4 @@
-"""How answers become events: the options that replace the card's settings."""
+"""Options that replace the card's decision settings: how predictions become events."""
 
 from typing import Annotated, Literal
 
@@ -19,7 +19,7 @@ _Seconds = Annotated[Seconds | None, Arg("SECONDS", default=_OF_CARD)]
 
 
 class DecisionOptions(Options):
-    """When answers become events."""
+    """When predictions become events."""
 
     heading = "Events"
 
@@ -44,16 +44,16 @@ class DecisionOptions(Options):
 
 
 def decision_of(options: DecisionOptions, card: ModelCard, program: str) -> Decision:
-    """Return the card's decision settings with those that the options replace.
+    """Return the card's decision settings with those replaced by the options.
 
     Raises:
-        SeqvisionError: the settings do not go together.
+        SeqvisionError: the settings contradict each other.
     """
     given = options.model_dump(exclude_none=True)
     if options.early == "off":
         given["early"] = None
     merged = {**card.decision.model_dump(), **given}
-    # The options have checked each value; only these depend on each other.
+    # The options have validated each value; these depend on each other.
     on, off, early = merged["on_threshold"], merged["off_threshold"], merged["early"]
     if off > on:
         raise SeqvisionError(

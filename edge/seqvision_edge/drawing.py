@@ -1,4 +1,4 @@
-"""Text, panels and one colour per label on a picture, smooth and legible.
+"""Draw text, panels and one colour per label on a picture, anti-aliased and legible.
 
 Every function draws in place on a BGR picture; colours are red, green, blue as in `palette`.
 """
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from seqvision_edge.frame import Image
 from seqvision_edge.opencv import cv2
 
-# OpenCV 5 brings a font with Latin, Greek, Cyrillic, Arabic and CJK letters; OpenCV 4 knows ASCII.
+# OpenCV 5 has a font with Latin, Greek, Cyrillic, Arabic and CJK; OpenCV 4 only ASCII.
 _HAS_FONT = hasattr(cv2, "FontFace")
 _STROKES = cv2.FONT_HERSHEY_SIMPLEX
 _BOLD = 600
@@ -25,7 +25,7 @@ _OUTSIDE_FONT = 0xFFFF
 _TONES = "".join(map(chr, range(0x1F3FB, 0x1F400)))
 _REGIONS = "".join(map(chr, range(0x1F1E6, 0x1F200)))
 _SOUND = re.compile(r"(?:LETTER|CHARACTER|SYLLABLE) (?:SMALL |CAPITAL )*([A-Z]+)")
-# After such a letter a label may go on in the next line; between two CJK letters it may anyhow.
+# After such a character a label may be wrapped; between two CJK characters as well.
 _BORDERS = re.compile(
     r"(?<=[\s_\-/.,:;|)\]])(?=\S)|(?<=[a-z0-9])(?=[A-Z])"
     r"|(?=[\u3041-\u30ff\u3400-\u9fff\uac00-\ud7a3])|(?<=[\u3041-\u30ff\u3400-\u9fff])"
@@ -50,7 +50,7 @@ _GOLDEN = 0.618034
 
 
 def text_width(text: str, size: float, weight: int = 400) -> int:
-    """Return how many pixels wide the text is at a size in pixels."""
+    """Return the width of a text in pixels, at a size in pixels."""
     text = drawable(text)
     if _HAS_FONT:
         box = cv2.getTextSize((0, 0), text, (0, 0), _font(), round(size), weight)
@@ -67,7 +67,7 @@ def put_text(
     colour: Colour,
     weight: int = 400,
 ) -> None:
-    """Write one line; `at` is the left end of its base line, `weight` 400 is regular, 600 bold."""
+    """Draw one line; `at` is the left end of its base line, `weight` 400 is regular, 600 bold."""
     where = round(at[0]), round(at[1])
     text = drawable(text)
     if _HAS_FONT:
@@ -80,9 +80,9 @@ def put_text(
 def fitted(
     text: str, width: float, size: float, weight: int = 400, *, shrink: bool = True
 ) -> tuple[str, float]:
-    """Return the text and the size at which it is at most `width` pixels wide.
+    """Return the text, and the size at which it is at most `width` pixels wide.
 
-    Letters shrink to two thirds; what is still too long is cut and ends in an ellipsis.
+    The size shrinks to two thirds; a text that is still too long is cut and ends in an ellipsis.
     """
     text = drawable(text)
     smallest = size * 2 / 3 if shrink else size
@@ -95,15 +95,15 @@ def fitted(
     return (text.rstrip() + ELLIPSIS if text else ""), size
 
 
-@functools.lru_cache(maxsize=1024)  # of a few labels, for every frame
+@functools.lru_cache(maxsize=1024)  # few labels, drawn on every frame
 def wrapped(
     text: str, width: float, size: float, weight: int = 400, *, most: int = 2
 ) -> tuple[tuple[str, ...], float]:
-    """Return the text in at most `most` lines of `width` pixels, and the size of its letters.
+    """Return the text in at most `most` lines of `width` pixels, and the font size.
 
-    Lines break between words, after `_` and the like, and at `camelCase`; never inside a word.
-    Letters shrink to three quarters before there is another line, and with the last one to 0.6;
-    what is still too long is cut and ends in an ellipsis.
+    Lines break between words, after `_` and the like, and at `camelCase`; never inside a word.  The
+    size shrinks to three quarters before another line is used, and with the last one to 0.6; a text
+    that is still too long is cut and ends in an ellipsis.
     """
     pieces = [piece for piece in _BORDERS.split(drawable(text)) if piece]
     for count in range(1, most + 1):
@@ -123,7 +123,7 @@ def wrapped(
 
 
 def _lines(pieces: Sequence[str], width: float, size: float, weight: int) -> list[str]:
-    """Return pieces put into lines, as many in each as have room."""
+    """Return pieces joined into lines, as many in each as fit."""
     lines = [""]
     for piece in pieces:
         if lines[-1] and text_width((lines[-1] + piece).rstrip(), size, weight) > width:
@@ -139,7 +139,7 @@ def put_panel(
     alpha: float = 1.0,
     radius: float = 0.0,
 ) -> None:
-    """Fill a rounded rectangle, `box` being left, top, width, height; cut at the picture's edge."""
+    """Fill a rounded rectangle, `box` being left, top, width, height; clipped to the picture."""
     left, top = max(0, round(box[0])), max(0, round(box[1]))
     right = min(picture.shape[1], round(box[0] + box[2]))
     bottom = min(picture.shape[0], round(box[1] + box[3]))
@@ -157,11 +157,11 @@ def put_panel(
 
 
 def drawable(text: str) -> str:
-    """Return the text in letters that the font has, never as a row of `?`.
+    """Return the text in characters that the font has, never as a row of `?`.
 
-    Emoji are given by name, letters of scripts that the font lacks by their sound, roughly:
-    `\u0939\u093e\u0925` is `haaatha`.  OpenCV 4 also lacks all but ASCII: accents are taken off,
-    other letters become their code.
+    Emoji are replaced by their names, characters of other scripts by their approximate sound:
+    `\u0939\u093e\u0925` is `haaatha`.  OpenCV 4 also lacks all but ASCII: accents are removed,
+    other characters become their code.
     """
     if text.isascii():
         return text
@@ -180,7 +180,7 @@ def drawable(text: str) -> str:
 
 
 def _has_shape(letter: str) -> bool:
-    """Return whether a letter is drawn as it is; what OpenCV 4 lacks becomes a code later."""
+    """Return whether a character is drawn as it is; OpenCV 4 may later replace it by its code."""
     if ord(letter) > _OUTSIDE_FONT:
         return False
     return letter.isascii() or not _HAS_FONT or _is_in_font(letter)
@@ -198,7 +198,7 @@ def _shape_of(letter: str) -> NDArray[np.uint8]:
 
 
 def _named(letter: str) -> str:
-    """Return the sound in the name of a letter, `DEVANAGARI LETTER HA`, or `[thumbs up sign]`."""
+    """Return the sound in a character's name, `DEVANAGARI LETTER HA`, or `[thumbs up sign]`."""
     if letter in _REGIONS:
         return chr(ord("A") + _REGIONS.index(letter))
     if (digit := unicodedata.digit(letter, -1)) >= 0:
@@ -218,13 +218,13 @@ def _font() -> "cv2.FontFace":
 
 
 def _strokes(size: float, weight: int) -> tuple[float, int]:
-    """Return the scale and thickness that make OpenCV 4's strokes as large as a font of `size`."""
+    """Return the scale and thickness of OpenCV 4's stroke font that match a font of `size`."""
     thickness = max(1, round(size / (13 if weight >= _BOLD else 18)))
     return cv2.getFontScaleFromHeight(_STROKES, max(1, round(0.72 * size)), thickness), thickness
 
 
 def _corners(size: int) -> list[tuple[slice, slice]]:
-    """Return where the four corners of a panel are, as rows and columns."""
+    """Return the positions of a panel's four corners, as rows and columns."""
     if not size:
         return []
     sides = slice(None, size), slice(-size, None)
@@ -263,6 +263,6 @@ def hexadecimal(colour: Colour) -> str:
 def _colour(number: int) -> Colour:
     if number < len(_FIRST):
         return _FIRST[number]
-    # Steps of the golden section never come back to a hue that is taken.
+    # Steps of the golden section never return to a used hue.
     red, green, blue = colorsys.hls_to_rgb(number * _GOLDEN % 1, 0.65, 0.8)
     return round(255 * red), round(255 * green), round(255 * blue)

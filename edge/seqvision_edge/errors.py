@@ -3,19 +3,19 @@
 SeqvisionError
 ├── CardError        a model's card is missing, damaged or of another spec
 ├── ModelError       a model file cannot be used
-├── DeviceError      the requested accelerator is not there
+├── DeviceError      the requested accelerator is not available
 ├── SourceError      a camera, video or folder cannot be read
 ├── SinkError        an output cannot be written
-├── RecordingError   takes cannot be recorded, kept or read
+├── RecordingError   takes cannot be recorded, stored or read
 └── (seqvision.errors adds those of training and export)
 
-Each message is one line: what is wrong, where, and what to do next.  The commands print it and end
-with exit code 2.
+Each message is one line: what is wrong, where, and what to do next.  The commands print it and
+exit with code 2.
 """
 
 
 class SeqvisionError(Exception):
-    """Base of every error that a user can mend."""
+    """Base of every error that a user can fix."""
 
 
 class CardError(SeqvisionError):
@@ -27,7 +27,7 @@ class ModelError(SeqvisionError):
 
 
 class DeviceError(SeqvisionError):
-    """The requested accelerator is not there."""
+    """The requested accelerator is not available."""
 
 
 class SourceError(SeqvisionError):
@@ -39,4 +39,4 @@ class SinkError(SeqvisionError):
 
 
 class RecordingError(SeqvisionError):
-    """Takes cannot be recorded, kept or read."""
+    """Takes cannot be recorded, stored or read."""

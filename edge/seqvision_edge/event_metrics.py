@@ -13,12 +13,12 @@ from seqvision_edge.errors import SourceError
 from seqvision_edge.options import first_problem
 from seqvision_edge.types import Event
 
-# People who mark the same gesture disagree by about this much.
+# Annotators of the same gesture disagree by about this much.
 TOLERANCE_SECONDS = 0.5
 
 
 class TrueEvent(BaseModel):
-    """What really happened, as a person marked it; times in seconds."""
+    """A ground-truth event, as annotated; times in seconds."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
@@ -33,11 +33,11 @@ class _Truth(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How well events agree with the truth; each event counts once.
+    """The agreement of events with the ground truth; each event counts once.
 
-    `right` pairs each true event that was found with the event that found it; `missed` are the true
-    ones that none found; `false` are the events with nothing behind them, and `idle` those of them
-    that came while nothing happened at all, of no label.  `seconds` is the length of the video.
+    `right` pairs each detected true event with its detection; `missed` are the undetected true
+    ones; `false` are the events without a true one, and `idle` those of them that overlap no true
+    event of any label.  `seconds` is the length of the video.
     """
 
     right: tuple[tuple[TrueEvent, Event], ...]
@@ -49,12 +49,12 @@ class Score:
 
     @property
     def precision(self) -> float:
-        """The share of the events that are right; 1 without events."""
+        """The fraction of the events that are right; 1 without events."""
         return _share(len(self.right), len(self.right) + len(self.false))
 
     @property
     def recall(self) -> float:
-        """The share of the true events that were found; 1 where there are none."""
+        """The fraction of the true events that were detected; 1 if there are none."""
         return _share(len(self.right), len(self.right) + len(self.missed))
 
     @property
@@ -70,7 +70,7 @@ class Score:
 
     @property
     def false_per_hour(self) -> float:
-        """False events per hour of video; 0 where there is no video."""
+        """False events per hour of video; 0 without video."""
         return 3600 * len(self.false) / self.seconds if self.seconds else 0.0
 
     def __str__(self) -> str:
@@ -114,9 +114,9 @@ def score(
 ) -> Score:
     """Match events to true ones, one to one.
 
-    An event is right when its label is the same and it overlaps the true event, extended by
-    `tolerance` seconds on both sides.  Events in order, each taking the earliest true one that is
-    left, make the most pairs: events do not overlap each other.
+    An event is right if its label is the same and it overlaps the true event, extended by
+    `tolerance` seconds on both sides.  Events are taken in order, each matched to the earliest
+    unmatched true one, which gives the most pairs, since events do not overlap each other.
     """
     left = sorted(truth, key=lambda true: true.end)
     right: list[tuple[TrueEvent, Event]] = []
@@ -145,10 +145,10 @@ def score(
 
 
 def order_accuracy(predicted: Sequence[str], true: Sequence[str]) -> float:
-    """Return the Levenshtein accuracy of a sequence of labels, times aside.
+    """Return the Levenshtein accuracy of a sequence of labels, ignoring times.
 
-    That is 1 less the fewest labels to put in, take out or exchange until the sequences are the
-    same, for each true one; 0 at least (Köpüklü et al., 2019, arXiv:1901.10323).
+    That is 1 minus the edit distance (insertions, deletions, substitutions) per true label; at
+    least 0 (Köpüklü et al., 2019, arXiv:1901.10323).
     """
     if not true:
         return 0.0 if predicted else 1.0

@@ -1,4 +1,4 @@
-"""Probabilities over time → events: smoothed, then one event per gesture."""
+"""Turn probabilities over time into events: smoothing, then one event per gesture."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from seqvision_edge.card import Decision, SequenceSpec, VideoSequence
 from seqvision_edge.types import Event
 
-# Times are sums of periods and probabilities are float32: 0.7 - 0.4 is a bit less than 0.3, the
-# mean of 0.6 and 0.6 may be.  What is this close to a threshold is at it.
+# Times are sums of periods and probabilities are float32: 0.7 - 0.4 is slightly less than 0.3, and
+# so may be the mean of 0.6 and 0.6.  A value this close to a threshold has reached it.
 HAIR = 1e-6
 
 Probabilities = NDArray[np.float64]
@@ -20,7 +20,7 @@ _NOTHING: Probabilities = np.zeros(())
 
 @dataclass(frozen=True, slots=True)
 class EventUpdate:
-    """What an answer brought: the events that `ended`, and those to act on now, `fired`."""
+    """The events of one step: those that `ended`, and those to act on now, `fired`."""
 
     ended: tuple[Event, ...] = ()
     fired: tuple[Event, ...] = ()
@@ -30,11 +30,11 @@ NOTHING = EventUpdate()
 
 
 class Smoothing:
-    """Keep what the answers so far come to, `(labels,)` in `value`; None before the first.
+    """Smooth the probabilities, `(labels,)` in `value`; None before the first.
 
-    `none` is the newest answer; `mean` that of the newest `smoothing_frames`; `exponential` moves
-    by `2 / (smoothing_frames + 1)` of the way to each answer, from the first one on: it is as old
-    as a mean of that many answers, but has no edge at which an old answer drops out.
+    `none` is the newest prediction; `mean` the mean of the newest `smoothing_frames`; `exponential`
+    moves by `2 / (smoothing_frames + 1)` of the difference to each prediction, from the first one
+    on: it has the delay of a mean of that many, without a step when an old one drops out.
     """
 
     def __init__(self, decision: Decision) -> None:
@@ -45,17 +45,17 @@ class Smoothing:
         self.value: Probabilities | None = None
 
     def add(self, answer: Probabilities) -> Probabilities:
-        """Take the next answer, `(labels,)`, and return the new value."""
+        """Add the next probabilities, `(labels,)`, and return the new value."""
         if self._kind == "exponential" and self.value is not None:
             self.value = self.value + self._share * (answer - self.value)
         else:
             self._answers.append(answer)
-            # In order, as `np.mean` adds them, without what it costs to find out what it is given.
+            # Added in order, as `np.mean` does, without its overhead.
             self.value = sum(self._answers, _NOTHING) / len(self._answers)
         return self.value
 
     def clear(self) -> None:
-        """Forget all answers."""
+        """Forget all predictions."""
         self._answers.clear()
         self.value = None
 
@@ -63,18 +63,18 @@ class Smoothing:
 class Decider:
     """State machine of one source's events.
 
-    An answer holds until the next one, so an event lasts from the first answer that reaches
+    A prediction holds until the next one, so an event lasts from the first that reaches
     `on_threshold` to the first that falls below `off_threshold`.  One event runs at a time: another
     label that reaches `on_threshold` and is more probable than the running one ends it.
 
-    Answers come late: each is for a window that ends with it.  `lag` is the time, in seconds, from
-    what an answer is about to the answer (see `window_lag`); the start, end and peak of an event
-    are that much before the answers', and `reported_at` is not.
+    Predictions come late: each is for a window that ends with it.  `lag` is the time, in seconds,
+    from the middle of the window to the prediction (see `window_lag`); the start, end and peak of
+    an event are shifted back by it, `reported_at` is not.
 
-    With `early`, an event is fired on a sure rise of its label: the answers themselves, unsmoothed,
-    went from below `on_threshold` up to `early`, the last but one being at `off_threshold` or
-    above.  Such an event begins at once, counts however short it is, and ends as soon as neither
-    the smoothed probability nor the answer's own reaches `off_threshold`.
+    With `early`, an event is fired when its label clearly rises: the unsmoothed probability went
+    from below `on_threshold` up to `early`, and the last but one was at `off_threshold` or above.
+    Such an event begins at once, counts however short it is, and ends as soon as neither the
+    smoothed nor the unsmoothed probability reaches `off_threshold`.
     """
 
     def __init__(self, decision: Decision, labels: Sequence[str], lag: float = 0.0) -> None:
@@ -82,18 +82,18 @@ class Decider:
         self._lag = lag
         self._labels = tuple(labels)
         self._smoothing = Smoothing(decision)
-        # Where no answer can be unsure, both are the same.
+        # If no prediction can be unsure, both are the same.
         self._shown = Smoothing(decision) if decision.min_confidence > 0 else self._smoothing
         self._running: Event | None = None
         self._is_fired = False
         self._blocked_until: dict[str, float] = {}
-        # For early firing: the answer before, and the labels that have been low and may rise.
+        # For early firing: the previous prediction, and the labels that have been low and may rise.
         self._before: dict[str, float] = {}
         self._low: set[str] = set()
 
     @property
     def active(self) -> Event | None:
-        """The event that goes on, up to the newest answer, once it counts or was fired."""
+        """The running event, up to the newest prediction, once it counts or was fired."""
         event = self._running
         if event is None or not (self._is_fired or self._lasted(event)):
             return None
@@ -101,16 +101,16 @@ class Decider:
 
     @property
     def smoothed(self) -> dict[str, float]:
-        """The smoothed probability of each label; empty without any answer."""
+        """The smoothed probability of each label; empty before the first prediction."""
         return self._by_label(self._smoothing)
 
     @property
     def shown(self) -> dict[str, float]:
-        """The model's own probabilities, smoothed alike: unsure answers count as they are."""
+        """The model's own probabilities, smoothed alike: unsure predictions are included."""
         return self._by_label(self._shown)
 
     def step(self, time: float, probabilities: ArrayLike) -> EventUpdate:
-        """Take the answer at `time` (seconds, rising) and tell what it brought.
+        """Process the prediction at `time` (seconds, rising) and return the resulting events.
 
         `probabilities` is `(labels,)`, in the order of the labels.
         """
@@ -137,9 +137,9 @@ class Decider:
         return self._fire(ended, time) if rising and not self._is_fired else ended
 
     def close(self, time: float) -> EventUpdate:
-        """Forget the past and tell the event that it cuts off, ended at its last answer.
+        """Reset, and return the running event, which ends at its last prediction.
 
-        For a gap, a value that is not finite, and the end of the source, at `time`.
+        Used at a gap, after a non-finite value, and at the end of the source, at `time`.
         """
         update = self._finish(time)
         self._smoothing.clear()
@@ -150,7 +150,7 @@ class Decider:
         return update
 
     def _known(self, answer: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the answer; an unsure one counts for no label."""
+        """Return the probabilities; those of an unsure prediction are 0."""
         unsure = is_unsure(float(answer.max()), self._decision.min_confidence)
         return np.zeros_like(answer) if unsure else answer
 
@@ -159,9 +159,9 @@ class Decider:
         return {} if value is None else dict(zip(self._labels, value.tolist(), strict=True))
 
     def _strength(self, own: dict[str, float], rising: str | None) -> dict[str, float]:
-        """Return the probability that decides, by label: smoothed, or what fired if that is more.
+        """Return the deciding probability of each label: smoothed, or the fired label's own.
 
-        The smoothed probability of what fired early is still on its way up.
+        The smoothed probability of a label fired early is still rising.
         """
         strength = self.smoothed
         fired = self._running.label if self._running is not None and self._is_fired else None
@@ -179,7 +179,7 @@ class Decider:
         return max(able, key=able.__getitem__, default=None)
 
     def _rising(self, own: dict[str, float], time: float) -> str | None:
-        """Return the label that surely rises with this answer, `own`."""
+        """Return the label that clearly rises with this prediction, `own`."""
         early, before = self._decision.early, self._before
         if early is None:
             return None
@@ -199,15 +199,15 @@ class Decider:
         return label != self._decision.background and time >= blocked_until - HAIR
 
     def _fire(self, ended: EventUpdate, time: float) -> EventUpdate:
-        """Tell the running event, before its end."""
-        assert self._running is not None, "what rises runs"
+        """Fire the running event before its end."""
+        assert self._running is not None, "a rising label has a running event"
         self._running = replace(self._running, reported_at=time)
         self._is_fired = True
         self._low.discard(self._running.label)
         return EventUpdate(ended.ended, (*ended.fired, self._placed(self._running)))
 
     def _finish(self, time: float) -> EventUpdate:
-        """End the running event, and tell it where it counts."""
+        """End the running event, and return it if it counts."""
         event, is_fired = self._running, self._is_fired
         self._running, self._is_fired = None, False
         if event is None or not (is_fired or self._lasted(event)):
@@ -222,22 +222,22 @@ class Decider:
         return event.seconds >= self._decision.minimum_seconds - HAIR
 
     def _placed(self, event: Event) -> Event:
-        """Return an event of answers at the time of what they are about."""
+        """Return an event shifted back by the lag."""
         lag = self._lag
         return replace(event, start=event.start - lag, end=event.end - lag, peak=event.peak - lag)
 
 
 def is_unsure(best: float, min_confidence: float) -> bool:
-    """Return whether an answer is rejected: the probability of its `best` label is too low."""
+    """Return whether a prediction is rejected: the probability of its `best` label is too low."""
     return best < min_confidence - HAIR
 
 
 def window_lag(sequence: SequenceSpec) -> float:
-    """Return by how many seconds answers lag: what they are about is in the middle of the window.
+    """Return the lag of predictions in seconds: from the middle of the window to its end.
 
-    A gesture that is shorter than the window is told while all of it is inside, one that is longer
-    from half a window after its start to half a window after its end: half a window on average.
-    The answer for a still image is at once.
+    A gesture shorter than the window is detected while all of it is inside, a longer one from half
+    a window after its start to half a window after its end: half a window on average.  A still
+    image has no lag.
     """
     if not isinstance(sequence, VideoSequence):
         return 0.0

@@ -1,4 +1,4 @@
-"""Files that are either complete or not there, and no larger than they may be."""
+"""Write files atomically, and read them with a size limit."""
 
 import contextlib
 import errno
@@ -30,7 +30,7 @@ _reserved: list[TextIO] = []
 
 @contextmanager
 def stdout_reserved() -> Iterator[None]:
-    """Keep standard output for the file `-`: all else that is printed goes to standard error."""
+    """Reserve standard output for the file `-`: all other prints go to standard error."""
     _reserved.append(sys.stdout)
     try:
         with contextlib.redirect_stdout(sys.stderr):
@@ -40,10 +40,10 @@ def stdout_reserved() -> Iterator[None]:
 
 
 def user_cache() -> Path:
-    """Return this user's folder for what can be made again, by the XDG base directories.
+    """Return this user's cache folder, by the XDG base directories.
 
     Raises:
-        OSError: the user has none.
+        OSError: the user has no home folder.
     """
     named = os.environ.get("XDG_CACHE_HOME", "")
     try:
@@ -53,24 +53,24 @@ def user_cache() -> Path:
     return cache / "seqvision"
 
 
-# Of a file's name in that of its unfinished one, in bytes: file systems take 255 for all of it.
+# Bytes of a file's name used in its temporary one: file systems allow 255 in all.
 _LONGEST_STEM, _LONGEST_SUFFIX = 180, 16
 _TRIES = 100
 _UNFINISHED = re.compile(r"\..*\.[0-9a-f]{8}\.unfinished(\.[^.]*)?", re.DOTALL)
-# A folder is removed as a whole: neither its name nor its mark is one that a user's folder has.
+# A folder is removed as a whole: no folder of a user has such a name or such a mark.
 _FOLDER_PREFIX, _FOLDER_SUFFIX = "seqvision-", ".unfinished"
 _FOLDER = re.compile(r"\.?seqvision-[a-z0-9_]{8}\.unfinished")
 _TEMPORARY = ".seqvision-temporary"
-# In a folder of a user's: the lock of the process that works there, never a mark to remove it.
+# In a user's folder: the lock of the process that works there, never a mark to remove the folder.
 _LOCK = ".seqvision-lock"
 _LOCKS = re.compile(r"(\..*)?\.seqvision-lock", re.DOTALL)
-# A sweep holds a lock for a moment, to see whether anyone else does.
+# A sweep holds a lock briefly, to check whether another process holds it.
 _LOCK_TRIES, _LOCK_PAUSE = 5, 0.05
 # More than a writer may have left of a disk that was too small for its last write.
 _PROBE_BYTES = 1 << 20
-# Where files cannot be locked, nothing younger counts as left behind.
+# If files cannot be locked, nothing younger counts as left behind.
 _OLD_SECONDS = 3600.0
-# Folders where this process has removed what others left.
+# Folders that this process has already swept.
 _swept: set[str] = set()
 
 USUAL_IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
@@ -92,10 +92,10 @@ IMAGE_SUFFIXES = frozenset((*USUAL_IMAGE_SUFFIXES, *_OTHERS))
 
 
 def output_error(output: Path, inputs: Iterable[Path] = ()) -> str | None:
-    """Return why a file cannot be written under a name; None where it can.
+    """Return why a file cannot be written under a name; None if it can.
 
-    To be asked before the work whose result it is.  A missing folder is not made: it is more often
-    a slip of the pen than a wish.
+    Called before the work that produces it.  A missing folder is not created: it is more often a
+    typing error than intended.
     """
     if output == STDOUT:
         return None
@@ -110,7 +110,7 @@ def output_error(output: Path, inputs: Iterable[Path] = ()) -> str | None:
         if not stat.S_ISREG(kind):
             return NO_FILE
     if is_one_of(output, inputs):
-        return "that is a file that is read; choose another name"
+        return "that is an input file; choose another name"
     if not output.parent.is_dir():
         return f"there is no folder {output.parent}; make it first"
     try:
@@ -121,7 +121,7 @@ def output_error(output: Path, inputs: Iterable[Path] = ()) -> str | None:
 
 
 def is_one_of(output: Path, inputs: Iterable[Path]) -> bool:
-    """Whether writing `output` would destroy one of the files that are read."""
+    """Return whether writing `output` would overwrite one of the inputs."""
     return any(output.exists() and path.exists() and output.samefile(path) for path in inputs)
 
 
@@ -129,14 +129,14 @@ def is_one_of(output: Path, inputs: Iterable[Path]) -> bool:
 def atomic_write(
     path: Path, around: AbstractContextManager[object] | None = None
 ) -> Iterator[Path]:
-    """Give a temporary name beside `path`; rename it to `path` if the block succeeds.
+    """Yield a temporary path in the folder of `path`; rename it to `path` if the block succeeds.
 
-    An older file stays until then, and an error or a kill leaves no half-written one under its
-    name.  A new file gets the rights that any new file gets here, one that replaces another keeps
-    its rights.  The suffix is kept, because some writers choose their format by it.  `around` is
-    entered for the moment of the renaming.
+    An older file stays until then, and an error or a kill leaves no incomplete one under its name.
+    A new file gets the default permissions, one that replaces another keeps its permissions.  The
+    suffix is kept, because some writers choose their format by it.  `around` is entered while
+    renaming.
 
-    Under the name `-` it goes to standard output.
+    With the path `-` the content goes to standard output.
 
     Raises:
         OSError: the folder is missing or cannot be written to.
@@ -147,7 +147,7 @@ def atomic_write(
             yield kept
             text = kept.read_text(encoding="utf-8")
         stream = _reserved[-1] if _reserved else sys.stdout
-        # A program gets every letter; a terminal would do what is in them.
+        # A program gets every character; on a terminal control characters would be executed.
         print(printable(text, "\n\t") if stream.isatty() else text, end="", file=stream, flush=True)
         return
     mode: int | None = None
@@ -166,9 +166,9 @@ def atomic_write(
 
 
 def why_not_whole(path: Path) -> str | None:
-    """Return why nothing can be added to an unfinished file, in the system's words; None: it can.
+    """Return the system's reason why an unfinished file cannot be extended; None if it can.
 
-    For writers that report no reason for a failure.  The file is no longer of use.
+    For writers that report no reason for a failure.  The file is then no longer usable.
     """
     try:
         with path.open("ab") as file:
@@ -179,7 +179,7 @@ def why_not_whole(path: Path) -> str | None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all.
+    """Write a text file atomically.
 
     Raises:
         OSError: it cannot be written.
@@ -190,16 +190,16 @@ def write_whole(path: Path, text: str) -> None:
 
 @contextmanager
 def unfinished_file(folder: Path, stem: str, suffix: str = "", mode: int = 0o666) -> Iterator[Path]:
-    """Make an empty hidden file, and remove it after the block if it is still there.
+    """Create an empty hidden file, and remove it after the block if it still exists.
 
-    A process that is killed leaves it behind, and the next one that writes into the folder removes
-    it: it is locked for as long as its process lives.
+    A killed process leaves it behind, and the next one that writes into the folder removes it: it
+    is locked as long as its process lives.
 
     Args:
-        folder: where it lies.
-        stem: a part of its name; cut where it is too long.
+        folder: its folder.
+        stem: a part of its name; cut if it is too long.
         suffix: the end of its name.
-        mode: its rights, less the process's umask.  The system applies that: to read it from
+        mode: its permissions, less the process's umask.  The system applies that: to read it in
             Python one has to change it, for the files of all threads.
 
     Raises:
@@ -232,12 +232,12 @@ def unfinished_file(folder: Path, stem: str, suffix: str = "", mode: int = 0o666
 
 @contextmanager
 def temporary_folder(folder: Path | None = None) -> Iterator[Path]:
-    """Make a folder for the block, hidden in `folder` or in the system's folder for such.
+    """Create a folder for the block, hidden in `folder` or in the system's temporary folder.
 
-    What a killed process left is removed by the next one.
+    One left by a killed process is removed by the next one.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be created.
     """
     parent = Path(tempfile.gettempdir()) if folder is None else folder
     prefix = _FOLDER_PREFIX if folder is None else f".{_FOLDER_PREFIX}"
@@ -263,14 +263,14 @@ def temporary_folder(folder: Path | None = None) -> Iterator[Path]:
 
 @contextmanager
 def alone_in(folder: Path, name: str = "") -> Iterator[bool]:
-    """Hold a folder, or one file's name in it, for the block; False where another process holds it.
+    """Lock a folder, or one file name in it, for the block; yield False if it is locked already.
 
-    The lock is a hidden file in the folder.  The system lets go of it when a process dies, and the
-    next sweep removes it.  Where files cannot be locked it is always held.
+    The lock is a hidden file in the folder.  The system releases it when a process dies, and the
+    next sweep removes it.  If files cannot be locked, the result is always True.
 
     Args:
         folder: the folder.
-        name: of the one file in it that others may not write meanwhile; the folder itself where
+        name: the file in it that other processes may not write meanwhile; the folder itself if
             none is given.
 
     Raises:
@@ -282,7 +282,7 @@ def alone_in(folder: Path, name: str = "") -> Iterator[bool]:
         handle = os.open(mark, os.O_CREAT | os.O_RDWR, 0o666)
         held = _lock(handle, wait=False) is not False
         tries += not held
-        # One that was let go of just now is no mark any more.
+        # One that was just released is no longer valid.
         if tries >= _LOCK_TRIES or (held and _is_at(handle, mark)):
             break
         os.close(handle)
@@ -291,7 +291,7 @@ def alone_in(folder: Path, name: str = "") -> Iterator[bool]:
     try:
         yield held
     finally:
-        # Before the lock is let go of: whoever takes it then has a file that is still there.
+        # Before the lock is released, so that its next holder has a file that still exists.
         if held and os.name != "nt":
             mark.unlink(missing_ok=True)
         os.close(handle)
@@ -301,12 +301,12 @@ def alone_in(folder: Path, name: str = "") -> Iterator[bool]:
 
 
 def is_held(handle: int) -> bool:
-    """Lock an open file for as long as it is open; True where another process has it."""
+    """Lock an open file for as long as it is open; return True if another process has it."""
     return _lock(handle, wait=False) is False
 
 
 def is_being_written(path: Path) -> bool:
-    """Whether a living process writes a file that will have this name."""
+    """Return whether a running process writes a file that will have this name."""
     short, ending = _hidden_name(path.stem, path.suffix)
     name = re.compile(re.escape(f".{short}.") + r"[0-9a-f]{8}" + re.escape(f".unfinished{ending}"))
     for other in path.parent.iterdir():
@@ -322,9 +322,9 @@ def is_being_written(path: Path) -> bool:
 
 
 def sweep(folder: Path, depth: int = 0) -> None:
-    """Remove what killed processes left in a folder: unfinished files and folders of ours, locks.
+    """Remove what killed processes left in a folder: temporary files and folders, locks.
 
-    Only what has such a name and no living process; also in the folders `depth` levels below.
+    Only items with such a name and no running process; also in folders `depth` levels below.
     """
     where = os.path.realpath(folder)
     _swept.add(where)
@@ -343,7 +343,7 @@ def sweep(folder: Path, depth: int = 0) -> None:
 
 
 def _hidden_name(stem: str, suffix: str) -> tuple[str, str]:
-    """Return what an unfinished file has of a name: as much as fits."""
+    """Return the part of a name used for its temporary file, cut to the limit."""
     short = stem.encode(errors="surrogateescape")[:_LONGEST_STEM].decode(errors="ignore")
     return short, suffix if len(os.fsencode(suffix)) <= _LONGEST_SUFFIX else ""
 
@@ -354,7 +354,7 @@ def _sweep_once(folder: Path) -> None:
 
 
 def _hold(handle: int, path: Path) -> bool:
-    """Lock a new file for as long as this process has it open; False where it was swept before."""
+    """Lock a new file for as long as this process has it open; False if it was swept before."""
     _lock(handle, wait=True)
     return _is_at(handle, path)
 
@@ -387,7 +387,7 @@ def _remove_left(mark: Path, left: Path) -> None:
 
 
 def _lock(handle: int, wait: bool) -> bool | None:
-    """Lock a file; False where another process has it, None where that cannot be known."""
+    """Lock a file; False if another process has it, None if that cannot be known."""
     if sys.platform == "win32":
         return None
     try:
@@ -400,13 +400,13 @@ def _lock(handle: int, wait: bool) -> bool | None:
 
 
 def read_limited(path: Path, most: int, hint: str, refusal: type[SeqvisionError]) -> bytes:
-    """Return the content of a file; what is wrong with it is raised as a `refusal`.
+    """Return the content of a file; raise any problem with it as a `refusal`.
 
     Args:
         path: the file.
-        most: how many bytes it may have.
-        hint: what to do where there is none.
-        refusal: the kind of error.
+        most: maximum size in bytes.
+        hint: what to do if there is no file.
+        refusal: the exception type.
     """
     try:
         content = read_at_most(path, most)
@@ -423,17 +423,17 @@ def read_limited(path: Path, most: int, hint: str, refusal: type[SeqvisionError]
 
 
 def read_at_most(path: Path, most: int) -> bytes | None:
-    """Return the content of a file; None where it is larger than `most`, which is found first.
+    """Return the content of a file; None if it is larger than `most`, checked first.
 
     Raises:
-        OSError: it cannot be read, or the memory is too small.
+        OSError: it cannot be read, or memory is too small.
     """
     try:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
             if status.st_size > most:
                 return None
-            # A pipe or a device does not say its size.
+            # A pipe or a device does not report its size.
             content = file.read() if stat.S_ISREG(status.st_mode) else file.read(most + 1)
     except MemoryError:
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)) from None

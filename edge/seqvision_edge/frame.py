@@ -1,4 +1,4 @@
-"""One frame of a source, and the step it becomes: answer, events and states, as plain data."""
+"""One frame of a source, and the resulting step: prediction, events and states, as plain data."""
 
 import time
 import uuid
@@ -23,11 +23,11 @@ Record = dict[str, Any]
 
 
 class FrameRefused(SourceError):  # noqa: N818
-    """A frame is of a pixel format that cannot be converted, or too large."""
+    """A frame is too large, or of a pixel format that cannot be converted."""
 
 
 class FrameTooLarge(FrameRefused):
-    """A frame has more pixels than may be read."""
+    """A frame has more pixels than allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +35,18 @@ class Frame:
     """One picture of a source.
 
     Attributes:
-        bgr: `(height, width, 3)` uint8, as OpenCV gives it; of a live source at most as large as
-            people look at it.
+        bgr: `(height, width, 3)` uint8, BGR as in OpenCV; of a live source at most as large as
+            displayed.
         time: seconds since the source began, rising: by the stream's own timestamps for files, by
             the monotonic clock at arrival for live sources.
-        index: the number of the frame in its source, from 0; frames that were lost are counted.
-        name: of the file that is this frame; None where one file or stream holds many.
-        image: `(height, width, channels)` uint8, the frame as the model reads it, where the process
-            that captured it has made it already; else None.  Of a still image that its sender has
-            cut already, all its steps: `(steps, height, width, channels)`.
-        duration: seconds for which a file says that it is shown; 0 where that is not known.
-        repeated: the frame before, which stands still, again: at a tick of the model's clock.
-        arrived: the monotonic clock when a live source gave it; None for recorded ones.
+        index: the number of the frame in its source, from 0; lost frames are counted.
+        name: the name of the frame's file; None if a file or stream holds many.
+        image: `(height, width, channels)` uint8, the model's input, if the capturing process has
+            computed it; else None.  For a still image that its sender has cut already, all its
+            steps: `(steps, height, width, channels)`.
+        duration: seconds for which the file shows it; 0 if unknown.
+        repeated: the previous frame again, still shown at a tick of the model's clock.
+        arrived: the arrival by the monotonic clock for live sources; None for recorded ones.
     """
 
     bgr: Image
@@ -61,27 +61,27 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One frame's way through a run, as handed to every sink.
+    """The result of one frame, as passed to every sink.
 
     Attributes:
-        source: the name of the source that it belongs to.
-        frame: the frame; None where something else is told: a new state, or the end of the source.
-        prediction: the newest answer; None before the first one and after a value that is not
-            finite.
-        answered: whether `prediction` is this frame's own; the frames between two ticks of the
-            model's clock keep the answer of the tick before.
-        window_fill: how full the model's window is, 0 to 1.
-        smoothed: the probabilities that decide, by label; empty while the window is not full.
-            An answer that is unsure counts in them as 0 for every label.
-        shown: the model's own probabilities, smoothed alike, where they can differ from `smoothed`.
+        source: the name of its source.
+        frame: the frame; None for a new state, or at the end of the source.
+        prediction: the newest prediction; None before the first one and after a non-finite
+            value.
+        answered: whether `prediction` is this frame's own; frames between two ticks of the
+            model's clock keep the one of the previous tick.
+        window_fill: filled fraction of the model's window, 0 to 1.
+        smoothed: the deciding probabilities, by label; empty while the window is not full.
+            An unsure prediction counts in them as 0 for every label.
+        shown: the model's own probabilities, smoothed alike, if they can differ from `smoothed`.
         events: those that ended with this frame, each once.
-        active: the event that goes on, as far as the newest answer is about.
-        fps: frames per second that the run handles of this source.
+        active: the running event, up to the time of the newest prediction.
+        fps: frames per second that the run processes of this source.
         fired: the events to act on now, each gesture once: those that ended, or, with early firing,
-            those that surely rise.
-        state: how the source is.
-        changed: the states that it went through since the step before, `state` being the last.
-        nonfinite: how many of its answers were thrown away so far, because they were not finite.
+            those whose label clearly rises.
+        state: the state of the source.
+        changed: its state changes since the previous step, `state` being the last.
+        nonfinite: number of its predictions discarded so far because they were not finite.
     """
 
     source: str
@@ -106,14 +106,14 @@ class Step:
 
     @property
     def is_unsure(self) -> bool:
-        """Whether the newest answer is below `decision.min_confidence`."""
+        """Whether the newest prediction is below `decision.min_confidence`."""
         return self.prediction is not None and self.prediction.unsure
 
     @property
     def ranked(self) -> list[tuple[str, float]]:
-        """Labels with their probabilities for a person to read, the most probable first.
+        """Return labels with their probabilities for display, the most probable first.
 
-        Of an unsure answer they are its own, which were judged; else smoothed.
+        Those of an unsure prediction are its own; otherwise they are smoothed.
         """
         shares = self.shown or self.smoothed
         if self.prediction is not None and self.is_unsure:
@@ -132,15 +132,15 @@ def records(step: Step) -> Iterator[Record]:
 
 
 def record(source: str, result: Prediction | Event | SourceState) -> Record:
-    """Return an answer, an event or a state as plain data that names its source."""
+    """Return a prediction, an event or a state as plain data with the name of its source."""
     plain = result.to_json()
     return {"type": plain.pop("type"), "source": source, **plain}
 
 
 def message(source: str, result: Event | SourceState) -> Record:
-    """Return an event or a state as it is sent to other programs.
+    """Return an event or a state as sent to other programs.
 
-    `id` is the same in every copy of it, `timestamp` is the wall clock (UTC) at which it is handed
-    to the outputs.
+    `id` is the same in every copy, `timestamp` is the wall clock (UTC) at which it is passed to the
+    outputs.
     """
     return {**record(source, result), "id": uuid.uuid4().hex, "timestamp": utc(time.time())}

@@ -10,7 +10,7 @@ from pydantic_core import PydanticUndefined
 
 from seqvision_edge.options import Option, options_of
 
-# Lines of prose that are longer are hard to read, however wide the terminal is.
+# Longer lines of prose are hard to read, however wide the terminal is.
 _NARROWEST, _WIDEST = 40, 100
 _COLUMN = 25
 _SHORT = 30
@@ -43,7 +43,7 @@ def help_text(options: type[BaseModel], program: str) -> str:
 
 
 def usage(options: type[BaseModel], program: str) -> str:
-    """Return in one line how a command is used, with an example."""
+    """Return the usage of a command in one line, with an example."""
     examples: Sequence[str] = getattr(options, "examples", ())
     example = f", such as: {examples[0].partition('  #')[0].strip()}" if examples else ""
     return f"{usage_line(options, program)}{example}"
@@ -61,7 +61,7 @@ def usage_line(options: type[BaseModel], program: str) -> str:
 
 
 def default_in_words(option: Option) -> str:
-    """Return the default as the help says it, empty where there is nothing to say."""
+    """Return the default as shown in the help, empty if there is nothing to show."""
     if option.arg.default:
         return option.arg.default
     value: Any = option.default
@@ -95,14 +95,14 @@ def _spelling(option: Option) -> str:
         several = option.count is None and not option.metavar.endswith("…")
         return f"{option.metavar}…" if several else option.metavar
     if option.count == 0:
-        # The form that changes something.
+        # The form that changes the default.
         return f"--no-{option.name}" if option.default is True else option.flag
     several = option.count is None and not option.arg.once and not option.metavar.endswith("…")
     return f"{option.flag} {option.metavar}{'…' if several else ''}"
 
 
 def _sentence(option: Option) -> str:
-    """Return what the help says of an option: its sentence, its choices, its default."""
+    """Return an option's text in the help: its sentence, its choices, its default."""
     text = option.arg.off if option.default is True else option.text
     if option.closed and option.arg.metavar and option.arg.metavar not in option.choices:
         text += f" One of: {', '.join(option.choices)}."
@@ -111,13 +111,13 @@ def _sentence(option: Option) -> str:
     default = default_in_words(option)
     if not default:
         return text
-    # No line ends inside of a short one.
+    # A short default is not split over lines.
     shown = f"(default:{_GLUE}{default})"
     return f"{text} {shown.replace(' ', _GLUE) if len(shown) < _SHORT else shown}"
 
 
 def _rows(left: str, text: str, width: int) -> list[str]:
-    """Return the lines of one option: what to type, and beside it what it does."""
+    """Return the lines of one option: its spelling, and to the right its text."""
     column = min(_COLUMN, width // 3 + 2)
     wrapped = textwrap.wrap(text, width - column, break_long_words=False, break_on_hyphens=False)
     right = [line.replace(_GLUE, " ") for line in wrapped]

@@ -1,4 +1,4 @@
-"""What was probably meant by a wrong option, command, word or path."""
+"""Suggestions for a wrong option, command, word or path."""
 
 import difflib
 import glob
@@ -150,7 +150,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "length": ("seconds",),
     "duration": ("seconds",),
 }
-# Of one letter, as the field's programs have them.
+# One-letter options of the field's programs.
 LETTERS: Mapping[str, tuple[str, ...]] = {
     "b": ("batch-size",),
     "c": ("camera", "config"),
@@ -169,7 +169,7 @@ LETTERS: Mapping[str, tuple[str, ...]] = {
     "v": ("version",),
     "w": ("workers", "weights"),
 }
-# Words for one of the choices of an option: the first of these that it takes is meant.
+# Words for one of the choices of an option: the first one that the option has is meant.
 WORDS: Mapping[str, tuple[str, ...]] = {
     "gpu": ("cuda",),
     "nvidia": ("cuda",),
@@ -240,7 +240,7 @@ ARCHIVES = {
     ".7z": "7z x",
     ".rar": "unrar x",
 }
-# Easily given where a model is wanted.
+# Files easily given in place of a model.
 NOT_MODELS = (*ARCHIVES, ".mp4", ".avi", ".mov", ".mkv", ".webm", ".jpg", ".png", ".csv", ".yaml")
 MODELS = (".pt", ".pth", ".ckpt", ".safetensors", ".onnx")
 # Path("https://host") has lost one of its slashes.
@@ -248,10 +248,10 @@ _URL = re.compile(r"([a-z][a-z0-9+.-]+):/+", re.IGNORECASE)
 
 
 def near_options(name: str, known: Sequence[str]) -> list[str]:
-    """Return the options that a name without its dashes probably means, the likeliest first.
+    """Return the options that a name without dashes probably means, the likeliest first.
 
-    A well-known name for the same thing comes first, then what begins so, then what has it as one
-    of its words, then what is spelt nearly so.
+    A well-known name for the same thing comes first, then names with this prefix, then names with
+    it as one of their words, then similar spellings.
     """
     name = _even(name)
     if name in known:
@@ -323,18 +323,18 @@ def near_number(given: str) -> str | None:
 
 
 def did_you_mean(near: Sequence[str]) -> str:
-    """Return a question such as `did you mean a, b or c?`; empty where nothing is near."""
+    """Return a question such as `did you mean a, b or c?`; empty without suggestions."""
     return f"did you mean {either(near[:5])}?" if near else ""
 
 
 def either(names: Iterable[str]) -> str:
-    """Return names in words: `a, b or c`."""
+    """Join names: `a, b or c`."""
     *head, last = names
     return f"{', '.join(head)} or {last}" if head else last
 
 
 def together(names: Iterable[str]) -> str:
-    """Return names in words: `a, b and c`."""
+    """Join names: `a, b and c`."""
     *head, last = names
     return f"{', '.join(head)} and {last}" if head else last
 
@@ -344,11 +344,11 @@ def _even(name: str) -> str:
 
 
 def missing(path: str | Path, kind: str = "file or folder") -> str:
-    """Return in words that nothing is there, and what was probably meant.
+    """Return a message that a path does not exist, with a suggestion.
 
     Args:
-        path: what was given; nothing has this name.
-        kind: what should be there.
+        path: the given path, which does not exist.
+        kind: what was expected.
     """
     given = str(path)
     if url := _URL.match(given):
@@ -361,7 +361,7 @@ def missing(path: str | Path, kind: str = "file or folder") -> str:
 
 
 def archive(path: Path) -> str | None:
-    """Return how an archive is unpacked, None where a path is none."""
+    """Return how to unpack an archive, None if a path is not one."""
     command = ARCHIVES.get(path.suffix.lower())
     if command is None or not path.is_file():
         return None
@@ -384,17 +384,17 @@ def _hint(given: str) -> str:
 
 
 def _forms(given: str) -> Iterator[str]:
-    """Yield the path as it may have been meant: without spaces, quotes, backslashes, variables."""
+    """Yield corrected forms of a path: without spaces, quotes, backslashes, variables."""
     bare = given.strip().strip("\"'“”‘’").strip()
     for form in (bare, bare.replace("\\", "/"), bare.replace("\\ ", " ")):
         yield form
         yield os.path.expandvars(os.path.expanduser(form))  # noqa: PTH111
-    # A path that begins at the root by a slip: /frames for frames.
+    # An accidental leading slash: /frames for frames.
     yield bare.lstrip("/")
 
 
 def _near(path: Path) -> str:
-    """Return a question about a name in the same folder that is spelt nearly so."""
+    """Return a question about a similar name in the same folder."""
     parent = path.parent
     try:
         if not parent.is_dir():
@@ -409,7 +409,7 @@ def _near(path: Path) -> str:
 
 
 def _close(path: Path, folders: bool = False) -> Path | None:
-    """Return what lies in the folder of a path under nearly the same name."""
+    """Return the file of the path's folder with the most similar name."""
     names = {
         child.name.casefold(): child
         for child in sorted(path.parent.iterdir())

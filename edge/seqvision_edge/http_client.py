@@ -1,7 +1,7 @@
-"""HTTP connections that this device opens: through which proxy, and for how long at most.
+"""HTTP connections opened by this device: their proxy and their time limits.
 
-Used for webhooks and for streams of cameras.  The standard library's timeouts begin anew with each
-byte, so a server that drips can hold a request for ever; `time_limit` ends it.
+Used for webhooks and for streams of cameras.  The standard library's timeouts restart with each
+byte, so a server that sends byte by byte can hold a request for ever; `time_limit` ends it.
 """
 
 import base64
@@ -17,18 +17,18 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from urllib.parse import SplitResult, unquote, urlsplit
 
-# A handshake of TLS hands its socket on, so one closing may come a moment too early.
+# A TLS handshake replaces its socket, so a single shutdown may come too early.
 _AGAIN_SECONDS = 0.1
 _LOCAL_ENDINGS = (".local", ".localhost", ".lan", ".internal", ".home.arpa")
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A connection that is still to be opened, and what a request through it needs.
+    """A connection not yet opened, and what a request through it needs.
 
     Attributes:
-        connection: to the server, or to a proxy in front of it.
-        prefix: what comes before the target of a request, where a proxy is used for it.
+        connection: to the server, or to its proxy.
+        prefix: the prefix of a request's target, if a proxy needs one.
         headers: headers for the proxy.
     """
 
@@ -40,14 +40,14 @@ class Route:
 def route_to(
     scheme: str, host: str, port: int, timeout: float, context: ssl.SSLContext | None
 ) -> Route:
-    """Return how a server is reached.
+    """Return how to reach a server.
 
     Args:
         scheme: http or https.
         host: its name or address.
         port: its port.
-        timeout: seconds for the connection, and for each reading from it.
-        context: how the certificate is checked; for https only.
+        timeout: seconds for the connection, and for each read from it.
+        context: the TLS context; for https only.
     """
     proxy = proxy_of(scheme, host)
     at = (proxy.hostname or "", proxy.port or 80) if proxy else (host, port)
@@ -63,10 +63,10 @@ def route_to(
 
 
 def proxy_of(scheme: str, host: str) -> SplitResult | None:
-    """Return the proxy that the environment names for a host, None where none is used.
+    """Return the proxy that the environment sets for a host, None if none is used.
 
-    `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` count, in either case.  What is local never goes
-    through a proxy: addresses of a private network, and names that no public server has.
+    `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` are used, in either case.  Local hosts never use a
+    proxy: addresses of a private network, and names that no public server has.
     """
     if is_local(host) or urllib.request.proxy_bypass(host):
         return None
@@ -78,14 +78,14 @@ def proxy_of(scheme: str, host: str) -> SplitResult | None:
         usable = parts.scheme == "http" and bool(parts.hostname) and parts.port != 0
     except ValueError:
         usable = False
-    # A proxy of another kind cannot be used; going round it is no way out for the user's data.
+    # A proxy of another kind is not supported; bypassing it would be wrong for the user's data.
     if not usable:
         raise OSError(f"the proxy of {scheme.upper()}_PROXY is not http://HOST:PORT")
     return parts
 
 
 def set_ffmpeg_proxy(scheme: str, host: str) -> None:
-    """Let FFmpeg, which reads this process's environment, take the proxy that `proxy_of` names."""
+    """Set the proxy of `proxy_of` for FFmpeg, which reads this process's environment."""
     proxy = proxy_of(scheme, host)
     if proxy is None:
         os.environ.pop("http_proxy", None)
@@ -94,7 +94,7 @@ def set_ffmpeg_proxy(scheme: str, host: str) -> None:
 
 
 def is_local(host: str) -> bool:
-    """Whether a host is in the own network, by its address or its name."""
+    """Return whether a host is in the local network, by its address or its name."""
     name = host.strip("[]").rstrip(".").casefold()
     try:
         address = ip_address(name.partition("%")[0])
@@ -107,11 +107,11 @@ def is_local(host: str) -> bool:
 def time_limit(
     seconds: float, line: Callable[[], socket.socket | None]
 ) -> Iterator[threading.Event]:
-    """Shut a connection down once the block has taken so long, whatever it waits for then.
+    """Shut a connection down once the block has taken too long, whatever it waits for.
 
     Args:
-        seconds: for all of it.
-        line: returns the socket that is in use at that moment.
+        seconds: the limit for the whole block.
+        line: returns the current socket.
 
     Yields:
         An event that is set when the time was over.
@@ -135,9 +135,9 @@ def time_limit(
 
 
 def shut_down(line: socket.socket | None) -> None:
-    """End a connection that another thread may be reading from."""
+    """Close a connection from which another thread may be reading."""
     if line is not None:
-        # The plain socket's own: that of TLS would take the other thread's state away.
+        # The plain socket's method: that of TLS would destroy the other thread's state.
         with contextlib.suppress(OSError):
             socket.socket.shutdown(line, socket.SHUT_RDWR)
 

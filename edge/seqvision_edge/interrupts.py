@@ -1,9 +1,9 @@
-"""Ctrl-C and SIGTERM: one exception in the main thread, once, and never where it would be lost.
+"""Handle Ctrl-C and SIGTERM: raise one exception in the main thread, at a point where it is safe.
 
-A signal may come in the middle of any call.  Python raises KeyboardInterrupt there, also where
-nothing can be done with it: in a destructor, in a callback of C code, while a program ends already,
-or a second time while files are being closed.  A program runs in `Interrupts`, and what must not be
-torn in `Held`.  Imports nothing but the standard library.
+A signal may arrive in the middle of any call.  Python raises KeyboardInterrupt there, also where it
+cannot be handled: in a destructor, in a callback of C code, during shutdown, or a second time while
+files are being closed.  A program runs in `Interrupts`, and what must not be interrupted in `Held`.
+Imports only the standard library.
 """
 
 import contextlib
@@ -19,8 +19,8 @@ from typing import Any, TypeVar
 
 INTERRUPTED, TERMINATED = 130, 143
 SAME_REQUEST = 1.0
-"""Seconds: a second press so soon is the same request, of someone who is not sure of the first."""
-# What an exception in a destructor did not end is asked again so soon.
+"""Seconds: a second signal within this time is the same request (a key pressed twice)."""
+# After an exception was lost in a destructor, it is raised again after this time.
 _AGAIN = 0.01
 
 Result = TypeVar("Result")
@@ -30,11 +30,11 @@ _holding: list["Held"] = []
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM came: end as Ctrl-C does, with everything closed, but with its own exit code."""
+    """SIGTERM: end as with Ctrl-C, closing everything, but with its own exit code."""
 
 
 def exit_code(stopped: KeyboardInterrupt) -> int:
-    """Return the exit code of a program that an interrupt ended."""
+    """Return the exit code of a program that was interrupted."""
     return TERMINATED if isinstance(stopped, Terminated) else INTERRUPTED
 
 
@@ -42,11 +42,11 @@ class Interrupts:
     """A context in which SIGINT raises KeyboardInterrupt, and SIGTERM Terminated, once.
 
     SIGTERM does so after `end_on_sigterm`.  Another signal within a second is the same request; a
-    later one interrupts the end too.  In another thread than the main one, and where signals are
-    ignored or handled by someone else, nothing changes.
+    later one interrupts the shutdown too.  Outside the main thread, and if signals are ignored or
+    have another handler, nothing changes.
 
     Attributes:
-        asked: the signal that asked for the end; None so far.
+        asked: the signal that requested the end; None so far.
     """
 
     def __init__(self) -> None:
@@ -77,11 +77,11 @@ class Interrupts:
             signal.signal(number, handler)
 
     def call(self, work: Callable[[], Result]) -> Result:
-        """Return what `work` does.
+        """Return the result of `work`.
 
         Raises:
-            KeyboardInterrupt: a signal came; also where code in between raised something else for
-                it, as C code does while it is imported.
+            KeyboardInterrupt: a signal arrived; also if code in between raised something else for
+                it, as C code does during import.
         """
         try:
             return work()
@@ -94,16 +94,16 @@ class Interrupts:
         return Terminated() if self.asked == signal.SIGTERM else KeyboardInterrupt()
 
     def handle(self, number: signal.Signals) -> None:
-        """Let a signal raise its exception from now on."""
+        """Make a signal raise its exception from now on."""
         self._before[number] = signal.signal(number, self._raise)
 
     def note(self) -> None:
-        """Take it that a signal of this moment was handled elsewhere."""
+        """Record that a signal was just handled elsewhere."""
         self._when = time.monotonic()
 
     def _raise(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._process:
-            # A fork that has not begun its own work yet.  Ctrl-C is for its parent, which ends it.
+            # A fork that has not begun its own work.  Its parent handles Ctrl-C, and ends it.
             if number == signal.SIGTERM:
                 signal.signal(number, signal.SIG_DFL)
                 signal.raise_signal(number)
@@ -115,7 +115,7 @@ class Interrupts:
         raise self._exception()
 
     def _take_lost(self, lost: "sys.UnraisableHookArgs") -> None:
-        """Take what could not be raised where it came: an interrupt is raised again, soon."""
+        """Handle an exception that could not be raised: an interrupt is raised again, soon."""
         is_ours = self.asked is not None and issubclass(lost.exc_type, KeyboardInterrupt)
         if not is_ours or threading.current_thread() is not threading.main_thread():
             self._hook(lost)
@@ -135,34 +135,34 @@ def end_on_sigterm() -> None:
 
 
 def note() -> None:
-    """Take it that a signal was handled just now: one within a second is the same request."""
+    """Record that a signal was just handled: another within a second is the same request."""
     for each in _current:
         each.note()
 
 
 def is_waiting() -> bool:
-    """Return whether a signal waits for the end of a `Held` block of this thread."""
+    """Return whether a signal is pending in a `Held` block of this thread."""
     is_main = threading.current_thread() is threading.main_thread()
     return is_main and bool(_holding) and _holding[-1].is_waiting
 
 
 def check() -> None:
-    """Raise the signal that waits for the end of a `Held` block of this thread, if one does."""
+    """Raise the signal that is pending in a `Held` block of this thread, if any."""
     if is_waiting():
         with _holding[-1].released():
             pass
 
 
 class Held:
-    """A block of the main thread in which SIGINT and SIGTERM wait, whoever handles them.
+    """A block of the main thread that defers SIGINT and SIGTERM, whatever their handler.
 
-    What waits is raised at the end of the block, or by `check` within; a signal that comes more
-    than a second after one that waits is raised at once: the block may be stuck.  One that comes
-    within a second of another is the same request, also where that was raised already.  In another
-    thread, and for signals without a Python handler, nothing changes.
+    A pending signal is raised at the end of the block, or by `check` inside it; a signal more than
+    a second after a pending one is raised at once: the block may be stuck.  A signal within a
+    second of another is the same request, also if that was raised already.  In another thread, and
+    for signals without a Python handler, nothing changes.
 
     Attributes:
-        is_waiting: whether a signal waits.
+        is_waiting: whether a signal is pending.
     """
 
     def __init__(self) -> None:
@@ -186,7 +186,7 @@ class Held:
 
     @contextlib.contextmanager
     def released(self) -> Iterator[None]:
-        """Let signals through in a block within, such as one that waits for long."""
+        """Let signals through in an inner block, such as a long wait."""
         self._let_go()
         try:
             self._raise_waiting()

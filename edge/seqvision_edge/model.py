@@ -1,4 +1,4 @@
-"""The Python API of the runtime: one exported model, on clips, on live sources, on frames.
+"""The Python API of the runtime: one exported model, on clips, live sources and pushed frames.
 
     from seqvision_edge import Model
 
@@ -7,7 +7,7 @@
     for event in model.events("rtsp://camera.local/stream"):
         print(event.label, event.start, event.end)
 
-Silent, and without torch.  The command lines `edge-run` and `seqvision predict` answer the same.
+Silent, and without torch.  The commands `edge-run` and `seqvision predict` give the same results.
 """
 
 import math
@@ -41,13 +41,13 @@ from seqvision_edge.types import Event, SourceState
 __all__ = ["ClipPrediction", "LiveStream", "Model", "Update", "Window"]
 
 _NO_LIMIT: Final = float("inf")
-# Windows in one call of the model.
+# Windows per call of the model.
 _BATCH = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What a model answers for one window of a clip: from `start` to `end`, in seconds."""
+    """The prediction for one window of a clip: from `start` to `end`, in seconds."""
 
     start: float
     end: float
@@ -58,15 +58,15 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class ClipPrediction:
-    """What is in a clip or picture.
+    """The prediction for a clip or picture.
 
     Attributes:
         label: the most probable label.
         probability: its probability, 0 to 1.
         probabilities: those of every label, in the order of the model's labels.
         unsure: whether `probability` is below the threshold that the model was calibrated with.
-        windows: the answers that these are the mean of, in their order; one for a short clip.
-        window_fill: the share of the model's window that the clip fills, 1 for most.
+        windows: the predictions of the windows, of which this is the mean; one for a short clip.
+        window_fill: the fraction of the model's window that the clip fills, 1 for most.
     """
 
     label: str
@@ -89,7 +89,7 @@ class ClipPrediction:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What one frame of a stream brought.
+    """The result of one frame of a stream.
 
     Attributes:
         time: seconds since the stream began.
@@ -97,7 +97,7 @@ class Update:
         probability: its probability, 0 to 1; 0 without a label.
         probabilities: those of every label; empty without a label.
         unsure: whether `probability` is below the threshold that the model was calibrated with.
-        window_fill: how full the model's window is, 0 to 1.
+        window_fill: filled fraction of the model's window, 0 to 1.
         events: events that ended with this frame.
     """
 
@@ -120,11 +120,11 @@ class Model:
 
         Args:
             model: the path of a `model.onnx`, or its bytes.
-            device: where it runs; `auto` takes CUDA where it is there, else the CPU.
+            device: where it runs; `auto` takes CUDA if available, else the CPU.
             threads: CPU threads of one call.
 
         Raises:
-            ModelError: the file is missing, damaged or no exported model.
+            ModelError: the file is missing, damaged or not an exported model.
             DeviceError: `device` is not available here.
         """
         self.session = Session(model, device, threads)
@@ -153,21 +153,21 @@ class Model:
         fps: float | None = None,
         every_window: bool = False,
     ) -> ClipPrediction:
-        """Name what is in a clip or picture, as `seqvision predict` does.
+        """Classify a clip or picture, as `seqvision predict` does.
 
-        The steps of the clip are kept in memory, as small as the model reads them; for hours of
+        The steps of the clip are kept in memory, at the size of the model's input; for hours of
         video use `events`.
 
         Args:
             clip: a video, a picture or a folder of pictures; or frames `(time, height, width, 3)`
-                uint8 in the order blue, green, red, as OpenCV gives them.
-            fps: frames per second of pictures and arrays; 30 where nothing is given.
-            every_window: answer for windows along the whole clip, and with their mean, instead of
+                uint8 in the order blue, green, red, as in OpenCV.
+            fps: frames per second of pictures and arrays; default 30.
+            every_window: classify windows along the whole clip, and return their mean, instead of
                 its middle.
 
         Raises:
-            SourceError: nothing there, or nothing that can be read as frames.
-            ModelError: an answer is not finite.
+            SourceError: it does not exist, or cannot be read as frames.
+            ModelError: a prediction is not finite.
         """
         rate = IMAGE_FPS if fps is None else fps
         if isinstance(clip, np.ndarray):
@@ -181,14 +181,14 @@ class Model:
         *,
         decision: Decision | None = None,
     ) -> Iterator[Event]:
-        """Yield what happens in a source, each event when it has ended.
+        """Yield the events of a source, each when it has ended.
 
         A live source never ends by itself: leave the loop, or close the iterator.
 
         Args:
             source: a camera's number, an address, a file; or pairs of a time in seconds, rising,
                 and a frame `(height, width, 3)` uint8 in the order blue, green, red.
-            decision: how answers become events; None takes the card's way.
+            decision: how probabilities become events; None takes the card's.
 
         Raises:
             SourceError: it cannot be read, or is lost for good.
@@ -201,7 +201,7 @@ class Model:
         return self._replay(source, decision)
 
     def stream(self, *, decision: Decision | None = None) -> "LiveStream":
-        """Return a stream for frames that your own program brings, one by one, as they come.
+        """Return a stream for frames that your program pushes one by one.
 
         Raises:
             ModelError: the model reads still images; use `predict` for each.
@@ -262,7 +262,7 @@ class Model:
                 yield Window(start / fps, end / fps, label, shares[label], shares)
 
     def _watch(self, source: Source, decision: Decision | None) -> Iterator[Event]:
-        """Run a source in a thread of its own, and hand its events over."""
+        """Run a source in a thread of its own, and yield its events."""
         outbox = _Outbox()
 
         def work() -> None:
@@ -297,15 +297,15 @@ class Model:
 
 
 class LiveStream:
-    """Frames that a program pushes as they come, and what they bring.
+    """A stream of frames pushed by a program, and its results.
 
         stream = model.stream()
         while (read := camera.read())[0]:
             update = stream.push(read[1])
             for event in update.events: ...
-        stream.finish()  # the event that was going on
+        stream.finish()  # returns the running event
 
-    Each stream has a past of its own; a gap between frames empties it, as in a live run.
+    Each stream has its own state; a gap between frames resets it, as in a live run.
     """
 
     def __init__(self, session: Session, decision: Decision | None = None) -> None:
@@ -320,13 +320,13 @@ class LiveStream:
         self._first: float | None = None
 
     def push(self, frame: Image, *, time: float | None = None) -> Update:
-        """Take the next frame and return what it brought.
+        """Process the next frame and return its result.
 
         Frames between two ticks of the model's clock cost nothing, so push every one.
 
         Args:
             frame: `(height, width, 3)` uint8, blue, green, red, or `(height, width)` grey.
-            time: when it was taken, in seconds of any clock, rising; None takes now.
+            time: its time in seconds of any clock, rising; None takes the current time.
 
         Raises:
             ValueError: the frame has another shape or type, or its time does not rise.
@@ -338,7 +338,7 @@ class LiveStream:
         first = self._first
         if time is None:
             now = _now()
-            if first is not None:  # a clock may stand still between two frames
+            if first is not None:  # a clock may not advance between two frames
                 now = max(now, math.nextafter(first + self._time, math.inf))
         else:
             now = time
@@ -351,13 +351,13 @@ class LiveStream:
         return _update(step, self._time)
 
     def finish(self) -> tuple[Event, ...]:
-        """Return the event that was going on; frames may follow, with an empty past."""
+        """Return the running event and reset; more frames may follow."""
         return self._pipeline.end().events
 
 
 @dataclass(frozen=True)
 class _Pushed:
-    """The source that a pipeline of pushed frames belongs to."""
+    """The source of a pipeline of pushed frames."""
 
     name: str
     fps: float
@@ -371,7 +371,7 @@ class _Timed:
 
     def __init__(self, frames: Iterable[tuple[float, Image]], fps: float = 0.0) -> None:
         self._frames = frames
-        # Unknown; the times of the frames count.
+        # Unknown; the times of the frames are used.
         self.fps = fps
 
     def __iter__(self) -> Iterator[Frame]:
@@ -384,7 +384,7 @@ class _Timed:
 
 
 class _Frames(_Timed):
-    """An array of frames at a steady rate."""
+    """An array of frames at a constant rate."""
 
     def __init__(self, frames: NDArray[np.uint8], fps: float) -> None:
         if not 0 < fps < _NO_LIMIT:
@@ -397,7 +397,7 @@ class _Frames(_Timed):
 
 
 class _Outbox:
-    """A sink that hands events to another thread, and ends the run when that one has enough."""
+    """A sink that passes events to another thread, and ends the run when that one stops reading."""
 
     def __init__(self) -> None:
         self.found: queue.SimpleQueue[Event | BaseException | None] = queue.SimpleQueue()
@@ -407,7 +407,7 @@ class _Outbox:
         return self
 
     def write(self, step: Step) -> None:
-        """Hand the events over."""
+        """Pass the events on."""
         self.idle()
         for event in step.events:
             self.found.put(event)
@@ -418,7 +418,7 @@ class _Outbox:
             raise Quit
 
     def __exit__(self, *_: object) -> None:
-        """Nothing is open."""
+        """Do nothing: no resource is open."""
 
 
 def _opened(where: int | str | Path, card: ModelCard) -> Source:

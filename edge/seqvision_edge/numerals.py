@@ -1,4 +1,4 @@
-"""Numbers as people write them: Python takes more, such as `1_0`, `١٠` and ` 1 `."""
+"""Parse plain numbers: Python's own parser also accepts `1_0`, `١٠` and ` 1 `."""
 
 import math
 import re
@@ -12,24 +12,24 @@ _ODD = re.compile(r"[\d_.eE+-]*\d_[\d_.eE+-]*|.*[^\x00-\x7f].*", re.DOTALL)
 
 
 def number(text: str) -> float | None:
-    """Return a text as a number; None where it is none, or not finite."""
+    """Return a text as a number; None if it is not one, or not finite."""
     text = text.strip()
     value = float(text) if _NUMBER.fullmatch(text) else math.nan
     return value if math.isfinite(value) else None
 
 
 def whole_number(text: str) -> int | None:
-    """Return digits as a number from 0 on; None where they are none."""
+    """Return digits as a number from 0 on; None for any other text."""
     return int(text) if _WHOLE.fullmatch(text) else None
 
 
 def refuse_odd(value: Any) -> Any:
-    """Refuse what stands for a number and is none: a truth value, `1_0`, digits of other scripts.
+    """Refuse values that pydantic would convert to a number: a bool, `1_0`, non-ASCII digits.
 
-    For pydantic, before it makes a number of a text.  What has no digit is left to it.
+    Runs before pydantic's conversion.  A value without digits is left to pydantic.
 
     Raises:
-        ValueError: it is such a thing.
+        ValueError: it is such a value.
     """
     if isinstance(value, bool):
         raise ValueError("must be a number, not true or false")
@@ -39,11 +39,11 @@ def refuse_odd(value: Any) -> Any:
 
 
 PLAIN = BeforeValidator(refuse_odd)
-"""Belongs to the type of a number that comes as text."""
+"""Marks the type of a number that is given as text."""
 
 
 def takes_numbers_only(kinds: list[Any]) -> bool:
-    """Whether a value of these types is a number, or one of some words, and no other text."""
+    """Return whether these types accept only numbers and some fixed words."""
     has_number = int in kinds or float in kinds
     return (
         has_number

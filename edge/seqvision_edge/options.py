@@ -1,7 +1,7 @@
-"""Typed fields → flags with a group, a placeholder and help; plain sentences for bad values.
+"""Turn typed fields into flags with a group, a placeholder and help; plain errors for bad values.
 
-A class of options is inert data.  A field is one option; a field that is a class of options itself
-adds the options of that class.  `Arg` says what the type cannot.
+A class of options is inert data.  A field is one option; a field that is itself a class of options
+adds the options of that class.  `Arg` holds what the type cannot express.
 """
 
 import re
@@ -24,7 +24,7 @@ _METAVARS: Mapping[Any, str] = {int: "N", float: "NUMBER", Path: "PATH", str: "T
 
 # Characters of a value in a message.
 _LONGEST = 100
-# The last part of a place, where a value fits none of several types: no field is called so.
+# The last part of an error's location if a value fits none of several types: not a field's name.
 _ONE_TYPE = re.compile(r"(constrained-)?(int|float|str|none)|.*\[.*")
 
 _WHOLE, _NUMBER, _TEXT, _BOOL = (
@@ -71,7 +71,7 @@ class Options(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _numbers_are_plain(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse what pydantic would take for a number: a truth value, `1_0`."""
+        """Refuse values that pydantic would convert to a number: a bool, `1_0`."""
         field = cls.model_fields[info.field_name or ""]
         if takes_numbers_only(list(_kinds(field.annotation))):
             for each in value if isinstance(value, list | tuple) else (value,):
@@ -79,27 +79,27 @@ class Options(BaseModel):
         return value
 
     examples: ClassVar[tuple[str, ...]] = ()
-    """Command lines for the help, the usual one first."""
+    """Command lines for the help, the most common one first."""
     heading: ClassVar[str] = ""
-    """Heading in the help of the fields that name no other one."""
+    """Heading in the help of the fields that set no other one."""
     headings: ClassVar[tuple[str, ...]] = ()
-    """Order of the groups in the help; those that are not named come last."""
+    """Order of the groups in the help; unlisted ones come last."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arg:
-    """What the command line needs to know of a field.
+    """Command-line properties of a field.
 
     Attributes:
         metavar: placeholder for the value; by default the choices of a Literal, or the type's.
         group: heading in the help; by default that of the class.
         default: the default in words; by default made from the value.
-        off: what the opposite of a switch does that is on by default.
+        off: the help for turning off a switch that is on by default.
         positional: also an argument without a flag.
-        once: one value each time it is given, where the field takes several.
-        needed: refuse a command without it, even where the field has a default ...
-        unless: ... but for these other options, any of which takes its place.
-        blank: an empty value is one, such as no name.
+        once: one value per occurrence, if the field takes several.
+        needed: refuse a command without it, even if the field has a default ...
+        unless: ... unless one of these other options is given.
+        blank: an empty value is valid, such as no name.
     """
 
     metavar: str = ""
@@ -113,7 +113,7 @@ class Arg:
     blank: bool = False
 
 
-"""A rate of frames: with less, a frame stands still for longer than any gesture."""
+"""A frame rate; a lower one would show each frame for longer than any gesture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +122,14 @@ class Option:
 
     Attributes:
         keys: names of the fields that lead to it, from the outermost class.
-        arg: what the field says of itself.
+        arg: the command-line properties of the field.
         group: heading in the help.
         text: its sentence in the help.
-        default: its value where nobody gives one.
+        default: its default value.
         count: how many values it takes: 0 for a switch, None for one or more.
-        choices: the words that it takes.
-        closed: nothing but these words.
-        kind: type of a value, choices aside.
+        choices: the words that it accepts.
+        closed: only these words.
+        kind: type of a value, apart from the choices.
     """
 
     keys: tuple[str, ...]
@@ -144,7 +144,7 @@ class Option:
 
     @property
     def name(self) -> str:
-        """Its name without dashes before it; a trailing underscore only avoids a name in use."""
+        """Its name without leading dashes; a trailing underscore only avoids a reserved name."""
         return flag_name(self.keys[-1])
 
     @property
@@ -153,7 +153,7 @@ class Option:
 
     @property
     def metavar(self) -> str:
-        """What stands for the value in a usage line."""
+        """The placeholder of the value in a usage line."""
         return self.arg.metavar or ("|".join(self.choices) if self.closed else _METAVARS[self.kind])
 
     @property
@@ -162,7 +162,7 @@ class Option:
 
 
 def options_of(kind: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[Option]:
-    """Yield the options of a class, those of its sections included."""
+    """Yield the options of a class, including those of its sections."""
     for name, field in kind.model_fields.items():
         keys, annotation = (*above, name), field.annotation
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -221,15 +221,15 @@ def _count(annotation: Any) -> int | None:
 
 
 def first_problem(error: ValidationError) -> tuple[tuple[int | str, ...], str, Any]:
-    """Return the place of the first bad value, what is wrong with it, and the value.
+    """Return the location of the first bad value, what is wrong with it, and the value.
 
-    Of a long text the value is the beginning: messages repeat it.
+    A long text is shortened, since messages repeat it.
     """
     first, *rest = error.errors()
     loc, value = first["loc"], shortened(first["input"])
     if len(loc) < 2 or not _is_one_type(loc[-1]):
         return loc, _meant([first], in_words(first)), value
-    # Every type that the value could have says what it misses.
+    # Every type that the value could have reports an error.
     same = [one for one in rest if one["loc"][:-1] == loc[:-1] and _is_one_type(one["loc"][-1])]
     messages = [in_words(one) for one in (first, *same)]
     words = ", or ".join(dict.fromkeys(text.removeprefix("must be ") for text in messages))
@@ -238,14 +238,14 @@ def first_problem(error: ValidationError) -> tuple[tuple[int | str, ...], str, A
 
 
 def shortened(value: Any) -> Any:
-    """Return a value for a message: of a long text the beginning."""
+    """Return a value for a message; a long text is cut."""
     if isinstance(value, str) and len(value) > _LONGEST:
         return f"{value[:_LONGEST]}…"
     return value
 
 
 def in_words(problem: Mapping[str, Any]) -> str:
-    """Return one of pydantic's problems as the end of a sentence: `must be at least 1`."""
+    """Return one of pydantic's errors as the end of a sentence: `must be at least 1`."""
     known = _WORDS.get(problem["type"])
     if known is not None:
         context = problem.get("ctx", {})

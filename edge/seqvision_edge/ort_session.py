@@ -1,6 +1,6 @@
-"""A graph's bytes → onnxruntime's session: its options, its devices, and why it refuses.
+"""Create an onnxruntime session from a graph's bytes: options, devices, and errors in one line.
 
-Nothing but onnxruntime is imported: the process of a trial load starts through this module too.
+Imports only onnxruntime: the process of a trial load starts through this module too.
 """
 
 import contextlib
@@ -15,11 +15,11 @@ CPU: list[Provider] = [(WAYS["cpu"].provider, {})]
 
 
 def load_graph(data: bytes, device: Device, threads: int, where: str) -> ort.InferenceSession:
-    """Start a graph on a device; only `auto` may come down to the CPU.
+    """Load a graph on a device; only `auto` may fall back to the CPU.
 
     Raises:
         ModelError: onnxruntime refuses it; `where` names it.
-        DeviceError: the device is not there, or does not start.
+        DeviceError: the device is not available, or does not start.
     """
     failed: Exception | None = None
     for providers in candidates(device, ort.get_available_providers(), threads):
@@ -28,7 +28,7 @@ def load_graph(data: bytes, device: Device, threads: int, where: str) -> ort.Inf
         except Exception as error:  # onnxruntime raises a dozen unrelated types here
             failed = error
             continue
-        # onnxruntime itself falls back to the CPU without a word.
+        # onnxruntime itself falls back to the CPU silently.
         if device in ("auto", device_name(session.get_providers()[0])):
             return session
         raise missing(device, "onnxruntime lists it but could not start it")
@@ -41,10 +41,10 @@ def create_session(data: bytes, providers: list[Provider], threads: int) -> ort.
     options = ort.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = threads
-    # Before 1.19 the plan of its memory let one tensor overwrite another, from the second call of a
-    # shape on: features were off by 0.002 without a word.
+    # Before 1.19 its memory planning let one tensor overwrite another, from the second call of a
+    # shape on: features were silently off by 0.002.
     options.enable_mem_pattern = _version() >= (1, 19)
-    # Spinning threads burn a whole core between the frames of one camera.
+    # Spinning threads use a whole core between the frames of one camera.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if len(providers) == 1:
         return ort.InferenceSession(data, options, providers=providers)

@@ -1,4 +1,4 @@
-"""Options of outputs, and the sinks that they make."""
+"""Options of outputs, and the sinks they create."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -23,32 +23,32 @@ if TYPE_CHECKING:
     from seqvision_edge.sinks.queue import Queued
     from seqvision_edge.sources.factory import Source
 
-# How much may wait: lines are small, pictures are large.
+# Queue lengths: lines are small, pictures are large.
 _LINES, _PICTURES, _MESSAGES = 10_000, 16, 1_000
 
 LOOPBACK = "127.0.0.1"
 
 
 class OutputOptions(Options):
-    """Where events and answers go."""
+    """Where events and predictions go."""
 
     heading = "Output"
 
-    window: Annotated[bool, Arg(off="Show no window, even where there is a display.")] = True
-    """Show a window where there is a display; q or Esc closes it."""
+    window: Annotated[bool, Arg(off="Show no window, even if there is a display.")] = True
+    """Show a window if there is a display; q or Esc closes it."""
     json_: Annotated[Path | None, Arg("FILE")] = None
-    """Append one JSON line per answer, per event and per new state of a source to this file; - is
-    standard output."""
+    """Append one JSON line per prediction, per event and per state change of a source to this
+    file; - is standard output."""
     save: Annotated[Path | None, Arg("VIDEO")] = None
     """Save the annotated video as this .mp4, .webm, .mkv or .avi file; browsers play the first
-    two.  Of several sources each has its own, with the source's name before the ending."""
+    two.  With several sources each has its own, with the source's name before the ending."""
     web: Annotated[str | None, Arg("ADDRESS:PORT")] = None
     """Serve a web page of this run at this address, such as 127.0.0.1:8000; needs the extra
     seqvision-edge[serve]. An address other than loopback requires a token."""
     web_token: Annotated[str | None, Arg("TOKEN|env:NAME")] = None
     """Access token for the page. Generated and printed if the address is not loopback."""
     clips: Annotated[Path | None, Arg("FOLDER")] = None
-    """Record each event into this folder, as the camera saw it, with a clips.csv that `seqvision
+    """Record each event into this folder, without an overlay, with a clips.csv that `seqvision
     train` reads."""
     clip_before: Annotated[float, Field(ge=0, le=60), Arg("SECONDS")] = 1.0
     """Seconds of a clip before its event."""
@@ -58,7 +58,7 @@ class OutputOptions(Options):
     """Save clips worth labelling into this folder: uncertain predictions and rare labels, with a
     collected.csv."""
     save_uncertain_mb: Annotated[float, Field(gt=0), Arg("MEGABYTES")] = 200.0
-    """Most megabytes of these clips; the least useful ones are deleted first."""
+    """Maximum megabytes of these clips; the least useful ones are deleted first."""
     webhook: Annotated[str | None, Arg("URL")] = None
     """Post each event as JSON to this http or https URL; env:NAME takes it from a variable."""
     webhook_states: bool = False
@@ -70,7 +70,7 @@ class OutputOptions(Options):
     """Serve Prometheus' /metrics and a /healthz here, such as 127.0.0.1:9100."""
     on_event: Annotated[tuple[str, ...], Arg("LABEL=COMMAND", once=True)] = ()
     """Run a command for each event of a label, or of any (*); the event is in SEQVISION_LABEL and
-    the like, and as JSON on its input."""
+    similar variables, and as JSON on its stdin."""
     top: Annotated[int, Field(ge=1)] = 3
     """Number of labels on the picture."""
 
@@ -85,15 +85,15 @@ def make_outputs(
     """Return all outputs of the options, as one sink.
 
     Args:
-        options: what was asked for.
-        program: begins its messages.
-        session: the model that runs.
-        sources: what it runs on; their names tell them apart.
-        decision: how answers become events.
+        options: the options.
+        program: the prefix of messages.
+        session: the model.
+        sources: the sources, with distinct names.
+        decision: how probabilities become events.
     """
     from seqvision_edge.sinks.group import SinkGroup
 
-    # A camera does not wait; of a recording every line counts.
+    # A camera does not wait; of a recording no line may be lost.
     live = any(source.live for source in sources)
     queued = [
         *_files(options, session, sources, decision, waits=not live),
@@ -108,7 +108,7 @@ def make_outputs(
 
 
 def notes_on(options: OutputOptions) -> list[str]:
-    """Return what to know of the outputs before they are written, a line each."""
+    """Return notes about the outputs for the user, a line each."""
     from seqvision_edge.video_writer import playback_note
 
     folders = {"--clips": options.clips, "--save-uncertain": options.save_uncertain}
@@ -120,7 +120,7 @@ def notes_on(options: OutputOptions) -> list[str]:
 
 
 def shows_pictures(options: OutputOptions) -> bool:
-    """Whether any output shows or keeps what the sources see, and so needs all of its pixels."""
+    """Return whether any output shows or saves pictures, and so needs all their pixels."""
     from seqvision_edge.sinks.window import can_show
 
     kept = (options.save, options.clips, options.save_uncertain, options.web)
@@ -130,14 +130,14 @@ def shows_pictures(options: OutputOptions) -> bool:
 def refuse_to_overwrite(
     options: OutputOptions, program: str, sources: Sequence[str], read: Sequence[Path]
 ) -> None:
-    """Refuse outputs that would destroy what is read.
+    """Refuse outputs that would overwrite an input.
 
     Raises:
-        SinkError: one of them would.
+        SinkError: an output is an input file.
     """
     for flag, path in _written(options, sources):
         if is_one_of(path, read):
-            raise SinkError(f"{program}: {flag} {path}: that is a file that is read")
+            raise SinkError(f"{program}: {flag} {path}: that is an input file; choose another name")
 
 
 def _written(options: OutputOptions, sources: Sequence[str]) -> Iterator[tuple[str, Path]]:
@@ -163,7 +163,7 @@ def _files(
     decision: Decision,
     waits: bool,
 ) -> Iterator["Queued[Any]"]:
-    """Yield the outputs that are files here."""
+    """Yield the outputs that are local files."""
     from seqvision_edge.sinks.jsonl import JsonLines, about
     from seqvision_edge.sinks.queue import Queued
     from seqvision_edge.sinks.video import VideoFiles
@@ -258,21 +258,21 @@ def _page(
 
 
 def _from_environment(flag: str, text: str) -> str:
-    """Return what was given, or for `env:NAME` what that variable holds: a list of processes shows
-    the options of each.
+    """Return the given text, or the value of the variable in `env:NAME`: a process list shows the
+    options of every process.
     """
     if not text.startswith("env:"):
         return text
     name = text.removeprefix("env:")
     if not os.environ.get(name):
-        raise SinkError(f"{flag} {text}: the variable {name} is not set")
+        raise SinkError(f"{flag} {text}: environment variable {name} is not set")
     return os.environ[name]
 
 
 def _screen(
     options: OutputOptions, session: "Session", sources: Sequence["Source"], decision: Decision
 ) -> Iterator["Sink"]:
-    """Yield what a person looks at; the window is last, for it can end the run."""
+    """Yield the outputs on the screen; the window is last, since it can end the run."""
     from seqvision_edge.sinks.console import console_sink
     from seqvision_edge.sinks.window import WindowSink, can_show
 
@@ -286,7 +286,7 @@ def _screen(
 def _overlays(
     options: OutputOptions, session: "Session", sources: Sequence["Source"]
 ) -> dict[str, "Overlay"]:
-    """Return what draws each source, by its name; a single one needs no name on its picture."""
+    """Return the overlay of each source, by its name; a single source's name is not drawn."""
     from seqvision_edge.overlay import Overlay
 
     several = len(sources) > 1
@@ -297,12 +297,12 @@ def _overlays(
 
 
 def listen_address(flag: str, text: str, usual: int) -> tuple[str, int]:
-    """Read `HOST:PORT`; a port alone is one of the loopback interface.
+    """Parse `HOST:PORT`; a port alone is on the loopback interface.
 
     Args:
-        flag: the option that says it, for the refusal.
-        text: what was given.
-        usual: the port of the example in the refusal.
+        flag: the option, for the error message.
+        text: the given value.
+        usual: the port of the example in the error message.
 
     Raises:
         SinkError: it is not such an address.

@@ -1,6 +1,6 @@
-"""What is drawn on a picture, or instead of it: labels, recent events, the source's state.
+"""Draw labels, recent events and the source's state on a picture.
 
-The picture of a source that gives nothing new is covered by a notice: an old one looks live.
+The picture of a source that delivers nothing new is covered by a notice: it would look live.
 """
 
 from collections import deque
@@ -27,7 +27,7 @@ from seqvision_edge.types import Event, SourceState, clock
 
 TIMELINE_SECONDS = 30.0
 _MARK_SECONDS = 5.0
-# On less than this letters have no room; a smaller picture is enlarged to it, within a limit.
+# On a smaller picture text does not fit; it is enlarged to this, within a limit.
 SMALLEST = 480
 LARGEST = 1920
 
@@ -37,32 +37,32 @@ _SOFT: Colour = (176, 186, 200)
 _GLASS = 0.72
 _TRACK = 0.2
 _PANEL = 250
-# A panel with a long label: lines at most, and its share of the picture's width.
+# A panel with a long label: maximum lines, and maximum fraction of the picture's width.
 _LINES, _WIDEST_SHARE = 4, 0.55
-# Pixels that a name needs on the timeline before it is cut rather than left out.
+# A name with fewer pixels on the timeline is left out, not cut.
 _ROOM = 90
 _REGULAR, _BOLD = 400, 650
 _NO_PICTURE = (480, 640)
 
-# A label is for what is seen now; under any other state it would be an old one.
-# A scene may rightly stand still, so a frozen picture is only warned of.
+# A label is shown only for a live picture; in any other state it would be outdated.
+# A scene may really be still, so a frozen picture only gets a warning.
 SHOWN = ("live", "warming_up", "frozen")
-STILL = "the picture stands still"
+STILL = "the picture does not change"
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One line to be read from afar, and one that says more; the second may be empty."""
+    """A headline readable from a distance, and a detail line, which may be empty."""
 
     headline: str
     detail: str = ""
 
 
 class Overlay:
-    """Draw the steps of one source on its pictures, remembering the events of 30 seconds."""
+    """Draw the steps of one source on its pictures, with the events of the last 30 seconds."""
 
     def __init__(self, card: ModelCard, top: int = 3, name: str = "") -> None:
-        """Show the `top` most probable labels, and the source's name where it has one here."""
+        """Show the `top` most probable labels, and `name`, the source's, if given."""
         self._colours = colours(card.labels, card.decision.background)
         self._top = min(top, len(card.labels))
         self._name = name
@@ -72,11 +72,11 @@ class Overlay:
         self._seen: float | None = None
 
     def draw(self, step: Step, size: tuple[int, int] | None = None) -> Image:
-        """Return the step's picture with all that is known drawn on it.
+        """Return the step's picture with the overlay.
 
         The picture is a new one: of `size` (width, height) with black bars, or without a size at
-        least 480 pixels on its shorter side.  Where the source is not live, or the step has no
-        frame, a notice of the size of the pictures before covers it.
+        least 480 pixels on its shorter side.  If the source is not live, or the step has no frame,
+        a notice of the size of the previous pictures replaces it.
         """
         now = monotonic()
         silent = None if self._seen is None else now - self._seen
@@ -122,7 +122,7 @@ class Overlay:
     def _draw_answer(self, picture: Image, step: Step, unit: float) -> float:
         """Draw the best label with its bar, and a row for each of the next best.
 
-        Return the width of their panel in pixels.  An answer that is unsure is grey, with the
+        Return the width of their panel in pixels.  An unsure prediction is grey, with the
         model's own probabilities.
         """
         ranked = step.ranked[: self._top]
@@ -142,7 +142,7 @@ class Overlay:
         margin, pad = 16 * unit, 14 * unit
         percent = f"{share:.0%}"
         text_left = text_width("100%", 20 * unit) + 14 * unit
-        # A label that has no room in the usual panel gets a wider one.
+        # A label that does not fit in the usual panel gets a wider one.
         for panel in (_PANEL * unit, max(_PANEL * unit, _WIDEST_SHARE * picture.shape[1])):
             width = panel - 2 * pad
             lines, size = wrapped(label, width - text_left, 27 * unit, _BOLD, most=_LINES)
@@ -153,7 +153,7 @@ class Overlay:
         put_panel(picture, (margin, margin, panel, height), _INK, _GLASS, 12 * unit)
         left, top = margin + pad, margin + 36 * unit
         for number, line in enumerate(lines):
-            line = line.removesuffix(" ·")  # at the end of a line it would part nothing
+            line = line.removesuffix(" ·")  # a separator at the end of a line separates nothing
             put_text(picture, line, (left, top + number * 1.15 * size), size, ink, _BOLD)
         at = left + width - text_width(percent, 20 * unit), top
         put_text(picture, percent, at, 20 * unit, ink)
@@ -171,7 +171,7 @@ class Overlay:
         answer: tuple[str, float, Colour],
         unit: float,
     ) -> None:
-        """Draw (label, share, colour) in one line; `at` is the left end of its base line."""
+        """Draw (label, fraction, colour) in one line; `at` is the left end of its base line."""
         label, share, colour = answer
         left, y = at
         size, percent = 15 * unit, f"{share:.0%}"
@@ -184,9 +184,9 @@ class Overlay:
     def _draw_clock(
         self, picture: Image, step: Step, unit: float, age: float | None, panel: float
     ) -> None:
-        """Write when the picture is, how old it is and how many come per second, at the right.
+        """Write the picture's time, its age and the frames per second, at the right.
 
-        `panel` is the width of the answer's panel at the left.
+        `panel` is the width of the prediction's panel at the left.
         """
         parts = [self._name] if self._name else []
         if step.state.state == "frozen":
@@ -196,14 +196,14 @@ class Overlay:
             parts.append(f"{age:.2f} s old")
         text = "   ".join((*parts, f"{step.fps:.0f} fps"))
         size, pad, margin = 14 * unit, 10 * unit, 16 * unit
-        # The answer's panel is at the left; the name gives way.
+        # The prediction's panel is at the left; the name is cut for it.
         room = picture.shape[1] - 2 * pad - 3 * margin - panel
         if self._name and text_width(text, size) > room:
             rest = text.removeprefix(self._name)
             name, _ = fitted(self._name, room - text_width(rest, size), size, shrink=False)
             text = (name + rest).lstrip()
         text, size = fitted(text, room, size)
-        # The width of a usual text, so that the panel does not shiver with the digits.
+        # A constant width, so that the panel does not jitter with the digits.
         usual = text_width("0:00.0   000 fps", size)
         width = max(usual, text_width(text, size)) + 2 * pad
         left = picture.shape[1] - width - margin
@@ -211,7 +211,7 @@ class Overlay:
         put_text(picture, text, (left + pad, margin + 19 * unit), size, _SOFT)
 
     def _draw_timeline(self, picture: Image, step: Step, unit: float) -> None:
-        """Draw the last 30 seconds as a strip whose right end is now."""
+        """Draw the last 30 seconds as a strip whose right end is the current time."""
         height, margin, pad = 54 * unit, 16 * unit, 14 * unit
         top = picture.shape[0] - height - margin
         box = margin, top, picture.shape[1] - 2 * margin, height
@@ -239,27 +239,27 @@ class Overlay:
                 free_from = at + name_width + 8 * unit
 
     def _place(self, time: float) -> float:
-        """Return where a time is on the timeline, 0 to 1; now is 1."""
+        """Return the position of a time on the timeline, 0 to 1; now is 1."""
         return 1 - (self._time - time) / TIMELINE_SECONDS
 
 
 def _bar(
     picture: Image, box: tuple[float, float, float, float], share: float, colour: Colour
 ) -> None:
-    """Draw a bar that is filled to a share; `box` is left, top, width, height."""
+    """Draw a bar filled to a fraction; `box` is left, top, width, height."""
     left, top, width, height = box
     put_panel(picture, box, _WHITE, _TRACK, height / 2)
     put_panel(picture, (left, top, width * share, height), colour, 1.0, height / 2)
 
 
 def _frame(picture: Image, colour: Colour, unit: float) -> None:
-    """Draw an edge around the picture: an event is going on."""
+    """Draw an edge around the picture while an event is running."""
     height, width = picture.shape[:2]
     cv2.rectangle(picture, (0, 0), (width - 1, height - 1), colour[::-1], round(8 * unit))
 
 
 def _enlarged(bgr: Image) -> Image:
-    """Return a copy whose shorter side has at least 480 pixels, unless it is a mere strip."""
+    """Return a copy whose shorter side has at least 480 pixels, unless it is a narrow strip."""
     height, width = bgr.shape[:2]
     scale = min(SMALLEST / min(height, width), LARGEST / max(height, width))
     if scale <= 1:
@@ -269,7 +269,7 @@ def _enlarged(bgr: Image) -> Image:
 
 
 def _boxed(bgr: Image, size: tuple[int, int]) -> Image:
-    """Return the picture as large as it fits into a size (width, height), between black bars."""
+    """Return the picture scaled to fit a size (width, height), between black bars."""
     width, height = size
     scale = min(width / bgr.shape[1], height / bgr.shape[0])
     inner = max(1, round(bgr.shape[1] * scale)), max(1, round(bgr.shape[0] * scale))
@@ -283,9 +283,9 @@ def _boxed(bgr: Image, size: tuple[int, int]) -> Image:
 
 
 def notice(state: SourceState, silent: float | None) -> Notice | None:
-    """Return what to show instead of a picture and its label; None where they may be shown.
+    """Return the notice that replaces a picture and its label; None if they may be shown.
 
-    `silent` is for how many seconds nothing came; None where nothing ever did.
+    `silent` is the number of seconds without data; None if none ever came.
     """
     if state.state in SHOWN:
         return None
@@ -298,18 +298,18 @@ def notice(state: SourceState, silent: float | None) -> Notice | None:
         words = state.message or again
         return Notice("connecting …" if state.state == "connecting" else "no data yet", words)
     if state.state == "stalled":
-        # Its message would only say the same.
+        # Its message would repeat the headline.
         return Notice(silence(silent))
     return Notice(silence(silent), state.message or (again and f"connecting again, {again}"))
 
 
 def unsure(label: str) -> str:
-    """Return the text for an answer below `decision.min_confidence` with this best label."""
+    """Return the text for a prediction below `decision.min_confidence` with this best label."""
     return f"unsure · {label}"
 
 
 def silence(seconds: float) -> str:
-    """Return for how long nothing came, as people say it: `no data for 4 s`, `… for 3 min`."""
+    """Return the duration of a silence as text: `no data for 4 s`, `… for 3 min`."""
     if seconds < 120:
         return f"no data for {seconds:.0f} s"
     if seconds < 7200:
@@ -318,7 +318,7 @@ def silence(seconds: float) -> str:
 
 
 def age(step: Step, now: float) -> float | None:
-    """Return how many seconds ago a live source gave the step's frame; None where none did.
+    """Return the age in seconds of the step's frame; None if it is not live.
 
     `now` is the monotonic clock.
     """

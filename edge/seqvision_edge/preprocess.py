@@ -1,7 +1,7 @@
-"""One frame as OpenCV reads it → one step as the model reads it.
+"""Convert one frame as OpenCV reads it to one step of the model's input.
 
-Training, evaluation, the proof at export and the live runner all call `prepare`, so they cannot
-differ.  Normalisation is not here: it is inside the graph.
+Training, evaluation, the verification at export and the live runner all call `prepare`, so they
+cannot differ.  Normalisation is not here: it is inside the graph.
 """
 
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ from seqvision_edge.opencv import cv2
 if TYPE_CHECKING:
     from seqvision_edge.card import ImageSpec
 
-# Pixel values that become black and white.
+# The values that become black and white.
 ValueRange = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Sizing:
-    """The `ImageSpec` of a card, for a process that has no other use for cards."""
+    """The fields of a card's `ImageSpec`, for a process that does not import cards."""
 
     height: int
     width: int
@@ -32,11 +32,11 @@ class Sizing:
 
 
 def to_8_bit(image: NDArray[Any], value_range: ValueRange | None) -> Image:
-    """Return a picture with 8 bits for each value, as frames have them.
+    """Return a picture with 8 bits per value, as frames have.
 
     Args:
-        image: of any shape; uint8 stays as it is.  NaN, such as depth that is missing, is black.
-        value_range: the values that become 0 and 255; what lies outside is clipped.  None: the
+        image: of any shape; uint8 is returned unchanged.  NaN, such as missing depth, is black.
+        value_range: the values that become 0 and 255; values outside are clipped.  None: the
             upper 8 bits of whole numbers, or 0 to 1.
     """
     if image.dtype == np.uint8:
@@ -53,10 +53,10 @@ def to_8_bit(image: NDArray[Any], value_range: ValueRange | None) -> Image:
 
 
 def depth_text(value_range: ValueRange | None) -> str:
-    """Return how pictures with more than 8 bits are read, for people."""
+    """Return a sentence about how pictures with more than 8 bits are read."""
     if value_range is None:
         return (
-            "more than 8 bits: only the upper 8 are read, because the model learnt from 8-bit "
+            "more than 8 bits: only the upper 8 are read, because the model was trained on 8-bit "
             "pictures"
         )
     low, high = value_range
@@ -65,7 +65,7 @@ def depth_text(value_range: ValueRange | None) -> str:
 
 @lru_cache(maxsize=8)
 def _table(value_range: ValueRange) -> Image:
-    """Return what each of the 16-bit values becomes: looking up is faster than computing."""
+    """Return a lookup table for the 16-bit values: faster than computing."""
     return _scaled(np.arange(1 << 16), value_range)
 
 
@@ -80,7 +80,7 @@ def prepare(bgr: Image, spec: "ImageSpec | Sizing") -> Image:
 
     Args:
         bgr: `(height, width)` grey, `(height, width, 3)` BGR or `(height, width, 4)` BGRA, uint8.
-        spec: the size to reach, from the model's card.
+        spec: the target size, from the model's card.
 
     Returns:
         `(spec.height, spec.width, spec.channels)` uint8, RGB or grey, contiguous.

@@ -1,4 +1,4 @@
-"""The programs, as their installed scripts start them.
+"""The entry points of the installed scripts.
 
 Imports next to nothing: until `start` Ctrl-C is Python's, which prints a traceback.
 """
@@ -30,10 +30,10 @@ def edge_serve() -> int:
 
 
 def start(load: Callable[[], Callable[[], int]]) -> int:
-    """Import a program by `load`, run it, and return its exit code.
+    """Import a program with `load`, run it, and return its exit code.
 
-    Ctrl-C ends the process without a traceback also while it imports, and nothing is interrupted
-    while the interpreter ends: what a `try` inside the program cannot see.
+    Ctrl-C exits without a traceback also during the imports, and interpreter shutdown is not
+    interrupted: a `try` inside the program could handle neither.
     """
     handler = signal.getsignal(signal.SIGINT)
     try:
@@ -52,7 +52,7 @@ def start(load: Callable[[], Callable[[], int]]) -> int:
 
 
 def _ignore_signals() -> None:
-    """Let the interpreter end in peace: all that the program had to close is closed."""
+    """Ignore signals during interpreter shutdown: everything is closed by then."""
     while True:
         try:
             for number in (signal.SIGINT, signal.SIGTERM):

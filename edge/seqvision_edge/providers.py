@@ -1,4 +1,4 @@
-"""`--device` → the execution provider of onnxruntime that it means, and what is told to it.
+"""Map `--device` to onnxruntime's execution providers and their options.
 
 No onnxruntime here: the options of the commands are built from this table before it is imported.
 """
@@ -14,9 +14,9 @@ Device = Literal["auto", "cpu", "cuda", "tensorrt", "openvino", "coreml", "direc
 # A provider and its options, as onnxruntime takes them.
 Provider = tuple[str, dict[str, str]]
 
-# What `auto` tries before the CPU.  TensorRT builds an engine for every new length, which takes
-# minutes; the others answer on this project's small networks no sooner than the plain CPU does, or
-# nobody has measured them.
+# The devices that `auto` tries before the CPU.  TensorRT builds an engine for every new length,
+# which takes minutes; the others are no faster on this project's small networks than the plain CPU,
+# or have not been measured.
 AUTO: Final = ("cuda",)
 
 
@@ -26,9 +26,9 @@ class Way:
 
     Attributes:
         provider: its name in onnxruntime.
-        install: how to get an onnxruntime that has it.
-        options: what the provider is told, for a number of CPU threads.
-        rest: who runs what this provider does not know, before the CPU.
+        options: the provider's options, for a number of CPU threads.
+        install: how to install an onnxruntime that has it.
+        rest: the provider for operators that this one does not support, before the CPU.
     """
 
     provider: str
@@ -38,13 +38,13 @@ class Way:
 
 
 def _openvino(threads: int) -> dict[str, str]:
-    # Where the processor has bf16 OpenVINO computes in it by default: two digits of an answer.
+    # With bf16 support OpenVINO computes in it by default: two digits of precision.
     settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": str(threads)}
     return {"device_type": "CPU", "load_config": json.dumps({"CPU": settings})}
 
 
 def _instead(package: str) -> str:
-    """Two builds of onnxruntime overwrite each other's files, so the first one has to go."""
+    """Return the install command: onnxruntime builds overwrite each other, so remove the first."""
     return f"pip uninstall -y onnxruntime && pip install {package}"
 
 
@@ -67,12 +67,12 @@ def candidates(device: Device, available: Collection[str], threads: int) -> list
     """Return lists of providers in the order in which to try them; the last is the CPU alone.
 
     Args:
-        device: what was asked for.
-        available: the providers that this onnxruntime has.
+        device: the requested device.
+        available: the providers of this onnxruntime.
         threads: CPU threads of one call.
 
     Raises:
-        DeviceError: this onnxruntime does not have the device.
+        DeviceError: this onnxruntime does not support the device.
     """
     if device == "auto":
         names = [name for name in AUTO if WAYS[name].provider in available]
@@ -84,14 +84,14 @@ def candidates(device: Device, available: Collection[str], threads: int) -> list
 
 
 def missing(device: str, reason: str) -> DeviceError:
-    """Return the error that says why a device cannot be used, and what would bring it."""
+    """Return the error for an unavailable device, with how to install it."""
     return DeviceError(
         f"--device {device}: {reason}; get it with: {WAYS[device].install}; or use --device cpu"
     )
 
 
 def device_name(provider: str) -> str:
-    """Return how `--device` names a provider."""
+    """Return the `--device` name of a provider."""
     return next((name for name, way in WAYS.items() if way.provider == provider), provider)
 
 

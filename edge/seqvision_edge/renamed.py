@@ -1,4 +1,4 @@
-"""Options and keys that have another name now: the old spelling is refused with the new one."""
+"""Former names of options and keys: refused with a message that has the new name."""
 
 from collections.abc import Collection, Mapping
 from typing import Any, Final
@@ -27,9 +27,9 @@ QUERY: Final[Mapping[str, str]] = {"answers": "predictions"}
 
 
 def new_name(old: str, known: Collection[str]) -> str | None:
-    """Return the option in `known` that `old` is called now; None where it is none of them.
+    """Return the option in `known` that replaces `old`; None if there is none.
 
-    `old` and the names in `known` may have `_` or `-`, and `no-` before a switch.
+    `old` and the names in `known` may have `_` or `-`, and a `no-` prefix.
     """
     plain = old.replace("_", "-")
     prefix = "no-" if plain.startswith("no-") else ""
@@ -44,10 +44,10 @@ def is_now(old: str, new: str) -> str:
 
 
 def translated(saved: Any) -> Any:
-    """Return options as a program saved them, with the names that they have now.
+    """Return saved options under their current names.
 
-    For files that no person wrote, such as the options of a run folder.  Sections are translated
-    too; what is no mapping stays as it is.
+    For files written by a program, such as the options of a run folder.  Sections are translated
+    too; a value that is not a mapping is unchanged.
     """
     if not isinstance(saved, Mapping):
         return saved

@@ -1,11 +1,11 @@
-"""THE WAY: sources → pipelines (sampling, preprocess, stream, events), one model → sinks.
+"""The main loop: sources → pipelines (sampling, preprocess, stream, events), one model → sinks.
 
-Each source is read by a thread of its own, so that a bad one never slows the others.  Of a live
-source the newest frame wins: what the reader was too slow for is dropped and counted.  Of a
-recorded one every frame comes, a few of them read ahead while the model works.
+Each source is read in a thread of its own, so that a bad one never slows the others.  Of a live
+source the newest frame wins: frames that were not processed in time are dropped and counted.  Of a
+recorded one every frame is processed, a few of them read ahead while the model works.
 
-A driver of an accelerator may hang.  onnxruntime is asked to stop such a call; where it does not
-listen either, only the end of the process helps.
+An accelerator driver may hang.  onnxruntime is requested to stop such a call; if that has no effect
+either, only ending the process helps.
 """
 
 import contextlib
@@ -31,31 +31,31 @@ from seqvision_edge.sinks import Idle, Quit, Sink
 from seqvision_edge.sources.factory import Source
 from seqvision_edge.types import Prediction, SourceState
 
-# An answer for a frame that is older than this many seconds is not told as live.
+# A prediction for a frame older than this many seconds is not reported as live.
 MAX_AGE = 1.0
-# While nothing comes, a window still wants to be drawn, and its keys to be read.
+# Poll interval without frames: a window still has to be redrawn, and its keys read.
 _IDLE_SECONDS = 0.25
 
-# Enough to even out frames that decode slowly, few enough that 4K frames cost little memory.
+# Enough to smooth out slow frames, few enough that 4K frames take little memory.
 DEPTH = 4
 
 Returned = TypeVar("Returned")
 
-# Of one call.  The slowest device answers for a batch of frames sooner.
+# Of one call.  The slowest device takes less for a batch of frames.
 CALL_SECONDS = 20.0
-# A call that was asked to stop has so long to do it.
+# Seconds for a call to stop on request.
 _MERCY_SECONDS = 3.0
 _LOOKS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """What a run came to, over all its sources.
+    """The results of a run, over all its sources.
 
-    `prediction` is the last answer: for a file that is one clip, the clip's.  `nonfinite` counts
-    the answers that were thrown away, `damaged` the frames that could not be read, `shed` the ticks
-    of the model's clock that it had no time for; `incomplete` says what is missing from files,
-    "clip.mp4: decoded 146 of 300 frames", and `failed` which sources were given up, and why.
+    `prediction` is the last one: for a file that is one clip, the clip's.  `nonfinite` counts the
+    discarded predictions, `damaged` the unreadable frames, `shed` the skipped ticks of the model's
+    clock; `incomplete` lists what is missing from files, "clip.mp4: decoded 146 of 300 frames", and
+    `failed` the sources that were given up, with the reason.
     """
 
     frames: int
@@ -79,28 +79,28 @@ def run(
     call_seconds: float = CALL_SECONDS,
     stuck: Callable[[str], None] | None = None,
 ) -> RunSummary:
-    """Run one model on its sources until all have ended, and hand every step to every sink.
+    """Run one model on its sources until all have ended, and pass every step to every sink.
 
     Args:
-        sources: what to read, each by a thread of its own; closed here.
+        sources: what to read, each in a thread of its own; closed here.
         session: the loaded model.
-        sinks: where the steps go; opened after the sources, and closed whatever happens.
-        decision: how answers become events; None takes the card's way.
-        max_age: seconds after which the answer for a live frame is too old to be told.
-        call_seconds: that one call of the model may take.
-        stuck: called, with one line, where a call that took longer cannot be stopped either.
+        sinks: the outputs; opened after the sources, and closed in any case.
+        decision: how probabilities become events; None takes the card's.
+        max_age: seconds after which the prediction for a live frame is too old to be reported.
+        call_seconds: time limit of one call of the model.
+        stuck: called, with one line, if a call that took longer cannot be stopped either.
 
     Raises:
         CallFailed: the model failed, or took too long.
         SourceError: the only source cannot be read, or was lost.  One of several only fails.
         SinkError: an output cannot be opened.
-        KeyboardInterrupt: as it came, after the sinks have got the event that it cut off.
+        KeyboardInterrupt: Ctrl-C, after the sinks got the interrupted event.
     """
     began = perf_counter()
     tally = _Tally()
     cut_off: BaseException | None = None
     was_quit = False
-    # An exception in the middle of threads and outputs would leave locks taken and files torn.
+    # An exception in the middle of threads and outputs would leave locks held and incomplete files.
     with Held(), contextlib.ExitStack() as opened:
         for source in sources:
             opened.enter_context(source)
@@ -147,14 +147,14 @@ def run(
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """What one source brought: its new states, and the frame after them, if any.
+    """The new states of one source, and the frame after them, if any.
 
     Attributes:
         source: the number of the source.
-        states: the states that it went through before the frame.
+        states: its state changes before the frame.
         frame: its next frame; of a live source the newest.
-        ended: whether nothing more comes.
-        error: what ended it; None where it came to its end.
+        ended: whether the source has ended.
+        error: the error that ended it; None for a regular end.
     """
 
     source: int
@@ -168,12 +168,12 @@ class Watchdog:
     """Watch calls, one at a time, from a thread of its own."""
 
     def __init__(self, where: str, seconds: float, stuck: Callable[[str], None] | None) -> None:
-        """Describe it.
+        """Store the settings.
 
         Args:
-            where: names the model.
-            seconds: that one call may take.
-            stuck: called, with one line, where a call cannot even be stopped.
+            where: the name of the model.
+            seconds: time limit of one call.
+            stuck: called, with one line, if a call cannot even be stopped.
         """
         self._where = where
         self._seconds = seconds
@@ -190,10 +190,10 @@ class Watchdog:
         return self
 
     def call(self, work: Callable[[ort.RunOptions], Returned]) -> Returned:
-        """Call the model; what it is given lets the call be stopped.
+        """Call the model with run options by which the call can be stopped.
 
         Raises:
-            CallFailed: onnxruntime gave an error, or it took too long.
+            CallFailed: onnxruntime raised an error, or the call took too long.
         """
         self._began = time.monotonic()
         try:
@@ -214,7 +214,7 @@ class Watchdog:
 
     @property
     def _late(self) -> str:
-        return f"{self._where}: an answer took longer than {self._seconds:g} s"
+        return f"{self._where}: a call took longer than {self._seconds:g} s"
 
     def _watch(self) -> None:
         while not self._over.wait(min(1.0, self._seconds / _LOOKS)):
@@ -236,7 +236,7 @@ def _steps(
     pipelines: Sequence[Pipeline],
     arrivals: Sequence[Arrival],
 ) -> Iterator[Step]:
-    """Yield what the arrivals brought, with one call of the model for all of their frames."""
+    """Yield the steps of the arrivals, with one call of the model for all of their frames."""
     framed: list[tuple[Pipeline, Frame, Frames | None]] = []
     for arrival in arrivals:
         pipeline = pipelines[arrival.source]
@@ -254,10 +254,10 @@ def _steps(
 
 
 def _last_state(source: Source, arrival: Arrival, alone: bool) -> SourceState:
-    """Return the state that a source has ended in.
+    """Return the final state of a source.
 
     Raises:
-        BaseException: what ended it, unless it is a fault of one source among several.
+        BaseException: the error that ended it, unless it is a fault of one source among several.
     """
     error = arrival.error
     if error is None:
@@ -269,10 +269,10 @@ def _last_state(source: Source, arrival: Arrival, alone: bool) -> SourceState:
 
 
 class Inbox:
-    """Threads `put` what their source brings; one reader takes it with `take`."""
+    """Collect the frames of all source threads (`put`) for a single reader (`take`)."""
 
     def __init__(self, live: Sequence[bool]) -> None:
-        """Begin empty; `live` tells of each source whether its frames come by themselves."""
+        """Begin empty; `live` is, for each source, whether its frames arrive in real time."""
         self._boxes = [_Box(each) for each in live]
         self._lock = threading.Lock()
         self._arrived = threading.Condition(self._lock)
@@ -280,7 +280,7 @@ class Inbox:
         self._closed = False
 
     def put(self, source: int, item: Frame | SourceState) -> bool:
-        """Add what a source brought; False when nobody wants more.
+        """Add a frame or state of a source; return False when the reader has stopped.
 
         Waits while a recorded source is too far ahead.
         """
@@ -295,17 +295,17 @@ class Inbox:
             return True
 
     def end(self, source: int, error: BaseException | None = None) -> None:
-        """Tell that a source has ended, and what ended it."""
+        """Record that a source has ended, and its error."""
         with self._lock:
             self._boxes[source].ended = True
             self._boxes[source].error = error
             self._arrived.notify()
 
     def take(self, seconds: float | None = None) -> list[Arrival] | None:
-        """Wait for something, and return one arrival of each source that has any.
+        """Wait for items, and return one arrival for each source that has any.
 
-        Empty when all sources have ended, and all that they brought was taken; None when nothing
-        came in so many seconds.
+        Empty when all sources have ended and everything was taken; None after so many seconds
+        without an item.
         """
         with self._lock:
             while not any(box.is_ready for box in self._boxes):
@@ -318,7 +318,7 @@ class Inbox:
             return arrivals
 
     def close(self) -> None:
-        """Let every `put` return: the reader has left."""
+        """Release every waiting `put`: the reader has stopped."""
         with self._lock:
             self._closed = True
             self._taken.notify_all()
@@ -396,7 +396,7 @@ class _Tally:
 
 @dataclass(slots=True)
 class _Box:
-    """What one source has brought and nobody has taken."""
+    """The items of one source that have not been taken."""
 
     live: bool
     items: deque[Frame | SourceState] = field(default_factory=deque)

@@ -1,8 +1,8 @@
-"""A console of rich that shows what would steer the terminal, instead of doing it.
+"""A rich console that escapes control characters in untrusted text.
 
-Labels, file names, keys of a card, messages of libraries: strangers wrote them, and a terminal does
-what is in them.  All that is printed goes through `names.printable`: here, or in `print_text` and
-`print_message` of command_line.py.
+Labels, file names, card keys and library messages are untrusted, and a terminal executes the
+control characters in them.  Everything printed goes through `sanitize.printable`: here, or in
+`print_text` and `print_message` of command_line.py.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from seqvision_edge.sanitize import printable
 
 
 class SafeConsole(Console):
-    """A console whose texts are made harmless; rich's own controls stay.  `:heart:` is a text."""
+    """A console whose texts are escaped; rich's own controls stay.  `:heart:` is plain text."""
 
     def __init__(self, **more: Any) -> None:
         super().__init__(**{"emoji": False, **more})
@@ -23,7 +23,7 @@ class SafeConsole(Console):
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
-        """Yield the segments of what is printed, each made harmless."""
+        """Yield the printed segments, each escaped."""
         for segment in super().render(renderable, options):
             text = segment.text
             if segment.control or text == "\n" or (text.isascii() and text.isprintable()):

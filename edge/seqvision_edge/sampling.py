@@ -1,16 +1,16 @@
-"""Which frames a model sees: chosen by timestamp at the card's fps; clips cut into windows of
+"""Select the frames a model sees, by timestamp at the card's fps, and cut clips into windows of
 steps.
 
-A model learnt motion at one speed.  Counting frames would change that speed with every camera and
-with every dropped frame, so each frame is placed on a grid of ticks `1 / fps` apart: a frame
-answers the ticks that have come due, which is none (the source is faster), one, or several (it is
-slower; the picture stood still as far as anyone can know).  Training chooses with `choose`, the
+A model is trained on motion at one speed.  Counting frames would change that speed with every
+camera and with every dropped frame, so each frame is placed on a grid of ticks `1 / fps` apart: a
+frame answers the ticks that have come due, which is none (the source is faster), one, or several
+(it is slower; the picture is assumed not to have changed).  Training selects with `choose`, the
 live runner with `Sampler`; the first is a loop over the second, so both see the same frames.
 
-A long silence is a gap of a live source, where nothing is known of it.  Of a recorded one it is a
+A long silence is a gap of a live source, where its content is unknown.  Of a recorded one it is a
 still picture: its frame was shown until the next one came, and answers the ticks between.
 
-Training, `seqvision predict` and the server ask about the same steps, because they are chosen here.
+Training, `seqvision predict` and the server classify the same steps, because all select them here.
 """
 
 import math
@@ -26,18 +26,18 @@ from seqvision_edge.card import ImageSpec, SequenceSpec, VideoSequence
 from seqvision_edge.errors import SourceError
 from seqvision_edge.still_images import cut
 
-# Of one recording: 77 hours at 15 fps, whose indices take 32 MB.  Times that ask for more are
-# wrong, or meant to fill the memory: ticks are counted before anything is made of them.
+# Of one recording: 77 hours at 15 fps, whose indices take 32 MB.  Times that need more are wrong,
+# or an attack on memory: ticks are counted before anything is allocated for them.
 MOST_TICKS = 1 << 22
 # Above it a float cannot count.
 _UNCOUNTABLE = 2.0**53
 
-# A frame may come this share of a period before its tick.  Camera timestamps jitter; with no
+# A frame may come this fraction of a period before its tick.  Camera timestamps jitter; with no
 # tolerance a source at exactly the model's fps would alternate between zero and two ticks.  The
 # golden section keeps the border away from the simple ratios (30 → 15, 25 → 10, …) of real rates.
 EARLY = 0.381966
 
-# A gap is a silence this many times longer than what is usual for the source.
+# A gap is a silence this many times longer than the usual period of the source.
 GAP_PERIODS = 2.5
 _INTERVALS = 30
 
@@ -50,8 +50,9 @@ class Sampler:
     def __init__(self, fps: float, source_fps: float | None = None) -> None:
         """Begin an empty grid of `fps` ticks per second.
 
-        `source_fps` is what the source says of itself: until two frames have come, only that tells
-        a slow source from a gap.  Without it the second frame of a slow source is taken for one.
+        `source_fps` is the source's declared rate: until two frames have come, only that
+        distinguishes a slow source from a gap.  Without it the second frame of a slow source is
+        taken for one.
         """
         if not fps > 0:
             raise ValueError(f"fps is {fps}, must be above 0")
@@ -60,13 +61,13 @@ class Sampler:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the past; the next frame starts a new grid."""
+        """Reset the state; the next frame starts a new grid."""
         self._last: float | None = None
         self._intervals: deque[float] = deque(maxlen=_INTERVALS)
         self.restart()
 
     def restart(self) -> None:
-        """Start a new grid at the next frame, but remember the usual rate: after a gap.
+        """Start a new grid at the next frame, but keep the usual period: after a gap.
 
         On the old grid the first frame after a gap would answer every tick of the silence, and fill
         the model's window with one picture.
@@ -77,8 +78,8 @@ class Sampler:
     def take(self, time: float, still: bool = False) -> int:
         """Return how many ticks the frame at `time` (seconds, rising) answers.
 
-        A time that does not rise (a clock or a stream that started over) begins a new grid, as a
-        reset would.  With `still` it is the frame before again; see `stills`.
+        A time that does not rise (a clock or a stream that restarted) begins a new grid, as a reset
+        would.  With `still` it is the previous frame again; see `stills`.
         """
         if self._last is not None and time < self._last:
             self.reset()
@@ -97,20 +98,20 @@ class Sampler:
         """Return the number of the newest tick that has come due.
 
         Raises:
-            SourceError: no such time can be counted.
+            SourceError: the time is out of range.
         """
         assert self._start is not None
         passed = (time - self._start) * self.fps + EARLY
         if not abs(passed) < _UNCOUNTABLE:
-            raise SourceError(f"a frame's time is {time:g} s, which is no time of a recording")
+            raise SourceError(f"a frame's time is {time:g} s, which no recording can have")
         return math.floor(passed)
 
     def stills(self, time: float) -> Iterator[float]:
-        """Yield the times of the ticks at which the last frame still stands, for `take`.
+        """Yield the times of the ticks at which the last frame is still shown, for `take`.
 
         Of a recorded source, before the frame at `time` is taken (or at the end of the source):
-        after more than 2.5 periods of what the source says of its rate, or of the model where that
-        is longer, that frame answers its newest tick alone.
+        after more than 2.5 periods of the declared rate, or of the model if that is longer, that
+        frame answers only its newest tick.
         """
         count = self._stills_before(time)
         if count and self._start is not None:
@@ -143,7 +144,7 @@ class Sampler:
             return True
         silence = time - self._last
         if silence <= GAP_PERIODS / self.fps:
-            # Nearly always; what is usual need not be known for it.
+            # The usual case, for which the usual period need not be known.
             return False
         usual = median(self._intervals) if self._intervals else self._claimed
         return silence > GAP_PERIODS * max(usual, 1 / self.fps)
@@ -160,9 +161,9 @@ def choose(
     Args:
         times: the clip's timestamps in seconds, rising.
         fps: ticks per second.
-        source_fps: what a recording says of its rate: a frame that is shown for long answers the
+        source_fps: the declared rate of a recording: a frame that is shown for long answers the
             ticks until the next one.  None: the next one answers them.
-        end: until when the last frame of a recording is shown, in seconds, where that is known.
+        end: the time in seconds until which the last frame of a recording is shown, if known.
 
     Returns:
         `(ticks,)` int64, rising; an index repeats where the clip is slower than `fps`.
@@ -189,7 +190,7 @@ def choose(
 
 
 def refuse_long(ticks: int, fps: float, most: int = MOST_TICKS, name: str = "a clip") -> None:
-    """Refuse a recording that answers too many ticks of a model's clock, before they are made.
+    """Refuse a recording that answers too many ticks of a model's clock, before computing them.
 
     Raises:
         SourceError: more than `most`; `name` begins the message.
@@ -197,12 +198,12 @@ def refuse_long(ticks: int, fps: float, most: int = MOST_TICKS, name: str = "a c
     if ticks > most:
         raise SourceError(
             f"{name}: lasts {ticks / fps:,.0f} s by its times, {ticks:,} frames at {fps:g} fps; "
-            f"at most are {most:,} ({most / fps:,.0f} s): cut it, or mend its times"
+            f"the maximum is {most:,} ({most / fps:,.0f} s): cut it, or fix its times"
         )
 
 
 class Frames(Protocol):
-    """What is asked of a clip's frames `(time, height, width, channels)`, wherever they are."""
+    """A clip's frames `(time, height, width, channels)`, in memory or in a file."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -224,11 +225,11 @@ class Clip(Protocol):
 
     @property
     def source_fps(self) -> float | None:
-        """What a recording says of its rate; None where that is not known."""
+        """The declared rate of a recording; None if unknown."""
 
     @property
     def end(self) -> float | None:
-        """Until when the last frame is shown, in seconds; None where that is not known."""
+        """The time in seconds until which the last frame is shown; None if unknown."""
 
 
 def window(clip: Clip, fps: float, frames: int, start: float = 0.5) -> Steps:
@@ -238,7 +239,7 @@ def window(clip: Clip, fps: float, frames: int, start: float = 0.5) -> Steps:
         clip: the decoded clip.
         fps: the model's rate.
         frames: the model's window.
-        start: where the window lies in a longer clip, 0 (begin) to 1 (end).
+        start: the position of the window in a longer clip, 0 (begin) to 1 (end).
 
     Returns:
         `(time, height, width, channels)`, time at most `frames`; a short clip gives less.
@@ -249,7 +250,7 @@ def window(clip: Clip, fps: float, frames: int, start: float = 0.5) -> Steps:
 
 
 def centre_start(steps: int, frames: int, start: float = 0.5) -> int:
-    """Return the first step of the window that lies in the middle of so many, or elsewhere."""
+    """Return the first step of the window in the middle of so many steps, or elsewhere."""
     return round(max(0, steps - frames) * start)
 
 
@@ -263,7 +264,7 @@ def window_starts(steps: int, frames: int) -> list[int]:
 
 
 def centre(clip: Clip, image: ImageSpec, sequence: SequenceSpec) -> Steps:
-    """Return the steps by which a clip or image is judged: all of it, or its middle.
+    """Return the steps by which a clip or image is classified: all of it, or its middle.
 
     Args:
         clip: the decoded clip, or the sized image as a clip of one frame.
@@ -279,7 +280,7 @@ def centre(clip: Clip, image: ImageSpec, sequence: SequenceSpec) -> Steps:
 
 
 def window_fill(steps: int, sequence: SequenceSpec) -> float:
-    """Return the share of the model's window that so many steps fill; a still image is whole."""
+    """Return the fraction of the model's window that so many steps fill; 1 for a still image."""
     return min(1.0, steps / sequence.frames) if isinstance(sequence, VideoSequence) else 1.0
 
 
@@ -293,7 +294,7 @@ def whole(clip: Clip, image: ImageSpec, sequence: SequenceSpec) -> Steps:
 def windows(clip: Clip, image: ImageSpec, sequence: SequenceSpec) -> Iterator[Steps]:
     """Yield windows from the beginning of a clip to its end, each half a window after the last.
 
-    All are as long as each other; the last one ends with the clip, so it may overlap more.  A still
+    All have the same length; the last one ends with the clip, so it may overlap more.  A still
     image is one window, the centre.
     """
     if not isinstance(sequence, VideoSequence):

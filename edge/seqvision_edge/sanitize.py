@@ -1,4 +1,4 @@
-"""What strangers wrote made safe to print, to log and to name files and topics; secrets cut out.
+"""Make untrusted text safe to print, log, and use in file and topic names; redact secrets.
 
 Only the standard library: the command line uses it before anything else is imported.
 """
@@ -12,9 +12,9 @@ from typing import Any
 
 # Of a part of a file's name.  File systems count bytes, and two parts, a time and a number fit.
 _LONGEST, _LONGEST_BYTES = 48, 96
-# Of a source; the number that tells two apart comes after it.
+# Of a source; the number that distinguishes two is appended after it.
 LONGEST_SOURCE = 60
-# Neither a folder, nor a wildcard, nor what Windows or MQTT gives a meaning of its own.
+# Separators, wildcards, and characters with a meaning in Windows or MQTT.
 _NOT_IN_FILES = frozenset('<>:"/\\|?*+#%')
 # Windows opens a device under these names, whatever ending they have.
 _DEVICES = frozenset(("con", "prn", "aux", "nul", "clock$", "conin$", "conout$")) | frozenset(
@@ -22,10 +22,10 @@ _DEVICES = frozenset(("con", "prn", "aux", "nul", "clock$", "conin$", "conout$")
 )
 _NOT_IN_TOPICS = frozenset("+#/$\0")
 
-# They count as letters or symbols, and show nothing.
+# Classified as letters or symbols, but invisible.
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\U0001d159")
 _NON_JOINER, _JOINER = "\u200c", "\u200d"
-# The flags of England, Scotland, Wales and the like: a flag and its name in letters of their own.
+# The flags of England, Scotland, Wales and the like: a flag and its name in tag characters.
 _FLAG = re.compile("\U0001f3f4[\U000e0020-\U000e007e]{1,8}\U000e007f")
 _VARIANTS = re.compile("[\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 _VIRAMA = 9
@@ -33,10 +33,10 @@ _MOST_MARKS = 4
 
 HIDDEN = "***"
 
-# A password may hold every character, so it reaches to the last @ that can end it.  A URL that was
-# taken for a path has lost one of its slashes; one letter before them is a drive.
+# A password may contain every character, so it extends to the last @ that can end it.  A URL that
+# was taken for a path has lost one of its slashes; a single letter before them is a drive.
 _ACCOUNT = re.compile(r"([a-z][a-z0-9+.-]+:/{1,2})[^\n]*@", re.IGNORECASE)
-# What cameras and services call their secrets, as a whole name or as a part of one.
+# Names of secrets in URLs of cameras and services, as a whole name or as a part of one.
 _SECRET = (
     r"(?:[\w.%-]*(?:pass|pwd|secret|token|auth|credential|signature|session|api_?key)[\w.%-]*"
     r"|[\w.%-]*[_.-]key|key|sig|usr|user|username|login|account|loginuse|loginpas|sid|jwt|pin)"
@@ -47,19 +47,19 @@ _VALUE = re.compile(rf"([?&;#]{_SECRET})=[^&;#\s]*", re.IGNORECASE)
 def file_part(text: str) -> str:
     """Return the text as a part of a file's name: `a/../b` is `a_.._b`; never empty or hidden."""
     safe = _kept(text.replace(" ", "_"), _NOT_IN_FILES)
-    # In a locale that is not UTF-8 a name cannot have every letter; a "?" is none of ours.
+    # In a locale that is not UTF-8 some characters cannot be used in a name, and "?" neither.
     encoding = sys.getfilesystemencoding()
     safe = safe.encode(encoding, "replace").decode(encoding).replace("?", "_")
-    # A long path tells most at its end.
+    # The end of a long path is its most specific part.
     short = safe[-_LONGEST:].encode()[-_LONGEST_BYTES:].decode(errors="ignore")
     if len(short) < len(safe):
-        # What belongs to a letter that was cut off.
+        # Combining marks of a character that was cut off.
         short = short.lstrip("".join(each for each in short if not _stands_alone(each)))
     return short.strip("._ ") or "_"
 
 
 def folder_part(text: str) -> str:
-    """Return the text as the whole name of a folder or file: `CON` is `CON_` for Windows' sake."""
+    """Return the text as the whole name of a folder or file: `CON` is `CON_` because of Windows."""
     safe = file_part(text)
     head, dot, rest = safe.partition(".")
     return f"{head}_{dot}{rest}" if head.casefold() in _DEVICES else safe
@@ -71,19 +71,19 @@ def topic_part(text: str) -> str:
 
 
 def printable(text: str, kept: str = "") -> str:
-    """Return the text with what would steer a terminal, or cannot be seen, spelt out: `\\x1b[2J`.
+    """Return the text with control and invisible characters escaped: `\\x1b[2J`.
 
-    That is what `why_unseen` refuses in a label, and more marks than a letter can have.
+    These are the ones that `why_unseen` refuses in a label, and excess combining marks.
 
     Args:
-        text: of whatever origin.
-        kept: letters that stay, such as a line break.
+        text: of any origin.
+        kept: characters that stay, such as a line break.
     """
     return _spelt(text, lambda letter: letter.encode("unicode_escape").decode(), kept)
 
 
 def json_line(value: Any) -> str:
-    """Return plain data as JSON whose letters are readable, and harmless on a terminal too."""
+    """Return plain data as JSON with readable characters, safe on a terminal too."""
     return _spelt(json.dumps(value, ensure_ascii=False), lambda letter: json.dumps(letter)[1:-1])
 
 
@@ -93,7 +93,7 @@ def _spelt(text: str, spell: Callable[[str], str], kept: str = "") -> str:
     letters, before, marks = [], "", 0
     for letter, shown in zip(text, _shown(text), strict=True):
         marks = marks + 1 if unicodedata.category(letter) in ("Mn", "Me") else 0
-        # A sign of a keypad has a picture; other letters of ASCII have no variants.
+        # A keypad symbol has an emoji form; other ASCII characters have no variants.
         is_odd = (
             marks > _MOST_MARKS
             or letter in _BLANK
@@ -107,9 +107,9 @@ def _spelt(text: str, spell: Callable[[str], str], kept: str = "") -> str:
 
 
 def why_unseen(text: str) -> str | None:
-    """Return why a text is invisible or ambiguous; None where it is neither.
+    """Return why a text is invisible or ambiguous; None if it is neither.
 
-    Joiners are taken where they join: inside of emoji, and of words in scripts that need them.
+    Joiners are accepted where they join: inside emoji, and in words of scripts that need them.
     """
     blank = next((letter for letter in text if letter in _BLANK), None)
     hidden = next(
@@ -118,16 +118,16 @@ def why_unseen(text: str) -> str | None:
     if hidden is not None and unicodedata.category(hidden) == "Cc":
         return "has control characters"
     if hidden is not None:
-        return f"has letters that cannot be shown (U+{ord(hidden):04X})"
+        return f"has characters that cannot be shown (U+{ord(hidden):04X})"
     if text and not any(unicodedata.category(letter)[0] in "LNPS" for letter in text):
-        return "has no letter that can be seen"
+        return "has no visible character"
     return None
 
 
 def source_name(text: str) -> str:
-    """Return what a source is called: its text in one line, without the middle of a long one.
+    """Return the name of a source: its text in one line, without the middle of a long one.
 
-    Both ends of a path or URL tell more than its middle does.
+    Both ends of a path or URL are more specific than its middle.
     """
     letters = (letter if letter.isprintable() else " " for letter in text)
     clean = " ".join("".join(letters).split()) or "source"
@@ -138,7 +138,7 @@ def source_name(text: str) -> str:
 
 
 def deduplicate(names: Iterable[str]) -> list[str]:
-    """Return the names with a number after each that came before: `cam`, `cam-2`."""
+    """Return the names, repeated ones with a number: `cam`, `cam-2`."""
     given: list[str] = []
     for name in names:
         number, free = 1, name
@@ -150,7 +150,7 @@ def deduplicate(names: Iterable[str]) -> list[str]:
 
 
 def _kept(text: str, refused: frozenset[str]) -> str:
-    """Return the text with `_` for what is refused or invisible."""
+    """Return the text with `_` for refused or invisible characters."""
     return "".join(
         letter if shown and letter not in refused else "_"
         for letter, shown in zip(text, _shown(text), strict=True)
@@ -158,10 +158,10 @@ def _kept(text: str, refused: frozenset[str]) -> str:
 
 
 def _shown(text: str) -> list[bool]:
-    """Return of each letter whether it is shown, or belongs to one that is.
+    """Return for each character whether it is visible, or belongs to one that is.
 
-    Not shown are controls, surrogates, unassigned letters, marks that turn the direction of a text,
-    and joiners and variants that have nothing to join or to vary.
+    Invisible are controls, surrogates, unassigned characters, direction marks, and joiners and
+    variation selectors that have nothing to join or to vary.
     """
     shown = [letter.isprintable() for letter in text]
     for index, letter in enumerate(text):
@@ -186,14 +186,14 @@ def _joins(joiner: str, before: str, after: str) -> bool:
 
 
 def _stands_alone(letter: str) -> bool:
-    """Whether a letter is not one that belongs to the letter before it."""
+    """Return whether a character is not a combining one."""
     return unicodedata.category(letter)[0] not in "MC" and not _VARIANTS.match(letter)
 
 
 def redact(text: str) -> str:
     """Return the text without the user, the password and the secret query values of its URLs.
 
-    It rather hides too much: in a line, everything from `://` to the last `@` is taken for user and
-    password.
+    It hides too much rather than too little: in a line, everything from `://` to the last `@` is
+    taken for user and password.
     """
     return _VALUE.sub(rf"\1={HIDDEN}", _ACCOUNT.sub(rf"\1{HIDDEN}@", text))

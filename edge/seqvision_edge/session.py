@@ -1,8 +1,8 @@
-"""`model.onnx` → `Session` (the loaded model) → `Stream` (one source's memory of the past).
+"""`model.onnx` → `Session` (the loaded model) → `Stream` (the state of one source).
 
 The graph is `(frames, state…) → (probabilities, next state…)`.  A whole clip is one call with an
 empty state; live is one call per frame that passes the state on.  The session carries the tensors
-that the card names and knows nothing of what is inside.
+named by the card and does not interpret them.
 """
 
 import math
@@ -29,7 +29,7 @@ from seqvision_edge.trial_load import Trial, is_known, remember, try_load
 States = tuple[NDArray[np.float32], ...]
 
 DEADLINE = 20.0
-# Of calls that are remembered as good: a client who varies them must not fill the memory.
+# Of calls remembered as valid: a client that varies them must not fill the memory.
 _MOST_KINDS = 10_000
 
 # A softmax in half precision.
@@ -52,23 +52,23 @@ class Session:
         deadline: float = DEADLINE,
         trial: bool = True,
     ):
-        """Load a model; it need not be trusted.
+        """Load a model, which may be untrusted.
 
-        A file that was never loaded on this machine is loaded in a process of its own first, which
-        its mistakes may crash, where there can be one; see trial_load.py.
+        A file that was never loaded on this machine is first loaded in a child process, if
+        possible, which may crash; see trial_load.py.
 
         Args:
             model: the path of a `model.onnx`, or its bytes.
-            device: `auto` takes CUDA where this onnxruntime has it and it starts, else the CPU.
+            device: `auto` takes CUDA if this onnxruntime has it and it starts, else the CPU.
             threads: CPU threads of one call.  One is the fastest below about 2 ms per frame.
-            expect_sha256: the hash that the whole file must have.
+            expect_sha256: the required hash of the whole file.
             deadline: seconds that the first frame may take.
-            trial: False for what this program has just made itself.
+            trial: False for a file that this program has just written itself.
 
         Raises:
-            ModelError: the file is missing, damaged, not the expected one, holds what
-                `seqvision export` never writes, does not answer within the deadline, or the process
-                that tries it could not be started.
+            ModelError: the file is missing, damaged, not the expected one, contains something that
+                `seqvision export` never writes, takes longer than the deadline, or the trial
+                process could not be started.
             CardError: its card cannot be read by this version.
             DeviceError: `device` is not available here.
         """
@@ -104,24 +104,24 @@ class Session:
         *,
         run_options: ort.RunOptions | None = None,
     ) -> tuple[NDArray[np.float32], States]:
-        """Answer for the newest step of `frames`, given what the past left.
+        """Return the probabilities for the newest step of `frames`, given the state.
 
         Args:
             frames: `(batch, time, height, width, channels)` uint8, time at least 1.
-            state: from the call before; None at the start of a clip or stream.
+            state: from the previous call; None at the start of a clip or stream.
             run_options: onnxruntime's own, by which another thread can stop the call.
 
         Returns:
             Probabilities `(batch, labels)`, and the state for the next call.
 
         Raises:
-            ValueError: frames or state have another shape or type than the card says.
-            ModelError: the graph takes absurdly much for so many frames.
+            ValueError: frames or state have another shape or type than the card's.
+            ModelError: the graph needs absurdly much for so many frames.
         """
         if state is None:
             state = self.empty_state(frames.shape[0])
         given: tuple[NDArray[Any], ...] = (frames, *state)
-        # Live every call is like the one before: only another kind of call is looked at.
+        # In a live run every call is like the previous one: only a different one is checked.
         kind = tuple([(values.dtype, values.shape) for values in given])
         if kind not in self._known:
             self._check(frames, state)
@@ -132,11 +132,11 @@ class Session:
         return cast("NDArray[np.float32]", probabilities), tuple(following)
 
     def stream(self) -> "Stream":
-        """Return a new stream with an empty past."""
+        """Return a new stream with an empty state."""
         return Stream(self)
 
     def _trial(self, deadline: float) -> Trial:
-        """Return the calls by which a new file is tried: a stream's first two, a whole clip."""
+        """Return the calls of a trial: a stream's first two, and a whole clip."""
         window = self.card.sequence.window
         kinds = [(1, 0), (1, window - 1), (window, 0)]
         calls = [shapes(self.card, 1, time, kept) for time, kept in kinds]
@@ -145,7 +145,7 @@ class Session:
         return Trial([list(zip(names, call, strict=True)) for call in calls], memory, deadline)
 
     def _check(self, frames: NDArray[np.uint8], state: States) -> None:
-        """Refuse a call that is not as the card says, or that would take absurdly much."""
+        """Refuse a call that does not match the card, or that would need absurdly much."""
         image = self.card.image
         expected = (image.height, image.width, image.channels)
         if frames.dtype != np.uint8 or frames.ndim != 5 or frames.shape[2:] != expected:
@@ -168,7 +168,7 @@ class Session:
 
 
 class Stream:
-    """One source's view of a session: it remembers the past of that source."""
+    """One source's use of a session: it keeps the state of that source."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -176,27 +176,27 @@ class Stream:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the past: at a gap, a reconnect, or another clip."""
+        """Reset the state: at a gap, a reconnect, or another clip."""
         self.state = self._session.empty_state()
         self.seen = 0
 
     @property
     def window_full(self) -> bool:
-        """Whether the window is full, as it was for the clips that the model learnt from."""
+        """Whether the window is full, as for the clips of the training."""
         return self.seen >= self._session.card.sequence.window
 
     def push(
         self, frames: NDArray[np.uint8], run_options: ort.RunOptions | None = None
     ) -> NDArray[np.float32] | None:
-        """Add frames and answer for the newest one.
+        """Add frames and return the prediction for the newest one.
 
         Args:
             frames: `(time, height, width, channels)` uint8.
             run_options: onnxruntime's own, by which another thread can stop the call.
 
         Returns:
-            Probabilities `(labels,)`; None when the model gave a value that is not finite.  Then
-            the past is forgotten, because one such value would spoil every later answer, and
+            Probabilities `(labels,)`; None if the model returned a non-finite value.  Then the
+            state is reset, because one such value would spoil every later prediction, and
             `nonfinite` counts it.
         """
         probabilities, state = self._session.run(frames[None], self.state, run_options=run_options)
@@ -205,10 +205,10 @@ class Stream:
     def accept_output(
         self, probabilities: NDArray[np.float32], state: States, steps: int
     ) -> NDArray[np.float32] | None:
-        """Take what a call gave for this stream: its answer, and its state of a batch of one.
+        """Store the result of a call for this stream: probabilities, and state (batch of one).
 
         Returns:
-            Probabilities `(labels,)`, or None where a value is not finite, as `push` says.
+            Probabilities `(labels,)`, or None if a value is not finite, as in `push`.
         """
         if not all(map(_is_finite, (probabilities, *state))):
             self.nonfinite += 1
@@ -219,11 +219,11 @@ class Stream:
         return probabilities
 
     def repeat_last(self, steps: int) -> None:
-        """Let the newest step stand for `steps` more: frames that nobody had the time to look at.
+        """Repeat the newest step `steps` times: for frames that were skipped.
 
-        It costs no call of the model, because a window keeps what each step came to, along the one
-        axis whose size is free, whatever its name.  A carried state has no steps to repeat: there
-        this does nothing.
+        It costs no call of the model, because a window keeps the features of each step, along the
+        one dynamic axis, whatever its name.  A carried state has no steps to repeat: then this does
+        nothing.
         """
         card = self._session.card
         axes = [_step_axis(tensor) for tensor in card.state.tensors]
@@ -239,18 +239,18 @@ class Stream:
 
 
 def _is_finite(values: NDArray[np.float32]) -> bool:
-    """Whether all values are numbers: their squares' sum tells it in a fifth of the time."""
+    """Return whether all values are finite: by their sum of squares, in a fifth of the time."""
     return math.isfinite(np.vdot(values, values)) or bool(np.isfinite(values).all())
 
 
 def _step_axis(tensor: StateTensor) -> int | None:
-    """Return the axis along which a tensor of a window keeps its steps; None where it has none."""
+    """Return the axis along which a window's tensor keeps its steps; None if it has none."""
     free = [index for index, axis in enumerate(tensor.axes) if isinstance(axis, str) and index]
     return free[0] if len(free) == 1 and tensor.axes[free[0]] != "batch" else None
 
 
 def _held(values: NDArray[np.float32], axis: int, steps: int, most: int) -> NDArray[np.float32]:
-    """Return a state whose newest step is repeated, the oldest ones pushed out."""
+    """Return a state with its newest step repeated, the oldest ones dropped."""
     kept = values.shape[axis]
     indices = np.r_[np.arange(kept), np.full(steps, kept - 1)][-most:] if most and kept else []
     return np.take(values, np.asarray(indices, np.intp), axis)
@@ -263,7 +263,7 @@ def _empty_size(axis: str | int, batch: int) -> int:
 
 
 class Loaded(Protocol):
-    """What is asked of a session here."""
+    """The part of a session that is used here."""
 
     where: str
     card: ModelCard
@@ -271,14 +271,14 @@ class Loaded(Protocol):
     def run(
         self, frames: NDArray[np.uint8], *, run_options: ort.RunOptions
     ) -> tuple[NDArray[np.float32], tuple[NDArray[np.float32], ...]]:
-        """Answer for frames, from an empty state."""
+        """Return probabilities and state for frames, from an empty state."""
 
 
 def warm_up(session: Loaded, deadline: float) -> None:
     """Run one grey frame with an empty state.
 
     Args:
-        session: just loaded.
+        session: the loaded model.
         deadline: seconds until the run is stopped.
 
     Raises:
@@ -309,17 +309,17 @@ def warm_up(session: Loaded, deadline: float) -> None:
     labels = len(session.card.labels)
     if probabilities.shape != (1, labels) or probabilities.dtype != np.float32:
         raise ModelError(
-            f"{session.where}: it answers {probabilities.dtype} {probabilities.shape}, "
+            f"{session.where}: it returns {probabilities.dtype} {probabilities.shape}, "
             f"its card promises float32 (1, {labels})"
         )
     if not all(np.isfinite(values).all() for values in (probabilities, *state)):
-        raise ModelError(f"{session.where}: its answer to a grey frame is not finite")
+        raise ModelError(f"{session.where}: its output for a grey frame is not finite")
     if probabilities.min() < -_ROUNDING or abs(float(probabilities.sum()) - 1) > _ROUNDING:
-        raise ModelError(f"{session.where}: its answer to a grey frame is no probabilities")
+        raise ModelError(f"{session.where}: its output for a grey frame is not probabilities")
     for tensor, values in zip(session.card.state.tensors, state, strict=True):
         if values.dtype != np.float32 or not fits(tensor, values.shape, 1):
             raise ModelError(
-                f"{session.where}: it gives {tensor.name} as {values.dtype} {values.shape}, "
+                f"{session.where}: it returns {tensor.name} as {values.dtype} {values.shape}, "
                 f"its card promises float32 {list(tensor.axes)}"
             )
 
@@ -329,11 +329,11 @@ def run_batch(
     requests: Sequence[tuple[Stream, Frames]],
     run_options: ort.RunOptions | None = None,
 ) -> list[Answer]:
-    """Push frames `(time, height, width, channels)` into each stream; answers in the same order.
+    """Push frames `(time, height, width, channels)` into each stream; results in the same order.
 
-    Streams whose frames and states have the same shapes go as one batch: those that are warm always
-    have.  Each answer is as from `Stream.push`: probabilities `(labels,)`, or None.  Another thread
-    can stop the call by onnxruntime's `run_options`.
+    Streams whose frames and states have the same shapes form one batch; those with a full window
+    always do.  Each result is that of `Stream.push`: probabilities `(labels,)`, or None.  Another
+    thread can stop the call by onnxruntime's `run_options`.
     """
     if len(requests) == 1:
         ((stream, frames),) = requests
@@ -362,7 +362,7 @@ def _joined(session: Session, states: Sequence[States]) -> States:
 
 
 def _split(session: Session, state: States, index: int) -> States:
-    """Return the state of one stream of a batch, as one of its own."""
+    """Return the state of one stream of a batch, as a copy."""
     # A copy: a slice would keep the whole batch in memory.
     return tuple(
         np.take(values, [index], tensor.axes.index("batch"))

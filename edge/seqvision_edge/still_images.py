@@ -1,7 +1,7 @@
-"""A still image → a sequence of steps: bands, windows, patches or colour channels.
+"""Turn a still image into a sequence of steps: bands, windows, patches or colour channels.
 
-Training sizes an image, varies it as a whole and then cuts it; the runner sizes and cuts.  Both use
-these functions, so a strip that is run is cut as the strips of the training were.
+Training resizes an image, augments it as a whole and then cuts it; the runner resizes and cuts.
+Both use these functions, so a strip is cut in the same way in both.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from seqvision_edge.preprocess import prepare
 
 
 def image_steps(bgr: Image, spec: ImageSpec, sequence: ImageSequence) -> Image:
-    """Return a picture as OpenCV reads it as the steps that the model reads.
+    """Convert a picture as OpenCV reads it to the steps of the model's input.
 
     Args:
         bgr: `(height, width)` grey, `(height, width, 3)` BGR or `(height, width, 4)` BGRA, uint8.
@@ -30,8 +30,8 @@ def sized(bgr: Image, spec: ImageSpec, sequence: ImageSequence) -> Image:
     """Return a picture at the size at which it is cut.
 
     Returns:
-        `(height, width, channels)` uint8, RGB or grey.  Of bands and windows only the side across
-        has a set size, the other follows by the aspect ratio.
+        `(height, width, channels)` uint8, RGB or grey.  Bands and windows have a fixed size only
+        across, the other follows from the aspect ratio.
     """
     if isinstance(sequence, PatchSequence):
         size = sequence.rows * spec.height, sequence.columns * spec.width
@@ -51,15 +51,15 @@ def cut(image: Image, spec: ImageSpec, sequence: ImageSequence, start: float = 0
     """Return the steps of a sized image.
 
     Args:
-        image: what `sized` returned.
+        image: the result of `sized`.
         spec: the size of a step.
         sequence: how the image is cut.
-        start: of an image with too many steps that is cropped: where the part that is read lies,
-            0 (begin) to 1 (end).
+        start: of an image with too many steps that is cropped: the position of the part that is
+            read, 0 (begin) to 1 (end).
 
     Returns:
-        `(steps, spec.height, spec.width, spec.channels)` uint8.  What is missing at the end of the
-        last step is black.
+        `(steps, spec.height, spec.width, spec.channels)` uint8.  A part of the last step beyond
+        the image is black.
     """
     if isinstance(sequence, PatchSequence):
         return _patches(image, spec, sequence)
@@ -91,7 +91,7 @@ def _is_along_height(sequence: ImageSequence) -> bool:
 
 
 def _chosen(count: int, most: int, longer: str, start: float) -> NDArray[np.int64]:
-    """Return which of `count` steps are read."""
+    """Return the indices of the steps that are read."""
     if count <= most:
         return np.arange(count, dtype=np.int64)
     if longer == "subsample":

@@ -1,17 +1,17 @@
-"""Which certificates this device trusts: the system's and those in a file of the user."""
+"""The certificates this device trusts: the system's and those in a file of the user."""
 
 import os
 import ssl
 
 from seqvision_edge.errors import SinkError
 
-# For the certificates of an own network.  A camera's stream is checked only where this is set; see
-# `capture.ffmpeg`.
+# For the certificates of a private network.  A camera's stream is verified only if this is set; see
+# `sources.ffmpeg`.
 CA_FILE = "SEQVISION_CA_FILE"
 
 
 def trusting() -> ssl.SSLContext:
-    """Return how another program's certificate is checked.
+    """Return the TLS context that verifies another program's certificate.
 
     Raises:
         SinkError: the user's file has no certificates.

@@ -1,16 +1,16 @@
-"""The first load of a model file on this machine, in a process that may die of it.
+"""The first load of a model file on this machine, in a child process that may crash.
 
-The static reader accepts only what `seqvision export` writes, but onnxruntime is 100 MB of native
-code: what crashes, hangs or eats memory there must not take down a camera's run or a server.  So a
-file that was never loaded here is loaded and run once by a small child process with limits; a file
-that passes is remembered by its hash, and the next start does without.
+The static validation accepts only what `seqvision export` writes, but onnxruntime is 100 MB of
+native code: a crash, a hang or excess memory there must not take down a run or a server.  So a file
+that was never loaded here is loaded and run once by a small child process with limits; the hash of
+a file that passes is remembered, and the next start skips the trial.
 
     parent → the file, on standard input
     child  → "loaded", then "ran" for each call; or "failed", the error's type and message
 
-The trial is on the CPU, whatever the device: the graph is read and optimised by the same code.
-Where there can be no child (see child_process.py) there is no trial, and nothing is remembered; a
-child that only fails to start is an error: the file is not loaded untried.
+The trial runs on the CPU, whatever the device: the graph is read and optimised by the same code. If
+there can be no child (see child_process.py) there is no trial, and nothing is remembered; a child
+that fails to start is an error: the file is not loaded without a trial.
 """
 
 import contextlib
@@ -30,15 +30,15 @@ from seqvision_edge.errors import ModelError
 
 Shape = tuple[int, ...]
 
-# Raise it when the trial changes: every file is tried anew then.
+# Raise it when the trial changes: then every file is tried again.
 _VERSION = 1
 # Seconds: a load; that of the largest model that can be trained takes 6.
 _LOAD = 60.0
-# Seconds: the most for a call of many frames.
+# Seconds: the maximum for a call of many frames.
 _LONGEST_CALL = 600.0
 # The child ends itself, should the parent be gone or stopped.
 _LONGER = 5.0
-# Weights are copied, packed for the processor, and made 4 bytes each where they were 1.
+# Weights are copied, packed for the processor, and expanded from 1 byte to 4.
 _COPIES = 12
 _BASE = 512 << 20
 _MOST_KEPT = 1000
@@ -48,11 +48,11 @@ _NO_MEMORY = ("bad_alloc", "BFCArena", "MemoryError", "allocate memory", "out of
 
 @dataclass(frozen=True)
 class Trial:
-    """What a child is to do with a file.
+    """The task of the child.
 
     Attributes:
         calls: for each call the inputs' names, in order, with their shapes; the first is uint8.
-        memory: bytes that the calls may take, beside the file.
+        memory: bytes that the calls may use, in addition to the file.
         deadline: seconds that one frame may take.
     """
 
@@ -61,9 +61,9 @@ class Trial:
     deadline: float
 
     def limits(self) -> list[tuple[float, str]]:
-        """Return for each call the seconds that it may take, and what it is of.
+        """Return for each call its time limit in seconds, and a description.
 
-        A call of several frames has the time of each, but not hours.
+        A call of several frames has the time of each, up to a maximum.
         """
         found = []
         for (_, (_, steps, *_)), *_ in self.calls:
@@ -73,7 +73,7 @@ class Trial:
 
 
 def is_known(content: bytes) -> bool:
-    """Return whether this very file passed its trial on this machine, with this onnxruntime."""
+    """Return whether this file passed its trial on this machine, with this onnxruntime."""
     with contextlib.suppress(OSError):
         file = _folder() / _key(content)
         if file.is_file():
@@ -83,7 +83,7 @@ def is_known(content: bytes) -> bool:
 
 
 def remember(content: bytes) -> None:
-    """Keep that a file passed; where that cannot be kept, it is tried again at the next start."""
+    """Record that a file passed; if that fails, it is tried again at the next start."""
     with contextlib.suppress(OSError):
         folder = _folder()
         (folder / _key(content)).touch(mode=0o600)
@@ -93,11 +93,11 @@ def remember(content: bytes) -> None:
 
 
 def try_load(content: bytes, trial: Trial, where: str) -> bool:
-    """Load and run a file in a child process with limits; False where there can be no child.
+    """Load and run a file in a child process with limits; return False if there can be no child.
 
     Raises:
-        ModelError: onnxruntime refuses it, crashes, takes too long or too much memory on it, or the
-            child could not be started; `where` names it.
+        ModelError: onnxruntime refuses it, crashes, takes too long or too much memory, or the
+            child could not be started; `where` names the file.
     """
     if not can_start():
         return False
@@ -121,7 +121,7 @@ def try_load(content: bytes, trial: Trial, where: str) -> bool:
 
 
 def _watched(child: Child, content: bytes, trial: Trial) -> str | None:
-    """Return why a file cannot be used; None where it can."""
+    """Return why a file cannot be used; None if it can."""
 
     def write() -> None:
         child.send(content)
@@ -157,7 +157,7 @@ def _failure(kind: str, message: str, doing: str) -> str:
 
 
 def _key(content: bytes) -> str:
-    """Return the name under which a verdict is kept: of this file, machine and software."""
+    """Return the name of a verdict: of this file, machine and software."""
     import onnxruntime
 
     runtime = onnxruntime.__version__
@@ -167,10 +167,10 @@ def _key(content: bytes) -> str:
 
 
 def _folder() -> Path:
-    """Return the folder of verdicts, made where it is missing.
+    """Return the folder of verdicts, created if missing.
 
     Raises:
-        OSError: it cannot be made, or others may write there, whose word is not taken.
+        OSError: it cannot be created, or others may write there, so that it cannot be trusted.
     """
     from seqvision_edge.files import user_cache
 
@@ -184,7 +184,7 @@ def _folder() -> Path:
 
 
 def main() -> None:
-    """Load and run what comes through standard input: the child's side."""
+    """Load and run the file on standard input; the child's entry point."""
     task = child_process.task()
     import sys
 
@@ -206,5 +206,5 @@ def main() -> None:
             child_process.answer("ran")
     except Exception as error:  # onnxruntime raises a dozen unrelated types here
         child_process.answer("failed", type(error).__name__, str(error)[:2000])
-    # Destructors of a broken session could still crash: it has answered.
+    # Destructors of a broken session could still crash: the reply has been sent.
     os._exit(0)

@@ -1,7 +1,7 @@
-"""Answers, events and source states: frozen, and ready for JSON.
+"""Predictions, events and source states: frozen, and ready for JSON.
 
-Times are seconds since the source began.  `to_json` gives plain data; its key `type` tells the
-records of one stream apart.
+Times are seconds since the source began.  `to_json` gives plain data; its key `type` is the kind of
+the record.
 """
 
 from dataclasses import asdict, dataclass
@@ -16,15 +16,15 @@ _PROBABILITY_DIGITS = 6
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """One answer of the model, for the window that ends at a frame.
+    """One prediction of the model, for the window that ends at a frame.
 
-    `probabilities` are the model's own, in the order of the card's labels; smoothing is a matter of
-    events.  `unsure` is True where the highest is below `decision.min_confidence`: such an answer
-    counts for no label.  `window_full` is False until the window is as long as those that the model
-    learnt from. `image` is the name of the picture's file, where the picture has one of its own.
-    Of a live source, `captured_at` is the wall clock at which the frame arrived (seconds since
-    1970, UTC), `age_ms` how old the frame was when its answer was there, by the monotonic clock,
-    and `dropped` how many frames were left out since the answer before.
+    `probabilities` are the model's own, unsmoothed, in the order of the card's labels.  `unsure` is
+    True if the highest is below `decision.min_confidence`: the prediction then counts for no label.
+    `window_full` is False until the window is as long as in training.  `image` is the name of the
+    picture's file, if it has one of its own.  For a live source, `captured_at` is the wall clock at
+    which the frame arrived (seconds since 1970, UTC), `age_ms` the age of the frame at its
+    prediction, by the monotonic clock, and `dropped` the number of frames skipped since the
+    previous prediction.
     """
 
     time: float
@@ -41,7 +41,7 @@ class Prediction:
     unsure: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """Return the answer as plain data; what does not apply is left out."""
+        """Return the prediction as plain data, without fields that do not apply."""
         plain: dict[str, Any] = {
             "type": "prediction",
             "time": round(self.time, _TIME_DIGITS),
@@ -70,12 +70,12 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One gesture or action: from `start` to `end`, surest at `peak` with `confidence`.
+    """One gesture or action: from `start` to `end`, most probable at `peak` with `confidence`.
 
-    These are times of what was seen; answers about it come half a window later.  `confidence` is
-    the highest smoothed probability.  `reported_at` is when outputs such as MQTT get the event: at
-    its end, or, fired early, on its sure rise.  `window_fill` is below 1 where a whole file is
-    shorter than the model's window: the share of the window that it fills.
+    These are times of the action; predictions come half a window later.  `confidence` is the
+    highest smoothed probability.  `reported_at` is when outputs such as MQTT get the event: at its
+    end, or, fired early, at the rise of its probability.  `window_fill` is below 1 if a whole file
+    is shorter than the model's window: the fraction of the window that it fills.
     """
 
     label: str
@@ -88,11 +88,11 @@ class Event:
 
     @property
     def seconds(self) -> float:
-        """How long it lasted."""
+        """The duration."""
         return self.end - self.start
 
     def to_json(self) -> dict[str, Any]:
-        """Return the event as plain data; what does not apply is left out."""
+        """Return the event as plain data, without fields that do not apply."""
         plain: dict[str, Any] = {
             "type": "event",
             "label": self.label,
@@ -115,17 +115,17 @@ STATES: tuple[StateName, ...] = get_args(StateName)
 
 @dataclass(frozen=True, slots=True)
 class SourceState:
-    """How a source is, from a moment on.
+    """The state of a source, from a time on.
 
     Attributes:
         state: `connecting` until frames come, `warming_up` until the model's window is full, then
             `live`; `stalled` (open, no frames), `frozen` (the same picture for long: a warning,
-            answers go on), `disconnected`; `ended` and `failed` are the last ones.
-        reason: a word for programs, such as `timeout`, `unauthorized` or `partial`; "" where the
-            state says it all.
-        message: one line for people, without secrets; may be empty.
+            predictions continue), `disconnected`; `ended` and `failed` are final.
+        reason: an error code, such as `timeout`, `unauthorized` or `partial`; "" if the state alone
+            is enough.
+        message: one line for the user, without secrets; may be empty.
         since: seconds since the run began, by the monotonic clock.
-        attempt: how many times in a row it was tried to connect, from 1; 0 while it works.
+        attempt: number of consecutive connection attempts, from 1; 0 while it works.
     """
 
     state: StateName
@@ -146,7 +146,7 @@ def utc(seconds: float) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Return a time as a person reads it: `0:07.3`, `2:05:07.3`."""
+    """Return a time for display: `0:07.3`, `2:05:07.3`."""
     minutes, rest = divmod(round(seconds, 1), 60)
     hours, minutes = divmod(int(minutes), 60)
     if hours:

@@ -1,8 +1,8 @@
-"""One video file that is being written: whole under its name, or not there.
+"""Write one video file: complete under its name, or absent.
 
-Browsers play what is written as .mp4 and .webm: H.264 where PyAV has x264, as its wheels do, else
-VP9.  Encoding has one thread and costs what MPEG-4 part 2 by OpenCV did, so that a live run keeps
-its time.
+Browsers play files written as .mp4 and .webm: H.264 if PyAV has x264, as its wheels do, else VP9.
+Encoding uses one thread and costs what MPEG-4 part 2 by OpenCV did, so that a live run keeps its
+pace.
 """
 
 import contextlib
@@ -32,12 +32,12 @@ _FINEST = 65535
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """How pictures are coded.
+    """An encoder and its settings.
 
     Attributes:
-        name: FFmpeg's, of the encoder.
-        pixels: the pixel format that it is given.
-        options: its own.
+        name: FFmpeg's name of the encoder.
+        pixels: its input pixel format.
+        options: its options.
         plays: whether browsers play it.
     """
 
@@ -47,7 +47,7 @@ class Encoder:
     plays: bool = True
 
 
-# Said in the file, as players would take large videos without it for BT.709.
+# Declared in the file: without it players assume BT.709 for large videos.
 _COLOURS = {
     "colorspace": "smpte170m",
     "color_primaries": "smpte170m",
@@ -62,7 +62,7 @@ _VP9 = Encoder(
 )
 _MPEG4 = Encoder("mpeg4", "yuv420p", {"qmin": "3", "qmax": "3"}, plays=False)
 _LOSSLESS = Encoder("ffv1", "bgr0", plays=False)
-# The first one that is there.
+# The first available one is used.
 _ENCODERS = {
     ".mp4": (_H264, _VP9, _MPEG4),
     ".webm": (_VP9,),
@@ -72,10 +72,10 @@ _ENCODERS = {
 
 
 class Film:
-    """Pictures at a constant rate; the first one gives the size."""
+    """Pictures at a constant rate; the first one sets the size."""
 
     def __init__(self, path: Path, name: str, fps: float, *, lossless: bool = False) -> None:
-        """Describe it; `name` begins its messages, `lossless` keeps every pixel (.mkv or .avi)."""
+        """`name` is the prefix of messages, `lossless` keeps every pixel (.mkv or .avi)."""
         self.path = path
         self.pictures = 0
         self._name = name
@@ -86,7 +86,7 @@ class Film:
         self._size = (0, 0)
 
     def open(self) -> None:
-        """Make the temporary file, and find the encoder.
+        """Create the temporary file, and find the encoder.
 
         Raises:
             SinkError: it cannot be written here.
@@ -105,16 +105,16 @@ class Film:
             raise SinkError(f"{self._name}: cannot be written ({error.strerror})") from None
 
     def write(self, picture: Image) -> None:
-        """Add a picture; one of another size is made to fit.  `close` tells what went wrong.
+        """Add a picture, resized if necessary; errors are reported by `close`.
 
         Raises:
-            SinkError: this size cannot be coded.
+            SinkError: this size cannot be encoded.
         """
         if self._is_broken:
             return
         if self._coded is None:
             height, width = picture.shape[:2]
-            # With colour at half the size, sides are even.
+            # Chroma subsampling needs even sides.
             self._size = max(2, width - width % 2), max(2, height - height % 2)
             self._coded = self._begin()
         self.pictures += 1
@@ -124,7 +124,7 @@ class Film:
             self._is_broken = True
 
     def close(self) -> bool:
-        """Finish the file and give it its name; False where no picture came, then nothing stays.
+        """Finish the file and rename it; return False without any picture, then nothing stays.
 
         Raises:
             SinkError: not all of it could be written, as on a full disk; then nothing stays either.
@@ -149,7 +149,7 @@ class Film:
         return True
 
     def discard(self) -> None:
-        """Take the temporary file away."""
+        """Remove the temporary file."""
         if self._coded is not None:
             coded, self._coded = self._coded, None
             with contextlib.suppress(*_failures()):
@@ -169,7 +169,7 @@ class Film:
 
 
 class _Coded:
-    """An encoder and the container that it fills."""
+    """An encoder and its container."""
 
     def __init__(
         self, path: Path, kind: str, encoder: Encoder, rate: Fraction, size: tuple[int, int]
@@ -178,7 +178,7 @@ class _Coded:
         from av.video.reformatter import VideoReformatter
 
         self._file = _File(path)
-        # A player of the web begins before it has the whole file, where its index comes first.
+        # A web player starts before it has the whole file if its index comes first.
         options = {"movflags": "+faststart"} if kind == "mp4" else {}
         self._container = av.open(
             self._file, "w", format=kind, options=options, io_open=self._file.open_again
@@ -201,7 +201,7 @@ class _Coded:
             raise
 
     def write(self, bgr: Image) -> None:
-        """Code one picture."""
+        """Encode one picture."""
         frame = self._make_frame(bgr, format="bgr24")
         frame = self._reformatter.reformat(frame, format=self._pixels, interpolation=_BICUBIC)
         frame.pts = self._next
@@ -209,7 +209,7 @@ class _Coded:
         self._container.mux(self._stream.encode(frame))
 
     def close(self) -> bool:
-        """Code what waits and finish the file; return whether all of it is on the disk."""
+        """Encode pending pictures and finish the file; return whether all of it is on the disk."""
         self._container.mux(self._stream.encode(None))
         self._container.close()
         self._file.close()
@@ -222,9 +222,9 @@ class _Coded:
 
 
 class _File:
-    """A file that a muxer writes, which never hears of an error.
+    """A file for a muxer, which hides write errors from it.
 
-    Muxers of FFmpeg crash the process where a header or an index cannot be written.
+    FFmpeg's muxers crash the process if a header or an index cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -260,15 +260,15 @@ class _File:
 
 
 def encoder_for(path: Path) -> Encoder | None:
-    """Return what writes a file of this name, by its ending; None where nothing can here."""
+    """Return the encoder for a file of this name, by its ending; None if there is none here."""
     encoders = _ENCODERS.get(path.suffix.lower(), ())
     return next((encoder for encoder in encoders if is_there(encoder)), None)
 
 
 def playback_note(path: Path) -> str:
-    """Return what to know before a video is written; "" where browsers will play it.
+    """Return a note about the video's playback; "" if browsers will play it.
 
-    Other endings than .mp4 are a choice of the user's.
+    Other endings than .mp4 are the user's choice.
     """
     encoder = encoder_for(path)
     if encoder is None or encoder.plays or path.suffix.lower() != ".mp4":
@@ -277,7 +277,7 @@ def playback_note(path: Path) -> str:
 
 
 def is_there(encoder: Encoder) -> bool:
-    """Whether this PyAV has an encoder."""
+    """Return whether this PyAV has an encoder."""
     from av.codec import Codec
     from av.codec.codec import UnknownCodecError
 
@@ -289,14 +289,14 @@ def is_there(encoder: Encoder) -> bool:
 
 
 def _failures() -> tuple[type[Exception], ...]:
-    """Return what goes wrong in FFmpeg, also while a video is read again."""
+    """Return the exception types of FFmpeg, also those while a video is read again."""
     from av import FFmpegError
 
     return FFmpegError, OSError, ValueError, SourceError
 
 
 def _count(path: Path) -> int:
-    """Return how many pictures a video file has."""
+    """Return the number of pictures in a video file."""
     from seqvision_edge.sources.video_decoding import open_file
 
     try:

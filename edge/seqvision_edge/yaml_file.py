@@ -1,8 +1,8 @@
-"""YAML as plain data: the one loader for every YAML file that a user gives.
+"""Parse YAML as plain data: the one loader for every YAML file of a user.
 
-YAML can name Python types, refer to itself, repeat itself a billion times and take `no` for a
-number of things.  Read here is what JSON could say: texts, numbers, true, false, null, lists and
-mappings of names, each name once.  Scalars follow the core schema of YAML 1.2.
+YAML can name Python types, refer to itself, repeat itself a billion times and read `no` as a bool.
+Only JSON's types are read here: texts, numbers, true, false, null, lists and mappings with unique
+names.  Scalars follow the core schema of YAML 1.2.
 """
 
 import re
@@ -26,7 +26,7 @@ _ENDS: Final = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
 
 
 class YamlError(Exception):
-    """A file is not plain YAML; the message has the line, and never what stands there."""
+    """The file is not plain YAML; the message has the line, and never its content."""
 
 
 def read_yaml(path: Path) -> Any:
@@ -64,12 +64,12 @@ def parse_yaml(content: bytes | str) -> Any:
 
 
 def dump_yaml(content: Any) -> str:
-    """Return plain data as YAML that `read_yaml` reads back, and YAML 1.1 alike."""
+    """Return plain data as YAML that `read_yaml` and YAML 1.1 parsers read back unchanged."""
     return yaml.dump(content, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True)
 
 
 def _check(content: bytes | str) -> None:
-    """Refuse what costs more than it looks, before any of it is made."""
+    """Refuse input that expands to more than its size, before creating any of it."""
     depth = values = documents = 0
     for event in yaml.parse(content, _Parser):
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
@@ -93,7 +93,7 @@ def _at(mark: Any, problem: str) -> YamlError:
 
 
 class _PlainLoader(_Parser):  # type: ignore[misc]
-    """Values as the core schema of YAML 1.2 has them, each name of a mapping once."""
+    """Values of YAML 1.2's core schema, with unique names in each mapping."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012
 
@@ -120,7 +120,7 @@ class _PlainLoader(_Parser):  # type: ignore[misc]
 
 
 class _PlainDumper(yaml.SafeDumper):
-    """No references; a text that either version of YAML takes for something else is quoted."""
+    """No references; a text that either version of YAML reads as something else is quoted."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True

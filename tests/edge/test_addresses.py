@@ -193,7 +193,7 @@ odd: {path: 'env:x'}
         ("door: [rtsp://u:s3cret@cam]", "door: give one address"),
         ("door:", "door: give one address"),
         ("door: {camera: -1}", "door: --camera -1: give a number from 0"),
-        ("door: ftp://u:s3cret@cam/1", "door: ftp://***@cam/1: no kind of URL"),
+        ("door: ftp://u:s3cret@cam/1", "door: ftp://***@cam/1: unsupported URL"),
     ],
 )
 def test_a_list_that_is_wrong_is_one_clear_line(tmp_path: Path, text: str, reason: str) -> None:

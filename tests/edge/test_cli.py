@@ -155,7 +155,7 @@ def test_the_cameras_of_the_machine_are_listed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code, out, err = edge_run(capsys, "--list-cameras")
-    assert (code, out, err) == (0, "", ["edge-run: no camera here"]) or out.startswith("/dev/video")
+    assert (code, out, err) == (0, "", ["edge-run: no camera found"]) or out.startswith("/dev/video")
     found = [v4l2.CameraDevice("/dev/video0", "HD Webcam", "uvcvideo", "busy")]
     monkeypatch.setattr(v4l2, "describe_cameras", lambda: found)
     listed = "/dev/video0\tbusy\tHD Webcam\tuvcvideo\n"
@@ -305,7 +305,7 @@ def test_a_truth_is_of_one_source(
     tmp_path: Path, model: Path, video: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = ["--model", model, "--source", video, "--source", video, "--truth", tmp_path / "t.json"]
-    assert "it is of one source" in refusal(capsys, *given)
+    assert "works with one source only" in refusal(capsys, *given)
 
 
 def test_a_score_says_how_soon_how_ordered_and_how_often_wrong(
@@ -445,7 +445,7 @@ def test_what_is_read_is_never_written(tmp_path: Path, capsys: pytest.CaptureFix
     listed.write_text("a: a.mp4\n")
     for flag, path in (("--json", model), ("--json", video), ("--save", video)):
         assert cli.main([*common, flag, str(path)]) == 2
-        assert "that is a file that is read" in capsys.readouterr().err
+        assert "that is an input file" in capsys.readouterr().err
     assert (model.read_bytes(), video.read_bytes()) == before
 
 

@@ -503,7 +503,7 @@ def test_a_model_that_does_not_answer_in_time_is_stopped() -> None:
         ),
         (
             without_softmax,
-            "no probabilities",
+            "not probabilities",
         ),
     ],
     ids=["nan", "logits"],

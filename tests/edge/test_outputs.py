@@ -59,7 +59,7 @@ def test_a_run_tells_everybody(
     ("option", "said"),
     [
         (["--webhook", "ftp://x"], "--webhook: not a URL"),
-        (["--webhook", "env:NOT_SET"], "the variable NOT_SET is not set"),
+        (["--webhook", "env:NOT_SET"], "environment variable NOT_SET is not set"),
         (["--mqtt", "mqtt://host/a+"], "--mqtt mqtt://host: a prefix"),
         (["--metrics", "nonsense"], "--metrics nonsense: give ADDRESS:PORT"),
         (["--metrics", "192.0.2.1:9100"], "--metrics 192.0.2.1:9100: cannot be opened"),
@@ -88,7 +88,7 @@ def test_clips_are_never_put_among_the_pictures_that_are_read(
     folder = tmp_path / "frames"
     folder.mkdir()
     line = refusal(capsys, "--model", model, "--source", folder, "--clips", folder)
-    assert "that is a file that is read" in line
+    assert "that is an input file" in line
 
 
 @pytest.mark.timed

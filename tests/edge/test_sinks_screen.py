@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 from colour_model import LABELS, make_card
-from rich.console_sink import Console
+from rich.console import Console
 from steps import END, EVENT, SOURCE, changed, make_step, wait_for
 
 from seqvision_edge.opencv import cv2

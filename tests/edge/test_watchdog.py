@@ -24,7 +24,7 @@ def test_a_call_that_takes_too_long_is_stopped() -> None:
     frames = np.zeros((1, 100_000, 12, 16, 3), np.uint8)
     with (
         Watchdog("model.onnx", 0.001, None) as dog,
-        pytest.raises(CallFailed, match=r"model.onnx: an answer took longer than 0.001 s; it was"),
+        pytest.raises(CallFailed, match=r"model.onnx: a call took longer than 0.001 s; it was"),
     ):
         dog.call(lambda options: session.run(frames, run_options=options))
 
@@ -40,7 +40,7 @@ def test_what_cannot_be_stopped_is_said_from_outside(monkeypatch: pytest.MonkeyP
 
     with Watchdog("model.onnx", 0.1, stuck) as dog:
         assert dog.call(lambda _: ended.wait(30))
-    assert said == ["model.onnx: an answer took longer than 0.1 s and cannot be stopped"]
+    assert said == ["model.onnx: a call took longer than 0.1 s and cannot be stopped"]
 
 
 def test_an_error_of_onnxruntime_is_one_line() -> None:
@@ -71,6 +71,6 @@ def test_edge_run_ends_with_1_and_keeps_what_it_wrote(
     assert main([*map(str, words), "--call-timeout", "0.0001"]) == FAILED
     assert time.monotonic() - began < 20
     assert (
-        "model.onnx: an answer took longer than 0.0001 s; it was stopped" in capsys.readouterr().err
+        "model.onnx: a call took longer than 0.0001 s; it was stopped" in capsys.readouterr().err
     )
     assert log.read_text().startswith('{"type": "run"')

@@ -144,7 +144,7 @@ def test_takes_are_reviewed_by_lines(
         (("--labels", "a", "--source", "gone.mp4"), "gone.mp4: no such file"),
         (("--labels", "a", "--source", "notes.mp4"), "notes.mp4: not a video"),
         (("--review",), "takes: no such folder"),
-        (("--labels", "a", "--source", "env:NOWHERE"), "the environment has no NOWHERE"),
+        (("--labels", "a", "--source", "env:NOWHERE"), "NOWHERE: environment variable not set"),
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(
