@@ -64,11 +64,11 @@ class StopRequest:
         now = time.monotonic()
         same = interrupts.SAME_REQUEST if count() == 1 else _PASSED_ON
         if self.asked is None:
-            interrupts.note()
+            interrupts.mark_handled()
             self.asked, self._when = Stop(number), now
             self.on_request()
         elif now - self._when > same:
-            interrupts.note()
+            interrupts.mark_handled()
             self.again, self._when = True, now
             raise StopNow
 

@@ -240,7 +240,7 @@ def begin(memory: int, seconds: float | None = None) -> None:
     if seconds is not None:
         _lower("RLIMIT_CPU", int(seconds) + 1)
         live_for(seconds)
-    answer(_READY)
+    reply(_READY)
 
 
 def limit_memory(bytes_more: int) -> None:
@@ -267,7 +267,7 @@ def live_for(seconds: float) -> None:
     signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
-def answer(*words: Any) -> None:
+def reply(*words: Any) -> None:
     """Send the parent a reply."""
     os.write(1, json.dumps(words).encode() + b"\n")
 

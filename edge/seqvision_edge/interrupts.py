@@ -134,7 +134,7 @@ def end_on_sigterm() -> None:
     (_current[-1] if _current else Interrupts()).handle(signal.SIGTERM)
 
 
-def note() -> None:
+def mark_handled() -> None:
     """Record that a signal was just handled: another within a second is the same request."""
     for each in _current:
         each.note()

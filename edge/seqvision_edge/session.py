@@ -21,7 +21,7 @@ from seqvision_edge.card import ModelCard, StateTensor
 from seqvision_edge.child_process import can_start
 from seqvision_edge.errors import ModelError
 from seqvision_edge.onnx_validation import read_model
-from seqvision_edge.onnx_validation.validate import fits, shapes
+from seqvision_edge.onnx_validation.validate import state_fits, shapes
 from seqvision_edge.ort_session import load_graph
 from seqvision_edge.providers import Device, device_name
 from seqvision_edge.trial_load import Trial, is_known, remember, try_load
@@ -159,7 +159,7 @@ class Session:
         if len(state) != len(tensors):
             raise ValueError(f"the state has {len(state)} tensors, the model takes {len(tensors)}")
         for tensor, values in zip(tensors, state, strict=True):
-            if values.dtype != np.float32 or not fits(tensor, values.shape, batch):
+            if values.dtype != np.float32 or not state_fits(tensor, values.shape, batch):
                 raise ValueError(
                     f"the state {tensor.name} is {values.dtype} {values.shape}, "
                     f"the model takes float32 {list(tensor.axes)} for a batch of {batch}"
@@ -317,7 +317,7 @@ def warm_up(session: Loaded, deadline: float) -> None:
     if probabilities.min() < -_ROUNDING or abs(float(probabilities.sum()) - 1) > _ROUNDING:
         raise ModelError(f"{session.where}: its output for a grey frame is not probabilities")
     for tensor, values in zip(session.card.state.tensors, state, strict=True):
-        if values.dtype != np.float32 or not fits(tensor, values.shape, 1):
+        if values.dtype != np.float32 or not state_fits(tensor, values.shape, 1):
             raise ModelError(
                 f"{session.where}: it returns {tensor.name} as {values.dtype} {values.shape}, "
                 f"its card promises float32 {list(tensor.axes)}"

@@ -196,15 +196,15 @@ def main() -> None:
     content = sys.stdin.buffer.read()
     try:
         session = create_session(content, CPU, 1)
-        child_process.answer("loaded")
+        child_process.reply("loaded")
         for shapes in task["calls"]:
             feed: dict[str, Any] = {
                 name: np.zeros(shape, np.float32) if index else np.full(shape, 128, np.uint8)
                 for index, (name, shape) in enumerate(shapes)
             }
             session.run(None, feed)
-            child_process.answer("ran")
+            child_process.reply("ran")
     except Exception as error:  # onnxruntime raises a dozen unrelated types here
-        child_process.answer("failed", type(error).__name__, str(error)[:2000])
+        child_process.reply("failed", type(error).__name__, str(error)[:2000])
     # Destructors of a broken session could still crash: the reply has been sent.
     os._exit(0)

@@ -212,7 +212,7 @@ def test_a_damaged_video_is_answered_with_what_is_missing(
 BAD_JSON: list[tuple[str, str]] = [
     ("{", "not valid JSON"),
     ("[1]", '"instances"'),
-    ('{"instances": [], "signature": 1}', "nothing else"),
+    ('{"instances": [], "signature": 1}', "without other keys"),
     ('{"instances": []}', "at least one"),
     ('{"instances": [5]}', "fewer than 2 axes"),
     ('{"instances": [[]]}', "an axis is empty"),

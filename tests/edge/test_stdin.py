@@ -168,7 +168,7 @@ def test_a_picture_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> N
         ),
         (b"R", None, "neither a video nor JPEG pictures"),
         (b"\x1a\x45\xdf\xa3torn", None, "the video in it cannot be read; use for example: ffmpeg -i"),
-        (b"\0\0\0\x20ftypisom" + bytes(99), None, "the video in it cannot be read .an MP4 whose"),
+        (b"\0\0\0\x20ftypisom" + bytes(99), None, "the video in it cannot be read .an MP4 with its"),
         (b"\0\0\0\1\x67" + bytes(99), None, "ended without a complete frame"),
     ],
 )

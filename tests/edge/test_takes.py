@@ -304,9 +304,9 @@ def test_deleting_removes_the_file_and_the_line(tmp_path: Path) -> None:
     takes.delete(first)
     assert takes.all() == [second]
     assert files(tmp_path) == ["clips.csv", "wave/take-002.mkv"]
-    with pytest.raises(RecordingError, match="any more"):
+    with pytest.raises(RecordingError, match="no longer a take"):
         takes.delete(first)
-    with pytest.raises(RecordingError, match="any more"):
+    with pytest.raises(RecordingError, match="no longer a take"):
         takes.relabel(first, "clap")
 
 

@@ -72,14 +72,14 @@ def test_takes_are_shown_renamed_and_deleted(page: Browser, folder: Path) -> Non
     page.wait("document.getElementById('film').naturalWidth === 320")
     page.click("#rows tr button:nth-child(2)")
     assert page.faults() == []
-    page.do("fill", selector="#ask-label", text="clap")
-    page.click("#ask-yes")
+    page.do("fill", selector="#dialog-label", text="clap")
+    page.click("#dialog-yes")
     page.wait(f"{SAID}.endsWith('is renamed.')")
     page.click("#rows tr:nth-child(1) button:nth-child(3)")
-    page.click("#ask button[value=no]")
+    page.click("#dialog button[value=no]")
     assert page.evaluate(ROWS) == 2, "who says no keeps it"
     page.click("#rows tr:nth-child(1) button:nth-child(3)")
-    page.click("#ask-yes")
+    page.click("#dialog-yes")
     page.wait(f"{ROWS} === 1")
     with (folder / "clips.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)

@@ -223,7 +223,7 @@ def check_sizes(graph: Graph, card: ModelCard, inputs: tuple[Shape, ...]) -> int
     if found[0] != (batch, len(card.labels)):
         raise Refused(f"its card has {len(card.labels)} labels, the graph answers {list(found[0])}")
     for tensor, shape in zip(card.state.tensors, found[1:], strict=True):
-        if not fits(tensor, shape, batch):
+        if not state_fits(tensor, shape, batch):
             raise Refused(
                 f"its card promises {tensor.name} {list(tensor.axes)}, "
                 f"the graph gives {list(shape)}"
@@ -240,7 +240,7 @@ def shapes(card: ModelCard, batch: int, time: int, kept: int) -> tuple[Shape, ..
     )
 
 
-def fits(tensor: StateTensor, shape: Shape, batch: int) -> bool:
+def state_fits(tensor: StateTensor, shape: Shape, batch: int) -> bool:
     """Return whether a state of this shape matches the card's, for a batch of this size."""
     return len(shape) == len(tensor.axes) and all(
         size == (batch if axis == "batch" else axis) or (isinstance(axis, str) and axis != "batch")

@@ -48,7 +48,7 @@ def read_instances(body: bytes, limits: Limits) -> list[NDArray[np.uint8]]:
     except ValueError as error:
         raise HTTPException(422, f"not valid JSON: {str(error)[:200]}") from None
     if not isinstance(given, dict) or set(given) != {"instances"}:
-        raise HTTPException(422, 'the body must be {"instances": [...]}')
+        raise HTTPException(422, 'the body must be {"instances": [...]}, without other keys')
     instances = given["instances"]
     if not isinstance(instances, list) or not instances:
         raise HTTPException(422, "instances: must be a list of at least one clip or picture")

@@ -357,7 +357,7 @@ def main() -> None:
             with contextlib.ExitStack() as opened:
                 _serve(_Clip(request[1], task["max_pixels"], slots, opened))
             child_process.live_for(0)
-            child_process.answer("closed", child_process.memory_of("RssAnon"))
+            child_process.reply("closed", child_process.memory_of("RssAnon"))
 
 
 def _request() -> list[Any]:
@@ -379,7 +379,7 @@ def _serve(clip: "_Clip") -> None:
             found = ["refused", str(error)]
         except MemoryError:
             found = ["memory"]
-        child_process.answer(*found)
+        child_process.reply(*found)
 
     if clip.path is not None:
         answer(clip.open)

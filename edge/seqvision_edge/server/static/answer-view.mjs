@@ -1,5 +1,5 @@
-// The label, huge, its probability and age, and the bars of the most probable labels.
-// Names of classes go into the page as text, never as markup.
+// The predicted label, large, its probability and age, and the bars of the most probable labels.
+// Names of classes enter the page as text, never as markup.
 
 import { FittedLabel } from "./label.mjs";
 import { percent } from "./words.mjs";
@@ -7,12 +7,12 @@ import { percent } from "./words.mjs";
 const MOST_BARS = 5;
 const byId = (id) => document.getElementById(id);
 
-/** Shows one answer, or a word in its place. */
+/** Shows one prediction, or a message instead. */
 export class AnswerView {
   constructor({ labels, decision }, hues) {
     Object.assign(this, { hues, decision });
     this.label = new FittedLabel(byId("label"), room);
-    // Few labels keep their places, so that the eye need not look for them.
+    // Few labels keep their positions, which is easier to read.
     this.fixed = labels.length <= MOST_BARS + 1 ? labels : null;
     this.bars = Array.from({ length: Math.min(labels.length, this.fixed ? labels.length : MOST_BARS) }, bar);
     byId("bars").replaceChildren(...this.bars.map(({ item }) => item));
@@ -20,8 +20,8 @@ export class AnswerView {
   }
 
   /**
-   * Show an answer; without one the word, how far it is, 0 to 1, and no number of what was.
-   * Of an answer that is unsure the label stands small next to its number, and all is grey.
+   * Show a prediction; without one, show the word and the progress, 0 to 1, and no probability.
+   * Of an unsure prediction the label is small next to its probability, and everything is grey.
    */
   show(answer, word, age = "", done = 0) {
     const isUnsure = answer?.unsure === true;
@@ -71,7 +71,7 @@ function set(id, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** Return the pixels that the label may take. */
+/** Return the pixels available for the label. */
 function room() {
   const { clientWidth: width, clientHeight: height } = byId("label").parentElement;
   const isLarge = byId("live").classList.contains("large");

@@ -1,13 +1,13 @@
-// The same model in this browser: onnxruntime-web, the state carried as the card says.
+// The model run in this browser: onnxruntime-web, with the state carried as the card specifies.
 
 import { readCard } from "./card.mjs";
 
-/** A loaded model and one stream's memory of the past. */
+/** A loaded model and the state of one stream. */
 export class BrowserModel {
   /** Load the bytes of a model.onnx. */
   static async load(bytes) {
     const ort = await import("/page/vendor/ort.wasm.min.mjs");
-    ort.env.wasm.numThreads = 1; // more need headers that this page does not ask for
+    ort.env.wasm.numThreads = 1; // more need headers that this page does not set
     ort.env.wasm.wasmPaths = new URL("/page/vendor/", location.href).href;
     const session = await ort.InferenceSession.create(bytes, { executionProviders: ["wasm"] });
     return new BrowserModel(ort, session, readCard(bytes));
@@ -18,7 +18,7 @@ export class BrowserModel {
     this.reset();
   }
 
-  /** Forget the past. */
+  /** Reset the state. */
   reset() {
     this.seen = 0;
     this.state = {};
@@ -35,7 +35,7 @@ export class BrowserModel {
   }
 
   /**
-   * Answer for the newest of some steps; null, and the past forgotten, where a value is not finite.
+   * Return the prediction for the newest of some steps; null, after a reset, if it is not finite.
    * @returns {Promise<number[] | null>} probabilities in the order of the card's labels
    */
   async push(data, steps) {

@@ -1,6 +1,6 @@
-// The camera of this browser, and what to say when there is none.
+// The camera of this browser, and the messages if there is none.
 
-/** Why there is no camera: what happened, and what to do. */
+/** Why there is no camera, and what to do. */
 export class CameraError extends Error {
   constructor(title, advice) {
     super(title);
@@ -9,7 +9,7 @@ export class CameraError extends Error {
 }
 
 /**
- * Open a camera; "" takes the browser's own choice.
+ * Open a camera; "" takes the browser's default.
  * @returns {Promise<MediaStream>}
  */
 export async function openCamera(deviceId = "") {
@@ -18,8 +18,8 @@ export async function openCamera(deviceId = "") {
       "This address is not secure, so the browser keeps the camera closed",
       "Open the page on the device itself as http://localhost, or through https. A video file works here too.",
     );
-  const wanted = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } };
-  const video = deviceId ? { ...wanted, deviceId: { exact: deviceId } } : wanted;
+  const constraints = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } };
+  const video = deviceId ? { ...constraints, deviceId: { exact: deviceId } } : constraints;
   try {
     return await navigator.mediaDevices.getUserMedia({ video, audio: false });
   } catch (error) {

@@ -1,4 +1,5 @@
-// The card of a model file: onnxruntime-web does not show metadata, so the protobuf is read here.
+// The card of a model file: onnxruntime-web does not expose metadata, so the protobuf is parsed
+here.
 
 const METADATA = 14; // ModelProto.metadata_props
 const KEY = "seqvision.card";

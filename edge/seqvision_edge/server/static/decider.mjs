@@ -1,10 +1,10 @@
 // Probabilities over time → events, as `seqvision_edge.events` does: docs/model-file.md.
 
-const HAIR = 1e-6; // what is this close to a threshold is at it
+const HAIR = 1e-6; // a value this close to a threshold has reached it
 
 /** Follow one source's predictions of a full window and return its events, each when it has ended. */
 export class Decider {
-  /** `lag`: seconds from what an answer is about to the answer. */
+  /** `lag`: seconds from the middle of the window to the prediction. */
   constructor(decision, labels, lag = 0) {
     Object.assign(this, { decision, labels, lag });
     this.running = null;
@@ -15,11 +15,11 @@ export class Decider {
     this.answers = [];
     this.smoothed = null;
     this.blockedUntil = new Map();
-    this.before = null; // for early firing: the answer before,
+    this.before = null; // for early firing: the previous prediction,
     this.low = new Set(); // and the labels that have been low and may rise
   }
 
-  /** Take the answer at `time` (seconds, rising) and return the events that ended. */
+  /** Process the prediction at `time` (seconds, rising) and return the events that ended. */
   update(time, probabilities) {
     const { decision } = this;
     const own = isUnsure(probabilities, decision) ? probabilities.map(() => 0) : probabilities;
@@ -48,7 +48,7 @@ export class Decider {
     return ended;
   }
 
-  /** Forget the past and return the event that it cuts off: at a gap, and at the end. */
+  /** Reset, and return the running event: at a gap, and at the end. */
   close(time) {
     const ended = this.finish(time);
     this.forget();
@@ -68,7 +68,7 @@ export class Decider {
     }
   }
 
-  /** Return the index of the label that surely rises with this answer, or -1. */
+  /** Return the index of the label that clearly rises with this prediction, or -1. */
   rising(own, time) {
     const { early, on_threshold: on, off_threshold: off } = this.decision;
     if (early === null) return -1;
@@ -85,7 +85,7 @@ export class Decider {
     return isSure ? best : -1;
   }
 
-  /** The probabilities that decide: smoothed, or of what fired the answer's own if that is more. */
+  /** The deciding probabilities: smoothed, or those of a fired label's own if higher. */
   strength(own, rising) {
     const fired = this.running?.fired === undefined ? -1 : this.running.label;
     return this.smoothed.map((value, index) =>
@@ -123,12 +123,12 @@ export class Decider {
   }
 }
 
-/** Whether an answer is rejected: it counts for no label. */
+/** Return whether a prediction is unsure: it counts for no label. */
 export function isUnsure(probabilities, decision) {
   return Math.max(...probabilities) < decision.min_confidence - HAIR;
 }
 
-/** Return by how many seconds answers lag: what they are about is in the middle of the window. */
+/** Return the lag of predictions in seconds: from the middle of the window to its end. */
 export function lagOf({ kind, frames, fps }) {
   return kind === "video" ? (frames - 1) / fps / 2 : 0;
 }

@@ -1,4 +1,4 @@
-// THE WAY of what the device itself watches: its records as they come, its picture again and again.
+// A source of the device: its records as they arrive, its picture polled.
 
 import { eventsOf, picture, sources } from "./server.mjs";
 
@@ -9,8 +9,8 @@ const LABELLED = ["live", "warming"];
 const BROKEN = ["connecting", "stalled", "disconnected", "failed", "ended"];
 
 /**
- * Follow one of the device's sources; returns how to leave it.
- * @param {() => void} onMissing called when the device has no source of this name any more
+ * Follow one of the device's sources; returns the function that stops it.
+ * @param {() => void} onMissing called when the device no longer has a source of this name
  */
 export function watchDevice(name, screen, onPicture, onMissing) {
   const leaving = new AbortController();
@@ -20,24 +20,24 @@ export function watchDevice(name, screen, onPicture, onMissing) {
   return () => leaving.abort();
 }
 
-/** Hear a source's records, and again after the server was away, until the signal. */
+/** Receive a source's records, reconnecting if the server was away, until the signal. */
 function listen(name, screen, leaving, onMissing) {
   if (leaving.aborted) return;
   const stream = eventsOf(name);
   leaving.addEventListener("abort", () => stream.close(), { once: true });
   stream.onmessage = ({ data }) => take(JSON.parse(data), screen, name);
   stream.onopen = () => screen.touch();
-  // That the server lives makes no label fresh whose source has fallen silent.
+  // An `alive` of the server does not make the label of a silent source fresh.
   stream.addEventListener("alive", () => LABELLED.includes(screen.state) || screen.touch());
   stream.onerror = async () => {
     if (leaving.aborted) return;
     // A run on a file ends with the file.
     if (screen.state !== "ended") screen.set("gone");
-    if (stream.readyState !== EventSource.CLOSED) return; // the browser tries again by itself
+    if (stream.readyState !== EventSource.CLOSED) return; // the browser reconnects by itself
     stream.close();
     const found = await sources().catch((error) => error);
     if (leaving.aborted) return;
-    if (found?.status === 401) screen.set("gone", "It asks for its token again: load this page anew.");
+    if (found?.status === 401) screen.set("gone", "The server requires its token again: reload this page.");
     else if (Array.isArray(found) && !found.some((each) => each.name === name)) onMissing();
     else setTimeout(() => listen(name, screen, leaving, onMissing), RETRY_MS);
   };
@@ -53,9 +53,9 @@ function take(record, screen, name) {
   } else if (record.type === "source") screen.warn(record);
 }
 
-/** Return what is known besides the state; the name of the source stands elsewhere. */
+/** Return details of the state; the name of the source is shown elsewhere. */
 export function words({ state, message, attempt }, name) {
-  if (state === "stalled") return ""; // its message would only say the same
+  if (state === "stalled") return ""; // its message would only repeat the state
   const more = message.startsWith(`${name}: `) ? message.slice(name.length + 2) : message;
   return more || (attempt > 1 ? `connecting again, attempt ${attempt}` : "");
 }

@@ -1,4 +1,4 @@
-// The list of routes: only its theme can be changed.
+// The API documentation: only its theme can be changed.
 
 import { setUpTheme } from "./theme.mjs";
 

@@ -1,17 +1,17 @@
-// THE WAY of a file: shown here, answered by the server, its events on a timeline that seeks it.
+// A file: played here, classified by the server, with its events on a timeline that seeks it.
 
 import { inWords, kindOf } from "./media-kind.mjs";
 import { showPicture } from "./screen.mjs";
 import { predict } from "./server.mjs";
 
-const LONGEST_MS = 8000; // until the first frame of a file that this browser can play
+const LONGEST_MS = 8000; // until the first frame of a playable file
 const ANSWERED = "The server answered instead: the timeline leads through its answers.";
 const SEE = "To see it here, convert it to H.264 in MP4.";
 const byId = (id) => document.getElementById(id);
 
 /**
  * Show a file; with `live` the caller runs it in this browser while it plays.
- * @returns {Promise<() => void>} how to leave it
+ * @returns {Promise<() => void>} the function that stops it
  */
 export async function watchFile({ file, card, video, screen, live }) {
   const leaving = new AbortController();
@@ -59,7 +59,7 @@ export async function watchFile({ file, card, video, screen, live }) {
       showMessage("This browser cannot play the rest of it.", "The server's answers are on the timeline.");
     };
     byId("play").hidden = false;
-    video.play().catch(() => {}); // a browser may want a click first
+    video.play().catch(() => {}); // a browser may require a click first
   }
   return leave;
 }
@@ -74,11 +74,11 @@ function showMessage(title, advice) {
   byId("unplayable-text").textContent = advice;
 }
 
-/** Show the video where this browser can decode its pictures, and return whether it can. */
+/** Play the video if this browser can decode it, and return whether it can. */
 async function plays(video, url) {
   video.src = url;
   const isPlayable = await new Promise((resolve) => {
-    // A browser that knows the sound but not the pictures plays a black nothing.
+    // A browser that decodes the sound but not the pictures plays a black picture.
     video.onloadeddata = () => resolve(video.videoWidth > 0);
     video.onerror = () => resolve(false);
     setTimeout(() => resolve(false), LONGEST_MS);
@@ -89,7 +89,7 @@ async function plays(video, url) {
   return isPlayable;
 }
 
-/** Show the picture where this browser can decode it, and return whether it can. */
+/** Show the picture if this browser can decode it, and return whether it can. */
 async function shows(file, url) {
   const image = Object.assign(new Image(), { src: url });
   try {
@@ -107,14 +107,14 @@ async function predictWithProgress(file, signal) {
   try {
     return await predict(file, signal, (share) => {
       if (share < 1) progress.value = share;
-      else progress.removeAttribute("value"); // the server reads it now
+      else progress.removeAttribute("value"); // the server is processing it
     });
   } finally {
     progress.hidden = true;
   }
 }
 
-/** Put the server's answers on the screen and return the time of the last one. */
+/** Show the server's predictions and return the time of the last one. */
 function take(result, screen) {
   const answers = result.windows;
   for (const answer of answers) screen.history.add(answer, true);

@@ -1,11 +1,11 @@
-// Pictures out of a <video>: one by one, as JPEG or as pixels.
+// Pictures of a <video>: one by one, as JPEG or as pixels.
 
 export const MOST_WIDE = 640;
 const QUALITY = 0.85;
 
 /**
  * Call `onFrame(now, shown, count)` for each picture that the video shows, until the returned
- * function is called: seconds of this page, and of the video, and how many it has shown.
+ * function is called: seconds of this page, and of the video, and the number of pictures so far.
  */
 export function eachFrame(video, onFrame) {
   let goesOn = true;
@@ -26,7 +26,7 @@ export function eachFrame(video, onFrame) {
 const canvas = document.createElement("canvas");
 const context = canvas.getContext("2d", { willReadFrequently: true });
 
-/** Draw what the video shows, at most 640 pixels wide. */
+/** Draw the video's current picture, at most 640 pixels wide. */
 function draw(video) {
   const scale = Math.min(1, MOST_WIDE / video.videoWidth);
   canvas.width = Math.max(1, Math.round(video.videoWidth * scale));

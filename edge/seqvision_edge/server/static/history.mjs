@@ -1,39 +1,40 @@
-// What was answered: kept in order of time, looked up by time, saved as CSV and JSON.
+// The predictions and events of a source: in order of time, searched by time, saved as CSV and
+JSON.
 
 const MOST_SECONDS = 600;
 const PICTURE_SECONDS = 60;
 const MOST_EVENTS = 10_000;
 const HAIR = 1e-3; // times have milliseconds
 
-/** The answers and events of one source. */
+/** The predictions and events of one source. */
 export class History {
   /**
-   * @param {string} source what is watched, in words
-   * @param {number} lag seconds from what an answer is about to the answer
+   * @param {string} source the source's name
+   * @param {number} lag seconds from the middle of the window to the prediction
    */
   constructor(source, lag = 0) {
     Object.assign(this, { source, lag });
     this.answers = [];
     this.events = [];
     this.pictures = []; // [time, Blob], of the last minute
-    this.began = null; // the wall clock at time 0, where there is one
+    this.began = null; // the wall clock at time 0, if known
   }
 
-  /** The moment that the first answer is about. */
+  /** The time of the first prediction's window centre. */
   get first() {
     return this.answers.length ? this.about(this.answers[0]) : 0;
   }
 
-  /** Return the moment that an answer is about: the middle of its window. */
+  /** Return the time of a prediction's window centre. */
   about = (answer) => Math.max(0, answer.time - this.lag);
 
   get newest() {
     return this.answers.at(-1) ?? null;
   }
 
-  /** Add an answer of rising time; `whole` keeps it however old it gets. */
+  /** Add a prediction of rising time; `whole` keeps it however old it becomes. */
   add(answer, whole = false) {
-    // A video that was moved back is answered anew from there on.
+    // After seeking back, the predictions from there on are replaced.
     if (this.newest && answer.time <= this.newest.time)
       this.answers.splice(lowerBound(this.answers, answer.time - HAIR, (each) => each.time));
     this.answers.push(answer);
@@ -52,24 +53,24 @@ export class History {
     while (time - this.pictures[0][0] > PICTURE_SECONDS) this.pictures.shift();
   }
 
-  /** Return the answer about a moment, null before the first. */
+  /** Return the prediction for a time, null before the first. */
   at(time) {
     return this.answers[lowerBound(this.answers, time + HAIR, this.about) - 1] ?? null;
   }
 
-  /** Return the picture that was shown at a time; null where none is kept. */
+  /** Return the picture shown at a time; null if it is no longer kept. */
   pictureAt(time) {
     const found = this.pictures[lowerBound(this.pictures, time, ([when]) => when) - 1];
     return found && time - found[0] < 1 ? found[1] : null;
   }
 
-  /** Return the answers about one moment to another, and the one before them. */
+  /** Return the predictions between two times, and the one before them. */
   between(from, to) {
     const first = Math.max(0, lowerBound(this.answers, from, this.about) - 1);
     return this.answers.slice(first, lowerBound(this.answers, to, this.about));
   }
 
-  /** Return when an event began by the wall clock, as ISO text; "" where none is known. */
+  /** Return when an event began by the wall clock, as ISO text; "" if unknown. */
   clock(event) {
     return this.began === null ? "" : new Date(this.began + 1000 * event.start).toISOString();
   }
@@ -99,14 +100,14 @@ function lowerBound(items, time, timeOf) {
   return low;
 }
 
-/** Return a value as one cell: a text that a spreadsheet would compute is made a plain one. */
+/** Return a value as one CSV cell; a formula is escaped. */
 function cell(value) {
   if (typeof value === "number") return String(value);
   const text = /^'*[=+\-@\t\r\n＝＋－＠]/.test(value) ? `'${value}` : value;
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-/** Let the browser save a text as a file. */
+/** Make the browser save a text as a file. */
 export function save(name, type, text) {
   const url = URL.createObjectURL(new Blob([text], { type }));
   const link = Object.assign(document.createElement("a"), { href: url, download: name });

@@ -1,12 +1,12 @@
-// A label as large as its room allows: it shrinks, then takes more lines, and is never broken
+// A label as large as its space allows: it shrinks, then takes more lines, and is never broken
 // inside a word.
 
 const MOST_LINES = 4;
 const SPACING = 1.06; // the height of a line
-const SMALLEST = 20; // pixels; what does not fit then ends in an ellipsis
-const KEEP = 0.62; // a line less is worth letters that are smaller by this
+const SMALLEST = 20; // pixels; a longer label ends in an ellipsis
+const KEEP = 0.62; // one line less is preferred if the text is at most this much smaller
 
-// After such a letter a label may go on in the next line, as `seqvision_edge.drawing` has it.
+// After such a character a label may be wrapped, as in `seqvision_edge.drawing`.
 const BORDERS =
   /(?<=[\s_\-/.,:;|)\]])(?=\S)|(?<=[a-z0-9])(?=[A-Z])|(?=[\u3041-\u30ff\u3400-\u9fff])|(?<=[\u3041-\u30ff\u3400-\u9fff])/u;
 
@@ -18,9 +18,9 @@ export function setText(element, text) {
   element.replaceChildren(...parts.slice(1));
 }
 
-/** Keeps one element's text as large as its room allows, whatever becomes of the room. */
+/** Keeps one element's text as large as its space allows, when that changes. */
 export class FittedLabel {
-  /** `room` returns the pixels that it may take: {width, height, largest}. */
+  /** `room` returns the available pixels: {width, height, largest}. */
   constructor(element, room) {
     Object.assign(this, { element, room, text: "" });
     this.measure = document.createElement("canvas").getContext("2d");
@@ -50,7 +50,7 @@ export class FittedLabel {
     this.element.classList.toggle("cut", best < SMALLEST);
   }
 
-  /** Return the size in pixels at which the parts fill at most so many lines. */
+  /** Return the font size in pixels at which the parts fill at most so many lines. */
   sizeOf(parts, most, width) {
     let [low, high] = [0, 400];
     while (high - low > 0.5) {

@@ -1,4 +1,4 @@
-// The live line to the server: frames go out, records come back, and it comes back by itself.
+// The live WebSocket: frames are sent, records received, and it reconnects by itself.
 
 const MOST_IN_FLIGHT = 2;
 const LOST_MS = 1000;
@@ -6,12 +6,12 @@ const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [500, 10_000];
 const TIMES = ["time", "start", "end", "peak", "reported_at"];
 const [TRY_AGAIN_LATER, NOT_ALLOWED] = [1013, 1008];
 
-/** One WebSocket that is opened again for as long as it is wanted. */
+/** A WebSocket that reconnects until it is closed. */
 export class Link {
   /**
-   * @param {"jpeg" | "prepared"} frames what is sent
+   * @param {"jpeg" | "prepared"} frames the format of the frames
    * @param {{onRecord: (record: object) => void, onState: (state: string, words: string) => void}} handlers
-   *   states: `connecting`, `open`, `closed` (tries again), `refused` (does not).
+   *   states: `connecting`, `open`, `closed` (will retry), `refused` (will not).
    */
   constructor(frames, { onRecord, onState }) {
     Object.assign(this, { frames, onRecord, onState });
@@ -54,12 +54,12 @@ export class Link {
       return;
     }
     this.onState("closed", code === TRY_AGAIN_LATER ? "The server has no room for one more." : "");
-    // Not all pages that lost one server come back in the same moment.
+    // Jitter: pages that lost one server must not all reconnect at the same moment.
     this.timer = setTimeout(() => this.connect(), this.pauseMs * (0.75 + Math.random() / 2));
     this.pauseMs = Math.min(2 * this.pauseMs, LONGEST_PAUSE_MS);
   }
 
-  /** Whether a frame sent now would go out at once. */
+  /** Whether a frame would be sent at once. */
   isReady(most = MOST_IN_FLIGHT) {
     const now = performance.now();
     for (const [time, sent] of this.inFlight) if (now - sent > LOST_MS) this.inFlight.delete(time);
@@ -74,7 +74,7 @@ export class Link {
     return this.socket?.readyState === WebSocket.OPEN;
   }
 
-  /** Begin a new stream in a moment: the server forgets the past of this one. */
+  /** Start a new stream soon: the server resets its state. */
   again() {
     this.close();
     this.timer = setTimeout(() => this.connect(), FIRST_PAUSE_MS);
@@ -98,7 +98,7 @@ export class Link {
   }
 }
 
-/** Return a time to the millisecond: sums of such numbers are a hair off. */
+/** Return a time rounded to the millisecond, without accumulated rounding errors. */
 function rounded(time) {
   return Math.round(1000 * time) / 1000;
 }

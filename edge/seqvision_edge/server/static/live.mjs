@@ -1,4 +1,4 @@
-// THE WAY of what is live: a <video>'s frames → the server, or this browser's model → answers.
+// Live input: a <video>'s frames → the server, or this browser's model → predictions.
 
 import { Decider, isUnsure, lagOf } from "./decider.mjs";
 import { eachFrame, jpeg, pixels } from "./frames.mjs";
@@ -6,15 +6,15 @@ import { Link } from "./link.mjs";
 import { rgbOf, stepsOf } from "./prepare.mjs";
 import { Sampler } from "./sampler.mjs";
 
-const MOST_BEHIND = 40; // frames that the server may be late when answers are compared
+const MOST_BEHIND = 40; // frames that the server may lag when predictions are compared
 const MOST_KEPT = 64;
-const STILL_FPS = 5; // of models that read still images: they have no rate of their own
+const STILL_FPS = 5; // for models of still images, which have no rate of their own
 
 /**
  * Watch a video element until the returned function is called.
  *
- * With a `model` the frames run in this browser; the server gets the very same steps, so that both
- * answers can be compared, and its absence stops nothing.
+ * With a `model` the frames run in this browser; the server gets the same steps, so that both
+ * predictions can be compared, but is not required.
  *
  * @param {{video: HTMLVideoElement, card: object, model: import("./browser-model.mjs").BrowserModel | null,
  *          byMedia: boolean, handlers: object}} options `byMedia` takes the video's own times.
@@ -36,11 +36,11 @@ export function watchLive({ video, card, model, byMedia, handlers }) {
   if (own) own.link = link;
   const began = performance.now() / 1000;
   let isBusy = false;
-  let last = null; // the picture of a file that was taken last
+  let last = null; // the last picture taken from a file
   let counted = NaN;
 
   async function take(now, shown, count) {
-    // Of a file the picture before was shown until this one, if none was missed between them.
+    // The previous picture of a file was shown until this one, if none was missed between them.
     const follows = byMedia && count === counted + 1;
     const isFree = !isBusy && (own || link.isReady());
     counted = isFree ? count : NaN;
@@ -66,7 +66,7 @@ export function watchLive({ video, card, model, byMedia, handlers }) {
   async function send(time) {
     const blob = await jpeg(video);
     const bytes = await blob?.arrayBuffer();
-    if (!bytes || !link.isReady()) return; // left, or lost, meanwhile
+    if (!bytes || !link.isReady()) return; // stopped or disconnected meanwhile
     link.send(time, bytes);
     handlers.onPicture(time, blob);
   }
@@ -85,7 +85,7 @@ function dispatch(record, { onAnswer, onEvent, onRecord }) {
   else onRecord(record);
 }
 
-/** What this browser's model answers, and how far the server's answers are from it. */
+/** Runs this browser's model, and compares its predictions with the server's. */
 class OwnAnswers {
   constructor(card, model, handlers) {
     Object.assign(this, { card, model, handlers });
@@ -97,18 +97,18 @@ class OwnAnswers {
     this.together();
   }
 
-  /** Report nothing more: the pending answer is discarded. */
+  /** Stop: the pending prediction is discarded. */
   leave() {
     this.hasLeft = true;
   }
 
-  /** Begin as the server's stream begins: with an empty grid, and nothing to compare. */
+  /** Reset as the server's stream does: an empty grid, and nothing to compare. */
   together() {
     this.sampler = this.isVideo ? new Sampler(this.card.sequence.fps) : null;
-    this.waiting = new Map(); // by time: the answer that came first
-    this.row = []; // what the server has not got yet
+    this.waiting = new Map(); // by time: the prediction that came first
+    this.row = []; // steps not yet sent to the server
     this.areTogether = true;
-    // A carried state never forgets: only two streams that begin together are alike.
+    // A carried state never resets: only two streams that start together are comparable.
     if (this.card.state.kind === "carry") this.forget();
   }
 
@@ -131,7 +131,7 @@ class OwnAnswers {
     else this.forget();
   }
 
-  /** Let the server answer for the same steps: none may be left out, so they wait in a row. */
+  /** Send the same steps to the server: none may be skipped, so they are queued. */
   send(time, data) {
     if (!this.areTogether || !this.link.isOpen) return;
     this.row.push([time, data]);
@@ -143,7 +143,7 @@ class OwnAnswers {
     while (this.row.length && this.link.isReady(1)) this.link.send(...this.row.shift());
   }
 
-  /** A frame was left out, so the two pasts are not the same any more: begin together anew. */
+  /** A frame was skipped, so the two states differ: restart both. */
   part() {
     this.areTogether = false;
     this.link.again();
@@ -179,7 +179,7 @@ class OwnAnswers {
     this.decider.close(this.last).forEach(this.handlers.onEvent);
   }
 
-  /** Take what the server says. */
+  /** Handle a record of the server. */
   compare(record) {
     if (record.type === "error" || record.dropped > 0) {
       if (this.areTogether) this.part();
@@ -189,7 +189,7 @@ class OwnAnswers {
     if (record.type === "prediction" && record.window_full) this.meet(record.time, record.probabilities);
   }
 
-  /** Compare the two answers for one frame, once both are there. */
+  /** Compare the two predictions for one frame, once both are there. */
   meet(time, probabilities) {
     const other = this.waiting.get(time);
     if (!other) {

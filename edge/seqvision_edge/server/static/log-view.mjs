@@ -1,4 +1,4 @@
-// The list of events; each of them leads to its moment.
+// The list of events; each one links to its time.
 
 import { setText } from "./label.mjs";
 import { clock, percent } from "./words.mjs";
@@ -19,7 +19,7 @@ export class LogView {
     byId("event").textContent = "";
   }
 
-  /** Add an event: a live one on top, and said aloud; those of a file in their order. */
+  /** Add an event: a live one on top, and announced by screen readers; those of a file in order. */
   add(event, history, live) {
     const log = byId("log");
     if (live) log.prepend(this.row(event, history));

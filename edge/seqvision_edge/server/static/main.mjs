@@ -1,4 +1,4 @@
-// THE PAGE: the model's card → a screen; a camera, a file or the device's own source → answers.
+// The page: model card → screen; a camera, a file or a source of the device → predictions.
 
 import { BrowserModel } from "./browser-model.mjs";
 import { CameraError, cameras, openCamera } from "./camera.mjs";
@@ -22,10 +22,10 @@ const card = await aboutModel();
 const screen = new Screen(card);
 const isVideo = card.sequence.kind === "video";
 const overview = new Overview(colours(card.labels, card.decision.background), watchSource);
-let devices = []; // names of what the device itself watches
-let model = null; // this browser's, while its switch is on
-let stop = () => {}; // what is watched now
-let again = null; // begin it anew: after the switch was turned
+let devices = []; // names of the device's sources
+let model = null; // this browser's model, while its switch is on
+let stop = () => {}; // stops the current source
+let again = null; // restarts the current source: after the switch was changed
 setUp();
 
 async function setUp() {
@@ -44,7 +44,7 @@ async function setUp() {
   for (const id of ["overview-camera", "overview-file"])
     on(id, "click", () => byId(id.replace("overview-", "")).click());
   on("mirror", "change", mirror);
-  on("stop", "click", leave); // with several sources, `all` leads back to them
+  on("stop", "click", leave); // with several sources, `all` returns to them
   on("large", "click", () => enlarge(byId("large").ariaPressed !== "true"));
   on("play", "click", () => (video.paused ? video.play() : video.pause()));
   on("in-browser", "change", switchBrowser);
@@ -58,7 +58,7 @@ async function setUp() {
   await Promise.all([offerBrowser(), offerDevices()]);
 }
 
-/** Return what the server says of its model, as soon as it says it. */
+/** Return the server's model card, as soon as it is available. */
 async function aboutModel() {
   for (;;) {
     try {
@@ -75,7 +75,7 @@ function on(id, event, act) {
   byId(id).addEventListener(event, act);
 }
 
-/** Begin to watch something; `start(hold)` says by `hold` how to stop it. */
+/** Start a source; `start(hold)` passes to `hold` the function that stops it. */
 async function begin(kind, start) {
   leave();
   overview.close();
@@ -96,7 +96,7 @@ async function begin(kind, start) {
   }
 }
 
-/** Watch nothing. */
+/** Stop the current source. */
 function leave() {
   stop();
   stop = () => {};
@@ -114,14 +114,14 @@ function leave() {
   screen.end();
 }
 
-/** Watch one of the device's sources. */
+/** Show one of the device's sources. */
 function watchSource(name) {
   byId("device").value = name;
   const isWatched = begin.visit?.description === "device" && screen.history?.source === name;
   if (!isWatched) begin("device", startDevice);
 }
 
-/** Show what the device watches: its only source at once, several side by side. */
+/** Show the device's sources: a single one at once, several side by side. */
 function openDevices() {
   if (devices.length === 1) return watchSource(devices[0]);
   leave();
@@ -173,7 +173,7 @@ async function startFile(file) {
   };
 }
 
-/** Watch the video element, live. */
+/** Process the video element live. */
 function watch(byMedia) {
   const agreement = { most: 0, count: 0 };
   screen.set("starting");
@@ -186,7 +186,7 @@ function watch(byMedia) {
     onDifference: (difference) => agree(agreement, difference),
     onLink: (state, words) => showLink(state, words, agreement),
   };
-  // The server's card is one of today's; only what the state is stands in the file alone.
+  // The server's card has the current spec; only the state's details are in the file alone.
   const whole = model ? { ...card, state: model.card.state } : card;
   return watchLive({ video, card: whole, model, byMedia, handlers });
 }
@@ -203,13 +203,13 @@ function showLink(state, words, agreement) {
 
 async function gone(words) {
   screen.set("gone", words && `${words} Trying again.`);
-  // A server that was started anew knows this page no more.
+  // A restarted server no longer knows this page's cookie.
   const reply = await server.model().catch((error) => error);
   if (reply.status === 401 && screen.state === "gone")
-    screen.set("gone", "It asks for its token again: load this page anew.");
+    screen.set("gone", "The server requires its token again: reload this page.");
 }
 
-/** Show how far both models are from each other; null: the server is not there. */
+/** Show the difference of both models; null: the server is not reachable. */
 function agree(agreement, difference) {
   byId("agreement").hidden = false;
   if (difference === null) {
@@ -241,7 +241,7 @@ async function switchBrowser() {
   } else if (!box.checked && model) {
     const old = model;
     model = null;
-    setTimeout(() => old.close(), 2000); // a frame may be on its way
+    setTimeout(() => old.close(), 2000); // a frame may be in use
   }
   showBrowser();
   if (begin.visit) again();
@@ -263,7 +263,7 @@ function showBrowser() {
   else text.textContent = "Runs the same model here, on the same frames, and shows that both agree.";
 }
 
-/** Ask what the device watches, if it is one, and show that until something else is chosen. */
+/** Fetch the device's sources, if there are any, and show them until something else is chosen. */
 async function offerDevices() {
   leave();
   const visit = begin.visit;
@@ -290,7 +290,7 @@ async function listCameras(deviceId) {
   byId("cameras-label").hidden = options.length < 2;
 }
 
-/** Give the stage the picture's shape, as far as the page stays one. */
+/** Give the stage the picture's aspect ratio, as far as the layout allows. */
 function shape(aspect) {
   byId("stage").style.setProperty("--aspect", Math.min(16 / 9, Math.max(1, aspect || 4 / 3)));
 }

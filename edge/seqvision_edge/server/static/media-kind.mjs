@@ -1,7 +1,7 @@
-// What a file is, by its own bytes: the container and the codec, in words that people search for.
+// The container and codec of a file, by its own bytes, in searchable terms.
 
 const HEAD = 1 << 18;
-const MOST_INDEX = 1 << 23; // of a "moov" box; a larger one is not looked at
+const MOST_INDEX = 1 << 23; // of a "moov" box; a larger one is not parsed
 const SOUND = /^(mp4a|ac-3|ec-3|alac|Opus|fLaC|samr|sowt|twos|lpcm|in24|in32|fl32|\.mp3|ulaw|alaw|tmcd|text|tx3g|mebx|rtp )$/;
 
 const CODECS = [
@@ -52,7 +52,7 @@ export async function kindOf(file) {
   return { codec: null, container: null };
 }
 
-/** Return what a file is in one phrase: `HEVC (H.265) in QuickTime`, or its ending. */
+/** Return the kind of a file in one phrase: `HEVC (H.265) in QuickTime`, or its ending. */
 export function inWords({ codec, container }, name) {
   if (codec && container) return `${codec} in ${container}`;
   if (codec || container) return codec ?? container;
@@ -60,7 +60,7 @@ export function inWords({ codec, container }, name) {
   return ending ? `.${ending.toLowerCase()} files of this kind` : "this kind of file";
 }
 
-/** Return the four letters of the first codec of pictures in an MP4 or QuickTime file. */
+/** Return the FourCC of the first video codec in an MP4 or QuickTime file. */
 async function boxCodec(file) {
   for (let at = 0; at + 16 <= file.size; ) {
     const head = new DataView((await bytes(file, at, 16)).buffer);

@@ -1,4 +1,4 @@
-// All sources of a device at a glance: picture, label and state of each; a click leads to one.
+// All sources of a device side by side: picture, label and state of each; a click opens one.
 
 import { words } from "./device.mjs";
 import { setText } from "./label.mjs";
@@ -7,7 +7,7 @@ import { percent, silence } from "./words.mjs";
 
 const POLL_MS = 500;
 const PATIENCE_MS = 2000;
-const OLD_MS = 2000; // an older answer says nothing of now
+const OLD_MS = 2000; // an older prediction is not current
 const SHOWN = ["live", "warming_up", "frozen"];
 const byId = (id) => document.getElementById(id);
 
@@ -99,7 +99,7 @@ class Tile {
     this.state.textContent = isLive ? liveWords(state, answer) : brokenWords(state, silent, this.name);
   }
 
-  /** The server does not answer: nothing here is of now. */
+  /** The server does not respond: nothing shown here is current. */
   lose() {
     this.isShown = false;
     this.image.hidden = true;

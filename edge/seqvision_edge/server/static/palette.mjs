@@ -1,4 +1,4 @@
-// One colour per label, those of `seqvision_edge.drawing`, darker on a light ground.
+// One colour per label, the same as in `seqvision_edge.drawing`, darker on a light background.
 
 const BACKGROUND = "#94a3b8";
 const FIRST = [

@@ -1,4 +1,4 @@
-// One picture → one step, or one sequence of steps, as the model reads it: the browser's
+// One picture → one step, or one sequence of steps, as the model's input: the browser's
 // `seqvision_edge.preprocess` and `seqvision_edge.still_images`, pixel for pixel.
 
 import { resize, roundEven } from "./resize.mjs";
@@ -14,7 +14,7 @@ export function rgbOf({ data, width, height }) {
   return { data: out, height, width, channels: 3 };
 }
 
-/** Return what the card's model reads of a picture: `{data, steps}`, steps × h × w × c values. */
+/** Return the model's input for a picture: `{data, steps}`, steps × h × w × c values. */
 export function stepsOf(rgb, card) {
   if (card.sequence.kind === "video") return { data: prepare(rgb, card.image).data, steps: 1 };
   return cut(sized(rgb, card.image, card.sequence), card.image, card.sequence);
@@ -43,7 +43,7 @@ function padded(image, spec) {
   const height = Math.min(spec.height, Math.max(1, roundEven(image.height * scale)));
   const left = Math.floor((spec.width - width) / 2);
   const top = Math.floor((spec.height - height) / 2);
-  // A part that begins outside of the image has black there.
+  // A part outside the image is black.
   return part(resize(image, width, height), -left, -top, spec.width, spec.height);
 }
 
@@ -54,7 +54,7 @@ function grey({ data, height, width }) {
   return { data: out, height, width, channels: 1 };
 }
 
-/** Return a rectangle of an image; what lies outside of it is black. */
+/** Return a rectangle of an image; outside of the image it is black. */
 function part(image, left, top, width, height) {
   const { channels } = image;
   const out = new Uint8Array(height * width * channels);
@@ -116,7 +116,7 @@ function cells(image, spec, sequence) {
 function chosen(count, { steps, longer }) {
   const all = Array.from({ length: Math.min(count, steps) }, (_, number) => number);
   if (count <= steps) return all;
-  // A single step in equal distances is the first one.
+  // A single step at equal distances is the first one.
   if (longer === "subsample")
     return all.map((number) => (steps > 1 ? roundEven((number * (count - 1)) / (steps - 1)) : 0));
   const first = roundEven((count - steps) / 2);

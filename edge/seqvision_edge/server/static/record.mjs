@@ -1,15 +1,15 @@
-// THE WAY OF RECORDING: a camera → countdown → takes, each saved by the server → the list.
+// Recording: a camera → countdown → takes, each saved by the server → the list.
 
 import { CameraError, openCamera } from "./camera.mjs";
 import * as server from "./server.mjs";
 import { openTake } from "./take-link.mjs";
-import { ask, showTakes } from "./takes-view.mjs";
+import { showDialog, showTakes } from "./takes-view.mjs";
 import { setUpTheme } from "./theme.mjs";
 
 const byId = (id) => document.getElementById(id);
 const video = byId("video");
-const PAUSE_MS = 700; // to see that a take has ended, before the next one begins
-let running = null; // what stops the takes that are being recorded
+const PAUSE_MS = 700; // so that the end of a take is visible before the next one begins
+let running = null; // stops the takes being recorded
 
 setUpTheme(byId("theme"));
 byId("privacy").textContent = `Pictures go to ${location.host} and nowhere else.`;
@@ -34,7 +34,7 @@ async function startCamera() {
     trouble(error);
     return;
   }
-  // A person moves as before a mirror; what is recorded is not turned.
+  // The preview is mirrored; the recording is not.
   video.classList.add("mirrored");
   byId("stage").style.setProperty("--aspect", video.videoWidth / video.videoHeight);
   video.hidden = false;
@@ -53,7 +53,7 @@ function trouble(error) {
   byId("start-camera").focus();
 }
 
-/** Record as many takes as were asked for; what stops one stops all. */
+/** Record the requested number of takes; stopping one stops all. */
 async function recordAll() {
   const [label, person] = [byId("label").value, byId("person").value];
   const [seconds, countdown, takes] = ["seconds", "countdown", "takes"].map((id) => byId(id).valueAsNumber);
@@ -63,15 +63,15 @@ async function recordAll() {
   let kept = 0;
   try {
     while (kept < takes) {
-      say(`${label}: take ${kept + 1} of ${takes}`);
+      announce(`${label}: take ${kept + 1} of ${takes}`);
       await recordOne({ label, person, seconds, countdown, signal: running.signal });
       kept += 1;
       await list();
       if (kept < takes) await pause(PAUSE_MS, running.signal);
     }
-    say(`${kept} ${kept === 1 ? "take" : "takes"} of ${label} saved.`);
+    announce(`${kept} ${kept === 1 ? "take" : "takes"} of ${label} saved.`);
   } catch (error) {
-    say(`${kept} of ${takes} saved.`);
+    announce(`${kept} of ${takes} saved.`);
     if (error.name !== "AbortError") banner(error.message);
   } finally {
     running = null;
@@ -82,7 +82,7 @@ async function recordAll() {
 
 async function recordOne({ label, person, seconds, countdown, signal }) {
   for (let left = countdown; left > 1; left -= 1) await count(left, signal);
-  // Opened in its last second: a line that says nothing for long is closed.
+  // Opened in its last second: an idle connection is closed by the server.
   const take = await openTake(label, person);
   try {
     if (countdown > 0) await count(1, signal);
@@ -105,7 +105,7 @@ async function count(left, signal) {
   }
 }
 
-/** Ask the server what is there, and show it. */
+/** Fetch the list of takes, and show it. */
 async function list() {
   try {
     const { folder, takes, labels, seconds } = await server.takes();
@@ -127,12 +127,12 @@ function show(take) {
 }
 
 async function rename(take) {
-  const label = await ask(`What does ${take.path} show?`, "Rename", take.label);
+  const label = await showDialog(`What does ${take.path} show?`, "Rename", take.label);
   if (label !== null) await change(() => server.relabel(take.path, label), `${take.path} is renamed.`);
 }
 
 async function remove(take) {
-  if ((await ask(`Delete ${take.path} for good?`, "Delete")) === null) return;
+  if ((await showDialog(`Delete ${take.path} for good?`, "Delete")) === null) return;
   byId("player").hidden = true;
   byId("film").removeAttribute("src");
   await change(() => server.deleteTake(take.path), `${take.path} is deleted.`);
@@ -142,7 +142,7 @@ async function change(act, words) {
   banner("");
   try {
     await act();
-    say(words);
+    announce(words);
   } catch (error) {
     banner(`${error.message}.`);
   }
@@ -156,8 +156,8 @@ function busy(isBusy) {
   if (isBusy) byId("stop").focus();
 }
 
-function say(words) {
-  byId("said").textContent = words;
+function announce(words) {
+  byId("status").textContent = words;
 }
 
 function banner(words) {

@@ -1,4 +1,4 @@
-// The resizing of OpenCV on 8-bit pixels, in the same whole numbers and roundings.
+// The resizing of OpenCV on 8-bit pixels, with the same integer arithmetic and rounding.
 
 /**
  * An image: `data` holds height × width × channels values of 0 to 255, row by row.
@@ -8,7 +8,7 @@
 const WEIGHT = 2048; // 11 bits
 const LEAST_SHARE = 1e-3;
 
-/** Round to the nearest, halves to the even number. */
+/** Round to the nearest integer, halves to even. */
 export function roundEven(value) {
   const below = Math.floor(value);
   const rest = value - below;
@@ -28,7 +28,7 @@ export function resize(image, width, height) {
 /** INTER_LINEAR: four neighbours, weights of 11 bits. */
 export function linear(image, width, height) {
   if (image.width === width && image.height === height) return image;
-  // At exactly half the size OpenCV itself takes the mean.
+  // At exactly half the size OpenCV itself averages.
   if (image.width === 2 * width && image.height === 2 * height) return halved(image);
   const { data, channels } = image;
   const across = weights(image.width, width, true);
@@ -61,7 +61,7 @@ export function linear(image, width, height) {
   return { data: out, height, width, channels };
 }
 
-/** Where each target pixel reads, and the weights of that pixel and of the next one. */
+/** The source index of each target pixel, and the weights of that pixel and of the next one. */
 function weights(source, target, keepInside) {
   const scale = 1 / (target / source);
   const [at, first, second] = [0, 0, 0].map(() => new Int32Array(target));
@@ -93,7 +93,7 @@ function halved({ data, height, width, channels }) {
   return { data: out, height: height / 2, width: width / 2, channels };
 }
 
-/** INTER_AREA: the mean over the area that a target pixel covers, in float32. */
+/** INTER_AREA: the mean over the area of a target pixel, in float32. */
 export function shrunk(image, width, height) {
   const [sx, sy] = [1 / (width / image.width), 1 / (height / image.height)];
   if (isWhole(sx) && isWhole(sy)) return boxes(image, width, height, Math.round(sx), Math.round(sy));
@@ -137,7 +137,7 @@ function boxes({ data, width: stride, channels }, width, height, wide, high) {
   return { data: out, height, width, channels };
 }
 
-/** For each target pixel the source pixels that it covers, [index, share]. */
+/** For each target pixel the source pixels that it covers, [index, fraction]. */
 function shares(source, target, scale) {
   return Array.from({ length: target }, (_, index) => {
     const from = index * scale;

@@ -1,4 +1,4 @@
-// Which frames the model sees: chosen by time, as `seqvision_edge.sampling` does.
+// Which frames the model sees: selected by time, as in `seqvision_edge.sampling`.
 
 const EARLY = 0.381966;
 const GAP_PERIODS = 2.5;
@@ -12,14 +12,14 @@ export class Sampler {
     this.reset();
   }
 
-  /** Forget the past; the next frame begins a new grid. */
+  /** Reset the state; the next frame begins a new grid. */
   reset() {
     this.last = null;
     this.intervals = [];
     this.restart();
   }
 
-  /** Begin a new grid at the next frame, but remember the usual rate: after a gap. */
+  /** Begin a new grid at the next frame, but keep the usual period: after a gap. */
   restart() {
     this.start = null;
     this.due = 0;

@@ -1,4 +1,4 @@
-// What is seen: one history, one moment of it, and how fresh what is shown is.
+// The display: one history, the selected time, and how current it is.
 
 import { AnswerView } from "./answer-view.mjs";
 import { lagOf } from "./decider.mjs";
@@ -11,10 +11,10 @@ import { ago, clock, milliseconds, silence } from "./words.mjs";
 // Two seconds after the last message the picture must not look live.
 const STALE_SECONDS = 1.25;
 const TICK_MS = 100;
-const NOTE_MS = 5000; // how long the return of a source is shown
+const NOTE_MS = 5000; // how long the recovery of a source is shown
 const byId = (id) => document.getElementById(id);
 
-/** The words of each state: on the pill, its colour, and instead of the label. */
+/** The texts of each state: on the pill, its colour, and instead of the label. */
 const STATES = {
   idle: ["Ready", "idle", "Ready"],
   starting: ["Starting", "waiting", "Starting"],
@@ -32,10 +32,10 @@ const STATES = {
   problem: ["Not running", "bad", "No answer"],
 };
 
-// Of a device's source: nothing of what was seen is of now.
+// Of a device's source: nothing shown is current.
 const LOST = ["connecting", "stalled", "disconnected", "failed", "ended"];
 
-/** The page's views, put together. */
+/** The page's views, combined. */
 export class Screen {
   constructor(card) {
     this.card = card;
@@ -54,10 +54,10 @@ export class Screen {
   }
 
   /**
-   * Begin to show a source.
-   * @param {string} name in words
+   * Start to show a source.
+   * @param {string} name its name
    * @param {{live: boolean, seek?: (time: number) => void, now?: () => number, length?: () => number}} how
-   *   of a file: how to go to a time, where it is, and how long it is.
+   *   of a file: how to seek, the current position, and its length.
    */
   begin(name, how) {
     this.history = new History(name, lagOf(this.card.sequence));
@@ -78,7 +78,7 @@ export class Screen {
     byId("trip-name").textContent = how.tripName ?? "Round trip";
   }
 
-  /** Show nothing any more. */
+  /** Show nothing. */
   end() {
     this.history = null;
     this.how = { live: false };
@@ -91,7 +91,7 @@ export class Screen {
     byId("start").hidden = false;
   }
 
-  /** Tell how the source is; `words` go to the banner where something is wrong. */
+  /** Show the state of the source; `words` go to the banner if something is wrong. */
   set(state, words = "") {
     if (this.how.live && (LOST.includes(state) || state === "gone")) {
       if (this.framed !== null) this.lostSince ??= this.framed;
@@ -105,14 +105,14 @@ export class Screen {
     this.tick();
   }
 
-  /** Tell that a source which gives pictures stands still, or that the device is too slow for it. */
+  /** Show that a live source's picture is frozen, or that the device is too slow for it. */
   warn({ state, message }) {
     if (state === "frozen") this.warning = ["The picture stands still.", message];
     else this.warning = message ? ["Too slow.", `The device ${message}.`] : null;
     this.tick();
   }
 
-  /** Say something that is good news, for some seconds. */
+  /** Show a good message for some seconds. */
   note(words) {
     clearTimeout(this.noteTimer);
     text("note", words);
@@ -120,7 +120,7 @@ export class Screen {
     if (words) this.noteTimer = setTimeout(() => this.note(""), NOTE_MS);
   }
 
-  /** A message came: what is shown is fresh. */
+  /** Handle any message: what is shown is current. */
   touch() {
     this.lastMessage = performance.now();
   }
@@ -139,7 +139,7 @@ export class Screen {
     if (this.state !== "file") this.set(isWarm ? "live" : "warming");
   }
 
-  /** Take that a frame came which has no answer: the window is not full, or no tick was due. */
+  /** Handle a frame without a prediction: the window is not full, or no tick was due. */
   wait({ window_fill }) {
     this.touch();
     this.framed = this.lastMessage;
@@ -147,13 +147,13 @@ export class Screen {
     if (window_fill < 1 && this.state !== "file") this.set("warming");
   }
 
-  /** Take an event; a gap ends one too, so it makes nothing fresh. */
+  /** Handle an event; a gap ends one too, so it does not count as current. */
   event(record) {
     this.history.addEvent(record);
     this.log.add(record, this.history, this.how.live);
   }
 
-  /** Show a moment; null is now. */
+  /** Show a time; null is now. */
   choose(time) {
     if (!this.history) return;
     if (this.how.seek) this.how.seek(time ?? 0);
@@ -166,7 +166,7 @@ export class Screen {
     return this.how.live && isExpected && performance.now() - this.lastMessage > 1000 * this.staleSeconds;
   }
 
-  /** The time that is now on the history's clock. */
+  /** The current time on the history's clock. */
   get now() {
     if (this.how.now) return this.how.now();
     const newest = this.history?.newest;
@@ -194,7 +194,7 @@ export class Screen {
     byId("back").hidden = !this.how.live || this.cursor === null;
   }
 
-  /** The label and the picture of the moment; nothing old looks like now. */
+  /** Show the label and the picture of the selected time; nothing old looks current. */
   moment(state, word, old) {
     const { history, cursor } = this;
     const looksBack = cursor !== null;
@@ -248,7 +248,7 @@ export class Screen {
   }
 }
 
-/** Show a picture instead of the video; null takes it away. */
+/** Show a picture instead of the video; null removes it. */
 export function showPicture(blob, from) {
   const image = byId("picture");
   const before = image.src;

@@ -1,6 +1,6 @@
 // The HTTP requests of the page.
 
-/** The server refused, or could not be reached; the message is for people. */
+/** The server refused, or could not be reached; the message is for the user. */
 export class ServerError extends Error {
   constructor(message, status = 0) {
     super(message);
@@ -8,13 +8,13 @@ export class ServerError extends Error {
   }
 }
 
-/** Seconds for an answer as a whole, for the model's file, and between two signs of an upload. */
+/** Seconds for a whole response, for the model's file, and between two steps of an upload. */
 export const deadlines = { answer: 30, file: 600, upload: 180 };
 
-/** Return what the server says of its model: the card without where it comes from. */
+/** Return the server's model card, without its origin. */
 export const model = () => get("/v1/model", "json");
 
-/** Return what the device watches, [{name, …}]; null where the server is no device's. */
+/** Return the device's sources, [{name, …}]; null if the server has none. */
 export async function sources() {
   try {
     return (await get("/v1/sources", "json")).sources;
@@ -28,7 +28,7 @@ export async function sources() {
 export const modelFile = async () =>
   new Uint8Array(await get("/v1/model/file", "arrayBuffer", {}, deadlines.file));
 
-/** Whether the server has what runs a model in a browser. */
+/** Return whether the server has the files that run a model in a browser. */
 export async function hasVendor() {
   try {
     await get("/page/vendor/ort.wasm.min.mjs", "text");
@@ -38,7 +38,7 @@ export async function hasVendor() {
   }
 }
 
-/** Return the newest picture of a device's source as a Blob, null while there is none. */
+/** Return the newest picture of a device's source as a Blob, null if there is none yet. */
 export async function picture(name, signal) {
   try {
     return await get(`/v1/sources/${encodeURIComponent(name)}/picture`, "blob", { signal });
@@ -48,17 +48,18 @@ export async function picture(name, signal) {
   }
 }
 
-// A file is read at thousands of frames a second, which would leave the page no time to be used.
+// A file is read at thousands of frames a second, which would block the page.
 const MAX_RATE = 20;
 
-/** Return the stream of a device's source: its events and states, and the newest predictions. */
+/** Return the event stream of a device's source: its events and states, and the newest predictions.
+*/
 export const eventsOf = (name) =>
   new EventSource(`/v1/sources/${encodeURIComponent(name)}/events?predictions=true&max_rate=${MAX_RATE}`);
 
 /** Return the takes of the folder, {folder, takes, labels, seconds}. */
 export const takes = () => get("/v1/takes", "json");
 
-/** Where a take is seen as a picture that moves; a new address each time begins it anew. */
+/** Return the URL that plays a take; a new one each time restarts it. */
 export const filmOf = (path) => `/v1/takes/film?path=${encodeURIComponent(path)}&at=${Date.now()}`;
 
 /** Give a take another label. */
@@ -73,15 +74,15 @@ export const relabel = (path, label) =>
 export const deleteTake = (path) =>
   get(`/v1/takes?path=${encodeURIComponent(path)}`, "text", { method: "DELETE" });
 
-/** Send a file and return its predictions; `onSent` gets the share that is sent. */
+/** Upload a file and return its predictions; `onSent` gets the fraction sent. */
 export function predict(file, signal, onSent = () => {}) {
   return new Promise((resolve, reject) => {
     const body = new FormData();
     body.append("file", file, file.name);
-    const request = new XMLHttpRequest(); // fetch does not report how much is sent
+    const request = new XMLHttpRequest(); // fetch does not report upload progress
     request.open("POST", "/v1/predict?timeline=true&probabilities=true");
     request.responseType = "json";
-    // An upload may take long, and has no deadline while something of it is taken.
+    // An upload may take long, and has no deadline while it makes progress.
     let waiting;
     const wait = () => {
       clearTimeout(waiting);
@@ -107,7 +108,7 @@ export function predict(file, signal, onSent = () => {}) {
   });
 }
 
-/** Ask, and return the answer as text, json, blob or arrayBuffer; what was refused is thrown. */
+/** Send a request, and return text, json, blob or arrayBuffer; throw if it was refused. */
 async function get(path, kind, options = {}, seconds = deadlines.answer) {
   const late = AbortSignal.timeout(1000 * seconds);
   const signal = options.signal ? AbortSignal.any([options.signal, late]) : late;

@@ -1,12 +1,12 @@
-// One take on its way to the server: pictures of a <video> go out as they come, all of them.
+// One take being sent to the server: pictures of a <video> as they come, all of them.
 
 import { eachFrame, jpeg } from "./frames.mjs";
 
-// What waits in the browser: beyond it the network is too slow, and pictures are left out.
+// Maximum queued in the browser: beyond it the network is too slow, and pictures are dropped.
 const MOST_WAITING = 8 << 20;
 
 /**
- * Open the line for a take, before its countdown ends: the server says whether it takes one.
+ * Open the connection for a take, before its countdown ends: the server may refuse it.
  * @returns {Promise<{film: function, leave: function}>}
  */
 export async function openTake(label, person) {
@@ -22,7 +22,7 @@ export async function openTake(label, person) {
   };
 }
 
-/** Send what the video shows for some seconds; return the take that the server has kept. */
+/** Send the video's pictures for some seconds; return the take that the server has stored. */
 async function film(socket, next, video, seconds, { signal, onProgress }) {
   const first = await new Promise((resolve, reject) => {
     let [began, latest, isBusy] = [null, null, false];
@@ -33,7 +33,7 @@ async function film(socket, next, video, seconds, { signal, onProgress }) {
       act(value);
     };
     const abort = () => end(reject, new DOMException("stopped", "AbortError"));
-    // The server has refused a picture, or is gone: its last record says which.
+    // The server has refused a picture, or is gone: its last record is the reason.
     const closed = () => end(resolve, true);
     const stop = eachFrame(video, async (now) => {
       if (isBusy) return;
@@ -78,7 +78,7 @@ function opened(socket) {
   });
 }
 
-/** Return what gives the server's next record, or why there will be none. */
+/** Return a function for the server's next record, or the reason why there is none. */
 function records(socket) {
   const [came, waiting] = [[], []];
   const put = (record) => (waiting.length ? waiting.shift()(record) : came.push(record));

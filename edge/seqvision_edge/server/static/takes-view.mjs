@@ -37,24 +37,24 @@ function row(take, acts) {
   return line;
 }
 
-/** Return what a take's file ends with: two of one person and label are told apart by it. */
+/** Return the end of a take's path: it distinguishes takes of one person and label. */
 function number(path) {
   return path.match(/(\d+)\.\w+$/)?.[1] ?? "";
 }
 
-/** Ask in a dialog; return the label that was given, "" for yes, null for no. */
-export function ask(title, yes, label = null) {
-  const dialog = byId("ask");
-  byId("ask-title").textContent = title;
-  byId("ask-yes").textContent = yes;
-  byId("ask-field").hidden = label === null;
-  byId("ask-label").required = label !== null;
-  byId("ask-label").value = label ?? "";
+/** Show a dialog; return the given label, "" for yes, null for no. */
+export function showDialog(title, yes, label = null) {
+  const dialog = byId("dialog");
+  byId("dialog-title").textContent = title;
+  byId("dialog-yes").textContent = yes;
+  byId("dialog-field").hidden = label === null;
+  byId("dialog-label").required = label !== null;
+  byId("dialog-label").value = label ?? "";
   dialog.returnValue = "no";
   dialog.showModal();
   return new Promise((resolve) => {
     const closed = () =>
-      resolve(dialog.returnValue !== "yes" ? null : label === null ? "" : byId("ask-label").value);
+      resolve(dialog.returnValue !== "yes" ? null : label === null ? "" : byId("dialog-label").value);
     dialog.addEventListener("close", closed, { once: true });
   });
 }

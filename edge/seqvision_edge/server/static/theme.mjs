@@ -1,8 +1,8 @@
-// Light or dark: the system's wish, until the switch is used.
+// Light or dark: the system's setting, until the switch is used.
 
 const KEY = "seqvision.theme";
 
-/** Make a button the switch between the two themes. */
+/** Make a button switch between the two themes. */
 export function setUpTheme(button) {
   const system = matchMedia("(prefers-color-scheme: dark)");
   const isDark = () => (read() ? read() === "dark" : system.matches);
@@ -18,7 +18,7 @@ export function setUpTheme(button) {
   show();
 }
 
-// A browser may forbid pages to remember anything.
+// A browser may forbid pages to store anything.
 function read() {
   try {
     return localStorage.getItem(KEY);

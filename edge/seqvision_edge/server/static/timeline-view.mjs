@@ -1,4 +1,4 @@
-// Probabilities over time as lines, events as bars above them, one moment that can be moved.
+// Probabilities over time as lines, events as bars above them, and a movable cursor.
 
 import { setText } from "./label.mjs";
 import { clock } from "./words.mjs";
@@ -9,16 +9,16 @@ const FOOT = 20;
 const EDGE = 8; // half of the slider's thumb
 const byId = (id) => document.getElementById(id);
 
-/** Draws a history, and tells when a person chooses a moment of it. */
+/** Draws a history, and reports when the user chooses a time. */
 export class TimelineView {
   /**
    * @param {object} card the model's
    * @param {Map<string, string>} hues CSS colours of the labels
-   * @param {(time: number | null) => void} onChoose null is the end of what is live
+   * @param {(time: number | null) => void} onChoose null is the end of live input
    */
   constructor(card, hues, onChoose) {
     Object.assign(this, { card, hues, onChoose });
-    this.longest = Math.max(1, 2.5 / (card.sequence.fps ?? 1)); // seconds between two answers
+    this.longest = Math.max(1, 2.5 / (card.sequence.fps ?? 1)); // seconds between two predictions
     this.canvas = byId("chart");
     this.scrub = byId("scrub");
     this.scrub.addEventListener("input", () => this.choose(this.scrub.valueAsNumber));
@@ -29,7 +29,7 @@ export class TimelineView {
     this.onChoose(this.live && time >= this.end - 0.05 ? null : time);
   }
 
-  /** Draw; `cursor` null is now, and `end` the time of now, or the length of a file. */
+  /** Draw; `cursor` null is now, and `end` the current time, or the length of a file. */
   show(history, { live, end, cursor }) {
     Object.assign(this, { live, end });
     this.range = live ? this.halfMinute(history, end, cursor) : [0, Math.max(end, 0.1)];
@@ -42,7 +42,7 @@ export class TimelineView {
     this.draw(history);
   }
 
-  /** Return the half minute of something live that is drawn: the newest, or the cursor's. */
+  /** Return the half minute of live input that is drawn: the newest, or the cursor's. */
   halfMinute(history, end, cursor) {
     const first = history?.first ?? 0;
     const from = Math.max(first, end - LIVE_SECONDS);
@@ -112,7 +112,7 @@ export class TimelineView {
     for (const answer of answers) {
       const [time, share] = [about(answer), answer.probabilities?.[label]];
       if (share === undefined) continue;
-      // A line over a gap would say what nobody has seen.
+      // A line over a gap would show data that does not exist.
       if (before === null || time - before > this.longest) context.moveTo(x(time), y(share));
       else context.lineTo(x(time), y(share));
       before = time;
@@ -125,7 +125,7 @@ export class TimelineView {
     context.globalAlpha = 1;
   }
 
-  /** Draw an event, and its name inside, or beside it up to the next one. */
+  /** Draw an event, and its name inside, or next to it up to the next one. */
   event({ context, from, to, x, y, width, colour }, { label, start, end }, next) {
     const [left, right] = [x(Math.max(start, from)), x(Math.min(end, to))];
     const wide = Math.max(4, right - left);
@@ -145,7 +145,7 @@ export class TimelineView {
     if (isInside || length <= space) context.fillText(label, isInside ? left + 6 : right + 5, 18);
   }
 
-  /** Return what a CSS colour or variable is in this theme. */
+  /** Return the value of a CSS colour or variable in this theme. */
   colour = (value) => {
     const probe = (this.probe ??= byId("chart"));
     probe.style.color = value.startsWith("--") ? `var(${value})` : value;

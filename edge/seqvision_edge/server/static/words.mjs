@@ -1,4 +1,4 @@
-// Numbers as people read them.
+// Numbers as text for display.
 
 /** Return a time: `0:07.3`, `2:05:07.3`. */
 export function clock(seconds) {
@@ -10,7 +10,7 @@ export function clock(seconds) {
 
 export const percent = (share) => `${Math.round(100 * share)} %`;
 
-/** Return how long ago something was, calm enough to be looked at. */
+/** Return an age as text that changes slowly enough to be read. */
 export function ago(seconds) {
   if (seconds < 1) return "now";
   return seconds < 60 ? `${Math.floor(seconds)} s ago` : `${Math.floor(seconds / 60)} min ago`;
@@ -19,13 +19,13 @@ export function ago(seconds) {
 export const milliseconds = (value) =>
   value === undefined || value === null ? "–" : `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
 
-/** Return a card's sequence in words. */
+/** Return a text about a card's sequence. */
 export function sequence({ kind, fps, frames, steps }) {
   if (kind === "video") return `${frames} frames at ${Number(fps.toFixed(2))} fps`;
   return steps ? `pictures as ${kind}, at most ${steps} steps` : `pictures as ${kind}`;
 }
 
-/** Return for how long nothing came: `no data for 4 s`, `… for 3 min`. */
+/** Return the duration of a silence: `no data for 4 s`, `… for 3 min`. */
 export function silence(seconds) {
   if (seconds < 120) return `no data for ${Math.floor(seconds)} s`;
   if (seconds < 7200) return `no data for ${Math.floor(seconds / 60)} min`;
