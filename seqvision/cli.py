@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the entry point of `seqvision`."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return command_line.run(lambda: _dispatch(given))
+        return command_line.run_command(lambda: _dispatch(given))
     except Exception as error:
         # Not by the interpreter, which keeps the traceback and with it all that should be closed.
         from seqvision.console import print_crash
@@ -405,7 +405,7 @@ def _loading(what: str, module: str = "torch") -> AbstractContextManager[None]:
 def _read(kind: type[Asked], verb: str, arguments: Sequence[str]) -> command_line.Given[Asked]:
     """Return the options as they were given; wrong ones are refused."""
     version = f"seqvision {__version__}"
-    return command_line.read(kind, f"seqvision {verb}", arguments, version, programs)
+    return command_line.read_arguments(kind, f"seqvision {verb}", arguments, version, programs)
 
 
 def _asked(

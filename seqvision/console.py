@@ -32,7 +32,7 @@ from seqvision.rank import is_first
 from seqvision_edge.command_line import print_message, print_text
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.files import STDOUT
-from seqvision_edge.interrupts import Held
+from seqvision_edge.interrupts import DeferredSignals
 from seqvision_edge.safe_console import SafeConsole
 
 console = SafeConsole(stderr=True, highlight=False, markup=False)
@@ -357,7 +357,7 @@ def _open(render: Callable[[], RenderableType]) -> Live | None:
             # Answers that go to a file must not come to the terminal.
             redirect_stdout=sys.stdout.isatty(),
         )
-        with Held():
+        with DeferredSignals():
             _shown.append(live)
             live.start(refresh=True)
     except Exception:
@@ -367,7 +367,7 @@ def _open(render: Callable[[], RenderableType]) -> Live | None:
 
 def _close(live: Live) -> None:
     # Stopped halfway, the cursor would stay hidden.
-    with Held():
+    with DeferredSignals():
         with contextlib.suppress(Exception):
             live.stop()
         if live in _shown:

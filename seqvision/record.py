@@ -23,7 +23,7 @@ from seqvision_edge.recording.review import (
     unreviewed,
 )
 from seqvision_edge.recording.session import RecordingSession, TakeSettings, View
-from seqvision_edge.recording.session import record as sit
+from seqvision_edge.recording.session import run_session as sit
 from seqvision_edge.recording.take import Take, clean_label, clean_person, in_order, still_to_record
 from seqvision_edge.recording.takes import Takes
 from seqvision_edge.recording.terminal_view import TerminalView

@@ -52,13 +52,13 @@ def _printable(label: str) -> str:
 Label = Annotated[str, AfterValidator(_printable)]
 
 
-class Part(BaseModel):
+class CardPart(BaseModel):
     """Base of all parts of a card: frozen, strict types, no unknown keys."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class ImageSpec(Part):
+class ImageSpec(CardPart):
     """The size of one step in pixels, and how a frame or a still image is resized to it.
 
     Bands and windows keep the aspect ratio of their image, whatever `fit` is.  Otherwise `fit` is
@@ -82,14 +82,14 @@ class ImageSpec(Part):
         return self
 
 
-class StateTensor(Part):
+class StateTensor(CardPart):
     """One float32 tensor that a call returns and the next call takes; named axes are dynamic."""
 
     name: str
     axes: tuple[str | int, ...]
 
 
-class State(Part):
+class State(CardPart):
     """The state: `window` keeps the newest step features, `carry` the head's recurrent state.
 
     With `window` a prediction depends on exactly the newest steps, however long the stream; with
@@ -100,7 +100,7 @@ class State(Part):
     tensors: tuple[StateTensor, ...]
 
 
-class ExportedGraph(Part):
+class ExportedGraph(CardPart):
     """The exported network.
 
     `sha256` is that of the graph as stored in the file, weights and operators: a corrupted file is
@@ -111,7 +111,7 @@ class ExportedGraph(Part):
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
-class Decision(Part):
+class Decision(CardPart):
     """How probabilities over time become events.
 
     `temperature` is already applied inside the graph.  A prediction whose best label has less than
@@ -151,7 +151,7 @@ class Decision(Part):
         return self
 
 
-class Origin(Part):
+class Origin(CardPart):
     """The origin of the model; it does not affect predictions."""
 
     version: str
@@ -162,7 +162,7 @@ class Origin(Part):
     notes: tuple[str, ...]
 
 
-class VideoSequence(Part):
+class VideoSequence(CardPart):
     """Frames of a video: selected by timestamp at `fps`; the model reads the newest `frames`."""
 
     kind: Literal["video"]
@@ -178,7 +178,7 @@ class VideoSequence(Part):
         return f"window of {self.frames} frames at {self.fps:g} fps"
 
 
-class LengthSequence(Part):
+class LengthSequence(CardPart):
     """A still image with as many steps as its length allows.
 
     The image keeps its aspect ratio: twice the length gives twice as many steps.  If there are more
@@ -221,7 +221,7 @@ class WindowSequence(LengthSequence):
         return f"windows {self.stride} pixels apart, at most {self.steps} steps"
 
 
-class PatchSequence(Part):
+class PatchSequence(CardPart):
     """A still image cut into a grid of patches.
 
     `raster` reads every row of the grid from the left; `snake` reads every second one from the
@@ -242,7 +242,7 @@ class PatchSequence(Part):
         return f"{self.rows}x{self.columns} patches in {self.order} order"
 
 
-class ChannelSequence(Part):
+class ChannelSequence(CardPart):
     """The red, the green and the blue channel of a still image, one after the other."""
 
     kind: Literal["channels"]
@@ -261,7 +261,7 @@ ImageSequence = StripSequence | WindowSequence | PatchSequence | ChannelSequence
 SequenceSpec = VideoSequence | ImageSequence
 
 
-class ModelCard(Part):
+class ModelCard(CardPart):
     """Everything needed to run a model, and its origin."""
 
     spec: Literal[4]

@@ -130,7 +130,7 @@ class RunOptions(Options):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `edge-run` and return its exit code."""
     given = sys.argv[1:] if arguments is None else arguments
-    return command_line.run(lambda: _run(_read(given)))
+    return command_line.run_command(lambda: _run(_read(given)))
 
 
 def _run(options: RunOptions) -> int:
@@ -142,7 +142,7 @@ def _run(options: RunOptions) -> int:
 
 def _read(arguments: Sequence[str]) -> RunOptions:
     version = f"{PROGRAM} {__version__}"
-    return command_line.read(
+    return command_line.read_arguments(
         RunOptions, PROGRAM, arguments, version, command_line.edge_programs
     ).build()
 

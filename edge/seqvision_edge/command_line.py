@@ -15,7 +15,7 @@ from typing import Any, Generic, NoReturn, TextIO, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from seqvision_edge.errors import SeqvisionError
-from seqvision_edge.hints import did_you_mean, near_options, together
+from seqvision_edge.hints import did_you_mean, join_and, near_options
 from seqvision_edge.interrupts import Interrupts, exit_code
 from seqvision_edge.options import Option, first_problem, flag_name, options_of
 from seqvision_edge.renamed import OPTIONS, is_now, new_name
@@ -86,7 +86,7 @@ class Given(Generic[Kind]):
         if missing:
             from seqvision_edge.help_text import usage
 
-            words = f"{together(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+            words = f"{join_and(missing)} {'is' if len(missing) == 1 else 'are'} missing"
             raise SeqvisionError(f"{self.program}: {words}; {usage(self.kind, self.program)}")
 
 
@@ -103,10 +103,10 @@ def parse(
         SeqvisionError: an unknown option, a bad value or a missing argument, in one line.
         SystemExit: for --help and --version (code 0).
     """
-    return read(options, program, arguments, version).build(default)
+    return read_arguments(options, program, arguments, version).build(default)
 
 
-def read(
+def read_arguments(
     options: type[Kind],
     program: str,
     arguments: Sequence[str],
@@ -130,7 +130,7 @@ def read(
     return Given(options, program, _Reading(options, program, arguments, programs).values())
 
 
-def run(main: Callable[[], int | None]) -> int:
+def run_command(main: Callable[[], int | None]) -> int:
     """Run a command and return its exit code.
 
     2 for a user's mistake, 130 for Ctrl-C, 143 for SIGTERM if `interrupts.end_on_sigterm` was

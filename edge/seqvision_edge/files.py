@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TextIO
 
 from seqvision_edge.errors import SeqvisionError
-from seqvision_edge.hints import missing
-from seqvision_edge.interrupts import Held
+from seqvision_edge.hints import path_error
+from seqvision_edge.interrupts import DeferredSignals
 from seqvision_edge.sanitize import printable
 
 if sys.platform != "win32":
@@ -209,7 +209,7 @@ def unfinished_file(folder: Path, stem: str, suffix: str = "", mode: int = 0o666
     short, ending = _hidden_name(stem, suffix)
     path: Path | None = None
     try:
-        with Held():
+        with DeferredSignals():
             for _ in range(_TRIES):
                 made = folder / f".{short}.{secrets.token_hex(4)}.unfinished{ending}"
                 with contextlib.suppress(FileExistsError):
@@ -411,7 +411,7 @@ def read_limited(path: Path, most: int, hint: str, refusal: type[SeqvisionError]
     try:
         content = read_at_most(path, most)
     except FileNotFoundError:
-        found = missing(path, "file")
+        found = path_error(path, "file")
         raise refusal(found if "did you mean" in found else f"{found}; {hint}") from None
     except IsADirectoryError:
         raise refusal(f"{path}: a folder, not a model file; {hint}") from None

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 # Names that other programs give to the same thing.
-OPTIONS: Mapping[str, tuple[str, ...]] = {
+OPTION_SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "learning-rate": ("lr",),
     "base-lr": ("lr",),
     "max-lr": ("lr",),
@@ -151,7 +151,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "duration": ("seconds",),
 }
 # One-letter options of the field's programs.
-LETTERS: Mapping[str, tuple[str, ...]] = {
+SHORT_OPTIONS: Mapping[str, tuple[str, ...]] = {
     "b": ("batch-size",),
     "c": ("camera", "config"),
     "d": ("data", "device"),
@@ -170,7 +170,7 @@ LETTERS: Mapping[str, tuple[str, ...]] = {
     "w": ("workers", "weights"),
 }
 # Words for one of the choices of an option: the first one that the option has is meant.
-WORDS: Mapping[str, tuple[str, ...]] = {
+CHOICE_SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "gpu": ("cuda",),
     "nvidia": ("cuda",),
     "trt": ("tensorrt",),
@@ -257,10 +257,10 @@ def near_options(name: str, known: Sequence[str]) -> list[str]:
     if name in known:
         return [name]
     if len(name) == 1:
-        meant = [one for one in LETTERS.get(name, ()) if one in known]
+        meant = [one for one in SHORT_OPTIONS.get(name, ()) if one in known]
         return meant[:1] or [one for one in known if one.startswith(name)]
     starts = [one for one in known if one.startswith(name)]
-    synonyms = [one for one in OPTIONS.get(name, ()) if one in known]
+    synonyms = [one for one in OPTION_SYNONYMS.get(name, ()) if one in known]
     if synonyms and not starts:
         return synonyms
     if starts:
@@ -289,7 +289,7 @@ def near_words(given: str, choices: Collection[str]) -> list[str]:
     word = re.sub(r"(?<=[a-z]):\d+$", "", word)  # cuda:0
     if word in even:
         return [even[word]]
-    meant = [one for one in WORDS.get(word, ()) if one in choices]
+    meant = [one for one in CHOICE_SYNONYMS.get(word, ()) if one in choices]
     if meant:
         return meant
     squeezed = {re.sub("[^a-z0-9]", "", key): choice for key, choice in even.items()}
@@ -324,16 +324,16 @@ def near_number(given: str) -> str | None:
 
 def did_you_mean(near: Sequence[str]) -> str:
     """Return a question such as `did you mean a, b or c?`; empty without suggestions."""
-    return f"did you mean {either(near[:5])}?" if near else ""
+    return f"did you mean {join_or(near[:5])}?" if near else ""
 
 
-def either(names: Iterable[str]) -> str:
+def join_or(names: Iterable[str]) -> str:
     """Join names: `a, b or c`."""
     *head, last = names
     return f"{', '.join(head)} or {last}" if head else last
 
 
-def together(names: Iterable[str]) -> str:
+def join_and(names: Iterable[str]) -> str:
     """Join names: `a, b and c`."""
     *head, last = names
     return f"{', '.join(head)} and {last}" if head else last
@@ -343,7 +343,7 @@ def _even(name: str) -> str:
     return name.casefold().replace("_", "-")
 
 
-def missing(path: str | Path, kind: str = "file or folder") -> str:
+def path_error(path: str | Path, kind: str = "file or folder") -> str:
     """Return a message that a path does not exist, with a suggestion.
 
     Args:

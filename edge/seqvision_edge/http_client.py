@@ -68,7 +68,7 @@ def proxy_of(scheme: str, host: str) -> SplitResult | None:
     `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` are used, in either case.  Local hosts never use a
     proxy: addresses of a private network, and names that no public server has.
     """
-    if is_local(host) or urllib.request.proxy_bypass(host):
+    if is_private_host(host) or urllib.request.proxy_bypass(host):
         return None
     proxy = urllib.request.getproxies().get(scheme)
     if not proxy:
@@ -93,7 +93,7 @@ def set_ffmpeg_proxy(scheme: str, host: str) -> None:
         os.environ["http_proxy"] = proxy.geturl()
 
 
-def is_local(host: str) -> bool:
+def is_private_host(host: str) -> bool:
     """Return whether a host is in the local network, by its address or its name."""
     name = host.strip("[]").rstrip(".").casefold()
     try:

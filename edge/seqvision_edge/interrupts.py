@@ -2,7 +2,7 @@
 
 A signal may arrive in the middle of any call.  Python raises KeyboardInterrupt there, also where it
 cannot be handled: in a destructor, in a callback of C code, during shutdown, or a second time while
-files are being closed.  A program runs in `Interrupts`, and what must not be interrupted in `Held`.
+files are being closed.  A program runs in `Interrupts`; `DeferredSignals` protects a block of it.
 Imports only the standard library.
 """
 
@@ -26,7 +26,7 @@ _AGAIN = 0.01
 Result = TypeVar("Result")
 Handler = Callable[[int, FrameType | None], Any]
 _current: list["Interrupts"] = []
-_holding: list["Held"] = []
+_holding: list["DeferredSignals"] = []
 
 
 class Terminated(KeyboardInterrupt):
@@ -141,19 +141,19 @@ def mark_handled() -> None:
 
 
 def is_waiting() -> bool:
-    """Return whether a signal is pending in a `Held` block of this thread."""
+    """Return whether a signal is pending in a `DeferredSignals` block of this thread."""
     is_main = threading.current_thread() is threading.main_thread()
     return is_main and bool(_holding) and _holding[-1].is_waiting
 
 
 def check() -> None:
-    """Raise the signal that is pending in a `Held` block of this thread, if any."""
+    """Raise the signal that is pending in a `DeferredSignals` block of this thread, if any."""
     if is_waiting():
         with _holding[-1].released():
             pass
 
 
-class Held:
+class DeferredSignals:
     """A block of the main thread that defers SIGINT and SIGTERM, whatever their handler.
 
     A pending signal is raised at the end of the block, or by `check` inside it; a signal more than
@@ -171,7 +171,7 @@ class Held:
         self._number = 0
         self._when = -math.inf
 
-    def __enter__(self) -> "Held":
+    def __enter__(self) -> "DeferredSignals":
         self._hold()
         return self
 

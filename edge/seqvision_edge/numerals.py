@@ -11,14 +11,14 @@ _WHOLE = re.compile(r"\d{1,18}", re.ASCII)
 _ODD = re.compile(r"[\d_.eE+-]*\d_[\d_.eE+-]*|.*[^\x00-\x7f].*", re.DOTALL)
 
 
-def number(text: str) -> float | None:
+def parse_number(text: str) -> float | None:
     """Return a text as a number; None if it is not one, or not finite."""
     text = text.strip()
     value = float(text) if _NUMBER.fullmatch(text) else math.nan
     return value if math.isfinite(value) else None
 
 
-def whole_number(text: str) -> int | None:
+def parse_whole_number(text: str) -> int | None:
     """Return digits as a number from 0 on; None for any other text."""
     return int(text) if _WHOLE.fullmatch(text) else None
 

@@ -9,9 +9,16 @@ import io
 import onnxruntime as ort
 
 from seqvision_edge.errors import ModelError
-from seqvision_edge.providers import WAYS, Device, Provider, candidates, device_name, missing
+from seqvision_edge.providers import (
+    DEVICES,
+    Device,
+    Provider,
+    candidates,
+    device_error,
+    device_name,
+)
 
-CPU: list[Provider] = [(WAYS["cpu"].provider, {})]
+CPU: list[Provider] = [(DEVICES["cpu"].provider, {})]
 
 
 def load_graph(data: bytes, device: Device, threads: int, where: str) -> ort.InferenceSession:
@@ -31,7 +38,7 @@ def load_graph(data: bytes, device: Device, threads: int, where: str) -> ort.Inf
         # onnxruntime itself falls back to the CPU silently.
         if device in ("auto", device_name(session.get_providers()[0])):
             return session
-        raise missing(device, "onnxruntime lists it but could not start it")
+        raise device_error(device, "onnxruntime lists it but could not start it")
     assert failed is not None
     raise ModelError(f"{where}: {refusal(str(failed), type(failed).__name__)}")
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from seqvision_edge.card import Decision
 from seqvision_edge.errors import SinkError
 from seqvision_edge.files import is_one_of
-from seqvision_edge.numerals import whole_number
+from seqvision_edge.numerals import parse_whole_number
 from seqvision_edge.options import Arg, Options
 
 if TYPE_CHECKING:
@@ -164,12 +164,12 @@ def _files(
     waits: bool,
 ) -> Iterator["Queued[Any]"]:
     """Yield the outputs that are local files."""
-    from seqvision_edge.sinks.jsonl import JsonLines, about
+    from seqvision_edge.sinks.jsonl import JsonLines, run_header
     from seqvision_edge.sinks.queue import Queued
     from seqvision_edge.sinks.video import VideoFiles
 
     if options.json_ is not None:
-        outlet = JsonLines(options.json_, about(session, sources, decision))
+        outlet = JsonLines(options.json_, run_header(session, sources, decision))
         yield Queued(outlet, _LINES, waits=waits)
     if options.save is not None:
         # An overlay of its own: the worker draws, not the run.
@@ -309,7 +309,7 @@ def listen_address(flag: str, text: str, usual: int) -> tuple[str, int]:
     """
     host, colon, port = text.rpartition(":")
     host = host.strip("[]") if colon else ""
-    number = whole_number(port)
+    number = parse_whole_number(port)
     try:
         known = host if host in ("", "localhost") else str(ip_address(host))
     except ValueError:

@@ -21,7 +21,7 @@ AUTO: Final = ("cuda",)
 
 
 @dataclass(frozen=True)
-class Way:
+class DeviceInfo:
     """One value of `--device`.
 
     Attributes:
@@ -48,19 +48,23 @@ def _instead(package: str) -> str:
     return f"pip uninstall -y onnxruntime && pip install {package}"
 
 
-WAYS: Final[dict[str, Way]] = {
-    "cpu": Way("CPUExecutionProvider", "pip install onnxruntime"),
-    "cuda": Way("CUDAExecutionProvider", _instead("onnxruntime-gpu")),
-    "tensorrt": Way(
+DEVICES: Final[dict[str, DeviceInfo]] = {
+    "cpu": DeviceInfo("CPUExecutionProvider", "pip install onnxruntime"),
+    "cuda": DeviceInfo("CUDAExecutionProvider", _instead("onnxruntime-gpu")),
+    "tensorrt": DeviceInfo(
         "TensorrtExecutionProvider",
         _instead("onnxruntime-gpu tensorrt"),
         rest=("CUDAExecutionProvider",),
     ),
-    "openvino": Way("OpenVINOExecutionProvider", _instead("onnxruntime-openvino"), _openvino),
-    "coreml": Way("CoreMLExecutionProvider", "pip install onnxruntime (on macOS)"),
-    "directml": Way("DmlExecutionProvider", f"{_instead('onnxruntime-directml')} (on Windows)"),
+    "openvino": DeviceInfo(
+        "OpenVINOExecutionProvider", _instead("onnxruntime-openvino"), _openvino
+    ),
+    "coreml": DeviceInfo("CoreMLExecutionProvider", "pip install onnxruntime (on macOS)"),
+    "directml": DeviceInfo(
+        "DmlExecutionProvider", f"{_instead('onnxruntime-directml')} (on Windows)"
+    ),
 }
-assert set(get_args(Device)) == {"auto", *WAYS}
+assert set(get_args(Device)) == {"auto", *DEVICES}
 
 
 def candidates(device: Device, available: Collection[str], threads: int) -> list[list[Provider]]:
@@ -75,28 +79,28 @@ def candidates(device: Device, available: Collection[str], threads: int) -> list
         DeviceError: this onnxruntime does not support the device.
     """
     if device == "auto":
-        names = [name for name in AUTO if WAYS[name].provider in available]
-    elif WAYS[device].provider in available:
+        names = [name for name in AUTO if DEVICES[name].provider in available]
+    elif DEVICES[device].provider in available:
         names = [device]
     else:
-        raise missing(device, "this onnxruntime does not have it")
-    return [_chain(WAYS[name], available, threads) for name in dict.fromkeys((*names, "cpu"))]
+        raise device_error(device, "this onnxruntime does not have it")
+    return [_chain(DEVICES[name], available, threads) for name in dict.fromkeys((*names, "cpu"))]
 
 
-def missing(device: str, reason: str) -> DeviceError:
+def device_error(device: str, reason: str) -> DeviceError:
     """Return the error for an unavailable device, with how to install it."""
     return DeviceError(
-        f"--device {device}: {reason}; get it with: {WAYS[device].install}; or use --device cpu"
+        f"--device {device}: {reason}; get it with: {DEVICES[device].install}; or use --device cpu"
     )
 
 
 def device_name(provider: str) -> str:
     """Return the `--device` name of a provider."""
-    return next((name for name, way in WAYS.items() if way.provider == provider), provider)
+    return next((name for name, way in DEVICES.items() if way.provider == provider), provider)
 
 
-def _chain(way: Way, available: Collection[str], threads: int) -> list[Provider]:
+def _chain(way: DeviceInfo, available: Collection[str], threads: int) -> list[Provider]:
     names: dict[str, dict[str, Any]] = {way.provider: way.options(threads)}
     names |= {name: {} for name in way.rest if name in available}
-    names.setdefault(WAYS["cpu"].provider, {})
+    names.setdefault(DEVICES["cpu"].provider, {})
     return list(names.items())

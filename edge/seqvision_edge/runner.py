@@ -24,9 +24,9 @@ from seqvision_edge import interrupts
 from seqvision_edge.card import Decision
 from seqvision_edge.errors import SeqvisionError, SourceError
 from seqvision_edge.frame import Frame, Step
-from seqvision_edge.interrupts import Held
+from seqvision_edge.interrupts import DeferredSignals
 from seqvision_edge.pipeline import Pipeline, make_pipeline, preprocessed_frames
-from seqvision_edge.session import Answer, Frames, Session, run_batch
+from seqvision_edge.session import Frames, ModelOutput, Session, run_batch
 from seqvision_edge.sinks import Idle, Quit, Sink
 from seqvision_edge.sources.factory import Source
 from seqvision_edge.types import Prediction, SourceState
@@ -101,7 +101,7 @@ def run(
     cut_off: BaseException | None = None
     was_quit = False
     # An exception in the middle of threads and outputs would leave locks held and incomplete files.
-    with Held(), contextlib.ExitStack() as opened:
+    with DeferredSignals(), contextlib.ExitStack() as opened:
         for source in sources:
             opened.enter_context(source)
         outputs = [opened.enter_context(sink) for sink in sinks]
@@ -245,7 +245,7 @@ def _steps(
         if arrival.frame is not None:
             framed.append((pipeline, arrival.frame, pipeline.model_input(arrival.frame)))
     requests = [(pipeline.stream, frames) for pipeline, _, frames in framed if frames is not None]
-    answers: Iterator[Answer] = iter(())
+    answers: Iterator[ModelOutput] = iter(())
     if requests:
         answers = iter(watchdog.call(lambda options: run_batch(session, requests, options)))
     for pipeline, frame, frames in framed:

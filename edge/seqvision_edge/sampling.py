@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from seqvision_edge.card import ImageSpec, SequenceSpec, VideoSequence
 from seqvision_edge.errors import SourceError
-from seqvision_edge.still_images import cut
+from seqvision_edge.still_images import cut_steps
 
 # Of one recording: 77 hours at 15 fps, whose indices take 32 MB.  Times that need more are wrong,
 # or an attack on memory: ticks are counted before anything is allocated for them.
@@ -150,7 +150,7 @@ class Sampler:
         return silence > GAP_PERIODS * max(usual, 1 / self.fps)
 
 
-def choose(
+def select_frames(
     times: Sequence[float] | NDArray[np.float64],
     fps: float,
     source_fps: float | None = None,
@@ -202,7 +202,7 @@ def refuse_long(ticks: int, fps: float, most: int = MOST_TICKS, name: str = "a c
         )
 
 
-class Frames(Protocol):
+class FrameArray(Protocol):
     """A clip's frames `(time, height, width, channels)`, in memory or in a file."""
 
     @property
@@ -211,14 +211,14 @@ class Frames(Protocol):
     def __getitem__(self, index: Any, /) -> Steps: ...
 
 
-class Clip(Protocol):
+class SizedClip(Protocol):
     """Frames at the size of a step, and their times in seconds; a still image is one sized frame.
 
     Frames that answer no tick of the model's clock may be left out, unless a still picture is one.
     """
 
     @property
-    def frames(self) -> Frames: ...
+    def frames(self) -> FrameArray: ...
 
     @property
     def times(self) -> NDArray[np.float64]: ...
@@ -232,7 +232,7 @@ class Clip(Protocol):
         """The time in seconds until which the last frame is shown; None if unknown."""
 
 
-def window(clip: Clip, fps: float, frames: int, start: float = 0.5) -> Steps:
+def window(clip: SizedClip, fps: float, frames: int, start: float = 0.5) -> Steps:
     """Return the frames of a clip that a model with this window sees.
 
     Args:
@@ -244,7 +244,7 @@ def window(clip: Clip, fps: float, frames: int, start: float = 0.5) -> Steps:
     Returns:
         `(time, height, width, channels)`, time at most `frames`; a short clip gives less.
     """
-    ticks = choose(clip.times, fps, clip.source_fps, clip.end)
+    ticks = select_frames(clip.times, fps, clip.source_fps, clip.end)
     first = centre_start(len(ticks), frames, start)
     return clip.frames[ticks[first : first + frames]]
 
@@ -263,7 +263,7 @@ def window_starts(steps: int, frames: int) -> list[int]:
     return [*range(0, last, max(1, frames // 2)), last]
 
 
-def centre(clip: Clip, image: ImageSpec, sequence: SequenceSpec) -> Steps:
+def centre(clip: SizedClip, image: ImageSpec, sequence: SequenceSpec) -> Steps:
     """Return the steps by which a clip or image is classified: all of it, or its middle.
 
     Args:
@@ -276,7 +276,7 @@ def centre(clip: Clip, image: ImageSpec, sequence: SequenceSpec) -> Steps:
     """
     if isinstance(sequence, VideoSequence):
         return window(clip, sequence.fps, sequence.frames)
-    return cut(clip.frames[0], image, sequence)
+    return cut_steps(clip.frames[0], image, sequence)
 
 
 def window_fill(steps: int, sequence: SequenceSpec) -> float:
@@ -284,14 +284,14 @@ def window_fill(steps: int, sequence: SequenceSpec) -> float:
     return min(1.0, steps / sequence.frames) if isinstance(sequence, VideoSequence) else 1.0
 
 
-def whole(clip: Clip, image: ImageSpec, sequence: SequenceSpec) -> Steps:
+def whole(clip: SizedClip, image: ImageSpec, sequence: SequenceSpec) -> Steps:
     """Return every frame of a clip at the model's rate, as a live run sees it; see `centre`."""
     if isinstance(sequence, VideoSequence):
-        return clip.frames[choose(clip.times, sequence.fps, clip.source_fps, clip.end)]
+        return clip.frames[select_frames(clip.times, sequence.fps, clip.source_fps, clip.end)]
     return centre(clip, image, sequence)
 
 
-def windows(clip: Clip, image: ImageSpec, sequence: SequenceSpec) -> Iterator[Steps]:
+def windows(clip: SizedClip, image: ImageSpec, sequence: SequenceSpec) -> Iterator[Steps]:
     """Yield windows from the beginning of a clip to its end, each half a window after the last.
 
     All have the same length; the last one ends with the clip, so it may overlap more.  A still
@@ -300,6 +300,9 @@ def windows(clip: Clip, image: ImageSpec, sequence: SequenceSpec) -> Iterator[St
     if not isinstance(sequence, VideoSequence):
         yield centre(clip, image, sequence)
         return
-    ticks, frames = choose(clip.times, sequence.fps, clip.source_fps, clip.end), sequence.frames
+    ticks, frames = (
+        select_frames(clip.times, sequence.fps, clip.source_fps, clip.end),
+        sequence.frames,
+    )
     for start in window_starts(len(ticks), frames):
         yield clip.frames[ticks[start : start + frames]]

@@ -21,7 +21,7 @@ from seqvision_edge.card import ModelCard, StateTensor
 from seqvision_edge.child_process import can_start
 from seqvision_edge.errors import ModelError
 from seqvision_edge.onnx_validation import read_model
-from seqvision_edge.onnx_validation.validate import state_fits, shapes
+from seqvision_edge.onnx_validation.validate import shapes, state_fits
 from seqvision_edge.ort_session import load_graph
 from seqvision_edge.providers import Device, device_name
 from seqvision_edge.trial_load import Trial, is_known, remember, try_load
@@ -36,7 +36,7 @@ _MOST_KINDS = 10_000
 _ROUNDING = 1e-2
 
 Frames = NDArray[np.uint8]
-Answer = NDArray[np.float32] | None
+ModelOutput = NDArray[np.float32] | None
 
 
 class Session:
@@ -328,7 +328,7 @@ def run_batch(
     session: Session,
     requests: Sequence[tuple[Stream, Frames]],
     run_options: ort.RunOptions | None = None,
-) -> list[Answer]:
+) -> list[ModelOutput]:
     """Push frames `(time, height, width, channels)` into each stream; results in the same order.
 
     Streams whose frames and states have the same shapes form one batch; those with a full window
@@ -341,7 +341,7 @@ def run_batch(
     alike: dict[tuple[object, ...], list[int]] = defaultdict(list)
     for number, (stream, frames) in enumerate(requests):
         alike[frames.shape, tuple(values.shape for values in stream.state)].append(number)
-    answers: list[Answer] = [None] * len(requests)
+    answers: list[ModelOutput] = [None] * len(requests)
     for numbers in alike.values():
         frames = np.stack([requests[number][1] for number in numbers])
         streams = [requests[number][0] for number in numbers]

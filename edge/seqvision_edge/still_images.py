@@ -23,7 +23,7 @@ def image_steps(bgr: Image, spec: ImageSpec, sequence: ImageSequence) -> Image:
     Returns:
         `(steps, spec.height, spec.width, spec.channels)` uint8; steps from 1 to `sequence.window`.
     """
-    return cut(sized(bgr, spec, sequence), spec, sequence)
+    return cut_steps(sized(bgr, spec, sequence), spec, sequence)
 
 
 def sized(bgr: Image, spec: ImageSpec, sequence: ImageSequence) -> Image:
@@ -47,7 +47,7 @@ def sized(bgr: Image, spec: ImageSpec, sequence: ImageSequence) -> Image:
     return prepare(bgr, spec.model_copy(update=whole))
 
 
-def cut(image: Image, spec: ImageSpec, sequence: ImageSequence, start: float = 0.5) -> Image:
+def cut_steps(image: Image, spec: ImageSpec, sequence: ImageSequence, start: float = 0.5) -> Image:
     """Return the steps of a sized image.
 
     Args:

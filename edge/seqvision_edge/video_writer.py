@@ -31,7 +31,7 @@ _FINEST = 65535
 
 
 @dataclass(frozen=True, slots=True)
-class Encoder:
+class VideoEncoder:
     """An encoder and its settings.
 
     Attributes:
@@ -54,14 +54,14 @@ _COLOURS = {
     "color_trc": "smpte170m",
     "color_range": "tv",
 }
-_H264 = Encoder("libx264", "yuv420p", {"preset": "ultrafast", "crf": "20", **_COLOURS})
-_VP9 = Encoder(
+_H264 = VideoEncoder("libx264", "yuv420p", {"preset": "ultrafast", "crf": "20", **_COLOURS})
+_VP9 = VideoEncoder(
     "libvpx-vp9",
     "yuv420p",
     {"deadline": "realtime", "cpu-used": "8", "crf": "30", "b": "0", **_COLOURS},
 )
-_MPEG4 = Encoder("mpeg4", "yuv420p", {"qmin": "3", "qmax": "3"}, plays=False)
-_LOSSLESS = Encoder("ffv1", "bgr0", plays=False)
+_MPEG4 = VideoEncoder("mpeg4", "yuv420p", {"qmin": "3", "qmax": "3"}, plays=False)
+_LOSSLESS = VideoEncoder("ffv1", "bgr0", plays=False)
 # The first available one is used.
 _ENCODERS = {
     ".mp4": (_H264, _VP9, _MPEG4),
@@ -71,7 +71,7 @@ _ENCODERS = {
 }
 
 
-class Film:
+class VideoWriter:
     """Pictures at a constant rate; the first one sets the size."""
 
     def __init__(self, path: Path, name: str, fps: float, *, lossless: bool = False) -> None:
@@ -172,7 +172,7 @@ class _Coded:
     """An encoder and its container."""
 
     def __init__(
-        self, path: Path, kind: str, encoder: Encoder, rate: Fraction, size: tuple[int, int]
+        self, path: Path, kind: str, encoder: VideoEncoder, rate: Fraction, size: tuple[int, int]
     ) -> None:
         import av
         from av.video.reformatter import VideoReformatter
@@ -259,7 +259,7 @@ class _File:
         return self._path.open("rb")
 
 
-def encoder_for(path: Path) -> Encoder | None:
+def encoder_for(path: Path) -> VideoEncoder | None:
     """Return the encoder for a file of this name, by its ending; None if there is none here."""
     encoders = _ENCODERS.get(path.suffix.lower(), ())
     return next((encoder for encoder in encoders if is_there(encoder)), None)
@@ -276,7 +276,7 @@ def playback_note(path: Path) -> str:
     return f"{path}: MPEG-4 part 2, as this PyAV has neither x264 nor VP9; browsers do not play it"
 
 
-def is_there(encoder: Encoder) -> bool:
+def is_there(encoder: VideoEncoder) -> bool:
     """Return whether this PyAV has an encoder."""
     from av.codec import Codec
     from av.codec.codec import UnknownCodecError

@@ -15,7 +15,7 @@ from seqvision.data.kinds import is_video
 from seqvision.errors import DataError
 from seqvision_edge.errors import SourceError
 from seqvision_edge.event_metrics import TrueEvent, read_truth
-from seqvision_edge.hints import archive, missing
+from seqvision_edge.hints import archive, path_error
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def find_inputs(paths: Sequence[Path]) -> CalibrationInputs:
     takes: dict[Path, TruthVideo] = {}
     for path in paths:
         if not path.exists():
-            raise DataError(missing(path))
+            raise DataError(path_error(path))
         pairs = _pairs(path)
         if not pairs:
             clips.append(path)

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from seqvision.config.commands import SelfTrainOptions, TrainOptions
 from seqvision.config.yaml_io import flattened, from_yaml
 from seqvision.errors import CheckpointError, StudyError
-from seqvision_edge.hints import missing
+from seqvision_edge.hints import path_error
 from seqvision_edge.options import first_problem
 from seqvision_edge.renamed import translated
 from seqvision_edge.yaml_file import YamlError, read_yaml
@@ -39,7 +39,7 @@ def load_run_options(run: Path) -> TrainOptions:
         DataError: its options cannot be read.
     """
     if not run.exists():
-        raise CheckpointError(f"--resume {missing(run, 'run folder')}")
+        raise CheckpointError(f"--resume {path_error(run, 'run folder')}")
     if not last_checkpoint(run).is_file():
         last = sorted(run.glob("*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
         hint = f"; did you mean {last[-1].parents[1]}?" if last else ""

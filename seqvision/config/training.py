@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, Field
 
 from seqvision.errors import DataError
-from seqvision_edge.hints import did_you_mean, missing, near_words
-from seqvision_edge.numerals import number as plain_number
-from seqvision_edge.numerals import whole_number
+from seqvision_edge.hints import did_you_mean, near_words, path_error
+from seqvision_edge.numerals import parse_number as plain_number
+from seqvision_edge.numerals import parse_whole_number
 from seqvision_edge.options import Arg, FramesPerSecond, Options
 
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -109,7 +109,7 @@ def _fold(text: str | None) -> str | None:
     if text is None:
         return None
     number, slash, count = text.partition("/")
-    first, last = whole_number(number), whole_number(count)
+    first, last = parse_whole_number(number), parse_whole_number(count)
     if not slash or first is None or last is None or not 1 <= first <= last:
         raise ValueError(f"{text!r} is not like 2/5 (the second of five folds)")
     if last < 2:
@@ -340,7 +340,7 @@ def augment_file(augment: str) -> Path | None:
         hint = f"; {near}" if near else ""
         raise DataError(f"--augment {augment}: neither {', '.join(PRESETS)} nor a .yaml file{hint}")
     if not path.exists():
-        raise DataError(f"--augment {missing(augment, 'file')} (or: {', '.join(PRESETS)})")
+        raise DataError(f"--augment {path_error(augment, 'file')} (or: {', '.join(PRESETS)})")
     return path
 
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from seqvision.config.commands import TrainOptions
 from seqvision.errors import DataError
-from seqvision_edge.hints import did_you_mean, missing, near_options
+from seqvision_edge.hints import did_you_mean, near_options, path_error
 from seqvision_edge.options import first_problem, flag_name, options_of
 from seqvision_edge.renamed import new_name, translated
 from seqvision_edge.sanitize import printable
@@ -44,7 +44,7 @@ def from_yaml(path: Path, saved: bool = False) -> TrainOptions:
         hint = f"did you mean {own}?" if own.is_file() else "give a YAML file"
         raise DataError(f"--config {path}: a folder; {hint}")
     if not path.exists():
-        raise DataError(f"--config {missing(path, 'file')}")
+        raise DataError(f"--config {path_error(path, 'file')}")
     try:
         values = read_yaml(path) or {}
     except YamlError as error:

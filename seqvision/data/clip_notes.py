@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from seqvision.data.clips import Clip
 from seqvision.data.decode import Decoded
 from seqvision_edge.card import SequenceSpec, VideoSequence
-from seqvision_edge.sampling import Clip as DecodedClip
-from seqvision_edge.sampling import choose
+from seqvision_edge.sampling import SizedClip as DecodedClip
+from seqvision_edge.sampling import select_frames
 
 
 def incomplete(clips: Sequence[Clip], decoded: Sequence[Decoded]) -> list[str]:
@@ -31,7 +31,7 @@ def is_short(clip: DecodedClip, sequence: SequenceSpec) -> bool:
     """Return whether a decoded clip does not fill the window; a still image always does."""
     if not isinstance(sequence, VideoSequence):
         return False
-    ticks = choose(clip.times, sequence.fps, clip.source_fps, clip.end)
+    ticks = select_frames(clip.times, sequence.fps, clip.source_fps, clip.end)
     return len(ticks) < sequence.frames
 
 

@@ -25,8 +25,8 @@ from seqvision_edge.errors import SourceError
 from seqvision_edge.files import atomic_write
 from seqvision_edge.opencv import cv2
 from seqvision_edge.preprocess import prepare
-from seqvision_edge.sampling import Frames
-from seqvision_edge.sources.factory import Recorded, open_path
+from seqvision_edge.sampling import FrameArray
+from seqvision_edge.sources.factory import RecordedSource, open_path
 from seqvision_edge.sources.video_decoding import DECODER
 from seqvision_edge.sources.video_file import refuse_stills
 from seqvision_edge.still_images import sized
@@ -53,7 +53,7 @@ class Decoded:
     `deep` is whether its pictures have more than 8 bits for each value.
     """
 
-    frames: Frames
+    frames: FrameArray
     times: NDArray[np.float64]
     key: str = "0"
     incomplete: str | None = None
@@ -250,7 +250,7 @@ class _Written:
         self._times.append(time)
         self._end = time + duration if duration else None
 
-    def close(self, source: Recorded, incomplete: str | None) -> None:
+    def close(self, source: RecordedSource, incomplete: str | None) -> None:
         """Bring what was written to its place, with its index; nothing where there is no frame."""
         if self._file is None:
             return

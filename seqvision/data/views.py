@@ -7,7 +7,7 @@ from seqvision.data.augment import Augmenter
 from seqvision.data.decode import Decoded
 from seqvision_edge.card import ImageSpec, SequenceSpec, VideoSequence
 from seqvision_edge.sampling import centre
-from seqvision_edge.still_images import cut
+from seqvision_edge.still_images import cut_steps
 
 
 def view(
@@ -39,4 +39,4 @@ def view(
     start, seed = generator.random(), int(generator.integers(2**31))
     # A still image is varied as a whole: a row has no geometry of its own.
     whole, label = augmenter(clip.frames[:1], label, seed)
-    return cut(whole[0], image, sequence, start), label
+    return cut_steps(whole[0], image, sequence, start), label

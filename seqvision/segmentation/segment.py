@@ -30,7 +30,7 @@ from seqvision_edge.frame import Frame
 from seqvision_edge.sampling import Sampler
 from seqvision_edge.sanitize import file_part
 from seqvision_edge.sources.video_file import VideoFile
-from seqvision_edge.video_writer import Film
+from seqvision_edge.video_writer import VideoWriter
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ def _write(
 ) -> None:
     """Write each part; parts may overlap, and each takes its frames in one pass over the video."""
     waiting = sorted(zip(parts, paths, strict=True), key=lambda each: each[0].first)
-    running: list[tuple[Segment, Film, Sampler]] = []
+    running: list[tuple[Segment, VideoWriter, Sampler]] = []
     end = max(part.last for part in parts)
     before: Frame | None = None
     try:
@@ -213,7 +213,7 @@ def _write(
                 advance(number, end)
                 while waiting and waiting[0][0].first <= number:
                     part, path = waiting.pop(0)
-                    film = Film(path, "--output", source.fps)
+                    film = VideoWriter(path, "--output", source.fps)
                     film.open()
                     running.append((part, film, Sampler(source.fps, source.fps)))
                 for part, film, clock in running:
@@ -234,7 +234,7 @@ def _write(
             film.discard()
 
 
-def _hold(film: Film, clock: Sampler, shown: Frame, until: float) -> None:
+def _hold(film: VideoWriter, clock: Sampler, shown: Frame, until: float) -> None:
     """Let a picture stand still until a time in seconds, where it is shown for long."""
     for still in clock.stills(until):
         for _ in range(clock.take(still, still=True)):

@@ -24,7 +24,7 @@ from seqvision_edge.card import (
 )
 from seqvision_edge.preprocess import ValueRange
 from seqvision_edge.sampling import EARLY
-from seqvision_edge.still_images import cut
+from seqvision_edge.still_images import cut_steps
 
 # What `--frames auto` takes where the clips are long enough.
 MOST_AUTO_FRAMES = 16
@@ -207,7 +207,7 @@ def _pair(text: str) -> ValueRange:
 
 def _count(shape: tuple[int, ...], image: ImageSpec, sequence: ImageSequence) -> int:
     """Return how many steps a sized image `(height, width, channels)` gives."""
-    return len(cut(np.zeros((*shape[:2], 1), np.uint8), image, sequence))
+    return len(cut_steps(np.zeros((*shape[:2], 1), np.uint8), image, sequence))
 
 
 def _peek(clips: Sequence[Clip]) -> list[tuple[int, int]]:

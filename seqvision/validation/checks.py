@@ -18,7 +18,7 @@ from seqvision.errors import CheckpointError, DataError
 from seqvision.output_files import is_model
 from seqvision_edge.card import ModelCard
 from seqvision_edge.files import output_error
-from seqvision_edge.hints import MODELS, NOT_MODELS, missing
+from seqvision_edge.hints import MODELS, NOT_MODELS, path_error
 
 MODEL_SUFFIXES = (".pt", ".safetensors")
 
@@ -56,7 +56,7 @@ def check_trained(path: Path, verb: str, *clips: Path) -> ModelCard | None:
     if path.is_dir():
         raise CheckpointError(f"{path}: a folder, not a model file; a run folder has a model.pt")
     if not path.exists():
-        found = missing(path, "file")
+        found = path_error(path, "file")
         command = "export model.pt" if suffix == ".onnx" else "train FOLDER"
         make = "" if "did you mean" in found else f"; make one with: seqvision {command}"
         raise CheckpointError(f"{found}{make}")
@@ -128,7 +128,7 @@ def check_clips(path: Path, labelled: bool = True) -> None:
         DataError: nothing is there, or something else; how clips lie in a folder is said.
     """
     if not path.exists():
-        raise DataError(missing(path, "folder or list"))
+        raise DataError(path_error(path, "folder or list"))
     if path.is_file() and (problem := why_no_list(path)):
         raise DataError(problem)
     if path.is_dir() and labelled:

@@ -27,7 +27,7 @@ from seqvision.validation.checks import (
 )
 from seqvision_edge.errors import ModelError
 from seqvision_edge.files import is_one_of
-from seqvision_edge.hints import missing
+from seqvision_edge.hints import path_error
 from seqvision_edge.onnx_validation import read_model
 
 
@@ -152,7 +152,7 @@ def validate_bench(options: BenchOptions) -> None:
         SeqvisionError: a file is not there, or the JSON cannot be written.
     """
     if options.source is not None and not options.source.exists():
-        raise DataError(f"--source {missing(options.source)}")
+        raise DataError(f"--source {path_error(options.source)}")
     if options.model.suffix.lower() != ".onnx":
         check_trained(options.model, "bench")
     elif not options.model.is_file():

@@ -28,7 +28,7 @@ from seqvision.validation.checks import (
     check_outputs,
     check_trained,
 )
-from seqvision_edge.hints import did_you_mean, missing, near_words
+from seqvision_edge.hints import did_you_mean, near_words, path_error
 
 
 def validate_train(options: TrainOptions) -> list[Clip]:
@@ -70,7 +70,7 @@ def validate_tune(options: TuneOptions) -> None:
     if options.max_latency_ms is not None and not options.latency:
         raise StudyError("--max-latency-ms: needs the times that --no-latency leaves out")
     if options.space is not None and not options.space.is_file():
-        raise DataError(f"--space {missing(options.space, 'file')}")
+        raise DataError(f"--space {path_error(options.space, 'file')}")
     check_outputs({"--output": options.output}, (options.space, options.config))
     check_model_output("--output", options.output)
     validate_train(options.of_a_training())
@@ -122,7 +122,7 @@ def check_training(options: TrainOptions) -> None:
     weights = options.model.weights
     if weights not in ("auto", "imagenet", "none") and not Path(weights).is_file():
         near = did_you_mean(near_words(weights, ("imagenet", "none", "auto")))
-        found = f"{weights}: no such choice; {near}" if near else missing(weights, "file")
+        found = f"{weights}: no such choice; {near}" if near else path_error(weights, "file")
         raise WeightsError(f"--weights {found} (or: imagenet, none)")
 
 
@@ -152,7 +152,7 @@ def validate_segment(options: SegmentOptions) -> list[Mark]:
     if not options.video.is_file():
         if options.video.is_dir():
             raise DataError(f"{options.video}: a folder; segment takes one video after the other")
-        raise DataError(missing(options.video, "video"))
+        raise DataError(path_error(options.video, "video"))
     candidates = [options.video.with_suffix(suffix) for suffix in (".csv", ".json")]
     events = options.events or next((path for path in candidates if path.is_file()), None)
     if events is None:

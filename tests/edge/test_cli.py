@@ -155,7 +155,9 @@ def test_the_cameras_of_the_machine_are_listed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code, out, err = edge_run(capsys, "--list-cameras")
-    assert (code, out, err) == (0, "", ["edge-run: no camera found"]) or out.startswith("/dev/video")
+    assert (code, out, err) == (0, "", ["edge-run: no camera found"]) or out.startswith(
+        "/dev/video"
+    )
     found = [v4l2.CameraDevice("/dev/video0", "HD Webcam", "uvcvideo", "busy")]
     monkeypatch.setattr(v4l2, "describe_cameras", lambda: found)
     listed = "/dev/video0\tbusy\tHD Webcam\tuvcvideo\n"

@@ -170,7 +170,7 @@ def test_an_option_of_another_program_is_said() -> None:
     def read(program: str, *arguments: str) -> str:
         programs = {"do": Options, "make": Clips, "look": Clips}
         with pytest.raises(SeqvisionError) as error:
-            command_line.read(Options, program, arguments, programs=lambda: programs)
+            command_line.read_arguments(Options, program, arguments, programs=lambda: programs)
         return str(error.value)
 
     assert read("do", "--pairs", "a:b") == (
@@ -192,14 +192,14 @@ def test_what_ends_a_command_gives_its_exit_code(error: BaseException, code: int
     def main() -> int:
         raise error
 
-    assert command_line.run(main) == code
+    assert command_line.run_command(main) == code
 
 
 def test_a_user_error_is_printed_to_stderr_alone(capsys: pytest.CaptureFixture[str]) -> None:
     def main() -> int:
         raise SeqvisionError("a.mp4: no such file")
 
-    command_line.run(main)
+    command_line.run_command(main)
     said = capsys.readouterr()
     assert (said.out, said.err) == ("", "a.mp4: no such file\n")
 
@@ -230,7 +230,7 @@ def test_a_name_that_this_locale_cannot_have_is_one_line(
 import sys
 from pathlib import Path
 from seqvision_edge import command_line, interrupts
-sys.exit(command_line.run(lambda: {task}))
+sys.exit(command_line.run_command(lambda: {task}))
 """
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -249,7 +249,7 @@ def test_a_fault_of_the_program_is_not_hidden() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        command_line.run(main)
+        command_line.run_command(main)
 
 
 def test_sigterm_ends_like_ctrl_c() -> None:

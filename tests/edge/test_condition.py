@@ -2,7 +2,7 @@
 
 import pytest
 
-from seqvision_edge.pipeline.state import Condition, Load
+from seqvision_edge.pipeline.state import LoadMonitor, SourceCondition
 from seqvision_edge.types import SourceState, StateName
 
 
@@ -20,7 +20,7 @@ def names(states: tuple[SourceState, ...]) -> list[StateName]:
 
 def test_a_source_warms_up_and_is_live_until_something_happens() -> None:
     clock = Clock()
-    condition = Condition(clock)
+    condition = SourceCondition(clock)
     condition.update(SourceState("connecting", attempt=1))
     condition.update(SourceState("live"))
     for warm in (False, False, True, True):
@@ -41,7 +41,7 @@ def test_a_source_warms_up_and_is_live_until_something_happens() -> None:
 
 
 def test_every_attempt_is_a_change() -> None:
-    condition = Condition(Clock())
+    condition = SourceCondition(Clock())
     for attempt in (1, 2):
         condition.update(SourceState("connecting", attempt=attempt))
         condition.update(SourceState("disconnected", "refused", attempt=attempt))
@@ -49,7 +49,7 @@ def test_every_attempt_is_a_change() -> None:
 
 
 def test_a_frozen_picture_is_a_warning_that_answers_do_not_end() -> None:
-    condition = Condition(Clock())
+    condition = SourceCondition(Clock())
     condition.mark_alive(True)
     condition.update(SourceState("frozen", "same_picture"))
     condition.mark_alive(True)
@@ -63,7 +63,7 @@ def test_a_frozen_picture_is_a_warning_that_answers_do_not_end() -> None:
 def test_a_device_is_overloaded_when_ticks_are_shed_for_seconds(
     each: int, overloaded: bool
 ) -> None:
-    load = Load(fps=15.0)
+    load = LoadMonitor(fps=15.0)
     for tick in range(0, 150, each):
         load.add(tick / 15, due=each, shed=each - 1)
         if tick < 60:
@@ -75,7 +75,7 @@ def test_a_device_is_overloaded_when_ticks_are_shed_for_seconds(
 
 
 def test_a_device_that_keeps_up_again_is_not_overloaded_any_more() -> None:
-    load = Load(fps=10.0)
+    load = LoadMonitor(fps=10.0)
     for tick in range(0, 100, 2):
         load.add(tick / 10, due=2, shed=1)
     assert load.throughput_message

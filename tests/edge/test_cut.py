@@ -15,7 +15,7 @@ from seqvision_edge.card import (
     WindowSequence,
 )
 from seqvision_edge.frame import Image
-from seqvision_edge.still_images import cut, image_steps, sized
+from seqvision_edge.still_images import cut_steps, image_steps, sized
 
 
 def spec(height: int, width: int, channels: int = 1) -> ImageSpec:
@@ -41,23 +41,23 @@ def numbered(height: int, width: int) -> Image:
 
 def test_rows_come_from_the_top_and_columns_from_the_left() -> None:
     image = numbered(4, 3)
-    rows = cut(image, spec(1, 3), strip("rows"))
+    rows = cut_steps(image, spec(1, 3), strip("rows"))
     assert rows.shape == (4, 1, 3, 1)
     assert rows[:, 0, 0, 0].tolist() == [0, 10, 20, 30]
-    columns = cut(image, spec(4, 1), strip("columns"))
+    columns = cut_steps(image, spec(4, 1), strip("columns"))
     assert columns.shape == (3, 4, 1, 1)
     assert columns[:, 3, 0, 0].tolist() == [30, 31, 32]
 
 
 def test_a_step_holds_several_rows_and_what_is_missing_of_the_last_is_black() -> None:
-    rows = cut(numbered(5, 3), spec(2, 3), strip("rows"))
+    rows = cut_steps(numbered(5, 3), spec(2, 3), strip("rows"))
     assert rows.shape == (3, 2, 3, 1)
     assert rows[2, :, 2, 0].tolist() == [42, 0]
 
 
 def test_windows_overlap_along_their_side_and_reach_its_end() -> None:
     image = numbered(2, 9)
-    seen = cut(image, spec(2, 4), windows("width", 2))
+    seen = cut_steps(image, spec(2, 4), windows("width", 2))
     assert seen.shape == (4, 2, 4, 1)
     assert seen[:, 0, :, 0].tolist() == [
         [0, 1, 2, 3],
@@ -65,12 +65,12 @@ def test_windows_overlap_along_their_side_and_reach_its_end() -> None:
         [4, 5, 6, 7],
         [6, 7, 8, 0],
     ]
-    downwards = cut(image.transpose(1, 0, 2), spec(4, 2), windows("height", 2))
+    downwards = cut_steps(image.transpose(1, 0, 2), spec(4, 2), windows("height", 2))
     assert np.array_equal(downwards, seen.transpose(0, 2, 1, 3))
 
 
 def test_an_image_shorter_than_a_window_is_one_step() -> None:
-    assert cut(numbered(2, 3), spec(2, 4), windows("width", 2))[:, 0, :, 0].tolist() == [
+    assert cut_steps(numbered(2, 3), spec(2, 4), windows("width", 2))[:, 0, :, 0].tolist() == [
         [0, 1, 2, 0]
     ]
 
@@ -80,7 +80,7 @@ def test_patches_are_read_row_by_row_or_to_and_fro(order: str, second: list[int]
     grid = PatchSequence.model_validate(
         {"kind": "patches", "rows": 2, "columns": 3, "order": order}
     )
-    seen = cut(numbered(4, 6), spec(2, 2), grid)
+    seen = cut_steps(numbered(4, 6), spec(2, 2), grid)
     assert seen.shape == (6, 2, 2, 1)
     assert seen[:3, 0, 0, 0].tolist() == [0, 2, 4]
     assert seen[3:, 0, 0, 0].tolist() == second
@@ -112,10 +112,10 @@ def test_a_strip_keeps_its_aspect_ratio_whatever_its_size() -> None:
 
 def test_of_a_long_image_the_middle_is_read_or_steps_at_equal_distances() -> None:
     image = numbered(1, 9)
-    assert cut(image, spec(1, 1), strip("columns", 3))[:, 0, 0, 0].tolist() == [3, 4, 5]
-    first = cut(image, spec(1, 1), strip("columns", 3), start=0.0)
+    assert cut_steps(image, spec(1, 1), strip("columns", 3))[:, 0, 0, 0].tolist() == [3, 4, 5]
+    first = cut_steps(image, spec(1, 1), strip("columns", 3), start=0.0)
     assert first[:, 0, 0, 0].tolist() == [0, 1, 2]
-    apart = cut(image, spec(1, 1), strip("columns", 3, "subsample"))
+    apart = cut_steps(image, spec(1, 1), strip("columns", 3, "subsample"))
     assert apart[:, 0, 0, 0].tolist() == [0, 4, 8]
 
 
@@ -132,7 +132,7 @@ def test_any_image_gives_one_to_the_most_steps_of_the_right_size(
     height: int, width: int, size: int, stride: int, most: int, longer: str, start: float
 ) -> None:
     image = np.ones((height, width, 1), np.uint8)
-    seen = cut(
+    seen = cut_steps(
         image, spec(height, size), windows("width", stride, steps=most, longer=longer), start
     )
     assert seen.shape[1:] == (height, size, 1)

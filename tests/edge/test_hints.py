@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from seqvision_edge.hints import archive, missing, near_options, near_words
+from seqvision_edge.hints import archive, near_options, near_words, path_error
 
 OPTIONS = [
     "batch-size", "encoder", "epochs", "frames", "fps", "image-fps", "lr", "workers", "data",
@@ -103,7 +103,7 @@ def test_a_path_that_leads_nowhere_names_what_was_meant(
     files: Path, monkeypatch: pytest.MonkeyPatch, given: str | Path, said: str
 ) -> None:
     monkeypatch.setenv("PLACE", str(files))
-    line = missing(given)
+    line = path_error(given)
     assert said in line
     assert "\n" not in line
 

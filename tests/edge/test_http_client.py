@@ -9,7 +9,7 @@ from servers.hostile import HostileServer, answers, read_request
 from steps import EVENT, make_step, wait_for
 
 from seqvision_edge.errors import SinkError
-from seqvision_edge.http_client import is_local, proxy_of, set_ffmpeg_proxy
+from seqvision_edge.http_client import is_private_host, proxy_of, set_ffmpeg_proxy
 from seqvision_edge.sinks.queue import Queued
 from seqvision_edge.sinks.webhook import Webhook
 from seqvision_edge.sources.capture_process import Capture
@@ -56,7 +56,7 @@ def test_what_is_local_never_goes_through_a_proxy(
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
     monkeypatch.setenv("https_proxy", "http://me:s3cret@proxy.example:3128")
-    assert is_local(host) is local
+    assert is_private_host(host) is local
     for scheme in ("http", "https"):
         assert (proxy_of(scheme, host) is None) is local
 

@@ -18,7 +18,7 @@ from terminals import Terminal
 
 from seqvision_edge import interrupts
 from seqvision_edge.files import unfinished_file
-from seqvision_edge.interrupts import Held, Interrupts, Terminated, end_on_sigterm
+from seqvision_edge.interrupts import DeferredSignals, Interrupts, Terminated, end_on_sigterm
 from seqvision_edge.sinks import queue as queued
 from seqvision_edge.sinks.queue import Queued
 from seqvision_edge.sources.factory import open_path
@@ -86,7 +86,7 @@ def test_handlers_are_given_back() -> None:
 def test_ignored_ctrl_c_stays_ignored() -> None:
     """As in the background of a script."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with Interrupts(), Held():
+    with Interrupts(), DeferredSignals():
         press()
 
 
@@ -95,7 +95,7 @@ def test_handler_of_another_program_stays() -> None:
     signal.signal(signal.SIGINT, lambda number, _: came.append(number))
     with Interrupts():
         press()
-        with Held():
+        with DeferredSignals():
             press()
             assert len(came) == 1
         assert len(came) == 2
@@ -186,7 +186,7 @@ def test_interrupt_waits_for_the_end_of_a_block() -> None:
     done = []
 
     def work() -> None:
-        with Held():
+        with DeferredSignals():
             press()
             done.append(1)
 
@@ -196,7 +196,7 @@ def test_interrupt_waits_for_the_end_of_a_block() -> None:
 
 
 def test_interrupt_that_waits_is_raised_by_check(clock: list[float]) -> None:
-    with Held() as held:
+    with DeferredSignals() as held:
         interrupts.check()
         press()
         assert interrupts.is_waiting()
@@ -211,7 +211,7 @@ def test_interrupt_that_waits_is_raised_by_check(clock: list[float]) -> None:
 
 def test_second_press_within_a_second_does_not_hurry_the_end(clock: list[float]) -> None:
     """What is written after the first one would be lost."""
-    with Held():
+    with DeferredSignals():
         press()
         with pytest.raises(KeyboardInterrupt):
             interrupts.check()
@@ -221,7 +221,7 @@ def test_second_press_within_a_second_does_not_hurry_the_end(clock: list[float])
 
 
 def test_later_signal_ends_a_block_that_is_stuck(clock: list[float]) -> None:
-    with Interrupts(), Held():
+    with Interrupts(), DeferredSignals():
         press()
         press()
         clock[0] += 1.1
@@ -233,7 +233,7 @@ def test_block_of_another_thread_changes_nothing() -> None:
     found = []
 
     def work() -> None:
-        with Held():
+        with DeferredSignals():
             found.append(signal.getsignal(signal.SIGINT))
             interrupts.check()
 
@@ -250,7 +250,7 @@ def test_interrupt_ends_a_write_that_waits_for_a_dead_disk(
     queue = Queued(Gate(), 1, waits=True)
 
     def work() -> None:
-        with Held():
+        with DeferredSignals():
             queue.__enter__()
             try:
                 press()

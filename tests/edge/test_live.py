@@ -16,10 +16,10 @@ from seqvision_edge.sources.address import camera
 from seqvision_edge.sources.capture_process import FrameFormat
 from seqvision_edge.frame import Frame
 from seqvision_edge.preprocess import Sizing
-from seqvision_edge.sources.live import GaveUp, Timeouts, Watched
+from seqvision_edge.sources.live import GaveUp, Timeouts, LiveSource
 
 def watch(**patience):
-    return Watched(camera(0), FrameFormat(), Timeouts(**patience))
+    return LiveSource(camera(0), FrameFormat(), Timeouts(**patience))
 
 def follow(source, words, frames=5):
     # Tell the camera each word after some frames; return the states, with the frames in between.
@@ -114,10 +114,10 @@ def test_frames_come_as_the_model_reads_them_and_small_enough_to_look_at(
 from seqvision_edge.preprocess import prepare
 import numpy as np
 size = Sizing(20, 30, 3, "stretch")
-with Watched(camera(0), FrameFormat(size, longest=80)) as source:
+with LiveSource(camera(0), FrameFormat(size, longest=80)) as source:
     frame = next(item for item in source if isinstance(item, Frame))
 say([frame.bgr.shape, frame.image.shape])
-with Watched(camera(0), FrameFormat(size)) as source:
+with LiveSource(camera(0), FrameFormat(size)) as source:
     frame = next(item for item in source if isinstance(item, Frame))
 say(bool((frame.image == prepare(frame.bgr, size)).all()))
 """)

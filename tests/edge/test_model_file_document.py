@@ -15,8 +15,8 @@ from seqvision_edge.card import Decision, ImageSpec, ModelCard
 from seqvision_edge.events import Decider, window_lag
 from seqvision_edge.opencv import cv2
 from seqvision_edge.preprocess import prepare
-from seqvision_edge.sampling import Sampler, choose
-from seqvision_edge.still_images import cut
+from seqvision_edge.sampling import Sampler, select_frames
+from seqvision_edge.still_images import cut_steps
 
 TEXT = (Path(__file__).parents[2] / "docs" / "model-file.md").read_text(encoding="utf-8")
 CARD, *VECTORS = (json.loads(block) for block in re.findall(r"```json\n(.*?)```", TEXT, re.S))
@@ -74,7 +74,7 @@ def test_the_frames_of_the_page_are_chosen(case: dict[str, Any]) -> None:
         chosen += [number] * sampler.take(time)
     assert (chosen, resets) == (case["chosen"], case["resets"])
     if not resets:
-        assert choose(case["times"], case["fps"]).tolist() == case["chosen"]
+        assert select_frames(case["times"], case["fps"]).tolist() == case["chosen"]
 
 
 @pytest.mark.parametrize("case", vectors("cut"), ids=lambda case: str(case["sequence"]))
@@ -83,7 +83,7 @@ def test_a_still_image_is_cut_as_on_the_page(case: dict[str, Any]) -> None:
     assert sequence.kind != "video"
     line = np.arange(10, dtype=np.uint8)[None, :, None]
     spec = ImageSpec(height=1, width=4, channels=1, fit="stretch")
-    assert cut(line, spec, sequence)[:, 0, :, 0].tolist() == case["steps"]
+    assert cut_steps(line, spec, sequence)[:, 0, :, 0].tolist() == case["steps"]
 
 
 @pytest.mark.parametrize("case", vectors("events"), ids=["mean", "exponential", "early"])

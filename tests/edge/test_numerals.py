@@ -12,7 +12,7 @@ from seqvision_edge.cli import RunOptions
 from seqvision_edge.command_line import parse
 from seqvision_edge.errors import SeqvisionError, SinkError, SourceError
 from seqvision_edge.event_metrics import read_truth
-from seqvision_edge.numerals import number, whole_number
+from seqvision_edge.numerals import parse_number, parse_whole_number
 from seqvision_edge.outputs import listen_address
 from seqvision_edge.server.json_arrays import read_instances
 from seqvision_edge.server.limits import Limits
@@ -24,15 +24,15 @@ ODD = ["1_0", "1_000.5", "1e1_0", "١٠", "１０", "+1_0"]
     "text", [*ODD, "nan", "inf", "-Infinity", "1e999", "0x10", "", "true", "1.2.3"]
 )
 def test_no_number(text: str) -> None:
-    assert number(text) is None
-    assert whole_number(text) is None
+    assert parse_number(text) is None
+    assert parse_whole_number(text) is None
 
 
 @pytest.mark.parametrize(
     ("text", "value"), [("10", 10), (" 1.5 ", 1.5), ("-.5", -0.5), ("1e-3", 0.001), ("+7.", 7)]
 )
 def test_a_number(text: str, value: float) -> None:
-    assert number(text) == value
+    assert parse_number(text) == value
 
 
 @pytest.mark.parametrize("text", ODD)

@@ -10,13 +10,13 @@ from colour_model import model_bytes
 
 from seqvision_edge.cli import main
 from seqvision_edge.errors import DeviceError, ModelError
-from seqvision_edge.providers import WAYS, candidates
+from seqvision_edge.providers import DEVICES, candidates
 from seqvision_edge.session import Session
 
 # The providers of these tests are listed without being there, which onnxruntime remarks.
 pytestmark = pytest.mark.filterwarnings("ignore:Specified provider")
 
-ACCELERATED = [name for name in WAYS if name != "cpu"]
+ACCELERATED = [name for name in DEVICES if name != "cpu"]
 CPU = "CPUExecutionProvider"
 PACKAGES = {
     "cuda": "onnxruntime-gpu",
@@ -31,7 +31,7 @@ PACKAGES = {
 def test_a_device_that_is_not_there_is_one_line_with_what_brings_it(
     device: str, model: Path, video: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if WAYS[device].provider in onnxruntime.get_available_providers():
+    if DEVICES[device].provider in onnxruntime.get_available_providers():
         pytest.skip(f"this onnxruntime has {device}")
     given = ["--source", str(video), "--model", str(model), "--no-window", "--device", device]
     assert main(given) == 2
@@ -46,7 +46,7 @@ def test_a_device_that_is_not_there_is_one_line_with_what_brings_it(
 @pytest.fixture
 def listed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """An onnxruntime that lists every provider, though it can start only its own."""
-    providers = [way.provider for way in WAYS.values()]
+    providers = [way.provider for way in DEVICES.values()]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: providers)
     return providers
 
@@ -81,14 +81,14 @@ def test_auto_never_fails_because_of_an_accelerator(
 
 
 def test_auto_takes_cuda_before_the_cpu_and_nothing_else() -> None:
-    everything = [way.provider for way in WAYS.values()]
+    everything = [way.provider for way in DEVICES.values()]
     tried = [[name for name, _ in chain] for chain in candidates("auto", everything, 1)]
     assert tried == [["CUDAExecutionProvider", CPU], [CPU]]
     assert [[name for name, _ in chain] for chain in candidates("auto", [CPU], 1)] == [[CPU]]
 
 
 def test_what_a_provider_does_not_know_the_next_one_runs() -> None:
-    everything = [way.provider for way in WAYS.values()]
+    everything = [way.provider for way in DEVICES.values()]
     first = candidates("tensorrt", everything, 1)[0]
     assert [name for name, _ in first] == [
         "TensorrtExecutionProvider", "CUDAExecutionProvider", CPU

@@ -21,7 +21,7 @@ from seqvision_edge.recording.session import (
     RecordingSession,
     RecordingStatus,
     TakeSettings,
-    record,
+    run_session,
 )
 from seqvision_edge.recording.take import in_order, still_to_record
 from seqvision_edge.recording.takes import Takes
@@ -318,7 +318,7 @@ def test_a_live_source_is_recorded_and_closed(tmp_path: Path) -> None:
     source: Source = Scripted([SourceState("connecting"), *map(frame, range(30))])
     view = Pressing(lambda moment: "go" if moment.phase == "ready" else None)
     session = sitting(takes, "a", countdown=0.0)
-    record(source, session, [view])
+    run_session(source, session, [view])
     assert greys(takes) == [[*range(10)]]
     assert view.said == ["a/anna-001.mkv  10 frames at 10 fps"]
     assert view.closed
@@ -338,7 +338,7 @@ def test_ctrl_c_and_errors_keep_whole_takes_and_throw_the_torn_one_away(
 
     source: Source = Scripted([*map(frame, range(15))])
     with pytest.raises(error):
-        record(source, sitting(takes, "a b", countdown=0.0), [Pressing(interrupt)])
+        run_session(source, sitting(takes, "a b", countdown=0.0), [Pressing(interrupt)])
     assert greys(takes) == [[*range(10)]]
     inside = {path.name for path in takes.folder.rglob("*")}
     assert inside == {"a", "anna-001.mkv", "clips.csv", ".takes.lock"}
@@ -349,7 +349,7 @@ def test_a_source_that_is_given_up_is_told_after_what_it_brought(tmp_path: Path)
     takes = store(tmp_path)
     source: Source = Scripted([*map(frame, range(12))], RecordingError("given up"))
     with pytest.raises(RecordingError, match="given up"):
-        record(source, sitting(takes, "a b", countdown=0.0), [])
+        run_session(source, sitting(takes, "a b", countdown=0.0), [])
     assert len(takes.all()) == 1
 
 

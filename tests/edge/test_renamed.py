@@ -2,7 +2,7 @@
 
 import pytest
 
-from seqvision_edge.command_line import edge_programs, parse, read
+from seqvision_edge.command_line import edge_programs, parse, read_arguments
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.options import options_of
 from seqvision_edge.renamed import OPTIONS, translated
@@ -35,7 +35,7 @@ def test_no_name_is_old_and_in_use() -> None:
 def test_an_old_option_of_another_program_is_named_with_it() -> None:
     serve = edge_programs()["edge-serve"]
     with pytest.raises(SeqvisionError, match=r"--collect here; it is now --save-uncertain, an "):
-        read(serve, "edge-serve", ["--collect", "folder"], "", edge_programs).build()
+        read_arguments(serve, "edge-serve", ["--collect", "folder"], "", edge_programs).build()
 
 
 def test_saved_options_get_the_names_of_today() -> None:

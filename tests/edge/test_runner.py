@@ -20,7 +20,7 @@ from seqvision_edge.frame import Frame, Step
 from seqvision_edge.opencv import cv2
 from seqvision_edge.preprocess import prepare
 from seqvision_edge.runner import RunSummary, run
-from seqvision_edge.sampling import centre, choose
+from seqvision_edge.sampling import centre, select_frames
 from seqvision_edge.session import Session
 from seqvision_edge.sinks import Quit, Sink
 from seqvision_edge.sources.factory import open_path
@@ -151,7 +151,7 @@ def test_every_answer_is_the_offline_answer_for_its_window(
     run([open_path(path)], session, [record])
 
     frames = list(open_path(path))
-    chosen = choose([frame.time for frame in frames], FPS)
+    chosen = select_frames([frame.time for frame in frames], FPS)
     steps = np.stack([prepare(frames[index].bgr, session.card.image) for index in chosen])
     for answer in record.answers:
         # A frame that answers several ticks is told once, at the last of them.
@@ -189,7 +189,7 @@ def test_a_clip_of_one_gesture_is_one_event_however_long_it_is(
     assert event.label == "red"
     fired = [event for step in record.steps for event in step.fired]
     assert fired == [event]
-    chosen = choose([frame.time for frame in frames], FPS)
+    chosen = select_frames([frame.time for frame in frames], FPS)
     full = len(chosen) >= WINDOW
     assert (event.window_fill == 1.0) is full
     if not full:

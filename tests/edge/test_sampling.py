@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqvision_edge.sampling import Sampler, choose
+from seqvision_edge.sampling import Sampler, select_frames
 
 
 def times(fps: float, seconds: float) -> list[float]:
@@ -28,13 +28,13 @@ def times(fps: float, seconds: float) -> list[float]:
 def test_a_source_is_brought_to_the_rate_of_the_model(
     source: float, model: float, first: list[int]
 ) -> None:
-    assert choose(times(source, 4), model)[:5].tolist() == first
+    assert select_frames(times(source, 4), model)[:5].tolist() == first
 
 
 @pytest.mark.parametrize("source", [7, 12.5, 15, 23.976, 25, 29.97, 30, 50, 60, 240])
 @pytest.mark.parametrize("model", [5, 8, 10, 15, 30])
 def test_every_source_gives_the_same_ticks_per_second(source: float, model: float) -> None:
-    assert len(choose(times(source, 10), model)) == pytest.approx(
+    assert len(select_frames(times(source, 10), model)) == pytest.approx(
         10 * model, abs=model / source + 1
     )
 
@@ -50,7 +50,7 @@ def test_dropped_frames_do_not_change_the_speed() -> None:
     all_frames = np.arange(300) / 30
     kept = np.random.default_rng(1).random(300) > 0.4
     kept[0] = True
-    chosen = all_frames[kept][choose(all_frames[kept], 10)]
+    chosen = all_frames[kept][select_frames(all_frames[kept], 10)]
     ticks = np.arange(len(chosen)) / 10
     assert np.abs(chosen - ticks).max() < 0.2
 
@@ -63,7 +63,7 @@ def test_choosing_from_a_clip_is_looping_over_a_live_sampler(gaps: list[float], 
     clip = np.cumsum([0.0, *gaps])
     sampler = Sampler(fps)
     looped = [index for index, time in enumerate(clip) for _ in range(sampler.take(float(time)))]
-    assert choose(clip, fps).tolist() == looped
+    assert select_frames(clip, fps).tolist() == looped
     assert looped[0] == 0
 
 
@@ -113,15 +113,15 @@ def test_time_that_starts_over_starts_a_new_grid() -> None:
 
 def test_a_long_frame_of_a_recording_answers_the_ticks_that_it_is_shown_for() -> None:
     stamps = [*times(10, 0.5), 1.5, 1.6]
-    assert choose(stamps, 10, source_fps=10).tolist() == [0, 1, 2, 3, *[4] * 11, 5, 6]
+    assert select_frames(stamps, 10, source_fps=10).tolist() == [0, 1, 2, 3, *[4] * 11, 5, 6]
     # Without what a recording says, the frame that comes answers them, as a live source's.
-    assert choose(stamps, 10).tolist() == [0, 1, 2, 3, 4, *[5] * 11, 6]
+    assert select_frames(stamps, 10).tolist() == [0, 1, 2, 3, 4, *[5] * 11, 6]
 
 
 def test_the_last_frame_of_a_recording_is_shown_until_its_end() -> None:
-    assert choose([0.0, 0.1], 10, source_fps=10, end=0.2).tolist() == [0, 1]
-    assert choose([0.0, 0.1], 10, source_fps=10, end=1.0).tolist() == [0, *[1] * 9]
-    assert choose([0.0], 10, source_fps=25, end=3.0).tolist() == [0] * 30
+    assert select_frames([0.0, 0.1], 10, source_fps=10, end=0.2).tolist() == [0, 1]
+    assert select_frames([0.0, 0.1], 10, source_fps=10, end=1.0).tolist() == [0, *[1] * 9]
+    assert select_frames([0.0], 10, source_fps=25, end=3.0).tolist() == [0] * 30
 
 
 @given(st.lists(st.floats(0.001, 2), min_size=1, max_size=60), st.floats(1, 60), st.floats(1, 60))
@@ -129,7 +129,7 @@ def test_stills_change_which_frame_answers_and_never_how_many_ticks(
     gaps: list[float], fps: float, source_fps: float
 ) -> None:
     clip = np.cumsum([0.0, *gaps])
-    live, recorded = choose(clip, fps), choose(clip, fps, source_fps)
+    live, recorded = select_frames(clip, fps), select_frames(clip, fps, source_fps)
     assert len(recorded) == len(live)
     assert (recorded <= live).all()
     assert (np.diff(recorded) >= 0).all()
@@ -138,8 +138,8 @@ def test_stills_change_which_frame_answers_and_never_how_many_ticks(
 @pytest.mark.parametrize(("source", "model"), [(30, 15), (25, 10), (15, 15), (10, 20), (5, 20)])
 def test_a_steady_recording_has_no_stills_however_slow(source: float, model: float) -> None:
     stamps = times(source, 4)
-    steady = choose(stamps, model, source_fps=source, end=4.0)
-    assert steady.tolist() == choose(stamps, model).tolist()
+    steady = select_frames(stamps, model, source_fps=source, end=4.0)
+    assert steady.tolist() == select_frames(stamps, model).tolist()
 
 
 def test_a_rate_of_zero_is_refused() -> None:

@@ -17,7 +17,7 @@ from served import Running, encoded, files, jpeg, serving, until
 
 from seqvision_edge.errors import SourceError
 from seqvision_edge.runner import run
-from seqvision_edge.sampling import MOST_TICKS, centre, choose, windows
+from seqvision_edge.sampling import MOST_TICKS, centre, select_frames, windows
 from seqvision_edge.server.decoding import DecodedUpload
 from seqvision_edge.server.limits import MIB, Limits
 from seqvision_edge.session import Session
@@ -130,19 +130,19 @@ def test_times_that_ask_for_too_many_ticks_are_refused(
 ) -> None:
     card = session.card
     with pytest.raises(SourceError, match=r"cut it|no recording can have"):
-        choose(times, FPS, source_fps)
+        select_frames(times, FPS, source_fps)
     clip = DecodedUpload(np.zeros((2, 12, 16, 3), np.uint8), np.array(times), source_fps)
     for read in (centre, windows):
         with pytest.raises(SourceError):
             list(read(clip, card.image, card.sequence))
     if source_fps is not None:
         with pytest.raises(SourceError):
-            choose([0.0], FPS, source_fps, times[-1] - times[0])
+            select_frames([0.0], FPS, source_fps, times[-1] - times[0])
 
 
 def test_a_long_recording_is_no_wrong_one() -> None:
     hours = np.arange(0, 24 * 3600, 10.0)
-    assert len(choose(hours, 15.0, 0.1)) == (len(hours) - 1) * 150 + 1 < MOST_TICKS
+    assert len(select_frames(hours, 15.0, 0.1)) == (len(hours) - 1) * 150 + 1 < MOST_TICKS
 
 
 def test_a_run_on_a_file_of_long_silences_ends_with_one_line(

@@ -16,7 +16,7 @@ from served import serving, until
 from seqvision_edge.frame import Frame, Step
 from seqvision_edge.opencv import cv2
 from seqvision_edge.runner import run
-from seqvision_edge.server.device_view import Newest
+from seqvision_edge.server.device_view import DeviceView
 from seqvision_edge.server.limits import Limits
 from seqvision_edge.session import Session
 from seqvision_edge.sources.factory import open_path
@@ -48,7 +48,7 @@ def session() -> Session:
 def test_a_running_device_is_seen(session: Session, tmp_path: Path) -> None:
     name = "rtsp://door/cam 1"
     path = write_video(tmp_path / "a.mp4", [("red", 1.5), ("none", 1.0), ("blue", 1.5)])
-    source, newest = Paced(path, name), Newest()
+    source, newest = Paced(path, name), DeviceView()
     device = threading.Thread(target=run, args=([source], session, [newest]))
     with serving(session, watching=newest) as running, running.client() as client:
         device.start()
@@ -89,7 +89,7 @@ def test_a_server_without_a_device_has_no_sources(session: Session) -> None:
 
 
 def test_only_names_that_are_known_are_looked_up(session: Session) -> None:
-    newest = Newest()
+    newest = DeviceView()
     newest.write(Step(source="cam"))
     with serving(session, watching=newest) as running, running.client() as client:
         assert client.get("/v1/sources/cam/picture").status_code == 404, "none has come"
@@ -99,7 +99,7 @@ def test_only_names_that_are_known_are_looked_up(session: Session) -> None:
 
 
 def test_an_answer_of_before_a_gap_is_forgotten(session: Session, video: Path) -> None:
-    newest = Newest()
+    newest = DeviceView()
     run([open_path(video)], session, [newest])
     name = str(video)
     assert newest.sources()[0]["prediction"] is not None
@@ -109,7 +109,7 @@ def test_an_answer_of_before_a_gap_is_forgotten(session: Session, video: Path) -
 
 
 def test_a_picture_is_encoded_once_for_all_who_look(video: Path) -> None:
-    newest = Newest()
+    newest = DeviceView()
     frame = Frame(np.zeros((48, 64, 3), np.uint8), 0.0, 0)
     newest.write(Step(source="cam", frame=frame))
     assert newest.picture("cam") is newest.picture("cam")
@@ -120,7 +120,7 @@ def test_a_picture_is_encoded_once_for_all_who_look(video: Path) -> None:
 
 
 def test_who_listens_and_does_not_read_is_left(session: Session) -> None:
-    newest = Newest()
+    newest = DeviceView()
     newest.write(Step(source="cam"))
     with serving(session, watching=newest, limits=Limits(stall_seconds=0.3)) as running:
         queues = running.served.service.queues
@@ -139,7 +139,7 @@ def test_who_listens_and_does_not_read_is_left(session: Session) -> None:
 
 
 def test_looking_never_holds_up_the_device(session: Session) -> None:
-    newest = Newest()
+    newest = DeviceView()
     newest.write(Step(source="cam"))
     with serving(session, watching=newest) as running, running.client() as client:
         with client.stream("GET", "/v1/sources/cam/events") as answer:

@@ -21,7 +21,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from seqvision_edge.server import transport as bounded
-from seqvision_edge.server.auth import LOCAL, Key, Names, is_same_origin
+from seqvision_edge.server.auth import LOCAL, AllowedHosts, Key, is_same_origin
 from seqvision_edge.server.decoding import picture_size
 from seqvision_edge.server.limits import MIB, Limits
 from seqvision_edge.server.middleware import HEADERS
@@ -177,14 +177,14 @@ def test_two_names_are_none(server: Running) -> None:
 
 
 def test_the_own_names_are_known() -> None:
-    local = Names(LOCAL)
+    local = AllowedHosts(LOCAL)
     for host in ("127.0.0.1", "127.0.0.1:8000", "localhost:1", "LOCALHOST", "[::1]:8000"):
         assert local.allow(host)
     assert not local.allow("192.168.1.2")
-    assert Names(LOCAL, addresses=True).allow("192.168.1.2:80")
-    assert not Names(LOCAL, addresses=True).allow("evil.com")
+    assert AllowedHosts(LOCAL, addresses=True).allow("192.168.1.2:80")
+    assert not AllowedHosts(LOCAL, addresses=True).allow("evil.com")
     for host in ("", "a b", "localhost/x", "[::1", "localhost:99999", "x@localhost"):
-        assert not Names(LOCAL, addresses=True).allow(host)
+        assert not AllowedHosts(LOCAL, addresses=True).allow(host)
 
 
 @pytest.mark.parametrize(

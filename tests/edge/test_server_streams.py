@@ -20,9 +20,9 @@ from websockets.sync.client import ClientConnection, connect
 from seqvision_edge.frame import Frame
 from seqvision_edge.pipeline import make_pipeline
 from seqvision_edge.renamed import QUERY
-from seqvision_edge.server.decoding import Sender
+from seqvision_edge.server.decoding import UploadSource
 from seqvision_edge.server.limits import Limits
-from seqvision_edge.server.sse import records
+from seqvision_edge.server.sse import step_records
 from seqvision_edge.session import Session
 from seqvision_edge.sources.image_files import decode_image
 
@@ -74,7 +74,7 @@ def timeless(said: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def of_a_run(session: Session, given: list[tuple[float, bytes]]) -> list[dict[str, Any]]:
     """Return what the pipeline of edge-run tells of the same pictures of a live source."""
-    pipeline = make_pipeline(session, Sender("x", FPS, live=True), None, 9.0, time.monotonic)
+    pipeline = make_pipeline(session, UploadSource("x", FPS, live=True), None, 9.0, time.monotonic)
     said = []
     for index, (stamp, data) in enumerate(given):
         decoded = decode_image(np.frombuffer(data, np.uint8))
@@ -82,7 +82,7 @@ def of_a_run(session: Session, given: list[tuple[float, bytes]]) -> list[dict[st
         frame = Frame(decoded, stamp - given[0][0], index, arrived=time.monotonic())
         frames = pipeline.model_input(frame)
         answer = None if frames is None else pipeline.stream.push(frames)
-        said += records(pipeline.handle_output(frame, answer, inferred=frames is not None))
+        said += step_records(pipeline.handle_output(frame, answer, inferred=frames is not None))
     return said
 
 

@@ -17,7 +17,7 @@ from seqvision_edge.overlay import Overlay
 from seqvision_edge.sinks.queue import Queued
 from seqvision_edge.sinks.video import VideoFiles
 from seqvision_edge.types import SourceState
-from seqvision_edge.video_writer import Film
+from seqvision_edge.video_writer import VideoWriter
 
 pytestmark = pytest.mark.usefixtures("unhurried")
 
@@ -144,7 +144,7 @@ def test_a_silence_is_seen_in_the_film_and_not_the_label_before_it(tmp_path: Pat
 
 def test_a_film_that_a_full_disk_cuts_short_is_told_and_not_kept(small_disk: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (60, 120, 160, 3), np.uint8)
-    film = Film(small_disk / "out.mp4", "--save out.mp4", 20.0)
+    film = VideoWriter(small_disk / "out.mp4", "--save out.mp4", 20.0)
     film.open()
     for image in noise:
         film.write(image)

@@ -167,8 +167,16 @@ def test_a_picture_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> N
             "neither a video nor JPEG pictures; of raw frames give the size and rate",
         ),
         (b"R", None, "neither a video nor JPEG pictures"),
-        (b"\x1a\x45\xdf\xa3torn", None, "the video in it cannot be read; use for example: ffmpeg -i"),
-        (b"\0\0\0\x20ftypisom" + bytes(99), None, "the video in it cannot be read .an MP4 with its"),
+        (
+            b"\x1a\x45\xdf\xa3torn",
+            None,
+            "the video in it cannot be read; use for example: ffmpeg -i",
+        ),
+        (
+            b"\0\0\0\x20ftypisom" + bytes(99),
+            None,
+            "the video in it cannot be read .an MP4 with its",
+        ),
         (b"\0\0\0\1\x67" + bytes(99), None, "ended without a complete frame"),
     ],
 )

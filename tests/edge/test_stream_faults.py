@@ -21,7 +21,7 @@ from test_streams import QUOTED, encode
 from seqvision_edge.errors import SourceError
 from seqvision_edge.sources.factory import open_path
 from seqvision_edge.sources.faults import StreamFault, error_code, of_error, of_status
-from seqvision_edge.sources.ffmpeg import options_of
+from seqvision_edge.sources.ffmpeg import ffmpeg_options
 
 # One process opens them all, as the one of a source opens one: what C code writes there is gone, so
 # what became of each is written to a file.
@@ -152,7 +152,7 @@ def test_what_ffmpeg_says_reaches_neither_terminal_nor_output(asked: Asked) -> N
 def test_ffmpeg_fetches_each_kind_of_address_by_its_own_protocols(
     url: str, protocols: set[str]
 ) -> None:
-    options = options_of(url)
+    options = ffmpeg_options(url)
     assert set(options["protocol_whitelist"].split(",")) == protocols
     assert ("hls" in options["format_whitelist"]) == ("crypto" in protocols)
 

@@ -23,7 +23,7 @@ from servers.web import WebServer
 from seqvision_edge.frame import Frame
 from seqvision_edge.sources.capture_process import WHOLE, Capture
 from seqvision_edge.sources.faults import CaptureFault
-from seqvision_edge.sources.live import Timeouts, Watched
+from seqvision_edge.sources.live import LiveSource, Timeouts
 from seqvision_edge.sources.parse import parse_source
 from seqvision_edge.types import SourceState
 
@@ -67,7 +67,7 @@ def watch(
     """Watch a stream until there is enough; return the frames and the states."""
     frames: list[Frame] = []
     states: list[SourceState] = []
-    source = Watched(parse_source(url), WHOLE, Timeouts(stall=stall))
+    source = LiveSource(parse_source(url), WHOLE, Timeouts(stall=stall))
     too_long = threading.Timer(DEADLINE, source.stop)
     too_long.start()
     with source:
@@ -308,7 +308,7 @@ def mute() -> Iterator[int]:
 @pytest.mark.parametrize("scheme", ["rtsp", "http"])
 def test_a_run_can_be_left_while_a_server_says_nothing(scheme: str) -> None:
     with mute() as port:
-        source = Watched(parse_source(f"{scheme}://127.0.0.1:{port}/cam"), WHOLE)
+        source = LiveSource(parse_source(f"{scheme}://127.0.0.1:{port}/cam"), WHOLE)
         states: list[SourceState | Frame] = []
         with source:
             reader = threading.Thread(target=lambda: states.extend(source))

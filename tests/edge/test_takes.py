@@ -248,7 +248,7 @@ def test_a_disk_without_room_for_the_line_keeps_neither_the_line_nor_the_clip(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("seqvision_edge.recording.takes.write_rows", full)
+    monkeypatch.setattr("seqvision_edge.recording.takes.write_take_list", full)
     with pytest.raises(RecordingError, match="No space left"):
         record(takes, "clap")
     assert files(tmp_path) == ["clips.csv", "wave/take-001.mkv"]

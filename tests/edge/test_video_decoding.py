@@ -16,7 +16,7 @@ from video_matrix import CASES, Case, ffmpeg, needs_ffmpeg, shown, video
 from seqvision_edge.errors import SourceError
 from seqvision_edge.frame import MAX_PIXELS
 from seqvision_edge.runner import run
-from seqvision_edge.sampling import choose
+from seqvision_edge.sampling import select_frames
 from seqvision_edge.session import Session
 from seqvision_edge.sinks.console import EventList
 from seqvision_edge.sources.factory import open_path
@@ -277,7 +277,7 @@ def test_offline_and_live_choose_the_same_frames_where_pictures_stand_still(
         fps = source.fps
     end = frames[-1].time + frames[-1].duration
     assert end == pytest.approx(3.9, abs=0.02)
-    chosen = choose([frame.time for frame in frames], FPS, fps, end)
+    chosen = select_frames([frame.time for frame in frames], FPS, fps, end)
     assert len(chosen) == pytest.approx(39, abs=1)
     # What is shown at each tick.
     times = np.array([frame.time for frame in frames])

@@ -70,7 +70,5 @@ def test_edge_run_ends_with_1_and_keeps_what_it_wrote(
     began = time.monotonic()
     assert main([*map(str, words), "--call-timeout", "0.0001"]) == FAILED
     assert time.monotonic() - began < 20
-    assert (
-        "model.onnx: a call took longer than 0.0001 s; it was stopped" in capsys.readouterr().err
-    )
+    assert "model.onnx: a call took longer than 0.0001 s; it was stopped" in capsys.readouterr().err
     assert log.read_text().startswith('{"type": "run"')

@@ -70,7 +70,7 @@ def test_live_answers_are_the_offline_answers_of_the_trained_model(folder: Path)
     from seqvision.data.clips import Clip
     from seqvision.data.decode import Store
     from seqvision.training.model_io import load_model
-    from seqvision_edge.sampling import choose
+    from seqvision_edge.sampling import select_frames
 
     video = write_video(folder / "a.mp4", square_clip(1, 77, 40, 64), fps=12.5)
     good(call(folder, "edge-run", "--source", "a.mp4", "--json", "a.jsonl", "--no-window"))
@@ -78,7 +78,7 @@ def test_live_answers_are_the_offline_answers_of_the_trained_model(folder: Path)
 
     model, card = load_model(folder / "model.pt")
     clip = Store(Cache(folder / "cache2"), card.image, 30.0).load(Clip(video, ""))
-    ticks = choose(clip.times, card.sequence.fps)
+    ticks = select_frames(clip.times, card.sequence.fps)
     assert [row["frame"] for row in answers] == sorted(set(ticks.tolist()))
     for row in answers:
         seen = ticks[: int(np.searchsorted(ticks, row["frame"], side="right"))]

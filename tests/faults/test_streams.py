@@ -27,7 +27,7 @@ from seqvision_edge.sources import capture_process as capture_module
 from seqvision_edge.sources.address import Address
 from seqvision_edge.sources.capture_process import Capture, FrameFormat
 from seqvision_edge.sources.faults import CaptureFault
-from seqvision_edge.sources.live import Watched
+from seqvision_edge.sources.live import LiveSource
 
 
 @pytest.fixture
@@ -232,7 +232,7 @@ def test_a_live_answer_is_for_what_the_camera_saw_a_moment_ago(
     model: Path, server: rtsp.RtspServer
 ) -> None:
     """The true age, from the clock in the picture, with what lay in queues when it was opened."""
-    source = Watched(Address("stream", "clock", server.url), FrameFormat())
+    source = LiveSource(Address("stream", "clock", server.url), FrameFormat())
     ages = Ages(80)
     run_here([source], Session(model, "cpu"), [ages])
     oldest, usual = max(ages.seen), float(np.percentile(ages.seen, 95))

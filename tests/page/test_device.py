@@ -10,7 +10,7 @@ from served import Running, serving
 
 from seqvision_edge.frame import Frame, Step
 from seqvision_edge.server.auth import Key
-from seqvision_edge.server.device_view import Newest
+from seqvision_edge.server.device_view import DeviceView
 from seqvision_edge.session import Session
 from seqvision_edge.types import Event, Prediction, SourceState
 
@@ -22,9 +22,9 @@ Look = Callable[..., Browser]
 class Device:
     """A source that is seen ten times a second, until it is `lost`."""
 
-    def __init__(self, name: str = "door", newest: Newest | None = None) -> None:
+    def __init__(self, name: str = "door", newest: DeviceView | None = None) -> None:
         self.name = name
-        self.newest = newest or Newest()
+        self.newest = newest or DeviceView()
         self.lost = threading.Event()
         self.unsure = threading.Event()
         self._ended = threading.Event()
@@ -152,7 +152,7 @@ def test_an_unsure_answer_is_grey_with_its_label_and_probability(
 
 
 def test_several_sources_are_side_by_side_and_one_click_away(look: Look) -> None:
-    newest = Newest(["door", "yard"])
+    newest = DeviceView(["door", "yard"])
     door, yard = Device("door", newest), Device("yard", newest)
     try:
         with serving(Session(model_bytes()), watching=newest) as running:

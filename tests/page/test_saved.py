@@ -11,7 +11,7 @@ from colour_model import model_bytes, picture, write_video
 
 from seqvision_edge import video_writer
 from seqvision_edge.cli import main
-from seqvision_edge.video_writer import Encoder, Film
+from seqvision_edge.video_writer import VideoEncoder, VideoWriter
 
 Look = Callable[..., Browser]
 PLAYED = """(async () => {
@@ -48,7 +48,7 @@ def codec_of(path: Path) -> str:
 
 def write(path: Path) -> Path:
     """Write two seconds: grey, then red."""
-    written = Film(path, "a test", 10.0)
+    written = VideoWriter(path, "a test", 10.0)
     written.open()
     for number in range(20):
         written.write(picture("none" if number < 10 else "red", (321, 241)))
@@ -75,7 +75,7 @@ def test_a_written_video_plays_in_a_browser(
 ) -> None:
     real = video_writer.is_there
 
-    def is_there(encoder: Encoder) -> bool:
+    def is_there(encoder: VideoEncoder) -> bool:
         return encoder.name not in lacks and real(encoder)
 
     monkeypatch.setattr(video_writer, "is_there", is_there)

@@ -23,7 +23,7 @@ from seqvision.prediction import Answer, line_of
 from seqvision.training.model_io import load_model
 from seqvision.training.trainer import Trained
 from seqvision_edge.card import ImageSpec, VideoSequence
-from seqvision_edge.providers import WAYS
+from seqvision_edge.providers import DEVICES
 from seqvision_edge.sampling import centre, windows
 from seqvision_edge.session import Session
 
@@ -233,7 +233,7 @@ def test_an_exported_model_takes_the_devices_of_its_onnxruntime(
     exported: Path, takes: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     there = onnxruntime.get_available_providers()
-    for device, way in WAYS.items():
+    for device, way in DEVICES.items():
         if way.provider not in there:
             assert main(["predict", str(exported), str(takes), "--device", device]) == 2
             out, err = capsys.readouterr()

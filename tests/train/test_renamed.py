@@ -10,7 +10,7 @@ from seqvision.cli import programs
 from seqvision.config import TrainOptions, from_yaml, option_parts
 from seqvision.errors import DataError
 from seqvision.tuning.search_space import read_space
-from seqvision_edge.command_line import read
+from seqvision_edge.command_line import read_arguments
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.options import options_of
 from seqvision_edge.renamed import OPTIONS
@@ -36,7 +36,7 @@ def test_an_old_option_is_refused_by_a_line_with_the_new_one(
     program: str, old: str, new: str
 ) -> None:
     with pytest.raises(SeqvisionError) as refused:
-        read(programs()[program], program, [f"--{old}", "1"], "", programs).build()
+        read_arguments(programs()[program], program, [f"--{old}", "1"], "", programs).build()
     assert str(refused.value) == f"{program}: --{old} is now --{new}"
 
 

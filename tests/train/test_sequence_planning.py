@@ -6,7 +6,7 @@ import pytest
 from seqvision.config import ClipOptions
 from seqvision.training.sequence_planning import regular_ticks, settle_video
 from seqvision_edge.card import VideoSequence
-from seqvision_edge.sampling import choose
+from seqvision_edge.sampling import select_frames
 
 WIDEST = VideoSequence(kind="video", fps=1.0, frames=16)
 RATES = (15.0, 24.0, 25.0, 29.97, 30.0, 50.0, 60.0)
@@ -23,7 +23,7 @@ def test_clips_of_one_length_fill_the_window(seconds: float, fps: float) -> None
     window = settle_video(WIDEST, ClipOptions(), clips)
     (count, _), *_ = clips
     times = np.arange(count) / fps
-    ticks = len(choose(times, window.fps))
+    ticks = len(select_frames(times, window.fps))
     assert ticks == regular_ticks(*clips[0], window.fps)
     assert window.frames <= ticks <= window.frames + 1
     assert window.frames == 16 or window.fps == pytest.approx(fps, abs=0.06)

@@ -81,7 +81,7 @@ def search(
     from seqvision_edge import command_line
 
     arguments = [str(colours), *flags(folder, space, *more, epochs=epochs)]
-    given = command_line.read(TuneOptions, "seqvision tune", arguments)
+    given = command_line.read_arguments(TuneOptions, "seqvision tune", arguments)
     return tune(given.build(), given.names & option_parts().keys(), units)
 
 

@@ -8,7 +8,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from seqvision_edge.onnx_validation.protobuf import Damaged, Message, Reader, Refused, quoted
+from seqvision_edge.onnx_validation.protobuf import (
+    Damaged,
+    Message,
+    ProtobufReader,
+    Refused,
+    quoted,
+)
 
 MAX_NODES: Final = 5_000
 MAX_TENSORS: Final = 5_000
@@ -20,7 +26,7 @@ FLOAT: Final = 1
 UINT8: Final = 2
 INT64: Final = 7
 # data type of onnx.proto → bytes: float, uint8, int8, int32, int64, float16
-TYPES: Final = {FLOAT: 4, UINT8: 1, 3: 1, 6: 4, INT64: 8, 10: 2}
+TENSOR_TYPES: Final = {FLOAT: 4, UINT8: 1, 3: 1, 6: 4, INT64: 8, 10: 2}
 # The field of a type when the data is not raw: (field, type); uint8 … float16 are stored as int32.
 _TYPED: Final = {"float_data": (FLOAT,), "int32_data": (UINT8, 3, 6, 10), "int64_data": (INT64,)}
 _ATTRIBUTES: Final = {1: "f", 2: "i", 3: "s", 6: "floats", 7: "ints"}
@@ -65,7 +71,7 @@ class Graph:
     constants: dict[str, Constant]
 
 
-def read_graph(data: memoryview, reader: Reader, operators: frozenset[str]) -> Graph:
+def read_graph(data: memoryview, reader: ProtobufReader, operators: frozenset[str]) -> Graph:
     """Read a graph.
 
     Raises:
@@ -116,12 +122,12 @@ def _constant(message: Message) -> tuple[str, Constant]:
     if message.get("data_location", 0) != 0:
         raise Refused(f"the tensor {quoted(name)} has its data in another file")
     kind = message.get("data_type", 0)
-    if kind not in TYPES:
+    if kind not in TENSOR_TYPES:
         raise Refused(f"the tensor {quoted(name)} has the data type {kind}")
     if not name or len(shape) > MAX_RANK or any(size < 0 for size in shape):
         raise Refused(f"the tensor {quoted(name)} has the sizes {list(shape[:MAX_RANK])}")
     given = [field for field in ("raw_data", *_TYPED) if field in message]
-    if len(given) > 1 or (given and kind not in _TYPED.get(given[0], TYPES)):
+    if len(given) > 1 or (given and kind not in _TYPED.get(given[0], TENSOR_TYPES)):
         raise Refused(f"the tensor {quoted(name)} has its data twice, or as another type")
     count = math.prod(shape)
     there = _COUNTS[given[0]](message[given[0]], kind) if given else 0
@@ -138,7 +144,7 @@ def _varints(data: memoryview, kind: int) -> float:
 
 
 _COUNTS: Final[dict[str, Callable[[memoryview, int], float]]] = {
-    "raw_data": lambda data, kind: len(data) / TYPES[kind],
+    "raw_data": lambda data, kind: len(data) / TENSOR_TYPES[kind],
     "float_data": lambda data, kind: len(data) / 4,
     "int32_data": _varints,
     "int64_data": _varints,

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from seqvision_edge.onnx_validation.graph import MAX_RANK, TYPES, Node
+from seqvision_edge.onnx_validation.graph import MAX_RANK, TENSOR_TYPES, Node
 from seqvision_edge.onnx_validation.protobuf import Refused, quoted
 
 # Larger than any picture that a card allows, so that no kernel, stride or padding needs more.
@@ -47,7 +47,7 @@ def _finite(value: Any) -> bool:
 _AXIS: Final = _whole(-MAX_RANK, MAX_RANK)
 _FLAG: Final = _whole(0, 1)
 _ZERO: Final = _whole(0, 0)
-_TYPE: Final[Check] = lambda value: value in TYPES  # noqa: E731
+_TYPE: Final[Check] = lambda value: value in TENSOR_TYPES  # noqa: E731
 _EXTENTS: Final = _wholes(1, MAX_EXTENT, MAX_RANK)
 
 _WINDOWED: Final[dict[str, Check]] = {
@@ -65,7 +65,7 @@ _RECURRENT: Final[dict[str, Check]] = {
 _QUANTIZED: Final[dict[str, Check]] = {
     "axis": _AXIS,
     "block_size": _ZERO,
-    "output_dtype": lambda value: value == 0 or value in TYPES,
+    "output_dtype": lambda value: value == 0 or value in TENSOR_TYPES,
     "precision": _ZERO,
     "saturate": _FLAG,
 }

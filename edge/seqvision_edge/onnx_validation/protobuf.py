@@ -95,7 +95,7 @@ _WIRE_TYPES = {"int": _VARINT, "float": _FIXED32}
 Message = dict[str, Any]
 
 
-class Reader:
+class ProtobufReader:
     """Parse the messages of one file, with at most `MAX_FIELDS` fields in all."""
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ from seqvision_edge.files import read_limited
 from seqvision_edge.hints import MODELS, NOT_MODELS
 from seqvision_edge.onnx_validation.graph import FLOAT, UINT8, Graph, read_graph
 from seqvision_edge.onnx_validation.operators import OPERATORS, check_node
-from seqvision_edge.onnx_validation.protobuf import Damaged, Message, Reader, Refused
+from seqvision_edge.onnx_validation.protobuf import Damaged, Message, ProtobufReader, Refused
 from seqvision_edge.onnx_validation.shape_inference import Shape, sizes
 
 MAX_BYTES: Final = (1 << 31) - 1  # the maximum of an ONNX file
@@ -78,7 +78,7 @@ def read_model(
     )
     _expect(content, expect_sha256, where)
     with _named(where):
-        reader = Reader()
+        reader = ProtobufReader()
         message = reader.read("Model", memoryview(content))
         if "graph" not in message:
             raise Damaged("there is no graph in it")
@@ -118,7 +118,7 @@ def graph_sha256(content: bytes, where: str) -> str:
         ModelError: `content` is not an ONNX file; `where` names it.
     """
     with _named(where):
-        message = Reader().read("Model", memoryview(content))
+        message = ProtobufReader().read("Model", memoryview(content))
         return hashlib.sha256(message.get("graph", b"")).hexdigest()
 
 

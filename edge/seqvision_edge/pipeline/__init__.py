@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from seqvision_edge.card import Decision, VideoSequence
 from seqvision_edge.frame import Frame, Step
 from seqvision_edge.pipeline.image import ImagePipeline
-from seqvision_edge.pipeline.state import Probabilities, Sender
+from seqvision_edge.pipeline.state import PipelineSource, Probabilities
 from seqvision_edge.pipeline.video import VideoPipeline
 from seqvision_edge.session import Session, Stream
 from seqvision_edge.types import SourceState
@@ -61,7 +61,7 @@ class Pipeline(Protocol):
 
 def make_pipeline(
     session: Session,
-    source: Sender,
+    source: PipelineSource,
     decision: Decision | None,
     max_age: float,
     clock: Callable[[], float],

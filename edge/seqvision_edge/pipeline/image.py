@@ -9,7 +9,14 @@ from numpy.typing import NDArray
 
 from seqvision_edge.card import Decision, ImageSequence
 from seqvision_edge.frame import Frame, Step
-from seqvision_edge.pipeline.state import Condition, Probabilities, Rate, Sender, age_of, predicted
+from seqvision_edge.pipeline.state import (
+    FrameRate,
+    PipelineSource,
+    Probabilities,
+    SourceCondition,
+    age_of,
+    predicted,
+)
 from seqvision_edge.session import Session
 from seqvision_edge.still_images import image_steps
 from seqvision_edge.types import Prediction, SourceState
@@ -22,7 +29,7 @@ class ImagePipeline:
         self,
         session: Session,
         sequence: ImageSequence,
-        source: Sender,
+        source: PipelineSource,
         decision: Decision | None,
         clock: Callable[[], float],
     ) -> None:
@@ -33,10 +40,10 @@ class ImagePipeline:
         self._name, self._live = source.name, source.live
         self._sequence = sequence
         self._min_confidence = (decision or session.card.decision).min_confidence
-        self._condition = Condition(clock)
+        self._condition = SourceCondition(clock)
         self._prediction: Prediction | None = None
         self._began = 0.0
-        self._fps = Rate()
+        self._fps = FrameRate()
 
     def preprocess(self, frame: Frame) -> Frame:
         """Return a picture with its steps; a camera's is left as it is: many are dropped."""

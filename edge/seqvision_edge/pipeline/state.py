@@ -21,7 +21,7 @@ _TOO_MUCH, _NOTHING = 0.05, 0.01
 Probabilities = NDArray[np.float32] | None
 
 
-class Condition:
+class SourceCondition:
     """State machine of one source; each change is reported once."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -60,7 +60,7 @@ class Condition:
             self._news.append(self.state)
 
 
-class Load:
+class LoadMonitor:
     """Measure whether the model keeps up with a live source.
 
     A tick of the model's clock is shed when its frame was dropped because the model was busy.
@@ -134,7 +134,7 @@ def age_of(frame: Frame) -> float:
     return time.monotonic() - frame.arrived if frame.arrived is not None else 0.0
 
 
-class Rate:
+class FrameRate:
     """Measure the rate of calls per second, over the last second."""
 
     def __init__(self) -> None:
@@ -151,7 +151,7 @@ class Rate:
         return self.value
 
 
-class Sender(Protocol):
+class PipelineSource(Protocol):
     """The source of the frames."""
 
     @property

@@ -11,11 +11,11 @@ from seqvision_edge.card import Decision, VideoSequence
 from seqvision_edge.events import HAIR, NOTHING, Decider, EventUpdate, window_lag
 from seqvision_edge.frame import Frame, Step
 from seqvision_edge.pipeline.state import (
-    Condition,
-    Load,
+    FrameRate,
+    LoadMonitor,
+    PipelineSource,
     Probabilities,
-    Rate,
-    Sender,
+    SourceCondition,
     age_of,
     predicted,
 )
@@ -35,7 +35,7 @@ class VideoPipeline:
         self,
         session: Session,
         sequence: VideoSequence,
-        source: Sender,
+        source: PipelineSource,
         decision: Decision | None,
         max_age: float,
         clock: Callable[[], float],
@@ -55,15 +55,15 @@ class VideoPipeline:
         decision = decision or self._card.decision
         self._decider = decider or Decider(decision, self._card.labels, window_lag(sequence))
         self._clip = None if self._live else ShortClip(decision, self._card.labels, sequence)
-        self._condition = Condition(clock)
-        self._load = Load(sequence.fps)
+        self._condition = SourceCondition(clock)
+        self._load = LoadMonitor(sequence.fps)
         self._max_age = max_age
         self._min_confidence = decision.min_confidence
         self._prediction: Prediction | None = None
         self._began = self._time = 0.0
         self._skipped = 0
         self._broken: EventUpdate = NOTHING
-        self._fps = Rate()
+        self._fps = FrameRate()
 
     @property
     def shed(self) -> int:

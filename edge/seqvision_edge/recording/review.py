@@ -23,7 +23,7 @@ from seqvision_edge.csv_cells import dict_reader
 from seqvision_edge.drawing import BACKGROUND, colours
 from seqvision_edge.errors import RecordingError, SourceError
 from seqvision_edge.frame import Frame, Image
-from seqvision_edge.numerals import number
+from seqvision_edge.numerals import parse_number
 from seqvision_edge.recording.take import COLLECTED_NAME, Take
 from seqvision_edge.recording.takes import Takes
 from seqvision_edge.recording.window_view import Pane, draw_clip
@@ -347,7 +347,7 @@ def _clip(folder: Path, line: int, row: dict[str, str]) -> CollectedClip:
     if not row["clip"] or not path.resolve().is_relative_to(folder.resolve()):
         raise RecordingError(f"{where}: {row['clip']!r} is not a clip of this folder")
     text = row["confidence"].strip()
-    confidence = number(text)
+    confidence = parse_number(text)
     if text and confidence is None:
         raise RecordingError(f"{where}: confidence is {text!r}, must be a number")
     return CollectedClip(path, row["label"].strip(), confidence, row.get("group", "").strip())

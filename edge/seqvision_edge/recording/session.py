@@ -16,7 +16,7 @@ from typing_extensions import Self
 
 from seqvision_edge import interrupts
 from seqvision_edge.frame import Frame
-from seqvision_edge.interrupts import Held
+from seqvision_edge.interrupts import DeferredSignals
 from seqvision_edge.overlay import SHOWN
 from seqvision_edge.recording.take import Take
 from seqvision_edge.recording.takes import Takes
@@ -310,7 +310,7 @@ class View(Protocol):
     ) -> None: ...
 
 
-def record(source: Source, session: RecordingSession, views: Sequence[View]) -> None:
+def run_session(source: Source, session: RecordingSession, views: Sequence[View]) -> None:
     """Record the session's takes, until it is done or the user stops it.
 
     However it ends, kept takes stay, and an unfinished one is discarded.
@@ -322,7 +322,7 @@ def record(source: Source, session: RecordingSession, views: Sequence[View]) -> 
     """
     frame: Frame | None = None
     # An exception in the middle of a take would leave an unfinished file and a changed terminal.
-    with Held(), contextlib.ExitStack() as opened:
+    with DeferredSignals(), contextlib.ExitStack() as opened:
         opened.callback(session.abandon)
         for view in views:
             opened.enter_context(view)

@@ -100,7 +100,7 @@ class Rows:
     rows: tuple[Row, ...] = ()
 
 
-def read_rows(path: Path) -> Rows:
+def read_take_list(path: Path) -> Rows:
     """Return the contents of a list; empty if there is no such file.
 
     Raises:
@@ -124,7 +124,7 @@ def read_rows(path: Path) -> Rows:
     return Rows(columns, tuple(rows))
 
 
-def write_rows(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:
+def write_take_list(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:
     """Write a list.
 
     Raises:

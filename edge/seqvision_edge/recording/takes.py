@@ -25,10 +25,10 @@ from seqvision_edge.recording.take import (
     folder_name,
     is_ours,
     locked,
-    read_rows,
+    read_take_list,
     row_of,
     take_of,
-    write_rows,
+    write_take_list,
 )
 from seqvision_edge.recording.writer import NewTake
 from seqvision_edge.sanitize import file_part
@@ -72,7 +72,7 @@ class Takes:
             if not self.folder.is_dir():
                 raise RecordingError(f"{self.folder}: that is a file; name a folder")
             unlisted = _has_clips(self.folder)
-        read_rows(self._list)
+        read_take_list(self._list)
         has_list = self._list.exists() or (self.folder / COLLECTED_NAME).exists()
         if unlisted is not None and not has_list:
             raise RecordingError(
@@ -86,7 +86,7 @@ class Takes:
         Raises:
             RecordingError: the list cannot be read.
         """
-        return [take_of(row) for row in read_rows(self._list).rows]
+        return [take_of(row) for row in read_take_list(self._list).rows]
 
     def counts(self) -> Counter[tuple[str, str]]:
         """Return how many takes there are of each (label, person)."""
@@ -123,7 +123,7 @@ class Takes:
         label, person = clean_label(label), clean_person(person)
         path = film.relative_to(self.folder).as_posix()
         with self._writing():
-            found = read_rows(self._list)
+            found = read_take_list(self._list)
             if any(row["path"] == path for row in found.rows):
                 raise RecordingError(f"{film}: is in {LIST_NAME} already")
             if not film.is_file():
@@ -141,7 +141,7 @@ class Takes:
         if label == take.label:
             return take
         with self._writing():
-            found = read_rows(self._list)
+            found = read_take_list(self._list)
             index = _place(found, take)
             old, new = self.path_of(take), self.path_of(take)
             if is_ours(take):
@@ -161,7 +161,7 @@ class Takes:
             RecordingError: the take no longer exists.
         """
         with self._writing():
-            found = read_rows(self._list)
+            found = read_take_list(self._list)
             index = _place(found, take)
             self._write(found, (*found.rows[:index], *found.rows[index + 1 :]))
             self._remove(self.path_of(take))
@@ -178,7 +178,7 @@ class Takes:
     def _add(self, film: Path, label: str, person: str) -> Take:
         """Give a complete file its name and its line."""
         with self._writing():
-            found = read_rows(self._list)
+            found = read_take_list(self._list)
             path = self._free(found, label, person, film.suffix)
             path.parent.mkdir(exist_ok=True)
             take = Take(path.relative_to(self.folder).as_posix(), label, person)
@@ -216,7 +216,7 @@ class Takes:
         moved = False
         try:
             with atomic_write(self._list) as unfinished:
-                write_rows(unfinished, columns, rows)
+                write_take_list(unfinished, columns, rows)
                 if old != new:
                     old.rename(new)
                     moved = True

@@ -20,7 +20,7 @@ from seqvision_edge.frame import Frame, Image
 from seqvision_edge.sampling import Sampler
 from seqvision_edge.sources.factory import Source
 from seqvision_edge.types import SourceState
-from seqvision_edge.video_writer import Film
+from seqvision_edge.video_writer import VideoWriter
 
 if TYPE_CHECKING:
     from seqvision_edge.recording.take import Take
@@ -69,7 +69,7 @@ class NewTake:
         self._keep = keep
         self._claimed = fps
         self._waiting: list[tuple[float, Image]] = []
-        self._film: Film | None = None
+        self._film: VideoWriter | None = None
         self._path: Path | None = None
         self._opened = contextlib.ExitStack()
         self._clock = Sampler(_USUAL_FPS)
@@ -151,7 +151,7 @@ class NewTake:
         height, width = self._waiting[0][1].shape[:2]
         is_small = height * width <= _SMALL_PIXELS
         self._path = self._opened.enter_context(self._unfinished(".mkv" if is_small else ".mp4"))
-        self._film = Film(self._path, "a take", self.fps, lossless=is_small)
+        self._film = VideoWriter(self._path, "a take", self.fps, lossless=is_small)
         self._clock = Sampler(self.fps, self.fps)
         with self._errors():
             self._film.open()

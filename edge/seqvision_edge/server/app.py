@@ -15,19 +15,19 @@ from seqvision_edge import __version__
 from seqvision_edge.card import Decision
 from seqvision_edge.renamed import QUERY, is_now
 from seqvision_edge.server import static_files
-from seqvision_edge.server.auth import LOCAL, Key, Names
-from seqvision_edge.server.batching import FAILED, ModelFailed, Overloaded
-from seqvision_edge.server.device_view import Watching
+from seqvision_edge.server.auth import LOCAL, AllowedHosts, Key
+from seqvision_edge.server.batching import MODEL_FAILED, ModelFailed, Overloaded
+from seqvision_edge.server.device_view import DeviceSources
 from seqvision_edge.server.limits import Limits
 from seqvision_edge.server.middleware import Guard
 from seqvision_edge.server.recorder import Recorder
 from seqvision_edge.server.routes import live, predict, recordings, status
 from seqvision_edge.server.routes import streams as stream_routes
 from seqvision_edge.server.routes.streams import Streams
-from seqvision_edge.server.service import ModelFile, Service
+from seqvision_edge.server.service import ServedFile, Service
 from seqvision_edge.session import Session
 
-_HERE = Names(LOCAL)
+_HERE = AllowedHosts(LOCAL)
 
 
 class Served:
@@ -40,10 +40,10 @@ class Served:
         self,
         session: Session,
         *,
-        names: Names = _HERE,
+        names: AllowedHosts = _HERE,
         key: Key | None = None,
         limits: Limits | None = None,
-        watching: Watching | None = None,
+        watching: DeviceSources | None = None,
         file: Path | None = None,
         decision: Decision | None = None,
         recorder: Recorder | None = None,
@@ -60,7 +60,7 @@ class Served:
             decision: how probabilities become events; None takes the card's.
             recorder: the takes recorded by pages; None disables these routes.
         """
-        model_file = ModelFile(file) if file else None
+        model_file = ServedFile(file) if file else None
         self.service = Service(
             session, limits or Limits(), watching, model_file, decision, recorder
         )
@@ -120,7 +120,7 @@ def _application(service: Service, key: Key | None) -> FastAPI:
 
     @app.exception_handler(ModelFailed)
     async def failed(request: Request, error: ModelFailed) -> Response:
-        return await http_exception_handler(request, HTTPException(500, FAILED))
+        return await http_exception_handler(request, HTTPException(500, MODEL_FAILED))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:

@@ -51,7 +51,7 @@ class Key:
 
 
 @dataclass(frozen=True)
-class Names:
+class AllowedHosts:
     """The allowed values of `Host`.
 
     `addresses` also allows any IP address: DNS rebinding needs a name.
@@ -73,7 +73,7 @@ class AccessPolicy:
     `made` is a generated token, which has to be shown to the user.
     """
 
-    names: Names
+    names: AllowedHosts
     key: Key | None
     made: str | None = None
 
@@ -114,14 +114,14 @@ def read_token(token: str | None, flag: str) -> str | None:
 def access_policy(host: str, token: str | None, further_names: Iterable[str] = ()) -> AccessPolicy:
     """Return the access policy of an address: any other than loopback requires a token."""
     own = {host.lower(), *(name.lower() for name in further_names)}
-    everywhere = is_address(host) and not is_local(host)
-    names = Names(frozenset(LOCAL | own), addresses=everywhere)
-    made = new_token() if token is None and not is_local(host) else None
+    everywhere = is_address(host) and not is_loopback(host)
+    names = AllowedHosts(frozenset(LOCAL | own), addresses=everywhere)
+    made = new_token() if token is None and not is_loopback(host) else None
     token = token or made
     return AccessPolicy(names, Key(token) if token else None, made)
 
 
-def shown(host: str, port: int) -> str:
+def server_url(host: str, port: int) -> str:
     """Return the URL of a server."""
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
@@ -154,7 +154,7 @@ def is_address(name: str) -> bool:
     return True
 
 
-def is_local(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     """Return whether a host to which a server is bound is reachable only from this machine."""
     return host in LOCAL or (is_address(host) and ipaddress.ip_address(host).is_loopback)
 

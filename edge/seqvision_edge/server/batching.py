@@ -15,13 +15,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from seqvision_edge.session import Answer, Frames, Session, Stream, run_batch
+from seqvision_edge.session import Frames, ModelOutput, Session, Stream, run_batch
 
 # Per call: the memory for the features grows with the frames.
 MAX_BATCH_FRAMES = 64
 MAX_WAIT_SECONDS = 0.003
 # The message for clients; the reason is logged for the operator of the server.
-FAILED = "the model failed"
+MODEL_FAILED = "the model failed"
 
 _LOG = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class ModelFailed(Exception):  # noqa: N818
 class _Request:
     stream: Stream
     frames: Frames
-    answer: Future[Answer]
+    answer: Future[ModelOutput]
 
 
 class Batcher:
@@ -98,7 +98,7 @@ class Batcher:
         with self._changed:
             self._reserved -= slots
 
-    def submit(self, requests: Sequence[tuple[Stream, Frames]]) -> list[Future[Answer]]:
+    def submit(self, requests: Sequence[tuple[Stream, Frames]]) -> list[Future[ModelOutput]]:
         """Submit frames `(time, height, width, channels)`, for which slots are reserved.
 
         A stream is submitted again only after its result.  A result is that of `Stream.push`; its
@@ -131,7 +131,7 @@ class Batcher:
                 request for request in batch if request.answer.set_running_or_notify_cancel()
             ]
             failed: ModelFailed | None = None
-            answers: list[Answer] = []
+            answers: list[ModelOutput] = []
             try:
                 answers = run_batch(
                     self._session, [(request.stream, request.frames) for request in pending]

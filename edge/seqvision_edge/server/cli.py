@@ -17,7 +17,7 @@ from seqvision_edge.command_line import print_message
 from seqvision_edge.decision_options import DecisionOptions, decision_of
 from seqvision_edge.options import Arg, Options
 from seqvision_edge.providers import Device
-from seqvision_edge.server.auth import access_policy, read_token, refuse_without_server, shown
+from seqvision_edge.server.auth import access_policy, read_token, refuse_without_server, server_url
 from seqvision_edge.server.limits import Limits
 
 if TYPE_CHECKING:
@@ -76,12 +76,12 @@ class ServeOptions(Options):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `edge-serve` and return its exit code."""
     given = sys.argv[1:] if arguments is None else arguments
-    return command_line.run(lambda: edge_serve(_read(given)))
+    return command_line.run_command(lambda: edge_serve(_read(given)))
 
 
 def _read(arguments: Sequence[str]) -> ServeOptions:
     version = f"{PROGRAM} {__version__}"
-    return command_line.read(
+    return command_line.read_arguments(
         ServeOptions, PROGRAM, arguments, version, command_line.edge_programs
     ).build()
 
@@ -140,7 +140,7 @@ def edge_serve(options: ServeOptions) -> int:
         )
         if recorder is not None:
             _print(f"{PROGRAM}: takes go to {options.record}, recorded at /record")
-        address = shown(host, opened.getsockname()[1])
+        address = server_url(host, opened.getsockname()[1])
         server = Server(served)
         try:
             _print(f"{PROGRAM}: {address} · API: {address}docs")

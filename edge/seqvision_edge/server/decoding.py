@@ -51,7 +51,7 @@ _SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
 @dataclass(frozen=True)
-class Sender:
+class UploadSource:
     """Source interface of a pipeline."""
 
     name: str
@@ -186,7 +186,7 @@ def _plain(error: Exception, name: str) -> str:
 
 
 @contextmanager
-def kept(
+def decoded_upload(
     sent: UploadedClip,
     card: ModelCard,
     limits: Limits,

@@ -10,12 +10,12 @@ from typing_extensions import Self
 
 from seqvision_edge.frame import CONNECTING, Image, Step
 from seqvision_edge.opencv import cv2
-from seqvision_edge.server.sse import Record, records
+from seqvision_edge.server.sse import Record, step_records
 
 _QUALITY = 80
 
 
-class Watching(Protocol):
+class DeviceSources(Protocol):
     """The server's interface to the sources of a device; thread-safe."""
 
     def sources(self) -> list[dict[str, Any]]:
@@ -51,7 +51,7 @@ class _SourceView:
     listeners: list[Callable[[Record], None]] = field(default_factory=list)
 
 
-class Newest:
+class DeviceView:
     """A sink that keeps the newest picture, prediction and state of each source, and notifies
     listeners.
 
@@ -68,7 +68,7 @@ class Newest:
 
     def write(self, step: Step) -> None:
         """Keep the results of the step and pass them to listeners."""
-        messages = records(step)
+        messages = step_records(step)
         with self._lock:
             seen = self._seen.get(step.source)
             if seen is None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from fastapi import HTTPException, Request
 
 from seqvision_edge.server.batching import Batcher, Overloaded
-from seqvision_edge.session import Answer, Frames, Stream
+from seqvision_edge.session import Frames, ModelOutput, Stream
 
 # How often a waiting thread checks whether to stop.
 _PAUSE = 0.005
@@ -66,7 +66,7 @@ class Job:
         if not self.seconds_left:
             raise HTTPException(413, f"it takes longer than {self._seconds:g} s: send it in parts")
 
-    def infer(self, batcher: Batcher, inputs: Sequence[tuple[Stream, Frames]]) -> list[Answer]:
+    def infer(self, batcher: Batcher, inputs: Sequence[tuple[Stream, Frames]]) -> list[ModelOutput]:
         """Return the model's results for frames of streams; see `Batcher.submit`.
 
         Raises:
@@ -91,7 +91,7 @@ class Job:
             else:
                 return
 
-    def _answer(self, future: "Future[Answer]") -> Answer:
+    def _answer(self, future: "Future[ModelOutput]") -> ModelOutput:
         while True:
             try:
                 return future.result(_POLL_SECONDS)

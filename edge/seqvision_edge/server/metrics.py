@@ -8,7 +8,7 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH"
 _SIZES = (1, 2, 4, 8, 16, 32, 64)
 
 
-class Figures:
+class ServerMetrics:
     """The metrics of one server, in a registry of their own."""
 
     def __init__(self) -> None:

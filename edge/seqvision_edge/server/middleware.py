@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 from fastapi import HTTPException
 from starlette.requests import ClientDisconnect
 
-from seqvision_edge.server.auth import Key, Names, is_same_origin
+from seqvision_edge.server.auth import AllowedHosts, Key, is_same_origin
 from seqvision_edge.server.limits import Limits
-from seqvision_edge.server.metrics import Figures
+from seqvision_edge.server.metrics import ServerMetrics
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -66,10 +66,10 @@ class Guard:
     def __init__(
         self,
         app: App,
-        names: Names,
+        names: AllowedHosts,
         key: Key | None,
         limits: Limits,
-        figures: Figures,
+        figures: ServerMetrics,
         login_page: bytes = b"",
     ) -> None:
         """Guard `app`; without a key, every client that reaches the server may use it."""

@@ -5,13 +5,13 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 
-class Shape(BaseModel):
+class ResponseModel(BaseModel):
     """Base of all responses."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Share(Shape):
+class Share(ResponseModel):
     """A label and its probability."""
 
     label: str
@@ -32,7 +32,7 @@ class WindowSchema(Share):
     probabilities: dict[str, float] | None = None
 
 
-class EventSchema(Shape):
+class EventSchema(ResponseModel):
     """An event; see the JSON lines of edge-run.
 
     `window_fill` is present if a whole clip is shorter than the model's window.
@@ -65,44 +65,44 @@ class PredictionSchema(Share):
     window_fill: float | None = None
 
 
-class Predictions(Shape):
+class Predictions(ResponseModel):
     """One prediction for each instance, in their order."""
 
     predictions: list[PredictionSchema]
 
 
-class Fault(Shape):
+class Fault(ResponseModel):
     """Why a request was refused."""
 
     detail: str
 
 
-class Opened(Shape):
+class Opened(ResponseModel):
     """A stream that was opened."""
 
     id: str
     idle_seconds: float
 
 
-class Records(Shape):
+class Records(ResponseModel):
     """Records of frames, in order: `prediction` or `waiting`, then `event` and `source`."""
 
     records: list[dict[str, Any]]
 
 
-class Health(Shape):
+class Health(ResponseModel):
     """Whether the model runs."""
 
     status: str
 
 
-class SourcesSchema(Shape):
+class SourcesSchema(ResponseModel):
     """The sources of the device."""
 
     sources: list[dict[str, Any]]
 
 
-class About(Shape):
+class About(ResponseModel):
     """The model, and the limits of the server."""
 
     model: str

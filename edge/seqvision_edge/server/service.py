@@ -12,10 +12,10 @@ from starlette.responses import FileResponse
 
 from seqvision_edge.card import Decision
 from seqvision_edge.server.batching import Batcher, ResultRelay
-from seqvision_edge.server.device_view import Watching
+from seqvision_edge.server.device_view import DeviceSources
 from seqvision_edge.server.job import Job, stopped_with
 from seqvision_edge.server.limits import Limits
-from seqvision_edge.server.metrics import Figures
+from seqvision_edge.server.metrics import ServerMetrics
 from seqvision_edge.server.recorder import Recorder
 from seqvision_edge.server.sse import EventQueue
 from seqvision_edge.session import Session
@@ -29,7 +29,7 @@ _PICTURE_THREADS = 2
 _CLIP_THREADS = 2
 
 
-class ModelFile:
+class ServedFile:
     """The file as it was at the start of the server: a changed one would give other results."""
 
     def __init__(self, path: Path) -> None:
@@ -67,8 +67,8 @@ class Service:
         self,
         session: Session,
         limits: Limits,
-        watching: Watching | None = None,
-        model_file: ModelFile | None = None,
+        watching: DeviceSources | None = None,
+        model_file: ServedFile | None = None,
         decision: Decision | None = None,
         recorder: Recorder | None = None,
     ) -> None:
@@ -76,7 +76,7 @@ class Service:
         self.model_file = model_file
         self.recorder = recorder
         self.decision = decision or session.card.decision
-        self.figures = Figures()
+        self.figures = ServerMetrics()
         self.relay = ResultRelay()
         self.batcher = Batcher(session, limits.room, self.figures.call, self.relay.send)
         self.pictures = ThreadPoolExecutor(_PICTURE_THREADS, "pictures")

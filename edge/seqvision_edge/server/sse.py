@@ -171,7 +171,7 @@ def kinds(predictions: bool) -> frozenset[str]:
     return frozenset({"event", "source", *(("prediction", "waiting") if predictions else ())})
 
 
-def records(step: Step) -> list[dict[str, Any]]:
+def step_records(step: Step) -> list[dict[str, Any]]:
     """Return the records of a step: of its frame, then its events, then the states of its source.
 
     A frame has a prediction, or the fill of the window: while that fills, and between two ticks of

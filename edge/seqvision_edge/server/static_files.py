@@ -13,7 +13,7 @@ from seqvision_edge.server.schemas import faults
 
 FOLDER: Final = Path(__file__).parent / "static"
 # Not the system's table, which differs between machines; with nosniff a wrong type breaks the page.
-TYPES: Final = {
+MEDIA_TYPES: Final = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
     ".ico": "image/x-icon",
@@ -40,7 +40,7 @@ def routes(app: FastAPI, folder: Path = FOLDER) -> APIRouter:
     files = {
         path.relative_to(folder).as_posix(): path
         for path in folder.rglob("*")
-        if path.is_file() and path.suffix in TYPES
+        if path.is_file() and path.suffix in MEDIA_TYPES
     }
 
     @router.get("/")
@@ -72,4 +72,4 @@ def _file(path: Path, request: Request) -> Response:
     tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
     if tag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers={"etag": tag})
-    return Response(content, media_type=TYPES[path.suffix], headers={"etag": tag})
+    return Response(content, media_type=MEDIA_TYPES[path.suffix], headers={"etag": tag})

@@ -22,7 +22,7 @@ from seqvision_edge.csv_cells import dict_reader, write_dicts
 from seqvision_edge.errors import SinkError
 from seqvision_edge.files import alone_in, atomic_write
 from seqvision_edge.frame import Step
-from seqvision_edge.numerals import number
+from seqvision_edge.numerals import parse_number
 from seqvision_edge.sanitize import file_part
 from seqvision_edge.sinks.event_clips import (
     ConstantRateWriter,
@@ -33,7 +33,7 @@ from seqvision_edge.sinks.event_clips import (
 )
 from seqvision_edge.sources.factory import Source
 from seqvision_edge.types import utc
-from seqvision_edge.video_writer import Film
+from seqvision_edge.video_writer import VideoWriter
 
 # From half a margin on a prediction is uncertain; a surer one is saved for a rare label only.
 _MIN_UNCERTAINTY = 0.5
@@ -299,7 +299,9 @@ class _Watcher:
         begin = max(0.0, best.time - self._seconds)
         pictures = self._buffer.since(begin, best.time)
         stem = f"{timestamp_name(self._source, begin, self._now)}_{file_part(self._source.name)}"
-        film = Film(free_path(self._collection.folder, stem), "--save-uncertain", self._source.fps)
+        film = VideoWriter(
+            free_path(self._collection.folder, stem), "--save-uncertain", self._source.fps
+        )
         film.open()
         try:
             ConstantRateWriter(film, self._source.fps).add_all(pictures)
@@ -340,7 +342,7 @@ def _usefulness_of(rows: Sequence[Row]) -> list[float]:
 
 
 def _number(text: str) -> float:
-    return number(text) or 0.0
+    return parse_number(text) or 0.0
 
 
 def _size(path: Path) -> int:

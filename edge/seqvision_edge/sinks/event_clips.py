@@ -27,7 +27,7 @@ from seqvision_edge.sanitize import file_part
 from seqvision_edge.sinks.jsonl import LineFile
 from seqvision_edge.sources.factory import Source
 from seqvision_edge.types import Event, utc
-from seqvision_edge.video_writer import Film
+from seqvision_edge.video_writer import VideoWriter
 
 LIST_NAME = "clips.csv"
 # An activity may last for hours.
@@ -154,7 +154,7 @@ class _Recorder:
         for clip in self._clips:
             if (clip.label, clip.start) == (event.label, event.start):
                 return clip
-        film = Film(self._path(event), "--clips", self._source.fps)
+        film = VideoWriter(self._path(event), "--clips", self._source.fps)
         film.open()
         clip = _Clip(event, film, self._source.fps)
         for at, picture in self._buffer.since(event.start - self._margins.before):
@@ -172,7 +172,7 @@ class _Recorder:
 class _Clip:
     """The clip of one event; `until` is the end time, once that is known."""
 
-    def __init__(self, event: Event, film: Film, fps: float) -> None:
+    def __init__(self, event: Event, film: VideoWriter, fps: float) -> None:
         self.label = event.label
         self.start = event.start
         self.until = float("inf")
@@ -257,7 +257,7 @@ class FrameBuffer:
 class ConstantRateWriter:
     """Write timestamped pictures into a video of constant frame rate."""
 
-    def __init__(self, film: Film, fps: float) -> None:
+    def __init__(self, film: VideoWriter, fps: float) -> None:
         self._film = film
         self._clock = Sampler(fps, fps)
         self._longest = int(_LONGEST_STILL_SECONDS * fps) + 1

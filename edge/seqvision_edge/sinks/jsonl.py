@@ -212,7 +212,7 @@ def _start_of_last_line(file: IO[bytes], end: int) -> int:
     return 0
 
 
-def about(session: Session, sources: Sequence[Source], decision: Decision) -> dict[str, Any]:
+def run_header(session: Session, sources: Sequence[Source], decision: Decision) -> dict[str, Any]:
     """Return the description of the run: model, sources, labels and thresholds."""
     card = session.card
     return {

@@ -42,7 +42,7 @@ _MOST_BYTES, _BYTES_PER_SECOND, _PART = 1 << 16, 1 << 14, 4096
 # Of messages that the client sends again.
 _MOST_UNCONFIRMED = 100
 
-Message = tuple[str, Record, bool]
+MqttMessage = tuple[str, Record, bool]
 """A topic below the prefix, the payload, and whether the broker retains it."""
 
 
@@ -115,7 +115,7 @@ class Mqtt:
         self._client = client
         threading.Thread(target=self._run, name=f"connected to {self.name}", daemon=True).start()
 
-    def pick(self, step: Step) -> Iterator[Message]:
+    def pick(self, step: Step) -> Iterator[MqttMessage]:
         """Return the new states of the step's source, and its events to act on now."""
         topic = self._topics[step.source]
         for state in step.changed[-1:]:
@@ -123,7 +123,7 @@ class Mqtt:
         for event in step.fired:
             yield f"{topic}/event", message(step.source, event), False
 
-    def send(self, message: Message) -> None:
+    def send(self, message: MqttMessage) -> None:
         """Publish and wait for the confirmation.  Raises SinkError when the run is over."""
         topic, record, kept = message
         payload = json.dumps(record)

@@ -10,7 +10,7 @@ from seqvision_edge.frame import Image, Step
 from seqvision_edge.overlay import SHOWN, Overlay
 from seqvision_edge.sampling import Sampler
 from seqvision_edge.sanitize import deduplicate, file_part
-from seqvision_edge.video_writer import ENDINGS, Film
+from seqvision_edge.video_writer import ENDINGS, VideoWriter
 
 _LONGEST_STILL_SECONDS = 5
 
@@ -84,7 +84,7 @@ class _Annotated:
     """The pictures of one source, placed on the video's clock."""
 
     def __init__(self, path: Path, name: str, overlay: Overlay, fps: float) -> None:
-        self.film = Film(path, name, fps)
+        self.film = VideoWriter(path, name, fps)
         self._overlay = overlay
         self._fps = fps
         self._clock = Sampler(fps, fps)

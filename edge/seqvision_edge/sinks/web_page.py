@@ -12,8 +12,8 @@ from seqvision_edge.command_line import print_text
 from seqvision_edge.errors import SinkError
 from seqvision_edge.frame import Step
 from seqvision_edge.server.app import Served
-from seqvision_edge.server.auth import access_policy, shown
-from seqvision_edge.server.device_view import Newest
+from seqvision_edge.server.auth import access_policy, server_url
+from seqvision_edge.server.device_view import DeviceView
 from seqvision_edge.server.http_server import Server, listen
 from seqvision_edge.session import Session
 
@@ -45,7 +45,7 @@ class Page:
         self._token = token
         self._program = program
         self._decision = decision
-        self._newest = Newest(sources)
+        self._newest = DeviceView(sources)
         self._socket: socket | None = None
         self._server: Server | None = None
         self._thread: threading.Thread | None = None
@@ -68,7 +68,7 @@ class Page:
         self._thread.start()
         if entry.made:
             self._print(f"token: {entry.made}")
-        self._print(shown(host, self._socket.getsockname()[1]))
+        self._print(server_url(host, self._socket.getsockname()[1]))
         return self
 
     def write(self, step: Step) -> None:

@@ -18,11 +18,11 @@ from typing import Any
 
 from seqvision_edge.errors import SourceError
 from seqvision_edge.frame import Image
-from seqvision_edge.interrupts import Held
+from seqvision_edge.interrupts import DeferredSignals
 from seqvision_edge.preprocess import Sizing
 from seqvision_edge.sources import capture_worker, v4l2
 from seqvision_edge.sources.address import Address
-from seqvision_edge.sources.capture_worker import Grabbed, Layout, Opened, Timeouts
+from seqvision_edge.sources.capture_worker import Grabbed, Layout, OpenedCamera, ReadTimeouts
 from seqvision_edge.sources.faults import CaptureFault, Silent, error_code
 from seqvision_edge.sources.network import check_reachable
 
@@ -94,7 +94,7 @@ class Capture:
         """The process id of the child; None if there is none."""
         return self._process.pid if self._process else None
 
-    def start(self) -> Opened:
+    def start(self) -> OpenedCamera:
         """Open the camera in a new process and return its properties.
 
         Raises:
@@ -112,7 +112,7 @@ class Capture:
             opened = self._receive(self.open_timeout, late, "disconnected")
             if isinstance(opened, OSError):
                 raise self._cannot_open(opened)
-            assert isinstance(opened, Opened)
+            assert isinstance(opened, OpenedCamera)
             self._share_memory(opened)
         except BaseException:
             self.kill()
@@ -184,17 +184,17 @@ class Capture:
         self._connection, theirs = context.Pipe()
         self._process = context.Process(
             target=capture_worker.main,
-            args=(theirs, self.address, Timeouts(self.open_timeout, self.stall_timeout)),
+            args=(theirs, self.address, ReadTimeouts(self.open_timeout, self.stall_timeout)),
             name=f"seqvision {self.address.name}",
             daemon=True,
         )
         with theirs, clean_spawn():
             self._process.start()
 
-    def _share_memory(self, opened: Opened) -> None:
+    def _share_memory(self, opened: OpenedCamera) -> None:
         height, width = self.frame_format.size(opened.height, opened.width)
         layout = Layout("", height, width, self.frame_format.image)
-        with Held():
+        with DeferredSignals():
             self._memory = SharedMemory(create=True, size=layout.bytes)
         self._layout = replace(layout, memory=self._memory.name)
         try:
@@ -271,7 +271,7 @@ def clean_spawn() -> Iterator[None]:
     """
     # Interrupting a half-started process would lose it and print a traceback.  Blocking SIGINT is
     # not enough: any other thread may take the signal for this one.
-    with _starting, Held(), _inherited_block():
+    with _starting, DeferredSignals(), _inherited_block():
         main = sys.modules["__main__"]
         sys.modules["__main__"] = ModuleType("__main__")
         try:

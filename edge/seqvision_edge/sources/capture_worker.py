@@ -60,7 +60,7 @@ _PAUSE = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedCamera:
     """An open camera: its properties, and the monotonic time of the opening."""
 
     height: int
@@ -114,14 +114,14 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True)
-class Timeouts:
+class ReadTimeouts:
     """Seconds that opening a source may take, and one read from it."""
 
     open: float = 10.0
     read: float = 3.0
 
 
-def main(connection: Connection, address: Address, timeouts: Timeouts) -> None:
+def main(connection: Connection, address: Address, timeouts: ReadTimeouts) -> None:
     """Read a camera or stream until the parent closes its end of the connection, or dies."""
     # Ctrl-C goes to every process of a terminal; only the parent handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -133,7 +133,7 @@ def main(connection: Connection, address: Address, timeouts: Timeouts) -> None:
             parts = urlsplit(str(address.where))
             set_ffmpeg_proxy(parts.scheme, parts.hostname or "")
         video = open_video(address, timeouts)
-        opened = Opened(video.height, video.width, video.fps, time.monotonic())
+        opened = OpenedCamera(video.height, video.width, video.fps, time.monotonic())
         _send(connection, opened)
     except OSError as error:
         _send(connection, error)
@@ -181,7 +181,9 @@ class _Newest:
             return self._bgr, self._grabbed
 
 
-def _timing(address: Address, opened: Opened, timeouts: Timeouts) -> Backlog | Pace | None:
+def _timing(
+    address: Address, opened: OpenedCamera, timeouts: ReadTimeouts
+) -> Backlog | Pace | None:
     """Return the timing rule for frames that arrive late or early; None if none applies."""
     if address.kind != "stream":
         return None
@@ -345,7 +347,7 @@ class Marked:
         return not np.array_equal(bgr.reshape(-1)[self._places], self._values)
 
 
-def open_video(address: Address, timeouts: Timeouts) -> "Video":
+def open_video(address: Address, timeouts: ReadTimeouts) -> "Video":
     """Return the pictures of a camera or stream.
 
     Raises:

@@ -25,13 +25,13 @@ from typing_extensions import Self
 from seqvision_edge.errors import SourceError
 from seqvision_edge.files import IMAGE_SUFFIXES
 from seqvision_edge.frame import Frame
-from seqvision_edge.hints import archive, missing
+from seqvision_edge.hints import archive, path_error
 from seqvision_edge.preprocess import ValueRange
 from seqvision_edge.sanitize import deduplicate
 from seqvision_edge.sources.address import Address
 from seqvision_edge.sources.capture_process import WHOLE, Capture, FrameFormat
 from seqvision_edge.sources.image_files import ImageFiles, read_values
-from seqvision_edge.sources.live import CameraSource, Timeouts, Watched
+from seqvision_edge.sources.live import CameraSource, LiveSource, Timeouts
 from seqvision_edge.sources.stdin import Rate, open_standard_input
 from seqvision_edge.sources.v4l2 import list_cameras
 from seqvision_edge.sources.video_file import VideoFile
@@ -41,7 +41,7 @@ __all__ = [
     "IMAGE_FPS",
     "Frame",
     "ImageFiles",
-    "Recorded",
+    "RecordedSource",
     "Source",
     "deep_pictures",
     "list_cameras",
@@ -93,7 +93,7 @@ class Source(Protocol):
     def __iter__(self) -> Iterator[Frame | SourceState]: ...
 
 
-class Recorded(Source, Protocol):
+class RecordedSource(Source, Protocol):
     """A recorded source: frames without states, all of them, as fast as they are read.
 
     Attributes:
@@ -109,7 +109,7 @@ class Recorded(Source, Protocol):
 
 def open_path(
     path: str | Path, image_fps: float = IMAGE_FPS, value_range: ValueRange | None = None
-) -> Recorded:
+) -> RecordedSource:
     """Open a video file, an image, a folder of images, or a glob pattern of images.
 
     Args:
@@ -139,7 +139,7 @@ def open_path(
         if not found:
             raise SourceError(f"{where}: no file matches this pattern")
         return ImageFiles(where, found, image_fps, value_range)
-    raise SourceError(missing(where))
+    raise SourceError(path_error(where))
 
 
 def _video_instead(folder: Path) -> Path | None:
@@ -237,7 +237,7 @@ def open_sources(addresses: Sequence[Address], settings: ReadSettings) -> list[S
 
 def _open(address: Address, settings: ReadSettings) -> Source:
     if address.kind in ("camera", "stream"):
-        return Watched(address, settings.frame_format, settings.timeouts)
+        return LiveSource(address, settings.frame_format, settings.timeouts)
     if address.kind == "pipe":
         return open_standard_input(address.name, settings.image_fps, settings.stdin_size)
     if isinstance(settings.image_fps, str):

@@ -35,7 +35,7 @@ _CLOSED = {"protocol_whitelist": ""}
 _BOUNDED = {**decoder_options(), "max_streams": "32"}
 
 
-def options_of(url: str) -> dict[str, str]:
+def ffmpeg_options(url: str) -> dict[str, str]:
     """Return FFmpeg's options for an RTSP or HTTP Live Streaming URL."""
     if is_playlist(url):
         # Its segments may be on other hosts and encrypted, but never local files.
@@ -75,7 +75,7 @@ def open_stream(url: str, open_timeout: float, read_timeout: float) -> Video:
 
 def _open_url(url: str, open_timeout: float, read_timeout: float) -> "InputContainer":
     try:
-        return av.open(url, "r", options=options_of(url), timeout=(open_timeout, read_timeout))
+        return av.open(url, "r", options=ffmpeg_options(url), timeout=(open_timeout, read_timeout))
     except (av.error.FFmpegError, OSError, ValueError) as error:
         reason = of_error(error)
     if reason == "unreadable" and urlsplit(url).scheme in ("rtsps", "https"):

@@ -43,7 +43,7 @@ class Timeouts:
     retries: int | None = None
 
 
-class Watched:
+class LiveSource:
     """A source: the newest frames of a camera or stream, and its state changes between them.
 
     Times continue over a reconnect: they are seconds since the first attempt, by the monotonic

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from seqvision.config import Chance, Part, Speed
-from seqvision_edge.sampling import choose
+from seqvision_edge.sampling import select_frames
 
 
 class Timing(BaseModel):
@@ -77,7 +77,7 @@ def draw_frames(
         end = (end - seconds[kept[0]]) / speed if is_last else None
     if source_fps is not None:
         source_fps *= speed
-    ticks = choose((seconds[kept] - seconds[kept[0]]) / speed, fps, source_fps, end)
+    ticks = select_frames((seconds[kept] - seconds[kept[0]]) / speed, fps, source_fps, end)
     first = round(max(0, len(ticks) - frames) * start)
     return kept[ticks[first : first + frames]], backwards
 

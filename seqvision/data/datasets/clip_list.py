@@ -20,7 +20,7 @@ from seqvision.data.datasets.table import SUFFIXES, Row, Table, bare, read_table
 from seqvision.data.kinds import is_image, is_video
 from seqvision.data.splits import part_called
 from seqvision.errors import DataError
-from seqvision_edge.numerals import number
+from seqvision_edge.numerals import parse_number
 
 LIST_NAME = "clips.csv"
 _TIMES = {
@@ -150,7 +150,7 @@ def _clip(row: Row, table: Table, times: "Times", files: "_Files", labelled: boo
     if split and part is None:
         raise DataError(f"{row.where}: split is {split!r}, must be train, val or test")
     fps = row["fps"]
-    rate = number(fps.replace(",", "."))
+    rate = parse_number(fps.replace(",", "."))
     if fps and (rate is None or not 0.01 <= rate <= 1000):
         raise DataError(f"{row.where}: fps is {fps!r}, must be a number from 0.01 to 1000")
     return Clip(
@@ -446,4 +446,4 @@ def frame_number(text: str) -> int | None:
 
 
 def _number(text: str) -> float | None:
-    return number(text.replace(",", ".", 1))
+    return parse_number(text.replace(",", ".", 1))

@@ -29,7 +29,7 @@ from seqvision.data.kinds import (
     why_no_folder,
 )
 from seqvision.errors import DataError
-from seqvision_edge.hints import archive, missing
+from seqvision_edge.hints import archive, path_error
 
 # In this order: a list that the user wrote himself is meant; a plain folder is the last resort.
 READERS: dict[str, Reader] = {
@@ -146,7 +146,7 @@ def _find(given: str, images: bool) -> tuple[list[Clip], list[str]]:
         matches.sort(key=lambda match: [natural(part) for part in match.parts])
         nothing = "no clip matches this pattern"
     else:
-        raise DataError(missing(given))
+        raise DataError(path_error(given))
     left = LeftOut(path)
     clips = [Clip(clip, "") for match in matches for clip in _match(match, images, left)]
     if not clips:

@@ -14,7 +14,7 @@ from seqvision.data.datasets.base import Listed, Reading, ReadOptions, keep_pres
 from seqvision.data.datasets.table import Row, read_table
 from seqvision.data.splits import part_called
 from seqvision.errors import DataError
-from seqvision_edge.numerals import number
+from seqvision_edge.numerals import parse_number
 
 _COLUMNS = ("youtube_id", "time_start", "time_end", "split")
 # Six digits of a name.
@@ -72,7 +72,7 @@ def _row(where: str, row: Row) -> Listed:
     part = part_called(split)
     if part is None:
         raise DataError(f"{where}: split is {split!r}, must be train, val or test")
-    first, last = number(start), number(end)
+    first, last = parse_number(start), parse_number(end)
     if first is None or last is None or max(abs(first), abs(last)) > _MOST_SECONDS:
         raise DataError(f"{where}: {start!r} to {end!r} are not seconds")
     name = f"{video}_{int(first):06d}_{int(last):06d}"

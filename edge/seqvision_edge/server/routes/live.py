@@ -9,7 +9,7 @@ import time
 from fastapi import APIRouter, HTTPException, WebSocket, WebSocketDisconnect
 from pydantic_core import from_json, to_json
 
-from seqvision_edge.server.batching import FAILED, ModelFailed, Overloaded
+from seqvision_edge.server.batching import MODEL_FAILED, ModelFailed, Overloaded
 from seqvision_edge.server.middleware import TRY_LATER, Disconnected, with_timeout
 from seqvision_edge.server.routes.streams import MOST_SECONDS, Sample, StreamFeed, Streams
 from seqvision_edge.server.service import Service
@@ -146,7 +146,7 @@ async def _answer(socket: WebSocket, newest: _Newest, service: Service) -> None:
         except HTTPException as refused:
             messages = [{"type": "error", "frame": sample.index, "message": refused.detail}]
         except ModelFailed:
-            messages = [{"type": "error", "frame": sample.index, "message": FAILED}]
+            messages = [{"type": "error", "frame": sample.index, "message": MODEL_FAILED}]
         except Overloaded:
             if time.monotonic() - worked > _MAX_BUSY_SECONDS:
                 raise Ended(TRY_LATER, "the model is overloaded") from None

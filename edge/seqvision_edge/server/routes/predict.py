@@ -24,13 +24,13 @@ from seqvision_edge.sampling import Steps, centre, window_fill, windows
 from seqvision_edge.server.decoding import (
     FPS,
     DecodedUpload,
-    Sender,
     UploadedClip,
+    UploadSource,
+    decoded_upload,
     from_pictures,
     from_pixels,
     from_video,
     is_picture,
-    kept,
     other_picture,
     refusals,
 )
@@ -45,7 +45,7 @@ from seqvision_edge.server.schemas import (
     faults,
 )
 from seqvision_edge.server.service import Service
-from seqvision_edge.session import Answer
+from seqvision_edge.session import ModelOutput
 from seqvision_edge.types import Event, Prediction, SourceState
 
 # Pictures of a clip are at most some days apart.
@@ -291,7 +291,7 @@ class TimelineResult:
 
 def centre_of(sent: UploadedClip, service: Service, job: Job) -> tuple[Steps, str | None]:
     """Return the steps of a clip's centre window, and what is missing of the clip."""
-    with kept(sent, service.session.card, service.limits, job) as clip:
+    with decoded_upload(sent, service.session.card, service.limits, job) as clip:
         card = service.session.card
         return centre(clip, card.image, card.sequence), sent.incomplete()
 
@@ -303,7 +303,7 @@ def long_answer(
     card = service.session.card
     timeline = _Timeline(sent, question, service, job) if question.timeline else None
     see = timeline.see if timeline else None
-    with kept(sent, card, service.limits, job, see) as clip:
+    with decoded_upload(sent, card, service.limits, job, see) as clip:
         probabilities = _mean(clip, question, service, job)
         result = timeline.finish() if timeline else None
         min_confidence = service.decision.min_confidence
@@ -350,7 +350,7 @@ def answered(
     )
 
 
-def finite(answer: Answer) -> NDArray[np.float32]:
+def finite(answer: ModelOutput) -> NDArray[np.float32]:
     """Return probabilities; refuse non-finite ones."""
     if answer is None:
         raise HTTPException(422, "the model's answer is not finite")
@@ -363,7 +363,7 @@ class _Timeline:
     def __init__(self, sent: UploadedClip, question: Question, service: Service, job: Job) -> None:
         self._batcher, self._job, self._question = service.batcher, job, question
         self._most = service.limits.timeline_values
-        source = Sender("clip", sent.fps)
+        source = UploadSource("clip", sent.fps)
         self._pipeline = make_pipeline(
             service.session, source, service.decision, MAX_AGE, time.monotonic
         )

@@ -25,7 +25,7 @@ from seqvision_edge.server.decoding import decode_picture
 from seqvision_edge.server.middleware import TRY_LATER, Disconnected, with_timeout
 from seqvision_edge.server.recorder import Recorder
 from seqvision_edge.server.routes.live import BAD_DATA, NORMAL, STAMP, Ended, stamp_of
-from seqvision_edge.server.schemas import Shape, faults
+from seqvision_edge.server.schemas import ResponseModel, faults
 from seqvision_edge.server.service import Service
 from seqvision_edge.server.sse import closing
 
@@ -155,7 +155,7 @@ async def _send(socket: WebSocket, record: dict[str, object]) -> None:
     await socket.send_text(to_json(record).decode())
 
 
-class Taken(Shape):
+class TakeSchema(ResponseModel):
     """One take."""
 
     path: str
@@ -163,16 +163,16 @@ class Taken(Shape):
     person: str
 
 
-class Listed(Shape):
+class TakeList(ResponseModel):
     """The takes, the labels to choose from, and the limits of one take."""
 
     folder: str
-    takes: list[Taken]
+    takes: list[TakeSchema]
     labels: list[str]
     seconds: float
 
 
-class Named(Shape):
+class NewLabel(ResponseModel):
     """Another label for a take."""
 
     label: Annotated[str, Field(max_length=4 * MAX_LABEL_LENGTH)]
@@ -193,15 +193,15 @@ def take_routes(service: Service, recorder: Recorder) -> APIRouter:
     @router.get("/record", include_in_schema=False)
     def index() -> FileResponse:
         return FileResponse(
-            static_files.FOLDER / "record.html", media_type=static_files.TYPES[".html"]
+            static_files.FOLDER / "record.html", media_type=static_files.MEDIA_TYPES[".html"]
         )
 
-    @router.get("/v1/takes", response_model=Listed, responses=faults(422))
-    async def listed() -> Listed:
+    @router.get("/v1/takes", response_model=TakeList, responses=faults(422))
+    async def listed() -> TakeList:
         """Return the takes in the order in which they were recorded."""
         takes = await work(recorder.takes.all)
         labels = dict.fromkeys((*service.session.card.labels, *(take.label for take in takes)))
-        return Listed(
+        return TakeList(
             folder=recorder.takes.folder.name,
             takes=[taken(take) for take in takes],
             labels=list(labels),
@@ -223,8 +223,8 @@ def take_routes(service: Service, recorder: Recorder) -> APIRouter:
         parts = _parts(first, pictures, work, service)
         return closing(parts, kind, recorder.release_slot)
 
-    @router.patch("/v1/takes", response_model=Taken, responses=faults(404, 415, 422))
-    async def relabel(path: _Path, named: Named) -> Taken:
+    @router.patch("/v1/takes", response_model=TakeSchema, responses=faults(404, 415, 422))
+    async def relabel(path: _Path, named: NewLabel) -> TakeSchema:
         """Give a take another label; its path changes with it."""
         take = await work(recorder.find, path)
         return taken(await work(recorder.takes.relabel, take, named.label))
@@ -239,9 +239,9 @@ def take_routes(service: Service, recorder: Recorder) -> APIRouter:
     return router
 
 
-def taken(take: Take) -> Taken:
+def taken(take: Take) -> TakeSchema:
     """Return a take as plain data."""
-    return Taken(path=take.path, label=take.label, person=take.person)
+    return TakeSchema(path=take.path, label=take.label, person=take.person)
 
 
 async def _parts(

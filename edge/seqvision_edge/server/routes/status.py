@@ -17,7 +17,7 @@ from starlette.responses import (
 
 from seqvision_edge import __version__
 from seqvision_edge.server.auth import COOKIE, Key
-from seqvision_edge.server.device_view import Watching
+from seqvision_edge.server.device_view import DeviceSources
 from seqvision_edge.server.middleware import LOGIN
 from seqvision_edge.server.schemas import About, Health, SourcesSchema, faults
 from seqvision_edge.server.service import Service
@@ -34,7 +34,7 @@ def routes(service: Service, key: Key | None) -> APIRouter:
     @router.get("/v1/model", response_model=About, responses=faults())
     def model() -> About:
         """Return the model's card and the limits of the server."""
-        return about(service)
+        return model_info(service)
 
     @router.get("/v1/model/file", responses=faults(404, 409), response_class=FileResponse)
     def file() -> FileResponse:
@@ -79,7 +79,7 @@ def routes(service: Service, key: Key | None) -> APIRouter:
     return router
 
 
-def about(service: Service) -> About:
+def model_info(service: Service) -> About:
     """Return the card without its origin, which may name people and paths."""
     session, card = service.session, service.session.card
     limits = service.limits
@@ -129,7 +129,7 @@ def source_routes(service: Service) -> APIRouter:
     """Return the routes of a device's sources; without a device they return 404."""
     router = APIRouter()
 
-    def watching() -> Watching:
+    def watching() -> DeviceSources:
         if service.watching is None:
             raise HTTPException(404, "this server has no sources of its own")
         return service.watching

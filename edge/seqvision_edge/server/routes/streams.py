@@ -17,15 +17,15 @@ from starlette.responses import StreamingResponse
 
 from seqvision_edge.card import ModelCard, VideoSequence
 from seqvision_edge.frame import Frame
-from seqvision_edge.numerals import PLAIN, number
+from seqvision_edge.numerals import PLAIN, parse_number
 from seqvision_edge.pipeline import make_pipeline
 from seqvision_edge.runner import MAX_AGE
 from seqvision_edge.server.batching import ModelFailed, ResultRelay
-from seqvision_edge.server.decoding import FPS, Sender, decode_picture
+from seqvision_edge.server.decoding import FPS, UploadSource, decode_picture
 from seqvision_edge.server.schemas import Opened, Records, faults
 from seqvision_edge.server.service import Service
-from seqvision_edge.server.sse import EventQueue, MaxRate, Record, kinds, records, sse_response
-from seqvision_edge.session import Answer, Frames
+from seqvision_edge.server.sse import EventQueue, MaxRate, Record, kinds, sse_response, step_records
+from seqvision_edge.session import Frames, ModelOutput
 
 # Requests that wait for the previous one, on one stream.
 _MOST_WAITING = 4
@@ -68,7 +68,7 @@ class StreamFeed:
         fps = sequence.fps if isinstance(sequence, VideoSequence) else FPS
         self._pipeline = make_pipeline(
             service.session,
-            Sender(name, fps, live=True),
+            UploadSource(name, fps, live=True),
             service.decision,
             MAX_AGE,
             lambda: time.monotonic() - self._began,
@@ -90,7 +90,7 @@ class StreamFeed:
             inferred, probabilities = await way.end
         except ModelFailed:
             assert way.frame is not None
-            over = records(self._pipeline.handle_output(way.frame, None, inferred=True))
+            over = step_records(self._pipeline.handle_output(way.frame, None, inferred=True))
             self._lost += [record for record in over if record["type"] != "waiting"]
             raise
         except HTTPException:
@@ -104,7 +104,7 @@ class StreamFeed:
             raise
         service.figures.frames("used")
         assert way.frame is not None
-        messages = records(
+        messages = step_records(
             self._pipeline.handle_output(way.frame, probabilities, inferred=inferred)
         )
         lost, self._lost = self._lost, []
@@ -112,7 +112,7 @@ class StreamFeed:
 
     def end(self) -> list[Record]:
         """Return the records at the end of the stream: the running event."""
-        return [*self._lost, *records(self._pipeline.end())]
+        return [*self._lost, *step_records(self._pipeline.end())]
 
     def _go(self, way: "_PictureRequest") -> None:
         """Decode a picture in a thread and submit it: only the result returns to the loop."""
@@ -360,7 +360,7 @@ def checked(stamp: float | None) -> float | None:
 
 
 def _number(text: str | None) -> float | None:
-    value = None if text is None else number(text)
+    value = None if text is None else parse_number(text)
     return math.nan if value is None and text is not None else value
 
 
@@ -403,12 +403,12 @@ class _PictureRequest:
     """One picture being processed: `end` gets whether the model ran, and its result."""
 
     sample: Sample
-    end: "asyncio.Future[tuple[bool, Answer]]"
+    end: "asyncio.Future[tuple[bool, ModelOutput]]"
     frame: Frame | None = None
-    answer: "Future[Answer] | None" = None
+    answer: "Future[ModelOutput] | None" = None
 
 
-def _relay(post: ResultRelay, way: _PictureRequest, answer: "Future[Answer]") -> None:
+def _relay(post: ResultRelay, way: _PictureRequest, answer: "Future[ModelOutput]") -> None:
     """Store a result for `ResultRelay.send`, with those of the same call."""
     if answer.cancelled():
         post.put(way.end, None, asyncio.CancelledError())
