@@ -1,6 +1,6 @@
 """Which frames of a clip are seen: faster or slower, a part, some missing, backwards.
 
-Only timestamps are changed; `choose`, the sampler of the live runner, does the rest.  So a varied
+Only timestamps are changed; `select_frames`, the sampler of the live runner, does the rest.  So a varied
 clip is one that a camera could have given.
 """
 
