@@ -4,8 +4,8 @@ steps.
 A model is trained on motion at one speed.  Counting frames would change that speed with every
 camera and with every dropped frame, so each frame is placed on a grid of ticks `1 / fps` apart: a
 frame answers the ticks that have come due, which is none (the source is faster), one, or several
-(it is slower; the picture is assumed not to have changed).  Training selects with `select_frames`, the
-live runner with `Sampler`; the first is a loop over the second, so both see the same frames.
+(it is slower; the picture is assumed not to have changed).  Training uses `select_frames`, the live
+runner `Sampler`; the first is a loop over the second, so both see the same frames.
 
 A long silence is a gap of a live source, where its content is unknown.  Of a recorded one it is a
 still picture: its frame was shown until the next one came, and answers the ticks between.

@@ -1,7 +1,7 @@
 """Which frames of a clip are seen: faster or slower, a part, some missing, backwards.
 
-Only timestamps are changed; `select_frames`, the sampler of the live runner, does the rest.  So a varied
-clip is one that a camera could have given.
+Only timestamps are changed; `select_frames`, the sampler of the live runner, does the rest.  So a
+varied clip is one that a camera could have given.
 """
 
 from collections.abc import Sequence
