@@ -47,7 +47,7 @@ def refusal(text: str) -> str:
         ("subfile,,start,0,end,9,,:a.ts", "path", "subfile,,start,0,end,9,,:a.ts"),
     ],
 )
-def test_what_is_written_tells_the_kind_of_a_source(text: str, kind: str, name: str) -> None:
+def test_the_kind_of_a_source_follows_from_its_text(text: str, kind: str, name: str) -> None:
     address = parse_source(text, ENVIRONMENT)
     assert (address.kind, address.name) == (kind, name)
 
@@ -67,7 +67,7 @@ def test_a_camera_has_a_device() -> None:
 
 
 @pytest.mark.parametrize("text", ["-1", "x", "", "0.5", "video2", "¹", "rtsp://a:b@c/d"])
-def test_what_is_no_camera_is_told_what_one_is(text: str) -> None:
+def test_an_invalid_camera_error_shows_valid_ones(text: str) -> None:
     with pytest.raises(SourceError, match="give a number from 0, or a device: /dev/video2") as said:
         parse_camera(text)
     assert "a:b" not in str(said.value)
@@ -135,7 +135,7 @@ def test_a_long_name_keeps_both_ends() -> None:
     assert len(name) == LONGEST_SOURCE
 
 
-def test_a_terminal_is_told_nothing_by_a_name() -> None:
+def test_control_characters_in_a_name_are_escaped() -> None:
     assert source_name("door\x1b[2J\n cam\u202e") == "door [2J cam"
 
 

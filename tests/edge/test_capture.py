@@ -122,7 +122,7 @@ def test_the_process_of_a_camera_starts_without_the_model_runtime() -> None:
 
 @pytest.mark.timed
 @linux_only
-def test_a_missing_camera_is_told_in_under_two_seconds() -> None:
+def test_a_missing_camera_is_reported_within_two_seconds() -> None:
     began = time.monotonic()
     with pytest.raises(SourceError) as caught:
         open_camera(97)
@@ -141,7 +141,7 @@ def test_a_negative_number_is_refused() -> None:
 
 
 @pytest.mark.timed
-def test_why_a_camera_cannot_be_opened_is_said_in_one_line(run_with_camera: Run) -> None:
+def test_an_unopenable_camera_is_one_error_line(run_with_camera: Run) -> None:
     reasons = {
         "busy": ("Device or resource busy", "close the other program that uses it"),
         "denied": ("Permission denied", "sudo usermod -aG video $USER, and log in again"),
@@ -173,7 +173,7 @@ def test_the_cameras_of_a_machine_are_listed_by_number(tmp_path: Path) -> None:
     assert found == ["video0", "video2", "video10"]
 
 
-def test_what_a_camera_calls_itself_and_whether_it_is_free_is_told(run_with_camera: Run) -> None:
+def test_name_and_state_of_a_camera_are_listed(run_with_camera: Run) -> None:
     told = run_with_camera("""
 from seqvision_edge.sources.v4l2 import describe_camera
 for word in ("ok", "busy", "denied", "metadata", "unplug"):
@@ -210,7 +210,7 @@ except SourceError as error:
 
 
 @pytest.mark.timed
-def test_a_camera_that_stalls_is_told_within_three_seconds(run_with_camera: Run) -> None:
+def test_a_stalled_camera_is_reported_within_three_seconds(run_with_camera: Run) -> None:
     [message, seconds, is_left] = run_with_camera("""
 with open_camera(0) as camera:
     frames = iter(camera)
@@ -229,7 +229,7 @@ with open_camera(0) as camera:
     assert is_left is False
 
 
-def test_a_reader_that_was_away_is_not_given_the_last_frame_of_a_stalled_camera(
+def test_a_late_reader_gets_no_old_frame_of_a_stalled_camera(
     run_with_camera: Run,
 ) -> None:
     [message] = run_with_camera("""
@@ -248,7 +248,7 @@ with CameraSource(0, stall_timeout=0.5) as camera:
 
 
 @pytest.mark.timed
-def test_a_camera_that_is_unplugged_is_told_within_a_second(run_with_camera: Run) -> None:
+def test_an_unplugged_camera_is_reported_within_a_second(run_with_camera: Run) -> None:
     [message, seconds] = run_with_camera("""
 with open_camera(0) as camera:
     frames = iter(camera)
@@ -268,7 +268,7 @@ with open_camera(0) as camera:
     assert seconds < 1 * slowdown()
 
 
-def test_a_crash_in_the_driver_or_opencv_does_not_reach_the_program(run_with_camera: Run) -> None:
+def test_a_crash_of_driver_or_opencv_is_contained(run_with_camera: Run) -> None:
     [message] = run_with_camera("""
 with open_camera(0) as camera:
     frames = iter(camera)
@@ -333,7 +333,7 @@ class Unwritten:
         return True, memory
 
 
-def test_a_frame_that_is_claimed_and_never_written_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_claimed_but_unwritten_frame_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cv2, "VideoCapture", Unwritten)
     # Black, white and every grey are pictures.
     Unwritten.written = [None, 0, None, *range(256), None]
@@ -377,7 +377,7 @@ for word in ("ok", "stall"):
 
 
 @pytest.mark.timed
-def test_a_process_that_does_not_listen_is_killed(run_with_camera: Run) -> None:
+def test_an_unresponsive_child_process_is_killed(run_with_camera: Run) -> None:
     [is_left, seconds] = run_with_camera("""
 with open_camera(0) as camera:
     pid = camera.capture.pid

@@ -24,7 +24,7 @@ def test_a_card_survives_the_way_through_json() -> None:
     assert ModelCard.from_json(card.to_json(), "test") == card
 
 
-def test_a_card_from_the_future_says_how_to_update() -> None:
+def test_a_card_of_a_newer_spec_names_the_update_command() -> None:
     assert "spec 99" in refusal(card_data(spec=99))
     assert "git pull && pip install -U ./edge" in refusal(card_data(spec=99))
 
@@ -34,7 +34,7 @@ def test_a_spec_that_is_no_known_number_is_refused(spec: Any) -> None:
     assert "this version reads 1 to" in refusal(card_data(spec=spec))
 
 
-def test_a_future_spec_is_said_even_when_all_else_has_changed() -> None:
+def test_a_newer_spec_is_reported_whatever_else_has_changed() -> None:
     assert "spec 5" in refusal({"spec": 5, "classes": []})
 
 
@@ -61,7 +61,7 @@ def test_a_missing_key_is_refused_by_name(key: str) -> None:
         ("decision", "temperature", 0),
     ],
 )
-def test_a_value_out_of_range_is_refused_with_its_place(part: str, key: str, value: Any) -> None:
+def test_a_value_out_of_range_is_refused_with_its_key(part: str, key: str, value: Any) -> None:
     data = card_data()
     data[part] = {**data[part], key: value}
     assert f"{part}.{key}" in refusal(data)
@@ -77,9 +77,7 @@ def test_a_value_out_of_range_is_refused_with_its_place(part: str, key: str, val
         (["red", "green"], "not one of the labels"),
     ],
 )
-def test_labels_that_cannot_be_shown_or_told_apart_are_refused(
-    labels: list[str], reason: str
-) -> None:
+def test_invisible_and_ambiguous_labels_are_refused(labels: list[str], reason: str) -> None:
     assert reason in refusal(card_data(labels=labels))
 
 
@@ -107,7 +105,7 @@ def test_settings_of_the_decision_that_make_no_sense_are_refused(
 
 
 @pytest.mark.parametrize("spec", [1, 2, 3])
-def test_an_older_card_says_what_its_runner_did(spec: int) -> None:
+def test_an_older_card_gets_the_behaviour_of_its_runner(spec: int) -> None:
     card = ModelCard.from_json(json.dumps(older_card_data(spec)), "test")
     said = {} if spec == 3 else {"smoothing": "mean", "reject": 0.0, "early": None}
     assert card == make_card(decision=decision_data(**said))
@@ -139,7 +137,7 @@ def test_a_missing_setting_of_the_decision_is_refused_by_name(key: str) -> None:
 
 
 @pytest.mark.parametrize("decision", [None, [], 3])
-def test_an_older_card_whose_decision_is_none_is_refused(decision: Any) -> None:
+def test_an_older_card_without_a_decision_is_refused(decision: Any) -> None:
     assert "model.onnx" in refusal({**older_card_data(2), "decision": decision})
 
 

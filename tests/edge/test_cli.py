@@ -119,7 +119,7 @@ def test_help_needs_neither_opencv_nor_onnxruntime(run_python: Callable[..., Any
     assert "Exit codes: 0 done, 1 the model failed or hung, 2 wrong use" in done.stdout
 
 
-def test_no_source_shows_the_ways(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_source_lists_the_source_options(capsys: pytest.CaptureFixture[str]) -> None:
     line = refusal(capsys)
     for way in ("--camera 0", "--source clip.mp4", "--sources cameras.yaml"):
         assert way in line
@@ -143,7 +143,7 @@ def test_several_sources_are_read_in_one_run_under_names_of_their_own(
     assert "300 frames · 150 answers" in err[-1]
 
 
-def test_one_of_several_sources_that_cannot_be_opened_is_one_line(
+def test_an_unreadable_source_among_several_is_one_error_line(
     model: Path, video: Path, no_display: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = ["--source", video, "--source", "none.mp4"]
@@ -164,7 +164,7 @@ def test_the_cameras_of_the_machine_are_listed(
     assert edge_run(capsys, "--list-cameras") == (0, listed, [])
 
 
-def test_a_missing_model_is_told_before_a_missing_source(
+def test_a_missing_model_is_reported_before_a_missing_source(
     tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     missing = tmp_path / "none.onnx"
@@ -172,7 +172,7 @@ def test_a_missing_model_is_told_before_a_missing_source(
     assert "none.mp4" in refusal(capsys, "--model", model, "--source", "none.mp4")
 
 
-def test_a_model_from_the_future_is_one_line(
+def test_a_model_of_a_newer_version_is_one_error_line(
     tmp_path: Path, video: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     onnx = pytest.importorskip("onnx")
@@ -185,7 +185,7 @@ def test_a_model_from_the_future_is_one_line(
     assert "git pull && pip install -U ./edge" in line
 
 
-def test_text_named_as_a_video_is_one_line(
+def test_a_text_file_named_as_a_video_is_one_error_line(
     tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "notes.mp4"
@@ -209,7 +209,7 @@ def test_text_named_as_a_video_is_one_line(
         (["--sorce", "x"], "did you mean --source?"),
     ],
 )
-def test_a_wrong_value_is_one_line_that_names_the_option(
+def test_a_wrong_value_is_one_error_line_with_the_option(
     model: Path,
     video: Path,
     capsys: pytest.CaptureFixture[str],
@@ -220,7 +220,7 @@ def test_a_wrong_value_is_one_line_that_names_the_option(
 
 
 @pytest.mark.parametrize("option", ["--json", "--save"])
-def test_an_output_that_cannot_be_written_is_told_before_work_begins(
+def test_an_unwritable_output_is_reported_before_the_run_starts(
     tmp_path: Path,
     model: Path,
     video: Path,
@@ -266,7 +266,7 @@ def test_decision_settings_of_the_card_can_be_replaced(
         ),
     ],
 )
-def test_each_setting_of_the_decision_is_the_card_s_or_the_one_that_is_given(
+def test_decision_settings_come_from_the_options_or_the_card(
     given: list[str], expected: dict[str, Any]
 ) -> None:
     card = make_card()
@@ -282,7 +282,7 @@ def test_early_firing_of_the_card_can_be_switched_off() -> None:
     assert decision_of(options.decision, card, "edge-run").early is None
 
 
-def test_early_firing_tells_sooner_what_is_the_same_in_the_end(
+def test_early_firing_reports_the_same_events_sooner(
     tmp_path: Path,
     model: Path,
     video: Path,
@@ -303,14 +303,14 @@ def test_early_firing_tells_sooner_what_is_the_same_in_the_end(
         assert soon["reported_at"] < late["reported_at"] - 0.3
 
 
-def test_a_truth_is_of_one_source(
+def test_truth_requires_a_single_source(
     tmp_path: Path, model: Path, video: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = ["--model", model, "--source", video, "--source", video, "--truth", tmp_path / "t.json"]
     assert "works with one source only" in refusal(capsys, *given)
 
 
-def test_a_score_says_how_soon_how_ordered_and_how_often_wrong(
+def test_a_score_prints_delay_order_and_false_events(
     tmp_path: Path,
     model: Path,
     video: Path,
@@ -328,7 +328,7 @@ def test_a_score_says_how_soon_how_ordered_and_how_often_wrong(
     assert err[-1].endswith("order 0.000, 727 false per hour, 1 false while nothing happened")
 
 
-def test_a_folder_of_images_is_a_source_of_the_rate_that_is_asked_for(
+def test_a_folder_of_images_is_read_at_the_given_rate(
     tmp_path: Path, model: Path, no_display: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "frames"
@@ -342,7 +342,7 @@ def test_a_folder_of_images_is_a_source_of_the_rate_that_is_asked_for(
     assert out.split("\t")[2] == "red"
 
 
-def test_a_clip_shorter_than_the_window_says_its_answer(
+def test_a_clip_shorter_than_the_window_prints_its_prediction(
     tmp_path: Path, model: Path, no_display: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clip = write_video(tmp_path / "clip.mp4", [("green", 0.4)])
@@ -354,7 +354,7 @@ def test_a_clip_shorter_than_the_window_says_its_answer(
     assert "shorter than the model's window: it fills 67%" in err[-1]
 
 
-def test_a_damaged_file_is_run_as_far_as_it_goes_and_exits_3(
+def test_a_damaged_file_is_run_to_its_damage_with_exit_code_3(
     tmp_path: Path,
     model: Path,
     no_display: None,
@@ -417,7 +417,7 @@ def test_a_reader_that_leaves_early_is_no_error(model: Path, video: Path, no_dis
     assert b"Exception" not in err
 
 
-def test_a_strip_is_answered_in_one_line_and_a_folder_in_one_line_per_picture(
+def test_still_images_are_printed_one_line_per_picture(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = {"kind": "rows", "steps": 6, "longer": "crop"}
@@ -437,7 +437,9 @@ def test_a_strip_is_answered_in_one_line_and_a_folder_in_one_line_per_picture(
     assert [line.split("\t")[1] for line in out.splitlines()] == ["blue", "red"]
 
 
-def test_what_is_read_is_never_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_output_never_overwrites_an_input(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     model = tmp_path / "model.onnx"
     model.write_bytes(model_bytes())
     video = write_video(tmp_path / "a.mp4", [("red", 1.0)])
@@ -520,7 +522,7 @@ def test_a_mistake_names_what_was_meant(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the message is that of Linux")
-def test_a_number_is_a_camera_unless_a_file_is_called_so(
+def test_a_number_is_a_camera_unless_a_file_has_that_name(
     tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -530,7 +532,7 @@ def test_a_number_is_a_camera_unless_a_file_is_called_so(
 
 
 @pytest.mark.parametrize("question", ["help", "--help", "-h"])
-def test_help_is_found_however_it_is_asked_for(
+def test_help_is_shown_for_every_spelling_of_the_option(
     capsys: pytest.CaptureFixture[str], question: str
 ) -> None:
     with pytest.raises(SystemExit) as stop:
@@ -558,9 +560,7 @@ def test_json_lines_on_standard_output_are_alone_there(
     assert not (tmp_path / "-").exists()
 
 
-def test_json_lines_that_nobody_reads_any_more_end_the_run(
-    tmp_path: Path, model: Path, video: Path
-) -> None:
+def test_a_closed_json_pipe_ends_the_run(tmp_path: Path, model: Path, video: Path) -> None:
     # More than a pipe holds: the run cannot be over before its reader leaves.
     sources = [video] * 12
     run = [sys.executable, "-c", EDGE_RUN, *sources, "--model", model, "--no-window", "--json", "-"]
@@ -599,7 +599,7 @@ def test_a_clock_that_jumps_by_years_changes_no_event(
     assert [row[0] for row in told["steady"]].count("event") == 2
 
 
-def test_a_label_that_is_called_as_wildcards_are_is_only_itself(
+def test_a_label_named_like_a_wildcard_matches_only_itself(
     tmp_path: Path, no_display: None, run_python: Callable[..., Any]
 ) -> None:
     """`*` and `#` are any label or topic elsewhere, `=1+1` is a formula, no file has such names."""

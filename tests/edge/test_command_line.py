@@ -108,11 +108,11 @@ def test_a_trailing_underscore_is_no_part_of_the_option() -> None:
         (["size", "9"], "size: did you mean --size N?"),
     ],
 )
-def test_a_mistake_is_told_in_one_line(arguments: list[str], said: str) -> None:
+def test_a_mistake_is_one_error_line(arguments: list[str], said: str) -> None:
     assert said in refusal(*arguments)
 
 
-def test_help_shows_the_explanations_and_ends_well(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_shows_the_docstrings_and_exits_with_0(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         parse("--help")
     assert not stop.value.code
@@ -166,7 +166,7 @@ def test_a_tilde_in_quotes_or_after_an_equals_sign_is_the_home_folder(
     assert parse("--json=~/x.json").json_ == tmp_path / "x.json"
 
 
-def test_an_option_of_another_program_is_said() -> None:
+def test_an_option_of_another_program_is_named() -> None:
     def read(program: str, *arguments: str) -> str:
         programs = {"do": Options, "make": Clips, "look": Clips}
         with pytest.raises(SeqvisionError) as error:
@@ -188,7 +188,7 @@ def test_defaults_can_be_replaced() -> None:
     ("error", "code"),
     [(SeqvisionError("no"), 2), (KeyboardInterrupt(), 130), (interrupts.Terminated(), 143)],
 )
-def test_what_ends_a_command_gives_its_exit_code(error: BaseException, code: int) -> None:
+def test_the_exit_code_depends_on_the_exception(error: BaseException, code: int) -> None:
     def main() -> int:
         raise error
 
@@ -223,7 +223,7 @@ def test_a_user_error_is_printed_to_stderr_alone(capsys: pytest.CaptureFixture[s
     ],
     ids=["a name that this locale has not", "a fault"],
 )
-def test_a_name_that_this_locale_cannot_have_is_one_line(
+def test_a_file_name_outside_the_locale_is_one_error_line(
     task: str, code: int, last_line: str
 ) -> None:
     program = f"""

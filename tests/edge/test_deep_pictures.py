@@ -122,7 +122,7 @@ def write_red(folder: Path, count: int = 12) -> Path:
     return folder
 
 
-def test_a_run_scales_as_the_card_says_and_says_so(
+def test_a_run_scales_by_the_card_and_prints_a_note(
     depth_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     frames = write_red(tmp_path / "frames")
@@ -138,7 +138,7 @@ def test_a_run_scales_as_the_card_says_and_says_so(
     assert "only the upper 8 are read" in capsys.readouterr().err
 
 
-def test_the_server_scales_what_is_sent_as_the_card_says(depth_model: Path, tmp_path: Path) -> None:
+def test_the_server_scales_uploads_by_the_card(depth_model: Path, tmp_path: Path) -> None:
     pictures = [path.read_bytes() for path in sorted(write_red(tmp_path / "frames", 6).iterdir())]
     grey = [np.zeros((12, 16), np.uint16)] * 6
     video = write_depth_video(tmp_path / "black.mkv", grey)

@@ -98,9 +98,7 @@ def test_a_false_event_is_idle_only_far_from_every_true_one() -> None:
         ("xxxxxxx", "ab", 0.0),
     ],
 )
-def test_the_order_is_judged_by_the_changes_that_mend_it(
-    told: str, labels: str, expected: float
-) -> None:
+def test_the_order_accuracy_is_the_edit_distance(told: str, labels: str, expected: float) -> None:
     assert order_accuracy(told, labels) == pytest.approx(expected)
 
 
@@ -114,7 +112,7 @@ def test_silence_where_nothing_happened_is_perfect() -> None:
     assert (result.f1, result.order) == (1, 1)
 
 
-def test_a_truth_file_may_say_more_than_is_needed(tmp_path: Path) -> None:
+def test_a_truth_file_may_have_more_keys(tmp_path: Path) -> None:
     path = tmp_path / "truth.json"
     row = {"label": "a", "start": 1, "end": 2.5, "by": "anna"}
     path.write_text(json.dumps({"video": "x.mp4", "events": [row]}))
@@ -130,7 +128,7 @@ def test_a_truth_file_may_say_more_than_is_needed(tmp_path: Path) -> None:
         ('{"events": [{"label": "a", "start": -1, "end": 1}]}', "events.0.start"),
     ],
 )
-def test_a_wrong_truth_file_is_refused_with_the_place(
+def test_a_wrong_truth_file_is_refused_with_its_location(
     tmp_path: Path, content: str, reason: str
 ) -> None:
     path = tmp_path / "truth.json"

@@ -137,7 +137,7 @@ def test_events(
     assert [(event.label, event.start, event.end) for event in events] == expected
 
 
-def test_an_event_remembers_its_surest_moment() -> None:
+def test_an_event_has_its_peak() -> None:
     (event,) = events_of({}, [0.7, 0.8, 0.95, 0.6, 0], [0.0] * 5)
     assert (event.peak, event.confidence) == (0.2, 0.95)
 
@@ -154,7 +154,7 @@ def test_smoothed_probabilities_are_the_mean_of_the_newest_answers() -> None:
     assert judge.smoothed[WAVE] == pytest.approx(0.3)
 
 
-def test_the_running_event_is_told_once_it_is_long_enough_to_count() -> None:
+def test_the_running_event_is_shown_once_it_counts() -> None:
     judge = decider(minimum_seconds=0.2)
     seen = []
     for tick in range(4):
@@ -319,7 +319,7 @@ def test_a_sure_rise_ends_an_event_that_is_still_stronger() -> None:
     assert fired_at(told) == [(19, WAVE), (19, PUSH)]
 
 
-def test_what_fired_does_not_fire_again_before_it_was_low() -> None:
+def test_a_label_fires_again_only_after_it_was_low() -> None:
     settings = {**EARLY, "smoothing_frames": 20, "cooldown_seconds": 0.0}
     told = told_by(decider(**settings), LONG_WAVE, SHORT_PUSH)
     assert [(tick, event.label) for tick, each in enumerate(told) for event in each.ended] == [
@@ -340,7 +340,7 @@ def test_a_gap_ends_an_event_that_fired_without_firing_it_again() -> None:
 
 
 @pytest.mark.parametrize("early", [None, 0.9])
-def test_an_event_is_when_it_was_seen_and_told_when_it_was_known(early: float | None) -> None:
+def test_event_times_are_shifted_and_reported_at_is_not(early: float | None) -> None:
     waves = [0, 0, 0.5, 0.95, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0.5, 0.95, 1, 1, 1]
     settings = {**EARLY, "early": early}
     told = told_by(decider(**settings), waves)
@@ -395,7 +395,7 @@ def timed(drawn: list[tuple[tuple[int, ...], int, float]]) -> list[tuple[float, 
 
 
 @given(decisions, runs)
-def test_whatever_the_answers_the_events_keep_their_promises(
+def test_events_keep_their_invariants_for_any_predictions(
     settings: dict[str, Any], drawn: list[tuple[tuple[int, ...], int, float]]
 ) -> None:
     judge = decider(**settings)
@@ -432,7 +432,7 @@ def test_whatever_the_answers_the_events_keep_their_promises(
 
 
 @given(decisions, runs, st.integers(0, 48))
-def test_what_is_told_depends_on_the_past_alone_and_not_on_who_looks(
+def test_reports_depend_on_past_predictions_alone(
     settings: dict[str, Any], drawn: list[tuple[tuple[int, ...], int, float]], cut: int
 ) -> None:
     answers = timed(drawn)
@@ -447,7 +447,7 @@ def test_what_is_told_depends_on_the_past_alone_and_not_on_who_looks(
 
 
 @given(decisions, runs, runs)
-def test_nothing_of_what_was_before_a_gap_is_left_after_it(
+def test_a_gap_resets_all_state(
     settings: dict[str, Any],
     before: list[tuple[tuple[int, ...], int, float]],
     after: list[tuple[tuple[int, ...], int, float]],

@@ -42,7 +42,7 @@ def test_a_replaced_file_keeps_its_rights(tmp_path: Path, mode: int) -> None:
 
 
 @posix
-def test_nobody_else_may_read_what_will_replace_a_private_file(tmp_path: Path) -> None:
+def test_the_temporary_of_a_private_file_is_private(tmp_path: Path) -> None:
     path = tmp_path / "key.txt"
     path.touch(0o600)
     with atomic_write(path) as unfinished:

@@ -36,9 +36,7 @@ ENCODERS = ["small_cnn", "mobilenet_v2", "mobilenet_v3_small", "resnet18", "resn
         ("xyzzy", []),
     ],
 )
-def test_an_option_is_found_by_prefix_word_spelling_and_by_what_others_call_it(
-    given: str, meant: list[str]
-) -> None:
+def test_options_are_suggested_by_prefix_spelling_and_synonym(given: str, meant: list[str]) -> None:
     assert near_options(given, OPTIONS) == meant
 
 
@@ -99,7 +97,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("zzz", "zzz: no such file or folder"),
     ],
 )
-def test_a_path_that_leads_nowhere_names_what_was_meant(
+def test_a_missing_path_suggests_a_similar_one(
     files: Path, monkeypatch: pytest.MonkeyPatch, given: str | Path, said: str
 ) -> None:
     monkeypatch.setenv("PLACE", str(files))

@@ -51,7 +51,7 @@ def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
         ("local.example.org", False),
     ],
 )
-def test_what_is_local_never_goes_through_a_proxy(
+def test_local_addresses_never_use_a_proxy(
     monkeypatch: pytest.MonkeyPatch, host: str, local: bool
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
@@ -70,7 +70,7 @@ def test_no_proxy_is_respected(monkeypatch: pytest.MonkeyPatch, without: str) ->
 
 
 @pytest.mark.parametrize("proxy", ["socks5://h:1080", "https://h:443", "http://", "http://h:99999"])
-def test_a_proxy_that_cannot_be_asked_is_no_reason_to_go_round_it(
+def test_an_unreachable_proxy_is_never_bypassed(
     monkeypatch: pytest.MonkeyPatch, proxy: str
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", proxy)
@@ -107,7 +107,7 @@ def test_a_webhook_goes_through_the_proxy_and_its_account_to_the_proxy_only(
     assert b"proxy-" not in local.lower()
 
 
-def test_https_asks_the_proxy_for_a_tunnel_and_shows_it_nothing_else(
+def test_https_uses_a_proxy_tunnel_and_leaks_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seen: list[bytes] = []
@@ -149,7 +149,7 @@ TS_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: video/mp2t\r\n\r\n"
     ],
     ids=["head", "torn jpeg", "mpeg-ts"],
 )
-def test_a_stream_that_drips_is_given_up_at_the_deadline(treat: Any) -> None:
+def test_a_slowly_dripping_stream_ends_at_the_deadline(treat: Any) -> None:
     """Whatever comes, a picture is missing; the process that reads it ends with the attempt."""
     with HostileServer(lambda line: line.recv(0), treat) as server:
         address = parse_source(f"http://127.0.0.1:{server.port}/video")
@@ -159,7 +159,7 @@ def test_a_stream_that_drips_is_given_up_at_the_deadline(treat: Any) -> None:
         assert capture.pid is None
 
 
-def test_a_name_of_a_secret_proxy_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_credentials_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "socks5://me:s3cret@h:1080")
     with pytest.raises(OSError, match="HTTP_PROXY") as refused:
         proxy_of("http", "hooks.example.org")

@@ -77,7 +77,7 @@ def proves(make: Callable[..., "hashlib._Hash"], session: bool, qop: bool) -> Ca
 DIGEST = 'Digest realm="a, camera", nonce="n0nce", opaque="kept"'
 
 
-def test_each_way_of_asking_for_a_password_is_answered() -> None:
+def test_each_authentication_scheme_is_answered() -> None:
     quality = ', qop="auth,auth-int"'
     routes = {
         "/basic": guarded('Basic realm="x"', accept=lambda header, _: header == BASIC),
@@ -129,7 +129,7 @@ def test_the_examples_of_the_standards(monkeypatch: pytest.MonkeyPatch) -> None:
     assert authorization(["Bearer x"], "GET", "/", "a", "b") is None
 
 
-def test_a_password_is_sent_only_where_it_is_asked_for() -> None:
+def test_a_password_is_sent_only_after_a_challenge() -> None:
     seen: list[str | None] = []
 
     def route(handler: BaseHTTPRequestHandler) -> None:
@@ -147,7 +147,7 @@ def test_a_password_is_sent_only_where_it_is_asked_for() -> None:
     assert seen == [None]
 
 
-def test_a_proxy_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     with WebServer({"http://camera.example:8080/video": content(b"by proxy")}) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
         monkeypatch.delenv("no_proxy", raising=False)
@@ -157,7 +157,7 @@ def test_a_proxy_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) ->
             assert read_all(f"{server.url}/video") == b"direct"
 
 
-def test_a_server_that_speaks_something_else_is_one_word() -> None:
+def test_a_server_of_another_protocol_has_one_error_code() -> None:
     def route(handler: BaseHTTPRequestHandler) -> None:
         handler.wfile.write(b"RTSP/1.0 400 Bad Request\r\n\r\n")
         handler.close_connection = True

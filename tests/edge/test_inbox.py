@@ -115,7 +115,7 @@ def test_a_reader_that_waits_is_woken_by_the_end() -> None:
 
 
 @pytest.mark.parametrize("live", [False, True])
-def test_nobody_waits_for_a_reader_that_has_left(live: bool) -> None:
+def test_writers_do_not_wait_for_a_closed_inbox(live: bool) -> None:
     inbox = Inbox([live])
     inbox.close()
     assert not inbox.put(0, frame(0))

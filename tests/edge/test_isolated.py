@@ -101,7 +101,7 @@ def test_a_child_serves_many_clips_and_is_replaced_when_it_dies(
     assert pids(decoders) != [first]
 
 
-def test_a_child_that_hangs_is_ended_with_the_work_it_was_for(
+def test_a_hanging_child_is_ended_with_its_request(
     decoders: Decoders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_video(tmp_path / "a.mp4", [("red", 1.0)])
@@ -126,7 +126,7 @@ def test_a_child_that_hangs_is_ended_with_the_work_it_was_for(
     assert not alive(child)
 
 
-def test_memory_is_bounded_and_what_takes_more_is_refused(tmp_path: Path) -> None:
+def test_a_child_over_its_memory_limit_refuses_the_clip(tmp_path: Path) -> None:
     decoders = Decoders(Limits.pixels, memory=56 << 20)
     path = tmp_path / "large.avi"
     path.write_bytes(avi([png(3500, 2300, 16)] * 4, 3500, 2300))
@@ -207,7 +207,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("case", HOSTILE)
-def test_nonsense_of_a_child_is_a_crash_and_ends_it(
+def test_an_invalid_reply_counts_as_a_crash_of_the_child(
     case: str, decoders: Decoders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(isolated, "_CLOSE", 0.1)
@@ -223,7 +223,7 @@ def test_nonsense_of_a_child_is_a_crash_and_ends_it(
 
 
 @pytest.mark.parametrize("then", ["floods", "reads nothing"])
-def test_a_child_that_floods_or_reads_nothing_holds_nobody(
+def test_a_flooding_or_blocked_child_does_not_block_the_parent(
     then: str, decoders: Decoders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(isolated, "_CLOSE", 0.3)
@@ -257,7 +257,7 @@ def test_a_child_that_died_while_it_waited_is_replaced(decoders: Decoders, tmp_p
     assert len(read(decoders, path)) == 10
 
 
-def test_where_no_memory_can_be_mapped_no_child_is_left(
+def test_a_failed_memory_mapping_leaves_no_child(
     decoders: Decoders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started = answering(monkeypatch, task(""))
@@ -307,7 +307,7 @@ def test_the_server_s_children_end_with_it(session: Session, tmp_path: Path) -> 
     assert not alive(child)
 
 
-def test_a_child_that_dies_in_the_middle_of_a_request_is_an_answer(
+def test_a_child_dying_during_a_request_gives_a_response(
     session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_video(tmp_path / "a.mp4", [("red", 2.0)], 30.0)
@@ -379,7 +379,7 @@ def test_what_a_killed_server_left_of_an_upload_is_removed_by_the_next_one(
         assert left() == []
 
 
-def test_bombs_are_answered_and_the_server_goes_on(session: Session) -> None:
+def test_decompression_bombs_are_refused_and_the_server_survives(session: Session) -> None:
     huge = png(6000, 6000, 16)
     with serving(session) as running, running.client() as client:
         for body, codes in (

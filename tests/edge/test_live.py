@@ -52,7 +52,7 @@ def states(seen: list[list[Any]]) -> list[str]:
     ("word", "silent", "reason"),
     [("unplug", "disconnected", "missing"), ("stall", "stalled", "timeout")],
 )
-def test_what_was_lost_is_connected_again_and_time_goes_on(
+def test_a_lost_source_reconnects_and_time_continues(
     run_with_camera: Run, word: str, silent: str, reason: str
 ) -> None:
     [seen] = run_with_camera(f"""{FOLLOW}
@@ -72,7 +72,7 @@ with watch(stall=1.0) as source:
     assert indexes == sorted(set(indexes))
 
 
-def test_a_source_that_stays_away_is_given_up_when_asked_for(run_with_camera: Run) -> None:
+def test_a_lost_source_is_given_up_after_max_retries(run_with_camera: Run) -> None:
     *attempts, message = run_with_camera(f"""{FOLLOW}
 with watch(retries=2, stall=0.5) as source:
     tell("unplug")
@@ -88,7 +88,7 @@ with watch(retries=2, stall=0.5) as source:
     assert "camera 0" in message
 
 
-def test_the_same_picture_for_long_is_a_warning_and_frames_go_on(
+def test_a_frozen_picture_is_a_warning_and_frames_continue(
     run_with_camera: Run,
 ) -> None:
     """The counter repeats after 256 pictures; the emulated camera is asked to send one for ever."""
@@ -149,7 +149,7 @@ for word in ("ok", "stall", "unplug"):
     assert max(waits) < 1.0
 
 
-def test_a_lost_source_is_asked_often_first_and_rarely_after_minutes() -> None:
+def test_retries_become_rare_after_minutes() -> None:
     waits = [wait_before(attempt, lost=10.0, reason="refused") for attempt in range(1, 8)]
     assert all(0.3 <= wait <= 1.0 for wait in waits), "live again within 5 s of coming back"
     assert 15 <= wait_before(50, lost=1000.0, reason="refused") <= 30

@@ -73,7 +73,7 @@ def test_an_array_a_video_and_a_folder_of_pictures_get_one_answer(
     assert from_array.label == "green"
 
 
-def test_a_clip_shorter_than_the_window_says_so(model: Model) -> None:
+def test_a_clip_shorter_than_the_window_is_marked(model: Model) -> None:
     found = model.predict(frames_of(("red", 0.3)), fps=20)
     assert found.label == "red"
     assert found.window_fill == pytest.approx(0.5)
@@ -148,7 +148,7 @@ def test_pushed_frames_bring_updates_and_events(model: Model) -> None:
     assert 0.9 < events[0].start < events[0].end < 2.6
 
 
-def test_a_stream_takes_the_time_itself_and_refuses_one_that_falls(model: Model) -> None:
+def test_a_stream_uses_its_own_clock_and_refuses_falling_times(model: Model) -> None:
     stream = model.stream()
     red = picture("red")
     assert stream.push(red).time == 0
@@ -179,7 +179,7 @@ def test_the_public_names_are_listed_and_nothing_else() -> None:
         assert getattr(seqvision_edge, name) is not None
 
 
-def test_it_is_silent_and_knows_no_torch(file: Path, tmp_path: Path) -> None:
+def test_the_api_is_silent_and_without_torch(file: Path, tmp_path: Path) -> None:
     video = write_video(tmp_path / "clip.mp4", SCENES)
     program = (
         "import sys; from seqvision_edge import Model; m = Model(sys.argv[1])\n"
@@ -200,7 +200,7 @@ def test_it_is_silent_and_knows_no_torch(file: Path, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_the_event_that_goes_on_at_the_end_is_not_lost(model: Model) -> None:
+def test_a_running_event_is_reported_at_the_end(model: Model) -> None:
     stream = model.stream()
     for number, frame in enumerate(frames_of(("none", 1.0), ("red", 1.0))):
         assert stream.push(frame, time=number / 20).events == ()

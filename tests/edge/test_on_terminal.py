@@ -103,7 +103,7 @@ def test_a_live_line_follows_the_width_of_the_terminal(model: Path, camera: str)
 # A terminal that wraps anew while a line is drawn may keep a piece of it: a matter of milliseconds.
 @pytest.mark.timed
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux, which wraps lines anew")
-def test_a_terminal_that_wraps_lines_anew_keeps_no_piece_of_the_live_line(
+def test_rewrapping_terminals_keep_no_rest_of_the_live_line(
     model: Path, camera: str, tmp_path: Path
 ) -> None:
     tmux = ["tmux", "-L", tmp_path.name, "-f", "/dev/null"]
@@ -142,7 +142,9 @@ def test_a_terminal_that_wraps_lines_anew_keeps_no_piece_of_the_live_line(
 
 
 @pytest.mark.parametrize(("columns", "rows"), SIZES)
-def test_a_server_says_where_it_is_and_ctrl_c_ends_it(model: Path, columns: int, rows: int) -> None:
+def test_a_server_prints_its_address_and_ctrl_c_ends_it(
+    model: Path, columns: int, rows: int
+) -> None:
     with Terminal([*SERVE, model, "--port", "0"], columns, rows) as terminal:
         terminal.wait_for(r"API: http://127\.0\.0\.1:\d+/docs\n", 120)
         terminal.interrupt()
@@ -153,7 +155,7 @@ def test_a_server_says_where_it_is_and_ctrl_c_ends_it(model: Path, columns: int,
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
-def test_long_labels_give_way_to_the_numbers(width: int) -> None:
+def test_long_labels_are_cut_for_the_numbers(width: int) -> None:
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=width, color_system=None)
     with LiveLines(LONG, "none", (SOURCE,), console, may_be_unsure=True) as sink:

@@ -18,7 +18,7 @@ from test_sinks_webhook import Hook
 from seqvision_edge import cli
 
 
-def test_a_run_tells_everybody(
+def test_a_run_writes_to_all_outputs(
     tmp_path: Path,
     model: Path,
     video: Path,
@@ -68,7 +68,7 @@ def test_a_run_tells_everybody(
         (["--clip-before", "-1"], "--clip-before -1"),
     ],
 )
-def test_a_mistake_in_an_output_is_told_before_work_begins(
+def test_an_invalid_output_is_reported_before_the_run(
     model: Path,
     video: Path,
     no_display: None,

@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_what_steers_a_terminal_or_hides_is_spelt_out(text: str) -> None:
+def test_control_and_invisible_characters_are_escaped(text: str) -> None:
     shown = printable(text)
     assert harmless(shown), ascii(shown)
     assert shown != text
@@ -47,12 +47,12 @@ def test_what_steers_a_terminal_or_hides_is_spelt_out(text: str) -> None:
         "\U0001f1e9\U0001f1ea", "a\u00a0b", "Việt Nam", "x²", "[bold]", ":heart:",
     ],
 )  # fmt: skip
-def test_what_people_write_stays(text: str) -> None:
+def test_ordinary_text_is_unchanged(text: str) -> None:
     assert printable(text) == text
 
 
 @given(st.text())
-def test_no_text_at_all_steers_a_terminal(text: str) -> None:
+def test_no_text_reaches_a_terminal_with_control_characters(text: str) -> None:
     assert harmless(printable(text))
 
 
@@ -99,7 +99,7 @@ def test_lines_of_a_server_s_log_are_harmless(capfd: pytest.CaptureFixture[str])
     assert harmless(printed), ascii(printed)
 
 
-def test_nothing_prints_past_the_filter() -> None:
+def test_all_output_goes_through_the_filter() -> None:
     """Two functions print; consoles are made in one class."""
     allowed = {"edge/seqvision_edge/command_line.py", "edge/seqvision_edge/files.py"}
     # These print JSON for the process that started them, or what this code has made itself.

@@ -28,7 +28,7 @@ PACKAGES = {
 
 
 @pytest.mark.parametrize("device", ACCELERATED)
-def test_a_device_that_is_not_there_is_one_line_with_what_brings_it(
+def test_a_missing_device_error_names_the_package(
     device: str, model: Path, video: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if DEVICES[device].provider in onnxruntime.get_available_providers():
@@ -87,7 +87,7 @@ def test_auto_takes_cuda_before_the_cpu_and_nothing_else() -> None:
     assert [[name for name, _ in chain] for chain in candidates("auto", [CPU], 1)] == [[CPU]]
 
 
-def test_what_a_provider_does_not_know_the_next_one_runs() -> None:
+def test_unsupported_operators_fall_to_the_next_provider() -> None:
     everything = [way.provider for way in DEVICES.values()]
     first = candidates("tensorrt", everything, 1)[0]
     assert [name for name, _ in first] == [
@@ -95,7 +95,7 @@ def test_what_a_provider_does_not_know_the_next_one_runs() -> None:
     ]  # fmt: skip
 
 
-def test_openvino_computes_in_fp32_with_the_threads_that_were_asked_for() -> None:
+def test_openvino_runs_fp32_with_the_requested_threads() -> None:
     (_, options), _ = candidates("openvino", ["OpenVINOExecutionProvider", CPU], 3)[0]
     assert json.loads(options["load_config"]) == {
         "CPU": {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": "3"}

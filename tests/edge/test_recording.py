@@ -122,7 +122,7 @@ def test_the_first_take_waits_for_a_key_and_the_others_follow(tmp_path: Path) ->
     assert greys(takes) == [[*range(25, 35)], [*range(40, 50)]]
 
 
-def test_where_nobody_can_press_a_key_it_begins_and_tears_nothing(tmp_path: Path) -> None:
+def test_without_a_keyboard_recording_starts_by_itself(tmp_path: Path) -> None:
     takes = store(tmp_path)
     session = sitting(takes, "a", countdown=0.0, waits=True)
     session.press("alone")
@@ -210,7 +210,7 @@ def test_a_camera_that_is_lost_in_the_middle_of_a_take_repeats_it(
     assert greys(takes) == [[*range(55, 65)]]
 
 
-def test_a_gap_that_nobody_tells_repeats_the_take_too(tmp_path: Path) -> None:
+def test_an_unreported_gap_repeats_the_take(tmp_path: Path) -> None:
     takes = store(tmp_path)
     session = sitting(takes, "a", countdown=0.0)
     see(session, 0, 5)
@@ -219,7 +219,7 @@ def test_a_gap_that_nobody_tells_repeats_the_take_too(tmp_path: Path) -> None:
     assert greys(takes) == [[*range(20, 30)]]
 
 
-def test_a_moment_tells_what_to_show_and_how_far_it_is(tmp_path: Path) -> None:
+def test_the_status_has_the_label_and_the_progress(tmp_path: Path) -> None:
     session = RecordingSession(
         store(tmp_path), ["wave", "none"], TakeSettings(waits=False), FPS, already=3
     )
@@ -345,7 +345,7 @@ def test_ctrl_c_and_errors_keep_whole_takes_and_throw_the_torn_one_away(
     assert source.closed  # type: ignore[attr-defined]
 
 
-def test_a_source_that_is_given_up_is_told_after_what_it_brought(tmp_path: Path) -> None:
+def test_a_lost_source_is_reported_after_its_frames(tmp_path: Path) -> None:
     takes = store(tmp_path)
     source: Source = Scripted([*map(frame, range(12))], RecordingError("given up"))
     with pytest.raises(RecordingError, match="given up"):
@@ -405,7 +405,7 @@ def test_a_terminal_shows_one_line_that_changes_and_takes_keys(
     assert max(map(len, re.split(r"[\r\n]", shown(out)))) <= 70
 
 
-def test_beside_a_window_a_terminal_without_keys_begins_nothing(
+def test_with_a_window_a_terminal_without_keys_waits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("r\n"))
@@ -524,7 +524,7 @@ def test_a_closed_window_stops_and_a_broken_one_leaves_the_terminal(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="only there a pipe can be asked without waiting")
-def test_lines_of_a_pipe_are_keys_and_its_end_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_of_a_pipe_are_keys_and_its_end_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     theirs, ours = os.pipe()
     with os.fdopen(theirs) as stdin:
         monkeypatch.setattr("sys.stdin", stdin)

@@ -132,7 +132,7 @@ def test_a_slip_of_the_pen_is_no_new_label(capsys: pytest.CaptureFixture[str]) -
     assert "x.mp4  (cannot be read)" in capsys.readouterr().err
 
 
-def test_a_label_that_is_none_is_said_and_asked_again(takes: Takes) -> None:
+def test_an_invalid_label_is_reported_and_prompted_again(takes: Takes) -> None:
     record(takes, "wave")
     said: list[str] = []
     answers = saying(Decision("relabel", "x" * 200), Decision("relabel", "clap"))
@@ -141,7 +141,7 @@ def test_a_label_that_is_none_is_said_and_asked_again(takes: Takes) -> None:
     assert [take.label for take in takes.all()] == ["clap"]
 
 
-def test_a_take_that_somebody_deleted_meanwhile_is_passed_over(takes: Takes) -> None:
+def test_a_take_deleted_meanwhile_is_skipped(takes: Takes) -> None:
     first, second = record(takes, "wave", "wave")
     items = items_of(takes, [], [])
     takes.delete(first)
@@ -219,9 +219,7 @@ def never(*_: object) -> Decision:
     raise AssertionError("the window is there")
 
 
-def test_a_clip_plays_in_a_loop_until_a_key_says_what_to_do(
-    takes: Takes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_clip_loops_until_a_key_decides(takes: Takes, monkeypatch: pytest.MonkeyPatch) -> None:
     record(takes, "wave", "wave", "wave")
     shown = press(monkeypatch, "." * 12 + "\r" + "1" + "d" + "." + "d")
     assert go_through(takes, WindowPrompt(never)) == {"keep": 1, "relabel": 1, "delete": 1}
@@ -259,7 +257,7 @@ def test_a_clip_that_cannot_be_played_can_be_deleted(
     assert go_through(takes, WindowPrompt(never)) == {"delete": 1}
 
 
-def test_a_closed_window_stops_and_a_broken_one_asks_in_the_terminal(
+def test_a_closed_window_stops_a_failed_one_uses_the_terminal(
     takes: Takes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record(takes, "wave")

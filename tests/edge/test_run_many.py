@@ -202,7 +202,7 @@ def test_a_silent_source_does_not_hold_up_the_others(session: Session) -> None:
     assert [event.label for event in record.events("good")] == ["red"]
 
 
-def test_states_are_told_in_order_and_no_label_is_given_until_the_window_is_warm(
+def test_states_come_in_order_and_no_label_before_a_full_window(
     session: Session,
 ) -> None:
     items = [
@@ -234,7 +234,7 @@ def test_states_are_told_in_order_and_no_label_is_given_until_the_window_is_warm
     assert since == sorted(since)
 
 
-def test_frames_that_stop_for_a_moment_without_a_word_are_a_gap_too(session: Session) -> None:
+def test_an_unreported_pause_of_frames_is_a_gap(session: Session) -> None:
     items = [*paced([("red", 1.0)]), *paced([("red", 1.0)], start=1.5, first=10)]
     record = Record()
     run([Live(items, reader=record)], session, [record], max_age=60)
@@ -242,7 +242,7 @@ def test_frames_that_stop_for_a_moment_without_a_word_are_a_gap_too(session: Ses
     assert len(record.events("cam")) == 2
 
 
-def test_a_device_that_cannot_keep_up_sheds_frames_evenly_and_says_what_it_holds(
+def test_an_overloaded_device_sheds_evenly_and_reports_its_rate(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The camera sends 10 frames per second of its clock; the model has time for a third."""
@@ -268,7 +268,7 @@ def test_a_device_that_cannot_keep_up_sheds_frames_evenly_and_says_what_it_holds
     assert sum(answer.dropped for answer in answers) > 20
 
 
-def test_an_answer_that_is_too_old_is_not_told_as_live(session: Session) -> None:
+def test_a_prediction_older_than_max_age_is_not_reported(session: Session) -> None:
     items = paced([("red", 2.0)])
     late = [replace(item, arrived=5.0) if isinstance(item, Frame) else item for item in items]
     record = Record()
@@ -276,7 +276,7 @@ def test_an_answer_that_is_too_old_is_not_told_as_live(session: Session) -> None
     assert record.answers() == []
 
 
-def test_a_live_answer_tells_when_its_frame_came_and_how_old_it_was(session: Session) -> None:
+def test_a_live_prediction_has_capture_time_and_age(session: Session) -> None:
     record = Record()
     began = time.time()
     run([Live(paced([("red", 1.0)]), reader=record)], session, [record], max_age=60)

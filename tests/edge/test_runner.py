@@ -218,7 +218,7 @@ def test_a_short_clip_is_judged_by_its_middle_as_predict_does(session: Session) 
     ],
     ids=["background", "live", "live, just full", "interrupted", "unsure", "rejected"],
 )
-def test_what_is_short_is_no_event_unless_it_is_a_whole_file_and_sure(
+def test_a_short_rise_is_an_event_only_for_a_whole_sure_file(
     session: Session, segments: Segments, source: dict[str, Any], changes: dict[str, Any]
 ) -> None:
     record = Record()
@@ -289,7 +289,7 @@ def test_an_answer_that_is_not_finite_gives_no_label_and_a_fresh_window() -> Non
     assert record.steps[11].window_fill == pytest.approx(1 / WINDOW)
 
 
-def test_an_event_that_goes_on_at_the_end_is_told(session: Session) -> None:
+def test_a_running_event_is_reported_at_the_end_of_the_source(session: Session) -> None:
     summary, record = go(session, scene([("none", 1.0), ("red", 1.0)]))
     assert summary.events == 1
     assert record.steps[-1].frame is None
@@ -329,9 +329,7 @@ def closed_after(session: Session, source: Frames, sinks: Sequence[Sink]) -> Bas
 
 
 @pytest.mark.parametrize("live", [False, True])
-def test_a_lost_source_is_an_error_after_its_last_event_is_told(
-    session: Session, live: bool
-) -> None:
+def test_a_lost_source_is_an_error_after_its_last_event(session: Session, live: bool) -> None:
     record = Record()
     lost = SourceError("camera 0: gone")
     frames = scene([("none", 1.0), ("red", 1.0)])
@@ -341,7 +339,7 @@ def test_a_lost_source_is_an_error_after_its_last_event_is_told(
 
 
 @pytest.mark.parametrize("live", [False, True])
-def test_ctrl_c_tells_the_event_that_it_cuts_off(session: Session, live: bool) -> None:
+def test_ctrl_c_reports_the_running_event(session: Session, live: bool) -> None:
     record = Record(fail_at=19, error=KeyboardInterrupt())
     frames = scene([("none", 1.0), ("red", 9.0)])
     error = closed_after(session, Frames(frames, live=live), [record])

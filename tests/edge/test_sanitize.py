@@ -42,7 +42,7 @@ DECISION = {
         ("\u202egnp.exe", "gnp.exe"),
     ],
 )
-def test_a_part_of_a_file_name_says_what_it_can(text: str, part: str) -> None:
+def test_a_file_name_part_keeps_its_specific_end(text: str, part: str) -> None:
     assert file_part(text) == part
 
 
@@ -75,12 +75,12 @@ def test_no_text_leaves_its_folder_or_its_topic(text: str) -> None:
 
 
 @given(st.lists(st.sampled_from(["a", "a-2", "b"])))
-def test_names_that_are_the_same_are_told_apart(names: list[str]) -> None:
+def test_equal_names_get_a_number(names: list[str]) -> None:
     given_names = deduplicate(names)
     assert len(set(given_names)) == len(names)
 
 
-def test_what_would_steer_a_terminal_is_spelt_out() -> None:
+def test_control_characters_are_escaped() -> None:
     assert printable("a\x1b[2J\n") == r"a\x1b[2J\n"
 
 
@@ -133,7 +133,7 @@ UNSEEN = {
 
 
 @pytest.mark.parametrize("kind", VISIBLE)
-def test_a_label_that_is_seen_is_taken_and_shown_as_it_is(kind: str) -> None:
+def test_a_visible_label_is_accepted_unchanged(kind: str) -> None:
     text = VISIBLE[kind]
     assert why_unseen(text) is None
     assert printable(text) == text
@@ -145,7 +145,7 @@ def test_a_label_that_is_seen_is_taken_and_shown_as_it_is(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", UNSEEN)
-def test_a_label_that_nobody_sees_is_refused_everywhere(kind: str) -> None:
+def test_an_invisible_label_is_refused_everywhere(kind: str) -> None:
     text = UNSEEN[kind]
     assert why_unseen(text) is not None
     with pytest.raises(ValidationError, match=r"the label (has|.* outer)|a label has 1 to"):

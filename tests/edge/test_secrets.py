@@ -97,7 +97,7 @@ def test_no_password_is_in_anything_that_a_run_shows_or_writes(tmp_path: Path, m
         ["--model", f"rtsp://{USER}:{SECRET}@cam/1", "--source", "x"],
     ],
 )
-def test_a_mistake_is_told_without_the_password_in_it(
+def test_an_error_message_never_contains_the_password(
     arguments: list[str], model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["--model", str(model), *arguments]) == 2
@@ -107,7 +107,7 @@ def test_a_mistake_is_told_without_the_password_in_it(
 
 
 @pytest.mark.parametrize("command", ["seqvision_edge", "python"])
-def test_a_run_leaves_no_file_of_others_and_reports_to_nobody(
+def test_a_run_leaves_no_foreign_files_and_sends_no_telemetry(
     command: str, tmp_path: Path, model: Path, video: Path
 ) -> None:
     """onnxruntime keeps what it reports to its maker, and the device's identifier, in two folders.

@@ -82,7 +82,7 @@ def test_one_call_does_not_take_all_that_waits(session: Session, gate: Gate) -> 
     batcher.close()
 
 
-def test_a_call_that_fails_is_told_and_the_next_one_is_made(session: Session, gate: Gate) -> None:
+def test_a_failed_call_is_reported_and_the_next_one_runs(session: Session, gate: Gate) -> None:
     gate.open.set()
     gate.fails = True
     batcher = Batcher(session, 2)
@@ -98,7 +98,7 @@ def test_a_call_that_fails_is_told_and_the_next_one_is_made(session: Session, ga
     batcher.close()
 
 
-def test_nothing_is_computed_for_who_has_left(session: Session, gate: Gate) -> None:
+def test_cancelled_requests_are_not_computed(session: Session, gate: Gate) -> None:
     batcher = Batcher(session, 3)
     batcher.reserve(3)
     batcher.submit([(session.stream(), frames(0))])

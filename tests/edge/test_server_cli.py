@@ -138,7 +138,7 @@ def test_request_that_does_not_end_with_the_server_is_cut_off_in_silence(
 
 @pytest.mark.timed
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_it_ends_within_two_seconds_whoever_listens(
+def test_shutdown_takes_two_seconds_with_open_event_streams(
     model: Path, video: Path, number: int, code: int
 ) -> None:
     """Three clients are connected to it."""
@@ -226,7 +226,7 @@ def test_help_and_version_need_no_server(capsys: pytest.CaptureFixture[str]) -> 
         assert words in done.stdout
 
 
-def test_a_server_for_others_makes_a_token(model: Path) -> None:
+def test_a_server_beyond_loopback_generates_a_token(model: Path) -> None:
     with serving(model, "--host", "0.0.0.0") as (_, address, said):
         (token,) = [line.split("token: ")[1] for line in said if "token: " in line]
         assert len(token) > 40
@@ -237,7 +237,9 @@ def test_a_server_for_others_makes_a_token(model: Path) -> None:
         assert httpx.get(f"http://{address}/v1/model", headers=foreign).status_code == 421
 
 
-def test_the_token_of_a_variable_is_demanded(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_token_of_an_environment_variable_is_required(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SERVE_TOKEN", TOKEN)
     with serving(model, "--token", "env:SERVE_TOKEN", "--allow-host", "cam.example") as running:
         _, address, said = running
@@ -269,7 +271,7 @@ def test_it_listens_on_ipv6_too(model: Path, host: str) -> None:
             assert "waiting" in str(opened.recv(timeout=120))
 
 
-def test_every_ipv6_address_demands_a_token() -> None:
+def test_every_ipv6_address_requires_a_token() -> None:
     assert access_policy("::1", None).key is None
     for host in ("::", "fe80::1", "2001:db8::1", "::ffff:10.0.0.1"):
         entry = access_policy(host, None)
@@ -290,7 +292,7 @@ def test_decision_options_are_those_of_edge_run(model: Path) -> None:
     assert decision["off_threshold"] == 0.4, "what is not given is the card's"
 
 
-def test_only_a_server_for_others_is_called_by_any_address() -> None:
+def test_only_a_public_server_accepts_ip_addresses_as_host() -> None:
     assert not access_policy("127.0.0.1", None).names.allow("192.168.1.2")
     assert access_policy("0.0.0.0", None).names.allow("192.168.1.2:8000")
     assert access_policy("192.168.1.2", None).names.allow("192.168.1.2:8000")

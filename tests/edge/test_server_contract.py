@@ -46,7 +46,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
-def test_every_answer_is_as_the_document_says(server: Running, mode: GenerationMode) -> None:
+def test_every_response_matches_the_openapi_document(server: Running, mode: GenerationMode) -> None:
     with server.client() as client:
         document = client.get("/openapi.json").json()
     seen = set()

@@ -45,7 +45,7 @@ def session() -> Session:
     return Session(model_bytes(), "cpu")
 
 
-def test_a_running_device_is_seen(session: Session, tmp_path: Path) -> None:
+def test_the_sources_of_a_running_device_are_served(session: Session, tmp_path: Path) -> None:
     name = "rtsp://door/cam 1"
     path = write_video(tmp_path / "a.mp4", [("red", 1.5), ("none", 1.0), ("blue", 1.5)])
     source, newest = Paced(path, name), DeviceView()
@@ -88,7 +88,7 @@ def test_a_server_without_a_device_has_no_sources(session: Session) -> None:
             assert client.get(path).status_code == 404
 
 
-def test_only_names_that_are_known_are_looked_up(session: Session) -> None:
+def test_unknown_source_names_are_404(session: Session) -> None:
     newest = DeviceView()
     newest.write(Step(source="cam"))
     with serving(session, watching=newest) as running, running.client() as client:
@@ -98,7 +98,7 @@ def test_only_names_that_are_known_are_looked_up(session: Session) -> None:
             assert client.get(f"/v1/sources/{name}/events").status_code == 404
 
 
-def test_an_answer_of_before_a_gap_is_forgotten(session: Session, video: Path) -> None:
+def test_a_gap_clears_the_prediction(session: Session, video: Path) -> None:
     newest = DeviceView()
     run([open_path(video)], session, [newest])
     name = str(video)
@@ -108,7 +108,7 @@ def test_an_answer_of_before_a_gap_is_forgotten(session: Session, video: Path) -
     assert newest.sources()[0]["state"]["state"] == "stalled"
 
 
-def test_a_picture_is_encoded_once_for_all_who_look(video: Path) -> None:
+def test_a_picture_is_encoded_once_for_all_clients(video: Path) -> None:
     newest = DeviceView()
     frame = Frame(np.zeros((48, 64, 3), np.uint8), 0.0, 0)
     newest.write(Step(source="cam", frame=frame))
@@ -119,7 +119,7 @@ def test_a_picture_is_encoded_once_for_all_who_look(video: Path) -> None:
     assert cv2.imdecode(np.frombuffer(later, np.uint8), cv2.IMREAD_COLOR).mean() > 190
 
 
-def test_who_listens_and_does_not_read_is_left(session: Session) -> None:
+def test_a_client_that_reads_no_events_is_disconnected(session: Session) -> None:
     newest = DeviceView()
     newest.write(Step(source="cam"))
     with serving(session, watching=newest, limits=Limits(stall_seconds=0.3)) as running:
@@ -138,7 +138,7 @@ def test_who_listens_and_does_not_read_is_left(session: Session) -> None:
         assert newest._seen["cam"].listeners == []
 
 
-def test_looking_never_holds_up_the_device(session: Session) -> None:
+def test_clients_never_block_the_device(session: Session) -> None:
     newest = DeviceView()
     newest.write(Step(source="cam"))
     with serving(session, watching=newest) as running, running.client() as client:

@@ -239,7 +239,9 @@ def ended(raw: socket.socket) -> bool:
     ],
     ids=["pings", "requests"],
 )
-def test_who_takes_no_answers_is_left(session: Session, head: bytes, again: bytes) -> None:
+def test_a_client_that_reads_no_responses_is_dropped(
+    session: Session, head: bytes, again: bytes
+) -> None:
     limits = Limits(stall_seconds=0.5, socket_frames=1e6)
     with serving(session, limits=limits) as running, running.raw() as raw:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -283,7 +285,7 @@ def test_an_upload_that_is_broken_off_is_one_line_each(
     assert all(record.exc_info is None for record in caplog.records)
 
 
-def test_who_still_sends_gets_the_answer_that_refuses_it(session: Session) -> None:
+def test_a_client_still_sending_gets_the_refusal(session: Session) -> None:
     with serving(session, limits=Limits(video_bytes=1000)) as running:
         for head in (LENGTH, POST + b"\r\nContent-Length: -5\r\n\r\n", b"\x16\x03\x01\r\n\r\n"):
             with running.raw() as raw:
@@ -332,7 +334,7 @@ def test_a_damaged_body_is_answered_once_and_the_work_on_it_ends(
     ],
     ids=["no UTF-8", "no UTF-8 twice", "after the end", "text in a message", "opcode", "code"],
 )
-def test_frames_that_are_none_end_a_web_socket_without_a_word(
+def test_invalid_frames_close_a_websocket_silently(
     session: Session, caplog: pytest.LogCaptureFixture, frames: bytes
 ) -> None:
     with serving(session) as running, running.raw() as raw:
@@ -374,7 +376,7 @@ def test_frames_are_counted_however_their_bytes_come(cut: int) -> None:
 
 
 @pytest.mark.skipif(not hasattr(fcntl, "F_SETPIPE_SZ"), reason="a pipe has a size on Linux only")
-def test_a_log_that_nobody_reads_holds_up_no_answer(tmp_path: Path) -> None:
+def test_a_blocked_log_delays_no_response(tmp_path: Path) -> None:
     """A terminal that is paused takes no lines; each upload that is broken off is one."""
     (tmp_path / "model.onnx").write_bytes(model_bytes())
     model = str(tmp_path / "model.onnx")

@@ -234,7 +234,7 @@ async def visit(port: int, data: bytes, number: int) -> bytes:
 
 
 @pytest.mark.fuzz
-def test_who_comes_and_goes_leaves_no_descriptor_behind(
+def test_connecting_clients_leave_no_file_descriptor(
     unharmed: Running, record_property: Callable[[str, object], None]
 ) -> None:
     with unharmed.client() as client:

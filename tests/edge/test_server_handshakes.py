@@ -46,7 +46,7 @@ def session() -> Session:
         "no key", "version", "short key", "two keys", "odd bytes", "extensions", "protocols",
     ],
 )  # fmt: skip
-def test_a_handshake_that_is_none_is_answered_and_ended(session: Session, head: str) -> None:
+def test_an_invalid_handshake_is_refused_and_closed(session: Session, head: str) -> None:
     with serving(
         session, key=Key("a token of this test"), limits=Limits(head_seconds=2)
     ) as running:
@@ -58,7 +58,7 @@ def test_a_handshake_that_is_none_is_answered_and_ended(session: Session, head: 
             assert client.get("/healthz", headers={"host": "localhost"}).status_code in (200, 401)
 
 
-def test_half_made_handshakes_lock_nobody_out(session: Session) -> None:
+def test_unfinished_handshakes_lock_out_no_client(session: Session) -> None:
     limits = Limits(head_seconds=1, clients=4)
     with serving(session, limits=limits) as running:
         raws = [running.raw() for _ in range(16)]

@@ -78,7 +78,7 @@ def routes(running: Running) -> list[BaseRoute]:
     return found
 
 
-def test_every_route_demands_the_token(locked: Running) -> None:
+def test_every_route_requires_the_token(locked: Running) -> None:
     walked = set()
     with locked.client() as client:
         for route in routes(locked):
@@ -109,7 +109,7 @@ def test_every_route_demands_the_token(locked: Running) -> None:
     } <= walked  # fmt: skip
 
 
-def test_the_token_opens_every_door(locked: Running) -> None:
+def test_the_token_allows_every_route(locked: Running) -> None:
     with locked.client(headers=BEARER) as client:
         for path in ("/", "/docs", "/healthz", "/metrics", "/openapi.json", "/v1/model"):
             assert client.get(path).status_code == 200
@@ -170,13 +170,13 @@ def test_a_foreign_name_is_refused(server: Running, host: str) -> None:
         assert b" 421 " in raw.recv(4096).split(b"\r\n")[0]
 
 
-def test_two_names_are_none(server: Running) -> None:
+def test_two_host_headers_are_refused(server: Running) -> None:
     with server.raw() as raw:
         raw.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil.com\r\n\r\n")
         assert raw.recv(4096).split(b" ")[1] in (b"400", b"421")
 
 
-def test_the_own_names_are_known() -> None:
+def test_the_server_accepts_its_own_host_names() -> None:
     local = AllowedHosts(LOCAL)
     for host in ("127.0.0.1", "127.0.0.1:8000", "localhost:1", "LOCALHOST", "[::1]:8000"):
         assert local.allow(host)
@@ -204,7 +204,7 @@ def test_the_own_names_are_known() -> None:
         ("http://", "localhost:8000", False),
     ],
 )
-def test_a_page_is_ours_or_not(origin: str, host: str, same: bool) -> None:
+def test_the_origin_decides_whether_a_page_is_ours(origin: str, host: str, same: bool) -> None:
     assert is_same_origin(origin, host) is same
 
 
@@ -347,7 +347,7 @@ def test_the_size_of_a_picture_is_in_its_head() -> None:
 
 
 @pytest.mark.timed
-def test_who_sends_too_slowly_is_left(session: Session) -> None:
+def test_a_slow_sender_is_disconnected(session: Session) -> None:
     limits = Limits(head_seconds=0.4, stall_seconds=0.4, body_seconds=1.0)
     head = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     loud = head.replace(b"application/json", b"APPLICATION/JSON")
@@ -389,7 +389,7 @@ def test_a_second_request_on_a_connection_must_come_whole_too(session: Session) 
         assert said(raw).startswith(b"HTTP/1.1 408")
 
 
-def test_more_clients_than_may_be_are_refused(session: Session) -> None:
+def test_clients_above_the_limit_are_refused(session: Session) -> None:
     with serving(session, limits=Limits(clients=2)) as running:
         with contextlib.ExitStack() as opened, running.client() as client:
             for _ in range(2):
@@ -406,7 +406,7 @@ def test_more_clients_than_may_be_are_refused(session: Session) -> None:
             until(lambda: client.get("/healthz").status_code == 200)
 
 
-def test_bodies_at_the_same_time_have_a_bound_together(session: Session) -> None:
+def test_concurrent_bodies_share_one_limit(session: Session) -> None:
     limits = Limits(bytes_at_once=3 * MIB)
     head = (
         b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -421,7 +421,7 @@ def test_bodies_at_the_same_time_have_a_bound_together(session: Session) -> None
         until(lambda: running.served.app._bytes == 0)
 
 
-def test_long_clips_wait_only_in_small_numbers(session: Session, video: Path) -> None:
+def test_few_long_clips_may_wait(session: Session, video: Path) -> None:
     content = video.read_bytes()
     limits = Limits(clips=2)
     codes = []
@@ -442,7 +442,7 @@ def test_long_clips_wait_only_in_small_numbers(session: Session, video: Path) ->
             assert client.post("/v1/predict", files={"f": content}).status_code == 200
 
 
-def test_work_for_a_client_who_has_left_ends(
+def test_a_disconnect_cancels_the_work(
     session: Session, video: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
@@ -579,7 +579,7 @@ def test_the_metrics_count_by_pattern_and_not_by_what_a_client_writes(server: Ru
     assert "secret" not in text.lower()
 
 
-def test_a_dead_model_is_told(session: Session) -> None:
+def test_a_dead_model_is_reported_by_healthz(session: Session) -> None:
     with serving(session) as running, running.client() as client:
         assert client.get("/healthz").json() == {"status": "ok"}
         running.served.service.batcher.close()

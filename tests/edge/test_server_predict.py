@@ -138,7 +138,7 @@ def test_the_timeline_of_a_video_is_that_of_a_run(
         assert list(window["probabilities"].values()) == pytest.approx(truth, abs=2e-6)
 
 
-def test_a_clip_shorter_than_the_window_says_so_and_is_an_event(
+def test_a_short_clip_has_a_window_fill_and_is_an_event(
     client: httpx.Client, tmp_path: Path
 ) -> None:
     path = write_video(tmp_path / "short.mp4", [("red", 0.4)])
@@ -231,7 +231,9 @@ BAD_JSON: list[tuple[str, str]] = [
 
 
 @pytest.mark.parametrize(("body", "said"), BAD_JSON)
-def test_what_is_no_picture_is_refused_in_words(client: httpx.Client, body: str, said: str) -> None:
+def test_an_invalid_picture_is_refused_with_a_reason(
+    client: httpx.Client, body: str, said: str
+) -> None:
     headers = {"content-type": "application/json"}
     answer = client.post("/v1/predict", content=body, headers=headers)
     assert answer.status_code == 422
@@ -332,7 +334,7 @@ def test_more_than_the_model_can_do_is_refused_and_not_queued(
         assert client.post("/v1/predict", json=body).status_code == 200
 
 
-def test_an_answer_that_is_not_finite_is_said() -> None:
+def test_a_non_finite_prediction_is_reported() -> None:
     session = Session(model_bytes(nan_on_black=True), "cpu")
     with serving(session) as running, running.client() as client:
         answer = client.post("/v1/predict", files=files([jpeg("black")]))
@@ -340,7 +342,7 @@ def test_an_answer_that_is_not_finite_is_said() -> None:
         assert "not finite" in answer.json()["detail"]
 
 
-def test_the_model_says_what_it_is_but_not_who_trained_it() -> None:
+def test_the_model_route_omits_the_origin() -> None:
     origin = card_data()["origin"] | {
         "options": {"data": "/home/somebody/clips"},
         "data": {"file": "/home/somebody/list.csv"},
@@ -381,7 +383,7 @@ def test_pictures_of_a_camera_that_lies_on_its_side_are_turned_as_files_are(
 
 
 @pytest.mark.parametrize("query", [{"fps": "1_0"}, {"top": "1_0"}, {"fps": "１０"}])
-def test_what_only_looks_like_a_number_is_none(client: httpx.Client, query: dict[str, str]) -> None:
+def test_number_like_text_is_refused(client: httpx.Client, query: dict[str, str]) -> None:
     answer = client.post("/v1/predict", files=files([jpeg("red")]), params=query)
     assert answer.status_code == 422
     assert "must be a number" in answer.text

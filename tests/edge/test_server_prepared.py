@@ -102,7 +102,7 @@ def test_the_model_s_file_is_given_as_it_was(server: Running, tmp_path: Path) ->
     assert "restart the server" in refused.json()["detail"]
 
 
-def test_a_model_that_is_no_file_stays_here() -> None:
+def test_a_model_without_a_file_is_not_served() -> None:
     with serving(Session(model_bytes())) as running, running.client() as client:
         assert client.get("/v1/model/file").status_code == 404
 
@@ -158,7 +158,7 @@ def test_another_archive_is_refused_and_nothing_of_it_stays(
     assert list(web_runtime.folder().iterdir()) == []
 
 
-def test_an_archive_that_cannot_be_had_is_said_in_one_line(
+def test_a_failed_download_is_one_error_line(
     archive: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     archive.unlink()

@@ -92,7 +92,7 @@ def test_without_a_recorder_there_are_no_such_routes() -> None:
             pass
 
 
-def test_a_take_is_a_clip_of_the_length_that_its_times_say(
+def test_a_take_is_a_clip_as_long_as_its_timestamps(
     server: tuple[Running, httpx.Client], folder: Path
 ) -> None:
     running, client = server
@@ -115,7 +115,7 @@ def test_a_take_is_a_clip_of_the_length_that_its_times_say(
     assert "<title>Record takes" in client.get("/record").text
 
 
-def test_who_leaves_in_the_middle_has_recorded_nothing(
+def test_a_disconnect_during_a_take_records_nothing(
     server: tuple[Running, httpx.Client], folder: Path
 ) -> None:
     running, client = server
@@ -239,7 +239,7 @@ def test_a_picture_that_cannot_be_kept_ends_the_take(
         ({"seconds": 1.0}, "at most 1 s"),
     ],
 )
-def test_bounds_are_told_and_leave_nothing_behind(
+def test_exceeded_limits_are_reported_and_leave_no_file(
     folder: Path, bounds: dict[str, Any], words: str
 ) -> None:
     with recording(folder, **bounds) as (running, _):
@@ -305,7 +305,7 @@ def test_a_take_is_shown_at_its_own_pace(server: tuple[Running, httpx.Client]) -
 
 
 @pytest.mark.timed
-def test_the_places_of_those_who_watch_come_back(folder: Path) -> None:
+def test_slots_of_viewers_are_released(folder: Path) -> None:
     with recording(folder, at_once=1) as (running, client):
         path = record(running, "wave", frames=40)["path"]
         for _ in range(3):
@@ -338,9 +338,7 @@ def test_a_folder_that_cannot_be_is_one_line(
         assert words in said
 
 
-def test_a_list_that_somebody_broke_is_told(
-    server: tuple[Running, httpx.Client], folder: Path
-) -> None:
+def test_a_damaged_list_is_reported(server: tuple[Running, httpx.Client], folder: Path) -> None:
     running, client = server
     (folder / "clips.csv").write_text("nonsense\n")
     refused = client.get("/v1/takes")

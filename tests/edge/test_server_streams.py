@@ -86,9 +86,7 @@ def of_a_run(session: Session, given: list[tuple[float, bytes]]) -> list[dict[st
     return said
 
 
-def test_a_stream_tells_what_a_run_on_the_same_pictures_tells(
-    client: httpx.Client, session: Session
-) -> None:
+def test_a_stream_gives_the_records_of_a_run(client: httpx.Client, session: Session) -> None:
     given = scenes(SCENES, start=1.7e9)
     stream = open_stream(client)
     said = [record for stamp, data in given for record in push(client, stream, stamp, data)]
@@ -101,7 +99,7 @@ def test_a_stream_tells_what_a_run_on_the_same_pictures_tells(
     assert client.delete(stream).status_code == 404
 
 
-def test_the_end_of_a_stream_tells_the_event_that_it_cuts_off(client: httpx.Client) -> None:
+def test_closing_a_stream_returns_the_running_event(client: httpx.Client) -> None:
     stream = open_stream(client)
     for stamp, data in scenes([("red", 1.5)]):
         push(client, stream, stamp, data)
@@ -250,7 +248,7 @@ def test_an_old_name_in_a_query_is_refused_with_the_new_one(
 
 
 @pytest.mark.parametrize("answers", [False, True])
-def test_listeners_hear_events_and_states_and_the_end(client: httpx.Client, answers: bool) -> None:
+def test_event_streams_get_events_states_and_the_end(client: httpx.Client, answers: bool) -> None:
     stream = open_stream(client)
     heard: list[dict[str, Any]] = []
     query = "?predictions=true" if answers else ""
@@ -270,7 +268,7 @@ def test_listeners_hear_events_and_states_and_the_end(client: httpx.Client, answ
     assert [record["label"] for record in heard if record["type"] == "event"] == ["red"]
 
 
-def test_a_listener_gets_predictions_as_often_as_it_asks_and_every_event(
+def test_max_rate_limits_predictions_but_not_events(
     client: httpx.Client,
 ) -> None:
     stream = open_stream(client)
@@ -291,7 +289,9 @@ def test_a_listener_gets_predictions_as_often_as_it_asks_and_every_event(
         assert client.get(f"/v1/streams/x/events?max_rate={wrong}").status_code == 422, wrong
 
 
-def test_silence_is_told_to_be_alive(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_idle_event_stream_sends_alive(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("seqvision_edge.server.sse.ALIVE_SECONDS", 0.05)
     stream = open_stream(client)
     with client.stream("GET", f"{stream}/events") as answer:
@@ -391,7 +391,7 @@ def test_of_pictures_that_come_too_fast_the_newest_is_answered(
         assert len(frames) < 8, "what nobody had time for is not made up for"
 
 
-def test_a_bad_live_picture_is_said_and_the_next_one_is_answered(server: Running) -> None:
+def test_a_bad_live_picture_is_an_error_record_not_the_end(server: Running) -> None:
     with connect(server.live) as socket:
         for data, words in ((b"<html>", "not a JPEG"), (jpeg("red")[:300], "damaged")):
             said = tell(socket, 0.0, data)

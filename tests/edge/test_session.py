@@ -70,7 +70,7 @@ def test_streams_do_not_touch_each_other(session: Session) -> None:
     np.testing.assert_allclose(answer, session.run(frames[None])[0][0], atol=1e-6)
 
 
-def test_a_reset_forgets_the_past(session: Session) -> None:
+def test_a_reset_clears_the_state(session: Session) -> None:
     stream = session.stream()
     fresh = stream.push(noise(1))
     stream.push(noise(WINDOW, 5))
@@ -79,7 +79,7 @@ def test_a_reset_forgets_the_past(session: Session) -> None:
     np.testing.assert_array_equal(stream.push(noise(1)), fresh)
 
 
-def test_a_value_that_is_not_finite_gives_no_answer_and_does_not_stay() -> None:
+def test_a_non_finite_value_gives_no_prediction_and_is_reset() -> None:
     stream = Session(model_bytes(nan_on_black=True), "cpu").stream()
     stream.push(noise(WINDOW))
     assert stream.push(np.zeros((1, 12, 16, 3), np.uint8)) is None
@@ -110,7 +110,7 @@ def test_a_session_names_what_runs_it(session: Session) -> None:
     assert session.card.labels == LABELS
 
 
-def test_a_missing_model_says_how_to_make_one(tmp_path: Path) -> None:
+def test_a_missing_model_error_names_the_export_command(tmp_path: Path) -> None:
     with pytest.raises(
         ModelError, match=r"no such file; make one with: seqvision export model\.pt"
     ):
@@ -118,7 +118,7 @@ def test_a_missing_model_says_how_to_make_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"not a model", bytes(range(256)) * 40])
-def test_a_file_that_is_no_model_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_model_is_one_error_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(content)
     with pytest.raises(ModelError) as error:
@@ -133,7 +133,7 @@ def test_a_model_cut_in_half_is_refused(tmp_path: Path) -> None:
         Session(whole[: len(whole) // 2])
 
 
-def test_a_device_that_is_not_there_is_an_error_not_the_cpu(session: Session) -> None:
+def test_a_missing_device_is_an_error_without_cpu_fallback(session: Session) -> None:
     import onnxruntime
 
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
@@ -153,14 +153,14 @@ def with_card(text: str | None) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def test_a_model_without_a_card_says_where_it_would_come_from() -> None:
+def test_a_model_without_a_card_error_names_the_export() -> None:
     with pytest.raises(
         CardError, match=r"no model card in it; make the file with: seqvision export"
     ):
         Session(with_card(None))
 
 
-def test_a_card_from_the_future_is_refused_when_the_model_is_loaded() -> None:
+def test_a_card_of_a_newer_spec_is_refused_at_loading() -> None:
     with pytest.raises(CardError, match="spec 99"):
         Session(with_card(json.dumps(card_data(spec=99))))
 
@@ -176,6 +176,6 @@ def test_a_card_from_the_future_is_refused_when_the_model_is_loaded() -> None:
     ],
     ids=["labels", "size", "no state", "name", "features"],
 )
-def test_a_graph_that_breaks_the_promise_of_its_card_is_refused(changes: dict[str, object]) -> None:
+def test_a_graph_that_contradicts_its_card_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(ModelError, match="its card"):
         Session(with_card(make_card(**changes).to_json()))

@@ -66,7 +66,7 @@ def put(folder: Path, name: str, size: int = 1000, **row: str) -> dict[str, str]
     return {"clip": name, "label": "red", "uncertainty": "0.5", **row}
 
 
-def test_the_most_doubtful_moment_of_a_stretch_is_kept_as_its_window(tmp_path: Path) -> None:
+def test_the_most_uncertain_window_of_a_stretch_is_saved(tmp_path: Path) -> None:
     sure = [("none", 0.99, 0.01)] * 20
     doubtful = [("red", 0.7, 0.3), ("red", 0.5, 0.45), ("red", 0.6, 0.4)]
     with collecting(tmp_path) as sink:
@@ -104,7 +104,7 @@ def test_clips_do_not_overlap(tmp_path: Path) -> None:
     assert min(gaps) >= SECONDS - 1e-6
 
 
-def test_unknown_answers_are_the_most_doubtful_and_half_a_window_is_none() -> None:
+def test_unknown_predictions_are_most_uncertain_but_need_a_window() -> None:
     step = make_step(3, FPS)
     unknown = candidate_of(replace(step, smoothed=dict.fromkeys(LABELS, 0.0)))
     assert unknown is not None
@@ -114,7 +114,7 @@ def test_unknown_answers_are_the_most_doubtful_and_half_a_window_is_none() -> No
     assert candidate_of(replace(step, prediction=None)) is None
 
 
-def test_when_it_is_full_the_least_useful_clip_goes(tmp_path: Path) -> None:
+def test_over_budget_the_least_useful_clip_is_removed(tmp_path: Path) -> None:
     collection = Collection(tmp_path, 3500)
     collection.open()
     for name, label, uncertainty in (
@@ -136,7 +136,7 @@ def test_when_it_is_full_the_least_useful_clip_goes(tmp_path: Path) -> None:
     assert collection.kept == {"red": 2, "blue": 1}
 
 
-def test_a_large_clip_takes_the_place_of_several_or_goes_itself(tmp_path: Path) -> None:
+def test_a_large_clip_replaces_several_or_is_dropped_itself(tmp_path: Path) -> None:
     collection = Collection(tmp_path, 3500)
     collection.open()
     for number in range(3):
@@ -148,7 +148,7 @@ def test_a_large_clip_takes_the_place_of_several_or_goes_itself(tmp_path: Path) 
     assert not (tmp_path / "too large.mp4").exists()
 
 
-def test_another_run_goes_on_and_what_was_taken_away_or_added_is_respected(
+def test_a_new_run_continues_with_the_clips_that_are_there(
     tmp_path: Path,
 ) -> None:
     first = Collection(tmp_path, 3500)
@@ -193,7 +193,7 @@ def test_a_list_never_leads_out_of_its_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"a,b\n1,2\n", b"\xff\xfe\n"])
-def test_a_list_that_is_none_is_one_line_and_stays(tmp_path: Path, content: bytes) -> None:
+def test_a_malformed_list_is_one_error_line_and_is_kept(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "collected.csv").write_bytes(content)
     with pytest.raises(SinkError, match=r"--save-uncertain .*cannot be written"):
         collecting(tmp_path).__enter__()

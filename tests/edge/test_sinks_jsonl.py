@@ -31,7 +31,7 @@ def put(outlet: JsonLines, step: Step) -> None:
         outlet.send(record)
 
 
-def test_json_lines_say_what_runs_then_each_answer_event_and_state(tmp_path: Path) -> None:
+def test_json_lines_are_the_run_then_predictions_events_states(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     with json_lines(path, model="m.onnx", labels=list(LABELS)) as sink:
         sink.write(make_step(0))
@@ -109,7 +109,7 @@ def test_a_disk_that_is_full_at_the_start_is_one_line() -> None:
 @pytest.mark.parametrize(
     "torn", ['{"type": "prediction", "la', "\0\0\0\0\0", '{"a": "' + "x" * 200000]
 )
-def test_a_torn_last_line_is_mended_by_the_next_run(tmp_path: Path, torn: str) -> None:
+def test_an_incomplete_last_line_is_cut_by_the_next_run(tmp_path: Path, torn: str) -> None:
     path = tmp_path / "run.jsonl"
     path.write_text('{"type": "run"}\n{"type": "prediction"}\n' + torn)
     with json_lines(path) as sink:
@@ -118,7 +118,7 @@ def test_a_torn_last_line_is_mended_by_the_next_run(tmp_path: Path, torn: str) -
 
 
 @pytest.mark.parametrize("last", ['{"type": "whole"}', "a text of somebody else's", "[1, 2]"])
-def test_a_last_line_that_only_lacks_its_end_stays(tmp_path: Path, last: str) -> None:
+def test_a_complete_last_line_without_line_break_is_kept(tmp_path: Path, last: str) -> None:
     path = tmp_path / "run.jsonl"
     path.write_text(last)
     with json_lines(path):
@@ -167,7 +167,7 @@ def test_a_pipe_can_take_the_lines(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="named pipes are POSIX's")
-def test_a_pipe_that_nothing_reads_is_one_line(
+def test_a_pipe_without_a_reader_is_one_error_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jsonl, "READER_SECONDS", 0.2)

@@ -93,7 +93,7 @@ def test_a_lost_source_counts_its_reconnects_and_its_seconds() -> None:
         assert samples(sink)[name] == told[name]
 
 
-def test_what_outputs_lose_is_told() -> None:
+def test_lost_records_are_counted() -> None:
     gate = Gate(is_open=True)
     gate.fails = lambda item: item == 2
     with Queued(gate, 9) as queue, serving(queues=[queue]) as sink:
@@ -141,7 +141,7 @@ def test_other_paths_and_other_names_of_this_machine_are_refused() -> None:
         assert get(sink, "/metrics", host="[::1]")[0] == 200
 
 
-def test_a_client_that_says_nothing_holds_up_nobody() -> None:
+def test_a_silent_client_blocks_no_other() -> None:
     with serving() as sink, socket.create_connection(("127.0.0.1", sink.port)):
         assert get(sink, "/metrics")[0] == 200
 
@@ -163,19 +163,17 @@ def test_a_port_in_use_is_one_line() -> None:
         ("[::1]:9100", ("::1", 9100)),
     ],
 )
-def test_only_an_address_that_is_named_is_open_to_others(
-    text: str, address: tuple[str, int]
-) -> None:
+def test_only_a_named_address_is_reachable_by_others(text: str, address: tuple[str, int]) -> None:
     assert listen_address("--metrics", text, 9100) == address
 
 
 @pytest.mark.parametrize("text", ["", "x", "host:9100", "127.0.0.1:", "127.0.0.1:70000", "1:-2"])
-def test_an_address_that_is_none_is_one_line(text: str) -> None:
+def test_an_invalid_address_is_one_error_line(text: str) -> None:
     with pytest.raises(SinkError, match="give ADDRESS:PORT"):
         listen_address("--metrics", text, 9100)
 
 
-def test_clients_that_drip_or_say_nothing_keep_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_and_silent_clients_lock_out_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics_module, "_REQUEST_SECONDS", 0.5)
     with serving() as sink, contextlib.ExitStack() as opened:
         lines = [

@@ -163,9 +163,7 @@ def test_a_broker_that_stands_still_does_not_hold_up_the_end(broker: Broker) -> 
     assert sink.counts.lost == 3
 
 
-def test_a_run_that_is_killed_is_told_offline_by_the_broker(
-    broker: Broker, run_python: Any
-) -> None:
+def test_the_broker_publishes_offline_after_a_kill(broker: Broker, run_python: Any) -> None:
     code = """
 import os, sys, time
 sys.path[:0] = [sys.argv[1]]
@@ -184,7 +182,7 @@ os._exit(9)
         wait_for(lambda: listener.of("home/gestures/status") == ["online", "offline"])
 
 
-def test_a_wrong_password_is_told_and_is_no_end(broker: Broker) -> None:
+def test_a_wrong_password_is_reported_and_the_run_continues(broker: Broker) -> None:
     with publishing(broker.url.replace("s3%2F", "wrong")) as sink:
         sink.write(make_step(events=(EVENT,)))
         wait_for(lambda: sink.trouble == "the broker reports: Not authorized")
@@ -205,7 +203,7 @@ def test_a_wrong_password_is_told_and_is_no_end(broker: Broker) -> None:
         ("mqtt://host/a//b", "a prefix has no"),
     ],
 )
-def test_a_url_that_is_none_is_one_line_without_its_secrets(url: str, said: str) -> None:
+def test_an_invalid_url_is_one_error_line_without_secrets(url: str, said: str) -> None:
     with pytest.raises(SinkError, match=said) as refused:
         Mqtt(url, [SOURCE])
     assert "s3cret" not in str(refused.value)

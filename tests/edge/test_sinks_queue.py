@@ -110,7 +110,7 @@ def together(gate: Gate, live: bool = True) -> SinkGroup:
     return SinkGroup("edge-run", [Queued(gate, 99)], [], live)
 
 
-def test_losses_are_told_in_one_line_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+def test_losses_are_reported_in_one_line_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
     gate = Gate(is_open=True)
     gate.fails = lambda item: item >= 3
     with together(gate) as outputs:
@@ -120,7 +120,7 @@ def test_losses_are_told_in_one_line_at_the_end(capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().err.splitlines()[-1] == "edge-run: gate: 3 sent, 2 lost (no room)"
 
 
-def test_trouble_is_told_when_it_begins(capsys: pytest.CaptureFixture[str]) -> None:
+def test_trouble_is_reported_when_it_begins(capsys: pytest.CaptureFixture[str]) -> None:
     gate = Gate(is_open=True)
     with together(gate) as outputs:
         outputs.write(make_step(0))

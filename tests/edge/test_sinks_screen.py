@@ -60,7 +60,7 @@ def test_a_terminal_has_one_live_line_and_lasting_lines_for_events() -> None:
     assert out.getvalue().count("●") == 1
 
 
-def test_a_terminal_says_that_the_window_is_not_full() -> None:
+def test_the_terminal_shows_a_partly_filled_window() -> None:
     line, out = live_line()
     step = make_step()
     with line as sink:
@@ -98,7 +98,7 @@ def test_several_sources_have_a_line_each() -> None:
     assert event.endswith("on.mp4")
 
 
-def test_what_a_device_cannot_hold_is_said_beside_its_label() -> None:
+def test_the_terminal_shows_an_overloaded_device() -> None:
     line, out = live_line(120)
     with line as sink:
         busy = SourceState("live", "overloaded", "holds 7.4 of 15 fps")
@@ -124,7 +124,7 @@ def test_a_narrow_terminal_keeps_the_live_line_in_one_line() -> None:
 @pytest.mark.parametrize(
     ("seconds", "said"), [(0, "0:00.0"), (59.96, "1:00.0"), (75.25, "1:15.2"), (3661, "1:01:01.0")]
 )
-def test_times_are_said_as_a_clock_does(seconds: float, said: str) -> None:
+def test_times_are_formatted_as_a_clock(seconds: float, said: str) -> None:
     assert clock(seconds) == said
 
 
@@ -208,7 +208,7 @@ def test_several_sources_share_one_window(monkeypatch: pytest.MonkeyPatch) -> No
     assert shown == [(960, 1920)] * 5
 
 
-def test_a_silent_source_in_the_window_is_covered_without_being_told(
+def test_a_silent_source_is_covered_before_it_is_reported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(window, "_OLD_SECONDS", 0.2)

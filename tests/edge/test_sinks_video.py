@@ -142,7 +142,7 @@ def test_a_silence_is_seen_in_the_film_and_not_the_label_before_it(tmp_path: Pat
     assert max(greens[1:20]) < 80
 
 
-def test_a_film_that_a_full_disk_cuts_short_is_told_and_not_kept(small_disk: Path) -> None:
+def test_a_video_cut_by_a_full_disk_is_reported_and_removed(small_disk: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (60, 120, 160, 3), np.uint8)
     film = VideoWriter(small_disk / "out.mp4", "--save out.mp4", 20.0)
     film.open()

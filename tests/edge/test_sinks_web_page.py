@@ -56,7 +56,7 @@ def running(model: Path, *options: str) -> Iterator[tuple[str, str]]:
     assert process.returncode == 143
 
 
-def test_the_page_beside_a_run_shows_its_sources_pictures_and_events(model: Path) -> None:
+def test_the_page_of_a_run_shows_sources_pictures_and_events(model: Path) -> None:
     with (
         running(model, "--web", "127.0.0.1:0") as (url, token),
         httpx.Client(base_url=url) as client,
@@ -102,7 +102,7 @@ def test_any_other_address_demands_a_token(model: Path) -> None:
         assert httpx.get(f"{here}/v1/sources", headers=allowed).status_code == 200
 
 
-def test_the_page_beside_a_run_may_demand_a_token(
+def test_the_page_of_a_run_may_require_a_token(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = "[::1]" if has_ipv6() else "127.0.0.1"

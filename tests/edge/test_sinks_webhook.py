@@ -109,7 +109,7 @@ def test_an_address_of_ipv6_is_posted_to(hook: Hook) -> None:
     assert headers["Host"] == f"[::1]:{relay.port}"
 
 
-def test_states_are_posted_when_they_are_asked_for(hook: Hook) -> None:
+def test_states_are_posted_with_the_option(hook: Hook) -> None:
     stalled = changed(SourceState("stalled", "timeout", "no frames for 3 s", 1.0))
     with posting(hook.url) as sink:
         sink.write(stalled)
@@ -130,7 +130,7 @@ def test_a_server_that_fails_then_works_gets_the_event_with_the_same_key(hook: H
     assert all(body == hook.posts[0][2] for _, _, body in hook.posts)
 
 
-def test_a_server_that_hangs_is_asked_again_with_the_same_key(hook: Hook) -> None:
+def test_a_hanging_server_is_retried_with_the_same_key(hook: Hook) -> None:
     hook.answers = lambda number: None if number < 2 else 200
     with posting(hook.url) as sink:
         sink.write(make_step(events=(EVENT,)))
@@ -140,9 +140,7 @@ def test_a_server_that_hangs_is_asked_again_with_the_same_key(hook: Hook) -> Non
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 302])
-def test_a_refused_event_is_lost_and_told_and_the_next_one_goes_out(
-    hook: Hook, status: int
-) -> None:
+def test_a_refused_event_is_reported_lost_the_next_one_sent(hook: Hook, status: int) -> None:
     hook.answers = lambda number: status if number == 0 else 200
     with posting(hook.url) as sink:
         for step in events(2):
@@ -239,7 +237,7 @@ def test_any_label_arrives_as_it_is(hook: Hook, label: str) -> None:
         "http://[::1/",
     ],
 )
-def test_a_url_that_is_none_is_one_line_without_its_secrets(url: str) -> None:
+def test_an_invalid_url_is_one_error_line_without_secrets(url: str) -> None:
     with pytest.raises(SinkError, match=r"^--webhook: not a URL") as refused:
         Webhook(url)
     assert "s3cret" not in str(refused.value)
@@ -281,7 +279,7 @@ def test_a_bad_answer_ends_at_the_deadline_and_the_next_event_goes_out(kind: str
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_body_that_drips_does_not_undo_its_status() -> None:
+def test_a_slow_body_does_not_change_the_status() -> None:
     endless = answers(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", b"x")
     with HostileServer(endless) as server:
         with posting(f"http://127.0.0.1:{server.port}/") as sink:

@@ -138,7 +138,7 @@ def test_times_that_do_not_rise_go_on_at_constant_speed(tmp_path: Path) -> None:
     np.testing.assert_allclose(times, np.arange(6) / 25, atol=0.001)
 
 
-def test_a_damaged_frame_is_skipped_counted_and_keeps_its_place_in_time(tmp_path: Path) -> None:
+def test_a_damaged_frame_is_counted_and_leaves_a_gap(tmp_path: Path) -> None:
     video = spoil(write_video(tmp_path / "clip.avi"), 5, 6, 12)
     with open_path(video) as source:
         frames = list(source)
@@ -150,7 +150,7 @@ def test_a_damaged_frame_is_skipped_counted_and_keeps_its_place_in_time(tmp_path
     np.testing.assert_allclose([frame.time for frame in frames], np.array(there) / 25)
 
 
-def test_a_video_that_was_cut_off_gives_what_is_left_and_says_so(tmp_path: Path) -> None:
+def test_a_truncated_video_is_read_and_reported_incomplete(tmp_path: Path) -> None:
     video = write_video(tmp_path / "clip.avi")
     data = video.read_bytes()
     video.write_bytes(data[: pictures_of(data)[12]])
@@ -263,7 +263,7 @@ def test_images_of_other_sizes_and_channels_become_bgr_of_their_own_size(tmp_pat
     assert all((frame.bgr == 40).all() for frame in frames)
 
 
-def test_an_image_that_cannot_be_read_leaves_its_place_empty(tmp_path: Path) -> None:
+def test_an_unreadable_image_leaves_a_gap(tmp_path: Path) -> None:
     for number in (1, 2, 3):
         write_image(tmp_path / f"{number}.png", grey(8 * number))
     (tmp_path / "2.png").write_bytes(b"not a picture")
@@ -284,7 +284,7 @@ def test_images_of_which_none_can_be_read_are_an_error(tmp_path: Path) -> None:
     assert refusal(tmp_path / "1.png") == f"{tmp_path / '1.png'}: not an image that OpenCV can read"
 
 
-def test_a_folder_without_images_is_told_by_what_it_has(tmp_path: Path) -> None:
+def test_a_folder_without_images_lists_its_contents(tmp_path: Path) -> None:
     said = "give bmp jpeg jpg png webp files"
     assert refusal(tmp_path) == f"{tmp_path}: no images here (it is empty); {said}"
     (tmp_path / "more").mkdir()

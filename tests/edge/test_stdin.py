@@ -65,7 +65,7 @@ def piped(
 # ---- raw frames ----
 
 
-def test_raw_frames_come_one_by_one_at_the_rate_that_is_told() -> None:
+def test_raw_frames_are_read_at_the_given_rate() -> None:
     # Larger than what a pipe holds at once.
     sent = [grey(level, 401, 303) for level in (0, 50, 200, 255)]
     source, frames = piped(b"".join(frame.tobytes() for frame in sent), (401, 303))
@@ -108,7 +108,7 @@ def test_a_grey_jpeg_becomes_bgr() -> None:
     assert frame.bgr.shape == (21, 35, 3)
 
 
-def test_a_damaged_jpeg_leaves_its_place_in_time_empty() -> None:
+def test_a_damaged_jpeg_leaves_a_gap() -> None:
     broken = bytearray(jpeg(90))
     # No decoder can do without the size of the picture.
     broken[broken.index(b"\xff\xc0") + 5 : broken.index(b"\xff\xc0") + 9] = bytes(4)
@@ -185,7 +185,7 @@ def test_a_pipe_without_frames_is_one_clear_line(data: bytes, size: Any, reason:
         piped(data, size)
 
 
-def test_a_pipe_that_is_silent_can_be_left() -> None:
+def test_reading_a_silent_pipe_can_be_cancelled() -> None:
     reading, writing = os.pipe()
     source = open_pipe("standard input", reading, 10, (4, 4))
     ended = threading.Event()

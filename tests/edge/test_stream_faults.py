@@ -125,7 +125,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
         ("/https", "tls"),
     ],
 )
-def test_why_a_server_gives_no_stream_is_one_word(asked: Asked, path: str, reason: str) -> None:
+def test_a_refused_stream_has_one_error_code(asked: Asked, path: str, reason: str) -> None:
     assert asked.reasons[path] == reason
 
 
@@ -137,7 +137,7 @@ def test_no_server_leads_to_another_one_or_to_a_file(asked: Asked) -> None:
     assert asked.decoy == []
 
 
-def test_what_ffmpeg_says_reaches_neither_terminal_nor_output(asked: Asked) -> None:
+def test_ffmpeg_log_reaches_neither_terminal_nor_output(asked: Asked) -> None:
     assert asked.said == ""
 
 
@@ -212,9 +212,9 @@ def test_a_fault_comes_whole_from_its_process() -> None:
         (OSError(errno.EIO, ""), "unreadable"),
     ],
 )
-def test_each_error_has_its_word(error: Exception, reason: str) -> None:
+def test_each_error_has_its_code(error: Exception, reason: str) -> None:
     assert of_error(error) == reason
 
 
-def test_a_status_without_fault_has_no_word() -> None:
+def test_a_successful_status_has_no_code() -> None:
     assert of_status(200) is None

@@ -106,7 +106,7 @@ def test_a_stream_that_is_joined_in_the_middle_begins_with_a_whole_picture(tmp_p
 
 
 @pytest.mark.parametrize("codec", list(INTERLACED))
-def test_damaged_pictures_are_counted_and_not_given(tmp_path: Path, codec: str) -> None:
+def test_damaged_pictures_are_counted_and_dropped(tmp_path: Path, codec: str) -> None:
     clip = encode(tmp_path / "clip.ts", "320x240", 4, *INTERLACED[codec])
     data = bytearray(clip.read_bytes())
     middle = len(data) // 2
@@ -124,7 +124,7 @@ def test_damaged_pictures_are_counted_and_not_given(tmp_path: Path, codec: str) 
     assert max(nearest(bgr, frames)[1] for bgr in found) < 1
 
 
-def test_after_damage_the_next_key_frame_is_waited_for_but_not_for_ever() -> None:
+def test_damage_ends_at_the_next_key_frame_or_a_timeout() -> None:
     from seqvision_edge.sources.stream_video import Wholeness
 
     whole = Wholeness("hevc")
@@ -190,7 +190,7 @@ def test_an_interlaced_stream_is_watched_live(tmp_path: Path, codec: str) -> Non
 
 
 @pytest.mark.parametrize("codec", ["libx264", "mpeg2video"])
-def test_a_stream_without_key_frames_is_said_to_be_one(tmp_path: Path, codec: str) -> None:
+def test_a_stream_without_key_frames_is_reported(tmp_path: Path, codec: str) -> None:
     options = ["-c:v", codec, "-g", "600", "-sc_threshold", "0", "-pix_fmt", "yuv420p"]
     data = encode(tmp_path / "clip.ts", "320x240", 10, *options).read_bytes()
     joined = data[len(data) // 2 // 188 * 188 :]
@@ -327,7 +327,7 @@ def test_a_picture_is_given_as_soon_as_it_is_whole() -> None:
             got.release()
 
 
-def test_torn_and_broken_pictures_are_counted_and_not_given() -> None:
+def test_truncated_and_damaged_pictures_are_counted_and_dropped() -> None:
     noise = np.random.default_rng(3).integers(0, 255, (48, 64, 3), np.uint8)
     whole = bytes(cv2.imencode(".jpg", noise)[1].tobytes())
     torn = whole[: len(whole) // 2]
@@ -355,7 +355,7 @@ def truth_of(jpeg: bytes) -> Image:
 
 @pytest.mark.parametrize("named", [True, False])
 @pytest.mark.parametrize("kind", ["image/jpeg", "application/octet-stream"])
-def test_a_single_picture_is_said_to_be_one(kind: str, named: bool) -> None:
+def test_a_snapshot_address_is_reported(kind: str, named: bool) -> None:
     def route(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(200)
         handler.send_header("Content-Type", kind)

@@ -41,7 +41,7 @@ def test_frames_that_come_together_later_on_are_all_new() -> None:
     assert not any(is_old(backlog, [0.3, 2 * PERIOD, 0.0, 0.0, PERIOD, 0.0]))
 
 
-def test_a_stream_that_never_makes_us_wait_is_believed_after_two_seconds() -> None:
+def test_a_stream_without_waits_is_trusted_after_two_seconds() -> None:
     backlog = Backlog(FPS, read_timeout=3, now=0)
     dropped = is_old(backlog, [0.01] * 300)
     assert dropped == [True] * dropped.count(True) + [False] * dropped.count(False)
@@ -69,7 +69,7 @@ def test_frames_of_a_playlist_are_given_at_their_own_speed() -> None:
     assert all(abs(gap - PERIOD) < 0.002 for gap in gaps)
 
 
-def test_a_playlist_that_is_late_or_begins_anew_is_given_at_once() -> None:
+def test_a_late_or_restarted_playlist_is_read_at_once() -> None:
     pace = Pace()
     assert pace.hold(0.0, 0.0, 100.0) == 0
     assert abs(pace.hold(2.0, 0.0, 101.0) - 1) < 1e-9

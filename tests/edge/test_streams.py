@@ -127,7 +127,7 @@ def test_a_user_and_any_password_are_understood(tmp_path: Path) -> None:
 
 
 @needs_rtsp
-def test_a_path_that_the_server_has_not_is_said(clock: RtspServer) -> None:
+def test_a_missing_path_on_the_server_is_reported(clock: RtspServer) -> None:
     _, states = watch(clock.url.replace("/cam", "/nope"), lost)
     assert states[-1].reason == "not_found"
 
@@ -165,7 +165,7 @@ def test_an_mjpeg_stream_of_grey_odd_pictures_is_watched() -> None:
 
 
 @pytest.mark.timed
-def test_what_was_queued_before_a_stream_is_read_is_not_taken_for_now() -> None:
+def test_frames_queued_before_reading_are_dropped() -> None:
     queued = 20
 
     def route(handler: BaseHTTPRequestHandler) -> None:
@@ -201,14 +201,14 @@ def waited(frame: Frame) -> float:
         ("stall", "stalled", "timeout"),
     ],
 )
-def test_a_stream_that_ends_or_stalls_is_told_so(then: str, state: str, reason: str) -> None:
+def test_the_end_or_stall_of_a_stream_is_reported(then: str, state: str, reason: str) -> None:
     with WebServer({"/video": web.mjpeg(count=20, then=then)}) as server:
         frames, states = watch(f"{server.url}/video", lost, stall=1.5)
     assert (states[-1].state, states[-1].reason) == (state, reason)
     assert len(frames) > 5
 
 
-def test_a_stream_that_changes_its_size_goes_on(tmp_path: Path) -> None:
+def test_a_stream_continues_after_a_change_of_size(tmp_path: Path) -> None:
     parts = [
         encode(tmp_path / f"{size}.ts", size, 1.5, "-c:v", "mpeg2video").read_bytes()
         for size in ("160x120", "320x240")
@@ -240,7 +240,7 @@ def test_a_playlist_is_given_at_its_own_speed(playlist: Path) -> None:
     assert statistics.median(gaps) == pytest.approx(1 / 15, abs=0.03)
 
 
-def test_a_camera_with_a_certificate_of_its_own_is_watched(
+def test_a_camera_with_a_self_signed_certificate_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     certificate, other = make_certificate(tmp_path, "camera"), make_certificate(tmp_path, "other")
@@ -278,7 +278,7 @@ def start(url: str) -> tuple[str, float, int | None]:
 
 
 @pytest.mark.parametrize("scheme", ["rtsp", "rtsps", "http", "https"])
-def test_no_process_is_started_for_a_server_that_is_not_there(
+def test_no_process_is_started_for_an_unreachable_server(
     scheme: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Capture, "_spawn", None)
@@ -288,7 +288,7 @@ def test_no_process_is_started_for_a_server_that_is_not_there(
 
 
 @pytest.mark.timed
-def test_a_host_that_does_not_answer_is_given_up_within_five_seconds() -> None:
+def test_an_unresponsive_host_fails_within_five_seconds() -> None:
     with web.black_hole() as port:
         reason, seconds, pid = start(f"rtsp://127.0.0.1:{port}/cam")
     assert (reason, pid) == ("timeout", None)
@@ -306,7 +306,7 @@ def mute() -> Iterator[int]:
 
 @pytest.mark.timed
 @pytest.mark.parametrize("scheme", ["rtsp", "http"])
-def test_a_run_can_be_left_while_a_server_says_nothing(scheme: str) -> None:
+def test_a_run_can_be_stopped_while_a_server_is_silent(scheme: str) -> None:
     with mute() as port:
         source = LiveSource(parse_source(f"{scheme}://127.0.0.1:{port}/cam"), WHOLE)
         states: list[SourceState | Frame] = []

@@ -98,7 +98,7 @@ def test_the_times_of_the_frames_survive_at_any_rate(tmp_path: Path, fps: float)
     assert times == pytest.approx([number / fps for number in range(frames)], abs=0.002)
 
 
-def test_a_picture_that_is_late_is_where_its_time_says(tmp_path: Path) -> None:
+def test_a_late_picture_is_placed_by_its_timestamp(tmp_path: Path) -> None:
     takes = store(tmp_path)
     numbers = [*range(15), *range(22, 30)]
     with takes.begin("wave") as new:
@@ -111,7 +111,7 @@ def test_a_picture_that_is_late_is_where_its_time_says(tmp_path: Path) -> None:
     assert seen == [*range(15), *[14] * 7, *range(22, 30)]
 
 
-def test_what_a_camera_says_of_its_rate_is_believed_only_when_its_frames_agree() -> None:
+def test_the_declared_rate_is_used_only_if_the_frames_agree() -> None:
     assert rate([0, 0.0331, 0.0669, 0.1], claimed=30.0) == 30.0
     assert rate([0, 0.083, 0.167, 0.25], claimed=30.0) == pytest.approx(12, abs=0.1)
     assert rate([3.0], claimed=15.0) == 15.0
@@ -376,7 +376,7 @@ def test_a_folder_that_may_not_be_written_to_is_one_line(tmp_path: Path) -> None
         store(tmp_path)
 
 
-def test_a_missing_parent_or_a_file_in_the_place_is_one_line(tmp_path: Path) -> None:
+def test_a_missing_parent_or_a_file_as_folder_is_one_error_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for folder, said in (("a/b", "there is no folder .*make it first"), ("file", "is a file")):
         with pytest.raises(RecordingError, match=said):

@@ -77,7 +77,7 @@ def tell(outlet: Any) -> Queued[Any]:
     return sink
 
 
-def test_a_webhook_is_told_where_its_certificate_is_trusted(
+def test_a_webhook_with_a_trusted_certificate_gets_events(
     posts: tuple[str, list[bytes]], certificates: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, got = posts
@@ -86,7 +86,7 @@ def test_a_webhook_is_told_where_its_certificate_is_trusted(
     assert len(got) == 1
 
 
-def test_a_webhook_with_a_strange_certificate_is_told_nothing(
+def test_a_webhook_with_an_untrusted_certificate_gets_nothing(
     posts: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, got = posts
@@ -96,7 +96,7 @@ def test_a_webhook_with_a_strange_certificate_is_told_nothing(
     assert not got
 
 
-def test_a_broker_is_told_where_its_certificate_is_trusted(
+def test_a_broker_with_a_trusted_certificate_gets_events(
     broker: Broker, certificates: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(CA_FILE, str(certificates / "ca.pem"))
@@ -104,7 +104,7 @@ def test_a_broker_is_told_where_its_certificate_is_trusted(
     assert tell(Mqtt(url, (SOURCE,))).counts.sent == 1
 
 
-def test_a_broker_with_a_strange_certificate_is_told_nothing(
+def test_a_broker_with_an_untrusted_certificate_gets_nothing(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(CA_FILE, raising=False)

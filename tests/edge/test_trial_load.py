@@ -177,7 +177,7 @@ def test_where_there_can_be_no_child_models_load_and_are_not_remembered(
     assert not list(cache.rglob("loaded-models"))
 
 
-def test_verdicts_are_kept_where_users_have_no_numbers(
+def test_verdicts_are_stored_on_systems_without_user_ids(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(os, "geteuid")
@@ -222,7 +222,7 @@ ANSWERS = NONSENSE | {
 
 
 @pytest.mark.parametrize("case", ANSWERS)
-def test_nonsense_of_a_trial_is_a_file_that_crashes(
+def test_an_invalid_reply_of_a_trial_counts_as_a_crash(
     case: str, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answering(monkeypatch, task(f"{ANSWERS[case]}\n"))
@@ -261,9 +261,7 @@ def answering(monkeypatch: pytest.MonkeyPatch, answers: dict[str, object]) -> di
     return given
 
 
-def test_a_refused_file_is_refused_in_the_words_of_a_load_without_a_trial(
-    blind: None, cache: Path
-) -> None:
+def test_a_trial_reports_the_error_of_a_direct_load(blind: None, cache: Path) -> None:
     content = spoilt(odd_kernel)
     said = []
     for trial in (True, False):

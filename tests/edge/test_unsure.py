@@ -56,7 +56,7 @@ def unsure_step(shares: dict[str, float] = SHARES) -> Step:
     return replace(step, prediction=answer, smoothed=dict.fromkeys(LABELS, 0.0), shown=shares)
 
 
-def test_a_live_line_says_unsure_with_the_model_s_own_number(unsure_model: Path) -> None:
+def test_the_live_line_marks_unsure_with_the_unsmoothed_value(unsure_model: Path) -> None:
     grey = picture("none")
     with web.WebServer({"/camera": web.mjpeg(lambda _: grey)}) as server:
         command = [sys.executable, "-m", "seqvision_edge", "--model", unsure_model, "--no-window",

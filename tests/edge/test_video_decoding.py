@@ -149,7 +149,7 @@ def test_sound_with_or_without_a_cover_is_no_clip(
     assert refusal(made(name, *arguments)) == reason
 
 
-def test_of_several_streams_the_default_one_is_read_and_a_note_says_so() -> None:
+def test_the_default_of_several_streams_is_read_with_a_note() -> None:
     sources = ("-f", "lavfi", "-i", "color=red:s=64x64:d=0.4",
                "-f", "lavfi", "-i", "color=blue:s=96x64:d=0.4")  # fmt: skip
     path = made("two.mkv", *sources, "-map", "0", "-map", "1", "-c:v", "mpeg4",

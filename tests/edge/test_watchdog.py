@@ -29,7 +29,7 @@ def test_a_call_that_takes_too_long_is_stopped() -> None:
         dog.call(lambda options: session.run(frames, run_options=options))
 
 
-def test_what_cannot_be_stopped_is_said_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unstoppable_call_is_reported_by_the_watchdog(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "_MERCY_SECONDS", 0.1)
     said: list[str] = []
     ended = threading.Event()
@@ -54,7 +54,7 @@ def test_an_error_of_onnxruntime_is_one_line() -> None:
         dog.call(lambda options: session._session.run(None, wrong, options))
 
 
-def test_a_mistake_of_ours_stays_what_it_is() -> None:
+def test_an_internal_error_is_not_converted() -> None:
     with Watchdog("model.onnx", 20.0, None) as dog, pytest.raises(ZeroDivisionError):
         dog.call(lambda _: 1 // 0)
 

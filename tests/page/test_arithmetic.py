@@ -225,7 +225,7 @@ process.exit();
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="no node here, which runs the page")
-def test_an_answer_that_never_comes_or_drips_ends_for_the_page_too() -> None:
+def test_the_page_times_out_on_missing_and_slow_responses() -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"
     with HostileServer(drips(head + b" " * 1000), answers(head, b" ")) as server:
         words = [str(PAGE / "server.mjs"), f"http://127.0.0.1:{server.port}"]

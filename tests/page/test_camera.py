@@ -62,7 +62,7 @@ IS_LABELLED = f"{json.dumps(SEEN)}.includes({LABEL})"
     ],
     ids=["denied", "none", "busy"],
 )
-def test_a_camera_that_does_not_come_is_said_in_its_own_words(
+def test_each_camera_error_has_its_message(
     look: Look, serve: Serve, colours: Path, flags: list[str] | None, script: str, title: str
 ) -> None:
     page = look(serve(colours).url, flags, script=script)
@@ -74,7 +74,7 @@ def test_a_camera_that_does_not_come_is_said_in_its_own_words(
     assert page.text("#pill-text") == "Not running"
 
 
-def test_an_address_that_is_not_secure_is_said(look: Look, serve: Serve, colours: Path) -> None:
+def test_an_insecure_origin_is_reported(look: Look, serve: Serve, colours: Path) -> None:
     server = serve(colours, "--allow-host", "device.test")
     page = look(f"http://device.test:{server.port}/")
     page.click("#start-camera")
@@ -128,7 +128,7 @@ def _answered_offline(
 
 @pytest.mark.timed
 @pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
-def test_what_is_old_is_hidden_within_two_seconds_and_comes_back_by_itself(
+def test_stale_predictions_are_hidden_within_two_seconds(
     look: Look, serve: Serve, colours: Path, by: signal.Signals
 ) -> None:
     server = serve(colours)
@@ -151,7 +151,7 @@ def test_what_is_old_is_hidden_within_two_seconds_and_comes_back_by_itself(
     assert not page.is_shown("#cover")
 
 
-def test_the_model_in_the_browser_agrees_with_the_server_and_needs_it_no_more(
+def test_the_browser_model_agrees_and_runs_without_the_server(
     look: Look, serve: Serve, colours: Path, cache: Path
 ) -> None:
     server = serve(colours, cache=cache)
@@ -174,7 +174,7 @@ def test_the_model_in_the_browser_agrees_with_the_server_and_needs_it_no_more(
     assert not page.is_shown("#banner")
 
 
-def test_without_onnxruntime_web_the_switch_says_how_to_get_it(
+def test_without_onnxruntime_web_the_switch_names_the_command(
     look: Look, serve: Serve, colours: Path
 ) -> None:
     page = look(serve(colours).url)
@@ -183,9 +183,7 @@ def test_without_onnxruntime_web_the_switch_says_how_to_get_it(
     assert "edge-serve --fetch-web-runtime" in page.text("#browser-text")
 
 
-def test_a_moment_that_is_gone_can_be_looked_at_again(
-    look: Look, serve: Serve, colours: Path
-) -> None:
+def test_an_earlier_time_can_be_selected(look: Look, serve: Serve, colours: Path) -> None:
     page = look(serve(colours).url)
     page.click("#start-camera")
     page.wait("document.querySelectorAll('#log tr').length > 0", 60)

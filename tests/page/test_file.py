@@ -34,7 +34,7 @@ def clip(tmp_path: Path) -> Path:
     return write_video(tmp_path / "colours.webm", scenes, codec="VP80")
 
 
-def test_the_events_of_a_dropped_video_are_those_of_edge_run_and_lead_to_their_moments(
+def test_events_of_a_dropped_video_match_edge_run_and_seek(
     look: Look, serve: Serve, colours: Path, clip: Path
 ) -> None:
     page = look(serve(colours).url)
@@ -67,7 +67,7 @@ def test_the_events_of_a_dropped_video_are_those_of_edge_run_and_lead_to_their_m
     page.wait("document.getElementById('video').currentTime > 0")
 
 
-def test_a_file_shorter_than_the_window_is_an_event_and_the_page_says_why(
+def test_a_short_file_is_an_event_with_an_explanation(
     look: Look, serve: Serve, colours: Path, tmp_path: Path
 ) -> None:
     short = write_video(tmp_path / "short.webm", [("red", 0.4)], codec="VP80")
@@ -81,7 +81,7 @@ def test_a_file_shorter_than_the_window_is_an_event_and_the_page_says_why(
     assert page.evaluate("document.querySelectorAll('#log button').length") == 1
 
 
-def test_a_file_that_is_no_video_is_refused_in_words(
+def test_a_file_that_is_not_a_video_is_refused_with_a_reason(
     look: Look, serve: Serve, colours: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "notes.webm").write_text("these are words")
@@ -146,7 +146,7 @@ def test_a_hostile_name_of_a_class_is_only_text(
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_everybody_can_read_it_in_both_themes(
+def test_contrast_is_sufficient_in_both_themes(
     look: Look, serve: Serve, colours: Path, clip: Path, size: tuple[int, int]
 ) -> None:
     page = look(serve(colours).url, size=size)

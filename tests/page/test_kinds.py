@@ -88,7 +88,7 @@ def test_a_video_that_the_browser_cannot_play_is_named_and_answered_by_the_serve
     assert not page.is_shown("#unplayable")
 
 
-def test_a_video_that_it_can_play_says_nothing(
+def test_a_playable_video_shows_no_message(
     look: Look, serve: Serve, colours: Path, tmp_path: Path
 ) -> None:
     page = look(serve(colours).url)
@@ -139,7 +139,7 @@ def is_between_words(before: str, after: str) -> bool:
 
 
 @pytest.mark.parametrize("labels", [LABELS[:3], LABELS[3:]], ids=["words", "scripts"])
-def test_the_big_label_is_never_broken_inside_a_word(
+def test_the_label_is_never_broken_inside_a_word(
     look: Look, serve: Serve, tmp_path: Path, labels: tuple[str, ...]
 ) -> None:
     model = tmp_path / "model.onnx"

@@ -101,7 +101,7 @@ def test_stopping_throws_away_the_take_that_runs_and_keeps_those_before(
     assert [path.name for path in folder.rglob("*.m*")] == ["anna-001.mp4"]
 
 
-def test_a_label_that_is_none_is_said_and_the_server_s_end_too(
+def test_page_shows_background_label_and_server_shutdown(
     look: Look, serve: Serve, colours: Path, folder: Path
 ) -> None:
     server = serve(colours, "--record", str(folder))
@@ -129,7 +129,7 @@ def test_it_fits_a_phone_in_both_themes(
         assert page.faults() == []
 
 
-def test_only_a_server_that_records_has_a_way_there(
+def test_only_a_recording_server_links_to_the_recorder(
     look: Look, serve: Serve, colours: Path, folder: Path
 ) -> None:
     page = look(serve(colours, "--record", str(folder)).url)

@@ -74,9 +74,7 @@ def test_labels_of_a_camera_are_those_of_the_run_and_never_old(
             assert page.is_shown("#cover")
 
 
-def test_a_camera_that_falls_silent_shows_no_label_again(
-    look: Look, colours: Path, tmp_path: Path
-) -> None:
+def test_a_stalled_camera_shows_no_label(look: Look, colours: Path, tmp_path: Path) -> None:
     silent = threading.Event()
 
     def until_silent(number: int) -> NDArray[Any]:

@@ -181,7 +181,7 @@ def test_the_help_of_every_verb_fits_the_terminal(
 @pytest.mark.parametrize(
     "question", ["help train", "--help train", "-h train", "train --help", "train help", "train -h"]
 )
-def test_help_is_found_however_it_is_asked_for(
+def test_help_is_shown_for_every_spelling_of_the_option(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
     question: str,
 ) -> None:  # fmt: skip
