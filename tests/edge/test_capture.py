@@ -347,7 +347,7 @@ def test_a_claimed_but_unwritten_frame_is_dropped(monkeypatch: pytest.MonkeyPatc
     assert video.damaged == 3
 
 
-def test_a_picture_that_differs_from_unwritten_memory_in_one_mark_is_a_picture() -> None:
+def test_a_picture_matching_all_but_one_mark_is_accepted() -> None:
     memory = Marked((48, 64, 3))
     assert not memory.was_written(memory.memory)
     memory.memory[0, 0, 0] ^= 1

@@ -49,7 +49,7 @@ def test_rows_come_from_the_top_and_columns_from_the_left() -> None:
     assert columns[:, 3, 0, 0].tolist() == [30, 31, 32]
 
 
-def test_a_step_holds_several_rows_and_what_is_missing_of_the_last_is_black() -> None:
+def test_the_missing_rows_of_the_last_step_are_black() -> None:
     rows = cut_steps(numbered(5, 3), spec(2, 3), strip("rows"))
     assert rows.shape == (3, 2, 3, 1)
     assert rows[2, :, 2, 0].tolist() == [42, 0]

@@ -34,7 +34,7 @@ def test_the_container_runs_a_command_that_there_is_and_not_as_root() -> None:
     assert not re.search(r"\b(gcc|g\+\+|build-essential)\b", lines)
 
 
-def test_everything_that_the_container_copies_is_sent_to_docker_and_nothing_else() -> None:
+def test_docker_gets_exactly_what_the_container_copies() -> None:
     copied = re.findall(r"^COPY (\S+) ", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
     rules = (DEPLOY / "Dockerfile.dockerignore").read_text().split()
     assert rules[0] == "*"

@@ -298,7 +298,7 @@ def test_an_event_that_never_rises_surely_is_fired_at_its_end() -> None:
     assert told[4].ended == told[4].fired
 
 
-def test_an_event_that_fired_is_not_ended_by_an_older_one_that_is_still_in_the_mean() -> None:
+def test_a_fired_event_is_not_ended_by_an_older_mean() -> None:
     waves = [0.99] * 8 + [0.5, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01]
     pushes = [0.0] * 8 + [0.5, 0.98, 0.98, 0.98, 0.98, 0.98, 0.98, 0.98, 0.98]
     told = told_by(decider(early=0.9, smoothing_frames=8), waves, pushes)

@@ -165,7 +165,7 @@ with alone_in(Path(sys.argv[1])) as held:
 
 @posix
 @pytest.mark.parametrize("name", ["seqvision-hard", ".seqvision-0123abcd", "runs"])
-def test_a_folder_whose_process_was_killed_is_free_again_and_keeps_all_that_is_in_it(
+def test_the_folder_of_a_killed_process_is_free_and_unchanged(
     name: str, tmp_path: Path
 ) -> None:
     folder = tmp_path / name

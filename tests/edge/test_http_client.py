@@ -81,7 +81,7 @@ def test_an_unreachable_proxy_is_never_bypassed(
         wait_for(lambda: "the proxy of HTTP_PROXY" in sink.trouble)
 
 
-def test_a_webhook_goes_through_the_proxy_and_its_account_to_the_proxy_only(
+def test_a_webhook_uses_the_proxy_and_its_account(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seen: list[bytes] = []

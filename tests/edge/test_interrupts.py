@@ -264,7 +264,7 @@ def test_interrupt_ends_a_write_that_waits_for_a_dead_disk(
         work()
 
 
-def test_interrupt_between_the_making_of_a_file_and_its_removal_leaves_none(
+def test_interrupted_temporary_file_is_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make = os.open

@@ -92,7 +92,7 @@ def test_clips_are_never_put_among_the_pictures_that_are_read(
 
 
 @pytest.mark.timed
-def test_a_dead_webhook_and_a_dead_broker_hold_up_neither_the_run_nor_its_end(
+def test_a_dead_webhook_and_broker_do_not_delay_a_run(
     tmp_path: Path, model: Path, no_display: None
 ) -> None:
     long = write_video(tmp_path / "long.mp4", [("none", 1.0), ("red", 1.0)] * 100)

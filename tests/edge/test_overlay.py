@@ -89,7 +89,7 @@ def test_no_label_is_drawn_while_the_window_is_not_full() -> None:
     assert not any(shown(drawn, label).any() for label in ("red", "green", "blue"))
 
 
-def test_an_event_moves_left_on_the_timeline_and_leaves_after_thirty_seconds() -> None:
+def test_an_event_leaves_the_timeline_after_thirty_seconds() -> None:
     overlay = Overlay(make_card(), top=1)
     event = Event("blue", 18, 19, 18.5, 0.9, 19)
     places = []
@@ -169,7 +169,7 @@ def test_panels_are_cut_at_the_edge_of_the_picture(box: tuple[float, float, floa
     assert canvas.max() in (0, 30)
 
 
-def test_a_half_transparent_panel_is_half_the_picture_and_has_round_corners() -> None:
+def test_a_half_transparent_panel_has_round_corners() -> None:
     canvas = np.full((40, 40, 3), 100, np.uint8)
     drawing.put_panel(canvas, (0, 0, 40, 40), (200, 200, 200), 0.5, 10)
     assert canvas[20, 20].tolist() == [150, 150, 150]

@@ -426,7 +426,7 @@ def test_a_pipe_gets_lasting_lines_only(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a pseudo-terminal is a thing of POSIX")
-def test_keys_of_a_real_terminal_come_without_enter_and_it_is_left_as_it_was(
+def test_keys_are_read_without_enter_and_the_terminal_restored(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     import pty

@@ -302,7 +302,7 @@ def test_settings_of_the_decision_can_be_replaced(session: Session) -> None:
     assert summary.events == 0
 
 
-def test_a_source_far_slower_than_the_model_fills_the_window_with_what_it_has() -> None:
+def test_a_slow_source_fills_the_window_by_repetition() -> None:
     card = make_card(sequence={"kind": "video", "fps": 1000.0, "frames": WINDOW})
     frames = [Frame(picture("red"), float(second), second) for second in range(4)]
     source = Frames(frames)

@@ -111,7 +111,7 @@ def test_time_that_starts_over_starts_a_new_grid() -> None:
     assert [sampler.take(time) for time in (5.0, 5.1, 0.0, 0.1)] == [1, 1, 1, 1]
 
 
-def test_a_long_frame_of_a_recording_answers_the_ticks_that_it_is_shown_for() -> None:
+def test_a_long_frame_of_a_recording_answers_its_ticks() -> None:
     stamps = [*times(10, 0.5), 1.5, 1.6]
     assert select_frames(stamps, 10, source_fps=10).tolist() == [0, 1, 2, 3, *[4] * 11, 5, 6]
     # Without what a recording says, the frame that comes answers them, as a live source's.

@@ -63,7 +63,7 @@ def test_a_request_is_answered_with_a_plain_500_and_the_next_one_works(
     assert line.exc_info is None
 
 
-def test_a_stream_whose_call_failed_ends_its_event_and_fills_its_window_again(
+def test_a_failed_call_ends_the_event_and_resets_the_stream(
     running: Running, fault: Fault
 ) -> None:
     with running.client() as client:

@@ -48,7 +48,7 @@ def test_a_regular_array_is_read_as_it_is(
     ),
 )
 @example(shape=(1, 2, 3), seed=0, changes=[(15, 0, " ")])
-def test_whatever_is_changed_in_the_text_it_is_as_the_parser_reads_it_or_left_to_it(
+def test_a_mutated_text_is_read_as_by_the_parser_or_left_to_it(
     shape: tuple[int, ...], seed: int, changes: list[tuple[int, int, str]]
 ) -> None:
     text = body_of(np.random.default_rng(seed).integers(0, 256, shape, np.uint8)).decode()

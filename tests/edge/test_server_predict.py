@@ -369,7 +369,7 @@ def test_class_names_are_only_ever_json() -> None:
             assert "onerror" not in client.get(path).text
 
 
-def test_pictures_of_a_camera_that_lies_on_its_side_are_turned_as_files_are(
+def test_jpeg_orientation_is_applied_as_for_files(
     client: httpx.Client, tmp_path: Path
 ) -> None:
     data = jpeg("red", (33, 21))

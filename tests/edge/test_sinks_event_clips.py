@@ -112,7 +112,7 @@ def test_events_close_together_have_a_clip_each(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("label", ["a/#", "../x", "<img>", "..", 'say "é", ok', "CON", "x" * 128])
-def test_any_label_and_source_is_a_safe_file_and_the_same_label_in_the_list(
+def test_labels_and_sources_become_safe_file_names(
     tmp_path: Path, label: str
 ) -> None:
     folder = tmp_path / "clips"

@@ -126,7 +126,7 @@ def test_a_complete_last_line_without_line_break_is_kept(tmp_path: Path, last: s
     assert path.read_text().splitlines() == [last, '{"type": "run"}']
 
 
-def test_a_disk_that_fills_up_loses_whole_lines_and_goes_on_when_there_is_room(
+def test_a_full_disk_loses_whole_lines_then_continues(
     small_disk: Path,
 ) -> None:
     path = small_disk / "run.jsonl"

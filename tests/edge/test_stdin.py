@@ -297,7 +297,7 @@ def test_a_container_brings_its_own_times(gestures: Path, kind: str) -> None:
 
 @needs_ffmpeg
 @pytest.mark.parametrize("kind", list(WITHOUT_TIMES))
-def test_pictures_without_times_come_at_the_rate_that_is_given_and_at_no_other(
+def test_pictures_without_times_need_a_given_rate(
     gestures: Path, kind: str
 ) -> None:
     size = SIZE if kind == "raw" else None

@@ -62,7 +62,7 @@ def files(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in found)
 
 
-def test_a_take_is_a_file_in_the_folder_of_its_label_and_a_line_of_the_list(tmp_path: Path) -> None:
+def test_a_take_is_a_file_in_its_label_folder_and_a_line(tmp_path: Path) -> None:
     takes = store(tmp_path / "takes")
     take = record(takes, "wave", "anna")
     assert take == Take("wave/anna-001.mkv", "wave", "anna")
@@ -166,7 +166,7 @@ def test_a_large_picture_is_as_good_as_new_at_the_size_of_a_model(tmp_path: Path
         'a,"b',
     ],
 )
-def test_any_label_and_person_is_a_safe_path_and_the_same_label_in_the_list(
+def test_labels_and_persons_become_safe_paths(
     tmp_path: Path, label: str
 ) -> None:
     folder = tmp_path / "takes"
@@ -239,7 +239,7 @@ def test_a_full_disk_is_one_line_and_the_takes_before_it_stay(small_disk: Path) 
     assert takes.all() == [take]
 
 
-def test_a_disk_without_room_for_the_line_keeps_neither_the_line_nor_the_clip(
+def test_a_full_disk_keeps_neither_line_nor_clip(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     takes = store(tmp_path)

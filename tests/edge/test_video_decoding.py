@@ -268,7 +268,7 @@ def test_a_long_frame_of_a_file_is_a_still_picture(tmp_path: Path, suffix: str) 
     assert heard[True] == heard[False]
 
 
-def test_offline_and_live_choose_the_same_frames_where_pictures_stand_still(
+def test_offline_and_live_choose_the_same_frames_for_stills(
     tmp_path: Path,
 ) -> None:
     path = film(tmp_path / "thin.mp4", SCENES, thin=True)

@@ -110,7 +110,7 @@ def at_home(device: Device) -> Iterator[Running]:
         yield running
 
 
-def test_the_only_source_of_a_device_is_shown_at_once_and_its_loss_and_return(
+def test_a_single_source_is_shown_with_its_loss_and_return(
     look: Look, at_home: Running, device: Device
 ) -> None:
     page = look(f"{at_home.url}/")

@@ -56,7 +56,7 @@ def write(path: Path, codec: str, pixels: str = "yuv420p", sound: bool = False) 
         ("disc.mpg", "mpeg2video", "yuv420p", False, "MPEG-2 in an MPEG program stream"),
     ],
 )
-def test_a_video_that_the_browser_cannot_play_is_named_and_answered_by_the_server(
+def test_an_unplayable_video_is_named_and_sent_to_the_server(
     look: Look,
     serve: Serve,
     colours: Path,
