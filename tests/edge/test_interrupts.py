@@ -141,7 +141,7 @@ def becomes_mistake():
     except KeyboardInterrupt:
         raise SeqvisionError("the stream ended") from None
 
-sys.exit(command_line.run(globals()[sys.argv[1]]))
+sys.exit(command_line.run_command(globals()[sys.argv[1]]))
 """
 
 
