@@ -186,9 +186,9 @@ def edge_run(options: RunOptions) -> int:
     truth = read_truth(options.truth) if options.truth else []
     events = EventList()
     sources = _open(options, addresses, session.card)
-    _say(command_line.folded(f"{PROGRAM}: {describe(session, sources)}"))
+    _print(command_line.folded(f"{PROGRAM}: {describe(session, sources)}"))
     for line in (*_notes(options, sources, session.card), *notes_on(options.outputs)):
-        _say(f"{PROGRAM}: note: {line}")
+        _print(f"{PROGRAM}: note: {line}")
     outputs = make_outputs(options.outputs, PROGRAM, session, sources, decision)
     # Only scoring needs all events; a camera may run for months.
     sinks: list[Sink] = [outputs, events] if options.truth else [outputs]
@@ -197,25 +197,25 @@ def edge_run(options: RunOptions) -> int:
             sources, session, sinks, decision, options.live.max_age, options.call_timeout, _give_up
         )
     except CallFailed as error:
-        _say(f"{PROGRAM}: {error}")
+        _print(f"{PROGRAM}: {error}")
         return FAILED
     except GaveUp as error:
-        _say(f"{PROGRAM}: {error}")
+        _print(f"{PROGRAM}: {error}")
         return GAVE_UP
     if summary.nonfinite:
-        _say(f"{PROGRAM}: {summary.nonfinite} predictions were not finite and were discarded")
+        _print(f"{PROGRAM}: {summary.nonfinite} predictions were not finite and were discarded")
     if options.truth:
         real = [true for true in truth if true.label != decision.background]
-        _say(str(score(events.events, real, events.seconds, options.tolerance)))
+        _print(str(score(events.events, real, events.seconds, options.tolerance)))
     for source in sources:
         if getattr(source, "deep", False):
             from seqvision_edge.preprocess import depth_text
 
-            _say(f"{PROGRAM}: {source.name}: {depth_text(session.card.image.value_range)}")
+            _print(f"{PROGRAM}: {source.name}: {depth_text(session.card.image.value_range)}")
     for incomplete in summary.incomplete:
-        _say(f"{PROGRAM}: {incomplete}")
+        _print(f"{PROGRAM}: {incomplete}")
     for failed in summary.failed:
-        _say(f"{PROGRAM}: {failed}")
+        _print(f"{PROGRAM}: {failed}")
     if summary.failed:
         return GAVE_UP
     return PARTIAL if summary.incomplete or outputs.incomplete else 0
@@ -228,7 +228,7 @@ def _list_cameras() -> int:
     for camera in cameras:
         print_text("\t".join((camera.device, camera.state, camera.name, camera.driver)))
     if not cameras:
-        _say(f"{PROGRAM}: no camera found")
+        _print(f"{PROGRAM}: no camera found")
     return 0
 
 
@@ -323,11 +323,11 @@ def _notes(options: RunOptions, sources: Sequence["Source"], card: ModelCard) ->
 
 def _give_up(why: str) -> None:
     """End the process at once: threads that wait for the model cannot end in another way."""
-    _say(f"{PROGRAM}: {why}")
+    _print(f"{PROGRAM}: {why}")
     os._exit(FAILED)
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     print_message(text)
 
 

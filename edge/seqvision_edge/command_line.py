@@ -278,7 +278,7 @@ class _Reading:
                 self._keep(only, [self._checked(only, argument, lone=True)])
             else:
                 lone.append(argument)
-        self._place(lone)
+        self._assign(lone)
         return self._values
 
     def _take(self, argument: str) -> None:
@@ -343,7 +343,7 @@ class _Reading:
             self._fail(f"{option.flag}: given twice, as {_shown(before)} and as {_shown(value)}")
         self._values[option.keys] = value
 
-    def _place(self, lone: list[str]) -> None:
+    def _assign(self, lone: list[str]) -> None:
         """Assign the arguments without a flag to the options that take them, in order."""
         positionals = [each for each in self._options if each.arg.positional]
         for option in positionals:
@@ -365,7 +365,7 @@ class _Reading:
             option = self._named[known]
             after = f" {value}" if value else f" {option.metavar}" if option.count else ""
             self._fail(f"{argument}: did you mean {option.flag}{after}?")
-        takes = " ".join(place.metavar for place in positionals)
+        takes = " ".join(option.metavar for option in positionals)
         several = f"it takes {takes} alone" if positionals else "it takes options only"
         greedy = next(
             (

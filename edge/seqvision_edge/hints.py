@@ -240,7 +240,7 @@ ARCHIVES = {
     ".7z": "7z x",
     ".rar": "unrar x",
 }
-# Files easily given in place of a model.
+# Files easily given instead of a model.
 NOT_MODELS = (*ARCHIVES, ".mp4", ".avi", ".mov", ".mkv", ".webm", ".jpg", ".png", ".csv", ".yaml")
 MODELS = (".pt", ".pth", ".ckpt", ".safetensors", ".onnx")
 # Path("https://host") has lost one of its slashes.

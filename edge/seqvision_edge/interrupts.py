@@ -50,7 +50,7 @@ class Interrupts:
     """
 
     def __init__(self) -> None:
-        self.asked: signal.Signals | None = None
+        self.requested: signal.Signals | None = None
         self._when = -math.inf
         self._process = os.getpid()
         self._before: dict[int, Any] = {}
@@ -86,12 +86,12 @@ class Interrupts:
         try:
             return work()
         except Exception as error:
-            if self.asked is None:
+            if self.requested is None:
                 raise
             raise self._exception() from error
 
     def _exception(self) -> KeyboardInterrupt:
-        return Terminated() if self.asked == signal.SIGTERM else KeyboardInterrupt()
+        return Terminated() if self.requested == signal.SIGTERM else KeyboardInterrupt()
 
     def handle(self, number: signal.Signals) -> None:
         """Make a signal raise its exception from now on."""
@@ -111,12 +111,12 @@ class Interrupts:
         now = time.monotonic()
         if now - self._when < SAME_REQUEST:
             return
-        self.asked, self._when = self.asked or signal.Signals(number), now
+        self.requested, self._when = self.requested or signal.Signals(number), now
         raise self._exception()
 
     def _take_lost(self, lost: "sys.UnraisableHookArgs") -> None:
         """Handle an exception that could not be raised: an interrupt is raised again, soon."""
-        is_ours = self.asked is not None and issubclass(lost.exc_type, KeyboardInterrupt)
+        is_ours = self.requested is not None and issubclass(lost.exc_type, KeyboardInterrupt)
         if not is_ours or threading.current_thread() is not threading.main_thread():
             self._hook(lost)
             return
@@ -125,8 +125,8 @@ class Interrupts:
             signal.signal(signal.SIGALRM, self._raise)
             signal.setitimer(signal.ITIMER_REAL, _AGAIN)
         else:
-            assert self.asked is not None
-            threading.Timer(_AGAIN, signal.raise_signal, [self.asked]).start()
+            assert self.requested is not None
+            threading.Timer(_AGAIN, signal.raise_signal, [self.requested]).start()
 
 
 def end_on_sigterm() -> None:

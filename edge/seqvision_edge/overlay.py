@@ -224,8 +224,8 @@ class Overlay:
             put_panel(picture, mark, _WHITE, _TRACK)
         free_from = left
         for event in (*self._events, *([step.active] if step.active else [])):
-            start = max(left, left + width * self._place(event.start))
-            end = left + width * self._place(event.end)
+            start = max(left, left + width * self._position(event.start))
+            end = left + width * self._position(event.end)
             block = start, track[0], max(end - start, 4 * unit), track[1]
             put_panel(picture, block, self._colours[event.label], 1.0, 3 * unit)
             room = left + width - free_from
@@ -238,7 +238,7 @@ class Overlay:
                 put_text(picture, name, (at, top + 22 * unit), size, _WHITE)
                 free_from = at + name_width + 8 * unit
 
-    def _place(self, time: float) -> float:
+    def _position(self, time: float) -> float:
         """Return the position of a time on the timeline, 0 to 1; now is 1."""
         return 1 - (self._time - time) / TIMELINE_SECONDS
 

@@ -98,9 +98,9 @@ class VideoWriter:
         if encoder is None or not is_there(encoder):
             raise SinkError(f"{self._name}: this PyAV cannot write {self.path.suffix} video")
         self._encoder = encoder
-        self._place = atomic_write(self.path)
+        self._target = atomic_write(self.path)
         try:
-            self._partial = self._place.__enter__()
+            self._partial = self._target.__enter__()
         except OSError as error:
             raise SinkError(f"{self._name}: cannot be written ({error.strerror})") from None
 
@@ -143,7 +143,7 @@ class VideoWriter:
             reason = f": {why}" if why else "; is the disk full?"
             raise SinkError(f"{self.path} could not be written whole{reason}")
         try:
-            self._place.__exit__(None, None, None)
+            self._target.__exit__(None, None, None)
         except OSError as error:
             raise SinkError(f"{self.path}: {error.strerror}") from None
         return True
@@ -154,7 +154,7 @@ class VideoWriter:
             coded, self._coded = self._coded, None
             with contextlib.suppress(*_failures()):
                 coded.discard()
-        self._place.__exit__(Quit, Quit(), None)
+        self._target.__exit__(Quit, Quit(), None)
 
     def _begin(self) -> "_Coded":
         try:

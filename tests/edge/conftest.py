@@ -54,10 +54,10 @@ def run_with_camera(camera: CountingCamera) -> Callable[[str], list[Any]]:
 
     def go(code: str) -> list[Any]:
         with program(camera, code) as process:
-            said, complained = process.communicate(timeout=120)
+            output, complained = process.communicate(timeout=120)
         assert complained == "", complained
         assert process.returncode == 0
-        return [json.loads(line) for line in said.splitlines()]
+        return [json.loads(line) for line in output.splitlines()]
 
     return go
 

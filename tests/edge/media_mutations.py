@@ -118,7 +118,11 @@ def _number(content: bytearray, choice: random.Random) -> None:
 
 def _box_size(content: bytearray, choice: random.Random) -> None:
     """Give a box or chunk, known by its four letters, another size."""
-    names = [place for place in range(4, len(content) - 8) if content[place : place + 4].isalpha()]
+    names = [
+        location
+        for location in range(4, len(content) - 8)
+        if content[location : location + 4].isalpha()
+    ]
     if names:
         at = choice.choice(names) + choice.choice((-4, 4))
         content[at : at + 4] = struct.pack(choice.choice((">I", "<I")), choice.choice(ODD))

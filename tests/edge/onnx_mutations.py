@@ -170,8 +170,8 @@ def swept(number: int) -> bytes | None:
         model = onnx.load_from_string(content)
         steps = _steps(model.graph)
         if number < len(steps):
-            place, change = steps[number]
-            change(model.graph.node[place])
+            location, change = steps[number]
+            change(model.graph.node[location])
             return _finished(model)
         number -= len(steps)
     return None
@@ -179,15 +179,17 @@ def swept(number: int) -> bytes | None:
 
 def _steps(graph: Any) -> list[tuple[int, Callable[[Any], object]]]:
     steps: list[tuple[int, Callable[[Any], object]]] = []
-    for place, node in enumerate(graph.node):
+    for location, node in enumerate(graph.node):
         known = set(onnx.defs.get_schema(node.op_type, 18).attributes)
         for name in sorted(known):
-            steps += [(place, partial(_put_attribute, name=name, odd=odd)) for odd in ODD_INTEGERS]
+            steps += [
+                (location, partial(_put_attribute, name=name, odd=odd)) for odd in ODD_INTEGERS
+            ]
         if node.op_type in ("LSTM", "GRU", "Conv"):
             names = _names(graph)
             count = {"LSTM": 8, "GRU": 6, "Conv": 3}[node.op_type]
             steps += [
-                (place, partial(_put_input, number=number, name=name))
+                (location, partial(_put_input, number=number, name=name))
                 for number in range(count)
                 for name in names
             ]
@@ -318,11 +320,11 @@ def _output(graph: Any, choice: random.Random) -> None:
 
 def _order(graph: Any, choice: random.Random) -> None:
     """Remove an operator, or write one twice."""
-    place = choice.randrange(len(graph.node))
+    location = choice.randrange(len(graph.node))
     if choice.random() < 0.5:
-        del graph.node[place]
+        del graph.node[location]
     else:
-        graph.node.insert(place, graph.node[place])
+        graph.node.insert(location, graph.node[location])
 
 
 Mutation = Callable[[Any, random.Random], None]

@@ -68,9 +68,11 @@ def test_a_camera_has_a_device() -> None:
 
 @pytest.mark.parametrize("text", ["-1", "x", "", "0.5", "video2", "¹", "rtsp://a:b@c/d"])
 def test_an_invalid_camera_error_shows_valid_ones(text: str) -> None:
-    with pytest.raises(SourceError, match="give a number from 0, or a device: /dev/video2") as said:
+    with pytest.raises(
+        SourceError, match="give a number from 0, or a device: /dev/video2"
+    ) as output:
         parse_camera(text)
-    assert "a:b" not in str(said.value)
+    assert "a:b" not in str(output.value)
 
 
 @pytest.mark.parametrize(
@@ -150,11 +152,11 @@ def write_list(path: Path, text: str) -> Path:
 def refused_list(path: Path, text: str) -> str:
     with pytest.raises(SourceError) as caught:
         read_listing(write_list(path, text), ENVIRONMENT)
-    said = str(caught.value)
-    assert said.startswith(f"--sources {path}: ")
-    assert "\n" not in said
-    assert "s3cret" not in said
-    return said.removeprefix(f"--sources {path}: ")
+    output = str(caught.value)
+    assert output.startswith(f"--sources {path}: ")
+    assert "\n" not in output
+    assert "s3cret" not in output
+    return output.removeprefix(f"--sources {path}: ")
 
 
 def test_a_list_names_its_sources(tmp_path: Path) -> None:

@@ -26,13 +26,13 @@ def test_streams_of_any_age_in_one_call_answer_as_alone(session: Session) -> Non
     alone = [session.stream() for _ in range(5)]
     for turn in range(3 * WINDOW):
         # The streams begin one after the other, and some bring two frames at once.
-        asked = [
+        requested = [
             (number, frames(generator, 1 + (turn + number) % 2, session))
             for number in range(5)
             if turn >= 2 * number and generator.random() < 0.8
         ]
-        found = run_batch(session, [(together[number], each) for number, each in asked])
-        for (number, each), answer in zip(asked, found, strict=True):
+        found = run_batch(session, [(together[number], each) for number, each in requested])
+        for (number, each), answer in zip(requested, found, strict=True):
             expected = alone[number].push(each)
             assert answer is not None
             assert expected is not None

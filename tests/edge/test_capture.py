@@ -174,7 +174,7 @@ def test_the_cameras_of_a_machine_are_listed_by_number(tmp_path: Path) -> None:
 
 
 def test_name_and_state_of_a_camera_are_listed(run_with_camera: Run) -> None:
-    told = run_with_camera("""
+    reported = run_with_camera("""
 from seqvision_edge.sources.v4l2 import describe_camera
 for word in ("ok", "busy", "denied", "metadata", "unplug"):
     tell(word)
@@ -183,7 +183,7 @@ for word in ("ok", "busy", "denied", "metadata", "unplug"):
 """)
     name = ["Emulated camera", "emulated"]
     unknown = ["", ""]
-    assert told == [
+    assert reported == [
         [*name, "free"], [*name, "busy"], [*unknown, "forbidden"], None, [*unknown, "missing"],
     ]  # fmt: skip
 
@@ -453,8 +453,8 @@ except KeyboardInterrupt:
     sys.exit(130)
 """
     with program(camera, code) as process:
-        said, complained = wait_for_end(process)
-    assert (said, complained, process.returncode) == ("", NOISE_FREE, 130)
+        output, complained = wait_for_end(process)
+    assert (output, complained, process.returncode) == ("", NOISE_FREE, 130)
 
 
 def test_a_camera_does_not_outlive_a_killed_program(camera: CountingCamera) -> None:

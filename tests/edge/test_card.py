@@ -107,8 +107,8 @@ def test_settings_of_the_decision_that_make_no_sense_are_refused(
 @pytest.mark.parametrize("spec", [1, 2, 3])
 def test_an_older_card_gets_the_behaviour_of_its_runner(spec: int) -> None:
     card = ModelCard.from_json(json.dumps(older_card_data(spec)), "test")
-    said = {} if spec == 3 else {"smoothing": "mean", "reject": 0.0, "early": None}
-    assert card == make_card(decision=decision_data(**said))
+    output = {} if spec == 3 else {"smoothing": "mean", "reject": 0.0, "early": None}
+    assert card == make_card(decision=decision_data(**output))
     assert card.image.value_range is None
 
 

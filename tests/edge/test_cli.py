@@ -42,8 +42,8 @@ def edge_run(
 ) -> tuple[int, str, list[str]]:
     """Run in this process; return the exit code, stdout and the lines of stderr."""
     code = cli.main([str(argument) for argument in arguments])
-    said = capsys.readouterr()
-    return code, said.out, said.err.splitlines()
+    output = capsys.readouterr()
+    return code, output.out, output.err.splitlines()
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
@@ -194,7 +194,7 @@ def test_a_text_file_named_as_a_video_is_one_error_line(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "output"),
     [
         (["--off-threshold", "0.9"], "--off-threshold 0.9 is above --on-threshold 0.6"),
         (["--early", "0.5"], "--early 0.5 is below --on-threshold 0.6"),
@@ -214,9 +214,9 @@ def test_a_wrong_value_is_one_error_line_with_the_option(
     video: Path,
     capsys: pytest.CaptureFixture[str],
     arguments: list[str],
-    said: str,
+    output: str,
 ) -> None:
-    assert said in refusal(capsys, "--model", model, "--source", video, *arguments)
+    assert output in refusal(capsys, "--model", model, "--source", video, *arguments)
 
 
 @pytest.mark.parametrize("option", ["--json", "--save"])
@@ -289,15 +289,15 @@ def test_early_firing_reports_the_same_events_sooner(
     no_display: None,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    told: dict[str, list[dict[str, Any]]] = {}
+    reported: dict[str, list[dict[str, Any]]] = {}
     for name, early in (("late", []), ("soon", ["--early", "0.8"])):
         log = tmp_path / f"{name}.jsonl"
         code, _, _ = edge_run(capsys, "--model", model, "--source", video, "--json", log, *early)
         assert code == 0
         rows = [json.loads(line) for line in log.read_text().splitlines()]
-        told[name] = [row for row in rows if row["type"] == "event"]
-    assert [event["label"] for event in told["soon"]] == ["red", "blue"]
-    for late, soon in zip(told["late"], told["soon"], strict=True):
+        reported[name] = [row for row in rows if row["type"] == "event"]
+    assert [event["label"] for event in reported["soon"]] == ["red", "blue"]
+    for late, soon in zip(reported["late"], reported["soon"], strict=True):
         assert soon["label"] == late["label"]
         assert soon["end"] == late["end"] == pytest.approx(late["reported_at"] - LAG)
         assert soon["reported_at"] < late["reported_at"] - 0.3
@@ -483,7 +483,7 @@ def test_sources_keep_the_order_in_which_they_are_given() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "output"),
     [
         ("MODEL", "a model, not a source; edge-run --camera 0 --model"),
         ("x.pt", "a model, not a source; export it first: seqvision export x.pt"),
@@ -509,7 +509,7 @@ def test_a_mistake_names_what_was_meant(
     no_display: None,
     capsys: pytest.CaptureFixture[str],
     given: str,
-    said: str,
+    output: str,
 ) -> None:
     (tmp_path / "takes").mkdir()
     (tmp_path / "takes" / "a.mp4").touch()
@@ -518,7 +518,7 @@ def test_a_mistake_names_what_was_meant(
     for name, path in names.items():
         text = text.replace(name, str(path))
     use = [] if "--model" in given else ["--model", str(model)]
-    assert said in refusal(capsys, *use, *text.split())
+    assert output in refusal(capsys, *use, *text.split())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the message is that of Linux")
@@ -582,7 +582,7 @@ time.time = lambda: real() + draw.uniform(-1e8, 1e8)
 def test_a_clock_that_jumps_by_years_changes_no_event(
     tmp_path: Path, model: Path, video: Path, no_display: None, run_python: Callable[..., Any]
 ) -> None:
-    told = {}
+    reported = {}
     for name, code in (("steady", EDGE_RUN), ("jumping", JUMPING)):
         words = ["--model", model, "--source", video, "--json", f"{name}.jsonl", "--clips", name,
                  "--no-window"]  # fmt: skip
@@ -590,13 +590,13 @@ def test_a_clock_that_jumps_by_years_changes_no_event(
         assert done.returncode == 0, done.stderr
         assert len(list((tmp_path / name).glob("*.mp4"))) == 2
         lines = [json.loads(line) for line in (tmp_path / f"{name}.jsonl").open()]
-        told[name] = [
+        reported[name] = [
             [line.get(key) for key in ("type", "label", "start", "end", "time", "confidence")]
             for line in lines
             if line["type"] in ("answer", "event")
         ]
-    assert told["jumping"] == told["steady"]
-    assert [row[0] for row in told["steady"]].count("event") == 2
+    assert reported["jumping"] == reported["steady"]
+    assert [row[0] for row in reported["steady"]].count("event") == 2
 
 
 def test_a_label_named_like_a_wildcard_matches_only_itself(

@@ -69,7 +69,7 @@ def test_a_trailing_underscore_is_no_part_of_the_option() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "output"),
     [
         (["--siz", "9"], "no option --siz; did you mean --size?"),
         (["--zzzzz"], "no option --zzzzz; see: do --help"),
@@ -108,8 +108,8 @@ def test_a_trailing_underscore_is_no_part_of_the_option() -> None:
         (["size", "9"], "size: did you mean --size N?"),
     ],
 )
-def test_a_mistake_is_one_error_line(arguments: list[str], said: str) -> None:
-    assert said in refusal(*arguments)
+def test_a_mistake_is_one_error_line(arguments: list[str], output: str) -> None:
+    assert output in refusal(*arguments)
 
 
 def test_help_shows_the_docstrings_and_exits_with_0(capsys: pytest.CaptureFixture[str]) -> None:
@@ -200,8 +200,8 @@ def test_a_user_error_is_printed_to_stderr_alone(capsys: pytest.CaptureFixture[s
         raise SeqvisionError("a.mp4: no such file")
 
     command_line.run_command(main)
-    said = capsys.readouterr()
-    assert (said.out, said.err) == ("", "a.mp4: no such file\n")
+    output = capsys.readouterr()
+    assert (output.out, output.err) == ("", "a.mp4: no such file\n")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are Unicode elsewhere")

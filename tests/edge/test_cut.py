@@ -29,8 +29,8 @@ def strip(kind: str, steps: int = 100, longer: str = "crop") -> StripSequence:
 
 
 def windows(along: str, stride: int, **more: Any) -> WindowSequence:
-    told = {"kind": "windows", "along": along, "stride": stride, "steps": 100, "longer": "crop"}
-    return WindowSequence.model_validate({**told, **more})
+    reported = {"kind": "windows", "along": along, "stride": stride, "steps": 100, "longer": "crop"}
+    return WindowSequence.model_validate({**reported, **more})
 
 
 def numbered(height: int, width: int) -> Image:

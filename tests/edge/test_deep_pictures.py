@@ -130,8 +130,8 @@ def test_a_run_scales_by_the_card_and_prints_a_note(
     assert main([*command, str(depth_model)]) == 0
     shown = capsys.readouterr()
     assert [line.split("\t")[2] for line in shown.out.splitlines()] == ["red"]
-    said = "frames: more than 8 bits: values from 500 (black) to 4500 (white) are read"
-    assert said in shown.err
+    output = "frames: more than 8 bits: values from 500 (black) to 4500 (white) are read"
+    assert output in shown.err
     plain = tmp_path / "plain.onnx"
     plain.write_bytes(model_bytes())
     assert main([*command, str(plain)]) == 0

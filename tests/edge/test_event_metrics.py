@@ -10,8 +10,8 @@ from seqvision_edge.event_metrics import TrueEvent, order_accuracy, read_truth, 
 from seqvision_edge.types import Event
 
 
-def event(label: str, start: float, end: float, told: float | None = None) -> Event:
-    return Event(label, start, end, start, 0.9, end if told is None else told)
+def event(label: str, start: float, end: float, reported: float | None = None) -> Event:
+    return Event(label, start, end, start, 0.9, end if reported is None else reported)
 
 
 def true(label: str, start: float, end: float) -> TrueEvent:
@@ -60,7 +60,7 @@ def test_rates_follow_from_the_counts() -> None:
 
 
 def test_the_delay_runs_from_the_true_start_to_the_report() -> None:
-    events = [event("a", 1, 2, told=2.5), event("a", 11, 12, told=11.5), event("a", 20, 21)]
+    events = [event("a", 1, 2, reported=2.5), event("a", 11, 12, reported=11.5), event("a", 20, 21)]
     result = score(events, [true("a", 1, 2), true("a", 10, 11), true("a", 19, 21)], 3600)
     assert result.delays == [1.5, 1.5, 2.0]
     assert str(result).splitlines()[1] == (
@@ -84,7 +84,7 @@ def test_a_false_event_is_idle_only_far_from_every_true_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "labels", "expected"),
+    ("reported", "labels", "expected"),
     [
         ("", "", 1.0),
         ("a", "", 0.0),
@@ -98,8 +98,10 @@ def test_a_false_event_is_idle_only_far_from_every_true_one() -> None:
         ("xxxxxxx", "ab", 0.0),
     ],
 )
-def test_the_order_accuracy_is_the_edit_distance(told: str, labels: str, expected: float) -> None:
-    assert order_accuracy(told, labels) == pytest.approx(expected)
+def test_the_order_accuracy_is_the_edit_distance(
+    reported: str, labels: str, expected: float
+) -> None:
+    assert order_accuracy(reported, labels) == pytest.approx(expected)
 
 
 def test_the_order_is_that_of_time_and_not_of_the_lists() -> None:

@@ -202,15 +202,15 @@ def told_by(
     judge: Decider, waves: list[float], pushes: list[float] | None = None
 ) -> list[EventUpdate]:
     """Return what each answer brings, and last what closing brings."""
-    told = [
+    reported = [
         judge.step(tick / 10, answer(wave, push))
         for tick, (wave, push) in enumerate(zip(waves, pushes or [0.0] * len(waves), strict=True))
     ]
-    return [*told, judge.close(len(waves) / 10)]
+    return [*reported, judge.close(len(waves) / 10)]
 
 
-def fired_at(told: list[EventUpdate]) -> list[tuple[int, str]]:
-    return [(tick, event.label) for tick, each in enumerate(told) for event in each.fired]
+def fired_at(reported: list[EventUpdate]) -> list[tuple[int, str]]:
+    return [(tick, event.label) for tick, each in enumerate(reported) for event in each.fired]
 
 
 # Smoothed over four answers, at least half a second: without early firing nothing comes before 0.5.
@@ -219,12 +219,12 @@ EARLY = {"early": 0.9, "smoothing_frames": 4, "minimum_seconds": 0.5, "cooldown_
 
 def test_a_sure_rise_fires_at_once_and_ends_as_one_event() -> None:
     judge = decider(**EARLY)
-    told = told_by(judge, [0, 0, 0.5, 0.95, 1, 1, 1, 1, 0, 0, 0, 0])
-    assert fired_at(told) == [(3, WAVE)]
-    (fired,) = told[3].fired
+    reported = told_by(judge, [0, 0, 0.5, 0.95, 1, 1, 1, 1, 0, 0, 0, 0])
+    assert fired_at(reported) == [(3, WAVE)]
+    (fired,) = reported[3].fired
     assert (fired.start, fired.end, fired.reported_at) == (0.3, 0.3, 0.3)
     assert fired.confidence == 0.95
-    (ended,) = (event for each in told for event in each.ended)
+    (ended,) = (event for each in reported for event in each.ended)
     assert (ended.start, ended.end, ended.reported_at) == (0.3, 1.0, 0.3)
     assert (ended.peak, ended.confidence) == (0.4, 1.0)
 
@@ -281,32 +281,32 @@ def test_early_firing(
     pushes: list[float] | None,
     fired: list[tuple[int, str]],
 ) -> None:
-    told = told_by(decider(**{**EARLY, **settings}), waves, pushes)
-    assert fired_at(told) == fired
+    reported = told_by(decider(**{**EARLY, **settings}), waves, pushes)
+    assert fired_at(reported) == fired
 
 
 def test_an_event_that_runs_already_fires_when_it_becomes_sure() -> None:
-    told = told_by(decider(early=0.9, smoothing_frames=1), [0, 0.7, 0.8, 0.95, 0.95, 0])
-    assert fired_at(told) == [(3, WAVE)]
-    assert [event.start for event in told[3].fired] == [0.1]
-    assert [(event.start, event.end) for event in told[5].ended] == [(0.1, 0.5)]
+    reported = told_by(decider(early=0.9, smoothing_frames=1), [0, 0.7, 0.8, 0.95, 0.95, 0])
+    assert fired_at(reported) == [(3, WAVE)]
+    assert [event.start for event in reported[3].fired] == [0.1]
+    assert [(event.start, event.end) for event in reported[5].ended] == [(0.1, 0.5)]
 
 
 def test_an_event_that_never_rises_surely_is_fired_at_its_end() -> None:
-    told = told_by(decider(early=0.9), [0, 0.7, 0.8, 0.8, 0])
-    assert fired_at(told) == [(4, WAVE)]
-    assert told[4].ended == told[4].fired
+    reported = told_by(decider(early=0.9), [0, 0.7, 0.8, 0.8, 0])
+    assert fired_at(reported) == [(4, WAVE)]
+    assert reported[4].ended == reported[4].fired
 
 
 def test_a_fired_event_is_not_ended_by_an_older_mean() -> None:
     waves = [0.99] * 8 + [0.5, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01]
     pushes = [0.0] * 8 + [0.5, 0.98, 0.98, 0.98, 0.98, 0.98, 0.98, 0.98, 0.98]
-    told = told_by(decider(early=0.9, smoothing_frames=8), waves, pushes)
-    assert [(e.label, e.start, e.end) for each in told for e in each.ended] == [
+    reported = told_by(decider(early=0.9, smoothing_frames=8), waves, pushes)
+    assert [(e.label, e.start, e.end) for each in reported for e in each.ended] == [
         (WAVE, 0.0, 0.9),
         (PUSH, 0.9, 1.6),
     ]
-    assert fired_at(told) == [(9, WAVE), (9, PUSH)]
+    assert fired_at(reported) == [(9, WAVE), (9, PUSH)]
 
 
 # The mean is long: the wave is still at 0.92 when the push is sure, and at 0.87 one answer later.
@@ -315,27 +315,27 @@ SHORT_PUSH = [0.0] * 18 + [0.5, 0.9, 0.8, 0.95]
 
 
 def test_a_sure_rise_ends_an_event_that_is_still_stronger() -> None:
-    told = told_by(decider(**{**EARLY, "smoothing_frames": 20}), LONG_WAVE, SHORT_PUSH)
-    assert fired_at(told) == [(19, WAVE), (19, PUSH)]
+    reported = told_by(decider(**{**EARLY, "smoothing_frames": 20}), LONG_WAVE, SHORT_PUSH)
+    assert fired_at(reported) == [(19, WAVE), (19, PUSH)]
 
 
 def test_a_label_fires_again_only_after_it_was_low() -> None:
     settings = {**EARLY, "smoothing_frames": 20, "cooldown_seconds": 0.0}
-    told = told_by(decider(**settings), LONG_WAVE, SHORT_PUSH)
-    assert [(tick, event.label) for tick, each in enumerate(told) for event in each.ended] == [
+    reported = told_by(decider(**settings), LONG_WAVE, SHORT_PUSH)
+    assert [(tick, event.label) for tick, each in enumerate(reported) for event in each.ended] == [
         (19, WAVE),
         (20, PUSH),
     ]
-    assert fired_at(told) == [(19, WAVE), (19, PUSH)]
+    assert fired_at(reported) == [(19, WAVE), (19, PUSH)]
 
 
 def test_a_gap_ends_an_event_that_fired_without_firing_it_again() -> None:
     judge = decider(**EARLY)
     for tick, wave in enumerate((0, 0.5, 0.95)):
         judge.step(tick / 10, answer(wave))
-    told = judge.close(0.9)
-    assert told.fired == ()
-    assert [(event.end, event.reported_at) for event in told.ended] == [(0.2, 0.2)]
+    reported = judge.close(0.9)
+    assert reported.fired == ()
+    assert [(event.end, event.reported_at) for event in reported.ended] == [(0.2, 0.2)]
     assert judge.step(1.0, answer(0.95)) == NOTHING, "what was before the gap is no rise"
 
 
@@ -343,16 +343,17 @@ def test_a_gap_ends_an_event_that_fired_without_firing_it_again() -> None:
 def test_event_times_are_shifted_and_reported_at_is_not(early: float | None) -> None:
     waves = [0, 0, 0.5, 0.95, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0.5, 0.95, 1, 1, 1]
     settings = {**EARLY, "early": early}
-    told = told_by(decider(**settings), waves)
+    reported = told_by(decider(**settings), waves)
     lagging = told_by(decider(lag=0.25, **settings), waves)
-    assert sum(len(each.fired) for each in told) == 1 + (early is not None)
+    assert sum(len(each.fired) for each in reported) == 1 + (early is not None)
 
     def moved(event: Event) -> Event:
         start, end, peak = (time - 0.25 for time in (event.start, event.end, event.peak))
         return replace(event, start=start, end=end, peak=peak)
 
     assert lagging == [
-        EventUpdate(tuple(map(moved, each.ended)), tuple(map(moved, each.fired))) for each in told
+        EventUpdate(tuple(map(moved, each.ended)), tuple(map(moved, each.fired)))
+        for each in reported
     ]
 
 
@@ -401,23 +402,25 @@ def test_events_keep_their_invariants_for_any_predictions(
     judge = decider(**settings)
     answers = timed(drawn)
     last = answers[-1][0] if answers else 0.0
-    told = [judge.step(time, probabilities) for time, probabilities in answers]
-    told.append(judge.close(last))
+    reported = [judge.step(time, probabilities) for time, probabilities in answers]
+    reported.append(judge.close(last))
     times = [*(time for time, _ in answers), last]
-    ended = [event for each in told for event in each.ended]
-    fired = [event for each in told for event in each.fired]
+    ended = [event for each in reported for event in each.ended]
+    fired = [event for each in reported for event in each.fired]
 
     # Each event is fired exactly once, when it says, and ends exactly once.
     when = {
-        event.start: time for time, each in zip(times, told, strict=True) for event in each.fired
+        event.start: time
+        for time, each in zip(times, reported, strict=True)
+        for event in each.fired
     }
     assert [(event.label, event.start, event.reported_at) for event in ended] == [
         (event.label, event.start, event.reported_at) for event in fired
     ]
     assert all(event.reported_at == when[event.start] for event in ended)
     if settings["early"] is None:
-        assert all(each.fired == each.ended for each in told)
-    for each in told:
+        assert all(each.fired == each.ended for each in reported)
+    for each in reported:
         for event in set(each.fired) & set(each.ended):
             assert event.seconds >= settings["minimum_seconds"] - 1e-6
     for event in ended:
@@ -437,13 +440,13 @@ def test_reports_depend_on_past_predictions_alone(
 ) -> None:
     answers = timed(drawn)
     whole, part = decider(**settings), decider(**settings)
-    told = [whole.step(*each) for each in answers]
+    reported = [whole.step(*each) for each in answers]
     seen = []
     for each in answers[:cut]:
         seen.append(part.step(*each))
         assert set(part.smoothed) == set(LABELS)
         assert part.active is None or part.active.end == each[0]
-    assert seen == told[:cut]
+    assert seen == reported[:cut]
 
 
 @given(decisions, runs, runs)

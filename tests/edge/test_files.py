@@ -165,9 +165,7 @@ with alone_in(Path(sys.argv[1])) as held:
 
 @posix
 @pytest.mark.parametrize("name", ["seqvision-hard", ".seqvision-0123abcd", "runs"])
-def test_the_folder_of_a_killed_process_is_free_and_unchanged(
-    name: str, tmp_path: Path
-) -> None:
+def test_the_folder_of_a_killed_process_is_free_and_unchanged(name: str, tmp_path: Path) -> None:
     folder = tmp_path / name
     folder.mkdir()
     (folder / "clip.mp4").write_bytes(b"mine")

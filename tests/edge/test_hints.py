@@ -75,7 +75,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "output"),
     [
         ("frame", "frame: no such file or folder; did you mean frames/?"),
         ("Frames", "did you mean frames/?"),
@@ -98,11 +98,11 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 def test_a_missing_path_suggests_a_similar_one(
-    files: Path, monkeypatch: pytest.MonkeyPatch, given: str | Path, said: str
+    files: Path, monkeypatch: pytest.MonkeyPatch, given: str | Path, output: str
 ) -> None:
     monkeypatch.setenv("PLACE", str(files))
     line = path_error(given)
-    assert said in line
+    assert output in line
     assert "\n" not in line
 
 

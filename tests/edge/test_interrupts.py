@@ -61,12 +61,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def test_second_signal_within_a_second_is_the_same_request(
     clock: list[float], number: signal.Signals, kind: type[BaseException]
 ) -> None:
-    with Interrupts() as asked:
+    with Interrupts() as context:
         end_on_sigterm()
         with pytest.raises(KeyboardInterrupt) as first:
             press(number)
         assert first.type is kind
-        assert asked.asked == number
+        assert context.requested == number
         clock[0] += 0.9
         press(signal.SIGINT)
         press(signal.SIGTERM)

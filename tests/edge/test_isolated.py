@@ -70,8 +70,8 @@ def test_a_child_gives_the_frames_that_the_file_gives(case: Any, decoders: Decod
         expected = [(frame.bgr, frame.time, frame.index, frame.duration) for frame in source]
     found = read(decoders, path)
     assert len(found) == len(expected) > 1
-    for (bgr, *about), (other, *wanted) in zip(found, expected, strict=True):
-        assert about == wanted
+    for (bgr, *about), (other, *labels) in zip(found, expected, strict=True):
+        assert about == labels
         assert np.array_equal(bgr, other)
 
 

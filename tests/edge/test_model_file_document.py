@@ -89,12 +89,12 @@ def test_a_still_image_is_cut_as_on_the_page(case: dict[str, Any]) -> None:
 @pytest.mark.parametrize("case", vectors("events"), ids=["mean", "exponential", "early"])
 def test_answers_become_the_events_of_the_page(case: dict[str, Any]) -> None:
     decider = Decider(Decision.model_validate(case["decision"]), case["labels"], case["lag"])
-    told = []
+    reported = []
     for number, answer in enumerate(case["answers"]):
-        told += decider.step(number * case["seconds"], answer).ended
-    told += decider.close(len(case["answers"]) * case["seconds"]).ended
+        reported += decider.step(number * case["seconds"], answer).ended
+    reported += decider.close(len(case["answers"]) * case["seconds"]).ended
     expected = [{"type": "event", **each} for each in case["events"]]
-    assert [event.to_json() for event in told] == expected
+    assert [event.to_json() for event in reported] == expected
 
 
 def test_answers_lag_by_half_a_window() -> None:
@@ -126,10 +126,10 @@ def test_the_arithmetic_of_the_page_is_opencv_s() -> None:
 def _linear(image: NDArray[Any], length: int) -> NDArray[np.float64]:
     """Return an image with another length of its first axis, by the formula of the page."""
     source = len(image)
-    place = np.clip((np.arange(length) + 0.5) * source / length - 0.5, 0, source - 1)
-    before = place.astype(int)
+    location = np.clip((np.arange(length) + 0.5) * source / length - 0.5, 0, source - 1)
+    before = location.astype(int)
     after = np.minimum(before + 1, source - 1)
-    share = (place - before)[:, None, None]
+    share = (location - before)[:, None, None]
     return np.asarray(image[before] * (1 - share) + image[after] * share, np.float64)
 
 

@@ -110,8 +110,8 @@ def test_rewrapping_terminals_keep_no_rest_of_the_live_line(
 
     def screen() -> list[str]:
         command = [*tmux, "capture-pane", "-p", "-S", "-"]
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        return [line for line in said.splitlines() if line.strip()]
+        output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        return [line for line in output.splitlines() if line.strip()]
 
     def settled() -> list[str]:
         """Return a screen with a live line on it."""

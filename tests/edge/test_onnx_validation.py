@@ -53,10 +53,10 @@ def put(*steps: tuple[str, list[str], list[str], dict[str, Any]], **constants: A
         nodes.append(helper.make_node("Add", ["logits", "bomb"], ["spoilt_logits"]))
         last.input[0] = "spoilt_logits"
         kept = list(graph.node)
-        place = kept.index(last)
+        location = kept.index(last)
         copies = [type(last).FromString(node.SerializeToString()) for node in kept]
         del graph.node[:]
-        graph.node.extend([*copies[:place], *nodes, *copies[place:]])
+        graph.node.extend([*copies[:location], *nodes, *copies[location:]])
 
     return spoil
 
@@ -98,14 +98,14 @@ def doubled(model: Any) -> None:
     put(*steps, reduced("d39"))(model)
 
 
-def external(where: str, place: str = "initializer") -> Spoil:
+def external(where: str, location: str = "initializer") -> Spoil:
     def spoil(model: Any) -> None:
         tensor = TensorProto(name="far", data_type=TensorProto.FLOAT, dims=[4])
         tensor.data_location = TensorProto.EXTERNAL
         tensor.external_data.add(key="location", value=where)
-        if place == "initializer":
+        if location == "initializer":
             model.graph.initializer.append(tensor)
-        elif place == "sparse":
+        elif location == "sparse":
             model.graph.sparse_initializer.add().values.CopyFrom(tensor)
         else:
             model.graph.node[0].attribute.append(helper.make_attribute("value", tensor))
@@ -394,9 +394,9 @@ def test_the_hash_in_the_card_finds_one_changed_bit_of_the_weights() -> None:
     whole = hashed()
     weights = np.array([-3, -3, -3, 0], np.float32).tobytes()
     assert whole.count(weights) == 1
-    place = whole.index(weights)
+    location = whole.index(weights)
     Session(whole)
-    spoilt_one = whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]
+    spoilt_one = whole[:location] + bytes([whole[location] ^ 1]) + whole[location + 1 :]
     with pytest.raises(ModelError, match="damaged: its graph is not the one that its card names"):
         Session(spoilt_one)
 
@@ -564,7 +564,9 @@ print(damage.try_all(sys.argv[1:], answer))
 def test_two_hundred_cuts_and_flips_are_one_typed_error_or_change_nothing(tmp_path: Path) -> None:
     size = OLD_MODEL.stat().st_size
     # The first bytes and the last ones, with the card, are where names and lengths are.
-    edges = [("flip", place) for place in (*range(0, 160, 8), *range(8 * size - 160, 8 * size, 8))]
+    edges = [
+        ("flip", location) for location in (*range(0, 160, 8), *range(8 * size - 160, 8 * size, 8))
+    ]
     grid = [*damage.cuts_and_flips(size, 60, 100, seed=4), *edges]
     assert len(grid) == 200
     log = tmp_path / "case"
@@ -578,9 +580,9 @@ def test_two_hundred_cuts_and_flips_are_one_typed_error_or_change_nothing(tmp_pa
 def test_extremes_in_any_attribute_are_one_typed_error_or_a_model(value: int) -> None:
     whole = onnx.load_from_string(model_bytes())
     for number, node in enumerate(whole.graph.node):
-        for place, _ in enumerate(node.attribute):
+        for location, _ in enumerate(node.attribute):
             copy = type(whole).FromString(whole.SerializeToString())
-            copy.graph.node[number].attribute[place].i = value
+            copy.graph.node[number].attribute[location].i = value
             with contextlib.suppress(ModelError):  # nothing else may be raised
                 Session(copy.SerializeToString(), "cpu")
 

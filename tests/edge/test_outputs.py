@@ -56,7 +56,7 @@ def test_a_run_writes_to_all_outputs(
 
 
 @pytest.mark.parametrize(
-    ("option", "said"),
+    ("option", "output"),
     [
         (["--webhook", "ftp://x"], "--webhook: not a URL"),
         (["--webhook", "env:NOT_SET"], "environment variable NOT_SET is not set"),
@@ -74,11 +74,11 @@ def test_an_invalid_output_is_reported_before_the_run(
     no_display: None,
     capsys: pytest.CaptureFixture[str],
     option: list[str],
-    said: str,
+    output: str,
 ) -> None:
     code, out, err = edge_run(capsys, "--model", model, "--source", video, *option)
     assert (code, out) == (2, "")
-    assert said in err[-1]
+    assert output in err[-1]
     assert not any("frames" in line and "fps" not in line for line in err[:-1])
 
 

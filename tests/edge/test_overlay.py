@@ -92,11 +92,11 @@ def test_no_label_is_drawn_while_the_window_is_not_full() -> None:
 def test_an_event_leaves_the_timeline_after_thirty_seconds() -> None:
     overlay = Overlay(make_card(), top=1)
     event = Event("blue", 18, 19, 18.5, 0.9, 19)
-    places = []
+    locations = []
     for time in (19.0, 25.0, 48.0):
         drawn = overlay.draw(make_step(time=time, events=(event,) if time == 19 else ()))
-        places.append(float(np.flatnonzero(shown(drawn, "blue").any(axis=0)).mean()))
-    assert places == sorted(places, reverse=True)
+        locations.append(float(np.flatnonzero(shown(drawn, "blue").any(axis=0)).mean()))
+    assert locations == sorted(locations, reverse=True)
     assert not shown(overlay.draw(make_step(time=50.0)), "blue").any()
 
 
@@ -136,14 +136,14 @@ def test_letters_beyond_ascii_never_become_question_marks(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "output"),
     [("Größe é", r"Gro\xdfe e"), ("左", r"\u5de6"), ("👍", "[thumbs up sign]"), ("ok", "ok")],
 )
 def test_without_a_unicode_font_labels_are_spelt_out(
-    monkeypatch: pytest.MonkeyPatch, text: str, said: str
+    monkeypatch: pytest.MonkeyPatch, text: str, output: str
 ) -> None:
     monkeypatch.setattr(drawing, "_HAS_FONT", False)
-    assert drawing.drawable(text) == said
+    assert drawing.drawable(text) == output
     assert drawn_text(text).any()
 
 

@@ -177,12 +177,15 @@ def test_no_field_of_a_card_reaches_the_terminal_raw(
     for case, card in hostile_cards(EVIL).items():
         path = tmp_path / "model.onnx"
         path.write_bytes(hostile_model(card))
-        code, said = run(cli.main, [str(video), "--model", str(path)], capsys)
-        assert harmless(said), (case, ascii(said))
+        code, messages = run(cli.main, [str(video), "--model", str(path)], capsys)
+        assert harmless(messages), (case, ascii(messages))
         if case not in ("origin", "axis"):
-            assert (code, said.count("\n")) == (2, 1), (case, said)
-            code, said = run(serve_cli.main, [str(path), "--port", "0"], capsys)
-            assert (code, harmless(said), said.count("\n")) == (2, True, 1), (case, ascii(said))
+            assert (code, messages.count("\n")) == (2, 1), (case, messages)
+            code, messages = run(serve_cli.main, [str(path), "--port", "0"], capsys)
+            assert (code, harmless(messages), messages.count("\n")) == (2, True, 1), (
+                case,
+                ascii(messages),
+            )
 
 
 def test_no_name_or_option_reaches_the_terminal_raw(
@@ -210,9 +213,9 @@ def test_no_name_or_option_reaches_the_terminal_raw(
         [f"rtsp://u:p@{EVIL}/x", "--model", str(model)],
         [str(video), f"--{EVIL}", "--model", str(model)],
     ):
-        _, said = run(cli.main, arguments, capsys)
-        assert said
-        assert harmless(said), (arguments, ascii(said))
+        _, messages = run(cli.main, arguments, capsys)
+        assert messages
+        assert harmless(messages), (arguments, ascii(messages))
     for arguments in ([str(tmp_path / name)], [str(model), "--host", EVIL], [f"--{EVIL}"]):
-        code, said = run(serve_cli.main, arguments, capsys)
-        assert (code, harmless(said)) == (2, True), ascii(said)
+        code, messages = run(serve_cli.main, arguments, capsys)
+        assert (code, harmless(messages)) == (2, True), ascii(messages)

@@ -46,11 +46,11 @@ def store(folder: Path) -> Takes:
 
 
 def sitting(
-    takes: Takes, wanted: str, seconds: float | None = 1.0, countdown: float = 0.5, *,
+    takes: Takes, expected: str, seconds: float | None = 1.0, countdown: float = 0.5, *,
     waits: bool = False, fps: float = FPS,
 ) -> RecordingSession:  # fmt: skip
     return RecordingSession(
-        takes, wanted.split(), TakeSettings("anna", seconds, countdown, waits), fps
+        takes, expected.split(), TakeSettings("anna", seconds, countdown, waits), fps
     )
 
 
@@ -293,7 +293,7 @@ class Pressing:
     def __init__(self, act: Callable[[RecordingStatus], Command | None] = lambda _: None) -> None:
         self.act = act
         self.moments: list[RecordingStatus] = []
-        self.said: list[str] = []
+        self.output: list[str] = []
         self.closed = False
 
     def __enter__(self) -> "Pressing":
@@ -310,7 +310,7 @@ class Pressing:
         self.moments.append(moment)
 
     def print_line(self, line: str) -> None:
-        self.said.append(line)
+        self.output.append(line)
 
 
 def test_a_live_source_is_recorded_and_closed(tmp_path: Path) -> None:
@@ -320,7 +320,7 @@ def test_a_live_source_is_recorded_and_closed(tmp_path: Path) -> None:
     session = sitting(takes, "a", countdown=0.0)
     run_session(source, session, [view])
     assert greys(takes) == [[*range(10)]]
-    assert view.said == ["a/anna-001.mkv  10 frames at 10 fps"]
+    assert view.output == ["a/anna-001.mkv  10 frames at 10 fps"]
     assert view.closed
     assert source.closed  # type: ignore[attr-defined]
 

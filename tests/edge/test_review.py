@@ -64,7 +64,7 @@ def collected(tmp_path: Path) -> Takes:
     return takes
 
 
-def saying(*answers: Decision) -> Callable[[Item, int, int, Sequence[str]], Decision]:
+def scripted(*answers: Decision) -> Callable[[Item, int, int, Sequence[str]], Decision]:
     given = iter(answers)
     return lambda *_: next(given)
 
@@ -134,10 +134,10 @@ def test_a_slip_of_the_pen_is_no_new_label(capsys: pytest.CaptureFixture[str]) -
 
 def test_an_invalid_label_is_reported_and_prompted_again(takes: Takes) -> None:
     record(takes, "wave")
-    said: list[str] = []
-    answers = saying(Decision("relabel", "x" * 200), Decision("relabel", "clap"))
-    review(takes, items_of(takes, [], []), LABELS, answers, said.append)
-    assert "1 to 128 characters" in said[0]
+    output: list[str] = []
+    answers = scripted(Decision("relabel", "x" * 200), Decision("relabel", "clap"))
+    review(takes, items_of(takes, [], []), LABELS, answers, output.append)
+    assert "1 to 128 characters" in output[0]
     assert [take.label for take in takes.all()] == ["clap"]
 
 
@@ -146,7 +146,7 @@ def test_a_take_deleted_meanwhile_is_skipped(takes: Takes) -> None:
     items = items_of(takes, [], [])
     takes.delete(first)
     done = review(
-        takes, items, LABELS, saying(Decision("delete"), Decision("keep")), lambda _: None
+        takes, items, LABELS, scripted(Decision("delete"), Decision("keep")), lambda _: None
     )
     assert done == {"keep": 1}
     assert takes.all() == [second]
@@ -177,7 +177,7 @@ def test_a_review_goes_on_where_it_was_left(collected: Takes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "output"),
     [
         ("clip,label\na.mkv,x\n", "has no column confidence"),
         (
@@ -190,10 +190,10 @@ def test_a_review_goes_on_where_it_was_left(collected: Takes) -> None:
     ],
 )
 def test_a_list_of_collected_clips_that_cannot_be_one_is_one_line(
-    tmp_path: Path, content: str, said: str
+    tmp_path: Path, content: str, output: str
 ) -> None:
     (tmp_path / "collected.csv").write_text(content)
-    with pytest.raises(RecordingError, match=said):
+    with pytest.raises(RecordingError, match=output):
         read_collected(tmp_path)
 
 

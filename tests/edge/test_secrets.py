@@ -73,9 +73,9 @@ def test_no_password_is_in_anything_that_a_run_shows_or_writes(tmp_path: Path, m
         finally:
             process.send_signal(signal.SIGTERM)
             out, err = process.communicate(timeout=120)
-        asked = [path for path in other.hits if SECRET in path]
+        requested = [path for path in other.hits if SECRET in path]
     assert process.returncode == 143, err
-    assert asked, "the server itself is told the token"
+    assert requested, "the server itself is told the token"
     assert "on CAM_URL, http://127.0.0.1:" in err
     assert "token=***, door, yard" in err
     for text in (shown, out, err, log.read_text()):
@@ -101,9 +101,9 @@ def test_an_error_message_never_contains_the_password(
     arguments: list[str], model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["--model", str(model), *arguments]) == 2
-    said = capsys.readouterr()
-    assert SECRET not in said.out + said.err
-    assert said.err.count("\n") == 1
+    output = capsys.readouterr()
+    assert SECRET not in output.out + output.err
+    assert output.err.count("\n") == 1
 
 
 @pytest.mark.parametrize("command", ["seqvision_edge", "python"])

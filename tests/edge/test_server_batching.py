@@ -117,7 +117,7 @@ def test_places_are_bounded_and_the_end_is_the_end(session: Session, gate: Gate)
     batcher.reserve(2)
     with pytest.raises(Overloaded):
         batcher.reserve()
-    asked = batcher.submit([(session.stream(), frames(0))])
+    requested = batcher.submit([(session.stream(), frames(0))])
     assert gate.inside.wait(SECONDS)
     waiting = batcher.submit([(session.stream(), frames(1))])
     closing = threading.Thread(target=batcher.close)
@@ -126,7 +126,7 @@ def test_places_are_bounded_and_the_end_is_the_end(session: Session, gate: Gate)
         assert closing.is_alive()
     gate.open.set()
     closing.join(SECONDS)
-    assert asked[0].result(SECONDS) is not None
+    assert requested[0].result(SECONDS) is not None
     assert not batcher.is_alive
     with pytest.raises(Overloaded):
         batcher.reserve()

@@ -247,10 +247,10 @@ def test_the_end_of_the_server_ends_the_work(
     slow = Slow(monkeypatch)
     with serving(session) as running, running.client() as client:
 
-        def ask() -> None:
+        def send_query() -> None:
             assert client.post(path, **body).status_code == 503
 
-        thread = threading.Thread(target=ask)
+        thread = threading.Thread(target=send_query)
         thread.start()
         until(lambda: slow.calls > 3)
         running.served.service.end()

@@ -32,14 +32,14 @@ def serving(*arguments: str | Path) -> Iterator[tuple["subprocess.Popen[str]", s
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stderr is not None
-        said = []
+        output = []
         for line in process.stderr:
-            said.append(line.strip())
+            output.append(line.strip())
             found = re.search(r"http://\S+?:(\d+)/", line)
             if found:
-                yield process, f"127.0.0.1:{found[1]}", said
+                yield process, f"127.0.0.1:{found[1]}", output
                 return
-        raise AssertionError(f"it ended: {said}")
+        raise AssertionError(f"it ended: {output}")
     finally:
         process.kill()
         process.communicate()
@@ -116,7 +116,7 @@ def test_request_that_does_not_end_with_the_server_is_cut_off_in_silence(
     )  # fmt: skip
     answers: list[int] = []
 
-    def ask(address: str) -> None:
+    def send_query(address: str) -> None:
         content = {"file": video.read_bytes()}
         answers.append(httpx.post(f"{address}v1/predict", files=content, timeout=60).status_code)
 
@@ -124,7 +124,7 @@ def test_request_that_does_not_end_with_the_server_is_cut_off_in_silence(
         assert process.stderr is not None
         while not (found := re.search(r"(http://\S+/) · API: ", line := process.stderr.readline())):
             assert line, "it ended"
-        client = threading.Thread(target=ask, args=(found[1],))
+        client = threading.Thread(target=send_query, args=(found[1],))
         client.start()
         assert process.stderr.readline() == "working\n"
         process.send_signal(signal.SIGINT)
@@ -142,9 +142,9 @@ def test_shutdown_takes_two_seconds_with_open_event_streams(
     model: Path, video: Path, number: int, code: int
 ) -> None:
     """Three clients are connected to it."""
-    with serving(model) as (process, address, said):
+    with serving(model) as (process, address, output):
         assert answer(address, "/healthz").status_code == 200
-        assert said[0].startswith(f"edge-serve: {model} · 4 labels")
+        assert output[0].startswith(f"edge-serve: {model} · 4 labels")
         with (
             httpx.Client(base_url=f"http://{address}") as client,
             connect(f"ws://{address}/v1/live"),
@@ -163,9 +163,9 @@ def test_shutdown_takes_two_seconds_with_open_event_streams(
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
     """Return the one line of a user's mistake."""
     assert cli.main([str(argument) for argument in arguments]) == 2, "or it served for ever"
-    said = capsys.readouterr()
-    assert said.out == ""
-    (line,) = said.err.splitlines()
+    output = capsys.readouterr()
+    assert output.out == ""
+    (line,) = output.err.splitlines()
     return line
 
 
@@ -227,8 +227,8 @@ def test_help_and_version_need_no_server(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_a_server_beyond_loopback_generates_a_token(model: Path) -> None:
-    with serving(model, "--host", "0.0.0.0") as (_, address, said):
-        (token,) = [line.split("token: ")[1] for line in said if "token: " in line]
+    with serving(model, "--host", "0.0.0.0") as (_, address, output):
+        (token,) = [line.split("token: ")[1] for line in output if "token: " in line]
         assert len(token) > 40
         assert answer(address, "/v1/model").status_code == 401
         bearer = {"authorization": f"Bearer {token}"}
@@ -242,8 +242,8 @@ def test_the_token_of_an_environment_variable_is_required(
 ) -> None:
     monkeypatch.setenv("SERVE_TOKEN", TOKEN)
     with serving(model, "--token", "env:SERVE_TOKEN", "--allow-host", "cam.example") as running:
-        _, address, said = running
-        assert not any(TOKEN in line for line in said)
+        _, address, output = running
+        assert not any(TOKEN in line for line in output)
         assert answer(address, "/v1/model").status_code == 401
         headers = {"authorization": f"Bearer {TOKEN}", "host": "cam.example"}
         url = f"http://{address}/v1/predict"
@@ -255,15 +255,15 @@ def test_the_token_of_an_environment_variable_is_required(
 def test_it_listens_on_ipv6_too(model: Path, host: str) -> None:
     if not has_ipv6():
         pytest.skip("this machine has no IPv6 loopback")
-    with serving(model, "--host", host, "--token", TOKEN) as (_, address, said):
+    with serving(model, "--host", host, "--token", TOKEN) as (_, address, output):
         here = f"[::1]:{address.rpartition(':')[2]}"
-        assert f"http://{here}/" in said[-1]
+        assert f"http://{here}/" in output[-1]
         bearer = {"authorization": f"Bearer {TOKEN}"}
         assert answer(here, "/v1/model").status_code == 401
         for name, code in ((here, 200), ("[::1]", 200), ("[::2]", 421), ("[::1", 421)):
             headers = {**bearer, "host": name, "origin": f"http://{name}"}
-            asked = httpx.post(f"http://{here}/v1/streams", headers=headers)
-            assert asked.status_code == (201 if code == 200 else code), name
+            requested = httpx.post(f"http://{here}/v1/streams", headers=headers)
+            assert requested.status_code == (201 if code == 200 else code), name
         foreign = {**bearer, "origin": "http://[::1]:1"}
         assert httpx.post(f"http://{here}/v1/streams", headers=foreign).status_code == 403
         with connect(f"ws://{here}/v1/live", additional_headers=bearer) as opened:

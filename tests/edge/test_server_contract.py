@@ -55,12 +55,12 @@ def test_every_response_matches_the_openapi_document(server: Running, mode: Gene
 
         @few
         @given(case=operation.as_strategy(generation_mode=mode))
-        def ask(case: schemathesis.Case) -> None:
+        def send_query(case: schemathesis.Case) -> None:
             case.call_and_validate(base_url=server.url, checks=CHECKS, timeout=30)
 
         # There is no wrong way to ask for what takes nothing.
         with contextlib.suppress(Unsatisfiable):
-            ask()
+            send_query()
             seen.add((operation.method.upper(), operation.path))
     assert ("POST", "/v1/predict") in seen
     assert ("POST", "/v1/streams/{id}/frames") in seen

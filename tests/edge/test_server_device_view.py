@@ -58,25 +58,25 @@ def test_the_sources_of_a_running_device_are_served(session: Session, tmp_path: 
         assert (seen["name"], seen["state"]["state"], seen["picture"]) == (name, "live", True)
         assert seen["prediction"]["label"] == "red"
 
-        place = "/v1/sources/rtsp%3A%2F%2Fdoor%2Fcam%201"
-        picture = client.get(f"{place}/picture")
+        location = "/v1/sources/rtsp%3A%2F%2Fdoor%2Fcam%201"
+        picture = client.get(f"{location}/picture")
         assert picture.headers["content-type"] == "image/jpeg"
         bgr = cv2.imdecode(np.frombuffer(picture.content, np.uint8), cv2.IMREAD_COLOR)
         assert bgr.shape == (48, 64, 3)
         assert np.abs(bgr.mean(axis=(0, 1)) - COLOURS["red"]).max() < 25
 
-        heard: list[dict[str, Any]] = []
-        with client.stream("GET", f"{place}/events?predictions=true") as answer:
+        received: list[dict[str, Any]] = []
+        with client.stream("GET", f"{location}/events?predictions=true") as answer:
             for line in answer.iter_lines():
                 if line.startswith("data: {") and line != "data: {}":
-                    heard.append(json.loads(line[6:]))
+                    received.append(json.loads(line[6:]))
                     source.go.set()
-                if heard and heard[-1].get("state") == "ended":
+                if received and received[-1].get("state") == "ended":
                     break
-        assert heard[0]["state"] == "live", "who comes later is told how it is"
-        events = [record["label"] for record in heard if record["type"] == "event"]
+        assert received[0]["state"] == "live", "who comes later is told how it is"
+        events = [record["label"] for record in received if record["type"] == "event"]
         assert events == ["red", "blue"]
-        assert [record["type"] for record in heard].count("prediction") > 20
+        assert [record["type"] for record in received].count("prediction") > 20
         device.join(30)
         until(lambda: newest._seen[name].listeners == [])
         assert client.get("/v1/sources").json()["sources"][0]["state"]["state"] == "ended"

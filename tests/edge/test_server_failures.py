@@ -63,9 +63,7 @@ def test_a_request_is_answered_with_a_plain_500_and_the_next_one_works(
     assert line.exc_info is None
 
 
-def test_a_failed_call_ends_the_event_and_resets_the_stream(
-    running: Running, fault: Fault
-) -> None:
+def test_a_failed_call_ends_the_event_and_resets_the_stream(running: Running, fault: Fault) -> None:
     with running.client() as client:
         stream = f"/v1/streams/{client.post('/v1/streams').json()['id']}"
 
@@ -89,13 +87,13 @@ def test_a_failed_call_ends_the_event_and_resets_the_stream(
 def test_a_live_connection_outlives_a_call_that_failed(running: Running, fault: Fault) -> None:
     with connect(running.live) as opened:
 
-        def ask(index: int) -> Any:
+        def send_query(index: int) -> Any:
             opened.send(message(index / FPS, jpeg("red")))
             return json.loads(opened.recv(timeout=120))
 
-        assert ask(0)["window_fill"] == 0.167
+        assert send_query(0)["window_fill"] == 0.167
         opened.recv(timeout=120)  # that it is warming up
         fault.is_on = True
-        assert ask(1) == {"type": "error", "frame": 1, "message": "the model failed"}
+        assert send_query(1) == {"type": "error", "frame": 1, "message": "the model failed"}
         fault.is_on = False
-        assert ask(2)["window_fill"] == 0.167
+        assert send_query(2)["window_fill"] == 0.167

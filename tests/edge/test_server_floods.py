@@ -398,8 +398,8 @@ def test_a_blocked_log_delays_no_response(tmp_path: Path) -> None:
                 url = f"http://127.0.0.1:{int(found[1])}/healthz"
                 assert client.get(url).status_code == 200
             process.terminate()
-            said = process.stderr.read()
+            output = process.stderr.read()
         finally:
             process.kill()
-    assert said.count(b"disconnected before the body ended") > 20
-    assert b"Traceback" not in said
+    assert output.count(b"disconnected before the body ended") > 20
+    assert b"Traceback" not in output

@@ -72,7 +72,7 @@ def healthy(running: Running) -> None:
             until(lambda gauge=gauge: f"\n{gauge}" in client.get("/metrics").text)
 
 
-async def ask(port: int, pieces: list[bytes]) -> bytes:
+async def send_query(port: int, pieces: list[bytes]) -> bytes:
     """Send pieces and return all that comes back until the server ends the connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     parts: list[bytes] = []
@@ -180,7 +180,7 @@ def test_every_request_is_answered(
     record_property("tried", ("HTTP requests", len(range(0, REQUESTS, step))))
     wrong = try_all(
         range(0, REQUESTS, step),
-        lambda seed: ask(unharmed.port, hostile_request(seed)),
+        lambda seed: send_query(unharmed.port, hostile_request(seed)),
         is_answered,
     )
     assert not wrong, f"seed → what came: {dict(list(wrong.items())[:20])}"

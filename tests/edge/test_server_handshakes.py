@@ -5,7 +5,7 @@ import time
 import pytest
 from colour_model import model_bytes
 from served import serving
-from test_server_middleware import said
+from test_server_middleware import receive_all
 
 from seqvision_edge.server.auth import COOKIE, Key
 from seqvision_edge.server.limits import Limits
@@ -52,7 +52,7 @@ def test_an_invalid_handshake_is_refused_and_closed(session: Session, head: str)
     ) as running:
         with running.raw() as raw:
             raw.sendall(head.encode("latin-1"))
-            answer = said(raw)  # the socket has a deadline, which fails the test
+            answer = receive_all(raw)  # the socket has a deadline, which fails the test
         assert answer == b"" or answer.startswith(b"HTTP/1.1 4")
         with running.client() as client:
             assert client.get("/healthz", headers={"host": "localhost"}).status_code in (200, 401)
@@ -65,7 +65,7 @@ def test_unfinished_handshakes_lock_out_no_client(session: Session) -> None:
         for raw in raws:
             raw.sendall((KEYED + "Content-Length: 100000\r\n\r\n").encode())
         for raw in raws:
-            said(raw)
+            receive_all(raw)
             raw.close()
         with running.client() as client:
             assert client.get("/healthz").status_code == 200

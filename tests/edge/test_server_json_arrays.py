@@ -53,9 +53,9 @@ def test_a_mutated_text_is_read_as_by_the_parser_or_left_to_it(
 ) -> None:
     text = body_of(np.random.default_rng(seed).integers(0, 256, shape, np.uint8)).decode()
     start = text.index("[")
-    for place, remove, insert in changes:
-        place = start + place % (len(text) - start)
-        text = text[:place] + insert + text[place + remove :]
+    for location, remove, insert in changes:
+        location = start + location % (len(text) - start)
+        text = text[:location] + insert + text[location + remove :]
     found = check(text.encode())
     assert found is not None or changes, "it is the fast way's own"
 
@@ -91,9 +91,9 @@ def check(body: bytes) -> NDArray[np.uint8] | None:
     found = read_regular(body)
     if found is None:
         return None
-    said = json.loads(body)
-    assert list(said) == ["instances"]
-    expected = np.array(said["instances"])  # ragged lists are an error here
+    output = json.loads(body)
+    assert list(output) == ["instances"]
+    expected = np.array(output["instances"])  # ragged lists are an error here
     assert expected.dtype.kind == "i"
     assert expected.min() >= 0
     assert expected.max() <= 255

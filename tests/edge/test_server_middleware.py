@@ -51,7 +51,7 @@ def locked(session: Session, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield running
 
 
-def said(connection: socket.socket) -> bytes:
+def receive_all(connection: socket.socket) -> bytes:
     """Return everything that comes until the server ends the connection."""
     parts = []
     with contextlib.suppress(ConnectionError):
@@ -219,8 +219,8 @@ def test_another_sites_page_changes_nothing(server: Running, origin: str) -> Non
         read = client.get("/v1/model")
         assert read.headers["cross-origin-resource-policy"] == "same-origin"
         assert not [name for name in read.headers if name.startswith("access-control")]
-        asked = {"access-control-request-method": "POST"}
-        assert client.options("/v1/predict", headers=asked).status_code == 405
+        requested = {"access-control-request-method": "POST"}
+        assert client.options("/v1/predict", headers=requested).status_code == 405
     with pytest.raises(InvalidStatus) as refused, connect(server.live, additional_headers=headers):
         pass
     assert refused.value.response.status_code == 403
@@ -252,7 +252,7 @@ def test_every_answer_has_the_headers_that_protect_a_browser(locked: Running) ->
             assert answer.headers["cache-control"] in ("no-cache", "no-store")
     with locked.raw() as raw:
         raw.sendall(b"nonsense\r\n\r\n")
-        assert b"nosniff" in said(raw)
+        assert b"nosniff" in receive_all(raw)
 
 
 def memory() -> int:
@@ -356,13 +356,13 @@ def test_a_slow_sender_is_disconnected(session: Session) -> None:
             large.sendall(loud + f"Content-Length: {Limits.json_bytes + 1}\r\n\r\n".encode())
             assert large.recv(4096).startswith(b"HTTP/1.1 413")
         with running.raw() as silent:
-            assert said(silent).startswith(b"HTTP/1.1 408")
+            assert receive_all(silent).startswith(b"HTTP/1.1 408")
         with running.raw() as half_head:
             half_head.sendall(head)
-            assert said(half_head).startswith(b"HTTP/1.1 408")
+            assert receive_all(half_head).startswith(b"HTTP/1.1 408")
         with running.raw() as half_body:
             half_body.sendall(head + b'Content-Length: 100\r\n\r\n{"inst')
-            assert said(half_body).startswith(b"HTTP/1.1 408")
+            assert receive_all(half_body).startswith(b"HTTP/1.1 408")
         with running.raw() as drip:
             drip.sendall(head + b"Content-Length: 1000\r\n\r\n")
             began = time.monotonic()
@@ -386,7 +386,7 @@ def test_a_second_request_on_a_connection_must_come_whole_too(session: Session) 
             first += raw.recv(4096)
         assert first.startswith(b"HTTP/1.1 200")
         raw.sendall(b"GET /healthz HTTP/1.1\r\nHost:")
-        assert said(raw).startswith(b"HTTP/1.1 408")
+        assert receive_all(raw).startswith(b"HTTP/1.1 408")
 
 
 def test_clients_above_the_limit_are_refused(session: Session) -> None:
@@ -400,7 +400,7 @@ def test_clients_above_the_limit_are_refused(session: Session) -> None:
                 more.recv(timeout=120)
             assert more.close_code == 1013
             silent = [opened.enter_context(running.raw()) for _ in range(20)]
-            ends = [said(each) for each in silent[8:]]
+            ends = [receive_all(each) for each in silent[8:]]
             assert ends == [b""] * len(ends)
         with running.client() as client:
             until(lambda: client.get("/healthz").status_code == 200)

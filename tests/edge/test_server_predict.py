@@ -69,7 +69,7 @@ def shares(prediction: dict[str, Any]) -> list[float]:
     return [prediction["probabilities"][label] for label in LABELS]
 
 
-def asked(answer: httpx.Response) -> list[dict[str, Any]]:
+def predictions_of(answer: httpx.Response) -> list[dict[str, Any]]:
     assert answer.status_code == 200, answer.text
     predictions: list[dict[str, Any]] = answer.json()["predictions"]
     return predictions
@@ -98,14 +98,14 @@ def test_a_video_has_the_answer_of_the_session(
     path = write_video(tmp_path / "a.mp4", scenes, 25.0)
     query = {"probabilities": True, "every_window": every_window}
     with path.open("rb") as file:
-        (said,) = asked(client.post("/v1/predict", files={"file": file}, params=query))
-    np.testing.assert_allclose(shares(said), direct(session, path, every_window), atol=2e-6)
-    assert said["label"] == max(LABELS, key=said["probabilities"].__getitem__)
-    assert said["probability"] == max(shares(said))
-    assert [each["label"] for each in said["top"]] == sorted(
-        LABELS, key=lambda label: -said["probabilities"][label]
+        (output,) = predictions_of(client.post("/v1/predict", files={"file": file}, params=query))
+    np.testing.assert_allclose(shares(output), direct(session, path, every_window), atol=2e-6)
+    assert output["label"] == max(LABELS, key=output["probabilities"].__getitem__)
+    assert output["probability"] == max(shares(output))
+    assert [each["label"] for each in output["top"]] == sorted(
+        LABELS, key=lambda label: -output["probabilities"][label]
     )[:3]
-    assert "windows" not in said
+    assert "windows" not in output
 
 
 def test_the_timeline_of_a_video_is_that_of_a_run(
@@ -129,9 +129,9 @@ def test_the_timeline_of_a_video_is_that_of_a_run(
     assert [event["label"] for event in events] == ["red", "blue"]
     with video.open("rb") as file:
         query = {"timeline": True, "probabilities": True}
-        (said,) = asked(client.post("/v1/predict", files={"file": file}, params=query))
-    assert said["events"] == events
-    for window, answer in zip(said["windows"], answers, strict=True):
+        (output,) = predictions_of(client.post("/v1/predict", files={"file": file}, params=query))
+    assert output["events"] == events
+    for window, answer in zip(output["windows"], answers, strict=True):
         for key in ("time", "frame", "window_full", "label"):
             assert window[key] == answer[key]
         truth = list(answer["probabilities"].values())
@@ -144,11 +144,13 @@ def test_a_short_clip_has_a_window_fill_and_is_an_event(
     path = write_video(tmp_path / "short.mp4", [("red", 0.4)])
     for query in ({"timeline": True}, {}):
         with path.open("rb") as file:
-            (said,) = asked(client.post("/v1/predict", files={"file": file}, params=query))
-        assert said["label"] == "red"
-        assert said["window_fill"] == pytest.approx(4 / WINDOW, abs=1e-5)
+            (output,) = predictions_of(
+                client.post("/v1/predict", files={"file": file}, params=query)
+            )
+        assert output["label"] == "red"
+        assert output["window_fill"] == pytest.approx(4 / WINDOW, abs=1e-5)
         if query:
-            (event,) = said["events"]
+            (event,) = output["events"]
             assert (event["label"], event["window_fill"]) == ("red", 0.667)
 
 
@@ -156,12 +158,12 @@ def test_pictures_are_one_clip_in_their_order(client: httpx.Client, session: Ses
     clip = moving(1, 8)
     pictures = [encoded(".png", frame) for frame in clip]
     query = {"probabilities": True, "fps": FPS}
-    (said,) = asked(client.post("/v1/predict", files=files(pictures), params=query))
-    (back,) = asked(client.post("/v1/predict", files=files(pictures[::-1]), params=query))
+    (output,) = predictions_of(client.post("/v1/predict", files=files(pictures), params=query))
+    (back,) = predictions_of(client.post("/v1/predict", files=files(pictures[::-1]), params=query))
     steps = np.stack([prepare(frame, session.card.image) for frame in clip])
     middle = steps[1 : 1 + WINDOW]
-    np.testing.assert_allclose(shares(said), session.run(middle[None])[0][0], atol=2e-6)
-    assert max(abs(np.subtract(shares(said), shares(back)))) > 0.01
+    np.testing.assert_allclose(shares(output), session.run(middle[None])[0][0], atol=2e-6)
+    assert max(abs(np.subtract(shares(output), shares(back)))) > 0.01
 
 
 def test_nested_lists_are_clips_and_pictures(client: httpx.Client, session: Session) -> None:
@@ -169,9 +171,9 @@ def test_nested_lists_are_clips_and_pictures(client: httpx.Client, session: Sess
     still = moving(3, 1, (12, 16))[0]
     grey = still[:, :, 0]
     body = {"instances": [clip.tolist(), still.tolist(), grey.tolist(), grey[..., None].tolist()]}
-    said = asked(client.post("/v1/predict", json=body, params={"probabilities": True}))
+    output = predictions_of(client.post("/v1/predict", json=body, params={"probabilities": True}))
     three = np.repeat(grey[None, :, :, None], 3, axis=-1)
-    for given, steps in zip(said, [clip, still[None], three, three], strict=True):
+    for given, steps in zip(output, [clip, still[None], three, three], strict=True):
         np.testing.assert_allclose(shares(given), session.run(steps[None])[0][0], atol=2e-6)
 
 
@@ -184,11 +186,11 @@ def test_a_strip_is_answered_as_a_still_image(tmp_path: Path) -> None:
     data = encoded(".png", strip)
     with serving(session) as running, running.client() as client:
         query = {"probabilities": True}
-        (said,) = asked(client.post("/v1/predict", files=files([data]), params=query))
-        np.testing.assert_allclose(shares(said), truth, atol=2e-6)
+        (output,) = predictions_of(client.post("/v1/predict", files=files([data]), params=query))
+        np.testing.assert_allclose(shares(output), truth, atol=2e-6)
         body = {"instances": [strip[..., ::-1].tolist()]}
-        (said,) = asked(client.post("/v1/predict", json=body, params=query))
-        np.testing.assert_allclose(shares(said), truth, atol=2e-6)
+        (output,) = predictions_of(client.post("/v1/predict", json=body, params=query))
+        np.testing.assert_allclose(shares(output), truth, atol=2e-6)
         two = client.post("/v1/predict", files=files([data, data]))
         assert two.status_code == 422
         assert "not a still image" in two.json()["detail"]
@@ -202,11 +204,11 @@ def test_a_damaged_video_is_answered_with_what_is_missing(
     for frame in moving(5, 80):
         writer.write(frame)
     writer.release()
-    (said,) = asked(client.post("/v1/predict", files={"file": path.read_bytes()}))
-    assert "incomplete" not in said
+    (output,) = predictions_of(client.post("/v1/predict", files={"file": path.read_bytes()}))
+    assert "incomplete" not in output
     torn = path.read_bytes()[: path.stat().st_size * 2 // 3]
-    (said,) = asked(client.post("/v1/predict", files={"file": torn}))
-    assert "of 80 frames" in said["incomplete"]
+    (output,) = predictions_of(client.post("/v1/predict", files={"file": torn}))
+    assert "of 80 frames" in output["incomplete"]
 
 
 BAD_JSON: list[tuple[str, str]] = [
@@ -230,20 +232,20 @@ BAD_JSON: list[tuple[str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("body", "said"), BAD_JSON)
+@pytest.mark.parametrize(("body", "output"), BAD_JSON)
 def test_an_invalid_picture_is_refused_with_a_reason(
-    client: httpx.Client, body: str, said: str
+    client: httpx.Client, body: str, output: str
 ) -> None:
     headers = {"content-type": "application/json"}
     answer = client.post("/v1/predict", content=body, headers=headers)
     assert answer.status_code == 422
-    assert said in answer.json()["detail"]
+    assert output in answer.json()["detail"]
 
 
 def test_files_that_are_neither_video_nor_pictures_are_refused(
     client: httpx.Client, tmp_path: Path
 ) -> None:
-    for content, said in (
+    for content, output in (
         (b"", "not a video"),
         (b"shopping list\n" * 50, "it is text"),
         (bytes(range(256)) * 9, "not a video"),
@@ -251,7 +253,7 @@ def test_files_that_are_neither_video_nor_pictures_are_refused(
     ):
         answer = client.post("/v1/predict", files={"file": content})
         assert answer.status_code == 422, answer.text
-        assert said in answer.json()["detail"]
+        assert output in answer.json()["detail"]
         assert "/tmp" not in answer.text
     mixed = files([jpeg("red"), b"RIFF"])
     assert client.post("/v1/predict", files=mixed).status_code == 422
@@ -292,13 +294,13 @@ def test_requests_at_the_same_time_are_one_call_of_the_model(
     clips = [moving(seed, WINDOW, (12, 16)) for seed in range(24)]
     with server.client(limits=httpx.Limits(max_connections=24)) as client:
 
-        def ask(clip: NDArray[np.uint8]) -> list[float]:
+        def send_query(clip: NDArray[np.uint8]) -> list[float]:
             body = {"instances": [clip.tolist()]}
             answer = client.post("/v1/predict", json=body, params={"probabilities": True})
-            return shares(asked(answer)[0])
+            return shares(predictions_of(answer)[0])
 
         with ThreadPoolExecutor(24) as threads:
-            answers = list(threads.map(ask, clips))
+            answers = list(threads.map(send_query, clips))
     assert sum(sizes) == 24
     assert len(sizes) < 16
     assert max(sizes) > 1
@@ -321,15 +323,15 @@ def test_more_than_the_model_can_do_is_refused_and_not_queued(
     with serving(session, limits=Limits(room=4)) as running, running.client() as client:
         monkeypatch.setattr(Session, "run", blocked)
         with ThreadPoolExecutor(6) as threads:
-            asks = [threads.submit(client.post, "/v1/predict", json=body) for _ in range(6)]
+            queries = [threads.submit(client.post, "/v1/predict", json=body) for _ in range(6)]
             refused = []
             while len(refused) < 4:
-                refused = [ask.result() for ask in asks if ask.done()]
+                refused = [send_query.result() for send_query in queries if send_query.done()]
                 time.sleep(0.01)
             assert {answer.status_code for answer in refused} == {429}
             assert all(answer.headers["retry-after"] == "1" for answer in refused)
             go.set()
-            codes = sorted(ask.result().status_code for ask in asks)
+            codes = sorted(send_query.result().status_code for send_query in queries)
         assert codes == [200, 200, 429, 429, 429, 429]
         assert client.post("/v1/predict", json=body).status_code == 200
 
@@ -350,11 +352,11 @@ def test_the_model_route_omits_the_origin() -> None:
     }
     session = Session(model_bytes(make_card(origin=origin)), "cpu")
     with serving(session) as running, running.client() as client:
-        said = client.get("/v1/model")
-    assert said.json()["labels"] == list(LABELS)
-    assert said.json()["sequence"] == {"kind": "video", "fps": FPS, "frames": WINDOW}
-    assert said.json()["limits"]["pixels"] == Limits.pixels
-    assert "somebody" not in said.text
+        output = client.get("/v1/model")
+    assert output.json()["labels"] == list(LABELS)
+    assert output.json()["sequence"] == {"kind": "video", "fps": FPS, "frames": WINDOW}
+    assert output.json()["limits"]["pixels"] == Limits.pixels
+    assert "somebody" not in output.text
 
 
 def test_class_names_are_only_ever_json() -> None:
@@ -369,16 +371,14 @@ def test_class_names_are_only_ever_json() -> None:
             assert "onerror" not in client.get(path).text
 
 
-def test_jpeg_orientation_is_applied_as_for_files(
-    client: httpx.Client, tmp_path: Path
-) -> None:
+def test_jpeg_orientation_is_applied_as_for_files(client: httpx.Client, tmp_path: Path) -> None:
     data = jpeg("red", (33, 21))
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
     turned = data[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + data[2:]
     path = tmp_path / "a.jpg"
     path.write_bytes(turned)
     assert cv2.imread(str(path)).shape == (33, 21, 3)
-    assert asked(client.post("/v1/predict", files=files([turned])))[0]["label"] == "red"
+    assert predictions_of(client.post("/v1/predict", files=files([turned])))[0]["label"] == "red"
     assert picture("red").shape == (48, 64, 3)
 
 

@@ -34,7 +34,7 @@ def server(tmp_path: Path) -> Iterator[Running]:
 
 def answers(running: Running, hello: str, messages: list[bytes]) -> list[dict[str, Any]]:
     """Return the first record for each message."""
-    said = []
+    output = []
     with connect(running.live) as socket:
         socket.send(hello)
         for each in messages:
@@ -42,8 +42,8 @@ def answers(running: Running, hello: str, messages: list[bytes]) -> list[dict[st
             record = json.loads(socket.recv(20))
             while record["type"] in ("event", "source"):
                 record = json.loads(socket.recv(20))
-            said.append(record)
-    return said
+            output.append(record)
+    return output
 
 
 def test_prepared_frames_are_answered_as_the_session_answers_them(server: Running) -> None:
@@ -51,10 +51,10 @@ def test_prepared_frames_are_answered_as_the_session_answers_them(server: Runnin
     generator = np.random.default_rng(0)
     frames = generator.integers(0, 256, (WINDOW + 3, 12, 16, 3), np.uint8)
     sent = [message(number / 10, frame.tobytes()) for number, frame in enumerate(frames)]
-    said = answers(server, PREPARED, sent)
-    assert [each["type"] for each in said] == ["waiting"] * (WINDOW - 1) + ["prediction"] * 4
+    output = answers(server, PREPARED, sent)
+    assert [each["type"] for each in output] == ["waiting"] * (WINDOW - 1) + ["prediction"] * 4
     stream = session.stream()
-    for frame, record in zip(frames, said, strict=True):
+    for frame, record in zip(frames, output, strict=True):
         expected = stream.push(frame[None])
         assert expected is not None
         if record["type"] == "prediction":
@@ -70,17 +70,17 @@ def test_the_steps_of_a_still_image_are_answered_too() -> None:
     steps = image_steps(picture("blue"), card.image, card.sequence)
     with serving(session) as running:
         long = message(1, bytes(4 * 12 * 16 * 3))
-        said = answers(running, PREPARED, [message(0, steps.tobytes()), long])
-    assert said[0]["label"] == "blue"
-    assert said[1]["message"].endswith("prepared pixels are 12 x 16 x 3, 1 to 3 times")
+        output = answers(running, PREPARED, [message(0, steps.tobytes()), long])
+    assert output[0]["label"] == "blue"
+    assert output[1]["message"].endswith("prepared pixels are 12 x 16 x 3, 1 to 3 times")
 
 
 def test_prepared_frames_have_exactly_the_card_s_size(server: Running) -> None:
     step = prepare(picture("red"), server.served.service.session.card.image).tobytes()
-    said = answers(server, PREPARED, [message(0, step + b"x"), message(1, step)])
-    assert said[0]["type"] == "error"
-    assert said[0]["message"] == "577 bytes; prepared pixels are 12 x 16 x 3"
-    assert said[1]["type"] == "waiting"
+    output = answers(server, PREPARED, [message(0, step + b"x"), message(1, step)])
+    assert output[0]["type"] == "error"
+    assert output[0]["message"] == "577 bytes; prepared pixels are 12 x 16 x 3"
+    assert output[1]["type"] == "waiting"
 
 
 @pytest.mark.parametrize("hello", ["{}", '{"frames": "png"}', "prepared", "[" * 9999])
@@ -152,9 +152,9 @@ def test_another_archive_is_refused_and_nothing_of_it_stays(
     content[-1] ^= 1
     archive.write_bytes(content)
     assert cli.main(["--fetch-web-runtime"]) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert "its hash differs" in said
+    output = capsys.readouterr().err
+    assert output.count("\n") == 1
+    assert "its hash differs" in output
     assert list(web_runtime.folder().iterdir()) == []
 
 
@@ -163,9 +163,9 @@ def test_a_failed_download_is_one_error_line(
 ) -> None:
     archive.unlink()
     assert cli.main(["--fetch-web-runtime"]) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert web_runtime.TARBALL in said
+    output = capsys.readouterr().err
+    assert output.count("\n") == 1
+    assert web_runtime.TARBALL in output
 
 
 def test_the_archive_of_the_tests_is_the_one_that_is_fetched() -> None:

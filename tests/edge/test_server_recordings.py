@@ -53,7 +53,7 @@ def line(running: Running) -> contextlib.AbstractContextManager[ClientConnection
     return connect(f"ws://{running.address}/v1/record")
 
 
-def told(opened: ClientConnection) -> dict[str, Any]:
+def receive_record(opened: ClientConnection) -> dict[str, Any]:
     record: dict[str, Any] = json.loads(opened.recv(timeout=120))
     return record
 
@@ -64,14 +64,14 @@ def record(
     """Record a take as the page does and return the last that is told of it."""
     with line(running) as opened:
         opened.send(json.dumps({"label": label, "person": person}))
-        first = told(opened)
+        first = receive_record(opened)
         if first["type"] != "ready":
             return first
         with contextlib.suppress(ConnectionClosed):
             for number in range(frames):
                 opened.send(message(number / RATE, jpeg(colour)))
             opened.send('{"keep": true}')
-        return told(opened)
+        return receive_record(opened)
 
 
 def files(folder: Path) -> list[str]:
@@ -108,9 +108,9 @@ def test_a_take_is_a_clip_as_long_as_its_timestamps(
         assert list(csv.DictReader(file)) == [
             {"path": take["path"], "label": "wave", "group": "anna"}
         ]
-    said = client.get("/v1/takes").json()
-    assert said["takes"] == [{"path": take["path"], "label": "wave", "person": "anna"}]
-    assert said["labels"] == ["red", "green", "blue", "none", "wave"]
+    output = client.get("/v1/takes").json()
+    assert output["takes"] == [{"path": take["path"], "label": "wave", "person": "anna"}]
+    assert output["labels"] == ["red", "green", "blue", "none", "wave"]
     assert client.get("/v1/model").json()["recording_enabled"] is True
     assert "<title>Record takes" in client.get("/record").text
 
@@ -121,7 +121,7 @@ def test_a_disconnect_during_a_take_records_nothing(
     running, client = server
     with line(running) as opened:
         opened.send('{"label": "wave"}')
-        assert told(opened) == {"type": "ready"}
+        assert receive_record(opened) == {"type": "ready"}
         for number in range(15):
             opened.send(message(number / RATE, jpeg("red")))
         until(lambda: any(".unfinished" in name for name in files(folder)))
@@ -157,10 +157,10 @@ def test_the_longest_label_is_taken_however_it_is_escaped(
         begin = json.dumps({"label": label, "person": label}, ensure_ascii=is_ascii, indent=2)
         with line(running) as opened:
             opened.send(begin)
-            assert told(opened) == {"type": "ready"}, (letter, is_ascii)
+            assert receive_record(opened) == {"type": "ready"}, (letter, is_ascii)
             opened.send(message(0.0, jpeg("red")))
             opened.send('{"keep": true}')
-            take = told(opened)
+            take = receive_record(opened)
         assert (take["type"], take["label"], take["person"]) == ("take", label, label)
         body = json.dumps({"label": label[1:]}, ensure_ascii=is_ascii).encode()
         query = {"path": take["path"]}
@@ -174,9 +174,9 @@ def test_the_longest_label_is_taken_however_it_is_escaped(
 def test_what_is_no_label_is_refused_before_a_picture(
     server: tuple[Running, httpx.Client], folder: Path, label: str
 ) -> None:
-    said = record(server[0], label)
-    assert said["type"] == "error"
-    assert "label" in said["message"]
+    output = record(server[0], label)
+    assert output["type"] == "error"
+    assert "label" in output["message"]
     assert files(folder) == []
 
 
@@ -221,12 +221,12 @@ def test_a_picture_that_cannot_be_kept_ends_the_take(
 ) -> None:
     with line(server[0]) as opened:
         opened.send('{"label": "wave"}')
-        told(opened)
+        receive_record(opened)
         opened.send(message(0.0, jpeg("red")))
         opened.send(data)
-        said = told(opened)
-    assert said["type"] == "error"
-    assert words in said["message"]
+        output = receive_record(opened)
+    assert output["type"] == "error"
+    assert words in output["message"]
     until(lambda: files(folder) == [])
 
 
@@ -243,9 +243,9 @@ def test_exceeded_limits_are_reported_and_leave_no_file(
     folder: Path, bounds: dict[str, Any], words: str
 ) -> None:
     with recording(folder, **bounds) as (running, _):
-        said = record(running, "wave")
-        assert said["type"] == "error"
-        assert words in said["message"]
+        output = record(running, "wave")
+        assert output["type"] == "error"
+        assert words in output["message"]
         until(lambda: files(folder) == [])
 
 
@@ -253,7 +253,7 @@ def test_only_some_record_at_once(folder: Path) -> None:
     with recording(folder, at_once=1) as (running, _):
         with line(running) as first:
             first.send('{"label": "wave"}')
-            told(first)
+            receive_record(first)
             with line(running) as second, pytest.raises(ConnectionClosed) as refused:
                 second.recv(timeout=120)
             assert refused.value.rcvd is not None
@@ -334,8 +334,8 @@ def test_a_folder_that_cannot_be_is_one_line(
     (clips / "wave" / "1.mp4").write_bytes(b"")
     for folder, words in ((tmp_path / "no" / "takes", "there is no folder"), (clips, "of its own")):
         assert cli.main([str(model), "--port", "0", "--record", str(folder)]) == 2
-        (said,) = capsys.readouterr().err.splitlines()
-        assert words in said
+        (output,) = capsys.readouterr().err.splitlines()
+        assert words in output
 
 
 def test_a_damaged_list_is_reported(server: tuple[Running, httpx.Client], folder: Path) -> None:
@@ -345,6 +345,6 @@ def test_a_damaged_list_is_reported(server: tuple[Running, httpx.Client], folder
     assert refused.status_code == 422
     assert "clips.csv" in refused.json()["detail"]
     assert str(folder.parent) not in refused.text, "where the folder lies is nobody's business"
-    said = record(running, "wave")
-    assert said["type"] == "error"
+    output = record(running, "wave")
+    assert output["type"] == "error"
     assert (folder / "clips.csv").read_text() == "nonsense\n"

@@ -62,39 +62,39 @@ def push(client: httpx.Client, stream: str, time: float, data: bytes) -> list[di
     headers = {"content-type": "image/jpeg", "x-timestamp": str(time)}
     answer = client.post(f"{stream}/frames", content=data, headers=headers)
     assert answer.status_code == 200, answer.text
-    said: list[dict[str, Any]] = answer.json()["records"]
-    return said
+    output: list[dict[str, Any]] = answer.json()["records"]
+    return output
 
 
-def timeless(said: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def timeless(output: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return records without what the clock of this machine says."""
     clocks = ("captured_at", "age_ms", "latency_ms", "since", "dropped")
-    return [{key: each[key] for key in each if key not in clocks} for each in said]
+    return [{key: each[key] for key in each if key not in clocks} for each in output]
 
 
 def of_a_run(session: Session, given: list[tuple[float, bytes]]) -> list[dict[str, Any]]:
     """Return what the pipeline of edge-run tells of the same pictures of a live source."""
     pipeline = make_pipeline(session, UploadSource("x", FPS, live=True), None, 9.0, time.monotonic)
-    said = []
+    output = []
     for index, (stamp, data) in enumerate(given):
         decoded = decode_image(np.frombuffer(data, np.uint8))
         assert decoded is not None
         frame = Frame(decoded, stamp - given[0][0], index, arrived=time.monotonic())
         frames = pipeline.model_input(frame)
         answer = None if frames is None else pipeline.stream.push(frames)
-        said += step_records(pipeline.handle_output(frame, answer, inferred=frames is not None))
-    return said
+        output += step_records(pipeline.handle_output(frame, answer, inferred=frames is not None))
+    return output
 
 
 def test_a_stream_gives_the_records_of_a_run(client: httpx.Client, session: Session) -> None:
     given = scenes(SCENES, start=1.7e9)
     stream = open_stream(client)
-    said = [record for stamp, data in given for record in push(client, stream, stamp, data)]
+    output = [record for stamp, data in given for record in push(client, stream, stamp, data)]
     truth = of_a_run(session, given)
-    assert timeless(said) == timeless(truth)
-    (event,) = [record for record in said if record["type"] == "event"]
+    assert timeless(output) == timeless(truth)
+    (event,) = [record for record in output if record["type"] == "event"]
     assert event["label"] == "red"
-    assert [record["type"] for record in said].count("waiting") == WINDOW - 1
+    assert [record["type"] for record in output].count("waiting") == WINDOW - 1
     assert client.delete(stream).json() == {"records": []}
     assert client.delete(stream).status_code == 404
 
@@ -108,16 +108,16 @@ def test_closing_a_stream_returns_the_running_event(client: httpx.Client) -> Non
 
 
 def test_a_picture_that_waits_for_the_one_before_is_not_lost(server: Running) -> None:
-    heard = []
+    received = []
     with connect(server.live) as opened:
         for index in range(2):
             opened.send(message(index / FPS, jpeg("red")))
         for index in range(2, 60):
             while "frame" not in (record := json.loads(opened.recv(timeout=120))):
                 pass
-            heard.append(record["frame"])
+            received.append(record["frame"])
             opened.send(message(index / FPS, jpeg("red")))
-    assert heard == list(range(58)), "two are under way at any time, and none is left out"
+    assert received == list(range(58)), "two are under way at any time, and none is left out"
 
 
 def test_a_server_s_decision_settings_replace_the_card_s(session: Session) -> None:
@@ -125,10 +125,10 @@ def test_a_server_s_decision_settings_replace_the_card_s(session: Session) -> No
     with serving(session, decision=strict) as running, running.client() as client:
         assert client.get("/v1/model").json()["decision"]["minimum_seconds"] == 9.0
         stream = open_stream(client)
-        said = [
+        output = [
             record for stamp, data in scenes(SCENES) for record in push(client, stream, stamp, data)
         ]
-        kinds = {record["type"] for record in said}
+        kinds = {record["type"] for record in output}
         parts = [("file", (f"{stamp}.jpg", data)) for stamp, data in scenes(SCENES)]
         whole = client.post(f"/v1/predict?timeline=true&fps={FPS}", files=parts).json()
     assert "prediction" in kinds
@@ -167,8 +167,8 @@ def test_pictures_come_as_parts_too(client: httpx.Client) -> None:
         ("frame", (f"{index}.jpg", data, "image/jpeg", {"X-Timestamp": str(stamp)}))
         for index, (stamp, data) in enumerate(scenes([("red", 1.0)]))
     ]
-    said = client.post(f"{stream}/frames", files=parts).json()["records"]
-    assert [record["type"] for record in said].count("prediction") == 10 - WINDOW + 1
+    output = client.post(f"{stream}/frames", files=parts).json()["records"]
+    assert [record["type"] for record in output].count("prediction") == 10 - WINDOW + 1
     without = [("frame", ("1.jpg", jpeg("red")))] * 2
     assert client.post(f"{stream}/frames", files=without).status_code == 422
     one = client.post(f"{stream}/frames?timestamp=1.0", files=without[:1])
@@ -203,11 +203,11 @@ def test_a_still_image_model_answers_every_picture(session: Session) -> None:
     with serving(Session(model_bytes(rows), "cpu")) as running, running.client() as client:
         stream = open_stream(client)
         for colour in ("red", "blue"):
-            said = push(client, stream, 0.0, encoded(".png", picture(colour, (16, 60))))
-            assert (said[0]["type"], said[0]["label"]) == ("prediction", colour)
+            output = push(client, stream, 0.0, encoded(".png", picture(colour, (16, 60))))
+            assert (output[0]["type"], output[0]["label"]) == ("prediction", colour)
 
 
-def listening(client: httpx.Client, path: str, heard: list[dict[str, Any]]) -> "Future[None]":
+def listening(client: httpx.Client, path: str, received: list[dict[str, Any]]) -> "Future[None]":
     """Listen to server-sent events in a thread, until the server ends them.
 
     The result is there after an orderly end, and raises what went wrong otherwise.
@@ -229,7 +229,7 @@ def listening(client: httpx.Client, path: str, heard: list[dict[str, Any]]) -> "
             assert answer.headers["content-type"].startswith("text/event-stream")
             for line in answer.iter_lines():
                 if line.startswith("data: {") and line != "data: {}":
-                    heard.append(json.loads(line[6:]))
+                    received.append(json.loads(line[6:]))
                 if line.startswith(("event: alive", "retry")):
                     alive.set()
 
@@ -250,38 +250,38 @@ def test_an_old_name_in_a_query_is_refused_with_the_new_one(
 @pytest.mark.parametrize("answers", [False, True])
 def test_event_streams_get_events_states_and_the_end(client: httpx.Client, answers: bool) -> None:
     stream = open_stream(client)
-    heard: list[dict[str, Any]] = []
+    received: list[dict[str, Any]] = []
     query = "?predictions=true" if answers else ""
-    listener = listening(client, f"{stream}/events{query}", heard)
-    said = []
+    listener = listening(client, f"{stream}/events{query}", received)
+    output = []
     for stamp, data in scenes([("none", 0.8), ("red", 1.0)]):
-        said += push(client, stream, stamp, data)
-    said += client.delete(stream).json()["records"]
+        output += push(client, stream, stamp, data)
+    output += client.delete(stream).json()["records"]
     listener.result(20)
     kinds = ("event", "source", *(("prediction", "waiting") if answers else ()))
-    assert heard[:-1] == [record for record in said if record["type"] in kinds]
-    assert [record["state"] for record in heard if record["type"] == "source"] == [
+    assert received[:-1] == [record for record in output if record["type"] in kinds]
+    assert [record["state"] for record in received if record["type"] == "source"] == [
         "warming_up",
         "live",
         "ended",
     ]
-    assert [record["label"] for record in heard if record["type"] == "event"] == ["red"]
+    assert [record["label"] for record in received if record["type"] == "event"] == ["red"]
 
 
 def test_max_rate_limits_predictions_but_not_events(
     client: httpx.Client,
 ) -> None:
     stream = open_stream(client)
-    heard: list[dict[str, Any]] = []
-    listener = listening(client, f"{stream}/events?predictions=true&max_rate=0.1", heard)
-    said = []
+    received: list[dict[str, Any]] = []
+    listener = listening(client, f"{stream}/events?predictions=true&max_rate=0.1", received)
+    output = []
     for stamp, data in scenes([("none", 0.8), ("red", 1.0), ("none", 0.8), ("blue", 1.0)]):
-        said += push(client, stream, stamp, data)
-    said += client.delete(stream).json()["records"]
+        output += push(client, stream, stamp, data)
+    output += client.delete(stream).json()["records"]
     listener.result(20)
-    assert [record["label"] for record in heard if record["type"] == "event"] == ["red", "blue"]
-    predictions = [record for record in said if record["type"] == "prediction"]
-    got = [record for record in heard if record["type"] == "prediction"]
+    assert [record["label"] for record in received if record["type"] == "event"] == ["red", "blue"]
+    predictions = [record for record in output if record["type"] == "prediction"]
+    got = [record for record in received if record["type"] == "prediction"]
     assert [record for record in predictions if record in got] == got, "each once, in order"
     assert len(got) < len(predictions) / 2
     assert got[-1] == predictions[-1], "the newest is never lost"
@@ -306,9 +306,9 @@ def test_an_idle_event_stream_sends_alive(
 def test_an_idle_stream_expires(session: Session) -> None:
     with serving(session, limits=Limits(idle_seconds=0.4)) as running, running.client() as client:
         stream = open_stream(client)
-        heard: list[dict[str, Any]] = []
-        listening(client, f"{stream}/events", heard).result(20)
-        assert heard[-1]["state"] == "ended"
+        received: list[dict[str, Any]] = []
+        listening(client, f"{stream}/events", received).result(20)
+        assert received[-1]["state"] == "ended"
         assert client.post(f"{stream}/frames", content=jpeg("red")).status_code == 404
 
 
@@ -326,13 +326,13 @@ def test_no_more_streams_are_opened_than_may_be(session: Session) -> None:
         open_stream(client)
 
 
-def tell(socket: ClientConnection, stamp: float, data: bytes) -> dict[str, Any]:
+def send_picture(socket: ClientConnection, stamp: float, data: bytes) -> dict[str, Any]:
     """Send a picture and return what is said of the picture itself."""
     socket.send(message(stamp, data))
     while True:
-        said: dict[str, Any] = json.loads(socket.recv(timeout=120))
-        if said["type"] in ("prediction", "waiting", "error"):
-            return said
+        output: dict[str, Any] = json.loads(socket.recv(timeout=120))
+        if output["type"] in ("prediction", "waiting", "error"):
+            return output
 
 
 def close_code(socket: ClientConnection, sent: Sequence[str | bytes]) -> int | None:
@@ -350,18 +350,18 @@ def close_code(socket: ClientConnection, sent: Sequence[str | bytes]) -> int | N
 def test_live_pictures_are_answered_as_a_stream_is(server: Running, session: Session) -> None:
     given = scenes(SCENES, start=5.0)
     truth = of_a_run(session, given)
-    said: list[dict[str, Any]] = []
+    output: list[dict[str, Any]] = []
     with connect(server.live) as socket:
         for stamp, data in given:
             socket.send(message(stamp, data))
-            said.append(json.loads(socket.recv(timeout=120)))
-            while len(said) < len(truth) and truth[len(said)]["type"] not in (
+            output.append(json.loads(socket.recv(timeout=120)))
+            while len(output) < len(truth) and truth[len(output)]["type"] not in (
                 "prediction",
                 "waiting",
             ):
-                said.append(json.loads(socket.recv(timeout=120)))
-    assert timeless(said) == timeless(truth)
-    assert {record["type"] for record in said} == {"waiting", "prediction", "event", "source"}
+                output.append(json.loads(socket.recv(timeout=120)))
+    assert timeless(output) == timeless(truth)
+    assert {record["type"] for record in output} == {"waiting", "prediction", "event", "source"}
 
 
 def test_of_pictures_that_come_too_fast_the_newest_is_answered(
@@ -384,9 +384,9 @@ def test_of_pictures_that_come_too_fast_the_newest_is_answered(
         go.set()
         frames = []
         while not frames or frames[-1] != 39:
-            said = json.loads(socket.recv(timeout=120))
-            if said["type"] in ("prediction", "waiting"):
-                frames.append(said["frame"])
+            output = json.loads(socket.recv(timeout=120))
+            if output["type"] in ("prediction", "waiting"):
+                frames.append(output["frame"])
         assert frames[0] == 0
         assert len(frames) < 8, "what nobody had time for is not made up for"
 
@@ -394,10 +394,10 @@ def test_of_pictures_that_come_too_fast_the_newest_is_answered(
 def test_a_bad_live_picture_is_an_error_record_not_the_end(server: Running) -> None:
     with connect(server.live) as socket:
         for data, words in ((b"<html>", "not a JPEG"), (jpeg("red")[:300], "damaged")):
-            said = tell(socket, 0.0, data)
-            assert said["type"] == "error"
-            assert words in said["message"]
-        assert tell(socket, 0.1, jpeg("red"))["type"] == "waiting"
+            output = send_picture(socket, 0.0, data)
+            assert output["type"] == "error"
+            assert words in output["message"]
+        assert send_picture(socket, 0.1, jpeg("red"))["type"] == "waiting"
 
 
 @pytest.mark.parametrize(
@@ -434,7 +434,7 @@ def test_a_full_model_ends_live_connections_after_a_while(
 ) -> None:
     monkeypatch.setattr("seqvision_edge.server.routes.live._MAX_BUSY_SECONDS", 0.3)
     with serving(session, limits=Limits(room=1)) as running, connect(running.live) as socket:
-        assert tell(socket, 0.0, jpeg("red"))["type"] == "waiting"
+        assert send_picture(socket, 0.0, jpeg("red"))["type"] == "waiting"
         running.served.service.batcher.reserve()
         pictures = [message(1 + index / FPS, jpeg("red")) for index in range(1000)]
         assert close_code(socket, pictures) == 1013

@@ -46,12 +46,12 @@ def test_a_command_gets_the_event_as_variables_and_as_json(tmp_path: Path, label
         sink.write(make_step(events=(event,)))
         wait_for(lambda: sink.counts.sent == 1)
     (path,) = tmp_path.iterdir()
-    told = json.loads(path.read_text())
-    assert told["json"]["label"] == label
-    assert told["env"]["SEQVISION_LABEL"] == label
-    assert told["env"]["SEQVISION_SOURCE"] == "camera 0"
-    assert told["env"]["SEQVISION_CONFIDENCE"] == "0.93"
-    assert told["env"]["SEQVISION_ID"] == told["json"]["id"]
+    reported = json.loads(path.read_text())
+    assert reported["json"]["label"] == label
+    assert reported["env"]["SEQVISION_LABEL"] == label
+    assert reported["env"]["SEQVISION_SOURCE"] == "camera 0"
+    assert reported["env"]["SEQVISION_CONFIDENCE"] == "0.93"
+    assert reported["env"]["SEQVISION_ID"] == reported["json"]["id"]
 
 
 def test_only_events_of_its_label_run_a_command(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_what_a_user_writes_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "output"),
     [
         ("purple=echo", "the labels are red, green, blue, none"),
         ("echo", "begin with LABEL="),
@@ -137,8 +137,8 @@ def test_what_a_user_writes_is_read() -> None:
         ("red=echo 'x", "No closing quotation"),
     ],
 )
-def test_a_command_that_cannot_run_is_one_line(text: str, said: str) -> None:
-    with pytest.raises(SinkError, match=said):
+def test_a_command_that_cannot_run_is_one_line(text: str, output: str) -> None:
+    with pytest.raises(SinkError, match=output):
         reaction(text, LABELS)
 
 

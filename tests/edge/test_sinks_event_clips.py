@@ -112,9 +112,7 @@ def test_events_close_together_have_a_clip_each(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("label", ["a/#", "../x", "<img>", "..", 'say "é", ok', "CON", "x" * 128])
-def test_labels_and_sources_become_safe_file_names(
-    tmp_path: Path, label: str
-) -> None:
+def test_labels_and_sources_become_safe_file_names(tmp_path: Path, label: str) -> None:
     folder = tmp_path / "clips"
     name = "rtsp://cam/../\x1b[2J"
     with recording(folder, FakeSource(name)) as sink:

@@ -66,16 +66,16 @@ def test_frames_answers_and_events_are_counted() -> None:
         sink.write(make_step(4, live=True, answered=False))
         sink.write(make_step(5, live=True, events=(EVENT, EVENT)))
         sink.write(replace(END, nonfinite=7))
-        told = samples(sink)
-    assert told["seqvision_nonfinite_predictions_total", ("camera 0",)] == 7
-    assert told["seqvision_frames_total", ("camera 0", "used")] == 3
-    assert told["seqvision_frames_total", ("camera 0", "dropped")] == 3
-    assert told["seqvision_frames_total", ("camera 0", "corrupt")] == 3
-    assert told["seqvision_events_total", ("camera 0", "red")] == 2
-    assert told["seqvision_inference_seconds_count", ("camera 0",)] == 2
-    assert told["seqvision_frame_age_seconds_sum", ("camera 0",)] == pytest.approx(0.08)
-    assert told["seqvision_source_state", ("camera 0", "live")] == 1
-    assert told["seqvision_source_state", ("camera 0", "stalled")] == 0
+        reported = samples(sink)
+    assert reported["seqvision_nonfinite_predictions_total", ("camera 0",)] == 7
+    assert reported["seqvision_frames_total", ("camera 0", "used")] == 3
+    assert reported["seqvision_frames_total", ("camera 0", "dropped")] == 3
+    assert reported["seqvision_frames_total", ("camera 0", "corrupt")] == 3
+    assert reported["seqvision_events_total", ("camera 0", "red")] == 2
+    assert reported["seqvision_inference_seconds_count", ("camera 0",)] == 2
+    assert reported["seqvision_frame_age_seconds_sum", ("camera 0",)] == pytest.approx(0.08)
+    assert reported["seqvision_source_state", ("camera 0", "live")] == 1
+    assert reported["seqvision_source_state", ("camera 0", "stalled")] == 0
 
 
 def test_a_lost_source_counts_its_reconnects_and_its_seconds() -> None:
@@ -88,9 +88,9 @@ def test_a_lost_source_counts_its_reconnects_and_its_seconds() -> None:
         name = "seqvision_stalled_seconds_total", ("camera 0",)
         wait_for(lambda: samples(sink)[name] > 0.1)
         sink.write(make_step(1, live=True))
-        told = samples(sink)
-        assert told["seqvision_reconnects_total", ("camera 0",)] == 1
-        assert samples(sink)[name] == told[name]
+        reported = samples(sink)
+        assert reported["seqvision_reconnects_total", ("camera 0",)] == 1
+        assert samples(sink)[name] == reported[name]
 
 
 def test_lost_records_are_counted() -> None:
@@ -100,11 +100,11 @@ def test_lost_records_are_counted() -> None:
         for index in range(5):
             queue.write(make_step(index))
         wait_for(lambda: not queue.counts.waiting)
-        told = samples(sink)
-    assert told["seqvision_sink_sent_total", ("gate",)] == 4
-    assert told["seqvision_sink_failed_total", ("gate",)] == 1
-    assert told["seqvision_sink_dropped_total", ("gate",)] == 0
-    assert told["seqvision_sink_queue", ("gate",)] == 0
+        reported = samples(sink)
+    assert reported["seqvision_sink_sent_total", ("gate",)] == 4
+    assert reported["seqvision_sink_failed_total", ("gate",)] == 1
+    assert reported["seqvision_sink_dropped_total", ("gate",)] == 0
+    assert reported["seqvision_sink_queue", ("gate",)] == 0
 
 
 @pytest.mark.parametrize("name", ["a/#", "\x1b[2J", "<img>", '"} 1\nx{a="', "back\\slash"])

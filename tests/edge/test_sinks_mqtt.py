@@ -86,8 +86,8 @@ def test_sources_of_any_name_have_a_topic_of_their_own(broker: Broker) -> None:
     topics = [topic for topic, _, _ in listener.got if topic.endswith("/event")]
     parts = ["rtsp:__cam_1", "a__", "a__-2", "_SYS_", "*", "_", "_-2", "_-3"]
     assert topics == [f"home/gestures/{part}/event" for part in parts]
-    told = [payload for topic, payload, _ in listener.got if topic.endswith("/event")]
-    assert [json.loads(payload)["source"] for payload in told] == list(names)
+    reported = [payload for topic, payload, _ in listener.got if topic.endswith("/event")]
+    assert [json.loads(payload)["source"] for payload in reported] == list(names)
 
 
 @pytest.mark.timed
@@ -192,7 +192,7 @@ def test_a_wrong_password_is_reported_and_the_run_continues(broker: Broker) -> N
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "output"),
     [
         ("http://host", "not a URL"),
         ("mqtt://", "not a URL"),
@@ -203,7 +203,7 @@ def test_a_wrong_password_is_reported_and_the_run_continues(broker: Broker) -> N
         ("mqtt://host/a//b", "a prefix has no"),
     ],
 )
-def test_an_invalid_url_is_one_error_line_without_secrets(url: str, said: str) -> None:
-    with pytest.raises(SinkError, match=said) as refused:
+def test_an_invalid_url_is_one_error_line_without_secrets(url: str, output: str) -> None:
+    with pytest.raises(SinkError, match=output) as refused:
         Mqtt(url, [SOURCE])
     assert "s3cret" not in str(refused.value)

@@ -214,7 +214,7 @@ def certificate(folder: Path, name: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "trusted", "said"),
+    ("name", "trusted", "output"),
     [
         ("IP:127.0.0.1", True, ""),
         ("IP:127.0.0.1", False, "certificate"),
@@ -228,7 +228,7 @@ def test_certificates_are_checked_and_a_private_authority_is_a_file(
     scheme: str,
     name: str,
     trusted: bool,
-    said: str,
+    output: str,
 ) -> None:
     from seqvision_edge.sinks.webhook import Webhook
 
@@ -253,8 +253,8 @@ def test_certificates_are_checked_and_a_private_authority_is_a_file(
         outlet: Any = Mqtt(url, (SOURCE,)) if scheme == "mqtts" else Webhook(url)
         with Queued(outlet, 10) as sink:
             sink.write(make_step(events=(EVENT,)))
-            if said:
-                wait_for(lambda: server.connections >= 2 and said in sink.trouble)
+            if output:
+                wait_for(lambda: server.connections >= 2 and output in sink.trouble)
                 assert sink.counts.sent == 0
                 assert good.got == []
             else:

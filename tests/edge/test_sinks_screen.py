@@ -26,10 +26,10 @@ def test_a_pipe_gets_events_only_and_the_summary_goes_to_stderr(
         sink.write(make_step(0))
         sink.write(make_step(1, answered=False, events=(EVENT,)))
         sink.write(END)
-    said = capsys.readouterr()
-    assert said.out == "1.00\t2.25\tred\t0.930\n"
-    assert said.err.startswith("2 frames · 1 answer · ")
-    assert said.err.endswith(" · 1 event\n")
+    output = capsys.readouterr()
+    assert output.out == "1.00\t2.25\tred\t0.930\n"
+    assert output.err.startswith("2 frames · 1 answer · ")
+    assert output.err.endswith(" · 1 event\n")
 
 
 def test_a_run_without_events_ends_with_its_last_answer(capsys: pytest.CaptureFixture[str]) -> None:
@@ -122,10 +122,11 @@ def test_a_narrow_terminal_keeps_the_live_line_in_one_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(0, "0:00.0"), (59.96, "1:00.0"), (75.25, "1:15.2"), (3661, "1:01:01.0")]
+    ("seconds", "output"),
+    [(0, "0:00.0"), (59.96, "1:00.0"), (75.25, "1:15.2"), (3661, "1:01:01.0")],
 )
-def test_times_are_formatted_as_a_clock(seconds: float, said: str) -> None:
-    assert clock(seconds) == said
+def test_times_are_formatted_as_a_clock(seconds: float, output: str) -> None:
+    assert clock(seconds) == output
 
 
 def test_an_event_list_keeps_the_events() -> None:

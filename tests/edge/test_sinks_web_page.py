@@ -144,7 +144,7 @@ def test_the_page_of_a_run_may_require_a_token(
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "output"),
     [
         (("--web", "nowhere"), "--web nowhere: give ADDRESS:PORT, such as 127.0.0.1:8000"),
         (("--web", "127.0.0.1:8_0"), "--web 127.0.0.1:8_0: give ADDRESS:PORT"),
@@ -157,8 +157,8 @@ def test_a_wrong_page_is_one_line_before_the_work(
     video: Path,
     capsys: pytest.CaptureFixture[str],
     options: tuple[str, ...],
-    said: str,
+    output: str,
 ) -> None:
     given = ["--model", str(model), "--source", str(video), "--no-window", *options]
     assert main(given) == 2
-    assert said in capsys.readouterr().err
+    assert output in capsys.readouterr().err

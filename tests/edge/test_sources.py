@@ -285,12 +285,12 @@ def test_images_of_which_none_can_be_read_are_an_error(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_images_lists_its_contents(tmp_path: Path) -> None:
-    said = "give bmp jpeg jpg png webp files"
-    assert refusal(tmp_path) == f"{tmp_path}: no images here (it is empty); {said}"
+    output = "give bmp jpeg jpg png webp files"
+    assert refusal(tmp_path) == f"{tmp_path}: no images here (it is empty); {output}"
     (tmp_path / "more").mkdir()
     for name in ("a.mp4", "b.mp4", "c.mp4", "a.txt", "b.txt", ".hidden.png"):
         (tmp_path / name).touch()
-    assert refusal(tmp_path) == f"{tmp_path}: no images here (3 .mp4, 2 .txt, 1 folder); {said}"
+    assert refusal(tmp_path) == f"{tmp_path}: no images here (3 .mp4, 2 .txt, 1 folder); {output}"
 
 
 def test_a_pattern_without_match_is_an_error(tmp_path: Path) -> None:

@@ -137,11 +137,11 @@ def test_pictures_are_whole_however_their_bytes_arrive(sizes: list[int], between
     data = between.join(sent)
 
     def chunks() -> Iterator[bytes]:
-        place = 0
+        location = 0
         for size in sizes:
-            yield data[place : place + size]
-            place += size
-        yield data[place:]
+            yield data[location : location + size]
+            location += size
+        yield data[location:]
 
     assert list(pictures(chunks())) == [(picture, True) for picture in sent]
 
@@ -297,9 +297,7 @@ def test_a_container_brings_its_own_times(gestures: Path, kind: str) -> None:
 
 @needs_ffmpeg
 @pytest.mark.parametrize("kind", list(WITHOUT_TIMES))
-def test_pictures_without_times_need_a_given_rate(
-    gestures: Path, kind: str
-) -> None:
+def test_pictures_without_times_need_a_given_rate(gestures: Path, kind: str) -> None:
     size = SIZE if kind == "raw" else None
     data = encoded(gestures, *WITHOUT_TIMES[kind].split())
     with pytest.raises(SourceError, match=r"^--image-fps: standard input brings .*, which have no"):

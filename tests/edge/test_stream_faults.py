@@ -47,14 +47,14 @@ class Asked:
 
     reasons: dict[str, str]
     decoy: list[str]
-    said: str
+    output: str
 
 
 PLAYLIST = "#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:3,\n{}\n#EXT-X-ENDLIST\n"
 
 
 @pytest.fixture(scope="module")
-def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
+def requests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
     folder = tmp_path_factory.mktemp("faults")
     clip = encode(folder / "clip.ts", "160x120", 1)
     with WebServer(web.files(folder)) as decoy:
@@ -125,20 +125,20 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
         ("/https", "tls"),
     ],
 )
-def test_a_refused_stream_has_one_error_code(asked: Asked, path: str, reason: str) -> None:
-    assert asked.reasons[path] == reason
+def test_a_refused_stream_has_one_error_code(requests: Asked, path: str, reason: str) -> None:
+    assert requests.reasons[path] == reason
 
 
-def test_no_server_leads_to_another_one_or_to_a_file(asked: Asked) -> None:
+def test_no_server_leads_to_another_one_or_to_a_file(requests: Asked) -> None:
     paths = ["/playlist", "/playlist.ts", "/concat", "/file.m3u8", "/data.m3u8", "/sub.m3u8"]
     # A path in a playlist is one of its server's.
     for path in [*paths, "/path.m3u8"]:
-        assert asked.reasons[path] == "unreadable", path
-    assert asked.decoy == []
+        assert requests.reasons[path] == "unreadable", path
+    assert requests.decoy == []
 
 
-def test_ffmpeg_log_reaches_neither_terminal_nor_output(asked: Asked) -> None:
-    assert asked.said == ""
+def test_ffmpeg_log_reaches_neither_terminal_nor_output(requests: Asked) -> None:
+    assert requests.output == ""
 
 
 @pytest.mark.parametrize(

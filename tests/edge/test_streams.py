@@ -139,8 +139,8 @@ def test_a_file_that_a_server_plays_ends_and_is_watched_again(tmp_path: Path) ->
     clip = encode(tmp_path / "clip.mp4", "160x120", 6, "-pix_fmt", "yuv420p", "-g", "1000")
     with RtspServer(clip) as server:
         frames, states = watch(server.url, lambda _, states: len(states) == 4)
-    told = [(state.state, state.reason) for state in states]
-    assert told[1:] == [("live", ""), ("disconnected", "ended"), ("connecting", "")]
+    reported = [(state.state, state.reason) for state in states]
+    assert reported[1:] == [("live", ""), ("disconnected", "ended"), ("connecting", "")]
     # The last ones come together, from inside the decoder; of those the newest counts.
     numbers = [frame.index for frame in frames]
     assert numbers == sorted(set(numbers))

@@ -76,8 +76,8 @@ def test_a_take_is_a_file_in_its_label_folder_and_a_line(tmp_path: Path) -> None
 
 def test_takes_are_numbered_per_person_and_counted_per_label_and_person(tmp_path: Path) -> None:
     takes = store(tmp_path)
-    wanted = ("wave", "anna"), ("wave", "anna"), ("wave", "ben"), ("clap", "anna"), ("wave", "")
-    names = [record(takes, *each).path for each in wanted]
+    expected = ("wave", "anna"), ("wave", "anna"), ("wave", "ben"), ("clap", "anna"), ("wave", "")
+    names = [record(takes, *each).path for each in expected]
     assert names == ["wave/anna-001.mkv", "wave/anna-002.mkv", "wave/ben-001.mkv",
                      "clap/anna-001.mkv", "wave/take-001.mkv"]  # fmt: skip
     assert takes.counts() == {
@@ -166,9 +166,7 @@ def test_a_large_picture_is_as_good_as_new_at_the_size_of_a_model(tmp_path: Path
         'a,"b',
     ],
 )
-def test_labels_and_persons_become_safe_paths(
-    tmp_path: Path, label: str
-) -> None:
+def test_labels_and_persons_become_safe_paths(tmp_path: Path, label: str) -> None:
     folder = tmp_path / "takes"
     takes = store(folder)
     take = record(takes, label, label)
@@ -205,7 +203,7 @@ def test_a_take_that_is_not_kept_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("times", "said"),
+    ("times", "output"),
     [
         ([0, 0.1, 1.3], "no frame for 1.2 s"),
         ([0, float("nan")], "must be a number"),
@@ -214,10 +212,10 @@ def test_a_take_that_is_not_kept_leaves_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_times_that_cannot_be_of_one_take_are_refused(
-    tmp_path: Path, times: list[float], said: str
+    tmp_path: Path, times: list[float], output: str
 ) -> None:
     takes = store(tmp_path)
-    with pytest.raises(RecordingError, match=said):
+    with pytest.raises(RecordingError, match=output):
         write(takes, times)
     assert files(tmp_path) == []
 
@@ -378,8 +376,8 @@ def test_a_folder_that_may_not_be_written_to_is_one_line(tmp_path: Path) -> None
 
 def test_a_missing_parent_or_a_file_as_folder_is_one_error_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    for folder, said in (("a/b", "there is no folder .*make it first"), ("file", "is a file")):
-        with pytest.raises(RecordingError, match=said):
+    for folder, output in (("a/b", "there is no folder .*make it first"), ("file", "is a file")):
+        with pytest.raises(RecordingError, match=output):
             store(tmp_path / folder)
 
 

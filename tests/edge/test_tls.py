@@ -69,7 +69,7 @@ def broker(certificates: Path) -> Iterator[Broker]:
     broker.kill()
 
 
-def tell(outlet: Any) -> Queued[Any]:
+def send_event(outlet: Any) -> Queued[Any]:
     sink: Queued[Any] = Queued(outlet, 10)
     with sink:
         sink.write(make_step(events=(EVENT,)))
@@ -82,7 +82,7 @@ def test_a_webhook_with_a_trusted_certificate_gets_events(
 ) -> None:
     url, got = posts
     monkeypatch.setenv(CA_FILE, str(certificates / "ca.pem"))
-    assert tell(Webhook(url, False)).counts.sent == 1
+    assert send_event(Webhook(url, False)).counts.sent == 1
     assert len(got) == 1
 
 
@@ -91,7 +91,7 @@ def test_a_webhook_with_an_untrusted_certificate_gets_nothing(
 ) -> None:
     url, got = posts
     monkeypatch.delenv(CA_FILE, raising=False)
-    sink = tell(Webhook(url, False))
+    sink = send_event(Webhook(url, False))
     assert sink.last_error.startswith("its certificate is refused (")
     assert not got
 
@@ -101,14 +101,14 @@ def test_a_broker_with_a_trusted_certificate_gets_events(
 ) -> None:
     monkeypatch.setenv(CA_FILE, str(certificates / "ca.pem"))
     url = broker.url.replace("mqtt://", "mqtts://")
-    assert tell(Mqtt(url, (SOURCE,))).counts.sent == 1
+    assert send_event(Mqtt(url, (SOURCE,))).counts.sent == 1
 
 
 def test_a_broker_with_an_untrusted_certificate_gets_nothing(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(CA_FILE, raising=False)
-    sink = tell(Mqtt(broker.url.replace("mqtt://", "mqtts://"), (SOURCE,)))
+    sink = send_event(Mqtt(broker.url.replace("mqtt://", "mqtts://"), (SOURCE,)))
     assert not sink.counts.sent
 
 

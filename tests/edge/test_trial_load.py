@@ -253,8 +253,8 @@ def answering(monkeypatch: pytest.MonkeyPatch, answers: dict[str, object]) -> di
     """Let a child that answers so stand for that of a trial; return the task that it was given."""
     given: dict[str, Any] = {}
 
-    def start(_: str, asked: dict[str, Any]) -> child_process.Child:
-        given.update(asked)
+    def start(_: str, requested: dict[str, Any]) -> child_process.Child:
+        given.update(requested)
         return child_process.start_child("hostile_child", answers)
 
     monkeypatch.setattr(trial_load, "start_child", start)
@@ -263,12 +263,12 @@ def answering(monkeypatch: pytest.MonkeyPatch, answers: dict[str, object]) -> di
 
 def test_a_trial_reports_the_error_of_a_direct_load(blind: None, cache: Path) -> None:
     content = spoilt(odd_kernel)
-    said = []
+    messages = []
     for trial in (True, False):
         with pytest.raises(ModelError) as error:
             Session(content, "cpu", trial=trial)
-        said.append(str(error.value))
-    assert said[0] == said[1]
+        messages.append(str(error.value))
+    assert messages[0] == messages[1]
 
 
 @pytest.mark.parametrize("case", ["crash", "memory"])

@@ -104,8 +104,8 @@ def test_the_server_marks_clips_windows_and_streams(unsure_model: Path, tmp_path
     video = write_video(tmp_path / "grey.mp4", [("none", 2.0)])
     with serving(Session(unsure_model)) as running, running.client() as client:
         clip = {"file": video.read_bytes()}
-        said = client.post("/v1/predict?timeline=true&probabilities=true", files=clip).json()
-        (answer,) = said["predictions"]
+        output = client.post("/v1/predict?timeline=true&probabilities=true", files=clip).json()
+        (answer,) = output["predictions"]
         assert answer["unsure"] is True
         assert answer["label"] == "none"
         assert answer["probability"] == pytest.approx(0.87, abs=0.01)
@@ -116,12 +116,12 @@ def test_the_server_marks_clips_windows_and_streams(unsure_model: Path, tmp_path
         stream = client.post("/v1/streams").json()["id"]
         records = []
         for number in range(8):
-            said = client.post(
+            output = client.post(
                 f"/v1/streams/{stream}/frames",
                 content=jpeg("none"),
                 headers={"x-timestamp": str(number / 10)},
             )
-            records += said.json()["records"]
+            records += output.json()["records"]
     answers = [each for each in records if each["type"] == "prediction"]
     assert answers
     assert all(each["unsure"] for each in answers)

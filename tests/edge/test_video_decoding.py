@@ -83,8 +83,8 @@ def test_a_display_matrix_turns_and_mirrors_as_in_a_player(
     data = bytearray(video(BY_NAME[name]).read_bytes())
     a, b, c, d = (each << 16 for each in matrix)
     # Of the track's header, version 0.
-    place = data.index(b"tkhd") + 44
-    struct.pack_into(">9i", data, place, a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    location = data.index(b"tkhd") + 44
+    struct.pack_into(">9i", data, location, a, b, 0, c, d, 0, 0, 0, 1 << 30)
     path = tmp_path / name
     path.write_bytes(data)
     reference = shown(path).frames
@@ -253,7 +253,7 @@ SCENES = [("none", 0.5), ("none", 0.5), ("red", 0.1), ("red", 0.1), ("red", 1.2)
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
 def test_a_long_frame_of_a_file_is_a_still_picture(tmp_path: Path, suffix: str) -> None:
     session = Session(model_bytes(), "cpu")
-    heard = {}
+    received = {}
     for thin in (False, True):
         events = EventList()
         path = film(tmp_path / f"{thin}.{suffix}", SCENES, thin)
@@ -263,9 +263,9 @@ def test_a_long_frame_of_a_file_is_a_still_picture(tmp_path: Path, suffix: str) 
         assert not summary.incomplete
         assert summary.prediction is not None
         assert summary.prediction.window_full
-        heard[thin] = [(event.label, round(event.start, 1)) for event in events.events]
-    assert [label for label, _ in heard[False]] == ["red"]
-    assert heard[True] == heard[False]
+        received[thin] = [(event.label, round(event.start, 1)) for event in events.events]
+    assert [label for label, _ in received[False]] == ["red"]
+    assert received[True] == received[False]
 
 
 def test_offline_and_live_choose_the_same_frames_for_stills(
@@ -300,8 +300,8 @@ def test_one_picture_that_is_shown_for_seconds_fills_the_window(tmp_path: Path) 
 class Answered:
     """A sink that tells the number of each frame that was answered."""
 
-    def __init__(self, tell: Callable[[int], None]) -> None:
-        self._tell = tell
+    def __init__(self, notify: Callable[[int], None]) -> None:
+        self._notify = notify
 
     def __enter__(self) -> "Answered":
         return self
@@ -311,4 +311,4 @@ class Answered:
     def write(self, step: object) -> None:
         frame = getattr(step, "frame", None)
         if frame is not None and getattr(step, "answered", False):
-            self._tell(frame.index)
+            self._notify(frame.index)

@@ -31,16 +31,16 @@ def test_a_call_that_takes_too_long_is_stopped() -> None:
 
 def test_an_unstoppable_call_is_reported_by_the_watchdog(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "_MERCY_SECONDS", 0.1)
-    said: list[str] = []
+    output: list[str] = []
     ended = threading.Event()
 
     def stuck(line: str) -> None:
-        said.append(line)
+        output.append(line)
         ended.set()
 
     with Watchdog("model.onnx", 0.1, stuck) as dog:
         assert dog.call(lambda _: ended.wait(30))
-    assert said == ["model.onnx: a call took longer than 0.1 s and cannot be stopped"]
+    assert output == ["model.onnx: a call took longer than 0.1 s and cannot be stopped"]
 
 
 def test_an_error_of_onnxruntime_is_one_line() -> None:

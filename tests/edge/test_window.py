@@ -39,8 +39,8 @@ def display(tmp_path: Path) -> Iterator[str]:
     command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", size, "-noreset"]
     with subprocess.Popen(command, pass_fds=[writing], stderr=subprocess.DEVNULL) as server:
         os.close(writing)
-        with os.fdopen(reading) as told:
-            number = told.readline().strip()
+        with os.fdopen(reading) as reported:
+            number = reported.readline().strip()
         environment = {**os.environ, "DISPLAY": f":{number}"}
         with subprocess.Popen(
             ["openbox"], env=environment, stderr=subprocess.DEVNULL
@@ -108,14 +108,14 @@ def _feed(process: "subprocess.Popen[bytes]", over: threading.Event) -> None:
 
 def _window(display: str, folder: Path) -> Image | None:
     """Return what the screen shows from the window's corner on; None where there is no window."""
-    place = _place(display)
-    if place is None:
+    location = _place(display)
+    if location is None:
         return None
     file = folder / "screen.png"
     size = "x".join(map(str, SCREEN))
     grab = ["ffmpeg", "-y", "-loglevel", "error", "-f", "x11grab", "-video_size", size, "-i"]
     subprocess.run([*grab, display, "-frames:v", "1", str(file)], check=True)
-    x, y = place
+    x, y = location
     return np.asarray(cv2.imread(str(file)), np.uint8)[y:, x:]
 
 

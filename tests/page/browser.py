@@ -79,9 +79,9 @@ class Browser:
         self._process.stdin.flush()
         line = self._process.stdout.readline()
         assert line, "the browser has ended"
-        said = json.loads(line)
-        assert "error" not in said, f"{act} {more}: {said.get('error')}"
-        return said["value"]
+        output = json.loads(line)
+        assert "error" not in output, f"{act} {more}: {output.get('error')}"
+        return output["value"]
 
     def visit(
         self,

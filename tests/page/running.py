@@ -39,11 +39,11 @@ def edge_run(model: Path, log: Path, *options: str) -> Iterator[Run]:
     ) as process:
         try:
             assert process.stderr is not None
-            said = ""
-            while not (found := re.search(r"http://127\S+/$", said.strip())):
+            output = ""
+            while not (found := re.search(r"http://127\S+/$", output.strip())):
                 line = process.stderr.readline()
-                assert line, f"edge-run has ended: {said}"
-                said += line
+                assert line, f"edge-run has ended: {output}"
+                output += line
             yield Run(process, found.group(), log)
         finally:
             process.terminate()

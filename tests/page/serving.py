@@ -40,11 +40,11 @@ def edge_serve(model: Path, *options: str, cache: Path, port: int = 0) -> Iterat
     ) as process:
         try:
             assert process.stderr is not None
-            said = ""
-            while not (found := re.search(r"http://\S+", said)):
+            output = ""
+            while not (found := re.search(r"http://\S+", output)):
                 line = process.stderr.readline()
-                assert line, f"edge-serve has ended: {said}"
-                said += line
+                assert line, f"edge-serve has ended: {output}"
+                output += line
             yield Serving(process, found.group())
         finally:
             with contextlib.suppress(ProcessLookupError):

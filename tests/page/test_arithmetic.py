@@ -31,7 +31,7 @@ TOLERANCE = 0 if platform.machine().lower() in ("x86_64", "amd64") else 1
 
 
 @pytest.fixture
-def ask(tmp_path: Path) -> Any:
+def send_query(tmp_path: Path) -> Any:
     node = shutil.which("node")
     if node is None:
         pytest.skip("no node here, which runs the page's modules")
@@ -52,7 +52,7 @@ def _random_picture(generator: np.random.Generator, height: int, width: int) -> 
     return picture if generator.random() < 0.5 else cv2.GaussianBlur(picture, (0, 0), 1.5)
 
 
-def _asked(bgr: NDArray[np.uint8], card: ModelCard) -> dict[str, Any]:
+def _requested(bgr: NDArray[np.uint8], card: ModelCard) -> dict[str, Any]:
     return {
         "kind": "steps",
         "rgb": base64.b64encode(np.ascontiguousarray(bgr[:, :, ::-1])).decode(),
@@ -69,10 +69,10 @@ def _card(sequence: dict[str, Any] | None, **image: Any) -> ModelCard:
     return ModelCard.from_json(json.dumps(data), "test")
 
 
-def _agree(ask: Any, asked: list[tuple[NDArray[np.uint8], ModelCard]]) -> None:
-    answers = ask([_asked(bgr, card) for bgr, card in asked])
-    assert len(answers) == len(asked)
-    for (bgr, card), answer in zip(asked, answers, strict=True):
+def _agree(send_query: Any, requested: list[tuple[NDArray[np.uint8], ModelCard]]) -> None:
+    answers = send_query([_requested(bgr, card) for bgr, card in requested])
+    assert len(answers) == len(requested)
+    for (bgr, card), answer in zip(requested, answers, strict=True):
         if isinstance(card.sequence, VideoSequence):
             expected = prepare(bgr, card.image)[None]
         else:
@@ -84,22 +84,22 @@ def _agree(ask: Any, asked: list[tuple[NDArray[np.uint8], ModelCard]]) -> None:
         assert difference <= TOLERANCE, f"{what}: off by {difference}"
 
 
-def test_a_frame_becomes_the_same_step(ask: Any) -> None:
+def test_a_frame_becomes_the_same_step(send_query: Any) -> None:
     generator = np.random.default_rng(1)
     sizes = [(480, 640), (360, 640), (121, 163), (37, 41), (10, 12), (24, 32), (5, 3), (96, 32)]
     targets = [(112, 112), (24, 32), (9, 7)]
-    asked = []
+    requested = []
     for number, size in enumerate(sizes):
         for target in targets:
             for fit in ("stretch", "crop", "pad"):
                 channels = 1 + 2 * (number % 2)
                 shape = {"height": target[0], "width": target[1], "channels": channels}
-                asked.append((_random_picture(generator, *size), _card(None, **shape, fit=fit)))
-    _agree(ask, asked)
+                requested.append((_random_picture(generator, *size), _card(None, **shape, fit=fit)))
+    _agree(send_query, requested)
 
 
 @pytest.mark.parametrize("longer", ["crop", "subsample"])
-def test_a_still_image_becomes_the_same_sequence(ask: Any, longer: str) -> None:
+def test_a_still_image_becomes_the_same_sequence(send_query: Any, longer: str) -> None:
     generator = np.random.default_rng(2)
     sequences: list[dict[str, Any]] = [
         {"kind": "rows", "steps": 9, "longer": longer},
@@ -111,16 +111,16 @@ def test_a_still_image_becomes_the_same_sequence(ask: Any, longer: str) -> None:
         {"kind": "patches", "rows": 3, "columns": 4, "order": "snake"},
         {"kind": "channels"},
     ]
-    asked = []
+    requested = []
     for sequence in sequences:
         for size in ((60, 45), (33, 121), (8, 8)):
             for channels in (1,) if sequence["kind"] == "channels" else (1, 3):
                 card = _card(sequence, height=8, width=12, channels=channels, fit="crop")
-                asked.append((_random_picture(generator, *size), card))
-    _agree(ask, asked)
+                requested.append((_random_picture(generator, *size), card))
+    _agree(send_query, requested)
 
 
-def test_the_same_frames_are_chosen_and_the_same_gaps_are_seen(ask: Any) -> None:
+def test_the_same_frames_are_chosen_and_the_same_gaps_are_seen(send_query: Any) -> None:
     generator = np.random.default_rng(3)
     cases, expected = [], []
     for fps, source_fps, claimed in ((10, 30, 0), (15, 15, 0), (8, 3, 3), (10, 24.7, 25)):
@@ -129,18 +129,18 @@ def test_the_same_frames_are_chosen_and_the_same_gaps_are_seen(ask: Any) -> None
         steps[200] = -1.5
         times = np.cumsum(steps).round(3).tolist()
         cases.append({"kind": "frames", "fps": fps, "claimed": claimed, "times": times})
-        sampler, said = Sampler(fps, claimed or None), []
+        sampler, output = Sampler(fps, claimed or None), []
         for time in times:
             is_gap = sampler.is_gap(time)
             if is_gap:
                 sampler.restart()
-            said.append([is_gap, sampler.take(time)])
-        expected.append(said)
-    assert ask(cases) == expected
-    assert sum(is_gap for said in expected for is_gap, _ in said) > 10
+            output.append([is_gap, sampler.take(time)])
+        expected.append(output)
+    assert send_query(cases) == expected
+    assert sum(is_gap for output in expected for is_gap, _ in output) > 10
 
 
-def test_a_picture_that_stands_still_answers_the_same_ticks(ask: Any) -> None:
+def test_a_picture_that_stands_still_answers_the_same_ticks(send_query: Any) -> None:
     generator = np.random.default_rng(4)
     cases, expected = [], []
     for fps, source_fps, claimed in ((10, 30, 30), (15, 15, 0), (8, 3, 3), (10, 24.7, 25)):
@@ -148,19 +148,19 @@ def test_a_picture_that_stands_still_answers_the_same_ticks(ask: Any) -> None:
         steps[generator.integers(0, 100, 6)] += generator.uniform(0.1, 2, 6)
         times = np.cumsum(steps).round(3).tolist()
         cases.append({"kind": "stills", "fps": fps, "claimed": claimed, "times": times})
-        sampler, said = Sampler(fps, claimed or None), []
+        sampler, output = Sampler(fps, claimed or None), []
         for time in times:
             stills = list(sampler.stills(time))
-            said.append(
+            output.append(
                 [stills, [sampler.take(still, still=True) for still in stills], sampler.take(time)]
             )
-        expected.append(said)
-    answers = ask(cases)
+        expected.append(output)
+    answers = send_query(cases)
     assert answers == expected
-    assert sum(len(stills) for said in expected for stills, _, _ in said) > 30
+    assert sum(len(stills) for output in expected for stills, _, _ in output) > 30
 
 
-def test_answers_become_the_same_events(ask: Any) -> None:
+def test_answers_become_the_same_events(send_query: Any) -> None:
     generator = np.random.default_rng(4)
     labels = ("wave", "point", "none")
     cases, expected = [], []
@@ -197,19 +197,19 @@ def test_answers_become_the_same_events(ask: Any) -> None:
             }
         )
         decider = Decider(decision, labels, 0.75)
-        told = [
+        reported = [
             event
             for time, answer in zip(times, answers, strict=True)
             for event in decider.step(time, answer).ended
         ]
-        told += decider.close(times[-1]).ended
-        expected.append(told)
-    for found, told in zip(ask(cases), expected, strict=True):
-        assert len(told) > 5
-        assert [event["label"] for event in found] == [event.label for event in told]
+        reported += decider.close(times[-1]).ended
+        expected.append(reported)
+    for found, reported in zip(send_query(cases), expected, strict=True):
+        assert len(reported) > 5
+        assert [event["label"] for event in found] == [event.label for event in reported]
         for key in ("start", "end", "peak", "confidence", "reported_at"):
             np.testing.assert_allclose(
-                [event[key] for event in found], [getattr(event, key) for event in told]
+                [event[key] for event in found], [getattr(event, key) for event in reported]
             )
 
 

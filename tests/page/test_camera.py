@@ -91,9 +91,9 @@ def test_live_answers_are_the_offline_ones_for_the_same_frames(
     page.wait("document.querySelectorAll('#log tr').length > 0")
     page.wait(f"{LABEL} === spy.heard.findLast(({{ type }}) => type === 'prediction').label")
     page.click("#stop")
-    sent, heard = page.evaluate("[spy.sent, spy.heard]")
-    answers = {each["frame"]: each for each in heard if each["type"] == "prediction"}
-    offline = _answered_offline(colours, sent, heard)
+    sent, received = page.evaluate("[spy.sent, spy.heard]")
+    answers = {each["frame"]: each for each in received if each["type"] == "prediction"}
+    offline = _answered_offline(colours, sent, received)
     assert len(offline) > 15
     for frame, expected in offline.items():
         found = list(answers[frame]["probabilities"].values())
@@ -101,16 +101,16 @@ def test_live_answers_are_the_offline_ones_for_the_same_frames(
 
 
 def _answered_offline(
-    model: Path, sent: list[str], heard: list[dict[str, Any]]
+    model: Path, sent: list[str], received: list[dict[str, Any]]
 ) -> dict[int, list[float]]:
     """Return the warm answers for the frames that were taken, up to the first that was dropped."""
     session = Session(model)
     stream = session.stream()
     sampler = Sampler(session.card.sequence.fps, session.card.sequence.fps)
-    taken = [each["frame"] for each in heard if each["type"] in ("prediction", "waiting")]
+    taken = [each["frame"] for each in received if each["type"] in ("prediction", "waiting")]
     answers = {}
-    for place, frame in enumerate(taken):
-        if frame != place:
+    for location, frame in enumerate(taken):
+        if frame != location:
             break
         message = base64.b64decode(sent[frame])
         (time,) = struct.unpack_from("<d", message)
@@ -164,8 +164,8 @@ def test_the_browser_model_agrees_and_runs_without_the_server(
     page.wait(f"{compared} > 15", 60)
     assert page.evaluate("spy.first") == '{"frames":"prepared"}'
     assert float(page.text("#agreement-number")) <= 1e-4
-    heard = page.evaluate("spy.heard.filter(({ type }) => type === 'prediction')")
-    shares = np.array([list(each["probabilities"].values()) for each in heard])
+    received = page.evaluate("spy.heard.filter(({ type }) => type === 'prediction')")
+    shares = np.array([list(each["probabilities"].values()) for each in received])
     assert np.ptp(shares, axis=0).max() > 0.5, "the answers depend on the frames"
     server.kill()
     page.wait("document.getElementById('agreement-text').textContent.includes('goes on')")

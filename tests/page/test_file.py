@@ -40,23 +40,23 @@ def test_events_of_a_dropped_video_match_edge_run_and_seek(
     page = look(serve(colours).url)
     page.do("drop", path=str(clip), name="colours.webm", type="video/webm")
     page.wait(IS_READ)
-    heard = EventList()
+    received = EventList()
     with open_path(str(clip)) as source:
-        run([source], Session(colours), [heard])
-    assert [event.label for event in heard.events] == ["red", "blue"]
+        run([source], Session(colours), [received])
+    assert [event.label for event in received.events] == ["red", "blue"]
 
     saved = page.do("download", selector="#json")
     assert saved["name"] == "events.json"
-    told = [event.to_json() for event in heard.events]
-    assert [{**event, "clock": None} for event in told] == json.loads(saved["text"])["events"]
+    reported = [event.to_json() for event in received.events]
+    assert [{**event, "clock": None} for event in reported] == json.loads(saved["text"])["events"]
     rows = list(csv.DictReader(io.StringIO(page.do("download", selector="#csv")["text"])))
     assert [(row["label"], float(row["start"])) for row in rows] == [
-        (event["label"], event["start"]) for event in told
+        (event["label"], event["start"]) for event in reported
     ]
 
     page.evaluate("document.getElementById('video').pause()")
-    for place, event in enumerate(told):
-        page.evaluate(f"document.querySelectorAll('#log button')[{place}].click()")
+    for location, event in enumerate(reported):
+        page.evaluate(f"document.querySelectorAll('#log button')[{location}].click()")
         page.wait(f"document.getElementById('label').textContent === '{event['label']}'")
         shown = page.evaluate("document.getElementById('video').currentTime")
         assert abs(shown - event["peak"]) < 0.1

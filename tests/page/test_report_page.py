@@ -27,15 +27,15 @@ LABELS = (
 def reports(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The pages of a training on many labels with long names, and of its evaluation."""
     folder = tmp_path_factory.mktemp("report")
-    for place, label in enumerate(LABELS):
+    for location, label in enumerate(LABELS):
         for number in range(4):
-            clip = square_clip(place % 3 - 1, 100 * place + number, 6, 16)
+            clip = square_clip(location % 3 - 1, 100 * location + number, 6, 16)
             write_frames(folder / "clips" / label / str(number), clip)
     clips, model, evaluated = folder / "clips", folder / "model.pt", folder / "evaluated.html"
     small = ["--size", "16", "--frames", "6", "--fps", "10", "--workers", "0", "--epochs", "1",
              "--encoder", "flatten", "--pool", "attention"]  # fmt: skip
-    places = ["--output", model, "--runs", folder / "runs", "--cache", folder / "cache"]
-    assert main(["train", str(clips), *small, *map(str, places)]) == 0
+    locations = ["--output", model, "--runs", folder / "runs", "--cache", folder / "cache"]
+    assert main(["train", str(clips), *small, *map(str, locations)]) == 0
     assert main(["evaluate", str(model), str(clips), "--report", str(evaluated)]) == 0
     (run,) = (folder / "runs").iterdir()
     return run / "report.html", evaluated

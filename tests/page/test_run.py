@@ -118,17 +118,17 @@ def watched(look: Look, run: Run) -> Browser:
 
 def agrees(page: Browser, run: Run) -> None:
     """Compare what the page has heard and shown with the lines of the run."""
-    heard, shown, rows = page.evaluate(
+    received, shown, rows = page.evaluate(
         "[spy.heard, spy.shown, [...document.querySelectorAll('#log .what')]"
         ".map((cell) => cell.textContent)]"
     )
-    last = max(each["frame"] for each in heard if each["type"] == "prediction")
+    last = max(each["frame"] for each in received if each["type"] == "prediction")
     deadline = time.monotonic() + 20
-    while (said := run.records())[-1].get("frame", 0) < last and time.monotonic() < deadline:
+    while (output := run.records())[-1].get("frame", 0) < last and time.monotonic() < deadline:
         time.sleep(0.05)
-    answers = {each["frame"]: each for each in said if each["type"] == "prediction"}
-    events = [each for each in said if each["type"] == "event"]
-    for each in heard:
+    answers = {each["frame"]: each for each in output if each["type"] == "prediction"}
+    events = [each for each in output if each["type"] == "event"]
+    for each in received:
         if each["type"] == "prediction":
             written = answers[each["frame"]]
             assert {key: written[key] for key in each} == each
@@ -137,4 +137,4 @@ def agrees(page: Browser, run: Run) -> None:
     assert [label for label, _ in shown] == [answers[frame]["label"] for _, frame in shown]
     assert {label for label, _ in shown} == {"red", "none"}
     assert set(rows) == {"red"}
-    assert len(rows) == sum(each["type"] == "event" for each in heard)
+    assert len(rows) == sum(each["type"] == "event" for each in received)

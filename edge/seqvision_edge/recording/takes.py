@@ -142,7 +142,7 @@ class Takes:
             return take
         with self._writing():
             found = read_take_list(self._list)
-            index = _place(found, take)
+            index = _index_of(found, take)
             old, new = self.path_of(take), self.path_of(take)
             if is_ours(take):
                 new = self._free(found, label, take.person, old.suffix)
@@ -162,7 +162,7 @@ class Takes:
         """
         with self._writing():
             found = read_take_list(self._list)
-            index = _place(found, take)
+            index = _index_of(found, take)
             self._write(found, (*found.rows[:index], *found.rows[index + 1 :]))
             self._remove(self.path_of(take))
 
@@ -250,7 +250,7 @@ class Takes:
             raise RecordingError(f"{self.folder}: cannot be written ({error.strerror})") from None
 
 
-def _place(found: Rows, take: Take) -> int:
+def _index_of(found: Rows, take: Take) -> int:
     for index, row in enumerate(found.rows):
         if take_of(row) == take:
             return index

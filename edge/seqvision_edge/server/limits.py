@@ -1,4 +1,4 @@
-"""All limits of the server, in one place."""
+"""All limits of the server."""
 
 from dataclasses import dataclass
 

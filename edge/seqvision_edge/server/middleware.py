@@ -30,7 +30,7 @@ LOGIN = "/v1/login"
 TRY_LATER = 1013
 SERVICE_RESTART = 1012
 
-# Files of the page that asks for the token, served without one: they contain nothing secret.
+# Files of the login page, served without one: they contain nothing secret.
 _OPEN = frozenset({"/page/style.css", "/page/icon.svg"})
 # Of a body: adapted so that parsing a piece takes some milliseconds.
 _SMALLEST_PIECE, _FIRST_PIECE, _LARGEST_PIECE = 2 << 10, 16 << 10, 64 << 10

@@ -29,7 +29,7 @@ MEDIA_TYPES: Final = {
 
 
 def login_page(wrong: bool = False) -> bytes:
-    """Return the page that asks for the token; `wrong` adds that the last one was wrong."""
+    """Return the login page; `wrong` adds that the last token was wrong."""
     content = (FOLDER / "login.html").read_bytes()
     return content.replace(b" hidden", b"") if wrong else content
 

@@ -20,7 +20,7 @@ from seqvision_edge.frame import Step
 Item = TypeVar("Item")
 
 # After an interrupted run, all outputs together have so long to send what is queued; those still
-# busy are then asked to stop, and abandoned a little later.
+# busy are then requested to stop, and abandoned a little later.
 FLUSH_SECONDS, CLOSE_SECONDS = 1.0, 1.4
 # Poll interval of a wait, so that an interrupt is handled soon.
 _POLL_SECONDS = 0.1

@@ -335,16 +335,16 @@ class Marked:
         """Allocate it for `(height, width, 3)`."""
         self.memory: Image = np.empty(shape, np.uint8)
         probes = np.linspace(0, max(self.memory.size - 1, 0), 3 * self._PIXELS).astype(int)
-        self._places = np.unique(probes)
-        self._values = np.frombuffer(secrets.token_bytes(len(self._places)), np.uint8)
+        self._indices = np.unique(probes)
+        self._values = np.frombuffer(secrets.token_bytes(len(self._indices)), np.uint8)
         if self.memory.size:
-            self.memory.reshape(-1)[self._places] = self._values
+            self.memory.reshape(-1)[self._indices] = self._values
 
     def was_written(self, bgr: Image) -> bool:
         """Return whether a decoder that returned `bgr` filled it."""
         if bgr.size != self.memory.size or not np.shares_memory(bgr, self.memory):
             return True
-        return not np.array_equal(bgr.reshape(-1)[self._places], self._values)
+        return not np.array_equal(bgr.reshape(-1)[self._indices], self._values)
 
 
 def open_video(address: Address, timeouts: ReadTimeouts) -> "Video":

@@ -178,7 +178,7 @@ def _three_channels(image: NDArray[Any]) -> NDArray[Any]:
 
 
 def _contents(files: list[Path]) -> str:
-    """Return a summary of other files in place of images: "4 .txt, 1 folder"."""
+    """Return a summary of other files instead of images: "4 .txt, 1 folder"."""
     kinds = Counter("folder" if file.is_dir() else file.suffix or "other" for file in files)
     counts = [f"{count} {kind}" for kind, count in kinds.most_common(_KINDS_SHOWN)]
     rest = kinds.total() - sum(count for _, count in kinds.most_common(_KINDS_SHOWN))

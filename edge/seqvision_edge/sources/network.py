@@ -28,13 +28,13 @@ def check_reachable(url: str, timeout: float, left: threading.Event) -> None:
     seconds = min(timeout, _LONGEST)
     answer: list[str] = []
     # Resolving a name can take long and cannot be interrupted: this thread is never joined.
-    asking = threading.Thread(
+    resolver = threading.Thread(
         target=lambda: answer.append(_connect(host, port, seconds)), name="reach", daemon=True
     )
-    asking.start()
+    resolver.start()
     waited = 0.0
-    while asking.is_alive() and waited < seconds + 2 * _LOOK and not left.is_set():
-        asking.join(_LOOK)
+    while resolver.is_alive() and waited < seconds + 2 * _LOOK and not left.is_set():
+        resolver.join(_LOOK)
         waited += _LOOK
     reason = answer[0] if answer else "timeout"
     if reason and not left.is_set():

@@ -65,7 +65,7 @@ def routes(service: Service, key: Key | None) -> APIRouter:
         """Exchange the token for a cookie, which scripts of a page cannot read."""
         token, is_form = await _token(request)
         if key is not None and not key.is_token(token):
-            if is_form:  # a user, who may try again
+            if is_form:  # a user may try again
                 return HTMLResponse(login_page(wrong=True), 401)
             raise HTTPException(401, "wrong token")
         answer = RedirectResponse("/", 303) if is_form else Response(status_code=204)

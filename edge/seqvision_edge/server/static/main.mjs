@@ -64,7 +64,7 @@ async function aboutModel() {
     try {
       return await server.model();
     } catch (error) {
-      if (error.status === 401) location.reload(); // to the page that asks for the token
+      if (error.status === 401) location.reload(); // to the page that requires the token
       welcome("The model cannot be read", `${error.message}. Trying again.`, "Use this camera");
       await new Promise((resolve) => setTimeout(resolve, 2000));
     }

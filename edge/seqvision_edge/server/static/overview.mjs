@@ -46,7 +46,7 @@ export class Overview {
         this.show(await sources());
         byId("overview-lost").hidden = true;
       } catch (error) {
-        if (error.status === 401) location.reload(); // to the page that asks for the token
+        if (error.status === 401) location.reload(); // to the page that requires the token
         byId("overview-lost").hidden = false;
         for (const tile of this.tiles.values()) tile.lose();
       }

@@ -114,7 +114,7 @@ async function list() {
     byId("labels").replaceChildren(...labels.map((label) => new Option(label, label)));
     showTakes(takes, { onShow: show, onLabel: rename, onDelete: remove });
   } catch (error) {
-    if (error.status === 401) location.reload(); // to the page that asks for the token
+    if (error.status === 401) location.reload(); // to the page that requires the token
     banner(`The takes cannot be read: ${error.message}.`);
   }
 }

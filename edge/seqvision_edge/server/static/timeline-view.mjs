@@ -38,7 +38,7 @@ export class TimelineView {
     scrub.disabled = !history?.newest;
     [scrub.min, scrub.max] = this.range.map((value) => value.toFixed(3));
     scrub.value = at.toFixed(3);
-    scrub.setAttribute("aria-valuetext", spoken(history, at, live && cursor === null));
+    scrub.setAttribute("aria-valuetext", ariaText(history, at, live && cursor === null));
     this.draw(history);
   }
 
@@ -164,7 +164,7 @@ function named(label, hues) {
   return item;
 }
 
-function spoken(history, time, isNow) {
+function ariaText(history, time, isNow) {
   const answer = history?.at(time);
   const unsure = answer?.unsure ? "unsure, " : "";
   const what = answer ? `, ${unsure}${answer.label}, ${Math.round(100 * answer.probability)} percent` : "";
