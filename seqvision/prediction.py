@@ -95,7 +95,7 @@ def predict(options: PredictOptions) -> Predicted:
     clips = list(dict.fromkeys(chain.from_iterable(some for some, _ in found)))
     read = [options.model, *map(Path, options.paths), *(clip.path for clip in clips)]
     if options.csv is not None and is_one_of(options.csv, read):
-        raise DataError(f"--csv {options.csv}: that is a file that is read; choose another name")
+        raise DataError(f"--csv {options.csv}: that is an input file; choose another name")
     width = max(len(clip.name) for clip in clips) if sys.stdout.isatty() else 0
     answers: list[Answer] = []
     damaged: list[str] = []

@@ -95,7 +95,7 @@ def test_a_video_of_long_silences_is_refused_and_one_of_a_week_is_read(
     far = write_times(tmp_path / "far.mkv", [35.0 * number for number in range(5)])
     with serving(session, limits=Limits(ticks=1000)) as running, running.client() as small:
         answer = small.post(f"/v1/predict{query}", files={"file": far.read_bytes()})
-        assert (answer.status_code, "at most are 1,000" in answer.text) == (413, True), answer.text
+        assert (answer.status_code, "the maximum is 1,000" in answer.text) == (413, True), answer.text
     # A longer silence than an hour is a wrong time, and is not believed.
     week = write_times(tmp_path / "week.mkv", [0.0, WEEK])
     answer = client.post(f"/v1/predict{query}", files={"file": week.read_bytes()})

@@ -375,7 +375,7 @@ def test_a_take_that_the_camera_tears_is_repeated_and_said(
         wait_until(lambda: [*folder.glob(".*unfinished*")], process)
         built.tell(fault)  # type: ignore[arg-type]
         said = folder.with_suffix(".log")
-        wait_until(lambda: "torn in the middle" in said.read_text(), process)
+        wait_until(lambda: "take interrupted" in said.read_text(), process)
         assert not [*folder.glob(".*unfinished*")]
         built.tell("ok")
         assert process.wait(90) == 0

@@ -463,7 +463,7 @@ def test_mistakes_are_one_line_and_nothing_is_written(
         ([model, "strange.csv", pool], "the model does not know the label 'moon'"),
         ([model, "half.csv", pool], "half.csv: no clip of ring, a label of the model"),
         ([model, own, "blind.csv", "--truth"], "--truth: "),
-        ([model, own, pool, "--output", model], "that is a file that is read"),
+        ([model, own, pool, "--output", model], "that is an input file"),
         ([model, own, pool, "--output", "x.onnx"], "must end in .pt or .safetensors"),
         ([model, own, pool, "--augment", "lihgt"], "--augment lihgt: neither"),
         ([model, own, pool, "--threshold", "1.5"], "threshold"),

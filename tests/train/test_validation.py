@@ -61,7 +61,7 @@ REFUSED = [
     ("self-train", "MODEL, LABELLED and UNLABELLED are missing"),
     ("self-train gone.pt frames frames", "gone.pt: no such file"),
     ("self-train PT frames nowhere", "nowhere: no such folder or list"),
-    ("self-train PT frames frames --output PT", "that is a file that is read"),
+    ("self-train PT frames frames --output PT", "that is an input file"),
     ("self-train --resume frames", "--resume frames: no run folder of seqvision self-train"),
     ("compare frames --json no/x.json", "there is no folder no"),
     *(
