@@ -1,4 +1,4 @@
-"""A small real model that tells colours, and pictures and videos of colours.  No torch.
+"""A small real model that classifies colours, with pictures and videos of colours.  No torch.
 
 The model tells which colour it sees.  It keeps the contract of every exported model: a window of
 step features is the state, and the answer depends on the order of the window.

@@ -50,7 +50,7 @@ def run_python() -> Callable[..., Any]:
 
 @pytest.fixture
 def run_with_camera(camera: CountingCamera) -> Callable[[str], list[Any]]:
-    """Run a program to its end and return what it said; any word on stderr is a failure."""
+    """Run a program to its end and return its output; any output on stderr is a failure."""
 
     def go(code: str) -> list[Any]:
         with program(camera, code) as process:

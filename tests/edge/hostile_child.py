@@ -1,4 +1,4 @@
-"""A child that a file has taken over: it answers what its task says, whatever it is asked."""
+"""A compromised child process: it sends the replies of its task, whatever the request."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from seqvision_edge import child_process
 
 
 def main() -> None:
-    """Answer `lines`, after `seconds` also `late`; then read on, or as `then` says."""
+    """Reply with `lines`, after `seconds` also `late`; then read on, or as given by `then`."""
     task = child_process.task()
     child_process.begin(1 << 28)
     os.write(1, task["lines"].encode("latin-1"))

@@ -1,4 +1,4 @@
-"""Pictures and videos that claim more than they hold, made byte by byte.
+"""Pictures and videos that claim more than they contain, made byte by byte.
 
 Run as a program it decodes files as every command does and prints JSON lines: what came of each,
 and the most memory that this process has had by then:
@@ -38,7 +38,7 @@ def png(width: int, height: int, depth: int = 8, before: bytes = b"") -> bytes:
 
 
 def avi(frames: Sequence[bytes], width: int, height: int, codec: bytes = b"MPNG") -> bytes:
-    """Return an AVI of these frames, whose head says their size."""
+    """Return an AVI of these frames, whose header declares their size."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return kind + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2)
@@ -83,7 +83,7 @@ def mp4(
         edits: how often an edit list repeats them.
         tracks: how many there are.
         runs: samples that a fragment claims.
-        chunks: how many there are of the samples, all at one place of the file.
+        chunks: number of chunks for the samples, all at the same offset of the file.
     """
     files, data = box(b"ftyp", b"isom", bytes(4), b"isommp41"), box(b"mdat", frame)
     size, count = sizes or (len(frame), 1)

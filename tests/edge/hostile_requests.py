@@ -1,4 +1,4 @@
-"""Requests and WebSocket messages with things wrong in them, one for each seed, for a server."""
+"""Malformed requests and WebSocket messages for a server, one for each seed."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""Texts that would steer a terminal or deceive its reader, and the test that none got through."""
+"""Texts with control and deceptive characters, and the check that none got through."""
 
 import unicodedata
 

@@ -1,4 +1,4 @@
-"""Pictures and videos with something wrong in them: `mutated(kind, seed)`; the same for a seed."""
+"""Damaged pictures and videos: `mutated(kind, seed)`, the same for the same seed."""
 
 import random
 import struct
@@ -97,22 +97,22 @@ def mutated(kind: str, seed: int) -> bytes:
     return bytes(content)
 
 
-def _place(content: bytearray, choice: random.Random) -> int:
-    """Return a place, more often one in the head, where the sizes stand."""
+def _offset(content: bytearray, choice: random.Random) -> int:
+    """Return an offset, more often one in the header, where the sizes are."""
     head = choice.random() < 0.6
     return choice.randrange(min(len(content), 700) if head else len(content))
 
 
 def _flip(content: bytearray, choice: random.Random) -> None:
     for _ in range(choice.choice((1, 1, 4, 30))):
-        content[_place(content, choice)] ^= 1 << choice.randrange(8)
+        content[_offset(content, choice)] ^= 1 << choice.randrange(8)
 
 
 def _number(content: bytearray, choice: random.Random) -> None:
     """Put an odd number somewhere, of 2, 4 or 8 bytes."""
     form = choice.choice((">H", "<H", ">I", ">I", "<I", ">Q"))
     size = struct.calcsize(form)
-    at = _place(content, choice)
+    at = _offset(content, choice)
     content[at : at + size] = struct.pack(form, choice.choice(ODD) & ((1 << 8 * size) - 1))
 
 
@@ -133,24 +133,24 @@ def _truncate(content: bytearray, choice: random.Random) -> None:
 
 
 def _cut_out(content: bytearray, choice: random.Random) -> None:
-    at = _place(content, choice)
+    at = _offset(content, choice)
     del content[at : at + choice.choice((1, 4, 100, 1000))]
 
 
 def _repeat(content: bytearray, choice: random.Random) -> None:
-    at = _place(content, choice)
+    at = _offset(content, choice)
     part = content[at : at + choice.choice((4, 64, 900))]
     content[at:at] = part * choice.choice((1, 3, 50))
 
 
 def _blank(content: bytearray, choice: random.Random) -> None:
-    at, count = _place(content, choice), choice.choice((4, 32, 400))
+    at, count = _offset(content, choice), choice.choice((4, 32, 400))
     content[at : at + count] = bytes([choice.choice((0, 0xFF))]) * count
 
 
 def _splice(content: bytearray, choice: random.Random) -> None:
     other = choice.choice((*videos(), *pictures()))
-    at = _place(content, choice)
+    at = _offset(content, choice)
     content[at:] = other[choice.randrange(len(other)) :]
 
 

@@ -132,7 +132,7 @@ def convolutions(kind: str, inputs: int) -> bytes:
 
 @cache
 def seeds_of_graphs() -> tuple[bytes, ...]:
-    """Return sound models, each with operators that the others lack."""
+    """Return valid models, each with operators that the others do not have."""
     return (
         model_bytes(),
         (OLD_MODELS / "spec3-video.onnx").read_bytes(),

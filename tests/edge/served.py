@@ -79,10 +79,10 @@ def has_ipv6() -> bool:
     return True
 
 
-def until(happened: Callable[[], bool], seconds: float = SECONDS) -> None:
+def until(condition: Callable[[], bool], seconds: float = SECONDS) -> None:
     """Wait for something to happen."""
     deadline = time.monotonic() + seconds
-    while not happened():
+    while not condition():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.01)
 

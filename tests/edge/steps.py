@@ -1,4 +1,4 @@
-"""Steps as a run hands them to its outputs, and outputs that a test can hold."""
+"""Steps as a run passes them to its outputs, and outputs that a test can block."""
 
 import threading
 import time
@@ -52,7 +52,7 @@ def make_step(
 
 
 def changed(*states: SourceState, source: str = SOURCE) -> Step:
-    """Return the step that tells of new states."""
+    """Return the step that reports new states."""
     return Step(source=source, window_fill=1.0, state=states[-1], changed=states)
 
 
@@ -61,7 +61,7 @@ ENDED = changed(SourceState("ended"))
 
 
 def events(count: int, label: str = "red") -> Iterator[Step]:
-    """Yield steps with an event each, told apart by their start."""
+    """Yield steps with one event each, distinguished by their start."""
     for number in range(count):
         event = Event(label, float(number), number + 0.5, number + 0.2, 0.9, number + 0.6)
         yield make_step(number, events=(event,))

@@ -1,4 +1,4 @@
-"""What a user writes for a source, and what the source is called."""
+"""Parsing a user's sources, and the names of sources."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Which label stands for nothing happens, by its name."""
+"""The background label is found by its name."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Several streams in one call of the model answer as each of them does by itself."""
+"""Several streams in one call of the model give the results of each one alone."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The card is read whole or refused in one clear line."""
+"""The card is parsed completely or refused in one clear line."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""`edge-run` as a person meets it: in a process of its own."""
+"""`edge-run` as a user runs it: in a process of its own."""
 
 import json
 import os

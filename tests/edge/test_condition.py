@@ -1,4 +1,4 @@
-"""How a source is: each change told once, and an overload measured, not guessed."""
+"""The state of a source: each change reported once, and overload measured."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Cells that a spreadsheet would compute: inert in each of our lists, and read as they were."""
+"""CSV cells that a spreadsheet would execute: escaped in each list, and read back unchanged."""
 
 import csv
 import io

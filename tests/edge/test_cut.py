@@ -34,7 +34,7 @@ def windows(along: str, stride: int, **more: Any) -> WindowSequence:
 
 
 def numbered(height: int, width: int) -> Image:
-    """Return a grey image whose pixels tell their row and column: 10 × row + column."""
+    """Return a grey image whose pixels encode their row and column: 10 × row + column."""
     rows, columns = np.mgrid[:height, :width]
     return (10 * rows + columns).astype(np.uint8)[:, :, None]
 

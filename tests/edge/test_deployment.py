@@ -1,4 +1,4 @@
-"""The files for devices say what the commands take."""
+"""The service files and the container use options that exist."""
 
 import re
 import shlex

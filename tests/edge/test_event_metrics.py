@@ -1,4 +1,4 @@
-"""Events are matched to the truth one to one."""
+"""Events are matched to the ground truth one to one."""
 
 import json
 from pathlib import Path

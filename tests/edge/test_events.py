@@ -1,4 +1,4 @@
-"""Answers over time become one event per gesture.  Ten answers per second in every row."""
+"""Predictions over time become one event per gesture.  Ten predictions per second in every row."""
 
 import itertools
 from dataclasses import replace
@@ -198,7 +198,7 @@ def test_minimum_and_cooldown_are_times_however_often_answers_come() -> None:
     assert [(event.start, event.end) for event in events] == [(0.0, 0.7), (1.8, 3)]
 
 
-def told_by(
+def updates_of(
     judge: Decider, waves: list[float], pushes: list[float] | None = None
 ) -> list[EventUpdate]:
     """Return what each answer brings, and last what closing brings."""
@@ -219,7 +219,7 @@ EARLY = {"early": 0.9, "smoothing_frames": 4, "minimum_seconds": 0.5, "cooldown_
 
 def test_a_sure_rise_fires_at_once_and_ends_as_one_event() -> None:
     judge = decider(**EARLY)
-    reported = told_by(judge, [0, 0, 0.5, 0.95, 1, 1, 1, 1, 0, 0, 0, 0])
+    reported = updates_of(judge, [0, 0, 0.5, 0.95, 1, 1, 1, 1, 0, 0, 0, 0])
     assert fired_at(reported) == [(3, WAVE)]
     (fired,) = reported[3].fired
     assert (fired.start, fired.end, fired.reported_at) == (0.3, 0.3, 0.3)
@@ -281,19 +281,19 @@ def test_early_firing(
     pushes: list[float] | None,
     fired: list[tuple[int, str]],
 ) -> None:
-    reported = told_by(decider(**{**EARLY, **settings}), waves, pushes)
+    reported = updates_of(decider(**{**EARLY, **settings}), waves, pushes)
     assert fired_at(reported) == fired
 
 
 def test_an_event_that_runs_already_fires_when_it_becomes_sure() -> None:
-    reported = told_by(decider(early=0.9, smoothing_frames=1), [0, 0.7, 0.8, 0.95, 0.95, 0])
+    reported = updates_of(decider(early=0.9, smoothing_frames=1), [0, 0.7, 0.8, 0.95, 0.95, 0])
     assert fired_at(reported) == [(3, WAVE)]
     assert [event.start for event in reported[3].fired] == [0.1]
     assert [(event.start, event.end) for event in reported[5].ended] == [(0.1, 0.5)]
 
 
 def test_an_event_that_never_rises_surely_is_fired_at_its_end() -> None:
-    reported = told_by(decider(early=0.9), [0, 0.7, 0.8, 0.8, 0])
+    reported = updates_of(decider(early=0.9), [0, 0.7, 0.8, 0.8, 0])
     assert fired_at(reported) == [(4, WAVE)]
     assert reported[4].ended == reported[4].fired
 
@@ -301,7 +301,7 @@ def test_an_event_that_never_rises_surely_is_fired_at_its_end() -> None:
 def test_a_fired_event_is_not_ended_by_an_older_mean() -> None:
     waves = [0.99] * 8 + [0.5, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01]
     pushes = [0.0] * 8 + [0.5, 0.98, 0.98, 0.98, 0.98, 0.98, 0.98, 0.98, 0.98]
-    reported = told_by(decider(early=0.9, smoothing_frames=8), waves, pushes)
+    reported = updates_of(decider(early=0.9, smoothing_frames=8), waves, pushes)
     assert [(e.label, e.start, e.end) for each in reported for e in each.ended] == [
         (WAVE, 0.0, 0.9),
         (PUSH, 0.9, 1.6),
@@ -315,13 +315,13 @@ SHORT_PUSH = [0.0] * 18 + [0.5, 0.9, 0.8, 0.95]
 
 
 def test_a_sure_rise_ends_an_event_that_is_still_stronger() -> None:
-    reported = told_by(decider(**{**EARLY, "smoothing_frames": 20}), LONG_WAVE, SHORT_PUSH)
+    reported = updates_of(decider(**{**EARLY, "smoothing_frames": 20}), LONG_WAVE, SHORT_PUSH)
     assert fired_at(reported) == [(19, WAVE), (19, PUSH)]
 
 
 def test_a_label_fires_again_only_after_it_was_low() -> None:
     settings = {**EARLY, "smoothing_frames": 20, "cooldown_seconds": 0.0}
-    reported = told_by(decider(**settings), LONG_WAVE, SHORT_PUSH)
+    reported = updates_of(decider(**settings), LONG_WAVE, SHORT_PUSH)
     assert [(tick, event.label) for tick, each in enumerate(reported) for event in each.ended] == [
         (19, WAVE),
         (20, PUSH),
@@ -343,8 +343,8 @@ def test_a_gap_ends_an_event_that_fired_without_firing_it_again() -> None:
 def test_event_times_are_shifted_and_reported_at_is_not(early: float | None) -> None:
     waves = [0, 0, 0.5, 0.95, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0.5, 0.95, 1, 1, 1]
     settings = {**EARLY, "early": early}
-    reported = told_by(decider(**settings), waves)
-    lagging = told_by(decider(lag=0.25, **settings), waves)
+    reported = updates_of(decider(**settings), waves)
+    lagging = updates_of(decider(lag=0.25, **settings), waves)
     assert sum(len(each.fired) for each in reported) == 1 + (early is not None)
 
     def moved(event: Event) -> Event:

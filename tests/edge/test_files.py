@@ -1,4 +1,4 @@
-"""Files are whole or absent, and their rights are those that they should have."""
+"""Files are complete or absent, with the right permissions."""
 
 import os
 import stat
@@ -120,7 +120,7 @@ with atomic_write(Path(sys.argv[1]) / "b.txt") as unfinished:
 
 
 def holding(folder: Path, name: str) -> "subprocess.Popen[str]":
-    """Start a process in the middle of writing a file, with a folder of its own beside it."""
+    """Start a process that is writing a file, with a temporary folder in the same folder."""
     command = [sys.executable, "-c", HOLDS, str(folder), name]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None

@@ -1,4 +1,4 @@
-"""The help of the two programs; its rules, which the help of seqvision keeps too."""
+"""The help of the two programs, and its rules, which the help of seqvision follows too."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""A wrong name is answered with the one that was meant."""
+"""A wrong name gets a suggestion of the right one."""
 
 from pathlib import Path
 

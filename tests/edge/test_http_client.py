@@ -1,4 +1,4 @@
-"""Which way a request takes: proxies of the environment, and what never goes through one."""
+"""Proxies of the environment, and the requests that never use one."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The client of streams over HTTP: passwords, proxies, and where they go."""
+"""The client of HTTP streams: passwords, proxies, and which server gets them."""
 
 import base64
 import hashlib

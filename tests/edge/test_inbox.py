@@ -1,4 +1,4 @@
-"""What several threads bring, one reader takes: nothing recorded is lost, nothing live is old."""
+"""The inbox of a run: no recorded frame is lost, no live frame is old."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM at any moment: one exception, raised once, and a clean end."""
+"""Ctrl-C and SIGTERM at any time: one exception, raised once, and a clean shutdown."""
 
 import json
 import os

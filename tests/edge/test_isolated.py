@@ -1,4 +1,4 @@
-"""What clients send is decoded by child processes, which may die of it."""
+"""Uploads are decoded by child processes, which may crash."""
 
 import contextlib
 import errno

@@ -1,4 +1,4 @@
-"""A live source that is lost comes back by itself, and says what happened meanwhile."""
+"""A lost live source reconnects by itself, and reports its states."""
 
 import math
 from collections.abc import Callable
@@ -91,7 +91,7 @@ with watch(retries=2, stall=0.5) as source:
 def test_a_frozen_picture_is_a_warning_and_frames_continue(
     run_with_camera: Run,
 ) -> None:
-    """The counter repeats after 256 pictures; the emulated camera is asked to send one for ever."""
+    """The counter repeats after 256 pictures; the emulated camera sends one picture for ever."""
     seen = run_with_camera(f"""{FOLLOW}
 from seqvision_edge.sources.live import _Picture
 import numpy as np

@@ -1,4 +1,4 @@
-"""docs/model-file.md says what the code does: its examples are run, its keys are the card's."""
+"""docs/model-file.md matches the code: its examples are run, its keys are the card's."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What looks like a number only to Python is none: in options, cells, addresses and bodies."""
+"""Number-like text is refused in options, cells, addresses and request bodies."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Models that older versions exported load for ever and answer as they did."""
+"""Models exported by older versions still load and give the same results."""
 
 import json
 from pathlib import Path

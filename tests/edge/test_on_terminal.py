@@ -1,4 +1,4 @@
-"""edge-run and edge-serve on a terminal: whole lines, and a clean screen after Ctrl-C."""
+"""edge-run and edge-serve on a terminal: complete lines, and a clean screen after Ctrl-C."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""A model is data from a stranger: whatever is in the file, it is one typed error or a model."""
+"""A model file is untrusted input: any content gives one typed error or a model."""
 
 import contextlib
 import hashlib

@@ -1,4 +1,4 @@
-"""All outputs at once, as `edge-run` makes them of its options."""
+"""All outputs at once, as `edge-run` creates them from its options."""
 
 import json
 import shlex

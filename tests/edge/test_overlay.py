@@ -1,4 +1,4 @@
-"""What is drawn on a picture: checked by where its pixels changed."""
+"""The overlay of a picture: checked by where its pixels changed."""
 
 from dataclasses import replace
 

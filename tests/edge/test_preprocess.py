@@ -1,4 +1,4 @@
-"""A frame becomes a step in one way only."""
+"""Preprocessing converts a frame to a step."""
 
 from typing import Any
 

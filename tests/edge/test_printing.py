@@ -1,4 +1,4 @@
-"""Whatever strangers call things, a terminal is never told what to do."""
+"""Untrusted names and texts never control the terminal."""
 
 import ast
 import json
@@ -133,7 +133,7 @@ def run(main: Any, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> 
 
 
 def hostile_cards(text: str) -> dict[str, dict[str, Any]]:
-    """Return cards that have a text in each place where a stranger can put one."""
+    """Return cards with a text in each field that a model file can set."""
     whole = card_data()
     state = {"kind": "window", "tensors": [{"name": text, "axes": ["batch", text, 3]}]}
     origin = {**whole["origin"], "version": text, "created": text, "notes": [text]}

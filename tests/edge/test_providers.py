@@ -1,4 +1,4 @@
-"""`--device` means an execution provider, and only `auto` may come down to the CPU."""
+"""`--device` selects an execution provider, and only `auto` falls back to the CPU."""
 
 import json
 from pathlib import Path

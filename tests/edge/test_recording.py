@@ -1,4 +1,4 @@
-"""A sitting: a person is led through takes; whatever happens, whole takes stay and torn ones go."""
+"""A recording session: in every case complete takes are kept and interrupted ones discarded."""
 
 import io
 import os
@@ -256,7 +256,7 @@ def test_in_turn_nothing_happens_comes_between_the_gestures() -> None:
 
 
 class Scripted:
-    """A live source that brings what it is told, frame by frame, and then waits or ends."""
+    """A live source that delivers given frames and states, and then waits or ends."""
 
     name, live, fps = "camera 0", True, FPS
     claimed: int | None = None
@@ -523,7 +523,7 @@ def test_a_closed_window_stops_and_a_broken_one_leaves_the_terminal(
         assert mirror.commands() == []
 
 
-@pytest.mark.skipif(os.name != "posix", reason="only there a pipe can be asked without waiting")
+@pytest.mark.skipif(os.name != "posix", reason="only there a pipe can be polled")
 def test_lines_of_a_pipe_are_keys_and_its_end_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     theirs, ours = os.pipe()
     with os.fdopen(theirs) as stdin:

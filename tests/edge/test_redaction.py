@@ -1,4 +1,4 @@
-"""Secrets are kept out of what is shown."""
+"""Secrets are redacted in everything shown."""
 
 import string
 

@@ -1,4 +1,4 @@
-"""Options that have another name now: the old one is refused, and the new one named."""
+"""Former names of options are refused with the new name."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""To go through clips: each is kept, relabelled or deleted, at once and in its list."""
+"""Reviewing clips: each is kept, relabelled or deleted at once, also in the list."""
 
 import csv
 import io

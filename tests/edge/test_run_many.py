@@ -1,4 +1,4 @@
-"""THE WAY with several sources: one model for all, and none suffers for another."""
+"""A run with several sources: one model for all, and no source affects another."""
 
 import threading
 import time

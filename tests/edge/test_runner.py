@@ -1,4 +1,4 @@
-"""THE WAY, on real sessions: from frames to events."""
+"""A run on real sessions: from frames to events."""
 
 import contextlib
 import threading
@@ -154,7 +154,7 @@ def test_every_answer_is_the_offline_answer_for_its_window(
     chosen = select_frames([frame.time for frame in frames], FPS)
     steps = np.stack([prepare(frames[index].bgr, session.card.image) for index in chosen])
     for answer in record.answers:
-        # A frame that answers several ticks is told once, at the last of them.
+        # A frame that answers several ticks is reported once, at the last of them.
         end = int(np.searchsorted(chosen, answer.frame, side="right"))
         offline, _ = session.run(steps[None, max(0, end - WINDOW) : end])
         live = list(answer.probabilities.values())

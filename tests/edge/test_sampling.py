@@ -1,4 +1,4 @@
-"""Frames are chosen by timestamp: the model's clock ticks alike for every source."""
+"""Frames are selected by timestamp, at the same rate for every source."""
 
 import numpy as np
 import pytest
@@ -114,7 +114,7 @@ def test_time_that_starts_over_starts_a_new_grid() -> None:
 def test_a_long_frame_of_a_recording_answers_its_ticks() -> None:
     stamps = [*times(10, 0.5), 1.5, 1.6]
     assert select_frames(stamps, 10, source_fps=10).tolist() == [0, 1, 2, 3, *[4] * 11, 5, 6]
-    # Without what a recording says, the frame that comes answers them, as a live source's.
+    # Without a declared rate, the next frame answers them, as for a live source.
     assert select_frames(stamps, 10).tolist() == [0, 1, 2, 3, 4, *[5] * 11, 6]
 
 

@@ -1,4 +1,4 @@
-"""Labels and names of sources as parts of files and topics."""
+"""Labels and source names in file names and topics."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The password of a camera, looked for in everything that a run lets out."""
+"""A camera's password, searched for in all output of a run."""
 
 import os
 import signal
@@ -75,7 +75,7 @@ def test_no_password_is_in_anything_that_a_run_shows_or_writes(tmp_path: Path, m
             out, err = process.communicate(timeout=120)
         requested = [path for path in other.hits if SECRET in path]
     assert process.returncode == 143, err
-    assert requested, "the server itself is told the token"
+    assert requested, "the server itself gets the token"
     assert "on CAM_URL, http://127.0.0.1:" in err
     assert "token=***, door, yard" in err
     for text in (shown, out, err, log.read_text()):
@@ -112,7 +112,7 @@ def test_a_run_leaves_no_foreign_files_and_sends_no_telemetry(
 ) -> None:
     """onnxruntime keeps what it reports to its maker, and the device's identifier, in two folders.
 
-    It keeps quiet by itself where a variable says that this is a test.
+    It is silent by itself if a variable marks a test run.
     """
     folders = {name: tmp_path / name.lower() for name in ("TMPDIR", "XDG_CACHE_HOME", "HOME")}
     for folder in folders.values():

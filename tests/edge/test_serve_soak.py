@@ -1,4 +1,4 @@
-"""A server that clients come to and leave for half an hour: descriptors and memory stay.
+"""Clients connect and disconnect for half an hour: descriptors and memory stay constant.
 
 A few seconds of it run always, 30 minutes by `SEQVISION_FUZZ=all`; `SEQVISION_SOAK_MINUTES` sets
 another time.

@@ -1,4 +1,4 @@
-"""The model's thread: who is asked together, and what becomes of a call that fails."""
+"""The model's thread: which requests form a batch, and what a failed call causes."""
 
 import threading
 from collections.abc import Iterator

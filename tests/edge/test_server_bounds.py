@@ -1,4 +1,4 @@
-"""Work has a bound in the time that a clip claims to last, and in the time that it takes."""
+"""A request is limited by the duration that a clip claims, and by its processing time."""
 
 import threading
 import time
@@ -95,8 +95,8 @@ def test_a_video_of_long_silences_is_refused_and_one_of_a_week_is_read(
     far = write_times(tmp_path / "far.mkv", [35.0 * number for number in range(5)])
     with serving(session, limits=Limits(ticks=1000)) as running, running.client() as small:
         answer = small.post(f"/v1/predict{query}", files={"file": far.read_bytes()})
-        assert (answer.status_code, "the maximum is 1,000" in answer.text) == (413, True), answer.text
-    # A longer silence than an hour is a wrong time, and is not believed.
+        assert (answer.status_code, "maximum is 1,000" in answer.text) == (413, True), answer.text
+    # A gap of more than an hour is a wrong timestamp, and is ignored.
     week = write_times(tmp_path / "week.mkv", [0.0, WEEK])
     answer = client.post(f"/v1/predict{query}", files={"file": week.read_bytes()})
     assert answer.status_code == 200, answer.text

@@ -1,4 +1,4 @@
-"""`edge-serve` as a person meets it: in a process of its own."""
+"""`edge-serve` as a user runs it: in a process of its own."""
 
 import contextlib
 import re
@@ -27,7 +27,7 @@ TOKEN = "sixteen-letters-or-more"
 
 @contextlib.contextmanager
 def serving(*arguments: str | Path) -> Iterator[tuple["subprocess.Popen[str]", str, list[str]]]:
-    """Give a process that serves, its address and what it has said before."""
+    """Yield a server process, its address and its output so far."""
     command = [sys.executable, "-c", EDGE_SERVE, *map(str, arguments), "--port", "0"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
@@ -46,7 +46,7 @@ def serving(*arguments: str | Path) -> Iterator[tuple["subprocess.Popen[str]", s
 
 
 def answer(address: str, path: str, **more: str) -> httpx.Response:
-    """Ask as soon as the server answers: its address is told a moment before."""
+    """Send a request as soon as the server responds: its address is printed a moment before."""
     deadline = time.monotonic() + 120
     while True:
         try:
@@ -96,7 +96,7 @@ def test_signal_while_event_loop_starts_or_ends_is_clean(
     assert "Exception" not in printed
 
 
-# A clip that takes for ever, and says when it has begun.
+# A clip that never ends, and that reports when it has begun.
 _ENDLESS = """
 import asyncio, sys
 from seqvision_edge.server.service import Service

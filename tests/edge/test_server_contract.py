@@ -1,4 +1,4 @@
-"""The OpenAPI document is true: of answers to what it allows, and to much that it does not."""
+"""The OpenAPI document matches the responses, to valid requests and to many invalid ones."""
 
 import contextlib
 from collections.abc import Iterator
@@ -58,7 +58,7 @@ def test_every_response_matches_the_openapi_document(server: Running, mode: Gene
         def send_query(case: schemathesis.Case) -> None:
             case.call_and_validate(base_url=server.url, checks=CHECKS, timeout=30)
 
-        # There is no wrong way to ask for what takes nothing.
+        # A route without parameters has no invalid request.
         with contextlib.suppress(Unsatisfiable):
             send_query()
             seen.add((operation.method.upper(), operation.path))

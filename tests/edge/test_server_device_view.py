@@ -1,4 +1,4 @@
-"""The sources of a running device, seen over HTTP: fed by a real run."""
+"""The sources of a running device over HTTP, fed by a real run."""
 
 import json
 import socket
@@ -25,7 +25,7 @@ from seqvision_edge.types import SourceState
 
 
 class Paced(VideoFile):
-    """A video whose frames wait at two places, so that somebody can look."""
+    """A video whose frames wait at two positions, so that the test can look."""
 
     def __init__(self, path: Path, name: str) -> None:
         super().__init__(path)
@@ -73,7 +73,7 @@ def test_the_sources_of_a_running_device_are_served(session: Session, tmp_path: 
                     source.go.set()
                 if received and received[-1].get("state") == "ended":
                     break
-        assert received[0]["state"] == "live", "who comes later is told how it is"
+        assert received[0]["state"] == "live", "a late subscriber gets the current state"
         events = [record["label"] for record in received if record["type"] == "event"]
         assert events == ["red", "blue"]
         assert [record["type"] for record in received].count("prediction") > 20
@@ -155,4 +155,4 @@ def test_clients_never_block_the_device(session: Session) -> None:
                 line = next(lines)
                 if line.startswith("data: {") and line != "data: {}":
                     reasons.append(json.loads(line[6:])["reason"])
-        assert reasons[-1] == "4999", "the newest is heard"
+        assert reasons[-1] == "4999", "the newest is received"

@@ -1,4 +1,4 @@
-"""The lines of docs/server.md do what they say."""
+"""The examples of docs/server.md work."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""A call of the model that fails in the middle: a clean answer, and the next one is right."""
+"""A failing call of the model: a clean error, and the next request is right."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Many small things cost no more than few large ones: others are served meanwhile.
+"""Many small items cost no more than few large ones: other clients are served meanwhile.
 
 How long others wait is measured as the processor time of the server's event loop between two of
 its beats, which other work on the machine does not change.

@@ -1,4 +1,4 @@
-"""Uploads of pictures and clips of every usual kind are read or named; none is a 500."""
+"""Uploads of every usual format are decoded or named in an error; none is a 500."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Whatever a client sends is answered or ended, and the server is as healthy after it as before.
+"""Any input of a client gets a response or a close, and leaves the server healthy.
 
 A share runs always; `SEQVISION_FUZZ=all` runs every seed.
 """
@@ -60,7 +60,7 @@ def is_idle(running: Running) -> bool:
 
 
 def healthy(running: Running) -> None:
-    """See that the server answers, and that nothing is left of what was asked."""
+    """Check that the server responds, and that the requests left nothing behind."""
     until(lambda: is_idle(running), LONGEST)
     with running.client() as client:
         assert client.get("/healthz").status_code == 200
@@ -148,7 +148,7 @@ def try_all(
 
 
 def is_answered(answer: bytes) -> bool:
-    """Whether there is an answer, and none says that something went wrong inside."""
+    """Return whether there is a response, and none reports an internal error."""
     codes = re.findall(rb"(?:^|\r\n|[}>\n])HTTP/1\.1 (\d\d\d) ", answer)
     return bool(codes) and all(code not in (b"500", b"501", b"502") for code in codes)
 

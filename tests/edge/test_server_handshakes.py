@@ -1,4 +1,4 @@
-"""Connections that begin to become WebSockets are answered or ended, and cookies cost little."""
+"""Malformed WebSocket handshakes are refused or closed, and cookies are cheap to parse."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""JSON numbers → pixels: the fast way takes nothing that the parser would take otherwise."""
+"""JSON numbers → pixels: the fast path reads nothing differently from the parser."""
 
 import json
 

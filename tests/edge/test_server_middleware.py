@@ -1,4 +1,4 @@
-"""Who may speak to a server, and how much it takes from anybody."""
+"""Access control and limits of the server."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""`POST /v1/predict`: the server says of a clip what the model says of it everywhere else."""
+"""`POST /v1/predict` gives the same predictions as every other way to run the model."""
 
 import json
 import threading
@@ -76,7 +76,7 @@ def predictions_of(answer: httpx.Response) -> list[dict[str, Any]]:
 
 
 def direct(session: Session, path: Path, every_window: bool) -> NDArray[np.float64]:
-    """Return what the session says of a file's frames, chosen as everywhere."""
+    """Return the session's prediction for a file's frames, sampled as usual."""
     card = session.card
     with open_path(path) as source:
         frames = list(source)

@@ -1,4 +1,4 @@
-"""What the page needs to run the model itself: prepared frames, the file, onnxruntime-web."""
+"""Running the model in the page: prepared frames, the model file, onnxruntime-web."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""Takes that a page records: whole or not there, within bounds, whatever their names are."""
+"""Takes recorded by a page: complete or absent, within limits, with any names."""
 
 import contextlib
 import csv
@@ -61,7 +61,7 @@ def receive_record(opened: ClientConnection) -> dict[str, Any]:
 def record(
     running: Running, label: str, person: str = "", frames: int = FRAMES, colour: str = "red"
 ) -> dict[str, Any]:
-    """Record a take as the page does and return the last that is told of it."""
+    """Record a take as the page does and return the last record about it."""
     with line(running) as opened:
         opened.send(json.dumps({"label": label, "person": person}))
         first = receive_record(opened)
@@ -344,7 +344,7 @@ def test_a_damaged_list_is_reported(server: tuple[Running, httpx.Client], folder
     refused = client.get("/v1/takes")
     assert refused.status_code == 422
     assert "clips.csv" in refused.json()["detail"]
-    assert str(folder.parent) not in refused.text, "where the folder lies is nobody's business"
+    assert str(folder.parent) not in refused.text, "the folder's location is private"
     output = record(running, "wave")
     assert output["type"] == "error"
     assert (folder / "clips.csv").read_text() == "nonsense\n"

@@ -1,4 +1,4 @@
-"""Streams that remember: posted pictures, a WebSocket, and those who listen."""
+"""Stateful streams: posted pictures, a WebSocket, and event streams."""
 
 import json
 import struct
@@ -67,13 +67,13 @@ def push(client: httpx.Client, stream: str, time: float, data: bytes) -> list[di
 
 
 def timeless(output: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return records without what the clock of this machine says."""
+    """Return records without fields that depend on the clock."""
     clocks = ("captured_at", "age_ms", "latency_ms", "since", "dropped")
     return [{key: each[key] for key in each if key not in clocks} for each in output]
 
 
 def of_a_run(session: Session, given: list[tuple[float, bytes]]) -> list[dict[str, Any]]:
-    """Return what the pipeline of edge-run tells of the same pictures of a live source."""
+    """Return the records of edge-run's pipeline for the same pictures of a live source."""
     pipeline = make_pipeline(session, UploadSource("x", FPS, live=True), None, 9.0, time.monotonic)
     output = []
     for index, (stamp, data) in enumerate(given):
@@ -327,7 +327,7 @@ def test_no_more_streams_are_opened_than_may_be(session: Session) -> None:
 
 
 def send_picture(socket: ClientConnection, stamp: float, data: bytes) -> dict[str, Any]:
-    """Send a picture and return what is said of the picture itself."""
+    """Send a picture and return the record about it."""
     socket.send(message(stamp, data))
     while True:
         output: dict[str, Any] = json.loads(socket.recv(timeout=120))
@@ -388,7 +388,7 @@ def test_of_pictures_that_come_too_fast_the_newest_is_answered(
             if output["type"] in ("prediction", "waiting"):
                 frames.append(output["frame"])
         assert frames[0] == 0
-        assert len(frames) < 8, "what nobody had time for is not made up for"
+        assert len(frames) < 8, "skipped frames are not processed later"
 
 
 def test_a_bad_live_picture_is_an_error_record_not_the_end(server: Running) -> None:

@@ -1,4 +1,4 @@
-"""One graph for clips and for live: the same answer, however the frames come."""
+"""One graph for clips and live input: the same results, however the frames arrive."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is collected: doubtful and rare windows, within the budget, over several runs."""
+"""Saved clips: uncertain and rare windows, within the budget, over several runs."""
 
 import csv
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""A command for each event: no shell, bounded, and never waited for."""
+"""A command for each event: without a shell, bounded, and never blocking the run."""
 
 import json
 import os

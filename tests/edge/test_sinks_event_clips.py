@@ -1,4 +1,4 @@
-"""Clips of events: the camera's own pictures, with their seconds around, or not there."""
+"""Clips of events: the camera's own pictures with margins, complete or absent."""
 
 import csv
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""JSON lines: whole, in order, readable while they come, on a full disk too."""
+"""JSON lines: complete, in order, readable while the run continues, also on a full disk."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Metrics and health, asked for as a monitoring system does."""
+"""Metrics and health, requested as a monitoring system does."""
 
 import contextlib
 import json
@@ -127,7 +127,7 @@ def test_health_follows_the_newest_frame_of_the_best_source(
         assert get(sink, "/healthz")[0] == 503
         sink.write(make_step(0, source="two", live=True))
         assert get(sink, "/healthz")[0] == 200
-        # Nothing says that it is lost, and yet no frame comes.
+        # It is not reported as lost, and yet no frame comes.
         monkeypatch.setattr(metrics_module, "HEALTHY_SECONDS", 0.2)
         wait_for(lambda: get(sink, "/healthz")[0] == 503)
         assert json.loads(get(sink, "/healthz")[1])["sources"]["two"]["state"] == "live"

@@ -1,4 +1,4 @@
-"""Events and states through a real mosquitto: with a password, killed, stopped, started again."""
+"""Events and states through a real mosquitto: with a password, killed, stopped, restarted."""
 
 import json
 import signal

@@ -1,4 +1,4 @@
-"""Brokers that drip, flood, lie and leave: a run goes on, and a good broker gets its events."""
+"""Slow, flooding, lying and vanishing brokers: a run continues, and a good one gets its events."""
 
 import json
 import socket

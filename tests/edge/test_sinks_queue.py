@@ -1,4 +1,4 @@
-"""A slow, dead or full output never stops a run, and its losses are told."""
+"""A slow, dead or full output never stops a run, and its losses are reported."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""What a person sees: the terminal, a pipe, the window."""
+"""Output on the screen: the terminal, a pipe, the window."""
 
 import io
 import os
@@ -93,7 +93,7 @@ def test_several_sources_have_a_line_each() -> None:
         wait_for(lambda: "s old" in visible(out))
     assert "\x1b[2J" not in out.getvalue()
     assert r"x\x1b[2J" in visible(out)
-    # The event says whose it is.
+    # The event names its source.
     (event,) = [row for row in re.split(r"[\r\n]+", visible(out)) if "●" in row]
     assert event.endswith("on.mp4")
 
@@ -136,7 +136,7 @@ def test_an_event_list_keeps_the_events() -> None:
     assert sink.events == [EVENT]
 
 
-@pytest.mark.skipif(os.name != "posix", reason="displays are asked for on Linux only")
+@pytest.mark.skipif(os.name != "posix", reason="displays are checked on Linux only")
 @pytest.mark.parametrize("display", [None, "", ":4242", "nonsense"])
 def test_without_a_display_that_answers_no_window_is_opened(
     no_display: None, monkeypatch: pytest.MonkeyPatch, display: str | None
@@ -182,7 +182,7 @@ def test_q_escape_and_the_close_button_end_the_run(
     with window.WindowSink({SOURCE: Overlay(make_card())}) as sink:
         with pytest.raises(Quit):
             sink.write(make_step())
-        # What the end of the run still brings does not ask for it again.
+        # Steps at the end of the run do not raise it again.
         sink.write(END)
         sink.write(make_step())
 

@@ -1,4 +1,4 @@
-"""Annotated videos: whole, in real time, or not there."""
+"""Annotated videos: complete, in real time, or absent."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""`edge-run --web`: what a running device sees, for whoever opens its page."""
+"""`edge-run --web`: the page of a running device."""
 
 import json
 import re
@@ -78,7 +78,7 @@ def test_the_page_of_a_run_shows_sources_pictures_and_events(model: Path) -> Non
         assert shown.headers["content-type"] == "image/jpeg"
         bgr = cv2.imdecode(np.frombuffer(shown.content, np.uint8), cv2.IMREAD_COLOR)
         assert bgr.shape[2] == 3
-        # Programs ask the same model beside the run.
+        # Programs use the same model during the run.
         assert client.get("/v1/model").json()["labels"]
 
 
@@ -137,7 +137,7 @@ def test_the_page_of_a_run_may_require_a_token(
             pass
         with connect(live, additional_headers=bearer):
             pass
-        # A browser is asked for it once, and keeps a cookie.
+        # A browser gives it once, and keeps a cookie.
         assert 'action="/v1/login"' in client.get("/", headers={"accept": "text/html"}).text
         assert client.post("/v1/login", data={"token": TOKEN}).status_code == 303
         assert client.get("/v1/sources").status_code == 200

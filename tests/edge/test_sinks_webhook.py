@@ -25,7 +25,7 @@ from seqvision_edge.types import Event, SourceState
 
 @dataclass
 class Hook:
-    """A server; `answers` says the status of each post, by its number, or None for silence."""
+    """A server; `answers` is the status of each post, by its number, or None for no response."""
 
     port: int
     answers: Callable[[int], int | None] = lambda _: 204

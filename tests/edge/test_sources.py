@@ -89,7 +89,7 @@ def read(path: Path | str, image_fps: float = 30.0) -> list[Frame]:
 
 
 def refusal(path: Path | str) -> str:
-    """Return what is said about a path that cannot be read, which is one line."""
+    """Return the error for an unreadable path, which must be one line."""
     with pytest.raises(SourceError) as caught:
         read(path)
     assert "\n" not in str(caught.value)

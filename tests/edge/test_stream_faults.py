@@ -1,4 +1,4 @@
-"""Why a stream cannot be opened, and what no address and no server can make FFmpeg open."""
+"""Why a stream cannot be opened, and what no URL and no server can make FFmpeg open."""
 
 import errno
 import json
@@ -43,7 +43,7 @@ Path(sys.argv[1]).write_text(json.dumps(found))
 
 @dataclass(frozen=True)
 class Asked:
-    """What became of each URL, by its path, and what the decoy was asked for."""
+    """The result of each URL, by its path, and the requests received by the decoy."""
 
     reasons: dict[str, str]
     decoy: list[str]

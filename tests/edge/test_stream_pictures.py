@@ -1,4 +1,4 @@
-"""The pictures of streams: interlaced, joined in the middle, damaged, and every kind of MJPEG."""
+"""The pictures of streams: interlaced, joined at any time, damaged, and every kind of MJPEG."""
 
 import shutil
 import struct

@@ -1,4 +1,4 @@
-"""Which frames of a stream are old, and when those of a playlist are due; no clock runs here."""
+"""Which frames of a stream are old, and when those of a playlist are due; without a real clock."""
 
 from itertools import pairwise
 

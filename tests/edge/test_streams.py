@@ -1,4 +1,4 @@
-"""Streams of the network, from real servers on this machine."""
+"""Network streams, from real servers on this machine."""
 
 import shutil
 import socket
@@ -297,7 +297,7 @@ def test_an_unresponsive_host_fails_within_five_seconds() -> None:
 
 @contextmanager
 def mute() -> Iterator[int]:
-    """Give a port where connections are taken and nothing is ever said."""
+    """Yield a port that accepts connections and never responds."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(8)

@@ -1,4 +1,4 @@
-"""The folder of takes: whole clips with their lines, or nothing; nothing is ever overwritten."""
+"""The folder of takes: complete clips with their lines, or nothing; nothing is overwritten."""
 
 import csv
 import os
@@ -23,7 +23,7 @@ Picture = NDArray[np.uint8]
 
 
 def picture(number: int, size: tuple[int, int] = (24, 32)) -> Picture:
-    """Return a picture whose grey tells its number."""
+    """Return a picture whose grey level encodes its number."""
     bgr: Picture = np.full((*size, 3), 8 * number % 256, np.uint8)
     bgr[: size[0] // 2, :, 2] = 255 - bgr[0, 0, 2]
     return bgr

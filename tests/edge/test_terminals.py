@@ -37,7 +37,7 @@ def test_terminal_fails_with_its_screen_when_the_program_ends_too_soon() -> None
 
 
 def test_ctrl_c_costs_nothing_of_what_was_printed_before_it(tmp_path: Path) -> None:
-    """The system would drop what nobody has read yet, here because the test holds the reader up.
+    """The system would drop unread output, here because the test blocks the reader.
 
     4096 bytes are safe: those that have come to the other end.
     """

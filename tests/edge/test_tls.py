@@ -1,4 +1,4 @@
-"""Outputs over TLS: to a real broker and a real server, with certificates of an own network."""
+"""Outputs over TLS: to a real broker and a real server, with certificates of a private network."""
 
 import http.server
 import ssl

@@ -1,4 +1,4 @@
-"""A model file that is new to this machine is loaded first in a process that may die of it."""
+"""A model file new to this machine is first loaded in a child process, which may crash."""
 
 import contextlib
 import errno

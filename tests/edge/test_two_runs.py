@@ -1,4 +1,4 @@
-"""Two runs that write to the same place: the second is refused by a line, files are never mixed."""
+"""Two runs with the same output: the second is refused by a line, files are never mixed."""
 
 from pathlib import Path
 from typing import Any

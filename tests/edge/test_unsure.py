@@ -1,4 +1,4 @@
-"""An answer below `decision.min_confidence` counts for no label; it is shown as unsure."""
+"""A prediction below `decision.min_confidence` counts for no label; it is shown as unsure."""
 
 import io
 import json
@@ -24,7 +24,7 @@ from seqvision_edge.overlay import Overlay
 from seqvision_edge.session import Session
 from seqvision_edge.sinks.terminal import TerminalSink
 
-# Of a grey picture the colour model says none, with 87 %.
+# For a grey picture the colour model predicts none, with 87 %.
 REJECT = 0.95
 SHARES = {"red": 0.05, "green": 0.04, "blue": 0.62, "none": 0.29}
 

@@ -1,4 +1,4 @@
-"""Small files that would take gigabytes or minutes: bounds follow the frames, not a file's head."""
+"""Small files that would take gigabytes or minutes: limits follow the frames, not the header."""
 
 import json
 import os
@@ -194,7 +194,7 @@ def tiff(
 
 
 def patched(suffix: str, at: int, form: str, *numbers: int) -> bytes:
-    """Return a picture with other numbers at a place of its head."""
+    """Return a picture with other numbers at an offset of its header."""
     good, data = cv2.imencode(suffix, np.zeros((48, 64, 3), np.uint8))
     assert good
     content = bytearray(data.tobytes())

@@ -1,4 +1,4 @@
-"""Videos of every kind are what FFmpeg, or a player, shows of them."""
+"""Videos of every kind are decoded as FFmpeg, or a player, shows them."""
 
 import itertools
 import struct
@@ -298,7 +298,7 @@ def test_one_picture_that_is_shown_for_seconds_fills_the_window(tmp_path: Path) 
 
 
 class Answered:
-    """A sink that tells the number of each frame that was answered."""
+    """A sink that reports the number of each frame that has a prediction."""
 
     def __init__(self, notify: Callable[[int], None]) -> None:
         self._notify = notify

@@ -1,4 +1,4 @@
-"""A model that fails or hangs while it runs ends the run, and says so."""
+"""A model that fails or hangs ends the run, with a message."""
 
 import threading
 import time

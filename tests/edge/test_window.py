@@ -1,4 +1,4 @@
-"""The window of edge-run on a real desktop without a screen, seen by a screenshot.
+"""The window of edge-run on a real desktop without a screen, checked by a screenshot.
 
 The desktop is an X server (Xvfb) and a window manager (openbox).  Without a window manager Qt
 misses, in one start of ten, the server's word that its window is shown; the window stays black.
@@ -30,9 +30,9 @@ SECONDS = 60.0
 def display(tmp_path: Path) -> Iterator[str]:
     """A desktop of this test's own."""
     programs = ("Xvfb", "openbox", "ffmpeg", "xdotool")
-    lacks = [name for name in programs if not shutil.which(name)]
-    if lacks:
-        pytest.skip(f"{', '.join(lacks)} is not installed (tests/install.sh)")
+    missing = [name for name in programs if not shutil.which(name)]
+    if missing:
+        pytest.skip(f"{', '.join(missing)} is not installed (tests/install.sh)")
     reading, writing = os.pipe()
     size = "x".join(map(str, SCREEN)) + "x24"
     # Without -noreset it begins anew, deaf for a moment, whenever its last client has left.
@@ -83,11 +83,11 @@ def test_the_window_shows_the_picture_and_its_label(
 
 
 def test_the_key_q_ends_the_run_as_done(display: str, watched: "subprocess.Popen[bytes]") -> None:
-    _wait_for(lambda: _place(display) is not None)
+    _wait_for(lambda: _position(display) is not None)
 
     def ended() -> bool:
         # The first click may only bring the window to the front.
-        x, y = _place(display) or (0, 0)
+        x, y = _position(display) or (0, 0)
         _xdotool(display, "mousemove", str(x + 300), str(y + 300), "click", "1", "key", "q")
         return watched.poll() is not None
 
@@ -108,7 +108,7 @@ def _feed(process: "subprocess.Popen[bytes]", over: threading.Event) -> None:
 
 def _window(display: str, folder: Path) -> Image | None:
     """Return what the screen shows from the window's corner on; None where there is no window."""
-    location = _place(display)
+    location = _position(display)
     if location is None:
         return None
     file = folder / "screen.png"
@@ -119,8 +119,8 @@ def _window(display: str, folder: Path) -> Image | None:
     return np.asarray(cv2.imread(str(file)), np.uint8)[y:, x:]
 
 
-def _place(display: str) -> tuple[int, int] | None:
-    """Return the place of the window on the screen: x and y in pixels."""
+def _position(display: str) -> tuple[int, int] | None:
+    """Return the position of the window on the screen: x and y in pixels."""
     words = _xdotool(display, "search", "--name", f"^{TITLE}$", "getwindowgeometry", "--shell")
     found = dict(re.findall(r"^(X|Y)=(-?\d+)$", words, re.MULTILINE))
     return (int(found["X"]), int(found["Y"])) if found else None

@@ -1,4 +1,4 @@
-"""YAML files of users are plain data; whatever else is in them is one line, soon."""
+"""YAML files of users are plain data; anything else is one error line, at once."""
 
 import math
 import time

@@ -1,4 +1,4 @@
-"""A real Chromium that looks at the page, told by Python what to do; `browser.mjs` does it."""
+"""A real Chromium that opens the page, controlled from Python; `browser.mjs` runs the commands."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ SECONDS = 20.0
 
 
 def missing() -> str | None:
-    """Say what this machine lacks to open a browser; None where it has everything."""
+    """Return what this machine lacks to open a browser; None if nothing is missing."""
     if shutil.which("node") is None:
         return "no node here, which drives the browser"
     modules = install.FOLDER / "web" / "node_modules"
@@ -43,7 +43,7 @@ class Browser:
 
     def __init__(self, flags: Sequence[str] = ()) -> None:
         chromium = install.chromium()
-        assert chromium is not None, "ask `missing` first"
+        assert chromium is not None, "call `missing` first"
         here = Path(__file__).parent
         self._process = subprocess.Popen(
             ["node", str(here / "browser.mjs"), str(install.FOLDER / "web"), chromium],

@@ -1,4 +1,4 @@
-"""`edge-run --web` as a process of its own, on whatever a test gives it."""
+"""`edge-run --web` as a process of its own, on the sources of a test."""
 
 import contextlib
 import json

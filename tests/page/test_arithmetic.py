@@ -1,4 +1,4 @@
-"""What the page computes in a browser is what this package computes: to the pixel, tick and event.
+"""The page computes in the browser what this package computes: to the pixel, tick and event.
 
 The modules of the page run in node, on random pictures, times and answers.
 """

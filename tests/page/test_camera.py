@@ -1,4 +1,4 @@
-"""The page with the camera of a browser."""
+"""The page with the browser's camera."""
 
 import base64
 import json
@@ -26,7 +26,7 @@ BUSY = """navigator.mediaDevices.getUserMedia = async () => {
 };"""
 # What goes through the WebSocket, as the page sees it, and when the banner appears.
 SPY = """
-window.spy = { sent: [], heard: [], last: 0, labels: [], bannerAfter: null };
+window.spy = { sent: [], received: [], last: 0, labels: [], bannerAfter: null };
 const { send } = WebSocket.prototype;
 WebSocket.prototype.send = function (data) {
   if (typeof data !== "string") spy.sent.push(btoa(Array.from(data, (b) => String.fromCharCode(b)).join("")));
@@ -34,7 +34,7 @@ WebSocket.prototype.send = function (data) {
     spy.first = data;
     this.addEventListener("message", ({ data }) => {
       spy.last = performance.now();
-      spy.heard.push(JSON.parse(data));
+      spy.received.push(JSON.parse(data));
     });
   }
   return send.call(this, data);
@@ -89,9 +89,9 @@ def test_live_answers_are_the_offline_ones_for_the_same_frames(
     page.click("#start-camera")
     page.wait("spy.labels.includes('red') && spy.labels.includes('blue')", 60)
     page.wait("document.querySelectorAll('#log tr').length > 0")
-    page.wait(f"{LABEL} === spy.heard.findLast(({{ type }}) => type === 'prediction').label")
+    page.wait(f"{LABEL} === spy.received.findLast(({{ type }}) => type === 'prediction').label")
     page.click("#stop")
-    sent, received = page.evaluate("[spy.sent, spy.heard]")
+    sent, received = page.evaluate("[spy.sent, spy.received]")
     answers = {each["frame"]: each for each in received if each["type"] == "prediction"}
     offline = _answered_offline(colours, sent, received)
     assert len(offline) > 15
@@ -164,7 +164,7 @@ def test_the_browser_model_agrees_and_runs_without_the_server(
     page.wait(f"{compared} > 15", 60)
     assert page.evaluate("spy.first") == '{"frames":"prepared"}'
     assert float(page.text("#agreement-number")) <= 1e-4
-    received = page.evaluate("spy.heard.filter(({ type }) => type === 'prediction')")
+    received = page.evaluate("spy.received.filter(({ type }) => type === 'prediction')")
     shares = np.array([list(each["probabilities"].values()) for each in received])
     assert np.ptp(shares, axis=0).max() > 0.5, "the answers depend on the frames"
     server.kill()

@@ -1,4 +1,4 @@
-"""The page with what the device itself watches, and with a token."""
+"""The page with the device's own sources, and with a token."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -81,7 +81,7 @@ def test_the_device_s_own_source_is_shown_after_the_token_was_given(
     look: Look, running: Running, device: Device
 ) -> None:
     page = look(f"{running.url}/")
-    assert page.evaluate("document.getElementById('main') === null"), "only the token is asked for"
+    assert page.evaluate("document.getElementById('main') === null"), "only the login form is shown"
     assert page.faults() == []
     page.do("fill", selector="#token", text="another-token-than-this")
     page.click("button")

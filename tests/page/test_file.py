@@ -1,4 +1,4 @@
-"""The page with a file, and what it shows of names, keys and colours."""
+"""The page with a file, with hostile names, keyboard use and contrast."""
 
 import csv
 import io
@@ -195,7 +195,7 @@ def test_everything_is_reached_and_used_by_the_keyboard(
     assert "percent" in spoken
     assert page.evaluate("document.getElementById('event').getAttribute('aria-live')") == "polite"
     quiet = "document.getElementById('label').closest('[aria-live]')"
-    assert page.evaluate(quiet) is None, "a label that changes ten times a second is not said"
+    assert page.evaluate(quiet) is None, "a label that changes ten times a second is not announced"
     page.evaluate("document.getElementById('large').focus()")
     page.do("press", key="Enter")
     assert page.evaluate("document.getElementById('live').classList.contains('large')")

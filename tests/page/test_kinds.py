@@ -1,4 +1,4 @@
-"""Files that a browser cannot play: the page names them and the server answers.  Long labels."""
+"""Files that a browser cannot play: the page names them and the server decodes.  Long labels."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""The page that records: takes of the browser's camera, gone through, kept as a training reads."""
+"""The page that records: takes of the browser's camera, reviewed, stored for training."""
 
 import csv
 import re
@@ -17,7 +17,7 @@ Serve = Callable[..., Serving]
 
 LABEL = "wave <img src=x onerror=alert(1)>"
 ROWS = "document.querySelectorAll('#rows tr').length"
-SAID = "document.getElementById('said').textContent"
+SAID = "document.getElementById('status').textContent"
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_takes_are_shown_renamed_and_deleted(page: Browser, folder: Path) -> Non
     page.wait(f"{SAID}.endsWith('is renamed.')")
     page.click("#rows tr:nth-child(1) button:nth-child(3)")
     page.click("#dialog button[value=no]")
-    assert page.evaluate(ROWS) == 2, "who says no keeps it"
+    assert page.evaluate(ROWS) == 2, "cancelling keeps it"
     page.click("#rows tr:nth-child(1) button:nth-child(3)")
     page.click("#dialog-yes")
     page.wait(f"{ROWS} === 1")

@@ -1,4 +1,4 @@
-"""`report.html` of a training and of an evaluation, on a phone and on a desk, in a real browser."""
+"""`report.html` of a training and of an evaluation, at phone and desktop sizes, in a browser."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The page beside a real `edge-run`: what it shows is what the run says."""
+"""The page of a real `edge-run`: it shows what the run reports."""
 
 import threading
 import time
@@ -16,16 +16,16 @@ from servers import web
 pytestmark = pytest.mark.slow
 Look = Callable[..., Browser]
 
-# What the page hears, and each label that it shows with the answer that it had heard last.
+# What the page receives, and each label that it shows with the prediction received last.
 SPY = """
-window.spy = { heard: [], shown: [], last: 0, bannerAfter: null, shownAgain: 0 };
+window.spy = { received: [], shown: [], last: 0, bannerAfter: null, shownAgain: 0 };
 const Plain = EventSource;
 window.EventSource = class extends Plain {
   constructor(...given) {
     super(...given);
     this.addEventListener("message", ({ data }) => {
       const record = JSON.parse(data);
-      if (record.type === "prediction" || record.type === "event") spy.heard.push(record);
+      if (record.type === "prediction" || record.type === "event") spy.received.push(record);
       if (record.type === "prediction") spy.last = performance.now();
     });
   }
@@ -33,7 +33,7 @@ window.EventSource = class extends Plain {
 addEventListener("DOMContentLoaded", () => {
   const label = document.getElementById("label");
   new MutationObserver(() => {
-    const answer = spy.heard.findLast(({ type }) => type === "prediction");
+    const answer = spy.received.findLast(({ type }) => type === "prediction");
     if (["red", "green", "blue", "none"].includes(label.textContent))
       spy.shown.push([label.textContent, answer?.frame]);
     if (spy.bannerAfter !== null) spy.shownAgain += label.textContent === answer?.label;
@@ -92,7 +92,7 @@ def test_a_stalled_camera_shows_no_label(look: Look, colours: Path, tmp_path: Pa
             silent.set()
             page.wait("spy.bannerAfter !== null")
             assert page.evaluate("spy.bannerAfter") <= 2000
-            # The server says twice that it lives before the run itself gives up on the camera.
+            # The server sends `alive` twice before the run itself gives up on the camera.
             page.wait("document.getElementById('banner-title').textContent === 'No picture.'", 30)
             assert page.evaluate("spy.shownAgain") == 0
             silent.clear()
@@ -117,9 +117,9 @@ def watched(look: Look, run: Run) -> Browser:
 
 
 def agrees(page: Browser, run: Run) -> None:
-    """Compare what the page has heard and shown with the lines of the run."""
+    """Compare what the page has received and shown with the lines of the run."""
     received, shown, rows = page.evaluate(
-        "[spy.heard, spy.shown, [...document.querySelectorAll('#log .what')]"
+        "[spy.received, spy.shown, [...document.querySelectorAll('#log .what')]"
         ".map((cell) => cell.textContent)]"
     )
     last = max(each["frame"] for each in received if each["type"] == "prediction")

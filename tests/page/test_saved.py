@@ -1,4 +1,4 @@
-"""Videos that are written play in a real browser."""
+"""Written videos play in a real browser."""
 
 from collections.abc import Callable
 from pathlib import Path
