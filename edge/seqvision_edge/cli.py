@@ -157,7 +157,7 @@ def edge_run(options: RunOptions) -> int:
         return _list_cameras()
     if not (options.camera or options.source or options.sources):
         raise SeqvisionError(
-            f"{PROGRAM}: no source given: --camera 0, --source clip.mp4 or "
+            f"{PROGRAM}: no source given; use --camera 0, --source clip.mp4 or "
             f"--sources cameras.yaml; {usage(RunOptions, PROGRAM)}"
         )
     interrupts.end_on_sigterm()
