@@ -14,7 +14,7 @@ from steps import END, EVENT, SOURCE, changed, make_step, wait_for
 from seqvision_edge.opencv import cv2
 from seqvision_edge.overlay import Overlay
 from seqvision_edge.sinks import Quit, window
-from seqvision_edge.sinks.console_sink import EventList, PlainLines, SummarySink
+from seqvision_edge.sinks.console import EventList, PlainLines, SummarySink
 from seqvision_edge.sinks.terminal import TerminalSink
 from seqvision_edge.types import Event, SourceState, clock
 
