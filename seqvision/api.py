@@ -275,15 +275,15 @@ def train_given(given: Given[config.TrainOptions]) -> "Trained":
     with _checking():
         from seqvision.validation import validate_train
 
-        clips = validate_train(options)
+        data_set = validate_train(options)
     note = None
-    if default is None and count() == 1:
-        options, note = small_data_defaults(options, clips, given.names)
+    if default is None and data_set is not None and count() == 1:
+        options, note = small_data_defaults(options, data_set.clips, given.names)
 
     with loading("torch and lightning"):
         from seqvision.training.trainer import train
 
-    return train(options, settled=True, note=note)
+    return train(options, data_set, note)
 
 
 def tune_given(given: Given[config.TuneOptions]) -> "Tuned":
@@ -300,13 +300,13 @@ def tune_given(given: Given[config.TuneOptions]) -> "Tuned":
     with _checking():
         from seqvision.validation import validate_tune
 
-        validate_tune(options)
+        data_set = validate_tune(options)
 
     with loading("torch, lightning and optuna"):
         from seqvision.tuning.tune import tune
         from seqvision_export.export import live_latency_ms
 
-    return tune(options, given.names & config.option_parts().keys(), live_latency_ms)
+    return tune(options, given.names & config.option_parts().keys(), live_latency_ms, data_set)
 
 
 def self_train_given(given: Given[config.SelfTrainOptions]) -> "SelfTrained":
@@ -324,12 +324,12 @@ def self_train_given(given: Given[config.SelfTrainOptions]) -> "SelfTrained":
     with _checking():
         from seqvision.validation import validate_self_train
 
-        validate_self_train(options)
+        data_set = validate_self_train(options)
 
     with loading("torch and lightning"):
         from seqvision.self_training.self_train import self_train
 
-    return self_train(options)
+    return self_train(options, data_set)
 
 
 def evaluate_given(given: Given[config.EvaluateOptions]) -> "Metrics":
@@ -339,12 +339,12 @@ def evaluate_given(given: Given[config.EvaluateOptions]) -> "Metrics":
     with _checking():
         from seqvision.validation import validate_evaluate
 
-        validate_evaluate(options)
+        data_set = validate_evaluate(options)
 
     with loading("torch"):
         from seqvision.evaluation import evaluate
 
-    return evaluate(options)
+    return evaluate(options, data_set)
 
 
 def predict_given(given: Given[config.PredictOptions]) -> "Predicted":
@@ -369,12 +369,12 @@ def calibrate_given(given: Given[config.CalibrateOptions]) -> Path:
     with _checking():
         from seqvision.validation import validate_calibrate
 
-        validate_calibrate(options)
+        inputs = validate_calibrate(options)
 
     with loading("torch"):
         from seqvision.calibration.calibrate import calibrate
 
-    return calibrate(options)
+    return calibrate(options, inputs)
 
 
 def export_given(given: Given[config.ExportOptions]) -> Path:
@@ -384,12 +384,12 @@ def export_given(given: Given[config.ExportOptions]) -> Path:
     with _checking():
         from seqvision.validation import validate_export
 
-        validate_export(options)
+        data_sets = validate_export(options)
 
     with loading("torch and onnx"):
         from seqvision_export.export import export
 
-    return export(options)
+    return export(options, data_sets)
 
 
 def verify_given(given: Given[config.VerifyOptions]) -> Mapping[str, Any]:

@@ -224,12 +224,12 @@ def data(arguments: list[str]) -> int:
     with _checking():
         from seqvision.validation import validate_data
 
-        validate_data(options)
+        data_set = validate_data(options)
 
     with _loading("OpenCV", "seqvision.dataset_report.analyze"):
         from seqvision.dataset_report.analyze import survey
 
-    survey(options)
+    survey(options, data_set)
     return 0
 
 
@@ -272,9 +272,9 @@ def inspect(arguments: list[str]) -> int:
     options = _asked(InspectOptions, "inspect", arguments)
 
     with _checking():
-        from seqvision.validation import to_inspect
+        from seqvision.validation import validate_inspect
 
-        to_inspect(options)
+        validate_inspect(options)
 
     from seqvision.inspect_model import inspect
 
@@ -319,11 +319,11 @@ def segment(arguments: list[str]) -> int:
     with _checking():
         from seqvision.validation import validate_segment
 
-        validate_segment(options)
+        marks = validate_segment(options)
 
     from seqvision.segmentation.segment import segment
 
-    made = segment(options)
+    made = segment(options, marks)
     counts = ", ".join(f"{count} {label}" for label, count in sorted(made.clips.items()))
     follows = f"seqvision train {made.folder}"
     if made.alone:

@@ -18,7 +18,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from seqvision import validation
 from seqvision.config import CompareOptions
 from seqvision.console import print_line, print_written, result_console
 from seqvision.errors import CheckpointError, DataError
@@ -61,7 +60,6 @@ def compare(options: CompareOptions) -> list[Run]:
     Raises:
         SeqvisionError: none of the folders is that of a finished run.
     """
-    validation.validate_compare(options)
     runs = []
     left_out = []
     for path in dict.fromkeys(options.runs):

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from seqvision import validation
 from seqvision.config import EvaluateOptions, data_path
 from seqvision.console import (
     print_line,
@@ -31,7 +30,7 @@ from seqvision.data.clip_notes import (
 )
 from seqvision.data.clips import Clip, image_rate_note
 from seqvision.data.dataset import ClipDataset, EpochSampler, collate
-from seqvision.data.datasets import find_data_set
+from seqvision.data.datasets import DataSet
 from seqvision.data.decode import Decoded, Store, decode_all
 from seqvision.data.value_range import range_notes
 from seqvision.errors import DataError
@@ -42,24 +41,28 @@ from seqvision.report.page import write_page
 from seqvision.statistics import no_better_than_chance
 from seqvision.training.hardware import pick_device
 from seqvision.training.model_io import load_model, load_used_clips
+from seqvision.validation.checks import find_for_model
 from seqvision_edge.card import ModelCard
 
 
-def evaluate(options: EvaluateOptions) -> Metrics:
+def evaluate(options: EvaluateOptions, data_set: DataSet | None = None) -> Metrics:
     """Measure `options.model` on `options.data`, print a table and write the JSON.
+
+    Args:
+        options: validated ones (`seqvision.validation.validate_evaluate`).
+        data_set: the clips that validation has found; None: they are looked for.
 
     Raises:
         SeqvisionError: the model or the clips cannot be used.
     """
-    validation.validate_evaluate(options)
     device = pick_device(options.device)
     model, card = load_model(options.model)
     path = data_path(options)
+    data_set = data_set or find_for_model(
+        path, card, options.dataset, options.official_split, options.split
+    )
     with remarks() as made:
-        clips, decoded, left_out = load_clips(
-            path, card, options.image_fps, options.cache, options.split,
-            options.dataset, options.official_split,
-        )  # fmt: skip
+        clips, decoded, left_out = load_clips(data_set, card, options.image_fps, options.cache)
         for note in range_notes(decoded, card.image.value_range):
             print_note(note.partition("; --value-range")[0])
         damaged = incomplete(clips, decoded)
@@ -102,34 +105,19 @@ def evaluate(options: EvaluateOptions) -> Metrics:
 
 
 def load_clips(
-    data: Path,
-    card: ModelCard,
-    image_fps: float,
-    cache: Path,
-    split: str = "all",
-    dataset: str = "auto",
-    official: int = 1,
-    unknown: Collection[str] = (),
+    data_set: DataSet, card: ModelCard, image_fps: float, cache: Path
 ) -> tuple[list[Clip], list[Decoded], list[str]]:
-    """Find and decode the clips of a data set as the card wants them; say which cannot be read.
-
-    `unknown` are labels that the model does not know and that may be there all the same.
+    """Decode the clips of a data set as the card wants them; print which cannot be read.
 
     Returns:
-        The clips that can be read, what is in them, and one line for each that cannot.
+        The clips that can be read, their frames, and one line for each clip that cannot.
 
     Raises:
-        DataError: none is left, or a label that the model does not know.
+        DataError: none can be read.
     """
-    data_set = find_data_set(data, dataset, card.sequence.kind != "video", official)
-    for note in (*data_set.notes, *image_rate_note(data_set.clips, image_fps)):
+    found = data_set.clips
+    for note in (*data_set.notes, *image_rate_note(found, image_fps)):
         print_note(note)
-    found = [clip for clip in data_set.clips if split in ("all", clip.split)]
-    if not found:
-        raise DataError(f"{data}: no clip has the split {split}")
-    unheard = sorted({clip.label for clip in found} - {*card.labels, *unknown})
-    if unheard:
-        raise DataError(validation.unknown_label_error(data, unheard[0], card))
     with progress("decoding") as advance:
         clips, decoded, broken = decode_all(
             Store(Cache(cache), card.image, image_fps, card.sequence), found, advance
@@ -137,7 +125,7 @@ def load_clips(
     for line in broken:
         print_line(f"left out: {line}")
     if not clips:
-        raise DataError(f"{data}: none of its {len(found)} clips can be read")
+        raise DataError(f"{data_set.path}: none of its {len(found)} clips can be read")
     if broken:
         print_note(left_out_note(len(broken), len(found)))
     return clips, decoded, broken

@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from seqvision import validation
 from seqvision.config import PredictOptions
 from seqvision.console import loading, print_line, print_note, print_result, print_written, progress
 from seqvision.data.cache import Cache
@@ -86,7 +85,6 @@ def predict(options: PredictOptions) -> Predicted:
     Raises:
         SeqvisionError: the model cannot be used, a path leads nowhere, or no clip can be read.
     """
-    validation.validate_predict(options)
     predictor, card = _load(options)
     images = not isinstance(card.sequence, VideoSequence)
     found = [find_unnamed(given, images) for given in options.paths]

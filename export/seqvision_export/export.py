@@ -1,19 +1,20 @@
 """THE WAY from model.pt to model.onnx: load → convert → verify → keep."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from seqvision import validation
 from seqvision.config import ExportOptions, VerifyOptions
 from seqvision.console import print_line, print_note, print_step, print_warning
 from seqvision.data.clips import background_note
+from seqvision.data.datasets import DataSet
 from seqvision.errors import ExportError
 from seqvision.models.classifier import Classifier
 from seqvision.output_files import alone_with, exported_by, replacing_other
 from seqvision.statistics import chance_warning
 from seqvision.training.model_io import load_model
-from seqvision.validation import beside
+from seqvision.validation.checks import beside, exported_path, find_for_model
 from seqvision_edge.card import ModelCard, VideoSequence
 from seqvision_edge.files import atomic_write
 from seqvision_edge.session import Session
@@ -28,24 +29,29 @@ from seqvision_export.verify.verify import verify_in_subprocess
 _SECONDS = 0.3
 
 
-def export(options: ExportOptions) -> Path:
+def export(options: ExportOptions, data_sets: Sequence[DataSet] = ()) -> Path:
     """Write the ONNX file of a model and prove that it answers alike.
 
     The file gets its name only after the proof: what does not agree is never left behind.
+
+    Args:
+        options: validated ones (`seqvision.validation.validate_export`).
+        data_sets: the clips of --calibrate and --verify that validation has found.
 
     Raises:
         SeqvisionError: the model or the clips cannot be used, the answers differ, or another
             process writes the file.
     """
-    target = validation.validate_export(options)
+    target = exported_path(options)
     with alone_with(target):
-        return _export(options, target)
+        return _export(options, target, data_sets)
 
 
-def _export(options: ExportOptions, target: Path) -> Path:
+def _export(options: ExportOptions, target: Path, data_sets: Sequence[DataSet]) -> Path:
     model, card = load_model(options.model)
+    found = {data_set.path: data_set for data_set in data_sets}
     for path in filter(None, (options.verify, options.calibrate)):
-        validation.check_labels(path, card)
+        found[path] = found.get(path) or find_for_model(path, card)
     card = card.model_copy(update={"state": state_of(model, options.state)})
     doubt = chance_warning(card)
     if doubt is not None:
@@ -55,7 +61,7 @@ def _export(options: ExportOptions, target: Path) -> Path:
             "--background LABEL", "seqvision train --background LABEL"
         )
         print_note(f"{options.model}: {note}")
-    clips = gather(options, card)
+    clips = gather(options, card, found)
     kept: list[Path] = []
     try:
         with (

@@ -14,15 +14,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from seqvision import validation
 from seqvision.calibration.clip_calibration import FEW, FromClips, calibrate_clips
 from seqvision.calibration.event_calibration import FromTakes, calibrate_takes, check_takes
 from seqvision.calibration.event_counts import Figures
 from seqvision.calibration.inference import Model, open_model
-from seqvision.calibration.inputs import CalibrationInputs
+from seqvision.calibration.inputs import CalibrationInputs, find_inputs
 from seqvision.config import CalibrateOptions
 from seqvision.console import print_note, print_step, result_console
 from seqvision.output_files import alone_with
+from seqvision.validation.checks import find_for_model
 from seqvision_edge.card import Decision, ModelCard
 
 # The key under which the card's metrics tell of it.
@@ -34,14 +34,18 @@ Row = tuple[str, str, str]
 _ENOUGH_FALSE = 2
 
 
-def calibrate(options: CalibrateOptions) -> Path:
+def calibrate(options: CalibrateOptions, inputs: CalibrationInputs | None = None) -> Path:
     """Calibrate a model on clips, on untrimmed videos, or on both; return the file written.
+
+    Args:
+        options: validated ones (`seqvision.validation.validate_calibrate`).
+        inputs: what validation has found; None: it is looked for.
 
     Raises:
         SeqvisionError: the model, the clips or the videos cannot be used, or another process writes
             the file; nothing is written.
     """
-    inputs = validation.validate_calibrate(options)
+    inputs = inputs or find_inputs(options.data)
     output = options.output or options.model
     with alone_with(output):
         return _calibrate(options, inputs, output)
@@ -58,7 +62,10 @@ def _calibrate(options: CalibrateOptions, inputs: CalibrationInputs, output: Pat
     from_clips: FromClips | None = None
     if inputs.clips:
         print_step("asking about the clips")
-        from_clips = calibrate_clips(model, inputs.clips, options)
+        data_sets = inputs.data_sets or tuple(
+            find_for_model(path, model.card, unknown=options.unknown) for path in inputs.clips
+        )
+        from_clips = calibrate_clips(model, data_sets, options)
         decision = _with_clips(decision, from_clips, alone=not takes)
         print_clips(from_clips)
         _note_limits(model, bool(takes))

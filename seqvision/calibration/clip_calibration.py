@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -22,6 +21,7 @@ from seqvision.calibration.temperature import (
 from seqvision.config import CalibrateOptions
 from seqvision.console import print_note
 from seqvision.data.clips import Clip
+from seqvision.data.datasets import DataSet
 from seqvision.data.decode import Decoded
 from seqvision.data.near_copies import divide, find_near_copies
 from seqvision.data.splits import partition
@@ -77,7 +77,9 @@ class FromClips:
         }
 
 
-def calibrate_clips(model: Model, paths: Sequence[Path], options: CalibrateOptions) -> FromClips:
+def calibrate_clips(
+    model: Model, data_sets: Sequence[DataSet], options: CalibrateOptions
+) -> FromClips:
     """Find the temperature and the threshold for unknown.
 
     Raises:
@@ -87,10 +89,9 @@ def calibrate_clips(model: Model, paths: Sequence[Path], options: CalibrateOptio
     clips: list[Clip] = []
     decoded: list[Decoded] = []
     words: list[str] = []
-    for path in paths:
-        found, frames, _ = load_clips(
-            path, card, options.image_fps, options.cache, unknown=options.unknown
-        )
+    for data_set in data_sets:
+        path = data_set.path
+        found, frames, _ = load_clips(data_set, card, options.image_fps, options.cache)
         chosen, word = choose(found, frames, card, options.split)
         if not chosen:
             raise DataError(f"{path}: no clip has the split {options.split}")
@@ -102,7 +103,7 @@ def calibrate_clips(model: Model, paths: Sequence[Path], options: CalibrateOptio
     )
     known = np.flatnonzero(truth != UNKNOWN)
     if not len(known):
-        raise DataError(f"{paths[0]}: no clip has a label of the model")
+        raise DataError(f"{data_sets[0].path}: no clip has a label of the model")
     logits = model.logits(decoded)
     temperature, before, after = _temperature(
         logits[known], truth[known], [clips[i] for i in known], model

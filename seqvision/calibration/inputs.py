@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seqvision.data.clips import natural
+from seqvision.data.datasets import DataSet
 from seqvision.data.datasets.clip_list import columns_of
 from seqvision.data.datasets.table import SUFFIXES, read_table
 from seqvision.data.kinds import is_video
@@ -28,11 +29,19 @@ class TruthVideo:
 
 @dataclass(frozen=True)
 class CalibrationInputs:
-    """The folders and lists of labelled clips, the takes, and the videos that nobody marked."""
+    """What a model is calibrated on.
+
+    Attributes:
+        clips: the folders and lists of labelled clips.
+        takes: untrimmed videos with their truth.
+        unmarked: videos without one.
+        data_sets: the clips of `clips`; empty where the model's card was not known yet.
+    """
 
     clips: tuple[Path, ...]
     takes: tuple[TruthVideo, ...]
     unmarked: tuple[Path, ...]
+    data_sets: tuple[DataSet, ...] = ()
 
 
 def find_inputs(paths: Sequence[Path]) -> CalibrationInputs:

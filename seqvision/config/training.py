@@ -176,6 +176,11 @@ class SequenceOptions(Options):
 
     heading = STILLS
 
+    @property
+    def stills(self) -> bool:
+        """Whether each loose image is a clip of its own."""
+        return self.sequence != "video"
+
     sequence: Annotated[
         Literal["video", "rows", "columns", "windows", "patches", "channels"], Arg("KIND")
     ] = "video"

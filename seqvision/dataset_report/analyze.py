@@ -10,13 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from seqvision import validation
 from seqvision.config import DataOptions, TrainingOptions, TrainOptions, data_path
 from seqvision.console import print_written
 from seqvision.data.augment import augmentation_notes, make_augmenter
 from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip, find_background, image_rate_note, labels_of, source_notes
-from seqvision.data.datasets import find_data_set
+from seqvision.data.datasets import DataSet
 from seqvision.data.decode import Decoded, Store
 from seqvision.data.near_copies import NearCopy, divide
 from seqvision.data.splits import Split
@@ -40,14 +39,17 @@ from seqvision_edge.files import atomic_write
 from seqvision_edge.still_images import sized
 
 
-def survey(options: DataOptions) -> Findings:
-    """Tell what a data set is; write JSON and a contact sheet where they are asked for.
+def survey(options: DataOptions, data_set: DataSet) -> Findings:
+    """Print what a data set is; write JSON and a contact sheet where they are asked for.
+
+    Args:
+        options: validated ones.
+        data_set: what `seqvision.validation.validate_data` found.
 
     Raises:
         DataError: there are no clips, or training would refuse them: said after everything else.
     """
-    validation.validate_data(options)
-    findings = examine(options)
+    findings = examine(options, data_set)
     print_findings(findings, options)
     if options.json_ is not None:
         _write_json(options.json_, findings)
@@ -60,15 +62,13 @@ def survey(options: DataOptions) -> Findings:
     return findings
 
 
-def examine(options: DataOptions) -> Findings:
+def examine(options: DataOptions, data_set: DataSet) -> Findings:
     """Return everything that can be known of a data set without training on it.
 
     Raises:
         DataError: nothing there, no clips, a bad line of a list, or none that can be read.
     """
-    place, training = data_path(options), _training(options)
-    stills = options.images.sequence != "video"
-    data_set = find_data_set(place, options.clips.dataset, stills, options.clips.official_split)
+    training, stills = _training(options), options.images.stills
     clips, probes, broken = _look_at(data_set.clips, options.clips.image_fps)
     if not clips:
         raise DataError(f"{broken[0]}; none of the {len(broken)} clips can be read")
@@ -93,7 +93,7 @@ def examine(options: DataOptions) -> Findings:
         background = find_background(labels, options.clips.background)
         notes += augmentation_notes(options.augmentation, labels)
     return Findings(
-        where=str(place),
+        where=str(data_set.path),
         dataset=data_set.name,
         clips=clips,
         probes=probes,

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from seqvision import validation
 from seqvision.config import SegmentOptions
 from seqvision.console import print_note, progress
 from seqvision.errors import DataError
@@ -46,13 +45,16 @@ class Segmented:
     alone: bool
 
 
-def segment(options: SegmentOptions) -> Segmented:
+def segment(options: SegmentOptions, marks: list[Mark]) -> Segmented:
     """Cut the marked parts out of a video, and parts between them in which nothing happens.
+
+    Args:
+        options: validated ones.
+        marks: what is marked in the video, as `seqvision.validation.validate_segment` found it.
 
     Raises:
         SeqvisionError: the video, the marks or the folder cannot be used; nothing is written.
     """
-    marks = validation.validate_segment(options)
     video, folder = options.video, options.output
     with progress("reading the video") as advance:
         times, incomplete = frame_times(video, advance)

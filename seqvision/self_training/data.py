@@ -17,7 +17,7 @@ from seqvision.config import SelfTrainOptions, TrainOptions
 from seqvision.console import print_line, progress
 from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip
-from seqvision.data.datasets import find_data_set
+from seqvision.data.datasets import DataSet, find_data_set
 from seqvision.data.datasets.base import Reading
 from seqvision.data.datasets.clip_list import columns_of, read_list
 from seqvision.data.datasets.detect import find_unnamed
@@ -29,6 +29,7 @@ from seqvision.data.splits import part_called
 from seqvision.errors import DataError
 from seqvision.evaluation import load_clips
 from seqvision.training.data import Data, describe, missing_in_val
+from seqvision.validation.checks import find_for_model
 from seqvision_edge.card import ModelCard, VideoSequence
 
 _CHUNK = 64
@@ -49,16 +50,23 @@ class Pool:
     notes: tuple[str, ...] = ()
 
 
-def read_labelled(path: Path, options: TrainOptions, card: ModelCard) -> Data:
+def read_labelled(
+    path: Path, options: TrainOptions, card: ModelCard, data_set: DataSet | None = None
+) -> Data:
     """Read the labelled clips as the model's card wants them, divided as its training did.
+
+    Args:
+        path: where they are.
+        options: those of the model's training.
+        card: the model's.
+        data_set: what was found there already; None: it is looked for.
 
     Raises:
         DataError: none can be read, or their labels are not those of the model.
     """
-    clips, decoded, broken = load_clips(
-        path, card, options.clips.image_fps, options.clips.cache,
-        dataset=options.clips.dataset, official=options.clips.official_split,
-    )  # fmt: skip
+    requested = options.clips
+    data_set = data_set or find_for_model(path, card, requested.dataset, requested.official_split)
+    clips, decoded, broken = load_clips(data_set, card, requested.image_fps, requested.cache)
     there = {clip.label for clip in clips}
     missing = [label for label in card.labels if label not in there]
     if missing:
@@ -66,7 +74,7 @@ def read_labelled(path: Path, options: TrainOptions, card: ModelCard) -> Data:
             f"{path}: no clip of {', '.join(missing)}, a label of the model; "
             "give the clips that it was trained on"
         )
-    seed, requested = options.training.seed, options.clips
+    seed = options.training.seed
     copies = find_near_copies(clips, decoded)
     split, copied = divide(clips, copies, requested.val, requested.fold, seed, requested.groups)
     data = Data(

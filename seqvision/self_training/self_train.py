@@ -22,6 +22,7 @@ from seqvision.config import SelfTrainOptions, TrainOptions
 from seqvision.config.resume import NAME
 from seqvision.console import add_state, print_line, print_note, shell_command
 from seqvision.data.augment import with_content
+from seqvision.data.datasets import DataSet
 from seqvision.errors import CheckpointError, DataError, StudyError
 from seqvision.self_training.data import contents, fingerprint, read_labelled, read_pool
 from seqvision.self_training.rounds import (
@@ -40,7 +41,7 @@ from seqvision.training import model_io
 from seqvision.training.hardware import check_precision, pick_device
 from seqvision.training.model_io import load_model
 from seqvision.training.trainer import copy_model, hold_run
-from seqvision.validation import check_training, validate_self_train
+from seqvision.validation import check_combination
 from seqvision_edge.card import ModelCard
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.files import atomic_write, sweep
@@ -69,14 +70,16 @@ class SelfTrained:
     stopped_by: Stop | None
 
 
-def self_train(options: SelfTrainOptions) -> SelfTrained:
+def self_train(options: SelfTrainOptions, data_set: DataSet | None = None) -> SelfTrained:
     """Let students learn what their teachers are sure of, and write the best model.
 
     Pseudo-labels: Lee 2013.  A student that starts anew, is given noise and then teaches: Xie et
     al. 2020, "Self-training with Noisy Student".
 
     Args:
-        options: those of the run, where `resume` names one.
+        options: validated ones (`seqvision.validation.validate_self_train`); those of the run,
+            where `resume` names one.
+        data_set: the labelled clips that validation has found; None: they are looked for.
 
     Raises:
         SeqvisionError: the model, the clips or the options cannot be used, nothing is sure, or
@@ -85,11 +88,12 @@ def self_train(options: SelfTrainOptions) -> SelfTrained:
     if rank.count() > 1:
         raise StudyError("seqvision self-train: not by torchrun; one process does it")
     with contextlib.ExitStack() as held:
-        return _self_train(options, held)
+        return _self_train(options, data_set, held)
 
 
-def _self_train(options: SelfTrainOptions, held: contextlib.ExitStack) -> SelfTrained:
-    validate_self_train(options)
+def _self_train(
+    options: SelfTrainOptions, data_set: DataSet | None, held: contextlib.ExitStack
+) -> SelfTrained:
     assert options.model is not None
     assert options.labelled is not None
     assert options.unlabelled is not None
@@ -97,10 +101,10 @@ def _self_train(options: SelfTrainOptions, held: contextlib.ExitStack) -> SelfTr
         hold_run(held, options.resume)
     model, card = load_model(options.model)
     student = of_a_student(options, card)
-    check_training(student)
+    check_combination(student)
     device = pick_device(options.device)
     check_precision(student.training.precision, device)
-    labelled = read_labelled(options.labelled, student, card)
+    labelled = read_labelled(options.labelled, student, card, data_set)
     known = contents(labelled.decoded)
     pool = read_pool(options, options.unlabelled, card, labelled, frozenset(known))
     for note in (*labelled.notes, *pool.notes):

@@ -21,7 +21,8 @@ from seqvision.training.data import Data
 from seqvision.training.loop import fit, kept
 from seqvision.training.model_io import save_model, used_clips
 from seqvision.training.results import make_card, measure_parts, with_metrics
-from seqvision.training.trainer import Trained, finish, prepare
+from seqvision.training.run_context import prepare
+from seqvision.training.trainer import Trained, finish
 from seqvision_edge.card import ModelCard
 from seqvision_edge.files import write_whole
 
@@ -70,23 +71,20 @@ def train_student(
     data = replace(data, split=replace(data.split, test=[]))
     try:
         run.mkdir()
-        ready = prepare(options, device, lambda _: data, quiet=True)
-        write_whole(run / "options.yaml", to_yaml(recorded(ready.options)))
+        context = prepare(options, device, lambda _: data, quiet=True)
+        write_whole(run / "options.yaml", to_yaml(recorded(context.options)))
     except OSError as error:
         raise StudyError(f"{run}: cannot be written ({error.strerror})") from None
-    fitted = fit(
-        ready.options.training, ready.module, ready.training, ready.validation, run, device,
-        resume=False, shown=bar,
-    )  # fmt: skip
+    fitted = fit(context, run, resume=False, shown=bar)
     if fitted.stopped_by is not None:
         raise interrupt(fitted.stopped_by)
-    ready.model.load_state_dict(fitted.weights)
-    card = make_card(ready.options, data, ready.model)
-    (part,) = measure_parts(ready.model, card, data, ready.options)
+    context.model.load_state_dict(fitted.weights)
+    card = make_card(context.options, context.data, context.model)
+    (part,) = measure_parts(context, card)
     card = with_metrics(card, {"val": part.metrics})
     used = used_clips(data.decoded, data.split)
-    save_model(student_file(run, options), ready.model, options.model, card, used)
-    return Student(ready.model, card, fitted.epoch)
+    save_model(student_file(run, options), context.model, options.model, card, used)
+    return Student(context.model, card, fitted.epoch)
 
 
 def finish_student(
@@ -97,8 +95,8 @@ def finish_student(
     Raises:
         SeqvisionError: a file cannot be written.
     """
-    ready = prepare(options, device, lambda _: data, quiet=True)
-    return finish(ready, run, kept(options.training, run), seconds, owner=run.parent)
+    context = prepare(options, device, lambda _: data, quiet=True)
+    return finish(context, run, kept(options.training, run), seconds, owner=run.parent)
 
 
 def student_file(run: Path, options: TrainOptions) -> Path:

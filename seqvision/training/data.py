@@ -22,7 +22,7 @@ from seqvision.data.clips import (
     labels_of,
     source_notes,
 )
-from seqvision.data.datasets import find_data_set
+from seqvision.data.datasets import DataSet, find_data_set
 from seqvision.data.decode import Decoded, Store, decode_all
 from seqvision.data.near_copies import divide, find_near_copies
 from seqvision.data.splits import Split
@@ -58,15 +58,21 @@ class Data:
         return [self.decoded[i] for i in indices], [self.truth[i] for i in indices]
 
 
-def load_dataset(options: TrainOptions) -> Data:
+def load_dataset(options: TrainOptions, data_set: DataSet | None = None) -> Data:
     """Find, decode and split the clips; name what cannot be read and go on without it.
+
+    Args:
+        options: which clips, and how they become sequences.
+        data_set: what was found there already; None: it is looked for.
 
     Raises:
         DataError: no clips, one label only, or a label of which no clip can be read.
     """
-    images = options.images.sequence != "video"
-    data_set = find_data_set(
-        data_path(options), options.clips.dataset, images, options.clips.official_split
+    data_set = data_set or find_data_set(
+        data_path(options),
+        options.clips.dataset,
+        options.images.stills,
+        options.clips.official_split,
     )
     found = data_set.clips
     labels = labels_of(found)

@@ -16,6 +16,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 from torch.utils.data import DataLoader
@@ -34,15 +35,10 @@ from seqvision.training.callbacks import (
     early_stopping,
 )
 from seqvision.training.distributed import share_statistics
-from seqvision.training.module import ClassifierModule
+from seqvision.training.model_io import save
+from seqvision.training.run_context import RunContext
 from seqvision.training.workers import ended_workers
 from seqvision_edge.errors import SeqvisionError
-
-# isort: split
-
-from lightning.fabric.plugins import TorchCheckpointIO
-
-from seqvision.training.model_io import save
 from seqvision_edge.files import atomic_write
 
 _FROM_WORKER = re.compile(r"Caught \w+ in DataLoader worker .*\n[\w.]+: (.*)", re.DOTALL)
@@ -68,12 +64,8 @@ class Fitted:
 
 
 def fit(
-    options: TrainingOptions,
-    module: ClassifierModule,
-    training: DataLoader[Item],
-    validation: DataLoader[Item],
+    context: RunContext,
     run: Path,
-    device: torch.device,
     resume: bool,
     listeners: Sequence[L.Callback] = (),
     shown: Shown | None = None,
@@ -84,6 +76,9 @@ def fit(
     However it ends, the processes that load clips have ended, and the terminal is as it was.
 
     Args:
+        context: what is trained, on what.
+        run: the run folder.
+        resume: go on with the last checkpoint there.
         listeners: called at each step of the way, as Lightning does.
         shown: how it is shown, in place of a line for each epoch.
         afterwards: how many clips are measured when it is over, for the time left.
@@ -93,6 +88,8 @@ def fit(
             or stopped twice.
         SeqvisionError: a clip cannot be read, a file cannot be written, or the memory is full.
     """
+    options, module, device = context.options.training, context.module, context.device
+    training, validation = context.training, context.validation
     folder = run / "checkpoints"
     if resume and stopped_early(folder / "last.ckpt"):
         # It would go on for one epoch each time.

@@ -27,6 +27,7 @@ from seqvision.report.plots import draw_confusion, draw_curves
 from seqvision.report.run_folder import NAME, column, write_predictions
 from seqvision.training.autotune import Arithmetic
 from seqvision.training.data import Data, describe
+from seqvision.training.run_context import RunContext
 from seqvision_edge.card import SPEC, Decision, ModelCard, Origin, State, StateTensor, VideoSequence
 from seqvision_edge.files import write_whole
 from seqvision_edge.opencv import cv2
@@ -54,15 +55,13 @@ class Facts:
     machine: str
 
 
-def measure_parts(
-    model: Classifier, card: ModelCard, data: Data, options: TrainOptions
-) -> list[SplitResult]:
+def measure_parts(context: RunContext, card: ModelCard) -> list[SplitResult]:
     """Return what the model answers on the validation and the test clips."""
-    parts = []
+    data, parts = context.data, []
     for name, indices in (("val", data.split.val), ("test", data.split.test)):
         if indices:
             clips, decoded = [data.clips[i] for i in indices], [data.decoded[i] for i in indices]
-            answers = predict(model, card, decoded, options.training.batch_size)
+            answers = predict(context.model, card, decoded, context.options.training.batch_size)
             parts.append(make_part(name, clips, decoded, answers, card.labels))
     return parts
 
@@ -72,9 +71,7 @@ class Results:
     """A finished training: its run folder, what went in and what came of it."""
 
     run: Path
-    options: TrainOptions
-    data: Data
-    model: Classifier
+    context: RunContext
     card: ModelCard
     parts: Sequence[SplitResult]
     epoch: int
@@ -108,18 +105,18 @@ def write_results(results: Results) -> Path:
     except OSError as error:
         raise DataError(
             f"{run}: the results cannot be written ({error.strerror}); "
-            f"the model is whole: {results.options.output}"
+            f"the model is whole: {results.context.options.output}"
         ) from None
     return page
 
 
 def _report(results: Results) -> Report:
-    options, data = results.options, results.data
+    options, data = results.context.options, results.context.data
     split = {"train": data.split.train, "val": data.split.val, "test": data.split.test}
     return Report(
         title=f"{options.model.encoder} + {options.model.head}, {len(data.labels)} labels",
         about=f"{data_path(options)}, trained in {results.run}",
-        model=results.model,
+        model=results.context.model,
         card=results.card,
         parts=results.parts,
         data=data_path(options),
@@ -138,7 +135,7 @@ def _report(results: Results) -> Report:
 
 
 def _shown(results: Results) -> dict[str, str]:
-    facts, options, origin = results.facts, results.options, results.card.origin
+    facts, options, origin = results.facts, results.context.options, results.card.origin
     minutes, seconds = divmod(round(facts.seconds), 60)
     return {
         "run folder": str(results.run),
@@ -159,17 +156,15 @@ def _shown(results: Results) -> dict[str, str]:
     }
 
 
-def take_facts(
-    run: Path, model: Classifier, device: torch.device, seconds: float, arithmetic: Arithmetic
-) -> Facts:
+def take_facts(context: RunContext, run: Path, seconds: float) -> Facts:
     """Return what a run took, `seconds` being those of this sitting."""
     return Facts(
         seconds=round(seconds + _seconds_before(run), 1),
         epochs=len(column(run / "logs", "train/loss")),
-        parameters=sum(weights.numel() for weights in model.parameters()),
-        device=str(device),
+        parameters=sum(weights.numel() for weights in context.model.parameters()),
+        device=str(context.device),
         processes=rank.count(),
-        arithmetic=arithmetic,
+        arithmetic=context.arithmetic,
         version=__version__,
         torch=torch.__version__,
         python=platform.python_version(),

@@ -1,7 +1,4 @@
-"""The way from clips to a model: prepare → fit → measure → write.
-
-prepare (clips, network, arithmetic) → fit → measure → write.
-"""
+"""`seqvision train`: prepare (clips, network, arithmetic) → fit → measure → write."""
 
 import contextlib
 import shutil
@@ -9,14 +6,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from math import ceil
 from pathlib import Path
 
 import torch
 
 from seqvision.compat import torchvision as torchvision  # before lightning touches it
-from seqvision.config import TrainOptions, check_center, to_yaml
-from seqvision.config.resume import last_checkpoint, load_run_options, recorded, resume_options
+from seqvision.config import TrainOptions, to_yaml
+from seqvision.config.resume import last_checkpoint, recorded
 from seqvision.console import (
     Remark,
     add_state,
@@ -27,6 +25,7 @@ from seqvision.console import (
     shell_command,
 )
 from seqvision.data.augment import with_content
+from seqvision.data.datasets import DataSet
 from seqvision.errors import CheckpointError, DataError
 from seqvision.metrics import Metrics
 from seqvision.output_files import is_model, publish
@@ -35,6 +34,7 @@ from seqvision.report.run_folder import column
 from seqvision.signals import Stop, interrupt, stop_of
 from seqvision.statistics import chance_warning
 from seqvision.training import distributed
+from seqvision.training.data import load_dataset
 from seqvision.training.hardware import check_precision, pick_device
 from seqvision.training.loop import Fitted, done_epochs, fit, stopped_early
 from seqvision.training.model_io import SAFETENSORS, is_safetensors, save_model, used_clips
@@ -46,29 +46,9 @@ from seqvision.training.results import (
     with_metrics,
     write_results,
 )
-from seqvision.validation import check_training
+from seqvision.training.run_context import RunContext, prepare
 from seqvision_edge.card import ModelCard
 from seqvision_edge.files import alone_in, sweep, write_whole
-
-# isort: split
-
-import math
-from collections import Counter
-from collections.abc import Callable
-
-import lightning as L
-from torch.utils.data import DataLoader
-
-from seqvision import rank
-from seqvision.data.cache import Cache
-from seqvision.data.clips import background_note
-from seqvision.data.dataset import Item
-from seqvision.models.classifier import Classifier
-from seqvision.training.autotune import LAYOUTS, Arithmetic, choose_arithmetic
-from seqvision.training.data import Data, load_dataset
-from seqvision.training.hardware import idle_gpus, tune_malloc
-from seqvision.training.loaders import make_loaders
-from seqvision.training.module import ClassifierModule
 
 
 @dataclass(frozen=True)
@@ -86,33 +66,35 @@ class Trained:
     stopped_by: Stop | None
 
 
-def train(options: TrainOptions, settled: bool = False, note: str | None = None) -> Trained:
+def train(
+    options: TrainOptions, data_set: DataSet | None = None, note: str | None = None
+) -> Trained:
     """Train a classifier and write its model file and run folder.
 
     Args:
-        options: where `resume` names a run, its own options hold; of those given here, only some
-            may be others (`seqvision.config.resume`).
-        settled: that was seen to already.
-        note: said before the work, once nothing is refused any more.
+        options: validated ones (`seqvision.validation.validate_train`).
+        data_set: the clips that validation has found; None: they are looked for.
+        note: printed before the work, once nothing is refused any more.
 
     Raises:
         SeqvisionError: the options, the clips or the weights cannot be used.
     """
     began = time.monotonic()
-    if options.resume is not None and not settled:
-        options = resume_options(load_run_options(options.resume), options, TrainOptions())
-    check_training(options)
     options = with_content(options)
     device = pick_device(options.training.device)
     check_precision(options.training.precision, device)
     with distributed.joined(options.training.batch_size, device), remarks() as made:
         if note is not None:
             print_note(note)
-        return _train(options, device, began, made)
+        return _train(options, data_set, device, began, made)
 
 
 def _train(
-    options: TrainOptions, device: torch.device, began: float, made: Sequence[Remark]
+    options: TrainOptions,
+    data_set: DataSet | None,
+    device: torch.device,
+    began: float,
+    made: Sequence[Remark],
 ) -> Trained:
     if options.resume is not None:
         _note_finished(options.resume, options)
@@ -121,23 +103,20 @@ def _train(
     if options.resume is not None:
         distributed.rank0_only(lambda: hold_run(held, options.resume))
     try:
-        ready = prepare(options, device)
-        options = ready.options
+        context = prepare(options, device, partial(load_dataset, data_set=data_set))
+        options = context.options
         run = begun = distributed.rank0_only(lambda: _begin_run(options))
         print_line(f"run folder: {run}")
         if options.resume is None:
             distributed.rank0_only(lambda: hold_run(held, run))
         resume = options.resume is not None
-        split = ready.data.split
-        fitted = fit(
-            options.training, ready.module, ready.training, ready.validation, run, device, resume,
-            afterwards=len(split.val) + len(split.test),
-        )  # fmt: skip
+        split = context.data.split
+        fitted = fit(context, run, resume, afterwards=len(split.val) + len(split.test))
         if fitted.stopped_by is not None:
             _print_stopped(run, options, fitted)
-            return distributed.rank0_only(lambda: keep_stopped(ready, run, fitted))
+            return distributed.rank0_only(lambda: keep_stopped(context, run, fitted))
         seconds = time.monotonic() - began
-        return distributed.rank0_only(lambda: finish(ready, run, fitted, seconds, made))
+        return distributed.rank0_only(lambda: finish(context, run, fitted, seconds, made))
     except KeyboardInterrupt as error:
         message = f"stopped; {what_is_kept(begun or options.resume)}" if is_first() else ""
         raise interrupt(stop_of(error), message) from None
@@ -198,26 +177,8 @@ def _remove_empty(run: Path) -> None:
         shutil.rmtree(run, ignore_errors=True)
 
 
-@dataclass(frozen=True)
-class Ready:
-    """A training that can begin: its options as they were decided, and what they made."""
-
-    options: TrainOptions
-    data: Data
-    module: ClassifierModule
-    training: DataLoader[Item]
-    validation: DataLoader[Item]
-    device: torch.device
-    arithmetic: Arithmetic
-
-    @property
-    def model(self) -> Classifier:
-        """The network."""
-        return self.module.model
-
-
 def finish(
-    ready: Ready,
+    context: RunContext,
     run: Path,
     fitted: Fitted,
     seconds: float,
@@ -227,7 +188,7 @@ def finish(
     """Measure the kept epoch, and write the model file and the results in the run folder.
 
     Args:
-        ready: the training.
+        context: the training.
         run: its folder.
         fitted: what it came to.
         seconds: how long it took.
@@ -237,20 +198,20 @@ def finish(
     Raises:
         SeqvisionError: a file cannot be written.
     """
-    options, data, model = ready.options, ready.data, ready.model
+    options, model = context.options, context.model
     model.load_state_dict(fitted.weights)
-    card = make_card(options, data, model)
-    parts = measure_parts(model, card, data, options)
+    card = make_card(context.options, context.data, context.model)
+    parts = measure_parts(context, card)
     figures = {part.name: part.metrics for part in parts}
     card = with_metrics(card, figures)
-    _write_model(ready, run, card, owner or run)
-    facts = take_facts(run, model, ready.device, seconds, ready.arithmetic)
+    _write_model(context, run, card, owner or run)
+    facts = take_facts(context, run, seconds)
     # A trial's own notes were not printed while it was one of many.
     known = [*made, *(Remark("note", text) for text in card.origin.notes)]
     early = _kept_too_early(options, fitted.epoch)
     doubts = [each for each in (chance_warning(card), early) if each is not None]
     known += [Remark("warning", doubt) for doubt in doubts]
-    results = Results(run, options, data, model, card, parts, fitted.epoch, facts, known)
+    results = Results(run, context, card, parts, fitted.epoch, facts, known)
     print_line(f"report: {write_results(results)}")
     for doubt in doubts:
         print_warning(doubt)
@@ -258,7 +219,7 @@ def finish(
     return Trained(options.output, run, fitted.epoch, val, test, fitted.stopped_by)
 
 
-def keep_stopped(ready: Ready, run: Path, fitted: Fitted) -> Trained:
+def keep_stopped(context: RunContext, run: Path, fitted: Fitted) -> Trained:
     """Write the model file of a training that was stopped, and nothing that takes time.
 
     Its figures are those that the epoch's validation has logged.
@@ -266,25 +227,25 @@ def keep_stopped(ready: Ready, run: Path, fitted: Fitted) -> Trained:
     Raises:
         SeqvisionError: a file cannot be written.
     """
-    options, data, model = ready.options, ready.data, ready.model
+    options, data, model = context.options, context.data, context.model
     model.load_state_dict(fitted.weights)
     figures: dict[str, float] = {"clips": len(data.split.val)}
     for name in ("loss", "accuracy", "f1"):
         logged = dict(column(run / "logs", f"val/{name}"))
         if fitted.epoch + 1 in logged:
             figures[name] = logged[fitted.epoch + 1]
-    card = make_card(options, data, model)
+    card = make_card(context.options, context.data, context.model)
     origin = card.origin.model_copy(update={"metrics": {"val": figures}})
-    _write_model(ready, run, card.model_copy(update={"origin": origin}), run)
+    _write_model(context, run, card.model_copy(update={"origin": origin}), run)
     return Trained(options.output, run, fitted.epoch, None, None, fitted.stopped_by)
 
 
-def _write_model(ready: Ready, run: Path, card: ModelCard, owner: Path) -> None:
-    output = ready.options.output
+def _write_model(context: RunContext, run: Path, card: ModelCard, owner: Path) -> None:
+    output = context.options.output
     kept = run / f"model{SAFETENSORS if is_safetensors(output) else '.pt'}"
     try:
-        used = used_clips(ready.data.decoded, ready.data.split)
-        save_model(kept, ready.model, ready.options.model, card, used)
+        used = used_clips(context.data.decoded, context.data.split)
+        save_model(kept, context.model, context.options.model, card, used)
     except CheckpointError as error:
         raise CheckpointError(
             f"{error}; the epochs are kept, write it again with: {_resume_command(run)}"
@@ -371,110 +332,3 @@ def copy_model(source: Path, target: Path, run: Path) -> None:
         ) from None
     if kept is not None:
         print_note(f"{target}: the model of another run is kept as {kept}")
-
-
-def prepare(
-    options: TrainOptions,
-    device: torch.device,
-    read: Callable[[TrainOptions], Data] = load_dataset,
-    quiet: bool = False,
-) -> Ready:
-    """Read the clips, build the network, and decide what was left to be decided.
-
-    Args:
-        options: with the content of an augmentation file in place of its name.
-        device: where to train.
-        read: finds and decodes the clips.
-        quiet: say nothing about it.
-
-    Raises:
-        SeqvisionError: the options, the clips or the weights cannot be used.
-    """
-    tune_malloc()
-    L.seed_everything(options.training.seed, workers=True, verbose=False)
-    data = distributed.rank0_first(lambda: read(options))
-    check_center(options.model, data.sequence.window)
-    model = Classifier(options.model, data.image, len(data.labels)).to(device)
-    _check_schedule(options, model)
-    if not quiet:
-        for note in (*data.notes, *model.notes, *idle_gpus(device)):
-            print_note(note)
-        print_line(_summary(data, options))
-    arithmetic = distributed.rank0_only(lambda: _arithmetic(options, data, model))
-    if not quiet:
-        print_line(f"memory format and precision: {arithmetic}")
-    model.arrange(LAYOUTS[arithmetic.layout])
-    options = _decided(options, arithmetic)
-    training, validation = distributed.rank0_first(lambda: make_loaders(options, data, model))
-    lr = _learning_rate(options, model)
-    weights = _class_weights(options, data)
-    module = ClassifierModule(model, options.training, data.labels, lr, weights)
-    return Ready(options, data, module, training, validation, device, arithmetic)
-
-
-def _summary(data: Data, options: TrainOptions) -> str:
-    sizes = ", ".join(
-        f"{len(part)} to {verb}"
-        for part, verb in ((data.split.train, "train"), (data.split.val, "validate"),
-                           (data.split.test, "test"))
-        if part
-    )  # fmt: skip
-    model = options.model
-    head = f"{'bidirectional ' if model.bidirectional and model.head != 'mean' else ''}{model.head}"
-    pool = f" with {model.pool} pooling" if model.head != "mean" else ""
-    centered = ", centered" if model.center else ""
-    background = ""
-    if data.background is not None and data.sequence.kind == "video":
-        note = background_note(data.labels, data.background, options.clips.background)
-        background = f"{note}\n"
-    return (
-        f"{len(data.labels)} labels, {len(data.clips)} clips ({sizes})\n{background}"
-        f"{model.encoder} + {head}{pool}{centered}, {data.sequence}, "
-        f"steps of {data.image.width}×{data.image.height}"
-    )
-
-
-def _check_schedule(options: TrainOptions, model: Classifier) -> None:
-    """Refuse to keep an encoder as it is where that would teach nothing."""
-    epoch = options.training.unfreeze_at
-    if epoch and model.frozen:
-        raise DataError(f"--unfreeze-at {epoch}: --freeze keeps the encoder for good; choose one")
-    if epoch and not model.pretrained:
-        raise DataError(
-            f"--unfreeze-at {epoch}: {options.model.encoder} starts from random weights, from "
-            "which a head alone learns nothing; give --weights, or leave it out"
-        )
-
-
-def _arithmetic(options: TrainOptions, data: Data, model: Classifier) -> Arithmetic:
-    """Decide memory format and precision where they are auto."""
-    training, steps = options.training, data.sequence.window
-    images = math.ceil(min(training.batch_size, len(data.split.train)) / rank.count()) * steps
-    total = math.ceil(len(data.split.train) / rank.count()) * steps * training.epochs
-    cache = Cache(options.clips.cache, options.clips.cache_size)
-    return choose_arithmetic(training, model, data.image, images, total, cache)
-
-
-def _decided(options: TrainOptions, arithmetic: Arithmetic) -> TrainOptions:
-    """Return the options as the run folder and the card keep them: a resumed run repeats them."""
-    decided = {"memory_format": arithmetic.layout, "precision": arithmetic.precision}
-    training = options.training.model_copy(update=decided)
-    return options.model_copy(update={"training": training})
-
-
-def _learning_rate(options: TrainOptions, model: Classifier) -> float:
-    """Pretrained layers are only adjusted; layers from scratch have a long way to go."""
-    if options.training.lr != "auto":
-        return options.training.lr
-    if model.frozen:
-        return 1e-3
-    return 3e-4 if model.pretrained else 3e-3
-
-
-def _class_weights(options: TrainOptions, data: Data) -> torch.Tensor | None:
-    """Return weights so that every label counts alike, whatever its number of clips."""
-    if not options.training.class_weights:
-        return None
-    counts = Counter(data.truth[i] for i in data.split.train)
-    total, labels = sum(counts.values()), len(data.labels)
-    return torch.tensor([total / (labels * counts[i]) for i in range(labels)])

@@ -11,7 +11,8 @@ from filelock import FileLock
 from seqvision.config import TrainOptions, TuneOptions, from_yaml
 from seqvision.training.data import Data, load_dataset
 from seqvision.training.loop import kept
-from seqvision.training.trainer import copy_model, finish, prepare
+from seqvision.training.run_context import prepare
+from seqvision.training.trainer import copy_model, finish
 from seqvision.tuning.study import Row, best_of, row_of
 
 
@@ -53,6 +54,6 @@ def write_best(
             data = load_dataset(of)
             return replace(data, notes=(*data.notes, note))
 
-        ready = prepare(requested, device, read, quiet=True)
-        finish(ready, run, kept(requested.training, run), row.seconds or 0.0, owner=folder)
+        context = prepare(requested, device, read, quiet=True)
+        finish(context, run, kept(requested.training, run), row.seconds or 0.0, owner=folder)
     return run

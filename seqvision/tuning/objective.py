@@ -20,7 +20,7 @@ from seqvision.signals import interrupt
 from seqvision.training.callbacks import EpochBar
 from seqvision.training.data import Data, load_dataset
 from seqvision.training.loop import fit, is_out_of_memory
-from seqvision.training.trainer import Ready, prepare
+from seqvision.training.run_context import RunContext, prepare
 from seqvision.tuning import study
 from seqvision.tuning.search_space import Space, suggest, with_values
 from seqvision.tuning.storage import PROCESS, this_process
@@ -141,7 +141,7 @@ class Objective:
         try:
             if self._search.max_latency_ms is not None:
                 self._refuse_slow(trial, options)
-            ready = prepare(options, self._search.device, self._read, quiet=True)
+            context = prepare(options, self._search.device, self._read, quiet=True)
         except SeqvisionError as error:
             if isinstance(error.__context__, OSError):
                 raise  # a full disk is not the fault of these options
@@ -150,28 +150,25 @@ class Objective:
             if not is_out_of_memory(error):
                 raise
             raise _unusable(trial, _OUT_OF_MEMORY) from None
-        value = self._train(trial, ready)
+        value = self._train(trial, context)
         if self._search.measure is not None:
             trial.set_user_attr(study.MS, self._time(options))
         trial.set_user_attr(study.MACHINE, machine())
         trial.set_user_attr(study.SECONDS, round(time.monotonic() - began, 1))
         return value
 
-    def _train(self, trial: optuna.Trial, ready: Ready) -> float:
+    def _train(self, trial: optuna.Trial, context: RunContext) -> float:
         # Not the number alone: a study of the same name may be kept elsewhere.
         run = self._search.folder / f"trial-{trial.number:04}-{secrets.token_hex(2)}"
         trial.set_user_attr(study.RUN, run.name)
         report = Report(trial, self._search.objective)
-        epochs = ready.options.training.epochs
+        epochs = context.options.training.epochs
         now = self._search.standing(trial)
         bar = EpochBar(f"trial {now.trial}", epochs, now.left, now.best, at_most=True)
         try:
             run.mkdir()
-            write_whole(run / "options.yaml", to_yaml(recorded(ready.options)))
-            fitted = fit(
-                ready.options.training, ready.module, ready.training, ready.validation, run,
-                self._search.device, resume=False, listeners=(report,), shown=bar,
-            )  # fmt: skip
+            write_whole(run / "options.yaml", to_yaml(recorded(context.options)))
+            fitted = fit(context, run, resume=False, listeners=(report,), shown=bar)
         except OutOfMemoryError:
             raise _unusable(trial, _OUT_OF_MEMORY) from None
         except ResourceError as error:

@@ -18,7 +18,7 @@ from seqvision.config import TrainOptions, TuneOptions, data_path, to_yaml
 from seqvision.config.resume import recorded
 from seqvision.console import print_line
 from seqvision.data.augment import with_content
-from seqvision.data.datasets import find_data_set
+from seqvision.data.datasets import DataSet, find_data_set
 from seqvision.errors import DataError, StudyError
 from seqvision.signals import Stop, stop_of
 from seqvision.training.hardware import check_precision, pick_device
@@ -30,7 +30,7 @@ from seqvision.tuning.samplers import make_grid, make_pruner, make_sampler
 from seqvision.tuning.search_space import Choices, Space, called, read_space, value_of, with_values
 from seqvision.tuning.storage import fail_dead_trials, open_storage, reported, shown, storage_url
 from seqvision.tuning.study import Row, about_of, best_of, make_folder, name_of, open_study
-from seqvision.validation import check_training
+from seqvision.validation import check_combination
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.files import atomic_write
 
@@ -48,13 +48,19 @@ class Tuned:
     stopped_by: Stop | None
 
 
-def tune(options: TuneOptions, fixed: Collection[str], measure: Measure) -> Tuned:
+def tune(
+    options: TuneOptions,
+    fixed: Collection[str],
+    measure: Measure,
+    data_set: DataSet | None = None,
+) -> Tuned:
     """Search for the options of the best model, and write it.
 
     Args:
         options: of the search and of every training.
         fixed: names of the options of a training that were given: they are not searched.
         measure: exports a network and returns the milliseconds of a live frame.
+        data_set: the clips that validation has found; None: they are looked for.
 
     Raises:
         SeqvisionError: the clips, the space or the storage cannot be used, or no trial can be
@@ -63,16 +69,17 @@ def tune(options: TuneOptions, fixed: Collection[str], measure: Measure) -> Tune
     if rank.count() > 1:
         raise StudyError("seqvision tune: not by torchrun; start it once for each GPU or machine")
     base = options.of_a_training()
-    path, stills = data_path(base), base.images.sequence != "video"
     space, base = read_space(options.space, with_content(base), fixed)
-    check_training(base)
+    check_combination(base)
     device = pick_device(base.training.device)
     check_precision(base.training.precision, device)
-    clips = find_data_set(path, base.clips.dataset, stills, base.clips.official_split).clips
+    data_set = data_set or find_data_set(
+        data_path(base), base.clips.dataset, base.images.stills, base.clips.official_split
+    )
     grid = make_grid(space, base) if options.sampler == "grid" else []
     if grid:
         space = {name: dimension.on_a_grid() for name, dimension in space.items()}
-    about = about_of(options, space, base, clips)
+    about = about_of(options, space, base, data_set.clips)
     name = name_of(options, about)
     folder = options.runs / f"study-{name}"
     url = storage_url(options.storage, folder / "study.db")
@@ -145,7 +152,7 @@ def tune(options: TuneOptions, fixed: Collection[str], measure: Measure) -> Tune
     if run is None:
         print_line(
             f"trial {best.number} is the best, and its model is where it was trained; to have it "
-            f"here: seqvision train {path} --config {folder / 'best.yaml'}"
+            f"here: seqvision train {data_set.path} --config {folder / 'best.yaml'}"
         )
     return Tuned(name, folder, rows, best, options.output if run else None, run, None)
 

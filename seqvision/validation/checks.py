@@ -8,10 +8,12 @@ import pickletools
 import tempfile
 import zipfile
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from seqvision.data.datasets import find_data_set
+from seqvision.config import ExportOptions
+from seqvision.data.datasets import DataSet, find_data_set
 from seqvision.data.datasets.table import LAYOUT, why_no_list
 from seqvision.data.kinds import is_image, is_video
 from seqvision.errors import CheckpointError, DataError
@@ -101,6 +103,11 @@ def check_model_output(flag: str, path: Path) -> None:
         )
 
 
+def exported_path(options: ExportOptions) -> Path:
+    """Return the file that an export writes."""
+    return options.output or options.model.with_suffix(".onnx")
+
+
 def beside(model: Path) -> Path:
     """Return the path of the report of an exported file."""
     return model.with_name(model.name + ".report.json")
@@ -159,36 +166,39 @@ def _refuse_loose(folder: Path) -> None:
         )
 
 
-def check_labels(
+def find_for_model(
     data: Path,
     card: ModelCard,
     dataset: str = "auto",
     official: int = 1,
-    split: str | None = None,
-    known: Collection[str] = (),
-) -> None:
-    """Refuse clips of a label that a model does not know, before one of them is decoded.
+    split: str = "all",
+    unknown: Collection[str] = (),
+) -> DataSet:
+    """Return the clips of a data set for a model, whose labels it knows; none is decoded.
 
     Args:
-        split: only of these clips; None: of all.
-        known: labels that may be there all the same.
+        data: a folder or a list.
+        card: the model's.
+        dataset: the name of a layout, or `auto`.
+        official: number of the official split.
+        split: keep only the clips of this split; `all`: keep them all.
+        unknown: labels that the model does not know and that may be there all the same.
 
     Raises:
-        DataError: there is such a label, or there are no clips.
+        DataError: there are no clips, none of the split, or a label that the model does not know.
     """
-    clips = find_data_set(data, dataset, card.sequence.kind != "video", official).clips
-    chosen = [clip for clip in clips if split in (None, clip.split)]
-    if not chosen:
+    check_clips(data)
+    found = find_data_set(data, dataset, card.sequence.kind != "video", official)
+    clips = [clip for clip in found.clips if split in ("all", clip.split)]
+    if not clips:
         raise DataError(f"{data}: no clip has the split {split}")
-    unknown = sorted({clip.label for clip in chosen} - {*card.labels, *known})
-    if unknown:
-        raise DataError(unknown_label_error(data, unknown[0], card))
-
-
-def unknown_label_error(data: Path, label: str, card: ModelCard) -> str:
-    """Return the line about a label that the model does not know."""
-    known = ", ".join(card.labels)
-    return f"{data}: the model does not know the label {label!r} (it knows {known})"
+    others = sorted({clip.label for clip in clips} - {*card.labels, *unknown})
+    if others:
+        known = ", ".join(card.labels)
+        raise DataError(
+            f"{data}: the model does not know the label {others[0]!r} (it knows {known})"
+        )
+    return replace(found, clips=clips)
 
 
 def trained_card(path: Path) -> ModelCard | None:

@@ -1,5 +1,6 @@
 """Validation of model files and what is done with them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from seqvision.calibration.inputs import CalibrationInputs, find_inputs
@@ -14,16 +15,18 @@ from seqvision.config import (
     VerifyOptions,
     data_path,
 )
+from seqvision.data.datasets import DataSet
 from seqvision.data.datasets.detect import find_paths
 from seqvision.errors import CheckpointError, DataError, ExportError
 from seqvision.validation.checks import (
     MODEL_SUFFIXES,
     beside,
     check_clips,
-    check_labels,
     check_model_output,
     check_outputs,
     check_trained,
+    exported_path,
+    find_for_model,
 )
 from seqvision_edge.errors import ModelError
 from seqvision_edge.files import is_one_of
@@ -31,8 +34,8 @@ from seqvision_edge.hints import path_error
 from seqvision_edge.onnx_validation import read_model
 
 
-def validate_evaluate(options: EvaluateOptions) -> None:
-    """Refuse what `evaluate` cannot do.
+def validate_evaluate(options: EvaluateOptions) -> DataSet | None:
+    """Refuse what `evaluate` cannot do; return the clips, where the model's labels are known.
 
     Raises:
         SeqvisionError: the model or the clips are not there, or an output cannot be written.
@@ -41,9 +44,9 @@ def validate_evaluate(options: EvaluateOptions) -> None:
     card = check_trained(options.model, "evaluate", path)
     check_clips(path)
     check_outputs({"--output": options.output, "--report": options.report}, (options.model, path))
-    if card is not None:
-        chosen = None if options.split == "all" else options.split
-        check_labels(path, card, options.dataset, options.official_split, split=chosen)
+    if card is None:
+        return None
+    return find_for_model(path, card, options.dataset, options.official_split, options.split)
 
 
 def validate_calibrate(options: CalibrateOptions) -> CalibrationInputs:
@@ -70,10 +73,10 @@ def validate_calibrate(options: CalibrateOptions) -> CalibrationInputs:
     check_outputs({"--output": output}, options.data)
     inputs = find_inputs(options.data)
     check_model_output("--output", output)
-    if card is not None:
-        for path in inputs.clips:
-            check_labels(path, card, known=options.unknown)
-    return inputs
+    if card is None:
+        return inputs
+    sets = [find_for_model(path, card, unknown=options.unknown) for path in inputs.clips]
+    return replace(inputs, data_sets=tuple(sets))
 
 
 def validate_predict(options: PredictOptions) -> None:
@@ -93,23 +96,24 @@ def validate_predict(options: PredictOptions) -> None:
     check_outputs({"--csv": options.csv}, (options.model, *map(Path, options.paths)))
 
 
-def validate_export(options: ExportOptions) -> Path:
-    """Refuse what `export` cannot do; return the file that it writes.
+def validate_export(options: ExportOptions) -> list[DataSet]:
+    """Refuse what `export` cannot do; return its clips, where the model's labels are known.
 
     Raises:
         SeqvisionError: the model or the clips are not there, or the file cannot be written.
     """
     card = check_trained(options.model, "export")
-    for path in filter(None, (options.verify, options.calibrate)):
+    found = []
+    for path in dict.fromkeys(filter(None, (options.verify, options.calibrate))):
         check_clips(path)
         if card is not None:
-            check_labels(path, card)
+            found.append(find_for_model(path, card))
     if options.precision in ("int8", "auto") and not (options.calibrate or options.verify):
         raise ExportError(
             f"--precision {options.precision} needs clips to choose its ranges by: "
             "give --calibrate DATA (a folder or CSV of clips)"
         )
-    target = options.output or options.model.with_suffix(".onnx")
+    target = exported_path(options)
     inputs = (options.model, options.verify, options.calibrate)
     if is_one_of(target, [options.model]):
         raise ExportError(f"--output {target}: that is the model itself; choose another name")
@@ -117,7 +121,7 @@ def validate_export(options: ExportOptions) -> Path:
         raise ExportError(f"--output {target}: must end in .onnx")
     check_outputs({"--output": target, "the report": beside(target)}, inputs)
     check_model_output("--output", target)
-    return target
+    return found
 
 
 def validate_verify(options: VerifyOptions) -> None:
@@ -140,7 +144,7 @@ def validate_verify(options: VerifyOptions) -> None:
     if options.data is not None:
         check_clips(options.data)
         _, file = read_model(options.model)
-        check_labels(options.data, file.card)
+        find_for_model(options.data, file.card)
     elif not options.model.is_file():
         read_model(options.model)  # says what is wrong
 
@@ -163,7 +167,7 @@ def validate_bench(options: BenchOptions) -> None:
     check_outputs({"--json": options.json_}, inputs)
 
 
-def to_inspect(options: InspectOptions) -> None:
+def validate_inspect(options: InspectOptions) -> None:
     """Refuse a file that is not there.
 
     Raises:

@@ -13,8 +13,8 @@ from seqvision.config import (
     check_sequence,
     data_path,
 )
-from seqvision.data.clips import Clip, find_background, labels_of
-from seqvision.data.datasets import find_data_set
+from seqvision.data.clips import find_background, labels_of
+from seqvision.data.datasets import DataSet, find_data_set
 from seqvision.data.datasets.clip_list import LIST_NAME
 from seqvision.errors import CheckpointError, DataError, StudyError, WeightsError
 from seqvision.rank import is_first
@@ -23,19 +23,19 @@ from seqvision.validation.checks import (
     MODEL_SUFFIXES,
     check_clips,
     check_folder,
-    check_labels,
     check_model_output,
     check_outputs,
     check_trained,
+    find_for_model,
 )
 from seqvision_edge.hints import did_you_mean, near_words, path_error
 
 
-def validate_train(options: TrainOptions) -> list[Clip]:
+def validate_train(options: TrainOptions) -> DataSet | None:
     """Refuse what `train` would refuse later, as far as it can be known without decoding.
 
     Returns:
-        The clips that are there; none in a process that leaves it to the first one to look.
+        The clips that are there; None in a process that leaves it to the first one to look.
 
     Raises:
         SeqvisionError: the clips, the options or the outputs cannot be used.
@@ -45,24 +45,27 @@ def validate_train(options: TrainOptions) -> list[Clip]:
         check_clips(path)
     check_training(options)
     if not is_first():
-        return []  # one process is enough to find the clips
+        return None  # one process is enough to find the clips
     if options.resume is not None and not path.exists():
         raise DataError(
             f"{path}: no such folder or list; give the new path of the clips of {options.resume}: "
             f"seqvision train CLIPS --resume {options.resume}"
         )
-    stills = options.images.sequence != "video"
-    found = find_data_set(path, options.clips.dataset, stills, options.clips.official_split).clips
-    labels = labels_of(found)
-    find_background(labels, options.clips.background)
+    clips = options.clips
+    found = find_data_set(path, clips.dataset, options.images.stills, clips.official_split)
+    labels = labels_of(found.clips)
+    find_background(labels, clips.background)
     from seqvision.data.augment import check_augmentation  # with OpenCV; others need none here
 
     check_augmentation(options.augmentation, labels)
     return found
 
 
-def validate_tune(options: TuneOptions) -> None:
+def validate_tune(options: TuneOptions) -> DataSet | None:
     """Refuse what `tune` would refuse later, as far as it can be known without decoding.
+
+    Returns:
+        The clips that are there.
 
     Raises:
         SeqvisionError: the clips, the options or the outputs cannot be used.
@@ -73,11 +76,14 @@ def validate_tune(options: TuneOptions) -> None:
         raise DataError(f"--space {path_error(options.space, 'file')}")
     check_outputs({"--output": options.output}, (options.space, options.config))
     check_model_output("--output", options.output)
-    validate_train(options.of_a_training())
+    return validate_train(options.of_a_training())
 
 
-def validate_self_train(options: SelfTrainOptions) -> None:
+def validate_self_train(options: SelfTrainOptions) -> DataSet | None:
     """Refuse what `self-train` cannot do, as far as it can be known without decoding.
+
+    Returns:
+        The labelled clips, where the model's labels are known.
 
     Raises:
         SeqvisionError: the model or the clips are not there, or the output cannot be written.
@@ -98,12 +104,11 @@ def validate_self_train(options: SelfTrainOptions) -> None:
         augment_file(options.augment)
     check_clips(labelled)
     check_clips(unlabelled, labelled=False)
-    if card is not None:
-        check_labels(labelled, card)
+    return None if card is None else find_for_model(labelled, card)
 
 
 def check_training(options: TrainOptions) -> None:
-    """Refuse options that do not go together and places that cannot be written; looks at no clips.
+    """Refuse options that do not go together and outputs that cannot be written, without the clips.
 
     Raises:
         SeqvisionError: there is such an option.
@@ -113,6 +118,17 @@ def check_training(options: TrainOptions) -> None:
     check_outputs({"--output": options.output}, (options.data, options.root))
     check_model_output("--output", options.output)
     check_folder("--runs", options.runs)
+    check_combination(options)
+
+
+def check_combination(options: TrainOptions) -> None:
+    """Refuse options that do not go together, and files that are not there.
+
+    `tune` and `self-train` make options of others that are validated already.
+
+    Raises:
+        SeqvisionError: there is such an option.
+    """
     if options.resume is None:  # what a run was started with stays as it is
         check_sequence(options.clips, options.images, options.augmentation)
     frames = options.clips.frames
@@ -126,8 +142,8 @@ def check_training(options: TrainOptions) -> None:
         raise WeightsError(f"--weights {found} (or: imagenet, none)")
 
 
-def validate_data(options: DataOptions) -> None:
-    """Refuse what `data` cannot do.
+def validate_data(options: DataOptions) -> DataSet:
+    """Refuse what `data` cannot do; return the clips.
 
     Raises:
         DataError: there is such an option, or there are no clips.
@@ -137,9 +153,9 @@ def validate_data(options: DataOptions) -> None:
         raise DataError(f"--sheet {options.sheet}: must be a .png file")
     outputs = {"--json": options.json_, "--sheet": options.sheet}
     check_outputs(outputs, (options.data, options.root))
-    path, stills = data_path(options), options.images.sequence != "video"
+    path, clips = data_path(options), options.clips
     check_clips(path)
-    find_data_set(path, options.clips.dataset, stills, options.clips.official_split)
+    return find_data_set(path, clips.dataset, options.images.stills, clips.official_split)
 
 
 def validate_segment(options: SegmentOptions) -> list[Mark]:

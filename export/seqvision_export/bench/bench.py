@@ -16,7 +16,6 @@ import onnxruntime
 import torch
 from rich.table import Table
 
-from seqvision import validation
 from seqvision.config import BenchOptions, ExportOptions
 from seqvision.console import Bar, print_line, print_written, result_console
 from seqvision.errors import ExportError
@@ -52,7 +51,6 @@ def bench(options: BenchOptions) -> dict[str, Any]:
     Raises:
         SeqvisionError: the model, the source or a device cannot be used.
     """
-    validation.validate_bench(options)
     model, card, subjects = _subjects(options)
     found: dict[str, Any] = {
         "model": str(options.model),

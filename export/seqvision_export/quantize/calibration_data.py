@@ -1,12 +1,13 @@
 """The clips by which a number format is calibrated and judged."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from seqvision.config import ExportOptions
+from seqvision.data.datasets import DataSet
 from seqvision.evaluation import load_clips
 from seqvision_edge.card import ModelCard
 from seqvision_edge.sampling import Steps, centre
@@ -58,7 +59,7 @@ class Clips:
     same: bool
 
 
-def gather(options: ExportOptions, card: ModelCard) -> Clips | None:
+def gather(options: ExportOptions, card: ModelCard, found: Mapping[Path, DataSet]) -> Clips | None:
     """Return the clips of --calibrate and --verify, one for the other where only one is given.
 
     Where one set of clips serves both and says its split, the training part calibrates and the
@@ -70,7 +71,7 @@ def gather(options: ExportOptions, card: ModelCard) -> Clips | None:
     if options.precision == "fp32":
         return None
     paths = list(dict.fromkeys(filter(None, (options.calibrate, options.verify))))
-    read = [_read(path, options, card) for path in paths] or [Labelled()]
+    read = [_read(found[path], options, card) for path in paths] or [Labelled()]
     given, judge = read[0], read[-1]
     if len(read) > 1:
         return Clips(given.spread(CALIBRATION), judge, same=False)
@@ -100,8 +101,8 @@ def random_windows(card: ModelCard, count: int = 4) -> tuple[Steps, ...]:
     return tuple(generator.integers(0, 256, shape, np.uint8) for _ in range(count))
 
 
-def _read(data: Path, options: ExportOptions, card: ModelCard) -> Labelled:
-    clips, decoded, _ = load_clips(data, card, options.image_fps, options.cache)
+def _read(data_set: DataSet, options: ExportOptions, card: ModelCard) -> Labelled:
+    clips, decoded, _ = load_clips(data_set, card, options.image_fps, options.cache)
     return Labelled(
         tuple(centre(clip, card.image, card.sequence) for clip in decoded),
         tuple(clip.label for clip in clips),

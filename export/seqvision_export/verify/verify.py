@@ -9,11 +9,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqvision import validation
 from seqvision.config import VerifyOptions
 from seqvision.console import print_step
 from seqvision.errors import ExportError
-from seqvision.validation import beside
+from seqvision.validation.checks import beside
 from seqvision_edge.card import ModelCard
 from seqvision_edge.errors import ModelError
 from seqvision_export.fresh import run_fresh
@@ -31,7 +30,6 @@ def verify(options: VerifyOptions) -> dict[str, Any]:
     Raises:
         SeqvisionError: one of them cannot be used, or they answer differently.
     """
-    validation.validate_verify(options)
     path = options.report or beside(options.model)
     print_step(f"proving in a fresh process{' on clips too' if options.data else ''}")
     report = verify_in_subprocess(options, str(options.model))
@@ -99,9 +97,11 @@ def _on_data(
     data: Path, options: VerifyOptions, model: "Classifier", session: "Session"
 ) -> "ClipsProof":
     from seqvision.evaluation import load_clips
+    from seqvision.validation.checks import find_for_model
     from seqvision_export.verify.clips import on_clips
 
-    clips, decoded, _ = load_clips(data, session.card, options.image_fps, options.cache)
+    found = find_for_model(data, session.card)
+    clips, decoded, _ = load_clips(found, session.card, options.image_fps, options.cache)
     return on_clips(model, session, clips, decoded)
 
 

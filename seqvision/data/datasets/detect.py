@@ -49,8 +49,9 @@ WITH_SEVERAL_SPLITS = ("ucf101", "hmdb51")
 
 @dataclass(frozen=True)
 class DataSet:
-    """Clips, the layout that they were found in, and what was left out."""
+    """Clips, where and in which layout they were found, and what was left out."""
 
+    path: Path
     name: str
     clips: list[Clip]
     notes: tuple[str, ...] = ()
@@ -93,7 +94,7 @@ def find_data_set(
         )
     # A label is one label in whatever form of Unicode a disk or a list has it.
     clips = [replace(clip, label=normal(clip.label)) for clip in clips]
-    return DataSet(name, clips, (*notes, *alike_notes(clip.label for clip in clips)))
+    return DataSet(data, name, clips, (*notes, *alike_notes(clip.label for clip in clips)))
 
 
 def _layout(data: Path) -> str:

@@ -1,0 +1,164 @@
+"""Preparation of a training: options and clips → the context that all of its stages share."""
+
+from seqvision.compat import torchvision as torchvision  # before lightning touches it
+
+# isort: split
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import lightning as L
+import torch
+from torch.utils.data import DataLoader
+
+from seqvision import rank
+from seqvision.config import TrainOptions, check_center
+from seqvision.console import print_line, print_note
+from seqvision.data.cache import Cache
+from seqvision.data.clips import background_note
+from seqvision.data.dataset import Item
+from seqvision.errors import DataError
+from seqvision.models.classifier import Classifier
+from seqvision.training import distributed
+from seqvision.training.autotune import LAYOUTS, Arithmetic, choose_arithmetic
+from seqvision.training.data import Data, load_dataset
+from seqvision.training.hardware import idle_gpus, tune_malloc
+from seqvision.training.loaders import make_loaders
+from seqvision.training.module import ClassifierModule
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What every stage of a training works on.
+
+    Attributes:
+        options: with everything decided that was `auto`: a resumed run repeats them.
+        data: the clips, decoded and split.
+        module: the network with its loss, as Lightning trains it.
+        training: batches to learn from.
+        validation: batches to choose an epoch by.
+        device: where the network is.
+        arithmetic: memory format and precision.
+    """
+
+    options: TrainOptions
+    data: Data
+    module: ClassifierModule
+    training: DataLoader[Item]
+    validation: DataLoader[Item]
+    device: torch.device
+    arithmetic: Arithmetic
+
+    @property
+    def model(self) -> Classifier:
+        """The network."""
+        return self.module.model
+
+
+def prepare(
+    options: TrainOptions,
+    device: torch.device,
+    read: Callable[[TrainOptions], Data] = load_dataset,
+    quiet: bool = False,
+) -> RunContext:
+    """Read the clips, build the network, and decide what was left to be decided.
+
+    Args:
+        options: with the content of an augmentation file in place of its name.
+        device: where to train.
+        read: finds and decodes the clips.
+        quiet: say nothing about it.
+
+    Raises:
+        SeqvisionError: the options, the clips or the weights cannot be used.
+    """
+    tune_malloc()
+    L.seed_everything(options.training.seed, workers=True, verbose=False)
+    data = distributed.rank0_first(lambda: read(options))
+    check_center(options.model, data.sequence.window)
+    model = Classifier(options.model, data.image, len(data.labels)).to(device)
+    _check_schedule(options, model)
+    if not quiet:
+        for note in (*data.notes, *model.notes, *idle_gpus(device)):
+            print_note(note)
+        print_line(_summary(data, options))
+    arithmetic = distributed.rank0_only(lambda: _arithmetic(options, data, model))
+    if not quiet:
+        print_line(f"memory format and precision: {arithmetic}")
+    model.arrange(LAYOUTS[arithmetic.layout])
+    options = _decided(options, arithmetic)
+    training, validation = distributed.rank0_first(lambda: make_loaders(options, data, model))
+    lr = _learning_rate(options, model)
+    weights = _class_weights(options, data)
+    module = ClassifierModule(model, options.training, data.labels, lr, weights)
+    return RunContext(options, data, module, training, validation, device, arithmetic)
+
+
+def _summary(data: Data, options: TrainOptions) -> str:
+    sizes = ", ".join(
+        f"{len(part)} to {verb}"
+        for part, verb in ((data.split.train, "train"), (data.split.val, "validate"),
+                           (data.split.test, "test"))
+        if part
+    )  # fmt: skip
+    model = options.model
+    head = f"{'bidirectional ' if model.bidirectional and model.head != 'mean' else ''}{model.head}"
+    pool = f" with {model.pool} pooling" if model.head != "mean" else ""
+    centered = ", centered" if model.center else ""
+    background = ""
+    if data.background is not None and data.sequence.kind == "video":
+        note = background_note(data.labels, data.background, options.clips.background)
+        background = f"{note}\n"
+    return (
+        f"{len(data.labels)} labels, {len(data.clips)} clips ({sizes})\n{background}"
+        f"{model.encoder} + {head}{pool}{centered}, {data.sequence}, "
+        f"steps of {data.image.width}×{data.image.height}"
+    )
+
+
+def _check_schedule(options: TrainOptions, model: Classifier) -> None:
+    """Refuse to keep an encoder as it is where that would teach nothing."""
+    epoch = options.training.unfreeze_at
+    if epoch and model.frozen:
+        raise DataError(f"--unfreeze-at {epoch}: --freeze keeps the encoder for good; choose one")
+    if epoch and not model.pretrained:
+        raise DataError(
+            f"--unfreeze-at {epoch}: {options.model.encoder} starts from random weights, from "
+            "which a head alone learns nothing; give --weights, or leave it out"
+        )
+
+
+def _arithmetic(options: TrainOptions, data: Data, model: Classifier) -> Arithmetic:
+    """Decide memory format and precision where they are auto."""
+    training, steps = options.training, data.sequence.window
+    images = math.ceil(min(training.batch_size, len(data.split.train)) / rank.count()) * steps
+    total = math.ceil(len(data.split.train) / rank.count()) * steps * training.epochs
+    cache = Cache(options.clips.cache, options.clips.cache_size)
+    return choose_arithmetic(training, model, data.image, images, total, cache)
+
+
+def _decided(options: TrainOptions, arithmetic: Arithmetic) -> TrainOptions:
+    """Return the options as the run folder and the card keep them: a resumed run repeats them."""
+    decided = {"memory_format": arithmetic.layout, "precision": arithmetic.precision}
+    training = options.training.model_copy(update=decided)
+    return options.model_copy(update={"training": training})
+
+
+def _learning_rate(options: TrainOptions, model: Classifier) -> float:
+    """Pretrained layers are only adjusted; layers from scratch have a long way to go."""
+    if options.training.lr != "auto":
+        return options.training.lr
+    if model.frozen:
+        return 1e-3
+    return 3e-4 if model.pretrained else 3e-3
+
+
+def _class_weights(options: TrainOptions, data: Data) -> torch.Tensor | None:
+    """Return weights so that every label counts alike, whatever its number of clips."""
+    if not options.training.class_weights:
+        return None
+    counts = Counter(data.truth[i] for i in data.split.train)
+    total, labels = sum(counts.values()), len(data.labels)
+    return torch.tensor([total / (labels * counts[i]) for i in range(labels)])
