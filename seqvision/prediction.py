@@ -1,7 +1,7 @@
-"""`seqvision predict`: THE WAY from paths to answers, one line per clip.
+"""`seqvision predict`: classify clips; one line per clip, and a CSV.
 
-find the clips → decode each, one ahead → its windows → the model → a line and a row.
-model.onnx is asked through the edge session: then nothing here imports torch.
+find the clips → decode each, one ahead → cut its windows → run the model → print a line.
+model.onnx runs in the edge session: then nothing here imports torch.
 """
 
 import contextlib

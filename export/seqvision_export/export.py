@@ -1,4 +1,4 @@
-"""THE WAY from model.pt to model.onnx: load → convert → verify → keep."""
+"""`seqvision export`: model.pt → model.onnx: load → convert → verify → keep."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""`seqvision calibrate`: THE WAY from a model, clips and videos to a card with better settings.
+"""`seqvision calibrate`: fit a model's temperature, rejection threshold and event settings.
 
-clips → temperature, threshold for unknown → videos, with that temperature → settings of events →
-the card, its old settings kept in its notes.
+clips → temperature and rejection threshold → untrimmed videos, with that temperature → event
+settings → the card, with its old settings in its notes.
 """
 
 import json

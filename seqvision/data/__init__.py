@@ -1,3 +1,3 @@
-"""Clips: found (`clips`), decoded once (`decode`), divided (`split`), varied (`augment`), batched
+"""Clips: found (`datasets`), decoded once (`decode`), divided (`splits`), varied (`augment`), batched
 (`dataset`).
 """

@@ -1,6 +1,6 @@
-"""The way from a path to what a data set is.
+"""`seqvision data`: describe a data set before a training.
 
-find → look at each clip → divide as training would → compare → tell, draw, write.
+find the clips → read each → divide them as training would → compare them → print, draw, write.
 """
 
 import json

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from math import ceil, floor, isfinite, log10
 
+from markupsafe import Markup
+
 from seqvision.metrics import Calibration
-from seqvision.report.html import Markup, element
+from seqvision.report.html import element
 from seqvision.statistics import Interval
 
 Points = Sequence[tuple[float, float]]

@@ -4,13 +4,14 @@ import base64
 
 import numpy as np
 import torch
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from seqvision.data.decode import Decoded
 from seqvision.models.classifier import Classifier
 from seqvision.report.charts import bars
 from seqvision.report.contents import Report, SplitResult
-from seqvision.report.html import Markup, element
+from seqvision.report.html import element
 from seqvision_edge.card import ModelCard, VideoSequence
 from seqvision_edge.opencv import cv2
 from seqvision_edge.sampling import centre

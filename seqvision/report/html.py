@@ -5,14 +5,9 @@ attribute or a control character of the page.
 """
 
 from collections.abc import Iterable
-from html import escape
 from typing import Any
 
-
-class Markup(str):
-    """Text that is markup already."""
-
-    __slots__ = ()
+from markupsafe import Markup, escape
 
 
 def element(name: str, *children: str, **attributes: Any) -> Markup:
@@ -33,9 +28,7 @@ def element(name: str, *children: str, **attributes: Any) -> Markup:
 
 def together(children: Iterable[str]) -> Markup:
     """Return pieces one after the other, those that are not Markup escaped."""
-    return Markup(
-        "".join(child if isinstance(child, Markup) else plain(child) for child in children)
-    )
+    return Markup().join(child if isinstance(child, Markup) else plain(child) for child in children)
 
 
 def plain(text: str) -> Markup:
@@ -44,7 +37,7 @@ def plain(text: str) -> Markup:
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()
         for letter in text
     )
-    return Markup(escape("".join(seen)))
+    return escape("".join(seen))
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]], **attributes: Any) -> Markup:

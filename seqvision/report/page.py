@@ -1,18 +1,19 @@
-"""THE WAY from a report to its page: one HTML file that needs nothing else.
+"""The report as one HTML file that needs nothing else.
 
-No script, no font, no picture from elsewhere: the page says so to the browser itself, in its
-content security policy.
+No script, font or picture from elsewhere: the page's content security policy forbids them.
 """
 
 from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
-from string import Template
+
+from jinja2 import Environment, PackageLoader
+from markupsafe import Markup
 
 from seqvision.report.charts import curves
 from seqvision.report.contents import Report, SplitResult
 from seqvision.report.filmstrip import FRAMES
-from seqvision.report.html import Markup, element, note, plain, together
+from seqvision.report.html import element, note, plain, together
 from seqvision.report.run_folder import column
 from seqvision.report.sections import (
     attention_section,
@@ -37,12 +38,13 @@ def write_page(report: Report, path: Path) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    folder = files("seqvision.report")
-    template = Template(folder.joinpath("page.html").read_text(encoding="utf-8"))
-    text = template.substitute(
+    pages = Environment(
+        loader=PackageLoader("seqvision.report", ""), autoescape=True, keep_trailing_newline=True
+    )
+    text = pages.get_template("page.html").render(
         title=plain(report.title),
         about=plain(report.about),
-        style=folder.joinpath("page.css").read_text(encoding="utf-8"),
+        style=Markup(files("seqvision.report").joinpath("page.css").read_text(encoding="utf-8")),
         body=together(_sections(report)),
     )
     with atomic_write(path) as unfinished:

@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from seqvision.config import flattened
 from seqvision.metrics import before_temperature, by_group, calibration
 from seqvision.report.charts import reliability, whisker
 from seqvision.report.contents import Report, SplitResult
 from seqvision.report.filmstrip import attention, filmstrip, seen
-from seqvision.report.html import Markup, element, note, number, table, together
+from seqvision.report.html import element, note, number, table, together
 from seqvision.statistics import RESAMPLES, Interval, bootstrap_f1, bootstrap_mean, wilson
 
 _MOST_GROUPS = 40

@@ -1,7 +1,7 @@
-"""`seqvision segment`: THE WAY from a long video and its annotations to clips.
+"""`seqvision segment`: cut a long video into clips by its annotations.
 
-the marks → the video's frames and their times → which frames each clip has, and what lies between
-→ one pass that writes the clips → the list.
+read the marks → read the video's timestamps → choose the frames of each clip and of the background
+between them → write the clips in one pass → write the list.
 """
 
 import contextlib

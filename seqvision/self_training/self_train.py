@@ -1,7 +1,8 @@
-"""`seqvision self-train`: THE WAY from a model and unlabelled clips to a better model.
+"""`seqvision self-train`: train students on clips that a teacher labels.
 
-the clips, labelled and not → round after round: the teacher calibrated, its sure answers as labels,
-a student that learns them and is the next teacher → the best of all on the validation clips.
+read the clips, labelled and not → in each round: calibrate the teacher, take its confident
+predictions as labels, train a student on them, which is the next teacher → keep the model that is
+best on the validation clips.
 """
 
 import contextlib

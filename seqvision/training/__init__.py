@@ -1,1 +1,1 @@
-"""Training: `train` is the way; `module` is one step of it; `checkpoint` is what it leaves."""
+"""Training: `trainer` runs all stages, `loop` sets up Lightning, `module` is one step of it."""

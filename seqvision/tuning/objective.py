@@ -1,50 +1,45 @@
 """One trial: options drawn → fast enough? → trained, if it stays good enough → its figure."""
 
-import secrets
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-
-import optuna
-import torch
-from optuna.trial import FrozenTrial, TrialState
-
 from seqvision.compat import torchvision as torchvision  # before lightning touches it
-from seqvision.config import TrainOptions, to_yaml
-from seqvision.config.resume import recorded
-from seqvision.data.augment import with_content
-from seqvision.data.cache import Cache
-from seqvision.errors import OutOfMemoryError, ResourceError, StudyError
-from seqvision.signals import interrupt
-from seqvision.training.callbacks import EpochBar
-from seqvision.training.data import Data, load_dataset
-from seqvision.training.loop import fit, is_out_of_memory
-from seqvision.training.run_context import RunContext, prepare
-from seqvision.tuning import study
-from seqvision.tuning.search_space import Space, suggest, with_values
-from seqvision.tuning.storage import PROCESS, this_process
-from seqvision_edge.errors import SeqvisionError
-from seqvision_edge.files import write_whole
 
 # isort: split
 
 import json
 import os
 import platform
+import secrets
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 
 import lightning as L
 import onnxruntime
+import optuna
+import torch
+from optuna.trial import FrozenTrial, TrialState
 
 from seqvision import __version__
-from seqvision.config import ModelOptions
-from seqvision.data.cache import touch
+from seqvision.config import ModelOptions, TrainOptions, to_yaml
+from seqvision.config.resume import recorded
+from seqvision.data.augment import with_content
+from seqvision.data.cache import Cache, touch
+from seqvision.errors import OutOfMemoryError, ResourceError, StudyError
 from seqvision.models.classifier import Classifier
+from seqvision.signals import interrupt
 from seqvision.training.autotune import processor
+from seqvision.training.callbacks import EpochBar
+from seqvision.training.data import Data, load_dataset
+from seqvision.training.loop import fit, is_out_of_memory
 from seqvision.training.results import make_card
+from seqvision.training.run_context import RunContext, prepare
+from seqvision.tuning import study
+from seqvision.tuning.search_space import Space, suggest, with_values
+from seqvision.tuning.storage import PROCESS, this_process
 from seqvision_edge.card import ModelCard
-from seqvision_edge.files import atomic_write
+from seqvision_edge.errors import SeqvisionError
+from seqvision_edge.files import atomic_write, write_whole
 
 _OUT_OF_MEMORY = "out of memory"
 GO_ON = "finished trials are kept; run the same command to continue"

@@ -1,7 +1,7 @@
-"""`seqvision tune`: THE WAY from clips to the best model that a search finds.
+"""`seqvision tune`: search for the options of the best model.
 
-what is searched → the study, new or found again → trial after trial, until there are enough in all
-its processes → table, CSV, plot → the best trial's model.pt.
+read the search space → open or create the study → run trials until there are enough in all
+processes → write the table, CSV and plot → write the best trial's model.pt.
 """
 
 import gc

@@ -1,7 +1,7 @@
-"""`seqvision bench`: THE WAY from a model to tables of what it costs on this machine.
+"""`seqvision bench`: measure what a model costs on this machine.
 
-the file, or the files that a model.pt becomes → for each provider and number of threads: every
-stage, timed in turns → start-up, memory and size → a table and JSON.
+load the file, or make the files that a model.pt becomes → time every stage in turn, for each
+provider and number of threads → measure start-up, memory and size → print a table, write JSON.
 """
 
 import json

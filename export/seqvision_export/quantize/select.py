@@ -1,4 +1,4 @@
-"""The way to a number format: make every candidate → time them → measure accuracy → select.
+"""Choose a precision: make every candidate → time them → measure accuracy → select.
 
 Which one is the fastest depends on the network and on the processor; what one costs in accuracy
 depends on the clips.  Neither is guessed.

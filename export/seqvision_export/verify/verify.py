@@ -1,6 +1,6 @@
-"""`seqvision verify`: THE WAY from a file and its model to a report that they answer alike.
+"""`seqvision verify`: prove that a file and its model give the same answers.
 
-load both → random frames over a grid of sizes → real clips → the report.
+load both → random frames over a grid of sizes → real clips → write the report.
 """
 
 import hashlib

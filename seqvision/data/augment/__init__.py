@@ -2,7 +2,7 @@
 
 A hand must not jump between two frames of a clip because each frame drew its own angle.
 
-recipe (a YAML) → build (imgaug's augmenters) → trial (do they work here) → plan (steps) → work
+`recipe` (a YAML) → `build` (imgaug's augmenters, tried, planned as steps) → `pixels` (applied)
 """
 
 from seqvision.data.augment.augmenter import (

@@ -1,4 +1,4 @@
-"""The way of an augmented clip: which frames → the steps of the recipe → its label."""
+"""The augmentation of a clip: choose frames → apply the steps of the recipe → change its label."""
 
 from collections.abc import Mapping, Sequence
 from random import Random

@@ -1,4 +1,4 @@
-"""The way from a path to clips: its layout is detected, or its clips need no labels."""
+"""Find the clips of a data set: detect its layout, or take clips that need no labels."""
 
 import glob
 from collections.abc import Iterator
