@@ -11,8 +11,11 @@ from seqvision.config import (
     TrainingOptions,
     TrainOptions,
 )
+from seqvision.config.resume import load_run_options, resume_options
+from seqvision.training import trainer
 from seqvision.training.model_io import load_model
 from seqvision.training.trainer import Trained
+from seqvision.validation import validate_train
 
 
 def options(data: Path, folder: Path, epochs: int = 3, **parts: dict[str, object]) -> TrainOptions:
@@ -32,6 +35,13 @@ def options(data: Path, folder: Path, epochs: int = 3, **parts: dict[str, object
         ),
         training=TrainingOptions(**{"epochs": epochs, "batch_size": 8} | parts.get("training", {})),
     )
+
+
+def train(options: TrainOptions) -> Trained:
+    """Validate options and train, as the command does."""
+    if options.resume is not None:
+        options = resume_options(load_run_options(options.resume), options, TrainOptions())
+    return trainer.train(options, validate_train(options))
 
 
 def weights(trained: Trained) -> dict[str, torch.Tensor]:

@@ -1,3 +1,1 @@
-"""Clips: found (`datasets`), decoded once (`decode`), divided (`splits`), varied (`augment`), batched
-(`dataset`).
-"""
+"""Clips: found (`datasets`), decoded once (`decode`), divided, varied (`augment`), batched."""

@@ -16,8 +16,6 @@ def model(data: Path) -> Path:
     pytest.importorskip("torch", reason="needs the training package")
 
     from once import once
-    from trainings import options
-
-    from seqvision.training.trainer import train
+    from trainings import options, train
 
     return once("model-of-bad-days", lambda to: train(options(data, to, 1))) / "model.pt"

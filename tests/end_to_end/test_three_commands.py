@@ -120,11 +120,10 @@ def test_clips_of_one_length_become_events(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Each has one full window, at its very end: too late for an event by thresholds alone."""
-    from trainings import options
+    from trainings import options, train
 
     from seqvision.config import ExportOptions
     from seqvision.training.model_io import load_model
-    from seqvision.training.trainer import train
     from seqvision_export.export import export
 
     for label, direction in (("left", -1), ("none", 0), ("right", 1)):

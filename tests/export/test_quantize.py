@@ -16,12 +16,12 @@ from conftest import square_clip, write_frames, write_squares
 from export_models import build, every_encoder, exported, prove, prove_here
 from onnx import TensorProto
 from onnxruntime.quantization.calibrate import TensorData
+from trainings import train
 
 from seqvision.cli import main
 from seqvision.config import ENCODERS, ExportOptions, ModelOptions
 from seqvision.errors import ExportError
 from seqvision.training.model_io import load_model
-from seqvision.training.trainer import train
 from seqvision_edge.session import Session
 from seqvision_export.onnx_graph import convert, finish
 from seqvision_export.quantize import select

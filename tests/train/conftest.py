@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import square_clip, write_frames, write_video
+from trainings import train
 
 from seqvision.config import (
     ClipOptions,
@@ -19,7 +20,7 @@ from seqvision.config import (
     TrainingOptions,
     TrainOptions,
 )
-from seqvision.training.trainer import Trained, train
+from seqvision.training.trainer import Trained
 
 DIRECTIONS = {"left": -1, "right": 1, "none": 0}
 

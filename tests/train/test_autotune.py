@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from trainings import options, same, weights
+from trainings import options, same, train, weights
 
 from seqvision.config import ModelOptions, TrainingOptions, TrainOptions
 from seqvision.data.cache import Cache
@@ -16,7 +16,6 @@ from seqvision.training import autotune
 from seqvision.training.autotune import Arithmetic, choose_arithmetic
 from seqvision.training.hardware import tune_malloc
 from seqvision.training.model_io import load_model
-from seqvision.training.trainer import train
 from seqvision_edge.card import ImageSpec
 
 IMAGE = ImageSpec(height=16, width=16, channels=3, fit="stretch")

@@ -15,6 +15,7 @@ import pytest
 import torch
 from conftest import square_clip, write_frames, write_squares, write_video
 from preloaded import run
+from trainings import train
 
 from seqvision.cli import main
 from seqvision.config import ClipOptions, ModelOptions, TrainingOptions, TrainOptions
@@ -24,7 +25,6 @@ from seqvision.data.datasets.clip_list import read_list
 from seqvision.data.decode import Store
 from seqvision.errors import CheckpointError, DataError
 from seqvision.training.model_io import load_model
-from seqvision.training.trainer import train
 from seqvision_edge.card import ImageSpec
 from seqvision_edge.errors import SourceError
 from seqvision_edge.opencv import cv2

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import square_clip, write_video
 from numpy.typing import NDArray
-from trainings import options, weights
+from trainings import options, train, weights
 
 from seqvision.calibration.calibrate import calibrate
 from seqvision.calibration.clip_calibration import choose
@@ -41,7 +41,7 @@ from seqvision.data.decode import Store, decode_all
 from seqvision.errors import DataError
 from seqvision.evaluation import answer
 from seqvision.training.model_io import load_model, write_card
-from seqvision.training.trainer import Trained, train
+from seqvision.training.trainer import Trained
 from seqvision_edge.card import Decision, VideoSequence
 from seqvision_edge.event_metrics import TrueEvent
 from seqvision_edge.runner import run

@@ -19,13 +19,13 @@ import safetensors.torch
 import torch
 from export_models import build, prove_here
 from trainings import options as training_options
+from trainings import train
 
 from seqvision.cli import main
 from seqvision.config import ModelOptions
 from seqvision.errors import CheckpointError
 from seqvision.training import model_io
 from seqvision.training.model_io import load_model, save_model
-from seqvision.training.trainer import train
 from seqvision_edge.errors import SeqvisionError
 
 OPTIONS = ModelOptions(encoder="flatten", hidden=12)

@@ -148,9 +148,7 @@ def test_data_says_which_label_is_the_background(
 def test_a_training_says_whether_it_has_a_background(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from trainings import options
-
-    from seqvision.training.trainer import train
+    from trainings import options, train
 
     write_squares(tmp_path / "clips", 5)
     trained = train(options(tmp_path / "clips", tmp_path, epochs=1))

@@ -19,10 +19,19 @@ from seqvision.config import (
     TrainOptions,
 )
 from seqvision.data.splits import Split
-from seqvision.dataset_report.analyze import examine, survey
+from seqvision.dataset_report import analyze
 from seqvision.dataset_report.findings import Findings
 from seqvision.training.data import load_dataset
+from seqvision.validation import validate_data
 from seqvision_edge.opencv import cv2
+
+
+def examine(asked: DataOptions) -> Findings:
+    return analyze.examine(asked, validate_data(asked))
+
+
+def survey(asked: DataOptions) -> Findings:
+    return analyze.survey(asked, validate_data(asked))
 
 
 def options(data: Path, folder: Path, **parts: object) -> DataOptions:

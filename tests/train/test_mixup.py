@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from trainings import train
 
 from seqvision.config import ClipOptions, ModelOptions, TrainingOptions, TrainOptions
 from seqvision.data.dataset import Batch
@@ -12,7 +13,7 @@ from seqvision.models.classifier import Classifier
 from seqvision.training import callbacks
 from seqvision.training.model_io import load_model
 from seqvision.training.module import ClassifierModule, Mixed, mix
-from seqvision.training.trainer import Trained, train
+from seqvision.training.trainer import Trained
 from seqvision_edge.card import ImageSpec
 
 pytestmark = pytest.mark.usefixtures("no_pictures")

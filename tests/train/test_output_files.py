@@ -12,14 +12,14 @@ import pytest
 import torch
 from conftest import write_squares
 from export_models import prove_here
-from trainings import options, same, weights
+from trainings import options, same, train, weights
 
 from seqvision.cli import main
 from seqvision.config import ExportOptions, TrainOptions
 from seqvision.errors import CheckpointError
 from seqvision.output_files import exported_by, is_model, publish
 from seqvision.training.model_io import load_model, write_card
-from seqvision.training.trainer import Trained, copy_model, train
+from seqvision.training.trainer import Trained, copy_model
 
 
 @pytest.fixture(scope="module")

@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 import torch
 from conftest import write_squares
+from trainings import train
 
 from seqvision.cli import main
 from seqvision.config import ModelOptions, TrainOptions
 from seqvision.report.html import Markup, element, plain
 from seqvision.training.model_io import load_model, load_used_clips, save_model, write_card
-from seqvision.training.trainer import Trained, train
+from seqvision.training.trainer import Trained
 
 from .conftest import train_small, write_list
 

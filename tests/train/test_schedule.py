@@ -4,14 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from trainings import options, same, weights
+from trainings import options, same, train, weights
 
 from seqvision.config import ModelOptions, TrainOptions
 from seqvision.errors import DataError
 from seqvision.models.classifier import Classifier
 from seqvision.training import callbacks
 from seqvision.training.module import ClassifierModule
-from seqvision.training.trainer import train
 from seqvision_edge.card import ImageSpec
 
 pytestmark = pytest.mark.usefixtures("no_pictures")

@@ -15,7 +15,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from preloaded import Command
-from trainings import same
+from trainings import same, train
 
 from seqvision.cli import main
 from seqvision.config import (
@@ -38,7 +38,6 @@ from seqvision.self_training.rounds import Round, best_of
 from seqvision.self_training.self_train import SelfTrained, self_train
 from seqvision.training import trainer as training
 from seqvision.training.model_io import load_model
-from seqvision.training.trainer import train
 from seqvision_edge.opencv import cv2
 
 LABELS = ("cross", "ring")

@@ -17,7 +17,7 @@ import yaml
 from conftest import write_frames
 from preloaded import Command
 from sqlalchemy.engine import make_url
-from trainings import same, weights
+from trainings import same, train, weights
 
 from seqvision.cli import main
 from seqvision.config import TrainOptions, TuneOptions, from_yaml
@@ -26,7 +26,6 @@ from seqvision.models.classifier import Classifier
 from seqvision.report.run_folder import read_run
 from seqvision.training import trainer as training
 from seqvision.training.model_io import load_model
-from seqvision.training.trainer import train
 from seqvision.tuning import objective, reporting
 from seqvision.tuning.samplers import make_grid
 from seqvision.tuning.search_space import read_space

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import write_squares
-from trainings import options
+from trainings import options, train
 
 from seqvision import validation
 from seqvision.cli import main
@@ -19,7 +19,6 @@ from seqvision.data.splits import Split
 from seqvision.errors import CheckpointError, DataError
 from seqvision.statistics import is_better
 from seqvision.training.data import missing_in_val
-from seqvision.training.trainer import train
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
@@ -157,9 +156,7 @@ def test_a_resumed_run_takes_what_may_change_and_names_what_may_not(
     assert "epoch   3/3" in err
     assert "is finished" not in err
     # Also where it is the default of a training that is not resumed.
-    monkeypatch.setattr(
-        "seqvision.training.trainer.train", lambda given, settled, note: 1 / settled / 0
-    )
+    monkeypatch.setattr("seqvision.training.trainer.train", lambda options, data_set, note: 1 / 0)
     assert main(["train", "--resume", str(run), "--epochs", "60"]) == 1, "it came to the training"
     assert "ZeroDivisionError" in capsys.readouterr().err
     kept = load_run_options(run)

@@ -4,13 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from trainings import options
+from trainings import options, train
 
 from seqvision.cli import main
 from seqvision.data.clips import Clip
 from seqvision.data.value_range import measure_range
 from seqvision.training.model_io import load_model
-from seqvision.training.trainer import train
 from seqvision_edge.opencv import cv2
 
 
