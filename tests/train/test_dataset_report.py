@@ -329,7 +329,7 @@ def test_root_names_the_clips_and_wins_over_the_yaml(
         write_squares(tmp_path / name, 2)
     monkeypatch.chdir(tmp_path)
 
-    def train(given: TrainOptions, **_: object) -> None:
+    def train(given: TrainOptions, *_: object) -> None:
         seen.append(given)
         raise KeyboardInterrupt
 

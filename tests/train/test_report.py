@@ -186,11 +186,11 @@ def test_names_that_are_markup_are_only_text(tmp_path: Path) -> None:
 
 
 def test_children_and_attributes_are_escaped_unless_they_are_markup() -> None:
-    assert element("b", "<i>", title='"&') == '<b title="&quot;&amp;">&lt;i&gt;</b>'
+    assert element("b", "<i>", title='"&') == '<b title="&#34;&amp;">&lt;i&gt;</b>'
     assert element("p", Markup("<i>x</i>"), class_=None) == "<p><i>x</i></p>"
     assert plain("a\x00\n\udcff") == "a\\x00\\n\\udcff"
     joined = Markup("<i>") + "<b>"
-    assert element("p", joined) == "<p>&lt;i&gt;&lt;b&gt;</p>", "joined text is markup no more"
+    assert element("p", joined) == "<p><i>&lt;b&gt;</p>", "what is joined to markup is escaped"
 
 
 def remarks_in(said: str) -> list[str]:

@@ -26,6 +26,7 @@ from seqvision.models.classifier import Classifier
 from seqvision.report.run_folder import read_run
 from seqvision.training import trainer as training
 from seqvision.training.model_io import load_model
+from seqvision.training.run_context import RunContext
 from seqvision.tuning import objective, reporting
 from seqvision.tuning.samplers import make_grid
 from seqvision.tuning.search_space import read_space
@@ -165,9 +166,9 @@ def test_the_test_clips_are_measured_once_for_the_model_that_is_kept(
     measured = []
     measure = training.measure_parts
 
-    def spy(*given: Any) -> Any:
-        measured.append(len(given[2].split.test))
-        return measure(*given)
+    def spy(context: RunContext, card: ModelCard) -> Any:
+        measured.append(len(context.data.split.test))
+        return measure(context, card)
 
     monkeypatch.setattr(training, "measure_parts", spy)
     search(colours, tmp_path, {"lr": RATES}, "--trials", "3", "--no-latency")
