@@ -25,7 +25,7 @@ from seqvision.config import (
 )
 from seqvision.data.clips import Clip
 from seqvision.small_data_defaults import small_data_defaults
-from seqvision.training.trainer import Trained, train
+from seqvision.training.train import Trained, train
 
 # To validate, of each label, besides those that train.
 _VALIDATE = 2

@@ -27,7 +27,7 @@ from seqvision.config import (
     TrainOptions,
 )
 from seqvision.training.model_io import load_model
-from seqvision.training.trainer import train
+from seqvision.training.train import train
 
 ROWS = SequenceOptions(sequence="rows")
 # The CNNs see the digits larger than they are: the first of four convolutions of stride 2 then has

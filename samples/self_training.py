@@ -37,7 +37,7 @@ from seqvision.config import (
 )
 from seqvision.self_training.self_train import SelfTrained, self_train
 from seqvision.training.model_io import load_model
-from seqvision.training.trainer import train
+from seqvision.training.train import train
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from seqvision_edge.programs import start
+from seqvision_edge.entry_points import start
 
 
 def run() -> int:

@@ -30,13 +30,13 @@ from seqvision.rank import count
 from seqvision_edge.command_line import Given
 from seqvision_edge.hints import near_words
 from seqvision_edge.options import options_of
-from seqvision_edge.renamed import is_now, new_name
+from seqvision_edge.renamed_options import is_now, new_name
 
 if TYPE_CHECKING:
     from seqvision.metrics import Metrics
     from seqvision.prediction import Predicted
     from seqvision.self_training.self_train import SelfTrained
-    from seqvision.training.trainer import Trained
+    from seqvision.training.train import Trained
     from seqvision.tuning.tune import Tuned
 
 __all__ = [
@@ -273,7 +273,7 @@ def train_given(given: Given[config.TrainOptions]) -> "Trained":
     from seqvision.small_data_defaults import small_data_defaults
 
     with _checking():
-        from seqvision.validation import validate_train
+        from seqvision.preflight import validate_train
 
         data_set = validate_train(options)
     note = None
@@ -281,7 +281,7 @@ def train_given(given: Given[config.TrainOptions]) -> "Trained":
         options, note = small_data_defaults(options, data_set.clips, given.names)
 
     with loading("torch and lightning"):
-        from seqvision.training.trainer import train
+        from seqvision.training.train import train
 
     return train(options, data_set, note)
 
@@ -298,7 +298,7 @@ def tune_given(given: Given[config.TuneOptions]) -> "Tuned":
     options = given.build(default)
 
     with _checking():
-        from seqvision.validation import validate_tune
+        from seqvision.preflight import validate_tune
 
         data_set = validate_tune(options)
 
@@ -322,7 +322,7 @@ def self_train_given(given: Given[config.SelfTrainOptions]) -> "SelfTrained":
         check_resume_options(kept, options)
 
     with _checking():
-        from seqvision.validation import validate_self_train
+        from seqvision.preflight import validate_self_train
 
         data_set = validate_self_train(options)
 
@@ -337,7 +337,7 @@ def evaluate_given(given: Given[config.EvaluateOptions]) -> "Metrics":
     options = given.build()
 
     with _checking():
-        from seqvision.validation import validate_evaluate
+        from seqvision.preflight import validate_evaluate
 
         data_set = validate_evaluate(options)
 
@@ -352,7 +352,7 @@ def predict_given(given: Given[config.PredictOptions]) -> "Predicted":
     options = given.build()
 
     with _checking():
-        from seqvision.validation import validate_predict
+        from seqvision.preflight import validate_predict
 
         validate_predict(options)
 
@@ -367,7 +367,7 @@ def calibrate_given(given: Given[config.CalibrateOptions]) -> Path:
     options = given.build()
 
     with _checking():
-        from seqvision.validation import validate_calibrate
+        from seqvision.preflight import validate_calibrate
 
         inputs = validate_calibrate(options)
 
@@ -382,7 +382,7 @@ def export_given(given: Given[config.ExportOptions]) -> Path:
     options = given.build()
 
     with _checking():
-        from seqvision.validation import validate_export
+        from seqvision.preflight import validate_export
 
         data_sets = validate_export(options)
 
@@ -397,7 +397,7 @@ def verify_given(given: Given[config.VerifyOptions]) -> Mapping[str, Any]:
     options = given.build()
 
     with _checking():
-        from seqvision.validation import validate_verify
+        from seqvision.preflight import validate_verify
 
         validate_verify(options)
 

@@ -222,14 +222,14 @@ def data(arguments: list[str]) -> int:
     options = _asked(DataOptions, "data", arguments)
 
     with _checking():
-        from seqvision.validation import validate_data
+        from seqvision.preflight import validate_data
 
         data_set = validate_data(options)
 
     with _loading("OpenCV", "seqvision.dataset_report.analyze"):
-        from seqvision.dataset_report.analyze import survey
+        from seqvision.dataset_report.analyze import analyze_data_set
 
-    survey(options, data_set)
+    analyze_data_set(options, data_set)
     return 0
 
 
@@ -272,7 +272,7 @@ def inspect(arguments: list[str]) -> int:
     options = _asked(InspectOptions, "inspect", arguments)
 
     with _checking():
-        from seqvision.validation import validate_inspect
+        from seqvision.preflight import validate_inspect
 
         validate_inspect(options)
 
@@ -288,7 +288,7 @@ def bench(arguments: list[str]) -> int:
     options = _asked(BenchOptions, "bench", arguments)
 
     with _checking():
-        from seqvision.validation import validate_bench
+        from seqvision.preflight import validate_bench
 
         validate_bench(options)
 
@@ -317,7 +317,7 @@ def segment(arguments: list[str]) -> int:
     options = _asked(SegmentOptions, "segment", arguments)
 
     with _checking():
-        from seqvision.validation import validate_segment
+        from seqvision.preflight import validate_segment
 
         marks = validate_segment(options)
 
@@ -338,7 +338,7 @@ def compare(arguments: list[str]) -> int:
     options = _asked(CompareOptions, "compare", arguments)
 
     with _checking():
-        from seqvision.validation import validate_compare
+        from seqvision.preflight import validate_compare
 
         validate_compare(options)
 

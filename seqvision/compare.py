@@ -21,7 +21,7 @@ from rich.table import Table
 from seqvision.config import CompareOptions
 from seqvision.console import print_line, print_written, result_console
 from seqvision.errors import CheckpointError, DataError
-from seqvision.report.run_folder import Run, read_run
+from seqvision.report.run_folder import RunFolder, read_run
 from seqvision.statistics import McNemar, mcnemar, wilson
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.files import atomic_write
@@ -54,7 +54,7 @@ class Pair:
     test: McNemar
 
 
-def compare(options: CompareOptions) -> list[Run]:
+def compare(options: CompareOptions) -> list[RunFolder]:
     """Show runs side by side, and write the JSON.
 
     Raises:
@@ -64,7 +64,7 @@ def compare(options: CompareOptions) -> list[Run]:
     left_out = []
     for path in dict.fromkeys(options.runs):
         run = _read(path)
-        if isinstance(run, Run):
+        if isinstance(run, RunFolder):
             runs.append(run)
         else:
             left_out.append(run)
@@ -86,7 +86,7 @@ def compare(options: CompareOptions) -> list[Run]:
     return runs
 
 
-def _read(path: Path) -> Run | str:
+def _read(path: Path) -> RunFolder | str:
     """Return a finished run, or a line that says why there is none."""
     if path.name.startswith("."):
         return f"{path}: hidden"
@@ -104,14 +104,14 @@ def _read(path: Path) -> Run | str:
     return run or f"{path}: its training has not finished; go on with: {resume}"
 
 
-def differing(runs: Sequence[Run]) -> dict[str, list[Any]]:
+def differing(runs: Sequence[RunFolder]) -> dict[str, list[Any]]:
     """Return the options that are not the same in all runs, with their value in each."""
     names = dict.fromkeys(name for run in runs for name in run.options if name not in _PLACES)
     values = {name: [run.options.get(name) for run in runs] for name in names}
     return {name: each for name, each in values.items() if any(v != each[0] for v in each)}
 
 
-def paired(runs: Sequence[Run]) -> list[Pair]:
+def paired(runs: Sequence[RunFolder]) -> list[Pair]:
     """Return McNemar's test for every two runs that answered for the same clips of a part."""
     pairs = []
     for part in PARTS:
@@ -127,7 +127,7 @@ def paired(runs: Sequence[Run]) -> list[Pair]:
     return pairs
 
 
-def p_values(runs: Sequence[Run], pairs: Sequence[Pair]) -> dict[str, dict[int, float]]:
+def p_values(runs: Sequence[RunFolder], pairs: Sequence[Pair]) -> dict[str, dict[int, float]]:
     """Return for each part the places of runs → p of McNemar's test against its most accurate."""
     found: dict[str, dict[int, float]] = {}
     for part in PARTS:
@@ -142,7 +142,7 @@ def p_values(runs: Sequence[Run], pairs: Sequence[Pair]) -> dict[str, dict[int, 
 
 
 def _write_json(
-    path: Path, runs: Sequence[Run], different: dict[str, list[Any]], pairs: Sequence[Pair]
+    path: Path, runs: Sequence[RunFolder], different: dict[str, list[Any]], pairs: Sequence[Pair]
 ) -> None:
     content = {
         "runs": [
@@ -164,7 +164,9 @@ def _write_json(
 
 
 def show(
-    runs: Sequence[Run], different: Mapping[str, list[Any]], p: Mapping[str, Mapping[int, float]]
+    runs: Sequence[RunFolder],
+    different: Mapping[str, list[Any]],
+    p: Mapping[str, Mapping[int, float]],
 ) -> None:
     """Print the runs: their names, figures, and the options that are not the same in all.
 
@@ -250,7 +252,7 @@ def _print(console: Console, title: str, columns: Sequence[Column]) -> None:
         console.print(table)
 
 
-def _figures(runs: Sequence[Run], part: str) -> Iterator[Column]:
+def _figures(runs: Sequence[RunFolder], part: str) -> Iterator[Column]:
     for name, lowest in _FIGURES:
         values = [run.figure(part, name) for run in runs]
         marked = best(values, lowest)
@@ -267,7 +269,7 @@ def _figures(runs: Sequence[Run], part: str) -> Iterator[Column]:
     yield "clips", [_said(run.metrics.get(part, {}).get("clips")) for run in runs]
 
 
-def _reach(run: Run, part: str) -> str:
+def _reach(run: RunFolder, part: str) -> str:
     value = run.figure(part, "accuracy")
     if value is None:
         return _NOTHING
@@ -276,12 +278,12 @@ def _reach(run: Run, part: str) -> str:
     return f"{100 * reach.low:.0f}–{100 * reach.high:.0f}"
 
 
-def _tests(runs: Sequence[Run], found: Mapping[int, float]) -> Iterator[Column]:
+def _tests(runs: Sequence[RunFolder], found: Mapping[int, float]) -> Iterator[Column]:
     if found:
         yield "p", [f"{found[index]:.3g}" if index in found else "-" for index in range(len(runs))]
 
 
-def _facts(runs: Sequence[Run]) -> Iterator[Column]:
+def _facts(runs: Sequence[RunFolder]) -> Iterator[Column]:
     kept = [run.metrics.get("epoch") for run in runs]
     yield "epochs", [_said(run.facts.get("epochs")) for run in runs]
     yield "kept epoch", [_said(None if epoch is None else epoch + 1) for epoch in kept]

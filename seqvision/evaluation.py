@@ -36,12 +36,12 @@ from seqvision.data.value_range import range_notes
 from seqvision.errors import DataError
 from seqvision.metrics import Metrics, metrics_table
 from seqvision.models.classifier import Classifier
-from seqvision.report.contents import Report, make_part
+from seqvision.preflight.checks import find_for_model
+from seqvision.report.contents import ReportContents, make_part
 from seqvision.report.page import write_page
 from seqvision.statistics import no_better_than_chance
 from seqvision.training.hardware import pick_device
 from seqvision.training.model_io import load_model, load_used_clips
-from seqvision.validation.checks import find_for_model
 from seqvision_edge.card import ModelCard
 
 
@@ -49,7 +49,7 @@ def evaluate(options: EvaluateOptions, data_set: DataSet | None = None) -> Metri
     """Measure `options.model` on `options.data`, print a table and write the JSON.
 
     Args:
-        options: validated ones (`seqvision.validation.validate_evaluate`).
+        options: validated ones (`seqvision.preflight.validate_evaluate`).
         data_set: the clips that validation has found; None: they are looked for.
 
     Raises:
@@ -85,7 +85,7 @@ def evaluate(options: EvaluateOptions, data_set: DataSet | None = None) -> Metri
         write_json(options.output, part.metrics)
         print_written(options.output)
     if options.report is not None:
-        report = Report(
+        report = ReportContents(
             title=options.model.name,
             about=f"on {len(clips)} clips of {path}",
             model=model,
@@ -170,7 +170,7 @@ def _shares(logits: Tensor, card: ModelCard) -> Tensor:
     return (logits / card.decision.temperature).softmax(dim=1)
 
 
-def _write_report(path: Path, report: Report) -> None:
+def _write_report(path: Path, report: ReportContents) -> None:
     try:
         write_page(report, path)
     except OSError as error:

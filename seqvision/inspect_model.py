@@ -32,7 +32,7 @@ _STATES = {
 
 
 @dataclass(frozen=True)
-class Tensor:
+class TensorSummary:
     """One input or output; an axis with a name is as long as the caller likes."""
 
     name: str
@@ -79,8 +79,8 @@ class Inspection:
     file: Path
     size: int
     parameters: int
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
+    inputs: tuple[TensorSummary, ...]
+    outputs: tuple[TensorSummary, ...]
     graph: GraphSummary | None
     card: ModelCard
 
@@ -144,12 +144,14 @@ def _read_onnx(path: Path) -> Inspection:
     )
 
 
-def _tensor(value: Any) -> Tensor:
+def _tensor(value: Any) -> TensorSummary:
     import onnx
 
     kind = value.type.tensor_type
     axes = tuple(axis.dim_param or axis.dim_value for axis in kind.shape.dim)
-    return Tensor(value.name, onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type).name, axes)
+    return TensorSummary(
+        value.name, onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type).name, axes
+    )
 
 
 def _read_torch(path: Path) -> Inspection:
@@ -158,10 +160,12 @@ def _read_torch(path: Path) -> Inspection:
 
     model, card = load_model(path)
     image = card.image
-    frames = Tensor("frames", "uint8", ("batch", "time", image.height, image.width, image.channels))
-    states = [Tensor(each.name, "float32", each.axes) for each in card.state.tensors]
+    frames = TensorSummary(
+        "frames", "uint8", ("batch", "time", image.height, image.width, image.channels)
+    )
+    states = [TensorSummary(each.name, "float32", each.axes) for each in card.state.tensors]
     following = [
-        Tensor(f"next_{state.name}", "float32", tuple(map(_following, state.axes)))
+        TensorSummary(f"next_{state.name}", "float32", tuple(map(_following, state.axes)))
         for state in states
     ]
     return Inspection(
@@ -169,7 +173,10 @@ def _read_torch(path: Path) -> Inspection:
         size=path.stat().st_size,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         inputs=(frames, *states),
-        outputs=(Tensor("probabilities", "float32", ("batch", len(card.labels))), *following),
+        outputs=(
+            TensorSummary("probabilities", "float32", ("batch", len(card.labels))),
+            *following,
+        ),
         graph=None,
         card=card,
     )

@@ -68,7 +68,7 @@ def replacing_other(
 
 
 @contextlib.contextmanager
-def alone_with(output: Path) -> Iterator[None]:
+def lock_output(output: Path) -> Iterator[None]:
     """Hold a file that takes long to make: of two processes that write it, the second is refused.
 
     Raises:

@@ -40,7 +40,7 @@ Ask = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
-class Answer:
+class ClipPrediction:
     """What a model says of a clip: probabilities in the order of the card's labels.
 
     `name` is its path, and the part of that file that it is.
@@ -75,7 +75,7 @@ class Answer:
 class Predicted:
     """What a prediction came to: the answers, and one line for each clip that was damaged."""
 
-    answers: list[Answer]
+    answers: list[ClipPrediction]
     damaged: list[str]
 
 
@@ -95,7 +95,7 @@ def predict(options: PredictOptions) -> Predicted:
     if options.csv is not None and is_one_of(options.csv, read):
         raise DataError(f"--csv {options.csv}: that is an input file; choose another name")
     width = max(len(clip.name) for clip in clips) if sys.stdout.isatty() else 0
-    answers: list[Answer] = []
+    answers: list[ClipPrediction] = []
     damaged: list[str] = []
     short = 0
     left = threading.Event()
@@ -115,7 +115,7 @@ def predict(options: PredictOptions) -> Predicted:
             if clip.incomplete:
                 damaged.append(f"{name}: {clip.incomplete}")
                 print_line(damaged[-1])
-            answers.append(Answer(name, _answer(clip, predictor, card, options), card))
+            answers.append(ClipPrediction(name, _answer(clip, predictor, card, options), card))
             short += is_short(clip, card.sequence)
             print_result(line_of(answers[-1], options.top, width))
             shutil.rmtree(kept)
@@ -129,7 +129,7 @@ def predict(options: PredictOptions) -> Predicted:
     return Predicted(answers, damaged)
 
 
-def write_csv(path: Path, answers: Sequence[Answer], labels: Sequence[str]) -> None:
+def write_csv(path: Path, answers: Sequence[ClipPrediction], labels: Sequence[str]) -> None:
     """Write path, label and probability of each answer, and a column for each label.
 
     Raises:
@@ -211,7 +211,7 @@ def _answer(
     return probabilities.mean(axis=0)
 
 
-def line_of(answer: Answer, top: int, width: int) -> str:
+def line_of(answer: ClipPrediction, top: int, width: int) -> str:
     """Return the path and the most probable labels; between tabs where no terminal reads it.
 
     An answer below `decision.min_confidence` is unsure; between tabs that is a last field.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from seqvision.config import RecordOptions
 from seqvision.errors import DataError
-from seqvision_edge.background import backgrounds
+from seqvision_edge.background_label import backgrounds
 from seqvision_edge.command_line import print_message, print_text
 from seqvision_edge.recording.review import (
     LinePrompt,
@@ -24,8 +24,14 @@ from seqvision_edge.recording.review import (
 )
 from seqvision_edge.recording.session import RecordingSession, TakeSettings, View
 from seqvision_edge.recording.session import run_session as sit
-from seqvision_edge.recording.take import Take, clean_label, clean_person, in_order, still_to_record
-from seqvision_edge.recording.takes import Takes
+from seqvision_edge.recording.take_folder import Takes
+from seqvision_edge.recording.take_list import (
+    Take,
+    clean_label,
+    clean_person,
+    in_order,
+    still_to_record,
+)
 from seqvision_edge.recording.terminal_view import TerminalView
 from seqvision_edge.recording.window_view import Mirror
 from seqvision_edge.sinks.window import can_show

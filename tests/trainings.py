@@ -12,10 +12,10 @@ from seqvision.config import (
     TrainOptions,
 )
 from seqvision.config.resume import load_run_options, resume_options
-from seqvision.training import trainer
+from seqvision.preflight import validate_train
+from seqvision.training import train as trainer
 from seqvision.training.model_io import load_model
-from seqvision.training.trainer import Trained
-from seqvision.validation import validate_train
+from seqvision.training.train import Trained
 
 
 def options(data: Path, folder: Path, epochs: int = 3, **parts: dict[str, object]) -> TrainOptions:

@@ -2,6 +2,6 @@
 
 import sys
 
-from seqvision_edge.programs import edge_run
+from seqvision_edge.entry_points import edge_run
 
 sys.exit(edge_run())

@@ -22,15 +22,15 @@ from seqvision_edge.files import STDOUT, stdout_reserved
 from seqvision_edge.help_text import usage
 from seqvision_edge.hints import MODELS
 from seqvision_edge.options import Arg, FramesPerSecond, Options
-from seqvision_edge.outputs import (
+from seqvision_edge.providers import Device
+from seqvision_edge.sanitize import redact
+from seqvision_edge.sinks.factory import (
     OutputOptions,
     make_outputs,
     notes_on,
     refuse_to_overwrite,
     shows_pictures,
 )
-from seqvision_edge.providers import Device
-from seqvision_edge.sanitize import redact
 
 if TYPE_CHECKING:
     from seqvision_edge.session import Session

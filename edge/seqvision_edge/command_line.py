@@ -18,7 +18,7 @@ from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.hints import did_you_mean, join_and, near_options
 from seqvision_edge.interrupts import Interrupts, exit_code
 from seqvision_edge.options import Option, first_problem, flag_name, options_of
-from seqvision_edge.renamed import OPTIONS, is_now, new_name
+from seqvision_edge.renamed_options import OPTIONS, is_now, new_name
 from seqvision_edge.sanitize import printable, redact
 
 Kind = TypeVar("Kind", bound=BaseModel)

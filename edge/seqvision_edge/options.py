@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from seqvision_edge.hints import did_you_mean, near_number, near_words
-from seqvision_edge.numerals import refuse_odd, takes_numbers_only
+from seqvision_edge.number_parsing import refuse_odd, takes_numbers_only
 
 FramesPerSecond = Annotated[float, Field(ge=0.01, le=1000)]
 

@@ -24,7 +24,7 @@ from seqvision_edge.onnx_validation import read_model
 from seqvision_edge.onnx_validation.validate import shapes, state_fits
 from seqvision_edge.ort_session import load_graph
 from seqvision_edge.providers import Device, device_name
-from seqvision_edge.trial_load import Trial, is_known, remember, try_load
+from seqvision_edge.sandboxed_load import Trial, is_known, remember, try_load
 
 States = tuple[NDArray[np.float32], ...]
 

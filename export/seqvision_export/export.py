@@ -11,16 +11,16 @@ from seqvision.data.clips import background_note
 from seqvision.data.datasets import DataSet
 from seqvision.errors import ExportError
 from seqvision.models.classifier import Classifier
-from seqvision.output_files import alone_with, exported_by, replacing_other
+from seqvision.output_files import exported_by, lock_output, replacing_other
+from seqvision.preflight.checks import exported_path, find_for_model, report_path
 from seqvision.statistics import chance_warning
 from seqvision.training.model_io import load_model
-from seqvision.validation.checks import beside, exported_path, find_for_model
 from seqvision_edge.card import ModelCard, VideoSequence
 from seqvision_edge.files import atomic_write
 from seqvision_edge.session import Session
 from seqvision_export.onnx_graph import convert, state_of
 from seqvision_export.quantize.calibration_data import gather
-from seqvision_export.quantize.select import choose
+from seqvision_export.quantize.select_precision import choose_precision
 from seqvision_export.timing import interleaved_timing
 from seqvision_export.verify.report import print_summary, save
 from seqvision_export.verify.verify import verify_in_subprocess
@@ -35,7 +35,7 @@ def export(options: ExportOptions, data_sets: Sequence[DataSet] = ()) -> Path:
     The file gets its name only after the proof: what does not agree is never left behind.
 
     Args:
-        options: validated ones (`seqvision.validation.validate_export`).
+        options: validated ones (`seqvision.preflight.validate_export`).
         data_sets: the clips of --calibrate and --verify that validation has found.
 
     Raises:
@@ -43,7 +43,7 @@ def export(options: ExportOptions, data_sets: Sequence[DataSet] = ()) -> Path:
             process writes the file.
     """
     target = exported_path(options)
-    with alone_with(target):
+    with lock_output(target):
         return _export(options, target, data_sets)
 
 
@@ -65,9 +65,9 @@ def _export(options: ExportOptions, target: Path, data_sets: Sequence[DataSet]) 
     kept: list[Path] = []
     try:
         with (
-            atomic_write(beside(target)) as report_file,
+            atomic_write(report_path(target)) as report_file,
             replacing_other(
-                target, lambda: exported_by(target, card), kept, beside(target)
+                target, lambda: exported_by(target, card), kept, report_path(target)
             ) as unfinished,
         ):
             print_step("converting the network to ONNX")
@@ -76,7 +76,7 @@ def _export(options: ExportOptions, target: Path, data_sets: Sequence[DataSet]) 
             print_step(f"proving it in a fresh process{' on clips too' if options.verify else ''}")
             report = verify_in_subprocess(_proof_of(options, unfinished), str(target))
             if clips is not None:
-                choice = choose(content, card, options, clips)
+                choice = choose_precision(content, card, options, clips)
                 measured = {**choice.to_json(), "fp32_against_torch": report["worst"]}
                 if choice.content != content:
                     unfinished.write_bytes(choice.content)
@@ -93,7 +93,7 @@ def _export(options: ExportOptions, target: Path, data_sets: Sequence[DataSet]) 
     print_line(
         f"{len(card.labels)} labels{_background(card)}, {card.sequence}, "
         f"steps of {card.image.width}×{card.image.height}, {size / 1e6:.1f} MB; "
-        f"the proof is kept in {beside(target)}"
+        f"the proof is kept in {report_path(target)}"
     )
     return target
 

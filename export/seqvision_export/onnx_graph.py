@@ -62,9 +62,9 @@ class WindowGraph(nn.Module):
         Returns:
             Probabilities `(batch, labels)` and the next past.
         """
-        steps = torch.cat((past, self.model.remember(self.model.encode(frames))), dim=1)
+        steps = torch.cat((past, self.model.step_memory(self.model.encode(frames))), dim=1)
         total = past.shape[1] + frames.shape[1]
-        logits = self.model.decide_from(newest(steps, total, self.frames))
+        logits = self.model.logits_from_memory(newest(steps, total, self.frames))
         probabilities = torch.softmax(logits / self.temperature, dim=1)
         return probabilities, newest(steps, total, self.frames - 1)
 

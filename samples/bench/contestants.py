@@ -25,9 +25,9 @@ from seqvision.data.dataset import Batch
 from seqvision.models.classifier import Classifier
 from seqvision.training.hardware import tune_malloc
 from seqvision.training.data import load_dataset
-from seqvision.training.loop import fit
+from seqvision.training.fit import fit
 from seqvision.training.loaders import make_loaders
-from seqvision.training.module import ClassifierModule
+from seqvision.training.lightning_module import ClassifierModule
 from seqvision.training.autotune import LAYOUTS, choose_arithmetic
 from seqvision_edge.card import ImageSpec
 

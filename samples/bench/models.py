@@ -21,7 +21,7 @@ from seqvision_edge.card import (
 from seqvision_edge.session import Session
 from seqvision_export.onnx_graph import convert
 from seqvision_export.quantize.calibration_data import random_windows
-from seqvision_export.quantize.select import make
+from seqvision_export.quantize.select_precision import make
 
 
 def random_model(folder: Path, encoder: str, size: int = 112, fps: float = 15.0) -> Path:

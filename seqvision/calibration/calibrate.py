@@ -16,13 +16,13 @@ from rich.table import Table
 
 from seqvision.calibration.clip_calibration import FEW, FromClips, calibrate_clips
 from seqvision.calibration.event_calibration import FromTakes, calibrate_takes, check_takes
-from seqvision.calibration.event_counts import Figures
-from seqvision.calibration.inference import Model, open_model
+from seqvision.calibration.event_counts import EventCounts
+from seqvision.calibration.inference import CalibrationModel, open_model
 from seqvision.calibration.inputs import CalibrationInputs, find_inputs
 from seqvision.config import CalibrateOptions
 from seqvision.console import print_note, print_step, result_console
-from seqvision.output_files import alone_with
-from seqvision.validation.checks import find_for_model
+from seqvision.output_files import lock_output
+from seqvision.preflight.checks import find_for_model
 from seqvision_edge.card import Decision, ModelCard
 
 # The key under which the card's metrics tell of it.
@@ -38,7 +38,7 @@ def calibrate(options: CalibrateOptions, inputs: CalibrationInputs | None = None
     """Calibrate a model on clips, on untrimmed videos, or on both; return the file written.
 
     Args:
-        options: validated ones (`seqvision.validation.validate_calibrate`).
+        options: validated ones (`seqvision.preflight.validate_calibrate`).
         inputs: what validation has found; None: it is looked for.
 
     Raises:
@@ -47,7 +47,7 @@ def calibrate(options: CalibrateOptions, inputs: CalibrationInputs | None = None
     """
     inputs = inputs or find_inputs(options.data)
     output = options.output or options.model
-    with alone_with(output):
+    with lock_output(output):
         return _calibrate(options, inputs, output)
 
 
@@ -80,14 +80,14 @@ def _calibrate(options: CalibrateOptions, inputs: CalibrationInputs, output: Pat
         decision = from_takes.decision
         print_takes(from_takes, budget)
     print_settings(before, decision)
-    card = calibrated(model.card, decision, from_clips, from_takes, options)
+    card = calibrated_card(model.card, decision, from_clips, from_takes, options)
     kept = model.write(card, output)
     if kept is not None:
         _print_note(f"{output}: the model of another training is kept as {kept}")
     return output
 
 
-def calibrated(
+def calibrated_card(
     card: ModelCard,
     decision: Decision,
     from_clips: FromClips | None,
@@ -126,7 +126,7 @@ def _with_clips(decision: Decision, found: FromClips, alone: bool) -> Decision:
     return Decision.model_validate({**decision.model_dump(), **changes})
 
 
-def _note_limits(model: Model, has_takes: bool) -> None:
+def _note_limits(model: CalibrationModel, has_takes: bool) -> None:
     """Print notes on settings that clips alone cannot determine."""
     if not model.has_free_temperature:
         _print_note(
@@ -188,7 +188,7 @@ def print_takes(found: FromTakes, budget: float) -> None:
         _note(console, f"no settings keep within {budget:g} false per hour; these come nearest")
     elif not after.false:
         _note(console, f"no false event in {minutes:.1f} minutes shows only: fewer than "
-              f"{after.surely_below:.0f} per hour, 95 % sure")  # fmt: skip
+              f"{after.false_rate_upper_bound:.0f} per hour, 95 % sure")  # fmt: skip
 
 
 def print_settings(before: Decision, after: Decision) -> None:
@@ -216,7 +216,7 @@ def _pair(before: float, after: float) -> tuple[str, str]:
     return f"{before:.3f}", f"{after:.3f}"
 
 
-def _events(figures: Figures) -> Iterator[tuple[str, str]]:
+def _events(figures: EventCounts) -> Iterator[tuple[str, str]]:
     yield "F1", f"{figures.f1:.3f}"
     yield "precision", f"{figures.precision:.3f}"
     yield "recall", f"{figures.recall:.3f}"

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seqvision.calibration.inference import Model
+from seqvision.calibration.inference import CalibrationModel
 from seqvision.calibration.temperature import (
     UNKNOWN,
     Logits,
@@ -23,7 +23,7 @@ from seqvision.console import print_note
 from seqvision.data.clips import Clip
 from seqvision.data.datasets import DataSet
 from seqvision.data.decode import Decoded
-from seqvision.data.near_copies import divide, find_near_copies
+from seqvision.data.near_duplicates import divide, find_near_duplicates
 from seqvision.data.splits import partition
 from seqvision.errors import DataError
 from seqvision.evaluation import load_clips
@@ -78,7 +78,7 @@ class FromClips:
 
 
 def calibrate_clips(
-    model: Model, data_sets: Sequence[DataSet], options: CalibrateOptions
+    model: CalibrationModel, data_sets: Sequence[DataSet], options: CalibrateOptions
 ) -> FromClips:
     """Find the temperature and the threshold for unknown.
 
@@ -92,7 +92,7 @@ def calibrate_clips(
     for data_set in data_sets:
         path = data_set.path
         found, frames, _ = load_clips(data_set, card, options.image_fps, options.cache)
-        chosen, word = choose(found, frames, card, options.split)
+        chosen, word = choose_clips(found, frames, card, options.split)
         if not chosen:
             raise DataError(f"{path}: no clip has the split {options.split}")
         clips += [found[i] for i in chosen]
@@ -115,7 +115,7 @@ def calibrate_clips(
     return FromClips(len(clips), ", ".join(words), temperature, before, after, reject)
 
 
-def choose(
+def choose_clips(
     clips: Sequence[Clip], decoded: Sequence[Decoded], card: ModelCard, split: str
 ) -> tuple[list[int], str]:
     """Return which clips to take, and what they are.
@@ -151,12 +151,12 @@ def _set_aside(
     if not isinstance(val, float) or not isinstance(seed, int):
         return None
     fold = fold if isinstance(fold, str) else None
-    copies = find_near_copies(clips, decoded)
+    copies = find_near_duplicates(clips, decoded)
     return divide(clips, copies, val, fold, seed, bool(read.get("groups", True)))[0].val
 
 
 def _temperature(
-    logits: Logits, truth: NDArray[np.int64], clips: Sequence[Clip], model: Model
+    logits: Logits, truth: NDArray[np.int64], clips: Sequence[Clip], model: CalibrationModel
 ) -> tuple[float, Reliability, Reliability]:
     """Return the temperature, and how sure the clips are before and after it."""
     own = model.card.decision.temperature

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from seqvision.calibration.event_counts import Figures
+from seqvision.calibration.event_counts import EventCounts
 from seqvision.calibration.event_search import Trials, cross_validate, make_grid, search
 from seqvision.calibration.inference import TakePredictions, record
 from seqvision.calibration.inputs import TruthVideo
@@ -30,9 +30,9 @@ class FromTakes:
     takes: int
     true: int
     decision: Decision
-    before: Figures
-    after: Figures
-    held_out: Figures | None
+    before: EventCounts
+    after: EventCounts
+    held_out: EventCounts | None
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures as plain data."""

@@ -17,7 +17,7 @@ _SLACK: Final = 1.01
 
 
 @dataclass(frozen=True)
-class Figures:
+class EventCounts:
     """Events against the truth, over one take or more; see `seqvision_edge.event_metrics.Score`."""
 
     right: int
@@ -56,7 +56,7 @@ class Figures:
         return median(self.delays) if self.delays else None
 
     @property
-    def surely_below(self) -> float:
+    def false_rate_upper_bound(self) -> float:
         """The rate per hour that is not reached, 95 % sure, where there is no false event."""
         return 3600 * RULE_OF_THREE / self.seconds if self.seconds else float("inf")
 
@@ -75,16 +75,16 @@ class Figures:
         }
 
 
-def of_score(score: Score) -> Figures:
+def of_score(score: Score) -> EventCounts:
     """Return the figures of one take."""
     delays = tuple(score.delays)
-    return Figures(len(score.right), len(score.missed), len(score.false), score.seconds, delays)
+    return EventCounts(len(score.right), len(score.missed), len(score.false), score.seconds, delays)
 
 
-def together(figures: Iterable[Figures]) -> Figures:
+def total(figures: Iterable[EventCounts]) -> EventCounts:
     """Return the figures of several takes as of one."""
-    every: Sequence[Figures] = list(figures)
-    return Figures(
+    every: Sequence[EventCounts] = list(figures)
+    return EventCounts(
         right=sum(each.right for each in every),
         missed=sum(each.missed for each in every),
         false=sum(each.false for each in every),

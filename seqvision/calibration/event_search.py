@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from seqvision.calibration.event_counts import Figures, of_score, together
+from seqvision.calibration.event_counts import EventCounts, of_score, total
 from seqvision.calibration.inference import TakePredictions
 from seqvision_edge.card import Decision, VideoSequence
 from seqvision_edge.event_metrics import score
@@ -185,21 +185,21 @@ class Trials:
     lag: float
     tolerance: float
     grid: Grid
-    _figures: dict[tuple[Decision, int], Figures] = field(default_factory=dict)
+    _figures: dict[tuple[Decision, int], EventCounts] = field(default_factory=dict)
     _replays: list[Replay] = field(init=False)
 
     def __post_init__(self) -> None:
         self._replays = [Replay(recorded, self.labels, self.lag) for recorded in self.courses]
 
-    def at(self, point: Point, takes: Sequence[int]) -> Figures:
+    def at(self, point: Point, takes: Sequence[int]) -> EventCounts:
         """Return what the settings at a point come to on some of the takes."""
         return self.of(self.grid.decision(point), takes)
 
-    def of(self, decision: Decision, takes: Sequence[int]) -> Figures:
+    def of(self, decision: Decision, takes: Sequence[int]) -> EventCounts:
         """Return what settings come to on some of the takes."""
-        return together(self._one(decision, take) for take in takes)
+        return total(self._one(decision, take) for take in takes)
 
-    def _one(self, decision: Decision, take: int) -> Figures:
+    def _one(self, decision: Decision, take: int) -> EventCounts:
         known = self._figures.get((decision, take))
         if known is None:
             recorded = self.courses[take]
@@ -214,7 +214,7 @@ class Found:
     """The settings that a search came to, and what they come to where they were found."""
 
     decision: Decision
-    figures: Figures
+    figures: EventCounts
 
 
 def search(
@@ -285,7 +285,7 @@ def search(
     return Found(trials.grid.decision(top), figures)
 
 
-def cross_validate(trials: Trials, budget: float) -> Figures | None:
+def cross_validate(trials: Trials, budget: float) -> EventCounts | None:
     """Return what searched settings come to on takes that were not searched; None for one take.
 
     Each take, or each fifth of them, is left out once.
@@ -300,7 +300,7 @@ def cross_validate(trials: Trials, budget: float) -> Figures | None:
         rest = [take for take in takes if take % count != fold]
         found = search(trials, rest, budget)
         figures.append(trials.of(found.decision, left))
-    return together(figures)
+    return total(figures)
 
 
 def _climb(point: Point, value: Callable[[Point], float], grid: Grid) -> None:
@@ -322,13 +322,13 @@ def _somewhere(grid: Grid, seed: int) -> list[list[Point]]:
     return [[tuple(map(int, point)) for point in some] for some in points]
 
 
-def _worth(figures: Figures, budget: float) -> float:
+def _worth(figures: EventCounts, budget: float) -> float:
     if figures.is_within(budget):
         return figures.f1
     return figures.f1 * budget / figures.false_per_hour
 
 
-def _is_useful(figures: Figures, budget: float) -> bool:
+def _is_useful(figures: EventCounts, budget: float) -> bool:
     return figures.right > 0 and figures.is_within(budget)
 
 

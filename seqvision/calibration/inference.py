@@ -57,9 +57,9 @@ class TrainedSession(Session):
         (kept,) = self.empty_state(len(frames)) if state is None else state
         seen = torch.from_numpy(np.ascontiguousarray(frames)).to(self._device)
         past = torch.from_numpy(kept).to(self._device)
-        steps = torch.cat((past, self._model.remember(self._model.encode(seen))), dim=1)
+        steps = torch.cat((past, self._model.step_memory(self._model.encode(seen))), dim=1)
         window = self.card.sequence.window
-        logits = self._model.decide_from(steps[:, -window:])
+        logits = self._model.logits_from_memory(steps[:, -window:])
         shares = (logits.float() / self.card.decision.temperature).softmax(dim=1)
         left = steps[:, max(0, steps.shape[1] - (window - 1)) :]
         return shares.cpu().numpy(), (left.cpu().numpy(),)
@@ -150,7 +150,7 @@ class _Recorder(Decider):
 
 
 @dataclass(frozen=True)
-class Model:
+class CalibrationModel:
     """A model that can be asked and whose card can be written.
 
     Attributes:
@@ -168,7 +168,7 @@ class Model:
     write: Callable[[ModelCard, Path], Path | None]
 
 
-def open_model(path: Path, device: str, batch_size: int) -> Model:
+def open_model(path: Path, device: str, batch_size: int) -> CalibrationModel:
     """Open a model of a training, or an exported one.
 
     Raises:
@@ -177,14 +177,14 @@ def open_model(path: Path, device: str, batch_size: int) -> Model:
     return _exported(path) if path.suffix.lower() == ".onnx" else _trained(path, device, batch_size)
 
 
-def _trained(path: Path, device: str, batch_size: int) -> Model:
+def _trained(path: Path, device: str, batch_size: int) -> CalibrationModel:
     network, card = load_model(path)
     network = network.to(pick_device(device))
 
     def live(decision: Decision) -> Session:
         return TrainedSession(network, card.model_copy(update={"decision": decision}), str(path))
 
-    return Model(
+    return CalibrationModel(
         card=card,
         has_free_temperature=True,
         logits=lambda clips: logits_of(network, card, clips, batch_size).double().numpy(),
@@ -193,7 +193,7 @@ def _trained(path: Path, device: str, batch_size: int) -> Model:
     )
 
 
-def _exported(path: Path) -> Model:
+def _exported(path: Path) -> CalibrationModel:
     session = Session(path, "cpu")
     card = session.card
 
@@ -203,7 +203,7 @@ def _exported(path: Path) -> Model:
         shares = np.stack([session.run(steps[None])[0][0] for steps in seen]).astype(np.float64)
         return np.log(np.maximum(shares, 1e-30)) * card.decision.temperature
 
-    return Model(
+    return CalibrationModel(
         card=card,
         has_free_temperature=False,
         logits=logits,

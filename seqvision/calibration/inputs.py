@@ -12,7 +12,7 @@ from seqvision.data.clips import natural
 from seqvision.data.datasets import DataSet
 from seqvision.data.datasets.clip_list import columns_of
 from seqvision.data.datasets.table import SUFFIXES, read_table
-from seqvision.data.kinds import is_video
+from seqvision.data.file_kinds import is_video
 from seqvision.errors import DataError
 from seqvision_edge.errors import SourceError
 from seqvision_edge.event_metrics import TrueEvent, read_truth

@@ -31,7 +31,7 @@ from seqvision.config.training import (
 from seqvision.errors import DataError
 from seqvision_edge.options import Arg, FramesPerSecond, Options
 from seqvision_edge.providers import Device
-from seqvision_edge.recording.take import Order
+from seqvision_edge.recording.take_list import Order
 
 EVENTS, FORMAT, PROOF, GRAPH, MEASUREMENT = (
     "Events", "Number format", "Proof", "Graph", "Measurement"

@@ -10,7 +10,7 @@ from seqvision.config.yaml_io import flattened, from_yaml
 from seqvision.errors import CheckpointError, StudyError
 from seqvision_edge.hints import path_error
 from seqvision_edge.options import first_problem
-from seqvision_edge.renamed import translated
+from seqvision_edge.renamed_options import translated
 from seqvision_edge.yaml_file import YamlError, read_yaml
 
 # Where things lie and how long it goes on; anything else would make it another training.

@@ -90,7 +90,7 @@ class TuneOptions(Options):
     model: ModelOptions = ModelOptions()
     training: TrainingOptions = TrainingOptions()
 
-    def of_a_training(self) -> TrainOptions:
+    def training_options(self) -> TrainOptions:
         """Return the options of a training that a trial begins with."""
         shared = ("data", "root", "output", "runs", *_PARTS)
         return TrainOptions(**{name: getattr(self, name) for name in shared})

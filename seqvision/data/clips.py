@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from seqvision.errors import DataError
-from seqvision_edge.background import backgrounds
+from seqvision_edge.background_label import backgrounds
 
 _DIVIDER = re.compile(r"(?<!\d)[\s_\-\u2010-\u2014]+|[\s_\-\u2010-\u2014]+(?!\d)")
 

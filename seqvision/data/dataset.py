@@ -9,8 +9,8 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from seqvision.data.augment import Augmenter
+from seqvision.data.clip_views import view
 from seqvision.data.decode import Decoded
-from seqvision.data.views import view
 from seqvision_edge.card import ImageSpec, SequenceSpec
 
 

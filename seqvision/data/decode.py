@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqvision.data.cache import Cache, touch
+from seqvision.data.clip_cuts import Cutter
 from seqvision.data.clips import Clip, Cut
-from seqvision.data.cut import Cutter
 from seqvision.data.datasets.mnist import idx_images
 from seqvision.data.parallel import check_cancelled, in_threads
 from seqvision_edge.card import ImageSpec, SequenceSpec, VideoSequence
@@ -136,7 +136,7 @@ class Store:
         return True
 
     def _image(self, clip: Clip, index: int) -> Decoded:
-        image = Held(self, clip.path, index)
+        image = IdxImage(self, clip.path, index)
         pixels = image.pixels()
         about = hashlib.sha256(json.dumps([*self._about(), pixels.shape]).encode())
         about.update(np.ascontiguousarray(pixels).data)
@@ -311,7 +311,7 @@ class StoredClip:
             return np.memmap(self.path, np.uint8, "r", shape=self.shape)
 
 
-class Held:
+class IdxImage:
     """An image of a file of many, sized whenever it is asked for.
 
     That is faster than to open a file of its own, and 70,000 of them need no memory.
@@ -334,7 +334,7 @@ class Held:
         return np.array(self[:], dtype)
 
 
-def picture_size(clip: Clip) -> tuple[int, int] | None:
+def frame_shape(clip: Clip) -> tuple[int, int] | None:
     """Return height and width of a still image (or a clip's first frame); None: not readable."""
     if clip.index is not None:
         height, width = idx_images(clip.path)[clip.index].shape

@@ -17,7 +17,7 @@ from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip, find_background, image_rate_note, labels_of, source_notes
 from seqvision.data.datasets import DataSet
 from seqvision.data.decode import Decoded, Store
-from seqvision.data.near_copies import NearCopy, divide
+from seqvision.data.near_duplicates import NearDuplicate, divide
 from seqvision.data.splits import Split
 from seqvision.dataset_report.contact_sheet import draw_sheet
 from seqvision.dataset_report.findings import PARTS, Findings, print_findings
@@ -29,22 +29,27 @@ from seqvision.dataset_report.probe import (
     groups_on_two_sides,
     in_threads,
     look,
-    look_closely,
+    probe_pixels,
 )
 from seqvision.errors import DataError
-from seqvision.training.data import ONLY_STILLS, check_labels, missing_in_val, refuse_lost_labels
+from seqvision.training.data import (
+    ONLY_STILLS,
+    check_label_names,
+    missing_in_val,
+    refuse_lost_labels,
+)
 from seqvision.training.sequence_planning import plan, settle, settle_video
 from seqvision_edge.card import ImageSpec, SequenceSpec, VideoSequence
 from seqvision_edge.files import atomic_write
 from seqvision_edge.still_images import sized
 
 
-def survey(options: DataOptions, data_set: DataSet) -> Findings:
+def analyze_data_set(options: DataOptions, data_set: DataSet) -> Findings:
     """Print what a data set is; write JSON and a contact sheet where they are asked for.
 
     Args:
         options: validated ones.
-        data_set: what `seqvision.validation.validate_data` found.
+        data_set: what `seqvision.preflight.validate_data` found.
 
     Raises:
         DataError: there are no clips, or training would refuse them: said after everything else.
@@ -121,7 +126,7 @@ def _copies(
     options: DataOptions,
     image: ImageSpec,
     sequence: SequenceSpec,
-) -> tuple[list[NearCopy], list[str]]:
+) -> tuple[list[NearDuplicate], list[str]]:
     """Return the clips that show the same recording, and a note where they cannot be looked for."""
     cache = Cache(options.clips.cache, options.clips.cache_size)
     store = Store(cache, image, options.clips.image_fps, sequence)
@@ -142,7 +147,7 @@ def _decode(
     cache.check()
     store = Store(cache, image, options.clips.image_fps, sequence)
     pairs = list(zip(clips, probes, strict=True))
-    answers = in_threads("decoding", lambda pair: look_closely(*pair, store), pairs)
+    answers = in_threads("decoding", lambda pair: probe_pixels(*pair, store), pairs)
     cache.trim()
     readable, closer, broken = _readable(clips, answers)
     return readable, closer, [*broken, *(probe.short for probe in closer if probe.short)]
@@ -175,7 +180,7 @@ def _divide(
     found: Sequence[Clip],
     clips: Sequence[Clip],
     options: DataOptions,
-    copies: Sequence[NearCopy],
+    copies: Sequence[NearDuplicate],
 ) -> tuple[Split | None, list[str]]:
     """Return the split that training would make, and what it would refuse."""
     problems: list[str] = []
@@ -188,7 +193,7 @@ def _divide(
             return None
 
     labels = attempt(lambda: labels_of(found)) or tuple({clip.label for clip in found})
-    attempt(lambda: check_labels(labels))
+    attempt(lambda: check_label_names(labels))
     attempt(lambda: refuse_lost_labels(labels, clips))
     attempt(lambda: find_background(labels, options.clips.background))
     attempt(lambda: make_augmenter(options.augmentation, labels))

@@ -12,9 +12,9 @@ from seqvision.config import DataOptions
 from seqvision.console import progress
 from seqvision.data.augment import Augmenter, make_augmenter
 from seqvision.data.cache import Cache
+from seqvision.data.clip_views import view
 from seqvision.data.clips import natural
 from seqvision.data.decode import Decoded, Store
-from seqvision.data.views import view
 from seqvision.dataset_report.findings import Findings
 from seqvision.errors import DataError
 from seqvision_edge.card import VideoSequence

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from seqvision.console import progress
 from seqvision.data import parallel
+from seqvision.data.clip_cuts import clip_frames
 from seqvision.data.clips import Clip, Cut
-from seqvision.data.cut import clip_frames
 from seqvision.data.datasets.mnist import idx_images
 from seqvision.data.decode import Store, decode_all
-from seqvision.data.near_copies import NearCopy, find_near_copies
+from seqvision.data.near_duplicates import NearDuplicate, find_near_duplicates
 from seqvision.data.parallel import check_cancelled
 from seqvision_edge.errors import SourceError
 from seqvision_edge.opencv import cv2
@@ -131,7 +131,7 @@ def _part(
     )
 
 
-def look_closely(clip: Clip, probe: Probe, store: Store) -> Probe | str:
+def probe_pixels(clip: Clip, probe: Probe, store: Store) -> Probe | str:
     """Decode a clip as training does, and correct what its header said of it."""
     try:
         decoded = store.load(clip)
@@ -204,7 +204,7 @@ def _digest(chunks: Iterable[bytes]) -> str:
 class Duplicates:
     """Places of clips that show the same: equal bytes, equal frames in other files, or copies.
 
-    Copies are encoded anew, resized, cut, mirrored: see `seqvision.data.near_copies`.
+    Copies are encoded anew, resized, cut, mirrored: see `seqvision.data.near_duplicates`.
     """
 
     clips: tuple[int, ...]
@@ -227,7 +227,7 @@ def find_same(clips: Sequence[Clip], probes: Sequence[Probe]) -> list[Duplicates
 
 def find_copies(
     clips: Sequence[Clip], probes: Sequence[Probe], store: Store, closely: bool
-) -> list[NearCopy]:
+) -> list[NearDuplicate]:
     """Return the pairs of clips that show the same recording; decodes those that may.
 
     Args:
@@ -250,11 +250,11 @@ def find_copies(
     back = [indices[id(clip)] for clip in read]
     return [
         replace(copy, one=back[copy.one], other=back[copy.other])
-        for copy in find_near_copies(read, decoded)
+        for copy in find_near_duplicates(read, decoded)
     ]
 
 
-def as_same(copies: Sequence[NearCopy], same: Sequence[Duplicates]) -> list[Duplicates]:
+def as_same(copies: Sequence[NearDuplicate], same: Sequence[Duplicates]) -> list[Duplicates]:
     """Return the copies that are not equal anyway."""
     equal = [set(one.clips) for one in same]
     return [

@@ -105,14 +105,14 @@ class Classifier(nn.Module):
         logits: Tensor = self.head(self.steps(features, lengths), lengths)
         return logits
 
-    def remember(self, features: Tensor) -> Tensor:
+    def step_memory(self, features: Tensor) -> Tensor:
         """Return what of each step is worth keeping for later answers: `(batch, time, memory)`.
 
         It is all that can be computed of a step alone, so that no frame has it computed twice.
         """
         return features if self._kept_as_features else self.head.per_step(self.steps(features))
 
-    def decide_from(self, memory: Tensor) -> Tensor:
+    def logits_from_memory(self, memory: Tensor) -> Tensor:
         """What `remember` gave of a window → logits `(batch, labels)`, as `decide` gives them."""
         return self.decide(memory) if self._kept_as_features else self.head.decide(memory)
 

@@ -57,7 +57,7 @@ def make_part(
 
 
 @dataclass(frozen=True)
-class Report:
+class ReportContents:
     """Everything that the page shows.
 
     Attributes:

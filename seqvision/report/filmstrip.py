@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from seqvision.data.decode import Decoded
 from seqvision.models.classifier import Classifier
-from seqvision.report.charts import bars
-from seqvision.report.contents import Report, SplitResult
+from seqvision.report.contents import ReportContents, SplitResult
 from seqvision.report.html import element
+from seqvision.report.svg_charts import bars
 from seqvision_edge.card import ModelCard, VideoSequence
 from seqvision_edge.opencv import cv2
 from seqvision_edge.sampling import centre
@@ -28,7 +28,7 @@ def seen(clip: Decoded, card: ModelCard) -> NDArray[np.uint8]:
 
 
 def filmstrip(
-    report: Report, part: SplitResult, index: int, with_attention: bool = False
+    report: ReportContents, part: SplitResult, index: int, with_attention: bool = False
 ) -> Markup:
     """Return one clip as a figure: pictures, labels, probabilities, file.
 

@@ -23,10 +23,10 @@ def element(name: str, *children: str, **attributes: Any) -> Markup:
     )
     if name in _VOID:
         return Markup(f"<{name}{given}>")
-    return Markup(f"<{name}{given}>{together(children)}</{name}>")
+    return Markup(f"<{name}{given}>{concatenate(children)}</{name}>")
 
 
-def together(children: Iterable[str]) -> Markup:
+def concatenate(children: Iterable[str]) -> Markup:
     """Return pieces one after the other, those that are not Markup escaped."""
     return Markup().join(child if isinstance(child, Markup) else plain(child) for child in children)
 

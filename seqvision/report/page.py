@@ -10,10 +10,9 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
-from seqvision.report.charts import curves
-from seqvision.report.contents import Report, SplitResult
+from seqvision.report.contents import ReportContents, SplitResult
 from seqvision.report.filmstrip import FRAMES
-from seqvision.report.html import element, note, plain, together
+from seqvision.report.html import concatenate, element, note, plain
 from seqvision.report.run_folder import column
 from seqvision.report.sections import (
     attention_section,
@@ -29,10 +28,11 @@ from seqvision.report.sections import (
     per_label,
     remark_list,
 )
+from seqvision.report.svg_charts import curves
 from seqvision_edge.files import atomic_write
 
 
-def write_page(report: Report, path: Path) -> None:
+def write_page(report: ReportContents, path: Path) -> None:
     """Write the page of a report; an older one stays until the new one is complete.
 
     Raises:
@@ -45,13 +45,13 @@ def write_page(report: Report, path: Path) -> None:
         title=plain(report.title),
         about=plain(report.about),
         style=Markup(files("seqvision.report").joinpath("page.css").read_text(encoding="utf-8")),
-        body=together(_sections(report)),
+        body=concatenate(_sections(report)),
     )
     with atomic_write(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
 
 
-def _sections(report: Report) -> Iterator[Markup]:
+def _sections(report: ReportContents) -> Iterator[Markup]:
     """Yield the sections, the most telling first; one that has nothing to say is left out."""
     if report.remarks:
         yield _section("remarks", "Warnings and notes", remark_list(report))
@@ -80,7 +80,7 @@ def _section(name: str, title: str, *content: str) -> Markup:
 
 
 def _each(
-    report: Report, draw: Callable[[SplitResult], Markup | None], least: int | None = None
+    report: ReportContents, draw: Callable[[SplitResult], Markup | None], least: int | None = None
 ) -> Markup:
     """Return what `draw` makes of every part, side by side where each has `least` pixels."""
     drawn = [(part, draw(part)) for part in report.parts]
@@ -110,7 +110,7 @@ def _curves(logs: Path, best: int | None) -> Markup:
         if best is not None
         else ""
     )
-    return together((element("div", *boxes, class_="side"), note(caption) if caption else ""))
+    return concatenate((element("div", *boxes, class_="side"), note(caption) if caption else ""))
 
 
 _GROUPS = (

@@ -12,7 +12,7 @@ from seqvision.data.clips import Clip
 from seqvision.errors import CheckpointError, DataError
 from seqvision_edge.csv_cells import read_rows, write_rows
 from seqvision_edge.files import atomic_write
-from seqvision_edge.renamed import translated
+from seqvision_edge.renamed_options import translated
 from seqvision_edge.yaml_file import YamlError, parse_yaml
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class PredictionRow:
 
 
 @dataclass(frozen=True)
-class Run:
+class RunFolder:
     """What a run folder says; `facts` and `answers` are empty in one of an older version."""
 
     path: Path
@@ -60,7 +60,7 @@ class Run:
         return sorted(rows, key=lambda row: (row.path, row.label))
 
 
-def read_run(path: Path) -> Run | None:
+def read_run(path: Path) -> RunFolder | None:
     """Read a run folder; None where the training has not come to its end.
 
     Raises:
@@ -76,7 +76,7 @@ def read_run(path: Path) -> Run | None:
     # An older run does not name what is newer than it: then it was as the default is.
     defaults = TrainOptions().model_dump(mode="json")
     has_answers = (path / NAME).is_file()
-    return Run(
+    return RunFolder(
         path=path,
         options={**dict(flattened(defaults)), **dict(flattened(given))},
         metrics=_read(path / "metrics.json", json.loads),

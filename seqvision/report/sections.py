@@ -8,10 +8,10 @@ from markupsafe import Markup
 
 from seqvision.config import flattened
 from seqvision.metrics import before_temperature, by_group, calibration
-from seqvision.report.charts import reliability, whisker
-from seqvision.report.contents import Report, SplitResult
+from seqvision.report.contents import ReportContents, SplitResult
 from seqvision.report.filmstrip import attention, filmstrip, seen
-from seqvision.report.html import element, note, number, table, together
+from seqvision.report.html import concatenate, element, note, number, table
+from seqvision.report.svg_charts import reliability, whisker
 from seqvision.statistics import RESAMPLES, Interval, bootstrap_f1, bootstrap_mean, wilson
 
 _MOST_GROUPS = 40
@@ -24,7 +24,7 @@ _MOST_UNSURE = 4
 _MOST_ATTENTION = 16
 
 
-def headline(report: Report) -> Markup:
+def headline(report: ReportContents) -> Markup:
     """Return the main figures of each part, with how sure they are."""
     rows = [_headline_row(part) for part in report.parts]
     names = ("", "accuracy", "", "F1, mean", "precision", "recall", "loss", "ECE", "clips")
@@ -165,7 +165,7 @@ def _confused_pairs(part: SplitResult) -> Markup:
     return element("ul", *items, class_="pairs")
 
 
-def calibrated(report: Report, part: SplitResult) -> Markup:
+def calibrated(report: ReportContents, part: SplitResult) -> Markup:
     """Return the calibration plot, and the figures before the temperature."""
     temperature = report.card.decision.temperature
     after = calibration(part.probabilities, part.truth)
@@ -194,7 +194,7 @@ def _with_interval(figure: str, interval: Interval, form: str) -> Markup:
     return element("td", element("b", figure), reach, class_="n")
 
 
-def data(report: Report) -> Markup:
+def data(report: ReportContents) -> Markup:
     """Return the clips of each label and part, what the model sees of one, and what is missing."""
     card = report.card
     parts = list(report.counts)
@@ -211,7 +211,7 @@ def data(report: Report) -> Markup:
         f"The model reads: {card.sequence}; each step {card.image.width} × {card.image.height} "
         f"pixels, {'grey' if card.image.channels == 1 else 'in colour'}."
     )
-    lists = together(
+    lists = concatenate(
         (
             _lines("Notes of the training", card.origin.notes if report.logs is None else ()),
             _lines("Left out, because they cannot be read", report.left_out),
@@ -221,7 +221,7 @@ def data(report: Report) -> Markup:
     boxes = [element("div", table(("clips", *parts), rows), class_="box")]
     if lists:
         boxes.append(element("div", lists, class_="box"))
-    return together((note(window), element("div", *boxes, class_="side")))
+    return concatenate((note(window), element("div", *boxes, class_="side")))
 
 
 def _lines(title: str, lines: Sequence[str]) -> Markup:
@@ -230,10 +230,10 @@ def _lines(title: str, lines: Sequence[str]) -> Markup:
     shown = [element("li", line, class_="path") for line in lines[:_MOST_LINES]]
     if len(lines) > _MOST_LINES:
         shown.append(element("li", f"and {len(lines) - _MOST_LINES} more"))
-    return together((element("h3", f"{title} ({len(lines)})"), element("ul", *shown)))
+    return concatenate((element("h3", f"{title} ({len(lines)})"), element("ul", *shown)))
 
 
-def remark_list(report: Report) -> Markup:
+def remark_list(report: ReportContents) -> Markup:
     """Return the warnings, then the notes, each once."""
     ordered = sorted(dict.fromkeys(report.remarks), key=lambda remark: remark.kind != "warning")
     items = (
@@ -243,7 +243,7 @@ def remark_list(report: Report) -> Markup:
     return element("ul", *items, class_="remarks")
 
 
-def making(report: Report) -> Markup:
+def making(report: ReportContents) -> Markup:
     """Return what ran, and with which options."""
     facts = _pairs(report.facts)
     options = _pairs(dict(flattened(report.card.origin.options)))
@@ -269,7 +269,7 @@ def _said(value: Any) -> str:
     return "–" if value is None else str(value)
 
 
-def mistakes(report: Report, part: SplitResult) -> Markup:
+def mistakes(report: ReportContents, part: SplitResult) -> Markup:
     """Return the most confident mistakes, then the clips whose own label got the least."""
     confidence = part.probabilities.max(dim=1).values
     wrong = [index for index, right in enumerate(part.right.tolist()) if not right]
@@ -284,23 +284,23 @@ def mistakes(report: Report, part: SplitResult) -> Markup:
             f"{part.name}: the most confident of {len(wrong)} mistakes", report, part, surest
         )
     others = f"{part.name}: where else the true label got the least"
-    return together((first, _strips(others, report, part, worst) if worst else ""))
+    return concatenate((first, _strips(others, report, part, worst) if worst else ""))
 
 
 def _strips(
-    title: str, report: Report, part: SplitResult, indices: list[int], **how: bool
+    title: str, report: ReportContents, part: SplitResult, indices: list[int], **how: bool
 ) -> Markup:
     strips = (filmstrip(report, part, index, **how) for index in indices)
-    return together((element("h3", title), element("div", *strips, class_="strips")))
+    return concatenate((element("h3", title), element("div", *strips, class_="strips")))
 
 
-def has_attention(report: Report) -> bool:
+def has_attention(report: ReportContents) -> bool:
     """Return whether the head weighs its steps."""
     steps = seen(report.parts[-1].decoded[0], report.card)
     return attention(report.model, steps) is not None
 
 
-def attention_section(report: Report) -> Markup:
+def attention_section(report: ReportContents) -> Markup:
     """Return clips of each label with the weights of their steps: the surest right answers."""
     part = report.parts[-1]
     labels = part.metrics.labels

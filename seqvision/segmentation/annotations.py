@@ -26,7 +26,7 @@ from seqvision_edge.errors import SourceError
 from seqvision_edge.event_metrics import read_truth
 from seqvision_edge.files import alone_in, atomic_write, is_held
 from seqvision_edge.options import first_problem
-from seqvision_edge.recording.take import NAME, locked
+from seqvision_edge.recording.take_list import NAME, locked
 
 _LABEL: Final = TypeAdapter(Label)
 _MARK_COLUMNS = {name: COLUMNS[name] for name in ("label", *PARTS_OF_A_VIDEO)}
@@ -210,7 +210,7 @@ def read_list(folder: Path) -> tuple[list[str], list[dict[str, str]]]:
 
 
 @contextmanager
-def alone_with_list(folder: Path) -> Iterator[None]:
+def lock_list(folder: Path) -> Iterator[None]:
     """Hold a folder and its list: two that add clips at once would lose each other's rows.
 
     The folder is made where there is none.

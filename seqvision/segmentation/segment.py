@@ -18,8 +18,8 @@ from seqvision.segmentation.annotations import (
     Mark,
     Segment,
     add_rows,
-    alone_with_list,
     between,
+    lock_list,
     parts_of,
     read_list,
 )
@@ -50,7 +50,7 @@ def segment(options: SegmentOptions, marks: list[Mark]) -> Segmented:
 
     Args:
         options: validated ones.
-        marks: what is marked in the video, as `seqvision.validation.validate_segment` found it.
+        marks: what is marked in the video, as `seqvision.preflight.validate_segment` found it.
 
     Raises:
         SeqvisionError: the video, the marks or the folder cannot be used; nothing is written.
@@ -63,7 +63,7 @@ def segment(options: SegmentOptions, marks: list[Mark]) -> Segmented:
     parts = _parts(marks, times, options)
     was_there = folder.is_dir()
     try:
-        with alone_with_list(folder):
+        with lock_list(folder):
             return _cut(video, folder, parts, options.group or video.stem)
     finally:
         if not was_there:
@@ -80,7 +80,7 @@ def _cut(video: Path, folder: Path, parts: Sequence[Segment], group: str) -> Seg
                 f"{folder / name}: is there already, and nothing is overwritten; "
                 "another video of that name needs a --group of its own"
             )
-    with progress("cutting") as advance, cut(video, parts, folder, names, advance):
+    with progress("cutting") as advance, write_clips(video, parts, folder, names, advance):
         rows = [
             {"path": name.as_posix(), "label": part.label, "group": group}
             for name, part in zip(names, parts, strict=True)
@@ -149,7 +149,7 @@ def names_of(group: str, parts: Sequence[Segment]) -> list[Path]:
 
 
 @contextmanager
-def cut(
+def write_clips(
     video: Path,
     parts: Sequence[Segment],
     folder: Path,

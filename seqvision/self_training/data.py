@@ -23,13 +23,13 @@ from seqvision.data.datasets.clip_list import columns_of, read_list
 from seqvision.data.datasets.detect import find_unnamed
 from seqvision.data.datasets.table import why_no_list
 from seqvision.data.decode import Decoded, Store, decode_all
-from seqvision.data.kinds import why_no_folder
-from seqvision.data.near_copies import divide, find_near_copies
+from seqvision.data.file_kinds import why_no_folder
+from seqvision.data.near_duplicates import divide, find_near_duplicates
 from seqvision.data.splits import part_called
 from seqvision.errors import DataError
 from seqvision.evaluation import load_clips
+from seqvision.preflight.checks import find_for_model
 from seqvision.training.data import Data, describe, missing_in_val
-from seqvision.validation.checks import find_for_model
 from seqvision_edge.card import ModelCard, VideoSequence
 
 _CHUNK = 64
@@ -75,7 +75,7 @@ def read_labelled(
             "give the clips that it was trained on"
         )
     seed = options.training.seed
-    copies = find_near_copies(clips, decoded)
+    copies = find_near_duplicates(clips, decoded)
     split, copied = divide(clips, copies, requested.val, requested.fold, seed, requested.groups)
     data = Data(
         clips=clips,
@@ -156,7 +156,7 @@ def contents(clips: Sequence[Decoded]) -> list[str]:
     return hashes
 
 
-def fingerprint(clips: Sequence[Clip], marks: Sequence[str]) -> str:
+def pool_fingerprint(clips: Sequence[Clip], marks: Sequence[str]) -> str:
     """Return a hash of which clips there are, in their order, with labels, groups and parts."""
     rows = [[mark, clip.label, clip.group, clip.split]
             for mark, clip in zip(marks, clips, strict=True)]  # fmt: skip

@@ -22,7 +22,7 @@ from seqvision_edge.card import ModelCard
 
 
 @dataclass(frozen=True)
-class Answers:
+class TeacherPredictions:
     """Pseudo-labels of clips.
 
     Attributes:
@@ -37,7 +37,7 @@ class Answers:
     agreement: NDArray[np.float64]
 
 
-def calibrate(
+def calibrate_teacher(
     model: Classifier, card: ModelCard, labelled: Data, batch_size: int
 ) -> tuple[float, Metrics]:
     """Return the temperature that suits the validation clips, and the figures under it.
@@ -61,7 +61,7 @@ def predict_pool(
     views: int,
     seed: int,
     batch_size: int,
-) -> Answers:
+) -> TeacherPredictions:
     """Return pseudo-labels of clips, predicted without augmentation and dropout.
 
     Noise is the student's (Xie et al. 2020).  `views` varied copies of each clip only tell whether
@@ -78,7 +78,7 @@ def predict_pool(
     if augmenter is not None and views:
         data = ClipDataset(clips, labels.tolist(), card.image, card.sequence, augmenter, seed)
         agreement = _agreement(model, data, views, batch_size)
-    return Answers(labels, probabilities.max(axis=1), agreement)
+    return TeacherPredictions(labels, probabilities.max(axis=1), agreement)
 
 
 def _logits(
@@ -112,8 +112,8 @@ def _agreement(
     return same / views
 
 
-def choose(
-    answers: Answers, options: SelfTrainOptions, learnt: Sequence[int], labels: int
+def choose_confident(
+    answers: TeacherPredictions, options: SelfTrainOptions, learnt: Sequence[int], labels: int
 ) -> NDArray[np.bool_]:
     """Return which clips get their pseudo-label (Lee 2013): `(clips,)`.
 
@@ -141,7 +141,9 @@ def choose(
     return chosen
 
 
-def thresholds(answers: Answers, chosen: NDArray[np.bool_], labels: int) -> list[float | None]:
+def thresholds(
+    answers: TeacherPredictions, chosen: NDArray[np.bool_], labels: int
+) -> list[float | None]:
     """Return the least probability that was chosen of each label; None where nothing was."""
     found: list[float | None] = []
     for label in range(labels):

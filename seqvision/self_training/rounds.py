@@ -22,13 +22,13 @@ from seqvision.errors import DataError, StudyError
 from seqvision.models.classifier import Classifier
 from seqvision.self_training.data import SELF_TRAINED, Pool
 from seqvision.self_training.pseudo_labels import (
-    Answers,
-    calibrate,
-    choose,
+    TeacherPredictions,
+    calibrate_teacher,
+    choose_confident,
     predict_pool,
     thresholds,
 )
-from seqvision.self_training.student import joined, student_file, train_student
+from seqvision.self_training.student import join_data, student_file, train_student
 from seqvision.training.callbacks import EpochBar
 from seqvision.training.data import Data
 from seqvision.training.model_io import load_model
@@ -140,7 +140,7 @@ def read_rounds(run: Path) -> tuple[list[Round], dict[str, Any]]:
 def write_choice(
     path: Path,
     clips: Sequence[Clip],
-    answers: Answers,
+    answers: TeacherPredictions,
     chosen: NDArray[np.bool_],
     labels: Sequence[str],
     truth: bool,
@@ -218,7 +218,7 @@ class Work:
 def first_round(work: Work, model: Classifier, card: ModelCard) -> Round:
     """Return what the model that was given is worth."""
     began = time.monotonic()
-    temperature, metrics = calibrate(model, card, work.labelled, _batch(work))
+    temperature, metrics = calibrate_teacher(model, card, work.labelled, _batch(work))
     first = Round(
         0, len(work.pool.clips), 0, None, (), 0, metrics.clips, metrics.accuracy, metrics.loss,
         temperature, time.monotonic() - began,
@@ -250,7 +250,7 @@ def next_round(work: Work, rounds: Sequence[Round]) -> Round | None:
     shutil.rmtree(folder, ignore_errors=True)  # left by a kill
     try:
         student = train_student(work.student, data, folder, work.device, _bar(work, rounds, began))
-        temperature, metrics = calibrate(student.model, student.card, data, _batch(work))
+        temperature, metrics = calibrate_teacher(student.model, student.card, data, _batch(work))
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -292,7 +292,7 @@ def _choose(work: Work, number: int, temperature: float) -> tuple[float | None, 
         options.training.seed + 1000 * number, _batch(work),
     )  # fmt: skip
     learnt = [work.labelled.truth[i] for i in work.labelled.split.train]
-    chosen = choose(answers, work.asked, learnt, len(labels))
+    chosen = choose_confident(answers, work.asked, learnt, len(labels))
     write_choice(work.choice(number), work.pool.clips, answers, chosen, labels, work.asked.truth)
     return tuple(thresholds(answers, chosen, len(labels)))
 
@@ -322,7 +322,7 @@ def data_of(work: Work, number: int) -> Data:
         f"{requested.unlabelled} with pseudo-labels "
         f"({requested.select}, threshold {requested.threshold:g})"
     )
-    return joined(work.labelled, work.pool, named, note)
+    return join_data(work.labelled, work.pool, named, note)
 
 
 def _worth(each: Round) -> str:

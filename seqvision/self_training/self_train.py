@@ -25,7 +25,8 @@ from seqvision.console import add_state, print_line, print_note, shell_command
 from seqvision.data.augment import with_content
 from seqvision.data.datasets import DataSet
 from seqvision.errors import CheckpointError, DataError, StudyError
-from seqvision.self_training.data import contents, fingerprint, read_labelled, read_pool
+from seqvision.preflight import check_combination
+from seqvision.self_training.data import contents, pool_fingerprint, read_labelled, read_pool
 from seqvision.self_training.rounds import (
     Round,
     Work,
@@ -41,13 +42,12 @@ from seqvision.signals import Stop, interrupt, stop_of
 from seqvision.training import model_io
 from seqvision.training.hardware import check_precision, pick_device
 from seqvision.training.model_io import load_model
-from seqvision.training.trainer import copy_model, hold_run
-from seqvision.validation import check_combination
+from seqvision.training.train import copy_model, hold_run
 from seqvision_edge.card import ModelCard
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.files import atomic_write, sweep
 from seqvision_edge.options import first_problem
-from seqvision_edge.renamed import translated
+from seqvision_edge.renamed_options import translated
 from seqvision_edge.yaml_file import dump_yaml
 
 # Where things lie, what computes and for how long: no figure of a round depends on these.
@@ -78,7 +78,7 @@ def self_train(options: SelfTrainOptions, data_set: DataSet | None = None) -> Se
     al. 2020, "Self-training with Noisy Student".
 
     Args:
-        options: validated ones (`seqvision.validation.validate_self_train`); those of the run,
+        options: validated ones (`seqvision.preflight.validate_self_train`); those of the run,
             where `resume` names one.
         data_set: the labelled clips that validation has found; None: they are looked for.
 
@@ -101,7 +101,7 @@ def _self_train(
     if options.resume is not None:
         hold_run(held, options.resume)
     model, card = load_model(options.model)
-    student = of_a_student(options, card)
+    student = student_options(options, card)
     check_combination(student)
     device = pick_device(options.device)
     check_precision(student.training.precision, device)
@@ -110,7 +110,7 @@ def _self_train(
     pool = read_pool(options, options.unlabelled, card, labelled, frozenset(known))
     for note in (*labelled.notes, *pool.notes):
         print_note(note)
-    marks = fingerprint(labelled.clips, known), fingerprint(pool.clips, pool.contents)
+    marks = pool_fingerprint(labelled.clips, known), pool_fingerprint(pool.clips, pool.contents)
     about = about_of(options, *marks)
     rounds: list[Round] = []
     if options.resume is not None:
@@ -221,7 +221,7 @@ def _new_folder(runs: Path) -> Path:
     raise DataError(f"{runs}: full of run folders of this second")
 
 
-def of_a_student(options: SelfTrainOptions, card: ModelCard) -> TrainOptions:
+def student_options(options: SelfTrainOptions, card: ModelCard) -> TrainOptions:
     """Return the options that the model was trained with, and that its students are.
 
     Raises:

@@ -18,16 +18,16 @@ from seqvision.self_training.data import Pool
 from seqvision.signals import interrupt
 from seqvision.training.callbacks import EpochBar
 from seqvision.training.data import Data
-from seqvision.training.loop import fit, kept
+from seqvision.training.fit import fit, load_kept_weights
 from seqvision.training.model_io import save_model, used_clips
 from seqvision.training.results import make_card, measure_parts, with_metrics
 from seqvision.training.run_context import prepare
-from seqvision.training.trainer import Trained, finish
+from seqvision.training.train import Trained, finish
 from seqvision_edge.card import ModelCard
 from seqvision_edge.files import write_whole
 
 
-def joined(labelled: Data, pool: Pool, named: Sequence[tuple[int, int]], note: str) -> Data:
+def join_data(labelled: Data, pool: Pool, named: Sequence[tuple[int, int]], note: str) -> Data:
     """Return the labelled clips with pseudo-labelled ones among those that train, and no others.
 
     Args:
@@ -96,7 +96,7 @@ def finish_student(
         SeqvisionError: a file cannot be written.
     """
     context = prepare(options, device, lambda _: data, quiet=True)
-    return finish(context, run, kept(options.training, run), seconds, owner=run.parent)
+    return finish(context, run, load_kept_weights(options.training, run), seconds, owner=run.parent)
 
 
 def student_file(run: Path, options: TrainOptions) -> Path:

@@ -24,7 +24,7 @@ from seqvision.data.clips import (
 )
 from seqvision.data.datasets import DataSet, find_data_set
 from seqvision.data.decode import Decoded, Store, decode_all
-from seqvision.data.near_copies import divide, find_near_copies
+from seqvision.data.near_duplicates import divide, find_near_duplicates
 from seqvision.data.splits import Split
 from seqvision.data.value_range import range_notes
 from seqvision.errors import DataError
@@ -76,7 +76,7 @@ def load_dataset(options: TrainOptions, data_set: DataSet | None = None) -> Data
     )
     found = data_set.clips
     labels = labels_of(found)
-    check_labels(labels)
+    check_label_names(labels)
     image, sequence = plan(options, found)
     cache = Cache(options.clips.cache, options.clips.cache_size)
     store = Store(cache, image, options.clips.image_fps, sequence)
@@ -86,7 +86,7 @@ def load_dataset(options: TrainOptions, data_set: DataSet | None = None) -> Data
         print_line(f"left out: {line}")
     refuse_lost_labels(labels, clips)
     requested, seed = options.clips, options.training.seed
-    copies = find_near_copies(clips, decoded)
+    copies = find_near_duplicates(clips, decoded)
     split, copied = divide(clips, copies, requested.val, requested.fold, seed, requested.groups)
     background = find_background(labels, options.clips.background)
     settled = settle(options, image, sequence, decoded)
@@ -176,7 +176,7 @@ def _no_background(
     return (background_note(labels, None, None),)
 
 
-def check_labels(labels: Sequence[str]) -> None:
+def check_label_names(labels: Sequence[str]) -> None:
     """Refuse at the start what the card would refuse at the end.
 
     Raises:

@@ -28,7 +28,7 @@ _PATIENCE = timedelta(days=7)
 
 
 @contextmanager
-def joined(batch_size: int, device: torch.device) -> Iterator[None]:
+def process_group(batch_size: int, device: torch.device) -> Iterator[None]:
     """Connect the processes that torchrun started, if it did.
 
     Raises:

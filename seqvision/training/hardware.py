@@ -78,7 +78,7 @@ def idle_gpus(device: torch.device) -> tuple[str, ...]:
     return (f"1 of {there} GPUs is used; all: torchrun --nproc-per-node gpu -m seqvision train …",)
 
 
-def one_for_the_head(model: Classifier, clips: int) -> bool:
+def limit_head_threads(model: Classifier, clips: int) -> bool:
     """Let a small recurrent head work on one thread, whenever the model is called from now on.
 
     Args:

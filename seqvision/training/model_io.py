@@ -36,7 +36,7 @@ from seqvision_edge.card import ModelCard
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.files import atomic_write, read_limited, why_not_whole
 from seqvision_edge.options import first_problem
-from seqvision_edge.renamed import translated
+from seqvision_edge.renamed_options import translated
 
 # What can be trained (--size, --step); the network is tried on one such step when it is built.
 MAX_PIXELS: Final = 1024 * 1024

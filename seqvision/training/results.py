@@ -21,9 +21,9 @@ from seqvision.errors import DataError
 from seqvision.evaluation import predict
 from seqvision.metrics import Metrics, metrics_table
 from seqvision.models.classifier import Classifier
-from seqvision.report.contents import Report, SplitResult, make_part
+from seqvision.report.contents import ReportContents, SplitResult, make_part
 from seqvision.report.page import write_page
-from seqvision.report.plots import draw_confusion, draw_curves
+from seqvision.report.png_plots import draw_confusion, draw_curves
 from seqvision.report.run_folder import NAME, column, write_predictions
 from seqvision.training.autotune import Arithmetic
 from seqvision.training.data import Data, describe
@@ -110,10 +110,10 @@ def write_results(results: Results) -> Path:
     return page
 
 
-def _report(results: Results) -> Report:
+def _report(results: Results) -> ReportContents:
     options, data = results.context.options, results.context.data
     split = {"train": data.split.train, "val": data.split.val, "test": data.split.test}
-    return Report(
+    return ReportContents(
         title=f"{options.model.encoder} + {options.model.head}, {len(data.labels)} labels",
         about=f"{data_path(options)}, trained in {results.run}",
         model=results.context.model,

@@ -25,8 +25,8 @@ from seqvision.training import distributed
 from seqvision.training.autotune import LAYOUTS, Arithmetic, choose_arithmetic
 from seqvision.training.data import Data, load_dataset
 from seqvision.training.hardware import idle_gpus, tune_malloc
+from seqvision.training.lightning_module import ClassifierModule
 from seqvision.training.loaders import make_loaders
-from seqvision.training.module import ClassifierModule
 
 
 @dataclass(frozen=True)

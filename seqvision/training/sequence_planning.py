@@ -8,7 +8,7 @@ import numpy as np
 
 from seqvision.config import ClipOptions, TrainOptions
 from seqvision.data.clips import Clip
-from seqvision.data.decode import Decoded, picture_size
+from seqvision.data.decode import Decoded, frame_shape
 from seqvision.data.value_range import measure_range
 from seqvision.errors import DataError
 from seqvision_edge.card import (
@@ -213,7 +213,7 @@ def _count(shape: tuple[int, ...], image: ImageSpec, sequence: ImageSequence) ->
 def _peek(clips: Sequence[Clip]) -> list[tuple[int, int]]:
     """Return the height and width of some of the images."""
     chosen = np.linspace(0, len(clips) - 1, min(_PEEKED, len(clips))).round().astype(int)
-    sizes = [picture_size(clips[number]) for number in chosen]
+    sizes = [frame_shape(clips[number]) for number in chosen]
     known = [size for size in sizes if size is not None]
     if not known:
         raise DataError(f"{clips[0].path}: neither this nor the other images can be read")

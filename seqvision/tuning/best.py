@@ -10,9 +10,9 @@ from filelock import FileLock
 
 from seqvision.config import TrainOptions, TuneOptions, from_yaml
 from seqvision.training.data import Data, load_dataset
-from seqvision.training.loop import kept
+from seqvision.training.fit import load_kept_weights
 from seqvision.training.run_context import prepare
-from seqvision.training.trainer import copy_model, finish
+from seqvision.training.train import copy_model, finish
 from seqvision.tuning.study import Row, best_of, row_of
 
 
@@ -55,5 +55,11 @@ def write_best(
             return replace(data, notes=(*data.notes, note))
 
         context = prepare(requested, device, read, quiet=True)
-        finish(context, run, kept(requested.training, run), row.seconds or 0.0, owner=folder)
+        finish(
+            context,
+            run,
+            load_kept_weights(requested.training, run),
+            row.seconds or 0.0,
+            owner=folder,
+        )
     return run

@@ -31,7 +31,7 @@ from seqvision.signals import interrupt
 from seqvision.training.autotune import processor
 from seqvision.training.callbacks import EpochBar
 from seqvision.training.data import Data, load_dataset
-from seqvision.training.loop import fit, is_out_of_memory
+from seqvision.training.fit import fit, is_out_of_memory
 from seqvision.training.results import make_card
 from seqvision.training.run_context import RunContext, prepare
 from seqvision.tuning import study
@@ -77,7 +77,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Search:
+class SearchContext:
     """What all trials of a search share.
 
     Attributes:
@@ -105,7 +105,7 @@ class Search:
 class Objective:
     """Trains a trial; the clips are found and decoded once for all trials that see them alike."""
 
-    def __init__(self, search: Search) -> None:
+    def __init__(self, search: SearchContext) -> None:
         self._search = search
         self._data: dict[str, Data] = {}
         self._threads = torch.get_num_threads()
@@ -156,7 +156,7 @@ class Objective:
         # Not the number alone: a study of the same name may be kept elsewhere.
         run = self._search.folder / f"trial-{trial.number:04}-{secrets.token_hex(2)}"
         trial.set_user_attr(study.RUN, run.name)
-        report = Report(trial, self._search.objective)
+        report = TrialCallback(trial, self._search.objective)
         epochs = context.options.training.epochs
         now = self._search.standing(trial)
         bar = EpochBar(f"trial {now.trial}", epochs, now.left, now.best, at_most=True)
@@ -235,7 +235,7 @@ def _unusable(trial: optuna.Trial, reason: str) -> UnusableError:
     return UnusableError(reason)
 
 
-class Report(L.Callback):
+class TrialCallback(L.Callback):
     """Tells the study the validation figure of each epoch, and ends the training if it says so.
 
     Attributes:

@@ -17,7 +17,7 @@ from rich.table import Table
 from seqvision.config import TuneOptions
 from seqvision.console import print_line, result_console, time_text
 from seqvision.errors import StudyError
-from seqvision.report.plots import pyplot
+from seqvision.report.png_plots import pyplot
 from seqvision.tuning.best import keep_best
 from seqvision.tuning.objective import Standing
 from seqvision.tuning.study import Row, best_of, pareto, row_of, short

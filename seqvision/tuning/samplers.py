@@ -74,7 +74,7 @@ class Seeded(BaseSampler):
         self._sampler.after_trial(study, trial, state, values)
 
 
-class Grid(BaseSampler):
+class GridSampler(BaseSampler):
     """Tries every combination once, in an order that depends on the seed.
 
     optuna's own grids take a trial that was killed for one that was tried, and know no options
@@ -145,7 +145,7 @@ def make_grid(space: Space, base: TrainOptions) -> list[Values]:
 def make_sampler(name: str, space: Space, grid: Sequence[Values], seed: int) -> BaseSampler:
     """Return what chooses the options of a trial."""
     if name == "grid":
-        return Grid(grid, space)
+        return GridSampler(grid, space)
     if name == "random":
         return Seeded(lambda each: RandomSampler(seed=each), seed)
     return Seeded(

@@ -35,7 +35,7 @@ from seqvision.config.training import FROM_SCRATCH
 from seqvision.data.augment.recipe import read_content, read_recipe
 from seqvision.errors import DataError
 from seqvision_edge.options import first_problem, shortened
-from seqvision_edge.renamed import is_now, new_name
+from seqvision_edge.renamed_options import is_now, new_name
 from seqvision_edge.yaml_file import YamlError, parse_yaml, read_yaml
 
 Values = dict[str, Any]
@@ -161,7 +161,7 @@ def suggest(trial: optuna.Trial, space: Space, base: TrainOptions) -> Values:
     """Return the values that a trial tries of the options that say something in it."""
     chosen: Values = {}
     for name, dimension in in_order(space):
-        if not matters(name, chosen, base):
+        if not is_active(name, chosen, base):
             continue
         if isinstance(dimension, Choices):
             label = trial.suggest_categorical(name, list(dimension.values))
@@ -186,7 +186,7 @@ def combinations(space: Space, base: TrainOptions) -> Iterator[Values]:
             yield labels
             return
         name, choices = dimensions[index]
-        if not matters(name, chosen, base):
+        if not is_active(name, chosen, base):
             yield from extend(index + 1, labels, chosen)
             return
         for label, value in choices.values.items():
@@ -201,7 +201,7 @@ def in_order(space: Space) -> list[tuple[str, Dimension]]:
     return sorted(space.items(), key=lambda item: first.get(item[0], len(first)))
 
 
-def matters(name: str, chosen: Values, base: TrainOptions) -> bool:
+def is_active(name: str, chosen: Values, base: TrainOptions) -> bool:
     """Return whether an option adds anything to those that are chosen already."""
 
     def now(other: str) -> Any:

@@ -81,13 +81,13 @@ def open_storage(url: URL) -> Storage:
         except ImportError:
             hint = "pip install 'psycopg[binary]'" if "psycopg" in url.drivername else "its driver"
             raise StudyError(
-                f"--storage {shown(url)}: {url.drivername} is not installed here: {hint}"
+                f"--storage {without_password(url)}: {url.drivername} is not installed here: {hint}"
             ) from None
         except (RuntimeError, AssertionError) as error:
-            raise StudyError(f"--storage {shown(url)}: {_line(error)}") from None
+            raise StudyError(f"--storage {without_password(url)}: {_line(error)}") from None
 
 
-def shown(url: URL) -> str:
+def without_password(url: URL) -> str:
     """Return a URL as it may be shown, without its password; a SQLite file as its path."""
     if url.get_backend_name() == "sqlite":
         return str(url.database)
@@ -108,7 +108,9 @@ def reported(url: URL) -> Iterator[None]:
         error = raised.__context__ if isinstance(raised, AssertionError) else raised
         if not isinstance(error, _FAILURES):
             raise
-        raise StudyError(f"{shown(url)}: {_reason(error)}; finished trials are kept") from None
+        raise StudyError(
+            f"{without_password(url)}: {_reason(error)}; finished trials are kept"
+        ) from None
 
 
 def _connect(url: URL) -> Storage:

@@ -60,7 +60,7 @@ def name_of(options: TuneOptions, about: dict[str, Any]) -> str:
         return options.study
     searched = {name: value for name, value in about.items() if name != "clips"}
     digest = hashlib.sha256(json.dumps(searched, sort_keys=True).encode()).hexdigest()
-    stem = "".join(c if c.isalnum() else "_" for c in data_path(options.of_a_training()).stem)
+    stem = "".join(c if c.isalnum() else "_" for c in data_path(options.training_options()).stem)
     return f"{stem[:40]}-{digest[:8]}"
 
 

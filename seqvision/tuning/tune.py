@@ -20,17 +20,29 @@ from seqvision.console import print_line
 from seqvision.data.augment import with_content
 from seqvision.data.datasets import DataSet, find_data_set
 from seqvision.errors import DataError, StudyError
+from seqvision.preflight import check_combination
 from seqvision.signals import Stop, stop_of
 from seqvision.training.hardware import check_precision, pick_device
 from seqvision.tuning import reporting
 from seqvision.tuning.best import keep_best, write_best
-from seqvision.tuning.objective import Measure, Objective, Search, SurplusError, UnusableError
+from seqvision.tuning.objective import (
+    Measure,
+    Objective,
+    SearchContext,
+    SurplusError,
+    UnusableError,
+)
 from seqvision.tuning.reporting import Progress, ended
 from seqvision.tuning.samplers import make_grid, make_pruner, make_sampler
 from seqvision.tuning.search_space import Choices, Space, called, read_space, value_of, with_values
-from seqvision.tuning.storage import fail_dead_trials, open_storage, reported, shown, storage_url
+from seqvision.tuning.storage import (
+    fail_dead_trials,
+    open_storage,
+    reported,
+    storage_url,
+    without_password,
+)
 from seqvision.tuning.study import Row, about_of, best_of, make_folder, name_of, open_study
-from seqvision.validation import check_combination
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.files import atomic_write
 
@@ -68,7 +80,7 @@ def tune(
     """
     if rank.count() > 1:
         raise StudyError("seqvision tune: not by torchrun; start it once for each GPU or machine")
-    base = options.of_a_training()
+    base = options.training_options()
     space, base = read_space(options.space, with_content(base), fixed)
     check_combination(base)
     device = pick_device(base.training.device)
@@ -97,10 +109,10 @@ def tune(
         study.sampler = make_sampler(options.sampler, space, grid, base.training.seed)
         study.pruner = make_pruner(options.pruner, epochs, warmup)
         trial_count = min(options.trials, len(grid)) if grid else options.trials
-        print_line(f"study {name}, kept in {shown(url)}; searched: {', '.join(space)}")
+        print_line(f"study {name}, kept in {without_password(url)}; searched: {', '.join(space)}")
         progress = Progress(study, trial_count, options, folder, about)
         objective = Objective(
-            Search(
+            SearchContext(
                 space=space,
                 base=base,
                 objective=options.objective,

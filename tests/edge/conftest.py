@@ -12,7 +12,7 @@ from colour_model import model_bytes, write_video
 from fake_camera.camera import CountingCamera
 from fake_camera.program import program
 
-from seqvision_edge.sinks import queue
+from seqvision_edge.sinks import outlet
 
 
 @pytest.fixture
@@ -65,4 +65,4 @@ def run_with_camera(camera: CountingCamera) -> Callable[[str], list[Any]]:
 @pytest.fixture
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let outputs write all that waits at the end of a run, however busy the machine is."""
-    monkeypatch.setattr(queue.close_all, "__defaults__", (60.0,))
+    monkeypatch.setattr(outlet.close_all, "__defaults__", (60.0,))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from seqvision_edge.background import backgrounds
+from seqvision_edge.background_label import backgrounds
 
 NAMES = (
     """

@@ -23,7 +23,7 @@ from seqvision_edge.decision_options import decision_of
 from seqvision_edge.opencv import cv2
 from seqvision_edge.sources import v4l2
 
-EDGE_RUN = "import sys; from seqvision_edge.programs import edge_run; sys.exit(edge_run())"
+EDGE_RUN = "import sys; from seqvision_edge.entry_points import edge_run; sys.exit(edge_run())"
 WITHOUT_TRAINING = f"""
 import sys
 

@@ -17,7 +17,7 @@ from seqvision_edge.csv_cells import (
     write_rows,
 )
 from seqvision_edge.recording.review import read_collected
-from seqvision_edge.recording.takes import Takes
+from seqvision_edge.recording.take_folder import Takes
 from seqvision_edge.sinks.active_learning import Collection
 from seqvision_edge.sinks.event_clips import _List
 

@@ -10,7 +10,7 @@ from steps import EVENT, make_step, wait_for
 
 from seqvision_edge.errors import SinkError
 from seqvision_edge.http_client import is_private_host, proxy_of, set_ffmpeg_proxy
-from seqvision_edge.sinks.queue import Queued
+from seqvision_edge.sinks.outlet import Queued
 from seqvision_edge.sinks.webhook import Webhook
 from seqvision_edge.sources.capture_process import Capture
 from seqvision_edge.sources.faults import CaptureFault

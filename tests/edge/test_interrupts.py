@@ -19,14 +19,14 @@ from terminals import Terminal
 from seqvision_edge import interrupts
 from seqvision_edge.files import unfinished_file
 from seqvision_edge.interrupts import DeferredSignals, Interrupts, Terminated, end_on_sigterm
-from seqvision_edge.sinks import queue as queued
-from seqvision_edge.sinks.queue import Queued
+from seqvision_edge.sinks import outlet as queued
+from seqvision_edge.sinks.outlet import Queued
 from seqvision_edge.sources.factory import open_path
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs signals")
 
-EDGE_RUN = "from seqvision_edge.programs import edge_run; sys.exit(edge_run())"
-EDGE_SERVE = "from seqvision_edge.programs import edge_serve; sys.exit(edge_serve())"
+EDGE_RUN = "from seqvision_edge.entry_points import edge_run; sys.exit(edge_run())"
+EDGE_SERVE = "from seqvision_edge.entry_points import edge_serve; sys.exit(edge_serve())"
 ALL = os.environ.get("SEQVISION_FUZZ") == "all"
 
 
@@ -159,7 +159,7 @@ def test_interrupt_is_neither_lost_nor_taken_for_a_fault(
 def test_program_that_has_ended_is_not_interrupted(run_python: Callable[..., Any]) -> None:
     done = run_python(
         "import atexit, os, signal, sys, time\n"
-        "from seqvision_edge.programs import start\n"
+        "from seqvision_edge.entry_points import start\n"
         "for number in (signal.SIGINT, signal.SIGTERM):\n"
         "    atexit.register(lambda number=number: (os.kill(os.getpid(), number), time.sleep(0)))\n"
         "sys.exit(start(lambda: lambda: 3))\n"
@@ -286,7 +286,8 @@ def test_interrupted_temporary_file_is_removed(
 
 # What takes long to import, and is interrupted elsewhere.
 IMPORTED = (
-    "import seqvision_edge.cli, seqvision_edge.runner, seqvision_edge.outputs, av, onnxruntime"
+    "import seqvision_edge.cli, seqvision_edge.runner, seqvision_edge.sinks.factory, "
+    "av, onnxruntime"
 )
 RUN = ["short.mp4", "--json", "a.jsonl", "--save", "out.mp4", "--clips", "clips"]
 # A server that ends when it has begun.

@@ -18,8 +18,8 @@ from hostile_files import peak_megabytes
 from media_mutations import mutated, pictures, videos
 
 from seqvision_edge.errors import SourceError
+from seqvision_edge.sources.decoder_process import Decoders
 from seqvision_edge.sources.image_files import decode_image
-from seqvision_edge.sources.isolated import Decoders
 
 ALL = os.environ.get("SEQVISION_FUZZ") == "all"
 PARTS = 2

@@ -12,10 +12,10 @@ from seqvision_edge.cli import RunOptions
 from seqvision_edge.command_line import parse
 from seqvision_edge.errors import SeqvisionError, SinkError, SourceError
 from seqvision_edge.event_metrics import read_truth
-from seqvision_edge.numerals import parse_number, parse_whole_number
-from seqvision_edge.outputs import listen_address
+from seqvision_edge.number_parsing import parse_number, parse_whole_number
 from seqvision_edge.server.json_arrays import read_instances
 from seqvision_edge.server.limits import Limits
+from seqvision_edge.sinks.factory import listen_address
 
 ODD = ["1_0", "1_000.5", "1e1_0", "١٠", "１０", "+1_0"]
 

@@ -23,8 +23,8 @@ from seqvision_edge.recording.session import (
     TakeSettings,
     run_session,
 )
-from seqvision_edge.recording.take import in_order, still_to_record
-from seqvision_edge.recording.takes import Takes
+from seqvision_edge.recording.take_folder import Takes
+from seqvision_edge.recording.take_list import in_order, still_to_record
 from seqvision_edge.recording.terminal_view import END, Keyboard, TerminalView
 from seqvision_edge.recording.window_view import Mirror, draw
 from seqvision_edge.recording.writer import RecordingFeed

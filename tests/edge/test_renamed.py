@@ -5,7 +5,7 @@ import pytest
 from seqvision_edge.command_line import edge_programs, parse, read_arguments
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.options import options_of
-from seqvision_edge.renamed import OPTIONS, translated
+from seqvision_edge.renamed_options import OPTIONS, translated
 
 HERE = [
     (program, old, new)

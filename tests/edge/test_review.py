@@ -24,8 +24,8 @@ from seqvision_edge.recording.review import (
     understand,
     unreviewed,
 )
-from seqvision_edge.recording.take import Take
-from seqvision_edge.recording.takes import Takes
+from seqvision_edge.recording.take_folder import Takes
+from seqvision_edge.recording.take_list import Take
 
 LABELS = ["clap", "none", "wave"]
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from seqvision_edge.card import Decision
 from seqvision_edge.errors import RecordingError
-from seqvision_edge.recording.take import clean_label
+from seqvision_edge.recording.take_list import clean_label
 from seqvision_edge.sanitize import deduplicate, file_part, printable, topic_part, why_unseen
 
 DECISION = {

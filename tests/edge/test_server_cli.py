@@ -21,7 +21,9 @@ from seqvision_edge import __version__
 from seqvision_edge.server import cli
 from seqvision_edge.server.auth import access_policy
 
-EDGE_SERVE = "import sys; from seqvision_edge.programs import edge_serve; sys.exit(edge_serve())"
+EDGE_SERVE = (
+    "import sys; from seqvision_edge.entry_points import edge_serve; sys.exit(edge_serve())"
+)
 TOKEN = "sixteen-letters-or-more"
 
 

@@ -19,7 +19,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from seqvision_edge.frame import Frame
 from seqvision_edge.pipeline import make_pipeline
-from seqvision_edge.renamed import QUERY
+from seqvision_edge.renamed_options import QUERY
 from seqvision_edge.server.decoding import UploadSource
 from seqvision_edge.server.limits import Limits
 from seqvision_edge.server.sse import step_records

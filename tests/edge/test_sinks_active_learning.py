@@ -16,7 +16,7 @@ from seqvision_edge.errors import SinkError
 from seqvision_edge.frame import Step
 from seqvision_edge.opencv import cv2
 from seqvision_edge.sinks.active_learning import Collection, UncertainClips, candidate_of
-from seqvision_edge.sinks.queue import Queued
+from seqvision_edge.sinks.outlet import Queued
 from seqvision_edge.types import Prediction
 
 pytestmark = pytest.mark.usefixtures("unhurried")

@@ -17,7 +17,7 @@ from steps import EVENT, events, make_step, wait_for
 
 from seqvision_edge.errors import SinkError
 from seqvision_edge.sinks.command import Commands, Reaction, reaction
-from seqvision_edge.sinks.queue import CLOSE_SECONDS, Queued
+from seqvision_edge.sinks.outlet import CLOSE_SECONDS, Queued
 from seqvision_edge.types import Event
 
 

@@ -17,7 +17,7 @@ from seqvision_edge.frame import Step
 from seqvision_edge.opencv import cv2
 from seqvision_edge.sinks import event_clips
 from seqvision_edge.sinks.event_clips import EventClips, Margins
-from seqvision_edge.sinks.queue import Queued
+from seqvision_edge.sinks.outlet import Queued
 from seqvision_edge.types import Event
 
 pytestmark = pytest.mark.usefixtures("unhurried")

@@ -14,7 +14,7 @@ from seqvision_edge.errors import SinkError
 from seqvision_edge.frame import Step
 from seqvision_edge.sinks import jsonl
 from seqvision_edge.sinks.jsonl import JsonLines
-from seqvision_edge.sinks.queue import Queued
+from seqvision_edge.sinks.outlet import Queued
 from seqvision_edge.types import SourceState
 
 

@@ -14,10 +14,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from steps import END, EVENT, Gate, changed, make_step, wait_for
 
 from seqvision_edge.errors import SinkError
-from seqvision_edge.outputs import listen_address
 from seqvision_edge.sinks import metrics as metrics_module
+from seqvision_edge.sinks.factory import listen_address
 from seqvision_edge.sinks.metrics import PrometheusSink
-from seqvision_edge.sinks.queue import Queued
+from seqvision_edge.sinks.outlet import Queued
 from seqvision_edge.types import Event, SourceState
 
 

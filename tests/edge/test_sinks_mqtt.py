@@ -16,7 +16,7 @@ from steps import EVENT, SOURCE, changed, events, make_step, wait_for
 
 from seqvision_edge.errors import SinkError
 from seqvision_edge.sinks.mqtt import Mqtt
-from seqvision_edge.sinks.queue import CLOSE_SECONDS, Queued
+from seqvision_edge.sinks.outlet import CLOSE_SECONDS, Queued
 from seqvision_edge.types import Event, SourceState
 
 pytestmark = [pytest.mark.skipif(missing() is not None, reason=missing() or "")]
@@ -169,7 +169,7 @@ import os, sys, time
 sys.path[:0] = [sys.argv[1]]
 from steps import EVENT, make_step
 from seqvision_edge.sinks.mqtt import Mqtt
-from seqvision_edge.sinks.queue import Queued
+from seqvision_edge.sinks.outlet import Queued
 sink = Queued(Mqtt(sys.argv[2], ["camera 0"]), 9).__enter__()
 sink.write(make_step(events=(EVENT,)))
 until = time.monotonic() + 120

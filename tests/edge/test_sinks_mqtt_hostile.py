@@ -18,7 +18,7 @@ from steps import EVENT, SOURCE, events, make_step, wait_for
 
 from seqvision_edge.sinks import mqtt as mqtt_module
 from seqvision_edge.sinks.mqtt import Mqtt
-from seqvision_edge.sinks.queue import Queued
+from seqvision_edge.sinks.outlet import Queued
 
 WELCOME = b"\x20\x02\x00\x00"
 Treatment = Callable[[socket.socket], None]

@@ -14,7 +14,7 @@ from seqvision_edge.errors import SinkError
 from seqvision_edge.frame import Frame, Step
 from seqvision_edge.opencv import cv2
 from seqvision_edge.overlay import Overlay
-from seqvision_edge.sinks.queue import Queued
+from seqvision_edge.sinks.outlet import Queued
 from seqvision_edge.sinks.video import VideoFiles
 from seqvision_edge.types import SourceState
 from seqvision_edge.video_writer import VideoWriter

@@ -18,7 +18,7 @@ from steps import EVENT, changed, events, make_step, wait_for
 
 from seqvision_edge.errors import SinkError
 from seqvision_edge.sinks import webhook as webhook_module
-from seqvision_edge.sinks.queue import CLOSE_SECONDS, Queued
+from seqvision_edge.sinks.outlet import CLOSE_SECONDS, Queued
 from seqvision_edge.sinks.webhook import Webhook
 from seqvision_edge.types import Event, SourceState
 

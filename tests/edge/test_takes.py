@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from seqvision_edge.errors import RecordingError
 from seqvision_edge.opencv import cv2
 from seqvision_edge.preprocess import Sizing, prepare
-from seqvision_edge.recording.take import Take
-from seqvision_edge.recording.takes import Takes
+from seqvision_edge.recording.take_folder import Takes
+from seqvision_edge.recording.take_list import Take
 from seqvision_edge.recording.writer import rate
 from seqvision_edge.sources.factory import open_path
 
@@ -246,7 +246,7 @@ def test_a_full_disk_keeps_neither_line_nor_clip(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("seqvision_edge.recording.takes.write_take_list", full)
+    monkeypatch.setattr("seqvision_edge.recording.take_folder.write_take_list", full)
     with pytest.raises(RecordingError, match="No space left"):
         record(takes, "clap")
     assert files(tmp_path) == ["clips.csv", "wave/take-001.mkv"]
@@ -257,7 +257,7 @@ def test_two_writers_at_once_lose_and_overwrite_nothing(tmp_path: Path) -> None:
     code = f"""
 import numpy as np
 from pathlib import Path
-from seqvision_edge.recording.takes import Takes
+from seqvision_edge.recording.take_folder import Takes
 takes = Takes(Path({str(tmp_path)!r}))
 takes.open()
 for number in range(15):

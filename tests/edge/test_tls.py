@@ -13,7 +13,7 @@ from steps import EVENT, SOURCE, make_step, wait_for
 
 from seqvision_edge.errors import SinkError
 from seqvision_edge.sinks.mqtt import Mqtt
-from seqvision_edge.sinks.queue import Queued
+from seqvision_edge.sinks.outlet import Queued
 from seqvision_edge.sinks.webhook import Webhook
 from seqvision_edge.tls import CA_FILE, trusting
 

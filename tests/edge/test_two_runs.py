@@ -13,7 +13,7 @@ from seqvision_edge.overlay import Overlay
 from seqvision_edge.sinks.active_learning import Collection
 from seqvision_edge.sinks.event_clips import _List
 from seqvision_edge.sinks.jsonl import JsonLines
-from seqvision_edge.sinks.queue import Queued
+from seqvision_edge.sinks.outlet import Queued
 from seqvision_edge.sinks.video import VideoFiles
 
 pytestmark = pytest.mark.usefixtures("unhurried")

@@ -139,7 +139,7 @@ def test_training_on_a_large_terminal_shows_the_time_left_for_all_epochs(clips: 
 
 
 SLOW_STEPS = """
-import time, seqvision.training.module as m
+import time, seqvision.training.lightning_module as m
 step = m.ClassifierModule.training_step
 def slow(self, *given):
     print("a step", file=sys.stderr)
@@ -178,7 +178,7 @@ m.{kind}.{name} = broken
 """
 
 
-IN_A_STEP = crash("seqvision.training.module:ClassifierModule:training_step",
+IN_A_STEP = crash("seqvision.training.lightning_module:ClassifierModule:training_step",
                   "self.current_epoch == 1")  # fmt: skip
 IN_A_WORKER = crash("seqvision.data.dataset:ClipDataset:__getitem__", "given[0][0] == 1")
 IN_THE_DISPLAY = crash("seqvision.training.callbacks:EpochLines:_draw",

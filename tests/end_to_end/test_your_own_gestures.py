@@ -22,7 +22,7 @@ from once import once
 from preloaded import run
 
 from seqvision.data.datasets import find_clips
-from seqvision_edge.recording.take import in_order
+from seqvision_edge.recording.take_list import in_order
 
 pytestmark = pytest.mark.slow
 

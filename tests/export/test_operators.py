@@ -7,7 +7,7 @@ from export_models import Exported, every_network
 
 from seqvision_edge.onnx_validation import OPERATORS
 from seqvision_edge.session import Session
-from seqvision_export.quantize.select import make
+from seqvision_export.quantize.select_precision import make
 
 # Files that were exported before graphs were simplified must load for ever.
 EARLIER = {"Range", "Unsqueeze"}

@@ -24,13 +24,12 @@ from seqvision.errors import ExportError
 from seqvision.training.model_io import load_model
 from seqvision_edge.session import Session
 from seqvision_export.onnx_graph import convert, finish
-from seqvision_export.quantize import select
-from seqvision_export.quantize import select as way
+from seqvision_export.quantize import select_precision
 from seqvision_export.quantize.calibration_data import Clips, Labelled, gather, random_windows
 from seqvision_export.quantize.encoder_graph import can_widen, weighted_nodes, widen
 from seqvision_export.quantize.fp16 import to_fp16
 from seqvision_export.quantize.int8 import keep_pool, plans, quantize, ranges_of
-from seqvision_export.quantize.select import choose
+from seqvision_export.quantize.select_precision import choose_precision
 from seqvision_export.simplify import Nodes
 from seqvision_export.timing import Timing
 
@@ -231,8 +230,10 @@ def test_live_and_the_whole_clip_answer_alike_in_any_format(
     own = [case for case in prove(model, reduced).cases if "against frame by frame" in case.name]
     assert len(own) == 4
     assert max(case.difference for case in own) <= 1e-4
-    found, expected = (select.answers(Session(file), windows) for file in (reduced, content))
-    assert 0 < select.difference(found, expected) < 0.05
+    found, expected = (
+        select_precision.answers(Session(file), windows) for file in (reduced, content)
+    )
+    assert 0 < select_precision.difference(found, expected) < 0.05
     assert session.card.graph is not None
     assert session.card.graph.precision == precision
 
@@ -311,7 +312,7 @@ def timed(monkeypatch: pytest.MonkeyPatch, **milliseconds: float) -> None:
         said = {name: milliseconds.get(name.partition(",")[0], 1.0) for name in sessions}
         return {name: Timing(time, time, (time,) * 3) for name, time in said.items()}
 
-    monkeypatch.setattr(select, "time_live_frames", times)
+    monkeypatch.setattr(select_precision, "time_live_frames", times)
 
 
 @pytest.mark.parametrize(
@@ -328,7 +329,9 @@ def test_auto_keeps_the_fastest_and_fp32_where_none_is_clearly_faster(
 ) -> None:
     timed(monkeypatch, int8=int8, fp16=fp16)
     content, card, clips = learnt
-    choice = choose(content, card, ExportOptions(precision="auto", max_accuracy_drop=10.0), clips)
+    choice = choose_precision(
+        content, card, ExportOptions(precision="auto", max_accuracy_drop=10.0), clips
+    )
     graph = Session(choice.content).card.graph
     assert graph is not None
     assert graph.precision == kept
@@ -346,7 +349,7 @@ def stay_here(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
 
 def spoil(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let calibration find ranges that are far too small."""
-    honest = way.ranges_of
+    honest = select_precision.ranges_of
 
     def spoilt(*given: Any) -> Any:
         ranges = honest(*given)
@@ -356,7 +359,7 @@ def spoil(monkeypatch: pytest.MonkeyPatch) -> None:
             ranges[place] = TensorData(lowest=low * small, highest=high * small)
         return ranges
 
-    monkeypatch.setattr(way, "ranges_of", spoilt)
+    monkeypatch.setattr(select_precision, "ranges_of", spoilt)
 
 
 def test_auto_prefers_a_slower_format_to_one_that_costs_more_than_max_drop(
@@ -365,7 +368,7 @@ def test_auto_prefers_a_slower_format_to_one_that_costs_more_than_max_drop(
     spoil(monkeypatch)
     timed(monkeypatch, int8=0.1, fp16=0.9)
     content, card, clips = learnt
-    choice = choose(content, card, ExportOptions(precision="auto"), clips)
+    choice = choose_precision(content, card, ExportOptions(precision="auto"), clips)
     assert choice.chosen.candidate.name == "fp16"
     assert [one.refused[:6] for one in choice.measured] == ["", *["costs "] * 3, ""]
 
@@ -413,10 +416,10 @@ def test_int8_is_kept_though_slower_and_said_to_be(
     assert report["precision"]["fp32_against_torch"]["difference"] <= 1e-4
     content, card, clips = learnt
     found, wanted = (
-        select.answers(one, clips.judge.windows) for one in (session, Session(content))
+        select_precision.answers(one, clips.judge.windows) for one in (session, Session(content))
     )
-    assert 0 < select.difference(found, wanted) < 0.2
-    assert select.accuracy(found, clips.judge, card.labels) > 0.8
+    assert 0 < select_precision.difference(found, wanted) < 0.2
+    assert select_precision.accuracy(found, clips.judge, card.labels) > 0.8
 
 
 @pytest.mark.parametrize("precision", ["int8", "auto"])
@@ -457,8 +460,8 @@ def test_an_encoder_without_convolutions_has_nothing_to_make_smaller() -> None:
     clips = clips_of(card)
     for precision in ("int8", "fp16"):
         with pytest.raises(ExportError, match=f"--precision {precision}: the encoder computes"):
-            choose(content, card, ExportOptions(precision=precision), clips)
-    choice = choose(content, card, ExportOptions(precision="auto"), clips)
+            choose_precision(content, card, ExportOptions(precision=precision), clips)
+    choice = choose_precision(content, card, ExportOptions(precision="auto"), clips)
     assert choice.content == content
 
 
@@ -470,16 +473,18 @@ def test_halves_that_overflow_are_refused() -> None:
     weight.CopyFrom(onnx.numpy_helper.from_array(large, weight.name))
     content = finish(proto, card, "fp32")
     with pytest.raises(ExportError, match=r"--precision fp16: fp16: (answers are not|off by)"):
-        choose(content, card, ExportOptions(precision="fp16"), Clips(Labelled(), Labelled(), True))
+        choose_precision(
+            content, card, ExportOptions(precision="fp16"), Clips(Labelled(), Labelled(), True)
+        )
 
 
 def test_the_choice_is_told_as_json() -> None:
     content, card = made(ModelOptions())
     windows = noise(card, 4)
-    named = select.answers(Session(content), windows).argmax(axis=1)
+    named = select_precision.answers(Session(content), windows).argmax(axis=1)
     judge = Labelled(windows, tuple(card.labels[place] for place in named), (None,) * 4)
     options = ExportOptions(precision="int8", max_accuracy_drop=100.0)
-    choice = choose(content, card, options, Clips(judge, judge, same=True))
+    choice = choose_precision(content, card, options, Clips(judge, judge, same=True))
     told = json.loads(json.dumps(choice.to_json()))
     assert told["chosen"].startswith("int8, ")
     assert told["clips"] == 4

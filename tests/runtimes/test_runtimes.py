@@ -26,7 +26,7 @@ from onnx import numpy_helper
 from seqvision.config import ModelOptions
 from seqvision_edge.card import StripSequence
 from seqvision_export.onnx_graph import finish
-from seqvision_export.quantize.select import make
+from seqvision_export.quantize.select_precision import make
 
 pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent

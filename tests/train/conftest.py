@@ -20,7 +20,7 @@ from seqvision.config import (
     TrainingOptions,
     TrainOptions,
 )
-from seqvision.training.trainer import Trained
+from seqvision.training.train import Trained
 
 DIRECTIONS = {"left": -1, "right": 1, "none": 0}
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from trainings import options, train, weights
 
 from seqvision.calibration.calibrate import calibrate
-from seqvision.calibration.clip_calibration import choose
-from seqvision.calibration.event_counts import Figures
+from seqvision.calibration.clip_calibration import choose_clips
+from seqvision.calibration.event_counts import EventCounts
 from seqvision.calibration.event_search import (
     Point,
     Replay,
@@ -41,7 +41,7 @@ from seqvision.data.decode import Store, decode_all
 from seqvision.errors import DataError
 from seqvision.evaluation import answer
 from seqvision.training.model_io import load_model, write_card
-from seqvision.training.trainer import Trained
+from seqvision.training.train import Trained
 from seqvision_edge.card import Decision, VideoSequence
 from seqvision_edge.event_metrics import TrueEvent
 from seqvision_edge.runner import run
@@ -269,10 +269,10 @@ class _Landscape(Trials):
     needle: Point = ()
     hill: Point = ()
 
-    def at(self, point: Point, takes: Sequence[int]) -> Figures:
+    def at(self, point: Point, takes: Sequence[int]) -> EventCounts:
         steps = sum(abs(one - two) for one, two in zip(point, self.hill, strict=True))
         right = 1000 if point == self.needle else max(0, 990 - 3 * steps)
-        return Figures(right, 1000 - right, 0, 3600.0, (1.0,))
+        return EventCounts(right, 1000 - right, 0, 3600.0, (1.0,))
 
 
 def test_a_broad_hill_is_taken_and_not_a_needle_on_its_slope() -> None:
@@ -377,17 +377,17 @@ def test_the_clips_that_the_training_set_aside_are_known_again(
     found = find_data_set(clips).clips
     store = Store(Cache(trained.run.parents[1] / "cache"), card.image, 30.0, card.sequence)
     found, decoded, _ = decode_all(store, found, lambda done, total: None)
-    chosen, words = choose(found, decoded, card, "auto")
+    chosen, words = choose_clips(found, decoded, card, "auto")
     assert words == "validation clips of the training"
     assert len(chosen) == card.origin.data["val"]
     # One clip less: other data, of which nothing is known.
-    chosen, words = choose(found[1:], decoded[1:], card, "auto")
+    chosen, words = choose_clips(found[1:], decoded[1:], card, "auto")
     assert (len(chosen), words) == (len(found) - 1, "clips")
     said = [replace(clip, split="val" if place < 3 else "train")
             for place, clip in enumerate(found)]  # fmt: skip
-    assert choose(said, decoded, card, "auto")[0] == [0, 1, 2]
+    assert choose_clips(said, decoded, card, "auto")[0] == [0, 1, 2]
     strange = [*said[:-1], replace(said[-1], label="unknown")]
-    assert choose(strange, decoded, card, "auto")[0] == [0, 1, 2, len(found) - 1]
+    assert choose_clips(strange, decoded, card, "auto")[0] == [0, 1, 2, len(found) - 1]
 
 
 def test_a_model_that_finds_nothing_is_not_written(

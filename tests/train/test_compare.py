@@ -10,7 +10,7 @@ import pytest
 from seqvision.cli import main
 from seqvision.compare import best, differing, paired
 from seqvision.report.run_folder import read_run
-from seqvision.training.trainer import Trained
+from seqvision.training.train import Trained
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ import pytest
 from seqvision.data.clips import Clip
 from seqvision.data.datasets.clip_list import read_list
 from seqvision.errors import DataError
-from seqvision.prediction import Answer, write_csv
+from seqvision.prediction import ClipPrediction, write_csv
 from seqvision.report.run_folder import read_predictions, write_predictions
 from seqvision.segmentation import annotations
 
@@ -52,7 +52,7 @@ def test_every_list_has_no_formula_and_is_read_as_it_was(tmp_path: Path) -> None
     card: Any = SimpleNamespace(labels=LABELS)
     write_csv(
         tmp_path / "answers.csv",
-        [Answer(name, np.eye(len(LABELS))[n], card) for n, name in enumerate(names)],
+        [ClipPrediction(name, np.eye(len(LABELS))[n], card) for n, name in enumerate(names)],
         LABELS,
     )
     for path in tmp_path.glob("*.csv"):

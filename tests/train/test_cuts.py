@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from seqvision.cli import main
 from seqvision.data.cache import Cache
+from seqvision.data.clip_cuts import clip_frames
 from seqvision.data.clips import Clip, Cut
-from seqvision.data.cut import clip_frames
 from seqvision.data.datasets import find_clips
 from seqvision.data.decode import Store, decode_all
 from seqvision.data.splits import split_clips

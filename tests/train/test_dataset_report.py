@@ -21,8 +21,8 @@ from seqvision.config import (
 from seqvision.data.splits import Split
 from seqvision.dataset_report import analyze
 from seqvision.dataset_report.findings import Findings
+from seqvision.preflight import validate_data
 from seqvision.training.data import load_dataset
-from seqvision.validation import validate_data
 from seqvision_edge.opencv import cv2
 
 
@@ -31,7 +31,7 @@ def examine(asked: DataOptions) -> Findings:
 
 
 def survey(asked: DataOptions) -> Findings:
-    return analyze.survey(asked, validate_data(asked))
+    return analyze.analyze_data_set(asked, validate_data(asked))
 
 
 def options(data: Path, folder: Path, **parts: object) -> DataOptions:
@@ -333,7 +333,7 @@ def test_root_names_the_clips_and_wins_over_the_yaml(
         seen.append(given)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("seqvision.training.trainer.train", train)
+    monkeypatch.setattr("seqvision.training.train.train", train)
     config = tmp_path / "options.yaml"
     config.write_text("data: here")
     main(["train", "--config", str(config), "--root", "there"])

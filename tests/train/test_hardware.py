@@ -7,7 +7,7 @@ import torch
 
 from seqvision.config import ModelOptions
 from seqvision.models.classifier import Classifier
-from seqvision.training.hardware import one_for_the_head
+from seqvision.training.hardware import limit_head_threads
 from seqvision_edge.card import ImageSpec
 
 IMAGE = ImageSpec(height=32, width=32, channels=3, fit="stretch")
@@ -42,7 +42,7 @@ def threads_of_a_step(model: Classifier) -> dict[str, int]:
 
 def test_the_head_has_one_thread_on_the_way_there_and_back_and_the_encoder_all() -> None:
     model = Classifier(ModelOptions(hidden=16), IMAGE, 3)
-    assert one_for_the_head(model, 2)
+    assert limit_head_threads(model, 2)
     assert threads_of_a_step(model) == {
         "encoder": 2, "head": 1, "head, back": 1, "encoder, back": 2
     }  # fmt: skip
@@ -50,17 +50,17 @@ def test_the_head_has_one_thread_on_the_way_there_and_back_and_the_encoder_all()
 
 def test_a_large_head_shares_its_work() -> None:
     model = Classifier(ModelOptions(hidden=1024), IMAGE, 3)
-    assert not one_for_the_head(model, 16)
+    assert not limit_head_threads(model, 16)
     assert set(threads_of_a_step(model).values()) == {2}
 
 
 def test_a_head_without_recurrence_is_left_alone() -> None:
-    assert not one_for_the_head(Classifier(ModelOptions(head="mean"), IMAGE, 3), 2)
+    assert not limit_head_threads(Classifier(ModelOptions(head="mean"), IMAGE, 3), 2)
 
 
 def test_the_answers_stay() -> None:
     model = Classifier(ModelOptions(hidden=16), IMAGE, 3).eval()
     frames = torch.randint(0, 256, (2, 3, 32, 32, 3), dtype=torch.uint8)
     before = model(frames)
-    one_for_the_head(model, 2)
+    limit_head_threads(model, 2)
     assert torch.allclose(model(frames), before, atol=1e-6)

@@ -11,9 +11,9 @@ from seqvision.config import ClipOptions, ModelOptions, TrainingOptions, TrainOp
 from seqvision.data.dataset import Batch
 from seqvision.models.classifier import Classifier
 from seqvision.training import callbacks
+from seqvision.training.lightning_module import ClassifierModule, Mixed, mix
 from seqvision.training.model_io import load_model
-from seqvision.training.module import ClassifierModule, Mixed, mix
-from seqvision.training.trainer import Trained
+from seqvision.training.train import Trained
 from seqvision_edge.card import ImageSpec
 
 pytestmark = pytest.mark.usefixtures("no_pictures")

@@ -98,11 +98,11 @@ def test_what_is_remembered_of_each_step_gives_the_answer_of_the_clip(
     )
     model = Classifier(options, IMAGE, 3).eval()
     features = model.encode(frames(2, 6))
-    steps = [model.remember(features[:, place : place + 1]) for place in range(6)]
+    steps = [model.step_memory(features[:, place : place + 1]) for place in range(6)]
     memory = torch.cat(steps, dim=1)
     assert memory.shape == (2, 6, model.memory)
     assert model.memory == (8 if motion == "none" else 128)
-    assert torch.allclose(model.decide_from(memory), model.decide(features), atol=1e-6)
+    assert torch.allclose(model.logits_from_memory(memory), model.decide(features), atol=1e-6)
 
 
 @torch.inference_mode()

@@ -19,7 +19,7 @@ from seqvision.config import ExportOptions, TrainOptions
 from seqvision.errors import CheckpointError
 from seqvision.output_files import exported_by, is_model, publish
 from seqvision.training.model_io import load_model, write_card
-from seqvision.training.trainer import Trained, copy_model
+from seqvision.training.train import Trained, copy_model
 
 
 @pytest.fixture(scope="module")

@@ -19,9 +19,9 @@ from seqvision.cli import main
 from seqvision.data.datasets.detect import find_paths
 from seqvision.data.decode import Decoded
 from seqvision.errors import DataError
-from seqvision.prediction import Answer, line_of
+from seqvision.prediction import ClipPrediction, line_of
 from seqvision.training.model_io import load_model
-from seqvision.training.trainer import Trained
+from seqvision.training.train import Trained
 from seqvision_edge.card import ImageSpec, VideoSequence
 from seqvision_edge.providers import DEVICES
 from seqvision_edge.sampling import centre, windows
@@ -83,7 +83,7 @@ def test_an_answer_below_the_threshold_is_unsure(exported: Path, reject: float, 
     card = card.model_copy(
         update={"decision": card.decision.model_copy(update={"min_confidence": reject})}
     )
-    answer = Answer("a.mp4", np.array([0.1, 0.3, 0.6]), card)
+    answer = ClipPrediction("a.mp4", np.array([0.1, 0.3, 0.6]), card)
     fields = line_of(answer, 2, 0).split("\t")
     assert fields == ["a.mp4", "right", "0.6000", "none", "0.3000"] + ["unsure"] * said
     shown = line_of(answer, 2, 5)

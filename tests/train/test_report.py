@@ -20,7 +20,7 @@ from seqvision.cli import main
 from seqvision.config import ModelOptions, TrainOptions
 from seqvision.report.html import Markup, element, plain
 from seqvision.training.model_io import load_model, load_used_clips, save_model, write_card
-from seqvision.training.trainer import Trained
+from seqvision.training.train import Trained
 
 from .conftest import train_small, write_list
 
@@ -135,7 +135,7 @@ def test_bars_are_the_weights_of_the_pooling(page: Page, attentive: Trained) -> 
         weights = model.attention(frames)
         assert weights is not None
         assert torch.allclose(weights.sum(1), torch.ones(3))
-        steps, _ = model.head._read(model.remember(model.encode(frames)), None)
+        steps, _ = model.head._read(model.step_memory(model.encode(frames)), None)
         answer = model.head.classify((steps * weights[:, :, None]).sum(1))
         assert torch.allclose(answer, model(frames), atol=1e-6)
     drawn = [svg for svg in page.named("svg") if svg.get("class") == "weights"]

@@ -10,7 +10,7 @@ from seqvision.config import ModelOptions, TrainOptions
 from seqvision.errors import DataError
 from seqvision.models.classifier import Classifier
 from seqvision.training import callbacks
-from seqvision.training.module import ClassifierModule
+from seqvision.training.lightning_module import ClassifierModule
 from seqvision_edge.card import ImageSpec
 
 pytestmark = pytest.mark.usefixtures("no_pictures")

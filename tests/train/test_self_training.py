@@ -33,10 +33,15 @@ from seqvision.errors import DataError, StudyError
 from seqvision.evaluation import predict
 from seqvision.self_training import rounds as one_round
 from seqvision.self_training.data import find_unlabelled
-from seqvision.self_training.pseudo_labels import Answers, choose, predict_pool, thresholds
+from seqvision.self_training.pseudo_labels import (
+    TeacherPredictions,
+    choose_confident,
+    predict_pool,
+    thresholds,
+)
 from seqvision.self_training.rounds import Round, best_of
 from seqvision.self_training.self_train import SelfTrained, self_train
-from seqvision.training import trainer as training
+from seqvision.training import train as training
 from seqvision.training.model_io import load_model
 from seqvision_edge.opencv import cv2
 
@@ -358,14 +363,16 @@ def test_rounds_end_when_validation_has_not_been_as_good_for_a_while(
     )
 
 
-def answers(labels: list[int], confidence: list[float], agreement: list[float]) -> Answers:
-    return Answers(np.array(labels), np.array(confidence), np.array(agreement))
+def answers(
+    labels: list[int], confidence: list[float], agreement: list[float]
+) -> TeacherPredictions:
+    return TeacherPredictions(np.array(labels), np.array(confidence), np.array(agreement))
 
 
 def test_a_threshold_takes_what_is_sure_and_what_every_view_agrees_on() -> None:
     said = answers([0, 0, 1, 1], [0.95, 0.85, 0.9, 0.99], [1, 1, 1, 0.75])
     options = SelfTrainOptions(threshold=0.9)
-    assert choose(said, options, [0, 1], 2).tolist() == [True, False, True, False]
+    assert choose_confident(said, options, [0, 1], 2).tolist() == [True, False, True, False]
 
 
 def test_balance_takes_each_label_in_its_share_the_surest_first() -> None:
@@ -374,13 +381,13 @@ def test_balance_takes_each_label_in_its_share_the_surest_first() -> None:
     said = answers(labels, sure, [1.0] * 10)
     options = SelfTrainOptions(threshold=0.9, floor=0.5, select="balanced")
     # Seven are sure; of labels that are alike in number, four and three.
-    chosen = choose(said, options, [0, 1], 2)
+    chosen = choose_confident(said, options, [0, 1], 2)
     assert chosen.tolist() == [True] * 4 + [False] * 2 + [True] * 3 + [False]
     assert thresholds(said, chosen, 2) == [0.96, 0.6]
     # Where one label is three in four of the labelled clips, it may be so here.
-    chosen = choose(said, options, [0, 0, 0, 1], 2)
+    chosen = choose_confident(said, options, [0, 0, 0, 1], 2)
     assert Counter(np.array(labels)[chosen].tolist()) == {0: 5, 1: 2}
-    nothing = choose(answers([], [], []), options, [0, 1], 2)
+    nothing = choose_confident(answers([], [], []), options, [0, 1], 2)
     assert nothing.tolist() == []
 
 

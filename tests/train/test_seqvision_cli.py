@@ -288,7 +288,7 @@ def test_flags_win_over_the_yaml_and_the_yaml_over_defaults(
         seen.append(options)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("seqvision.training.trainer.train", train)
+    monkeypatch.setattr("seqvision.training.train.train", train)
     assert main(["train", "--config", str(config), "--hidden", "9"]) == 130
     (options,) = seen
     assert (options.model.hidden, options.model.layers, options.model.head) == (9, 2, "lstm")

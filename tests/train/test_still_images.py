@@ -24,7 +24,7 @@ from seqvision.errors import DataError
 from seqvision.evaluation import evaluate, load_clips
 from seqvision.training.data import load_dataset
 from seqvision.training.model_io import load_model
-from seqvision.training.trainer import Trained
+from seqvision.training.train import Trained
 from seqvision_edge.card import StripSequence, WindowSequence
 from seqvision_edge.opencv import cv2
 from seqvision_edge.runner import run

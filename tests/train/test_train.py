@@ -26,7 +26,7 @@ from seqvision.models.classifier import Classifier
 from seqvision.report.run_folder import column
 from seqvision.signals import StopNow, StopRequest
 from seqvision.training.model_io import load_model
-from seqvision.training.trainer import Trained
+from seqvision.training.train import Trained
 from seqvision_edge.card import SPEC
 from seqvision_edge.errors import CardError, DeviceError
 from seqvision_edge.files import alone_in

@@ -24,7 +24,7 @@ from seqvision.config import TrainOptions, TuneOptions, from_yaml
 from seqvision.errors import StudyError
 from seqvision.models.classifier import Classifier
 from seqvision.report.run_folder import read_run
-from seqvision.training import trainer as training
+from seqvision.training import train as training
 from seqvision.training.model_io import load_model
 from seqvision.training.run_context import RunContext
 from seqvision.tuning import objective, reporting
@@ -414,7 +414,7 @@ def test_a_signal_ends_the_trial_and_the_same_command_goes_on(
 ) -> None:  # fmt: skip
     arguments = [str(colours), *flags(tmp_path, {"lr": [0.01, 0.02, 0.03]}, "--no-latency",
                                       "--trials", "3", "--sampler", "grid")]  # fmt: skip
-    report = objective.Report.on_train_epoch_end
+    report = objective.TrialCallback.on_train_epoch_end
 
     def press(self: Any, trainer: Any, module: Any) -> None:
         report(self, trainer, module)
@@ -422,7 +422,7 @@ def test_a_signal_ends_the_trial_and_the_same_command_goes_on(
             os.kill(os.getpid(), number)
 
     with monkeypatch.context() as patched:
-        patched.setattr(objective.Report, "on_train_epoch_end", press)
+        patched.setattr(objective.TrialCallback, "on_train_epoch_end", press)
         assert main(["tune", *arguments]) == code
     told = capsys.readouterr().err
     assert "stopped; 1 of 3 trials are kept in" in told

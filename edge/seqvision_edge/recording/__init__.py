@@ -1,6 +1,6 @@
 """Takes for a training: recorded, stored in a folder, reviewed.
 
-    from seqvision_edge.recording.takes import Takes
+    from seqvision_edge.recording.take_folder import Takes
 
     takes = Takes(Path("takes"))
     with takes.begin("wave", "anna") as new:

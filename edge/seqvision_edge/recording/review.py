@@ -17,15 +17,15 @@ from pathlib import Path
 from time import monotonic
 from typing import Literal, TextIO
 
-from seqvision_edge.background import backgrounds
+from seqvision_edge.background_label import backgrounds
 from seqvision_edge.command_line import print_text
 from seqvision_edge.csv_cells import dict_reader
 from seqvision_edge.drawing import BACKGROUND, colours
 from seqvision_edge.errors import RecordingError, SourceError
 from seqvision_edge.frame import Frame, Image
-from seqvision_edge.numerals import parse_number
-from seqvision_edge.recording.take import COLLECTED_NAME, Take
-from seqvision_edge.recording.takes import Takes
+from seqvision_edge.number_parsing import parse_number
+from seqvision_edge.recording.take_folder import Takes
+from seqvision_edge.recording.take_list import COLLECTED_NAME, Take
 from seqvision_edge.recording.window_view import Pane, draw_clip
 from seqvision_edge.sources.factory import open_path
 

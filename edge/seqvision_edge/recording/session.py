@@ -18,8 +18,8 @@ from seqvision_edge import interrupts
 from seqvision_edge.frame import Frame
 from seqvision_edge.interrupts import DeferredSignals
 from seqvision_edge.overlay import SHOWN
-from seqvision_edge.recording.take import Take
-from seqvision_edge.recording.takes import Takes
+from seqvision_edge.recording.take_folder import Takes
+from seqvision_edge.recording.take_list import Take
 from seqvision_edge.recording.writer import LONGEST_GAP, LONGEST_SECONDS, NewTake, RecordingFeed
 from seqvision_edge.sources.factory import Source
 from seqvision_edge.types import SourceState

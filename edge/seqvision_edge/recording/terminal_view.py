@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.text import Text
 from typing_extensions import Self
 
-from seqvision_edge.background import backgrounds
+from seqvision_edge.background_label import backgrounds
 from seqvision_edge.drawing import colours, hexadecimal
 from seqvision_edge.frame import Frame
 from seqvision_edge.recording.session import Command, RecordingStatus

@@ -9,7 +9,7 @@ from types import TracebackType
 import numpy as np
 from typing_extensions import Self
 
-from seqvision_edge.background import backgrounds
+from seqvision_edge.background_label import backgrounds
 from seqvision_edge.drawing import (
     BACKGROUND,
     Colour,

@@ -23,7 +23,7 @@ from seqvision_edge.types import SourceState
 from seqvision_edge.video_writer import VideoWriter
 
 if TYPE_CHECKING:
-    from seqvision_edge.recording.take import Take
+    from seqvision_edge.recording.take_list import Take
 
 LONGEST_SECONDS = 120.0
 # A longer gap ends a take: the camera was away.

@@ -2,6 +2,6 @@
 
 import sys
 
-from seqvision_edge.programs import edge_serve
+from seqvision_edge.entry_points import edge_serve
 
 sys.exit(edge_serve())

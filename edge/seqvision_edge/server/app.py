@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from seqvision_edge import __version__
 from seqvision_edge.card import Decision
-from seqvision_edge.renamed import QUERY, is_now
+from seqvision_edge.renamed_options import QUERY, is_now
 from seqvision_edge.server import static_files
 from seqvision_edge.server.auth import LOCAL, AllowedHosts, Key
 from seqvision_edge.server.batching import MODEL_FAILED, ModelFailed, Overloaded

@@ -20,6 +20,7 @@ from seqvision_edge.preprocess import ValueRange, prepare
 from seqvision_edge.sampling import Sampler, refuse_long
 from seqvision_edge.server.job import Job
 from seqvision_edge.server.limits import MIB, Limits
+from seqvision_edge.sources.decoder_process import Decoders, Isolated, NoDecoder, TooMuchMemory
 from seqvision_edge.sources.image_files import (
     JPEG,
     MOST_SCANS,
@@ -27,7 +28,6 @@ from seqvision_edge.sources.image_files import (
     decode_image,
     has_too_many_scans,
 )
-from seqvision_edge.sources.isolated import Decoders, Isolated, NoDecoder, TooMuchMemory
 from seqvision_edge.sources.video_file import VideoFile
 from seqvision_edge.still_images import sized
 

@@ -10,8 +10,8 @@ from fastapi import HTTPException
 
 from seqvision_edge.errors import RecordingError, SourceError
 from seqvision_edge.opencv import cv2
-from seqvision_edge.recording.take import Take
-from seqvision_edge.recording.takes import Takes
+from seqvision_edge.recording.take_folder import Takes
+from seqvision_edge.recording.take_list import Take
 from seqvision_edge.recording.writer import LONGEST_SECONDS
 from seqvision_edge.server.limits import MIB
 from seqvision_edge.sources.video_file import VideoFile

@@ -19,7 +19,7 @@ from seqvision_edge.server.metrics import ServerMetrics
 from seqvision_edge.server.recorder import Recorder
 from seqvision_edge.server.sse import EventQueue
 from seqvision_edge.session import Session
-from seqvision_edge.sources.isolated import Decoders
+from seqvision_edge.sources.decoder_process import Decoders
 
 Result = TypeVar("Result")
 

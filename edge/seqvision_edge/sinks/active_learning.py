@@ -22,7 +22,7 @@ from seqvision_edge.csv_cells import dict_reader, write_dicts
 from seqvision_edge.errors import SinkError
 from seqvision_edge.files import alone_in, atomic_write
 from seqvision_edge.frame import Step
-from seqvision_edge.numerals import parse_number
+from seqvision_edge.number_parsing import parse_number
 from seqvision_edge.sanitize import file_part
 from seqvision_edge.sinks.event_clips import (
     ConstantRateWriter,

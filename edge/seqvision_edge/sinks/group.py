@@ -13,7 +13,7 @@ from typing_extensions import Self
 from seqvision_edge.command_line import print_text
 from seqvision_edge.frame import Step
 from seqvision_edge.sinks import Idle, Sink
-from seqvision_edge.sinks.queue import FLUSH_SECONDS, Queued, close_all
+from seqvision_edge.sinks.outlet import FLUSH_SECONDS, Queued, close_all
 
 # A recording that has ended may wait for its outputs: that costs only time.
 _RECORDED_FLUSH_SECONDS = 10.0

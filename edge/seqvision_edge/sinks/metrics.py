@@ -19,7 +19,7 @@ from seqvision_edge.errors import SinkError
 from seqvision_edge.frame import CONNECTING, Step
 from seqvision_edge.http_client import shut_down, time_limit
 from seqvision_edge.overlay import SHOWN
-from seqvision_edge.sinks.queue import Queued
+from seqvision_edge.sinks.outlet import Queued
 from seqvision_edge.sources.factory import Source
 from seqvision_edge.types import STATES
 

@@ -37,7 +37,7 @@ from seqvision_export.bench.stages import (
 from seqvision_export.bench.startup import start
 from seqvision_export.onnx_graph import convert
 from seqvision_export.quantize.calibration_data import random_windows
-from seqvision_export.quantize.select import Candidate, make
+from seqvision_export.quantize.select_precision import Candidate, make
 from seqvision_export.timing import Timing, interleaved_timing, ratio
 
 _LIVE_STAGES = ("live frame", "encoder", "head", "full window")

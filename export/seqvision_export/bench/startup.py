@@ -13,10 +13,10 @@ from time import perf_counter
 def start(model: Path, device: str, threads: int) -> dict[str, float]:
     """Start a model in a fresh process and return its measurements."""
     from seqvision.errors import ExportError  # not above: a device has no seqvision
-    from seqvision_export.fresh import run_fresh
+    from seqvision_export.fresh_process import run_in_fresh_process
 
     module = "seqvision_export.bench.startup"
-    code, printed = run_fresh("-m", module, str(model), device, str(threads))
+    code, printed = run_in_fresh_process("-m", module, str(model), device, str(threads))
     if code:
         raise ExportError(f"{model.name}: does not start in a process of its own (code {code})")
     found: dict[str, float] = json.loads(printed)

@@ -17,7 +17,7 @@ from seqvision_edge.card import ModelCard
 from seqvision_edge.sampling import centre, whole
 from seqvision_edge.session import Session
 from seqvision_export.onnx_graph import state_of
-from seqvision_export.verify.parity import Answer, Reference, compare, limits
+from seqvision_export.verify.parity import Answer, Reference, compare_answers, limits
 from seqvision_export.verify.report import WAYS, Case, distance
 
 # At every frame of so many clips, the longest, live is held against offline.
@@ -92,7 +92,7 @@ def on_clips(
             if number in long and card.sequence.kind == "video":
                 frames = whole(clip, card.image, card.sequence)[:_LONG_FRAMES]
                 name = f"real clip {number + 1}, all {len(frames)} frames"
-                cases += compare(reference, session, frames, name)
+                cases += compare_answers(reference, session, frames, name)
             advance(number + 1, len(decoded))
     truth = torch.tensor([card.labels.index(clip.label) for clip in clips])
     metrics = {

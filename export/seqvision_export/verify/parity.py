@@ -50,7 +50,7 @@ class Reference:
         """Return what everything so far leaves; `features` may be empty."""
         if self.card.state.kind == "window":
             kept = max(0, features.shape[1] - (self._window - 1))
-            return [self._model.remember(features[:, kept:]).numpy()]
+            return [self._model.step_memory(features[:, kept:]).numpy()]
         start = self.start(len(features))
         following = self._carry(features, start)[1:] if features.shape[1] else start
         return [tensor.numpy() for tensor in following]
@@ -97,10 +97,10 @@ def grid(reference: Reference, session: Session) -> Iterator[Case]:
     generator = np.random.default_rng(1)
     for time in dict.fromkeys((1, max(1, window - 1), window, window + 5)):
         frames = _random_frames(generator, session, 1, time)[0]
-        yield from compare(reference, session, frames, f"clip of {time} frames")
+        yield from compare_answers(reference, session, frames, f"clip of {time} frames")
 
 
-def compare(
+def compare_answers(
     reference: Reference, session: Session, clip: NDArray[np.uint8], name: str
 ) -> Iterator[Case]:
     """Compare a clip in torch, in one call, and frame by frame at every frame.

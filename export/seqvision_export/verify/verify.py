@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from seqvision.config import VerifyOptions
 from seqvision.console import print_step
 from seqvision.errors import ExportError
-from seqvision.validation.checks import beside
+from seqvision.preflight.checks import report_path
 from seqvision_edge.card import ModelCard
 from seqvision_edge.errors import ModelError
-from seqvision_export.fresh import run_fresh
+from seqvision_export.fresh_process import run_in_fresh_process
 from seqvision_export.verify.report import Proof, print_summary, save
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def verify(options: VerifyOptions) -> dict[str, Any]:
     Raises:
         SeqvisionError: one of them cannot be used, or they answer differently.
     """
-    path = options.report or beside(options.model)
+    path = options.report or report_path(options.model)
     print_step(f"proving in a fresh process{' on clips too' if options.data else ''}")
     report = verify_in_subprocess(options, str(options.model))
     try:
@@ -47,7 +47,9 @@ def verify_in_subprocess(options: VerifyOptions, name: str) -> dict[str, Any]:
     What an exporter left behind in this process cannot help the proof along.  `name` is what the
     file is called in messages.
     """
-    code, printed = run_fresh("-m", "seqvision_export.verify", options.model_dump_json(), name)
+    code, printed = run_in_fresh_process(
+        "-m", "seqvision_export.verify", options.model_dump_json(), name
+    )
     try:
         answer: dict[str, Any] = json.loads(printed)
     except ValueError:
@@ -97,7 +99,7 @@ def _on_data(
     data: Path, options: VerifyOptions, model: "Classifier", session: "Session"
 ) -> "ClipsProof":
     from seqvision.evaluation import load_clips
-    from seqvision.validation.checks import find_for_model
+    from seqvision.preflight.checks import find_for_model
     from seqvision_export.verify.clips import on_clips
 
     found = find_for_model(data, session.card)

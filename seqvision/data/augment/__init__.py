@@ -12,7 +12,7 @@ from seqvision.data.augment.augmenter import (
     make_augmenter,
     with_content,
 )
-from seqvision.data.augment.temporal import Timing, draw_frames
+from seqvision.data.augment.temporal import TemporalOptions, draw_frames
 from seqvision.data.label_swaps import (
     mirror_labels,
     refuse_empty_reversal,
@@ -23,7 +23,7 @@ from seqvision.data.label_swaps import (
 
 __all__ = [
     "Augmenter",
-    "Timing",
+    "TemporalOptions",
     "augmentation_notes",
     "check_augmentation",
     "draw_frames",

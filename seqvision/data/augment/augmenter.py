@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from seqvision.config import PRESETS, AugmentOptions, TrainOptions
 from seqvision.data.augment.pixels import Frames, Work, mirror_matrix
 from seqvision.data.augment.recipe import read_content
-from seqvision.data.augment.temporal import Timing, draw_frames
+from seqvision.data.augment.temporal import TemporalOptions, draw_frames
 from seqvision.data.augment.turns import turns
 from seqvision.data.label_swaps import (
     check_swaps,
@@ -31,7 +31,7 @@ class Augmenter:
         augment: str | Mapping[str, Any] = "light",
         flip: bool = False,
         swap: Mapping[int, int] | None = None,
-        timing: Timing | None = None,
+        timing: TemporalOptions | None = None,
         reversal: Mapping[int, int] | None = None,
     ) -> None:
         """Make and try the augmenters.
@@ -155,7 +155,7 @@ def make_augmenter(options: AugmentOptions, labels: Sequence[str]) -> Augmenter 
     )
     if augmenter.timing.reverse > 0:
         refuse_empty_reversal(reversal)
-    varied = options.flip or augmenter.timing != Timing() or options.augment != "none"
+    varied = options.flip or augmenter.timing != TemporalOptions() or options.augment != "none"
     return augmenter if varied else None
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from seqvision.compat import iaa, imgaug
-from seqvision.data.augment.ops import anew, once
+from seqvision.data.augment.ops import per_clip, per_frame
 from seqvision.data.augment.pixels import Step, Work, drawn, own_generator, seeded
 from seqvision.errors import DataError
 from seqvision_edge.opencv import cv2
@@ -214,7 +214,7 @@ def plan_clip(augmenters: Iterable[Any], needs_colour: Callable[[Any], bool]) ->
 
     `needs_colour` tells of an augmenter that it does not work on a grey image.
     """
-    return [_choose(item, lambda leaf: once(leaf, needs_colour(leaf))) for item in augmenters]
+    return [_choose(item, lambda leaf: per_clip(leaf, needs_colour(leaf))) for item in augmenters]
 
 
 def plan_frames(augmenters: Iterable[Any], needs_colour: Callable[[Any], bool]) -> list[Step]:
@@ -222,7 +222,7 @@ def plan_frames(augmenters: Iterable[Any], needs_colour: Callable[[Any], bool]) 
 
     What Sometimes, OneOf and SomeOf choose holds for the clip: a camera is noisy, or it is not.
     """
-    return [_choose(item, lambda leaf: anew(leaf, needs_colour(leaf))) for item in augmenters]
+    return [_choose(item, lambda leaf: per_frame(leaf, needs_colour(leaf))) for item in augmenters]
 
 
 def leaves(augmenter: Any) -> Iterable[Any]:

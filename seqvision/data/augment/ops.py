@@ -68,7 +68,7 @@ _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 _BANK = 1 << 17
 
 
-def once(augmenter: Any, needs_colour: bool) -> Step:
+def per_clip(augmenter: Any, needs_colour: bool) -> Step:
     """Return the step of one augmenter, the same for all frames."""
     if type(augmenter) in (iaa.Identity, iaa.Noop):
         return lambda work: None
@@ -89,14 +89,14 @@ def once(augmenter: Any, needs_colour: bool) -> Step:
     return repeated
 
 
-def anew(augmenter: Any, needs_colour: bool) -> Step:
+def per_frame(augmenter: Any, needs_colour: bool) -> Step:
     """Return the step of one augmenter, another draw for every frame."""
     kind = type(augmenter)
     if (noise := noise_step(augmenter)) is not None:
         return noise
     if kind in _NOISE:
         return lambda work: _as_tall_image(augmenter, work, needs_colour)
-    per_frame = once(augmenter, needs_colour)
+    per_frame = per_clip(augmenter, needs_colour)
 
     def each(work: Work) -> None:
         parts = []

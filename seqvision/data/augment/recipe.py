@@ -29,7 +29,7 @@ from seqvision.data.augment.build import (
     try_out,
 )
 from seqvision.data.augment.pixels import Step
-from seqvision.data.augment.temporal import Timing
+from seqvision.data.augment.temporal import TemporalOptions
 from seqvision.data.augment.turns import turns
 from seqvision.errors import DataError
 from seqvision_edge.options import first_problem
@@ -54,7 +54,7 @@ class Recipe:
 
     content: Mapping[str, Any]
     steps: tuple[Step, ...]
-    timing: Timing
+    timing: TemporalOptions
     mirrors: frozenset[str]
 
 
@@ -84,9 +84,9 @@ def read_recipe(augment: str | Mapping[str, Any]) -> Recipe:
     return Recipe(content, tuple(steps), _timing(content, name), frozenset(turns(content)))
 
 
-def _timing(content: Mapping[str, Any], name: str) -> Timing:
+def _timing(content: Mapping[str, Any], name: str) -> TemporalOptions:
     try:
-        return Timing.model_validate(content.get("time") or {})
+        return TemporalOptions.model_validate(content.get("time") or {})
     except ValidationError as error:
         loc, words, _ = first_problem(error)
         where = ".".join(map(str, ("time", *loc)))

@@ -15,7 +15,7 @@ from seqvision.config import Chance, Part, Speed
 from seqvision_edge.sampling import select_frames
 
 
-class Timing(BaseModel):
+class TemporalOptions(BaseModel):
     """How the frames of a clip are chosen.
 
     Attributes:
@@ -37,7 +37,7 @@ def draw_frames(
     times: Sequence[float] | NDArray[np.float64],
     fps: float,
     frames: int,
-    timing: Timing,
+    timing: TemporalOptions,
     generator: np.random.Generator,
     reversible: bool = False,
     source_fps: float | None = None,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from seqvision.data.clips import Clip
 from seqvision.data.datasets.table import read_text
-from seqvision.data.kinds import is_video
+from seqvision.data.file_kinds import is_video
 from seqvision.errors import DataError
 
 

@@ -17,10 +17,10 @@ from seqvision.data.clips import Clip, Cut, normal
 from seqvision.data.datasets import kinetics
 from seqvision.data.datasets.base import Reading, ReadOptions
 from seqvision.data.datasets.table import SUFFIXES, Row, Table, bare, read_table, unused_note
-from seqvision.data.kinds import is_image, is_video
+from seqvision.data.file_kinds import is_image, is_video
 from seqvision.data.splits import part_called
 from seqvision.errors import DataError
-from seqvision_edge.numerals import parse_number
+from seqvision_edge.number_parsing import parse_number
 
 LIST_NAME = "clips.csv"
 _TIMES = {

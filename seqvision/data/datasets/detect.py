@@ -19,7 +19,7 @@ from seqvision.data.datasets import (
 from seqvision.data.datasets.base import Reader, ReadOptions
 from seqvision.data.datasets.clip_list import columns_of, read_list
 from seqvision.data.datasets.table import SUFFIXES, why_no_list
-from seqvision.data.kinds import (
+from seqvision.data.file_kinds import (
     LeftOut,
     entries,
     is_image,

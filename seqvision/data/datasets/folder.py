@@ -2,7 +2,7 @@
 
 A clip is a video file or a folder of images, at any depth below its label; the sub-folder that it
 lies in is its group.  Where still images are wanted, each image is a clip.  What is no clip is left
-out, counted and noted: see `seqvision.data.kinds`.
+out, counted and noted: see `seqvision.data.file_kinds`.
 """
 
 from collections import Counter
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from seqvision.data.clips import Clip, natural
 from seqvision.data.datasets.base import Reading, ReadOptions
-from seqvision.data.kinds import (
+from seqvision.data.file_kinds import (
     LeftOut,
     entries,
     is_image,

@@ -14,7 +14,7 @@ from seqvision.data.datasets.base import Listed, Reading, ReadOptions, keep_pres
 from seqvision.data.datasets.table import Row, read_table
 from seqvision.data.splits import part_called
 from seqvision.errors import DataError
-from seqvision_edge.numerals import parse_number
+from seqvision_edge.number_parsing import parse_number
 
 _COLUMNS = ("youtube_id", "time_start", "time_end", "split")
 # Six digits of a name.

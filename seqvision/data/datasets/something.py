@@ -21,7 +21,7 @@ from seqvision.data.datasets.base import Reading, ReadOptions, first_there
 from seqvision.data.datasets.twentybn import (
     FPS,
     PARTS,
-    Row,
+    AnnotationRow,
     answers,
     find_folder,
     find_list,
@@ -63,7 +63,7 @@ def _signs(prefix: str) -> tuple[str, ...]:
     return f"20bn-{prefix}", f"{prefix}-train.json", f"{prefix}-train.csv"
 
 
-def _json_rows(path: Path) -> Iterator[Row]:
+def _json_rows(path: Path) -> Iterator[AnnotationRow]:
     entries = _load(path)
     if not isinstance(entries, list):
         raise DataError(f"{path}: not a list of clips")
@@ -76,7 +76,7 @@ def _json_rows(path: Path) -> Iterator[Row]:
         if template is not None and not isinstance(template, str):
             raise DataError(f"{where}: the template is not text")
         label = template.replace("[", "").replace("]", "").strip() if template else None
-        yield Row(where, str(identity), label)
+        yield AnnotationRow(where, str(identity), label)
 
 
 def _json_labels(data: Path) -> frozenset[str]:

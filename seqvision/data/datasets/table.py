@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from seqvision.data.kinds import is_image, is_video
+from seqvision.data.file_kinds import is_image, is_video
 from seqvision.errors import DataError
 from seqvision_edge.csv_cells import as_meant
 from seqvision_edge.hints import MODELS, archive

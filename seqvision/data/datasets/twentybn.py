@@ -24,7 +24,7 @@ _FOLDERS = (".", "labels", "annotations")
 
 
 @dataclass(frozen=True)
-class Row:
+class AnnotationRow:
     """A line of a list; the test part has no label."""
 
     where: str
@@ -38,7 +38,7 @@ def find_list(data: Path, prefix: str, name: str) -> Path | None:
     return first_there(data, *candidates, *(f"{folder}/{name}" for folder in _FOLDERS[1:]))
 
 
-def id_rows(path: Path) -> Iterator[Row]:
+def id_rows(path: Path) -> Iterator[AnnotationRow]:
     """Yield the rows of an `id;label` list; of a list of ids without labels, too.
 
     Raises:
@@ -48,7 +48,7 @@ def id_rows(path: Path) -> Iterator[Row]:
         cells = [cell.strip() for cell in line.split(";")]
         if len(cells) > 2 or not cells[0].isdigit():
             raise DataError(f"{where}: {line!r} is not like 34870;Drumming Fingers")
-        yield Row(where, cells[0], cells[1] if len(cells) == 2 and cells[1] else None)
+        yield AnnotationRow(where, cells[0], cells[1] if len(cells) == 2 and cells[1] else None)
 
 
 def answers(data: Path, prefix: str) -> dict[str, str]:
@@ -64,7 +64,7 @@ def known_labels(data: Path, prefix: str) -> frozenset[str]:
 
 
 def make_clips(
-    parts: Mapping[str, Iterable[Row]],
+    parts: Mapping[str, Iterable[AnnotationRow]],
     labels: frozenset[str],
     test_answers: dict[str, str],
     folder: Path,

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from seqvision_edge.card import VideoSequence
 from seqvision_edge.events import is_unsure
 from seqvision_edge.frame import Frame
-from seqvision_edge.numerals import PLAIN
+from seqvision_edge.number_parsing import PLAIN
 from seqvision_edge.pipeline import make_pipeline
 from seqvision_edge.runner import MAX_AGE
 from seqvision_edge.sampling import Steps, centre, window_fill, windows

@@ -18,7 +18,7 @@ from starlette.responses import FileResponse, StreamingResponse
 
 from seqvision_edge.card import MAX_LABEL_LENGTH
 from seqvision_edge.errors import RecordingError
-from seqvision_edge.recording.take import Take
+from seqvision_edge.recording.take_list import Take
 from seqvision_edge.recording.writer import NewTake
 from seqvision_edge.server import static_files
 from seqvision_edge.server.decoding import decode_picture

@@ -17,7 +17,7 @@ from starlette.responses import StreamingResponse
 
 from seqvision_edge.card import ModelCard, VideoSequence
 from seqvision_edge.frame import Frame
-from seqvision_edge.numerals import PLAIN, parse_number
+from seqvision_edge.number_parsing import PLAIN, parse_number
 from seqvision_edge.pipeline import make_pipeline
 from seqvision_edge.runner import MAX_AGE
 from seqvision_edge.server.batching import ModelFailed, ResultRelay

@@ -20,7 +20,7 @@ from seqvision.errors import CheckpointError
 from seqvision.metrics import measure
 from seqvision.models.classifier import Classifier
 from seqvision.training import distributed
-from seqvision.training.hardware import one_for_the_head
+from seqvision.training.hardware import limit_head_threads
 
 
 class ClassifierModule(L.LightningModule):
@@ -37,7 +37,7 @@ class ClassifierModule(L.LightningModule):
         super().__init__()
         self._lr = lr
         self.model = model
-        one_for_the_head(model, math.ceil(options.batch_size / rank.count()))
+        limit_head_threads(model, math.ceil(options.batch_size / rank.count()))
         self.labels = labels
         self._options = options
         self._loss = nn.CrossEntropyLoss(

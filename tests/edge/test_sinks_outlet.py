@@ -11,7 +11,7 @@ from steps import ENDED, Gate, changed, make_step, wait_for
 
 from seqvision_edge.errors import SinkError
 from seqvision_edge.sinks.group import SinkGroup
-from seqvision_edge.sinks.queue import CLOSE_SECONDS, Queued, close_all
+from seqvision_edge.sinks.outlet import CLOSE_SECONDS, Queued, close_all
 from seqvision_edge.types import SourceState
 
 
@@ -174,7 +174,7 @@ import os, signal, sys, threading, time
 sys.path[:0] = sys.argv[1:]
 from steps import Gate, make_step
 from seqvision_edge.sinks.group import SinkGroup
-from seqvision_edge.sinks.queue import Queued
+from seqvision_edge.sinks.outlet import Queued
 queue = Queued(Gate(), 1, waits=True)
 with SinkGroup("edge-run", [queue], [], False) as outputs:
     try:

@@ -10,7 +10,7 @@ from seqvision.console import erase_line
 _PATIENCE = 3.0
 
 
-def run_fresh(*arguments: str) -> tuple[int, str]:
+def run_in_fresh_process(*arguments: str) -> tuple[int, str]:
     """Run `python ARGUMENTS` and return its exit code and what it printed on stdout."""
     with subprocess.Popen(
         [sys.executable, *arguments],

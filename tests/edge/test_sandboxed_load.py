@@ -16,10 +16,10 @@ import pytest
 from colour_model import model_bytes, write_video
 from hostile_child import NONSENSE, task
 
-from seqvision_edge import child_process, trial_load
+from seqvision_edge import child_process, sandboxed_load
 from seqvision_edge.errors import ModelError
+from seqvision_edge.sandboxed_load import Trial
 from seqvision_edge.session import Session
-from seqvision_edge.trial_load import Trial
 
 onnx = pytest.importorskip("onnx", reason="onnx builds the files of these tests")
 from onnx import helper, numpy_helper  # noqa: E402
@@ -119,7 +119,7 @@ def test_a_file_that_would_end_the_process_is_one_line(
 ) -> None:
     change, reason = HOSTILE[case]
     if case == "endless":
-        monkeypatch.setattr(trial_load, "_LOAD", 1.0)
+        monkeypatch.setattr(sandboxed_load, "_LOAD", 1.0)
     with pytest.raises(ModelError, match=reason) as error:
         Session(spoilt(change), "cpu")
     assert "\n" not in str(error.value)
@@ -130,7 +130,7 @@ def test_a_file_is_tried_once_and_again_when_anything_changes(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried: list[bytes] = []
-    try_load = trial_load.try_load
+    try_load = sandboxed_load.try_load
 
     def counted(content: bytes, *given: Any) -> bool:
         tried.append(content)
@@ -152,10 +152,10 @@ def test_a_verdict_that_others_could_have_written_does_not_count(
 ) -> None:
     content = model_bytes()
     Session(content, "cpu")
-    assert trial_load.is_known(content)
+    assert sandboxed_load.is_known(content)
     (folder,) = cache.rglob("loaded-models")
     folder.chmod(0o777)
-    assert not trial_load.is_known(content)
+    assert not sandboxed_load.is_known(content)
     Session(content, "cpu")
 
 
@@ -181,8 +181,8 @@ def test_verdicts_are_stored_on_systems_without_user_ids(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(os, "geteuid")
-    trial_load.remember(b"a model")
-    assert trial_load.is_known(b"a model")
+    sandboxed_load.remember(b"a model")
+    assert sandboxed_load.is_known(b"a model")
 
 
 NOT_STARTED = {
@@ -240,11 +240,11 @@ def test_a_trial_has_the_time_of_every_frame_of_every_call(
     trial = Trial(CALLS, 1 << 20, 0.1)
     first = '["loaded"]\n["ran"]\n["ran"]\n'
     given = answering(monkeypatch, task(first, late='["ran"]\n', seconds=0.5))
-    assert trial_load.try_load(b"a model", trial, "it")
-    assert given["seconds"] > trial_load._LOAD + 202 * 0.1
+    assert sandboxed_load.try_load(b"a model", trial, "it")
+    assert given["seconds"] > sandboxed_load._LOAD + 202 * 0.1
     answering(monkeypatch, task(first, "reads nothing"))
     with pytest.raises(ModelError, match=r"^it: a window of 200 frames took longer than 0\.4 s"):
-        trial_load.try_load(b"a model", Trial(CALLS, 1 << 20, 0.002), "it")
+        sandboxed_load.try_load(b"a model", Trial(CALLS, 1 << 20, 0.002), "it")
     assert [limit for limit, _ in Trial(CALLS, 0, 60.0).limits()] == [60.0, 60.0, 600.0]
     assert [limit for limit, _ in Trial(CALLS, 0, 900.0).limits()] == [900.0] * 3
 
@@ -257,7 +257,7 @@ def answering(monkeypatch: pytest.MonkeyPatch, answers: dict[str, object]) -> di
         given.update(requested)
         return child_process.start_child("hostile_child", answers)
 
-    monkeypatch.setattr(trial_load, "start_child", start)
+    monkeypatch.setattr(sandboxed_load, "start_child", start)
     return given
 
 

@@ -17,9 +17,7 @@ from seqvision.data.clips import find_background, labels_of
 from seqvision.data.datasets import DataSet, find_data_set
 from seqvision.data.datasets.clip_list import LIST_NAME
 from seqvision.errors import CheckpointError, DataError, StudyError, WeightsError
-from seqvision.rank import is_first
-from seqvision.segmentation.annotations import Mark, check_label, read_list, read_marks
-from seqvision.validation.checks import (
+from seqvision.preflight.checks import (
     MODEL_SUFFIXES,
     check_clips,
     check_folder,
@@ -28,6 +26,8 @@ from seqvision.validation.checks import (
     check_trained,
     find_for_model,
 )
+from seqvision.rank import is_first
+from seqvision.segmentation.annotations import Mark, check_label, read_list, read_marks
 from seqvision_edge.hints import did_you_mean, near_words, path_error
 
 
@@ -76,7 +76,7 @@ def validate_tune(options: TuneOptions) -> DataSet | None:
         raise DataError(f"--space {path_error(options.space, 'file')}")
     check_outputs({"--output": options.output}, (options.space, options.config))
     check_model_output("--output", options.output)
-    return validate_train(options.of_a_training())
+    return validate_train(options.training_options())
 
 
 def validate_self_train(options: SelfTrainOptions) -> DataSet | None:

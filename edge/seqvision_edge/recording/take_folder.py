@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from seqvision_edge.errors import RecordingError
 from seqvision_edge.files import atomic_write, sweep, unfinished_file
-from seqvision_edge.recording.take import (
+from seqvision_edge.recording.take_list import (
     COLLECTED_NAME,
     LIST_NAME,
     Row,

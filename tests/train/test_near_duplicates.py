@@ -13,7 +13,7 @@ from seqvision.config import ClipOptions, TrainOptions
 from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip, Cut
 from seqvision.data.decode import Decoded, Store, decode_all
-from seqvision.data.near_copies import NearCopy, divide, find_near_copies, join_groups
+from seqvision.data.near_duplicates import NearDuplicate, divide, find_near_duplicates, join_groups
 from seqvision.training.data import load_dataset
 from seqvision_edge.card import ImageSpec
 from seqvision_edge.opencv import cv2
@@ -53,7 +53,7 @@ def decode(folder: Path, paths: list[Path]) -> tuple[list[Clip], list[Decoded]]:
     return clips, decoded
 
 
-def names(clips: list[Clip], copies: list[NearCopy]) -> list[tuple[str, str, bool]]:
+def names(clips: list[Clip], copies: list[NearDuplicate]) -> list[tuple[str, str, bool]]:
     return [(clips[c.one].path.name, clips[c.other].path.name, c.is_mirrored) for c in copies]
 
 
@@ -69,12 +69,13 @@ def test_copies_are_found_and_other_takes_in_the_same_room_are_none(tmp_path: Pa
         write_video(tmp_path / "f darker.mp4", (own * 0.99).astype(np.uint8)),
     ]
     clips, decoded = decode(tmp_path, [*others, *copies])
-    found = names(clips, find_near_copies(clips, decoded))
+    found = names(clips, find_near_duplicates(clips, decoded))
     assert {name for one, other, _ in found for name in (one, other)} == {
         path.name for path in copies
     }
     assert all(mirrored == ("e mirrored.mp4" in (one, other)) for one, other, mirrored in found)
-    assert find_near_copies(clips, decoded) == find_near_copies(clips, decoded), "kept sketches too"
+    again = find_near_duplicates(clips, decoded)
+    assert again == find_near_duplicates(clips, decoded), "kept sketches too"
 
 
 def test_what_is_no_copy_is_not_taken_for_one(tmp_path: Path) -> None:
@@ -91,7 +92,7 @@ def test_what_is_no_copy_is_not_taken_for_one(tmp_path: Path) -> None:
         quiet = (still + noise).clip(0, 255).astype(np.uint8)
         paths.append(write_video(tmp_path / f"quiet{number}.mp4", quiet))
     clips, decoded = decode(tmp_path, paths)
-    assert find_near_copies(clips, decoded) == []
+    assert find_near_duplicates(clips, decoded) == []
 
 
 def test_parts_of_one_video_are_not_called_copies_of_each_other(tmp_path: Path) -> None:
@@ -99,13 +100,13 @@ def test_parts_of_one_video_are_not_called_copies_of_each_other(tmp_path: Path) 
     store = Store(Cache(tmp_path / "cache"), SPEC, 10.0)
     parts = [Clip(video, "x", cut=Cut(0.0, 1.5)), Clip(video, "y", cut=Cut(0.2, 1.7))]
     clips, decoded, _ = decode_all(store, parts, lambda *_: None)
-    assert find_near_copies(clips, decoded) == []
+    assert find_near_duplicates(clips, decoded) == []
 
 
 def test_copies_and_the_groups_they_are_in_become_one_group() -> None:
     groups = (None, None, "g", "g", "h", None)
     clips = [Clip(Path(name), "x", group) for name, group in zip("abcdef", groups, strict=True)]
-    joined = join_groups(clips, [NearCopy(0, 1), NearCopy(1, 3), NearCopy(2, 4)])
+    joined = join_groups(clips, [NearDuplicate(0, 1), NearDuplicate(1, 3), NearDuplicate(2, 4)])
     assert len({clip.group for clip in joined[:5]}) == 1
     assert joined[5].group is None
     assert join_groups(clips, []) == clips
@@ -113,7 +114,7 @@ def test_copies_and_the_groups_they_are_in_become_one_group() -> None:
 
 def test_copies_are_never_on_two_sides_unless_nothing_else_can_be_divided() -> None:
     clips = [Clip(Path(f"{n}.mp4"), "ab"[n % 2]) for n in range(20)]
-    copies = [NearCopy(n, n + 10) for n in range(10)]
+    copies = [NearDuplicate(n, n + 10) for n in range(10)]
     for seed in range(5):
         split, notes = divide(clips, copies, 0.2, None, seed)
         assert all((c.one in split.val) == (c.other in split.val) for c in copies)
@@ -121,7 +122,7 @@ def test_copies_are_never_on_two_sides_unless_nothing_else_can_be_divided() -> N
     split, notes = divide(clips, copies, 0.2, None, 0, keep_groups=False)
     assert any((c.one in split.val) != (c.other in split.val) for c in copies)
     assert "on two sides of the split, so figures are too good: " in notes[0]
-    all_alike = [NearCopy(0, n) for n in range(1, 20)]
+    all_alike = [NearDuplicate(0, n) for n in range(1, 20)]
     split, notes = divide(clips, all_alike, 0.2, None, 0)
     assert len(split.val) == 4
     assert "on two sides of the split" in notes[0]
@@ -176,9 +177,9 @@ def test_the_real_signs_and_fights_have_no_copies_that_are_none(tmp_path: Path) 
     signs = sorted(real_data("asl_clips").glob("*.mkv"))
     fights = sorted(real_data("fight", "clips").glob("*/*.mp4"))[::20]
     clips, decoded = decode(tmp_path, [*signs, *fights])
-    assert find_near_copies(clips, decoded) == []
+    assert find_near_duplicates(clips, decoded) == []
     with open_path(signs[0]) as source:
         frames = [cv2.resize(frame.bgr, (240, 180))[:, :, ::-1] for frame in source]
     again = write_video(tmp_path / "again.mp4", np.stack(frames[8:-8]), 30.0)
     clips, decoded = decode(tmp_path, [*signs, again])
-    assert names(clips, find_near_copies(clips, decoded)) == [("again.mkv", "again.mp4", False)]
+    assert names(clips, find_near_duplicates(clips, decoded)) == [("again.mkv", "again.mp4", False)]

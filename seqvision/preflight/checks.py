@@ -15,7 +15,7 @@ from typing import Any
 from seqvision.config import ExportOptions
 from seqvision.data.datasets import DataSet, find_data_set
 from seqvision.data.datasets.table import LAYOUT, why_no_list
-from seqvision.data.kinds import is_image, is_video
+from seqvision.data.file_kinds import is_image, is_video
 from seqvision.errors import CheckpointError, DataError
 from seqvision.output_files import is_model
 from seqvision_edge.card import ModelCard
@@ -108,7 +108,7 @@ def exported_path(options: ExportOptions) -> Path:
     return options.output or options.model.with_suffix(".onnx")
 
 
-def beside(model: Path) -> Path:
+def report_path(model: Path) -> Path:
     """Return the path of the report of an exported file."""
     return model.with_name(model.name + ".report.json")
 

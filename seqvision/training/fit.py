@@ -235,7 +235,7 @@ def _peeked(checkpoint: Path) -> dict[str, Any]:
     return content
 
 
-def kept(options: TrainingOptions, run: Path) -> Fitted:
+def load_kept_weights(options: TrainingOptions, run: Path) -> Fitted:
     """Return the weights that a finished training keeps, read again from its run folder."""
     folder = run / "checkpoints"
     return _kept(options, folder, folder / "best", None)

@@ -18,15 +18,15 @@ from seqvision.config import (
 from seqvision.data.datasets import DataSet
 from seqvision.data.datasets.detect import find_paths
 from seqvision.errors import CheckpointError, DataError, ExportError
-from seqvision.validation.checks import (
+from seqvision.preflight.checks import (
     MODEL_SUFFIXES,
-    beside,
     check_clips,
     check_model_output,
     check_outputs,
     check_trained,
     exported_path,
     find_for_model,
+    report_path,
 )
 from seqvision_edge.errors import ModelError
 from seqvision_edge.files import is_one_of
@@ -119,7 +119,7 @@ def validate_export(options: ExportOptions) -> list[DataSet]:
         raise ExportError(f"--output {target}: that is the model itself; choose another name")
     if target.suffix.lower() != ".onnx" and not target.is_dir():
         raise ExportError(f"--output {target}: must end in .onnx")
-    check_outputs({"--output": target, "the report": beside(target)}, inputs)
+    check_outputs({"--output": target, "the report": report_path(target)}, inputs)
     check_model_output("--output", target)
     return found
 
@@ -138,7 +138,7 @@ def validate_verify(options: VerifyOptions) -> None:
         )
     check_trained(options.against, "verify --against")
     check_outputs(
-        {"--report": options.report or beside(options.model)},
+        {"--report": options.report or report_path(options.model)},
         (options.model, options.against, options.data),
     )
     if options.data is not None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from seqvision_edge.background import backgrounds
+from seqvision_edge.background_label import backgrounds
 from seqvision_edge.card import MAX_LABEL_LENGTH
 from seqvision_edge.csv_cells import dict_reader, write_dicts
 from seqvision_edge.errors import RecordingError

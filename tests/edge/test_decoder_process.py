@@ -28,8 +28,8 @@ from seqvision_edge.frame import FrameTooLarge
 from seqvision_edge.opencv import cv2
 from seqvision_edge.server.limits import Limits
 from seqvision_edge.session import Session
-from seqvision_edge.sources import isolated
-from seqvision_edge.sources.isolated import Decoders
+from seqvision_edge.sources import decoder_process
+from seqvision_edge.sources.decoder_process import Decoders
 from seqvision_edge.sources.video_file import VideoFile
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="there are no resource limits here")
@@ -107,7 +107,7 @@ def test_a_hanging_child_is_ended_with_its_request(
     path = write_video(tmp_path / "a.mp4", [("red", 1.0)])
     read(decoders, path)
     (child,) = pids(decoders)
-    monkeypatch.setattr(isolated, "_CLOSE", 0.1)
+    monkeypatch.setattr(decoder_process, "_CLOSE", 0.1)
     looks = 0
 
     def check() -> None:
@@ -146,7 +146,7 @@ def test_a_child_that_has_grown_is_replaced(
     decoders: Decoders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_video(tmp_path / "a.mp4", [("red", 0.5)])
-    monkeypatch.setattr(isolated, "_GROWN", 1 << 20)
+    monkeypatch.setattr(decoder_process, "_GROWN", 1 << 20)
     read(decoders, path)
     assert pids(decoders) == []
 
@@ -177,7 +177,7 @@ def answering(monkeypatch: pytest.MonkeyPatch, answers: dict[str, object]) -> li
         started.append(start_child("hostile_child", answers))
         return started[-1]
 
-    monkeypatch.setattr(isolated, "start_child", start)
+    monkeypatch.setattr(decoder_process, "start_child", start)
     return started
 
 
@@ -210,7 +210,7 @@ HOSTILE = {
 def test_an_invalid_reply_counts_as_a_crash_of_the_child(
     case: str, decoders: Decoders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(isolated, "_CLOSE", 0.1)
+    monkeypatch.setattr(decoder_process, "_CLOSE", 0.1)
     started = answering(monkeypatch, task(HOSTILE[case]))
     if case.startswith("closing"):
         assert read(decoders, Path("a")) == []
@@ -226,7 +226,7 @@ def test_an_invalid_reply_counts_as_a_crash_of_the_child(
 def test_a_flooding_or_blocked_child_does_not_block_the_parent(
     then: str, decoders: Decoders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(isolated, "_CLOSE", 0.3)
+    monkeypatch.setattr(decoder_process, "_CLOSE", 0.3)
     started = answering(monkeypatch, task("", then))
     looks = 0
 
@@ -265,9 +265,9 @@ def test_a_failed_memory_mapping_leaves_no_child(
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
 
-    monkeypatch.setattr(isolated.mmap, "mmap", refuse)
+    monkeypatch.setattr(decoder_process.mmap, "mmap", refuse)
     with pytest.raises(
-        isolated.NoDecoder, match=r"could not be started \(Cannot allocate memory\)"
+        decoder_process.NoDecoder, match=r"could not be started \(Cannot allocate memory\)"
     ):
         decoders.start()
     assert not any(alive(child.pid) for child in started)
@@ -315,14 +315,14 @@ def test_a_child_dying_during_a_request_gives_a_response(
         decoders = running.served.service.decoders
         assert post(client, path.read_bytes()).status_code == 200
         (child,) = pids(decoders)
-        pixels = isolated._Decoder.pixels
+        pixels = decoder_process._Decoder.pixels
 
         def kill(decoder: Any, number: int, *size: int) -> Any:
             if decoder._child.pid == child and number == 5:
                 os.kill(child, signal.SIGKILL)
             return pixels(decoder, number, *size)
 
-        monkeypatch.setattr(isolated._Decoder, "pixels", kill)
+        monkeypatch.setattr(decoder_process._Decoder, "pixels", kill)
         answer = post(client, path.read_bytes())
         assert (answer.status_code, "decoder crashes" in answer.text) == (422, True), answer.text
         assert post(client, path.read_bytes()).status_code == 200
@@ -350,7 +350,7 @@ from pathlib import Path
 from seqvision_edge.server.job import Job
 from seqvision_edge.server.limits import Limits
 from seqvision_edge.server.decoding import from_video
-from seqvision_edge.sources.isolated import Decoders
+from seqvision_edge.sources.decoder_process import Decoders
 limits = Limits()
 upload, decoders = Path(sys.argv[1]).open("rb"), Decoders(limits.pixels)
 with from_video(upload, limits, None, decoders, Job(60)) as sent:

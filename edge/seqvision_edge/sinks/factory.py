@@ -11,7 +11,7 @@ from pydantic import Field
 from seqvision_edge.card import Decision
 from seqvision_edge.errors import SinkError
 from seqvision_edge.files import is_one_of
-from seqvision_edge.numerals import parse_whole_number
+from seqvision_edge.number_parsing import parse_whole_number
 from seqvision_edge.options import Arg, Options
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from seqvision_edge.sinks import Sink
     from seqvision_edge.sinks.active_learning import UncertainClips
     from seqvision_edge.sinks.group import SinkGroup
-    from seqvision_edge.sinks.queue import Queued
+    from seqvision_edge.sinks.outlet import Queued
     from seqvision_edge.sources.factory import Source
 
 # Queue lengths: lines are small, pictures are large.
@@ -165,7 +165,7 @@ def _files(
 ) -> Iterator["Queued[Any]"]:
     """Yield the outputs that are local files."""
     from seqvision_edge.sinks.jsonl import JsonLines, run_header
-    from seqvision_edge.sinks.queue import Queued
+    from seqvision_edge.sinks.outlet import Queued
     from seqvision_edge.sinks.video import VideoFiles
 
     if options.json_ is not None:
@@ -210,7 +210,7 @@ def _programs(
     options: OutputOptions, session: "Session", sources: Sequence["Source"]
 ) -> Iterator["Queued[Any]"]:
     """Yield the outputs that are other programs: a run never waits for one."""
-    from seqvision_edge.sinks.queue import Queued
+    from seqvision_edge.sinks.outlet import Queued
 
     if options.webhook is not None:
         from seqvision_edge.sinks.webhook import Webhook

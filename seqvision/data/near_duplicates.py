@@ -45,7 +45,7 @@ Sketch = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class NearCopy:
+class NearDuplicate:
     """Two clips, by their places, that show the same recording."""
 
     one: int
@@ -86,7 +86,7 @@ def _keep(path: Path, small: Sketch) -> None:
         pass
 
 
-def find_near_copies(clips: Sequence[Clip], decoded: Sequence[Decoded]) -> list[NearCopy]:
+def find_near_duplicates(clips: Sequence[Clip], decoded: Sequence[Decoded]) -> list[NearDuplicate]:
     """Return the pairs of clips that show the same recording.
 
     Still images are not compared, and not the parts of one video with each other.
@@ -111,11 +111,11 @@ def find_near_copies(clips: Sequence[Clip], decoded: Sequence[Decoded]) -> list[
                 continue
             looked_for = sketches[one][:, :, ::-1] if is_mirrored else sketches[one]
             if _is_found(looked_for, sketches[other]):
-                found[pair] = NearCopy(*pair, is_mirrored)
+                found[pair] = NearDuplicate(*pair, is_mirrored)
     return [found[pair] for pair in sorted(found)]
 
 
-def _equal(clips: Sequence[Clip], decoded: Sequence[Decoded]) -> list[NearCopy]:
+def _equal(clips: Sequence[Clip], decoded: Sequence[Decoded]) -> list[NearDuplicate]:
     """Return each clip that has the same frames as an earlier one."""
     first: dict[str, int] = {}
     copies = []
@@ -124,7 +124,7 @@ def _equal(clips: Sequence[Clip], decoded: Sequence[Decoded]) -> list[NearCopy]:
             continue
         earlier = first.setdefault(decoded[index].key, index)
         if earlier != index and not _are_parts_of_one(clips[earlier], clip):
-            copies.append(NearCopy(earlier, index))
+            copies.append(NearDuplicate(earlier, index))
     return copies
 
 
@@ -199,7 +199,7 @@ def _are_parts_of_one(one: Clip, other: Clip) -> bool:
 
 def divide(
     clips: Sequence[Clip],
-    copies: Sequence[NearCopy],
+    copies: Sequence[NearDuplicate],
     val: float,
     fold: str | None,
     seed: int,
@@ -222,7 +222,7 @@ def divide(
     return split, copies_notes(clips, copies, parts)
 
 
-def join_groups(clips: Sequence[Clip], copies: Sequence[NearCopy]) -> list[Clip]:
+def join_groups(clips: Sequence[Clip], copies: Sequence[NearDuplicate]) -> list[Clip]:
     """Return the clips such that copies, and the groups that they are in, are one group."""
     parent = list(range(len(clips)))
 
@@ -253,7 +253,7 @@ def join_groups(clips: Sequence[Clip], copies: Sequence[NearCopy]) -> list[Clip]
 
 
 def copies_notes(
-    clips: Sequence[Clip], copies: Sequence[NearCopy], parts: Mapping[int, str]
+    clips: Sequence[Clip], copies: Sequence[NearDuplicate], parts: Mapping[int, str]
 ) -> list[str]:
     """Return notes on copies on two sides of the split, on the others, and on those of two labels.
 
@@ -287,13 +287,13 @@ def copies_notes(
 _SHOWN: Final = 3
 
 
-def _count(copies: Sequence[NearCopy]) -> str:
+def _count(copies: Sequence[NearDuplicate]) -> str:
     if len(copies) == 1:
         return "two clips show the same recording"
     return f"{len(copies)} pairs of clips show the same recording"
 
 
-def _pairs(clips: Sequence[Clip], copies: Sequence[NearCopy], parts: Mapping[int, str]) -> str:
+def _pairs(clips: Sequence[Clip], copies: Sequence[NearDuplicate], parts: Mapping[int, str]) -> str:
     shown = [
         f"{parts.get(copy.one, '')} {clips[copy.one].name} = "
         f"{parts.get(copy.other, '')} {clips[copy.other].name}".strip()

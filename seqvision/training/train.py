@@ -35,8 +35,8 @@ from seqvision.signals import Stop, interrupt, stop_of
 from seqvision.statistics import chance_warning
 from seqvision.training import distributed
 from seqvision.training.data import load_dataset
+from seqvision.training.fit import Fitted, done_epochs, fit, stopped_early
 from seqvision.training.hardware import check_precision, pick_device
-from seqvision.training.loop import Fitted, done_epochs, fit, stopped_early
 from seqvision.training.model_io import SAFETENSORS, is_safetensors, save_model, used_clips
 from seqvision.training.results import (
     Results,
@@ -72,7 +72,7 @@ def train(
     """Train a classifier and write its model file and run folder.
 
     Args:
-        options: validated ones (`seqvision.validation.validate_train`).
+        options: validated ones (`seqvision.preflight.validate_train`).
         data_set: the clips that validation has found; None: they are looked for.
         note: printed before the work, once nothing is refused any more.
 
@@ -83,7 +83,7 @@ def train(
     options = with_content(options)
     device = pick_device(options.training.device)
     check_precision(options.training.precision, device)
-    with distributed.joined(options.training.batch_size, device), remarks() as made:
+    with distributed.process_group(options.training.batch_size, device), remarks() as made:
         if note is not None:
             print_note(note)
         return _train(options, data_set, device, began, made)

@@ -10,7 +10,7 @@ import yaml
 from conftest import write_squares
 from trainings import options, train
 
-from seqvision import validation
+from seqvision import preflight
 from seqvision.cli import main
 from seqvision.config import ClipOptions, ExportOptions, TrainOptions
 from seqvision.config.resume import load_run_options, resume_options
@@ -128,7 +128,7 @@ def test_an_export_looks_at_all_its_outputs_before_it_begins(tmp_path: Path) -> 
     shutil.copy(OLD_MODELS / "spec3-video.pt", tmp_path / "model.pt")
     (tmp_path / "model.onnx.report.json").mkdir()
     with pytest.raises(DataError, match=r"the report .*report\.json: that is a folder"):
-        validation.validate_export(ExportOptions(model=tmp_path / "model.pt"))
+        preflight.validate_export(ExportOptions(model=tmp_path / "model.pt"))
 
 
 def test_a_resumed_run_takes_what_may_change_and_names_what_may_not(
@@ -156,7 +156,7 @@ def test_a_resumed_run_takes_what_may_change_and_names_what_may_not(
     assert "epoch   3/3" in err
     assert "is finished" not in err
     # Also where it is the default of a training that is not resumed.
-    monkeypatch.setattr("seqvision.training.trainer.train", lambda options, data_set, note: 1 / 0)
+    monkeypatch.setattr("seqvision.training.train.train", lambda options, data_set, note: 1 / 0)
     assert main(["train", "--resume", str(run), "--epochs", "60"]) == 1, "it came to the training"
     assert "ZeroDivisionError" in capsys.readouterr().err
     kept = load_run_options(run)

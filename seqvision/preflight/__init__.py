@@ -4,14 +4,14 @@ A command or function of the API validates once, here, without torch; the work b
 was found and checks nothing again.
 """
 
-from seqvision.validation.checks import (
-    beside,
+from seqvision.preflight.checks import (
     check_outputs,
     check_trained,
     exported_path,
     find_for_model,
+    report_path,
 )
-from seqvision.validation.models import (
+from seqvision.preflight.models import (
     validate_bench,
     validate_calibrate,
     validate_compare,
@@ -21,7 +21,7 @@ from seqvision.validation.models import (
     validate_predict,
     validate_verify,
 )
-from seqvision.validation.training import (
+from seqvision.preflight.training import (
     check_combination,
     check_training,
     validate_data,
@@ -32,13 +32,13 @@ from seqvision.validation.training import (
 )
 
 __all__ = [
-    "beside",
     "check_combination",
     "check_outputs",
     "check_trained",
     "check_training",
     "exported_path",
     "find_for_model",
+    "report_path",
     "validate_bench",
     "validate_calibrate",
     "validate_compare",

@@ -128,7 +128,9 @@ class Choice:
         }
 
 
-def choose(content: bytes, card: ModelCard, options: ExportOptions, clips: Clips) -> Choice:
+def choose_precision(
+    content: bytes, card: ModelCard, options: ExportOptions, clips: Clips
+) -> Choice:
     """Write a model in the number format that the options ask for, and say what was measured.
 
     Args:
