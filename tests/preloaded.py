@@ -248,6 +248,7 @@ def _become(asked: dict[str, Any]) -> None:
     os.chdir(asked["cwd"])
     os.environ.clear()
     os.environ.update(asked["env"])
+    tempfile.tempdir = None  # another one than before, perhaps
     sys.argv = asked["argv"]
     sys.path[0] = ""
     sys.stdin = sys.__stdin__ = open(0, encoding="utf-8")  # noqa: SIM115

@@ -10,8 +10,6 @@ import csv
 import os
 import random
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -22,6 +20,8 @@ import pytest
 from writing_commands import WORDS, Place, prepare
 
 pytest.importorskip("torch", reason="needs the training package")
+
+from preloaded import SEQVISION, Preloaded, run
 
 from seqvision.training.model_io import load_model
 from seqvision_edge.onnx_validation import read_model
@@ -91,9 +91,7 @@ def test_command_that_is_killed_or_interrupted_leaves_whole_files_and_goes_on(
         else:
             at_change(words(place), place.work, moment, signal.SIGKILL)
         check(place)
-    done = subprocess.run(
-        [sys.executable, "-m", "seqvision", *words(place)], capture_output=True, text=True
-    )
+    done = run(["seqvision", *words(place)])
     assert done.returncode in ((0, 3) if name == "record" else (0,)), done.stderr
     check(place)
     left = [path for path in place.work.rglob("*") if ".unfinished" in path.name]
@@ -119,19 +117,15 @@ def at_change(words: list[str], folder: Path, change: int, *numbers: int) -> tup
     Returns:
         its exit code, and what it printed.
     """
-    with tempfile.TemporaryFile("w+") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "seqvision", *words],
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
+    with tempfile.TemporaryFile("w+") as output, Path(os.devnull).open() as nothing:
+        files = (nothing.fileno(), output.fileno(), output.fileno())
+        process = Preloaded(["seqvision", *words], SEQVISION, Path.cwd(), os.environ, files)
         watch(process, folder, change, *numbers)
         output.seek(0)
-        return process.returncode, output.read()
+        return process.wait(0), output.read()
 
 
-def watch(process: "subprocess.Popen[bytes]", folder: Path, change: int, *numbers: int) -> None:
+def watch(process: Preloaded, folder: Path, change: int, *numbers: int) -> None:
     """Signal all processes of a command once so many changes of the folder were seen."""
     seen, before = 0, state_of(folder)
     while process.poll() is None and seen < change:
@@ -143,10 +137,10 @@ def watch(process: "subprocess.Popen[bytes]", folder: Path, change: int, *number
         # Only the first process is killed, as by a system without memory; Ctrl-C is for all.
         with contextlib.suppress(ProcessLookupError):
             if number == signal.SIGKILL:
-                process.send_signal(number)
+                os.kill(process.pid, number)
             else:
                 os.killpg(process.pid, number)
-    process.wait()
+    process.wait(120)
     until = time.monotonic() + 60
     while left := session_of(process.pid):
         assert time.monotonic() < until, f"left {left}"

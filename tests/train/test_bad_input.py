@@ -2,8 +2,6 @@
 
 import os
 import re
-import subprocess
-import sys
 import tracemalloc
 from fractions import Fraction
 from pathlib import Path
@@ -298,15 +296,8 @@ def test_a_long_temporary_folder_does_not_lose_the_clips_of_a_worker(
     folder = tmp_path / ("t" * 100)
     folder.mkdir()
     words = ["--size", "16", "--encoder", "flatten", "--epochs", "1", "--workers", "1"]
-    # Not forked from a process that knows its temporary folder already.
-    done = subprocess.run(
-        [sys.executable, "-m", "seqvision", "train", str(squares), *words],
-        cwd=tmp_path,
-        env={**os.environ, "TMPDIR": str(folder)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    command = ["seqvision", "train", str(squares), *words]
+    done = run(command, tmp_path, {**os.environ, "TMPDIR": str(folder)}, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert list(folder.glob("pymp-*")) == []

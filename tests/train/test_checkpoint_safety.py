@@ -6,8 +6,6 @@ import os
 import pickle
 import re
 import shutil
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +16,7 @@ import pytest
 import safetensors.torch
 import torch
 from export_models import build, prove_here
+from preloaded import run
 from trainings import options as training_options
 from trainings import train
 
@@ -334,11 +333,7 @@ def test_two_hundred_cuts_and_flips_are_one_typed_error_or_change_nothing(
     ]
     grid = [*damage.cuts_and_flips(size, 60, 60, seed=5), *edges]
     log = tmp_path / "case"
-    done = subprocess.run(
-        [sys.executable, "-c", damage.CHILD + ANSWER, *damage.arguments(file, grid, log)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    arguments = ["-c", *damage.arguments(file, grid, log)]
+    done = run(arguments, code=damage.CHILD + ANSWER)
     assert done.returncode == 0, f"{log.read_text()}: {done.stderr[-2000:]}"
     assert int(done.stdout) > 100
