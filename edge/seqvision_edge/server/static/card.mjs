@@ -1,5 +1,4 @@
-// The card of a model file: onnxruntime-web does not expose metadata, so the protobuf is parsed
-here.
+// The card of a model file: onnxruntime-web does not expose metadata, so the protobuf is parsed here.
 
 const METADATA = 14; // ModelProto.metadata_props
 const KEY = "seqvision.card";

@@ -1,5 +1,4 @@
-// The predictions and events of a source: in order of time, searched by time, saved as CSV and
-JSON.
+// The predictions and events of a source: in order of time, searched by time, saved as CSV, JSON.
 
 const MOST_SECONDS = 600;
 const PICTURE_SECONDS = 60;
