@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from seqvision.api_results import Prediction, Predictions, Run, Search
     from seqvision_edge.errors import SeqvisionError
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Prediction",

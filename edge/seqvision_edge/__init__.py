@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from seqvision_edge.sources.factory import open_camera, open_path
     from seqvision_edge.types import Event, Prediction
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Since 1.29 onnxruntime reports to Microsoft which models it loads and how they run, with an
 # identifier of the device.  It reads this setting once, when it is loaded.

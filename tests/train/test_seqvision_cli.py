@@ -11,6 +11,7 @@ import pytest
 from conftest import write_squares
 from test_help import check_help, check_options
 
+import seqvision_edge
 from seqvision import __version__
 from seqvision.cli import GROUPS, VERBS, main, programs
 from seqvision_edge.options import options_of
@@ -212,6 +213,7 @@ def test_the_help_lists_the_commands_in_the_order_of_the_work(
 def test_the_version_is_printed(capsys: pytest.CaptureFixture[str], question: str) -> None:
     assert main([question]) == 0
     assert capsys.readouterr().out == f"seqvision {__version__}\n"
+    assert seqvision_edge.__version__ == __version__, "one version for both packages"
 
 
 def test_all_verbs_have_options_under_their_own_name() -> None:
