@@ -29,7 +29,7 @@ from seqvision_edge.recording.take_list import (
     Take,
     clean_label,
     clean_person,
-    in_order,
+    recording_order,
     still_to_record,
 )
 from seqvision_edge.recording.terminal_view import TerminalView
@@ -79,7 +79,7 @@ def record(options: RecordOptions) -> Recorded:
     counts = takes.counts()
     done = {label: counts[label, person] for label in labels}
     missing = still_to_record(labels, options.takes, done)
-    planned = in_order(missing, options.order, options.seed)
+    planned = recording_order(missing, options.order, options.seed)
     already = sum(min(options.takes, done[label]) for label in labels)
     incomplete = False
     if planned:

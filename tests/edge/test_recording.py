@@ -24,7 +24,7 @@ from seqvision_edge.recording.session import (
     run_session,
 )
 from seqvision_edge.recording.take_folder import Takes
-from seqvision_edge.recording.take_list import in_order, still_to_record
+from seqvision_edge.recording.take_list import recording_order, still_to_record
 from seqvision_edge.recording.terminal_view import END, Keyboard, TerminalView
 from seqvision_edge.recording.window_view import Mirror, draw
 from seqvision_edge.recording.writer import RecordingFeed
@@ -240,19 +240,19 @@ def test_what_is_there_is_not_recorded_again() -> None:
 
 def test_shuffled_labels_are_spread_over_the_whole_sitting() -> None:
     missing = Counter(wave=12, clap=12, none=6)
-    order = in_order(missing, "shuffled", seed=1)
+    order = recording_order(missing, "shuffled", seed=1)
     assert Counter(order) == missing
-    assert order != in_order(missing, "shuffled", seed=2)
-    assert order == in_order(missing, "shuffled", seed=1)
+    assert order != recording_order(missing, "shuffled", seed=2)
+    assert order == recording_order(missing, "shuffled", seed=1)
     for half in (order[:15], order[15:]):
         assert Counter(half)["wave"] in (5, 6, 7)
         assert Counter(half)["none"] in (2, 3, 4)
 
 
 def test_in_turn_nothing_happens_comes_between_the_gestures() -> None:
-    order = in_order({"none": 2, "wave": 3, "clap": 3}, "turn")
+    order = recording_order({"none": 2, "wave": 3, "clap": 3}, "turn")
     assert order == ["wave", "wave", "none", "wave", "clap", "clap", "none", "clap"]
-    assert in_order({"none": 2}, "turn") == ["none", "none"]
+    assert recording_order({"none": 2}, "turn") == ["none", "none"]
 
 
 class Scripted:

@@ -14,9 +14,9 @@ from seqvision_edge.errors import RecordingError
 from seqvision_edge.opencv import cv2
 from seqvision_edge.recording.review import (
     CollectedClip,
-    Decision,
     Item,
     LinePrompt,
+    ReviewDecision,
     WindowPrompt,
     items_of,
     read_collected,
@@ -64,7 +64,7 @@ def collected(tmp_path: Path) -> Takes:
     return takes
 
 
-def scripted(*answers: Decision) -> Callable[[Item, int, int, Sequence[str]], Decision]:
+def scripted(*answers: ReviewDecision) -> Callable[[Item, int, int, Sequence[str]], ReviewDecision]:
     given = iter(answers)
     return lambda *_: next(given)
 
@@ -122,20 +122,20 @@ def test_a_slip_of_the_pen_is_no_new_label(capsys: pytest.CaptureFixture[str]) -
     item = Item(Path("x.mp4"), "wave", "", None)
     assert understand("wvae", item, LABELS) == "no label 'wvae' here; =wvae makes it one"
     assert understand("0", item, LABELS) == "no label '0' here; =0 makes it one"
-    assert understand("=wvae", item, LABELS) == Decision("relabel", "wvae")
-    assert understand("3", item, LABELS) == Decision("relabel", "wave")
-    assert understand("D", item, LABELS) == Decision("delete")
+    assert understand("=wvae", item, LABELS) == ReviewDecision("relabel", "wvae")
+    assert understand("3", item, LABELS) == ReviewDecision("relabel", "wave")
+    assert understand("D", item, LABELS) == ReviewDecision("delete")
     unnamed = Item(Path("x.mp4"), "", "", None)
     assert "no label yet" in str(understand("", unnamed, LABELS))
     asker = lines("wvae", "clap")
-    assert asker(item, 1, 1, LABELS) == Decision("relabel", "clap")
+    assert asker(item, 1, 1, LABELS) == ReviewDecision("relabel", "clap")
     assert "x.mp4  (cannot be read)" in capsys.readouterr().err
 
 
 def test_an_invalid_label_is_reported_and_prompted_again(takes: Takes) -> None:
     record(takes, "wave")
     output: list[str] = []
-    answers = scripted(Decision("relabel", "x" * 200), Decision("relabel", "clap"))
+    answers = scripted(ReviewDecision("relabel", "x" * 200), ReviewDecision("relabel", "clap"))
     review(takes, items_of(takes, [], []), LABELS, answers, output.append)
     assert "1 to 128 characters" in output[0]
     assert [take.label for take in takes.all()] == ["clap"]
@@ -146,7 +146,11 @@ def test_a_take_deleted_meanwhile_is_skipped(takes: Takes) -> None:
     items = items_of(takes, [], [])
     takes.delete(first)
     done = review(
-        takes, items, LABELS, scripted(Decision("delete"), Decision("keep")), lambda _: None
+        takes,
+        items,
+        LABELS,
+        scripted(ReviewDecision("delete"), ReviewDecision("keep")),
+        lambda _: None,
     )
     assert done == {"keep": 1}
     assert takes.all() == [second]
@@ -215,7 +219,7 @@ def press(monkeypatch: pytest.MonkeyPatch, keys: str, visible: float = 1.0) -> l
     return shown
 
 
-def never(*_: object) -> Decision:
+def never(*_: object) -> ReviewDecision:
     raise AssertionError("the window is there")
 
 

@@ -15,7 +15,7 @@ from seqvision_edge.cli import main
 from seqvision_edge.errors import SinkError
 from seqvision_edge.frame import Step
 from seqvision_edge.opencv import cv2
-from seqvision_edge.sinks.active_learning import Collection, UncertainClips, candidate_of
+from seqvision_edge.sinks.active_learning import Collection, UncertainClips, uncertain_prediction
 from seqvision_edge.sinks.outlet import Queued
 from seqvision_edge.types import Prediction
 
@@ -106,12 +106,12 @@ def test_clips_do_not_overlap(tmp_path: Path) -> None:
 
 def test_unknown_predictions_are_most_uncertain_but_need_a_window() -> None:
     step = make_step(3, FPS)
-    unknown = candidate_of(replace(step, smoothed=dict.fromkeys(LABELS, 0.0)))
+    unknown = uncertain_prediction(replace(step, smoothed=dict.fromkeys(LABELS, 0.0)))
     assert unknown is not None
     assert (unknown.label, unknown.uncertainty) == ("red", 1.0)
-    assert candidate_of(replace(step, window_fill=0.9)) is None
-    assert candidate_of(replace(step, answered=False)) is None
-    assert candidate_of(replace(step, prediction=None)) is None
+    assert uncertain_prediction(replace(step, window_fill=0.9)) is None
+    assert uncertain_prediction(replace(step, answered=False)) is None
+    assert uncertain_prediction(replace(step, prediction=None)) is None
 
 
 def test_over_budget_the_least_useful_clip_is_removed(tmp_path: Path) -> None:

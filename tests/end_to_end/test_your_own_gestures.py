@@ -22,7 +22,7 @@ from once import once
 from preloaded import run
 
 from seqvision.data.datasets import find_clips
-from seqvision_edge.recording.take_list import in_order
+from seqvision_edge.recording.take_list import recording_order
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +35,7 @@ SMALL = {"train": TRAINING, "record": "--seconds 1 --order turn --no-window"}
 # How the square of each label moves.
 LABELS = {"wave": -1, "clap": 1, "none": 0}
 PERSONS = ("anna", "ben", "cleo")
-ORDER = in_order(dict.fromkeys(LABELS, 4), "turn")
+ORDER = recording_order(dict.fromkeys(LABELS, 4), "turn")
 
 
 def commands() -> list[list[str]]:

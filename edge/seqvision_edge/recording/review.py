@@ -42,7 +42,7 @@ _STILL_SECONDS = 0.4
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class ReviewDecision:
     """The user's decision about a clip; `label` is the new one."""
 
     act: Act
@@ -68,7 +68,7 @@ class Item:
     about: str = ""
 
 
-Prompt = Callable[[Item, int, int, Sequence[str]], Decision]
+Prompt = Callable[[Item, int, int, Sequence[str]], ReviewDecision]
 
 """Shows an item, its number, the total and the known labels; returns the user's decision."""
 
@@ -154,7 +154,7 @@ def length(path: Path) -> str:
         return "cannot be read"
 
 
-def _do(takes: Takes, item: Item, answer: Decision) -> Item | None:
+def _do(takes: Takes, item: Item, answer: ReviewDecision) -> Item | None:
     """Apply the decision and return the updated item; None if it was deleted."""
     if answer.act == "delete":
         if item.take is None:
@@ -184,9 +184,12 @@ def _guessed(clip: CollectedClip) -> Item:
 
 
 _LETTERS = {
-    "": Decision("keep"), "k": Decision("keep"), "d": Decision("delete"), "b": Decision("back"),
-    "q": Decision("stop"),
-}  # fmt: skip
+    "": ReviewDecision("keep"),
+    "k": ReviewDecision("keep"),
+    "d": ReviewDecision("delete"),
+    "b": ReviewDecision("back"),
+    "q": ReviewDecision("stop"),
+}
 
 
 class LinePrompt:
@@ -196,7 +199,9 @@ class LinePrompt:
         self._lines = lines or sys.stdin
         self._helped = False
 
-    def __call__(self, item: Item, number: int, total: int, labels: Sequence[str]) -> Decision:
+    def __call__(
+        self, item: Item, number: int, total: int, labels: Sequence[str]
+    ) -> ReviewDecision:
         """Prompt until the answer is understood."""
         if not self._helped:
             self._print(HELP)
@@ -208,9 +213,9 @@ class LinePrompt:
             self._print(f"[{item.label}] ", end="")
             line = self._lines.readline()
             if not line:
-                return Decision("stop")
+                return ReviewDecision("stop")
             answer = understand(line.strip(), item, labels)
-            if isinstance(answer, Decision):
+            if isinstance(answer, ReviewDecision):
                 return answer
             self._print(answer)
 
@@ -218,14 +223,14 @@ class LinePrompt:
         print_text(text, sys.stderr, end)
 
 
-def understand(text: str, item: Item, labels: Sequence[str]) -> Decision | str:
+def understand(text: str, item: Item, labels: Sequence[str]) -> ReviewDecision | str:
     """Return the decision that a line expresses, or an error message."""
     if text.isdecimal() and 1 <= int(text) <= len(labels):
-        return Decision("relabel", labels[int(text) - 1])
+        return ReviewDecision("relabel", labels[int(text) - 1])
     if text in labels:
-        return Decision("relabel", text)
+        return ReviewDecision("relabel", text)
     if text.startswith("=") and text[1:].strip():
-        return Decision("relabel", text[1:].strip())
+        return ReviewDecision("relabel", text[1:].strip())
     answer = _LETTERS.get(text.lower())
     if answer is None:
         return f"no label {text!r} here; ={text} makes it one"
@@ -242,7 +247,9 @@ class WindowPrompt:
         self._instead = instead
         self._mirror = mirror
 
-    def __call__(self, item: Item, number: int, total: int, labels: Sequence[str]) -> Decision:
+    def __call__(
+        self, item: Item, number: int, total: int, labels: Sequence[str]
+    ) -> ReviewDecision:
         """Play the clip until a key gives a decision."""
         foot, confirming = KEYS, False
         while self._pane.is_there():
@@ -278,16 +285,16 @@ class WindowPrompt:
         return draw_clip(picture, (title, colour), (count, about), offered, foot)
 
 
-def _answer(key: str, labels: Sequence[str]) -> Decision | None:
+def _answer(key: str, labels: Sequence[str]) -> ReviewDecision | None:
     if key in ("\r", "\n", " ", "k"):
-        return Decision("keep")
+        return ReviewDecision("keep")
     if key.isdecimal() and 1 <= int(key) <= min(9, len(labels)):
-        return Decision("relabel", labels[int(key) - 1])
+        return ReviewDecision("relabel", labels[int(key) - 1])
     if key == "d":
-        return Decision("delete")
+        return ReviewDecision("delete")
     if key == "b":
-        return Decision("back")
-    return Decision("stop") if key in ("q", "\x1b") else None
+        return ReviewDecision("back")
+    return ReviewDecision("stop") if key in ("q", "\x1b") else None
 
 
 def _played(item: Item) -> Iterator[tuple[Image | None, int]]:

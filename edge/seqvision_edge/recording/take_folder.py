@@ -26,8 +26,8 @@ from seqvision_edge.recording.take_list import (
     is_ours,
     locked,
     read_take_list,
-    row_of,
     take_of,
+    take_row,
     write_take_list,
 )
 from seqvision_edge.recording.writer import NewTake
@@ -128,7 +128,7 @@ class Takes:
                 raise RecordingError(f"{film}: is in {LIST_NAME} already")
             if not film.is_file():
                 raise RecordingError(f"{film}: no such file")
-            self._write(found, (*found.rows, row_of(path, label, person)))
+            self._write(found, (*found.rows, take_row(path, label, person)))
         return Take(path, label, person)
 
     def relabel(self, take: Take, label: str) -> Take:
@@ -182,7 +182,7 @@ class Takes:
             path = self._free(found, label, person, film.suffix)
             path.parent.mkdir(exist_ok=True)
             take = Take(path.relative_to(self.folder).as_posix(), label, person)
-            rows = (*found.rows, row_of(take.path, label, person))
+            rows = (*found.rows, take_row(take.path, label, person))
             try:
                 self._write(found, rows, (film, path))
             except BaseException:

@@ -77,7 +77,7 @@ def take_of(row: Row) -> Take:
     return Take(row["path"].strip(), row["label"].strip(), row.get("group", "").strip())
 
 
-def row_of(path: str, label: str, person: str) -> Row:
+def take_row(path: str, label: str, person: str) -> Row:
     return {"path": path, "label": label, "group": person}
 
 
@@ -140,7 +140,7 @@ def still_to_record(labels: Sequence[str], takes: int, done: Mapping[str, int]) 
     return +missing
 
 
-def in_order(missing: Mapping[str, int], order: Order, seed: int | None = None) -> list[str]:
+def recording_order(missing: Mapping[str, int], order: Order, seed: int | None = None) -> list[str]:
     """Return the label of each take to record, one after the other.
 
     Light, pose and mood change during a session.  With all takes of a label in a row, they change

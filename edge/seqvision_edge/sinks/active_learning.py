@@ -49,7 +49,7 @@ Row = dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class UncertainPrediction:
     """A prediction that is worth a clip."""
 
     time: float
@@ -249,7 +249,7 @@ class _Watcher:
         self._seconds = seconds
         self._labels = labels
         self._buffer = FrameBuffer(2 * seconds + _SLACK_SECONDS)
-        self._best: Candidate | None = None
+        self._best: UncertainPrediction | None = None
         # Start of the stretch; no clip begins before the previous one has ended.
         self._from = 0.0
         self._now = 0.0
@@ -261,7 +261,7 @@ class _Watcher:
             self._best, self._from = None, time
         self._now = time
         self._buffer.add(time, jpeg(step.frame.bgr))
-        found = candidate_of(step)
+        found = uncertain_prediction(step)
         if found is not None and time >= self._from and self._is_useful(found):
             if self._best is None:
                 self._from = time
@@ -294,7 +294,7 @@ class _Watcher:
             }
             self._collection.add(row)
 
-    def _write_clip(self, best: Candidate) -> Path | None:
+    def _write_clip(self, best: UncertainPrediction) -> Path | None:
         """Write the window of a prediction; None if its pictures are no longer remembered."""
         begin = max(0.0, best.time - self._seconds)
         pictures = self._buffer.since(begin, best.time)
@@ -310,17 +310,17 @@ class _Watcher:
             raise
         return film.path if film.close() else None
 
-    def _usefulness(self, found: Candidate) -> float:
+    def _usefulness(self, found: UncertainPrediction) -> float:
         return self._collection.useful(found.label, found.uncertainty)
 
-    def _is_useful(self, found: Candidate) -> bool:
+    def _is_useful(self, found: UncertainPrediction) -> bool:
         """Return whether a prediction is uncertain, or its label has fewer clips than average."""
         kept = self._collection.kept
         even = kept.total() / self._labels + 1
         return found.uncertainty >= _MIN_UNCERTAINTY or kept[found.label] < even
 
 
-def candidate_of(step: Step) -> Candidate | None:
+def uncertain_prediction(step: Step) -> UncertainPrediction | None:
     """Return the candidate of a step; None if it has no prediction for a full window."""
     answer = step.prediction
     if not step.answered or not step.window_full or answer is None or step.frame is None:
@@ -328,11 +328,13 @@ def candidate_of(step: Step) -> Candidate | None:
     shares: Mapping[str, float] = step.smoothed
     if not any(shares.values()):
         # Not known until the smoothing window is full; treated as the most uncertain.
-        return Candidate(step.frame.time, answer.label, answer.probability, 1.0, answer.captured_at)
+        return UncertainPrediction(
+            step.frame.time, answer.label, answer.probability, 1.0, answer.captured_at
+        )
     label = max(shares, key=shares.__getitem__)
     best, second = sorted(shares.values(), reverse=True)[:2]
     uncertainty = min(1.0, max(0.0, 1 - (best - second)))
-    return Candidate(step.frame.time, label, best, uncertainty, answer.captured_at)
+    return UncertainPrediction(step.frame.time, label, best, uncertainty, answer.captured_at)
 
 
 def _usefulness_of(rows: Sequence[Row]) -> list[float]:
