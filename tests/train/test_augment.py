@@ -15,7 +15,7 @@ from seqvision.compat import imgaug
 from seqvision.config import AugmentOptions
 from seqvision.data.augment import (
     Augmenter,
-    Timing,
+    TemporalOptions,
     make_augmenter,
     mirror_labels,
     refuse_unsafe_flip,
@@ -117,7 +117,7 @@ def test_batches_are_the_same_with_any_number_of_workers() -> None:
 
 
 def test_an_augmenter_goes_to_workers_that_are_not_forked() -> None:
-    augmenter = Augmenter(ASKED, True, {0: 1, 1: 0}, Timing(drop=0.5), {0: 0})
+    augmenter = Augmenter(ASKED, True, {0: 1, 1: 0}, TemporalOptions(drop=0.5), {0: 0})
     copy = pickle.loads(pickle.dumps(augmenter))
     assert copy.made_from() == augmenter.made_from()
     for seed in range(4):

@@ -7,7 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqvision.config import AugmentOptions
-from seqvision.data.augment import Augmenter, Timing, draw_frames, make_augmenter, reversal_labels
+from seqvision.data.augment import (
+    Augmenter,
+    TemporalOptions,
+    draw_frames,
+    make_augmenter,
+    reversal_labels,
+)
 from seqvision.data.dataset import ClipDataset
 from seqvision.data.decode import Decoded
 from seqvision.errors import DataError
@@ -19,7 +25,12 @@ VIDEO = VideoSequence(kind="video", fps=10.0, frames=16)
 
 
 def draw(
-    count: int, rate: float, frames: int, timing: Timing, seed: int = 0, reversible: bool = False
+    count: int,
+    rate: float,
+    frames: int,
+    timing: TemporalOptions,
+    seed: int = 0,
+    reversible: bool = False,
 ) -> tuple[list[int], bool]:
     """Draw from a clip of `count` frames at `rate`, for a model at 10 fps."""
     generator = np.random.default_rng(seed)
@@ -49,7 +60,7 @@ def test_any_draw_gives_one_to_as_many_frames_as_the_model_sees(
     reverse: float, seed: int,
 ) -> None:  # fmt: skip
     times = np.concatenate([[5.0], 5.0 + np.cumsum(gaps)])
-    timing = Timing(speed=tuple(speed), crop=crop, drop=drop, reverse=reverse)
+    timing = TemporalOptions(speed=tuple(speed), crop=crop, drop=drop, reverse=reverse)
     generator = np.random.default_rng(seed)
     chosen, backwards = draw_frames(times, fps, frames, timing, generator, True)
     assert 1 <= len(chosen) <= frames
@@ -67,24 +78,30 @@ def test_nothing_asked_for_is_the_window_as_ever() -> None:
         for seed in range(5):
             start = np.random.default_rng(seed).random()
             expected = window(clip, 10, 8, start)[:, 0, 0, 0].tolist()
-            assert draw(count, rate, 8, Timing(), seed)[0] == expected
+            assert draw(count, rate, 8, TemporalOptions(), seed)[0] == expected
 
 
 def test_speed_is_how_much_of_the_clip_a_window_spans() -> None:
-    assert draw(100, 10, 5, Timing(speed=(2, 2)))[0][:5] == [
-        draw(100, 10, 5, Timing(speed=(2, 2)))[0][0] + 2 * n for n in range(5)
+    assert draw(100, 10, 5, TemporalOptions(speed=(2, 2)))[0][:5] == [
+        draw(100, 10, 5, TemporalOptions(speed=(2, 2)))[0][0] + 2 * n for n in range(5)
     ]
-    half, _ = draw(100, 10, 6, Timing(speed=(0.5, 0.5)))
+    half, _ = draw(100, 10, 6, TemporalOptions(speed=(0.5, 0.5)))
     assert half[-1] - half[0] in (2, 3)
-    assert len(draw(10, 10, 16, Timing(speed=(2, 2)))[0]) == 5, "a short clip comes out shorter"
-    assert len(draw(10, 10, 16, Timing(speed=(0.5, 0.5)))[0]) == 16, "or longer, to the window"
-    spans = [np.ptp(draw(100, 10, 16, Timing(speed=(0.5, 2)), seed)[0]) for seed in range(60)]
+    assert len(draw(10, 10, 16, TemporalOptions(speed=(2, 2)))[0]) == 5, (
+        "a short clip comes out shorter"
+    )
+    assert len(draw(10, 10, 16, TemporalOptions(speed=(0.5, 0.5)))[0]) == 16, (
+        "or longer, to the window"
+    )
+    spans = [
+        np.ptp(draw(100, 10, 16, TemporalOptions(speed=(0.5, 2)), seed)[0]) for seed in range(60)
+    ]
     assert min(spans) < 12
     assert max(spans) > 24
 
 
 def test_a_crop_is_a_part_of_at_least_its_share() -> None:
-    seen = [draw(41, 10, 100, Timing(crop=0.5), seed)[0] for seed in range(100)]
+    seen = [draw(41, 10, 100, TemporalOptions(crop=0.5), seed)[0] for seed in range(100)]
     for chosen in seen:
         assert chosen == list(range(chosen[0], chosen[-1] + 1)), "one piece"
         assert chosen[-1] - chosen[0] >= 0.5 * 40 - 2
@@ -99,7 +116,7 @@ def test_a_missing_frame_is_stood_in_for_as_live() -> None:
     from seqvision_edge.sampling import Sampler
 
     for seed in range(20):
-        chosen, _ = draw(30, 10, 100, Timing(drop=0.3), seed)
+        chosen, _ = draw(30, 10, 100, TemporalOptions(drop=0.3), seed)
         assert chosen[0] == 0
         kept = sorted(set(chosen))
         gaps = np.diff(kept)
@@ -108,16 +125,17 @@ def test_a_missing_frame_is_stood_in_for_as_live() -> None:
         live = [frame for frame in kept for _ in range(sampler.take(frame / 10))]
         assert chosen == live
     missing = [
-        1 - len(set(draw(200, 10, 500, Timing(drop=0.2), seed)[0])) / 200 for seed in range(9)
+        1 - len(set(draw(200, 10, 500, TemporalOptions(drop=0.2), seed)[0])) / 200
+        for seed in range(9)
     ]
     assert 0.1 < np.mean(missing) < 0.2
 
 
 def test_backwards_is_the_clip_from_its_end() -> None:
-    timing = Timing(reverse=0.99)
+    timing = TemporalOptions(reverse=0.99)
     assert draw(8, 10, 20, timing, 1, True) == ([7, 6, 5, 4, 3, 2, 1, 0], True)
     assert draw(8, 10, 20, timing, 1, False) == (list(range(8)), False)
-    forwards = [draw(8, 10, 20, Timing(reverse=0.5), seed, True)[1] for seed in range(60)]
+    forwards = [draw(8, 10, 20, TemporalOptions(reverse=0.5), seed, True)[1] for seed in range(60)]
     assert 15 < sum(forwards) < 45
     chosen, _ = draw(20, 20, 20, timing, 1, True)
     assert chosen[0] == 19, "it begins where the clip ends"

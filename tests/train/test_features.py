@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from seqvision.config import ModelOptions
-from seqvision.data.augment import Augmenter, Timing
+from seqvision.data.augment import Augmenter, TemporalOptions
 from seqvision.data.cache import Cache
 from seqvision.data.dataset import ClipDataset
 from seqvision.data.decode import Decoded
@@ -68,7 +68,7 @@ def test_kept_features_know_what_clips_are_varied_with_not_its_name(
     path.write_text("clip: [{Add: 60}]")
     second = encoded()
     assert not torch.equal(first, second), "the same name, another content"
-    assert not torch.equal(second, encoded(timing=Timing(speed=(0.5, 0.5))))
+    assert not torch.equal(second, encoded(timing=TemporalOptions(speed=(0.5, 0.5))))
     path = path.rename(tmp_path / "other.yaml")
     kept = len(list((tmp_path / "cache").glob("*/*.npz")))
     assert torch.equal(second, encoded()), "another name, the same content"
