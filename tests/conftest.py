@@ -27,6 +27,9 @@ from seqvision_edge.opencv import cv2
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# In each process pydantic looks for plugins of its own through all that is installed.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+
 DATA = Path(os.environ.get("SEQVISION_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
