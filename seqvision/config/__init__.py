@@ -34,6 +34,7 @@ from seqvision.config.training import (
     augment_file,
     check_center,
     check_sequence,
+    seconds_of,
 )
 from seqvision.config.tuning import TuneOptions, option_parts
 from seqvision.config.yaml_io import flattened, from_yaml, to_yaml
@@ -70,5 +71,6 @@ __all__ = [
     "flattened",
     "from_yaml",
     "option_parts",
+    "seconds_of",
     "to_yaml",
 ]

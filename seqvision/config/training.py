@@ -1,5 +1,6 @@
 """The options of a training, by subject, and which of them go together."""
 
+import re
 from collections.abc import Mapping
 from math import ceil
 from pathlib import Path
@@ -92,6 +93,9 @@ _KINDS: Mapping[str, tuple[str, ...]] = {
     "reverse_swap": ("video",),
 }
 
+# A year, in seconds.
+_LONGEST = 365 * 24 * 3600
+
 # An options.yaml of an older run has them where nobody asked for anything.
 _FORMER_DEFAULTS: Mapping[str, Any] = {"frames": 16}
 
@@ -114,6 +118,33 @@ def _fold(text: str | None) -> str | None:
         raise ValueError(f"{text!r} is not like 2/5 (the second of five folds)")
     if last < 2:
         raise ValueError("at least 2 folds are needed")
+    return text
+
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(h|m|s)", re.ASCII)
+_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0}
+
+
+def seconds_of(text: str) -> float:
+    """Return the seconds of a duration such as 90s, 10m, 1.5h or 1h30m.
+
+    Raises:
+        ValueError: it is none, or none that lasts.
+    """
+    parts = _DURATION.findall(text)
+    units = [unit for _, unit in parts]
+    whole = "".join(number + unit for number, unit in parts) == text
+    if not parts or not whole or units != sorted(set(units), key="hms".index):
+        raise ValueError(f"{text!r} is not like 90s, 10m or 1.5h")
+    seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    if not 1 <= seconds <= _LONGEST:
+        raise ValueError(f"{text!r}: must be between 1s and {_LONGEST // 3600}h")
+    return seconds
+
+
+def _duration(text: str | None) -> str | None:
+    if text is not None:
+        seconds_of(text)
     return text
 
 
@@ -268,6 +299,9 @@ class TrainingOptions(Options):
 
     epochs: Positive = 60
     """Maximum number of epochs."""
+    time: Annotated[str | None, AfterValidator(_duration), Arg("DURATION")] = None
+    """Budget of the whole training, such as 90s, 10m or 1.5h: after the first epoch as many are
+    planned as fit, at most --epochs."""
     batch_size: Positive = 16
     """Clips per step, of all processes together."""
     lr: Annotated[Annotated[float, Field(gt=0)] | Literal["auto"], Arg("RATE")] = "auto"

@@ -58,6 +58,10 @@ class Shown(L.Callback):
         self.failed = False
         self._time = EpochTimes()
 
+    def plan(self, options: TrainingOptions) -> None:
+        """Show a training that has another number of epochs from now on."""
+        raise NotImplementedError  # one of several trainings is not planned
+
     def stopping(self) -> bool:
         """Return whether a stop was asked for, and let the bar say so."""
         if self.stop is None or self.stop.asked is None:
@@ -99,6 +103,11 @@ class EpochLines(Shown):
         self._afterwards = afterwards
         self._shown = 0.0
         self._best: float | None = None
+
+    def plan(self, options: TrainingOptions) -> None:
+        """Show a training that has another number of epochs from now on."""
+        self._epochs, self._first = options.epochs, options.first_candidate
+        self.bar.at_most = options.may_stop_early
 
     @_harmless
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -383,7 +392,7 @@ class LateStopping(EarlyStopping):
             super().on_validation_end(trainer, pl_module)
 
 
-def early_stopping(options: TrainingOptions) -> list[L.Callback]:
+def early_stopping(options: TrainingOptions) -> list[LateStopping]:
     """Return the callback that stops when validation no longer improves, if asked for."""
     if not options.may_stop_early:
         return []

@@ -36,6 +36,7 @@ from seqvision.training.callbacks import (
 )
 from seqvision.training.distributed import share_statistics
 from seqvision.training.model_io import save
+from seqvision.training.planner import Planner
 from seqvision.training.run_context import RunContext
 from seqvision.training.workers import ended_workers
 from seqvision_edge.errors import SeqvisionError
@@ -70,6 +71,7 @@ def fit(
     listeners: Sequence[L.Callback] = (),
     shown: Shown | None = None,
     afterwards: int = 0,
+    planner: Planner | None = None,
 ) -> Fitted:
     """Train, or go on with a training, and return the weights of the epoch to keep.
 
@@ -82,6 +84,7 @@ def fit(
         listeners: called at each step of the way, as Lightning does.
         shown: how it is shown, in place of a line for each epoch.
         afterwards: how many clips are measured when it is over, for the time left.
+        planner: chooses the number of epochs after the first one.
 
     Raises:
         KeyboardInterrupt: stopped before the first validation, so that there is nothing to keep,
@@ -115,6 +118,17 @@ def fit(
         _order_from(last, training)
     if shown is None:
         shown = EpochLines(options, afterwards)
+    stopping = early_stopping(options)
+
+    def follow(changed: TrainingOptions) -> None:
+        module.plan(changed.epochs)
+        shown.plan(changed)
+        checkpoints.first = changed.first_candidate
+        for early in stopping:
+            early.first = changed.first_candidate
+
+    if planner is not None:
+        planner.followers.append(follow)
     request = StopRequest()
     shown.stop, request.on_request = request, shown.stopping
     with _quiet_lightning():
@@ -130,8 +144,9 @@ def fit(
                 checkpoints,
                 newest,
                 StopOnSignal(request),
+                *([planner] if planner is not None else []),
                 shown,
-                *early_stopping(options),
+                *stopping,
                 *listeners,
             ],
             logger=[

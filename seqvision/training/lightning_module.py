@@ -50,6 +50,7 @@ class ClassifierModule(L.LightningModule):
         self._plateau: torch.optim.lr_scheduler.ReduceLROnPlateau | None = None
         self._plateau_state: dict[str, Any] | None = None
         self._planned_steps: int | None = None
+        self._peaks: list[float] = []
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, _: int) -> Batch:
         """Move frames and labels; lengths stay, because the processor asks for them."""
@@ -148,6 +149,7 @@ class ClassifierModule(L.LightningModule):
         """Return AdamW and the schedule."""
         options = self._options
         groups = self._parameter_groups()
+        self._peaks = [float(group["lr"]) for group in groups]
         optimizer = torch.optim.AdamW(
             groups,
             lr=self._lr,
@@ -172,17 +174,32 @@ class ClassifierModule(L.LightningModule):
                 f"now give {steps}; a cosine cannot be stretched: start anew, or from the "
                 "beginning with --schedule plateau"
             )
+        step = {"scheduler": self._cycle(optimizer, steps), "interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": step}
+
+    def _cycle(
+        self, optimizer: torch.optim.Optimizer, steps: int
+    ) -> torch.optim.lr_scheduler.OneCycleLR:
         # torch divides by the steps of the rise less one, which five steps in all leave none of.
+        options = self._options
         warmup = 0.0 if math.isclose(options.warmup * steps, 1) else options.warmup
         # Smith & Topin 2018: one rise, one fall, step by step, momentum the other way round.
-        cycle = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            max_lr=[group["lr"] for group in groups],
-            total_steps=steps,
-            pct_start=warmup,
+        return torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, max_lr=list(self._peaks), total_steps=steps, pct_start=warmup
         )
-        step = {"scheduler": cycle, "interval": "step"}
-        return {"optimizer": optimizer, "lr_scheduler": step}
+
+    def plan(self, epochs: int) -> None:
+        """Let the training have so many epochs from now on, the learning rate in its course.
+
+        Called after an epoch: a cosine goes on where it is by then in the one of so many epochs.
+        """
+        self.trainer.fit_loop.max_epochs = epochs
+        for config in self.trainer.lr_scheduler_configs:
+            done = config.scheduler.last_epoch
+            steps = int(self.trainer.estimated_stepping_batches)
+            config.scheduler = self._cycle(self.trainer.optimizers[0], steps)
+            config.scheduler.last_epoch = done - 1
+            config.scheduler.step()
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
         """Return head and encoder, each with its rate; biases and norms are not decayed.

@@ -4,7 +4,7 @@ import contextlib
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from math import ceil
@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from seqvision.compat import torchvision as torchvision  # before lightning touches it
-from seqvision.config import TrainOptions, to_yaml
+from seqvision.config import TrainingOptions, TrainOptions, to_yaml
 from seqvision.config.resume import last_checkpoint, recorded
 from seqvision.console import (
     Remark,
@@ -27,6 +27,7 @@ from seqvision.console import (
 from seqvision.data.augment import with_content
 from seqvision.data.datasets import DataSet
 from seqvision.errors import CheckpointError, DataError
+from seqvision.evaluation import predict
 from seqvision.metrics import Metrics
 from seqvision.output_files import is_model, publish
 from seqvision.rank import is_first
@@ -38,6 +39,7 @@ from seqvision.training.data import load_dataset
 from seqvision.training.fit import Fitted, done_epochs, fit, stopped_early
 from seqvision.training.hardware import check_precision, pick_device
 from seqvision.training.model_io import SAFETENSORS, is_safetensors, save_model, used_clips
+from seqvision.training.planner import Planner
 from seqvision.training.results import (
     Results,
     make_card,
@@ -49,6 +51,10 @@ from seqvision.training.results import (
 from seqvision.training.run_context import RunContext, prepare
 from seqvision_edge.card import ModelCard
 from seqvision_edge.files import alone_in, sweep, write_whole
+
+
+# Enough to tell how long all take.
+_TIMED_CLIPS = 4
 
 
 @dataclass(frozen=True)
@@ -111,7 +117,13 @@ def _train(
             distributed.rank0_only(lambda: hold_run(held, run))
         resume = options.resume is not None
         split = context.data.split
-        fitted = fit(context, run, resume, afterwards=len(split.val) + len(split.test))
+        planner = Planner(options.training, began, partial(_seconds_to_measure, context))
+        planner.followers.append(lambda training: _write_options(run, options, training))
+        fitted = fit(
+            context, run, resume, afterwards=len(split.val) + len(split.test), planner=planner
+        )
+        options = options.model_copy(update={"training": planner.options})
+        context = replace(context, options=options)
         if fitted.stopped_by is not None:
             _print_stopped(run, options, fitted)
             return distributed.rank0_only(lambda: keep_stopped(context, run, fitted))
@@ -130,6 +142,13 @@ def _train(
         held.close()
         if options.resume is None and begun is not None and is_first():
             _remove_empty(begun)
+
+
+def _write_options(run: Path, options: TrainOptions, training: TrainingOptions) -> None:
+    """Write the options of a run with what was decided since: resuming repeats them."""
+    changed = recorded(options.model_copy(update={"training": training}))
+    if is_first():
+        write_whole(run / "options.yaml", to_yaml(changed))
 
 
 def what_is_kept(run: Path | None) -> str:
@@ -175,6 +194,20 @@ def _remove_empty(run: Path) -> None:
     """Remove the folder of a run of which no epoch was complete."""
     if not last_checkpoint(run).exists():
         shutil.rmtree(run, ignore_errors=True)
+
+
+def _seconds_to_measure(context: RunContext) -> float:
+    """Return about how many seconds it takes to measure the clips that do not train."""
+    model, data = context.model, context.data
+    indices = [*data.split.val, *data.split.test]
+    some = [data.decoded[i] for i in indices[:_TIMED_CLIPS]]
+    learns = {layer: layer.training for layer in model.modules()}
+    began = time.monotonic()
+    predict(model, make_card(context.options, data, model), some, context.options.training.batch_size)
+    seconds = time.monotonic() - began
+    for layer, was in learns.items():
+        layer.training = was
+    return seconds / max(1, len(some)) * len(indices)
 
 
 def finish(
