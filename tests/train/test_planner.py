@@ -34,7 +34,7 @@ def test_a_duration_is_a_number_with_its_unit(text: str, seconds: float) -> None
      "0s", "0.5s", "9999999h", "infs", "1.h"],
 )  # fmt: skip
 def test_what_is_no_duration_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is not like 90s, 10m or 1.5h|must be between 1s and"):
+    with pytest.raises(ValueError, match=r"is not like 90s, 10m or 1.5h|must be between 1s and"):
         TrainingOptions(time=text)
 
 

@@ -178,7 +178,11 @@ def test_features_are_encoded_once_and_another_head_finds_them(
     figures = len(asked) - once
     assert figures < once, "only the last figures need the encoder again"
     assert same(weights(first), weights(again)), "kept features are the same, bit for bit"
-    train(options(squares, tmp_path, 2, model={**parts["model"], "center": True}))
+    centered: dict[str, dict[str, object]] = {
+        "model": {**parts["model"], "center": True},
+        "clips": {"cache": tmp_path / "cache"},
+    }
+    train(options(squares, tmp_path / "centered", 2, **centered))
     assert len(asked) == once + 2 * figures, "a centered head reads the same features"
     asked.clear()
     fresh = options(squares, tmp_path / "other", 2, **parts)
