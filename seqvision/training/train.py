@@ -52,7 +52,6 @@ from seqvision.training.run_context import RunContext, prepare
 from seqvision_edge.card import ModelCard
 from seqvision_edge.files import alone_in, sweep, write_whole
 
-
 # Enough to tell how long all take.
 _TIMED_CLIPS = 4
 
@@ -203,7 +202,9 @@ def _seconds_to_measure(context: RunContext) -> float:
     some = [data.decoded[i] for i in indices[:_TIMED_CLIPS]]
     learns = {layer: layer.training for layer in model.modules()}
     began = time.monotonic()
-    predict(model, make_card(context.options, data, model), some, context.options.training.batch_size)
+    predict(
+        model, make_card(context.options, data, model), some, context.options.training.batch_size
+    )
     seconds = time.monotonic() - began
     for layer, was in learns.items():
         layer.training = was

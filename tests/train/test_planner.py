@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from trainings import options, same, weights
+from trainings import options, same, train, weights
 
 from seqvision.config import TrainingOptions, TrainOptions, from_yaml, seconds_of
 from seqvision.report.run_folder import column
-from seqvision.training import callbacks, trainer
+from seqvision.training import callbacks
 from seqvision.training.model_io import load_model
 from seqvision.training.planner import Planner, plan
-from seqvision.training.trainer import Trained, train
+from seqvision.training.train import Trained
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
@@ -85,8 +85,7 @@ def ticking() -> Iterator[float]:
 def timed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three steps of a second each and a second of validation; 10 s for the clips afterwards."""
     monkeypatch.setattr(
-        trainer,
-        "Planner",
+        "seqvision.training.train.Planner",
         lambda training, *_: Planner(
             training, 0.0, lambda: 10.0, clock=functools.partial(next, ticking())
         ),
