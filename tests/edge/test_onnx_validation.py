@@ -422,7 +422,7 @@ def test_a_file_without_a_hash_has_every_other_check() -> None:
     ("text", "reason"),
     [
         ("[" * 200_000, "nested too deeply"),
-        ('{"spec": 2, "x": "' + "a" * (2 << 20) + '"}', "letters"),
+        ('{"spec": 2, "x": "' + "a" * (2 << 20) + '"}', "characters"),
         ('{"spec": ' + "9" * 5000 + "}", "not valid JSON"),
         ('{"spec": "\\ud800"}', "spec"),
     ],

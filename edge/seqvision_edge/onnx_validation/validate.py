@@ -162,7 +162,7 @@ def _card_text(message: Message, where: str) -> str:
     text: str = cards[0].get("value", "")
     if len(cards) > 1 or len(text) > MAX_CARD:
         raise CardError(
-            f"{where}: it has {len(cards)} model cards, the first of {len(text)} letters"
+            f"{where}: it has {len(cards)} model cards, the first of {len(text)} characters"
         )
     return text
 
