@@ -20,6 +20,7 @@ from trainings import train
 
 from seqvision.cli import main
 from seqvision.config import ENCODERS, ExportOptions, ModelOptions
+from seqvision.data.datasets import find_data_set
 from seqvision.errors import ExportError
 from seqvision.training.model_io import load_model
 from seqvision_edge.session import Session
@@ -77,12 +78,18 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def gathered(options: ExportOptions, card: Any) -> Clips | None:
+    """Gather the clips of options, as the command does after it has found them."""
+    paths = filter(None, (options.calibrate, options.verify))
+    return gather(options, card, {path: find_data_set(path) for path in paths})
+
+
 @pytest.fixture(scope="module")
 def learnt(trained: Path) -> tuple[bytes, Any, Clips]:
     """That model in fp32, its card, and the clips."""
     model, card = load_model(trained / "model.pt")
     options = ExportOptions(precision="auto", verify=trained / "frames", cache=trained / "cache")
-    clips = gather(options, card)
+    clips = gathered(options, card)
     assert clips is not None
     return convert(model, card, 18), card, clips
 
@@ -447,7 +454,7 @@ def test_clips_that_cannot_be_read_are_left_out(
     (data / "right" / "empty" / "0.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64))
     _, card = load_model(trained / "model.pt")
     options = ExportOptions(precision="int8", calibrate=data, cache=tmp_path / "cache")
-    clips = gather(options, card)
+    clips = gathered(options, card)
     assert clips is not None
     assert len(clips.calibrate) == len(clips.judge) == 4
     lines = capsys.readouterr().err.splitlines()
@@ -532,7 +539,7 @@ def test_the_training_part_calibrates_and_the_rest_judges(
     options = ExportOptions(
         calibrate=tmp_path / "list.csv", precision="int8", cache=tmp_path / "cache"
     )
-    clips = gather(options, card)
+    clips = gathered(options, card)
     assert clips is not None
     assert (clips.same, len(clips.judge)) == (same, judged)
     assert len(clips.calibrate) == (9 if same else 3)
