@@ -27,11 +27,13 @@ def main() -> int:
     parser.add_argument("list", type=Path)
     parser.add_argument("folder", type=Path, nargs="?", default=Path("digits"))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--center", action="store_true", help="less its mean over the strip")
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "seqvision", "train", str(given.list), *OPTIONS]
     command += ["--augment", str(Path(__file__).with_name("digit_strips.yaml"))]
     command += ["--output", str(given.folder / "model.pt"), "--runs", str(given.folder / "runs")]
+    command += ["--center"] if given.center else []
     return subprocess.run([*command, "--seed", str(given.seed)], check=False).returncode
 
 

@@ -19,7 +19,7 @@ import tempfile
 from pathlib import Path
 
 OPTIONS = """
-    --encoder mobilenet_v2 --normalize symmetric --freeze --motion only
+    --encoder mobilenet_v2 --normalize symmetric --freeze
     --head lstm --bidirectional --pool attention --hidden 32 --projection 0 --dropout 0.5
     --frames 16 --fps 8 --size 224 --augment none --batch-size 16 --lr 1e-3
     --weight-decay 0.01 --label-smoothing 0.1 --epochs 8 --warmup 0.1 --keep last --patience 0
@@ -34,9 +34,12 @@ def main() -> int:
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--groups", action="store_true", help="keep recordings on one side")
+    parser.add_argument("--motion", default="only", help="what the head reads; default: only")
+    parser.add_argument("--center", action="store_true", help="less its mean over the window")
     given = parser.parse_args()
     options = [*OPTIONS, "--weights", str(given.weights), "--seed", str(given.seed)]
     options.append("--groups" if given.groups else "--no-groups")
+    options += ["--motion", given.motion, *(["--center"] if given.center else [])]
     accuracies = []
     for fold in range(1, given.folds + 1):
         with tempfile.TemporaryDirectory() as folder:
