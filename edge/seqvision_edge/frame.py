@@ -47,6 +47,8 @@ class Frame:
         duration: seconds for which the file shows it; 0 if unknown.
         repeated: the previous frame again, still shown at a tick of the model's clock.
         arrived: the arrival by the monotonic clock for live sources; None for recorded ones.
+        ticks: how many ticks of the model's clock it answers; None until it is sampled.
+        after_gap: the time before it is unknown: no window spans it.  Set when it is sampled.
     """
 
     bgr: Image
@@ -57,6 +59,8 @@ class Frame:
     duration: float = 0.0
     repeated: bool = False
     arrived: float | None = None
+    ticks: int | None = None
+    after_gap: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

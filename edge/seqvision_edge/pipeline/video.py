@@ -46,11 +46,11 @@ class VideoPipeline:
         self._card = session.card
         self._name, self._live = source.name, source.live
         self._window = sequence.frames
+        # Of a recording no frame is lost, so the thread that reads it samples.  Of a live source
+        # frames are, while the model is busy: those that reach the model are sampled.
         self._sampler = Sampler(sequence.fps, source.fps)
-        self._ahead = Sampler(sequence.fps, source.fps)
+        self._sampled: Frame | None = None
         self._stills = 0
-        # The newest frames that were preprocessed, and that were given to the model.
-        self._read: Frame | None = None
         self._encoded: Frame | None = None
         decision = decision or self._card.decision
         self._decider = decider or Decider(decision, self._card.labels, window_lag(sequence))
@@ -72,16 +72,11 @@ class VideoPipeline:
 
     def preprocess(self, frame: Frame) -> Frame:
         """Return the frame with the model's pixels, if a tick of its clock is due."""
-        if self._is_gap(self._ahead, frame, self._read):
-            self._ahead.restart()
-        self._read = frame
-        if not self._ahead.take(frame.time, frame.repeated) or frame.image is not None:
-            return frame
-        return replace(frame, image=prepare(frame.bgr, self._card.image))
+        return frame if self._live else self._sample(frame)
 
     def stills(self, frame: Frame | None) -> Iterator[Frame]:
         """Yield the previous frame again for each tick at which a recording still shows it."""
-        before = self._read
+        before = self._sampled
         if self._live or before is None:
             return
         if frame is not None and frame.index != before.index + 1:
@@ -89,35 +84,41 @@ class VideoPipeline:
             return
         until = before.time + before.duration if frame is None else frame.time
         image = before.image
-        for time in self._ahead.stills(until):
+        for time in self._sampler.stills(until):
             self._stills += 1
-            refuse_long(self._stills, self._ahead.fps, MOST_TICKS, self._name)
+            refuse_long(self._stills, self._sampler.fps, MOST_TICKS, self._name)
             if image is None:
                 image = prepare(before.bgr, self._card.image)
             yield replace(before, time=time, image=image, repeated=True)
 
-    def _is_gap(self, sampler: Sampler, frame: Frame, before: Frame | None) -> bool:
-        """Return whether a window must not span the time before a frame.
-
-        A recorded picture that is shown for long is no gap; lost frames are.
-        """
-        if not sampler.is_gap(frame.time):
-            return False
-        return self._live or before is None or frame.index - before.index not in (0, 1)
+    def _sample(self, frame: Frame) -> Frame:
+        """Return the frame with the ticks it answers, and with its pixels where there are any."""
+        before, self._sampled = self._sampled, frame
+        # A recorded picture that is shown for long is no gap; lost frames are.
+        may_be_gap = self._live or before is None or frame.index - before.index not in (0, 1)
+        after_gap = may_be_gap and self._sampler.is_gap(frame.time)
+        if after_gap:
+            self._sampler.restart()
+        ticks = self._sampler.take(frame.time, frame.repeated)
+        image = frame.image
+        if ticks and image is None:
+            image = prepare(frame.bgr, self._card.image)
+        return replace(frame, image=image, ticks=ticks, after_gap=after_gap)
 
     def model_input(self, frame: Frame) -> NDArray[np.uint8] | None:
         """Return the steps to encode for the next frame, `(time, height, width, channels)`."""
         self._began = perf_counter()
+        if frame.ticks is None:
+            frame = self._sample(frame)
         skipped = frame.index - (-1 if self._encoded is None else self._encoded.index) - 1
-        if self._is_gap(self._sampler, frame, self._encoded):
+        if frame.after_gap:
             self._break()
             skipped = 0
         self._encoded, self._time = frame, frame.time
-        ticks = self._sampler.take(frame.time, frame.repeated)
         self._skipped += max(0, skipped)
-        if not ticks:
+        ticks, image = frame.ticks, frame.image
+        if not ticks or image is None:
             return None
-        image = frame.image if frame.image is not None else prepare(frame.bgr, self._card.image)
         shed = ticks - 1 if self._live and skipped else 0
         self._load.add(frame.time, ticks, shed)
         if shed:
@@ -149,6 +150,8 @@ class VideoPipeline:
             self._condition.update(state)
             if state.state in _BREAKS:
                 self._break()
+                if self._live:
+                    self._sampler.restart()
             if state.state == "ended":
                 self._broken = _merge(self._broken, self._decider.close(self._time))
                 self._broken = _merge(self._broken, self._whole_clip(self._broken))
@@ -194,7 +197,6 @@ class VideoPipeline:
         """Reset the state after a gap."""
         if self._clip is not None:
             self._clip.discard()
-        self._sampler.restart()
         self.stream.reset()
         self._broken = _merge(self._broken, self._forget())
 
