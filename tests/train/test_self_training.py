@@ -351,7 +351,7 @@ def test_rounds_end_when_validation_has_not_been_as_good_for_a_while(
         def __init__(self) -> None:
             self.accuracy = next(figures)
 
-    monkeypatch.setattr(one_round, "calibrate", lambda *_: (1.0, Figures()))
+    monkeypatch.setattr(one_round, "calibrate_teacher", lambda *_: (1.0, Figures()))
     done = self_train(
         asked(teacher, patterns, tmp_path, rounds=9, patience=2, epochs=1, threshold=0.5)
     )
