@@ -524,7 +524,7 @@ import signal, sys
 from seqvision.cli import main
 from seqvision.tuning import objective
 
-report = objective.Report.on_train_epoch_end
+report = objective.TrialCallback.on_train_epoch_end
 
 def hang(self, trainer, module):
     report(self, trainer, module)
@@ -532,7 +532,7 @@ def hang(self, trainer, module):
     while True:
         signal.pause()
 
-objective.Report.on_train_epoch_end = hang
+objective.TrialCallback.on_train_epoch_end = hang
 main(["tune", *sys.argv[1:]])
 """
 
