@@ -286,7 +286,7 @@ def test_flags_win_over_the_yaml_and_the_yaml_over_defaults(
     write_squares(tmp_path / "here", 2)
     monkeypatch.chdir(tmp_path)
 
-    def train(options: object, **_: object) -> object:
+    def train(options: object, *_: object) -> object:
         seen.append(options)
         raise KeyboardInterrupt
 

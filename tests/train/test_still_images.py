@@ -22,6 +22,7 @@ from seqvision.config import (
 )
 from seqvision.errors import DataError
 from seqvision.evaluation import evaluate, load_clips
+from seqvision.preflight import find_for_model
 from seqvision.training.data import load_dataset
 from seqvision.training.model_io import load_model
 from seqvision.training.train import Trained
@@ -100,7 +101,7 @@ def test_every_cut_trains_exports_and_answers_alike_on_the_device(
     assert (card.image.height, card.image.width) == shape
     onnx = export(ExportOptions(model=result.model, verify=slopes, cache=tmp_path / "cache"))
     session = Session(onnx)
-    clips, decoded, _ = load_clips(slopes, card, 30, tmp_path / "cache")
+    clips, decoded, _ = load_clips(find_for_model(slopes, card), card, 30, tmp_path / "cache")
     for clip, item in list(zip(clips, decoded, strict=True))[::5]:
         steps = torch.from_numpy(centre(item, card.image, card.sequence))
         with torch.inference_mode():
