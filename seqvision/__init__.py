@@ -43,7 +43,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def __getattr__(name: str) -> object:
-    # The options take a moment to import: a command must say at once what is wrong with it.
+    # The options take a moment to import: a command must report a mistake at once.
     if name == "SeqvisionError":
         from seqvision_edge.errors import SeqvisionError
 

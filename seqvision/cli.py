@@ -131,7 +131,7 @@ def _verb(name: str, rest: Sequence[str] = ()) -> Callable[[list[str]], int]:
     """Return what carries out a command.
 
     Raises:
-        SeqvisionError: there is no such command; what was probably meant is said.
+        SeqvisionError: there is no such command; the message suggests what was probably meant.
     """
     return VERBS[name][1] if name in VERBS else _refuse(name, rest)
 

@@ -87,7 +87,7 @@ def compare(options: CompareOptions) -> list[RunFolder]:
 
 
 def _read(path: Path) -> RunFolder | str:
-    """Return a finished run, or a line that says why there is none."""
+    """Return a finished run, or a line with the reason why there is none."""
     if path.name.startswith("."):
         return f"{path}: hidden"
     if not path.is_dir():
@@ -301,7 +301,7 @@ def _options(different: Mapping[str, list[Any]]) -> Iterator[Column]:
 
 
 def _shortened(text: str) -> str:
-    """Return the end of a text that is too long: of a path, that is what tells."""
+    """Return the end of a text that is too long: the end of a path is what distinguishes it."""
     return text if len(text) <= _LONGEST else f"…{text[1 - _LONGEST :]}"
 
 

@@ -101,7 +101,7 @@ def print_line(text: str, style: str = "", command: str = "") -> None:
     if _silent:
         _logger.info(whole)
         return
-    with contextlib.suppress(OSError, ValueError):  # nobody reads stderr any more
+    with contextlib.suppress(OSError, ValueError):  # stderr is closed
         if not on_terminal():
             console.print(Text(whole, style), soft_wrap=True)
         elif command and Text(whole).cell_len > console.width:
@@ -237,7 +237,7 @@ class Bar:
             _close(live)
 
     def left(self) -> float | None:
-        """Return the seconds left; None where nothing tells them yet."""
+        """Return the seconds left; None while they are unknown."""
         if self.seconds_left is not None:
             return self.seconds_left
         if self.total is None or len(self._samples) < 2:

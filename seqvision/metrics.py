@@ -81,7 +81,7 @@ def measure(probabilities: Tensor, truth: Tensor, labels: Sequence[str]) -> Metr
 
 @dataclass(frozen=True)
 class Bin:
-    """The clips whose answer has a probability in one range: what was said and what was true."""
+    """The clips whose answer has a probability in one range: predicted and true frequency."""
 
     clips: int
     confidence: float

@@ -135,7 +135,7 @@ def _keeping(
 
 
 def _second_name(path: Path) -> Path:
-    """Give a file a second name that says when it was written, and return that."""
+    """Give a file a second name with the time it was written, and return that."""
     written = datetime.fromtimestamp(path.stat().st_mtime)
     for number in range(10_000):
         more = f"-{number}" if number else ""

@@ -41,7 +41,7 @@ Ask = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class ClipPrediction:
-    """What a model says of a clip: probabilities in the order of the card's labels.
+    """A model's prediction for a clip: probabilities in the order of the card's labels.
 
     `name` is its path, and the part of that file that it is.
     """

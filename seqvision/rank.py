@@ -1,6 +1,6 @@
 """Which process of a training this is, where torchrun started several.
 
-torchrun says it in the environment; a process by itself is the first of one.
+torchrun sets it in the environment; a process by itself is the first of one.
 """
 
 import os
@@ -33,9 +33,9 @@ def is_first() -> bool:
 
 
 def yield_to_rank0() -> None:
-    """Let the first process of this machine say what is wrong: when it ends, torchrun ends all.
+    """Let the first process of this machine report the error: when it ends, torchrun ends all.
 
-    If nothing happens, the fault is this process's own, and it has to say so itself.
+    If nothing happens, the fault is this process's own, and it has to report it.
     """
     if local_rank():
         time.sleep(10)

@@ -43,7 +43,7 @@ from seqvision_edge.sources.parse import parse_camera, parse_source
 # More than any model reads, and little enough that no frame is late.
 _LONGEST_SIDE = 640
 _COUNTDOWN = 3.0
-# With fewer there is nobody to validate on whom the model has not seen.
+# With fewer no person is left for validation whom the model has not seen.
 _PERSONS = 3
 
 
@@ -61,7 +61,7 @@ def record(options: RecordOptions) -> Recorded:
     Raises:
         SeqvisionError: the labels, the folder or the source cannot be used, or a take could not be
             written.
-        KeyboardInterrupt: Ctrl-C; its message says what was kept.
+        KeyboardInterrupt: Ctrl-C; its message names what was kept.
     """
     if options.person is not None:
         clean_person(options.person)
@@ -130,7 +130,7 @@ def _record(
 
 
 def _review(options: RecordOptions, takes: Takes) -> None:
-    """Go through what a run collected and nobody has looked at, or else through the takes."""
+    """Review what a run collected and was not reviewed yet, or else the takes."""
     if not takes.folder.is_dir():
         raise DataError(f"{takes.folder}: no such folder; record takes first")
     takes.open()

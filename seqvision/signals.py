@@ -79,7 +79,7 @@ def stop_of(error: KeyboardInterrupt) -> Stop:
 
 
 def interrupt(stop: Stop, message: str = "") -> KeyboardInterrupt:
-    """Return what a signal raises, with a message for the person who stopped the work."""
+    """Return what a signal raises, with a message for the user."""
     kind = Terminated if stop == signal.SIGTERM else KeyboardInterrupt
     return kind(message) if message else kind()
 

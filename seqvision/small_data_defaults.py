@@ -1,4 +1,4 @@
-"""What `train` chooses where clips are few and nobody chose otherwise.  No torch.
+"""What `train` chooses where clips are few and no option was given.  No torch.
 
 A network of a million weights learns five clips by heart.  The head on a pretrained encoder that
 stays as it is has less to do it with, and trains in seconds, because features are computed once.
@@ -27,14 +27,14 @@ _CHOICES: Final[dict[str, dict[str, Any]]] = {
     },
     "training": {"weight_decay": 0.2, "label_smoothing": 0.1},
 }
-# Who gives one of these has said how the encoder learns.
+# If one of these is given, the user has decided how the encoder learns.
 _LEARNING: Final = frozenset(("freeze", "unfreeze_at", "encoder_lr_scale"))
 
 
 def small_data_defaults(
     options: TrainOptions, clips: Sequence[Clip], given: Collection[str]
 ) -> tuple[TrainOptions, str | None]:
-    """Return the options with what suits few clips, and a line that says so; what is given stays.
+    """Return the options with what suits few clips, and a line about it; given options stay.
 
     Args:
         options: of a training that begins.

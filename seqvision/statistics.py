@@ -77,7 +77,7 @@ def _f1(truth: NDArray[np.int64], answers: NDArray[np.int64], labels: int) -> fl
 
 @dataclass(frozen=True)
 class McNemar:
-    """Two models on the same clips: how many only one of them got right, and what that says."""
+    """Two models on the same clips: how many only one of them got right, and the p-value."""
 
     only_first: int
     only_second: int
@@ -114,7 +114,7 @@ def chance_warning(card: ModelCard) -> str | None:
     """Return a line about a model whose figures are no better than chance; None where they are.
 
     The test clips decide, else the validation clips; the most frequent label is that of the whole
-    data set.  None too where the card does not say all of it.
+    data set.  None too where the card lacks some of it.
     """
     counts, metrics = card.origin.data.get("clips"), card.origin.metrics
     part = next((name for name in ("test", "val") if name in metrics), "")

@@ -25,7 +25,7 @@ from seqvision_export.timing import interleaved_timing
 from seqvision_export.verify.report import print_summary, save
 from seqvision_export.verify.verify import verify_in_subprocess
 
-# Calls of a few milliseconds: enough of them for some that nobody interrupts.
+# Calls of a few milliseconds: enough of them for some without interruption.
 _SECONDS = 0.3
 
 

@@ -2,7 +2,7 @@
 card.
 
 Every exported model answers for the newest step, in one call for a whole clip or in one call per
-frame.  What the past left is its state; `state_of` says which tensors that are.
+frame.  Its memory of the past is its state; `state_of` lists the tensors.
 """
 
 import contextlib

@@ -121,7 +121,7 @@ class Nodes:
 
 
 def _skip_what_changes_nothing(nodes: Nodes, node: NodeProto) -> None:
-    """Take out x − 0 and x · 1: features that nobody standardized, pixels from 0 on."""
+    """Take out x − 0 and x · 1: features that were not standardized, pixels from 0 on."""
     neutral = {"Sub": 0.0, "Mul": 1.0}.get(node.op_type)
     if neutral is None or node.input[1] not in nodes.constants:
         return

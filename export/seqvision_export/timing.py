@@ -19,7 +19,7 @@ _FEWEST_ROUNDS = 5
 class Timing:
     """Milliseconds of single calls, and of the fastest call of each round.
 
-    What interrupts a call makes it slower, never faster: the fastest is the one that nobody
+    What interrupts a call makes it slower, never faster: the fastest is the one that nothing
     interrupted.
     """
 

@@ -1,1 +1,1 @@
-"""`seqvision calibrate`: how sure a model is, when it tells an event; calibrate.py is the way."""
+"""`seqvision calibrate`: a model's confidence and event settings; calibrate.py runs all stages."""

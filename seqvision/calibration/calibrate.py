@@ -25,7 +25,7 @@ from seqvision.output_files import lock_output
 from seqvision.preflight.checks import find_for_model
 from seqvision_edge.card import Decision, ModelCard
 
-# The key under which the card's metrics tell of it.
+# The key of its figures in the card's metrics.
 FIGURES = "calibration"
 
 Row = tuple[str, str, str]

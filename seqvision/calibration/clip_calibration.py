@@ -83,7 +83,7 @@ def calibrate_clips(
     """Find the temperature and the threshold for unknown.
 
     Raises:
-        DataError: there is no such clip, or a label that nobody knows.
+        DataError: there is no such clip, or an unknown label.
     """
     card = model.card
     clips: list[Clip] = []

@@ -53,7 +53,7 @@ def check_takes(
     """Return the takes with what the model can find of their truth.
 
     Raises:
-        DataError: the model makes no events, or a truth has a label that nobody knows.
+        DataError: the model makes no events, or a truth has an unknown label.
     """
     if not isinstance(card.sequence, VideoSequence):
         raise DataError(f"{takes[0].video}: the model reads still images: it makes no events")

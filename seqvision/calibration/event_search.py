@@ -231,7 +231,7 @@ def search(
         takes: indices of those that count.
         budget: most false events per hour.
         seed: of the places where the search begins.
-        advance: told how many of the drawn points were tried, of how many.
+        advance: called with how many of the drawn points were tried, of how many.
     """
     values: dict[Point, float] = {}
 

@@ -1,6 +1,6 @@
 """Temperature of the logits (Guo et al. 2017, 1706.04599) and the threshold for unknown.
 
-It changes no answer, only how probable it is said to be.
+It changes no predicted label, only the probabilities.
 
 The score is the probability of the best label (Hendrycks & Gimpel 2017, 1610.02136): what a model
 has never seen is answered with less of it.  The threshold separates right answers from answers for

@@ -60,7 +60,7 @@ def resume_options(
     Args:
         kept: the run's own.
         requested: all options of the command.
-        default: what those are that nobody gave.
+        default: the values of options that were not given.
 
     Raises:
         CheckpointError: an option is given that cannot be another one.

@@ -96,7 +96,7 @@ _KINDS: Mapping[str, tuple[str, ...]] = {
 # A year, in seconds.
 _LONGEST = 365 * 24 * 3600
 
-# An options.yaml of an older run has them where nobody asked for anything.
+# An options.yaml of an older run has them where no option was given.
 _FORMER_DEFAULTS: Mapping[str, Any] = {"frames": 16}
 
 

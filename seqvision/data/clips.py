@@ -23,7 +23,7 @@ class Cut:
     Attributes:
         start, end: seconds, or numbers of frames where `in_frames`; the end is not a part, and
             None is the end of the video.
-        where: the row that says so, for messages.
+        where: its row, for messages.
     """
 
     start: float
@@ -44,7 +44,7 @@ class Clip:
 
     Attributes:
         group: what must stay on one side of a split, such as the performer.
-        split: `train`, `val` or `test`, where the data says so.
+        split: `train`, `val` or `test`, where the data has one.
         fps: rate of a frame folder; None where it is unknown, or for a video.
         index: place of an image in the file `path`, where one file holds many (idx files).
         cut: the part of the video that it is; None for all of it.
@@ -70,7 +70,7 @@ def labels_of(clips: Sequence[Clip]) -> tuple[str, ...]:
     """Return the labels in alphabetical order.
 
     Raises:
-        DataError: fewer than two, so that there is nothing to tell apart.
+        DataError: fewer than two, so that there is nothing to classify.
     """
     labels = tuple(sorted({clip.label for clip in clips}))
     if len(labels) < 2:

@@ -48,8 +48,8 @@ class Decoded:
     or the order they come in: what a training draws for a clip follows from it.
     `source_fps` is the rate that a file claims, `end` until when its last frame is shown, in
     seconds; both None where that is not known.
-    `note` is what a source says of a file, "2 video streams; number 1 is read (…)".
-    `incomplete` says what is missing from a damaged or short file, "decoded 146 of 300 frames".
+    `note` is the source's remark on a file, "2 video streams; number 1 is read (…)".
+    `incomplete` is what is missing from a damaged or short file, "decoded 146 of 300 frames".
     `deep` is whether its pictures have more than 8 bits for each value.
     """
 
@@ -116,7 +116,7 @@ class Store:
             for begin in range(0, len(new), _PARTS_AT_ONCE):
                 self._decode(new[begin : begin + _PARTS_AT_ONCE])
         except SourceError:
-            pass  # said of each clip below, whichever of them it is about
+            pass  # reported for each clip below
         answers: list[Decoded | SourceError] = []
         for clip in clips:
             try:
@@ -236,7 +236,7 @@ class _Written:
         self._file: IO[bytes] | None = None
 
     def add(self, frame: tuple[NDArray[np.uint8], float, float] | None) -> None:
-        """Write a frame: its picture, when it is shown, and how long, 0 where nothing says so."""
+        """Write a frame: its picture, when it is shown, and how long; 0 if unknown."""
         assert frame is not None, "a frame before the first one"
         image, time, duration = frame
         if self._file is None:

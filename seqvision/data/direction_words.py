@@ -94,7 +94,7 @@ COMPOUNDS = {
     "southwest": (SOUTH, WEST), "southeast": (SOUTH, EAST),
     "thumbup": ("thumb", UP), "thumbdown": ("thumb", DOWN),
 }  # fmt: skip
-# One letter says a side or a height only by what stands beside it; see `directions`.
+# One letter means a side or a height only by its neighbours; see `directions`.
 LETTERS = {"l": LEFT, "r": RIGHT, "u": UP, "d": DOWN}
 # Short forms that are words of other meanings too: taken where both stand among the labels.
 SHORT_PAIRS = (

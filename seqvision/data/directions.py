@@ -66,7 +66,7 @@ class Directions:
         return frozenset(part.removeprefix(_WORD) for part in self.parts[label]) - _EVERY
 
     def partner(self, label: str, exchanged: Mapping[str, str]) -> str | None:
-        """Return the label that says the same with its directions exchanged."""
+        """Return the same label with its directions exchanged."""
         parts = tuple(exchanged.get(part, part) for part in self.parts[label])
         others = [other for other in self.labels if other != label]
         same = [other for other in others if self.parts[other] == parts]

@@ -89,7 +89,7 @@ def entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def why_no_file(entry: os.DirEntry[str]) -> str | None:
-    """Return why a file is no clip and no frame whatever its suffix says; None where it may be."""
+    """Return why a file is no clip and no frame whatever its suffix; None where it may be."""
     name = entry.name.lower()
     if name.startswith("."):
         return "hidden"
@@ -194,7 +194,7 @@ def _files_below(folder: Path) -> Iterator[str]:
 
 
 class LeftOut:
-    """Counts what is no clip, by kind, and says it in one note."""
+    """Counts what is no clip, by kind, for one note."""
 
     def __init__(self, root: Path) -> None:
         self._root = root

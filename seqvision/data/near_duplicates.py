@@ -207,7 +207,7 @@ def divide(
 ) -> tuple[Split, list[str]]:
     """Divide clips as `split_clips` does, copies on one side, and return notes on the copies.
 
-    Where nothing is left to divide so, copies are divided like other clips, and the notes say it.
+    Where nothing is left to divide so, copies are divided like other clips, and a note is made.
 
     Raises:
         DataError: too few clips or groups, or a label that has no clip left to learn from.

@@ -43,7 +43,7 @@ def check_cancelled() -> None:
     """Call this between frames.
 
     Raises:
-        CancelledError: nobody waits for the answer any more.
+        CancelledError: the result is no longer needed.
     """
     cancelled = getattr(_here, "cancelled", None)
     if cancelled is not None and cancelled.is_set():

@@ -52,7 +52,7 @@ def analyze_data_set(options: DataOptions, data_set: DataSet) -> Findings:
         data_set: what `seqvision.preflight.validate_data` found.
 
     Raises:
-        DataError: there are no clips, or training would refuse them: said after everything else.
+        DataError: there are no clips, or training would refuse them: raised after everything else.
     """
     findings = examine(options, data_set)
     print_findings(findings, options)

@@ -259,7 +259,7 @@ def make_strips(
     numbers = {label: number for number, label in enumerate(sorted(findings.labels))}
     try:
         augmenter = make_augmenter(options.augmentation, sorted(findings.labels))
-    except DataError:  # said with the other problems
+    except DataError:  # reported with the other problems
         augmenter = None
     indices = _by_label(findings)
     made: dict[str, list[Strip]] = {}

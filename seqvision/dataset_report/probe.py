@@ -42,15 +42,15 @@ class Probe:
     """What a clip is, as far as was looked.
 
     Attributes:
-        frames: how many; None where a video's header does not say.
-        seconds: how long; 0 for a still image, None where a video's header does not say.
+        frames: how many; None if a video's header lacks it.
+        seconds: how long; 0 for a still image, None if a video's header lacks it.
         size: width and height of the first frame, in pixels.
         first: hash of the first frame.
         weight: clips of equal bytes have equal weights: sizes of files.
         digest: hash of the bytes, where it cost nothing.
         content: hash of all frames as the model sees them, where they were decoded.
         glance: the first frame at 16×16, where it is the clip's own.
-        note: what its source says of it.
+        note: its source's remark.
         short: why some frames are missing, where they were decoded.
     """
 
@@ -77,7 +77,7 @@ class Probe:
 
 
 def look(clip: Clip, image_fps: float) -> Probe | str:
-    """Return what a clip's header and first frame tell, or why it cannot be read."""
+    """Return what a clip's header and first frame show, or why it cannot be read."""
     if clip.index is not None:
         pixels = idx_images(clip.path)[clip.index]
         digest = hash_array(pixels)
@@ -132,7 +132,7 @@ def _part(
 
 
 def probe_pixels(clip: Clip, probe: Probe, store: Store) -> Probe | str:
-    """Decode a clip as training does, and correct what its header said of it."""
+    """Decode a clip as training does, and correct the figures of its header."""
     try:
         decoded = store.load(clip)
     except SourceError as error:
@@ -297,7 +297,7 @@ def groups_on_two_sides(clips: Sequence[Clip], parts: Mapping[int, str]) -> dict
 
 
 def _digests(clips: Sequence[Clip], probes: Sequence[Probe]) -> list[str]:
-    """Return what tells clips of other bytes apart: a hash where others weigh the same."""
+    """Return a key of the file's bytes: a hash where other files have the same size."""
     weights = Counter(probe.weight for probe in probes)
     digests = [probe.digest or f"alone {index}" for index, probe in enumerate(probes)]
     doubtful = [
@@ -318,7 +318,7 @@ def _digests(clips: Sequence[Clip], probes: Sequence[Probe]) -> list[str]:
 
 
 def _contents(clips: Sequence[Clip], probes: Sequence[Probe], digests: Sequence[str]) -> list[str]:
-    """Return what tells clips of other frames apart."""
+    """Return a key of the clip's frames."""
     if all(probe.content for probe in probes):
         return [probe.content or "" for probe in probes]
     alike: dict[Hashable, dict[str, int]] = defaultdict(dict)

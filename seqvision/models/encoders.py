@@ -140,7 +140,7 @@ def build_encoder(name: str, weights: str, channels: int, height: int, width: in
     Args:
         name: a key of `BUILDERS`.
         weights: `none`, `imagenet`, the path of a state dict (.pth), or `auto`: ImageNet where it
-            can be had, else none, said in `notes`.
+            can be had, else none, with a line in `notes`.
         channels, height, width: of the images as the card has them.
 
     Raises:

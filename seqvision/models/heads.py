@@ -25,8 +25,8 @@ class Steps(nn.Module):
     """Encoder features as the head reads them: on one scale, with their change if wanted.
 
     The change is |x(t) − x(t−1)|, and 0 for the first step of a window.  A frozen encoder's
-    features say what is in a picture; their change says how much moves, which a small head can
-    hardly compute by itself from few clips.
+    features describe what is in a picture; their change describes how much moves, which a small
+    head can hardly compute by itself from few clips.
 
     With `center` the features have the mean 0 over each window; a change has none of what stays
     the same anyway.  Without motion the head centers what its projection leaves of the features:

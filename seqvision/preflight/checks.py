@@ -1,6 +1,6 @@
 """Checks that several commands share: files that are read, files that are written.
 
-Nothing in it is run or trusted: who uses the model reads and checks the whole file.
+Nothing in a model is run or trusted here: whatever uses it reads and checks the whole file.
 """
 
 import json
@@ -71,7 +71,7 @@ def check_outputs(outputs: Mapping[str, Path | None], inputs: Iterable[Path | No
     """Refuse files that cannot be written, before the work whose result they are.
 
     Args:
-        outputs: flag → file; None where nobody asked for one.
+        outputs: flag → file; None where none was asked for.
         inputs: what is read, and must stay.
 
     Raises:
@@ -132,7 +132,7 @@ def check_clips(path: Path, labelled: bool = True) -> None:
     """Refuse a place where no clips can be; clips without labels may lie in any folder.
 
     Raises:
-        DataError: nothing is there, or something else; how clips lie in a folder is said.
+        DataError: nothing is there, or something else; the message explains the layout of a folder.
     """
     if not path.exists():
         raise DataError(path_error(path, "folder or list"))
@@ -202,7 +202,7 @@ def find_for_model(
 
 
 def trained_card(path: Path) -> ModelCard | None:
-    """Return the card of a model.pt or .safetensors; None where only torch can tell.
+    """Return the card of a model.pt or .safetensors; None where only torch can read it.
 
     Raises:
         CheckpointError: the file cannot be read, or is no model of a training.

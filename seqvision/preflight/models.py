@@ -146,7 +146,7 @@ def validate_verify(options: VerifyOptions) -> None:
         _, file = read_model(options.model)
         find_for_model(options.data, file.card)
     elif not options.model.is_file():
-        read_model(options.model)  # says what is wrong
+        read_model(options.model)  # raises the right message
 
 
 def validate_bench(options: BenchOptions) -> None:
@@ -160,7 +160,7 @@ def validate_bench(options: BenchOptions) -> None:
     if options.model.suffix.lower() != ".onnx":
         check_trained(options.model, "bench")
     elif not options.model.is_file():
-        read_model(options.model)  # says what is wrong
+        read_model(options.model)  # raises the right message
     if options.against is not None:
         check_trained(options.against, "bench --against")
     inputs = (options.model, options.source, options.against)

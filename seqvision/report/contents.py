@@ -1,4 +1,4 @@
-"""What a report tells of: clips with the model's answers, and the circumstances."""
+"""The contents of a report: clips with the model's predictions, and the circumstances."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -61,7 +61,7 @@ class ReportContents:
     """Everything that the page shows.
 
     Attributes:
-        title, about: what was measured, and of whom.
+        title, about: what was measured, and on what.
         data: where the clips are; their paths are shown from there.
         counts: clips of each part and label, the learning part included.
         left_out: one line for each clip that could not be read.

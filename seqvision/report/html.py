@@ -1,4 +1,4 @@
-"""HTML and SVG elements from plain text; what is not said to be markup is escaped.
+"""HTML and SVG elements from plain text; what is not Markup is escaped.
 
 Labels, paths and notes come from whoever made the data: none of them can become an element, an
 attribute or a control character of the page.

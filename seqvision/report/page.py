@@ -52,7 +52,7 @@ def write_page(report: ReportContents, path: Path) -> None:
 
 
 def _sections(report: ReportContents) -> Iterator[Markup]:
-    """Yield the sections, the most telling first; one that has nothing to say is left out."""
+    """Yield the sections, the most important first; empty ones are left out."""
     if report.remarks:
         yield _section("remarks", "Warnings and notes", remark_list(report))
     yield _section("figures", "Metrics", headline(report))

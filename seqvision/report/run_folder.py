@@ -41,7 +41,7 @@ class PredictionRow:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """What a run folder says; `facts` and `answers` are empty in one of an older version."""
+    """The contents of a run folder; `facts` and `answers` are empty in one of an older version."""
 
     path: Path
     options: dict[str, Any]

@@ -157,6 +157,6 @@ def _text(x: float, y: float, text: str, anchor: str) -> Markup:
 def _svg(
     caption: str, width: float, height: float, *drawn: Markup, class_: str = "chart"
 ) -> Markup:
-    """Return a drawing; `caption` describes it to who cannot see it."""
+    """Return a drawing; `caption` describes it for screen readers."""
     box = f"0 0 {width} {height}"
     return element("svg", *drawn, viewBox=box, class_=class_, role="img", aria_label=caption)

@@ -157,7 +157,7 @@ def between(
     """Return parts in which nothing is marked, as long as the marked ones, spread over the video.
 
     Their lengths are those of the marked parts in a drawn order (always the same one), so that a
-    length tells nothing about a label.
+    length does not depend on the label.
 
     Args:
         parts: the marked ones.

@@ -28,7 +28,7 @@ class TeacherPredictions:
     Attributes:
         labels: `(clips,)` index of the most probable label.
         confidence: `(clips,)` its calibrated probability.
-        agreement: `(clips,)` share of the varied views of which the teacher says the same; 1 where
+        agreement: `(clips,)` share of the varied views with the same prediction; 1 where
             there are none.
     """
 

@@ -46,7 +46,7 @@ class Round:
 
     Attributes:
         chosen: clips that got a pseudo-label.
-        right: those whose pseudo-label is the true one; None where nobody knows.
+        right: those whose pseudo-label is the true one; None if unknown.
         thresholds: least probability that was chosen of each label.
         epoch: the one that is kept, from 0.
         validated: how many clips validate.
@@ -74,7 +74,7 @@ class Round:
 
 
 def best_of(rounds: Sequence[Round]) -> Round:
-    """Return the round to keep: the last one that validation does not say to be worse.
+    """Return the round to keep: the last one that is not worse on validation.
 
     Within one standard error of the highest accuracy, figures are alike (Breiman et al. 1984 choose
     the simplest of such models); here the one that learnt from most is chosen.  Where labels are
@@ -145,7 +145,7 @@ def write_choice(
     labels: Sequence[str],
     truth: bool,
 ) -> None:
-    """Write what the teacher said of each clip without label, and whether a student learns it.
+    """Write the teacher's prediction for each clip without label, and whether a student learns it.
 
     Raises:
         StudyError: the file cannot be written.
@@ -311,7 +311,7 @@ def _chosen(work: Work, named: Sequence[tuple[int, int]]) -> str:
 
 
 def data_of(work: Work, number: int) -> Data:
-    """Return what a round's student learns, as its list says.
+    """Return what a round's student learns, as listed.
 
     Raises:
         StudyError: the list cannot be read.

@@ -167,7 +167,7 @@ def _keep_best(work: Work, rounds: Sequence[Round]) -> None:
 
 
 def _end(work: Work, rounds: list[Round], stop: Stop | None) -> SelfTrained:
-    """Write the best model, with its report where there is time, and say what came of it."""
+    """Write the best model, with its report where there is time, and print the result."""
     best, output = best_of(rounds), work.asked.output
     if best.number == 0:
         _copy_given(work)
@@ -225,7 +225,7 @@ def student_options(options: SelfTrainOptions, card: ModelCard) -> TrainOptions:
     """Return the options that the model was trained with, and that its students are.
 
     Raises:
-        CheckpointError: the card does not tell them.
+        CheckpointError: the card lacks them.
         DataError: --augment cannot be used.
     """
     try:

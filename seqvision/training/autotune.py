@@ -198,7 +198,7 @@ def _undisturbed(device: torch.device) -> Iterator[None]:
 
 
 def processor() -> str:
-    """Return the processor's own name, where the system tells it."""
+    """Return the processor's own name, where the system reports it."""
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         for line in lines:

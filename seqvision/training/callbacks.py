@@ -48,7 +48,7 @@ class Shown(L.Callback):
 
     Attributes:
         bar: closed by whoever runs the training, also where it fails.
-        stop: says when a stop was asked for; None: nobody can ask.
+        stop: the request to stop; None if there is no way to request it.
         failed: whether it can no longer be shown.
     """
 
@@ -63,7 +63,7 @@ class Shown(L.Callback):
         raise NotImplementedError  # one of several trainings is not planned
 
     def stopping(self) -> bool:
-        """Return whether a stop was asked for, and let the bar say so."""
+        """Return whether a stop was requested, and show that in the bar."""
         if self.stop is None or self.stop.asked is None:
             return False
         self.bar.what, self.bar.info = _STOPPING, ""
@@ -206,7 +206,7 @@ class EpochBar(Shown):
             title: which training it is.
             epochs: how many it has at most.
             left: share of this training that is done → seconds left for all of them.
-            info: stands behind the bar; by default what validation says.
+            info: the text behind the bar; by default the validation figures.
             at_most: whether all may end sooner.
         """
         super().__init__(Bar(title, epochs, numbers=False, info=info or "", at_most=at_most))
@@ -234,7 +234,7 @@ class EpochBar(Shown):
 
     @_harmless
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Show what validation says."""
+        """Show the validation figures."""
         accuracy = trainer.callback_metrics.get("val/accuracy")
         if self._info is None and accuracy is not None:
             self.bar.info = f"validation {float(accuracy):.1%}"
@@ -290,7 +290,7 @@ class EpochTimes:
         return min(1.0, (self._step + self._batch / 3) / whole)
 
     def left(self, epochs: int, passes: float) -> float | None:
-        """Return the seconds left, or None where nothing tells them yet.
+        """Return the seconds left, or None while they are unknown.
 
         Args:
             epochs: that are not over, this one among them.

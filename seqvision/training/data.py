@@ -205,7 +205,7 @@ def refuse_lost_labels(labels: Sequence[str], clips: Sequence[Clip]) -> None:
 
 
 def missing_in_val(clips: Sequence[Clip], split: Split, labels: Sequence[str]) -> tuple[str, ...]:
-    """Return notes on the labels that validation says nothing about, and on too few clips."""
+    """Return notes on labels without validation clips, and on too few clips."""
     there = {clips[i].label for i in split.val}
     missing = [label for label in labels if label not in there]
     notes = [f"no validation clip for {', '.join(missing)}"] if missing else []

@@ -114,7 +114,7 @@ def any_of(flag: bool) -> bool:
 
 
 def _fail_together(failure: BaseException | None) -> None:
-    """End every process where one failed; the one that failed says why."""
+    """End every process where one failed; the one that failed prints why."""
     failed = any(gather(failure is not None))
     if failure is not None:
         raise failure

@@ -215,7 +215,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def _lost_worker(text: str) -> str | None:
-    """Return the line about an error of torch that says that a worker has died."""
+    """Return the line about a torch error that reports a dead worker."""
     if "dataloader worker" not in text:
         return None
     if "bus error" in text or "shared memory" in text:

@@ -146,7 +146,7 @@ def write_card(path: Path, card: ModelCard, output: Path) -> Path | None:
 
 
 def load_used_clips(path: Path) -> UsedClips | None:
-    """Return the clips that the model of a file learnt from; None where it does not say.
+    """Return the clips that the model of a file learnt from; None if it does not record them.
 
     Raises:
         CheckpointError: missing, damaged, or not a model file.
@@ -289,7 +289,7 @@ def save(path: Path, content: dict[str, Any]) -> None:
 
 
 def read(path: Path) -> Content:
-    """Read a model; what it is, is told by its first bytes and not by its name.
+    """Read a model; its format is detected by its first bytes, not by its name.
 
     Its hash is still to be compared: a newer version may make it in another way.
 
@@ -368,5 +368,5 @@ def used_clips(decoded: Sequence[Decoded], split: Split) -> UsedClips:
 
 
 def mark_of(clip: Decoded) -> str:
-    """Return what tells a clip's content, at the size of the model, from another."""
+    """Return a hash of a clip's content at the size of the model."""
     return clip.key[:_DIGITS]

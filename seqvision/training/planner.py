@@ -106,7 +106,7 @@ class Planner(L.Callback):
             options: of the training.
             began: when everything began.
             afterwards: measures how many seconds the clips take when the epochs are over.
-            clock: tells seconds.
+            clock: returns the time in seconds.
         """
         self.options = options
         self.followers: list[Callable[[TrainingOptions], None]] = []
@@ -142,7 +142,7 @@ class Planner(L.Callback):
     def _plan(self) -> Plan:
         begin, first, *others = self._steps
         now = self._clock()
-        # The first step of all waits for workers and for memory; the others tell what is usual.
+        # The first step of all waits for workers and for memory; the others show the usual time.
         usual = (others[-1] - first) / len(others) if others else first - begin
         validation = now - (others[-1] if others else first)
         epoch = min(now - begin, usual * (1 + len(others)) + validation)
@@ -153,7 +153,7 @@ class Planner(L.Callback):
 
 
 def _about(seconds: float) -> str:
-    """Return a time as people say it."""
+    """Return a duration in words."""
     if seconds < 1:
         return "less than a second"
     if seconds < 90:

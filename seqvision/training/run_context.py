@@ -69,7 +69,7 @@ def prepare(
         options: with the content of an augmentation file in place of its name.
         device: where to train.
         read: finds and decodes the clips.
-        quiet: say nothing about it.
+        quiet: print nothing.
 
     Raises:
         SeqvisionError: the options, the clips or the weights cannot be used.

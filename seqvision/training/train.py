@@ -52,7 +52,7 @@ from seqvision.training.run_context import RunContext, prepare
 from seqvision_edge.card import ModelCard
 from seqvision_edge.files import alone_in, sweep, write_whole
 
-# Enough to tell how long all take.
+# Enough to estimate how long all take.
 _TIMED_CLIPS = 4
 
 
@@ -132,7 +132,7 @@ def _train(
         message = f"stopped; {what_is_kept(begun or options.resume)}" if is_first() else ""
         raise interrupt(stop_of(error), message) from None
     except CheckpointError:
-        raise  # says itself what to do
+        raise  # its message is complete
     except Exception as error:
         if begun is not None and is_first():
             add_state(error, what_is_kept(begun))

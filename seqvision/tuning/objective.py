@@ -87,7 +87,7 @@ class SearchContext:
         max_latency_ms: most milliseconds of a live frame; None: any.
         measure: exports a network and times it; None: nothing is timed.
         folder: the study's own.
-        standing: tells how the search goes.
+        standing: returns the progress of the search.
     """
 
     space: Space
@@ -236,7 +236,7 @@ def _unusable(trial: optuna.Trial, reason: str) -> UnusableError:
 
 
 class TrialCallback(L.Callback):
-    """Tells the study the validation figure of each epoch, and ends the training if it says so.
+    """Report the validation figure of each epoch to the study; end the training if it is pruned.
 
     Attributes:
         figures: of each epoch from 0, by their names.

@@ -95,7 +95,7 @@ class GridSampler(BaseSampler):
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Return the next combination that nobody tries or has tried.
+        """Return the next combination that no process has tried or is trying.
 
         Processes that ask at the same moment have trials of other numbers, and begin to look at
         other places.
@@ -158,7 +158,7 @@ def make_pruner(name: str, epochs: int, warmup: float) -> BasePruner:
 
     Args:
         epochs: of a whole training.
-        warmup: share of them in which the learning rate rises, and figures say little.
+        warmup: share of them in which the learning rate rises, and figures mean little.
     """
     if name == "none":
         return NopPruner()

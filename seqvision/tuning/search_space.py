@@ -1,7 +1,7 @@
 """The options that a search may change and their values: built in, or from a YAML file.
 
 A space is plain data: a name of an option of `seqvision train` → `Choices` or a `Range`.  Some
-options say nothing beside certain others (a head without order has no direction): those are left
+options have no effect with certain others (a head without order has no direction): those are left
 as they are and not drawn.
 
 encoder: [small_cnn, mobilenet_v2]            one of these
@@ -158,7 +158,7 @@ def value_of(options: TrainOptions, name: str) -> Any:
 
 
 def suggest(trial: optuna.Trial, space: Space, base: TrainOptions) -> Values:
-    """Return the values that a trial tries of the options that say something in it."""
+    """Return the values that a trial tries of the options that have an effect in it."""
     chosen: Values = {}
     for name, dimension in in_order(space):
         if not is_active(name, chosen, base):

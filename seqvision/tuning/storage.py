@@ -1,6 +1,6 @@
 """Where a study is kept, shared by several processes, and which of its trials are dead.
 
-Elsewhere a process that says nothing for a while is taken for dead (`storage.GRACE`).
+Elsewhere a process without a heartbeat for a while is taken for dead (`storage.GRACE`).
 """
 
 import errno
@@ -24,7 +24,7 @@ from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQL
 
 from seqvision.errors import StudyError
 
-# A process says so often that it is alive; one that was silent for so long is taken for dead.
+# The interval of heartbeats, and the silence after which a process is taken for dead.
 HEARTBEAT = 15
 GRACE = 120
 # How long a process waits while others write to the same SQLite file.
@@ -37,7 +37,7 @@ PROCESS = "process"
 
 
 class Storage(RDBStorage):
-    """A database whose absence for a moment does not end the thread that says we are alive."""
+    """A database whose absence for a moment does not end the heartbeat thread."""
 
     def record_heartbeat(self, trial_id: int) -> None:
         """Say that the process of a trial is alive."""
@@ -163,7 +163,7 @@ def _hurry(connection: Any, _: object) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    """Return what the database itself says; optuna tells of it as the cause of its own error."""
+    """Return the database's own message, which optuna keeps as the cause of its error."""
     while not isinstance(error, SQLAlchemyError) and error.__cause__ is not None:
         error = error.__cause__
     reason = _line(getattr(error, "orig", None) or error)
@@ -176,7 +176,7 @@ def _line(error: BaseException) -> str:
 
 
 def this_process() -> dict[str, Any]:
-    """Return what tells this process from all others, as far as this system says it."""
+    """Return an identifier of this process, unique as far as this system allows."""
     return {"place": _place(), "pid": os.getpid(), "started": _started(os.getpid())}
 
 
@@ -194,7 +194,7 @@ def fail_dead_trials(study: optuna.Study) -> list[int]:
 
 def _is_dead(trial: FrozenTrial) -> bool:
     process = trial.user_attrs.get(PROCESS)
-    if process is None:  # killed before it could say anything, its heart never beat
+    if process is None:  # killed before its first heartbeat
         begun = trial.datetime_start
         return begun is not None and datetime.now() - begun > timedelta(seconds=GRACE)
     here = _place()

@@ -1,7 +1,7 @@
 """A study and its trials: what is searched, their kinds, figures and the best one.
 
-A trial that fails has tried something where its options cannot be trained (`error` says why), and
-counts.  One that was stopped or killed, or was one too many, counts for nothing.
+A trial that fails has tried something where its options cannot be trained (`error` holds the
+reason), and counts.  One that was stopped or killed, or was one too many, counts for nothing.
 """
 
 import hashlib

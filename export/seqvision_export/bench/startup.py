@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def _peak_megabytes() -> float:
-    """Return the most memory that this process had; not a number where nobody says it.
+    """Return the most memory that this process had; NaN where the system does not report it.
 
     Linux counts what the parent had before `exec` into the usual figure, ru_maxrss.
     """

@@ -62,7 +62,7 @@ class Clips:
 def gather(options: ExportOptions, card: ModelCard, found: Mapping[Path, DataSet]) -> Clips | None:
     """Return the clips of --calibrate and --verify, one for the other where only one is given.
 
-    Where one set of clips serves both and says its split, the training part calibrates and the
+    Where one set of clips serves both and has splits, the training part calibrates and the
     rest judges.  For fp32 nothing is read.
 
     Raises:

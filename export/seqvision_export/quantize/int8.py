@@ -4,7 +4,7 @@ Activations are unsigned bytes with one scale per tensor, weights signed bytes w
 channel.  Recurrent layers, the head and the normalisation of pixels stay in float.
 
 A convolution of three channels is often slower in int8 than in float, and so is a max-pool that
-follows a float convolution; which of these plans is the fastest, only a clock can say.
+follows a float convolution; which of these plans is the fastest must be measured.
 """
 
 import contextlib
@@ -51,7 +51,7 @@ def ranges_of(
     Args:
         content: the model in fp32.
         clips: each `(time, height, width, channels)` uint8, chosen and sized as for training.
-        advance: is told how many clips are done, of how many.
+        advance: called with how many clips are done, of how many.
     """
     reader = _Reader(Session(content, device="cpu", trial=False), clips, advance)
     with temporary_folder() as folder, _quiet():

@@ -131,7 +131,7 @@ class Choice:
 def choose_precision(
     content: bytes, card: ModelCard, options: ExportOptions, clips: Clips
 ) -> Choice:
-    """Write a model in the number format that the options ask for, and say what was measured.
+    """Write a model in the number format that the options ask for, and return what was measured.
 
     Args:
         content: the model in fp32, as `convert` returns it.
@@ -230,7 +230,7 @@ def _pick(measured: Sequence[Measured], options: ExportOptions) -> Measured | No
 
 
 def _refusal(measured: Sequence[Measured], options: ExportOptions) -> str:
-    """Return the line that says why nothing may be kept, of the candidate that comes closest."""
+    """Return the reason why nothing may be kept, for the candidate that comes closest."""
     best = min(measured[1:], key=lambda one: math.inf if one.drop is None else one.drop)
     if best.drop is None:
         return f"--precision {options.precision}: {best.candidate.name}: {best.refused}"
@@ -275,7 +275,7 @@ def time_live_frames(sessions: Mapping[str, Session], frame: Steps) -> dict[str,
 def answers(
     session: Session, windows: Sequence[Steps], advance: Callable[[int], None] = lambda _: None
 ) -> Probabilities:
-    """Return probabilities `(clips, labels)`, each clip in one call; `advance` is told of each."""
+    """Return probabilities `(clips, labels)`, each clip in one call that `advance` follows."""
     found = []
     for number, window in enumerate(windows, 1):
         found.append(session.run(window[None])[0])

@@ -115,7 +115,7 @@ def on_clips(
 def _three_ways(
     reference: Reference, session: Session, steps: NDArray[np.uint8]
 ) -> tuple[Answer, Answer, Answer]:
-    """Return what torch, one call and one call per frame say in the end."""
+    """Return what torch, one call and one call per frame answer in the end."""
     offline = reference.answer(reference.features(steps[None]))[0]
     once, _ = session.run(steps[None])
     stream = session.stream()

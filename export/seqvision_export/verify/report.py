@@ -27,7 +27,7 @@ TOLERANCES = {"fp32": 1e-4, "int8": 1e-4, "fp16": 5e-3}
 class Case:
     """One comparison: what it was, and how far apart the answers are.
 
-    `limit` is how far they may be; None: it is only told, because the precision was reduced.
+    `limit` is how far they may be; None: it is only reported, because the precision was reduced.
     """
 
     name: str

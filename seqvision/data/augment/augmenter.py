@@ -40,13 +40,13 @@ class Augmenter:
             augment: `none`, `light`, `strong`, a YAML file, or the content of one.
             flip: mirror half of the clips.
             swap: label index → label index of its mirror image; others stay.
-            timing: which frames are seen; by default as `augment` says.
+            timing: which frames are seen; by default those of `augment`.
             reversal: label index → label index when played backwards; others never are.
 
         Raises:
             DataError: `augment` cannot be used; see `read_recipe`.
         """
-        # imgaug and SciPy take seconds to import: who varies nothing need not wait for them.
+        # imgaug and SciPy take seconds to import: not needed without augmentation.
         from seqvision.data.augment.recipe import read_recipe
 
         self._recipe = read_recipe(augment)

@@ -212,7 +212,7 @@ def _is_number(value: Any) -> bool:
 def plan_clip(augmenters: Iterable[Any], needs_colour: Callable[[Any], bool]) -> list[Step]:
     """Return steps that draw each augmenter once for all frames of a clip.
 
-    `needs_colour` tells of an augmenter that it does not work on a grey image.
+    `needs_colour`: the augmenter does not work on a grey image.
     """
     return [_choose(item, lambda leaf: per_clip(leaf, needs_colour(leaf))) for item in augmenters]
 
@@ -267,7 +267,7 @@ def _in_order(steps: list[Step], is_random: bool) -> Step:
 
 
 def _some_of(augmenter: Any, steps: list[Step]) -> Step:
-    """Run as many of the steps as `n` says: a number, a range, a range to all of them, or all."""
+    """Run `n` of the steps: a number, a range, a range to all of them, or all."""
     n, count = augmenter.n, len(steps)
     if isinstance(n, tuple):
         n = imgaug.parameters.DiscreteUniform(n[0], count)

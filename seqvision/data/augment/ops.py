@@ -329,7 +329,7 @@ def table_step(augmenter: Any) -> Step | None:
 
 
 def _per_channel(augmenter: Any, parameters: list[Any], table: Callable[..., Any]) -> Step:
-    """Draw one table for all channels, or, as often as `per_channel` says, one for each."""
+    """Draw one table for all channels, or, with the probability `per_channel`, one for each."""
     each = drawn(augmenter.per_channel)
     draws = [drawn(parameter) for parameter in parameters]
 

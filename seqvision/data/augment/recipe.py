@@ -46,7 +46,7 @@ class Recipe:
     """Augmenters that were tried and are ready to run.
 
     Attributes:
-        content: what the YAML says, as plain data.
+        content: the YAML as plain data.
         steps: what a clip goes through.
         timing: which of its frames are seen.
         mirrors: the augmenters among them that mirror a picture, or turn it a quarter or more.

@@ -10,7 +10,7 @@ from typing import Any, Literal
 Turn = Literal["mirror", "upside-down mirror", "quarter turn", "half turn"]
 # From this angle on left is nearer to up than to left.
 _MOST_DEGREES = 45.0
-# The parameter that decides, and what it is where the YAML does not say.
+# The parameter that decides, and its default.
 _MIRRORS: dict[str, Turn] = {"Fliplr": "mirror", "Flipud": "upside-down mirror"}
 _ROTATIONS = ("Rotate", "Affine", "AffineCv2", "pillike.Affine")
 # imgaug gives the value in `Name: value` to the first parameter.

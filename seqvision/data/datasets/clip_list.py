@@ -86,7 +86,7 @@ def read(data: Path, options: ReadOptions) -> Reading:
 
 
 def read_list(path: Path, labelled: bool = True) -> Reading:
-    """Read a list; where nobody has labelled it, its column `path` is enough.
+    """Read a list; if it has no labels, its column `path` is enough.
 
     Raises:
         DataError: a missing column, a row that is not complete, with its line, or no clip is there.
@@ -165,7 +165,7 @@ def _clip(row: Row, table: Table, times: "Times", files: "_Files", labelled: boo
 
 @dataclass(frozen=True)
 class Times:
-    """Which columns say what part of a video a clip is, and in which unit."""
+    """The columns with the part of a video that a clip is, and their unit."""
 
     start: str = ""
     end: str = ""
@@ -210,7 +210,7 @@ class Times:
 
 
 def times_of(table: Table) -> Times:
-    """Return what says the part of a video: seconds before frames; a length alone says nothing."""
+    """Return the columns of the part of a video: seconds, else frames; never a length alone."""
     there = set(table.columns)
     for one, other in (("start", "end"), ("end", "start")):
         if one in there and other not in there and _bare_of(table, one) in _WEAK:
@@ -390,7 +390,7 @@ class _Files:
         return self._folders[folder]
 
     def _cause(self, name: str) -> str:
-        """Return why a path leads nowhere, in words that say what to do; empty if none is seen."""
+        """Return why a path leads nowhere, and what to do; empty if none is seen."""
         own = self.listed.parent
         windows, posix = PureWindowsPath(name), PurePosixPath(name)
         if name.startswith(("http://", "https://")):

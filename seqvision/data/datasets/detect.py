@@ -31,7 +31,7 @@ from seqvision.data.file_kinds import (
 from seqvision.errors import DataError
 from seqvision_edge.hints import archive, path_error
 
-# In this order: a list that the user wrote himself is meant; a plain folder is the last resort.
+# In this order: a list that the user wrote has priority; a plain folder is the last resort.
 READERS: dict[str, Reader] = {
     "csv": Reader(clip_list.fits, clip_list.read),
     "ucf101": Reader(ucf101.fits, ucf101.read),

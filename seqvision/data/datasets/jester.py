@@ -6,7 +6,7 @@
     jester-v1-test.csv                         `10041`
 
 The later release has the same lists as `labels/train.csv`, …, and `labels/test-answers.csv`.
-Nobody published who performs, so there are no groups.
+The performers were not published, so there are no groups.
 """
 
 from pathlib import Path

@@ -4,7 +4,7 @@
     <split>/<label>/<youtube_id>_<start, 6 digits>_<end, 6 digits>.mp4
 
 Videos lie by split and label, by split alone or flat: only the name counts.  Videos vanish from
-YouTube, so nobody has all: what is missing is counted.  The group is the video of origin.
+YouTube, so copies are incomplete: what is missing is counted.  The group is the video of origin.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Tables as spreadsheets, scripts and people write them → rows with line numbers.
 
-Any encoding that says what it is, else UTF-8, else Windows-1252; commas, semicolons, tabs or bars;
-any line ends; with a header, in which a column may have one of many names, or without.  JSON and
+Any encoding with a byte order mark, else UTF-8, else Windows-1252; commas, semicolons, tabs or
+bars; any line ends; with a header, in which a column may have one of many names, or without.  JSON and
 JSON lines are tables too.  What cannot be read is refused by its cause.
 """
 

@@ -52,7 +52,7 @@ def id_rows(path: Path) -> Iterator[AnnotationRow]:
 
 
 def answers(data: Path, prefix: str) -> dict[str, str]:
-    """Return id → label of the test part, where somebody published it."""
+    """Return id → label of the test part, where it was published."""
     path = find_list(data, prefix, "test-answers.csv")
     return {row.id: row.label for row in id_rows(path) if row.label} if path else {}
 
