@@ -46,7 +46,7 @@ _BEST = re.compile(r"[-\d.%]+ \*")
 
 @dataclass(frozen=True)
 class Pair:
-    """Two runs, by their places in the list, on the same clips of one part."""
+    """Two runs, by their indices in the list, on the same clips of one part."""
 
     part: str
     first: int
@@ -128,7 +128,7 @@ def paired(runs: Sequence[RunFolder]) -> list[Pair]:
 
 
 def p_values(runs: Sequence[RunFolder], pairs: Sequence[Pair]) -> dict[str, dict[int, float]]:
-    """Return for each part the places of runs → p of McNemar's test against its most accurate."""
+    """Return for each part the indices of runs → p of McNemar's test against its most accurate."""
     found: dict[str, dict[int, float]] = {}
     for part in PARTS:
         accuracy = [run.figure(part, "accuracy") for run in runs]
@@ -173,7 +173,7 @@ def show(
     Args:
         runs: finished ones.
         different: option → its value in each run.
-        p: for each part, the places of runs → p against the most accurate run.
+        p: for each part, the indices of runs → p against the most accurate run.
     """
     console = result_console(highlight=False)
     say = partial(console.print, markup=False, soft_wrap=not console.is_terminal)
@@ -200,7 +200,7 @@ def show(
 
 
 def best(values: Sequence[float | None], lowest: bool = False) -> set[int]:
-    """Return the places of the best value; none where there is nothing to choose."""
+    """Return the indices of the best value; none where there is nothing to choose."""
     there = [value for value in values if value is not None]
     if len(there) < 2 or min(there) == max(there):
         return set()

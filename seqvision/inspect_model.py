@@ -131,7 +131,7 @@ def _read_onnx(path: Path) -> Inspection:
     return Inspection(
         file=path,
         size=len(content),
-        # Whole numbers of 64 bits are shapes and places.
+        # Whole numbers of 64 bits are shapes and indices.
         parameters=sum(
             int(np.prod(tensor.dims))
             for tensor in proto.graph.initializer

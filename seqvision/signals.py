@@ -26,13 +26,13 @@ class StopRequest:
     What comes within a second is the same request.
 
     Attributes:
-        asked: the signal that asked; None so far.
+        requested: the signal that came; None so far.
         again: whether a second one came.
         on_request: called when it comes, in the middle of anything: must not print.
     """
 
     def __init__(self) -> None:
-        self.asked: Stop | None = None
+        self.requested: Stop | None = None
         self.again = False
         self.on_request: Callable[[], object] = lambda: None
         self._when = 0.0
@@ -63,9 +63,9 @@ class StopRequest:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
         same = interrupts.SAME_REQUEST if count() == 1 else _PASSED_ON
-        if self.asked is None:
+        if self.requested is None:
             interrupts.mark_handled()
-            self.asked, self._when = Stop(number), now
+            self.requested, self._when = Stop(number), now
             self.on_request()
         elif now - self._when > same:
             interrupts.mark_handled()

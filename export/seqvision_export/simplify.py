@@ -154,7 +154,7 @@ def _fold_scale(nodes: Nodes, node: NodeProto) -> None:
 
 
 def _pool_over_positions(nodes: Nodes, node: NodeProto) -> None:
-    """Name the mean over all places what it is: runtimes pool in the layout of a convolution."""
+    """Name the mean over all positions what it is: runtimes pool in the layout of a convolution."""
     if node.op_type != "ReduceMean" or len(node.input) < 2:
         return
     attributes = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}

@@ -32,9 +32,9 @@ _CANDIDATES: Final = 12
 _NEAR: Final = 0.02
 _FOLDS: Final = 5
 
-# One value of each dimension, by its place.
+# One value of each dimension, by its index.
 Point = tuple[int, ...]
-# The place of the threshold for unknown.
+# The index of the threshold for unknown.
 REJECT: Final = 4
 
 _SMOOTHED: Final = (0.0, 1 / 8, 1 / 5, 1 / 3, 1 / 2, 2 / 3)
@@ -112,7 +112,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class _Smooth:
-    """Smoothed answers: `breaks` are the places where the past ends, their rows have no meaning."""
+    """Smoothed answers: `breaks` are indices where the past ends: rows without meaning."""
 
     shares: NDArray[np.float64]
     highest: NDArray[np.float64]
@@ -230,7 +230,7 @@ def search(
         trials: what was tried already, and what tries.
         takes: indices of those that count.
         budget: most false events per hour.
-        seed: of the places where the search begins.
+        seed: of the points where the search begins.
         advance: called with how many of the drawn points were tried, of how many.
     """
     values: dict[Point, float] = {}

@@ -31,7 +31,7 @@ class Cache:
     gigabytes: float = 20.0
 
     def file(self, made_from: Any, suffix: str) -> Path:
-        """Return the place of what is made from `made_from` (plain data)."""
+        """Return the path of what is made from `made_from` (plain data)."""
         name = hashlib.sha256(json.dumps(made_from).encode()).hexdigest()[:40]
         return self.folder.expanduser() / name[:2] / f"{name}{suffix}"
 

@@ -46,7 +46,7 @@ class Clip:
         group: what must stay on one side of a split, such as the performer.
         split: `train`, `val` or `test`, where the data has one.
         fps: rate of a frame folder; None where it is unknown, or for a video.
-        index: place of an image in the file `path`, where one file holds many (idx files).
+        index: of an image in the file `path`, where one file holds many (idx files).
         cut: the part of the video that it is; None for all of it.
     """
 
@@ -60,7 +60,7 @@ class Clip:
 
     @property
     def name(self) -> str:
-        """What to call the clip in a message: its path, and its place in that file."""
+        """What to call the clip in a message: its path, and its index in that file."""
         if self.cut is not None:
             return f"{self.path}#{self.cut}"
         return str(self.path) if self.index is None else f"{self.path}, image {self.index}"

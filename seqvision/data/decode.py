@@ -395,7 +395,7 @@ def decode_all(
 
 
 def _together(clips: Sequence[Clip]) -> list[list[int]]:
-    """Return the places of clips that are decoded in one pass: parts of one video."""
+    """Return the indices of clips that are decoded in one pass: parts of one video."""
     passes: dict[object, list[int]] = {}
     for index, clip in enumerate(clips):
         passes.setdefault(index if clip.cut is None else (clip.path, clip.fps), []).append(index)

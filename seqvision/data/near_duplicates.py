@@ -46,7 +46,7 @@ Sketch = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class NearDuplicate:
-    """Two clips, by their places, that show the same recording."""
+    """Two clips, by their indices, that show the same recording."""
 
     one: int
     other: int
@@ -260,7 +260,7 @@ def copies_notes(
     Args:
         clips: all clips.
         copies: pairs of them.
-        parts: place of a clip → train, val or test.
+        parts: index of a clip → train, val or test.
     """
     torn = [copy for copy in copies if parts.get(copy.one) != parts.get(copy.other)]
     others = [copy for copy in copies if copy not in torn]

@@ -280,7 +280,7 @@ def make_strips(
 
 
 def _by_label(findings: Findings) -> dict[str, list[int]]:
-    """Return label → places of its clips, those that train first and each group in turn."""
+    """Return label → indices of its clips, those that train first and each group in turn."""
     groups: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     indices = range(len(findings.clips))
     for index in sorted(indices, key=lambda index: findings.parts.get(index) != "train"):

@@ -38,7 +38,7 @@ class Findings:
         where: path of the data set.
         dataset: name of its layout.
         clips: those that can be read, with a probe each.
-        parts: place in `clips` → train, val or test; empty where it cannot be divided.
+        parts: index in `clips` → train, val or test; empty where it cannot be divided.
         split: how it was divided, in words.
         broken: a line for each clip that cannot be read, or not whole.
         same: clips that show the same.

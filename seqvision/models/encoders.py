@@ -86,8 +86,8 @@ def _flatten(channels: int, height: int, width: int) -> nn.Module:
 def _small_cnn(channels: int, height: int, width: int) -> nn.Module:
     """Four convolutions of stride 2: no pooling between, ReLU only, fast in every runtime.
 
-    The mean over places at the end generalises to new people and rooms far better than a layer
-    over all places; where the hand is survives in the features, because padding marks the borders.
+    The mean over positions at the end generalises to new people and rooms far better than a layer
+    over all of them; where the hand is survives in the features, because padding marks the borders.
     """
     layers: list[nn.Module] = []
     for before, after in pairwise((channels, 16, 32, 64, 96)):

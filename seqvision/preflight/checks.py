@@ -129,7 +129,7 @@ def check_folder(flag: str, folder: Path) -> None:
 
 
 def check_clips(path: Path, labelled: bool = True) -> None:
-    """Refuse a place where no clips can be; clips without labels may lie in any folder.
+    """Refuse a path where no clips can be; clips without labels may lie in any folder.
 
     Raises:
         DataError: nothing is there, or something else; the message explains the layout of a folder.

@@ -26,7 +26,7 @@ _FORMER_COLUMNS = ("path", "group", "split", "label", "answer", "probability")
 
 @dataclass(frozen=True)
 class PredictionRow:
-    """One row: a clip, by its absolute path (and `#` its place in it), and the answer."""
+    """One row: a clip, by its absolute path (and `#` its index in it), and the answer."""
 
     path: str
     split: str
@@ -150,7 +150,7 @@ def read_predictions(path: Path) -> list[PredictionRow]:
             head, *rows = read_rows(file)
         if tuple(head[: len(_COLUMNS)]) not in (_COLUMNS, _FORMER_COLUMNS):
             raise DataError(f"{path}: not a list of answers, its columns are others")
-        # By place: a label may be called like a column.
+        # By index: a label may be called like a column.
         return [
             PredictionRow(path, split, label, answer) for path, _, split, label, answer, *_ in rows
         ]

@@ -42,7 +42,7 @@ class Mark:
 
     Attributes:
         start, end: seconds, or numbers of frames where `in_frames`; the end is not a part.
-        where: its place in the file, for messages.
+        where: its position in the file, for messages.
     """
 
     label: str

@@ -163,7 +163,7 @@ def write_choice(
 
 
 def read_choice(path: Path, labels: Sequence[str]) -> list[tuple[int, int]]:
-    """Return place in the pool and label index of each clip that was chosen.
+    """Return index in the pool and label index of each clip that was chosen.
 
     Raises:
         StudyError: the file cannot be read.
@@ -198,7 +198,7 @@ def _number(value: float | None) -> str:
 class Work:
     """What all rounds share."""
 
-    asked: SelfTrainOptions
+    options: SelfTrainOptions
     student: TrainOptions
     labelled: Data
     pool: Pool
@@ -223,7 +223,7 @@ def first_round(work: Work, model: Classifier, card: ModelCard) -> Round:
         0, len(work.pool.clips), 0, None, (), 0, metrics.clips, metrics.accuracy, metrics.loss,
         temperature, time.monotonic() - began,
     )  # fmt: skip
-    print_line(f"round 0: {work.asked.model}: {_worth(first)}")
+    print_line(f"round 0: {work.options.model}: {_worth(first)}")
     return first
 
 
@@ -265,7 +265,7 @@ def next_round(work: Work, rounds: Sequence[Round]) -> Round | None:
 
 def _bar(work: Work, rounds: Sequence[Round], began: float) -> EpochBar:
     """Return the bar of a round's student, with the time left for all rounds."""
-    number, most = rounds[-1].number + 1, work.asked.rounds
+    number, most = rounds[-1].number + 1, work.options.rounds
     before = [each.seconds for each in rounds if each.number]
 
     def left(share: float) -> float | None:
@@ -282,23 +282,23 @@ def _bar(work: Work, rounds: Sequence[Round], began: float) -> EpochBar:
 def _choose(work: Work, number: int, temperature: float) -> tuple[float | None, ...]:
     """Write the pseudo-labels of a round; return the threshold of each label."""
     options, labels = work.student, work.labelled.labels
-    file = student_file(work.folder(number - 1), options) if number > 1 else work.asked.model
+    file = student_file(work.folder(number - 1), options) if number > 1 else work.options.model
     assert file is not None
     teacher, card = load_model(file)
     answers = predict_pool(
         teacher.to(work.device), card, work.pool.decoded, temperature,
-        make_augmenter(options.augmentation, labels), work.asked.views,
+        make_augmenter(options.augmentation, labels), work.options.views,
         # Other views than the student sees, and than those of the round before.
         options.training.seed + 1000 * number, _batch(work),
     )  # fmt: skip
     learnt = [work.labelled.truth[i] for i in work.labelled.split.train]
-    chosen = choose_confident(answers, work.asked, learnt, len(labels))
-    write_choice(work.choice(number), work.pool.clips, answers, chosen, labels, work.asked.truth)
+    chosen = choose_confident(answers, work.options, learnt, len(labels))
+    write_choice(work.choice(number), work.pool.clips, answers, chosen, labels, work.options.truth)
     return tuple(thresholds(answers, chosen, len(labels)))
 
 
 def _right(work: Work, named: Sequence[tuple[int, int]]) -> int | None:
-    if not work.asked.truth:
+    if not work.options.truth:
         return None
     labels = work.labelled.labels
     return sum(work.pool.clips[index].label == labels[label] for index, label in named)
@@ -316,7 +316,7 @@ def data_of(work: Work, number: int) -> Data:
     Raises:
         StudyError: the list cannot be read.
     """
-    named, requested = read_choice(work.choice(number), work.labelled.labels), work.asked
+    named, requested = read_choice(work.choice(number), work.labelled.labels), work.options
     note = (
         f"{SELF_TRAINED} round {number}, {len(named)} of {len(work.pool.clips)} clips of "
         f"{requested.unlabelled} with pseudo-labels "

@@ -160,7 +160,7 @@ def _keep_best(work: Work, rounds: Sequence[Round]) -> None:
     """Copy the best model to --output; keep only its checkpoints."""
     best = best_of(rounds).number
     if best == rounds[-1].number:
-        copy_model(student_file(work.folder(best), work.student), work.asked.output, work.run)
+        copy_model(student_file(work.folder(best), work.student), work.options.output, work.run)
     for each in rounds:
         if each.number not in (0, best):
             shutil.rmtree(work.folder(each.number) / "checkpoints", ignore_errors=True)
@@ -168,11 +168,11 @@ def _keep_best(work: Work, rounds: Sequence[Round]) -> None:
 
 def _end(work: Work, rounds: list[Round], stop: Stop | None) -> SelfTrained:
     """Write the best model, with its report where there is time, and print the result."""
-    best, output = best_of(rounds), work.asked.output
+    best, output = best_of(rounds), work.options.output
     if best.number == 0:
         _copy_given(work)
         print_line(
-            f"no student was as good on the validation clips: {output} is {work.asked.model}"
+            f"no student was as good on the validation clips: {output} is {work.options.model}"
         )
     elif stop is None:
         data, folder = data_of(work, best.number), work.folder(best.number)
@@ -190,7 +190,7 @@ def _end(work: Work, rounds: list[Round], stop: Stop | None) -> SelfTrained:
 
 def _copy_given(work: Work) -> None:
     """Write the model that was given under the name of the result."""
-    given, output = work.asked.model, work.asked.output
+    given, output = work.options.model, work.options.output
     assert given is not None
     if model_io.is_safetensors(given) == model_io.is_safetensors(output):
         copy_model(given, output, work.run)

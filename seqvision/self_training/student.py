@@ -31,7 +31,7 @@ def join_data(labelled: Data, pool: Pool, named: Sequence[tuple[int, int]], note
     """Return the labelled clips with pseudo-labelled ones among those that train, and no others.
 
     Args:
-        named: place in the pool and label index of each clip that has a pseudo-label.
+        named: index in the pool and label index of each clip that has a pseudo-label.
         note: for the card of what is trained on them.
     """
     first = len(labelled.clips)

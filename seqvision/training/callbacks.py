@@ -64,7 +64,7 @@ class Shown(L.Callback):
 
     def stopping(self) -> bool:
         """Return whether a stop was requested, and show that in the bar."""
-        if self.stop is None or self.stop.asked is None:
+        if self.stop is None or self.stop.requested is None:
             return False
         self.bar.what, self.bar.info = _STOPPING, ""
         return True
@@ -326,8 +326,8 @@ class StopOnSignal(L.Callback):
         """Stop once that was asked for; of several processes all."""
         if count() == 1:
             self._stop_alone()
-        elif any_of(self.request.asked is not None):
-            self.request.asked = self.request.asked or signal.SIGINT
+        elif any_of(self.request.requested is not None):
+            self.request.requested = self.request.requested or signal.SIGINT
             trainer.should_stop = True
 
     def on_validation_batch_end(
@@ -339,7 +339,7 @@ class StopOnSignal(L.Callback):
 
     def _stop_alone(self) -> None:
         # `should_stop` would let all validation clips be looked at first.
-        if self.request.asked is not None:
+        if self.request.requested is not None:
             raise StopNow
 
 

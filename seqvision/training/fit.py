@@ -175,11 +175,11 @@ def fit(
             except (StopNow, Exception) as error:
                 # Lightning cannot be stopped everywhere: its own end may fail then.
                 if request.again:
-                    raise interrupt(request.asked or signal.SIGINT) from None
+                    raise interrupt(request.requested or signal.SIGINT) from None
                 if not isinstance(error, StopNow):
                     raise
     best = Path(checkpoints.best_model_path)
-    return distributed.rank0_only(lambda: _kept(options, folder, best, request.asked))
+    return distributed.rank0_only(lambda: _kept(options, folder, best, request.requested))
 
 
 @contextlib.contextmanager

@@ -256,7 +256,7 @@ def test_second_stop_within_a_second_is_the_same_request(monkeypatch: pytest.Mon
         press()
         now += 0.9
         press()
-        assert request.asked == signal.SIGINT
+        assert request.requested == signal.SIGINT
         assert not request.again
         now += 0.2
         with pytest.raises(StopNow):

@@ -415,7 +415,7 @@ def add_noise(
     `noisy` takes the result; it may be the frames themselves.
 
     A part of the bank is brought to the mean and deviation once, twice as large as a frame; each
-    frame takes the piece that begins at a place of its own.  What is above 0 and what is below are
+    frame takes a piece with its own offset.  What is above 0 and what is below are
     added and subtracted as bytes: OpenCV does that three times as fast as adding floats.
     """
     time, height, width, channels = frames.shape

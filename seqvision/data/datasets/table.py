@@ -1,8 +1,8 @@
 """Tables as spreadsheets, scripts and people write them → rows with line numbers.
 
 Any encoding with a byte order mark, else UTF-8, else Windows-1252; commas, semicolons, tabs or
-bars; any line ends; with a header, in which a column may have one of many names, or without.  JSON and
-JSON lines are tables too.  What cannot be read is refused by its cause.
+bars; any line ends; with a header, in which a column may have one of many names, or without.  JSON
+and JSON lines are tables too.  What cannot be read is refused by its cause.
 """
 
 import csv
@@ -273,7 +273,7 @@ def _without_mark(head: Sequence[str]) -> list[str]:
 
 
 def _assign(head: Sequence[str], names: Names) -> tuple[dict[str, int], list[int]]:
-    """Return name → place of its column, and the places that no name took."""
+    """Return name → index of its column, and the indices that no name took."""
     bares = [bare(cell) for cell in head]
     taken: dict[str, int] = {}
     for name, others in names.items():
