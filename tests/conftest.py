@@ -52,14 +52,17 @@ def pytest_unconfigure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let single tests of seconds that pass try once more: other work on the machine is no fault.
+    """Begin with the longest tests, and let single tests of seconds that pass try once more.
 
-    Whole files may not: elsewhere a test that fails now and then is itself the fault.
+    Other work on the machine is no fault.  Whole files may not be tried again: elsewhere a test
+    that fails now and then is itself the fault.
     """
     for item in items:
         if item.get_closest_marker("timed"):
             assert any(mark.name == "timed" for mark in item.own_markers), item.nodeid
             item.add_marker(pytest.mark.flaky(reruns=1))
+    # Begun last, one of half a minute would leave the other processes idle at the end.
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 @pytest.hookimpl(wrapper=True)

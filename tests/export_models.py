@@ -88,7 +88,7 @@ def build(
     model = Classifier(options.model_copy(update={"hidden": 12, "weights": "none"}), image, 4)
     with torch.no_grad():
         model.head.classify.weight.mul_(8)
-        if options.motion != "none":
+        if options.reads != "none":
             model.steps.standardize([torch.rand(9, model.features) for _ in range(4)])
         for module in model.modules():
             if norms and isinstance(module, torch.nn.BatchNorm2d):

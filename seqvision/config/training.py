@@ -270,8 +270,9 @@ class ModelOptions(Options):
     """Freeze the encoder: train the head alone, on features computed once."""
     views: Positive = 8
     """Augmented copies of each clip that a frozen encoder sees."""
-    motion: Literal["none", "only", "both"] = "none"
-    """What the head reads: features, only how much each changed since the last frame, or both."""
+    motion: Literal["auto", "none", "only", "both"] = "auto"
+    """What the head reads: features, only how much each changed since the last frame, or both;
+    auto: both of a frozen encoder, else features."""
     center: bool = False
     """Subtract each feature's mean over the window before the head: what stays the same in it (a
     person, a room) no longer counts."""
@@ -290,6 +291,13 @@ class ModelOptions(Options):
     """Recurrent layers."""
     dropout: Annotated[Share, Arg("SHARE")] = 0.2
     """Dropout before the classifier, and between recurrent layers."""
+
+    @property
+    def reads(self) -> str:
+        """`motion` with `auto` decided: none, only or both."""
+        if self.motion != "auto":
+            return self.motion
+        return "both" if self.freeze else "none"
 
 
 class TrainingOptions(Options):
@@ -419,7 +427,7 @@ def check_center(model: ModelOptions, window: int | None = None) -> None:
             "--center: leaves --head mean nothing to read, which is the mean over the window; "
             "take --head lstm or gru"
         )
-    if model.motion == "only":
+    if model.reads == "only":
         raise DataError(
             "--center: has no effect with --motion only, which reads nothing that stays the same; "
             "take --motion both"

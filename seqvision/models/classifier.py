@@ -32,7 +32,7 @@ class Classifier(nn.Module):
         self.frozen = options.freeze
         self.layout = torch.channels_last
         self.center = options.center
-        self.steps = Steps(self.features, options.motion, options.center)
+        self.steps = Steps(self.features, options.reads, options.center)
         self.head: MeanHead | RecurrentHead
         if options.head == "mean":
             self.head = MeanHead(
@@ -49,10 +49,10 @@ class Classifier(nn.Module):
                 pool=options.pool,
                 dropout=options.dropout,
                 project=_projection(options, self.steps.width),
-                center=options.center and options.motion == "none",
+                center=options.center and options.reads == "none",
             )
         # A change needs the features of the step before: with motion they are what is kept.
-        self._kept_as_features = options.motion != "none"
+        self._kept_as_features = options.reads != "none"
         self.memory = self.features if self._kept_as_features else self.head.width
         if self.frozen:
             self.encoder.requires_grad_(False)
@@ -113,7 +113,7 @@ class Classifier(nn.Module):
         return features if self._kept_as_features else self.head.per_step(self.steps(features))
 
     def logits_from_memory(self, memory: Tensor) -> Tensor:
-        """What `remember` gave of a window → logits `(batch, labels)`, as `decide` gives them."""
+        """The `step_memory` of a window → logits `(batch, labels)`, as `decide` gives them."""
         return self.decide(memory) if self._kept_as_features else self.head.decide(memory)
 
     def attention(self, frames: Tensor) -> Tensor | None:

@@ -178,6 +178,8 @@ def load_model(path: Path) -> tuple[Classifier, ModelCard]:
         changes: dict[str, Any] = {"weights": "none"}
         if "projection" not in options.model_fields_set:  # a file from before there was one
             changes["projection"] = 0
+        if "motion" not in options.model_fields_set:  # likewise
+            changes["motion"] = "none"
         built = options.model_copy(update=changes)
         # On meta a network has shapes and no memory: a few words could ask for terabytes.
         with torch.device("meta"):

@@ -164,6 +164,7 @@ def test_a_program_of_a_user_is_typed(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_notebook_runs(tmp_path: Path) -> None:
     notebook = nbformat.read(ROOT / "samples" / "quick_start.ipynb", as_version=4)

@@ -228,6 +228,7 @@ def test_documents_that_other_tests_run_are_run_there() -> None:
             assert (ROOT / test).is_file()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_commands_of_the_documents_run_one_after_the_other(
     folder: Path, monkeypatch: pytest.MonkeyPatch

@@ -231,6 +231,7 @@ def test_camera_0_runs_live(folder: Path, tmp_path: Path) -> None:
     assert {"left", "right"} <= found, (out, err)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_three_commands_run_with_no_flags_on_real_clips(tmp_path: Path) -> None:
     """`frames/` is linked from the train part of a surveillance data set."""

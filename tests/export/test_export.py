@@ -26,7 +26,7 @@ def test_torch_one_call_and_frame_by_frame_answer_alike_for_any_length(
     session = Session(content)
     generator = np.random.default_rng(3)
     answers = []
-    assert (model.steps.scale != 1).any() == (options.motion != "none")
+    assert (model.steps.scale != 1).any() == (options.reads != "none")
     for time in (1, 2, 4, 5, 6, 13):  # shorter than, as long as and longer than the window
         colours = generator.integers(0, 256, (2, time, 1, 1, 3), np.uint8)
         clips = colours // 2 + generator.integers(0, 128, (2, time, 32, 40, 3), np.uint8)

@@ -242,6 +242,7 @@ def test_a_live_answer_is_for_what_the_camera_saw_a_moment_ago(
              f"95 % within {1000 * usual:.0f} ms"))  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_thirty_reconnects_cost_no_memory(
     model: Path, server: rtsp.RtspServer, tmp_path: Path

@@ -1,13 +1,17 @@
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from export_models import build
 
 from seqvision.config import ENCODERS, ModelOptions
 from seqvision.errors import WeightsError
 from seqvision.models.classifier import Classifier
 from seqvision.models.encoders import BUILDERS, build_encoder
 from seqvision.models.heads import Steps
+from seqvision.training.model_io import load_model, read, save_model, write
 from seqvision_edge.card import ImageSpec
 
 IMAGE = ImageSpec(height=32, width=32, channels=3, fit="stretch")
@@ -84,6 +88,26 @@ def test_wide_features_are_brought_to_the_heads_width_and_narrow_ones_left() -> 
     assert width(encoder="small_cnn", hidden=31) == 31
     assert width(encoder="small_cnn", hidden=31, projection=0) == 128
     assert width(encoder="small_cnn", projection=5) == 5
+
+
+def test_the_head_of_a_frozen_encoder_reads_motion_unless_told_otherwise(tmp_path: Path) -> None:
+    def motion(**options: object) -> str:
+        return Classifier(ModelOptions.model_validate(options), IMAGE, 3).steps.motion
+
+    assert motion() == "none"
+    assert motion(freeze=True) == "both"
+    assert motion(freeze=True, motion="none") == "none"
+    assert motion(motion="both") == "both"
+
+    # A file from before there was motion reads none, whatever its encoder.
+    options = ModelOptions(hidden=12, freeze=True, motion="none")
+    model, card = build(options)
+    path = tmp_path / "model.pt"
+    save_model(path, model, options, card)
+    content = read(path)
+    old = {key: value for key, value in json.loads(content.architecture).items() if key != "motion"}
+    write(path, replace(content, architecture=json.dumps(old), told=None))
+    assert load_model(path)[0].steps.motion == "none"
 
 
 @torch.inference_mode()
