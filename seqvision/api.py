@@ -29,7 +29,7 @@ from seqvision.console import Progress, loading, silent, status
 from seqvision.rank import count
 from seqvision_edge.command_line import Given
 from seqvision_edge.hints import near_words
-from seqvision_edge.options import options_of
+from seqvision_edge.option_fields import options_of
 from seqvision_edge.renamed_options import is_now, new_name
 
 if TYPE_CHECKING:

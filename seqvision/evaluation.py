@@ -36,7 +36,7 @@ from seqvision.data.value_range import range_notes
 from seqvision.errors import DataError
 from seqvision.metrics import Metrics, metrics_table
 from seqvision.models.classifier import Classifier
-from seqvision.preflight.checks import find_for_model
+from seqvision.preflight.shared_checks import find_for_model
 from seqvision.report.contents import ReportContents, make_part
 from seqvision.report.page import write_page
 from seqvision.statistics import no_better_than_chance

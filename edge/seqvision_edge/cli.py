@@ -21,7 +21,7 @@ from seqvision_edge.event_metrics import TOLERANCE_SECONDS
 from seqvision_edge.files import STDOUT, stdout_reserved
 from seqvision_edge.help_text import usage
 from seqvision_edge.hints import MODELS
-from seqvision_edge.options import Arg, FramesPerSecond, Options
+from seqvision_edge.option_fields import Arg, FramesPerSecond, Options
 from seqvision_edge.providers import Device
 from seqvision_edge.sanitize import redact
 from seqvision_edge.sinks.factory import (

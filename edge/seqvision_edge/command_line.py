@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.hints import did_you_mean, join_and, near_options
 from seqvision_edge.interrupts import Interrupts, exit_code
-from seqvision_edge.options import Option, first_problem, flag_name, options_of
+from seqvision_edge.option_fields import Option, first_problem, flag_name, options_of
 from seqvision_edge.renamed_options import OPTIONS, is_now, new_name
 from seqvision_edge.sanitize import printable, redact
 

@@ -11,7 +11,7 @@ from seqvision_edge.card import (
     SmoothingKind,
 )
 from seqvision_edge.errors import SeqvisionError
-from seqvision_edge.options import Arg, Options
+from seqvision_edge.option_fields import Arg, Options
 
 _OF_CARD = "the model's own"
 _Probability = Annotated[Probability | None, Arg("PROBABILITY", default=_OF_CARD)]

@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from seqvision_edge.errors import SourceError
-from seqvision_edge.options import first_problem
+from seqvision_edge.option_fields import first_problem
 from seqvision_edge.types import Event
 
 # Annotators of the same gesture disagree by about this much.

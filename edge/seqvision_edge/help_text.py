@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from seqvision_edge.options import Option, options_of
+from seqvision_edge.option_fields import Option, options_of
 
 # Longer lines of prose are hard to read, however wide the terminal is.
 _NARROWEST, _WIDEST = 40, 100

@@ -12,7 +12,7 @@ from seqvision.data.datasets import DataSet
 from seqvision.errors import ExportError
 from seqvision.models.classifier import Classifier
 from seqvision.output_files import exported_by, lock_output, replacing_other
-from seqvision.preflight.checks import exported_path, find_for_model, report_path
+from seqvision.preflight.shared_checks import exported_path, find_for_model, report_path
 from seqvision.statistics import chance_warning
 from seqvision.training.model_io import load_model
 from seqvision_edge.card import ModelCard, VideoSequence

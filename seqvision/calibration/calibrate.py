@@ -22,7 +22,7 @@ from seqvision.calibration.inputs import CalibrationInputs, find_inputs
 from seqvision.config import CalibrateOptions
 from seqvision.console import print_note, print_step, result_console
 from seqvision.output_files import lock_output
-from seqvision.preflight.checks import find_for_model
+from seqvision.preflight.shared_checks import find_for_model
 from seqvision_edge.card import Decision, ModelCard
 
 # The key of its figures in the card's metrics.

@@ -29,7 +29,7 @@ from seqvision.config.training import (
     TrainingOptions,
 )
 from seqvision.errors import DataError
-from seqvision_edge.options import Arg, FramesPerSecond, Options
+from seqvision_edge.option_fields import Arg, FramesPerSecond, Options
 from seqvision_edge.providers import Device
 from seqvision_edge.recording.take_list import Order
 

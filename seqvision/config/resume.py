@@ -9,7 +9,7 @@ from seqvision.config.commands import SelfTrainOptions, TrainOptions
 from seqvision.config.yaml_io import flattened, from_yaml
 from seqvision.errors import CheckpointError, StudyError
 from seqvision_edge.hints import path_error
-from seqvision_edge.options import first_problem
+from seqvision_edge.option_fields import first_problem
 from seqvision_edge.renamed_options import translated
 from seqvision_edge.yaml_file import YamlError, read_yaml
 

@@ -12,7 +12,7 @@ from seqvision.errors import DataError
 from seqvision_edge.hints import did_you_mean, near_words, path_error
 from seqvision_edge.number_parsing import parse_number as plain_number
 from seqvision_edge.number_parsing import parse_whole_number
-from seqvision_edge.options import Arg, FramesPerSecond, Options
+from seqvision_edge.option_fields import Arg, FramesPerSecond, Options
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 

@@ -24,7 +24,7 @@ from seqvision.config.training import (
     SequenceOptions,
     TrainingOptions,
 )
-from seqvision_edge.options import Arg, Options
+from seqvision_edge.option_fields import Arg, Options
 
 SEARCH = "Search"
 _PARTS = ("clips", "images", "augmentation", "model", "training")

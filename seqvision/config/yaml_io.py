@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from seqvision.config.commands import TrainOptions
 from seqvision.errors import DataError
 from seqvision_edge.hints import did_you_mean, near_options, path_error
-from seqvision_edge.options import first_problem, flag_name, options_of
+from seqvision_edge.option_fields import first_problem, flag_name, options_of
 from seqvision_edge.renamed_options import new_name, translated
 from seqvision_edge.sanitize import printable
 from seqvision_edge.yaml_file import YamlError, dump_yaml, read_yaml

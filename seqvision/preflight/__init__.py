@@ -4,14 +4,16 @@ A command or function of the API validates once, here, without torch; the work b
 was found and checks nothing again.
 """
 
-from seqvision.preflight.checks import (
-    check_outputs,
-    check_trained,
-    exported_path,
-    find_for_model,
-    report_path,
+from seqvision.preflight.data_commands import (
+    check_combination,
+    check_training,
+    validate_data,
+    validate_segment,
+    validate_self_train,
+    validate_train,
+    validate_tune,
 )
-from seqvision.preflight.models import (
+from seqvision.preflight.model_commands import (
     validate_bench,
     validate_calibrate,
     validate_compare,
@@ -21,14 +23,12 @@ from seqvision.preflight.models import (
     validate_predict,
     validate_verify,
 )
-from seqvision.preflight.training import (
-    check_combination,
-    check_training,
-    validate_data,
-    validate_segment,
-    validate_self_train,
-    validate_train,
-    validate_tune,
+from seqvision.preflight.shared_checks import (
+    check_outputs,
+    check_trained,
+    exported_path,
+    find_for_model,
+    report_path,
 )
 
 __all__ = [

@@ -25,7 +25,7 @@ from seqvision_edge.csv_cells import write_dicts
 from seqvision_edge.errors import SourceError
 from seqvision_edge.event_metrics import read_truth
 from seqvision_edge.files import alone_in, atomic_write, is_held
-from seqvision_edge.options import first_problem
+from seqvision_edge.option_fields import first_problem
 from seqvision_edge.recording.take_list import NAME, locked
 
 _LABEL: Final = TypeAdapter(Label)

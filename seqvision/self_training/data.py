@@ -28,7 +28,7 @@ from seqvision.data.near_duplicates import divide, find_near_duplicates
 from seqvision.data.splits import part_called
 from seqvision.errors import DataError
 from seqvision.evaluation import load_clips
-from seqvision.preflight.checks import find_for_model
+from seqvision.preflight.shared_checks import find_for_model
 from seqvision.training.data import Data, describe, missing_in_val
 from seqvision_edge.card import ModelCard, VideoSequence
 

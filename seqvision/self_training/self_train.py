@@ -46,7 +46,7 @@ from seqvision.training.train import copy_model, hold_run
 from seqvision_edge.card import ModelCard
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.files import atomic_write, sweep
-from seqvision_edge.options import first_problem
+from seqvision_edge.option_fields import first_problem
 from seqvision_edge.renamed_options import translated
 from seqvision_edge.yaml_file import dump_yaml
 

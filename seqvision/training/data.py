@@ -31,7 +31,7 @@ from seqvision.errors import DataError
 from seqvision.rank import is_first
 from seqvision.training.sequence_planning import plan, settle
 from seqvision_edge.card import Decision, ImageSpec, SequenceSpec, VideoSequence
-from seqvision_edge.options import first_problem
+from seqvision_edge.option_fields import first_problem
 
 # Of so few, one clip is 20 points of accuracy or more.
 _FEW_CLIPS = 5

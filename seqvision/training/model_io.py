@@ -35,7 +35,7 @@ from seqvision.output_files import MODEL_FORMAT, replacing_other, same_training
 from seqvision_edge.card import ModelCard
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.files import atomic_write, read_limited, why_not_whole
-from seqvision_edge.options import first_problem
+from seqvision_edge.option_fields import first_problem
 from seqvision_edge.renamed_options import translated
 
 # What can be trained (--size, --step); the network is tried on one such step when it is built.

@@ -34,7 +34,7 @@ from seqvision.config import TrainOptions, option_parts
 from seqvision.config.training import FROM_SCRATCH
 from seqvision.data.augment.recipe import read_content, read_recipe
 from seqvision.errors import DataError
-from seqvision_edge.options import first_problem, shortened
+from seqvision_edge.option_fields import first_problem, shortened
 from seqvision_edge.renamed_options import is_now, new_name
 from seqvision_edge.yaml_file import YamlError, parse_yaml, read_yaml
 

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from seqvision_edge import command_line, interrupts
-from seqvision_edge import options as of
+from seqvision_edge import option_fields as of
 from seqvision_edge.errors import SeqvisionError
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from seqvision_edge.cli import RunOptions
 from seqvision_edge.help_text import help_text
-from seqvision_edge.options import Options, options_of
+from seqvision_edge.option_fields import Options, options_of
 from seqvision_edge.server.cli import ServeOptions
 
 PROGRAMS: list[tuple[str, type[Options]]] = [

@@ -4,7 +4,7 @@ import pytest
 
 from seqvision_edge.command_line import edge_programs, parse, read_arguments
 from seqvision_edge.errors import SeqvisionError
-from seqvision_edge.options import options_of
+from seqvision_edge.option_fields import options_of
 from seqvision_edge.renamed_options import OPTIONS, translated
 
 HERE = [

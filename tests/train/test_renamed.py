@@ -12,7 +12,7 @@ from seqvision.errors import DataError
 from seqvision.tuning.search_space import read_space
 from seqvision_edge.command_line import read_arguments
 from seqvision_edge.errors import SeqvisionError
-from seqvision_edge.options import options_of
+from seqvision_edge.option_fields import options_of
 from seqvision_edge.renamed_options import OPTIONS
 
 NAMES = {program: [each.name for each in options_of(kind)] for program, kind in programs().items()}

@@ -14,7 +14,7 @@ from test_help import check_help, check_options
 import seqvision_edge
 from seqvision import __version__
 from seqvision.cli import GROUPS, VERBS, main, programs
-from seqvision_edge.options import options_of
+from seqvision_edge.option_fields import options_of
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

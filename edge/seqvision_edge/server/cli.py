@@ -15,7 +15,7 @@ from pydantic import Field
 from seqvision_edge import __version__, command_line, interrupts
 from seqvision_edge.command_line import print_message
 from seqvision_edge.decision_options import DecisionOptions, decision_of
-from seqvision_edge.options import Arg, Options
+from seqvision_edge.option_fields import Arg, Options
 from seqvision_edge.providers import Device
 from seqvision_edge.server.auth import access_policy, read_token, refuse_without_server, server_url
 from seqvision_edge.server.limits import Limits

@@ -2,7 +2,7 @@
 
 A sink is a context manager that receives every step.  It validates its settings when it is opened,
 so that a wrong output is reported before the run begins.  An output that may be slow or fail is an
-outlet behind a queue (`queue.py`); `group.py` combines all of them into one sink.
+outlet behind a queue (`outlet.py`); `group.py` combines all of them into one sink.
 """
 
 from types import TracebackType

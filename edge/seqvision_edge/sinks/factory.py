@@ -12,7 +12,7 @@ from seqvision_edge.card import Decision
 from seqvision_edge.errors import SinkError
 from seqvision_edge.files import is_one_of
 from seqvision_edge.number_parsing import parse_whole_number
-from seqvision_edge.options import Arg, Options
+from seqvision_edge.option_fields import Arg, Options
 
 if TYPE_CHECKING:
     from seqvision_edge.overlay import Overlay

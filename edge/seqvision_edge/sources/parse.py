@@ -20,7 +20,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from seqvision_edge.errors import SourceError
-from seqvision_edge.options import shortened
+from seqvision_edge.option_fields import shortened
 from seqvision_edge.sanitize import redact, source_name
 from seqvision_edge.sources.address import Address, camera
 from seqvision_edge.yaml_file import YamlError, read_yaml

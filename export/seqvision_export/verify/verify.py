@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from seqvision.config import VerifyOptions
 from seqvision.console import print_step
 from seqvision.errors import ExportError
-from seqvision.preflight.checks import report_path
+from seqvision.preflight.shared_checks import report_path
 from seqvision_edge.card import ModelCard
 from seqvision_edge.errors import ModelError
 from seqvision_export.fresh_process import run_in_fresh_process
@@ -99,7 +99,7 @@ def _on_data(
     data: Path, options: VerifyOptions, model: "Classifier", session: "Session"
 ) -> "ClipsProof":
     from seqvision.evaluation import load_clips
-    from seqvision.preflight.checks import find_for_model
+    from seqvision.preflight.shared_checks import find_for_model
     from seqvision_export.verify.clips import on_clips
 
     found = find_for_model(data, session.card)

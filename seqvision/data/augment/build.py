@@ -23,7 +23,7 @@ from seqvision.data.augment.ops import per_clip, per_frame
 from seqvision.data.augment.pixels import Step, Work, drawn, own_generator, seeded
 from seqvision.errors import DataError
 from seqvision_edge.opencv import cv2
-from seqvision_edge.options import shortened
+from seqvision_edge.option_fields import shortened
 
 _MODULES = {"": iaa, "pillike.": iaa.pillike, "imgcorruptlike.": iaa.imgcorruptlike}
 # Parameters whose values are augmenters.

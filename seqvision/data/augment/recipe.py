@@ -32,7 +32,7 @@ from seqvision.data.augment.pixels import Step
 from seqvision.data.augment.temporal import TemporalOptions
 from seqvision.data.augment.turns import turns
 from seqvision.errors import DataError
-from seqvision_edge.options import first_problem
+from seqvision_edge.option_fields import first_problem
 from seqvision_edge.yaml_file import YamlError, parse_yaml, read_yaml
 
 # More than anybody writes by hand; aliases in a YAML can stand for millions.

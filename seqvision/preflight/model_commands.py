@@ -18,7 +18,7 @@ from seqvision.config import (
 from seqvision.data.datasets import DataSet
 from seqvision.data.datasets.detect import find_paths
 from seqvision.errors import CheckpointError, DataError, ExportError
-from seqvision.preflight.checks import (
+from seqvision.preflight.shared_checks import (
     MODEL_SUFFIXES,
     check_clips,
     check_model_output,

@@ -17,7 +17,7 @@ from seqvision.data.clips import find_background, labels_of
 from seqvision.data.datasets import DataSet, find_data_set
 from seqvision.data.datasets.clip_list import LIST_NAME
 from seqvision.errors import CheckpointError, DataError, StudyError, WeightsError
-from seqvision.preflight.checks import (
+from seqvision.preflight.shared_checks import (
     MODEL_SUFFIXES,
     check_clips,
     check_folder,
