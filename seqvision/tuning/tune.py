@@ -191,6 +191,8 @@ def _search(study: optuna.Study, objective: Objective, progress: Progress) -> No
 def _first(space: Space, base: TrainOptions) -> dict[str, Any]:
     """Return what a training by itself would take, as far as that is searched."""
     values = {name: value_of(base, name) for name in space}
+    if "motion" in space and not space["motion"].holds(values["motion"]):
+        values["motion"] = base.model.reads  # `auto` by the name that it has in the space
     return {name: called(value) for name, value in values.items() if space[name].holds(value)}
 
 

@@ -20,7 +20,7 @@ from sqlalchemy.engine import make_url
 from trainings import same, train, weights
 
 from seqvision.cli import main
-from seqvision.config import TrainOptions, TuneOptions, from_yaml
+from seqvision.config import ModelOptions, TrainOptions, TuneOptions, from_yaml
 from seqvision.errors import StudyError
 from seqvision.models.classifier import Classifier
 from seqvision.report.run_folder import read_run
@@ -31,7 +31,7 @@ from seqvision.tuning import objective, reporting
 from seqvision.tuning.samplers import make_grid
 from seqvision.tuning.search_space import read_space
 from seqvision.tuning.storage import PROCESS, reported
-from seqvision.tuning.tune import Tuned, tune
+from seqvision.tuning.tune import Tuned, _first, tune
 from seqvision_edge.card import ModelCard
 
 # Nothing is learnt with the first, and much with the second.
@@ -557,3 +557,10 @@ def test_the_trial_of_a_killed_process_is_found_and_its_values_tried_again(
     assert sorted(each["lr"] for each in params(tuned)[1:]) == [0.01, 0.02]
     assert not left.exists()
     assert tuned.model == tmp_path / "model.pt"
+
+
+@pytest.mark.parametrize(("freeze", "motion"), [(False, "none"), (True, "both")])
+def test_the_first_trial_reads_what_a_training_by_itself_would(freeze: bool, motion: str) -> None:
+    base = TrainOptions(model=ModelOptions(freeze=freeze))
+    space, base = read_space(None, base, ())
+    assert _first(space, base)["motion"] == motion
