@@ -13,7 +13,7 @@ from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command does, before torch
 
-import seqvision.compat  # noqa: F401, I001  # before lightning
+from seqvision.compat import torchvision  # noqa: F401, I001  # before lightning
 import lightning as L
 import torch
 from torch.utils.data import DataLoader
@@ -28,7 +28,8 @@ from seqvision.training.data import load_dataset
 from seqvision.training.fit import fit
 from seqvision.training.loaders import make_loaders
 from seqvision.training.lightning_module import ClassifierModule
-from seqvision.training.autotune import LAYOUTS, choose_arithmetic
+from seqvision.training.autotune import LAYOUTS, Arithmetic, choose_arithmetic
+from seqvision.training.run_context import RunContext
 from seqvision_edge.card import ImageSpec
 
 FRAMES, SIZE, BATCH, LABELS = 16, 112, 8, 4
@@ -103,7 +104,9 @@ def our_loop(encoder: str, folder: Path, freeze: bool = False) -> None:
     _ready()
     run = folder / f"run-{encoder}-{freeze}"
     cpu = torch.device("cpu")
-    fit(options.training, module, training, validation, run, cpu, False, [turns])
+    arithmetic = Arithmetic(options.training.memory_format, options.training.precision)
+    context = RunContext(options, data, module, training, validation, cpu, arithmetic)
+    fit(context, run, resume=False, listeners=[turns])
 
 
 def frozen_loop(encoder: str, folder: Path) -> None:
@@ -151,7 +154,7 @@ def _prepared(encoder: str, folder: Path, freeze: bool = False) -> tuple[TrainOp
     arithmetic = choose_arithmetic(options.training, model, IMAGE, BATCH * FRAMES, 10**9, cache)
     print(encoder, arithmetic, file=sys.stderr)
     model.arrange(LAYOUTS[arithmetic.layout])
-    decided = {"layout": arithmetic.layout, "precision": arithmetic.precision}
+    decided = {"memory_format": arithmetic.layout, "precision": arithmetic.precision}
     training = options.training.model_copy(update=decided)
     return options.model_copy(update={"training": training}), model
 
