@@ -15,7 +15,7 @@ from bench.training import draw
 
 folder = Path(sys.argv[1])
 draw(folder / "clips")
-for what in ("plain", "ours", "frozen"):
+for what in ("ours", "frozen"):
     contestant = Contestant(what, "small_cnn", folder)
     assert contestant() > 0, what
     contestant.close()
