@@ -176,27 +176,29 @@ def show(
         p: for each part, the indices of runs → p against the most accurate run.
     """
     console = result_console(highlight=False)
-    say = partial(console.print, markup=False, soft_wrap=not console.is_terminal)
+    print_row = partial(console.print, markup=False, soft_wrap=not console.is_terminal)
     where, names = short_names([run.path for run in runs])
     if where:
-        say(f"in {where}:")
+        print_row(f"in {where}:")
     for number, name in enumerate(names, 1):
-        say(f"{number:3}  {name}")
+        print_row(f"{number:3}  {name}")
     for part in p:
         if any(part in run.metrics for run in runs):
             _print(console, part, [*_figures(runs, part), *_tests(runs, p[part])])
             if len({tuple((row.path, row.label) for row in run.part(part)) for run in runs}) > 1:
-                say(f"{part}: not all answered for the same clips, so the figures may not compare")
+                print_row(
+                    f"{part}: not all answered for the same clips, so the figures may not compare"
+                )
     _print(console, "what it took", list(_facts(runs)))
     if different:
         _print(console, "options that differ", list(_options(different)))
     elif len(runs) > 1:
-        say("all options are the same")
+        print_row("all options are the same")
     if len(runs) > 1:
-        say("* best; 95 %: interval of the accuracy (Wilson 1927)")
+        print_row("* best; 95 %: interval of the accuracy (Wilson 1927)")
     if any(p.values()):
-        say("p: exact McNemar test against the most accurate run (-), on the same clips:")
-        say("how likely so uneven a difference is between equals")
+        print_row("p: exact McNemar test against the most accurate run (-), on the same clips:")
+        print_row("how likely so uneven a difference is between equals")
 
 
 def best(values: Sequence[float | None], lowest: bool = False) -> set[int]:

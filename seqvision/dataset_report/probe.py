@@ -114,8 +114,8 @@ def _part(
     height, width = picture.shape[:2]
     whole = math.inf if count is None else count if cut.in_frames else count / fps
     if cut.start >= whole:
-        said = f"{whole:g} frames" if cut.in_frames else f"{whole:.2f} s"
-        return f"{cut.where}: begins at {cut.start:g}, after the end of {clip.path} ({said})"
+        amount = f"{whole:g} frames" if cut.in_frames else f"{whole:.2f} s"
+        return f"{cut.where}: begins at {cut.start:g}, after the end of {clip.path} ({amount})"
     length = min(whole, math.inf if cut.end is None else cut.end) - cut.start
     frames = length if cut.in_frames else length * fps
     known = math.isfinite(frames)

@@ -201,12 +201,12 @@ def _ask(candidates: Sequence[Candidate], windows: Sequence[Steps]) -> dict[str,
         for one in candidates:
             session = Session(one.content, device="cpu", threads=os.cpu_count() or 1, trial=False)
             before = len(found) * len(windows)
-            tell = partial(_tell, advance, before, total)
-            found[one.name] = answers(session, windows, tell)
+            follow = partial(_advance_by, advance, before, total)
+            found[one.name] = answers(session, windows, follow)
     return found
 
 
-def _tell(advance: Callable[[int, int], None], before: int, total: int, done: int) -> None:
+def _advance_by(advance: Callable[[int, int], None], before: int, total: int, done: int) -> None:
     advance(before + done, total)
 
 
