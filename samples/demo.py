@@ -66,7 +66,7 @@ def show(folder: Path) -> int:
     print(f"look at {video}, {picture} and {metrics.parent / 'report.html'}")
     print("this model knows a drawn hand only; for gestures of your own, from a camera:")
     print("  seqvision record takes --labels wave,clap,none")
-    print("  seqvision train takes --no-groups")
+    print("  seqvision train takes --split-by none")
     print(f"{time.monotonic() - began:.0f} s in all")
     return 0
 

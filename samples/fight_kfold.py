@@ -38,7 +38,7 @@ def main() -> int:
     parser.add_argument("--center", action="store_true", help="less its mean over the window")
     given = parser.parse_args()
     options = [*OPTIONS, "--weights", str(given.weights), "--seed", str(given.seed)]
-    options.append("--groups" if given.groups else "--no-groups")
+    options += ["--split-by", "group" if given.groups else "none"]
     options += ["--motion", given.motion, *(["--center"] if given.center else [])]
     accuracies = []
     for fold in range(1, given.folds + 1):

@@ -327,7 +327,9 @@ def segment(arguments: list[str]) -> int:
     counts = ", ".join(f"{count} {label}" for label, count in sorted(made.clips.items()))
     follows = f"seqvision train {made.folder}"
     if made.alone:
-        follows += " --no-groups (of one video only: its figures will flatter; cut a second one)"
+        follows += (
+            " --split-by none (of one video only: its figures will flatter; cut a second one)"
+        )
     _print(f"{made.listed}: added {counts}; next: {follows}")
     return 0
 

@@ -211,9 +211,9 @@ def _next(folder: Path, found: Sequence[Take]) -> str:
     if not persons or len(persons) >= _PERSONS:
         return f"next: seqvision train {folder_name}"
     return (
-        f"next: seqvision train {folder_name} --no-groups "
+        f"next: seqvision train {folder_name} --split-by none "
         "(its metrics do not hold for other people; "
-        f"with {_PERSONS} persons or more leave --no-groups out)"
+        f"with {_PERSONS} persons or more leave --split-by out)"
     )
 
 

@@ -12,6 +12,7 @@ OPTIONS: Final[Mapping[str, str]] = {
     "enter": "on-threshold",
     "fetch-web": "fetch-web-runtime",
     "grey": "grayscale",
+    "groups": "split-by",
     "idle-seconds": "idle-timeout",
     "layout": "memory-format",
     "leave": "off-threshold",
@@ -22,6 +23,9 @@ OPTIONS: Final[Mapping[str, str]] = {
     "reject": "min-confidence",
     "wait": "patience",
 }
+# A former switch that is a value of an option now: what `--no-…` is, and what saved values are.
+SWITCHES: Final[Mapping[str, str]] = {"groups": "none"}
+_SAVED: Final[Mapping[str, Mapping[bool, str]]] = {"groups": {True: "auto", False: "none"}}
 # Of the query of a request.
 QUERY: Final[Mapping[str, str]] = {"answers": "predictions"}
 
@@ -29,13 +33,17 @@ QUERY: Final[Mapping[str, str]] = {"answers": "predictions"}
 def new_name(old: str, known: Collection[str]) -> str | None:
     """Return the option in `known` that replaces `old`; None if there is none.
 
-    `old` and the names in `known` may have `_` or `-`, and a `no-` prefix.
+    `old` and the names in `known` may have `_` or `-`, and a `no-` prefix.  Where a switch became
+    a value of another option, the value follows it.
     """
     plain = old.replace("_", "-")
     prefix = "no-" if plain.startswith("no-") else ""
-    new = OPTIONS.get(plain.removeprefix("no-"))
+    bare = plain.removeprefix("no-")
+    new = OPTIONS.get(bare)
     there = {name.replace("_", "-") for name in known}
-    return f"{prefix}{new}" if new is not None and new in there else None
+    if new is None or new not in there:
+        return None
+    return f"{new} {SWITCHES[bare]}" if prefix and bare in SWITCHES else f"{prefix}{new}"
 
 
 def is_now(old: str, new: str) -> str:
@@ -55,5 +63,6 @@ def translated(saved: Any) -> Any:
     for name, value in saved.items():
         above, dot, last = name.rpartition(".")
         new = above + dot + OPTIONS.get(last.replace("_", "-"), last).replace("-", "_")
-        content[name if new in saved else new] = translated(value)
+        now = _SAVED[last][value] if last in _SAVED and isinstance(value, bool) else value
+        content[name if new in saved else new] = translated(now)
     return content

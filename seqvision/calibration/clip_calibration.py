@@ -152,7 +152,9 @@ def _set_aside(
         return None
     fold = fold if isinstance(fold, str) else None
     copies = find_near_duplicates(clips, decoded)
-    return divide(clips, copies, val, fold, seed, bool(read.get("groups", True)))[0].val
+    # A model of before 0.3 has `groups`, true or false.
+    kept = read.get("groups", True) and read.get("split_by") != "none"
+    return divide(clips, copies, val, fold, seed, bool(kept))[0].val
 
 
 def _temperature(

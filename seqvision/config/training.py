@@ -165,8 +165,10 @@ class ClipOptions(Options):
 
     dataset: Annotated[DatasetName, Arg("NAME", DATA)] = "auto"
     """What the data is: own folders or a list, or a public data set as it is distributed."""
-    official_split: Annotated[int, Field(ge=1, le=3), Arg(group=DATA)] = 1
-    """Official split of UCF101 and HMDB51."""
+    official_split: Annotated[
+        Annotated[int, Field(ge=1, le=3)] | Literal["off"], Arg("1|2|3|off", DATA)
+    ] = 1
+    """Official split of UCF101 and HMDB51; off: the split that the data names is ignored."""
     frames: Annotated[int, Field(ge=1, le=4096)] | Literal["auto"] = "auto"
     """Frames that the model sees at once; auto: 16, or as many as three quarters of the clips
     have."""
@@ -188,8 +190,9 @@ class ClipOptions(Options):
     """Fraction of the clips for validation, unless a list gives the split."""
     fold: Annotated[str | None, AfterValidator(_fold), Arg("K/N", DATA)] = None
     """Cross-validation: 2/5 validates on the second of five folds."""
-    groups: Annotated[bool, Arg(group=DATA, off="Ignore groups in the split.")] = True
-    """Keep the groups of a list (performers, recordings) on one side of the split."""
+    split_by: Annotated[Literal["auto", "group", "none"], Arg(group=DATA)] = "auto"
+    """group: clips of a group (a performer, a recording) are on one side of the split; none: they
+    may be on both, and figures are for known people; auto: group, where groups are known."""
     background: Annotated[str | None, Arg("LABEL", DATA)] = None
     """Label for nothing happens; by default it is found by its name; none: there is none."""
     cache: Cache = Path("~/.cache/seqvision")

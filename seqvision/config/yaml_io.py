@@ -79,7 +79,8 @@ def _near(loc: Sequence[int | str]) -> str:
     here = [flag_name(each) for each in fields]
     new = new_name(name, keys)
     if new is not None:
-        return f"; it is now {'.'.join(keys[new])}"
+        plain, _, value = new.removeprefix("no-").partition(" ")
+        return f"; it is now {'.'.join(keys[plain])}{f': {value}' if value else ''}"
     near = near_options(name, here) or near_options(name, list(keys))
     if not near:
         return f"; there are: {', '.join(fields)}"

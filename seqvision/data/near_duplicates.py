@@ -207,19 +207,33 @@ def divide(
 ) -> tuple[Split, list[str]]:
     """Divide clips as `split_clips` does, copies on one side, and return notes on the copies.
 
-    Where nothing is left to divide so, copies are divided like other clips, and a note is made.
+    They are on one side also where groups are not kept apart.  Where nothing is left to divide so,
+    copies are divided like other clips, and a note is made.
 
     Raises:
         DataError: too few clips or groups, or a label that has no clip left to learn from.
     """
     try:
-        grouped = join_groups(clips, copies) if keep_groups else clips
-        split = split_clips(grouped, val, fold, seed, keep_groups)
+        split = split_clips(joined_groups(clips, copies, keep_groups), val, fold, seed)
     except DataError:
         split = split_clips(clips, val, fold, seed, keep_groups)
     sides = (("train", split.train), ("val", split.val), ("test", split.test))
     parts = {index: part for part, indices in sides for index in indices}
     return split, copies_notes(clips, copies, parts)
+
+
+def joined_groups(
+    clips: Sequence[Clip], copies: Sequence[NearDuplicate], keep_groups: bool
+) -> list[Clip]:
+    """Return the clips with what must be on one side of a split as their group.
+
+    Args:
+        clips: all clips.
+        copies: pairs of them.
+        keep_groups: whether their own groups are kept apart too.
+    """
+    own = clips if keep_groups else [replace(clip, group=None) for clip in clips]
+    return join_groups(own, copies)
 
 
 def join_groups(clips: Sequence[Clip], copies: Sequence[NearDuplicate]) -> list[Clip]:

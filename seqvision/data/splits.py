@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,10 @@ import numpy as np
 from seqvision.data.clips import Clip
 from seqvision.errors import DataError
 
+NO_GROUPS = (
+    "no groups are known here: name the performers or recordings in a column group of a list, or "
+    "in folders label/person/clip; --split-by none divides without"
+)
 # How data sets call the parts of a split, in small letters and without what divides words.
 _PARTS = {
     "train": "train training trains",
@@ -36,6 +40,17 @@ class Split:
     test: list[int]
 
 
+def keep_groups(clips: Sequence[Clip], split_by: str) -> bool:
+    """Return whether a split keeps groups apart: where any are known, unless it is by `none`.
+
+    Raises:
+        DataError: it is to be by `group`, and none is known.
+    """
+    if split_by == "group" and not any(clip.group for clip in clips):
+        raise DataError(f"--split-by group: {NO_GROUPS}")
+    return split_by != "none"
+
+
 def split_clips(
     clips: Sequence[Clip], val: float, fold: str | None, seed: int, keep_groups: bool = True
 ) -> Split:
@@ -55,7 +70,7 @@ def split_clips(
             split = Split(**named)
         else:
             rest = [clips[i] for i in named["train"]]
-            parts = partition(rest, [1 - val, val], seed, keep_groups)
+            parts = _set_aside(rest, val, seed, keep_groups)
             split = Split(
                 train=[named["train"][i] for i in parts[0]],
                 val=[named["train"][i] for i in parts[1]],
@@ -67,10 +82,39 @@ def split_clips(
         chosen = parts.pop(number - 1)
         split = Split(train=sorted(i for part in parts for i in part), val=chosen, test=[])
     else:
-        parts = partition(clips, [1 - val, val], seed, keep_groups)
+        parts = _set_aside(clips, val, seed, keep_groups)
         split = Split(train=parts[0], val=parts[1], test=[])
     _check(clips, split)
     return split
+
+
+def sole_groups(clips: Sequence[Clip], labels: Collection[str] | None = None) -> dict[str, str]:
+    """Return label → group, for each label (of `labels`) whose clips are all of one group."""
+    groups: dict[str, set[str | None]] = defaultdict(set)
+    for clip in clips:
+        groups[clip.label].add(clip.group)
+    return {
+        label: next(iter(names)) or ""
+        for label, names in sorted(groups.items())
+        if len(names) == 1 and None not in names and (labels is None or label in labels)
+    }
+
+
+def _set_aside(clips: Sequence[Clip], val: float, seed: int, keep_groups: bool) -> list[list[int]]:
+    """Return the indices of the clips that train, and of the share `val` that is set aside.
+
+    The only group that has a label trains: a label must be learned before it can be measured.
+    """
+    train, aside = partition(clips, [1 - val, val], seed, keep_groups)
+    lost = {clip.label for clip in clips} - {clips[i].label for i in train}
+    needed = set(sole_groups(clips, lost).values()) if keep_groups else set()
+    rest = [index for index, clip in enumerate(clips) if clip.group not in needed]
+    share = val * len(clips) / max(1, len(rest))
+    if not needed or not rest or share >= 1:
+        return [train, aside]
+    _, chosen = partition([clips[i] for i in rest], [1 - share, share], seed, keep_groups)
+    aside = [rest[i] for i in chosen]
+    return [sorted({*range(len(clips))} - {*aside}), aside]
 
 
 def partition(
@@ -116,13 +160,23 @@ def partition(
 
 
 def _check(clips: Sequence[Clip], split: Split) -> None:
+    groups = sorted({clip.group for clip in clips if clip.group})
     if not split.val:
-        groups = len({clip.group for clip in clips if clip.group})
-        hint = f"; {groups} groups cannot be divided so" if groups else ""
-        raise DataError(
-            f"{len(clips)} clips leave none for validation{hint}; add clips or raise --val"
-        )
+        hint, advice = "", "add clips or raise --val"
+        if len(groups) == 1:
+            hint = f": they are all of one group ({groups[0]})"
+            advice = "add clips of others, or --split-by none (figures are then for known people)"
+        elif groups:
+            hint = f"; {len(groups)} groups cannot be divided so"
+        raise DataError(f"{len(clips)} clips leave none for validation{hint}; {advice}")
     learnt = Counter(clips[i].label for i in split.train)
+    sole = sole_groups(clips)
     for label in sorted({clip.label for clip in clips}):
         if not learnt[label]:
-            raise DataError(f"label {label!r} has no clip to learn from in the train part")
+            why = (
+                f": all its clips are of one group ({sole[label]}), which is held out; add clips "
+                "of it by others, or --split-by none"
+                if label in sole
+                else ""
+            )
+            raise DataError(f"label {label!r} has no clip to learn from in the train part{why}")

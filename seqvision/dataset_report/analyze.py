@@ -18,7 +18,7 @@ from seqvision.data.clips import Clip, find_background, image_rate_note, labels_
 from seqvision.data.datasets import DataSet
 from seqvision.data.decode import Decoded, Store
 from seqvision.data.near_duplicates import NearDuplicate, divide
-from seqvision.data.splits import Split
+from seqvision.data.splits import Split, keep_groups
 from seqvision.dataset_report.contact_sheet import draw_sheet
 from seqvision.dataset_report.findings import PARTS, Findings, print_findings
 from seqvision.dataset_report.probe import (
@@ -197,15 +197,16 @@ def _divide(
     attempt(lambda: refuse_lost_labels(labels, clips))
     attempt(lambda: find_background(labels, options.clips.background))
     attempt(lambda: make_augmenter(options.augmentation, labels))
-    requested = options.clips
+    requested, seed = options.clips, options.seed
+    apart = attempt(lambda: keep_groups(clips, requested.split_by))
     divided = attempt(
-        lambda: divide(clips, copies, requested.val, requested.fold, options.seed, requested.groups)
+        lambda: divide(clips, copies, requested.val, requested.fold, seed, bool(apart))
     )
     return divided[0] if divided else None, problems
 
 
 def _split_in_words(clips: Sequence[Clip], options: DataOptions) -> str:
-    apart = any(clip.group for clip in clips) and options.clips.groups
+    apart = options.clips.split_by != "none" and any(clip.group for clip in clips)
     drawn = f"seed {options.seed}{', groups kept apart' if apart else ''}"
     if options.clips.fold is not None:
         return f"fold {options.clips.fold} validates, {drawn}"

@@ -16,6 +16,7 @@ from seqvision.config import (
 from seqvision.data.clips import find_background, labels_of
 from seqvision.data.datasets import DataSet, find_data_set
 from seqvision.data.datasets.clip_list import LIST_NAME
+from seqvision.data.splits import keep_groups
 from seqvision.errors import CheckpointError, DataError, StudyError, WeightsError
 from seqvision.preflight.shared_checks import (
     MODEL_SUFFIXES,
@@ -55,6 +56,7 @@ def validate_train(options: TrainOptions) -> DataSet | None:
     found = find_data_set(path, clips.dataset, options.images.stills, clips.official_split)
     labels = labels_of(found.clips)
     find_background(labels, clips.background)
+    keep_groups(found.clips, clips.split_by)
     from seqvision.data.augment import check_augmentation  # with OpenCV; others need none here
 
     check_augmentation(options.augmentation, labels)

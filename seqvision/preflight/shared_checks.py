@@ -14,6 +14,7 @@ from typing import Any
 
 from seqvision.config import ExportOptions
 from seqvision.data.datasets import DataSet, find_data_set
+from seqvision.data.datasets.detect import OfficialSplit
 from seqvision.data.datasets.table import LAYOUT, why_no_list
 from seqvision.data.file_kinds import is_image, is_video
 from seqvision.errors import CheckpointError, DataError
@@ -170,7 +171,7 @@ def find_for_model(
     data: Path,
     card: ModelCard,
     dataset: str = "auto",
-    official: int = 1,
+    official: OfficialSplit = 1,
     split: str = "all",
     unknown: Collection[str] = (),
 ) -> DataSet:
@@ -180,7 +181,7 @@ def find_for_model(
         data: a folder or a list.
         card: the model's.
         dataset: the name of a layout, or `auto`.
-        official: number of the official split.
+        official: number of the official split; off: the data's own split is ignored.
         split: keep only the clips of this split; `all`: keep them all.
         unknown: labels that the model does not know and that may be there all the same.
 

@@ -25,7 +25,7 @@ from seqvision.data.datasets.table import why_no_list
 from seqvision.data.decode import Decoded, Store, decode_all
 from seqvision.data.file_kinds import why_no_folder
 from seqvision.data.near_duplicates import divide, find_near_duplicates
-from seqvision.data.splits import part_called
+from seqvision.data.splits import keep_groups, part_called
 from seqvision.errors import DataError
 from seqvision.evaluation import load_clips
 from seqvision.preflight.shared_checks import find_for_model
@@ -76,7 +76,8 @@ def read_labelled(
         )
     seed = options.training.seed
     copies = find_near_duplicates(clips, decoded)
-    split, copied = divide(clips, copies, requested.val, requested.fold, seed, requested.groups)
+    apart = keep_groups(clips, requested.split_by)
+    split, copied = divide(clips, copies, requested.val, requested.fold, seed, apart)
     data = Data(
         clips=clips,
         decoded=decoded,

@@ -25,7 +25,7 @@ from seqvision.data.clips import (
 from seqvision.data.datasets import DataSet, find_data_set
 from seqvision.data.decode import Decoded, Store, decode_all
 from seqvision.data.near_duplicates import divide, find_near_duplicates
-from seqvision.data.splits import Split
+from seqvision.data.splits import Split, keep_groups
 from seqvision.data.value_range import range_notes
 from seqvision.errors import DataError
 from seqvision.rank import is_first
@@ -87,7 +87,8 @@ def load_dataset(options: TrainOptions, data_set: DataSet | None = None) -> Data
     refuse_lost_labels(labels, clips)
     requested, seed = options.clips, options.training.seed
     copies = find_near_duplicates(clips, decoded)
-    split, copied = divide(clips, copies, requested.val, requested.fold, seed, requested.groups)
+    apart = keep_groups(clips, requested.split_by)
+    split, copied = divide(clips, copies, requested.val, requested.fold, seed, apart)
     background = find_background(labels, options.clips.background)
     settled = settle(options, image, sequence, decoded)
     return Data(

@@ -57,7 +57,7 @@ _OF_SEQUENCES = {
 
 # Two trials compare only on the same clips, and by the same figure of the same epochs.
 _NOT_SEARCHED = (
-    "dataset", "official_split", "val", "fold", "groups", "background", "image_fps", "seed",
+    "dataset", "official_split", "val", "fold", "split_by", "background", "image_fps", "seed",
     "epochs", "time", "monitor", "keep", "cache", "cache_size", "workers", "device", "autotune",
 )  # fmt: skip
 

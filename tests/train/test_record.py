@@ -61,7 +61,7 @@ def test_takes_of_a_video_are_clips_that_a_training_finds(
             assert len([*source]) == FPS
     out, err = capsys.readouterr()
     assert "wave  3 takes  (anna 3)\n" in out
-    assert "next: seqvision train takes --no-groups" in out
+    assert "next: seqvision train takes --split-by none" in out
     assert err.count(" frames at 20 fps\n") == 9
 
 
@@ -257,7 +257,7 @@ def test_at_a_terminal_a_person_is_asked_and_shown_what_is_kept(video: Path) -> 
         terminal.type("anna\n")
         terminal.expect("Enter begins and pauses")
         terminal.expect("20 frames at 20 fps")
-        terminal.expect("next: seqvision train takes --no-groups")
+        terminal.expect("next: seqvision train takes --split-by none")
         assert terminal.process.wait(60) == 0
     assert {(row["label"], row["group"]) for row in rows(Path("takes"))} == {
         ("wave", "anna"), ("none", "anna")

@@ -66,3 +66,17 @@ def test_what_a_run_has_saved_is_read_under_the_names_of_today(tmp_path: Path) -
     assert from_yaml(tmp_path / "options.yaml", saved=True) == TrainOptions()
     with pytest.raises(DataError, match="is now"):
         from_yaml(tmp_path / "options.yaml")
+
+
+def test_a_switch_that_is_a_value_now_is_refused_with_the_value_and_read_where_saved(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(SeqvisionError, match=r"--no-groups is now --split-by none$"):
+        read_arguments(programs()["train"], "train", ["--no-groups"], "", programs).build()
+    file = tmp_path / "options.yaml"
+    for saved, split_by in ((True, "auto"), (False, "none")):
+        file.write_text(yaml.safe_dump({"clips": {"groups": saved}}))
+        assert from_yaml(file, saved=True).clips.split_by == split_by
+    file.write_text("clips: {no_groups: true}")
+    with pytest.raises(DataError, match=r"it is now clips.split_by: none$"):
+        from_yaml(file)

@@ -86,7 +86,7 @@ def test_clips_of_nothing_lie_between_the_events_with_a_margin(
     assert main([*arguments, "--margin", "0.3", "--background", "quiet"]) == 0
     said = capsys.readouterr().out
     assert "added 1 jump, 2 quiet, 1 wave; next: seqvision train" in said
-    assert "--no-groups" in said, "one video cannot be kept apart from itself"
+    assert "--split-by none" in said, "one video cannot be kept apart from itself"
     quiet = [numbers(clips / row["path"]) for row in rows(clips) if row["label"] == "quiet"]
     assert {len(clip) for clip in quiet} <= {10, 15}
     near = {*range(27, 43), *range(67, 88)}
@@ -126,7 +126,7 @@ def test_a_second_video_is_added_and_the_same_one_is_refused(
     assert "is there already, and nothing is overwritten" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in clips.rglob("*") if path.is_file()} == before
     assert main([*arguments, "--group", "second take"]) == 0
-    assert "--no-groups" not in capsys.readouterr().out
+    assert "--split-by none" not in capsys.readouterr().out
     assert len(rows(clips)) == 4
     assert rows(clips)[:2] == [
         {"path": path, "label": label, "group": "take"}

@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqvision.data.clips import Clip
-from seqvision.data.splits import partition, split_clips
+from seqvision.data.splits import keep_groups, partition, sole_groups, split_clips
 from seqvision.errors import DataError
 
 
@@ -75,6 +76,38 @@ def test_too_few_clips_or_groups_are_one_clear_line() -> None:
     with pytest.raises(DataError, match="leave none for validation"):
         split_clips(clips({"a": 1, "b": 1}), 0.2, None, seed=0)
     one_group = [Clip(Path(label), label, "ann") for label in "aabb"]
-    with pytest.raises(DataError, match=r"none for validation; 1 groups|no clip to learn from"):
+    with pytest.raises(DataError, match=r"none for validation: they are all of one group"):
         split_clips(one_group, 0.2, None, seed=0)
     assert split_clips(one_group, 0.5, None, seed=0, keep_groups=False).val
+
+
+def test_groups_are_demanded_kept_apart_or_ignored() -> None:
+    known, unknown = clips({"a": 8, "b": 8}, groups=4), clips({"a": 8, "b": 8})
+    assert keep_groups(known, "auto")
+    assert keep_groups(known, "group")
+    assert not keep_groups(known, "none")
+    assert keep_groups(unknown, "auto")
+    with pytest.raises(DataError, match=r"^--split-by group: no groups are known here: .* none "):
+        keep_groups(unknown, "group")
+
+
+def test_the_only_group_that_has_a_label_trains() -> None:
+    # Ann alone waves, and her clips are those that would fill the validation part best.
+    data = [Clip(Path(f"w{n}"), "wave", "ann") for n in range(2)]
+    data += [Clip(Path(f"c{g}{n}"), "clap", g) for g in "bcde" for n in range(2)]
+    data += [Clip(Path(f"c{n}"), "clap", "ann") for n in range(2)]
+    assert sole_groups(data) == {"wave": "ann"}
+    for seed in range(20):
+        split = split_clips(data, 0.2, None, seed)
+        assert "ann" not in {data[i].group for i in split.val}
+        assert split.val
+        assert sorted(split.train + split.val) == list(range(12))
+    named = [replace(clip, split="val" if clip.group == "ann" else "train") for clip in data]
+    with pytest.raises(DataError, match=r"'wave' has no clip to learn from .* one group \(ann\)"):
+        split_clips(named, 0.2, None, 0)
+
+
+def test_one_group_alone_is_named_with_what_to_do() -> None:
+    data = [Clip(Path(f"{n}"), "ab"[n % 2], "ann") for n in range(8)]
+    with pytest.raises(DataError, match=r"all of one group \(ann\); .* --split-by none"):
+        split_clips(data, 0.2, None, 0)

@@ -4,6 +4,7 @@ import glob
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from seqvision.data.clips import Clip, alike_notes, natural, normal
 from seqvision.data.datasets import (
@@ -44,6 +45,7 @@ READERS: dict[str, Reader] = {
     "mnist": mnist.reader("MNIST"),
     "folder": Reader(folder.fits, folder.read),
 }
+OfficialSplit = int | Literal["off"]
 WITH_SEVERAL_SPLITS = ("ucf101", "hmdb51")
 
 
@@ -58,14 +60,14 @@ class DataSet:
 
 
 def find_clips(
-    data: Path, dataset: str = "auto", images: bool = False, official: int = 1
+    data: Path, dataset: str = "auto", images: bool = False, official: OfficialSplit = 1
 ) -> list[Clip]:
     """Return the clips of a data set, in a stable order; see `find_data_set`."""
     return find_data_set(data, dataset, images, official).clips
 
 
 def find_data_set(
-    data: Path, dataset: str = "auto", images: bool = False, official: int = 1
+    data: Path, dataset: str = "auto", images: bool = False, official: OfficialSplit = 1
 ) -> DataSet:
     """Return the clips of a data set with the name of its layout and notes.
 
@@ -73,7 +75,8 @@ def find_data_set(
         data: a folder or a list.
         dataset: a name of READERS, or `auto`: what it looks like.
         images: each loose image is a clip, a still image that is cut into a sequence.
-        official: number of the official split of UCF101 and HMDB51, 1 to 3.
+        official: number of the official split of UCF101 and HMDB51, 1 to 3; off: no clip is of
+            a part, whatever the data says.
 
     Raises:
         DataError: nothing there, no clips, a label without clips, or a bad line of a list.
@@ -82,18 +85,21 @@ def find_data_set(
         where = "" if data.is_absolute() else f" in {Path.cwd()}"
         raise DataError(f"{data}: no such folder or list of clips{where}")
     name = _layout(data) if dataset == "auto" else dataset
-    if official != 1 and name not in WITH_SEVERAL_SPLITS:
+    if official not in (1, "off") and name not in WITH_SEVERAL_SPLITS:
         raise DataError(
             f"--official-split {official}: {data} is read as {name}, which has only one split; "
             f"{' and '.join(WITH_SEVERAL_SPLITS)} have three"
         )
-    clips, notes = READERS[name].read(data, ReadOptions(images, official))
+    number = 1 if official == "off" else official
+    clips, notes = READERS[name].read(data, ReadOptions(images, number))
     if not clips:
         raise DataError(
             f"{data}: no clips; expected {data}/<label>/<clip>.mp4 or folders of images"
         )
     # A label is one label in whatever form of Unicode a disk or a list has it.
     clips = [replace(clip, label=normal(clip.label)) for clip in clips]
+    if official == "off":
+        clips = [replace(clip, split=None) for clip in clips]
     return DataSet(data, name, clips, (*notes, *alike_notes(clip.label for clip in clips)))
 
 

@@ -289,7 +289,7 @@ def _with_groups(clips: Sequence[Clip]) -> tuple[list[Clip], list[str]]:
         return [replace(clip, group=None) for clip in grouped], []
     return grouped, [
         f"clips in sub-folders are taken, each sub-folder as a group: {len(groups)} groups "
-        f"({_few(groups)}); --no-groups ignores them"
+        f"({_few(groups)}); --split-by none ignores them"
     ]
 
 
