@@ -33,7 +33,7 @@ def run(squares: Path, folder: Path) -> sv.Run:
     )  # fmt: skip
 
 
-def test_from_clips_to_events_without_a_word(
+def test_the_api_goes_from_clips_to_events_silently(
     squares: Path, folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prove_here(monkeypatch)
@@ -71,7 +71,7 @@ def test_from_clips_to_events_without_a_word(
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_run_that_is_done_goes_on_for_more_epochs(run: sv.Run, squares: Path) -> None:
+def test_a_finished_run_resumes_for_more_epochs(run: sv.Run, squares: Path) -> None:
     again = sv.train(resume=run.folder)
     assert again.folder == run.folder
     assert again.metrics["val"].clips == run.metrics["val"].clips
@@ -87,7 +87,7 @@ def test_lines_go_to_the_logger(
     assert any("were used to train this model" in each for each in warnings), warnings
 
 
-def test_a_damaged_clip_is_named_and_the_others_are_answered(run: sv.Run, tmp_path: Path) -> None:
+def test_a_damaged_clip_is_reported_and_the_others_predicted(run: sv.Run, tmp_path: Path) -> None:
     good = write_frames(tmp_path / "good", square_clip(1, 1))
     (tmp_path / "bad.mp4").write_bytes(b"no video")
     found = sv.predict(run.model, [good, tmp_path / "bad.mp4"])
@@ -105,7 +105,7 @@ def test_a_damaged_clip_is_named_and_the_others_are_answered(run: sv.Run, tmp_pa
         ({}, sv.SeqvisionError, r"nowhere"),
     ],
 )
-def test_a_mistake_is_one_error(
+def test_a_mistake_raises_one_typed_error(
     options: dict[str, object], error: type[Exception], message: str, tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
@@ -126,13 +126,13 @@ def test_results_are_readable_as_text_and_in_a_notebook(run: sv.Run, squares: Pa
     assert "<td>" in sv.predict(run.model, clip)._repr_html_()
 
 
-def test_the_public_names_are_listed_and_nothing_else() -> None:
+def test_dir_lists_only_public_names() -> None:
     assert set(dir(sv)) == set(sv.__all__)
     for name in sv.__all__:
         assert getattr(sv, name).__doc__ or name == "__version__"
 
 
-def test_a_program_of_a_user_is_typed(tmp_path: Path) -> None:
+def test_a_user_s_program_passes_mypy_strict(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(
         "import seqvision as sv\n"

@@ -203,7 +203,7 @@ def expanded(word: str) -> list[str]:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_every_command_of_a_document_is_known_and_its_options_are(document: str) -> None:
+def test_documented_commands_and_options_exist(document: str) -> None:
     for command in commands(document):
         assert "seqvision-edge" not in command.text
         why = reason(command.text)
@@ -220,7 +220,7 @@ def test_every_command_of_a_document_is_known_and_its_options_are(document: str)
             parse(command.text)
 
 
-def test_documents_that_other_tests_run_are_run_there() -> None:
+def test_documents_run_by_other_tests_are_run_there() -> None:
     for document, test in RUN_ELSEWHERE.items():
         assert Path(document).name in (ROOT / test).read_text()
     for why in REASONS.values():
@@ -230,9 +230,7 @@ def test_documents_that_other_tests_run_are_run_there() -> None:
 
 @pytest.mark.long
 @pytest.mark.slow
-def test_the_commands_of_the_documents_run_one_after_the_other(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_documented_commands_run_in_order(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prove_here(monkeypatch)
     known: set[str] = set()
     failed: list[tuple[Command, object]] = []
@@ -257,7 +255,7 @@ def test_the_commands_of_the_documents_run_one_after_the_other(
     assert (folder / "device" / "run.jsonl").is_file()
 
 
-def test_the_flags_that_sentences_name_are_options(capsys: pytest.CaptureFixture[str]) -> None:
+def test_flags_named_in_sentences_are_options(capsys: pytest.CaptureFixture[str]) -> None:
     """`seqvision export --precision auto` in the middle of a sentence, too."""
     helps: dict[str, str] = {}
     for document in DOCUMENTS:
@@ -281,7 +279,7 @@ def test_the_flags_that_sentences_name_are_options(capsys: pytest.CaptureFixture
                 assert flag in helps[program], f"{document}: {span}"
 
 
-def test_nothing_that_is_shown_installs_our_packages_from_an_index() -> None:
+def test_documents_never_install_our_packages_from_an_index() -> None:
     """Messages, docstrings, units and the page as well: the packages are on no index yet."""
     suffixes = (".py", ".md", ".mjs", ".html", ".service", ".toml", ".txt", ".sh")
     listed = subprocess.run(

@@ -73,7 +73,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("name", "kilobytes"), CASES)
-def test_a_full_disk_is_one_line_and_the_same_command_goes_on_when_there_is_room(
+def test_a_full_disk_is_one_line_and_the_same_command_resumes_later(
     name: str,
     kilobytes: int,
     data: Path,

@@ -69,7 +69,7 @@ COMMANDS: dict[str, tuple[Callable[[Place], None], int]] = {
 
 
 @pytest.mark.parametrize("name", COMMANDS if ALL else OFTEN)
-def test_command_that_is_killed_or_interrupted_leaves_whole_files_and_goes_on(
+def test_a_killed_command_leaves_whole_files_and_resumes(
     name: str,
     data: Path,
     model: Path,

@@ -104,7 +104,7 @@ def train_and_export(folder: Path) -> None:
             (folder / f"{name}.json").write_text(json.dumps(said))
 
 
-def test_training_says_each_epoch_and_ends(trained: Path) -> None:
+def test_training_prints_each_epoch_and_ends(trained: Path) -> None:
     said = json.loads((trained / "train.json").read_text())
     assert [line[:11] for line in said["lines"] if line.startswith("epoch ")] == [
         "epoch   1/2", "epoch   2/2",
@@ -114,7 +114,7 @@ def test_training_says_each_epoch_and_ends(trained: Path) -> None:
     assert said["lines"][-1] == "model.pt written; next: seqvision export model.pt"
 
 
-def test_the_export_says_its_steps(trained: Path) -> None:
+def test_the_export_prints_its_steps(trained: Path) -> None:
     said = json.loads((trained / "export.json").read_text())["text"]
     assert said.index("converting the network") < said.index("proving it in a fresh process")
     assert "next: edge-run --camera 0" in said
@@ -150,7 +150,7 @@ m.ClassifierModule.training_step = slow
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_before_the_first_epoch_is_complete_nothing_is_kept(clips: Path, number: int) -> None:
+def test_nothing_is_kept_before_the_first_complete_epoch(clips: Path, number: int) -> None:
     command = ("seqvision", *LONG, "--batch-size", "1")
     with typed(clips, *command, before=SLOW_STEPS) as terminal:
         terminal.wait_for("a step", 120)
@@ -186,9 +186,7 @@ IN_THE_DISPLAY = crash("seqvision.training.callbacks:EpochLines:_draw",
 
 
 @pytest.mark.parametrize("where", [IN_A_STEP, IN_A_WORKER], ids=["step", "worker"])
-def test_a_crash_in_the_middle_of_a_training_ends_it_and_says_what_is_kept(
-    clips: Path, where: str
-) -> None:
+def test_a_crash_ends_a_training_and_names_what_is_kept(clips: Path, where: str) -> None:
     with typed(clips, "seqvision", *LONG, before=where) as terminal:
         lines = ended(terminal, 1)
     assert any(line.startswith("Traceback") for line in lines)
@@ -199,14 +197,14 @@ def test_a_crash_in_the_middle_of_a_training_ends_it_and_says_what_is_kept(
     assert "becomes model.pt" not in whole
 
 
-def test_a_display_that_fails_does_not_end_the_training(clips: Path) -> None:
+def test_a_failing_display_does_not_end_the_training(clips: Path) -> None:
     with typed(clips, "seqvision", *TRAIN, before=IN_THE_DISPLAY) as terminal:
         lines = ended(terminal, 0)
     assert len([line for line in lines if "continues without its display" in line]) == 1
     assert lines[-1] == "model.pt written; next: seqvision export model.pt"
 
 
-def test_a_worker_that_is_killed_is_one_line(clips: Path) -> None:
+def test_a_killed_worker_is_one_line(clips: Path) -> None:
     with typed(clips, "seqvision", *LONG) as terminal:
         terminal.wait_for(r"^epoch +1/5000 .*accuracy", 120)
         os.kill(max(pid for pid in terminal.processes() if pid != terminal.pid), signal.SIGKILL)
@@ -217,9 +215,7 @@ def test_a_worker_that_is_killed_is_one_line(clips: Path) -> None:
     assert "Traceback" not in whole
 
 
-def test_a_disk_that_is_full_at_the_first_checkpoint_keeps_nothing(
-    clips: Path, small_disk: Path
-) -> None:
+def test_a_full_disk_at_the_first_checkpoint_keeps_nothing(clips: Path, small_disk: Path) -> None:
     with typed(clips, "seqvision", *TRAIN, "--runs", str(small_disk)) as terminal:
         lines = ended(terminal, 2)
     whole = " ".join(lines)
@@ -231,7 +227,7 @@ def test_a_disk_that_is_full_at_the_first_checkpoint_keeps_nothing(
 TUNE = ("tune", "frames/", "--size", "16", "--encoder", "flatten", "--no-latency")
 
 
-def test_a_search_is_stopped_and_the_same_command_ends_it(clips: Path) -> None:
+def test_a_stopped_search_is_finished_by_the_same_command(clips: Path) -> None:
     command = ("seqvision", *TUNE, "--trials", "2")
     with typed(clips, *command, "--epochs", "500", size=LARGE) as terminal:
         terminal.wait_for(r"trial 1/2, epoch \d+/500", 120)
@@ -329,7 +325,7 @@ def test_a_crash_in_decoding_leaves_a_clean_terminal(folder: Path, command: str)
     assert (folder / "model.pt").read_bytes() == before
 
 
-def test_a_video_whose_cutting_is_stopped_leaves_no_clips(folder: Path) -> None:
+def test_a_stopped_segmentation_leaves_no_clips(folder: Path) -> None:
     write_marked_video(folder, 20_000)
     command = ("seqvision", "segment", "long.mp4", "marks.csv", "--output", "cut")
     with typed(folder, *command) as terminal:

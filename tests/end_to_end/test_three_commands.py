@@ -62,7 +62,7 @@ def lines(path: Path, kind: str) -> list[dict[str, object]]:
     return [row for row in map(json.loads, path.read_text().splitlines()) if row["type"] == kind]
 
 
-def test_live_answers_are_the_offline_answers_of_the_trained_model(folder: Path) -> None:
+def test_live_predictions_equal_offline_predictions(folder: Path) -> None:
     """The proof of the toolkit: torch on the decoded window = edge-run's JSON, at every frame."""
     import torch
 
@@ -90,7 +90,7 @@ def test_live_answers_are_the_offline_answers_of_the_trained_model(folder: Path)
         assert row["window_full"] is (len(seen) >= card.sequence.frames)
 
 
-def test_a_clip_as_video_and_as_frames_gets_the_answer_that_evaluate_counts(folder: Path) -> None:
+def test_videos_and_frame_folders_get_the_prediction_of_evaluate(folder: Path) -> None:
     for label in ("left", "right"):
         clip = square_clip(-1 if label == "left" else 1, 500, 9)
         write_video(folder / f"{label}.mp4", clip)
@@ -100,7 +100,7 @@ def test_a_clip_as_video_and_as_frames_gets_the_answer_that_evaluate_counts(fold
         assert (folder / f"{label}-seen.mp4").stat().st_size > 1000
 
 
-def test_a_clip_of_the_training_is_an_event(
+def test_a_training_clip_becomes_an_event(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The first thing that a person tries: one of the own clips, with no option."""
@@ -170,7 +170,7 @@ def test_the_runner_needs_no_torch(folder: Path) -> None:
     good(call(folder, "python", "-c", code))
 
 
-def test_a_model_from_the_future_a_text_as_video_and_a_missing_camera_are_one_line(
+def test_a_newer_model_a_text_file_and_a_missing_camera_are_one_line(
     folder: Path,
 ) -> None:
     import onnx

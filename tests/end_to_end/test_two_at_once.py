@@ -47,7 +47,7 @@ def is_stopped(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("name", REFUSALS)
-def test_the_second_of_two_is_refused_and_a_killed_one_holds_nothing(
+def test_a_second_process_is_refused_and_a_killed_one_frees_its_lock(
     name: str, data: Path, model: Path, tmp_path: Path
 ) -> None:
     place = Place(data, model, tmp_path / "work")

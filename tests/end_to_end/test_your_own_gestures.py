@@ -119,7 +119,7 @@ def page() -> Path:
     return once("your own gestures", run_page)
 
 
-def test_from_videos_to_live_answers_by_the_commands_of_the_page(page: Path) -> None:
+def test_the_commands_of_the_guide_go_from_videos_to_live_results(page: Path) -> None:
     counts = Counter((clip.label, clip.group) for clip in find_clips(page / "takes"))
     expected = {(label, person): 4 for label in LABELS for person in PERSONS}
     expected |= {("none", "anna"): 20}
@@ -133,16 +133,14 @@ def test_from_videos_to_live_answers_by_the_commands_of_the_page(page: Path) -> 
     assert {answer["label"] for answer in answers} <= set(LABELS)
 
 
-def test_a_model_of_several_persons_is_validated_on_one_it_has_never_seen(page: Path) -> None:
+def test_several_persons_are_validated_on_an_unseen_one(page: Path) -> None:
     newest = max((page / "runs").glob("*/metrics.json"), key=lambda path: path.stat().st_mtime)
     figures = json.loads(newest.read_text())["val"]
     assert figures["clips"] == 12
     assert figures["accuracy"] > 0.8
 
 
-def test_record_and_run_by_the_commands_of_the_page_from_a_camera(
-    page: Path, tmp_path: Path
-) -> None:
+def test_the_commands_of_the_guide_record_and_run_from_a_camera(page: Path, tmp_path: Path) -> None:
     reason = camera.missing()
     if reason:
         pytest.skip(reason)

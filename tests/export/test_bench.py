@@ -28,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_model_is_timed_in_every_format_beside_torch(
+def test_a_model_is_timed_in_every_format_and_in_torch(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = ["--source", str(folder / "clip.mp4"), "--threads", "1", "--seconds", "0.01"]
@@ -55,7 +55,7 @@ def test_a_model_is_timed_in_every_format_beside_torch(
     assert "peak memory" in out
 
 
-def test_an_exported_file_is_timed_as_it_is(folder: Path) -> None:
+def test_an_exported_file_is_timed_unchanged(folder: Path) -> None:
     options = ["--threads", "1", "--seconds", "0.01", "--json", str(folder / "own.json")]
     assert main(["bench", str(folder / "own.onnx"), *options]) == 0
     found = json.loads((folder / "own.json").read_text())
@@ -84,7 +84,7 @@ def test_a_mistake_is_one_line(
 
 
 @pytest.mark.parametrize("kind", ["window", "carry"])
-def test_encoder_and_head_by_themselves_are_the_whole_in_two(kind: str) -> None:
+def test_encoder_and_head_together_equal_the_whole(kind: str) -> None:
     *_, card, content = exported(ModelOptions(), kind)  # type: ignore[arg-type]
     frames = np.random.default_rng(0).integers(0, 256, (1, 3, 32, 40, 3), np.uint8)
     session = Session(content)
@@ -105,7 +105,7 @@ def test_encoder_and_head_by_themselves_are_the_whole_in_two(kind: str) -> None:
     assert "LSTM" in operators
 
 
-def test_turns_are_taken_by_all_and_ratios_are_of_each_round() -> None:
+def test_timing_is_interleaved_and_ratios_are_per_round() -> None:
     calls: list[str] = []
     found = interleaved_timing(
         {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 0.001

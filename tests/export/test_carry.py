@@ -14,7 +14,7 @@ from seqvision_export.onnx_graph import state_of
 
 
 @pytest.mark.parametrize("options", FORWARD, ids=name)
-def test_in_pieces_or_whole_the_answer_is_that_of_torch_on_the_whole_clip(
+def test_carried_chunks_give_the_outputs_of_torch_on_the_whole_clip(
     options: ModelOptions,
 ) -> None:
     _, model, _, content = exported(options, "carry")
@@ -47,7 +47,7 @@ def test_in_pieces_or_whole_the_answer_is_that_of_torch_on_the_whole_clip(
         (ModelOptions(center=True), "mean over the window .--center."),
     ],
 )
-def test_a_head_that_needs_the_whole_window_cannot_carry(
+def test_a_head_that_needs_the_whole_window_cannot_carry_state(
     options: ModelOptions, reason: str
 ) -> None:
     model, _ = build(options)

@@ -19,7 +19,7 @@ from seqvision_export.export import export
 
 
 @pytest.mark.parametrize("options", HEADS + MORE, ids=name)
-def test_torch_one_call_and_frame_by_frame_answer_alike_for_any_length(
+def test_torch_one_call_and_frame_by_frame_agree_for_any_length(
     options: ModelOptions,
 ) -> None:
     _, model, _, content = exported(options)
@@ -57,7 +57,7 @@ def test_every_encoder_is_exported(encoder: str) -> None:
     prove(network.model, network.content)
 
 
-def test_the_file_has_the_contract_of_the_design() -> None:
+def test_the_file_has_the_documented_inputs_outputs_and_card() -> None:
     _, model, card, content = exported(ModelOptions())
     proto = onnx.load_from_string(content)
 
@@ -99,7 +99,7 @@ def model_file(tmp_path: Path) -> Path:
     return tmp_path / "model.pt"
 
 
-def test_the_command_writes_one_file_beside_the_model_and_says_its_proof(
+def test_the_command_writes_one_file_and_prints_its_proof(
     model_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["export", str(model_file)]) == 0
@@ -115,7 +115,7 @@ def test_the_command_writes_one_file_beside_the_model_and_says_its_proof(
     assert Session(model_file.with_suffix(".onnx")).card.labels == ("a", "b", "c", "none")
 
 
-def test_real_clips_take_part_in_the_proof(
+def test_real_clips_are_part_of_the_proof(
     model_file: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -146,7 +146,7 @@ def test_real_clips_take_part_in_the_proof(
         (lambda model: model.encoder[0].weight.data.mul_(1.1), "call|clip|state"),
     ],
 )
-def test_a_graph_that_answers_differently_leaves_no_file(
+def test_a_graph_with_different_outputs_leaves_no_file(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     spoil: Callable[[Classifier], object],
@@ -163,7 +163,7 @@ def test_a_graph_that_answers_differently_leaves_no_file(
     assert [path.name for path in tmp_path.iterdir()] == ["model.pt"]
 
 
-def test_a_graph_with_a_baked_axis_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_graph_with_a_fixed_axis_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     from seqvision_export import onnx_graph as module
 
     *_, card, content = exported(ModelOptions())
@@ -173,7 +173,7 @@ def test_a_graph_with_a_baked_axis_is_refused(monkeypatch: pytest.MonkeyPatch) -
         module._require_free_axes(proto, card)
 
 
-def test_a_model_without_a_background_is_told_of_before_the_work(
+def test_a_model_without_a_background_is_warned_of_before_the_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model, card = build(ModelOptions())
@@ -191,7 +191,7 @@ def test_a_model_without_a_background_is_told_of_before_the_work(
     assert "no background label: live, every moment is called one of a, b, c, none" in note
 
 
-def test_the_model_itself_is_never_overwritten(
+def test_the_trained_model_is_never_overwritten(
     model_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = model_file.read_bytes()

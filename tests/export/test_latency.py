@@ -23,7 +23,7 @@ def test_a_larger_network_takes_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     assert latency_ms(monkeypatch, exported(ModelOptions(encoder="resnet18"))) > 2 * ms
 
 
-def test_a_live_frame_is_timed_with_its_window_full_and_an_image_as_a_whole(
+def test_live_frames_are_timed_with_a_full_window_and_images_whole(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """So the calls that are timed are looked at, not how long they take."""

@@ -31,7 +31,7 @@ def smaller(network: Exported) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-def test_every_export_is_within_the_list_and_the_list_holds_nothing_else() -> None:
+def test_the_operator_list_is_exactly_that_of_the_exports() -> None:
     emitted: set[str] = set()
     formats: set[str] = set()
     left = set(SMALLER)

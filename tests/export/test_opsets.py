@@ -21,7 +21,7 @@ def test_the_default_is_read_by_every_onnxruntime_since_1_17() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("opset", range(18, 25))
-def test_every_operator_set_answers_alike_and_is_accepted(opset: int) -> None:
+def test_every_operator_set_gives_the_same_outputs_and_is_accepted(opset: int) -> None:
     clip = np.random.default_rng(2).integers(0, 256, (2, 7, 32, 40, 3), np.uint8)
     _, model, _, content = exported(MORE[0], opset=opset)
     with torch.inference_mode():

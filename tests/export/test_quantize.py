@@ -167,7 +167,7 @@ def test_int8_chooses_its_ranges_by_the_pixels_of_real_frames() -> None:
     assert (low.item(), high.item()) == (10 - 127.5, 90 - 127.5)
 
 
-def test_a_clamp_after_the_first_pool_gives_the_same_values_as_before_it() -> None:
+def test_a_clamp_after_the_first_pool_equals_one_before_it() -> None:
     content, card = made(ModelOptions(encoder="resnet18"))
     proto = onnx.load_from_string(content)
     keep_pool(proto)
@@ -210,7 +210,7 @@ def test_frames_whose_width_four_does_not_divide_are_read_pixel_by_pixel() -> No
     assert [plan.name for plan in plans(proto)] == ["all", "first conv kept"]
 
 
-def test_the_pool_is_kept_from_int8_by_its_plan_alone() -> None:
+def test_only_the_quantization_plan_keeps_the_pool_from_int8() -> None:
     content, card = made(ModelOptions(encoder="resnet18"))
     names = [plan.name for plan in plans(onnx.load_from_string(content))]
     assert names == ["all", "all, from bytes", "first conv kept", "first conv and pool kept"]
@@ -224,7 +224,7 @@ def test_the_pool_is_kept_from_int8_by_its_plan_alone() -> None:
 
 @pytest.mark.parametrize(("options", "state"), STATES, ids=str)
 @pytest.mark.parametrize("precision", ["int8", "fp16"])
-def test_live_and_the_whole_clip_answer_alike_in_any_format(
+def test_live_and_clip_predictions_agree_in_any_format(
     options: ModelOptions, state: str, precision: str
 ) -> None:
     content, card = made(options, state)
@@ -295,7 +295,7 @@ def test_norms_constants_and_scales_are_folded_for_every_encoder(encoder: str) -
     ],
     ids=str,
 )
-def test_pixels_of_any_range_and_colour_are_normalised_as_in_torch(
+def test_pixels_of_any_range_and_colour_are_normalized_as_in_torch(
     options: ModelOptions, channels: int
 ) -> None:
     # Grey frames in the way of ImageNet are read by the resnet18 of `every_encoder`.
@@ -400,7 +400,7 @@ def test_int8_that_costs_more_than_max_drop_leaves_no_file(
     assert [path.name for path in folder.iterdir()] == ["model.pt"]
 
 
-def test_int8_is_kept_though_slower_and_said_to_be(
+def test_slower_int8_is_kept_with_a_note(
     trained: Path,
     learnt: tuple[bytes, Any, Clips],
     folder: Path,
@@ -442,7 +442,7 @@ def test_int8_without_clips_is_one_line(
     assert [path.name for path in folder.iterdir()] == ["model.pt"]
 
 
-def test_clips_that_cannot_be_read_are_left_out(
+def test_unreadable_clips_are_skipped(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = tmp_path / "data"
@@ -462,7 +462,7 @@ def test_clips_that_cannot_be_read_are_left_out(
     assert sum("2 of 6 clips are left out" in line for line in lines) == 1
 
 
-def test_an_encoder_without_convolutions_has_nothing_to_make_smaller() -> None:
+def test_an_encoder_without_convolutions_cannot_be_quantized() -> None:
     content, card = made(ModelOptions(encoder="flatten"))
     clips = clips_of(card)
     for precision in ("int8", "fp16"):
@@ -472,7 +472,7 @@ def test_an_encoder_without_convolutions_has_nothing_to_make_smaller() -> None:
     assert choice.content == content
 
 
-def test_halves_that_overflow_are_refused() -> None:
+def test_overflowing_fp16_is_refused() -> None:
     content, card = made(ModelOptions())
     proto = onnx.load_from_string(content)
     weight = Nodes(proto).constants[weighted_nodes(proto)[1].input[1]]
@@ -485,7 +485,7 @@ def test_halves_that_overflow_are_refused() -> None:
         )
 
 
-def test_the_choice_is_told_as_json() -> None:
+def test_the_choice_is_in_the_json() -> None:
     content, card = made(ModelOptions())
     windows = noise(card, 4)
     named = select_precision.answers(Session(content), windows).argmax(axis=1)
@@ -511,7 +511,7 @@ def labelled(labels: Sequence[str], splits: Sequence[str | None]) -> Labelled:
     return Labelled(windows, tuple(labels), tuple(splits))
 
 
-def test_a_part_of_many_clips_has_every_label() -> None:
+def test_a_subset_of_many_clips_has_every_label() -> None:
     many = labelled(["a"] * 6 + ["b"] * 3 + ["c"], [None] * 10)
     assert many.spread(6).labels == ("a", "a", "a", "b", "b", "c")
     assert len(many.spread(99)) == 10
@@ -521,7 +521,7 @@ def test_a_part_of_many_clips_has_every_label() -> None:
     ("splits", "same", "judged"),
     [(("train", "val", "test"), False, 6), ((None, None, None), True, 9)],
 )
-def test_the_training_part_calibrates_and_the_rest_judges(
+def test_the_training_part_calibrates_and_the_rest_evaluates(
     trained: Path,
     tmp_path: Path,
     splits: tuple[str | None, ...],

@@ -66,7 +66,7 @@ def opened(**network: Any) -> tuple[Session, Reference]:
     pieces=st.lists(st.integers(1, 7), min_size=1, max_size=5),
     seed=st.integers(0, 99),
 )
-def test_however_a_stream_is_cut_into_calls_the_answer_is_that_of_torch(
+def test_any_chunking_of_a_stream_gives_the_outputs_of_torch(
     network: dict[str, Any], batch: int, pieces: list[int], seed: int
 ) -> None:
     session, reference = opened(**network)
@@ -84,7 +84,7 @@ def test_however_a_stream_is_cut_into_calls_the_answer_is_that_of_torch(
             assert distance(tensor, expected, relative=True) <= 1e-4
 
 
-def test_the_reference_itself_is_the_trained_model() -> None:
+def test_the_reference_equals_the_trained_model() -> None:
     """Else the proof would compare the file with something that nobody trained."""
     model, card = build(ModelOptions(), temperature=2.0)
     clip = np.random.default_rng(0).integers(0, 256, (2, 9, 32, 40, 3), np.uint8)
@@ -125,7 +125,7 @@ def converted(model: Classifier, card: ModelCard, opset: int) -> bytes:
     return exported(ModelOptions(), card.state.kind, opset).content
 
 
-def test_the_report_lies_beside_the_file_and_names_both(folder: Path) -> None:
+def test_the_report_is_next_to_the_model_and_names_both_files(folder: Path) -> None:
     import hashlib
 
     report = json.loads((folder / "model.onnx.report.json").read_text())
@@ -137,7 +137,7 @@ def test_the_report_lies_beside_the_file_and_names_both(folder: Path) -> None:
     assert report["worst"]["difference"] <= 1e-4
 
 
-def test_a_report_with_clips_has_the_figures_of_all_three_ways(folder: Path) -> None:
+def test_a_report_with_clips_has_all_three_comparisons(folder: Path) -> None:
     report = json.loads((folder / "carry.onnx.report.json").read_text())
     clips = report["clips"]
     assert clips["clips"] == 3
@@ -148,7 +148,7 @@ def test_a_report_with_clips_has_the_figures_of_all_three_ways(folder: Path) -> 
     assert any("all 40 frames" in case["name"] for case in report["comparisons"])
 
 
-def test_verify_proves_it_again_any_day(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_verify_repeats_the_proof(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     report = folder / "again.json"
     assert main(["verify", str(folder / "model.onnx"), str(folder / "data"),
                  "--against", str(folder / "model.pt"), "--report", str(report),
@@ -188,7 +188,7 @@ def test_verify_refuses_a_file_of_another_card_and_a_missing_one(
     assert "no such file" in capfd.readouterr().err
 
 
-def test_a_wrong_folder_of_clips_is_said_before_anything_is_made(
+def test_an_invalid_clip_folder_is_refused_before_the_export(
     folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("seqvision_export.export.convert", lambda *_: pytest.fail("converted"))

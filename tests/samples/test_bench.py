@@ -23,7 +23,7 @@ for what in ("ours", "frozen"):
 
 
 @pytest.mark.slow
-def test_each_training_that_is_compared_takes_a_turn(tmp_path: Path) -> None:
+def test_compared_trainings_take_turns(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", TURN, str(tmp_path)],
         cwd=SAMPLES,

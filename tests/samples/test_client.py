@@ -19,7 +19,7 @@ from client import Client
 TOKEN = "the token of this test"
 
 
-def test_the_client_asks_everything_in_eighty_lines(tmp_path: Path) -> None:
+def test_the_client_uses_every_route_in_eighty_lines(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", [("none", 1.0), ("red", 1.5), ("none", 1.0)])
     with serving(Session(model_bytes(), "cpu"), key=Key(TOKEN)) as running:
         client = Client(running.url, TOKEN)
@@ -43,7 +43,7 @@ def test_the_client_asks_everything_in_eighty_lines(tmp_path: Path) -> None:
     assert len(lines) <= 80
 
 
-def test_an_answer_that_drips_has_a_deadline() -> None:
+def test_a_slow_response_has_a_deadline() -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"
     with HostileServer(answers(head, b" ")) as server:
         client = Client(f"http://127.0.0.1:{server.port}", seconds=0.5)

@@ -14,7 +14,7 @@ from make_samples import Options, make_samples  # noqa: E402
 DEMO = [sys.executable, ROOT / "samples" / "demo.py", "demo"]
 
 
-def test_demo_stopped_while_it_draws_leaves_nothing_half_drawn(tmp_path: Path) -> None:
+def test_a_demo_stopped_while_drawing_leaves_no_partial_samples(tmp_path: Path) -> None:
     with Terminal(DEMO, cwd=tmp_path) as terminal:
         terminal.wait_for(r"drawing clips: [1-9]\d*/660")
         terminal.interrupt()
@@ -26,7 +26,7 @@ def test_demo_stopped_while_it_draws_leaves_nothing_half_drawn(tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_demo_stopped_while_it_trains_goes_on_with_that_training(tmp_path: Path) -> None:
+def test_a_demo_stopped_while_training_resumes_it(tmp_path: Path) -> None:
     drawn = Options(clips_per_label=3, performers=3, minutes=0.2, take_minutes=0.2)
     make_samples(tmp_path / "demo" / "samples", drawn)
     environment = {"HOME": str(tmp_path)}

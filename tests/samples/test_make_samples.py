@@ -127,7 +127,7 @@ def test_no_performer_is_in_two_splits(drawn):
 
 
 @pytest.mark.parametrize(("name", "split"), [("untrimmed", "test"), ("takes/p01", "val")])
-def test_an_untrimmed_take_is_as_its_events_say(drawn, name, split):
+def test_an_untrimmed_take_matches_its_events(drawn, name, split):
     path = drawn / f"{name}.json"
     told = json.loads(path.read_text(encoding="utf-8"))
     frames, fps = frames_of(path.parent / told["video"])
@@ -176,7 +176,7 @@ def test_a_clip_does_not_depend_on_the_others(drawn, tmp_path):
 
 
 @pytest.mark.parametrize(("forward", "backward"), OPPOSITES)
-def test_opposite_gestures_are_each_other_backwards(forward, backward):
+def test_opposite_gestures_are_each_other_reversed(forward, backward):
     for number in range(20):
         performer = make_performer(number % 12)
         there, fps = draw_trajectory(forward, performer, (0, number))
@@ -198,7 +198,7 @@ def test_single_frames_of_opposite_gestures_look_the_same(forward, backward):
 
 
 @pytest.mark.parametrize("label", LABELS[:-1])
-def test_the_hand_moves_as_the_label_says(label):
+def test_the_hand_moves_as_its_label(label):
     for number in range(30):
         path, _ = draw_trajectory(label, make_performer(number % 12), (1, number))
         first, last = path.pose(0), path.pose(-1)
@@ -217,7 +217,7 @@ def test_the_hand_moves_as_the_label_says(label):
         assert [name for name, is_so in meant.items() if is_so] == [label]
 
 
-def test_where_nothing_happens_hands_come_and_go_without_a_jump():
+def test_background_hands_appear_and_leave_without_a_jump():
     came = went = 0
     for number in range(60):
         path, _ = draw_trajectory("none", make_performer(number % 12), (3, number))
@@ -235,7 +235,7 @@ def test_where_nothing_happens_hands_come_and_go_without_a_jump():
     ("label", "axis", "sign"),
     [("swipe_left", 0, -1), ("swipe_right", 0, 1), ("swipe_up", 1, -1), ("swipe_down", 1, 1)],
 )
-def test_the_drawn_hand_moves_that_way_in_the_pictures(label, axis, sign):
+def test_the_drawn_hand_moves_as_its_label(label, axis, sign):
     moved = []
     for number in range(6):
         frames, _ = draw_clip(label, make_performer(number), (2, number), (96, 72))
@@ -243,7 +243,7 @@ def test_the_drawn_hand_moves_that_way_in_the_pictures(label, axis, sign):
     assert np.mean(np.array(moved) * sign > 0.1) >= 5 / 6
 
 
-def test_clockwise_is_clockwise_in_the_picture():
+def test_clockwise_is_clockwise_in_the_image():
     rng, performer = np.random.default_rng(0), make_performer(0)
     hand = draw_hand(rng, performer, draw_posture(rng, performer))
     picture = np.zeros((100, 100, 3), np.float32)
@@ -253,7 +253,7 @@ def test_clockwise_is_clockwise_in_the_picture():
     assert picture[:2].max() == picture[-2:].max() == picture[:, -2:].max() == 0
 
 
-def test_a_folder_with_something_in_it_is_refused(drawn, tmp_path, capsys):
+def test_a_folder_that_is_not_empty_is_refused(drawn, tmp_path, capsys):
     before = digests(drawn)
     assert script.main([str(drawn), *SMALL]) == 2
     told = capsys.readouterr().err
@@ -264,7 +264,7 @@ def test_a_folder_with_something_in_it_is_refused(drawn, tmp_path, capsys):
     assert script.main([str(tmp_path / "file")]) == 2
 
 
-def test_force_replaces_an_earlier_set_and_nothing_else(tmp_path):
+def test_force_replaces_only_an_earlier_set(tmp_path):
     out = tmp_path / "set"
     options = ["--performers", "3", "--size", "64x48", "--force"]
     assert (
@@ -305,7 +305,7 @@ def test_force_replaces_an_earlier_set_and_nothing_else(tmp_path):
     ]
 
 
-def test_an_interrupt_leaves_nothing_behind(tmp_path, monkeypatch, capsys):
+def test_an_interrupt_leaves_no_files(tmp_path, monkeypatch, capsys):
     def interrupt(*_):
         raise KeyboardInterrupt
 
@@ -328,7 +328,7 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path, monkeypatch, capsys):
         ["--seed", "-1"],
     ],
 )
-def test_a_wrong_value_is_told_in_one_line(wrong, tmp_path, capsys):
+def test_an_invalid_value_is_one_line(wrong, tmp_path, capsys):
     assert script.main([str(tmp_path / "set"), *wrong]) == 2
     told = capsys.readouterr().err
     assert wrong[0] in told

@@ -30,7 +30,7 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return path
 
 
-def test_it_has_at_most_forty_lines_of_code_and_needs_only_onnxruntime_and_numpy() -> None:
+def test_the_runner_is_forty_lines_of_onnxruntime_and_numpy() -> None:
     tree = ast.parse(RUNNER.read_text())
     lines: set[int] = set()
     imported = set()
@@ -53,7 +53,7 @@ def _is_text(node: ast.stmt) -> bool:
 
 
 @pytest.mark.parametrize("kind", ["npy", "npz", "raw"])
-def test_it_answers_frame_by_frame_as_the_edge_session_does(
+def test_the_runner_gives_the_outputs_of_the_edge_session(
     model: Path, clip: NDArray[np.uint8], kind: str, tmp_path: Path
 ) -> None:
     frames = tmp_path / f"clip.{kind}"
@@ -91,7 +91,7 @@ def test_it_answers_frame_by_frame_as_the_edge_session_does(
         (["small.npy", "small.npy"], "small.npy: cannot be run"),
     ],
 )
-def test_wrong_use_is_said_without_a_traceback(
+def test_wrong_use_is_one_line_without_a_traceback(
     model: Path, tmp_path: Path, given: list[str], said: str
 ) -> None:
     np.save(tmp_path / "small.npy", np.zeros((2, 3, 3, 3), np.uint8))
@@ -103,7 +103,7 @@ def test_wrong_use_is_said_without_a_traceback(
     assert "Traceback" not in result.stderr
 
 
-def test_a_card_from_the_future_is_refused(model: Path, tmp_path: Path) -> None:
+def test_a_newer_card_spec_is_refused(model: Path, tmp_path: Path) -> None:
     import onnx
 
     proto = onnx.load(model)

@@ -116,7 +116,7 @@ def test_batches_are_the_same_with_any_number_of_workers() -> None:
     assert torch.equal(batches[0], batches[2])
 
 
-def test_an_augmenter_goes_to_workers_that_are_not_forked() -> None:
+def test_an_augmenter_can_be_sent_to_spawned_workers() -> None:
     augmenter = Augmenter(ASKED, True, {0: 1, 1: 0}, TemporalOptions(drop=0.5), {0: 0})
     copy = pickle.loads(pickle.dumps(augmenter))
     assert copy.made_from() == augmenter.made_from()
@@ -126,7 +126,7 @@ def test_an_augmenter_goes_to_workers_that_are_not_forked() -> None:
         assert copy(STILL, 0, seed)[1] == label
 
 
-def test_no_global_generator_is_touched_and_none_decides() -> None:
+def test_global_random_generators_are_neither_changed_nor_used() -> None:
     def states() -> str:
         own = imgaug.random.get_global_rng().state
         return repr((np.random.get_state()[1].tolist(), random.getstate(), own))
@@ -141,7 +141,7 @@ def test_no_global_generator_is_touched_and_none_decides() -> None:
     assert all(np.array_equal(augmenter(STILL, 0, seed)[0], clips[seed]) for seed in range(4))
 
 
-def test_none_changes_nothing_and_gives_a_clip_of_its_own() -> None:
+def test_augment_none_returns_an_equal_copy() -> None:
     frames, label = Augmenter("none")(STILL, 1, 3)
     assert np.array_equal(frames, STILL)
     assert label == 1
@@ -161,7 +161,7 @@ def test_clips_of_any_length_and_size_are_varied(
         assert varied.shape == clip.shape
 
 
-def test_frames_read_only_from_a_file_are_varied(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_read_only_frames_are_varied(tmp_path) -> None:  # type: ignore[no-untyped-def]
     STILL.tofile(tmp_path / "clip.u8")
     mapped = np.memmap(tmp_path / "clip.u8", np.uint8, "r", shape=STILL.shape)
     for seed in range(4):
@@ -171,7 +171,7 @@ def test_frames_read_only_from_a_file_are_varied(tmp_path) -> None:  # type: ign
 
 
 @pytest.mark.parametrize("name", ["light", "strong"])
-def test_presets_stay_in_the_picture_and_leave_no_black_border(name: str) -> None:
+def test_presets_stay_within_the_image_and_leave_no_black_border(name: str) -> None:
     grey = np.full((2, 64, 64, 3), 128, np.uint8)
     augmenter = without_noise(name)
     for seed in range(60):
@@ -203,7 +203,7 @@ def test_a_mirrored_clip_gets_the_mirrored_label() -> None:
     assert seen == {True, False}
 
 
-def test_an_unsafe_flip_is_refused_by_the_label_that_it_would_ruin() -> None:
+def test_an_unsafe_flip_is_refused_with_its_label() -> None:
     labels = ["none", "rotate_cw", "rotate_ccw", "swipe-left", "swipe-right"]
     with pytest.raises(DataError, match="rotate_cw"):
         refuse_unsafe_flip(labels, mirror_labels(labels, ["swipe-left:swipe-right"]))
@@ -219,7 +219,7 @@ def test_labels_with_a_colon_in_their_name_can_be_swapped() -> None:
     assert mirror_labels(labels, ["a:left:a:right"]) == {0: 1, 1: 0}
 
 
-def test_mirrors_among_the_augmenters_are_refused_where_a_label_names_a_side() -> None:
+def test_mirror_augmenters_are_refused_where_a_label_names_a_side() -> None:
     def options(name: str) -> AugmentOptions:
         return AugmentOptions(augment={"clip": [{"Sometimes": {"p": 0.5, "then_list": [name]}}]})
 
@@ -230,7 +230,7 @@ def test_mirrors_among_the_augmenters_are_refused_where_a_label_names_a_side() -
     assert make_augmenter(options("Fliplr"), ["clap", "none"]) is not None
 
 
-def test_nothing_to_vary_is_no_augmenter() -> None:
+def test_without_augmentation_there_is_no_augmenter() -> None:
     labels = ["a", "b"]
     assert make_augmenter(AugmentOptions(augment="none"), labels) is None
     for options in (

@@ -61,7 +61,7 @@ def planned(items: str, section: str) -> list[Step]:
 @pytest.mark.parametrize("item", WARPS, ids=str)
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [(61, 83), (28, 19)])
-def test_a_warp_is_the_one_of_imgaug(
+def test_a_warp_equals_that_of_imgaug(
     item: dict[str, Any], channels: int, size: tuple[int, int]
 ) -> None:
     frame = np.ascontiguousarray(SOFT[: size[0], : size[1], :channels])
@@ -78,7 +78,7 @@ def test_a_warp_is_the_one_of_imgaug(
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("count", [1, 4, 7])
-def test_each_frame_of_a_clip_is_moved_and_stands_at_its_place(channels: int, count: int) -> None:
+def test_warped_frames_keep_their_order(channels: int, count: int) -> None:
     frames = np.stack([np.roll(SOFT, 8 * n, axis=1) for n in range(count)])[..., :channels]
     items = [{"Affine": {"rotate": 12, "mode": "edge"}}, {"Add": 5}, {"GaussianBlur": 0.8}]
     together = run(items, np.ascontiguousarray(frames)).astype(int)
@@ -87,7 +87,7 @@ def test_each_frame_of_a_clip_is_moved_and_stands_at_its_place(channels: int, co
         assert np.abs(together[number] - alone).max() <= 1
 
 
-def test_perspective_is_the_one_of_imgaug() -> None:
+def test_perspective_equals_that_of_imgaug() -> None:
     from seqvision.data.augment.ops import perspective_matrix
 
     augmenter = iaa.PerspectiveTransform(scale=0.0, mode="replicate")
@@ -110,7 +110,7 @@ def test_perspective_is_the_one_of_imgaug() -> None:
     assert perspective_matrix(3, 3, [[0.45, 0.45]] * 4) is None, "less than two pixels are left"
 
 
-def test_warps_in_a_row_are_one_interpolation() -> None:
+def test_consecutive_warps_are_one_interpolation() -> None:
     turns = [{"Affine": {"rotate": 5, "mode": "edge"}} for _ in range(4)]
     once = run([{"Affine": {"rotate": 20, "mode": "edge"}}], SOFT[None])
     assert np.abs(run(turns, SOFT[None]).astype(int) - once).max() <= 1
@@ -124,7 +124,7 @@ def test_warps_in_a_row_are_one_interpolation() -> None:
     assert (moved[0, :, 5:] == 255).all()
 
 
-def test_a_mirror_and_a_warp_are_done_in_their_order() -> None:
+def test_mirrors_and_warps_keep_their_order() -> None:
     shift = {"Affine": {"translate_px": {"x": 10, "y": 0}}}
     flip_first = run(["Fliplr", shift], SOFT[None])[0]
     assert np.array_equal(flip_first[:, 10:], SOFT[:, ::-1][:, :-10])
@@ -151,7 +151,7 @@ TABLES: list[Any] = [
 
 @pytest.mark.parametrize("item", TABLES, ids=str)
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_table_is_exactly_what_imgaug_does(item: Any, channels: int) -> None:
+def test_a_lookup_table_equals_imgaug(item: Any, channels: int) -> None:
     frame = np.ascontiguousarray(NOISY[..., :channels])
     (augmenter,) = build([item], "test")
     expected = augmenter.augment_image(frame)
@@ -159,7 +159,7 @@ def test_a_table_is_exactly_what_imgaug_does(item: Any, channels: int) -> None:
         assert np.array_equal(varied, expected)
 
 
-def test_tables_in_a_row_are_done_in_their_order() -> None:
+def test_consecutive_lookup_tables_keep_their_order() -> None:
     items = [{"Multiply": 1.5}, {"Add": -60}, {"Invert": 1.0}, {"GammaContrast": 0.8}]
     expected = NOISY
     for augmenter in build(items, "test"):
@@ -168,7 +168,7 @@ def test_tables_in_a_row_are_done_in_their_order() -> None:
 
 
 @pytest.mark.parametrize("size", [(61, 83), (20, 20)])
-def test_steps_that_write_into_the_frames_of_the_step_before_do_what_imgaug_does(
+def test_in_place_steps_equal_imgaug(
     size: tuple[int, int],
 ) -> None:
     frame = np.ascontiguousarray(SOFT[: size[0], : size[1]])
@@ -193,7 +193,7 @@ def test_per_channel_draws_one_value_for_each_channel() -> None:
     assert all(len({*run([together], flat, seed)[0, 0, 0].tolist()}) == 1 for seed in range(10))
 
 
-def test_grey_and_blur_are_what_imgaug_does() -> None:
+def test_grey_and_blur_equal_imgaug() -> None:
     for item, most in (({"Grayscale": 0.7}, 1), ({"GaussianBlur": 1.1}, 0)):
         (augmenter,) = build([item], "test")
         off = run([item], np.stack([NOISY] * 2)).astype(int) - augmenter.augment_image(NOISY)
@@ -202,7 +202,7 @@ def test_grey_and_blur_are_what_imgaug_does() -> None:
 
 
 @pytest.mark.parametrize("is_colour", [False, True])
-def test_noise_has_the_mean_and_deviation_that_were_asked_for(is_colour: bool) -> None:
+def test_noise_has_the_given_mean_and_deviation(is_colour: bool) -> None:
     flat = np.full((6, 90, 110, 3), 128, np.uint8)
     noise = add_noise(flat, 4.0, 9.0, is_colour, Random(1), np.empty_like(flat)).astype(float) - 128
     assert abs(noise.mean() - 4) < 0.3
@@ -233,7 +233,7 @@ def test_a_range_is_drawn_evenly_and_a_choice_from_its_values() -> None:
 
 
 @pytest.mark.parametrize("section", ["clip", "frame"])
-def test_what_holds_augmenters_chooses_as_imgaug_says(section: str) -> None:
+def test_containers_of_augmenters_choose_as_in_imgaug(section: str) -> None:
     flat = np.full((3, 4, 4, 1), 100, np.uint8)
 
     def seen(item: Any) -> set[int]:
@@ -255,7 +255,7 @@ def test_what_holds_augmenters_chooses_as_imgaug_says(section: str) -> None:
     assert seen({"SomeOf": {"n": None, "children": three}}) == {107}
 
 
-def test_what_is_asked_of_imgaug_is_one_draw_for_a_clip_and_one_for_each_frame() -> None:
+def test_imgaug_draws_once_per_clip_or_once_per_frame() -> None:
     still = np.stack([SOFT] * 4)
     for item in ("PiecewiseAffine", "MotionBlur", "AddToHue", "CoarseDropout", "SaltAndPepper"):
         per_clip, per_frame = run([item], still, 2), run([item], still, 2, "frame")
@@ -344,7 +344,7 @@ def refusal(name: str) -> str | None:
 
 
 @pytest.mark.slow
-def test_every_augmenter_of_imgaug_is_either_usable_or_refused_by_name() -> None:
+def test_every_imgaug_augmenter_is_usable_or_refused_by_name() -> None:
     refused = {name: why for name in sorted(names()) if (why := refusal(name)) is not None}
     print(f"{len(names()) - len(refused)} of {len(names())} augmenters can be used; not these:")
     for name, why in refused.items():
@@ -358,7 +358,7 @@ def test_every_augmenter_of_imgaug_is_either_usable_or_refused_by_name() -> None
     assert broken <= {"pillike.Autocontrast", "ElasticTransformation", "ChangeColorTemperature"}
 
 
-def test_an_augmenter_that_breaks_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_augmenter_that_raises_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(self: Any, batch: Any, **_: Any) -> Any:
         if batch.images[0].shape[0] > 90:
             raise AttributeError("module 'numpy' has no attribute 'sctypes'\nsecond line")
@@ -374,7 +374,7 @@ def test_an_augmenter_that_breaks_is_refused_by_name(monkeypatch: pytest.MonkeyP
         Augmenter({"clip": ["Fliplr", inside]})
 
 
-def test_an_augmenter_that_makes_another_type_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_augmenter_that_changes_the_dtype_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     def to_float(self: Any, batch: Any, **_: Any) -> Any:
         batch.images = [image.astype(np.float32) for image in batch.images]
         return batch

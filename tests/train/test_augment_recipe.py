@@ -51,7 +51,7 @@ def write(folder: Path, text: str, name: str = "mine.yaml") -> Path:
     return path
 
 
-def test_a_file_and_its_content_vary_alike(tmp_path: Path) -> None:
+def test_a_recipe_file_and_its_content_augment_alike(tmp_path: Path) -> None:
     clip = np.random.default_rng(0).integers(0, 256, (4, 30, 40, 3), np.uint8)
     path = write(tmp_path, EXAMPLE)
     named, given = Augmenter(str(path)), Augmenter(yaml.safe_load(EXAMPLE))
@@ -136,7 +136,9 @@ def test_values_are_ranges_choices_lists_tuples_and_mappings() -> None:
         ("clip: !!python/object/apply:os.system [ls]", "line 1: types (!) are not read"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_one_line_with_its_place(tmp_path: Path, content: str, message: str) -> None:
+def test_a_mistake_is_one_line_with_its_position(
+    tmp_path: Path, content: str, message: str
+) -> None:
     path = write(tmp_path, content)
     with pytest.raises(DataError, match=re.escape(message)) as error:
         Augmenter(str(path))
@@ -144,7 +146,7 @@ def test_a_mistake_is_one_line_with_its_place(tmp_path: Path, content: str, mess
     assert len(str(error.value)) < 400
 
 
-def test_a_name_that_is_neither_preset_nor_file_is_one_line(tmp_path: Path) -> None:
+def test_an_unknown_preset_is_one_line(tmp_path: Path) -> None:
     for name, message in (
         ("stong", "--augment stong: neither none, light, strong nor a .yaml file; did you mean"),
         (str(tmp_path / "no.yaml"), "no.yaml: no such file (or: none, light, strong)"),
@@ -154,7 +156,7 @@ def test_a_name_that_is_neither_preset_nor_file_is_one_line(tmp_path: Path) -> N
             Augmenter(name)
 
 
-def test_aliases_that_stand_for_millions_are_refused(tmp_path: Path) -> None:
+def test_yaml_aliases_that_expand_to_millions_are_refused(tmp_path: Path) -> None:
     lines = ["a: &a0 [Fliplr, Fliplr]"]
     lines += [f"b{n}: &a{n} [*a{n - 1}, *a{n - 1}, *a{n - 1}]" for n in range(1, 30)]
     with pytest.raises(DataError, match=r"line 1: references \(& and \*\) are not read"):
@@ -164,7 +166,7 @@ def test_aliases_that_stand_for_millions_are_refused(tmp_path: Path) -> None:
         Augmenter(str(write(tmp_path, deep)))
 
 
-def test_the_record_of_a_run_has_the_content_of_the_file(tmp_path: Path) -> None:
+def test_the_run_folder_has_the_content_of_the_recipe(tmp_path: Path) -> None:
     path = write(tmp_path, EXAMPLE)
     options = TrainOptions(data=Path("x"), augmentation=AugmentOptions(augment=str(path)))
     kept = with_content(options)
@@ -192,7 +194,7 @@ def test_still_images_have_no_time_to_vary() -> None:
             )
 
 
-def test_options_of_the_command_line_win_over_the_file(tmp_path: Path) -> None:
+def test_options_of_the_command_line_override_the_file(tmp_path: Path) -> None:
     path = write(tmp_path, "time: {speed: [0.5, 2], drop: 0.2, crop: 0.5}")
     options = AugmentOptions(augment=str(path), speed=(1.0, 1.5), drop=0.0)
     augmenter = make_augmenter(options, ["a", "b"])
@@ -202,7 +204,7 @@ def test_options_of_the_command_line_win_over_the_file(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_training_with_a_file_goes_on_after_the_file_was_moved(
+def test_a_training_resumes_after_its_recipe_was_moved(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = write_squares(tmp_path / "frames", 4, ("left", "right"))

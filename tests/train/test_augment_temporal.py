@@ -55,7 +55,7 @@ factors = st.floats(0.1, 10)
     reverse=chances,
     seed=st.integers(0, 1000),
 )
-def test_any_draw_gives_one_to_as_many_frames_as_the_model_sees(
+def test_any_draw_gives_between_one_and_window_frames(
     gaps: list[float], fps: float, frames: int, speed: list[float], crop: float, drop: float,
     reverse: float, seed: int,
 ) -> None:  # fmt: skip
@@ -70,7 +70,7 @@ def test_any_draw_gives_one_to_as_many_frames_as_the_model_sees(
     assert (steps <= 0).all() if backwards else (steps >= 0).all()
 
 
-def test_nothing_asked_for_is_the_window_as_ever() -> None:
+def test_without_timing_options_the_window_is_unchanged() -> None:
     for count, rate in ((30, 30), (5, 5), (100, 10), (1, 10), (40, 12.5)):
         clip = Decoded(
             np.arange(count, dtype=np.uint8).reshape(-1, 1, 1, 1), np.arange(count) / rate
@@ -81,7 +81,7 @@ def test_nothing_asked_for_is_the_window_as_ever() -> None:
             assert draw(count, rate, 8, TemporalOptions(), seed)[0] == expected
 
 
-def test_speed_is_how_much_of_the_clip_a_window_spans() -> None:
+def test_speed_scales_the_span_of_a_window() -> None:
     assert draw(100, 10, 5, TemporalOptions(speed=(2, 2)))[0][:5] == [
         draw(100, 10, 5, TemporalOptions(speed=(2, 2)))[0][0] + 2 * n for n in range(5)
     ]
@@ -100,7 +100,7 @@ def test_speed_is_how_much_of_the_clip_a_window_spans() -> None:
     assert max(spans) > 24
 
 
-def test_a_crop_is_a_part_of_at_least_its_share() -> None:
+def test_a_crop_keeps_at_least_its_fraction() -> None:
     seen = [draw(41, 10, 100, TemporalOptions(crop=0.5), seed)[0] for seed in range(100)]
     for chosen in seen:
         assert chosen == list(range(chosen[0], chosen[-1] + 1)), "one piece"
@@ -111,7 +111,7 @@ def test_a_crop_is_a_part_of_at_least_its_share() -> None:
     assert max(chosen[-1] for chosen in seen) == 40
 
 
-def test_a_missing_frame_is_stood_in_for_as_live() -> None:
+def test_a_missing_frame_is_replaced_as_in_a_live_run() -> None:
     """Live, a frame that comes after a silence answers the ticks that have come due."""
     from seqvision_edge.sampling import Sampler
 
@@ -131,7 +131,7 @@ def test_a_missing_frame_is_stood_in_for_as_live() -> None:
     assert 0.1 < np.mean(missing) < 0.2
 
 
-def test_backwards_is_the_clip_from_its_end() -> None:
+def test_a_reversed_clip_starts_at_its_end() -> None:
     timing = TemporalOptions(reverse=0.99)
     assert draw(8, 10, 20, timing, 1, True) == ([7, 6, 5, 4, 3, 2, 1, 0], True)
     assert draw(8, 10, 20, timing, 1, False) == (list(range(8)), False)
@@ -145,7 +145,7 @@ def test_backwards_is_the_clip_from_its_end() -> None:
 LABELS = ["clap", "none", "zoom_in", "zoom_out"]
 
 
-def test_only_labels_that_are_named_are_played_backwards_and_exchanged() -> None:
+def test_only_named_labels_are_reversed_and_exchanged() -> None:
     options = AugmentOptions(
         augment="none", reverse=True, reverse_swap=("zoom_in:zoom_out", "clap")
     )
@@ -174,20 +174,20 @@ def test_only_labels_that_are_named_are_played_backwards_and_exchanged() -> None
         (("clop",), "--reverse-swap clop: write two labels with a colon"),
     ],
 )
-def test_a_reversal_that_would_make_a_label_wrong_is_refused(
+def test_a_reversal_that_makes_a_label_wrong_is_refused(
     swap: tuple[str, ...], message: str
 ) -> None:
     with pytest.raises(DataError, match=message):
         make_augmenter(AugmentOptions(reverse=True, reverse_swap=swap), LABELS)
 
 
-def test_a_reversal_asked_for_by_the_yaml_needs_labels_too() -> None:
+def test_a_reversal_in_the_yaml_needs_labels_too() -> None:
     with pytest.raises(DataError, match="--reverse: name the labels"):
         make_augmenter(AugmentOptions(augment={"time": {"reverse": 0.5}}), LABELS)
     assert reversal_labels(LABELS, ["clap:clap", "zoom_in:zoom_out"]) == {0: 0, 2: 3, 3: 2}
 
 
-def test_an_item_with_timing_depends_on_seed_epoch_and_clip_alone() -> None:
+def test_an_item_with_timing_depends_only_on_seed_epoch_and_clip() -> None:
     frames = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 3), np.uint8)
     clips = [Decoded(frames, np.arange(60) / 20, key) for key in ("a", "b")]
     timing = {"time": {"speed": [0.5, 2], "crop": 0.5, "drop": 0.3}}

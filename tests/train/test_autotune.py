@@ -49,7 +49,7 @@ def timed(monkeypatch: pytest.MonkeyPatch, **seconds: float) -> list[int]:
         ({"cl32": 1.0, "clbf16": 0.8, "co32": 0.4, "cobf16": 0.3}, ("contiguous", "bf16")),
     ],
 )
-def test_another_arithmetic_is_taken_where_it_is_clearly_faster(
+def test_another_precision_is_used_where_it_is_clearly_faster(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     seconds: dict[str, float],
@@ -61,7 +61,7 @@ def test_another_arithmetic_is_taken_where_it_is_clearly_faster(
     assert answer.relative[autotune._name(*chosen)] == 1
 
 
-def test_what_is_asked_for_is_obeyed_and_not_timed(
+def test_a_given_precision_is_used_without_timing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = timed(monkeypatch)
@@ -81,16 +81,16 @@ def test_what_is_asked_for_is_obeyed_and_not_timed(
     assert not asked
 
 
-def test_a_training_that_is_over_sooner_than_the_timing_is_worth_is_not_timed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_short_training_is_not_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = timed(monkeypatch)
     answer = choose_arithmetic(TrainingOptions(), classifier(), IMAGE, 8, 100, Cache(tmp_path))
     assert answer == Arithmetic("channels_last", "32")
     assert not asked
 
 
-def test_fp16_is_never_chosen_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fp16_is_never_chosen_automatically(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen = []
 
     def times(model, image, images, candidates, device):  # type: ignore[no-untyped-def]
@@ -117,7 +117,7 @@ def test_timing_really_runs_and_changes_nothing(
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
-def test_a_machine_is_timed_once_for_an_encoder_and_a_batch(
+def test_timing_is_done_once_per_encoder_and_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = timed(monkeypatch, cl32=1.0, clbf16=0.5, co32=1.0, cobf16=1.0)
@@ -135,7 +135,7 @@ def test_a_machine_is_timed_once_for_an_encoder_and_a_batch(
     assert asked == [8, 16, 8], "a damaged file is timed again"
 
 
-def test_the_choice_is_written_down_and_a_resumed_run_repeats_it(
+def test_the_choice_is_saved_and_a_resumed_run_repeats_it(
     squares: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     timed(monkeypatch, cl32=1.0, clbf16=1.0, co32=0.5, cobf16=0.25)
@@ -159,7 +159,7 @@ def test_the_choice_is_written_down_and_a_resumed_run_repeats_it(
 
 
 @pytest.mark.parametrize("layout", ["channels_last", "contiguous"])
-def test_a_layout_changes_no_answer(layout: str) -> None:
+def test_a_memory_layout_changes_no_prediction(layout: str) -> None:
     model = classifier().eval()
     frames = torch.randint(0, 256, (2, 5, 16, 16, 3), dtype=torch.uint8)
     before = model(frames)
@@ -167,7 +167,7 @@ def test_a_layout_changes_no_answer(layout: str) -> None:
     assert torch.allclose(model(frames), before, atol=1e-5)
 
 
-def test_pixels_come_into_the_same_range_in_training_and_in_the_exported_graph(
+def test_pixels_have_the_same_range_in_training_and_export(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for channels, normalize in ((3, "imagenet"), (1, "imagenet"), (3, "symmetric"), (1, "unit")):
@@ -183,7 +183,7 @@ def test_pixels_come_into_the_same_range_in_training_and_in_the_exported_graph(
         assert torch.allclose(fast, exported, atol=1e-5)
 
 
-def test_a_batch_is_divided_among_processes_without_losing_or_doubling_a_clip() -> None:
+def test_a_batch_is_split_among_processes_with_each_clip_once() -> None:
     for clips in (1, 7, 8, 17, 19, 24):
         data = range(clips)
         for count in (1, 2, 3):
@@ -205,7 +205,7 @@ def test_a_batch_is_divided_among_processes_without_losing_or_doubling_a_clip() 
                 assert [len(batch) for batch in shares[0]][:-1] == [8] * ((clips - 1) // 8)
 
 
-def test_the_allocator_is_told_and_the_users_own_settings_stay(
+def test_the_allocator_is_configured_unless_the_user_has_set_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     import platform
@@ -220,7 +220,7 @@ def test_the_allocator_is_told_and_the_users_own_settings_stay(
     assert not tune_malloc()
 
 
-def test_the_same_seed_gives_the_same_model_where_the_arithmetic_is_timed(
+def test_the_same_seed_gives_the_same_model_with_timed_precision(
     squares: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(autotune, "_SHORT", 0.0)

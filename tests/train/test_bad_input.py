@@ -58,7 +58,7 @@ def test_frames_of_mixed_sizes_grey_and_alpha_in_one_clip_are_read(tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", ["empty.mp4", "header.mp4", "folder"])
-def test_a_clip_without_a_frame_is_named(tmp_path: Path, name: str) -> None:
+def test_a_clip_without_frames_is_reported(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     if name == "folder":
         path.mkdir()
@@ -102,7 +102,7 @@ def test_a_clip_of_10000_frames_needs_no_more_memory_than_its_window(tmp_path: P
     assert peak < whole / 10, f"{peak / 1e6:.0f} MB for a clip of {whole / 1e6:.0f} MB"
 
 
-def test_labels_and_paths_in_any_script_go_through(tmp_path: Path) -> None:
+def test_labels_and_paths_in_any_script_work(tmp_path: Path) -> None:
     folder = tmp_path / "données ünd 数据"
     data = folder / "клипы"
     for label, direction in (("влево", -1), ("右へ", 1), ("ninguno é 🤚", 0)):
@@ -148,7 +148,7 @@ sys.exit(main())
 """
 
 
-def test_a_disk_that_fills_up_while_a_checkpoint_is_written_costs_only_that_one(
+def test_a_full_disk_during_a_checkpoint_loses_only_that_checkpoint(
     squares: Path, tmp_path: Path
 ) -> None:
     plan = options(squares, tmp_path, epochs=2)
@@ -171,7 +171,7 @@ def test_a_disk_that_fills_up_while_a_checkpoint_is_written_costs_only_that_one(
     assert again.val.clips
 
 
-def test_a_data_set_of_nothing_but_broken_clips_is_an_error(tmp_path: Path) -> None:
+def test_a_data_set_of_broken_clips_only_is_an_error(tmp_path: Path) -> None:
     for label in ("a", "b"):
         (tmp_path / "frames" / label).mkdir(parents=True)
         (tmp_path / "frames" / label / "x.mp4").write_bytes(b"\0" * 100)
@@ -180,7 +180,7 @@ def test_a_data_set_of_nothing_but_broken_clips_is_an_error(tmp_path: Path) -> N
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_cosine_cannot_be_made_longer_afterwards(squares: Path, tmp_path: Path) -> None:
+def test_a_cosine_schedule_cannot_be_extended_on_resume(squares: Path, tmp_path: Path) -> None:
     first = train(options(squares, tmp_path, epochs=2))
     told = (first.run / "options.yaml").read_text()
     (first.run / "options.yaml").write_text(told.replace("epochs: 2", "epochs: 4"))
@@ -188,7 +188,7 @@ def test_a_cosine_cannot_be_made_longer_afterwards(squares: Path, tmp_path: Path
         train(TrainOptions(resume=first.run, output=tmp_path / "again.pt"))
 
 
-def test_still_images_taken_for_clips_are_told_how_to_become_sequences(
+def test_still_images_without_a_sequence_option_get_a_hint(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for label, direction in (("left", -1), ("right", 1)):
@@ -217,7 +217,7 @@ def timed_video(path: Path, times: list[float]) -> Path:
 DAYS = [3599.0 * number for number in range(4)]
 
 
-def test_a_recording_of_days_in_a_few_frames_is_left_out_and_named(
+def test_a_recording_of_days_in_a_few_frames_is_skipped_and_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A file of some kilobytes would keep a model busy for hours, and fill the memory."""
@@ -235,7 +235,7 @@ def test_a_recording_of_days_in_a_few_frames_is_left_out_and_named(
             store.load(Clip(days, "a"))
 
 
-def test_two_frames_a_week_apart_are_a_damaged_time(tmp_path: Path) -> None:
+def test_two_frames_a_week_apart_are_a_damaged_timestamp(tmp_path: Path) -> None:
     video = timed_video(tmp_path / "week.mkv", [0, 0.1, 0.2, 604800, 604800.1])
     store = Store(Cache(tmp_path / "cache"), SPEC, 30)
     assert store.load(Clip(video, "a")).times[-1] < 60
@@ -264,7 +264,7 @@ def test_an_image_a_minute_for_days_is_left_out(tmp_path: Path) -> None:
         ("--val", "nan"),
     ],
 )
-def test_a_size_or_rate_beyond_all_use_is_one_line(
+def test_an_absurd_size_or_rate_is_one_line(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, flag: str, value: str
 ) -> None:
     assert main(["train", str(tmp_path), flag, value]) == 2
@@ -276,7 +276,7 @@ def test_a_size_or_rate_beyond_all_use_is_one_line(
 @pytest.mark.parametrize(
     "times", ["0,1e9", "1e9,2e9", "0:00:00,99999999:00:00", "0,1e308", "0,1e999", "1e-320,1"]
 )
-def test_times_of_a_list_cost_no_more_than_the_video_has(tmp_path: Path, times: str) -> None:
+def test_list_times_beyond_the_video_cost_no_memory(tmp_path: Path, times: str) -> None:
     write_video(tmp_path / "v.avi", square_clip(1, 0), 10)
     (tmp_path / "list.csv").write_text(f"path,label,start,end\nv.avi,a,{times}\n")
     store = Store(Cache(tmp_path / "cache"), SPEC, 30)

@@ -98,7 +98,7 @@ def copied(trained: Trained, folder: Path) -> Path:
     return Path(shutil.copy(trained.model, folder / "model.pt"))
 
 
-def test_a_temperature_undoes_what_made_answers_too_sure() -> None:
+def test_a_temperature_corrects_overconfidence() -> None:
     generator = np.random.default_rng(0)
     honest = generator.normal(size=(4000, 4)) * 2
     truth = np.array([generator.choice(4, p=row) for row in probable(honest, 1.0)])
@@ -108,7 +108,7 @@ def test_a_temperature_undoes_what_made_answers_too_sure() -> None:
     assert np.abs(held_out(3 * honest, truth, folds) - probable(honest, 1.0)).max() < 0.05
 
 
-def test_clips_that_are_all_right_do_not_make_a_model_boundlessly_sure() -> None:
+def test_correct_clips_alone_give_a_bounded_temperature() -> None:
     logits = np.eye(3)[[0, 1, 2] * 4] * 2.0
     truth = np.array([0, 1, 2] * 4)
     shares = probable(logits, fit_temperature(logits, truth))
@@ -116,7 +116,7 @@ def test_clips_that_are_all_right_do_not_make_a_model_boundlessly_sure() -> None
     assert shares.max() == pytest.approx(13 / 14, abs=1e-3)
 
 
-def test_what_is_unknown_is_refused_and_what_is_right_is_kept() -> None:
+def test_unknown_clips_are_rejected_and_correct_ones_kept() -> None:
     generator = np.random.default_rng(1)
     truth = np.repeat([0, 1, 2], 40)
     known = np.eye(3)[truth] * 5 + generator.normal(size=(120, 3)) * 0.3
@@ -131,14 +131,14 @@ def test_what_is_unknown_is_refused_and_what_is_right_is_kept() -> None:
     assert left_out.kept >= 0.95
 
 
-def test_nothing_is_refused_where_that_would_cost_right_answers() -> None:
+def test_nothing_is_rejected_where_that_loses_correct_predictions() -> None:
     # Unknown answers are as sure as right ones: no threshold separates them.
     logits = np.tile([[3.0, 0.0, 0.0]], (40, 1))
     truth = np.array([0] * 20 + [UNKNOWN] * 20)
     assert find_reject(logits, truth, 1.0, None).threshold == 0.0
 
 
-def test_the_trained_model_answers_live_as_for_whole_windows(trained: Trained) -> None:
+def test_the_trained_model_predicts_live_as_for_whole_windows(trained: Trained) -> None:
     model, card = load_model(trained.model)
     window = card.sequence.window
     shape = (card.image.height, card.image.width, card.image.channels)
@@ -150,7 +150,7 @@ def test_the_trained_model_answers_live_as_for_whole_windows(trained: Trained) -
         np.testing.assert_allclose(live, whole, atol=1e-5)
 
 
-def test_events_of_recorded_answers_are_those_of_a_run(tmp_path: Path) -> None:
+def test_events_of_recorded_probabilities_equal_those_of_a_run(tmp_path: Path) -> None:
     session = Session(colour_model.model_bytes(nan_on_black=True))
     # Black makes the model give NaN: there the past ends.
     scenes = [("none", 1.0), ("red", 1.2), ("none", 0.5), ("red", 0.6), ("black", 0.3)]
@@ -169,9 +169,7 @@ def test_events_of_recorded_answers_are_those_of_a_run(tmp_path: Path) -> None:
         assert heard.seconds == course.seconds
 
 
-def test_a_course_with_another_temperature_is_as_if_it_had_been_recorded_so(
-    trained: Trained, takes: Path
-) -> None:
+def test_a_recorded_timeline_can_change_its_temperature(trained: Trained, takes: Path) -> None:
     model, card = load_model(trained.model)
     take = find_inputs([takes / "take0.mp4"]).takes[0]
     decision = card.decision.model_copy(update={"temperature": 0.5})
@@ -197,7 +195,7 @@ def course_of(seed: int, strong: float = 0.9, weak: float = 0.75) -> TakePredict
     return TakePredictions(f"take {seed}", answers, tuple(truth), 32.0)
 
 
-def test_a_quick_replay_tells_exactly_the_events_of_every_answer() -> None:
+def test_a_fast_replay_gives_exactly_the_same_events() -> None:
     generator = np.random.default_rng(3)
     course = course_of(5, strong=0.8, weak=0.7)
     answers = list(course.answers)
@@ -233,7 +231,7 @@ def trials_of(courses: Sequence[TakePredictions], **settings: object) -> Trials:
     return Trials(courses, ("wave", "none"), 0.0, 0.5, make_grid(decision, sequence, 2, (0.0,)))
 
 
-def test_the_search_finds_settings_that_hold_for_other_videos() -> None:
+def test_the_search_finds_settings_that_generalize_to_other_videos() -> None:
     trials = trials_of([course_of(1), course_of(2)], minimum_seconds=0.0)
     before = trials.of(trials.grid.base, range(2))
     assert before.f1 < 0.75
@@ -248,7 +246,7 @@ def test_the_search_finds_settings_that_hold_for_other_videos() -> None:
     assert cross_validate(trials_of([course_of(1)]), 10.0) is None, "one video says nothing"
 
 
-def test_a_budget_gives_up_true_events_for_fewer_false_ones() -> None:
+def test_a_false_alarm_budget_trades_true_events() -> None:
     # The gestures of the second video are weaker than surges of the first one that last as long.
     surging, weak = course_of(1, weak=0.05), course_of(2, strong=0.7, weak=0.05)
     answers = [(time, said.copy()) for time, said in surging.answers if said is not None]
@@ -275,7 +273,7 @@ class _Landscape(Trials):
         return EventCounts(right, 1000 - right, 0, 3600.0, (1.0,))
 
 
-def test_a_broad_hill_is_taken_and_not_a_needle_on_its_slope() -> None:
+def test_a_broad_optimum_is_preferred_to_a_narrow_one() -> None:
     flat = trials_of([course_of(1)])
     landscape = _Landscape(flat.courses, flat.labels, 0.0, 0.5, flat.grid)
     landscape.hill = (0, 2, 1, 2, 0, 3, 2)
@@ -284,7 +282,7 @@ def test_a_broad_hill_is_taken_and_not_a_needle_on_its_slope() -> None:
     assert found.decision == flat.grid.decision(landscape.hill)
 
 
-def test_every_point_of_a_grid_is_a_decision_and_the_nearest_one_is_found() -> None:
+def test_every_grid_point_is_valid_and_the_nearest_is_found() -> None:
     sequence = VideoSequence(kind="video", fps=8.0, frames=16)
     grid = make_grid(SETTINGS.model_copy(update={"early": 0.85}), sequence, 4, (0.0, 0.5))
     generator = np.random.default_rng(0)
@@ -296,7 +294,7 @@ def test_every_point_of_a_grid_is_a_decision_and_the_nearest_one_is_found() -> N
             assert grid.nearest(decision) == point
 
 
-def test_clips_and_videos_go_into_the_card_and_weights_and_old_settings_stay(
+def test_calibration_is_written_to_the_card_and_weights_stay(
     trained: Trained, clips: Path, takes: Path, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
@@ -354,7 +352,7 @@ def test_an_exported_file_keeps_its_graph_and_temperature(
     assert [event.label for event in heard.events] == ["red", "green"]
 
 
-def test_clips_alone_leave_the_settings_of_events_and_say_so(
+def test_clips_alone_keep_the_event_settings_with_a_note(
     trained: Trained, clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = copied(trained, tmp_path)
@@ -370,7 +368,7 @@ def test_clips_alone_leave_the_settings_of_events_and_say_so(
     assert "give untrimmed videos with their truth" in capsys.readouterr().err
 
 
-def test_the_clips_that_the_training_set_aside_are_known_again(
+def test_the_validation_clips_of_the_training_are_found_again(
     trained: Trained, clips: Path, tmp_path: Path
 ) -> None:
     _, card = load_model(trained.model)
@@ -390,7 +388,7 @@ def test_the_clips_that_the_training_set_aside_are_known_again(
     assert choose_clips(strange, decoded, card, "auto")[0] == [0, 1, 2, len(found) - 1]
 
 
-def test_a_model_that_finds_nothing_is_not_written(
+def test_a_model_that_detects_no_event_is_not_written(
     trained: Trained, takes: Path, tmp_path: Path
 ) -> None:
     model = copied(trained, tmp_path)
@@ -404,7 +402,7 @@ def test_a_model_that_finds_nothing_is_not_written(
     assert model.read_bytes() == content
 
 
-def test_takes_are_told_from_clips(clips: Path, takes: Path, tmp_path: Path) -> None:
+def test_takes_and_clips_are_distinguished(clips: Path, takes: Path, tmp_path: Path) -> None:
     shutil.copy(takes / "take0.mp4", tmp_path / "a.mp4")
     shutil.copy(takes / "take0.mp4", tmp_path / "b.mp4")
     shutil.copy(takes / "take0.json", tmp_path / "b.json")
@@ -433,7 +431,7 @@ def test_takes_are_told_from_clips(clips: Path, takes: Path, tmp_path: Path) -> 
         ("model.pt text.txt", "text.txt: neither a folder, a .csv list nor a video"),
     ],
 )
-def test_what_cannot_work_is_one_line(
+def test_invalid_calibrations_are_one_line(
     arguments: str, said: str, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
@@ -452,7 +450,7 @@ def test_what_cannot_work_is_one_line(
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_a_truth_with_an_unknown_label_is_one_line_unless_it_is_meant(
+def test_an_unknown_label_in_the_truth_is_one_line_unless_allowed(
     trained: Trained, takes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = copied(trained, tmp_path)

@@ -63,7 +63,7 @@ def test_both_formats_give_the_same_model(tmp_path: Path) -> None:
         assert all(torch.equal(tensor, own[name]) for name, tensor in found.state_dict().items())
 
 
-def test_any_reader_of_safetensors_reads_the_weights_and_one_json_text(tmp_path: Path) -> None:
+def test_safetensors_reads_the_weights_and_one_json_text(tmp_path: Path) -> None:
     model, card = build(OPTIONS)
     path = tmp_path / "model.safetensors"
     save_model(path, model, OPTIONS, card)
@@ -78,7 +78,7 @@ def test_any_reader_of_safetensors_reads_the_weights_and_one_json_text(tmp_path:
     assert json.loads(told["architecture"])["encoder"] == "flatten"
 
 
-def test_training_writes_safetensors_by_the_name_and_every_verb_takes_it(
+def test_the_suffix_chooses_safetensors_and_every_command_reads_it(
     squares: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prove_here(monkeypatch)
@@ -94,7 +94,7 @@ def test_training_writes_safetensors_by_the_name_and_every_verb_takes_it(
     assert (tmp_path / "model.onnx").is_file()
 
 
-def test_no_line_of_the_three_packages_unpickles() -> None:
+def test_the_three_packages_never_unpickle() -> None:
     forbidden = re.compile(r"weights_only\s*=\s*False|pickle\.loads?\b|allow_pickle\s*=\s*True")
     loads = re.compile(r"(?<!safetensors\.)torch\.load\b(?:\((?:[^()]|\([^()]*\))*\))?")
     seen = 0
@@ -159,7 +159,7 @@ def test_a_hostile_pickle_runs_no_code(
     assert "not a model file, or damaged" in last or "not a file of weights" in last
 
 
-def test_the_hostile_pickle_of_these_tests_would_run_code(tmp_path: Path) -> None:
+def test_the_hostile_pickle_of_these_tests_can_run_code(tmp_path: Path) -> None:
     """Or the test above could not fail."""
     proof = tmp_path / "PWNED"
     _raw(tmp_path / "evil", Evil(proof))
@@ -214,7 +214,7 @@ SPOILT: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
 
 
 @pytest.mark.parametrize("case", SPOILT)
-def test_what_is_no_model_of_ours_is_one_typed_error(
+def test_a_foreign_file_is_one_typed_error(
     case: str, content: dict[str, Any], tmp_path: Path
 ) -> None:
     spoil, reason = SPOILT[case]
@@ -244,7 +244,7 @@ def test_a_compressed_zip_is_refused_before_it_is_unpacked(
         load_model(tmp_path / "bomb.pt")
 
 
-def test_a_file_larger_than_any_model_is_not_read_to_its_end(
+def test_a_file_larger_than_any_model_is_not_read_completely(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(model_io, "MAX_BYTES", 10_000)
@@ -289,7 +289,7 @@ def header(change: Callable[[dict[str, Any]], object]) -> Callable[[bytes], byte
         "wrong type", "no type", "lying place", "no metadata", "nest", "list", "other",
     ],
 )  # fmt: skip
-def test_a_safetensors_file_that_lies_is_one_typed_error(
+def test_an_inconsistent_safetensors_file_is_one_typed_error(
     spoil: Callable[[bytes], bytes], tmp_path: Path
 ) -> None:
     model, card = build(OPTIONS)
@@ -301,7 +301,7 @@ def test_a_safetensors_file_that_lies_is_one_typed_error(
     assert "\n" not in str(error.value)
 
 
-def test_one_changed_bit_of_the_weights_is_found(file: Path) -> None:
+def test_one_changed_bit_of_the_weights_is_detected(file: Path) -> None:
     whole = file.read_bytes()
     weight = load_model(file)[0].state_dict()[BIAS].numpy().tobytes()
     place = whole.index(weight)
@@ -322,7 +322,7 @@ print(damage.try_all(sys.argv[1:], answer))
 """
 
 
-def test_two_hundred_cuts_and_flips_are_one_typed_error_or_change_nothing(
+def test_two_hundred_cuts_and_flips_are_typed_errors_or_harmless(
     file: Path, tmp_path: Path
 ) -> None:
     size = file.stat().st_size

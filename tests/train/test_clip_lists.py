@@ -100,13 +100,13 @@ def test_a_list_may_have_other_suffixes(clips: Path, name: str) -> None:
         "Datei,Klasse", "id,label", "name,label", "img_path,Labels",
     ],
 )  # fmt: skip
-def test_columns_may_have_their_usual_other_names_and_that_is_said(clips: Path, head: str) -> None:
+def test_columns_may_have_usual_other_names_with_a_note(clips: Path, head: str) -> None:
     found = read(clips, PLAIN.replace("path,label", head))
     assert rows(found, clips) == EXPECTED
     assert f"{head.partition(',')[0]!r} as path" in found.notes[0]
 
 
-def test_a_column_that_is_not_used_is_said_once(clips: Path) -> None:
+def test_an_unused_column_is_reported_once(clips: Path) -> None:
     found = read(clips, "path,label,notes,mood\nwave/a.mp4,w,good,1\none.avi,c,,2\n")
     assert found.notes == (f"{clips / 'list.csv'}: columns 'notes', 'mood' are not used",)
     found = read(clips, "path,label,duration\nwave/a.mp4,w,4.5\none.avi,c,3\n")
@@ -130,13 +130,13 @@ def test_json_and_json_lines_are_lists_too(clips: Path) -> None:
     assert "entry 1: not an object" in refusal(clips, '["a.mp4"]', "list.json")
 
 
-def test_numbers_are_labels_and_spaces_belong_to_names(clips: Path) -> None:
+def test_numbers_are_labels_and_names_may_have_spaces(clips: Path) -> None:
     found = read(clips, "path,label,split\nwave/b c.mp4,0,Train\n1.mkv,1,testing\n")
     assert rows(found, clips) == [("wave/b c.mp4", "0"), ("1.mkv", "1")]
     assert [clip.split for clip in found.clips] == ["train", "test"]
 
 
-def test_a_list_beside_its_data_may_start_its_paths_one_folder_above(clips: Path) -> None:
+def test_list_paths_may_start_one_folder_above(clips: Path) -> None:
     (clips / "annotations").mkdir()
     found = read(clips, PLAIN, "annotations/train.csv")
     assert rows(found, clips) == EXPECTED
@@ -174,13 +174,13 @@ def test_a_list_beside_its_data_may_start_its_paths_one_folder_above(clips: Path
         ("", "has no column path (columns found: none)"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_read_is_refused_by_its_cause(
+def test_an_unreadable_list_is_refused_with_its_cause(
     clips: Path, content: str | bytes, said: str
 ) -> None:
     assert said in refusal(clips, content)
 
 
-def test_a_name_that_fits_two_files_is_refused(clips: Path) -> None:
+def test_a_name_that_matches_two_files_is_refused(clips: Path) -> None:
     (clips / "one.mp4").write_bytes(b"x")
     assert "line 2: 'one' could be one.avi or one.mp4" in refusal(clips, "path,label\none,w\n")
 
@@ -253,7 +253,7 @@ def test_a_semicolon_list_has_decimal_commas(clips: Path) -> None:
         ("start,duration", "5,0", "line 2: from 5 to 0 is no part"),
     ],
 )
-def test_a_part_that_is_none_is_refused_with_its_row(
+def test_an_invalid_part_is_refused_with_its_row(
     clips: Path, head: str, row: str, said: str
 ) -> None:
     assert said in refusal(clips, f"path,label,{head}\none.avi,wave,{row}\n")
@@ -304,7 +304,7 @@ def test_a_label_in_two_forms_of_unicode_is_one_label(tmp_path: Path) -> None:
         (("left", "right"), None),
     ],
 )
-def test_labels_that_differ_only_in_how_they_are_written_are_asked_about(
+def test_labels_that_differ_only_in_spelling_are_noted(
     labels: tuple[str, ...], said: str | None
 ) -> None:
     notes = alike_notes(labels)
@@ -312,7 +312,7 @@ def test_labels_that_differ_only_in_how_they_are_written_are_asked_about(
     assert said is None or said in notes[0]
 
 
-def test_labels_that_are_alike_are_said_of_a_data_set(clips: Path) -> None:
+def test_similar_labels_of_a_data_set_are_reported(clips: Path) -> None:
     found = read(clips, "path,label\none.avi,Wave\n1.mkv,wave\n")
     assert found.notes == ("labels 'Wave' and 'wave' differ only in case: are they one?",)
     assert isinstance(found.clips[0], Clip)

@@ -22,7 +22,7 @@ def test_a_folder_gives_videos_and_frame_folders_mixed_in_natural_order(tmp_path
     assert found == [("none", "a"), ("wave", "1"), ("wave", "2.AVI"), ("wave", "10.mp4")]
 
 
-def test_folders_named_train_and_val_are_a_split_not_labels(tmp_path: Path) -> None:
+def test_folders_named_train_and_val_are_a_split(tmp_path: Path) -> None:
     touch(tmp_path / "train" / "a" / "0.mp4", tmp_path / "valid" / "a" / "1.mp4")
     assert {(clip.label, clip.split) for clip in find_clips(tmp_path)} == {
         ("a", "train"),
@@ -52,7 +52,9 @@ def test_a_list_gives_groups_splits_and_rates_and_paths_relative_to_itself(tmp_p
         ("path,label\n", "no clips"),
     ],
 )
-def test_a_bad_list_is_named_with_its_line(tmp_path: Path, content: str, message: str) -> None:
+def test_an_invalid_list_is_reported_with_its_line(
+    tmp_path: Path, content: str, message: str
+) -> None:
     path = tmp_path / "list.csv"
     path.write_text(content)
     with pytest.raises(DataError, match=message) as error:
@@ -60,7 +62,7 @@ def test_a_bad_list_is_named_with_its_line(tmp_path: Path, content: str, message
     assert "\n" not in str(error.value)
 
 
-def test_nothing_useful_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_folder_without_clips_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such folder or list"):
         find_clips(tmp_path / "missing")
     with pytest.raises(DataError, match="no clips"):
@@ -73,12 +75,12 @@ def test_nothing_useful_is_one_clear_line(tmp_path: Path) -> None:
         find_clips(tmp_path)
 
 
-def test_one_label_only_is_refused() -> None:
+def test_a_single_label_is_refused() -> None:
     with pytest.raises(DataError, match=r"only one label \(wave\)"):
         labels_of([Clip(Path("a"), "wave"), Clip(Path("b"), "wave")])
 
 
-def test_the_background_is_found_by_name_or_asked_for() -> None:
+def test_the_background_is_found_by_name_or_option() -> None:
     assert find_background(["None", "wave"], None) == "None"
     assert find_background(["still", "wave"], None) is None
     assert find_background(["still", "wave"], "still") == "still"
@@ -86,7 +88,7 @@ def test_the_background_is_found_by_name_or_asked_for() -> None:
         find_background(["still", "wave"], "rest")
 
 
-def test_unreadable_clips_are_named_and_the_rest_is_used(tmp_path: Path) -> None:
+def test_unreadable_clips_are_reported_and_the_rest_used(tmp_path: Path) -> None:
     from seqvision.data.cache import Cache
     from seqvision.data.decode import Store, decode_all
     from seqvision_edge.card import ImageSpec
@@ -111,7 +113,7 @@ def test_unreadable_clips_are_named_and_the_rest_is_used(tmp_path: Path) -> None
     assert seen[-1] == (4, 4)
 
 
-def test_the_background_is_known_by_common_names_and_can_be_denied() -> None:
+def test_the_background_has_common_names_and_can_be_switched_off() -> None:
     assert find_background(["NoGesture", "wave"], None) == "NoGesture"
     assert find_background(["fight", "noFight"], None) == "noFight"
     assert find_background(["idle", "wave"], "none") is None, "no label is called so"
@@ -131,7 +133,7 @@ NONE = "no background label: live, every moment is called one of left, right"
         (("left", "Negative"), ("--background", "none"), "no background label"),
     ],
 )
-def test_data_says_which_label_is_the_background(
+def test_data_prints_the_background_label(
     names: tuple[str, str],
     asked: tuple[str, ...],
     expected: str,
@@ -145,7 +147,7 @@ def test_data_says_which_label_is_the_background(
     assert expected in " ".join(capsys.readouterr().out.split())
 
 
-def test_a_training_says_whether_it_has_a_background(
+def test_a_training_prints_whether_it_has_a_background(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from trainings import options, train

@@ -69,7 +69,7 @@ def test_twelve_runs_fit_a_narrow_terminal(
     assert " 12  2026-run-11" in out
 
 
-def test_runs_stand_side_by_side_with_what_differs_and_the_best_marked(
+def test_runs_are_compared_by_differences_with_the_best_marked(
     attentive: Trained, plain: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "compared.json"
@@ -118,13 +118,13 @@ def test_the_difference_is_tested_on_the_same_clips_only(
     assert {pair.part for pair in paired([runs[0], other])} == {"val"}
 
 
-def test_the_best_is_marked_unless_there_is_nothing_to_choose() -> None:
+def test_the_best_is_marked_unless_all_are_equal() -> None:
     assert best([0.2, 0.9, None, 0.9]) == {1, 3}
     assert best([0.2, 0.9], lowest=True) == {0}
     assert best([0.5, None]) == best([0.5, 0.5]) == set()
 
 
-def test_a_run_of_an_older_version_is_shown_with_what_it_has(
+def test_a_run_of_an_older_version_is_shown_with_its_metrics(
     attentive: Trained, plain: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     old = Path(shutil.copytree(attentive.run, tmp_path / "old"))
@@ -142,7 +142,7 @@ def test_a_run_of_an_older_version_is_shown_with_what_it_has(
     assert differing([run, run]) == {}
 
 
-def test_what_is_no_run_or_not_finished_or_damaged_is_one_line(
+def test_a_missing_unfinished_or_damaged_run_is_one_line(
     attentive: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def said(*runs: Path, code: int = 2) -> str:
@@ -165,7 +165,7 @@ def test_what_is_no_run_or_not_finished_or_damaged_is_one_line(
     assert "there is no folder" in said(attentive.run, Path("--json"), tmp_path / "no" / "x.json")
 
 
-def test_what_a_shell_makes_of_a_star_is_compared_as_far_as_it_is_runs(
+def test_a_shell_glob_compares_the_runs_among_its_matches(
     attentive: Trained, plain: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, run in (("a", attentive), ("b", plain)):

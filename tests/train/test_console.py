@@ -29,7 +29,7 @@ MOST_CPU_SECONDS = 1.8
         "bench PT", "data FRAMES", "predict PT FRAMES", "inspect PT",
     ],
 )  # fmt: skip
-def test_the_first_words_come_before_anything_slow_is_loaded(
+def test_the_first_line_is_printed_before_slow_imports(
     command: str, squares: Path, tmp_path: Path
 ) -> None:
     words = (
@@ -50,7 +50,7 @@ def test_the_first_words_come_before_anything_slow_is_loaded(
     assert seconds < MOST_CPU_SECONDS
 
 
-def test_data_is_looked_at_without_torch(squares: Path, tmp_path: Path) -> None:
+def test_data_needs_no_torch(squares: Path, tmp_path: Path) -> None:
     sheet = tmp_path / "sheet.png"
     code = (
         "import sys; sys.modules['torch'] = None; from seqvision.cli import main;"
@@ -64,7 +64,7 @@ def test_data_is_looked_at_without_torch(squares: Path, tmp_path: Path) -> None:
     assert sheet.is_file()
 
 
-def test_the_time_left_is_that_of_all_epochs_and_of_what_comes_after_them() -> None:
+def test_the_time_left_includes_all_epochs_and_the_stages_after_them() -> None:
     now = 0.0
     times = EpochTimes(lambda: now)
     times.begin(steps=10, batches=3)
@@ -86,7 +86,7 @@ def test_the_time_left_is_that_of_all_epochs_and_of_what_comes_after_them() -> N
 
 
 @pytest.mark.parametrize("columns", [20, 40, 80, 120])
-def test_a_bar_fits_any_terminal_and_its_numbers_stay(
+def test_a_progress_bar_fits_any_terminal_and_keeps_its_numbers(
     columns: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     screen = Console(file=io.StringIO(), width=columns, force_terminal=True)
@@ -105,12 +105,12 @@ def test_a_bar_fits_any_terminal_and_its_numbers_stay(
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0, "0:00"), (7.4, "0:07"), (760, "12:40"), (3723, "1:02:03")]
 )
-def test_times_are_shown_as_on_a_clock(seconds: float, text: str) -> None:
+def test_times_are_shown_as_hours_minutes_seconds(seconds: float, text: str) -> None:
     assert console.time_text(seconds) == text
 
 
 @pytest.mark.parametrize("moment", [False, True], ids=["as it hides", "as it comes back"])
-def test_interrupted_bar_gives_the_cursor_back(
+def test_an_interrupted_progress_bar_restores_the_cursor(
     monkeypatch: pytest.MonkeyPatch, moment: bool
 ) -> None:
     out = io.StringIO()

@@ -23,7 +23,7 @@ def cells(path: Path) -> list[str]:
         return [cell for row in csv.reader(file) for cell in row]
 
 
-def test_every_list_has_no_formula_and_is_read_as_it_was(tmp_path: Path) -> None:
+def test_every_csv_escapes_formulas_and_reads_back_unchanged(tmp_path: Path) -> None:
     names = [f"{label.replace('/', '')}.mp4" for label in LABELS]
     for name in names:
         (tmp_path / name).write_bytes(b"x")
@@ -60,7 +60,7 @@ def test_every_list_has_no_formula_and_is_read_as_it_was(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("cell", ["'=label", "=label"])
-def test_a_cell_of_ones_own_may_have_the_apostrophe_or_not(tmp_path: Path, cell: str) -> None:
+def test_a_user_s_cell_may_have_the_apostrophe_or_not(tmp_path: Path, cell: str) -> None:
     (tmp_path / "a.mp4").write_bytes(b"x")
     (tmp_path / "list.csv").write_text(f"path,label\na.mp4,{cell}\n")
     assert read_list(tmp_path / "list.csv")[0][0].label == "=label"
@@ -68,7 +68,7 @@ def test_a_cell_of_ones_own_may_have_the_apostrophe_or_not(tmp_path: Path, cell:
 
 @pytest.mark.parametrize("cell", ["1_0", "１０", "nan", "inf", "1e400", "true"])
 @pytest.mark.parametrize("column", ["fps", "start", "end", "start_frame", "end_frame"])
-def test_a_cell_that_is_no_number_is_one_line(tmp_path: Path, column: str, cell: str) -> None:
+def test_a_cell_that_is_not_a_number_is_one_line(tmp_path: Path, column: str, cell: str) -> None:
     (tmp_path / "a.mp4").write_bytes(b"x")
     (tmp_path / "list.csv").write_text(f"path,label,{column}\na.mp4,wave,{cell}\n")
     with pytest.raises(DataError, match=f"list.csv, line 2: {column} is '{cell}', must be"):

@@ -59,7 +59,7 @@ PARTS = [
 ]
 
 
-def test_a_part_has_the_frames_that_segment_would_write(video: Path, tmp_path: Path) -> None:
+def test_a_part_has_the_frames_of_segment(video: Path, tmp_path: Path) -> None:
     with open_path(video) as source:
         frames = list(source)
     times = [frame.time for frame in frames]
@@ -83,7 +83,7 @@ def test_a_part_has_the_frames_that_segment_would_write(video: Path, tmp_path: P
         assert (written.first, written.last) == (expected.start, expected.stop), cut
 
 
-def test_the_parts_of_a_video_are_decoded_in_one_pass_and_kept(
+def test_the_parts_of_a_video_are_decoded_in_one_pass_and_cached(
     video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[str] = []
@@ -103,9 +103,7 @@ def test_the_parts_of_a_video_are_decoded_in_one_pass_and_kept(
     assert again[0].key == again[7].key, "by seconds or by frames"
 
 
-def test_parts_beyond_the_video_are_named_with_their_row_and_the_others_stay(
-    video: Path, tmp_path: Path
-) -> None:
+def test_parts_beyond_the_video_are_reported_with_their_row(video: Path, tmp_path: Path) -> None:
     listed = tmp_path / "list.csv"
     rows = ("0,2,a", "7,8,a", "5,30,b", "50,59,b")
     listed.write_text("path,start,end,label\n" + "\n".join(f"{video},{row}" for row in rows))
@@ -142,7 +140,7 @@ def test_a_fingerprint_changes_with_the_part(video: Path, tmp_path: Path) -> Non
     assert len({fingerprint([c], [d]) for c, d in zip(clips, decoded, strict=True)}) == 3
 
 
-def test_every_verb_takes_the_parts_and_not_the_videos(
+def test_every_command_reads_the_parts_and_not_the_videos(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One video for each person, in which both gestures follow each other."""

@@ -28,7 +28,7 @@ def test_a_window_keeps_the_speed_of_the_clip_not_its_frame_count() -> None:
     assert numbers(window(numbered(5, 5), fps=10, frames=8, start=0)) == [0, 1, 1, 2, 2, 3, 3, 4]
 
 
-def test_a_longer_clip_is_seen_from_its_begin_to_its_end_and_a_short_one_whole() -> None:
+def test_a_long_clip_is_windowed_and_a_short_one_read_whole() -> None:
     clip = numbered(20, 10)
     assert numbers(window(clip, 10, 8, start=0)) == list(range(8))
     assert numbers(window(clip, 10, 8)) == list(range(6, 14))
@@ -37,7 +37,7 @@ def test_a_longer_clip_is_seen_from_its_begin_to_its_end_and_a_short_one_whole()
     assert numbers(window(numbered(1, 10), 10, 8)) == [0]
 
 
-def test_a_batch_is_padded_at_the_end_and_says_the_lengths() -> None:
+def test_a_batch_is_padded_at_the_end_and_has_the_lengths() -> None:
     data = ClipDataset([numbered(3, 10), numbered(9, 10)], [1, 0], IMAGE, VIDEO)
     batch = collate([data[0, 0], data[0, 1]])
     assert batch.inputs.shape == (2, 8, 4, 4, 3)
@@ -49,7 +49,7 @@ def test_a_batch_is_padded_at_the_end_and_says_the_lengths() -> None:
     assert collate([data[0, 1], data[0, 1]]).padded is None, "then the network has less to do"
 
 
-def test_an_item_depends_on_seed_epoch_and_clip_alone() -> None:
+def test_an_item_depends_only_on_seed_epoch_and_clip() -> None:
     clips = [numbered(60, 10, key) for key in ("a", "b", "c")]
     first, second = (
         ClipDataset(clips, [0, 0, 0], IMAGE, VIDEO, Augmenter("strong"), seed=4) for _ in range(2)
@@ -62,7 +62,7 @@ def test_an_item_depends_on_seed_epoch_and_clip_alone() -> None:
     assert torch.equal(first[7, 1][0], other[7, 0][0]), "whatever the order of the list"
 
 
-def test_an_epochs_order_depends_on_seed_and_epoch_alone() -> None:
+def test_the_order_of_an_epoch_depends_only_on_seed_and_epoch() -> None:
     order = EpochSampler(range(20), seed=1, shuffle=True)
     order.set_epoch(5)
     fifth = list(order)

@@ -105,7 +105,7 @@ def test_copies_leaks_and_broken_files_are_found(
     assert found.problems == []
 
 
-def test_the_report_names_them_and_the_json_has_all(
+def test_the_report_names_problems_and_the_json_has_all(
     troubled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "survey.json"
@@ -134,7 +134,7 @@ def test_the_report_names_them_and_the_json_has_all(
 
 
 @pytest.mark.parametrize("decode", [False, True])
-def test_the_split_and_the_rate_are_those_of_a_training(
+def test_the_split_and_the_rate_equal_those_of_a_training(
     squares: Path, tmp_path: Path, decode: bool
 ) -> None:
     asked = options(squares, tmp_path, seed=3, decode=decode)
@@ -155,7 +155,7 @@ def split_of(found: Findings) -> Split:
     return Split(**places)
 
 
-def test_what_training_would_refuse_is_said_after_the_report(
+def test_what_a_training_would_refuse_follows_the_report(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for number in range(3):
@@ -173,7 +173,7 @@ def test_what_training_would_refuse_is_said_after_the_report(
     assert "--flip: a mirror changes the label left" in capsys.readouterr().err
 
 
-def test_a_video_that_breaks_off_is_named_when_it_is_decoded(tmp_path: Path) -> None:
+def test_a_truncated_video_is_reported_when_decoded(tmp_path: Path) -> None:
     path = tmp_path / "data" / "a" / "short.avi"
     path.parent.mkdir(parents=True)
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (32, 32))
@@ -190,7 +190,7 @@ def test_a_video_that_breaks_off_is_named_when_it_is_decoded(tmp_path: Path) -> 
     assert "of 30 frames" in line
 
 
-def test_nothing_that_can_be_read_is_one_clear_line(
+def test_a_data_set_without_readable_clips_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for label in "ab":
@@ -236,7 +236,7 @@ def test_a_sheet_shows_clips_of_every_label_and_below_them_varied_ones(
     assert np.count_nonzero(np.diff(dark.astype(int)) == 1) == 3, "one strip for each label"
 
 
-def test_another_seed_varies_otherwise_and_the_same_alike(
+def test_the_same_seed_varies_alike_and_another_differently(
     drawn: Callable[..., NDArray[np.uint8]],
 ) -> None:
     first = drawn(augment="strong")
@@ -260,7 +260,7 @@ def test_a_sheet_is_readable_with_many_labels_of_any_letters(tmp_path: Path, lab
     assert height < 3000
 
 
-def test_of_still_images_it_shows_the_images(tmp_path: Path) -> None:
+def test_a_sheet_of_still_images_shows_the_images(tmp_path: Path) -> None:
     for label in range(2):
         folder = tmp_path / "data" / str(label)
         folder.mkdir(parents=True)
@@ -303,7 +303,7 @@ def test_of_still_images_it_shows_the_images(tmp_path: Path) -> None:
         (("data", "x", "--sheet", "sheet.jpg"), "must be a .png"),
     ],
 )
-def test_wrong_use_is_one_line(
+def test_invalid_arguments_are_one_line(
     arguments: tuple[str, ...],
     message: str,
     capsys: pytest.CaptureFixture[str],
@@ -318,7 +318,7 @@ def test_wrong_use_is_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_root_names_the_clips_and_wins_over_the_yaml(
+def test_root_names_the_clips_and_overrides_the_yaml(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from seqvision.config import data_path

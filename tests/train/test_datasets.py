@@ -74,7 +74,7 @@ def ucf101(root: Path) -> Path:
     return root
 
 
-def test_ucf101_is_known_by_its_lists_and_groups_are_of_one_class(tmp_path: Path) -> None:
+def test_ucf101_is_recognized_by_its_lists_and_groups_are_per_class(tmp_path: Path) -> None:
     found = find_data_set(ucf101(tmp_path))
     assert (found.name, found.notes) == ("ucf101", ())
     assert told(found.clips) == [
@@ -85,7 +85,7 @@ def test_ucf101_is_known_by_its_lists_and_groups_are_of_one_class(tmp_path: Path
     assert all(clip.path.is_file() for clip in found.clips)
 
 
-def test_an_official_split_is_chosen_by_number_where_there_are_several(tmp_path: Path) -> None:
+def test_an_official_split_is_chosen_by_number(tmp_path: Path) -> None:
     second = find_clips(ucf101(tmp_path / "ucf"), official=2)
     assert [(clip.group, clip.split) for clip in second] == [
         ("ApplyEyeMakeup_g01", "train"),
@@ -105,7 +105,7 @@ def test_an_official_split_is_chosen_by_number_where_there_are_several(tmp_path:
         ("testlist01.txt", "ApplyEyeMakeup/makeup.avi", "testlist01.txt, line 2: 'makeup.avi'"),
     ],
 )
-def test_a_wrong_line_of_ucf101_is_named(
+def test_an_invalid_line_of_ucf101_is_reported(
     tmp_path: Path, file: str, line: str, message: str
 ) -> None:
     path = ucf101(tmp_path) / "ucfTrainTestlist" / file
@@ -113,7 +113,7 @@ def test_a_wrong_line_of_ucf101_is_named(
     assert message in refusal(tmp_path)
 
 
-def test_listed_clips_that_are_not_there_are_counted_and_none_at_all_is_an_error(
+def test_missing_listed_clips_are_counted_and_none_found_is_an_error(
     tmp_path: Path,
 ) -> None:
     (ucf101(tmp_path) / "UCF-101/ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi").unlink()
@@ -126,7 +126,7 @@ def test_listed_clips_that_are_not_there_are_counted_and_none_at_all_is_an_error
     assert "none of the 3 clips" in refusal(tmp_path)
 
 
-def test_val_is_set_aside_from_an_official_train_part_by_groups(tmp_path: Path) -> None:
+def test_val_is_split_from_an_official_train_part_by_groups(tmp_path: Path) -> None:
     lists = tmp_path / "ucfTrainTestlist"
     write(lists / "classInd.txt", "1 A", "2 B")
     train, test = [], []
@@ -173,7 +173,7 @@ def hmdb51(root: Path) -> Path:
     return root
 
 
-def test_hmdb51_has_the_film_as_group_and_leaves_the_unused_out(tmp_path: Path) -> None:
+def test_hmdb51_groups_by_film_and_skips_unused_clips(tmp_path: Path) -> None:
     found = find_data_set(hmdb51(tmp_path))
     assert found.name == "hmdb51"
     assert [(clip.label, clip.group, clip.split) for clip in found.clips] == [
@@ -190,7 +190,7 @@ def test_hmdb51_has_the_film_as_group_and_leaves_the_unused_out(tmp_path: Path) 
     ]
 
 
-def test_a_wrong_line_of_hmdb51_is_named(tmp_path: Path) -> None:
+def test_an_invalid_line_of_hmdb51_is_reported(tmp_path: Path) -> None:
     path = hmdb51(tmp_path) / "testTrainMulti_7030_splits" / "walk_test_split1.txt"
     write(path, "a.avi 1", "b.avi 3")
     assert "walk_test_split1.txt, line 2: 'b.avi 3'" in refusal(tmp_path)
@@ -209,7 +209,7 @@ def jester(root: Path) -> Path:
     return root
 
 
-def test_jester_is_frame_folders_at_12_fps_and_its_test_part_has_no_labels(tmp_path: Path) -> None:
+def test_jester_has_frame_folders_at_12_fps_and_an_unlabelled_test_part(tmp_path: Path) -> None:
     found = find_data_set(jester(tmp_path))
     assert found.name == "jester"
     frames = tmp_path / "20bn-jester-v1"
@@ -221,7 +221,7 @@ def test_jester_is_frame_folders_at_12_fps_and_its_test_part_has_no_labels(tmp_p
     assert found.notes == ("2 clips have no label (the test part) and are left out",)
 
 
-def test_the_later_release_of_jester_tells_the_answers_of_the_test_part(tmp_path: Path) -> None:
+def test_the_later_jester_release_labels_its_test_part(tmp_path: Path) -> None:
     jester(tmp_path)
     labels = tmp_path / "labels"
     labels.mkdir()
@@ -241,12 +241,12 @@ def test_the_later_release_of_jester_tells_the_answers_of_the_test_part(tmp_path
         ("34870;Swiping Lft", "line 2: 'Swiping Lft' is not in the list of labels"),
     ],
 )
-def test_a_wrong_line_of_jester_is_named(tmp_path: Path, line: str, message: str) -> None:
+def test_an_invalid_line_of_jester_is_reported(tmp_path: Path, line: str, message: str) -> None:
     write(jester(tmp_path) / "jester-v1-train.csv", "56557;No gesture", line)
     assert message in refusal(tmp_path)
 
 
-def test_something_version_1_is_read_as_jester_is(tmp_path: Path) -> None:
+def test_something_version_1_is_read_like_jester(tmp_path: Path) -> None:
     prefix = "something-something-v1"
     write(tmp_path / f"{prefix}-labels.csv", "Holding something")
     write(tmp_path / f"{prefix}-train.csv", "100218;Holding something")
@@ -283,7 +283,7 @@ def test_something_version_2_has_templates_without_brackets_as_labels(tmp_path: 
     assert found.notes == ("1 clips have no label (the test part) and are left out",)
 
 
-def test_wrong_json_of_something_is_named_with_its_place(tmp_path: Path) -> None:
+def test_invalid_json_of_something_is_reported_with_its_position(tmp_path: Path) -> None:
     something2(tmp_path, label="Holding [nothing]")
     assert "train.json, entry 1: 'Holding nothing' is not" in refusal(tmp_path)
     write(tmp_path / "something-something-v2-train.json", '[{"id": "1", "template": "x"},', "oops")
@@ -314,7 +314,7 @@ def kinetics(root: Path) -> Path:
     return root
 
 
-def test_kinetics_is_found_by_name_wherever_it_lies_and_what_vanished_is_counted(
+def test_kinetics_clips_are_found_by_name_and_missing_ones_counted(
     tmp_path: Path,
 ) -> None:
     found = find_data_set(kinetics(tmp_path))
@@ -335,7 +335,7 @@ def test_kinetics_is_found_by_name_wherever_it_lies_and_what_vanished_is_counted
     ], "one of the lists alone"
 
 
-def test_a_wrong_line_of_kinetics_is_named_and_nothing_there_is_an_error(tmp_path: Path) -> None:
+def test_an_invalid_line_of_kinetics_is_reported_and_no_clips_is_an_error(tmp_path: Path) -> None:
     columns = "label,youtube_id,time_start,time_end,split"
     path = write(tmp_path / "train.csv", columns, "abseiling,abc,one,11,train")
     assert "train.csv, line 2: 'one' to '11'" in refusal(tmp_path)
@@ -380,7 +380,7 @@ def test_mnist_is_one_clip_per_image(tmp_path: Path, place: str, suffix: str) ->
         assert np.array_equal(idx_images(clip.path)[clip.index], image)
 
 
-def test_its_likes_are_known_by_the_folder_or_by_what_was_asked(tmp_path: Path) -> None:
+def test_mnist_variants_are_recognized_by_folder_or_option(tmp_path: Path) -> None:
     mnist(tmp_path / "FashionMNIST" / "raw")
     found = find_data_set(tmp_path)
     assert (found.name, found.clips[0].label) == ("fashion_mnist", "Sneaker")
@@ -392,7 +392,7 @@ def test_its_likes_are_known_by_the_folder_or_by_what_was_asked(tmp_path: Path) 
     assert find_clips(tmp_path, "kmnist")[2].label == "wo"
 
 
-def test_damaged_idx_files_are_one_clear_line(tmp_path: Path) -> None:
+def test_damaged_idx_files_are_one_line(tmp_path: Path) -> None:
     mnist(tmp_path, ".gz")
     labels = tmp_path / "train-labels-idx1-ubyte.gz"
     whole = labels.read_bytes()
@@ -411,7 +411,7 @@ def test_damaged_idx_files_are_one_clear_line(tmp_path: Path) -> None:
     assert "train-images-idx3-ubyte.gz: not a whole idx file" in refusal(tmp_path)
 
 
-def test_an_image_of_an_idx_file_is_the_same_steps_as_an_image_file(tmp_path: Path) -> None:
+def test_an_idx_image_gives_the_same_steps_as_an_image_file(tmp_path: Path) -> None:
     images = mnist(tmp_path)
     assert cv2.imwrite(str(tmp_path / "0.png"), images[1])
     spec = ImageSpec(height=1, width=7, channels=1, fit="stretch")
@@ -428,7 +428,7 @@ def test_an_image_of_an_idx_file_is_the_same_steps_as_an_image_file(tmp_path: Pa
     assert held.key == store.load(find_clips(tmp_path)[1]).key
 
 
-def test_idx_files_are_trained_on_and_evaluated_by_their_name(
+def test_idx_files_are_trained_on_and_evaluated_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -460,7 +460,7 @@ def test_the_real_mnist_has_70000_clips() -> None:
 # Own folders and the choice -------------------------------------------------------------------
 
 
-def test_where_still_images_are_wanted_each_loose_image_is_a_clip(tmp_path: Path) -> None:
+def test_for_still_image_models_each_loose_image_is_a_clip(tmp_path: Path) -> None:
     for name in ("train/ä/10.png", "train/ä/2.png", "test/b/1.jpg", "test/b/ann/0.jpg"):
         write(tmp_path / name, "x")
     assert told(find_clips(tmp_path, images=True)) == [
@@ -476,7 +476,7 @@ def test_where_still_images_are_wanted_each_loose_image_is_a_clip(tmp_path: Path
     )
 
 
-def test_a_list_that_the_user_wrote_wins_over_what_the_folder_looks_like(tmp_path: Path) -> None:
+def test_a_user_s_list_wins_over_a_recognized_data_set(tmp_path: Path) -> None:
     ucf101(tmp_path)
     touch(tmp_path / "UCF-101" / "x.avi")
     write(tmp_path / "clips.csv", "path,label", "UCF-101/x.avi,own")
@@ -496,13 +496,13 @@ def test_a_list_that_the_user_wrote_wins_over_what_the_folder_looks_like(tmp_pat
         ("csv", "clips.csv: cannot be read"),
     ],
 )
-def test_a_data_set_that_is_not_there_says_what_is_missing(
+def test_a_missing_data_set_names_the_missing_files(
     tmp_path: Path, dataset: str, message: str
 ) -> None:
     assert message in refusal(tmp_path, dataset)
 
 
-def test_clips_of_events_that_edge_run_records_are_a_data_set(tmp_path: Path) -> None:
+def test_event_clips_recorded_by_edge_run_are_a_data_set(tmp_path: Path) -> None:
     source = SimpleNamespace(name="rtsp://cam/1", live=True, fps=10.0)
     outlet = EventClips(tmp_path, [source], Margins(0.5, 0.2, 0.2))  # type: ignore[list-item]
     outlet.open()

@@ -108,7 +108,7 @@ def logged(folder: Path) -> list[list[float]]:
     ],
     ids=["batch norm", "frozen"],
 )
-def test_two_processes_train_what_one_trains(
+def test_two_processes_train_the_model_of_one(
     clips: Path, tmp_path: Path, model: tuple[str, ...]
 ) -> None:
     said = {}
@@ -141,7 +141,7 @@ def test_two_processes_train_what_one_trains(
         assert said[2].count(line) == said[1].count(line) > 0, "only the first process talks"
 
 
-def test_a_mistake_is_said_once_and_ends_all_processes(clips: Path, tmp_path: Path) -> None:
+def test_a_mistake_is_printed_once_and_ends_all_processes(clips: Path, tmp_path: Path) -> None:
     for arguments, line in (
         ((str(tmp_path / "nothing"),), "nothing"),
         ((str(clips), "--batch-size", "1"), "2 processes share each batch"),
@@ -154,7 +154,7 @@ def test_a_mistake_is_said_once_and_ends_all_processes(clips: Path, tmp_path: Pa
         assert "seqvision/training" not in complaints, "no traceback of ours"
 
 
-def test_ctrl_c_ends_every_process_after_the_same_step_and_it_goes_on_as_if_it_had_not_stopped(
+def test_ctrl_c_ends_every_process_after_one_step_and_a_resume_repeats_it(
     clips: Path, tmp_path: Path
 ) -> None:
     given = (str(clips), *OPTIONS, "--encoder", "small_cnn", "--epochs", "8")

@@ -17,7 +17,7 @@ from seqvision_edge.sources.factory import open_path
 SPEC = ImageSpec(height=12, width=20, channels=3, fit="stretch")
 
 
-def test_a_decoded_clip_is_what_the_live_runner_would_see(tmp_path: Path) -> None:
+def test_a_decoded_clip_equals_the_frames_of_a_live_run(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", square_clip(1, 0, 9, 64), fps=12.0)
     clip = Store(Cache(tmp_path / "cache"), SPEC, 30.0).load(Clip(path, "a"))
     with open_path(path) as source:
@@ -27,7 +27,7 @@ def test_a_decoded_clip_is_what_the_live_runner_would_see(tmp_path: Path) -> Non
     assert clip.seconds == pytest.approx(9 / 12, abs=0.01)
 
 
-def test_the_second_load_is_the_same_without_the_clip_being_read(
+def test_the_second_load_reads_the_cache_and_not_the_clip(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip = Clip(write_frames(tmp_path / "a", square_clip(1, 0)), "a", fps=8.0)
@@ -39,7 +39,7 @@ def test_the_second_load_is_the_same_without_the_clip_being_read(
     assert second.times[1] == pytest.approx(1 / 8)
 
 
-def test_a_changed_clip_another_size_or_another_rate_is_decoded_anew(tmp_path: Path) -> None:
+def test_a_changed_clip_size_or_rate_is_decoded_again(tmp_path: Path) -> None:
     folder = write_frames(tmp_path / "a", square_clip(1, 0))
     cache = tmp_path / "cache"
     before = Store(Cache(cache), SPEC, 30.0).load(Clip(folder, "a"))
@@ -52,7 +52,7 @@ def test_a_changed_clip_another_size_or_another_rate_is_decoded_anew(tmp_path: P
     assert Store(Cache(cache), grey, 30.0).load(Clip(folder, "a")).frames.shape[1:] == (12, 20, 1)
 
 
-def test_a_torn_file_in_the_cache_is_made_anew(tmp_path: Path) -> None:
+def test_a_truncated_cache_file_is_rebuilt(tmp_path: Path) -> None:
     clip = Clip(write_frames(tmp_path / "a", square_clip(1, 0)), "a")
     store = Store(Cache(tmp_path / "cache"), SPEC, 30.0)
     whole = np.array(store.load(clip).frames)
@@ -61,7 +61,7 @@ def test_a_torn_file_in_the_cache_is_made_anew(tmp_path: Path) -> None:
     assert np.array_equal(store.load(clip).frames, whole)
 
 
-def test_the_cache_stays_within_its_size_and_drops_what_was_not_used_for_longest(
+def test_the_cache_keeps_its_size_and_drops_the_least_recently_used(
     tmp_path: Path,
 ) -> None:
     cache = Cache(
@@ -95,7 +95,7 @@ def test_a_clip_that_cannot_be_read_leaves_nothing_in_the_cache(tmp_path: Path) 
     assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
 
 
-def test_a_cache_that_cannot_be_written_is_said_before_the_work(tmp_path: Path) -> None:
+def test_an_unwritable_cache_is_refused_before_the_work(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     clip = Clip(write_frames(tmp_path / "a", square_clip(1, 0)), "a")
     with pytest.raises(DataError, match=r"choose another folder with --cache"):

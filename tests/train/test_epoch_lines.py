@@ -36,7 +36,7 @@ def trainer(epoch: int, loss: float, best: float | None, stopped: int = 0) -> An
 @pytest.mark.parametrize(
     ("best", "loss", "star"), [(0.694, 0.710, False), (0.694, 0.650, True), (None, 0.9, True)]
 )
-def test_after_a_resume_a_star_marks_what_is_better_than_before(
+def test_after_a_resume_a_star_marks_epochs_better_than_before(
     best: float | None, loss: float, star: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = EpochLines(TrainingOptions(epochs=200), 0)
@@ -52,7 +52,7 @@ def test_after_a_resume_a_star_marks_what_is_better_than_before(
     assert "stopped early" not in said
 
 
-def test_an_early_stop_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_early_stop_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     lines = EpochLines(TrainingOptions(epochs=200), 0)
     lines.on_train_end(trainer(15, 0.7, 0.6, stopped=15), Any)
     said = capsys.readouterr().err
@@ -139,7 +139,7 @@ def test_early_stop_waits_for_the_last_third_of_a_cosine(tmp_path: Path) -> None
     assert stopped.current_epoch == 3
 
 
-def test_epochs_that_may_be_kept() -> None:
+def test_only_the_last_third_of_a_schedule_can_be_the_best() -> None:
     firsts = {epochs: TrainingOptions(epochs=epochs).first_candidate for epochs in (1, 2, 3, 9, 60)}
     assert firsts == {1: 0, 2: 1, 3: 2, 9: 6, 60: 40}
     assert TrainingOptions(epochs=60, schedule="plateau").first_candidate == 0

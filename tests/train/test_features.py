@@ -33,7 +33,7 @@ def clips() -> list[Decoded]:
     ]
 
 
-def test_kept_features_carry_the_label_that_a_clip_has_today(
+def test_cached_features_have_the_current_label_of_a_clip(
     model: Classifier, tmp_path: Path
 ) -> None:
     cache = Cache(tmp_path)
@@ -42,7 +42,7 @@ def test_kept_features_carry_the_label_that_a_clip_has_today(
         assert [label for _, label in view] == labels
 
 
-def test_kept_features_know_which_labels_a_mirror_exchanges(
+def test_cached_features_depend_on_the_labels_a_mirror_exchanges(
     model: Classifier, tmp_path: Path
 ) -> None:
     cache = Cache(tmp_path)
@@ -54,7 +54,7 @@ def test_kept_features_know_which_labels_a_mirror_exchanges(
     assert told == [{0, 1}, {0, 2}]
 
 
-def test_kept_features_know_what_clips_are_varied_with_not_its_name(
+def test_cached_features_depend_on_the_augmentation_not_its_name(
     model: Classifier, tmp_path: Path
 ) -> None:
     cache, path = Cache(tmp_path / "cache"), tmp_path / "mine.yaml"

@@ -91,7 +91,7 @@ def refusal(data: Path, **asked: bool) -> str:
         (("wave/thumb.jpg",), "image next to videos (wave)"),
     ],
 )
-def test_what_is_no_clip_is_left_out_counted_and_noted(
+def test_files_that_are_not_clips_are_skipped_and_counted(
     tmp_path: Path, names: tuple[str, ...], said: str
 ) -> None:
     found = find_data_set(put(gestures(tmp_path), *names))
@@ -105,7 +105,7 @@ def test_what_is_no_clip_is_left_out_counted_and_noted(
     "name",
     [".DS_Store", "wave/Thumbs.db", "clap/desktop.ini", "README.md", "clips.png", "model.pt"],
 )
-def test_what_lies_in_every_folder_is_not_worth_a_word(tmp_path: Path, name: str) -> None:
+def test_usual_system_files_are_skipped_silently(tmp_path: Path, name: str) -> None:
     found = find_data_set(put(gestures(tmp_path), name))
     assert (counted(found), found.notes) == ({"clap": 3, "wave": 3}, ())
 
@@ -113,13 +113,13 @@ def test_what_lies_in_every_folder_is_not_worth_a_word(tmp_path: Path, name: str
 @pytest.mark.parametrize(
     "name", ["runs", "cache", "logs", "models", "test", "train", "checkpoints"]
 )
-def test_a_gesture_may_have_the_name_of_anything(tmp_path: Path, name: str) -> None:
+def test_any_folder_name_can_be_a_label(tmp_path: Path, name: str) -> None:
     found = find_data_set(put(gestures(tmp_path), f"{name}/0.mp4", f"{name}/1/0.jpg"))
     assert counted(found) == {"clap": 3, "wave": 3, name: 2}
     assert {clip.split for clip in found.clips} == {None}
 
 
-def test_empty_files_are_no_clips(tmp_path: Path) -> None:
+def test_empty_files_are_skipped(tmp_path: Path) -> None:
     gestures(tmp_path)
     for name in ("wave/e.mp4", "clap/e.MOV"):
         (tmp_path / name).touch()
@@ -131,7 +131,7 @@ def test_empty_files_are_no_clips(tmp_path: Path) -> None:
     assert "label 'wave' has no clips (4 empty files)" in refusal(tmp_path)
 
 
-def test_a_label_without_a_clip_is_refused_and_not_passed_over(tmp_path: Path) -> None:
+def test_a_label_without_clips_is_refused(tmp_path: Path) -> None:
     put(gestures(tmp_path), "snap/")
     assert "label 'snap' has no clips (nothing)" in refusal(tmp_path)
     put(tmp_path, "snap/0.npy")
@@ -141,7 +141,7 @@ def test_a_label_without_a_clip_is_refused_and_not_passed_over(tmp_path: Path) -
 # Which files --------------------------------------------------------------------------------------
 
 
-def test_videos_of_every_usual_kind_are_clips_in_any_case_of_letters(tmp_path: Path) -> None:
+def test_every_usual_video_suffix_is_a_clip_in_any_case(tmp_path: Path) -> None:
     kinds = "mp4 m4v mov qt avi divx mkv webm wmv asf 3gp mts m2ts ts mpg mpeg vob ogv flv f4v gif"
     names = [f"wave/{n}.{kind}" for n, kind in enumerate(kinds.split())]
     names += [f"clap/{n}.{kind.upper()}" for n, kind in enumerate(kinds.split())]
@@ -151,12 +151,12 @@ def test_videos_of_every_usual_kind_are_clips_in_any_case_of_letters(tmp_path: P
 
 
 @pytest.mark.parametrize("kind", ["jpg", "JPEG", "png", "bmp", "webp", "tif", "TIFF", "ppm", "pgm"])
-def test_images_of_every_usual_kind_are_frames(tmp_path: Path, kind: str) -> None:
+def test_every_usual_image_suffix_is_a_frame(tmp_path: Path, kind: str) -> None:
     found = find_data_set(put(gestures(tmp_path), f"wave/walk/0.{kind}", f"wave/walk/1.{kind}"))
     assert (tmp_path / "wave" / "walk") in [clip.path for clip in found.clips]
 
 
-def test_clips_in_sub_folders_are_taken_and_the_sub_folder_is_their_group(tmp_path: Path) -> None:
+def test_clips_in_subfolders_are_grouped_by_subfolder(tmp_path: Path) -> None:
     # As UCF11 is unpacked: label/v_label_01/v_label_01_01.mpg, and annotations beside them.
     for label in ("basketball", "biking"):
         put(tmp_path, f"{label}/Annotation/v_{label}_01_01.xgtf")
@@ -174,7 +174,7 @@ def test_clips_in_sub_folders_are_taken_and_the_sub_folder_is_their_group(tmp_pa
     assert "2 documents" in found.notes[1]
 
 
-def test_sub_folders_several_levels_deep_give_the_group_that_divides_first(tmp_path: Path) -> None:
+def test_deep_subfolders_are_grouped_by_the_first_that_differs(tmp_path: Path) -> None:
     for way in ("ann/mo", "ann/tu", "bob/mo", "bob/tu"):
         put(tmp_path, *(f"{label}/raw/{way}/{n}.mp4" for label in "ab" for n in (0, 1)))
     found = find_data_set(tmp_path)
@@ -182,12 +182,12 @@ def test_sub_folders_several_levels_deep_give_the_group_that_divides_first(tmp_p
     assert counted(found) == {"a": 8, "b": 8}
 
 
-def test_a_sub_folder_that_all_clips_are_in_is_no_group(tmp_path: Path) -> None:
+def test_a_subfolder_with_all_clips_is_not_a_group(tmp_path: Path) -> None:
     found = find_data_set(put(tmp_path, *(f"{x}/videos/{n}.mp4" for x in "ab" for n in range(3))))
     assert ({clip.group for clip in found.clips}, found.notes) == ({None}, ())
 
 
-def test_a_folder_of_frames_and_one_of_clips_are_told_apart_by_content(tmp_path: Path) -> None:
+def test_frame_folders_and_clip_folders_are_distinguished_by_content(tmp_path: Path) -> None:
     put(gestures(tmp_path), *(f"wave/frames/{n:04}.jpg" for n in range(8)))
     put(tmp_path, "wave/ann/a.mp4", "wave/ann/a_thumb.jpg", "wave/bob/b.mp4")
     put(tmp_path, *(f"wave/both/{n:04}.jpg" for n in range(8)), "wave/both/both.mp4")
@@ -198,7 +198,7 @@ def test_a_folder_of_frames_and_one_of_clips_are_told_apart_by_content(tmp_path:
     assert "image next to videos (wave/ann)" in found.notes[-1]
 
 
-def test_where_images_are_clips_those_in_sub_folders_are_too(tmp_path: Path) -> None:
+def test_where_images_are_clips_subfolders_are_searched_too(tmp_path: Path) -> None:
     put(tmp_path, *(f"{d}/{who}/{n}.png" for d in "01" for who in ("ann", "bob") for n in (0, 1)))
     (tmp_path / "0" / "ann" / "empty.png").touch()
     found = find_data_set(put(tmp_path, "1/a.mp4"), images=True)
@@ -207,7 +207,7 @@ def test_where_images_are_clips_those_in_sub_folders_are_too(tmp_path: Path) -> 
     assert found.notes[-1] == "left out: 1 empty file (0/ann/empty.png), 1 video (1/a.mp4)"
 
 
-def test_a_link_back_ends_and_a_dead_link_is_left_out(tmp_path: Path) -> None:
+def test_link_cycles_end_and_dead_links_are_skipped(tmp_path: Path) -> None:
     gestures(tmp_path)
     (tmp_path / "wave" / "back").symlink_to(tmp_path)
     (tmp_path / "wave" / "gone.mp4").symlink_to(tmp_path / "nowhere.mp4")
@@ -233,7 +233,7 @@ def test_a_link_back_ends_and_a_dead_link_is_left_out(tmp_path: Path) -> None:
         (("train", "val", "eval"), ("train", "val", "test")),
     ],
 )
-def test_the_parts_of_a_split_are_known_by_their_usual_names(
+def test_split_folders_have_their_usual_names(
     tmp_path: Path, names: tuple[str, ...], parts: tuple[str, ...]
 ) -> None:
     for name in names:
@@ -245,7 +245,7 @@ def test_the_parts_of_a_split_are_known_by_their_usual_names(
     )
 
 
-def test_a_split_is_taken_whatever_lies_beside_it(tmp_path: Path) -> None:
+def test_a_split_is_used_whatever_else_is_in_the_folder(tmp_path: Path) -> None:
     for name in ("train", "val", "test"):
         gestures(tmp_path / name, 2)
     put(tmp_path, "annotations/a.xml", "checkpoints/last.ckpt", "README.md", ".DS_Store", "x.mp4")
@@ -260,7 +260,7 @@ def test_a_split_is_taken_whatever_lies_beside_it(tmp_path: Path) -> None:
     assert "runs of seqvision (runs)" in note
 
 
-def test_an_empty_val_folder_is_said_and_a_share_of_train_validates(tmp_path: Path) -> None:
+def test_an_empty_val_folder_is_reported_and_train_is_split(tmp_path: Path) -> None:
     put(gestures(tmp_path / "train"), "../val/")
     (tmp_path / "val").mkdir(exist_ok=True)
     found = find_data_set(tmp_path)
@@ -268,7 +268,7 @@ def test_an_empty_val_folder_is_said_and_a_share_of_train_validates(tmp_path: Pa
     assert found.notes == (f"{tmp_path / 'val'} has no clips: there is no part val",)
 
 
-def test_flat_test_files_have_no_labels_and_are_left_out(tmp_path: Path) -> None:
+def test_unlabelled_test_files_are_skipped(tmp_path: Path) -> None:
     gestures(tmp_path / "train")
     put(tmp_path, *(f"test/{n:04}.mp4" for n in range(5)), *(f"test/c/{n}.jpg" for n in range(3)))
     found = find_data_set(tmp_path)
@@ -289,7 +289,7 @@ def test_folders_train_and_test_inside_the_labels_are_a_split(tmp_path: Path) ->
     assert found.notes == ("folders train, val and test inside the labels are read as a split",)
 
 
-def test_an_unpacked_archive_is_read_through_its_only_folder(tmp_path: Path) -> None:
+def test_an_only_folder_is_entered(tmp_path: Path) -> None:
     gestures(tmp_path / "one" / "data" / "data")
     put(tmp_path / "one", "__MACOSX/data/a.mp4", "data/.DS_Store")
     found = find_data_set(tmp_path / "one")
@@ -300,13 +300,13 @@ def test_an_unpacked_archive_is_read_through_its_only_folder(tmp_path: Path) -> 
     assert set(by_part(find_data_set(tmp_path / "two"))) == {"train", "test"}
 
 
-def test_a_label_called_test_stays_a_label_and_that_is_said(tmp_path: Path) -> None:
+def test_a_label_called_test_stays_a_label_with_a_note(tmp_path: Path) -> None:
     found = find_data_set(put(gestures(tmp_path), "test/ann/0.mp4", "test/bob/1.mp4"))
     assert counted(found) == {"clap": 3, "test": 2, "wave": 3}
     assert "test is read as a label, next to clap, wave" in " ".join(found.notes)
 
 
-def test_only_a_test_folder_teaches_nothing_and_that_is_said(tmp_path: Path) -> None:
+def test_val_and_test_without_train_are_noted(tmp_path: Path) -> None:
     for name in ("val", "test"):
         gestures(tmp_path / name)
     found = find_data_set(tmp_path)
@@ -317,7 +317,7 @@ def test_only_a_test_folder_teaches_nothing_and_that_is_said(tmp_path: Path) -> 
 # What is wrong ------------------------------------------------------------------------------------
 
 
-def test_loose_files_instead_of_labels_are_named_with_what_is_expected(tmp_path: Path) -> None:
+def test_loose_files_without_labels_are_refused_with_the_expected_layout(tmp_path: Path) -> None:
     put(tmp_path / "a", "0.mp4", "1.mp4")
     assert "2 videos in it and no folders of labels; expected" in refusal(tmp_path / "a")
     put(tmp_path / "a", "labels.csv")
@@ -338,7 +338,7 @@ def test_loose_files_instead_of_labels_are_named_with_what_is_expected(tmp_path:
         ("clip.dat", "neither a folder nor a .csv list"),
     ],
 )
-def test_a_file_that_is_no_list_is_refused_with_what_to_do(
+def test_a_file_that_is_not_a_list_is_refused_with_a_hint(
     tmp_path: Path, name: str, said: str
 ) -> None:
     assert said in refusal(put(tmp_path, name) / name)
@@ -347,7 +347,7 @@ def test_a_file_that_is_no_list_is_refused_with_what_to_do(
 # The same for clips without labels ----------------------------------------------------------------
 
 
-def test_clips_to_predict_are_found_past_the_same_rubbish(tmp_path: Path) -> None:
+def test_clips_to_predict_are_found_among_other_files(tmp_path: Path) -> None:
     put(gestures(tmp_path), "runs/1/options.yaml", "runs/1/run.json", "runs/1/c.png")
     put(tmp_path, "__MACOSX/._0.mp4", "wave/._0.mp4", "wave/5.mp4.part", "wave/a.TXT", "wave/5.WMV")
     clips, notes = find_unnamed(str(tmp_path))
@@ -365,7 +365,7 @@ def scene(direction: int, seed: int) -> NDArray[np.uint8]:
     return square_clip(direction, seed, 12).repeat(4, 1).repeat(4, 2)
 
 
-def test_a_messy_folder_is_understood_and_everything_about_it_is_said(
+def test_a_messy_folder_is_read_with_a_note_per_problem(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A download folder: two people's clips, an archive's leavings, a run, a broken download."""

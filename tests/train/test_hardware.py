@@ -40,7 +40,7 @@ def threads_of_a_step(model: Classifier) -> dict[str, int]:
     return found
 
 
-def test_the_head_has_one_thread_on_the_way_there_and_back_and_the_encoder_all() -> None:
+def test_the_head_runs_on_one_thread_and_the_encoder_on_all() -> None:
     model = Classifier(ModelOptions(hidden=16), IMAGE, 3)
     assert limit_head_threads(model, 2)
     assert threads_of_a_step(model) == {
@@ -48,17 +48,17 @@ def test_the_head_has_one_thread_on_the_way_there_and_back_and_the_encoder_all()
     }  # fmt: skip
 
 
-def test_a_large_head_shares_its_work() -> None:
+def test_a_large_head_runs_on_all_threads() -> None:
     model = Classifier(ModelOptions(hidden=1024), IMAGE, 3)
     assert not limit_head_threads(model, 16)
     assert set(threads_of_a_step(model).values()) == {2}
 
 
-def test_a_head_without_recurrence_is_left_alone() -> None:
+def test_a_head_without_recurrence_keeps_all_threads() -> None:
     assert not limit_head_threads(Classifier(ModelOptions(head="mean"), IMAGE, 3), 2)
 
 
-def test_the_answers_stay() -> None:
+def test_thread_limits_change_no_prediction() -> None:
     model = Classifier(ModelOptions(hidden=16), IMAGE, 3).eval()
     frames = torch.randint(0, 256, (2, 3, 32, 32, 3), dtype=torch.uint8)
     before = model(frames)

@@ -24,9 +24,7 @@ def printed(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple
     return code, out + err
 
 
-def test_inspect_shows_a_hostile_card_as_it_is_written(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_inspect_escapes_a_hostile_card(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("onnx", reason="onnx builds the models of these tests")
     for case, card in hostile_cards(EVIL).items():
         path = tmp_path / "model.onnx"
@@ -44,7 +42,7 @@ def test_inspect_shows_a_hostile_card_as_it_is_written(
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_names_and_options_of_every_command(
+def test_hostile_names_and_options_are_escaped_by_every_command(
     verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -67,7 +65,7 @@ def test_names_and_options_of_every_command(
     assert printed(capsys, f"{verb}{NAME}")[0] == 2
 
 
-def test_clips_labels_and_files_of_hostile_names(
+def test_hostile_clip_label_and_file_names_are_escaped(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -21,7 +21,7 @@ def wide(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
 
 
-def test_a_person_reads_what_a_runner_must_know(capsys: pytest.CaptureFixture[str]) -> None:
+def test_inspect_prints_what_running_the_model_needs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", str(VIDEO)]) == 0
     said = capsys.readouterr().out
     for part in (
@@ -44,9 +44,7 @@ def test_a_person_reads_what_a_runner_must_know(capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize("path", sorted(OLD.glob("*.onnx")), ids=lambda path: path.stem)
-def test_the_json_agrees_with_what_onnxruntime_says_of_the_file(
-    path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_json_agrees_with_onnxruntime(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", str(path), "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     session = Session(path)
@@ -64,7 +62,7 @@ def test_the_json_agrees_with_what_onnxruntime_says_of_the_file(
 
 
 @pytest.mark.parametrize("kind", ["video", "rows"])
-def test_a_training_s_file_says_what_its_export_will_take(
+def test_training_and_exported_files_show_the_same_inputs_and_outputs(
     kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said = {}
@@ -79,7 +77,7 @@ def test_a_training_s_file_says_what_its_export_will_take(
     assert said["pt"]["parameters"] == sum(each.numel() for each in model.parameters())
 
 
-def test_a_changed_weight_is_told_and_the_command_fails(
+def test_a_changed_weight_is_reported_and_the_command_fails(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     proto = onnx.load(VIDEO)
@@ -102,7 +100,7 @@ def test_a_changed_weight_is_told_and_the_command_fails(
         ("model.pt", b"no model", "not a model file, or damaged"),
     ],
 )
-def test_what_is_no_model_is_refused_in_one_line(
+def test_a_file_that_is_not_a_model_is_one_line(
     name: str,
     content: bytes | None,
     reason: str,

@@ -44,7 +44,7 @@ def flip(labels: list[str], *swap: str) -> None:
 
 
 @pytest.mark.parametrize("label", DIRECTIONAL)
-def test_a_direction_is_seen_however_it_is_spelled(label: str) -> None:
+def test_a_direction_is_recognized_in_any_spelling(label: str) -> None:
     with pytest.raises(DataError, match="--flip: a mirror changes the label") as refusal:
         flip([label, "wave"])
     assert "--swap" in str(refusal.value)
@@ -52,7 +52,7 @@ def test_a_direction_is_seen_however_it_is_spelled(label: str) -> None:
 
 
 @pytest.mark.parametrize("label", UNDIRECTED)
-def test_a_word_that_only_looks_like_a_direction_is_mirrored(label: str) -> None:
+def test_a_label_that_only_resembles_a_direction_is_mirrored(label: str) -> None:
     flip([label, "wave2"])
 
 
@@ -67,7 +67,7 @@ def test_a_word_that_only_looks_like_a_direction_is_mirrored(label: str) -> None
         ("lewa reka", "prawa reka"), ("push lt", "push rt"), ("leftSwipe", "RightSwipe"),
     ],
 )  # fmt: skip
-def test_the_refusal_names_the_pair_and_the_pair_is_taken(one: str, other: str) -> None:
+def test_the_refusal_names_the_pair_that_is_accepted(one: str, other: str) -> None:
     with pytest.raises(DataError) as refusal:
         flip([one, other, "none"])
     pair = f"{min(one, other)}:{max(one, other)}"
@@ -75,7 +75,7 @@ def test_the_refusal_names_the_pair_and_the_pair_is_taken(one: str, other: str) 
     flip([one, other, "none"], pair)
 
 
-def test_every_pair_that_lacks_is_in_one_line() -> None:
+def test_every_missing_pair_is_in_one_line() -> None:
     labels = ["push_left", "push_right", "swipe_left", "swipe_right", "turn_cw"]
     with pytest.raises(DataError) as refusal:
         flip(labels)
@@ -85,7 +85,7 @@ def test_every_pair_that_lacks_is_in_one_line() -> None:
     assert "\n" not in line
 
 
-def test_letters_of_an_alphabet_are_no_sides() -> None:
+def test_letters_of_an_alphabet_are_not_sides() -> None:
     flip(["A", "B", "L", "R"])
     flip(["letter_a", "letter_l", "letter_r"])
     with pytest.raises(DataError):
@@ -157,7 +157,7 @@ def test_the_recipe_that_is_checked_is_the_one_that_runs() -> None:
         assert make_augmenter(AugmentOptions(augment={"clip": [augmenter]}), ["wave", "none"])
 
 
-def test_what_a_mirror_leaves_unchanged_is_said() -> None:
+def test_labels_unchanged_by_a_mirror_are_printed() -> None:
     labels = ["none", "swipe_left", "swipe_right", "wave"]
     options = AugmentOptions(flip=True, swap=("swipe_left:swipe_right",))
     assert augment.augmentation_notes(options, labels) == [
@@ -171,20 +171,22 @@ def test_what_a_mirror_leaves_unchanged_is_said() -> None:
 
 
 @pytest.mark.parametrize("labels", ["0123456789", "abcdefghijklmnopqrstuvwxyz", "ABDE", ["6", "9"]])
-def test_mirrored_digits_and_letters_are_warned_of(labels: str | list[str]) -> None:
+def test_mirrored_digits_and_letters_cause_a_warning(labels: str | list[str]) -> None:
     notes = augment.augmentation_notes(AugmentOptions(flip=True), list(labels))
     assert "digits or letters" in notes[-1]
     assert augment.augmentation_notes(AugmentOptions(), list(labels)) == []
 
 
 @pytest.mark.parametrize("label", ["ZoomIn", "zoomOut", "OpenDoor", "doorClose", "SwipeLeft"])
-def test_what_is_another_movement_backwards_needs_its_partner(label: str) -> None:
+def test_a_label_with_a_reverse_needs_its_partner(label: str) -> None:
     options = AugmentOptions(reverse=True, reverse_swap=(label,))
     with pytest.raises(DataError, match="is another movement when played backwards"):
         augment.check_augmentation(options, [label, "wave"])
 
 
-def test_data_prints_what_a_mirror_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_data_prints_the_effect_of_a_mirror(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_squares(tmp_path / "clips", 6, ("left", "right", "none"))
     for old, new in (("left", "SwipeLeft"), ("right", "SwipeRight"), ("none", "still")):
         (tmp_path / "clips" / old).rename(tmp_path / "clips" / new)

@@ -6,7 +6,7 @@ from seqvision.metrics import before_temperature, by_group, calibration
 from seqvision.statistics import wilson
 
 
-def test_the_calibration_error_is_that_of_a_hand_and_of_torchmetrics() -> None:
+def test_the_calibration_error_equals_a_hand_computed_and_torchmetrics() -> None:
     probabilities = torch.tensor([[0.9, 0.1], [0.9, 0.1], [0.3, 0.7], [0.4, 0.6]])
     truth = torch.tensor([0, 1, 1, 0])
     # Two at 0.9, one right: |0.9 − 0.5| · 2/4; one at 0.7, right: 0.3/4; one at 0.6, wrong: 0.6/4.
@@ -28,14 +28,14 @@ def test_probabilities_of_0_and_1_have_a_bin() -> None:
     assert calibration(certain, torch.tensor([0, 0])).error == pytest.approx(0.5)
 
 
-def test_a_temperature_can_be_taken_back() -> None:
+def test_a_temperature_can_be_undone() -> None:
     logits = torch.randn(20, 5, generator=torch.manual_seed(0)).double() * 3
     after = (logits / 2.5).softmax(1)
     assert torch.allclose(before_temperature(after, 2.5), logits.softmax(1))
     assert torch.allclose(before_temperature(after, 1.0), after)
 
 
-def test_groups_come_worst_first_and_clips_without_one_are_left_out() -> None:
+def test_groups_are_sorted_worst_first_without_ungrouped_clips() -> None:
     groups = ["a", "b", None, "a", "c", "b", "c", "c"]
     right = [True, False, False, True, True, False, False, True]
     found = by_group(groups, right)

@@ -33,7 +33,7 @@ def mixed(given: Batch, alpha: float = 1.0, seed: int = 0) -> Mixed:
     return mix(given, alpha)
 
 
-def test_frames_and_labels_are_blended_by_the_same_share() -> None:
+def test_frames_and_labels_are_blended_by_the_same_weight() -> None:
     given = batch()
     for seed in range(8):
         blend = mixed(given, seed=seed)
@@ -49,7 +49,7 @@ def test_frames_and_labels_are_blended_by_the_same_share() -> None:
     assert torch.equal(given.inputs, batch().inputs), "the batch itself is not written to"
 
 
-def test_a_blend_is_as_long_as_its_first_clip_and_has_the_whole_second() -> None:
+def test_a_blend_has_the_length_of_its_first_clip() -> None:
     given = batch([8, 2, 5])
     given.inputs[0] = torch.arange(8, dtype=torch.uint8)[:, None, None, None] * 10
     given.inputs[1, 0], given.inputs[1, 1] = 0, 200
@@ -65,7 +65,7 @@ def test_a_blend_is_as_long_as_its_first_clip_and_has_the_whole_second() -> None
     pytest.fail("no draw paired the long clip with the short one")
 
 
-def test_features_are_blended_as_they_are() -> None:
+def test_features_are_blended_without_resampling() -> None:
     features = Batch(torch.randn(4, 3, 7), torch.full((4,), 3), torch.arange(4))
     blend = mixed(features)
     expected = blend.share * features.inputs + (1 - blend.share) * features.inputs[blend.others]
@@ -89,7 +89,7 @@ def module(**options: object) -> ClassifierModule:
     return built
 
 
-def test_the_loss_is_that_of_both_labels_with_weights_and_smoothing_as_they_are() -> None:
+def test_the_loss_of_a_blend_keeps_class_weights_and_smoothing() -> None:
     training = module(mixup=0.8, label_smoothing=0.1)
     torch.manual_seed(3)
     loss = training.training_step(batch(), 0)

@@ -46,7 +46,7 @@ def name(options: ModelOptions) -> str:
 
 @pytest.mark.parametrize("options", HEADS + CENTERED, ids=name)
 @torch.inference_mode()
-def test_padding_never_changes_a_clips_answer(options: ModelOptions) -> None:
+def test_padding_changes_no_prediction(options: ModelOptions) -> None:
     model = Classifier(options, IMAGE, 4).eval()
     clip = frames(1, 5)
     alone = model(clip, torch.tensor([5]))
@@ -58,7 +58,7 @@ def test_padding_never_changes_a_clips_answer(options: ModelOptions) -> None:
 
 
 @torch.inference_mode()
-def test_padding_does_not_touch_batch_statistics() -> None:
+def test_padding_does_not_change_batch_statistics() -> None:
     torch.manual_seed(0)
     one = Classifier(ModelOptions(), IMAGE, 4).train()
     two = Classifier(ModelOptions(), IMAGE, 4).train()
@@ -72,14 +72,14 @@ def test_padding_does_not_touch_batch_statistics() -> None:
 
 
 @torch.inference_mode()
-def test_only_a_head_that_reads_order_can_tell_a_clip_from_its_reverse() -> None:
+def test_only_order_aware_heads_distinguish_a_clip_from_its_reverse() -> None:
     clip = frames(1, 6)
     for head, differs in (("lstm", True), ("gru", True), ("mean", False)):
         model = Classifier(ModelOptions(encoder="flatten", head=head), IMAGE, 3).eval()
         assert (not torch.allclose(model(clip), model(clip.flip(1)), atol=1e-5)) is differs, head
 
 
-def test_wide_features_are_brought_to_the_heads_width_and_narrow_ones_left() -> None:
+def test_wide_features_are_projected_and_narrow_ones_kept() -> None:
     def width(**options: object) -> int:
         model = Classifier(ModelOptions.model_validate(options), IMAGE, 3)
         return model.head.rnn.input_size
@@ -90,7 +90,7 @@ def test_wide_features_are_brought_to_the_heads_width_and_narrow_ones_left() -> 
     assert width(encoder="small_cnn", projection=5) == 5
 
 
-def test_the_head_of_a_frozen_encoder_reads_motion_unless_told_otherwise(tmp_path: Path) -> None:
+def test_a_frozen_encoder_s_head_reads_motion_by_default(tmp_path: Path) -> None:
     def motion(**options: object) -> str:
         return Classifier(ModelOptions.model_validate(options), IMAGE, 3).steps.motion
 
@@ -113,9 +113,7 @@ def test_the_head_of_a_frozen_encoder_reads_motion_unless_told_otherwise(tmp_pat
 @torch.inference_mode()
 @pytest.mark.parametrize("head", ["lstm", "mean", "centered lstm"])
 @pytest.mark.parametrize("motion", ["none", "both"])
-def test_what_is_remembered_of_each_step_gives_the_answer_of_the_clip(
-    head: str, motion: str
-) -> None:
+def test_carried_state_gives_the_prediction_of_the_clip(head: str, motion: str) -> None:
     center, kind = head.startswith("centered"), head.split()[-1]
     options = ModelOptions.model_validate(
         {"head": kind, "motion": motion, "hidden": 8, "center": center}
@@ -131,7 +129,7 @@ def test_what_is_remembered_of_each_step_gives_the_answer_of_the_clip(
 
 @torch.inference_mode()
 @pytest.mark.parametrize("options", CENTERED, ids=name)
-def test_what_is_the_same_in_all_steps_never_reaches_a_centered_head(options: ModelOptions) -> None:
+def test_a_constant_offset_never_reaches_a_centered_head(options: ModelOptions) -> None:
     torch.manual_seed(0)
     model, other = (
         Classifier(options.model_copy(update={"center": center}), IMAGE, 4).eval()
@@ -149,7 +147,7 @@ def test_what_is_the_same_in_all_steps_never_reaches_a_centered_head(options: Mo
     assert not torch.allclose(model(features), model(features.flip(1)), atol=1e-4), "order counts"
 
 
-def test_a_centered_feature_is_on_the_scale_of_what_changes_in_a_clip() -> None:
+def test_centered_features_are_scaled_by_their_change_within_a_clip() -> None:
     """A feature that tells people apart would else be a thousandth of what it was."""
     steps = Steps(2, "none", center=True)
     changes = torch.randn(5, 40, 2, generator=torch.Generator().manual_seed(0))
@@ -166,7 +164,7 @@ def test_the_table_of_encoders_is_the_list_of_the_option() -> None:
 @pytest.mark.parametrize("encoder", ENCODERS)
 @pytest.mark.parametrize("channels", [1, 3])
 @torch.inference_mode()
-def test_every_encoder_answers_for_colour_and_grey(encoder: str, channels: int) -> None:
+def test_every_encoder_takes_colour_and_grey(encoder: str, channels: int) -> None:
     image = ImageSpec(height=64, width=64, channels=channels, fit="stretch")
     options = ModelOptions(encoder=encoder, weights="none", hidden=8)
     model = Classifier(options, image, 3).eval()
@@ -174,7 +172,7 @@ def test_every_encoder_answers_for_colour_and_grey(encoder: str, channels: int) 
     assert model(frames(2, 3, image)).shape == (2, 3)
 
 
-def test_a_frozen_encoder_learns_nothing_not_even_statistics() -> None:
+def test_a_frozen_encoder_changes_neither_weights_nor_statistics() -> None:
     model = Classifier(ModelOptions(freeze=True), IMAGE, 3).train()
     before = {key: value.clone() for key, value in model.encoder.state_dict().items()}
     model(frames(2, 3)).sum().backward()
@@ -184,7 +182,7 @@ def test_a_frozen_encoder_learns_nothing_not_even_statistics() -> None:
         assert torch.equal(value, before[key]), key
 
 
-def test_a_weights_file_is_loaded_and_its_old_classifier_left_out(tmp_path: Path) -> None:
+def test_a_weights_file_is_loaded_without_its_classifier(tmp_path: Path) -> None:
     from seqvision.compat import torchvision
 
     torch.manual_seed(1)
@@ -204,7 +202,7 @@ def test_a_weights_file_is_loaded_and_its_old_classifier_left_out(tmp_path: Path
         (lambda p: torch.save({"x": torch.zeros(1)}, p), "tensors are missing, first features"),
     ],
 )
-def test_bad_weights_are_one_clear_line(tmp_path: Path, make: object, message: str) -> None:
+def test_invalid_weights_are_one_line(tmp_path: Path, make: object, message: str) -> None:
     path = tmp_path / "w.pth"
     make(path)  # type: ignore[operator]
     with pytest.raises(WeightsError, match=message) as error:
@@ -226,7 +224,7 @@ def test_a_weights_file_never_runs_code(tmp_path: Path) -> None:
     assert not (tmp_path / "pwned").exists()
 
 
-def test_imagenet_without_a_network_fails_if_asked_for_and_is_said_if_not(
+def test_imagenet_offline_fails_if_given_and_warns_by_default(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from seqvision.models import encoders

@@ -58,7 +58,7 @@ def names(clips: list[Clip], copies: list[NearDuplicate]) -> list[tuple[str, str
     return [(clips[c.one].path.name, clips[c.other].path.name, c.is_mirrored) for c in copies]
 
 
-def test_copies_are_found_and_other_takes_in_the_same_room_are_none(tmp_path: Path) -> None:
+def test_copies_are_found_and_other_takes_in_the_same_room_are_not(tmp_path: Path) -> None:
     others = [write_video(tmp_path / f"other{n}.mp4", take(50 + n)) for n in range(12)]
     own = take(1)
     copies = [
@@ -79,7 +79,7 @@ def test_copies_are_found_and_other_takes_in_the_same_room_are_none(tmp_path: Pa
     assert again == find_near_duplicates(clips, decoded), "kept sketches too"
 
 
-def test_what_is_no_copy_is_not_taken_for_one(tmp_path: Path) -> None:
+def test_distinct_clips_are_not_reported_as_copies(tmp_path: Path) -> None:
     own = take(2)
     paths = [
         write_video(tmp_path / "forwards.mp4", own),
@@ -104,7 +104,7 @@ def test_parts_of_one_video_are_not_called_copies_of_each_other(tmp_path: Path) 
     assert find_near_duplicates(clips, decoded) == []
 
 
-def test_copies_and_the_groups_they_are_in_become_one_group() -> None:
+def test_groups_that_share_copies_are_merged() -> None:
     groups = (None, None, "g", "g", "h", None)
     clips = [Clip(Path(name), "x", group) for name, group in zip("abcdef", groups, strict=True)]
     joined = join_groups(clips, [NearDuplicate(0, 1), NearDuplicate(1, 3), NearDuplicate(2, 4)])
@@ -113,7 +113,7 @@ def test_copies_and_the_groups_they_are_in_become_one_group() -> None:
     assert join_groups(clips, []) == clips
 
 
-def test_copies_are_never_on_two_sides_unless_nothing_else_can_be_divided() -> None:
+def test_copies_stay_on_one_side_unless_no_other_split_exists() -> None:
     clips = [Clip(Path(f"{n}.mp4"), "ab"[n % 2]) for n in range(20)]
     copies = [NearDuplicate(n, n + 10) for n in range(10)]
     for seed in range(5):
@@ -141,7 +141,7 @@ def twins(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def test_a_training_keeps_a_video_and_its_extracted_frames_on_one_side(
+def test_a_video_and_its_extracted_frames_stay_on_one_side_of_the_split(
     twins: Path, tmp_path: Path
 ) -> None:
     read = ClipOptions(size=32, frames=6, cache=tmp_path / "cache", val=0.2)
@@ -155,7 +155,7 @@ def test_a_training_keeps_a_video_and_its_extracted_frames_on_one_side(
     assert "10 clips are folders of images without a rate, taken as 30 frames per second" in notes
 
 
-def test_data_names_copies_on_two_sides_of_a_split_that_the_list_makes(
+def test_data_reports_copies_on_both_sides_of_a_listed_split(
     twins: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = ["path,label,split"]
@@ -175,7 +175,7 @@ def test_data_names_copies_on_two_sides_of_a_split_that_the_list_makes(
     assert any(one["contradiction"] for one in told)
 
 
-def test_the_real_signs_and_fights_have_no_copies_that_are_none(tmp_path: Path) -> None:
+def test_real_signs_and_fights_have_no_false_copies(tmp_path: Path) -> None:
     signs = sorted(real_data("asl_clips").glob("*.mkv"))
     fights = sorted(real_data("fight", "clips").glob("*/*.mp4"))[::20]
     clips, decoded = decode(tmp_path, [*signs, *fights])

@@ -13,7 +13,7 @@ FOLDER = Path(__file__).parent.parent / "old_models"
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.pt")), ids=lambda path: path.stem)
-def test_an_old_model_answers_as_it_did(path: Path) -> None:
+def test_an_old_model_gives_the_same_predictions(path: Path) -> None:
     model, card = load_model(path)
     image = card.image
     shape = (1, 4, image.height, image.width, image.channels)

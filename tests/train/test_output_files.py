@@ -58,9 +58,7 @@ def test_the_model_of_another_run_is_kept_and_its_own_is_replaced(
     assert "is kept as" not in capsys.readouterr().err
 
 
-def test_a_resumed_run_keeps_what_another_run_put_there_meanwhile(
-    runs: list[Trained], tmp_path: Path
-) -> None:
+def test_a_resumed_run_keeps_the_model_of_another_run(runs: list[Trained], tmp_path: Path) -> None:
     one, two = (each.run for each in runs)
     target = tmp_path / "model.pt"
     assert publish(one / "model.pt", target, one) is None
@@ -71,7 +69,7 @@ def test_a_resumed_run_keeps_what_another_run_put_there_meanwhile(
     assert target.read_bytes() == (one / "model.pt").read_bytes()
 
 
-def test_runs_that_end_at_once_lose_no_model(tmp_path: Path) -> None:
+def test_runs_that_end_together_lose_no_model(tmp_path: Path) -> None:
     target = tmp_path / "model.pt"
     sources = []
     for number in range(12):
@@ -94,7 +92,7 @@ def test_runs_that_end_at_once_lose_no_model(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".*")), "nothing unfinished stays"
 
 
-def test_a_file_system_without_links_keeps_a_copy(
+def test_without_hard_links_a_copy_is_kept(
     runs: list[Trained], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
@@ -110,7 +108,7 @@ def test_a_file_system_without_links_keeps_a_copy(
 
 
 @pytest.mark.parametrize("kind", ["text", "zip", "weights of another program"])
-def test_a_file_that_is_no_model_is_refused_before_the_work(
+def test_a_file_that_is_not_a_model_is_refused_before_the_work(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str, runs: list[Trained]
 ) -> None:
     target = tmp_path / "model.pt"
@@ -169,7 +167,7 @@ def test_exports_and_calibrations_keep_those_of_another_training(
     assert write_card(one, card, one) is None, "in place it is the same model"
 
 
-def test_a_full_disk_at_the_end_leaves_the_model_in_the_run_and_the_old_one_in_its_place(
+def test_a_full_disk_at_the_end_keeps_the_new_and_the_old_model(
     runs: list[Trained], small_disk: Path
 ) -> None:
     target = small_disk / "model.pt"

@@ -33,7 +33,7 @@ def test_a_duration_is_a_number_with_its_unit(text: str, seconds: float) -> None
     ["", "10", "10 m", "m", "-5m", "1e3s", "5d", "10min", "1:30", "5m1h", "5m5m", "1,5h", "١٠m",
      "0s", "0.5s", "9999999h", "infs", "1.h"],
 )  # fmt: skip
-def test_what_is_no_duration_is_refused(text: str) -> None:
+def test_an_invalid_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not like 90s, 10m or 1.5h|must be between 1s and"):
         TrainingOptions(time=text)
 
@@ -50,7 +50,7 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         (7, 0.0, 3.0, 5.0, 20.0, 7),
     ],
 )
-def test_as_many_epochs_are_planned_as_fit_beside_the_rest(
+def test_as_many_epochs_as_fit_are_planned(
     most: int, epoch: float, spent: float, afterwards: float, budget: float | None, epochs: int
 ) -> None:
     found = plan(most, epoch, spent, afterwards, budget)
@@ -58,7 +58,7 @@ def test_as_many_epochs_are_planned_as_fit_beside_the_rest(
     assert found.total == pytest.approx(spent + (epochs - 1) * epoch + afterwards)
 
 
-def test_the_line_says_what_was_planned_and_how_long_it_takes() -> None:
+def test_the_line_has_the_planned_epochs_and_their_time() -> None:
     some = plan(60, 22.4, 60.0, 30.0, 600.0)
     assert (
         some.line("10m") == "--time 10m: 22 epochs of 60 fit, about 22 s each, about 9 min in all"
@@ -99,7 +99,7 @@ def planned(squares: Path, folder: Path, **training: object) -> Trained:
 
 
 @pytest.mark.usefixtures("timed")
-def test_the_cosine_comes_down_within_the_budget_and_all_records_agree(
+def test_the_cosine_schedule_ends_within_the_budget(
     squares: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     result = planned(squares, tmp_path)
@@ -120,7 +120,7 @@ def test_the_cosine_comes_down_within_the_budget_and_all_records_agree(
 
 @pytest.mark.usefixtures("timed")
 @pytest.mark.parametrize("schedule", ["cosine", "plateau"])
-def test_a_resumed_training_goes_on_with_as_many_epochs_as_were_planned(
+def test_a_resumed_training_keeps_its_planned_epochs(
     squares: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, schedule: str
 ) -> None:
     whole = planned(squares, tmp_path / "a", schedule=schedule, keep="last")
@@ -145,7 +145,7 @@ def test_planning_changes_nothing_where_all_epochs_fit(squares: Path, tmp_path: 
     assert same(weights(free), weights(fits))
 
 
-def test_a_budget_that_is_over_after_one_epoch_is_warned_of(
+def test_a_budget_of_less_than_one_epoch_is_warned_of(
     squares: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     result = train(options(squares, tmp_path, 60, training={"time": "1s"}))

@@ -62,7 +62,7 @@ def rows_of(path: Path) -> dict[str, list[float]]:
     return {row[0]: list(map(float, row[3:])) for row in rows}
 
 
-def test_a_clip_gets_the_answer_that_training_counted(
+def test_predictions_equal_those_of_the_training(
     attentive: Trained, listed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "answers.csv"
@@ -78,7 +78,9 @@ def test_a_clip_gets_the_answer_that_training_counted(
 
 
 @pytest.mark.parametrize(("reject", "said"), [(0.9, True), (0.3, False)])
-def test_an_answer_below_the_threshold_is_unsure(exported: Path, reject: float, said: bool) -> None:
+def test_a_prediction_below_the_threshold_is_unsure(
+    exported: Path, reject: float, said: bool
+) -> None:
     card = Session(exported).card
     card = card.model_copy(
         update={"decision": card.decision.model_copy(update={"min_confidence": reject})}
@@ -91,7 +93,7 @@ def test_an_answer_below_the_threshold_is_unsure(exported: Path, reject: float, 
 
 
 @pytest.mark.parametrize("how", [(), ("--every-window",)])
-def test_the_exported_model_answers_alike(
+def test_the_exported_model_gives_the_same_predictions(
     attentive: Trained, exported: Path, takes: Path, tmp_path: Path, how: tuple[str, ...]
 ) -> None:
     for model, name in ((attentive.model, "pt"), (exported, "onnx")):
@@ -104,7 +106,7 @@ def test_the_exported_model_answers_alike(
         assert each == pytest.approx(onnx_says[path], abs=1e-4)
 
 
-def test_every_window_is_the_mean_over_half_overlapping_windows(
+def test_windows_overlap_by_half_and_are_averaged(
     attentive: Trained, takes: Path, tmp_path: Path
 ) -> None:
     target = tmp_path / "answers.csv"
@@ -146,7 +148,7 @@ def test_windows_cover_a_clip_to_its_end() -> None:
     assert len(centre(one, IMAGE, VIDEO)) == 1
 
 
-def test_model_onnx_is_asked_without_torch(exported: Path, takes: Path, tmp_path: Path) -> None:
+def test_model_onnx_is_used_without_torch(exported: Path, takes: Path, tmp_path: Path) -> None:
     code = (
         "import sys\n"
         "class Absent:\n"
@@ -169,7 +171,7 @@ def test_model_onnx_is_asked_without_torch(exported: Path, takes: Path, tmp_path
         assert float(share) >= float(less)
 
 
-def test_a_broken_clip_is_named_and_the_rest_goes_on(
+def test_a_broken_clip_is_reported_and_the_rest_predicted(
     exported: Path, takes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (takes / "bad.mp4").write_text("text")
@@ -185,7 +187,7 @@ def test_a_broken_clip_is_named_and_the_rest_goes_on(
     assert set(Path(tempfile.gettempdir()).glob("seqvision-*")) <= before
 
 
-def test_nothing_that_can_be_read_or_found_is_one_clear_end(
+def test_no_readable_clips_is_one_line(
     exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bad = tmp_path / "bad.mp4"
@@ -217,7 +219,7 @@ def test_nothing_that_can_be_read_or_found_is_one_clear_end(
 
 
 @pytest.mark.parametrize("device", ["tensorrt", "openvino", "coreml", "directml"])
-def test_a_model_of_torch_is_refused_the_devices_of_onnxruntime_in_one_line(
+def test_a_torch_model_with_an_onnxruntime_device_is_one_line(
     attentive: Trained, takes: Path, device: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["predict", str(attentive.model), str(takes), "--device", device]) == 2
@@ -246,7 +248,7 @@ def test_an_exported_model_takes_the_devices_of_its_onnxruntime(
     assert "openvino" in capsys.readouterr().err
 
 
-def test_a_csv_that_cannot_be_written_is_one_line(
+def test_an_unwritable_csv_is_one_line(
     exported: Path, takes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "no" / "answers.csv"
@@ -254,7 +256,7 @@ def test_a_csv_that_cannot_be_written_is_one_line(
     assert "answers.csv: there is no folder" in capsys.readouterr().err
 
 
-def test_paths_stand_for_clips_in_natural_order(takes: Path) -> None:
+def test_paths_are_expanded_in_natural_order(takes: Path) -> None:
     def names(given: str) -> list[str]:
         return [str(path.relative_to(takes)) for path in find_paths(str(takes / given))]
 
@@ -274,7 +276,7 @@ def test_paths_stand_for_clips_in_natural_order(takes: Path) -> None:
     shutil.rmtree(takes / "more")
 
 
-def test_a_model_of_still_images_answers_for_each_image_and_refuses_videos(
+def test_a_still_image_model_predicts_images_and_refuses_videos(
     stills: Trained,
     takes: Path,
     tmp_path: Path,
@@ -304,7 +306,7 @@ def test_a_model_of_still_images_answers_for_each_image_and_refuses_videos(
 
 
 @pytest.mark.parametrize("how", [(), ("--every-window",)])
-def test_the_server_answers_alike(
+def test_the_server_gives_the_same_predictions(
     exported: Path, takes: Path, tmp_path: Path, how: tuple[str, ...]
 ) -> None:
     target = tmp_path / "answers.csv"

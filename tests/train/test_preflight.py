@@ -95,7 +95,7 @@ REFUSED = [
 OLD_MODELS = Path(__file__).parents[1] / "old_models"
 
 
-def test_refusals_take_no_torch_and_leave_nothing(tmp_path: Path) -> None:
+def test_refusals_load_no_torch_and_leave_no_files(tmp_path: Path) -> None:
     write_squares(tmp_path / "frames", 2)
     (tmp_path / "folder.pt").mkdir()
     shutil.copy(OLD_MODELS / "spec3-video.pt", tmp_path / "model.pt")
@@ -126,14 +126,14 @@ for command, said in {REFUSED!r}:
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_an_export_looks_at_all_its_outputs_before_it_begins(tmp_path: Path) -> None:
+def test_an_export_checks_all_its_outputs_before_it_begins(tmp_path: Path) -> None:
     shutil.copy(OLD_MODELS / "spec3-video.pt", tmp_path / "model.pt")
     (tmp_path / "model.onnx.report.json").mkdir()
     with pytest.raises(DataError, match=r"the report .*report\.json: that is a folder"):
         preflight.validate_export(ExportOptions(model=tmp_path / "model.pt"))
 
 
-def test_a_resumed_run_takes_what_may_change_and_names_what_may_not(
+def test_a_resume_takes_changeable_options_and_refuses_the_others(
     squares: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -166,7 +166,7 @@ def test_a_resumed_run_takes_what_may_change_and_names_what_may_not(
     assert resume_options(kept, given, kept).training.epochs == 60
 
 
-def test_a_cosine_that_is_given_other_epochs_is_refused(tmp_path: Path) -> None:
+def test_a_cosine_schedule_resumed_with_other_epochs_is_refused(tmp_path: Path) -> None:
     kept = TrainOptions(data=tmp_path, resume=tmp_path / "run")
     longer = kept.model_copy(update={"training": kept.training.model_copy(update={"epochs": 90})})
     with pytest.raises(CheckpointError, match="planned for 60 epochs and cannot be stretched"):
@@ -177,7 +177,7 @@ def test_a_cosine_that_is_given_other_epochs_is_refused(tmp_path: Path) -> None:
     assert resume_options(kept, elsewhere, kept).clips.cache == Path("here")
 
 
-def test_few_validation_clips_are_told() -> None:
+def test_few_validation_clips_are_warned_of() -> None:
     clips = [Clip(Path(f"{n}.mp4"), "ab"[n % 2]) for n in range(50)]
     split = Split(train=list(range(1, 50)), val=[0], test=[])
     missing, few = missing_in_val(clips, split, ["a", "b"])
@@ -186,7 +186,7 @@ def test_few_validation_clips_are_told() -> None:
     assert not missing_in_val(clips, Split([*range(6, 50)], [*range(6)], []), ["a", "b"])
 
 
-def test_better_than_chance_is_more_than_luck() -> None:
+def test_better_than_chance_needs_significance() -> None:
     assert not is_better(0.4, 20, 1 / 3)
     assert is_better(0.4, 2000, 1 / 3)
     assert not is_better(0.9, 100, 0.9)

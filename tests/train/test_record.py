@@ -65,7 +65,7 @@ def test_takes_of_a_video_are_clips_that_a_training_finds(
     assert err.count(" frames at 20 fps\n") == 9
 
 
-def test_the_same_command_goes_on_and_overwrites_nothing(
+def test_the_same_command_continues_and_overwrites_nothing(
     video: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ("--labels", LABELS, "--takes", "4", "--seconds", "1")
@@ -85,7 +85,7 @@ def test_the_same_command_goes_on_and_overwrites_nothing(
     assert capsys.readouterr().err == ""
 
 
-def test_another_person_records_the_labels_that_are_there(
+def test_another_person_records_the_existing_labels(
     video: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for person in ("anna", "ben", "cleo"):
@@ -98,7 +98,7 @@ def test_another_person_records_the_labels_that_are_there(
     assert capsys.readouterr().out.rstrip().endswith("next: seqvision train takes")
 
 
-def test_labels_without_one_for_nothing_happens_are_hinted_at(
+def test_labels_without_a_background_get_a_hint(
     video: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert record("--labels", "wave", "--takes", "1", "--seconds", "1") == 0
@@ -110,7 +110,7 @@ def test_labels_without_one_for_nothing_happens_are_hinted_at(
     assert "no label for nothing happens" not in capsys.readouterr().err
 
 
-def test_a_countdown_leaves_out_what_it_counts(video: Path) -> None:
+def test_a_take_starts_after_its_countdown(video: Path) -> None:
     assert record("--labels", "wave,none", "--takes", "2", "--seconds", "1", "--countdown",
                   "1.5") == 0  # fmt: skip
     assert len(rows(Path("takes"))) == 4
@@ -147,7 +147,7 @@ def test_takes_are_reviewed_by_lines(
         (("--labels", "a", "--source", "env:NOWHERE"), "NOWHERE: environment variable not set"),
     ],
 )
-def test_a_mistake_is_one_line_and_leaves_nothing(
+def test_a_mistake_is_one_line_and_leaves_no_files(
     video: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], message: str
 ) -> None:
     Path("notes.mp4").write_text("no video")
@@ -158,7 +158,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
     assert not Path("takes").exists()
 
 
-def test_a_folder_that_is_no_place_for_takes_is_one_line(
+def test_an_unsuitable_folder_for_takes_is_one_line(
     video: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("full/wave").mkdir(parents=True)
@@ -174,7 +174,7 @@ def test_a_folder_that_is_no_place_for_takes_is_one_line(
         assert message in capsys.readouterr().err
 
 
-def test_a_disk_that_is_full_keeps_the_takes_before(
+def test_a_full_disk_keeps_earlier_takes(
     small_disk: Path, video: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["record", str(small_disk), "--source", "video.mp4", "--labels", "a,none", "--takes",
@@ -248,7 +248,7 @@ class AtTerminal:
         os.close(self._ours)
 
 
-def test_at_a_terminal_a_person_is_asked_and_shown_what_is_kept(video: Path) -> None:
+def test_a_terminal_session_prompts_and_shows_the_kept_takes(video: Path) -> None:
     words = ("--source", "video.mp4", "--takes", "1", "--seconds", "1", "--no-window")
     with AtTerminal(Path.cwd(), "record", "takes", *words) as terminal:
         terminal.expect("labels, separated by commas")
@@ -264,7 +264,7 @@ def test_at_a_terminal_a_person_is_asked_and_shown_what_is_kept(video: Path) -> 
     }  # fmt: skip
 
 
-def test_who_answers_nothing_is_told_in_one_line(video: Path) -> None:
+def test_end_of_input_at_the_prompt_is_one_line(video: Path) -> None:
     with AtTerminal(Path.cwd(), "record", "takes", "--source", "video.mp4") as terminal:
         terminal.expect("labels, separated by commas")
         terminal.type("\x04")
@@ -274,7 +274,7 @@ def test_who_answers_nothing_is_told_in_one_line(video: Path) -> None:
     assert not Path("takes").exists()
 
 
-def test_a_take_is_begun_and_repeated_and_stopped_by_keys(
+def test_keys_start_repeat_and_stop_a_take(
     built: CountingCamera, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built.tell("ok")
@@ -339,7 +339,7 @@ def press_enter(process: subprocess.Popen[str]) -> None:
 
 
 @pytest.mark.parametrize("fps", [12, 30])
-def test_a_camera_of_any_rate_gives_takes_of_the_asked_length(
+def test_a_camera_of_any_rate_gives_takes_of_the_given_length(
     built: CountingCamera, tmp_path: Path, fps: int
 ) -> None:
     camera = CountingCamera(built.library, built.frames, built.control, fps)
@@ -361,7 +361,7 @@ def test_a_camera_of_any_rate_gives_takes_of_the_asked_length(
 
 
 @pytest.mark.parametrize("fault", ["unplug", "stall"])
-def test_a_take_that_the_camera_tears_is_repeated_and_said(
+def test_a_take_interrupted_by_the_camera_is_repeated(
     built: CountingCamera, tmp_path: Path, fault: str
 ) -> None:
     built.tell("ok")
@@ -388,7 +388,7 @@ def test_a_take_that_the_camera_tears_is_repeated_and_said(
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_ctrl_c_and_a_shutdown_keep_whole_takes_only(
+def test_ctrl_c_and_a_shutdown_keep_only_complete_takes(
     built: CountingCamera, tmp_path: Path, number: int, code: int
 ) -> None:
     built.tell("ok")
@@ -410,9 +410,7 @@ def test_ctrl_c_and_a_shutdown_keep_whole_takes_only(
         assert "of this sitting are kept" in said
 
 
-def test_a_camera_that_is_not_there_is_one_line(
-    video: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_missing_camera_is_one_line(video: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["record", "takes", "--labels", "a", "--camera", "57"]) == 2
     err = capsys.readouterr().err
     assert err.count("\n") == 1

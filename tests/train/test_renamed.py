@@ -25,7 +25,7 @@ HERE = [
 TRAINING = {old: new for old, new in OPTIONS.items() if new in NAMES["train"] and old != "wait"}
 
 
-def test_every_new_name_is_an_option_and_no_old_one_is() -> None:
+def test_only_new_names_are_options() -> None:
     names = {name for each in NAMES.values() for name in each}
     assert set(OPTIONS.values()) <= names
     assert not OPTIONS.keys() & names
@@ -41,7 +41,7 @@ def test_an_old_option_is_refused_by_a_line_with_the_new_one(
 
 
 @pytest.mark.parametrize(("old", "new"), TRAINING.items())
-def test_an_old_key_of_a_yaml_and_of_python_is_refused_with_the_new_one(
+def test_an_old_key_in_yaml_or_python_is_refused_with_the_new_one(
     old: str, new: str, tmp_path: Path
 ) -> None:
     before, now = old.replace("-", "_"), new.replace("-", "_")
@@ -57,7 +57,7 @@ def test_an_old_key_of_a_yaml_and_of_python_is_refused_with_the_new_one(
         sv.train(tmp_path, **{before: 1})
 
 
-def test_what_a_run_has_saved_is_read_under_the_names_of_today(tmp_path: Path) -> None:
+def test_saved_runs_are_read_under_the_new_names(tmp_path: Path) -> None:
     default = TrainOptions().model_dump(mode="json")
     for old, new in TRAINING.items():
         section = default[option_parts()[new.replace("-", "_")]]

@@ -70,7 +70,7 @@ def page(attentive: Trained) -> Page:
     return Page(attentive.run / "report.html")
 
 
-def test_a_training_leaves_a_page_with_every_section_and_says_where(
+def test_a_training_writes_a_report_with_every_section_and_prints_its_path(
     listed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     trained = train_small(listed, tmp_path, 1, pool="attention")
@@ -81,7 +81,7 @@ def test_a_training_leaves_a_page_with_every_section_and_says_where(
     ]  # fmt: skip
 
 
-def test_the_page_needs_nothing_else(page: Page) -> None:
+def test_the_page_loads_nothing_external(page: Page) -> None:
     style = re.search(r"<style>(.*)</style>", page.source, re.DOTALL)
     assert style is not None
     for forbidden in ("url(", "@import", "@font-face"):
@@ -99,7 +99,7 @@ def test_the_page_needs_nothing_else(page: Page) -> None:
     assert "@media print" in style[1]
 
 
-def test_the_figures_are_those_of_the_run_with_their_intervals(
+def test_the_report_has_the_metrics_of_the_run_with_intervals(
     page: Page, attentive: Trained
 ) -> None:
     metrics = json.loads((attentive.run / "metrics.json").read_text())
@@ -128,7 +128,7 @@ def test_filmstrips_show_the_frames_that_the_model_saw(page: Page) -> None:
     assert re.search(r"(cid|dan)/(left|right|none)\d", page.text), "and where the clip is"
 
 
-def test_bars_are_the_weights_of_the_pooling(page: Page, attentive: Trained) -> None:
+def test_attention_bars_are_the_pooling_weights(page: Page, attentive: Trained) -> None:
     model, _ = load_model(attentive.model)
     frames = torch.randint(0, 255, (3, 6, 16, 16, 3), dtype=torch.uint8)
     with torch.inference_mode():
@@ -143,7 +143,7 @@ def test_bars_are_the_weights_of_the_pooling(page: Page, attentive: Trained) -> 
     assert {str(svg["viewbox"]) for svg in drawn} <= {"0 0 5 1", "0 0 6 1"}
 
 
-def test_a_head_without_attention_and_clips_without_groups_leave_their_sections_out(
+def test_without_attention_or_groups_their_sections_are_missing(
     plain: Trained, tmp_path: Path
 ) -> None:
     assert "attention" not in Page(plain.run / "report.html").sections
@@ -165,7 +165,7 @@ def test_still_images_are_shown_whole_with_a_weight_for_each_step(stills: Traine
     assert "rows, at most 8 steps" in page.text
 
 
-def test_names_that_are_markup_are_only_text(tmp_path: Path) -> None:
+def test_names_with_markup_are_shown_as_text(tmp_path: Path) -> None:
     label, group = '<script>alert("1")</script>[/b]', "</table><img src=x onerror=alert(2)>"
     names = {"left": label, "cid": group, "right": "a&amp;b' onload='x"}
     listed = write_list(tmp_path / "data", names)
@@ -236,7 +236,7 @@ def test_the_page_has_the_warnings_and_notes_of_the_terminal(
     assert "warning: 17 of 35 clips were used to train this model" in "\n".join(said)
 
 
-def test_evaluate_says_which_clips_the_model_knows_wherever_they_lie_now(
+def test_evaluate_reports_training_clips_even_if_moved(
     attentive: Trained, listed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def said(model: Path, data: Path, *more: str) -> str:
@@ -272,7 +272,7 @@ def test_evaluate_says_which_clips_the_model_knows_wherever_they_lie_now(
     assert load_used_clips(tmp_path / "calibrated.safetensors") == used
 
 
-def test_clips_that_could_not_be_read_are_named(listed: Path, tmp_path: Path) -> None:
+def test_unreadable_clips_are_in_the_report(listed: Path, tmp_path: Path) -> None:
     data = Path(shutil.copytree(listed.parent, tmp_path / "data"))
     (data / "ann" / "left1.mp4").write_text("text")
     (data / "bob" / "none0" / "3.png").write_text("text")
@@ -282,7 +282,7 @@ def test_clips_that_could_not_be_read_are_named(listed: Path, tmp_path: Path) ->
     assert "bob/none0: decoded 7 of 8 images" in page.text
 
 
-def test_evaluate_writes_the_page_of_other_clips(
+def test_evaluate_writes_a_report_of_other_clips(
     attentive: Trained, listed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["evaluate", str(attentive.model), str(listed), "--cache", str(tmp_path / "cache")]
@@ -302,7 +302,7 @@ def test_evaluate_writes_the_page_of_other_clips(
     assert err.count("\n") == 1
 
 
-def test_the_figures_before_the_temperature_are_told(
+def test_the_report_has_the_metrics_before_the_temperature(
     attentive: Trained, listed: Path, tmp_path: Path
 ) -> None:
     model, card = load_model(attentive.model)
@@ -321,7 +321,7 @@ def test_the_figures_before_the_temperature_are_told(
     assert "its temperature is 1" in Page(attentive.run / "report.html").text
 
 
-def test_the_answers_of_every_clip_are_kept(attentive: Trained, listed: Path) -> None:
+def test_the_predictions_of_every_clip_are_saved(attentive: Trained, listed: Path) -> None:
     head, *rows = csv.reader((attentive.run / "predictions.csv").open(newline=""))
     assert head == ["path", "group", "split", "label", "prediction", "probability",
                     "left", "none", "right"]  # fmt: skip
@@ -343,7 +343,7 @@ def test_the_answers_of_every_clip_are_kept(attentive: Trained, listed: Path) ->
     )
 
 
-def test_a_run_that_goes_on_adds_its_time(listed: Path, tmp_path: Path) -> None:
+def test_a_resumed_run_adds_its_time(listed: Path, tmp_path: Path) -> None:
     first = train_small(listed, tmp_path, 1)
     facts = json.loads((first.run / "run.json").read_text())
     again = train(TrainOptions(data=listed, resume=first.run, output=tmp_path / "again.pt"))

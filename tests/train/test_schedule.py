@@ -30,7 +30,7 @@ def encoder(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: value for name, value in state.items() if name.startswith("encoder.")}
 
 
-def test_an_encoder_stays_as_it_is_until_its_epoch_and_learns_from_then_on(
+def test_an_encoder_is_frozen_until_its_epoch(
     squares: Path, tmp_path: Path, pretrained: Path
 ) -> None:
     model = {"encoder": "small_cnn", "weights": str(pretrained)}
@@ -45,7 +45,7 @@ def test_an_encoder_stays_as_it_is_until_its_epoch_and_learns_from_then_on(
 
 @pytest.mark.parametrize("schedule", ["cosine", "plateau"])
 @pytest.mark.parametrize("stop", [0, 1])
-def test_resumed_before_or_after_it_is_the_same_as_uninterrupted(
+def test_resumed_before_or_after_unfreezing_equals_uninterrupted(
     squares: Path,
     tmp_path: Path,
     pretrained: Path,
@@ -74,7 +74,7 @@ def test_resumed_before_or_after_it_is_the_same_as_uninterrupted(
     assert same(weights(resumed), weights(whole))
 
 
-def test_a_training_stopped_within_an_epoch_goes_on_from_the_last_complete_one(
+def test_stopped_within_an_epoch_resumes_from_the_last_complete_one(
     squares: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts = {"training": {"keep": "last"}, "model": {"encoder": "small_cnn"}}
@@ -118,9 +118,7 @@ def test_the_encoder_learns_at_its_own_rate_all_along_the_schedule(
         assert slow == pytest.approx(0.1 * fast)
 
 
-def test_an_encoder_that_knows_nothing_or_never_learns_cannot_be_kept_for_a_while(
-    squares: Path, tmp_path: Path
-) -> None:
+def test_unfreeze_at_needs_weights_and_a_trainable_encoder(squares: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="small_cnn starts from random weights"):
         train(options(squares, tmp_path, 1, model={"encoder": "small_cnn"},
                       training={"unfreeze_at": 1}))  # fmt: skip
@@ -130,7 +128,7 @@ def test_an_encoder_that_knows_nothing_or_never_learns_cannot_be_kept_for_a_whil
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_cosine_of_five_steps_in_all_is_not_too_short(squares: Path, tmp_path: Path) -> None:
+def test_a_cosine_schedule_of_five_steps_is_allowed(squares: Path, tmp_path: Path) -> None:
     # 18 clips train in 5 batches; a fifth of them is one step, of which torch takes one away.
     result = train(options(squares, tmp_path, 1, training={"batch_size": 4, "warmup": 0.2}))
     assert result.epoch == 0

@@ -44,7 +44,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_a_clip_has_exactly_the_frames_of_its_mark(video: Path, tmp_path: Path) -> None:
+def test_a_clip_has_exactly_the_frames_of_its_annotation(video: Path, tmp_path: Path) -> None:
     (tmp_path / "take.csv").write_text(
         "start,end,label\n2.0,3.5,wave\n0:05.04,0:06.06,jump\n11.5,12,wave\n"
     )
@@ -61,7 +61,7 @@ def test_a_clip_has_exactly_the_frames_of_its_mark(video: Path, tmp_path: Path) 
     assert sorted(clip.label for clip in find_clips(clips)) == ["jump", "wave", "wave"]
 
 
-def test_frames_and_a_truth_mark_the_same(video: Path, tmp_path: Path) -> None:
+def test_frame_numbers_and_times_annotate_the_same(video: Path, tmp_path: Path) -> None:
     marked = tmp_path / "by frames.csv"
     marked.write_text("label,start_frame,end_frame\nwave,20,34\n")
     truth = tmp_path / "truth.json"
@@ -77,7 +77,7 @@ def test_frames_and_a_truth_mark_the_same(video: Path, tmp_path: Path) -> None:
         assert numbers(tmp_path / "clips" / row["path"]) == list(range(20, 35))
 
 
-def test_clips_of_nothing_lie_between_the_events_with_a_margin(
+def test_background_clips_lie_between_events_with_a_margin(
     video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "take.csv").write_text("start,end,label\n3,4,wave\n7,8.5,jump\n")
@@ -93,7 +93,7 @@ def test_clips_of_nothing_lie_between_the_events_with_a_margin(
     assert not near & {number for clip in quiet for number in clip}
 
 
-def test_the_lengths_of_nothing_are_those_of_events_and_spread_over_the_video() -> None:
+def test_background_clips_have_event_lengths_and_span_the_video() -> None:
     parts = [Segment("a", 100, 110), Segment("b", 300, 330)]
     found = between(parts, 1000, 5, 99, "none")
     assert {part.frames for part in found} == {10, 30}
@@ -106,7 +106,7 @@ def test_the_lengths_of_nothing_are_those_of_events_and_spread_over_the_video() 
     assert between([Segment("a", 0, 50)], 60, 5, 3, "none") == [], "nothing fits"
 
 
-def test_marks_of_a_video_of_varying_speed_are_found_by_time() -> None:
+def test_annotations_of_a_variable_rate_video_are_found_by_time() -> None:
     times = [0.0, 0.1, 0.2, 1.2, 1.3, 1.4]
     moments = ((0.1, 1.3), (1.19, 1.21), (0, 99))
     parts = parts_of([Mark("a", start, end, "") for start, end in moments], times)
@@ -134,7 +134,7 @@ def test_a_second_video_is_added_and_the_same_one_is_refused(
     ]
 
 
-def test_a_list_of_ones_own_keeps_its_rows_and_columns(video: Path, tmp_path: Path) -> None:
+def test_a_user_s_list_keeps_its_rows_and_columns(video: Path, tmp_path: Path) -> None:
     clips = tmp_path / "clips"
     clips.mkdir()
     (clips / "clips.csv").write_text("label,split,path\nwave,val,mine.mp4\n")
@@ -175,7 +175,7 @@ def test_labels_of_any_letters_have_files_of_their_own(video: Path, tmp_path: Pa
         ("start,end,label\n1,2,wave\n1.01,2,wave\n", "the same part as 'wave' is there twice"),
     ],
 )
-def test_bad_marks_are_one_line_and_nothing_is_written(
+def test_invalid_annotations_are_one_line_and_nothing_is_written(
     content: str, said: str, video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "take.csv").write_text(content)
@@ -199,7 +199,7 @@ def test_bad_marks_are_one_line_and_nothing_is_written(
         ("e.csv e.csv", "e.csv: not a video that can be read"),
     ],
 )
-def test_wrong_use_is_one_line(
+def test_invalid_arguments_are_one_line(
     arguments: str, said: str, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
@@ -229,7 +229,7 @@ def test_a_full_disk_leaves_neither_clips_nor_a_list(
     assert [path.name for path in small_disk.iterdir()] == ["filler"]
 
 
-def test_it_needs_no_torch(video: Path, tmp_path: Path) -> None:
+def test_segment_needs_no_torch(video: Path, tmp_path: Path) -> None:
     (tmp_path / "take.csv").write_text("start,end,label\n2,3,wave\n")
     code = (
         "import sys; from seqvision.cli import main; code = main(sys.argv[1:])\n"
@@ -241,7 +241,7 @@ def test_it_needs_no_torch(video: Path, tmp_path: Path) -> None:
     assert (tmp_path / "clips" / "clips.csv").is_file()
 
 
-def test_marks_are_in_the_order_of_the_video(tmp_path: Path) -> None:
+def test_annotations_are_in_the_order_of_the_video(tmp_path: Path) -> None:
     path = tmp_path / "marks.csv"
     path.write_text("\ufefflabel,end,start\nb,9.5,1:02:07.35\n".replace("9.5", "1:02:08"))
     (mark,) = read_marks(path)
@@ -251,7 +251,7 @@ def test_marks_are_in_the_order_of_the_video(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits of files are POSIX's")
-def test_a_disk_that_is_full_is_one_line_and_no_clip_stays(video: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_one_line_and_leaves_no_clip(video: Path, tmp_path: Path) -> None:
     (tmp_path / "marks.csv").write_text("start,end,label\n0,1,wave\n1,2,jump\n")
     program = (
         "import resource, sys; from seqvision.cli import main; "

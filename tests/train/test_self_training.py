@@ -149,7 +149,7 @@ def done(teacher: Path, patterns: Path, tmp_path_factory: pytest.TempPathFactory
     return self_train(asked(teacher, patterns, tmp_path_factory.mktemp("done"), rounds=3))
 
 
-def test_unlabelled_clips_make_the_model_clearly_better(
+def test_unlabelled_clips_improve_the_model(
     done: SelfTrained, teacher: Path, patterns: Path
 ) -> None:
     before, after = accuracy_on_test(teacher), accuracy_on_test(done.model)
@@ -165,7 +165,7 @@ def test_unlabelled_clips_make_the_model_clearly_better(
     assert [path.parent.name for path in done.run.glob("*/checkpoints")] == [folder.name]
 
 
-def test_the_tables_tell_every_round_and_every_choice(done: SelfTrained, patterns: Path) -> None:
+def test_the_tables_have_every_round_and_every_choice(done: SelfTrained, patterns: Path) -> None:
     truth = {str(patterns / row["path"]): row["label"] for row in table(patterns / "truth.csv")}
     rounds = table(done.run / "rounds.csv")
     assert [int(row["round"]) for row in rounds] == list(range(len(done.rounds)))
@@ -193,7 +193,7 @@ def test_no_copy_of_a_labelled_clip_gets_a_label(done: SelfTrained) -> None:
         assert names["1000.png"] + names["twice.png"] == 1
 
 
-def test_clips_of_a_group_that_validates_are_left_out(
+def test_clips_of_a_validation_group_are_skipped(
     teacher: Path, patterns: Path, tmp_path: Path, quick: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     labelled = [[str(patterns / row["path"]), row["label"], row["split"], row["split"]]
@@ -215,7 +215,7 @@ def test_clips_of_a_group_that_validates_are_left_out(
     assert named == {path for path, group in pool if group in ("train", "")}
 
 
-def test_the_given_model_stays_and_labels_of_the_pool_teach_nothing(
+def test_the_given_model_is_unchanged_and_pool_labels_are_unused(
     done: SelfTrained, teacher: Path, patterns: Path, tmp_path: Path, quick: None
 ) -> None:
     before = teacher.read_bytes()
@@ -241,7 +241,7 @@ def test_the_given_model_stays_and_labels_of_the_pool_teach_nothing(
     assert same(*(model.state_dict() for model in weights))
 
 
-def test_a_self_training_that_is_stopped_leaves_its_best_and_goes_on_as_if_it_had_not(
+def test_a_stopped_self_training_keeps_its_best_and_resumes_exactly(
     done: SelfTrained, teacher: Path, patterns: Path, tmp_path: Path, quick: None,
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
@@ -288,7 +288,7 @@ def test_a_self_training_that_is_stopped_leaves_its_best_and_goes_on_as_if_it_ha
     assert len(list(run.glob("round-*.csv"))) == 3
 
 
-def test_another_pool_is_not_gone_on_with(
+def test_a_resume_with_another_pool_is_refused(
     done: SelfTrained, teacher: Path, patterns: Path, tmp_path: Path
 ) -> None:
     rows = [[str(patterns / "pool/1001.png"), LABELS[1]]]
@@ -298,7 +298,7 @@ def test_another_pool_is_not_gone_on_with(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal of POSIX")
-def test_ctrl_c_while_a_student_learns_ends_in_a_moment_with_a_usable_model(
+def test_ctrl_c_in_a_student_training_leaves_a_usable_model(
     teacher: Path, patterns: Path, tmp_path: Path
 ) -> None:
     command = ["seqvision", "self-train", str(teacher),
@@ -324,7 +324,7 @@ def test_ctrl_c_while_a_student_learns_ends_in_a_moment_with_a_usable_model(
     assert not (run / "round-1").exists()
 
 
-def test_the_last_round_is_kept_that_validation_does_not_say_to_be_worse() -> None:
+def test_the_last_round_not_worse_in_validation_is_kept() -> None:
     def kept(clips: int, *accuracies: float) -> int:
         rounds = [Round(n, 9, 9, None, (), 0, clips, each, 1.0, 1.0, 1.0)
                   for n, each in enumerate(accuracies)]  # fmt: skip
@@ -340,7 +340,7 @@ def test_the_last_round_is_kept_that_validation_does_not_say_to_be_worse() -> No
     assert kept(40, 1.0, 0.98) == 1
 
 
-def test_rounds_end_when_validation_has_not_been_as_good_for_a_while(
+def test_rounds_end_when_validation_stops_improving(
     teacher: Path, patterns: Path, tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     figures = iter([0.8, 0.9, 0.7, 0.84])
@@ -369,13 +369,13 @@ def answers(
     return TeacherPredictions(np.array(labels), np.array(confidence), np.array(agreement))
 
 
-def test_a_threshold_takes_what_is_sure_and_what_every_view_agrees_on() -> None:
+def test_a_threshold_takes_confident_clips_with_agreeing_views() -> None:
     said = answers([0, 0, 1, 1], [0.95, 0.85, 0.9, 0.99], [1, 1, 1, 0.75])
     options = SelfTrainOptions(threshold=0.9)
     assert choose_confident(said, options, [0, 1], 2).tolist() == [True, False, True, False]
 
 
-def test_balance_takes_each_label_in_its_share_the_surest_first() -> None:
+def test_balance_takes_each_label_by_its_fraction_most_confident_first() -> None:
     labels = [0] * 6 + [1] * 4
     sure = [0.99, 0.98, 0.97, 0.96, 0.95, 0.94, 0.92, 0.8, 0.6, 0.4]
     said = answers(labels, sure, [1.0] * 10)
@@ -391,7 +391,7 @@ def test_balance_takes_each_label_in_its_share_the_surest_first() -> None:
     assert nothing.tolist() == []
 
 
-def test_a_view_that_a_mirror_names_anew_must_be_answered_so(teacher: Path) -> None:
+def test_a_mirrored_view_must_be_predicted_as_the_exchanged_label(teacher: Path) -> None:
     model, card = load_model(teacher)
     bright = np.zeros((1, SIDE, SIDE, 1), np.uint8)
     bright[:, :, : SIDE // 2] = 255
@@ -421,7 +421,7 @@ def test_temperature_comes_before_the_threshold(teacher: Path, patterns: Path) -
     assert (calm.agreement == 1).all()
 
 
-def test_any_folder_and_any_list_gives_clips_without_labels(tmp_path: Path) -> None:
+def test_unlabelled_clips_come_from_any_folder_or_list(tmp_path: Path) -> None:
     for name in ("a.png", "deep/er/b.png", "cross/c.png"):
         write(tmp_path / "any" / name, picture("ring", 1))
     found, _ = find_unlabelled(tmp_path / "any", images=True, truth=False)
@@ -484,7 +484,7 @@ def test_mistakes_are_one_line_and_nothing_is_written(
         assert sorted(tmp_path.rglob("*")) == before, command
 
 
-def test_a_teacher_that_is_sure_of_nothing_says_so(
+def test_a_teacher_without_confident_clips_ends_with_a_message(
     teacher: Path, patterns: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(DataError, match="no clip of 400 is confident enough"):
@@ -494,7 +494,7 @@ def test_a_teacher_that_is_sure_of_nothing_says_so(
     assert {row["chosen"] for row in table(choice)} == {"no"}
 
 
-def test_a_model_that_learnt_elsewhere_is_doubted_and_a_self_trained_one_is_not(
+def test_a_model_of_other_data_is_warned_of_and_a_self_trained_one_not(
     done: SelfTrained, patterns: Path, teacher: Path, tmp_path: Path, quick: None,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip

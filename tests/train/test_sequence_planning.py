@@ -47,7 +47,7 @@ def test_three_quarters_of_mixed_clips_fill_the_window(seed: int, asked: dict[st
         assert getattr(window, name) == value
 
 
-def test_what_is_given_stays_and_stills_have_no_length() -> None:
+def test_given_options_stay_and_still_images_have_no_length() -> None:
     given = VideoSequence(kind="video", fps=7.0, frames=40)
     assert settle_video(given, ClipOptions(fps=7, frames=40), lengths([1.0] * 4, 30)) == given
     assert settle_video(WIDEST, ClipOptions(), [(1, 0.0)] * 4).frames == 16

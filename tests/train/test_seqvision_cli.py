@@ -136,7 +136,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("command", "message"), MISTAKES, ids=[each for each, _ in MISTAKES])
-def test_wrong_use_is_one_line(
+def test_invalid_arguments_are_one_line(
     capsys: pytest.CaptureFixture[str], folder: Path, command: str, message: str
 ) -> None:
     before = sorted(folder.rglob("*"))
@@ -145,7 +145,7 @@ def test_wrong_use_is_one_line(
 
 
 @pytest.mark.parametrize("path", ["frames ", "", "~/frames", '"frames"'])
-def test_what_a_shell_leaves_of_a_path_is_one_line(
+def test_an_unexpanded_path_is_one_line(
     capsys: pytest.CaptureFixture[str], folder: Path, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     monkeypatch.setenv("HOME", str(folder / "home"))
@@ -154,7 +154,7 @@ def test_what_a_shell_leaves_of_a_path_is_one_line(
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_without_its_arguments_shows_its_usage(
+def test_every_command_without_arguments_shows_its_usage(
     capsys: pytest.CaptureFixture[str], folder: Path, verb: str
 ) -> None:
     Path("model.pt").unlink()
@@ -170,7 +170,7 @@ def test_every_verb_without_its_arguments_shows_its_usage(
 
 @pytest.mark.parametrize("columns", [60, 80, 120])
 @pytest.mark.parametrize("verb", VERBS)
-def test_the_help_of_every_verb_fits_the_terminal(
+def test_the_help_of_every_command_fits_the_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, verb: str, columns: int
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
@@ -216,7 +216,7 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str], question: st
     assert seqvision_edge.__version__ == __version__, "one version for both packages"
 
 
-def test_all_verbs_have_options_under_their_own_name() -> None:
+def test_every_command_has_its_options_under_their_own_name() -> None:
     assert programs().keys() == {*VERBS, "edge-run", "edge-serve"}
 
 
@@ -259,14 +259,14 @@ def test_data_by_its_name_is_the_argument(capsys: pytest.CaptureFixture[str], fo
     assert line.startswith("nothing.pt: no such file")
 
 
-def test_one_label_only_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_single_label_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     data = write_squares(tmp_path / "frames", 2, ("left",))
     runs = str(tmp_path / "runs")
     assert "only one label (left)" in said(capsys, "train", str(data), "--runs", runs)
     assert not (tmp_path / "runs").exists(), "no empty run folder stays"
 
 
-def test_a_bad_option_in_a_yaml_is_named(
+def test_an_invalid_option_in_a_yaml_is_reported(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     config = tmp_path / "options.yaml"
@@ -276,7 +276,7 @@ def test_a_bad_option_in_a_yaml_is_named(
     assert "not a YAML of options: line 2" in said(capsys, "train", "x", "--config", str(config))
 
 
-def test_flags_win_over_the_yaml_and_the_yaml_over_defaults(
+def test_flags_override_the_yaml_and_the_yaml_the_defaults(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
@@ -325,7 +325,7 @@ def test_help_needs_no_torch() -> None:
     assert "--bidirectional" in done.stdout
 
 
-def test_a_file_on_standard_output_is_alone_there(
+def test_a_file_on_standard_output_is_the_only_output(
     capsys: pytest.CaptureFixture[str],
     squares: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -24,7 +24,7 @@ def clips(count: int, split: str | None = None) -> list[Clip]:
 PRETRAINED = TrainOptions(model=ModelOptions(encoder="mobilenet_v2", weights="some.pth"))
 
 
-def test_few_clips_choose_a_frozen_encoder_and_say_every_choice() -> None:
+def test_few_clips_choose_a_frozen_encoder_and_print_every_choice() -> None:
     chosen, said = small_data_defaults(PRETRAINED, clips(5), {"encoder", "weights"})
     assert chosen.model.freeze
     assert chosen.model.bidirectional
@@ -43,7 +43,7 @@ def test_few_clips_choose_a_frozen_encoder_and_say_every_choice() -> None:
     assert before == after, "nothing else is another"
 
 
-def test_what_is_given_stays_also_where_it_is_the_default() -> None:
+def test_given_options_stay_even_if_they_equal_the_default() -> None:
     given = {"encoder", "weights", "dropout", "weight_decay"}
     chosen, said = small_data_defaults(PRETRAINED, clips(5), given)
     assert chosen.model.dropout == PRETRAINED.model.dropout
@@ -56,7 +56,7 @@ def test_what_is_given_stays_also_where_it_is_the_default() -> None:
     assert small_data_defaults(frozen, clips(5), everything) == (frozen, None)
 
 
-def test_many_clips_and_still_images_choose_nothing_and_test_clips_do_not_count() -> None:
+def test_many_clips_or_still_images_change_no_default() -> None:
     assert small_data_defaults(PRETRAINED, clips(FEW + 1), set()) == (PRETRAINED, None)
     strips = PRETRAINED.model_copy(update={"images": SequenceOptions(sequence="columns")})
     assert small_data_defaults(strips, clips(5), set()) == (strips, None)
@@ -64,7 +64,7 @@ def test_many_clips_and_still_images_choose_nothing_and_test_clips_do_not_count(
     assert small_data_defaults(PRETRAINED, mixed, set())[0].model.freeze
 
 
-def test_without_pretrained_weights_they_are_recommended_and_nothing_is_chosen() -> None:
+def test_without_pretrained_weights_a_line_recommends_them() -> None:
     plain = TrainOptions(training=TrainingOptions(epochs=3))
     chosen, said = small_data_defaults(plain, clips(4), set())
     assert chosen == plain

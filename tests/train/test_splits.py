@@ -20,7 +20,7 @@ def clips(counts: dict[str, int], groups: int = 0, split: str | None = None) -> 
     return made
 
 
-def test_every_label_is_divided_in_its_share() -> None:
+def test_every_label_is_split_by_its_fraction() -> None:
     data = clips({"a": 50, "b": 10, "c": 5})
     split = split_clips(data, val=0.2, fold=None, seed=0)
     assert Counter(data[i].label for i in split.val) == {"a": 10, "b": 2, "c": 1}
@@ -62,7 +62,7 @@ def test_folds_cover_every_clip_exactly_once() -> None:
         assert 7 <= len(fold.val) <= 9
 
 
-def test_a_split_of_the_data_is_kept_and_a_missing_val_is_taken_from_train() -> None:
+def test_a_given_split_is_kept_and_a_missing_val_is_split_from_train() -> None:
     data = clips({"a": 10, "b": 10}, split="train") + clips({"a": 4, "b": 4}, split="test")
     split = split_clips(data, 0.2, None, seed=0)
     assert split.test == list(range(20, 28))
@@ -72,7 +72,7 @@ def test_a_split_of_the_data_is_kept_and_a_missing_val_is_taken_from_train() -> 
     assert (len(split.train), len(split.val), len(split.test)) == (20, 4, 8)
 
 
-def test_too_few_clips_or_groups_are_one_clear_line() -> None:
+def test_too_few_clips_or_groups_are_one_line() -> None:
     with pytest.raises(DataError, match="leave none for validation"):
         split_clips(clips({"a": 1, "b": 1}), 0.2, None, seed=0)
     one_group = [Clip(Path(label), label, "ann") for label in "aabb"]

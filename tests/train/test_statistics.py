@@ -18,7 +18,7 @@ def test_wilsons_interval_is_that_of_the_textbook() -> None:
         assert (found.low, found.high) == pytest.approx((low, high), abs=5e-5)
 
 
-def test_wilsons_interval_stays_inside_and_says_nothing_of_no_clips() -> None:
+def test_wilsons_interval_stays_in_0_to_1_and_is_undefined_without_clips() -> None:
     assert wilson(0, 3).low == 0
     assert wilson(3, 3).high == 1
     assert wilson(0, 0) == Interval(0, 1)
@@ -36,7 +36,7 @@ def test_the_bootstrap_of_a_mean_is_near_the_normal_interval_and_repeats() -> No
     assert bootstrap_mean(np.array([2.0])) == Interval(2, 2)
 
 
-def test_the_bootstrap_of_f1_holds_the_figure_and_ends_at_1_for_a_perfect_model() -> None:
+def test_the_f1_bootstrap_contains_f1_and_ends_at_1_for_a_perfect_model() -> None:
     truth = np.arange(60) % 3
     assert bootstrap_f1(truth, truth, 4) == Interval(1, 1)
     answers = np.where(np.arange(60) < 15, 0, truth)

@@ -90,7 +90,7 @@ def trained(data: Path, folder: Path, **parts: dict[str, Any]) -> Trained:
         ("channels", {}, (24, 24)),
     ],
 )
-def test_every_cut_trains_exports_and_answers_alike_on_the_device(
+def test_every_cut_gives_the_same_predictions_after_export(
     slopes: Path, tmp_path: Path, kind: str, more: dict[str, Any], shape: tuple[int, int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -111,7 +111,7 @@ def test_every_cut_trains_exports_and_answers_alike_on_the_device(
         assert list(answer.probabilities.values()) == pytest.approx(expected.tolist(), abs=1e-4)
 
 
-def test_columns_of_strips_of_different_length_are_learnt(slopes: Path, tmp_path: Path) -> None:
+def test_strips_of_different_lengths_are_learnt(slopes: Path, tmp_path: Path) -> None:
     result = trained(
         slopes, tmp_path,
         images={"sequence": "columns", "step": 2},
@@ -122,7 +122,7 @@ def test_columns_of_strips_of_different_length_are_learnt(slopes: Path, tmp_path
     assert metrics.accuracy >= 0.9
 
 
-def test_strips_keep_their_own_length_and_the_longest_is_read_whole(
+def test_strips_keep_their_length_and_the_longest_is_read_whole(
     slopes: Path, tmp_path: Path
 ) -> None:
     data = load_dataset(options(slopes, tmp_path, images={"sequence": "columns", "step": 5}))
@@ -132,7 +132,7 @@ def test_strips_keep_their_own_length_and_the_longest_is_read_whole(
     assert data.sequence.steps == 8
 
 
-def test_the_most_steps_and_what_is_read_of_longer_images_stand_in_the_card(
+def test_the_card_has_the_maximum_steps_and_the_rule_for_longer_images(
     slopes: Path, tmp_path: Path
 ) -> None:
     told = {"sequence": "columns", "step": 5, "max_steps": 3, "longer": "subsample"}
@@ -170,7 +170,7 @@ def test_grey_colour_alpha_and_other_sizes_train_together(tmp_path: Path) -> Non
     assert result.val.clips >= 2
 
 
-def test_an_image_that_cannot_be_read_is_named_and_left_out(
+def test_an_unreadable_image_is_skipped_and_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = write_slopes(tmp_path / "images", 4)
@@ -180,7 +180,7 @@ def test_an_image_that_cannot_be_read_is_named_and_left_out(
     assert result.val.clips
 
 
-def test_a_patch_that_does_not_divide_the_image_is_refused_with_a_size_that_does(
+def test_a_patch_that_does_not_divide_the_image_is_refused_with_a_fit(
     slopes: Path, tmp_path: Path
 ) -> None:
     told = {"sequence": "patches", "patch": 7}
@@ -188,12 +188,12 @@ def test_a_patch_that_does_not_divide_the_image_is_refused_with_a_size_that_does
         load_dataset(options(slopes, tmp_path, images=told))
 
 
-def test_loose_images_are_no_clips_of_a_video_model(slopes: Path, tmp_path: Path) -> None:
+def test_loose_images_are_not_clips_of_a_video_model(slopes: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="loose images"):
         load_dataset(options(slopes, tmp_path, images={"sequence": "video"}))
 
 
-def test_a_still_image_is_varied_as_a_whole_before_it_is_cut(slopes: Path, tmp_path: Path) -> None:
+def test_a_still_image_is_augmented_before_it_is_cut(slopes: Path, tmp_path: Path) -> None:
     """Rows varied one by one would each be shifted by themselves."""
     from seqvision.data.augment import Augmenter
     from seqvision.data.dataset import ClipDataset

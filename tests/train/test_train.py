@@ -41,7 +41,7 @@ def trained(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     return train(options(squares, folder, epochs=40, model={"encoder": "small_cnn"}))
 
 
-def test_it_learns_what_only_time_can_tell(trained: Trained) -> None:
+def test_it_learns_motion_that_no_single_frame_shows(trained: Trained) -> None:
     assert trained.val.accuracy >= 0.8
     assert set(trained.val.labels) == {"left", "none", "right"}
 
@@ -73,7 +73,7 @@ def test_the_run_folder_has_options_logs_checkpoints_pictures_and_metrics(traine
     assert (run / "model.pt").read_bytes() == trained.model.read_bytes()
 
 
-def test_evaluate_gives_the_figures_of_the_training(
+def test_evaluate_gives_the_metrics_of_the_training(
     trained: Trained, squares: Path, tmp_path: Path
 ) -> None:
     """Trained with a named split, so that evaluate can be given the same clips."""
@@ -93,7 +93,7 @@ def test_evaluate_gives_the_figures_of_the_training(
     assert json.loads((tmp_path / "m.json").read_text())["accuracy"] == again.accuracy
 
 
-def test_the_card_says_everything_that_running_needs(trained: Trained) -> None:
+def test_the_card_has_everything_that_running_needs(trained: Trained) -> None:
     model, card = load_model(trained.model)
     assert card.labels == ("left", "none", "right")
     assert card.sequence.frames == 6
@@ -194,7 +194,9 @@ def test_features_are_encoded_once_and_another_head_finds_them(
     assert len(asked) == once, "another pixel range is another encoder"
 
 
-def test_grey_clips_and_a_clip_of_one_frame_are_trained_on(squares: Path, tmp_path: Path) -> None:
+def test_grey_clips_and_a_clip_of_one_frame_can_be_trained_on(
+    squares: Path, tmp_path: Path
+) -> None:
     import shutil
 
     data = Path(shutil.copytree(squares, tmp_path / "frames"))
@@ -203,7 +205,7 @@ def test_grey_clips_and_a_clip_of_one_frame_are_trained_on(squares: Path, tmp_pa
     assert load_model(result.model)[1].image.channels == 1
 
 
-def test_a_label_whose_clips_are_all_broken_is_an_error(squares: Path, tmp_path: Path) -> None:
+def test_a_label_with_only_broken_clips_is_an_error(squares: Path, tmp_path: Path) -> None:
     import shutil
 
     data = Path(shutil.copytree(squares, tmp_path / "frames"))
@@ -213,16 +215,14 @@ def test_a_label_whose_clips_are_all_broken_is_an_error(squares: Path, tmp_path:
         train(options(data, tmp_path, 1))
 
 
-def test_a_label_that_cannot_be_shown_is_refused_at_the_start(tmp_path: Path) -> None:
+def test_an_unprintable_label_is_refused_at_the_start(tmp_path: Path) -> None:
     write_frames(tmp_path / "d" / "a\x1b[2J" / "x", square_clip(1, 0))
     write_frames(tmp_path / "d" / "b" / "x", square_clip(1, 0))
     with pytest.raises(DataError, match="has control characters"):
         train(options(tmp_path / "d", tmp_path, 1))
 
 
-def test_a_training_that_is_terminated_keeps_the_best_model_and_says_so(
-    squares: Path, tmp_path: Path
-) -> None:
+def test_a_terminated_training_keeps_the_best_model(squares: Path, tmp_path: Path) -> None:
     command = ["seqvision", "train", str(squares), "--epochs", "500",
                "--encoder", "flatten", "--size", "16", "--frames", "6", "--patience", "0",
                "--cache", str(tmp_path / "cache"), "--workers", "0"]  # fmt: skip
@@ -249,7 +249,9 @@ def press(*_: object) -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_second_stop_within_a_second_is_the_same_request(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_signal_within_a_second_is_the_same_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     now = 100.0
     monkeypatch.setattr("seqvision.signals.time.monotonic", lambda: now)
     with Interrupts(), StopRequest() as request:
@@ -264,7 +266,7 @@ def test_second_stop_within_a_second_is_the_same_request(monkeypatch: pytest.Mon
         assert request.again
 
 
-def test_second_stop_while_lightning_ends_is_an_interrupt(
+def test_a_second_signal_while_lightning_ends_is_an_interrupt(
     squares: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Lightning fails where its end is interrupted and begun anew."""
@@ -281,7 +283,7 @@ def test_second_stop_while_lightning_ends_is_an_interrupt(
         train(options(squares, tmp_path, 1))
 
 
-def test_a_run_folder_can_be_moved_before_it_goes_on(squares: Path, tmp_path: Path) -> None:
+def test_a_run_folder_can_be_moved_before_a_resume(squares: Path, tmp_path: Path) -> None:
     first = train(options(squares, tmp_path, 2))
     moved = first.run.rename(tmp_path / "moved")
     again = train(TrainOptions(data=squares, resume=moved, output=tmp_path / "again.pt"))
@@ -289,14 +291,14 @@ def test_a_run_folder_can_be_moved_before_it_goes_on(squares: Path, tmp_path: Pa
     assert same(weights(again), weights(first))
 
 
-def test_half_precision_on_a_cpu_is_refused_and_bf16_works(squares: Path, tmp_path: Path) -> None:
+def test_fp16_on_a_cpu_is_refused_and_bf16_works(squares: Path, tmp_path: Path) -> None:
     with pytest.raises(DeviceError, match="--precision 16: needs CUDA"):
         train(options(squares, tmp_path, 1, training={"precision": "16", "device": "cpu"}))
     result = train(options(squares, tmp_path, 1, training={"precision": "bf16"}))
     assert all(tensor.dtype != torch.bfloat16 for tensor in weights(result).values())
 
 
-def test_a_model_file_is_plain_data_and_damage_is_one_clear_line(
+def test_a_model_file_is_plain_data_and_damage_is_one_line(
     trained: Trained, tmp_path: Path
 ) -> None:
     content = trained.model.read_bytes()
@@ -317,7 +319,7 @@ def test_a_model_file_is_plain_data_and_damage_is_one_clear_line(
         load_model(tmp_path / "other.pt")
 
 
-def test_a_model_from_the_future_is_refused_by_its_spec(trained: Trained, tmp_path: Path) -> None:
+def test_a_newer_model_spec_is_refused(trained: Trained, tmp_path: Path) -> None:
     content = torch.load(trained.model, weights_only=True)
     content["card"] = content["card"].replace(f'"spec":{SPEC}', '"spec":99')
     torch.save(content, tmp_path / "future.pt")
@@ -325,7 +327,7 @@ def test_a_model_from_the_future_is_refused_by_its_spec(trained: Trained, tmp_pa
         load_model(tmp_path / "future.pt")
 
 
-def test_the_old_model_survives_a_disk_that_is_full(
+def test_the_old_model_survives_a_full_disk(
     trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from seqvision.training.model_io import save_model
@@ -345,7 +347,7 @@ def test_the_old_model_survives_a_disk_that_is_full(
     assert [file.name for file in tmp_path.iterdir()] == ["model.pt"]
 
 
-def test_a_run_that_goes_on_is_not_resumed_by_another_process(
+def test_a_running_training_cannot_be_resumed_by_another_process(
     squares: Path, tmp_path: Path
 ) -> None:
     run = train(options(squares, tmp_path, 1)).run

@@ -118,7 +118,7 @@ def test_the_better_of_two_options_is_found_and_becomes_the_model(
     )
 
 
-def test_only_the_best_run_folder_stays_and_it_is_as_a_training_leaves_it(
+def test_only_the_best_run_folder_stays_complete(
     found: tuple[Tuned, Path],
 ) -> None:
     tuned, folder = found
@@ -132,7 +132,9 @@ def test_only_the_best_run_folder_stays_and_it_is_as_a_training_leaves_it(
     assert (tuned.run / "model.pt").read_bytes() == (folder / "model.pt").read_bytes()
 
 
-def test_table_json_and_plot_tell_every_trial_and_the_front(found: tuple[Tuned, Path]) -> None:
+def test_table_json_and_plot_have_every_trial_and_the_pareto_front(
+    found: tuple[Tuned, Path],
+) -> None:
     import cv2
 
     tuned, _ = found
@@ -199,7 +201,7 @@ def test_bad_trainings_are_ended_early(colours: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-def test_what_is_too_slow_is_not_trained(
+def test_too_slow_trials_are_not_trained(
     colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained = []
@@ -235,9 +237,7 @@ def test_a_time_is_measured_once_for_each_architecture(
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_search_that_goes_on_is_the_same_as_one_without_a_pause(
-    colours: Path, tmp_path: Path
-) -> None:
+def test_a_resumed_search_equals_an_uninterrupted_one(colours: Path, tmp_path: Path) -> None:
     space = {"lr": {"low": 1e-4, "high": 0.1, "log": True}, "hidden": {"low": 4, "high": 32}}
 
     def run(name: str, trials: int) -> Tuned:
@@ -256,7 +256,7 @@ def test_a_search_that_goes_on_is_the_same_as_one_without_a_pause(
 
 
 @pytest.mark.usefixtures("quick")
-def test_options_that_cannot_be_trained_fail_by_themselves(colours: Path, tmp_path: Path) -> None:
+def test_an_untrainable_combination_fails_only_its_trial(colours: Path, tmp_path: Path) -> None:
     rows = [row.split(",") for row in colours.read_text().split()]
     stills = tmp_path / "list.csv"
     stills.write_text("\n".join(
@@ -273,7 +273,7 @@ def test_options_that_cannot_be_trained_fail_by_themselves(colours: Path, tmp_pa
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_flag_fixes_what_would_be_searched(colours: Path, tmp_path: Path) -> None:
+def test_a_flag_fixes_a_searched_option(colours: Path, tmp_path: Path) -> None:
     space = {"lr": RATES, "hidden": [4, 8], "encoder": ["flatten", "small_cnn"]}
     more = ("--sampler", "grid", "--hidden", "32", "--no-latency")
     tuned = search(colours, tmp_path, space, *more, epochs=1)
@@ -281,7 +281,7 @@ def test_a_flag_fixes_what_would_be_searched(colours: Path, tmp_path: Path) -> N
     assert load_model(tmp_path / "model.pt")[0].head.width == 32
 
 
-def test_options_that_say_nothing_beside_others_are_not_varied(tmp_path: Path) -> None:
+def test_options_without_effect_are_not_varied(tmp_path: Path) -> None:
     file = tmp_path / "space.yaml"
     file.write_text(
         "head: [lstm, mean]\npool: [last, attention]\nfreeze: [false, true]\n"
@@ -294,7 +294,7 @@ def test_options_that_say_nothing_beside_others_are_not_varied(tmp_path: Path) -
     assert all("pool" not in each for each in grid if each["head"] == "mean")
 
 
-def test_a_search_centers_only_heads_that_read_what_centering_leaves(tmp_path: Path) -> None:
+def test_centering_is_searched_only_for_heads_that_support_it(tmp_path: Path) -> None:
     file = tmp_path / "space.yaml"
     file.write_text("center: [false, true]\nhead: [lstm, mean]\nmotion: [none, only, both]")
     grid = make_grid(*read_space(file, TrainOptions(), ()))
@@ -304,7 +304,7 @@ def test_a_search_centers_only_heads_that_read_what_centering_leaves(tmp_path: P
 
 
 @pytest.mark.parametrize("sequence", ["video", "rows", "columns", "windows", "patches", "channels"])
-def test_the_usual_spaces_are_made_of_options_and_values_that_exist(sequence: str) -> None:
+def test_the_built_in_spaces_have_existing_options_and_values(sequence: str) -> None:
     base = TrainOptions.model_validate({"images": {"sequence": sequence}})
     space, _ = read_space(None, base, ())
     assert {"encoder", "center", "head", "hidden", "lr", "augment"} <= space.keys()
@@ -370,7 +370,7 @@ def test_a_mistake_in_a_space_is_one_line(
         (("LIST", "--storage", "postgresql://me:secret@127.0.0.1:1/x"), "127.0.0.1:1/x"),
     ],
 )
-def test_wrong_use_is_one_line(
+def test_invalid_arguments_are_one_line(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -408,7 +408,7 @@ def test_a_study_takes_only_trials_that_compare(
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_the_trial_and_the_same_command_goes_on(
+def test_a_signal_ends_the_trial_and_the_same_command_resumes(
     colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str], number: int, code: int,
 ) -> None:  # fmt: skip
@@ -438,7 +438,7 @@ def test_a_signal_ends_the_trial_and_the_same_command_goes_on(
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("limit", [60_000, 1_000_000])
-def test_a_disk_that_is_full_is_one_line_and_costs_no_finished_trial(
+def test_a_full_disk_is_one_line_and_loses_no_finished_trial(
     colours: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], limit: int
 ) -> None:
     """A limit of the size of files: the database meets the first, a checkpoint the second."""
@@ -456,7 +456,7 @@ def test_a_disk_that_is_full_is_one_line_and_costs_no_finished_trial(
     assert main(["tune", str(colours), *flagged]) == 0
 
 
-def test_what_optuna_asserts_on_top_of_a_storage_that_fails_is_that_failure() -> None:
+def test_a_failing_storage_is_reported_and_not_optuna_s_assertion() -> None:
     """As its `_run_trial` does, where a full disk keeps it from reporting a trial."""
     url = make_url("sqlite:////somewhere/study.db")
     full = sqlite3.OperationalError("database or disk is full")
@@ -496,7 +496,7 @@ def trials_in(storage: str) -> list[optuna.trial.FrozenTrial]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_two_processes_share_a_grid_and_try_each_combination_once(
+def test_two_processes_try_each_grid_combination_once(
     colours: Path, tmp_path: Path, database: str, request: pytest.FixtureRequest
 ) -> None:
     storage = f"sqlite:///{tmp_path}/both.db"
@@ -538,9 +538,7 @@ main(["tune", *sys.argv[1:]])
 
 
 @pytest.mark.slow
-def test_the_trial_of_a_killed_process_is_found_and_its_values_tried_again(
-    colours: Path, tmp_path: Path
-) -> None:
+def test_a_killed_process_s_trial_is_repeated(colours: Path, tmp_path: Path) -> None:
     space, more = {"lr": [0.01, 0.02]}, ("--sampler", "grid", "--no-latency", "--study", "k")
     command = ["-c", str(colours), *flags(tmp_path, space, *more)]
     with Command(command, code=HANGING) as process:
@@ -560,7 +558,7 @@ def test_the_trial_of_a_killed_process_is_found_and_its_values_tried_again(
 
 
 @pytest.mark.parametrize(("freeze", "motion"), [(False, "none"), (True, "both")])
-def test_the_first_trial_reads_what_a_training_by_itself_would(freeze: bool, motion: str) -> None:
+def test_the_first_trial_reads_the_frames_of_a_plain_training(freeze: bool, motion: str) -> None:
     base = TrainOptions(model=ModelOptions(freeze=freeze))
     space, base = read_space(None, base, ())
     assert _first(space, base)["motion"] == motion

@@ -35,7 +35,7 @@ def depth(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_depth_is_learnt_by_a_range_that_is_measured_said_and_kept(
+def test_depth_range_is_measured_printed_and_saved(
     depth: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     trained = train(options(depth, tmp_path, 30, model={"encoder": "small_cnn"}))
@@ -52,7 +52,7 @@ def test_depth_is_learnt_by_a_range_that_is_measured_said_and_kept(
     assert "values from 0 (black) to 4500 (white) are read" in capsys.readouterr().err
 
 
-def test_a_given_range_is_taken_and_a_wrong_one_refused(
+def test_a_given_range_is_used_and_an_invalid_one_refused(
     depth: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = options(depth, tmp_path, 1, clips={"value_range": "500,5000"})

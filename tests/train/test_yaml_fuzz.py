@@ -113,7 +113,7 @@ def test_a_damaged_yaml_file_is_read_or_is_one_line(
     assert refused > len(seeds) / 4, "most of them are wrong"
 
 
-def test_the_sound_files_are_read(tmp_path: Path) -> None:
+def test_valid_files_are_read(tmp_path: Path) -> None:
     for kind in SOUND:
         path = tmp_path / f"{kind}.yaml"
         path.write_text(SOUND[kind])
