@@ -11,7 +11,7 @@ SMALL = ("--encoder", "flatten", "--size", "16", "--frames", "6", "--hidden", "1
 
 
 @dataclass(frozen=True)
-class Place:
+class Dirs:
     """Folders of one test: what is read, and what is written."""
 
     data: Path
@@ -28,52 +28,52 @@ class Place:
         return str(self.work / name)
 
 
-def train_words(place: Place) -> list[str]:
-    resumable = sorted(place.work.glob("runs/*/checkpoints/last.ckpt"))
-    finished = list(place.work.glob("runs/*/metrics.json"))
+def train_words(dirs: Dirs) -> list[str]:
+    resumable = sorted(dirs.work.glob("runs/*/checkpoints/last.ckpt"))
+    finished = list(dirs.work.glob("runs/*/metrics.json"))
     if resumable and not finished:
         return ["train", "--resume", str(resumable[-1].parents[1]), "--workers", "1"]
-    return ["train", str(place.data), "--output", place.path("m.pt"), "--runs", place.path("runs"),
-            "--cache", place.cache, *SMALL, "--epochs", "4", "--patience", "0",
+    return ["train", str(dirs.data), "--output", dirs.path("m.pt"), "--runs", dirs.path("runs"),
+            "--cache", dirs.cache, *SMALL, "--epochs", "4", "--patience", "0",
             "--workers", "1"]  # fmt: skip
 
 
-def export_words(place: Place) -> list[str]:
-    return ["export", str(place.model), "--output", place.path("m.onnx"), "--precision", "fp32"]
+def export_words(dirs: Dirs) -> list[str]:
+    return ["export", str(dirs.model), "--output", dirs.path("m.onnx"), "--precision", "fp32"]
 
 
-def calibrate_words(place: Place) -> list[str]:
-    return ["calibrate", str(place.model), str(place.data), "--output", place.path("c.pt"),
-            "--cache", place.cache]  # fmt: skip
+def calibrate_words(dirs: Dirs) -> list[str]:
+    return ["calibrate", str(dirs.model), str(dirs.data), "--output", dirs.path("c.pt"),
+            "--cache", dirs.cache]  # fmt: skip
 
 
-def tune_words(place: Place) -> list[str]:
-    return ["tune", str(place.data), "--output", place.path("t.pt"), "--runs", place.path("runs"),
-            "--cache", place.cache, *SMALL, "--epochs", "2", "--trials", "3",
+def tune_words(dirs: Dirs) -> list[str]:
+    return ["tune", str(dirs.data), "--output", dirs.path("t.pt"), "--runs", dirs.path("runs"),
+            "--cache", dirs.cache, *SMALL, "--epochs", "2", "--trials", "3",
             "--no-latency", "--workers", "0"]  # fmt: skip
 
 
-def self_train_words(place: Place) -> list[str]:
-    begun = sorted(place.work.glob("runs/self-train-*/state.json"))
+def self_train_words(dirs: Dirs) -> list[str]:
+    begun = sorted(dirs.work.glob("runs/self-train-*/state.json"))
     if begun:
         return ["self-train", "--resume", str(begun[-1].parent)]
-    return ["self-train", str(place.model), str(place.data), place.path("more"), "--rounds", "1",
-            "--threshold", "0.5", "--output", place.path("s.pt"), "--runs", place.path("runs"),
-            "--cache", place.cache, "--epochs", "2"]  # fmt: skip
+    return ["self-train", str(dirs.model), str(dirs.data), dirs.path("more"), "--rounds", "1",
+            "--threshold", "0.5", "--output", dirs.path("s.pt"), "--runs", dirs.path("runs"),
+            "--cache", dirs.cache, "--epochs", "2"]  # fmt: skip
 
 
-def record_words(place: Place) -> list[str]:
-    return ["record", place.path("takes"), "--source", place.path("video.avi"),
+def record_words(dirs: Dirs) -> list[str]:
+    return ["record", dirs.path("takes"), "--source", dirs.path("video.avi"),
             "--labels", "wave,none", "--takes", "3", "--seconds", "1", "--countdown", "0",
             "--no-window"]  # fmt: skip
 
 
-def segment_words(place: Place) -> list[str]:
-    return ["segment", place.path("video.avi"), place.path("marks.csv"), "--output",
-            place.path("clips")]  # fmt: skip
+def segment_words(dirs: Dirs) -> list[str]:
+    return ["segment", dirs.path("video.avi"), dirs.path("marks.csv"), "--output",
+            dirs.path("clips")]  # fmt: skip
 
 
-WORDS: dict[str, Callable[[Place], list[str]]] = {
+WORDS: dict[str, Callable[[Dirs], list[str]]] = {
     "train": train_words,
     "export": export_words,
     "calibrate": calibrate_words,
@@ -84,13 +84,13 @@ WORDS: dict[str, Callable[[Place], list[str]]] = {
 }
 
 
-def prepare(name: str, place: Place) -> None:
+def prepare(name: str, dirs: Dirs) -> None:
     """Write what a command reads besides the data and the model."""
     if name == "self-train":
         for seed in range(900, 906):
-            write_video(place.work / "more" / f"{seed}.mp4", square_clip(seed % 3 - 1, seed))
+            write_video(dirs.work / "more" / f"{seed}.mp4", square_clip(seed % 3 - 1, seed))
     if name in ("record", "segment"):
         frames = np.concatenate([square_clip(1, seed, 40) for seed in range(6)])
-        write_video(place.work / "video.avi", frames, 20)
+        write_video(dirs.work / "video.avi", frames, 20)
         rows = [f"{second},{second + 1},wave" for second in range(0, 10, 2)]
-        (place.work / "marks.csv").write_text("\n".join(["start,end,label", *rows, ""]))
+        (dirs.work / "marks.csv").write_text("\n".join(["start,end,label", *rows, ""]))

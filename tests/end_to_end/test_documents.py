@@ -152,9 +152,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / f"{name}.csv").write_text("start,end,label\n2.0,4.0,left\n")
     truth = '{"video": "clip.mp4", "events": [{"label": "left", "start": 2.0, "end": 4.0}]}'
     (tmp_path / "events.json").write_text(truth)
-    for place in ("VIDEOS", "takes"):
-        write_video(tmp_path / place / "clip.mp4", clip)
-        (tmp_path / place / "clip.json").write_text(truth)
+    for folder in ("VIDEOS", "takes"):
+        write_video(tmp_path / folder / "clip.mp4", clip)
+        (tmp_path / folder / "clip.json").write_text(truth)
     (tmp_path / "device" / "frames").mkdir(parents=True)
     for number, frame in enumerate(clip[:8]):
         cv2.imwrite(str(tmp_path / "device" / "frames" / f"{number}.jpg"), frame)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import mounted
-from writing_commands import WORDS, Place, prepare
+from writing_commands import WORDS, Dirs, prepare
 
 pytest.importorskip("torch", reason="needs the training package")
 
@@ -23,32 +23,32 @@ pytestmark = pytest.mark.fuzz
 ALL = os.environ.get("SEQVISION_FUZZ") == "all"
 
 
-def predict_words(place: Place) -> list[str]:
-    return ["predict", str(place.model), str(place.data), "--csv", place.path("answers.csv")]
+def predict_words(dirs: Dirs) -> list[str]:
+    return ["predict", str(dirs.model), str(dirs.data), "--csv", dirs.path("answers.csv")]
 
 
-def evaluate_words(place: Place) -> list[str]:
-    return ["evaluate", str(place.model), str(place.data), "--output", place.path("figures.json"),
-            "--cache", place.cache]  # fmt: skip
+def evaluate_words(dirs: Dirs) -> list[str]:
+    return ["evaluate", str(dirs.model), str(dirs.data), "--output", dirs.path("figures.json"),
+            "--cache", dirs.cache]  # fmt: skip
 
 
-def data_words(place: Place) -> list[str]:
-    return ["data", str(place.data), "--json", place.path("data.json"), "--cache",
-            place.cache]  # fmt: skip
+def data_words(dirs: Dirs) -> list[str]:
+    return ["data", str(dirs.data), "--json", dirs.path("data.json"), "--cache",
+            dirs.cache]  # fmt: skip
 
 
-def sheet_words(place: Place) -> list[str]:
-    return ["data", str(place.data), "--sheet", place.path("sheet.png"), "--cache",
-            place.cache]  # fmt: skip
+def sheet_words(dirs: Dirs) -> list[str]:
+    return ["data", str(dirs.data), "--sheet", dirs.path("sheet.png"), "--cache",
+            dirs.cache]  # fmt: skip
 
 
-def safetensors_words(place: Place) -> list[str]:
-    return ["calibrate", str(place.model), str(place.data), "--output",
-            place.path("c.safetensors"), "--cache", place.cache]  # fmt: skip
+def safetensors_words(dirs: Dirs) -> list[str]:
+    return ["calibrate", str(dirs.model), str(dirs.data), "--output",
+            dirs.path("c.safetensors"), "--cache", dirs.cache]  # fmt: skip
 
 
 # Kilobytes of disk; each command writes more than that.
-DISKS: dict[str, tuple[Callable[[Place], list[str]], tuple[int, ...]]] = {
+DISKS: dict[str, tuple[Callable[[Dirs], list[str]], tuple[int, ...]]] = {
     "train": (WORDS["train"], (400, 64, 200, 300, 500, 600)),
     "tune": (WORDS["tune"], (300, 64, 150, 500, 700)),
     "self-train": (WORDS["self-train"], (400, 100, 250, 550)),
@@ -83,14 +83,14 @@ def test_a_full_disk_is_one_line_and_the_same_command_resumes_later(
 ) -> None:
     words = DISKS[name][0]
     with mounted(tmp_path / "disk", 16 << 10) as disk:
-        place = Place(data, model, disk, clips=tmp_path / "cache")
-        prepare(name, place)
+        dirs = Dirs(data, model, disk, clips=tmp_path / "cache")
+        prepare(name, dirs)
         (disk / "tmp").mkdir()
-        environment = {**os.environ, "TMPDIR": place.path("tmp"), "HOME": str(disk),
-                       "XDG_CACHE_HOME": place.path("own")}  # fmt: skip
+        environment = {**os.environ, "TMPDIR": dirs.path("tmp"), "HOME": str(disk),
+                       "XDG_CACHE_HOME": dirs.path("own")}  # fmt: skip
         given = {path for path in disk.rglob("*") if path.is_file()}
         fill(disk, kilobytes << 10)
-        done = run(["seqvision", *words(place)], tmp_path, environment)
+        done = run(["seqvision", *words(dirs)], tmp_path, environment)
         assert done.returncode == 2, done.stderr
         last = done.stderr.splitlines()[-1]
         assert "No space left on device" in last
@@ -104,8 +104,8 @@ def test_a_full_disk_is_one_line_and_the_same_command_resumes_later(
                 load_model(path)
             if path.suffix == ".onnx":
                 read_model(path)
-        goes_on = "--resume" in words(place)
-        again = run(["seqvision", *words(place)], tmp_path, environment)
+        goes_on = "--resume" in words(dirs)
+        again = run(["seqvision", *words(dirs)], tmp_path, environment)
         assert again.returncode == 0, again.stderr
         if goes_on:
             assert "go on with: seqvision" in last

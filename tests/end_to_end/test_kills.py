@@ -17,7 +17,7 @@ from pathlib import Path
 
 import interrupted
 import pytest
-from writing_commands import WORDS, Place, prepare
+from writing_commands import WORDS, Dirs, prepare
 
 pytest.importorskip("torch", reason="needs the training package")
 
@@ -36,16 +36,16 @@ ALL = os.environ.get("SEQVISION_FUZZ") == "all"
 OFTEN = {"train": 2, "export": 1, "record": 2}
 
 
-def check_models(place: Place) -> None:
+def check_models(dirs: Dirs) -> None:
     # What is hidden is unfinished.
-    for path in [*place.work.glob("[!.]*.pt"), *place.work.glob("runs/*/model.pt")]:
+    for path in [*dirs.work.glob("[!.]*.pt"), *dirs.work.glob("runs/*/model.pt")]:
         load_model(path)
-    for path in place.work.glob("[!.]*.onnx"):
+    for path in dirs.work.glob("[!.]*.onnx"):
         read_model(path)
 
 
-def check_takes(place: Place) -> None:
-    takes = place.work / "takes"
+def check_takes(dirs: Dirs) -> None:
+    takes = dirs.work / "takes"
     if not (takes / "clips.csv").exists():
         return
     with (takes / "clips.csv").open(newline="") as file:
@@ -58,7 +58,7 @@ def check_takes(place: Place) -> None:
             assert len(list(source)) >= 10
 
 
-COMMANDS: dict[str, tuple[Callable[[Place], None], int]] = {
+COMMANDS: dict[str, tuple[Callable[[Dirs], None], int]] = {
     "train": (check_models, 60),
     "export": (check_models, 8),
     "calibrate": (check_models, 20),
@@ -77,27 +77,27 @@ def test_a_killed_command_leaves_whole_files_and_resumes(
     monkeypatch: pytest.MonkeyPatch,
     record_property: Callable[[str, object], None],
 ) -> None:
-    place = Place(data, model, tmp_path / "work")
-    (place.work / "tmp").mkdir(parents=True)
-    monkeypatch.setenv("TMPDIR", place.path("tmp"))
-    prepare(name, place)
+    dirs = Dirs(data, model, tmp_path / "work")
+    (dirs.work / "tmp").mkdir(parents=True)
+    monkeypatch.setenv("TMPDIR", dirs.path("tmp"))
+    prepare(name, dirs)
     words, (check, changes) = WORDS[name], COMMANDS[name]
     generator = random.Random(f"{name} 2026")
     moments = 20 if ALL else OFTEN[name]
     for number in range(moments):
         moment = generator.randrange(1, changes)
         if number % 2:
-            interrupted_at_change(words(place), place.work, moment)
+            interrupted_at_change(words(dirs), dirs.work, moment)
         else:
-            at_change(words(place), place.work, moment, signal.SIGKILL)
-        check(place)
-    done = run(["seqvision", *words(place)])
+            at_change(words(dirs), dirs.work, moment, signal.SIGKILL)
+        check(dirs)
+    done = run(["seqvision", *words(dirs)])
     assert done.returncode in ((0, 3) if name == "record" else (0,)), done.stderr
-    check(place)
-    left = [path for path in place.work.rglob("*") if ".unfinished" in path.name]
+    check(dirs)
+    left = [path for path in dirs.work.rglob("*") if ".unfinished" in path.name]
     assert left == []
     # Libraries have files of their own there.
-    assert not list((place.work / "tmp").glob("*seqvision*"))
+    assert not list((dirs.work / "tmp").glob("*seqvision*"))
     record_property("tried", ("moments of a SIGKILL", moments - moments // 2))
     record_property("tried", ("moments of a Ctrl-C", moments // 2))
 

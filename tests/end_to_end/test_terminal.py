@@ -100,24 +100,24 @@ def train_and_export(folder: Path) -> None:
     for name, command in (("train", TRAIN), ("export", ("export", "model.pt"))):
         with typed(folder, "seqvision", *command, from_nothing=True) as terminal:
             lines = ended(terminal, 0, 300)
-            said = {"lines": lines, "text": terminal.text}
-            (folder / f"{name}.json").write_text(json.dumps(said))
+            shown = {"lines": lines, "text": terminal.text}
+            (folder / f"{name}.json").write_text(json.dumps(shown))
 
 
 def test_training_prints_each_epoch_and_ends(trained: Path) -> None:
-    said = json.loads((trained / "train.json").read_text())
-    assert [line[:11] for line in said["lines"] if line.startswith("epoch ")] == [
+    shown = json.loads((trained / "train.json").read_text())
+    assert [line[:11] for line in shown["lines"] if line.startswith("epoch ")] == [
         "epoch   1/2", "epoch   2/2",
     ]  # fmt: skip
-    assert "loading torch" in said["text"]
-    assert max(map(len, said["lines"])) <= SMALL[0]
-    assert said["lines"][-1] == "model.pt written; next: seqvision export model.pt"
+    assert "loading torch" in shown["text"]
+    assert max(map(len, shown["lines"])) <= SMALL[0]
+    assert shown["lines"][-1] == "model.pt written; next: seqvision export model.pt"
 
 
 def test_the_export_prints_its_steps(trained: Path) -> None:
-    said = json.loads((trained / "export.json").read_text())["text"]
-    assert said.index("converting the network") < said.index("proving it in a fresh process")
-    assert "next: edge-run --camera 0" in said
+    shown = json.loads((trained / "export.json").read_text())["text"]
+    assert shown.index("converting the network") < shown.index("proving it in a fresh process")
+    assert "next: edge-run --camera 0" in shown
 
 
 def test_training_on_a_large_terminal_shows_the_time_left_for_all_epochs(clips: Path) -> None:
@@ -282,7 +282,7 @@ def test_a_crash_in_a_student_leaves_a_clean_terminal(unlabelled: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "code", "said"),
+    ("command", "code", "pattern"),
     [
         ("seqvision evaluate model.pt frames/", 0, r"accuracy +\d+\.\d%"),
         ("seqvision data frames/", 0, r"18 clips"),
@@ -298,11 +298,11 @@ def test_a_crash_in_a_student_leaves_a_clean_terminal(unlabelled: Path) -> None:
          "--countdown 0.1 --source long.mp4 --no-window", 0, r"1 of 1|1 take"),
     ],
 )  # fmt: skip
-def test_a_command_runs_to_its_end(folder: Path, command: str, code: int, said: str) -> None:
+def test_a_command_runs_to_its_end(folder: Path, command: str, code: int, pattern: str) -> None:
     words = command.split()
     with typed(folder, *words, size=LARGE if len(command) % 2 else SMALL) as terminal:
         ended(terminal, code)
-        assert re.search(said, terminal.text), terminal.text
+        assert re.search(pattern, terminal.text), terminal.text
 
 
 IN_DECODING = """

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from steps import wait_for
-from writing_commands import WORDS, Place, prepare
+from writing_commands import WORDS, Dirs, prepare
 
 pytest.importorskip("torch", reason="needs the training package")
 
@@ -50,24 +50,24 @@ def is_stopped(pid: int) -> bool:
 def test_a_second_process_is_refused_and_a_killed_one_frees_its_lock(
     name: str, data: Path, model: Path, tmp_path: Path
 ) -> None:
-    place = Place(data, model, tmp_path / "work")
-    place.work.mkdir()
-    prepare(name, place)
-    words = ["seqvision", *WORDS[name](place)]
+    dirs = Dirs(data, model, tmp_path / "work")
+    dirs.work.mkdir()
+    prepare(name, dirs)
+    words = ["seqvision", *WORDS[name](dirs)]
     if name in RESUMED:
         assert run(words).returncode == 0
-        (folder,) = (place.work / "runs").iterdir()
+        (folder,) = (dirs.work / "runs").iterdir()
         words = ["seqvision", name, "--resume", str(folder)]
     with Command(words, code=STOPS) as first:
         wait_for(lambda: first.poll() is not None or is_stopped(first.pid), 120)
         assert first.poll() is None, first.communicate(10)
-        (lock,) = place.work.rglob("*.seqvision-lock")
-        before = {path for path in place.work.rglob("*") if path.is_file()}
+        (lock,) = dirs.work.rglob("*.seqvision-lock")
+        before = {path for path in dirs.work.rglob("*") if path.is_file()}
         second = run(words)
         assert second.returncode == 2, second.stderr
         assert REFUSALS[name] in second.stderr.splitlines()[-1]
         assert "Traceback" not in second.stderr
-        assert {path for path in place.work.rglob("*") if path.is_file()} == before
+        assert {path for path in dirs.work.rglob("*") if path.is_file()} == before
         if name == "segment":
             os.kill(first.pid, signal.SIGCONT)
             assert first.wait(120) == 0
@@ -76,7 +76,7 @@ def test_a_second_process_is_refused_and_a_killed_one_frees_its_lock(
             first.wait(30)
             with alone_in(lock.parent, "" if name in RESUMED else WRITTEN[name]) as held:
                 assert held
-    assert list(place.work.rglob("*.seqvision-lock")) == []
+    assert list(dirs.work.rglob("*.seqvision-lock")) == []
 
 
 WRITTEN = {"export": "m.onnx", "calibrate": "c.pt"}

@@ -87,8 +87,8 @@ def lines(path: Path, kind: str) -> list[dict[str, Any]]:
 def sitting(labels: Sequence[str], seed: int, seconds: int = 1) -> NDArray[np.uint8]:
     """Return the frames of a person who shows these labels one after the other."""
     clips = [
-        square_clip(LABELS[label], 100 * seed + place, seconds * FPS, 64)
-        for place, label in enumerate(labels)
+        square_clip(LABELS[label], 100 * seed + index, seconds * FPS, 64)
+        for index, label in enumerate(labels)
     ]
     return np.concatenate(clips)
 
@@ -103,14 +103,14 @@ def run_page(folder: Path) -> None:
     for words in commands():
         command = small(words, record="--takes 4 " + SMALL["record"])
         if words[0] == "edge-run":
-            place = command.index("--camera")
-            command[place : place + 2] = ["--source", "live.mp4", "--json", "live.jsonl"]
+            index = command.index("--camera")
+            command[index : index + 2] = ["--source", "live.mp4", "--json", "live.jsonl"]
         elif words[1] == "record" and "--review" not in words:
             person = words[words.index("--person") + 1]
             command += ["--source", "rest.mp4" if "--takes" in words else f"{person}.mp4"]
-        said = good(folder, command, typed="\nclap\nd\n" if "--review" in words else "")
+        output = good(folder, command, typed="\nclap\nd\n" if "--review" in words else "")
         if "--review" in words:
-            assert "kept 1, relabelled 1, deleted 1" in said
+            assert "kept 1, relabelled 1, deleted 1" in output
 
 
 @pytest.fixture(scope="module")

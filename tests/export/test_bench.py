@@ -64,7 +64,7 @@ def test_an_exported_file_is_timed_unchanged(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["none.onnx"], "no such file"),
         (["none.pt"], "no such file"),
@@ -73,13 +73,13 @@ def test_an_exported_file_is_timed_unchanged(folder: Path) -> None:
     ],
 )
 def test_a_mistake_is_one_line(
-    folder: Path, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str],
+    folder: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.chdir(folder)
     assert main(["bench", *arguments]) == 2
     err = capsys.readouterr().err.strip()
-    assert said in err
+    assert message in err
     assert len(err.splitlines()) == 1
 
 

@@ -32,8 +32,8 @@ def test_carried_chunks_give_the_outputs_of_torch_on_the_whole_clip(
         for frame in clip[0, :end]:
             live = stream.push(frame[None])
         assert live is not None
-        for found, wanted in ((once, expected), (pieces, expected), (live, expected[0])):
-            assert np.abs(found - wanted).max() <= 1e-4
+        for found, target in ((once, expected), (pieces, expected), (live, expected[0])):
+            assert np.abs(found - target).max() <= 1e-4
         answers.append(expected)
     assert np.ptp(answers, axis=0).max() > 5e-4, "the answers depend on the clip"
 

@@ -121,8 +121,8 @@ def test_int8_is_the_encoder_alone_with_byte_activations_and_a_scale_per_channel
     by_name = {node.name: node for node in proto.graph.node}
     assert len(others) == 4
     kept = plan == "first conv kept"
-    for encoder_node in (by_name[place] for place in (first, *others)[kept:]):
-        activation, weight = (nodes.maker(place) for place in encoder_node.input[:2])
+    for encoder_node in (by_name[name] for name in (first, *others)[kept:]):
+        activation, weight = (nodes.maker(name) for name in encoder_node.input[:2])
         assert activation is not None
         assert weight is not None
         assert {activation.op_type, weight.op_type} == {"DequantizeLinear"}
@@ -140,11 +140,11 @@ def test_int8_is_the_encoder_alone_with_byte_activations_and_a_scale_per_channel
         assert near[-1].input[0] == "frames"
         assert nodes.constant(near[0].input[1]) == 1
         assert "Cast" not in {node.op_type for node in proto.graph.node}
-    after = [by_name[place] for place in nodes.reached([others[-1]])]
+    after = [by_name[name] for name in nodes.reached([others[-1]])]
     assert not {"QuantizeLinear", "DequantizeLinear"} & {node.op_type for node in after}
     for node in after:
         if node.op_type in ("LSTM", "GRU"):
-            assert all(nodes.is_float(place) for place in node.input[1:4])
+            assert all(nodes.is_float(name) for name in node.input[1:4])
 
 
 def chain_up(nodes: Nodes, node: onnx.NodeProto, count: int = 3) -> list[onnx.NodeProto]:
@@ -273,7 +273,7 @@ def test_norms_constants_and_scales_are_folded_for_every_encoder(encoder: str) -
     kinds = {node.op_type for node in proto.graph.node}
     assert not kinds & {"BatchNormalization", "Identity", "Constant", "Dropout"}
     for node in proto.graph.node:
-        assert any(place not in nodes.constants for place in node.input), node
+        assert any(name not in nodes.constants for name in node.input), node
     modules = [
         module
         for module in model.encoder.modules()
@@ -316,8 +316,8 @@ def timed(monkeypatch: pytest.MonkeyPatch, **milliseconds: float) -> None:
 
     def times(sessions: Any, frame: Any) -> dict[str, Timing]:
         assert frame.shape[0] == 1
-        said = {name: milliseconds.get(name.partition(",")[0], 1.0) for name in sessions}
-        return {name: Timing(time, time, (time,) * 3) for name, time in said.items()}
+        times_ms = {name: milliseconds.get(name.partition(",")[0], 1.0) for name in sessions}
+        return {name: Timing(time, time, (time,) * 3) for name, time in times_ms.items()}
 
     monkeypatch.setattr(select_precision, "time_live_frames", times)
 
@@ -344,8 +344,8 @@ def test_auto_keeps_the_fastest_and_fp32_where_none_is_clearly_faster(
     assert graph.precision == kept
     assert (choice.content == content) == (kept == "fp32")
     table = capsys.readouterr().err
-    for said in ("int8, first conv kept", "fp16", "kept", "24 clips, each worth 4.2 points"):
-        assert said in table
+    for part in ("int8, first conv kept", "fp16", "kept", "24 clips, each worth 4.2 points"):
+        assert part in table
 
 
 def stay_here(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
@@ -360,10 +360,10 @@ def spoil(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def spoilt(*given: Any) -> Any:
         ranges = honest(*given)
-        for place in list(ranges):
-            low, high = ranges[place].range_value
+        for name in list(ranges):
+            low, high = ranges[name].range_value
             small = np.float32(0.01)
-            ranges[place] = TensorData(lowest=low * small, highest=high * small)
+            ranges[name] = TensorData(lowest=low * small, highest=high * small)
         return ranges
 
     monkeypatch.setattr(select_precision, "ranges_of", spoilt)
@@ -414,18 +414,18 @@ def test_slower_int8_is_kept_with_a_note(
     session = Session(folder / "model.onnx")
     assert session.card.graph is not None
     assert session.card.graph.precision == "int8"
-    said = capsys.readouterr().err
-    assert "is slower than fp32 here (0.80 ×): --precision auto would keep fp32" in said
-    assert "of the clips as fp32 does" in said
+    err = capsys.readouterr().err
+    assert "is slower than fp32 here (0.80 ×): --precision auto would keep fp32" in err
+    assert "of the clips as fp32 does" in err
     report = json.loads((folder / "model.onnx.report.json").read_text())
     assert report["file"]["precision"] == "int8"
     assert report["precision"]["chosen"].startswith("int8, ")
     assert report["precision"]["fp32_against_torch"]["difference"] <= 1e-4
     content, card, clips = learnt
-    found, wanted = (
+    found, expected = (
         select_precision.answers(one, clips.judge.windows) for one in (session, Session(content))
     )
-    assert 0 < select_precision.difference(found, wanted) < 0.2
+    assert 0 < select_precision.difference(found, expected) < 0.2
     assert select_precision.accuracy(found, clips.judge, card.labels) > 0.8
 
 
@@ -489,13 +489,13 @@ def test_the_choice_is_in_the_json() -> None:
     content, card = made(ModelOptions())
     windows = noise(card, 4)
     named = select_precision.answers(Session(content), windows).argmax(axis=1)
-    judge = Labelled(windows, tuple(card.labels[place] for place in named), (None,) * 4)
+    judge = Labelled(windows, tuple(card.labels[index] for index in named), (None,) * 4)
     options = ExportOptions(precision="int8", max_accuracy_drop=100.0)
     choice = choose_precision(content, card, options, Clips(judge, judge, same=True))
-    told = json.loads(json.dumps(choice.to_json()))
-    assert told["chosen"].startswith("int8, ")
-    assert told["clips"] == 4
-    fp32, *others = told["candidates"]
+    report = json.loads(json.dumps(choice.to_json()))
+    assert report["chosen"].startswith("int8, ")
+    assert report["clips"] == 4
+    fp32, *others = report["candidates"]
     assert (fp32["name"], fp32["ratio"], fp32["accuracy"], fp32["drop"]) == ("fp32", 1, 1, 0)
     assert fp32["size"] == len(content)
     plan_names = [plan.name for plan in plans(onnx.load_from_string(content))]
@@ -507,7 +507,7 @@ def test_the_choice_is_in_the_json() -> None:
 
 
 def labelled(labels: Sequence[str], splits: Sequence[str | None]) -> Labelled:
-    windows = tuple(np.full((1, 1, 1, 1), place, np.uint8) for place in range(len(labels)))
+    windows = tuple(np.full((1, 1, 1, 1), index, np.uint8) for index in range(len(labels)))
     return Labelled(windows, tuple(labels), tuple(splits))
 
 

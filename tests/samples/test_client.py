@@ -24,9 +24,9 @@ def test_the_client_uses_every_route_in_eighty_lines(tmp_path: Path) -> None:
     with serving(Session(model_bytes(), "cpu"), key=Key(TOKEN)) as running:
         client = Client(running.url, TOKEN)
         assert client.model()["labels"] == list(LABELS)
-        said = client.predict(path, timeline="true")
-        assert said["label"] == "red"
-        assert [event["label"] for event in said["events"]] == ["red"]
+        answer = client.predict(path, timeline="true")
+        assert answer["label"] == "red"
+        assert [event["label"] for event in answer["events"]] == ["red"]
         pictures = [tmp_path / f"{index}.jpg" for index in range(6)]
         for picture in pictures:
             picture.write_bytes(jpeg("blue"))

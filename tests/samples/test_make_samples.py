@@ -129,17 +129,17 @@ def test_no_performer_is_in_two_splits(drawn):
 @pytest.mark.parametrize(("name", "split"), [("untrimmed", "test"), ("takes/p01", "val")])
 def test_an_untrimmed_take_matches_its_events(drawn, name, split):
     path = drawn / f"{name}.json"
-    told = json.loads(path.read_text(encoding="utf-8"))
-    frames, fps = frames_of(path.parent / told["video"])
-    assert fps == pytest.approx(told["fps"])
-    assert len(frames) == round(told["duration"] * told["fps"]) == 600
+    events_file = json.loads(path.read_text(encoding="utf-8"))
+    frames, fps = frames_of(path.parent / events_file["video"])
+    assert fps == pytest.approx(events_file["fps"])
+    assert len(frames) == round(events_file["duration"] * events_file["fps"]) == 600
     splits = {row["group"]: row["split"] for row in rows_of(drawn)}
-    assert splits[told["performer"]] == split
-    assert told["events"]
+    assert splits[events_file["performer"]] == split
+    assert events_file["events"]
     before = 0.0
-    for event in told["events"]:
+    for event in events_file["events"]:
         assert event["label"] in LABELS[:-1]
-        assert before <= event["start"] < event["end"] <= told["duration"]
+        assert before <= event["start"] < event["end"] <= events_file["duration"]
         before = event["end"]
 
 
@@ -256,9 +256,9 @@ def test_clockwise_is_clockwise_in_the_image():
 def test_a_folder_that_is_not_empty_is_refused(drawn, tmp_path, capsys):
     before = digests(drawn)
     assert script.main([str(drawn), *SMALL]) == 2
-    told = capsys.readouterr().err
-    assert "not empty" in told
-    assert told.count("\n") == 1
+    err = capsys.readouterr().err
+    assert "not empty" in err
+    assert err.count("\n") == 1
     assert digests(drawn) == before
     (tmp_path / "file").write_text("mine")
     assert script.main([str(tmp_path / "file")]) == 2
@@ -330,7 +330,7 @@ def test_an_interrupt_leaves_no_files(tmp_path, monkeypatch, capsys):
 )
 def test_an_invalid_value_is_one_line(wrong, tmp_path, capsys):
     assert script.main([str(tmp_path / "set"), *wrong]) == 2
-    told = capsys.readouterr().err
-    assert wrong[0] in told
-    assert told.count("\n") == 1
+    err = capsys.readouterr().err
+    assert wrong[0] in err
+    assert err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []

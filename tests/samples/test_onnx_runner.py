@@ -81,7 +81,7 @@ def test_the_runner_gives_the_outputs_of_the_edge_session(
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ([], "MODEL FRAMES"),
         (["MODEL"], "MODEL FRAMES"),
@@ -92,14 +92,14 @@ def test_the_runner_gives_the_outputs_of_the_edge_session(
     ],
 )
 def test_wrong_use_is_one_line_without_a_traceback(
-    model: Path, tmp_path: Path, given: list[str], said: str
+    model: Path, tmp_path: Path, given: list[str], message: str
 ) -> None:
     np.save(tmp_path / "small.npy", np.zeros((2, 3, 3, 3), np.uint8))
     words = [str(model) if word == "MODEL" else word for word in given]
     command = [sys.executable, str(RUNNER), *words]
     result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert result.returncode == 1
-    assert said in result.stderr
+    assert message in result.stderr
     assert "Traceback" not in result.stderr
 
 

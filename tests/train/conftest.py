@@ -51,7 +51,7 @@ def write_list(folder: Path, names: dict[str, str] | None = None) -> Path:
 
 def hash_of(*parts: object) -> int:
     """Return a number that is the same in every process."""
-    return sum(ord(letter) * 31**place for place, letter in enumerate(str(parts))) % 2**31
+    return sum(ord(letter) * 31**index for index, letter in enumerate(str(parts))) % 2**31
 
 
 def train_small(data: Path, folder: Path, epochs: int = 2, **model: object) -> Trained:

@@ -69,7 +69,7 @@ def test_the_same_seed_gives_the_same_clip_and_another_seed_another() -> None:
     assert not np.array_equal(first(STILL, 0, 5)[0], first(STILL, 0, 6)[0])
 
 
-ASKED = {  # what only imgaug itself can do, in both sections
+IMGAUG_STEPS = {  # what only imgaug itself can do, in both sections
     "clip": [
         "MotionBlur",
         {"SomeOf": {"n": [1, 2], "children": ["Rain", "AddToHue", "PiecewiseAffine"]}},
@@ -92,9 +92,9 @@ for augment in ("strong", ASKED):
 
 
 def test_a_seed_gives_the_same_clip_in_another_process() -> None:
-    here: dict[str, Any] = {"ASKED": ASKED}
+    here: dict[str, Any] = {"ASKED": IMGAUG_STEPS}
     exec(HASHED, here)
-    code = f"import numpy; numpy.random.seed(7); ASKED = {ASKED!r}\n{HASHED}print(*found)"
+    code = f"import numpy; numpy.random.seed(7); ASKED = {IMGAUG_STEPS!r}\n{HASHED}print(*found)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == here["found"]
     assert len(set(here["found"])) == 2
@@ -117,7 +117,7 @@ def test_batches_are_the_same_with_any_number_of_workers() -> None:
 
 
 def test_an_augmenter_can_be_sent_to_spawned_workers() -> None:
-    augmenter = Augmenter(ASKED, True, {0: 1, 1: 0}, TemporalOptions(drop=0.5), {0: 0})
+    augmenter = Augmenter(IMGAUG_STEPS, True, {0: 1, 1: 0}, TemporalOptions(drop=0.5), {0: 0})
     copy = pickle.loads(pickle.dumps(augmenter))
     assert copy.made_from() == augmenter.made_from()
     for seed in range(4):
@@ -132,7 +132,7 @@ def test_global_random_generators_are_neither_changed_nor_used() -> None:
         return repr((np.random.get_state()[1].tolist(), random.getstate(), own))
 
     before = states()
-    augmenter = Augmenter(ASKED)
+    augmenter = Augmenter(IMGAUG_STEPS)
     clips = [augmenter(STILL, 0, seed)[0] for seed in range(4)]
     assert states() == before
     np.random.seed(5)

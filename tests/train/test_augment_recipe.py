@@ -184,9 +184,9 @@ def test_the_run_folder_has_the_content_of_the_recipe(tmp_path: Path) -> None:
 
 
 def test_still_images_have_no_time_to_vary() -> None:
-    asked: list[dict[str, Any]] = [{"speed": (0.8, 1.2)}, {"time_crop": 0.5}, {"drop": 0.1},
+    options: list[dict[str, Any]] = [{"speed": (0.8, 1.2)}, {"time_crop": 0.5}, {"drop": 0.1},
                                    {"reverse": True, "reverse_swap": ("a:b",)}]  # fmt: skip
-    for values in asked:
+    for values in options:
         flag = "--" + next(iter(values)).replace("_", "-")
         with pytest.raises(DataError, match=f"{flag}.* has no effect with --sequence rows"):
             check_sequence(

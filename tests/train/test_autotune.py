@@ -29,15 +29,15 @@ def classifier(**model: object) -> Classifier:
 
 def timed(monkeypatch: pytest.MonkeyPatch, **seconds: float) -> list[int]:
     """Let each candidate take the given seconds (cl32, clbf16, co32, cobf16); count the timings."""
-    asked: list[int] = []
+    batches: list[int] = []
 
     def times(model, image, images, candidates, device):  # type: ignore[no-untyped-def]
-        asked.append(images)
+        batches.append(images)
         return [[seconds[f"{layout[:2].replace('ch', 'cl')}{precision}"]] * 3
                 for layout, precision in candidates]  # fmt: skip
 
     monkeypatch.setattr(autotune, "_time", times)
-    return asked
+    return batches
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_another_precision_is_used_where_it_is_clearly_faster(
 def test_a_given_precision_is_used_without_timing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = timed(monkeypatch)
+    batches = timed(monkeypatch)
     cache = Cache(tmp_path)
     given = TrainingOptions(memory_format="contiguous", precision="bf16")
     assert choose_arithmetic(given, classifier(), IMAGE, 8, LONG, cache) == Arithmetic(
@@ -78,14 +78,14 @@ def test_a_given_precision_is_used_without_timing(
     assert frozen == Arithmetic("channels_last", "32"), (
         "features are what the exported model computes"
     )
-    assert not asked
+    assert not batches
 
 
 def test_a_short_training_is_not_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = timed(monkeypatch)
+    batches = timed(monkeypatch)
     answer = choose_arithmetic(TrainingOptions(), classifier(), IMAGE, 8, 100, Cache(tmp_path))
     assert answer == Arithmetic("channels_last", "32")
-    assert not asked
+    assert not batches
 
 
 def test_fp16_is_never_chosen_automatically(
@@ -120,19 +120,19 @@ def test_timing_really_runs_and_changes_nothing(
 def test_timing_is_done_once_per_encoder_and_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = timed(monkeypatch, cl32=1.0, clbf16=0.5, co32=1.0, cobf16=1.0)
+    batches = timed(monkeypatch, cl32=1.0, clbf16=0.5, co32=1.0, cobf16=1.0)
     first = choose_arithmetic(TrainingOptions(), classifier(), IMAGE, 8, LONG, Cache(tmp_path))
     again = choose_arithmetic(
         TrainingOptions(seed=1), classifier(), IMAGE, 8, LONG, Cache(tmp_path)
     )
     assert again == first
-    assert asked == [8]
+    assert batches == [8]
     choose_arithmetic(TrainingOptions(), classifier(), IMAGE, 16, LONG, Cache(tmp_path))
-    assert asked == [8, 16]
+    assert batches == [8, 16]
     for kept in tmp_path.glob("??/*.json"):
         kept.write_text("{}")
     choose_arithmetic(TrainingOptions(), classifier(), IMAGE, 8, LONG, Cache(tmp_path))
-    assert asked == [8, 16, 8], "a damaged file is timed again"
+    assert batches == [8, 16, 8], "a damaged file is timed again"
 
 
 def test_the_choice_is_saved_and_a_resumed_run_repeats_it(

@@ -156,14 +156,14 @@ def test_a_full_disk_during_a_checkpoint_loses_only_that_checkpoint(
     first = train(plan.model_copy(update={"training": plateau}))
     last = first.run / "checkpoints" / "last.ckpt"
     before = last.read_bytes()
-    told = (first.run / "options.yaml").read_text()
-    (first.run / "options.yaml").write_text(told.replace("epochs: 2", "epochs: 4"))
+    text = (first.run / "options.yaml").read_text()
+    (first.run / "options.yaml").write_text(text.replace("epochs: 2", "epochs: 4"))
     command = ["seqvision", "train", "--resume", str(first.run)]
     done = run(command, tmp_path, code=LIMITED)
     assert done.returncode == 2, done.stderr
-    said = done.stderr.splitlines()[-1]
-    assert "cannot be written" in said
-    assert f"--resume {first.run}" in said
+    err = done.stderr.splitlines()[-1]
+    assert "cannot be written" in err
+    assert f"--resume {first.run}" in err
     assert last.read_bytes() == before
     assert {path.suffix for path in last.parent.iterdir()} == {".ckpt"}, "nothing half-written"
     again = train(TrainOptions(resume=first.run, output=tmp_path / "again.pt"))
@@ -182,8 +182,8 @@ def test_a_data_set_of_broken_clips_only_is_an_error(tmp_path: Path) -> None:
 
 def test_a_cosine_schedule_cannot_be_extended_on_resume(squares: Path, tmp_path: Path) -> None:
     first = train(options(squares, tmp_path, epochs=2))
-    told = (first.run / "options.yaml").read_text()
-    (first.run / "options.yaml").write_text(told.replace("epochs: 2", "epochs: 4"))
+    text = (first.run / "options.yaml").read_text()
+    (first.run / "options.yaml").write_text(text.replace("epochs: 2", "epochs: 4"))
     with pytest.raises(CheckpointError, match="planned for 6 steps, its options now give 12"):
         train(TrainOptions(resume=first.run, output=tmp_path / "again.pt"))
 

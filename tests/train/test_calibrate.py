@@ -156,17 +156,17 @@ def test_events_of_recorded_probabilities_equal_those_of_a_run(tmp_path: Path) -
     scenes = [("none", 1.0), ("red", 1.2), ("none", 0.5), ("red", 0.6), ("black", 0.3)]
     scenes += [("red", 1.5), ("blue", 0.8), ("none", 1.0), ("green", 1.0)]
     video = colour_model.write_video(tmp_path / "v.mp4", scenes)
-    course = record(session, TruthVideo(video, ()))
-    assert sum(answer is None for _, answer in course.answers) >= 2
+    predictions = record(session, TruthVideo(video, ()))
+    assert sum(answer is None for _, answer in predictions.answers) >= 2
     lag = colour_model.LAG
     for changes in ({}, {"minimum_seconds": 0.7}, {"smoothing": "none", "on_threshold": 0.95},
                     {"smoothing": "exponential", "smoothing_frames": 5, "cooldown_seconds": 2.0},
                     {"min_confidence": 0.9, "off_threshold": 0.1}):  # fmt: skip
         decision = SETTINGS.model_copy(update=changes)
-        heard = EventList()
-        run([open_path(video)], session, [heard], decision)
-        assert heard.events == course.events(decision, session.card.labels, lag)
-        assert heard.seconds == course.seconds
+        recorded = EventList()
+        run([open_path(video)], session, [recorded], decision)
+        assert recorded.events == predictions.events(decision, session.card.labels, lag)
+        assert recorded.seconds == predictions.seconds
 
 
 def test_a_recorded_timeline_can_change_its_temperature(trained: Trained, takes: Path) -> None:
@@ -181,7 +181,7 @@ def test_a_recorded_timeline_can_change_its_temperature(trained: Trained, takes:
         np.testing.assert_allclose(one, two, atol=1e-4)
 
 
-def course_of(seed: int, strong: float = 0.9, weak: float = 0.75) -> TakePredictions:
+def predictions_of(seed: int, strong: float = 0.9, weak: float = 0.75) -> TakePredictions:
     """Half a minute at 10 fps: gestures of 1.5 s, and surges of the label, weaker and shorter."""
     generator = np.random.default_rng(seed)
     wave = np.full(320, 0.05)
@@ -197,13 +197,13 @@ def course_of(seed: int, strong: float = 0.9, weak: float = 0.75) -> TakePredict
 
 def test_a_fast_replay_gives_exactly_the_same_events() -> None:
     generator = np.random.default_rng(3)
-    course = course_of(5, strong=0.8, weak=0.7)
-    answers = list(course.answers)
-    for place in (90, 130, 131, 290):  # gaps, one of them within an event
-        answers[place] = (answers[place][0], None)
-    course = replace(course, answers=tuple(answers))
-    replay = Replay(course, ("wave", "none"), 0.3)
-    told = 0
+    predictions = predictions_of(5, strong=0.8, weak=0.7)
+    answers = list(predictions.answers)
+    for index in (90, 130, 131, 290):  # gaps, one of them within an event
+        answers[index] = (answers[index][0], None)
+    predictions = replace(predictions, answers=tuple(answers))
+    replay = Replay(predictions, ("wave", "none"), 0.3)
+    total = 0
     for _ in range(300):
         leave, enter = sorted(generator.choice([0.0, 0.05, 0.3, 0.5, 0.7, 0.75, 0.8, 0.9], 2))
         decision = SETTINGS.model_copy(
@@ -219,40 +219,44 @@ def test_a_fast_replay_gives_exactly_the_same_events() -> None:
                 "background": "none" if generator.random() < 0.5 else None,
             }
         )
-        events = course.events(decision, ("wave", "none"), 0.3)
+        events = predictions.events(decision, ("wave", "none"), 0.3)
         assert replay.events(decision) == events
-        told += len(events)
-    assert told > 300
+        total += len(events)
+    assert total > 300
 
 
-def trials_of(courses: Sequence[TakePredictions], **settings: object) -> Trials:
+def trials_of(recorded: Sequence[TakePredictions], **settings: object) -> Trials:
     sequence = VideoSequence(kind="video", fps=10.0, frames=16)
     decision = SETTINGS.model_copy(update={"background": "none", **settings})
-    return Trials(courses, ("wave", "none"), 0.0, 0.5, make_grid(decision, sequence, 2, (0.0,)))
+    return Trials(recorded, ("wave", "none"), 0.0, 0.5, make_grid(decision, sequence, 2, (0.0,)))
 
 
 def test_the_search_finds_settings_that_generalize_to_other_videos() -> None:
-    trials = trials_of([course_of(1), course_of(2)], minimum_seconds=0.0)
+    trials = trials_of([predictions_of(1), predictions_of(2)], minimum_seconds=0.0)
     before = trials.of(trials.grid.base, range(2))
     assert before.f1 < 0.75
     assert before.false_per_hour > 300
     found = search(trials, range(2), budget=10.0)
     assert (found.figures.f1, found.figures.false) == (1.0, 0)
-    others = trials_of([course_of(seed) for seed in range(10, 16)])
+    others = trials_of([predictions_of(seed) for seed in range(10, 16)])
     assert others.of(found.decision, range(6)).f1 > 0.97
     left_out = cross_validate(trials, 10.0)
     assert left_out is not None
     assert left_out.f1 > 0.95
-    assert cross_validate(trials_of([course_of(1)]), 10.0) is None, "one video says nothing"
+    assert cross_validate(trials_of([predictions_of(1)]), 10.0) is None, "one video says nothing"
 
 
 def test_a_false_alarm_budget_trades_true_events() -> None:
     # The gestures of the second video are weaker than surges of the first one that last as long.
-    surging, weak = course_of(1, weak=0.05), course_of(2, strong=0.7, weak=0.05)
-    answers = [(time, said.copy()) for time, said in surging.answers if said is not None]
+    surging, weak = predictions_of(1, weak=0.05), predictions_of(2, strong=0.7, weak=0.05)
+    answers = [
+        (time, probabilities.copy())
+        for time, probabilities in surging.answers
+        if probabilities is not None
+    ]
     for start in (85, 245):
-        for _, said in answers[start : start + 15]:
-            said[:] = (0.78, 0.22)
+        for _, probabilities in answers[start : start + 15]:
+            probabilities[:] = (0.78, 0.22)
     trials = trials_of([replace(surging, answers=tuple(answers)), weak])
     loose = search(trials, range(2), budget=1e6).figures
     tight = search(trials, range(2), budget=0.0).figures
@@ -274,7 +278,7 @@ class _Landscape(Trials):
 
 
 def test_a_broad_optimum_is_preferred_to_a_narrow_one() -> None:
-    flat = trials_of([course_of(1)])
+    flat = trials_of([predictions_of(1)])
     landscape = _Landscape(flat.courses, flat.labels, 0.0, 0.5, flat.grid)
     landscape.hill = (0, 2, 1, 2, 0, 3, 2)
     landscape.needle = (0, 2, 4, 2, 0, 3, 2)
@@ -347,9 +351,9 @@ def test_an_exported_file_keeps_its_graph_and_temperature(
     old, new = Session(model), Session(output)
     assert new.card.decision.temperature == old.card.decision.temperature
     assert new.card.decision != old.card.decision
-    heard = EventList()
-    run([open_path(tmp_path / "take.mp4")], new, [heard])
-    assert [event.label for event in heard.events] == ["red", "green"]
+    recorded = EventList()
+    run([open_path(tmp_path / "take.mp4")], new, [recorded])
+    assert [event.label for event in recorded.events] == ["red", "green"]
 
 
 def test_clips_alone_keep_the_event_settings_with_a_note(
@@ -381,10 +385,10 @@ def test_the_validation_clips_of_the_training_are_found_again(
     # One clip less: other data, of which nothing is known.
     chosen, words = choose_clips(found[1:], decoded[1:], card, "auto")
     assert (len(chosen), words) == (len(found) - 1, "clips")
-    said = [replace(clip, split="val" if place < 3 else "train")
-            for place, clip in enumerate(found)]  # fmt: skip
-    assert choose_clips(said, decoded, card, "auto")[0] == [0, 1, 2]
-    strange = [*said[:-1], replace(said[-1], label="unknown")]
+    split = [replace(clip, split="val" if index < 3 else "train")
+            for index, clip in enumerate(found)]  # fmt: skip
+    assert choose_clips(split, decoded, card, "auto")[0] == [0, 1, 2]
+    strange = [*split[:-1], replace(split[-1], label="unknown")]
     assert choose_clips(strange, decoded, card, "auto")[0] == [0, 1, 2, len(found) - 1]
 
 
@@ -417,7 +421,7 @@ def test_takes_and_clips_are_distinguished(clips: Path, takes: Path, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ("model.pt", "CLIPS|TAKES is missing"),
         ("model.pt nowhere", "nowhere: no such file or folder"),
@@ -432,7 +436,7 @@ def test_takes_and_clips_are_distinguished(clips: Path, takes: Path, tmp_path: P
     ],
 )
 def test_invalid_calibrations_are_one_line(
-    arguments: str, said: str, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    arguments: str, message: str, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
@@ -446,7 +450,7 @@ def test_invalid_calibrations_are_one_line(
     assert main(["calibrate", *arguments.split()]) == 2
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
-    assert said in err
+    assert message in err
     assert sorted(tmp_path.iterdir()) == before
 
 

@@ -72,10 +72,10 @@ def test_safetensors_reads_the_weights_and_one_json_text(tmp_path: Path) -> None
         names = set(opened.keys())
     assert names == set(model.state_dict())
     assert set(metadata) == {"seqvision.model"}
-    told = json.loads(metadata["seqvision.model"])
-    assert told["format"] == "seqvision.model"
-    assert json.loads(told["card"])["labels"] == list(card.labels)
-    assert json.loads(told["architecture"])["encoder"] == "flatten"
+    stored = json.loads(metadata["seqvision.model"])
+    assert stored["format"] == "seqvision.model"
+    assert json.loads(stored["card"])["labels"] == list(card.labels)
+    assert json.loads(stored["architecture"])["encoder"] == "flatten"
 
 
 def test_the_suffix_chooses_safetensors_and_every_command_reads_it(
@@ -304,8 +304,8 @@ def test_an_inconsistent_safetensors_file_is_one_typed_error(
 def test_one_changed_bit_of_the_weights_is_detected(file: Path) -> None:
     whole = file.read_bytes()
     weight = load_model(file)[0].state_dict()[BIAS].numpy().tobytes()
-    place = whole.index(weight)
-    file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+    offset = whole.index(weight)
+    file.write_bytes(whole[:offset] + bytes([whole[offset] ^ 1]) + whole[offset + 1 :])
     with pytest.raises(CheckpointError, match="damaged"):
         load_model(file)
 
@@ -329,7 +329,7 @@ def test_two_hundred_cuts_and_flips_are_typed_errors_or_harmless(
     # The ends of a file are where names and lengths are.
     ends = damage.cuts_and_flips(1500, 0, 80, seed=6)
     edges = [
-        (kind, place if n < 40 else 8 * size - 1 - place) for n, (kind, place) in enumerate(ends)
+        (kind, offset if n < 40 else 8 * size - 1 - offset) for n, (kind, offset) in enumerate(ends)
     ]
     grid = [*damage.cuts_and_flips(size, 60, 60, seed=5), *edges]
     log = tmp_path / "case"

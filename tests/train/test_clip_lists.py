@@ -147,7 +147,7 @@ def test_list_paths_may_start_one_folder_above(clips: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("Pfadname,Label\na,b\n", "has no column path (columns found: Label, Pfadname)"),
         ("path,comment\none.avi,b\n", "has no column label (columns found: path, comment)"),
@@ -175,9 +175,9 @@ def test_list_paths_may_start_one_folder_above(clips: Path) -> None:
     ],
 )  # fmt: skip
 def test_an_unreadable_list_is_refused_with_its_cause(
-    clips: Path, content: str | bytes, said: str
+    clips: Path, content: str | bytes, message: str
 ) -> None:
-    assert said in refusal(clips, content)
+    assert message in refusal(clips, content)
 
 
 def test_a_name_that_matches_two_files_is_refused(clips: Path) -> None:
@@ -229,8 +229,8 @@ def test_clips_that_are_missing_are_counted_with_their_row_and_cause(clips: Path
 def test_columns_of_times_cut_the_video(clips: Path, head: str, row: str, cut: Cut | None) -> None:
     found = read(clips, f"path,label,{head}\none.avi,wave,{row}\n")
     assert [clip.cut for clip in found.clips] == [cut]
-    said = any("clips are the parts of videos from" in note for note in found.notes)
-    assert said == any(name.strip() for name in head.split(","))
+    noted = any("clips are the parts of videos from" in note for note in found.notes)
+    assert noted == any(name.strip() for name in head.split(","))
 
 
 def test_a_semicolon_list_has_decimal_commas(clips: Path) -> None:
@@ -239,7 +239,7 @@ def test_a_semicolon_list_has_decimal_commas(clips: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("head", "row", "said"),
+    ("head", "row", "message"),
     [
         ("start,end", "3,1", "line 2: from 3 to 1 is no part of a video"),
         ("start,end", "3,3", "line 2: from 3 to 3 is no part"),
@@ -254,9 +254,9 @@ def test_a_semicolon_list_has_decimal_commas(clips: Path) -> None:
     ],
 )
 def test_an_invalid_part_is_refused_with_its_row(
-    clips: Path, head: str, row: str, said: str
+    clips: Path, head: str, row: str, message: str
 ) -> None:
-    assert said in refusal(clips, f"path,label,{head}\none.avi,wave,{row}\n")
+    assert message in refusal(clips, f"path,label,{head}\none.avi,wave,{row}\n")
 
 
 def test_the_parts_of_a_video_are_one_group_unless_groups_are_named(clips: Path) -> None:
@@ -289,7 +289,7 @@ def test_a_label_in_two_forms_of_unicode_is_one_label(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("labels", "said"),
+    ("labels", "message"),
     [
         (("Wave", "wave"), "labels 'Wave' and 'wave' differ only in case: are they one?"),
         (("thumb_up", "thumb up", "thumb-up"), "differ only in spaces, _ or -"),
@@ -305,11 +305,11 @@ def test_a_label_in_two_forms_of_unicode_is_one_label(tmp_path: Path) -> None:
     ],
 )
 def test_labels_that_differ_only_in_spelling_are_noted(
-    labels: tuple[str, ...], said: str | None
+    labels: tuple[str, ...], message: str | None
 ) -> None:
     notes = alike_notes(labels)
-    assert len(notes) == (said is not None)
-    assert said is None or said in notes[0]
+    assert len(notes) == (message is not None)
+    assert message is None or message in notes[0]
 
 
 def test_similar_labels_of_a_data_set_are_reported(clips: Path) -> None:

@@ -124,7 +124,7 @@ NONE = "no background label: live, every moment is called one of left, right"
 
 
 @pytest.mark.parametrize(
-    ("names", "asked", "expected"),
+    ("names", "options", "expected"),
     [
         (("left", "right"), (), NONE),
         (("left", "No gesture"), (), "No gesture (nothing happens; never makes an event)"),
@@ -135,7 +135,7 @@ NONE = "no background label: live, every moment is called one of left, right"
 )
 def test_data_prints_the_background_label(
     names: tuple[str, str],
-    asked: tuple[str, ...],
+    options: tuple[str, ...],
     expected: str,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -143,7 +143,7 @@ def test_data_prints_the_background_label(
     write_squares(tmp_path / "clips", 5)
     for old, new in zip(("left", "right"), names, strict=True):
         (tmp_path / "clips" / old).rename(tmp_path / "clips" / new)
-    assert main(["data", str(tmp_path / "clips"), *asked]) == 0
+    assert main(["data", str(tmp_path / "clips"), *options]) == 0
     assert expected in " ".join(capsys.readouterr().out.split())
 
 

@@ -84,9 +84,9 @@ def test_runs_are_compared_by_differences_with_the_best_marked(
     assert took["epochs"] == ["2", "3"]
     assert took["kept epoch"] == [str(attentive.epoch + 1), str(plain.epoch + 1)]
     losses = [attentive.val.loss, plain.val.loss]
-    for place, cell in enumerate(val["loss"]):
-        assert cell.startswith(f"{losses[place]:.3f}")
-        assert cell.endswith("*") == (losses[place] == min(losses))
+    for column, cell in enumerate(val["loss"]):
+        assert cell.startswith(f"{losses[column]:.3f}")
+        assert cell.endswith("*") == (losses[column] == min(losses))
     assert val["accuracy"][0].startswith(f"{attentive.val.accuracy:.1%}")
     assert re.fullmatch(r"\d+–\d+", val["95 %"][0])
 
@@ -145,24 +145,28 @@ def test_a_run_of_an_older_version_is_shown_with_its_metrics(
 def test_a_missing_unfinished_or_damaged_run_is_one_line(
     attentive: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def said(*runs: Path, code: int = 2) -> str:
+    def refusal(*runs: Path, code: int = 2) -> str:
         assert main(["compare", *map(str, runs)]) == code
         err = capsys.readouterr().err
         assert err.count("\n") == 1, err
         return err
 
-    assert "not a run folder, it has no options.yaml" in said(tmp_path)
-    assert "RUN is missing" in said()
+    assert "not a run folder, it has no options.yaml" in refusal(tmp_path)
+    assert "RUN is missing" in refusal()
     half = Path(shutil.copytree(attentive.run, tmp_path / "half"))
     (half / "metrics.json").unlink()
-    assert f"left out: {half}: its training has not finished" in said(half, attentive.run, code=0)
-    assert f"{half}: its training has not finished; go on with: " in said(half)
+    assert f"left out: {half}: its training has not finished" in refusal(
+        half, attentive.run, code=0
+    )
+    assert f"{half}: its training has not finished; go on with: " in refusal(half)
     (half / "metrics.json").write_text("{")
-    assert "metrics.json: damaged" in said(half)
+    assert "metrics.json: damaged" in refusal(half)
     shutil.copy(attentive.run / "metrics.json", half)
     (half / "predictions.csv").write_text("a,b\n1,2\n")
-    assert "predictions.csv: not a list of answers" in said(half)
-    assert "there is no folder" in said(attentive.run, Path("--json"), tmp_path / "no" / "x.json")
+    assert "predictions.csv: not a list of answers" in refusal(half)
+    assert "there is no folder" in refusal(
+        attentive.run, Path("--json"), tmp_path / "no" / "x.json"
+    )
 
 
 def test_a_shell_glob_compares_the_runs_among_its_matches(

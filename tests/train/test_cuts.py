@@ -131,7 +131,7 @@ def test_parts_of_one_video_are_never_on_two_sides_of_the_split(tmp_path: Path) 
     for seed in range(5):
         split = split_clips(clips, 0.2, None, seed)
         assert len(split.val) == 4
-        assert len({clips[place].path for place in split.val}) == 1
+        assert len({clips[index].path for index in split.val}) == 1
 
 
 def test_a_fingerprint_changes_with_the_part(video: Path, tmp_path: Path) -> None:
@@ -157,10 +157,10 @@ def test_every_command_reads_the_parts_and_not_the_videos(
     Path("liste.csv").write_text("\n".join(rows), encoding="cp1252")
     small = ["--size", "16", "--cache", "cache", "--image-fps", "10"]
     assert main(["data", "liste.csv", *small, "--json", "data.json", "--decode"]) == 0
-    told = json.loads(Path("data.json").read_text())
-    assert told["frames"] == {"min": 10, "median": 10, "max": 10}
-    assert told["groups"] == 8
-    assert any("column 'Notiz' is not used" in note for note in told["notes"])
+    report = json.loads(Path("data.json").read_text())
+    assert report["frames"] == {"min": 10, "median": 10, "max": 10}
+    assert report["groups"] == 8
+    assert any("column 'Notiz' is not used" in note for note in report["notes"])
     capsys.readouterr()
     model = ["--encoder", "flatten", "--hidden", "16", "--epochs", "3", "--workers", "0"]
     assert main(["train", "liste.csv", *small, *model, "--frames", "6", "--runs", "runs"]) == 0

@@ -26,12 +26,12 @@ from seqvision.training.data import load_dataset
 from seqvision_edge.opencv import cv2
 
 
-def examine(asked: DataOptions) -> Findings:
-    return analyze.examine(asked, validate_data(asked))
+def examine(given: DataOptions) -> Findings:
+    return analyze.examine(given, validate_data(given))
 
 
-def survey(asked: DataOptions) -> Findings:
-    return analyze.analyze_data_set(asked, validate_data(asked))
+def survey(given: DataOptions) -> Findings:
+    return analyze.analyze_data_set(given, validate_data(given))
 
 
 def options(data: Path, folder: Path, **parts: object) -> DataOptions:
@@ -40,8 +40,8 @@ def options(data: Path, folder: Path, **parts: object) -> DataOptions:
     return DataOptions(data=data, clips=ClipOptions(**clips), **parts)  # type: ignore[arg-type]
 
 
-def names(findings: Findings, places: tuple[int, ...]) -> list[str]:
-    return [findings.clips[place].path.name for place in places]
+def names(findings: Findings, indices: tuple[int, ...]) -> list[str]:
+    return [findings.clips[index].path.name for index in indices]
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_the_report_names_problems_and_the_json_has_all(
     out = tmp_path / "survey.json"
     arguments = ["--json", str(out), "--cache", str(tmp_path / "cache"), "--frames", "6"]
     assert main(["data", str(troubled), *arguments]) == 0
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for line in (
         "csv, 2 labels, 13 clips",
         "leak: train grüßen1.mp4 = val leak.mp4 (same bytes)",
@@ -122,24 +122,24 @@ def test_the_report_names_problems_and_the_json_has_all(
         "broken: ",
         "grüßen has 8, [still] has 5",
     ):
-        assert line in said, line
-    told = json.loads(out.read_text(encoding="utf-8"))
-    assert told["labels"]["grüßen"] == {"clips": 8, "train": 5, "val": 2, "test": 1}
-    assert [one["leak"] for one in told["duplicates"]] == [False, True, False, True]
-    assert told["duplicates"][2]["contradiction"]
-    assert told["duplicates"][3]["clips"][1]["split"] == "test"
-    assert len(told["unreadable"]) == 2
-    assert told["seconds"]["median"] == pytest.approx(1.2)
-    assert told["sizes"] == {"32×32": 13}
+        assert line in printed, line
+    report = json.loads(out.read_text(encoding="utf-8"))
+    assert report["labels"]["grüßen"] == {"clips": 8, "train": 5, "val": 2, "test": 1}
+    assert [one["leak"] for one in report["duplicates"]] == [False, True, False, True]
+    assert report["duplicates"][2]["contradiction"]
+    assert report["duplicates"][3]["clips"][1]["split"] == "test"
+    assert len(report["unreadable"]) == 2
+    assert report["seconds"]["median"] == pytest.approx(1.2)
+    assert report["sizes"] == {"32×32": 13}
 
 
 @pytest.mark.parametrize("decode", [False, True])
 def test_the_split_and_the_rate_equal_those_of_a_training(
     squares: Path, tmp_path: Path, decode: bool
 ) -> None:
-    asked = options(squares, tmp_path, seed=3, decode=decode)
-    found = examine(asked)
-    training = TrainOptions(data=squares, clips=asked.clips, training=TrainingOptions(seed=3))
+    given = options(squares, tmp_path, seed=3, decode=decode)
+    found = examine(given)
+    training = TrainOptions(data=squares, clips=given.clips, training=TrainingOptions(seed=3))
     data = load_dataset(training)
     assert [clip.path for clip in found.clips] == [clip.path for clip in data.clips]
     assert split_of(found) == data.split
@@ -149,10 +149,10 @@ def test_the_split_and_the_rate_equal_those_of_a_training(
 
 
 def split_of(found: Findings) -> Split:
-    places = {part: [] for part in ("train", "val", "test")}
-    for place, part in sorted(found.parts.items()):
-        places[part].append(place)
-    return Split(**places)
+    indices = {part: [] for part in ("train", "val", "test")}
+    for index, part in sorted(found.parts.items()):
+        indices[part].append(index)
+    return Split(**indices)
 
 
 def test_what_a_training_would_refuse_follows_the_report(
@@ -217,8 +217,8 @@ def drawn(squares: Path, tmp_path: Path) -> Callable[..., NDArray[np.uint8]]:
 
     def draw(seed: int = 0, **augmentation: object) -> NDArray[np.uint8]:
         path = tmp_path / "sheet.png"
-        asked = AugmentOptions(**augmentation)
-        survey(options(listed, tmp_path, sheet=path, seed=seed, augmentation=asked))
+        given = AugmentOptions(**augmentation)
+        survey(options(listed, tmp_path, sheet=path, seed=seed, augmentation=given))
         return cv2.imread(str(path))
 
     return draw
@@ -268,7 +268,7 @@ def test_a_sheet_of_still_images_shows_the_images(tmp_path: Path) -> None:
             picture = np.full((20, 30 + number, 3), 40 * number + 60 + label, np.uint8)
             assert cv2.imwrite(str(folder / f"{number}.png"), picture)
     path = tmp_path / "sheet.png"
-    asked = options(
+    given = options(
         tmp_path / "data",
         tmp_path,
         sheet=path,
@@ -276,7 +276,7 @@ def test_a_sheet_of_still_images_shows_the_images(tmp_path: Path) -> None:
         images=SequenceOptions(sequence="columns"),
         augmentation=AugmentOptions(augment="none"),
     )
-    found = survey(asked)
+    found = survey(given)
     assert found.are_stills
     assert found.sequence.window == 34, "as many columns as the widest image has"
     sheet = cv2.imread(str(path))

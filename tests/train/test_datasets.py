@@ -40,14 +40,14 @@ def write(path: Path, *lines: str) -> Path:
     return path
 
 
-def refusal(data: Path, dataset: str = "auto", **asked: bool | int) -> str:
+def refusal(data: Path, dataset: str = "auto", **options: bool | int) -> str:
     with pytest.raises(DataError) as error:
-        find_clips(data, dataset, **asked)  # type: ignore[arg-type]
+        find_clips(data, dataset, **options)  # type: ignore[arg-type]
     assert "\n" not in str(error.value)
     return str(error.value)
 
 
-def told(clips: list[Clip]) -> list[tuple[str, str, str | None, str | None]]:
+def fields_of(clips: list[Clip]) -> list[tuple[str, str, str | None, str | None]]:
     return [(clip.path.name, clip.label, clip.group, clip.split) for clip in clips]
 
 
@@ -77,7 +77,7 @@ def ucf101(root: Path) -> Path:
 def test_ucf101_is_recognized_by_its_lists_and_groups_are_per_class(tmp_path: Path) -> None:
     found = find_data_set(ucf101(tmp_path))
     assert (found.name, found.notes) == ("ucf101", ())
-    assert told(found.clips) == [
+    assert fields_of(found.clips) == [
         ("v_ApplyEyeMakeup_g08_c01.avi", "ApplyEyeMakeup", "ApplyEyeMakeup_g08", "train"),
         ("v_HandStandPushups_g08_c01.avi", "HandstandPushups", "HandStandPushups_g08", "train"),
         ("v_ApplyEyeMakeup_g01_c02.avi", "ApplyEyeMakeup", "ApplyEyeMakeup_g01", "test"),
@@ -229,7 +229,7 @@ def test_the_later_jester_release_labels_its_test_part(tmp_path: Path) -> None:
         path.rename(labels / path.name.removeprefix("jester-v1-"))
     write(labels / "test-answers.csv", "10041;No gesture")
     found = find_data_set(tmp_path)
-    assert told(found.clips)[-1] == ("10041", "No gesture", None, "test")
+    assert fields_of(found.clips)[-1] == ("10041", "No gesture", None, "test")
     assert found.notes == ("1 clips have no label (the test part) and are left out",)
 
 
@@ -253,7 +253,7 @@ def test_something_version_1_is_read_like_jester(tmp_path: Path) -> None:
     touch(tmp_path / f"20bn-{prefix}" / "100218" / "00001.jpg")
     found = find_data_set(tmp_path)
     assert found.name == "something"
-    assert told(found.clips) == [("100218", "Holding something", None, "train")]
+    assert fields_of(found.clips) == [("100218", "Holding something", None, "train")]
     assert found.clips[0].fps == 12.0
 
 
@@ -274,7 +274,7 @@ def something2(root: Path, label: str = "Holding [something] über [something]")
 
 def test_something_version_2_has_templates_without_brackets_as_labels(tmp_path: Path) -> None:
     found = find_data_set(something2(tmp_path))
-    assert told(found.clips) == [
+    assert fields_of(found.clips) == [
         ("78687.webm", "Holding something über something", None, "train"),
         ("42326.webm", "Closing something", None, "train"),
         ("78687.webm", "Holding something über something", None, "val"),
@@ -366,9 +366,9 @@ def mnist(folder: Path, suffix: str = "") -> NDArray[np.uint8]:
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
-@pytest.mark.parametrize("place", [".", "raw", "MNIST/raw"])
-def test_mnist_is_one_clip_per_image(tmp_path: Path, place: str, suffix: str) -> None:
-    images = mnist(tmp_path / place, suffix)
+@pytest.mark.parametrize("folder", [".", "raw", "MNIST/raw"])
+def test_mnist_is_one_clip_per_image(tmp_path: Path, folder: str, suffix: str) -> None:
+    images = mnist(tmp_path / folder, suffix)
     found = find_data_set(tmp_path)
     assert found.name == "mnist"
     assert [(clip.label, clip.split, clip.index) for clip in found.clips] == [
@@ -463,7 +463,7 @@ def test_the_real_mnist_has_70000_clips() -> None:
 def test_for_still_image_models_each_loose_image_is_a_clip(tmp_path: Path) -> None:
     for name in ("train/ä/10.png", "train/ä/2.png", "test/b/1.jpg", "test/b/ann/0.jpg"):
         write(tmp_path / name, "x")
-    assert told(find_clips(tmp_path, images=True)) == [
+    assert fields_of(find_clips(tmp_path, images=True)) == [
         ("1.jpg", "b", None, "test"),
         ("0.jpg", "b", None, "test"),
         ("2.png", "ä", None, "train"),
@@ -480,7 +480,7 @@ def test_a_user_s_list_wins_over_a_recognized_data_set(tmp_path: Path) -> None:
     ucf101(tmp_path)
     touch(tmp_path / "UCF-101" / "x.avi")
     write(tmp_path / "clips.csv", "path,label", "UCF-101/x.avi,own")
-    assert told(find_clips(tmp_path)) == [("x.avi", "own", None, None)]
+    assert fields_of(find_clips(tmp_path)) == [("x.avi", "own", None, None)]
     assert len(find_clips(tmp_path, "ucf101")) == 3
 
 

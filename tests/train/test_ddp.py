@@ -64,7 +64,7 @@ def run(folder: Path, processes: int, *arguments: str) -> str:
     several = {"WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes),
                "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GROUP_RANK": "0",
                "TORCHELASTIC_RUN_ID": folder.name}  # fmt: skip
-    said = ""
+    output = ""
     with ExitStack() as stack:
         started = []
         for rank in range(processes):
@@ -74,8 +74,8 @@ def run(folder: Path, processes: int, *arguments: str) -> str:
         for process in started:
             out, errors = process.communicate(timeout=240)
             assert process.returncode == 0, errors
-            said += out + errors
-    return said
+            output += out + errors
+    return output
 
 
 def metrics(folder: Path) -> dict[str, object]:
@@ -111,10 +111,10 @@ def logged(folder: Path) -> list[list[float]]:
 def test_two_processes_train_the_model_of_one(
     clips: Path, tmp_path: Path, model: tuple[str, ...]
 ) -> None:
-    said = {}
+    output = {}
     for processes in (1, 2):
         folder = tmp_path / str(processes)
-        said[processes] = run(folder, processes, str(clips), *OPTIONS, "--epochs", "3", *model)
+        output[processes] = run(folder, processes, str(clips), *OPTIONS, "--epochs", "3", *model)
     one, two = (load_model(tmp_path / str(n) / "model.pt")[0].state_dict() for n in (1, 2))
     assert one.keys() == two.keys()
     other, count = 0, 0
@@ -138,7 +138,7 @@ def test_two_processes_train_the_model_of_one(
         "epoch   1/3",
         "model.pt written",
     ):
-        assert said[2].count(line) == said[1].count(line) > 0, "only the first process talks"
+        assert output[2].count(line) == output[1].count(line) > 0, "only the first process talks"
 
 
 def test_a_mistake_is_printed_once_and_ends_all_processes(clips: Path, tmp_path: Path) -> None:
@@ -163,15 +163,15 @@ def test_ctrl_c_ends_every_process_after_one_step_and_a_resume_repeats_it(
     folder = tmp_path / "half"
     with launch(folder, *given) as process:
         assert process.stderr is not None
-        said = []
+        output = []
         for line in process.stderr:
-            said.append(line)
+            output.append(line)
             if line.startswith("epoch   1"):
                 process.send_signal(signal.SIGINT)
                 break
-        said += process.stderr.readlines()
+        output += process.stderr.readlines()
         process.wait(60)
-    text = "".join(said)
+    text = "".join(output)
     assert len(re.findall(r"stopped; epoch \d is kept", text)) == 1, text
     assert not re.search(r'File ".*seqvision/training', text), "no traceback of ours"
     assert load_model(folder / "model.pt")[1].labels == ("left", "none", "right")

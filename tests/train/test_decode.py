@@ -83,7 +83,7 @@ def test_the_cache_keeps_its_size_and_drops_the_least_recently_used(
     cache.trim()
     assert not killed.exists()
     left = set((tmp_path / "cache").glob("??/*.u8"))
-    assert left == {held[place].frames.path for place in (0, 2)}  # type: ignore[union-attr]
+    assert left == {held[index].frames.path for index in (0, 2)}  # type: ignore[union-attr]
     assert np.array_equal(held[1].frames, kept), "a clip in use stays readable"
     assert np.array_equal(store.load(clips[1]).frames, kept), "and is made anew when asked for"
 

@@ -45,18 +45,18 @@ def test_after_a_resume_a_star_marks_epochs_better_than_before(
     lines.on_train_epoch_end(begun, Any)
     lines.on_train_end(begun, Any)
     lines.bar.close()
-    said = capsys.readouterr().err
+    err = capsys.readouterr().err
     assert not lines.failed
-    assert ("resuming after epoch 8 of 200" in said) is (best is not None)
-    assert said.rstrip().endswith("*") is star
-    assert "stopped early" not in said
+    assert ("resuming after epoch 8 of 200" in err) is (best is not None)
+    assert err.rstrip().endswith("*") is star
+    assert "stopped early" not in err
 
 
 def test_an_early_stop_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     lines = EpochLines(TrainingOptions(epochs=200), 0)
     lines.on_train_end(trainer(15, 0.7, 0.6, stopped=15), Any)
-    said = capsys.readouterr().err
-    assert "stopped early: 3 epochs without a better one (--patience 3)" in said
+    err = capsys.readouterr().err
+    assert "stopped early: 3 epochs without a better one (--patience 3)" in err
 
 
 class Planned(L.LightningModule):

@@ -46,12 +46,12 @@ def test_cached_features_depend_on_the_labels_a_mirror_exchanges(
     model: Classifier, tmp_path: Path
 ) -> None:
     cache = Cache(tmp_path)
-    told = []
+    labels = []
     for swap in ({0: 1, 1: 0}, {0: 2, 2: 0}):
         data = ClipDataset(clips(), [0, 0, 0], IMAGE, VIDEO, Augmenter("none", True, swap))
         views = encode_views(model, data, 4, cache)
-        told.append({label for view in views for _, label in view})
-    assert told == [{0, 1}, {0, 2}]
+        labels.append({label for view in views for _, label in view})
+    assert labels == [{0, 1}, {0, 2}]
 
 
 def test_cached_features_depend_on_the_augmentation_not_its_name(

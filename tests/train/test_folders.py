@@ -44,9 +44,9 @@ def by_part(found: DataSet) -> dict[str | None, list[str]]:
     return parts
 
 
-def refusal(data: Path, **asked: bool) -> str:
+def refusal(data: Path, **options: bool) -> str:
     with pytest.raises(DataError) as error:
-        find_data_set(data, **asked)
+        find_data_set(data, **options)
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -55,7 +55,7 @@ def refusal(data: Path, **asked: bool) -> str:
 
 
 @pytest.mark.parametrize(
-    ("names", "said"),
+    ("names", "message"),
     [
         (("runs/1/options.yaml", "runs/1/metrics.json", "runs/1/confusion_val.png"), "runs of"),
         (
@@ -92,13 +92,13 @@ def refusal(data: Path, **asked: bool) -> str:
     ],
 )
 def test_files_that_are_not_clips_are_skipped_and_counted(
-    tmp_path: Path, names: tuple[str, ...], said: str
+    tmp_path: Path, names: tuple[str, ...], message: str
 ) -> None:
     found = find_data_set(put(gestures(tmp_path), *names))
     assert counted(found) == {"clap": 3, "wave": 3}
     (note,) = found.notes
     assert note.startswith("left out: ")
-    assert said in note
+    assert message in note
 
 
 @pytest.mark.parametrize(
@@ -330,7 +330,7 @@ def test_loose_files_without_labels_are_refused_with_the_expected_layout(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("clips.xlsx", "a spreadsheet; save it as a .csv list"),
         ("clips.zip", "clips.zip: "),
@@ -339,9 +339,9 @@ def test_loose_files_without_labels_are_refused_with_the_expected_layout(tmp_pat
     ],
 )
 def test_a_file_that_is_not_a_list_is_refused_with_a_hint(
-    tmp_path: Path, name: str, said: str
+    tmp_path: Path, name: str, message: str
 ) -> None:
-    assert said in refusal(put(tmp_path, name) / name)
+    assert message in refusal(put(tmp_path, name) / name)
 
 
 # The same for clips without labels ----------------------------------------------------------------
@@ -413,11 +413,11 @@ def test_a_messy_folder_is_read_with_a_note_per_problem(
     train = ["train", ".", "--cache", "cache", "--epochs", "1", "--workers", "0", *small]
     for _ in range(2):  # the second time beside its own run
         assert main(train) == 0
-        said = " ".join(capsys.readouterr().err.split())
-        assert "4 labels, 18 clips" in said
-        assert "left out: Wave/broken.mov: " in said
-        assert "runs of seqvision (runs)" in said
-        assert "differ only in case" in said
+        err = " ".join(capsys.readouterr().err.split())
+        assert "4 labels, 18 clips" in err
+        assert "left out: Wave/broken.mov: " in err
+        assert "runs of seqvision (runs)" in err
+        assert "differ only in case" in err
     assert main(["predict", "model.pt", "."]) == 3, "one clip cannot be read"
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 19, "the stray clip needs no label here"

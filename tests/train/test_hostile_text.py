@@ -30,15 +30,15 @@ def test_inspect_escapes_a_hostile_card(tmp_path: Path, capsys: pytest.CaptureFi
         path = tmp_path / "model.onnx"
         path.write_bytes(hostile_model(card))
         for more in ([], ["--json"]):
-            code, said = printed(capsys, "inspect", path, *more)
+            code, output = printed(capsys, "inspect", path, *more)
             if case not in ("origin", "state", "axis"):
-                assert (code, said.count("\n")) == (2, 1), (case, said)
+                assert (code, output.count("\n")) == (2, 1), (case, output)
         if case not in ("unknown key", "state"):
             continue
         for verb in ("predict", "verify", "bench", "export", "calibrate"):
             more = [tmp_path] if verb in ("predict", "calibrate") else []
-            code, said = printed(capsys, verb, path, *more)
-            assert code == 2, (verb, case, said)
+            code, output = printed(capsys, verb, path, *more)
+            assert code == 2, (verb, case, output)
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -60,8 +60,8 @@ def test_hostile_names_and_options_are_escaped_by_every_command(
     ):
         if verb == "record" and NAME in arguments[:1]:
             continue  # it makes a folder of that name, and asks
-        code, said = printed(capsys, verb, *arguments)
-        assert code == 2, said
+        code, output = printed(capsys, verb, *arguments)
+        assert code == 2, output
     assert printed(capsys, f"{verb}{NAME}")[0] == 2
 
 
@@ -77,8 +77,8 @@ def test_hostile_clip_label_and_file_names_are_escaped(
     (data / "wave" / f"{NAME}.mp4").write_bytes(b"no video")
     (data / "wave" / f"{NAME}.txt").write_text("x")
     for verb in ("data", "segment"):
-        code, said = printed(capsys, verb, data, *(["--cache", NAME] if verb == "data" else []))
-        assert code in (0, 2), said
+        code, output = printed(capsys, verb, data, *(["--cache", NAME] if verb == "data" else []))
+        assert code in (0, 2), output
     shutil.rmtree(data / NAME)
     write_frames(data / "none" / NAME, np.zeros((4, 16, 16, 3), np.uint8))
     printed(capsys, "data", data, "--cache", tmp_path / "cache")
@@ -86,5 +86,5 @@ def test_hostile_clip_label_and_file_names_are_escaped(
     pytest.importorskip("onnx", reason="onnx builds the models of these tests")
     model.write_bytes(model_bytes())
     clips = sorted((data / "wave").glob("*.mp4"))
-    code, said = printed(capsys, "predict", model, *clips)
-    assert "x1b" in said
+    code, output = printed(capsys, "predict", model, *clips)
+    assert "x1b" in output

@@ -23,7 +23,7 @@ def wide(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_inspect_prints_what_running_the_model_needs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", str(VIDEO)]) == 0
-    said = capsys.readouterr().out
+    out = capsys.readouterr().out
     for part in (
         "3 labels: left, right, none; nothing happens: none",
         "window of 4 frames at 10 fps",
@@ -40,41 +40,41 @@ def test_inspect_prints_what_running_the_model_needs(capsys: pytest.CaptureFixtu
         "encoder flatten",
         "val: accuracy 1",
     ):
-        assert part in said
+        assert part in out
 
 
 @pytest.mark.parametrize("path", sorted(OLD.glob("*.onnx")), ids=lambda path: path.stem)
 def test_the_json_agrees_with_onnxruntime(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", str(path), "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
+    report = json.loads(capsys.readouterr().out)
     session = Session(path)
     inner = session._session
     for kind, nodes in (("inputs", inner.get_inputs()), ("outputs", inner.get_outputs())):
-        assert [(each["name"], each["axes"]) for each in said[kind]] == [
+        assert [(each["name"], each["axes"]) for each in report[kind]] == [
             (node.name, node.shape) for node in nodes
         ]
-    assert said["card"] == json.loads(session.card.to_json())
-    assert said["format"] == "onnx"
-    assert said["size"] == path.stat().st_size
+    assert report["card"] == json.loads(session.card.to_json())
+    assert report["format"] == "onnx"
+    assert report["size"] == path.stat().st_size
     proto = onnx.load(path)
-    assert sum(said["graph"]["operators"].values()) == len(proto.graph.node)
-    assert said["graph"]["integrity"] == ("no hash" if "spec1" in path.stem else "ok")
+    assert sum(report["graph"]["operators"].values()) == len(proto.graph.node)
+    assert report["graph"]["integrity"] == ("no hash" if "spec1" in path.stem else "ok")
 
 
 @pytest.mark.parametrize("kind", ["video", "rows"])
 def test_training_and_exported_files_show_the_same_inputs_and_outputs(
     kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = {}
+    report = {}
     for suffix in ("pt", "onnx"):
         assert main(["inspect", str(OLD / f"spec2-{kind}.{suffix}"), "--json"]) == 0
-        said[suffix] = json.loads(capsys.readouterr().out)
-    assert said["pt"]["inputs"] == said["onnx"]["inputs"]
-    assert said["pt"]["outputs"] == said["onnx"]["outputs"]
-    assert said["pt"]["format"] == "torch"
-    assert said["pt"]["graph"] is None
+        report[suffix] = json.loads(capsys.readouterr().out)
+    assert report["pt"]["inputs"] == report["onnx"]["inputs"]
+    assert report["pt"]["outputs"] == report["onnx"]["outputs"]
+    assert report["pt"]["format"] == "torch"
+    assert report["pt"]["graph"] is None
     model, _ = load_model(OLD / f"spec2-{kind}.pt")
-    assert said["pt"]["parameters"] == sum(each.numel() for each in model.parameters())
+    assert report["pt"]["parameters"] == sum(each.numel() for each in model.parameters())
 
 
 def test_a_changed_weight_is_reported_and_the_command_fails(

@@ -190,12 +190,12 @@ def test_data_prints_the_effect_of_a_mirror(
     write_squares(tmp_path / "clips", 6, ("left", "right", "none"))
     for old, new in (("left", "SwipeLeft"), ("right", "SwipeRight"), ("none", "still")):
         (tmp_path / "clips" / old).rename(tmp_path / "clips" / new)
-    asked = ["data", str(tmp_path / "clips"), "--cache", str(tmp_path / "cache"), "--flip"]
-    assert main(asked) == 2
+    command = ["data", str(tmp_path / "clips"), "--cache", str(tmp_path / "cache"), "--flip"]
+    assert main(command) == 2
     assert "--swap SwipeLeft:SwipeRight" in capsys.readouterr().err
-    assert main([*asked, "--swap", "SwipeLeft:SwipeRight"]) == 0
-    said = " ".join(capsys.readouterr().out.split())
-    assert "--flip: exchanges SwipeLeft ↔ SwipeRight; leaves unchanged: still" in said
+    assert main([*command, "--swap", "SwipeLeft:SwipeRight"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "--flip: exchanges SwipeLeft ↔ SwipeRight; leaves unchanged: still" in out
     recipe = tmp_path / "r.yaml"
     recipe.write_text(yaml.safe_dump({"clip": [{"OneOf": [{"Rot90": 1}, "Identity"]}]}))
     assert main(["train", str(tmp_path / "clips"), "--augment", str(recipe)]) == 2

@@ -53,8 +53,8 @@ def test_padding_changes_no_prediction(options: ModelOptions) -> None:
     assert torch.allclose(alone, model(clip), atol=1e-5), "no lengths means no padding"
     garbage = frames(3, 11, seed=1)
     garbage[1, :5] = clip[0]
-    beside = model(garbage, torch.tensor([11, 5, 1]))
-    assert torch.allclose(beside[1:2], alone, atol=1e-5)
+    padded = model(garbage, torch.tensor([11, 5, 1]))
+    assert torch.allclose(padded[1:2], alone, atol=1e-5)
 
 
 @torch.inference_mode()
@@ -120,7 +120,7 @@ def test_carried_state_gives_the_prediction_of_the_clip(head: str, motion: str) 
     )
     model = Classifier(options, IMAGE, 3).eval()
     features = model.encode(frames(2, 6))
-    steps = [model.step_memory(features[:, place : place + 1]) for place in range(6)]
+    steps = [model.step_memory(features[:, step : step + 1]) for step in range(6)]
     memory = torch.cat(steps, dim=1)
     assert memory.shape == (2, 6, model.memory)
     assert model.memory == (8 if motion == "none" else 128)

@@ -170,9 +170,9 @@ def test_data_reports_copies_on_both_sides_of_a_listed_split(
     assert "leak: val wave/0.mp4 = train wave/0 (same recording)" in out
     assert "leak: val clap/0.mp4 = train clap/0 (same recording)" in out
     assert "no two are the same" not in out
-    told = json.loads((tmp_path / "d.json").read_text())["duplicates"]
-    assert sum(one["leak"] for one in told) == 2
-    assert any(one["contradiction"] for one in told)
+    duplicates = json.loads((tmp_path / "d.json").read_text())["duplicates"]
+    assert sum(one["leak"] for one in duplicates) == 2
+    assert any(one["contradiction"] for one in duplicates)
 
 
 def test_real_signs_and_fights_have_no_false_copies(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def runs(data: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Trained]:
     ]
 
 
-def kept_beside(model: Path) -> list[Path]:
+def kept_copies(model: Path) -> list[Path]:
     return sorted(set(model.parent.glob(f"{model.stem}-*{model.suffix}")) - {model})
 
 
@@ -48,13 +48,13 @@ def test_the_model_of_another_run_is_kept_and_its_own_is_replaced(
     assert "is kept as" not in capsys.readouterr().err
     second = train(options(data, tmp_path, 1, training={"seed": 1}))
     assert second.model == first.model
-    (kept,) = kept_beside(first.model)
+    (kept,) = kept_copies(first.model)
     assert f"{first.model}: the model of another run is kept as {kept}" in capsys.readouterr().err
     assert kept.read_bytes() == before == (first.run / "model.pt").read_bytes()
     assert not same(weights(second), load_model(kept)[0].state_dict())
     again = train(TrainOptions(resume=second.run, output=second.model))
     assert again.model == second.model
-    assert kept_beside(first.model) == [kept], "a run that goes on replaces its own model"
+    assert kept_copies(first.model) == [kept], "a run that goes on replaces its own model"
     assert "is kept as" not in capsys.readouterr().err
 
 
@@ -65,7 +65,7 @@ def test_a_resumed_run_keeps_the_model_of_another_run(runs: list[Trained], tmp_p
     assert publish(two / "model.pt", target, two) is not None
     assert publish(one / "model.pt", target, one) is not None
     assert publish(one / "model.pt", target, one) is None
-    assert len(kept_beside(target)) == 2
+    assert len(kept_copies(target)) == 2
     assert target.read_bytes() == (one / "model.pt").read_bytes()
 
 
@@ -87,7 +87,7 @@ def test_runs_that_end_together_lose_no_model(tmp_path: Path) -> None:
             parts,
         )
         assert list(done) == [0, 0, 0]
-    found = {path.read_bytes() for path in [target, *kept_beside(target)]}
+    found = {path.read_bytes() for path in [target, *kept_copies(target)]}
     assert found == {path.read_bytes() for path in sources}
     assert not list(tmp_path.glob(".*")), "nothing unfinished stays"
 
@@ -126,9 +126,9 @@ def test_a_file_that_is_not_a_model_is_refused_before_the_work(
         ["calibrate", str(tmp_path / "given.pt"), str(data)],
     ):
         assert main([*command, *output]) == 2, command
-        said = capsys.readouterr().err
-        assert said.count("\n") == 1, said
-        assert f"--output {target}: the file there is no model of seqvision" in said
+        err = capsys.readouterr().err
+        assert err.count("\n") == 1, err
+        assert f"--output {target}: the file there is no model of seqvision" in err
     assert target.read_bytes() == content
     assert not is_model(target)
     with pytest.raises(CheckpointError, match="is no model lies there; the model is"):
@@ -152,7 +152,7 @@ def test_exports_and_calibrations_keep_those_of_another_training(
     assert not exported_by(target, other)
     before = target.read_bytes()
     export(ExportOptions(model=two, output=target))
-    (kept,) = kept_beside(target)
+    (kept,) = kept_copies(target)
     assert f"{target}: the model of another training is kept as {kept}" in capsys.readouterr().err
     assert kept.read_bytes() == before
     assert kept.with_name(f"{kept.name}.report.json").is_file()
@@ -162,7 +162,7 @@ def test_exports_and_calibrations_keep_those_of_another_training(
     better = tmp_path / "better.pt"
     for model, of, count in ((one, card, 0), (one, card, 0), (two, other, 1)):
         kept_now = write_card(model, of, better)
-        assert len(kept_beside(better)) == count
+        assert len(kept_copies(better)) == count
         assert (kept_now is not None) is bool(count)
     assert write_card(one, card, one) is None, "in place it is the same model"
 

@@ -66,8 +66,8 @@ def test_the_line_has_the_planned_epochs_and_their_time() -> None:
     every = plan(60, 1.0, 10.0, 5.0, 600.0)
     assert every.line("10m") == "--time 10m: all 60 epochs fit, about 74 s in all"
     long = plan(60, 100.0, 120.0, 5.0)
-    said = "about 1.7 h for 60 epochs; --time 10m plans as many as fit into a budget"
-    assert long.line(None) == said
+    line = "about 1.7 h for 60 epochs; --time 10m plans as many as fit into a budget"
+    assert long.line(None) == line
     assert plan(60, 0.5, 3.0, 5.0).line(None) is None, "it is over before anybody has read it"
     alone = plan(60, 300.0, 320.0, 5.0, 200.0)
     warning = alone.warning("200s")
@@ -109,9 +109,9 @@ def test_the_cosine_schedule_ends_within_the_budget(
     assert rates[1] > 0.002, "it has its peak of 0.003 early, as one of five epochs has"
     assert rates[4] < 0.0006
     assert result.epoch >= 4, "of the last third"
-    said = capsys.readouterr().err
-    assert "--time 40s: 5 epochs of 60 fit, about 4 s each" in said
-    assert "epoch   5/5" in said
+    err = capsys.readouterr().err
+    assert "--time 40s: 5 epochs of 60 fit, about 4 s each" in err
+    assert "epoch   5/5" in err
     kept = from_yaml(result.run / "options.yaml", saved=True)
     assert (kept.training.epochs, kept.training.time) == (5, "40s")
     _, card = load_model(result.model)

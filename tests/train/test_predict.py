@@ -77,9 +77,9 @@ def test_predictions_equal_those_of_the_training(
     assert list(tmp_path.iterdir()) == [target], "and no cache is filled"
 
 
-@pytest.mark.parametrize(("reject", "said"), [(0.9, True), (0.3, False)])
+@pytest.mark.parametrize(("reject", "unsure"), [(0.9, True), (0.3, False)])
 def test_a_prediction_below_the_threshold_is_unsure(
-    exported: Path, reject: float, said: bool
+    exported: Path, reject: float, unsure: bool
 ) -> None:
     card = Session(exported).card
     card = card.model_copy(
@@ -87,9 +87,9 @@ def test_a_prediction_below_the_threshold_is_unsure(
     )
     answer = ClipPrediction("a.mp4", np.array([0.1, 0.3, 0.6]), card)
     fields = line_of(answer, 2, 0).split("\t")
-    assert fields == ["a.mp4", "right", "0.6000", "none", "0.3000"] + ["unsure"] * said
+    assert fields == ["a.mp4", "right", "0.6000", "none", "0.3000"] + ["unsure"] * unsure
     shown = line_of(answer, 2, 5)
-    assert shown == f"a.mp4  {'unsure · ' * said}right 0.600  (none 0.300)"
+    assert shown == f"a.mp4  {'unsure · ' * unsure}right 0.600  (none 0.300)"
 
 
 @pytest.mark.parametrize("how", [(), ("--every-window",)])
@@ -99,11 +99,11 @@ def test_the_exported_model_gives_the_same_predictions(
     for model, name in ((attentive.model, "pt"), (exported, "onnx")):
         csv_file = str(tmp_path / f"{name}.csv")
         assert main(["predict", str(model), str(takes), *how, "--csv", csv_file]) == 0
-    torch_says, onnx_says = rows_of(tmp_path / "pt.csv"), rows_of(tmp_path / "onnx.csv")
-    assert list(torch_says) == list(onnx_says)
-    assert len(torch_says) == 3
-    for path, each in torch_says.items():
-        assert each == pytest.approx(onnx_says[path], abs=1e-4)
+    torch_rows, onnx_rows = rows_of(tmp_path / "pt.csv"), rows_of(tmp_path / "onnx.csv")
+    assert list(torch_rows) == list(onnx_rows)
+    assert len(torch_rows) == 3
+    for path, each in torch_rows.items():
+        assert each == pytest.approx(onnx_rows[path], abs=1e-4)
 
 
 def test_windows_overlap_by_half_and_are_averaged(
@@ -194,23 +194,23 @@ def test_no_readable_clips_is_one_line(
     bad.write_text("text")
     target = tmp_path / "answers.csv"
 
-    def said(*arguments: str) -> list[str]:
+    def errors(*arguments: str) -> list[str]:
         assert main(["predict", str(exported), *arguments, "--csv", str(target)]) == 2
         out, err = capsys.readouterr()
         assert out == ""
         assert not target.exists()
         return err.splitlines()
 
-    assert said(str(bad))[-1] == "none of 1 clips can be read"
-    assert len(said(str(bad))) == 2
-    (line,) = said("missing.mp4")
+    assert errors(str(bad))[-1] == "none of 1 clips can be read"
+    assert len(errors(str(bad))) == 2
+    (line,) = errors("missing.mp4")
     assert line == "missing.mp4: no such file or folder"
-    (line,) = said(str(tmp_path / "*.avi"))
+    (line,) = errors(str(tmp_path / "*.avi"))
     assert line.endswith("*.avi: no clip matches this pattern")
     (tmp_path / "empty").mkdir()
-    (line,) = said(str(tmp_path / "empty"))
+    (line,) = errors(str(tmp_path / "empty"))
     assert "no videos or images in it" in line
-    (line,) = said()
+    (line,) = errors()
     assert "CLIP is missing" in line
     assert main(["predict", "missing.onnx", str(bad)]) == 2
     assert "missing.onnx: no such file" in capsys.readouterr().err
@@ -318,6 +318,6 @@ def test_the_server_gives_the_same_predictions(
             clip = Path(path)
             files = sorted(clip.iterdir()) if clip.is_dir() else [clip]
             parts = [("file", (file.name, file.read_bytes())) for file in files]
-            (said,) = client.post("/v1/predict", files=parts, params=query).json()["predictions"]
-            assert list(said["probabilities"].values()) == pytest.approx(truth, abs=2e-6)
+            (answer,) = client.post("/v1/predict", files=parts, params=query).json()["predictions"]
+            assert list(answer["probabilities"].values()) == pytest.approx(truth, abs=2e-6)
     assert len(found) == 3

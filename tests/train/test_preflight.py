@@ -140,8 +140,8 @@ def test_a_resume_takes_changeable_options_and_refuses_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(squares.parent)
-    asked = options(Path(squares.name), tmp_path, 2, training={"schedule": "plateau"})
-    run = train(asked).run
+    first = options(Path(squares.name), tmp_path, 2, training={"schedule": "plateau"})
+    run = train(first).run
     record = yaml.safe_load((run / "options.yaml").read_text())
     assert record["data"] == str(squares), "it is found from any folder"
     assert record["resume"] is None

@@ -374,8 +374,8 @@ def test_a_take_interrupted_by_the_camera_is_repeated(
         wait_until(lambda: (folder / "clips.csv").exists(), process)
         wait_until(lambda: [*folder.glob(".*unfinished*")], process)
         built.tell(fault)  # type: ignore[arg-type]
-        said = folder.with_suffix(".log")
-        wait_until(lambda: "take interrupted" in said.read_text(), process)
+        log = folder.with_suffix(".log")
+        wait_until(lambda: "take interrupted" in log.read_text(), process)
         assert not [*folder.glob(".*unfinished*")]
         built.tell("ok")
         assert process.wait(90) == 0
@@ -400,14 +400,14 @@ def test_ctrl_c_and_a_shutdown_keep_only_complete_takes(
         wait_until(lambda: [*folder.glob(".*unfinished*")], process)
         process.send_signal(number)
         assert process.wait(60) == code
-    said = folder.with_suffix(".log").read_text()
-    assert "Traceback" not in said
+    log = folder.with_suffix(".log").read_text()
+    assert "Traceback" not in log
     kept = rows(folder)
     assert 1 <= len(kept) < 6
     inside = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert inside == {".takes.lock", "clips.csv", *(row["path"] for row in kept)}
     if number == signal.SIGINT:
-        assert "of this sitting are kept" in said
+        assert "of this sitting are kept" in log
 
 
 def test_a_missing_camera_is_one_line(video: Path, capsys: pytest.CaptureFixture[str]) -> None:

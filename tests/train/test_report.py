@@ -193,9 +193,9 @@ def test_children_and_attributes_are_escaped_unless_they_are_markup() -> None:
     assert element("p", joined) == "<p><i>&lt;b&gt;</p>", "what is joined to markup is escaped"
 
 
-def remarks_in(said: str) -> list[str]:
+def remarks_in(output: str) -> list[str]:
     """Return the notes and warnings of a terminal, warnings first, each once."""
-    lines = [line for line in said.splitlines() if line.startswith(("note: ", "warning: "))]
+    lines = [line for line in output.splitlines() if line.startswith(("note: ", "warning: "))]
     return sorted(dict.fromkeys(lines), key=lambda line: line.startswith("note: "))
 
 
@@ -218,11 +218,11 @@ def test_the_page_has_the_warnings_and_notes_of_the_terminal(
     command = ["train", str(data / "gone.csv"), *common, "--runs", str(tmp_path / "runs"),
                "--output", str(tmp_path / "model.pt"), "--val", "0.1", "--lr", "1e-9"]  # fmt: skip
     assert main(command) == 0
-    said = remarks_in(capsys.readouterr().err)
+    remarks = remarks_in(capsys.readouterr().err)
     (run,) = (tmp_path / "runs").iterdir()
-    assert remarks_of(run / "report.html") == said
-    text = "\n".join(said)
-    assert said[0].startswith("warning: accuracy on the 9 test clips")
+    assert remarks_of(run / "report.html") == remarks
+    text = "\n".join(remarks)
+    assert remarks[0].startswith("warning: accuracy on the 9 test clips")
     for part in ("1 of 36 clips is left out", "1 of 35 clips is damaged and read in part",
                  "clips of a label: so few", "no background label"):  # fmt: skip
         assert part in text, part
@@ -231,15 +231,15 @@ def test_the_page_has_the_warnings_and_notes_of_the_terminal(
     command = ["evaluate", str(tmp_path / "model.pt"), str(data / "gone.csv"), "--report",
                str(target), "--cache", str(tmp_path / "cache")]  # fmt: skip
     assert main(command) == 0
-    said = remarks_in(capsys.readouterr().err)
-    assert remarks_of(target) == said
-    assert "warning: 17 of 35 clips were used to train this model" in "\n".join(said)
+    remarks = remarks_in(capsys.readouterr().err)
+    assert remarks_of(target) == remarks
+    assert "warning: 17 of 35 clips were used to train this model" in "\n".join(remarks)
 
 
 def test_evaluate_reports_training_clips_even_if_moved(
     attentive: Trained, listed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def said(model: Path, data: Path, *more: str) -> str:
+    def warnings(model: Path, data: Path, *more: str) -> str:
         capsys.readouterr()
         assert main(["evaluate", str(model), str(data), "--cache", str(tmp_path / "c"), *more]) == 0
         return capsys.readouterr().err
@@ -249,23 +249,25 @@ def test_evaluate_reports_training_clips_even_if_moved(
     moved = (copy / "list.csv").read_text().replace("ann/", "anna/").replace(",train", ",test")
     (copy / "list.csv").write_text(moved)
     flatter = "these figures flatter it"
-    assert f"18 of 27 clips were used to train this model: {flatter}" in said(
+    assert f"18 of 27 clips were used to train this model: {flatter}" in warnings(
         attentive.model, copy / "list.csv", "--split", "test"
     )
     assert (
         f"18 of 36 clips were used to train this model, 9 to choose its epoch: {flatter}"
-        in said(attentive.model, listed)
+        in warnings(attentive.model, listed)
     )
-    assert "9 of 9 clips were used to choose its epoch" in said(
+    assert "9 of 9 clips were used to choose its epoch" in warnings(
         attentive.model, listed, "--split", "val"
     )
-    assert flatter not in said(attentive.model, listed, "--split", "test")
+    assert flatter not in warnings(attentive.model, listed, "--split", "test")
 
     model, card = load_model(attentive.model)
     options = ModelOptions.model_validate(card.origin.options["model"])
     for name in ("old.pt", "old.safetensors"):
         save_model(tmp_path / name, model, options, card)  # as before the clips were kept
-        assert flatter not in said(tmp_path / name, listed), "it does not say, so no claim is made"
+        assert flatter not in warnings(tmp_path / name, listed), (
+            "it does not say, so no claim is made"
+        )
     used = load_used_clips(attentive.model)
     save_model(tmp_path / "new.safetensors", model, options, card, used)
     write_card(tmp_path / "new.safetensors", card, tmp_path / "calibrated.safetensors")

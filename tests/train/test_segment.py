@@ -84,9 +84,9 @@ def test_background_clips_lie_between_events_with_a_margin(
     clips = tmp_path / "clips"
     arguments = ["segment", str(video), "--output", str(clips)]
     assert main([*arguments, "--margin", "0.3", "--background", "quiet"]) == 0
-    said = capsys.readouterr().out
-    assert "added 1 jump, 2 quiet, 1 wave; next: seqvision train" in said
-    assert "--split-by none" in said, "one video cannot be kept apart from itself"
+    out = capsys.readouterr().out
+    assert "added 1 jump, 2 quiet, 1 wave; next: seqvision train" in out
+    assert "--split-by none" in out, "one video cannot be kept apart from itself"
     quiet = [numbers(clips / row["path"]) for row in rows(clips) if row["label"] == "quiet"]
     assert {len(clip) for clip in quiet} <= {10, 15}
     near = {*range(27, 43), *range(67, 88)}
@@ -160,7 +160,7 @@ def test_labels_of_any_letters_have_files_of_their_own(video: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("start,end\n1,2\n", "the first line has no column label"),
         ("start,end,label\n", "nothing is marked in it"),
@@ -176,18 +176,18 @@ def test_labels_of_any_letters_have_files_of_their_own(video: Path, tmp_path: Pa
     ],
 )
 def test_invalid_annotations_are_one_line_and_nothing_is_written(
-    content: str, said: str, video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    content: str, message: str, video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "take.csv").write_text(content)
     assert main(["segment", str(video), "--output", str(tmp_path / "clips")]) == 2
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
-    assert said in err
+    assert message in err
     assert not (tmp_path / "clips").exists()
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ("nowhere.mp4", "nowhere.mp4: no such video"),
         ("take.mp4", "take.mp4: the events are missing"),
@@ -200,7 +200,7 @@ def test_invalid_annotations_are_one_line_and_nothing_is_written(
     ],
 )
 def test_invalid_arguments_are_one_line(
-    arguments: str, said: str, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    arguments: str, message: str, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     assert video.is_file()
@@ -213,7 +213,7 @@ def test_invalid_arguments_are_one_line(
     assert main(["segment", *arguments.split()]) == 2
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
-    assert said in err
+    assert message in err
     assert sorted(tmp_path.rglob("*")) == before
 
 

@@ -124,7 +124,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "write_results", lambda results: results.run / "report.html")
 
 
-def asked(teacher: Path, patterns: Path, folder: Path, **more: Any) -> SelfTrainOptions:
+def options_of(teacher: Path, patterns: Path, folder: Path, **more: Any) -> SelfTrainOptions:
     return SelfTrainOptions(
         **{
             "model": teacher, "labelled": patterns / "labelled.csv",
@@ -146,7 +146,7 @@ def accuracy_on_test(model: Path) -> float:
 @pytest.fixture(scope="module")
 def done(teacher: Path, patterns: Path, tmp_path_factory: pytest.TempPathFactory) -> SelfTrained:
     """Three rounds, whole."""
-    return self_train(asked(teacher, patterns, tmp_path_factory.mktemp("done"), rounds=3))
+    return self_train(options_of(teacher, patterns, tmp_path_factory.mktemp("done"), rounds=3))
 
 
 def test_unlabelled_clips_improve_the_model(
@@ -170,11 +170,11 @@ def test_the_tables_have_every_round_and_every_choice(done: SelfTrained, pattern
     rounds = table(done.run / "rounds.csv")
     assert [int(row["round"]) for row in rounds] == list(range(len(done.rounds)))
     assert [row["best"] for row in rounds].count("yes") == 1
-    for row, told in zip(rounds[1:], done.rounds[1:], strict=True):
+    for row, result in zip(rounds[1:], done.rounds[1:], strict=True):
         choice = table(done.run / f"round-{row['round']}.csv")
         chosen = [each for each in choice if each["chosen"] == "yes"]
         right = [each for each in chosen if truth[each["path"]] == each["label"]]
-        assert int(row["chosen"]) == len(chosen) == told.chosen > 0
+        assert int(row["chosen"]) == len(chosen) == result.chosen > 0
         assert float(row["precision"]) == pytest.approx(len(right) / len(chosen), abs=1e-6)
         for each in choice:
             sure = float(each["confidence"]) >= 0.8 and float(each["agreement"]) == 1
@@ -202,7 +202,7 @@ def test_clips_of_a_validation_group_are_skipped(
     pool = [[str(patterns / row["path"]), groups[number % 4]]
             for number, row in enumerate(table(patterns / "truth.csv")[:200])]  # fmt: skip
     done = self_train(
-        asked(
+        options_of(
             teacher, patterns, tmp_path, rounds=1, truth=False,
             labelled=write_list(tmp_path / "l.csv", labelled, "path", "label", "group", "split"),
             unlabelled=write_list(tmp_path / "u.csv", pool, "path", "group"),
@@ -221,7 +221,7 @@ def test_the_given_model_is_unchanged_and_pool_labels_are_unused(
     before = teacher.read_bytes()
     # The same clips as a folder without any list, under names that say nothing.
     blind = self_train(
-        asked(teacher, patterns, tmp_path, rounds=1, truth=False, unlabelled=patterns / "pool")
+        options_of(teacher, patterns, tmp_path, rounds=1, truth=False, unlabelled=patterns / "pool")
     )
     assert teacher.read_bytes() == before
     assert blind.rounds[1].right is None
@@ -231,7 +231,7 @@ def test_the_given_model_is_unchanged_and_pool_labels_are_unused(
     rows = [[str(patterns / row["path"]), LABELS[row["label"] == LABELS[0]]]
             for row in table(patterns / "truth.csv")]  # fmt: skip
     lying = self_train(
-        asked(teacher, patterns, tmp_path, rounds=1,
+        options_of(teacher, patterns, tmp_path, rounds=1,
               unlabelled=write_list(tmp_path / "lies.csv", rows, "path", "label"))
     )  # fmt: skip
     one = done.rounds[1]
@@ -267,8 +267,8 @@ def test_a_stopped_self_training_keeps_its_best_and_resumes_exactly(
         "3",
         "--truth",
     ]
-    places = [str(teacher), str(patterns / "labelled.csv"), str(patterns / "truth.csv")]
-    assert main(["self-train", *places, *flags]) == 130
+    paths = [str(teacher), str(patterns / "labelled.csv"), str(patterns / "truth.csv")]
+    assert main(["self-train", *paths, *flags]) == 130
     (run,) = (tmp_path / "runs").iterdir()
     assert f"go on with: seqvision self-train --resume {run}" in capsys.readouterr().err
     first = load_model(run / "round-1" / "model.pt")[0].state_dict()
@@ -294,7 +294,7 @@ def test_a_resume_with_another_pool_is_refused(
     rows = [[str(patterns / "pool/1001.png"), LABELS[1]]]
     other = write_list(tmp_path / "other.csv", rows, "path", "label")
     with pytest.raises(StudyError, match="its unlabelled clips changed since it began"):
-        self_train(asked(teacher, patterns, tmp_path, resume=done.run, unlabelled=other))
+        self_train(options_of(teacher, patterns, tmp_path, resume=done.run, unlabelled=other))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal of POSIX")
@@ -306,18 +306,18 @@ def test_ctrl_c_in_a_student_training_leaves_a_usable_model(
                "--output", str(tmp_path / "new.pt"), "--runs", str(tmp_path / "runs"),
                "--cache", str(tmp_path / "cache"), "--threshold", "0.8"]  # fmt: skip
     with Command(command) as process:
-        said = ""
-        while "get a label" not in said:
+        output = ""
+        while "get a label" not in output:
             line = process.stderr.readline()
-            assert line, said
-            said += line
+            assert line, output
+            output += line
         (run,) = (tmp_path / "runs").iterdir()
         while not list(run.glob("round-1/checkpoints/last.ckpt")):
             assert process.poll() is None
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         _, rest = process.communicate(timeout=120)
-    assert process.returncode == 130, said + rest
+    assert process.returncode == 130, output + rest
     assert "Traceback" not in rest
     assert f"stopped; {tmp_path / 'new.pt'} is the best so far" in " ".join(rest.split())
     assert (tmp_path / "new.pt").read_bytes() == teacher.read_bytes()
@@ -353,7 +353,7 @@ def test_rounds_end_when_validation_stops_improving(
 
     monkeypatch.setattr(one_round, "calibrate_teacher", lambda *_: (1.0, Figures()))
     done = self_train(
-        asked(teacher, patterns, tmp_path, rounds=9, patience=2, epochs=1, threshold=0.5)
+        options_of(teacher, patterns, tmp_path, rounds=9, patience=2, epochs=1, threshold=0.5)
     )
     assert len(done.rounds) == 4
     assert done.best.number == 1
@@ -370,22 +370,22 @@ def answers(
 
 
 def test_a_threshold_takes_confident_clips_with_agreeing_views() -> None:
-    said = answers([0, 0, 1, 1], [0.95, 0.85, 0.9, 0.99], [1, 1, 1, 0.75])
+    predictions = answers([0, 0, 1, 1], [0.95, 0.85, 0.9, 0.99], [1, 1, 1, 0.75])
     options = SelfTrainOptions(threshold=0.9)
-    assert choose_confident(said, options, [0, 1], 2).tolist() == [True, False, True, False]
+    assert choose_confident(predictions, options, [0, 1], 2).tolist() == [True, False, True, False]
 
 
 def test_balance_takes_each_label_by_its_fraction_most_confident_first() -> None:
     labels = [0] * 6 + [1] * 4
     sure = [0.99, 0.98, 0.97, 0.96, 0.95, 0.94, 0.92, 0.8, 0.6, 0.4]
-    said = answers(labels, sure, [1.0] * 10)
+    predictions = answers(labels, sure, [1.0] * 10)
     options = SelfTrainOptions(threshold=0.9, floor=0.5, select="balanced")
     # Seven are sure; of labels that are alike in number, four and three.
-    chosen = choose_confident(said, options, [0, 1], 2)
+    chosen = choose_confident(predictions, options, [0, 1], 2)
     assert chosen.tolist() == [True] * 4 + [False] * 2 + [True] * 3 + [False]
-    assert thresholds(said, chosen, 2) == [0.96, 0.6]
+    assert thresholds(predictions, chosen, 2) == [0.96, 0.6]
     # Where one label is three in four of the labelled clips, it may be so here.
-    chosen = choose_confident(said, options, [0, 0, 0, 1], 2)
+    chosen = choose_confident(predictions, options, [0, 0, 0, 1], 2)
     assert Counter(np.array(labels)[chosen].tolist()) == {0: 5, 1: 2}
     nothing = choose_confident(answers([], [], []), options, [0, 1], 2)
     assert nothing.tolist() == []
@@ -488,7 +488,7 @@ def test_a_teacher_without_confident_clips_ends_with_a_message(
     teacher: Path, patterns: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(DataError, match="no clip of 400 is confident enough"):
-        self_train(asked(teacher, patterns, tmp_path, threshold=1.0))
+        self_train(options_of(teacher, patterns, tmp_path, threshold=1.0))
     assert not (tmp_path / "new.pt").exists()
     (choice,) = (tmp_path / "runs").glob("*/round-1.csv")
     assert {row["chosen"] for row in table(choice)} == {"no"}
@@ -498,12 +498,12 @@ def test_a_model_of_other_data_is_warned_of_and_a_self_trained_one_not(
     done: SelfTrained, patterns: Path, teacher: Path, tmp_path: Path, quick: None,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    self_train(asked(done.model, patterns, tmp_path, rounds=1, epochs=1))
+    self_train(options_of(done.model, patterns, tmp_path, rounds=1, epochs=1))
     assert "not what the model was trained on" not in capsys.readouterr().err
     rows = [[str(patterns / row["path"]), row["label"], row["split"]]
             for row in table(patterns / "labelled.csv")[2:]]  # fmt: skip
     fewer = write_list(tmp_path / "fewer.csv", rows, "path", "label", "split")
-    self_train(asked(teacher, patterns, tmp_path, rounds=1, epochs=1, labelled=fewer))
+    self_train(options_of(teacher, patterns, tmp_path, rounds=1, epochs=1, labelled=fewer))
     assert "fewer.csv is not what the model was trained on" in " ".join(
         capsys.readouterr().err.split()
     )
@@ -515,7 +515,9 @@ def test_the_result_can_be_safetensors(
     teacher: Path, patterns: Path, tmp_path: Path, quick: None
 ) -> None:
     done = self_train(
-        asked(teacher, patterns, tmp_path, rounds=1, epochs=1, output=tmp_path / "x.safetensors")
+        options_of(
+            teacher, patterns, tmp_path, rounds=1, epochs=1, output=tmp_path / "x.safetensors"
+        )
     )
     assert load_model(done.model)[1].labels == LABELS
     assert done.model.read_bytes()[8:9] == b"{"

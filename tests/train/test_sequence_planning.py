@@ -30,20 +30,20 @@ def test_clips_of_one_length_fill_the_window(seconds: float, fps: float) -> None
     assert window.frames / window.fps > 0.7 * seconds, "it sees most of a clip"
 
 
-@pytest.mark.parametrize("asked", [{}, {"fps": 5.0}, {"fps": 12.5}, {"frames": 8}])
+@pytest.mark.parametrize("given", [{}, {"fps": 5.0}, {"fps": 12.5}, {"frames": 8}])
 @pytest.mark.parametrize("seed", range(5))
-def test_three_quarters_of_mixed_clips_fill_the_window(seed: int, asked: dict[str, float]) -> None:
+def test_three_quarters_of_mixed_clips_fill_the_window(seed: int, given: dict[str, float]) -> None:
     generator = np.random.default_rng(seed)
     clips = [
         *lengths(generator.uniform(1, 4, 13).tolist(), 30),
         *lengths(generator.uniform(1, 4, 12).tolist(), 15),
     ]
-    options = ClipOptions(**asked)
-    begun = WIDEST.model_copy(update=asked)
+    options = ClipOptions(**given)
+    begun = WIDEST.model_copy(update=given)
     window = settle_video(begun, options, clips)
     full = [regular_ticks(*clip, window.fps) >= window.frames for clip in clips]
     assert sum(full) >= 0.75 * len(clips)
-    for name, value in asked.items():
+    for name, value in given.items():
         assert getattr(window, name) == value
 
 

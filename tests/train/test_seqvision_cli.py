@@ -17,7 +17,7 @@ from seqvision.cli import GROUPS, VERBS, main, programs
 from seqvision_edge.option_fields import options_of
 
 
-def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+def error_line(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     assert main(arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -140,7 +140,7 @@ def test_invalid_arguments_are_one_line(
     capsys: pytest.CaptureFixture[str], folder: Path, command: str, message: str
 ) -> None:
     before = sorted(folder.rglob("*"))
-    assert message in said(capsys, *command.split())
+    assert message in error_line(capsys, *command.split())
     assert sorted(folder.rglob("*")) == before, "and nothing is left behind"
 
 
@@ -149,7 +149,7 @@ def test_an_unexpanded_path_is_one_line(
     capsys: pytest.CaptureFixture[str], folder: Path, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     monkeypatch.setenv("HOME", str(folder / "home"))
-    line = said(capsys, "train", path)
+    line = error_line(capsys, "train", path)
     assert any(words in line for words in ("did you mean frames/?", "is empty", "no folder")), line
 
 
@@ -159,7 +159,7 @@ def test_every_command_without_arguments_shows_its_usage(
 ) -> None:
     Path("model.pt").unlink()
     Path("model.onnx").unlink()
-    line = said(capsys, verb)
+    line = error_line(capsys, verb)
     kind = programs()[verb]
     if any(option.required for option in options_of(kind)):
         assert f"usage: seqvision {verb} " in line
@@ -221,7 +221,7 @@ def test_every_command_has_its_options_under_their_own_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("yaml", "said"),
+    ("yaml", "message"),
     [
         ("epochs: 3", "epochs: there is no such option; did you mean training.epochs?"),
         ("model: {epochs: 3}", "model.epochs: there is no such option; did you mean training.ep"),
@@ -236,13 +236,13 @@ def test_every_command_has_its_options_under_their_own_name() -> None:
     ],
 )
 def test_a_yaml_has_the_same_hints(
-    capsys: pytest.CaptureFixture[str], folder: Path, yaml: str, said: str
+    capsys: pytest.CaptureFixture[str], folder: Path, yaml: str, message: str
 ) -> None:
     Path("options.yaml").write_text(yaml)
     assert main(["train", "frames", "--config", "options.yaml"]) == 2
     err = capsys.readouterr().err
     assert err.startswith("options.yaml: ")
-    assert said in err
+    assert message in err
     assert err.count("\n") == 1
 
 
@@ -250,19 +250,19 @@ def test_a_run_folder_given_as_a_config_names_its_options(
     capsys: pytest.CaptureFixture[str], folder: Path
 ) -> None:
     Path("runs/options.yaml").write_text("{}")
-    assert "did you mean runs/options.yaml?" in said(capsys, "train", "x", "--config", "runs")
+    assert "did you mean runs/options.yaml?" in error_line(capsys, "train", "x", "--config", "runs")
 
 
 def test_data_by_its_name_is_the_argument(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
-    assert said(capsys, "train", "--data", "loose") == said(capsys, "train", "loose")
-    line = said(capsys, "evaluate", "--model", "nothing.pt", "--data", "frames")
+    assert error_line(capsys, "train", "--data", "loose") == error_line(capsys, "train", "loose")
+    line = error_line(capsys, "evaluate", "--model", "nothing.pt", "--data", "frames")
     assert line.startswith("nothing.pt: no such file")
 
 
 def test_a_single_label_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     data = write_squares(tmp_path / "frames", 2, ("left",))
     runs = str(tmp_path / "runs")
-    assert "only one label (left)" in said(capsys, "train", str(data), "--runs", runs)
+    assert "only one label (left)" in error_line(capsys, "train", str(data), "--runs", runs)
     assert not (tmp_path / "runs").exists(), "no empty run folder stays"
 
 
@@ -271,9 +271,11 @@ def test_an_invalid_option_in_a_yaml_is_reported(
 ) -> None:
     config = tmp_path / "options.yaml"
     config.write_text("model: {encoder: flatten, hiden: 3}")
-    assert "model.hiden" in said(capsys, "train", "x", "--config", str(config))
+    assert "model.hiden" in error_line(capsys, "train", "x", "--config", str(config))
     config.write_text("a: [")
-    assert "not a YAML of options: line 2" in said(capsys, "train", "x", "--config", str(config))
+    assert "not a YAML of options: line 2" in error_line(
+        capsys, "train", "x", "--config", str(config)
+    )
 
 
 def test_flags_override_the_yaml_and_the_yaml_the_defaults(
@@ -307,7 +309,7 @@ def test_cuda_where_there_is_none_is_one_line(
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.chdir(tmp_path)
-    assert "--device cuda: this torch finds no CUDA" in said(
+    assert "--device cuda: this torch finds no CUDA" in error_line(
         capsys, "train", str(squares), "--device", "cuda"
     )
 

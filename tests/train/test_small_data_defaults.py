@@ -25,16 +25,16 @@ PRETRAINED = TrainOptions(model=ModelOptions(encoder="mobilenet_v2", weights="so
 
 
 def test_few_clips_choose_a_frozen_encoder_and_print_every_choice() -> None:
-    chosen, said = small_data_defaults(PRETRAINED, clips(5), {"encoder", "weights"})
+    chosen, message = small_data_defaults(PRETRAINED, clips(5), {"encoder", "weights"})
     assert chosen.model.freeze
     assert chosen.model.bidirectional
-    assert said is not None
-    assert said.startswith("5 clips of a label")
-    assert "--freeze --head gru --bidirectional --dropout 0.5" in said
+    assert message is not None
+    assert message.startswith("5 clips of a label")
+    assert "--freeze --head gru --bidirectional --dropout 0.5" in message
     for flag, value in (("--dropout", chosen.model.dropout),
                         ("--weight-decay", chosen.training.weight_decay),
                         ("--label-smoothing", chosen.training.label_smoothing)):  # fmt: skip
-        assert f"{flag} {value:g}" in said
+        assert f"{flag} {value:g}" in message
     before, after = PRETRAINED.model_dump(), chosen.model_dump()
     for part in ("model", "training"):
         for name in (*CHOSEN_OF_MODEL, "weight_decay", "label_smoothing"):
@@ -45,10 +45,10 @@ def test_few_clips_choose_a_frozen_encoder_and_print_every_choice() -> None:
 
 def test_given_options_stay_even_if_they_equal_the_default() -> None:
     given = {"encoder", "weights", "dropout", "weight_decay"}
-    chosen, said = small_data_defaults(PRETRAINED, clips(5), given)
+    chosen, message = small_data_defaults(PRETRAINED, clips(5), given)
     assert chosen.model.dropout == PRETRAINED.model.dropout
     assert chosen.training.weight_decay == PRETRAINED.training.weight_decay
-    assert "--dropout" not in (said or "")
+    assert "--dropout" not in (message or "")
     for name in ("freeze", "unfreeze_at", "encoder_lr_scale"):  # such as --no-freeze
         assert small_data_defaults(PRETRAINED, clips(5), {name}) == (PRETRAINED, None)
     frozen = PRETRAINED.model_copy(update={"model": ModelOptions(weights="x.pth", freeze=True)})
@@ -66,10 +66,10 @@ def test_many_clips_or_still_images_change_no_default() -> None:
 
 def test_without_pretrained_weights_a_line_recommends_them() -> None:
     plain = TrainOptions(training=TrainingOptions(epochs=3))
-    chosen, said = small_data_defaults(plain, clips(4), set())
+    chosen, message = small_data_defaults(plain, clips(4), set())
     assert chosen == plain
-    assert said is not None
-    assert said.endswith("--encoder mobilenet_v2 --weights imagenet")
+    assert message is not None
+    assert message.endswith("--encoder mobilenet_v2 --weights imagenet")
     assert small_data_defaults(plain, clips(4), {"encoder", "weights"}) == (plain, None)
 
 
@@ -86,8 +86,8 @@ def test_the_command_trains_and_records_what_was_chosen(
              "--workers", "0", "--cache", str(tmp_path / "cache"),
              "--output", str(tmp_path / "m.pt"), "--runs", str(tmp_path / "runs")]  # fmt: skip
     assert main(["train", str(data), *flags, *more]) == 0
-    said = "note: 5 clips of a label: chosen for so few, unless you give it: --freeze"
-    assert (said in capsys.readouterr().err) == (not more)
+    line = "note: 5 clips of a label: chosen for so few, unless you give it: --freeze"
+    assert (line in capsys.readouterr().err) == (not more)
     (run,) = (tmp_path / "runs").iterdir()
     record = yaml.safe_load((run / "options.yaml").read_text())
     assert record["model"]["freeze"] == (not more)

@@ -135,8 +135,8 @@ def test_strips_keep_their_length_and_the_longest_is_read_whole(
 def test_the_card_has_the_maximum_steps_and_the_rule_for_longer_images(
     slopes: Path, tmp_path: Path
 ) -> None:
-    told = {"sequence": "columns", "step": 5, "max_steps": 3, "longer": "subsample"}
-    data = load_dataset(options(slopes, tmp_path, images=told))
+    cut = {"sequence": "columns", "step": 5, "max_steps": 3, "longer": "subsample"}
+    data = load_dataset(options(slopes, tmp_path, images=cut))
     assert data.sequence == StripSequence(kind="columns", steps=3, longer="subsample")
     assert {len(centre(item, data.image, data.sequence)) for item in data.decoded} == {3}
 
@@ -147,9 +147,9 @@ def test_windows_slide_along_the_long_side_of_the_data(slopes: Path, tmp_path: P
         (tall / path.parent.name).mkdir(parents=True, exist_ok=True)
         turned = np.ascontiguousarray(cv2.imread(str(path)).transpose(1, 0, 2))
         assert cv2.imwrite(str(tall / path.parent.name / path.name), turned)
-    told = {"sequence": "windows", "window": 12, "stride": 6}
-    wide = load_dataset(options(slopes, tmp_path, images=told))
-    high = load_dataset(options(tall, tmp_path, images=told))
+    cut = {"sequence": "windows", "window": 12, "stride": 6}
+    wide = load_dataset(options(slopes, tmp_path, images=cut))
+    high = load_dataset(options(tall, tmp_path, images=cut))
     assert isinstance(wide.sequence, WindowSequence)
     assert isinstance(high.sequence, WindowSequence)
     assert (wide.sequence.along, high.sequence.along) == ("width", "height")
@@ -183,9 +183,9 @@ def test_an_unreadable_image_is_skipped_and_reported(
 def test_a_patch_that_does_not_divide_the_image_is_refused_with_a_fit(
     slopes: Path, tmp_path: Path
 ) -> None:
-    told = {"sequence": "patches", "patch": 7}
+    cut = {"sequence": "patches", "patch": 7}
     with pytest.raises(DataError, match=r"--patch 7 does not divide --size 24; --size 21 would"):
-        load_dataset(options(slopes, tmp_path, images=told))
+        load_dataset(options(slopes, tmp_path, images=cut))
 
 
 def test_loose_images_are_not_clips_of_a_video_model(slopes: Path, tmp_path: Path) -> None:

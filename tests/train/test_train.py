@@ -167,15 +167,15 @@ def test_features_are_encoded_once_and_another_head_finds_them(
     squares: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts = {"model": {"encoder": "small_cnn", "freeze": True, "views": 2}}
-    asked = []
+    calls = []
     encode = Classifier.encode
     monkeypatch.setattr(
-        Classifier, "encode", lambda self, *given: (asked.append(1), encode(self, *given))[1]
+        Classifier, "encode", lambda self, *given: (calls.append(1), encode(self, *given))[1]
     )
     first = train(options(squares, tmp_path, 2, **parts))
-    once = len(asked)
+    once = len(calls)
     again = train(options(squares, tmp_path, 2, **parts))
-    figures = len(asked) - once
+    figures = len(calls) - once
     assert figures < once, "only the last figures need the encoder again"
     assert same(weights(first), weights(again)), "kept features are the same, bit for bit"
     centered: dict[str, dict[str, object]] = {
@@ -183,15 +183,15 @@ def test_features_are_encoded_once_and_another_head_finds_them(
         "clips": {"cache": tmp_path / "cache"},
     }
     train(options(squares, tmp_path / "centered", 2, **centered))
-    assert len(asked) == once + 2 * figures, "a centered head reads the same features"
-    asked.clear()
+    assert len(calls) == once + 2 * figures, "a centered head reads the same features"
+    calls.clear()
     fresh = options(squares, tmp_path / "other", 2, **parts)
     assert same(weights(train(fresh)), weights(first))
-    assert len(asked) == once
+    assert len(calls) == once
     other = options(squares, tmp_path, 2, model={**parts["model"], "normalize": "unit"})
-    asked.clear()
+    calls.clear()
     train(other)
-    assert len(asked) == once, "another pixel range is another encoder"
+    assert len(calls) == once, "another pixel range is another encoder"
 
 
 def test_grey_clips_and_a_clip_of_one_frame_can_be_trained_on(
@@ -227,17 +227,17 @@ def test_a_terminated_training_keeps_the_best_model(squares: Path, tmp_path: Pat
                "--encoder", "flatten", "--size", "16", "--frames", "6", "--patience", "0",
                "--cache", str(tmp_path / "cache"), "--workers", "0"]  # fmt: skip
     with Command(command, tmp_path, os.environ | {"COLUMNS": "200"}) as process:
-        said = []
+        lines = []
         for line in process.stderr:
-            said.append(line)
+            lines.append(line)
             if line.startswith("epoch   4"):
                 break
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)  # as Ctrl-C, but for the exit code
-        said += process.stderr.readlines()
-        assert process.wait(30) == 143, said
+        lines += process.stderr.readlines()
+        assert process.wait(30) == 143, lines
     assert time.monotonic() - began < 20
-    text = "".join(said)
+    text = "".join(lines)
     assert re.search(r"stopped; epoch \d+ is kept, the best of \d+, and becomes model.pt", text)
     (run,) = (tmp_path / "runs").iterdir()
     assert f"seqvision train --resume {run.relative_to(tmp_path)}" in text

@@ -227,13 +227,13 @@ def test_too_slow_trials_are_not_trained(
 def test_a_time_is_measured_once_for_each_architecture(
     colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[float] = []
+    widths: list[float] = []
     monkeypatch.setitem(
-        globals(), "units", lambda model, _: (asked.append(model.head.width), 1.0)[1]
+        globals(), "units", lambda model, _: (widths.append(model.head.width), 1.0)[1]
     )
     space = {"hidden": [4, 8], "lr": [0.01, 0.02], "dropout": [0.0, 0.5]}
     search(colours, tmp_path, space, "--sampler", "grid", epochs=1)
-    assert sorted(asked) == [4, 8]
+    assert sorted(widths) == [4, 8]
 
 
 @pytest.mark.usefixtures("quick")
@@ -311,7 +311,7 @@ def test_the_built_in_spaces_have_existing_options_and_values(sequence: str) -> 
     assert ({"frames", "fps"} <= space.keys()) == (sequence == "video")
 
 
-def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+def error_line(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     assert main(["tune", *arguments]) == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -346,7 +346,7 @@ def test_a_mistake_in_a_space_is_one_line(
 ) -> None:
     (tmp_path / "s.yaml").write_text(space)
     runs = ("--runs", str(tmp_path / "runs"))
-    line = said(capsys, str(colours), "--space", str(tmp_path / "s.yaml"), *runs)
+    line = error_line(capsys, str(colours), "--space", str(tmp_path / "s.yaml"), *runs)
     assert message in line
     assert "s.yaml" in line
     assert not (tmp_path / "runs").exists()
@@ -379,7 +379,7 @@ def test_invalid_arguments_are_one_line(
     message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    line = said(capsys, *(str(colours) if each == "LIST" else each for each in arguments))
+    line = error_line(capsys, *(str(colours) if each == "LIST" else each for each in arguments))
     assert message in line
     assert "secret" not in line
     assert list(tmp_path.iterdir()) == [], "and nothing is left behind"
@@ -395,14 +395,14 @@ def test_a_study_takes_only_trials_that_compare(
     fewer = tmp_path / "fewer.csv"
     rows = colours.read_text().splitlines()
     fewer.write_text("\n".join(["path,label,split", *(f"{colours.parent}/{r}" for r in rows[2:])]))
-    for place, space, message in (
+    for data, space, message in (
         (colours, {"lr": [0.1, 0.2]}, "space.lr was"),
         (colours, {"lr": RATES, "hidden": 9}, "options.model.hidden was 128, now 9"),
         (fewer, {"lr": RATES}, "its clips were others"),
     ):
         arguments = flags(tmp_path, space, *more, epochs=1)
-        assert f"study mine: begun with something else: {message}" in said(
-            capsys, str(place), *arguments
+        assert f"study mine: begun with something else: {message}" in error_line(
+            capsys, str(data), *arguments
         )
 
 
@@ -424,9 +424,9 @@ def test_a_signal_ends_the_trial_and_the_same_command_resumes(
     with monkeypatch.context() as patched:
         patched.setattr(objective.TrialCallback, "on_train_epoch_end", press)
         assert main(["tune", *arguments]) == code
-    told = capsys.readouterr().err
-    assert "stopped; 1 of 3 trials are kept in" in told
-    assert "run the same command to continue" in told
+    err = capsys.readouterr().err
+    assert "stopped; 1 of 3 trials are kept in" in err
+    assert "run the same command to continue" in err
     assert not (tmp_path / "model.pt").exists()
     assert main(["tune", *arguments]) == 0
     (study,) = tmp_path.glob("runs/study-*/study.json")
@@ -467,8 +467,8 @@ def test_a_failing_storage_is_reported_and_not_optuna_s_assertion() -> None:
         finally:
             raise AssertionError("Should not reach.")
 
-    said = r"study.db: No space left on device; finished trials"
-    with pytest.raises(StudyError, match=said), reported(url):
+    message = r"study.db: No space left on device; finished trials"
+    with pytest.raises(StudyError, match=message), reported(url):
         report()
     with pytest.raises(AssertionError, match="ours"), reported(url):
         raise AssertionError("ours")
@@ -483,9 +483,9 @@ def start(colours: Path, folder: Path, *arguments: str) -> Command:
 
 def finished(process: Command) -> str:
     with process:
-        _, said = process.communicate(timeout=600)
-    assert process.returncode == 0, said
-    return said
+        _, errors = process.communicate(timeout=600)
+    assert process.returncode == 0, errors
+    return errors
 
 
 def trials_in(storage: str) -> list[optuna.trial.FrozenTrial]:

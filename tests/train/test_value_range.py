@@ -39,11 +39,11 @@ def test_depth_range_is_measured_printed_and_saved(
     depth: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     trained = train(options(depth, tmp_path, 30, model={"encoder": "small_cnn"}))
-    said = capsys.readouterr().err
+    err = capsys.readouterr().err
     assert (
-        "16 of 16 clips have pictures with more than 8 bits: values from 0 (black) to 4500" in said
+        "16 of 16 clips have pictures with more than 8 bits: values from 0 (black) to 4500" in err
     )
-    assert "0, such as missing depth, is black" in said
+    assert "0, such as missing depth, is black" in err
     card = load_model(trained.model)[1]
     assert card.image.value_range == (0, 4500)
     assert trained.val.accuracy >= 0.9
@@ -55,8 +55,8 @@ def test_depth_range_is_measured_printed_and_saved(
 def test_a_given_range_is_used_and_an_invalid_one_refused(
     depth: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = options(depth, tmp_path, 1, clips={"value_range": "500,5000"})
-    assert load_model(train(asked).model)[1].image.value_range == (500, 5000)
+    given = options(depth, tmp_path, 1, clips={"value_range": "500,5000"})
+    assert load_model(train(given).model)[1].image.value_range == (500, 5000)
     for wrong in ("5,5", "9,1", "1", "a,b", "0,inf"):
         assert main(["train", str(depth), "--value-range", wrong]) == 2
         assert "--value-range" in capsys.readouterr().err
