@@ -2,8 +2,9 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,12 +33,13 @@ from seqvision.data.clips import Clip, image_rate_note
 from seqvision.data.dataset import ClipDataset, EpochSampler, collate
 from seqvision.data.datasets import DataSet
 from seqvision.data.decode import Decoded, Store, decode_all
+from seqvision.data.group_split import KnownGroups, part_groups
 from seqvision.data.value_range import range_notes
 from seqvision.errors import DataError
 from seqvision.metrics import Metrics, metrics_table
 from seqvision.models.classifier import Classifier
 from seqvision.preflight.shared_checks import find_for_model
-from seqvision.report.contents import ReportContents, make_part
+from seqvision.report.contents import ReportContents, make_part, part_to_json
 from seqvision.report.page import write_page
 from seqvision.statistics import no_better_than_chance
 from seqvision.training.hardware import pick_device
@@ -74,15 +76,19 @@ def evaluate(options: EvaluateOptions, data_set: DataSet | None = None) -> Metri
         probabilities = predict(model.to(device), card, decoded, options.batch_size)
         name = "clips" if options.split == "all" else options.split
         part = make_part(name, clips, decoded, probabilities, card.labels)
-        metrics_table(part.metrics, f"{options.model} on {len(clips)} clips of {path}")
+        title = f"{options.model} on {len(clips)} clips of {path}"
+        metrics_table(part.metrics, title, part.certainty.line())
         used = load_used_clips(options.model)
+        groups = part_groups(clips).groups
+        known_groups = used.known_groups(groups) if used is not None else KnownGroups(groups)
+        print_line(known_groups.line())
         known = used.warning(decoded) if used is not None else None
         counts = Counter(clip.label for clip in clips)
         for doubt in (known, no_better_than_chance(part.metrics.accuracy, name, counts)):
             if doubt is not None:
                 print_warning(doubt)
     if options.output is not None:
-        write_json(options.output, part.metrics)
+        write_json(options.output, part_to_json(part) | {"groups": known_groups.to_json()})
         print_written(options.output)
     if options.report is not None:
         report = ReportContents(
@@ -96,6 +102,7 @@ def evaluate(options: EvaluateOptions, data_set: DataSet | None = None) -> Metri
             left_out=left_out,
             incomplete=damaged,
             remarks=made,
+            known_groups=known_groups,
             facts={"model": str(options.model), "made": card.origin.created,
                    "version": f"seqvision {card.origin.version}", "clips": str(path)},
         )  # fmt: skip
@@ -177,13 +184,13 @@ def _write_report(path: Path, report: ReportContents) -> None:
         raise DataError(f"--report {path}: cannot be written ({error.strerror})") from None
 
 
-def write_json(path: Path, metrics: Metrics) -> None:
+def write_json(path: Path, metrics: Mapping[str, Any]) -> None:
     """Write metrics as JSON.
 
     Raises:
         DataError: the file cannot be written.
     """
     try:
-        path.write_text(json.dumps(metrics.to_json(), indent=2) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise DataError(f"--output {path}: cannot be written ({error.strerror})") from None

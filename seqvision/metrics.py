@@ -157,8 +157,8 @@ def by_group(groups: Sequence[str | None], right: Sequence[bool]) -> tuple[Group
     return tuple(sorted(figures, key=lambda group: (group.accuracy, -group.clips, group.group)))
 
 
-def metrics_table(metrics: Metrics, title: str) -> None:
-    """Print the figures of a set of clips."""
+def metrics_table(metrics: Metrics, title: str, certainty: str = "") -> None:
+    """Print the figures of a set of clips, and a line on how sure they are."""
     table = Table(title=escape(title), title_justify="left", show_footer=True)
     table.add_column("label", f"all {len(metrics.labels)}, mean")
     for name in ("precision", "recall", "f1"):
@@ -170,3 +170,5 @@ def metrics_table(metrics: Metrics, title: str) -> None:
     console = result_console()
     console.print(table)
     console.print(f"accuracy [bold]{metrics.accuracy:.1%}[/]   loss {metrics.loss:.3f}")
+    if certainty:
+        console.print(certainty)

@@ -2,10 +2,12 @@
 torch.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import comb, sqrt
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,17 +33,143 @@ def wilson(hits: int, clips: int, level: float = LEVEL) -> Interval:
     """
     if not 0 <= hits <= clips:
         raise ValueError(f"{hits} of {clips} is not a share")
-    if clips == 0:
-        return Interval(0.0, 1.0)
+    return Interval(0.0, 1.0) if clips == 0 else _score(hits / clips, clips, level)
+
+
+def _score(share: float, clips: float, level: float) -> Interval:
     z = NormalDist().inv_cdf((1 + level) / 2)
-    share = hits / clips
     centre = share + z * z / (2 * clips)
     half = z * sqrt(share * (1 - share) / clips + z * z / (4 * clips * clips))
     scale = 1 + z * z / clips
     # Exact at the ends, where rounding would leave 1e-17.
-    low = 0.0 if hits == 0 else (centre - half) / scale
-    high = 1.0 if hits == clips else (centre + half) / scale
+    low = 0.0 if share == 0 else (centre - half) / scale
+    high = 1.0 if share == 1 else (centre + half) / scale
     return Interval(low, high)
+
+
+def over_groups(hits: Sequence[int], clips: Sequence[int], level: float = LEVEL) -> Interval | None:
+    """Return the interval of a share over groups: what clips of other groups may give.
+
+    The score interval (Wilson 1927) of the effective number of clips.  That is the number divided
+    by the design effect of drawing groups and not clips (Kish 1965; variance of the ratio
+    estimator), and reduced for the degrees of freedom of few groups (Korn and Graubard 1998).
+
+    Args:
+        hits: of each group, how many clips are right.
+        clips: of each group, how many there are, at least one.
+
+    Returns:
+        None for fewer than two groups: they say nothing about a third one.
+    """
+    if len(clips) < 2:
+        return None
+    return _score(sum(hits) / sum(clips), effective_clips(hits, clips, level), level)
+
+
+def effective_clips(hits: Sequence[int], clips: Sequence[int], level: float = LEVEL) -> float:
+    """Return how many independent clips would be as sure as the clips of two groups or more."""
+    right, sizes = np.array(hits, float), np.array(clips, float)
+    groups, total = len(sizes), sizes.sum()
+    share = right.sum() / total
+    spread = float(((right - share * sizes) ** 2).sum()) * groups / (groups - 1) / total**2
+    most = share * (1 - share) / spread if spread > 0 else total
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    return float(min(most, total)) * (z / t_quantile(groups - 1, level)) ** 2
+
+
+def t_quantile(freedom: int, level: float = LEVEL) -> float:
+    """Return the two-sided quantile of Student's t."""
+    from scipy.special import stdtrit  # slow to import
+
+    return float(stdtrit(freedom, (1 + level) / 2))
+
+
+def over_folds(values: Sequence[float], level: float = LEVEL) -> Interval:
+    """Return the interval of a mean over folds, by Student's t.
+
+    The trainings of folds share clips, so it is an approximation (Bengio and Grandvalet 2004).
+
+    Args:
+        values: of each fold, two or more.
+    """
+    figures = np.array(values, float)
+    half = t_quantile(len(figures) - 1, level) * figures.std(ddof=1) / sqrt(len(figures))
+    return Interval(float(figures.mean() - half), float(figures.mean() + half))
+
+
+@dataclass(frozen=True)
+class Certainty:
+    """How sure an accuracy is.
+
+    Attributes:
+        right, clips: how many of how many clips are right.
+        over_clips: interval for other clips of the same groups (Wilson 1927).
+        groups: of how many groups they are; 0: none is known.
+        over_groups: interval for clips of other groups; None for fewer than two.
+        difference: smallest difference of two such accuracies that is more than chance, where
+            each is of clips of its own.
+    """
+
+    right: int
+    clips: int
+    over_clips: Interval
+    groups: int
+    over_groups: Interval | None
+    difference: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the intervals as plain data, by their names."""
+        return {
+            "level": LEVEL,
+            "over_clips": asdict(self.over_clips),
+            "over_groups": None if self.over_groups is None else asdict(self.over_groups),
+            "groups": self.groups,
+            "least_difference": self.difference,
+        }
+
+    def line(self) -> str:
+        """Return the intervals in a line."""
+        text = f"95 % interval of the accuracy: {shares(self.over_clips)} over clips"
+        if self.over_groups is not None:
+            text += f", {shares(self.over_groups)} over {self.groups} groups"
+        return text
+
+
+def shares(interval: Interval) -> str:
+    """Return an interval of shares, as in `41 to 74 %`."""
+    return f"{100 * interval.low:.0f} to {100 * interval.high:.0f} %"
+
+
+def certainty(groups: Sequence[str | None], right: Sequence[bool]) -> Certainty:
+    """Return how sure the accuracy on some clips is.
+
+    Args:
+        groups: of each clip; one without is a group of its own where others have one.
+        right: of each clip, whether the answer is right; at least one.
+    """
+    clips, hits = Counter[str](), Counter[str]()
+    for index, (group, is_right) in enumerate(zip(groups, right, strict=True)):
+        name = f"clip {index}" if group is None else f"group {group}"
+        clips[name] += 1
+        hits[name] += is_right
+    known = any(group is not None for group in groups)
+    sizes, each = list(clips.values()), [hits[name] for name in clips]
+    total, sure = sum(each), float(len(right))
+    between = None
+    if known and len(sizes) > 1:
+        between = over_groups(each, sizes)
+        sure = effective_clips(each, sizes)
+    z = NormalDist().inv_cdf((1 + LEVEL) / 2)
+    centre = (total / len(right) * sure + z * z / 2) / (sure + z * z)
+    difference = min(1.0, z * sqrt(2 * centre * (1 - centre) / sure))
+    return Certainty(
+        total,
+        len(right),
+        wilson(total, len(right)),
+        len(sizes) if known else 0,
+        between,
+        difference,
+    )
 
 
 def bootstrap_mean(values: NDArray[np.float64], level: float = LEVEL) -> Interval:

@@ -17,6 +17,7 @@ from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip, find_background, image_rate_note, labels_of, source_notes
 from seqvision.data.datasets import DataSet
 from seqvision.data.decode import Decoded, Store
+from seqvision.data.group_split import group_split, group_warnings
 from seqvision.data.near_duplicates import NearDuplicate, divide
 from seqvision.data.splits import Split, keep_groups
 from seqvision.dataset_report.contact_sheet import draw_sheet
@@ -91,6 +92,7 @@ def examine(options: DataOptions, data_set: DataSet) -> Findings:
     same = find_same(clips, probes)
     if split:
         notes += missing_in_val(clips, split, labels)
+        notes += group_warnings(clips, split, group_split(clips, split, options.clips.split_by))
     if not stills and all(probe.is_still for probe in probes):
         notes.append(ONLY_STILLS)
     background = None

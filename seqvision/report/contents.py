@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,8 +11,10 @@ from torch import Tensor
 from seqvision.console import Remark
 from seqvision.data.clips import Clip
 from seqvision.data.decode import Decoded
+from seqvision.data.group_split import GroupSplit, KnownGroups
 from seqvision.metrics import Metrics, measure
 from seqvision.models.classifier import Classifier
+from seqvision.statistics import Certainty, certainty
 from seqvision_edge.card import ModelCard
 
 
@@ -42,6 +45,11 @@ class SplitResult:
         """`(clips,)` bool: whether the most probable label is the true one."""
         return self.answers == self.truth
 
+    @property
+    def certainty(self) -> Certainty:
+        """How sure the accuracy is, over the clips and over their groups."""
+        return certainty([clip.group for clip in self.clips], self.right.tolist())
+
 
 def make_part(
     name: str,
@@ -54,6 +62,11 @@ def make_part(
     truth = torch.tensor([labels.index(clip.label) for clip in clips])
     metrics = measure(probabilities, truth, labels)
     return SplitResult(name, clips, decoded, truth, probabilities, metrics)
+
+
+def part_to_json(part: SplitResult) -> dict[str, Any]:
+    """Return the figures of a part as plain data, with how sure the accuracy is."""
+    return part.metrics.to_json() | {"accuracy_interval": part.certainty.to_json()}
 
 
 @dataclass(frozen=True)
@@ -70,6 +83,8 @@ class ReportContents:
         facts: what ran: versions, duration, device.
         logs: folder of the training's CSV logs; None where nothing was trained.
         epoch: the epoch that was kept, counted from 0.
+        groups: which groups are in which part of the training's split.
+        known_groups: which groups of other clips the model knows.
     """
 
     title: str
@@ -85,6 +100,8 @@ class ReportContents:
     facts: Mapping[str, str] = field(default_factory=dict)
     logs: Path | None = None
     epoch: int | None = None
+    groups: GroupSplit | None = None
+    known_groups: KnownGroups | None = None
 
     def shown(self, clip: Clip) -> str:
         """Return a clip's path from the data's folder, without what lies above it."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
+from seqvision.report.certainty import certainty_section
 from seqvision.report.contents import ReportContents, SplitResult
 from seqvision.report.filmstrip import FRAMES
 from seqvision.report.html import concatenate, element, note, plain
@@ -56,6 +57,7 @@ def _sections(report: ReportContents) -> Iterator[Markup]:
     if report.remarks:
         yield _section("remarks", "Warnings and notes", remark_list(report))
     yield _section("figures", "Metrics", headline(report))
+    yield _section("certainty", "What is known, and what is luck", certainty_section(report))
     if report.logs is not None:
         yield _section("curves", "Training curves", _curves(report.logs, report.epoch))
     room = confusion_width(list(report.card.labels))

@@ -12,7 +12,7 @@ from seqvision.report.contents import ReportContents, SplitResult
 from seqvision.report.filmstrip import attention, filmstrip, seen
 from seqvision.report.html import concatenate, element, note, number, table
 from seqvision.report.svg_charts import reliability, whisker
-from seqvision.statistics import RESAMPLES, Interval, bootstrap_f1, bootstrap_mean, wilson
+from seqvision.statistics import RESAMPLES, Interval, bootstrap_f1, bootstrap_mean, shares, wilson
 
 _MOST_GROUPS = 40
 _MOST_PAIRS = 6
@@ -26,13 +26,15 @@ _MOST_ATTENTION = 16
 
 def headline(report: ReportContents) -> Markup:
     """Return the main figures of each part, with how sure they are."""
-    rows = [_headline_row(part) for part in report.parts]
-    names = ("", "accuracy", "", "F1, mean", "precision", "recall", "loss", "ECE", "clips")
-    grouped = any(clip.group for part in report.parts for clip in part.clips)
+    between = any(part.certainty.over_groups is not None for part in report.parts)
+    rows = [_headline_row(part, between) for part in report.parts]
+    over = ["over groups"] if between else []
+    names = ("", "accuracy", "", *over, "F1, mean", "precision", "recall", "loss", "ECE", "clips")
     caution = (
-        " They take the clips for independent; clips of one group resemble each other, so "
-        "the real ones are wider."
-        if grouped
+        " They take the clips for independent, which clips of one group are not; over groups is "
+        "the accuracy's 95 % interval for groups that are not among these, by the effective number "
+        "of clips (Kish 1965; Korn and Graubard 1998)."
+        if between
         else ""
     )
     return element(
@@ -48,9 +50,11 @@ def headline(report: ReportContents) -> Markup:
     )
 
 
-def _headline_row(part: SplitResult) -> list[Markup]:
+def _headline_row(part: SplitResult, between: bool) -> list[Markup]:
     metrics, labels = part.metrics, part.probabilities.shape[1]
-    accuracy = wilson(int(part.right.sum()), metrics.clips)
+    sure = part.certainty
+    accuracy, groups = sure.over_clips, sure.over_groups
+    over = [number("–" if groups is None else shares(groups))] if between else []
     f1 = bootstrap_f1(part.truth.numpy(), part.answers.numpy(), labels)
     losses = -part.probabilities.gather(1, part.truth[:, None]).double().clamp_min(1e-12).log()
     loss = bootstrap_mean(losses[:, 0].numpy())
@@ -58,6 +62,7 @@ def _headline_row(part: SplitResult) -> list[Markup]:
         element("th", part.name, scope="row"),
         _with_interval(f"{metrics.accuracy:.1%}", accuracy, "{:.0%}"),
         element("td", whisker(metrics.accuracy, accuracy)),
+        *over,
         _with_interval(f"{metrics.f1:.3f}", f1, "{:.2f}"),
         number(f"{metrics.precision:.3f}"),
         number(f"{metrics.recall:.3f}"),

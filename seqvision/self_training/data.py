@@ -24,6 +24,7 @@ from seqvision.data.datasets.detect import find_unnamed
 from seqvision.data.datasets.table import why_no_list
 from seqvision.data.decode import Decoded, Store, decode_all
 from seqvision.data.file_kinds import why_no_folder
+from seqvision.data.group_split import group_split, group_warnings
 from seqvision.data.near_duplicates import divide, find_near_duplicates
 from seqvision.data.splits import keep_groups, part_called
 from seqvision.errors import DataError
@@ -78,6 +79,7 @@ def read_labelled(
     copies = find_near_duplicates(clips, decoded)
     apart = keep_groups(clips, requested.split_by)
     split, copied = divide(clips, copies, requested.val, requested.fold, seed, apart)
+    sides = group_split(clips, split, requested.split_by)
     data = Data(
         clips=clips,
         decoded=decoded,
@@ -89,6 +91,8 @@ def read_labelled(
         background=card.decision.background,
         notes=(),
         left_out=tuple(broken),
+        groups=sides,
+        warnings=group_warnings(clips, split, sides),
     )
     notes = missing_in_val(clips, data.split, data.labels)
     return replace(data, notes=(*copied, *notes, *_doubts(path, data, card)))

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from seqvision import rank
 from seqvision.config import SelfTrainOptions, TrainOptions
 from seqvision.config.resume import NAME
-from seqvision.console import add_state, print_line, print_note, shell_command
+from seqvision.console import add_state, print_line, print_note, print_warning, shell_command
 from seqvision.data.augment import with_content
 from seqvision.data.datasets import DataSet
 from seqvision.errors import CheckpointError, DataError, StudyError
@@ -108,6 +108,8 @@ def _self_train(
     labelled = read_labelled(options.labelled, student, card, data_set)
     known = contents(labelled.decoded)
     pool = read_pool(options, options.unlabelled, card, labelled, frozenset(known))
+    for warning in labelled.warnings:
+        print_warning(warning)
     for note in (*labelled.notes, *pool.notes):
         print_note(note)
     marks = pool_fingerprint(labelled.clips, known), pool_fingerprint(pool.clips, pool.contents)

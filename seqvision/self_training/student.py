@@ -82,7 +82,7 @@ def train_student(
     card = make_card(context.options, context.data, context.model)
     (part,) = measure_parts(context, card)
     card = with_metrics(card, {"val": part.metrics})
-    used = used_clips(data.decoded, data.split)
+    used = used_clips(data.clips, data.decoded, data.split)
     save_model(student_file(run, options), context.model, options.model, card, used)
     return Student(context.model, card, fitted.epoch)
 

@@ -24,6 +24,7 @@ from seqvision.data.clips import (
 )
 from seqvision.data.datasets import DataSet, find_data_set
 from seqvision.data.decode import Decoded, Store, decode_all
+from seqvision.data.group_split import GroupSplit, group_split, group_warnings
 from seqvision.data.near_duplicates import divide, find_near_duplicates
 from seqvision.data.splits import Split, keep_groups
 from seqvision.data.value_range import range_notes
@@ -52,6 +53,8 @@ class Data:
     background: str | None
     notes: tuple[str, ...]
     left_out: tuple[str, ...] = ()
+    groups: GroupSplit | None = None
+    warnings: tuple[str, ...] = ()
 
     def part(self, indices: Sequence[int]) -> tuple[list[Decoded], list[int]]:
         """Return the clips and label indices of one part of the split."""
@@ -91,6 +94,7 @@ def load_dataset(options: TrainOptions, data_set: DataSet | None = None) -> Data
     split, copied = divide(clips, copies, requested.val, requested.fold, seed, apart)
     background = find_background(labels, options.clips.background)
     settled = settle(options, image, sequence, decoded)
+    sides = group_split(clips, split, requested.split_by)
     return Data(
         clips=clips,
         decoded=decoded,
@@ -114,6 +118,8 @@ def load_dataset(options: TrainOptions, data_set: DataSet | None = None) -> Data
             *_mostly_short(decoded, settled),
         ),
         left_out=tuple(broken),
+        groups=sides,
+        warnings=group_warnings(clips, split, sides),
     )
 
 

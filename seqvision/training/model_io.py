@@ -15,7 +15,7 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +27,9 @@ from pydantic_core import from_json
 from torch import Tensor
 
 from seqvision.config import ModelOptions
+from seqvision.data.clips import Clip
 from seqvision.data.decode import Decoded
+from seqvision.data.group_split import KnownGroups
 from seqvision.data.splits import Split
 from seqvision.errors import CheckpointError
 from seqvision.models.classifier import Classifier
@@ -57,25 +59,43 @@ _DIGITS: Final = 16
 
 @dataclass(frozen=True)
 class UsedClips:
-    """Marks of the clips that trained, and of those that chose the epoch that was kept."""
+    """Marks of the clips that trained, and of those that chose the epoch; and of their groups.
+
+    A mark is a hash: a model file names no person.
+    """
 
     train: frozenset[str]
     val: frozenset[str]
+    train_groups: frozenset[str] = frozenset()
+    val_groups: frozenset[str] = frozenset()
 
     def to_json(self) -> str:
         """Return them as JSON."""
-        return json.dumps(
-            {"train": " ".join(sorted(self.train)), "val": " ".join(sorted(self.val))}
-        )
+        return json.dumps({field.name: " ".join(sorted(getattr(self, field.name)))
+                           for field in fields(self)})  # fmt: skip
 
     @classmethod
     def from_json(cls, text: str) -> "UsedClips | None":
         """Read them again; None where a file has none, or not in this way."""
         try:
             kept = json.loads(text)
-            return cls(frozenset(kept["train"].split()), frozenset(kept["val"].split()))
+            # A file of before 0.3 has no groups.
+            return cls(
+                frozenset(kept["train"].split()),
+                frozenset(kept["val"].split()),
+                frozenset(kept.get("train_groups", "").split()),
+                frozenset(kept.get("val_groups", "").split()),
+            )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
+
+    def known_groups(self, groups: Sequence[str]) -> KnownGroups:
+        """Return which of these groups the model knows, by their names."""
+        train, val = (
+            tuple(group for group in groups if group_mark(group) in marks)
+            for marks in (self.train_groups, self.val_groups - self.train_groups)
+        )
+        return KnownGroups(tuple(groups), bool(self.train_groups), train, val)
 
     def warning(self, decoded: Sequence[Decoded]) -> str | None:
         """Return a line about clips that the model knows already; None where it knows none."""
@@ -361,12 +381,19 @@ def _bytes(tensor: Tensor) -> memoryview:
     return flat.view(torch.uint8).numpy().data
 
 
-def used_clips(decoded: Sequence[Decoded], split: Split) -> UsedClips:
+def used_clips(clips: Sequence[Clip], decoded: Sequence[Decoded], split: Split) -> UsedClips:
     """Return the clips of a training."""
     return UsedClips(
         frozenset(mark_of(decoded[i]) for i in split.train),
         frozenset(mark_of(decoded[i]) for i in split.val),
+        frozenset(group_mark(group) for i in split.train if (group := clips[i].group)),
+        frozenset(group_mark(group) for i in split.val if (group := clips[i].group)),
     )
+
+
+def group_mark(group: str) -> str:
+    """Return a hash of a group's name."""
+    return hashlib.sha256(f"group {group}".encode(errors="surrogateescape")).hexdigest()[:_DIGITS]
 
 
 def mark_of(clip: Decoded) -> str:

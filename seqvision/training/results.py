@@ -21,7 +21,7 @@ from seqvision.errors import DataError
 from seqvision.evaluation import predict
 from seqvision.metrics import Metrics, metrics_table
 from seqvision.models.classifier import Classifier
-from seqvision.report.contents import ReportContents, SplitResult, make_part
+from seqvision.report.contents import ReportContents, SplitResult, make_part, part_to_json
 from seqvision.report.page import write_page
 from seqvision.report.png_plots import draw_confusion, draw_curves
 from seqvision.report.run_folder import NAME, column, write_predictions
@@ -89,7 +89,11 @@ def write_results(results: Results) -> Path:
         DataError: a file cannot be written.
     """
     run, epoch = results.run, results.epoch
-    figures = {"epoch": epoch} | {part.name: part.metrics.to_json() for part in results.parts}
+    data = results.context.data
+    figures: dict[str, Any] = {"epoch": epoch}
+    figures |= {part.name: part_to_json(part) for part in results.parts}
+    if data.groups is not None:
+        figures["split"] = data.groups.to_json()
     page = run / "report.html"
     try:
         for name, content in (("metrics.json", figures), ("run.json", asdict(results.facts))):
@@ -99,7 +103,9 @@ def write_results(results: Results) -> Path:
         for part in results.parts:
             draw_confusion(part.metrics, run / f"confusion_{part.name}.png", part.name)
             metrics_table(
-                part.metrics, f"{_CLIPS.get(part.name, part.name)}, model of epoch {epoch + 1}"
+                part.metrics,
+                f"{_CLIPS.get(part.name, part.name)}, model of epoch {epoch + 1}",
+                part.certainty.line(),
             )
         write_page(_report(results), page)
     except OSError as error:
@@ -131,6 +137,7 @@ def _report(results: Results) -> ReportContents:
         facts=_shown(results),
         logs=results.run / "logs",
         epoch=results.epoch,
+        groups=data.groups,
     )
 
 
@@ -198,7 +205,7 @@ def make_card(options: TrainOptions, data: Data, model: Classifier) -> ModelCard
             options=options.model_dump(mode="json"),
             data=describe(data),
             metrics={},
-            notes=(*data.notes, *model.notes),
+            notes=(*data.warnings, *data.notes, *model.notes),
         ),
         graph=None,
     )

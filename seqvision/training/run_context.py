@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from seqvision import rank
 from seqvision.config import TrainOptions, check_center
-from seqvision.console import print_line, print_note
+from seqvision.console import print_line, print_note, print_warning
 from seqvision.data.cache import Cache
 from seqvision.data.clips import background_note
 from seqvision.data.dataset import Item
@@ -83,6 +83,8 @@ def prepare(
     if not quiet:
         for note in (*data.notes, *model.notes, *idle_gpus(device)):
             print_note(note)
+        for warning in data.warnings:
+            print_warning(warning)
         print_line(_summary(data, options))
     arithmetic = distributed.rank0_only(lambda: _arithmetic(options, data, model))
     if not quiet:
@@ -111,8 +113,9 @@ def _summary(data: Data, options: TrainOptions) -> str:
     if data.background is not None and data.sequence.kind == "video":
         note = background_note(data.labels, data.background, options.clips.background)
         background = f"{note}\n"
+    groups = f"{data.groups.line()}\n" if data.groups is not None else ""
     return (
-        f"{len(data.labels)} labels, {len(data.clips)} clips ({sizes})\n{background}"
+        f"{len(data.labels)} labels, {len(data.clips)} clips ({sizes})\n{groups}{background}"
         f"{model.encoder} + {head}{pool}{centered}, {data.sequence}, "
         f"steps of {data.image.width}×{data.image.height}"
     )

@@ -241,7 +241,9 @@ def finish(
     _write_model(context, run, card, owner or run)
     facts = take_facts(context, run, seconds)
     # A trial's own notes were not printed while it was one of many.
-    known = [*made, *(Remark("note", text) for text in card.origin.notes)]
+    warned = context.data.warnings
+    known = [*made, *(Remark("warning", text) for text in warned)]
+    known += [Remark("note", text) for text in card.origin.notes if text not in warned]
     early = _kept_too_early(options, fitted.epoch)
     doubts = [each for each in (chance_warning(card), early) if each is not None]
     known += [Remark("warning", doubt) for doubt in doubts]
@@ -278,7 +280,7 @@ def _write_model(context: RunContext, run: Path, card: ModelCard, owner: Path) -
     output = context.options.output
     kept = run / f"model{SAFETENSORS if is_safetensors(output) else '.pt'}"
     try:
-        used = used_clips(context.data.decoded, context.data.split)
+        used = used_clips(context.data.clips, context.data.decoded, context.data.split)
         save_model(kept, context.model, context.options.model, card, used)
     except CheckpointError as error:
         raise CheckpointError(

@@ -76,8 +76,8 @@ def test_a_training_writes_a_report_with_every_section_and_prints_its_path(
     trained = train_small(listed, tmp_path, 1, pool="attention")
     assert f"report: {trained.run / 'report.html'}\n" in capsys.readouterr().err
     assert Page(trained.run / "report.html").sections == [
-        "remarks", "figures", "curves", "confusion", "labels", "groups", "calibration", "mistakes",
-        "attention", "data", "making",
+        "remarks", "figures", "certainty", "curves", "confusion", "labels", "groups",
+        "calibration", "mistakes", "attention", "data", "making",
     ]  # fmt: skip
 
 
@@ -222,8 +222,9 @@ def test_the_page_has_the_warnings_and_notes_of_the_terminal(
     (run,) = (tmp_path / "runs").iterdir()
     assert remarks_of(run / "report.html") == remarks
     text = "\n".join(remarks)
-    assert remarks[0].startswith("warning: accuracy on the 9 test clips")
-    for part in ("1 of 36 clips is left out", "1 of 35 clips is damaged and read in part",
+    for part in ("warning: accuracy on the 9 test clips",
+                 "warning: of 4 groups only one validates (cid) and one tests (dan)",
+                 "1 of 36 clips is left out", "1 of 35 clips is damaged and read in part",
                  "clips of a label: so few", "no background label"):  # fmt: skip
         assert part in text, part
 
