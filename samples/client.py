@@ -18,7 +18,7 @@ Json = dict[str, Any]
 
 
 class Client:
-    """Asks a server; what it refuses is raised as urllib.error.HTTPError.
+    """Client of a server; a refused request is raised as urllib.error.HTTPError.
 
     An answer that is not whole after so many seconds is a TimeoutError, also of one that drips.
     """
@@ -29,7 +29,7 @@ class Client:
 
     def model(self) -> Json:
         """Return what the model is: labels, sizes, thresholds."""
-        return self._ask("GET", "/v1/model")
+        return self._request("GET", "/v1/model")
 
     def predict(self, *paths: str | Path, **query: str | float) -> Json:
         """Return the answer for a video, or for pictures in order; `timeline="true"` for events."""
@@ -41,24 +41,24 @@ class Client:
         ]  # fmt: skip
         body = b"".join(parts) + f"--{edge}--\r\n".encode()
         kind = f"multipart/form-data; boundary={edge}"
-        answer: Json = self._ask("POST", f"/v1/predict?{urlencode(query)}", body, kind)
+        answer: Json = self._request("POST", f"/v1/predict?{urlencode(query)}", body, kind)
         return answer["predictions"][0]
 
     def predict_pixels(self, instances: Sequence[Any]) -> list[Json]:
         """Return the answers for clips or pictures as nested lists of 0 to 255."""
         body = json.dumps({"instances": instances}).encode()
-        return self._ask("POST", "/v1/predict", body, "application/json")["predictions"]
+        return self._request("POST", "/v1/predict", body, "application/json")["predictions"]
 
     def open_stream(self) -> str:
         """Return the name of a new stream, which remembers what it is shown."""
-        return self._ask("POST", "/v1/streams")["id"]
+        return self._request("POST", "/v1/streams")["id"]
 
     def push(self, stream: str, seconds: float, jpeg: bytes) -> list[Json]:
         """Show a stream its next picture; return answers, events and states."""
         path = f"/v1/streams/{stream}/frames?timestamp={seconds!r}"
-        return self._ask("POST", path, jpeg, "image/jpeg")["records"]
+        return self._request("POST", path, jpeg, "image/jpeg")["records"]
 
-    def _ask(self, method: str, path: str, body: bytes = b"", kind: str = "") -> Json:
+    def _request(self, method: str, path: str, body: bytes = b"", kind: str = "") -> Json:
         headers = self._headers | ({"Content-Type": kind} if kind else {})
         request = urllib.request.Request(self._url + path, body or None, headers, method=method)
         answers: queue.Queue[Any] = queue.Queue()

@@ -30,7 +30,7 @@ def main() -> int:
     try:
         return show(folder)
     except KeyboardInterrupt:
-        # The command that ran got Ctrl-C too and said what it kept.
+        # The command that ran got Ctrl-C too and printed what it kept.
         print(
             "\nstopped; the same command again begins with what is drawn already", file=sys.stderr
         )
@@ -50,7 +50,7 @@ def show(folder: Path) -> int:
         call(sys.executable, Path(__file__).with_name("make_samples.py"), samples, "--force")
     step("train on 8 performers, validate on 2, test on 2 others")
     train(folder, clips, model)
-    step("calibrate: when is it an event? Two videos of those who validate say")
+    step("calibrate: thresholds of events, from two validation videos")
     call("seqvision", "calibrate", model, samples / "takes", clips, "--cache", folder / "cache")
     step("export, and prove that the file answers as the model does")
     call("seqvision", "export", model, "--cache", folder / "cache")
@@ -72,7 +72,7 @@ def show(folder: Path) -> int:
 
 
 def train(folder: Path, clips: Path, model: Path) -> None:
-    """Train, or go on with a training that Ctrl-C stopped."""
+    """Train, or resume a training that Ctrl-C stopped."""
     runs, stopped = folder / "runs", folder / "stopped.txt"
     cache = ("--cache", folder / "cache")
     begun = Path(stopped.read_text().strip()) if stopped.is_file() else None
@@ -124,7 +124,7 @@ def draw_events(log: Path, video: Path, picture: Path, count: int = 4) -> Path:
 
 
 def step(what: str) -> None:
-    """Say what comes next."""
+    """Print the next step."""
     print(f"\n── {what}", flush=True)
 
 
@@ -136,12 +136,12 @@ def call(program: str | Path, *arguments: str | Path) -> None:
     """
     words = [str(argument) for argument in arguments]
     print("$", Path(program).name, shlex.join(words), flush=True)
-    # The command beside this Python, not another one that PATH may have.
+    # The command next to this Python, not another one that PATH may have.
     running = subprocess.Popen([Path(sys.executable).parent / program, *words])
     try:
         code = running.wait()
     except KeyboardInterrupt:
-        # The terminal gave Ctrl-C to the command too: let it end and say what it kept.
+        # The terminal gave Ctrl-C to the command too: let it end and print what it kept.
         with contextlib.suppress(KeyboardInterrupt):
             running.wait(timeout=20)
         raise

@@ -2,9 +2,9 @@
 
 `python samples/digit_strips.py LIST.csv` trains on strip images (`path,label,group,split`; one
 column for each 8 ms, the group is the speaker) and measures on the speaker of the test part, whom
-the model has never heard; another one, of the val part, picks the best epoch.
+the model has never seen; another one, of the val part, picks the best epoch.
 
-The strips are as long as what was said.  A varied strip is shifted and squeezed a little in pitch
+The strips are as long as the recordings.  A varied strip is shifted and squeezed a little in pitch
 and time and loses some bands and moments, as speech does in a noisy room (SpecAugment, Park et al.
 2019).
 """

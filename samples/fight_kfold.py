@@ -6,8 +6,8 @@ ImageNet with pixels from -1 to 1.
 
 The network is a frozen MobileNetV2, a bidirectional LSTM and attention.  The LSTM reads how much
 each feature changes from frame to frame (`--motion only`), which is worth about 8 points here: what
-is in the picture hardly tells a fight from a crowd, how it moves does.  The last epoch is kept, not
-the best one, because the validation part of a fold is its test part.
+is in the picture hardly distinguishes a fight from a crowd, its motion does.  The last epoch is
+kept, not the best one, because the validation part of a fold is its test part.
 """
 
 import argparse

@@ -152,7 +152,7 @@ def _draw_clips(folder: Path, options: Options, talk: bool) -> list[Row]:
 
 
 def _is_video(number: int, options: Options) -> bool:
-    """Tell whether a clip is to be a video; for both formats, every performer gets both."""
+    """Return whether a clip is to be a video; for both formats, every performer gets both."""
     if options.format != "both":
         return options.format == "video"
     # An even number of performers would have each of them come round in one format only.
@@ -175,7 +175,7 @@ def _draw_untrimmed(folder: Path, options: Options) -> None:
 def _draw_take(
     path: Path, number: int, seed: tuple[int, ...], minutes: float, options: Options
 ) -> None:
-    """Draw one long take: a video, and beside it when its gestures happen."""
+    """Draw one long take: a video, and next to it the times of its gestures."""
     performer = make_performer(number, options.seed)
     seconds = round(minutes * 60 * UNTRIMMED_FPS) / UNTRIMMED_FPS
     frames, events = draw_session(performer, seed, seconds, UNTRIMMED_FPS, options.size)

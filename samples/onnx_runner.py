@@ -4,7 +4,7 @@ FRAMES is a .npy or .npz of `(time, height, width, channels)` uint8, or a folder
 raw bytes of one frame each, all at the size and the frame rate of the model's card.  One line per
 frame: its number, the label, the probability, and whether the window is full.
 Set ORT_DISABLE_TELEMETRY=1, or onnxruntime 1.29 and newer reports to Microsoft what it loads.
-docs/model-file.md says the rest: how frames are sized and chosen, how answers become events.
+docs/model-file.md describes the rest: how frames are sized and chosen, how answers become events.
 """
 
 import json

@@ -4,7 +4,7 @@
 files in DIR), `python samples/self_training.py strips LIST.csv` a tenth of the strips of spoken
 digits that train (`path,label,group,split`, the group being the speaker); a fifth of those few
 validates, and the speakers of the other parts test.  Each seed draws other clips to be
-labelled and other weights; a model learns those alone, then `seqvision self-train` goes on with
+labelled and other weights; a model learns those alone, then `seqvision self-train` continues with
 clips whose labels are only counted.  The test clips are the same for all; the differences are
 paired by seed.
 """
@@ -104,7 +104,7 @@ def _one(given: argparse.Namespace, folder: Path, seed: int) -> dict[str, Any]:
         "self": _accuracy(done.model),
         "seconds": round(time.monotonic() - began, 1),
         "best": done.best.number,
-        "rounds": _told(done),
+        "rounds": _summary(done),
     }
 
 
@@ -113,7 +113,7 @@ def _accuracy(model: Path) -> float:
     return float(card.origin.metrics["test"]["accuracy"])
 
 
-def _told(done: SelfTrained) -> list[dict[str, Any]]:
+def _summary(done: SelfTrained) -> list[dict[str, Any]]:
     return [
         {"chosen": each.chosen, "of": each.unlabelled, "precision": each.precision,
          "val": each.accuracy, "temperature": round(each.temperature, 3)}
@@ -188,7 +188,7 @@ def _write_idx(
 
 
 def _divide_strips(data: Path, folder: Path, seed: int) -> tuple[Path, Path]:
-    """Write lists: a tenth of what each training speaker says of each digit, and the others."""
+    """Write lists: a tenth of each training speaker's recordings of each digit, and the others."""
     with data.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     for row in rows:
@@ -205,7 +205,7 @@ def _divide_strips(data: Path, folder: Path, seed: int) -> tuple[Path, Path]:
             few = max(1, round(0.1 * len(ours)))
             labelled += [{**row, "split": "train"} for row in ours[:few]]
             unlabelled += [{**row, "split": "train"} for row in ours[few:]]
-        else:  # the speakers of both other parts are heard by nobody before the end
+        else:  # the speakers of both other parts are not used before the end
             labelled += [{**row, "split": "test"} for row in ours]
     for name, some in (("labelled", labelled), ("unlabelled", unlabelled)):
         with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:

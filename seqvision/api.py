@@ -461,7 +461,7 @@ def _run_of(
 
 @contextlib.contextmanager
 def _silently(progress: bool | Progress) -> Iterator[None]:
-    """Print nothing in this block but the bar that is asked for."""
+    """Print nothing in this block except the progress bar, if enabled."""
     with contextlib.ExitStack() as ends:
         call: Callable[[str, float, float | None], None] | None = None
         if callable(progress):

@@ -20,7 +20,7 @@ class Run:
         metrics: figures of the validation clips (`val`) and, where there are some, of the test
             clips (`test`); empty after a training that was stopped.
         epoch: the epoch that was kept, from 1; 0 where several students were trained.
-        stopped: whether Ctrl-C or SIGTERM ended it; `train(resume=run.folder)` goes on.
+        stopped: whether Ctrl-C or SIGTERM ended it; `train(resume=run.folder)` resumes.
     """
 
     model: Path

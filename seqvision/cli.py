@@ -77,7 +77,7 @@ SYNONYMS: Mapping[str, str] = {
 
 # Some of the clips could not be read, or recorded; edge-run ends so too.
 PARTIAL = 3
-Asked = TypeVar("Asked", bound=BaseModel)
+Options = TypeVar("Asked", bound=BaseModel)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -219,7 +219,7 @@ def self_train(arguments: list[str]) -> int:
 def data(arguments: list[str]) -> int:
     from seqvision.config import DataOptions
 
-    options = _asked(DataOptions, "data", arguments)
+    options = _options(DataOptions, "data", arguments)
 
     with _checking():
         from seqvision.preflight import validate_data
@@ -269,7 +269,7 @@ def verify(arguments: list[str]) -> int:
 def inspect(arguments: list[str]) -> int:
     from seqvision.config import InspectOptions
 
-    options = _asked(InspectOptions, "inspect", arguments)
+    options = _options(InspectOptions, "inspect", arguments)
 
     with _checking():
         from seqvision.preflight import validate_inspect
@@ -285,7 +285,7 @@ def inspect(arguments: list[str]) -> int:
 def bench(arguments: list[str]) -> int:
     from seqvision.config import BenchOptions
 
-    options = _asked(BenchOptions, "bench", arguments)
+    options = _options(BenchOptions, "bench", arguments)
 
     with _checking():
         from seqvision.preflight import validate_bench
@@ -314,7 +314,7 @@ def calibrate(arguments: list[str]) -> int:
 def segment(arguments: list[str]) -> int:
     from seqvision.config import SegmentOptions
 
-    options = _asked(SegmentOptions, "segment", arguments)
+    options = _options(SegmentOptions, "segment", arguments)
 
     with _checking():
         from seqvision.preflight import validate_segment
@@ -337,7 +337,7 @@ def segment(arguments: list[str]) -> int:
 def compare(arguments: list[str]) -> int:
     from seqvision.config import CompareOptions
 
-    options = _asked(CompareOptions, "compare", arguments)
+    options = _options(CompareOptions, "compare", arguments)
 
     with _checking():
         from seqvision.preflight import validate_compare
@@ -360,7 +360,7 @@ def predict(arguments: list[str]) -> int:
 def record(arguments: list[str]) -> int:
     from seqvision.config import RecordOptions
 
-    options = _asked(RecordOptions, "record", arguments)
+    options = _options(RecordOptions, "record", arguments)
 
     from seqvision.record import record
 
@@ -386,35 +386,35 @@ VERBS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
 
 
 def _print(result: str) -> None:
-    """Print what came of a command, on standard output."""
+    """Print the result of a command on standard output."""
     command_line.print_message(result, sys.stdout)
 
 
 def _checking() -> AbstractContextManager[None]:
-    """Say on a terminal that it is looked whether the command can begin."""
+    """Show on a terminal that the inputs are being checked."""
     from seqvision.console import status
 
-    return status("looking at what is there")
+    return status("checking the inputs")
 
 
 def _loading(what: str, module: str = "torch") -> AbstractContextManager[None]:
-    """Say that slow imports come, where they do."""
+    """Show on a terminal that slow imports are running, if any are."""
     from seqvision.console import loading
 
     return loading(what, module)
 
 
-def _read(kind: type[Asked], verb: str, arguments: Sequence[str]) -> command_line.Given[Asked]:
+def _read(kind: type[Options], verb: str, arguments: Sequence[str]) -> command_line.Given[Options]:
     """Return the options as they were given; wrong ones are refused."""
     version = f"seqvision {__version__}"
     return command_line.read_arguments(kind, f"seqvision {verb}", arguments, version, programs)
 
 
-def _asked(
-    kind: type[Asked],
+def _options(
+    kind: type[Options],
     verb: str,
     arguments: Sequence[str],
-) -> Asked:
+) -> Options:
     """Return the options that were given; wrong ones are refused."""
     return _read(kind, verb, arguments).build()
 

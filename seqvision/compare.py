@@ -27,8 +27,8 @@ from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.files import atomic_write
 
 PARTS = ("val", "test")
-# Where files lie and how many processes load them changes no figure.
-_PLACES = frozenset(("output", "runs", "resume", "config",
+# Where files are and how many processes load them changes no metric.
+_NOT_COMPARED = frozenset(("output", "runs", "resume", "config",
                      "clips.cache", "clips.cache_size", "clips.workers"))  # fmt: skip
 
 _NOTHING = "–"
@@ -101,12 +101,12 @@ def _read(path: Path) -> RunFolder | str:
     except SeqvisionError as error:
         return str(error)
     resume = f"seqvision train --resume {path}"
-    return run or f"{path}: its training has not finished; go on with: {resume}"
+    return run or f"{path}: its training has not finished; resume with: {resume}"
 
 
 def differing(runs: Sequence[RunFolder]) -> dict[str, list[Any]]:
     """Return the options that are not the same in all runs, with their value in each."""
-    names = dict.fromkeys(name for run in runs for name in run.options if name not in _PLACES)
+    names = dict.fromkeys(name for run in runs for name in run.options if name not in _NOT_COMPARED)
     values = {name: [run.options.get(name) for run in runs] for name in names}
     return {name: each for name, each in values.items() if any(v != each[0] for v in each)}
 
@@ -221,7 +221,7 @@ def short_names(paths: Sequence[Path]) -> tuple[str, list[str]]:
 
 
 def split_columns(columns: Sequence[Column], width: int, first: int) -> Iterator[list[Column]]:
-    """Yield columns in groups that fit a width, beside a first column of `first` cells."""
+    """Yield columns in groups that fit a width, next to a first column of `first` cells."""
     group: list[Column] = []
     used = first + _EDGE + 1
     for column in columns:
@@ -268,7 +268,7 @@ def _figures(runs: Sequence[RunFolder], part: str) -> Iterator[Column]:
         )
         if name == "accuracy":
             yield "95 %", [_reach(run, part) for run in runs]
-    yield "clips", [_said(run.metrics.get(part, {}).get("clips")) for run in runs]
+    yield "clips", [_format(run.metrics.get(part, {}).get("clips")) for run in runs]
 
 
 def _reach(run: RunFolder, part: str) -> str:
@@ -287,10 +287,10 @@ def _tests(runs: Sequence[RunFolder], found: Mapping[int, float]) -> Iterator[Co
 
 def _facts(runs: Sequence[RunFolder]) -> Iterator[Column]:
     kept = [run.metrics.get("epoch") for run in runs]
-    yield "epochs", [_said(run.facts.get("epochs")) for run in runs]
-    yield "kept epoch", [_said(None if epoch is None else epoch + 1) for epoch in kept]
-    yield "seconds", [_said(run.facts.get("seconds"), "{:.0f}") for run in runs]
-    yield "parameters", [_said(run.facts.get("parameters"), "{:,}") for run in runs]
+    yield "epochs", [_format(run.facts.get("epochs")) for run in runs]
+    yield "kept epoch", [_format(None if epoch is None else epoch + 1) for epoch in kept]
+    yield "seconds", [_format(run.facts.get("seconds"), "{:.0f}") for run in runs]
+    yield "parameters", [_format(run.facts.get("parameters"), "{:,}") for run in runs]
 
 
 def _options(different: Mapping[str, list[Any]]) -> Iterator[Column]:
@@ -299,7 +299,7 @@ def _options(different: Mapping[str, list[Any]]) -> Iterator[Column]:
     for name, values in different.items():
         short = name.rpartition(".")[2]
         heading = (short if last.count(short) == 1 else name).replace("_", "-")
-        yield heading, [_shortened(_said(value)) for value in values]
+        yield heading, [_shortened(_format(value)) for value in values]
 
 
 def _shortened(text: str) -> str:
@@ -307,7 +307,7 @@ def _shortened(text: str) -> str:
     return text if len(text) <= _LONGEST else f"…{text[1 - _LONGEST :]}"
 
 
-def _said(value: Any, form: str = "{:g}") -> str:
+def _format(value: Any, form: str = "{:g}") -> str:
     """Return a value as it could be given on the command line."""
     if value is None:
         return _NOTHING
@@ -318,5 +318,5 @@ def _said(value: Any, form: str = "{:g}") -> str:
     if isinstance(value, int | float):
         return form.format(value)
     if isinstance(value, list | tuple):
-        return " ".join(_said(each) for each in value) or _NOTHING
+        return " ".join(_format(each) for each in value) or _NOTHING
     return "(a YAML)" if isinstance(value, Mapping) else str(value)

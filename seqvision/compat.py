@@ -1,6 +1,6 @@
 """Make imgaug and torchvision importable where their releases lag behind NumPy and torch.
 
-Import `imgaug`, `iaa` and `torchvision` from here; each comes when it is first asked for, because
+Import `imgaug`, `iaa` and `torchvision` from here; each is imported when it is first used, because
 each takes seconds, with SciPy or torch behind it.  torchmetrics and lightning touch torchvision by
 themselves: import it from here before them.
 """
@@ -17,7 +17,7 @@ from seqvision_edge.opencv import cv2
 def _import_torchvision() -> ModuleType:
     """Import torchvision even when its C extension was built for another torch.
 
-    The registry's torchvision wheels are built for CUDA.  Beside a CPU torch the extension does not
+    The registry's torchvision wheels are built for CUDA.  With a CPU torch the extension does not
     load, and the import dies while it registers a fake for an operator that does not exist.  With
     the operators' schemas defined, the models, transforms and data sets work; calling nms still
     fails loudly, because it has no kernel.
@@ -76,7 +76,7 @@ cv2.setNumThreads(0)
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for: `torchvision`, `imgaug`, or `iaa`, its augmenters."""
+    """Import a name on first use: `torchvision`, `imgaug`, or `iaa`, its augmenters."""
     if name == "torchvision":
         found: Any = _import_torchvision()
     elif name in ("imgaug", "iaa"):

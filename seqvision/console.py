@@ -2,7 +2,7 @@
 
 All of it goes through one rich console, so a line that is printed while a bar is shown moves the
 bar down and does not tear it.  What is shown is never worth the work: a display that fails is taken
-away, and the work goes on.
+away, and the work continues.
 
 The Python API shows nothing: within `silent()` lines go to the logger `seqvision`, tables nowhere,
 and what a bar would show to a callback.
@@ -289,7 +289,7 @@ def progress(what: str) -> Iterator[Callable[[float, float], None]]:
 
 @contextlib.contextmanager
 def status(what: str, line: bool = False) -> Iterator[None]:
-    """Show on a terminal a spinner and what is done; elsewhere a line, if one is asked for."""
+    """Show on a terminal a spinner and what is done; elsewhere a line, if one is requested."""
     if not on_terminal():
         if line:
             print_step(what)

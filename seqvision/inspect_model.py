@@ -214,7 +214,7 @@ def print_inspection(found: Inspection) -> None:
 
 
 def _rows(found: Inspection) -> Iterator[tuple[str, str]]:
-    """Yield what is known of a file, a name and a text each; a name that goes on is empty."""
+    """Yield names and texts of what is known of a file; a continuation line has no name."""
     card = found.card
     yield "file", f"{found.file}, {found.size / 1e6:.2f} MB, {found.parameters:,} parameters"
     yield "recognises", _labels(card)

@@ -1,4 +1,4 @@
-"""Put a model under the name that was asked for; one of another run is kept beside it.  No torch.
+"""Put a model at its output path; one of another run is kept next to it.  No torch.
 
 A folder is locked while an old file is kept and the new one gets the name, so that of two trainings
 that end at once neither loses its model.
@@ -29,7 +29,7 @@ def publish(source: Path, target: Path, run: Path) -> Path | None:
 
     Args:
         source: the model in the run folder.
-        target: where it was asked for.
+        target: the output path that was given.
         run: the folder of the run (or study) whose own files may be replaced.
 
     Returns:

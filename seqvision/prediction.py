@@ -36,7 +36,7 @@ from seqvision_edge.session import Session
 from seqvision_edge.sources.video_file import ahead
 
 # Windows of one length `(windows, time, height, width, channels)` → `(windows, labels)`.
-Ask = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+Predictor = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def write_csv(path: Path, answers: Sequence[ClipPrediction], labels: Sequence[st
         raise DataError(f"--csv {path}: cannot be written ({error.strerror})") from None
 
 
-def _load(options: PredictOptions) -> tuple[Ask, ModelCard]:
+def _load(options: PredictOptions) -> tuple[Predictor, ModelCard]:
     """Return what answers for windows, and its card."""
     if options.model.suffix.lower() == ".onnx":
         session = Session(options.model, options.device)
@@ -196,7 +196,7 @@ def _decode_each(
 
 
 def _answer(
-    clip: Decoded, predictor: Ask, card: ModelCard, options: PredictOptions
+    clip: Decoded, predictor: Predictor, card: ModelCard, options: PredictOptions
 ) -> NDArray[np.float64]:
     """Return the probabilities for the centre window, or the mean over all windows."""
     seen = iter([centre(clip, card.image, card.sequence)])

@@ -49,7 +49,7 @@ _PERSONS = 3
 
 @dataclass(frozen=True)
 class Recorded:
-    """What came of a sitting; `incomplete` where a file had fewer takes than were wanted."""
+    """Result of a recording session; `incomplete` where a file had fewer takes than requested."""
 
     takes: list[Take]
     incomplete: bool
@@ -84,7 +84,7 @@ def record(options: RecordOptions) -> Recorded:
     incomplete = False
     if planned:
         incomplete = _record(options, address, takes, (labels, planned), person, already)
-    _tell(takes)
+    _print_summary(takes)
     return Recorded(takes.all(), incomplete)
 
 
@@ -124,7 +124,7 @@ def _record(
         stopped.args = (f"stopped; {kept} in {takes.folder}; run the same command to continue",)
         raise
     if session.missing and not session.was_stopped:
-        _say(f"{source.name}: source ended early; {_takes(session.missing)} missing")
+        print_message(f"{source.name}: source ended early; {_takes(session.missing)} missing")
         return True
     return False
 
@@ -143,16 +143,16 @@ def _review(options: RecordOptions, takes: Takes) -> None:
     by_line = LinePrompt()
     by_window = WindowPrompt(by_line, options.mirror) if options.window and can_show() else None
     try:
-        done = review(takes, items, [*known, *picked], by_window or by_line, _say)
+        done = review(takes, items, [*known, *picked], by_window or by_line, print_message)
     finally:
         if by_window is not None:
             by_window.close()
-    _say(f"kept {done['keep']}, relabelled {done['relabel']}, deleted {done['delete']}")
-    _tell(takes)
+    print_message(f"kept {done['keep']}, relabelled {done['relabel']}, deleted {done['delete']}")
+    _print_summary(takes)
 
 
 def _labels(given: str | None, takes: Takes) -> list[str]:
-    """Return the labels to record: given, or there already, or asked for."""
+    """Return the labels to record: given, or there already, or typed at a prompt."""
     if given is not None:
         return _split(given)
     there = list(dict.fromkeys(take.label for take in takes.all()))
@@ -160,7 +160,7 @@ def _labels(given: str | None, takes: Takes) -> list[str]:
         return there
     if sys.stdin is None or not sys.stdin.isatty():
         raise DataError("the labels are missing: --labels wave,clap,none")
-    return _split(_ask("labels, separated by commas (none: nothing happens): "))
+    return _split(_prompt("labels, separated by commas (none: nothing happens): "))
 
 
 def _split(given: str) -> list[str]:
@@ -172,11 +172,11 @@ def _split(given: str) -> list[str]:
 
 def _person(given: str | None) -> str:
     if given is None and sys.stdin is not None and sys.stdin.isatty():
-        given = _ask("name of the performer (may be empty): ")
+        given = _prompt("name of the performer (may be empty): ")
     return clean_person(given or "")
 
 
-def _ask(question: str) -> str:
+def _prompt(question: str) -> str:
     try:
         return input(question)
     except EOFError:
@@ -185,13 +185,13 @@ def _ask(question: str) -> str:
 
 def _hint(labels: Sequence[str]) -> None:
     if not backgrounds(labels):
-        _say(
+        print_message(
             "no label for nothing happens: a camera watches all the time, so record none too, "
             "with hands that come, go and rest"
         )
 
 
-def _tell(takes: Takes) -> None:
+def _print_summary(takes: Takes) -> None:
     """Print what the folder has, and what to do next."""
     found = takes.all()
     for label in dict.fromkeys(take.label for take in found):
@@ -219,7 +219,3 @@ def _next(folder: Path, found: Sequence[Take]) -> str:
 
 def _takes(count: int) -> str:
     return f"{count} take{'' if count == 1 else 's'}"
-
-
-def _say(text: str) -> None:
-    print_message(text)

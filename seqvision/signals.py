@@ -21,7 +21,7 @@ class StopNow(BaseException):
 
 
 class StopRequest:
-    """Take SIGINT and SIGTERM over: the first asks for a stop, a later one raises StopNow.
+    """Take SIGINT and SIGTERM over: the first requests a stop, a later one raises StopNow.
 
     What comes within a second is the same request.
 

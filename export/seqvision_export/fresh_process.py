@@ -6,7 +6,7 @@ from typing import IO
 
 from seqvision.console import erase_line
 
-# How long a process that is asked to end may take.
+# How long a process may take to end after SIGTERM.
 _PATIENCE = 3.0
 
 

@@ -1,8 +1,8 @@
 """`make bench`, or `make bench ONLY=training`: measure, print tables and write bench.json.
 
 `python -m bench FOLDER PART…` with this folder's parent on the path; FOLDER keeps the samples,
-models and figures.  Only ratios within one run say anything: another machine, or another minute on
-a machine that is shared, gives other seconds.
+models and figures.  Only ratios within one run are comparable: another machine, or another minute
+on a machine that is shared, gives other seconds.
 """
 
 import argparse
@@ -31,7 +31,7 @@ PARTS = {
 
 
 def main() -> int:
-    """Measure what was asked for."""
+    """Run the given benchmarks."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, nargs="?", default=Path("demo"))
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; by default all but soak")

@@ -53,7 +53,7 @@ def main() -> None:
     shown = pictures(_SECONDS * fps, (width, height))
 
     class Camera(BaseHTTPRequestHandler):
-        """One camera: the same scene, for whoever asks."""
+        """One camera: the same scene for every client."""
 
         def do_GET(self) -> None:
             self.send_response(200)
@@ -68,7 +68,7 @@ def main() -> None:
                     self.wfile.write(head.encode() + b"\r\n\r\n" + data + b"\r\n")
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", port), Camera)
     print(server.server_address[1], flush=True)

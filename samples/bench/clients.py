@@ -26,12 +26,12 @@ PIXELS = 112
 # As many as the page has: one is answered while the next one travels.
 UNDER_WAY = 2
 _WARM_UP_SECONDS = 1.5
-# A client that was refused comes back; Retry-After says 1 to 5 s.
+# A refused client tries again; Retry-After says 1 to 5 s.
 _REFUSED_SECONDS = 0.5
 _REFUSALS = (408, 429, 503)
 _PART = 1 << 16
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
-_TOLD = (b'{"type":"prediction"', b'{"type":"waiting"')
+_REPORTED = (b'{"type":"prediction"', b'{"type":"waiting"')
 _FRAME = re.compile(rb'"frame":(\d+)')
 
 
@@ -54,7 +54,7 @@ class Client:
 
 
 def main() -> None:
-    """Do what the line says."""
+    """Execute one command line."""
     settings = json.loads(sys.stdin.readline())
     print(json.dumps(drive(**settings)), flush=True)
 
@@ -109,7 +109,7 @@ def _fill(client: Client, waiting: selectors.BaseSelector, now: float) -> None:
 
 
 def _send(client: Client, waiting: selectors.BaseSelector) -> None:
-    """Send what the socket takes, and ask to be told when it takes more."""
+    """Send what the socket takes, and wait for it to take more."""
     try:
         while client.out:
             with memoryview(client.out) as view:
@@ -167,7 +167,7 @@ def _websocket(port: int, scene: list[bytes], fps: float) -> Client:
 
 
 def _records(client: Client, now: float) -> list[float]:
-    """Take whole WebSocket messages; return how long the frames waited of which they tell."""
+    """Take whole WebSocket messages; return how long their frames waited."""
     waits, came = [], client.came
     while len(came) >= 2:
         size, at = came[1] & 127, 2
@@ -176,7 +176,7 @@ def _records(client: Client, now: float) -> list[float]:
         end = at + size
         if len(came) < max(4, end):
             break
-        if came.startswith(_TOLD, at):
+        if came.startswith(_REPORTED, at):
             frame = _FRAME.search(came, at, end)
             assert frame is not None
             # Those before it were left out for newer ones.

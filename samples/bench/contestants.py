@@ -44,7 +44,7 @@ def wait() -> None:
         raise SystemExit
 
 
-def say(clips: int, began: float) -> None:
+def report(clips: int, began: float) -> None:
     """Answer with clips per second."""
     print(clips / (time.perf_counter() - began), file=sys.__stdout__, flush=True)
 
@@ -67,7 +67,7 @@ def plain_loop(encoder: str, folder: Path) -> None:
         began = time.perf_counter()
         for _ in range(len(loader) - PREPARED):
             next(steps)
-        say(len(loader.dataset) - PREPARED * BATCH, began)
+        report(len(loader.dataset) - PREPARED * BATCH, began)
 
 
 def our_model(encoder: str, folder: Path) -> None:
@@ -135,7 +135,7 @@ class Turns(L.Callback):
         if number == self._prepared - 1:
             self._began, self._clips = time.perf_counter(), 0
         if trainer.is_last_batch:
-            say(self._clips, self._began)
+            report(self._clips, self._began)
 
 
 def _prepared(encoder: str, folder: Path, freeze: bool = False) -> tuple[TrainOptions, Classifier]:
@@ -168,7 +168,7 @@ def _take(steps: Iterator[None], count: int = 5) -> None:
         began = time.perf_counter()
         for _ in range(count):
             next(steps)
-        say(count * BATCH, began)
+        report(count * BATCH, began)
 
 
 def _ready() -> None:

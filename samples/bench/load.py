@@ -34,7 +34,7 @@ GOAL = ("websocket", 8, 0.80)
 FPS = 30.0
 _ROUNDS, _SECONDS, _ALONE_SECONDS = 3, 3.0, 1.5
 _UNITS = {"json": "clips", "jpeg": "clips", "websocket": "frames"}
-# Its columns say nothing in fewer letters.
+# Its columns are unreadable with fewer letters.
 _WIDTH = 150
 
 
@@ -46,7 +46,7 @@ class Server(NamedTuple):
 
 
 def load(folder: Path) -> dict[str, dict[str, float]]:
-    """Ask a server in all ways with all numbers of clients; print and return what came of it."""
+    """Load a server in all modes with all numbers of clients; print and return the figures."""
     model = exported(folder, ENCODER, fps=FPS, int8=False)["fp32"]
     table = Table("way", "clients", "per second", "p50, ms", "p95", "p99", "/ bare session",
                   "/ decode + model", "processor", "refused", "goal",
@@ -68,7 +68,7 @@ def _measure(
     """Let server and parts work in turns; the shares are those of each round."""
     rounds = []
     for _ in range(_ROUNDS):
-        whole, least, bare, _ = _ask_alone(alone, way, clients)
+        whole, least, bare, _ = _request_alone(alone, way, clients)
         before = processor_seconds(server.pid)
         given = {
             "way": way,
@@ -109,7 +109,7 @@ def _server(model: Path) -> Iterator[Server]:
 
 @contextlib.contextmanager
 def _alone(model: Path) -> Iterator["subprocess.Popen[str]"]:
-    """Run the parts on the server's core; they work only when they are asked."""
+    """Run the parts on the server's core; they work only on request."""
     command = [sys.executable, "-m", "bench.alone", str(model)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                           preexec_fn=_on(0)) as process:  # fmt: skip
@@ -120,7 +120,7 @@ def _alone(model: Path) -> Iterator["subprocess.Popen[str]"]:
             process.kill()
 
 
-def _ask_alone(process: "subprocess.Popen[str]", way: str, clients: int) -> list[float]:
+def _request_alone(process: "subprocess.Popen[str]", way: str, clients: int) -> list[float]:
     """Return what `bench.alone` prints."""
     assert process.stdin is not None
     process.stdin.write(f"{way} {clients} {_ALONE_SECONDS}\n")

@@ -1,7 +1,7 @@
 """What order is worth: the LSTM against the mean of the same features.
 
-No single frame of the samples tells a gesture from its reverse.  Blind to direction, 5 of 9 labels
-can be right: 55.6 %.
+No single frame of the samples distinguishes a gesture from its reverse.  Blind to direction,
+5 of 9 labels can be right: 55.6 %.
 """
 
 import json

@@ -57,10 +57,10 @@ def _watch(process: "subprocess.Popen[bytes]") -> dict[str, list[tuple[float, fl
     """Return the memory of the run and of its cameras' processes over time: seconds, MB."""
     seen: dict[str, list[tuple[float, float]]] = {"the run": [], "its cameras, each": []}
     began = time.monotonic()
-    with progress("soak, seconds") as tell:
+    with progress("soak, seconds") as advance:
         while (passed := time.monotonic() - began) < SECONDS:
             time.sleep(_EVERY)
-            tell(round(passed), round(SECONDS))
+            advance(round(passed), round(SECONDS))
             if process.poll() is not None:
                 raise RuntimeError(f"edge-run ended with {process.returncode}")
             seen["the run"].append((passed, _megabytes(process.pid)))

@@ -158,7 +158,7 @@ def _paced(model: Path, fps: float) -> dict[str, float]:
 
 
 def _edge_run(model: Path, urls: list[str]) -> dict[str, float]:
-    """Run for a while, and return what the answers and the process tell."""
+    """Run for a while, and return figures of the predictions and the process."""
     log = model.with_suffix(".jsonl")
     log.unlink(missing_ok=True)
     sources = [word for url in urls for word in ("--source", url)]

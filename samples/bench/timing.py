@@ -25,7 +25,7 @@ def in_turn(
     rounds: int,
     before: Callable[[], object] = lambda: None,
 ) -> dict[str, list[float]]:
-    """Ask every candidate for its figure in each round, each round beginning with another one.
+    """Get every candidate's figure in each round, each round beginning with another one.
 
     `before` is called before each round: it may wait for better times.
     """
@@ -90,7 +90,7 @@ class SecondCore:
 class Contestant:
     """A candidate in a process of its own: own threads, own allocator, own caches.
 
-    It works only when it is asked to, and then says its clips per second.
+    It works only on request, and then reports its clips per second.
     """
 
     def __init__(self, what: str, encoder: str, folder: Path) -> None:

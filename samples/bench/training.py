@@ -123,13 +123,13 @@ def loops(path: Path, encoder: str, goal: float, rounds: int = 5) -> dict[str, f
         "ours / plain": ratio(rates["ours"], rates["plain"]),
         "frozen / plain": ratio(rates["frozen"], rates["plain"]),
     }
-    wanted = {"our model / plain model": goal, "ours / our model": 0.85, "frozen / plain": 60.0}
-    goals(f"training: {encoder}", found, wanted)
+    targets = {"our model / plain model": goal, "ours / our model": 0.85, "frozen / plain": 60.0}
+    goals(f"training: {encoder}", found, targets)
     return found
 
 
 def goals(title: str, found: dict[str, float], limits: dict[str, float]) -> None:
-    """Print ratios beside what they are meant to reach."""
+    """Print ratios next to their targets."""
     table = Table("ratio", "value", "goal", "", title=title, title_justify="left")
     for name, value in found.items():
         goal = limits.get(name)

@@ -41,7 +41,7 @@ def lay(
 
     `centre` is where the shape's origin goes, in pixels; `unit` the pixels to one of its length
     units there; `angle` its turn in radians, clockwise as seen. What the cut-out's last row shows
-    goes on for ever, which is how an arm reaches the edge of the picture.
+    is endless, which is how an arm reaches the edge of the picture.
     """
     level = int(np.clip(math.floor(math.log2(shape.unit / unit)), 0, len(shape.levels) - 1))
     pixels = shape.unit / 2**level

@@ -21,7 +21,7 @@ Size = tuple[int, int]
 
 
 class SamplesError(Exception):
-    """A wrong option or folder, told in one line."""
+    """An invalid option or folder, reported in one line."""
 
 
 def write_frames(folder: Path, frames: Iterable[np.ndarray]) -> None:

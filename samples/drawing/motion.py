@@ -1,7 +1,7 @@
 """How the hand moves: one trajectory for each gesture.
 
 Opposite gestures share one family of trajectories and differ only in the order of time, so that
-no single frame can tell them apart: `swipe_left` is `swipe_right` played backwards.
+no single frame distinguishes them: `swipe_left` is `swipe_right` played backwards.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def _after_a_gesture(rng: np.random.Generator, performer: Performer) -> Pose | N
 
 
 def is_backwards(label: str) -> bool:
-    """Tell whether a label is its family's motion played backwards."""
+    """Return whether a label is its family's motion reversed."""
     return _FAMILIES[label][1]
 
 

@@ -38,7 +38,7 @@ def draw_nothing(
     motion = draw_none(kind, rng, performer, first, at)
     away = kind in ("absent", "leave")
     follows = str(rng.choice(["absent", "enter", "enter"] if away else ["rest", "creep", "leave"]))
-    # A hand comes back to where it was; what follows goes on from where the motion ended.
+    # A hand comes back to where it was; what follows continues from where the motion ended.
     at = motion.pose(0 if away else -1)
     return join([motion, draw_none(follows, rng, performer, frames - first, at)])
 

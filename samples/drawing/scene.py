@@ -60,7 +60,7 @@ def draw_clip(
 
     The same arguments give the same pixels. All labels of one seed are one take: the same
     person, room, light and hand, and opposite gestures the same path, so that nothing but the
-    order of the frames is left to tell them apart. Sensor noise and passers-by are each clip's.
+    order of the frames distinguishes them. Sensor noise and passers-by are each clip's.
     """
     words = (seed,) if isinstance(seed, int) else tuple(seed)
     motion, fps = draw_trajectory(label, performer, words)

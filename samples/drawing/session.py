@@ -45,7 +45,7 @@ class Plan:
 def draw_session(
     performer: Performer, seed: Sequence[int], seconds: float, fps: float, size: Size = SIZE
 ) -> tuple[Iterator[Frame], tuple[Event, ...]]:
-    """Draw an untrimmed take: its frames, painted as they are asked for, and its gestures."""
+    """Draw an untrimmed take: its frames, painted on demand, and its gestures."""
     rng = np.random.default_rng([*seed, _STREAM])
     plan = plan_session(rng, performer, seconds, fps)
     scene = draw_scene(rng, performer, size, plan.passers)

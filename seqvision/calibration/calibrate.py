@@ -197,7 +197,7 @@ def print_settings(before: Decision, after: Decision) -> None:
     old, new = before.model_dump(), after.model_dump()
     for name, value in old.items():
         if value != new[name]:
-            table.add_row(name, _said(value), _said(new[name]))
+            table.add_row(name, _format(value), _format(new[name]))
     if table.row_count:
         result_console().print(table)
     else:
@@ -224,7 +224,7 @@ def _events(figures: EventCounts) -> Iterator[tuple[str, str]]:
     yield "detection delay, s (median)", "–" if figures.delay is None else f"{figures.delay:.2f}"
 
 
-def _said(value: object) -> str:
+def _format(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else escape(str(value))
 
 

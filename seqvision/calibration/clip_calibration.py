@@ -120,7 +120,7 @@ def choose_clips(
 ) -> tuple[list[int], str]:
     """Return which clips to take, and what they are.
 
-    `auto` takes the clips that say `val`, else those that the training of the model set aside; of
+    `auto` takes the clips of the part `val`, else those that the training validated on; of
     clips that it has not seen, all.  Clips of unknown labels are taken in any case.
     """
     unknown = [i for i, clip in enumerate(clips) if clip.label not in card.labels]

@@ -84,10 +84,10 @@ def calibrate_takes(
     """Search the settings for the highest F1 within a budget of false events.
 
     Args:
-        session: asks the model as a live run does; its card may have a new temperature.
+        session: predicts as a live run does; its card may have a new temperature.
         takes: videos with their truth, checked.
         own: the settings of the model before, with its temperature.
-        rejects: thresholds for unknown that are tried beside the card's own.
+        rejects: thresholds for unknown that are tried besides the card's own.
         budget: most false events per hour.
         tolerance: seconds by which an event may miss the true one.
 

@@ -160,7 +160,7 @@ class Replay:
         return self._smooth[key]
 
     def _make(self, decision: Decision) -> _Smooth:
-        # Only what it smooths is asked of it.
+        # Only its smoothing is used.
         decider = Decider(decision, self._labels, self._lag)
         shares = np.zeros((len(self._times), len(self._labels)))
         breaks = np.zeros(len(self._times), np.bool_)

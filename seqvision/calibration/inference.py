@@ -151,13 +151,13 @@ class _Recorder(Decider):
 
 @dataclass(frozen=True)
 class CalibrationModel:
-    """A model that can be asked and whose card can be written.
+    """A model that predicts and whose card can be written.
 
     Attributes:
         card: as it is in the file.
         has_free_temperature: whether the temperature is not yet a part of the graph.
         logits: clips → `(clips, labels)`, before any temperature.
-        live: a decision (for its temperature) → what asks the model as a live run does.
+        live: a decision (for its temperature) → a session that predicts as a live run does.
         write: puts another card into the file, under a name.
     """
 

@@ -45,7 +45,7 @@ class CalibrationInputs:
 
 
 def find_inputs(paths: Sequence[Path]) -> CalibrationInputs:
-    """Tell clips and takes apart; each take is taken once.
+    """Separate clips from takes; each take is used once.
 
     Raises:
         DataError: a path leads nowhere, or is neither; a list or a truth cannot be read.
@@ -71,10 +71,10 @@ def _pairs(path: Path) -> list[tuple[Path, Path | None]]:
     """Return videos and their truths; nothing where this is a data set of clips."""
     if path.is_dir():
         videos = sorted((child for child in path.iterdir() if _is_take(child)), key=natural)
-        pairs = [(video, _beside(video)) for video in videos]
+        pairs = [(video, _truth_file(video)) for video in videos]
         return pairs if any(truth for _, truth in pairs) else []
     if _is_take(path):
-        truth = _beside(path)
+        truth = _truth_file(path)
         if truth is None:
             raise DataError(
                 f"{path}: its truth {path.with_suffix('.json').name} is missing: "
@@ -109,7 +109,7 @@ def _read(path: Path) -> tuple[TrueEvent, ...]:
         raise DataError(str(error).removeprefix("--truth ")) from None
 
 
-def _beside(video: Path) -> Path | None:
+def _truth_file(video: Path) -> Path | None:
     truth = video.with_suffix(".json")
     return truth if truth.is_file() else None
 

@@ -93,9 +93,9 @@ class EvaluateOptions(Options):
     official_split: Annotated[int, Field(ge=1, le=3), Arg(group=DATA)] = 1
     """Official split of UCF101 and HMDB51."""
     split: Annotated[Literal["all", "train", "val", "test"], Arg(group=DATA)] = "all"
-    """Part of the data to measure on, where the data says its split."""
+    """Part of the data to measure on, where the data has a split."""
     image_fps: ImageFps = 30.0
-    """Rate at which the images of a frame folder were taken, where no list says it."""
+    """Rate at which the images of a frame folder were taken, where no list gives it."""
     output: Annotated[Path | None, Arg("FILE", OUTPUT)] = None
     """JSON file for the metrics; - is standard output."""
     report: Annotated[Path | None, Arg("FILE", OUTPUT)] = None
@@ -134,9 +134,9 @@ class CalibrateOptions(Options):
     unknown: Annotated[tuple[str, ...], Arg("LABEL", DATA)] = ("unknown",)
     """Labels of clips that belong to no class of the model."""
     split: Annotated[Literal["auto", "all", "train", "val", "test"], Arg("PART", DATA)] = "auto"
-    """Part of the clips; auto: those that validate, where the data or the training says it."""
+    """Part of the clips; auto: those for validation, where the data or the training has a split."""
     image_fps: ImageFps = 30.0
-    """Rate at which the images of a frame folder were taken, where no list says it."""
+    """Rate at which the images of a frame folder were taken, where no list gives it."""
     batch_size: BatchSize = 16
     """Clips per step."""
     cache: Cache = Path("~/.cache/seqvision")
@@ -251,7 +251,7 @@ class ExportOptions(Options):
     max_accuracy_drop: Annotated[float, Field(ge=0, le=100), Arg("POINTS", FORMAT)] = 0.5
     """Maximum drop of top-1 accuracy, in percentage points, that a number format may cost."""
     image_fps: Annotated[FramesPerSecond, Arg("FPS", PROOF)] = 30.0
-    """Rate of the frame folders in --verify and --calibrate, where no list says it."""
+    """Rate of the frame folders in --verify and --calibrate, where no list gives it."""
     cache: Cache = Path("~/.cache/seqvision")
     """Folder for decoded clips, shared with trainings."""
     state: Annotated[Literal["window", "carry"], Arg(group=GRAPH)] = "window"
@@ -278,7 +278,7 @@ class VerifyOptions(Options):
     report: Annotated[Path | None, Arg("FILE", OUTPUT, "the model's name with .report.json")] = None
     """JSON file for the report."""
     image_fps: Annotated[FramesPerSecond, Arg("FPS", PROOF)] = 30.0
-    """Rate at which the images of a frame folder were taken, where no list says it."""
+    """Rate at which the images of a frame folder were taken, where no list gives it."""
     cache: Cache = Path("~/.cache/seqvision")
     """Folder for decoded clips, shared with trainings."""
 
@@ -333,7 +333,7 @@ class RecordOptions(Options):
     """Record takes of your own gestures from a camera, label by label, for `seqvision train`.
 
     Each take has a countdown; Enter begins and pauses, r repeats the last take, s puts one off, q
-    stops.  The same command goes on where the last one stopped.
+    stops.  The same command continues where the last one stopped.
 
     Exit codes: 0 done or stopped with q, 2 wrong use, 3 the file of --source is too short, 130
     Ctrl-C: whole takes stay, the torn one goes.
@@ -351,7 +351,7 @@ class RecordOptions(Options):
     """Folder for the takes and their list clips.csv; it may have takes already."""
     labels: Annotated[str | None, Arg("LABEL,LABEL,…")] = None
     """What to record, such as wave,clap,none, where none is for nothing happens; by default those
-    that the folder has, or they are asked for."""
+    that the folder has, or there is a prompt for them."""
     person: Annotated[str | None, Arg("NAME", blank=True)] = None
     """Name of the performer: takes of one person stay on one side of a training's split."""
     takes: Positive = 10
@@ -396,7 +396,7 @@ class SegmentOptions(Options):
     """The video."""
     events: Annotated[Path | None, Arg("EVENTS", positional=True)] = None
     """CSV start,end,label (or start_frame,end_frame,label), or the JSON of a truth; by default the
-    one beside the video."""
+    one next to the video."""
     output: Annotated[Path, Arg("FOLDER")] = Path("clips")
     """Folder for the clips and their clips.csv; clips are added, none is overwritten."""
     group: Annotated[str | None, Arg("NAME")] = None
@@ -456,11 +456,11 @@ class SelfTrainOptions(Options):
     runs: Annotated[Path, Arg("FOLDER", OUTPUT, "a new folder under runs/")] = Path("runs")
     """Folder for the run folder: rounds.csv, round-N.csv, each student's own run folder."""
     resume: Annotated[Path | None, Arg("RUN", OUTPUT)] = None
-    """Run folder to go on with, after the last whole round; its options hold."""
+    """Run folder to resume after its last whole round; its options hold."""
     dataset: Annotated[DatasetName, Arg("NAME", DATA)] = "auto"
     """What LABELLED is: own folders or a list, or a public data set as it is distributed."""
     image_fps: ImageFps = 30.0
-    """Rate at which the images of UNLABELLED's frame folders were taken, where no list says it."""
+    """Rate at which the images of UNLABELLED's frame folders were taken, where no list gives it."""
     cache: Cache = Path("~/.cache/seqvision")
     """Folder for decoded clips, shared with trainings."""
     device: TorchDevice = "auto"

@@ -13,21 +13,21 @@ from seqvision_edge.option_fields import first_problem
 from seqvision_edge.renamed_options import translated
 from seqvision_edge.yaml_file import YamlError, read_yaml
 
-# Where things lie and how long it goes on; anything else would make it another training.
+# Paths and length; any other option would make it another training.
 MAY_CHANGE: Final = frozenset((
     "data", "root", "output", "resume", "training.epochs", "training.device",
     "clips.cache", "clips.cache_size", "clips.workers",
 ))  # fmt: skip
 
 NAME: Final = "self-train.yaml"
-# Where things lie and how long it goes on; anything else would make it another self-training.
+# Paths and length; any other option would make it another self-training.
 _MAY_CHANGE: Final = frozenset((
     "model", "labelled", "unlabelled", "output", "resume", "rounds", "patience", "cache", "device",
 ))  # fmt: skip
 
 
 def last_checkpoint(run: Path) -> Path:
-    """Return the checkpoint from which a run goes on."""
+    """Return the checkpoint from which a run resumes."""
     return run / "checkpoints" / "last.ckpt"
 
 
@@ -44,7 +44,7 @@ def load_run_options(run: Path) -> TrainOptions:
         last = sorted(run.glob("*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
         hint = f"; did you mean {last[-1].parents[1]}?" if last else ""
         raise CheckpointError(
-            f"--resume {run}: no run folder with a checkpoint to go on from{hint}"
+            f"--resume {run}: no run folder with a checkpoint to resume from{hint}"
         )
     options = from_yaml(run / "options.yaml", saved=True)
     # The record has absolute paths; messages name files as they were typed, where that fits.
@@ -55,7 +55,7 @@ def load_run_options(run: Path) -> TrainOptions:
 def resume_options(
     kept: TrainOptions, requested: TrainOptions, default: TrainOptions
 ) -> TrainOptions:
-    """Return a run's own options with what is asked for anew.
+    """Return a run's own options with those that are given anew.
 
     Args:
         kept: the run's own.
@@ -77,7 +77,7 @@ def resume_options(
             continue
         flag = f"--{name.split('.')[min(1, name.count('.'))].replace('_', '-')}"
         raise CheckpointError(
-            f"--resume {kept.resume}: {flag} is that of the run, {_said(own.get(name))}; with "
+            f"--resume {kept.resume}: {flag} is that of the run, {_format(own.get(name))}; with "
             f"another one start anew: {restart} {flag} …"
         )
     epochs = given.get("training.epochs", kept.training.epochs)
@@ -127,12 +127,12 @@ def _from_here(path: Path | None) -> Path | None:
     return path.relative_to(Path.cwd())
 
 
-def _said(value: Any) -> str:
+def _format(value: Any) -> str:
     return "as it was" if value is None else str(value)
 
 
 def load_self_training_options(run: Path) -> SelfTrainOptions:
-    """Return the options that a self-training was started with, to go on with it.
+    """Return the options that a self-training was started with, to resume it.
 
     Raises:
         StudyError: not its run folder, or damaged.

@@ -185,7 +185,7 @@ class ClipOptions(Options):
     grayscale: bool = False
     """One grey channel instead of RGB."""
     image_fps: ImageFps = 30.0
-    """Rate at which the images of a frame folder were taken, where no list says it."""
+    """Rate at which the images of a frame folder were taken, where no list gives it."""
     val: Annotated[float, Field(gt=0, lt=1), Arg("SHARE", DATA)] = 0.2
     """Fraction of the clips for validation, unless a list gives the split."""
     fold: Annotated[str | None, AfterValidator(_fold), Arg("K/N", DATA)] = None
@@ -408,7 +408,7 @@ def check_sequence(
             value = getattr(part, name)
             kinds = _KINDS.get(name, (kind,))
             if kind not in kinds and value not in (field.default, _FORMER_DEFAULTS.get(name)):
-                flag = f"--{name.replace('_', '-')}{_said(value)}"
+                flag = f"--{name.replace('_', '-')}{_format_value(value)}"
                 belongs = "" if kinds[0] == "video" and len(kinds) > 1 else _valid_kinds(kinds)
                 raise DataError(f"{flag} has no effect with --sequence {kind}{belongs}")
 
@@ -445,7 +445,7 @@ def _valid_kinds(kinds: tuple[str, ...]) -> str:
     return f" (only {words}{still})"
 
 
-def _said(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if value is True:
         return ""
     return f" {' '.join(map(str, value))}" if isinstance(value, tuple) else f" {value}"

@@ -33,7 +33,7 @@ _PARTS = ("clips", "images", "augmentation", "model", "training")
 class TuneOptions(Options):
     """Search for the options that train the best model, and write it.
 
-    The same command goes on with a search that was stopped, or joins one that is running. An option
+    The same command resumes a search that was stopped, or joins one that is running. An option
     of the training that is given is fixed; what is searched is in --space.
 
     Exit codes: 0 done, 2 wrong use, 130 Ctrl-C.

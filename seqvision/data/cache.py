@@ -68,7 +68,7 @@ class Cache:
             except OSError:  # another training was faster
                 continue
             if ".unfinished" in path.name:
-                continue  # of a training that goes on, whatever its age
+                continue  # of a running training, whatever its age
             if path.name.startswith(".") and stat.st_mtime < time.time() - _DAY:
                 path.unlink(missing_ok=True)  # left by a killed training of an older version
             else:

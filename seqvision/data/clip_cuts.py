@@ -91,7 +91,7 @@ class Cutter:
         )
 
     def why_short(self, index: int) -> str | None:
-        """Return a line where a part goes on after the end of the video; None where it does not."""
+        """Return a line where a part ends after the video; None where it does not."""
         cut = self._cuts[index]
         if cut.end is None or self._before is None:
             return None

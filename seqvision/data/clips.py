@@ -112,7 +112,7 @@ def find_background(labels: Sequence[str], given: str | None) -> str | None:
             By default it is found by its name.
 
     Raises:
-        DataError: the label that was asked for is not there.
+        DataError: the given label does not exist.
     """
     given = None if given is None else normal(given)
     if given is None:

@@ -42,8 +42,8 @@ Draw = tuple[int, int]
 class ClipDataset(Dataset[Item]):
     """Clips as the model sees them: the centre window, or a varied one for training.
 
-    An item is asked for by `(epoch, index)`; what it draws depends on the seed, the epoch and the
-    clip alone: not on the workers, the order of the list or what was asked for before.
+    An item is indexed by `(epoch, index)`; what it draws depends on the seed, the epoch and the
+    clip alone: not on the workers, the order of the list or earlier items.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class ShareSampler(Sampler[list[Draw]]):
 class EpochSampler(Sampler[Draw]):
     """Yields `(epoch, index)`, in an order that depends only on seed and epoch.
 
-    Lightning calls `set_epoch` before each one, also when a training goes on after a stop.
+    Lightning calls `set_epoch` before each one, also when a training is resumed.
     """
 
     def __init__(self, data: Sized, seed: int, shuffle: bool) -> None:

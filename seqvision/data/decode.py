@@ -279,14 +279,14 @@ class _Written:
         """Remove what was not closed."""
         if self._file is not None:
             self._file = None
-            # What the file still buffers is not wanted, and a full disk would refuse it once more.
+            # What the file still buffers is not needed, and a full disk would refuse it once more.
             with contextlib.suppress(OSError):
                 self._open.__exit__(SourceError, SourceError(), None)
 
 
 @dataclass(frozen=True)
 class StoredClip:
-    """A clip's frames in the cache: mapped when they are asked for, and let go again.
+    """A clip's frames in the cache: mapped when they are read, and unmapped again.
 
     A mapping holds a file descriptor, and a large data set has more clips than a process may have
     of those.  What another training has trimmed away meanwhile is decoded anew.
@@ -312,7 +312,7 @@ class StoredClip:
 
 
 class IdxImage:
-    """An image of a file of many, sized whenever it is asked for.
+    """An image of a file of many, sized whenever it is read.
 
     That is faster than to open a file of its own, and 70,000 of them need no memory.
     """

@@ -98,7 +98,7 @@ def _tokens(label: str) -> Iterator[str]:
     for char in unicodedata.normalize("NFKC", label):
         kind = unicodedata.category(char)
         if kind in ("Mn", "Mc") and unicodedata.name(char, "").startswith("VARIATION SELECTOR"):
-            continue  # asks for the colourful form of an arrow
+            continue  # selects the colourful form of an arrow
         kind = "L" if kind[0] in "LM" else kind[0]
         if run and (kind not in "LN" or (kind == "N") != run[-1].isnumeric()):
             yield run
@@ -175,7 +175,7 @@ def _is_apart(before: str, part: str, after: str) -> bool:
 
 
 def _rest(text: str) -> list[str]:
-    """Return what stands beside a glued direction, which may be one again: leftright."""
+    """Return the rest of a label with a direction in it, which may be another one: leftright."""
     return _part_of(text) if text else []
 
 

@@ -150,7 +150,7 @@ def kind_of(name: str) -> str:
 def is_next_to_data(folder: Path) -> bool:
     """Return whether a folder is neither empty nor has anything in it that might be a clip.
 
-    Annotations, notes, programs and checkpoints lie beside the labels in many data sets.
+    Annotations, notes, programs and checkpoints lie next to the labels in many data sets.
     """
     known = _DOCUMENTS | _PROGRAMS | _MODELS
     some = False

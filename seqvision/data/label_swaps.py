@@ -120,7 +120,7 @@ def refuse_unsafe_turns(
 def swap_notes(
     options: AugmentOptions, labels: Sequence[str], turns: Mapping[str, Iterable[str]]
 ) -> list[str]:
-    """Return what a person should know of the mirrors that were asked for.
+    """Return notes on the effect of the mirrors that were given.
 
     Which labels are exchanged and which are taken to stay what they are: a name that is not
     understood as a direction is the one thing that no check finds.
@@ -162,7 +162,7 @@ def reversal_labels(labels: Sequence[str], swap: Sequence[str]) -> dict[int, int
 
     `left:right` exchanges two, `wave` alone (or `wave:wave`) looks the same backwards.  A label
     that is not named is never played backwards: few movements stay what they are, and a name does
-    not tell which.
+    not distinguish which.
 
     Raises:
         DataError: a name that is not a label of the data, or a label by itself that names a way.

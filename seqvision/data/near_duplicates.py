@@ -1,9 +1,10 @@
 """Clips that show the same recording: encoded anew, resized, cut a little, mirrored, or as frames.
 
 A few frames of one clip, spread over its length, are looked for in another one, each reduced to
-16×16 pixels.  A copy has all of them, in the same order, and what differs is small beside what
-moves.  Two takes before one background share the background alone, which is subtracted.  Clips in
-which hardly anything moves are compared as they are only: an empty room looks alike in every take.
+16×16 pixels.  A copy has all of them, in the same order, and what differs is small compared with
+what moves.  Two takes before one background share the background alone, which is subtracted.  Clips
+in which hardly anything moves are compared as they are only: an empty room looks alike in every
+take.
 """
 
 import os
@@ -54,7 +55,7 @@ class NearDuplicate:
 
 
 def sketch(clip: Decoded) -> Sketch:
-    """Return a clip's frames, at most 256 of them, at 16×16; kept beside the clip in the cache."""
+    """Return a clip's frames, at most 256 of them, at 16×16; kept next to the clip in the cache."""
     kept = clip.frames.path.with_suffix(".near") if isinstance(clip.frames, StoredClip) else None
     channels = clip.frames.shape[-1]
     if kept is not None:

@@ -46,7 +46,7 @@ from seqvision_edge.still_images import sized
 
 
 def analyze_data_set(options: DataOptions, data_set: DataSet) -> Findings:
-    """Print what a data set is; write JSON and a contact sheet where they are asked for.
+    """Print what a data set is; write JSON and a contact sheet where paths for them are given.
 
     Args:
         options: validated ones.
@@ -86,7 +86,7 @@ def examine(options: DataOptions, data_set: DataSet) -> Findings:
     copies, notes = _copies(clips, probes, options, image, sequence)
     split, problems = _divide(data_set.clips, clips, options, copies)
     labels = sorted({clip.label for clip in clips})
-    parts = {place: part for part in PARTS for place in getattr(split, part)} if split else {}
+    parts = {index: part for part in PARTS for index in getattr(split, part)} if split else {}
     notes = [*data_set.notes, *image_rate_note(clips, options.clips.image_fps), *notes]
     notes += source_notes([(c, probe.note) for c, probe in zip(clips, probes, strict=True)])
     same = find_same(clips, probes)

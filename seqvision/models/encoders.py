@@ -144,7 +144,7 @@ def build_encoder(name: str, weights: str, channels: int, height: int, width: in
         channels, height, width: of the images as the card has them.
 
     Raises:
-        WeightsError: asked-for weights cannot be had, or do not fit.
+        WeightsError: the given weights cannot be loaded, or do not fit.
     """
     from_scratch = name in FROM_SCRATCH
     pretrained = False

@@ -22,7 +22,7 @@ def centered(steps: Tensor, lengths: Tensor | None = None) -> Tensor:
 
 
 class Steps(nn.Module):
-    """Encoder features as the head reads them: on one scale, with their change if wanted.
+    """Encoder features as the head reads them: on one scale, with their change where enabled.
 
     The change is |x(t) − x(t−1)|, and 0 for the first step of a window.  A frozen encoder's
     features describe what is in a picture; their change describes how much moves, which a small
@@ -119,7 +119,7 @@ class RecurrentHead(nn.Module):
         return self.decide(self.per_step(features), lengths)
 
     def per_step(self, features: Tensor) -> Tensor:
-        """Return what each step is, whatever stands beside it: `(batch, time, width)`."""
+        """Return each step's features, independent of its neighbours: `(batch, time, width)`."""
         return features if self.project is None else self.project(features)
 
     def decide(self, steps: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -216,7 +216,7 @@ class MeanHead(nn.Module):
         return self.decide(self.per_step(features), lengths)
 
     def per_step(self, features: Tensor) -> Tensor:
-        """Return what each step is, whatever stands beside it: `(batch, time, width)`."""
+        """Return each step's features, independent of its neighbours: `(batch, time, width)`."""
         steps: Tensor = self.step(features)
         return steps
 

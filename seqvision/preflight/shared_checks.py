@@ -72,7 +72,7 @@ def check_outputs(outputs: Mapping[str, Path | None], inputs: Iterable[Path | No
     """Refuse files that cannot be written, before the work whose result they are.
 
     Args:
-        outputs: flag → file; None where none was asked for.
+        outputs: flag → file; None where none was given.
         inputs: what is read, and must stay.
 
     Raises:
@@ -92,7 +92,7 @@ def check_outputs(outputs: Mapping[str, Path | None], inputs: Iterable[Path | No
 
 
 def check_model_output(flag: str, path: Path) -> None:
-    """Refuse to write a model over a file that is none; another model is kept beside the new one.
+    """Refuse to write a model over a file that is none; another model is kept next to the new one.
 
     Raises:
         CheckpointError: such a file is there.

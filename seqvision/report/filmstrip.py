@@ -23,7 +23,7 @@ _QUALITY = 60
 
 
 def seen(clip: Decoded, card: ModelCard) -> NDArray[np.uint8]:
-    """Return the steps that the model is asked about, `(time, height, width, channels)`."""
+    """Return the steps that the model reads, `(time, height, width, channels)`."""
     return centre(clip, card.image, card.sequence)
 
 
@@ -60,11 +60,11 @@ def attention(model: Classifier, steps: NDArray[np.uint8]) -> NDArray[np.float32
 
 def _answer(part: SplitResult, index: int, labels: tuple[str, ...]) -> Markup:
     truth, answer = int(part.truth[index]), int(part.answers[index])
-    said, true = (float(part.probabilities[index, label]) for label in (answer, truth))
+    confidence, true = (float(part.probabilities[index, label]) for label in (answer, truth))
     if truth == answer:
-        return element("span", element("b", labels[truth]), f" answered so, with {said:.2f}")
+        return element("span", element("b", labels[truth]), f" answered so, with {confidence:.2f}")
     wrong = element("b", labels[answer], class_="mistaken")
-    rest = f" {said:.2f} (true label {true:.2f})"
+    rest = f" {confidence:.2f} (true label {true:.2f})"
     return element("span", element("b", labels[truth]), " answered as ", wrong, rest)
 
 

@@ -27,7 +27,7 @@ def draw_confusion(metrics: Metrics, path: Path, title: str) -> None:
                 colour = "white" if rows[y][x] > 0.5 else "#123"
                 axes.text(x, y, str(value), ha="center", va="center", color=colour)
     figure.colorbar(image, ax=axes, fraction=0.04, label="share of the true label")
-    # "tight", because the constrained layout forgets the long labels beside a square picture.
+    # "tight", because the constrained layout forgets the long labels next to a square picture.
     figure.savefig(path, dpi=110, bbox_inches="tight")
     plt.close(figure)
 

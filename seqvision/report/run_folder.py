@@ -127,12 +127,12 @@ def _rows(part: "SplitResult", labels: Sequence[str]) -> Iterator[list[str]]:
     for clip, answer, row in zip(
         part.clips, part.answers.tolist(), part.probabilities.tolist(), strict=True
     ):
-        where = [_place(clip), clip.group or "", part.name]
+        where = [_clip_path(clip), clip.group or "", part.name]
         numbers = [f"{value:.6f}" for value in (row[answer], *row)]
         yield [*where, clip.label, labels[answer], *numbers]
 
 
-def _place(clip: Clip) -> str:
+def _clip_path(clip: Clip) -> str:
     path = str(clip.path.absolute())
     if clip.cut is not None:
         return f"{path}#{clip.cut}"

@@ -262,13 +262,13 @@ def making(report: ReportContents) -> Markup:
 
 def _pairs(values: Mapping[str, Any]) -> Markup:
     rows = (
-        [element("th", name, scope="row"), element("td", _said(value), class_="path")]
+        [element("th", name, scope="row"), element("td", _format(value), class_="path")]
         for name, value in values.items()
     )
     return element("table", *(element("tr", *row) for row in rows), class_="pairs")
 
 
-def _said(value: Any) -> str:
+def _format(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value)) or "–"
     return "–" if value is None else str(value)

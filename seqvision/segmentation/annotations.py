@@ -163,7 +163,7 @@ def between(
         parts: the marked ones.
         frames: how many the video has.
         margin: frames that stay free before and after each marked part.
-        most: how many are wanted at most.
+        most: maximum count.
         label: of what is returned.
     """
     lengths = sorted(part.frames for part in parts)

@@ -34,7 +34,7 @@ from seqvision.training.data import Data, describe, missing_in_val
 from seqvision_edge.card import ModelCard, VideoSequence
 
 _CHUNK = 64
-# In the card's notes, of a model that learnt from clips that were not labelled by anybody.
+# In the card's notes, of a model trained on clips with pseudo-labels.
 SELF_TRAINED = "self-trained:"
 
 # What `edge-run --save-uncertain` calls its list; the label in it is what a model predicted.
@@ -110,7 +110,7 @@ def read_pool(
         DataError: none is left.
     """
     images = not isinstance(card.sequence, VideoSequence)
-    found, said = find_unlabelled(path, images, options.truth)
+    found, found_notes = find_unlabelled(path, images, options.truth)
     learnt = {labelled.clips[i].group for i in labelled.split.train}
     held = {labelled.clips[i].group for i in (*labelled.split.val, *labelled.split.test)}
     held -= learnt | {None}  # a group on both sides already has nothing to keep apart
@@ -139,7 +139,7 @@ def read_pool(
         (same, "are among the labelled clips"),
         (copies, "are copies of others"),
     )
-    notes = (*said, *(
+    notes = (*found_notes, *(
         f"{count} of {len(found)} unlabelled clips {why}" for count, why in counted if count
     ))  # fmt: skip
     if not kept:
@@ -194,7 +194,7 @@ def find_unlabelled(path: Path, images: bool, truth: bool) -> Reading:
         truth: read their labels too, for the report; else every label is empty.
 
     Raises:
-        DataError: nothing there, no clip, or labels are asked for and there are none.
+        DataError: nothing there, no clip, or labels are required and there are none.
     """
     clips, notes = _read(path, images, truth)
     learnt = [clip for clip in clips if clip.split in (None, "train")]
@@ -228,7 +228,7 @@ def _data_set(path: Path, images: bool) -> Reading:
 
 
 def _is_data_set(path: Path, images: bool) -> bool:
-    """Tell a public data set, or a folder with its own list, from a folder of any layout."""
+    """Distinguish a public data set, or a folder with its own list, from a folder of any layout."""
     if (path / COLLECTED).is_file():
         return False
     try:

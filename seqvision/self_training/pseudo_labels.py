@@ -64,7 +64,7 @@ def predict_pool(
 ) -> TeacherPredictions:
     """Return pseudo-labels of clips, predicted without augmentation and dropout.
 
-    Noise is the student's (Xie et al. 2020).  `views` varied copies of each clip only tell whether
+    Noise is the student's (Xie et al. 2020).  `views` varied copies of each clip only show whether
     the answer holds: one that a small change of the clip turns is not to be believed, however
     probable it is.  A view that a mirror gave another label must be given that one.
 

@@ -90,7 +90,7 @@ def best_of(rounds: Sequence[Round]) -> Round:
 
 
 def write_rounds(run: Path, rounds: Sequence[Round], labels: Sequence[str], about: Any) -> None:
-    """Write rounds.csv, and what going on needs.
+    """Write rounds.csv, and what a resume needs.
 
     Raises:
         StudyError: a file cannot be written.
@@ -125,7 +125,7 @@ def read_rounds(run: Path) -> tuple[list[Round], dict[str, Any]]:
     """
     path = run / _STATE
     if not path.is_file():
-        raise StudyError(f"--resume {run}: not a run folder of self-train that can go on")
+        raise StudyError(f"--resume {run}: not a run folder of self-train that can be resumed")
     try:
         state = json.loads(path.read_text(encoding="utf-8"))
         rounds = [

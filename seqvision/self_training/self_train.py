@@ -51,7 +51,7 @@ from seqvision_edge.renamed_options import translated
 from seqvision_edge.yaml_file import dump_yaml
 
 # Where things lie, what computes and for how long: no figure of a round depends on these.
-_PLACES = ("output", "runs", "resume", "cache", "device", "rounds", "patience")
+_MAY_CHANGE = ("output", "runs", "resume", "cache", "device", "rounds", "patience")
 _PATHS = ("model", "labelled", "unlabelled", "output", "runs", "cache")
 
 
@@ -145,7 +145,7 @@ def _self_train(
     except SeqvisionError as error:
         if rounds:
             resume = shell_command("seqvision", "self-train", "--resume", run)
-            add_state(error, f"whole rounds are kept; go on with: {resume}")
+            add_state(error, f"whole rounds are kept; resume with: {resume}")
         raise
     if not rounds:
         raise interrupt(stop or signal.SIGINT, "stopped before the first round")
@@ -184,7 +184,7 @@ def _end(work: Work, rounds: list[Round], stop: Stop | None) -> SelfTrained:
         print_line(f"kept: round {best.number}, validation {before:.1%} → {best.accuracy:.1%}")
     if stop is not None:
         print_line(
-            f"stopped; {output} is the best so far; go on with: "
+            f"stopped; {output} is the best so far; resume with: "
             f"seqvision self-train --resume {work.run}"
         )
     return SelfTrained(output, work.run, rounds, best, stop)
@@ -270,13 +270,13 @@ def about_of(options: SelfTrainOptions, labelled: str, pool: str) -> dict[str, A
         labelled, pool: fingerprints of the clips.
     """
     assert options.model is not None
-    requested = options.model_dump(mode="json", exclude={*_PLACES, *_PATHS})
+    requested = options.model_dump(mode="json", exclude={*_MAY_CHANGE, *_PATHS})
     model = hashlib.sha256(options.model.read_bytes()).hexdigest()[:16]
     return {**requested, "model": model, "labelled": labelled, "unlabelled": pool}
 
 
 def refuse_other(run: Path, kept: dict[str, Any], about: dict[str, Any]) -> None:
-    """Refuse to go on with something else.
+    """Refuse to resume with something else.
 
     Raises:
         StudyError: the clips, the model or an option are not those of the run.

@@ -323,7 +323,7 @@ class StopOnSignal(L.Callback):
         self.request.install()
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
-        """Stop once that was asked for; of several processes all."""
+        """Stop all processes once a stop was requested."""
         if count() == 1:
             self._stop_alone()
         elif any_of(self.request.requested is not None):
@@ -333,7 +333,7 @@ class StopOnSignal(L.Callback):
     def on_validation_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any
     ) -> None:
-        """Stop once that was asked for: the figures of the epoch would come too late."""
+        """Stop once that was requested: the metrics of the epoch would come too late."""
         if count() == 1:
             self._stop_alone()
 
@@ -344,7 +344,7 @@ class StopOnSignal(L.Callback):
 
 
 class CompleteEpochs(ModelCheckpoint):
-    """Keeps complete epochs only: a training that goes on repeats the one it was stopped in.
+    """Keeps complete epochs only: a resumed training repeats the one it was stopped in.
 
     Attributes:
         first: the first epoch, from 0, that may be the best; one before it is kept only until
@@ -382,18 +382,18 @@ class LateStopping(EarlyStopping):
         return super().state_key.replace(type(self).__qualname__, EarlyStopping.__qualname__, 1)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Look, where it is asked to after an epoch."""
+        """Check, if that is due after an epoch."""
         if trainer.current_epoch >= self.first:
             super().on_train_epoch_end(trainer, pl_module)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Look, where it is asked to after validation."""
+        """Check, if that is due after validation."""
         if trainer.current_epoch >= self.first:
             super().on_validation_end(trainer, pl_module)
 
 
 def early_stopping(options: TrainingOptions) -> list[LateStopping]:
-    """Return the callback that stops when validation no longer improves, if asked for."""
+    """Return the callback that stops when validation no longer improves, if enabled."""
     if not options.may_stop_early:
         return []
     mode = "min" if options.monitor == "loss" else "max"

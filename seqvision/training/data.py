@@ -62,7 +62,7 @@ class Data:
 
 
 def load_dataset(options: TrainOptions, data_set: DataSet | None = None) -> Data:
-    """Find, decode and split the clips; name what cannot be read and go on without it.
+    """Find, decode and split the clips; report what cannot be read and continue without it.
 
     Args:
         options: which clips, and how they become sequences.

@@ -73,14 +73,14 @@ def fit(
     afterwards: int = 0,
     planner: Planner | None = None,
 ) -> Fitted:
-    """Train, or go on with a training, and return the weights of the epoch to keep.
+    """Train or resume a training, and return the weights of the epoch to keep.
 
     However it ends, the processes that load clips have ended, and the terminal is as it was.
 
     Args:
         context: what is trained, on what.
         run: the run folder.
-        resume: go on with the last checkpoint there.
+        resume: resume from the last checkpoint there.
         listeners: called at each step of the way, as Lightning does.
         shown: how it is shown, in place of a line for each epoch.
         afterwards: how many clips are measured when it is over, for the time left.
@@ -95,7 +95,7 @@ def fit(
     training, validation = context.training, context.validation
     folder = run / "checkpoints"
     if resume and stopped_early(folder / "last.ckpt"):
-        # It would go on for one epoch each time.
+        # It would train one more epoch each time.
         return distributed.rank0_only(lambda: _kept(options, folder, folder / "best", None))
     checkpoints = CompleteEpochs(
         folder,
@@ -286,8 +286,8 @@ def _strategy(options: TrainingOptions) -> DDPStrategy | str:
 def _order_from(checkpoint: Path, training: DataLoader[Item]) -> None:
     """Choose the order of the epoch that comes now.
 
-    Lightning does so before each epoch, but, where a training goes on, only after the workers were
-    given their first batches.
+    Lightning does so before each epoch, but, where a training is resumed, only after the workers
+    were given their first batches.
     """
     sampler: Any = training.batch_sampler
     sampler.sampler.set_epoch(done_epochs(checkpoint))
@@ -322,7 +322,7 @@ def _quiet_lightning() -> Iterator[None]:
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Write beside the old file, then rename.
+    """Write next to the old file, then rename.
 
     Lightning's own way collects the file in the system's temporary folder; where that is another
     disk, a full disk or a power cut destroys the checkpoint that it was to replace.

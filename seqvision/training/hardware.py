@@ -33,7 +33,7 @@ def check_precision(precision: str, device: torch.device) -> None:
     """Refuse what a processor cannot do.
 
     Raises:
-        DeviceError: half precision was asked for on a CPU.
+        DeviceError: half precision on a CPU.
     """
     if precision == "16" and device.type == "cpu":
         raise DeviceError("--precision 16: needs CUDA; a CPU has bf16")
@@ -43,7 +43,7 @@ def pick_device(requested: str) -> torch.device:
     """Return the device for `auto`, `cpu` or `cuda`; each process of a machine has its own GPU.
 
     Raises:
-        DeviceError: torch has no such device, CUDA was asked for and this torch has none, or fewer
+        DeviceError: torch has no such device, CUDA is required and this torch has none, or fewer
             GPUs than processes.
     """
     if requested not in ("auto", "cpu", "cuda"):

@@ -53,7 +53,7 @@ class ClassifierModule(L.LightningModule):
         self._peaks: list[float] = []
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, _: int) -> Batch:
-        """Move frames and labels; lengths stay, because the processor asks for them."""
+        """Move frames and labels; lengths stay, because they are needed on the CPU."""
         return batch._replace(
             inputs=batch.inputs.to(device, non_blocking=True),
             labels=batch.labels.to(device, non_blocking=True),
@@ -69,7 +69,7 @@ class ClassifierModule(L.LightningModule):
             self.model.encoder.train(learns)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Begin each step with its own random state, so that a resumed training goes on alike."""
+        """Seed each step by its number, so that a resumed training equals an uninterrupted one."""
         entropy = [self._options.seed, self.current_epoch, batch_idx]
         entropy += [rank.rank()] if rank.rank() else []  # each process drops other units
         seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
@@ -191,7 +191,7 @@ class ClassifierModule(L.LightningModule):
     def plan(self, epochs: int) -> None:
         """Let the training have so many epochs from now on, the learning rate in its course.
 
-        Called after an epoch: a cosine goes on where it is by then in the one of so many epochs.
+        Called after an epoch: a cosine continues where one of so many epochs would be by then.
         """
         self.trainer.fit_loop.max_epochs = epochs
         for config in self.trainer.lr_scheduler_configs:

@@ -158,7 +158,7 @@ def write_card(path: Path, card: ModelCard, output: Path) -> Path | None:
 
     try:
         with replacing_other(output, is_own, kept) as unfinished:
-            changed = replace(content, card=card.to_json(), told=None)
+            changed = replace(content, card=card.to_json(), stored_hash=None)
             write(unfinished, changed)
     except OSError as error:
         raise CheckpointError(f"{output}: cannot be written ({error.strerror})") from None
@@ -228,7 +228,7 @@ class Content:
     architecture: str
     card: str
     weights: dict[str, Tensor]
-    told: str | None = None
+    stored_hash: str | None = None
     clips: str = ""
 
     def check_hash(self, path: Path) -> None:
@@ -237,7 +237,7 @@ class Content:
         Raises:
             CheckpointError: they differ.
         """
-        if self.told is not None and self.told != self.sha256():
+        if self.stored_hash is not None and self.stored_hash != self.sha256():
             raise CheckpointError(f"{path}: damaged: its content does not match its SHA-256 hash")
 
     def sha256(self) -> str:

@@ -19,7 +19,7 @@ from seqvision.training import distributed
 _SHARE = 0.95
 # The report and the files, in seconds.
 _REPORT = 5.0
-# A training of fewer seconds is over before anybody reads how long it takes.
+# A shorter training, in seconds, needs no estimate.
 _LONG = 120.0
 
 
@@ -41,27 +41,27 @@ class Plan:
     total: float
     budget: float | None
 
-    def line(self, asked: str | None) -> str | None:
+    def line(self, given: str | None) -> str | None:
         """Return what is printed of it; None where nothing is worth a line.
 
         Args:
             asked: --time as it was given.
         """
         epochs = f"{self.epochs} epoch{'s' if self.epochs > 1 else ''}"
-        if asked is None:
+        if given is None:
             long = self.total >= _LONG
             hint = "; --time 10m plans as many as fit into a budget"
             return f"{_about(self.total)} for {epochs}{hint}" if long else None
         fit = f"all {epochs} fit" if self.epochs == self.most else f"{epochs} of {self.most} fit"
         each = f", {_about(self.epoch)} each" if self.epochs < self.most else ""
-        return f"--time {asked}: {fit}{each}, {_about(self.total)} in all"
+        return f"--time {given}: {fit}{each}, {_about(self.total)} in all"
 
-    def warning(self, asked: str | None) -> str | None:
+    def warning(self, given: str | None) -> str | None:
         """Return a warning where not even two epochs fit; None where they do."""
-        if asked is None or self.epochs > 1 or self.most == 1:
+        if given is None or self.epochs > 1 or self.most == 1:
             return None
         return (
-            f"--time {asked}: one epoch takes {_about(self.epoch)} and no second one fits; "
+            f"--time {given}: one epoch takes {_about(self.epoch)} and no second one fits; "
             "give more time, or a smaller --size or --frames"
         )
 

@@ -1,4 +1,4 @@
-"""What a training leaves in its run folder beside the model: card, figures, report."""
+"""Write what a run folder has besides the model: card, metrics, report."""
 
 import json
 import platform

@@ -94,7 +94,7 @@ def settle_video(
 
     Args:
         sequence: as `plan` returned it.
-        options: what was asked for.
+        options: as they were given.
         lengths: the number of frames and the seconds of each clip.
     """
     moving = [(count, seconds) for count, seconds in lengths if count > 1 and seconds > 0]

@@ -151,12 +151,12 @@ def _write_options(run: Path, options: TrainOptions, training: TrainingOptions) 
 
 
 def what_is_kept(run: Path | None) -> str:
-    """Return what a training that ended early has left, and how it goes on."""
+    """Return what a training that ended early has left, and how to resume it."""
     if run is None or not last_checkpoint(run).is_file():
         return "no epoch was complete, so nothing is kept"
     done = done_epochs(last_checkpoint(run))
     epochs = "1 epoch is" if done == 1 else f"{done} epochs are"
-    return f"{epochs} kept in {run}; go on with: {_resume_command(run)}"
+    return f"{epochs} kept in {run}; resume with: {_resume_command(run)}"
 
 
 def _resume_command(run: Path) -> str:
@@ -164,12 +164,12 @@ def _resume_command(run: Path) -> str:
 
 
 def _print_stopped(run: Path, options: TrainOptions, fitted: Fitted) -> None:
-    """Say what becomes of a training that was stopped, before its kept epoch is measured."""
+    """Print what a stopped training keeps, before its kept epoch is measured."""
     kept = f"epoch {fitted.epoch + 1} is kept"
     if fitted.epochs > 1 and options.training.keep == "best":
         kept += f", the best of {fitted.epochs}"
     print_line(
-        f"stopped; {kept}, and becomes {options.output}; go on with:",
+        f"stopped; {kept}, and becomes {options.output}; resume with:",
         command=_resume_command(run),
     )
     early = _kept_too_early(options, fitted.epoch)
@@ -308,7 +308,7 @@ def _note_finished(run: Path, options: TrainOptions) -> None:
 
 
 def hold_run(held: contextlib.ExitStack, run: Path | None) -> None:
-    """Keep other processes from going on with a run while this one does, until `held` is closed.
+    """Keep other processes from resuming a run while this one does, until `held` is closed.
 
     Raises:
         CheckpointError: another one does already.
@@ -350,7 +350,7 @@ def copy_model(source: Path, target: Path, run: Path) -> None:
 
     Args:
         source: the model.
-        target: where it was asked for.
+        target: the output path that was given.
         run: the folder of the run (or study) whose own model may be replaced.
 
     Raises:

@@ -42,7 +42,7 @@ def prepare_worker(_: int) -> None:
 
 
 def worker_count(requested: int | str) -> int:
-    """Return how many workers a loader gets: as many as were asked for, or one less than cores."""
+    """Return how many workers a loader gets: as many as were given, or one less than cores."""
     if isinstance(requested, int):
         return requested
     return min(8, max(1, (os.cpu_count() or 1) // rank.local_count() - 1))

@@ -93,7 +93,7 @@ class SearchContext:
     space: Space
     base: TrainOptions
     objective: str
-    wanted: int
+    trial_count: int
     once: bool
     max_latency_ms: float | None
     measure: Measure | None
@@ -191,7 +191,7 @@ class Objective:
             each.params == trial.params and (each.state.is_finished() or each.number < trial.number)
             for each in counted
         )
-        if tried or len(before) >= self._search.wanted:
+        if tried or len(before) >= self._search.trial_count:
             trial.set_user_attr(study.SURPLUS, True)
             raise SurplusError
 

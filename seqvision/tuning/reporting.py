@@ -33,13 +33,13 @@ class Progress:
     def __init__(
         self,
         study: optuna.Study,
-        wanted: int,
+        trial_count: int,
         options: TuneOptions,
         folder: Path,
         about: dict[str, Any],
     ) -> None:
         self._study = study
-        self._wanted = wanted
+        self._trial_count = trial_count
         self._options = options
         self._folder = folder
         self._about = {"study": study.study_name, **about}
@@ -55,7 +55,7 @@ class Progress:
     def done(self) -> bool:
         """Return whether no further trial need be begun."""
         counted = [row for row in self.rows() if row.kind != "stopped"]
-        return len(counted) >= self._wanted
+        return len(counted) >= self._trial_count
 
     def standing(self, trial: optuna.Trial) -> Standing:
         """Return how the search goes, for the bar of a trial."""
@@ -63,7 +63,7 @@ class Progress:
         number = 1 + sum(row.kind != "stopped" and row.number < trial.number for row in rows)
         best = self._best(rows)
         now = ended(rows)
-        return Standing(f"{number}/{self._wanted}", best, partial(self._seconds_left, now))
+        return Standing(f"{number}/{self._trial_count}", best, partial(self._seconds_left, now))
 
     def handle_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         """Print and record the result of a trial."""
@@ -77,7 +77,7 @@ class Progress:
         left = self._seconds_left(ended(rows), 0.0)
         rest = f", {time_text(left)} left" if left else ""
         print_line(
-            f"{number}/{self._wanted}  trial {row.number}: {self._ending(row)}; "
+            f"{number}/{self._trial_count}  trial {row.number}: {self._ending(row)}; "
             f"{self._best(rows)}{rest}"
         )
         print_line(f"     {short(row.params)}", "dim")
@@ -111,14 +111,14 @@ class Progress:
             now: how many trials have ended.
             share: part of the running trial that is done.
         """
-        made, open_ = now - self._before + share, self._wanted - now - share
+        made, open_ = now - self._before + share, self._trial_count - now - share
         if made <= 0 or open_ < 0:
             return None
         return (time.monotonic() - self._began) / made * open_
 
 
 def ended(rows: list[Row]) -> int:
-    """Return how many of the trials that were asked for have ended."""
+    """Return how many of the requested trials have ended."""
     return sum(row.kind not in ("running", "stopped") for row in rows)
 
 

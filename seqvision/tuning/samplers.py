@@ -25,7 +25,7 @@ _RANDOM_TRIALS = 10
 class Seeded(BaseSampler):
     """A sampler whose draws depend on the seed and the number of a trial alone.
 
-    With one random state for all trials, a search that goes on would draw its first trials again,
+    With one random state for all trials, a resumed search would draw its first trials again,
     and so would every process that joins it.
     """
 
@@ -78,7 +78,7 @@ class GridSampler(BaseSampler):
     """Tries every combination once, in an order that depends on the seed.
 
     optuna's own grids take a trial that was killed for one that was tried, and know no options
-    that matter only beside others.
+    that matter only together with others.
     """
 
     def __init__(self, grid: Sequence[Values], space: Space) -> None:

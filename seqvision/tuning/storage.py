@@ -40,7 +40,7 @@ class Storage(RDBStorage):
     """A database whose absence for a moment does not end the heartbeat thread."""
 
     def record_heartbeat(self, trial_id: int) -> None:
-        """Say that the process of a trial is alive."""
+        """Record that the process of a trial is alive."""
         with suppress(optuna.exceptions.StorageInternalError, SQLAlchemyError):
             super().record_heartbeat(trial_id)
 
@@ -177,7 +177,7 @@ def _line(error: BaseException) -> str:
 
 def this_process() -> dict[str, Any]:
     """Return an identifier of this process, unique as far as this system allows."""
-    return {"place": _place(), "pid": os.getpid(), "started": _started(os.getpid())}
+    return {"place": _machine(), "pid": os.getpid(), "started": _started(os.getpid())}
 
 
 def fail_dead_trials(study: optuna.Study) -> list[int]:
@@ -197,13 +197,13 @@ def _is_dead(trial: FrozenTrial) -> bool:
     if process is None:  # killed before its first heartbeat
         begun = trial.datetime_start
         return begun is not None and datetime.now() - begun > timedelta(seconds=GRACE)
-    here = _place()
+    here = _machine()
     if here is None or process["place"] != here:
         return False
     return process["started"] is None or _started(process["pid"]) != process["started"]
 
 
-def _place() -> str | None:
+def _machine() -> str | None:
     """Return this boot of this machine and its table of processes; containers have their own."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -22,8 +22,8 @@ from seqvision.tuning.storage import Storage
 from seqvision_edge.files import sweep
 
 ABOUT = "seqvision"
-# Where things are and how fast they are made changes no figure.
-_PLACES = frozenset(("data", "root", "output", "runs", "resume", "config", "clips.cache",
+# Where files are and how fast they are loaded changes no metric.
+_NOT_COMPARED = frozenset(("data", "root", "output", "runs", "resume", "config", "clips.cache",
                      "clips.cache_size", "clips.workers", "training.device"))  # fmt: skip
 
 # A combination that ended its process so often is not tried again.
@@ -49,7 +49,7 @@ def about_of(
         "options": {
             name: value
             for name, value in whole.items()
-            if name not in _PLACES and name.rpartition(".")[2] not in space
+            if name not in _NOT_COMPARED and name.rpartition(".")[2] not in space
         },
     }
 
@@ -154,7 +154,7 @@ def kind_of(trial: FrozenTrial) -> Kind:
 
 
 def counts(trial: FrozenTrial) -> bool:
-    """Return whether a trial is one of those that were asked for."""
+    """Return whether a trial is one of those requested."""
     return trial.state != TrialState.WAITING and kind_of(trial) not in ("stopped", "surplus")
 
 

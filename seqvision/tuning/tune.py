@@ -116,7 +116,7 @@ def tune(
                 space=space,
                 base=base,
                 objective=options.objective,
-                wanted=trial_count,
+                trial_count=trial_count,
                 once=bool(grid),
                 max_latency_ms=options.max_latency_ms,
                 measure=measure if options.latency else None,

@@ -108,7 +108,7 @@ def test_a_full_disk_is_one_line_and_the_same_command_resumes_later(
         again = run(["seqvision", *words(dirs)], tmp_path, environment)
         assert again.returncode == 0, again.stderr
         if goes_on:
-            assert "go on with: seqvision" in last
+            assert "resume with: seqvision" in last
     record_property("tried", ("commands on a full disk", 1))
 
 

@@ -158,7 +158,7 @@ def test_a_missing_unfinished_or_damaged_run_is_one_line(
     assert f"left out: {half}: its training has not finished" in refusal(
         half, attentive.run, code=0
     )
-    assert f"{half}: its training has not finished; go on with: " in refusal(half)
+    assert f"{half}: its training has not finished; resume with: " in refusal(half)
     (half / "metrics.json").write_text("{")
     assert "metrics.json: damaged" in refusal(half)
     shutil.copy(attentive.run / "metrics.json", half)

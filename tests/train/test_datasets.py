@@ -388,7 +388,7 @@ def test_mnist_variants_are_recognized_by_folder_or_option(tmp_path: Path) -> No
     mnist(tmp_path / "loose")
     assert find_clips(tmp_path / "loose", "kmnist")[0].label == "ya"
     mnist(tmp_path / "KMNIST" / "raw")
-    assert "could be fashion_mnist or kmnist; say which" in refusal(tmp_path)
+    assert "could be fashion_mnist or kmnist; choose with" in refusal(tmp_path)
     assert find_clips(tmp_path, "kmnist")[2].label == "wo"
 
 

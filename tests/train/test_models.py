@@ -106,7 +106,7 @@ def test_a_frozen_encoder_s_head_reads_motion_by_default(tmp_path: Path) -> None
     save_model(path, model, options, card)
     content = read(path)
     old = {key: value for key, value in json.loads(content.architecture).items() if key != "motion"}
-    write(path, replace(content, architecture=json.dumps(old), told=None))
+    write(path, replace(content, architecture=json.dumps(old), stored_hash=None))
     assert load_model(path)[0].steps.motion == "none"
 
 

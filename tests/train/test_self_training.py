@@ -270,7 +270,7 @@ def test_a_stopped_self_training_keeps_its_best_and_resumes_exactly(
     paths = [str(teacher), str(patterns / "labelled.csv"), str(patterns / "truth.csv")]
     assert main(["self-train", *paths, *flags]) == 130
     (run,) = (tmp_path / "runs").iterdir()
-    assert f"go on with: seqvision self-train --resume {run}" in capsys.readouterr().err
+    assert f"resume with: seqvision self-train --resume {run}" in capsys.readouterr().err
     first = load_model(run / "round-1" / "model.pt")[0].state_dict()
     assert same(load_model(tmp_path / "new.pt")[0].state_dict(), first)
     assert not (run / "round-2").exists()

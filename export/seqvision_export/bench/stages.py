@@ -134,7 +134,7 @@ def _noise(card: ModelCard) -> Image:
 def encoder_of(content: bytes) -> bytes:
     """Return the part of a model that turns frames into features."""
     proto = onnx.load_from_string(content)
-    # The size of the batch may be asked of the state as well as of the frames.
+    # The size of the batch may come from the state as well as from the frames.
     inputs = [value.name for value in proto.graph.input]
     return _piece(content, inputs, [features_of(proto)])
 

@@ -138,7 +138,7 @@ def choose_precision(
         clips: what calibrates and what judges; see `gather`.
 
     Raises:
-        ExportError: nothing that was asked for may be kept.
+        ExportError: no requested precision may be kept.
     """
     requested = options.precision
     formats: tuple[Format, ...] = ("int8", "fp16") if requested == "auto" else (requested,)
@@ -166,10 +166,10 @@ def _judge(
     clips: Clips,
     windows: Sequence[Steps],
 ) -> list[Measured]:
-    """Time the candidates against fp32 and let them answer for the clips."""
+    """Time the candidates against fp32 and predict the clips with each."""
     sessions = {one.name: Session(one.content, device="cpu", trial=False) for one in candidates}
     times = time_live_frames(sessions, windows[0][-1:])
-    answers = _ask(candidates, windows)
+    answers = _predict_all(candidates, windows)
     expected, labels = answers["fp32"], sessions["fp32"].card.labels
     measured = []
     for one in candidates:
@@ -193,7 +193,9 @@ def _judge(
     return measured
 
 
-def _ask(candidates: Sequence[Candidate], windows: Sequence[Steps]) -> dict[str, Probabilities]:
+def _predict_all(
+    candidates: Sequence[Candidate], windows: Sequence[Steps]
+) -> dict[str, Probabilities]:
     """Return every candidate's probabilities for every window, by its name."""
     found: dict[str, Probabilities] = {}
     total = len(candidates) * len(windows)

@@ -76,7 +76,7 @@ class ClipsProof:
 def on_clips(
     model: Classifier, session: Session, clips: Sequence[Clip], decoded: Sequence[Decoded]
 ) -> ClipsProof:
-    """Ask all three for every clip, and compare whole long clips at every frame."""
+    """Predict every clip with all three, and compare whole long clips at every frame."""
     card = session.card
     reference = Reference(model, card)
     answers: dict[str, list[Answer]] = {way: [] for way in WAYS}

@@ -1,4 +1,4 @@
-"""What a verification compared and found: printed, and saved beside the file."""
+"""Report of a verification: printed, and saved next to the file."""
 
 import json
 import platform

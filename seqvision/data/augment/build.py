@@ -3,10 +3,10 @@ training.
 
 [a, b]             two numbers: drawn from the range a to b
 {choice: [a, b]}   one of these
-{list: [a, b]}     a list, {tuple: [a, b]} a tuple, where imgaug asks for one
+{list: [a, b]}     a list, {tuple: [a, b]} a tuple, where imgaug requires one
 number, text, true, false, null, {x: …, y: …}   as they are
 
-What is a matrix, a table or Gaussian noise becomes one; everything else is asked of imgaug, with
+What is a matrix, a table or Gaussian noise becomes one; everything else is run by imgaug, with
 one draw for all frames of the clip.
 """
 

@@ -58,7 +58,7 @@ _ORDERS = {0: cv2.INTER_NEAREST, 1: cv2.INTER_LINEAR, 3: cv2.INTER_CUBIC}
 _RAMP = np.arange(256, dtype=np.uint8)
 _COLUMN = np.arange(256, dtype=np.float32)[:, None]
 
-# Each asks imgaug what it makes of a ramp.
+# Each lookup table is what imgaug makes of a ramp.
 _POINTWISE = (
     iaa.Invert, iaa.Solarize, iaa.pillike.Solarize, iaa.pillike.EnhanceBrightness,
 )  # fmt: skip
@@ -322,7 +322,7 @@ def table_step(augmenter: Any) -> Step | None:
     if kind in _CONTRAST:
         return _per_channel(augmenter, augmenter.params1d, _contrast(augmenter.func))
     if kind in _POINTWISE:
-        return _asked(augmenter)
+        return _measured_table(augmenter)
     if kind is iaa.Grayscale and augmenter.from_colorspace == iaa.CSPACE_RGB:
         return _grayscale(augmenter)
     return None
@@ -355,7 +355,7 @@ def _contrast(adjust: Callable[..., NDArray[np.uint8]]) -> Callable[..., Any]:
     return table
 
 
-def _asked(augmenter: Any) -> Step:
+def _measured_table(augmenter: Any) -> Step:
     def step(work: Work) -> None:
         channels = work.shape[3]
         ramp = np.repeat(_RAMP[None, :, None], channels, axis=2)

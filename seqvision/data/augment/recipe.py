@@ -35,7 +35,7 @@ from seqvision.errors import DataError
 from seqvision_edge.option_fields import first_problem
 from seqvision_edge.yaml_file import YamlError, parse_yaml, read_yaml
 
-# More than anybody writes by hand; aliases in a YAML can stand for millions.
+# More than a recipe written by hand has; aliases in a YAML can stand for millions.
 _MOST = 1000
 
 SECTIONS = ("clip", "frame", "time")

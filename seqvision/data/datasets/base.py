@@ -1,6 +1,6 @@
 """What every reader of a layout shares: its form, lists with line numbers, files that are missing.
 
-A reader lists a folder once and asks the listing; it never looks at each of 100,000 files.
+A reader lists a folder once and searches the listing; it never opens each of 100,000 files.
 """
 
 import os

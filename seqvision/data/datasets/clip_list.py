@@ -272,7 +272,7 @@ def _grouped(clips: Sequence[Clip], path: Path) -> list[Clip]:
 
 @dataclass
 class _Files:
-    """Finds what the cells of a list mean: a folder is listed once, not asked for each clip."""
+    """Finds what the cells of a list mean: a folder is listed once, not for each clip."""
 
     listed: Path
     missing: list[tuple[str, str]] = field(default_factory=list)

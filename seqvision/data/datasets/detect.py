@@ -76,7 +76,7 @@ def find_data_set(
         dataset: a name of READERS, or `auto`: what it looks like.
         images: each loose image is a clip, a still image that is cut into a sequence.
         official: number of the official split of UCF101 and HMDB51, 1 to 3; off: no clip is of
-            a part, whatever the data says.
+            a part, whatever split the data has.
 
     Raises:
         DataError: nothing there, no clips, a label without clips, or a bad line of a list.
@@ -109,7 +109,7 @@ def _layout(data: Path) -> str:
     names = [name for name, reader in READERS.items() if reader.fits(data)]
     own = [name for name in names if name not in ("csv", "folder")]
     if "csv" not in names and len(own) > 1:
-        raise DataError(f"{data}: could be {' or '.join(own)}; say which, as in --dataset {own[0]}")
+        raise DataError(f"{data}: could be {' or '.join(own)}; choose with --dataset {own[0]}")
     return names[0]
 
 

@@ -1,7 +1,7 @@
 """A folder `data/<label>/<clip>`, divided or not: `data/<train|val|test>/<label>/<clip>`.
 
 A clip is a video file or a folder of images, at any depth below its label; the sub-folder that it
-lies in is its group.  Where still images are wanted, each image is a clip.  What is no clip is left
+lies in is its group.  For models of still images, each image is a clip.  What is no clip is left
 out, counted and noted: see `seqvision.data.file_kinds`.
 """
 
@@ -27,7 +27,7 @@ from seqvision.data.splits import part_called
 from seqvision.errors import DataError
 
 _LISTS = frozenset((".csv", ".tsv", ".json", ".jsonl"))
-# So many images beside a video are its own frames, fewer are its thumbnails.
+# So many images next to a video are its own frames, fewer are its thumbnails.
 _FRAMES_AT_LEAST = 5
 _SHOWN = 4
 
@@ -37,7 +37,7 @@ class Branch:
     """A folder and what is in it, below which clips may lie.
 
     Attributes:
-        items: videos, or images where still images are wanted, and sub-folders, in natural order.
+        items: videos, or images for models of still images, and sub-folders, in natural order.
         images: how many images lie in it where they are frames.
         depth: of folders above it, from the data set's own.
     """
@@ -137,14 +137,14 @@ def _scan(
             left.add_file(entry, reason)
         elif is_image(entry.name) if images else is_video(entry.name):
             branch.items.append(path)
-        elif depth:  # beside the labels lie lists, notes and models of many kinds
+        elif depth:  # next to the labels lie lists, notes and models of many kinds
             left.add("video" if is_video(entry.name) else kind_of(entry.name), path)
     if branch.files and branch.images and not branch.is_clip and depth > 1:
         left.add("image next to videos", folder, branch.images)
     return branch
 
 
-# Runs and caches lie beside the labels, or beside the parts of a split.
+# Runs and caches lie next to the labels, or next to the parts of a split.
 _BY_CONTENT = 3
 
 
@@ -173,7 +173,7 @@ def _parts(root: Branch) -> list[tuple[Branch, str]]:
         if (part := part_called(folder.path.name)) and folder.labels
     ]
     if {"val", "test"} & {part for _, part in called} == {"val"}:
-        # Beside val, what is called eval is there to test.
+        # Next to val, a folder eval is the test part.
         evals = [folder for folder, _ in called if folder.path.name.lower().startswith("eval")]
         if 0 < len(evals) < sum(part == "val" for _, part in called):
             called = [(f, "test" if f in evals else part) for f, part in called]
@@ -181,7 +181,7 @@ def _parts(root: Branch) -> list[tuple[Branch, str]]:
     others = [folder for folder in root.labels if folder.path not in chosen
               and not part_called(folder.path.name)]  # fmt: skip
     parts = {part for _, part in called}
-    # A gesture may be called `test` or `train`: a split trains, and has no labels beside it.
+    # A gesture may be called `test` or `train`: a split trains, and has no labels next to it.
     if not others or ("train" in parts and (len(parts) > 1 or len(others) == 1)):
         return called
     return []

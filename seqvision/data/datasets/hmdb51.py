@@ -41,7 +41,7 @@ def fits(data: Path) -> bool:
 
 
 def read(data: Path, options: ReadOptions) -> Reading:
-    """Read the official split `wanted.official`.
+    """Read the official split `options.official`.
 
     Raises:
         DataError: no lists, a line of them is wrong, or none of their clips is there.

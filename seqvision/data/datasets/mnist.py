@@ -42,7 +42,7 @@ def idx_images(path: Path) -> NDArray[np.uint8]:
 
 def _read(data: Path, options: ReadOptions, name: str) -> Reading:
     """Return one clip per image, `train` the training part and `t10k` the test part."""
-    folder = _first([*_places(data, name), data, data / "raw"])
+    folder = _first([*_folders(data, name), data, data / "raw"])
     if folder is None:
         raise DataError(f"{data}: no train-images-idx3-ubyte (.gz or not) for {name} in it")
     names = _label_names(name)
@@ -69,7 +69,7 @@ def _read(data: Path, options: ReadOptions, name: str) -> Reading:
 
 def _fits(data: Path, name: str) -> bool:
     """Return whether the files are here and no folder has the name of another set."""
-    paths = _places(data, name)
+    paths = _folders(data, name)
     named = {part.casefold() for part in data.absolute().parts[-2:]}
     others = {other.casefold() for other in _NAMES if other != name}
     if name.casefold() in named or (name == "MNIST" and not named & others):
@@ -77,7 +77,7 @@ def _fits(data: Path, name: str) -> bool:
     return _first(paths) is not None
 
 
-def _places(data: Path, name: str) -> list[Path]:
+def _folders(data: Path, name: str) -> list[Path]:
     return [data / name / "raw", data / name]
 
 

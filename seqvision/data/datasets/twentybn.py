@@ -1,7 +1,7 @@
 """What Jester and Something-Something share: lists of `id;label`, clips named by their id.
 
 The lists are called `<set>-train.csv` in the first release (20bn.com) and `labels/train.csv` in
-the later one (Qualcomm).  The test part has no labels, unless `test-answers.csv` lies beside it.
+the later one (Qualcomm).  The test part has no labels, unless `test-answers.csv` is next to it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -34,7 +34,7 @@ def fits(data: Path) -> bool:
 
 
 def read(data: Path, options: ReadOptions) -> Reading:
-    """Read the official split `wanted.official`.
+    """Read the official split `options.official`.
 
     Raises:
         DataError: a list is missing, one of its lines is wrong, or none of its clips is there.
