@@ -77,7 +77,7 @@ SYNONYMS: Mapping[str, str] = {
 
 # Some of the clips could not be read, or recorded; edge-run ends so too.
 PARTIAL = 3
-Options = TypeVar("Asked", bound=BaseModel)
+OptionsType = TypeVar("OptionsType", bound=BaseModel)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -404,17 +404,19 @@ def _loading(what: str, module: str = "torch") -> AbstractContextManager[None]:
     return loading(what, module)
 
 
-def _read(kind: type[Options], verb: str, arguments: Sequence[str]) -> command_line.Given[Options]:
+def _read(
+    kind: type[OptionsType], verb: str, arguments: Sequence[str]
+) -> command_line.Given[OptionsType]:
     """Return the options as they were given; wrong ones are refused."""
     version = f"seqvision {__version__}"
     return command_line.read_arguments(kind, f"seqvision {verb}", arguments, version, programs)
 
 
 def _options(
-    kind: type[Options],
+    kind: type[OptionsType],
     verb: str,
     arguments: Sequence[str],
-) -> Options:
+) -> OptionsType:
     """Return the options that were given; wrong ones are refused."""
     return _read(kind, verb, arguments).build()
 
