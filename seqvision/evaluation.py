@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from seqvision.data.clip_notes import (
     left_out_note,
     short_clips,
 )
+from seqvision.data.clip_views import fixed_views
 from seqvision.data.clips import Clip, image_rate_note
 from seqvision.data.dataset import ClipDataset, EpochSampler, collate
 from seqvision.data.datasets import DataSet
@@ -73,10 +75,13 @@ def evaluate(options: EvaluateOptions, data_set: DataSet | None = None) -> Metri
         short = sum(is_short(clip, card.sequence) for clip in decoded)
         if short:
             print_note(short_clips(short, len(clips), card.sequence))
-        probabilities = predict(model.to(device), card, decoded, options.batch_size)
+        probabilities = predict(
+            model.to(device), card, decoded, options.batch_size, options.test_views
+        )
         name = "clips" if options.split == "all" else options.split
         part = make_part(name, clips, decoded, probabilities, card.labels)
-        title = f"{options.model} on {len(clips)} clips of {path}"
+        views = f", {options.test_views} views of each" if options.test_views > 1 else ""
+        title = f"{options.model} on {len(clips)} clips of {path}{views}"
         metrics_table(part.metrics, title, part.certainty.line())
         used = load_used_clips(options.model)
         groups = part_groups(clips).groups
@@ -93,7 +98,7 @@ def evaluate(options: EvaluateOptions, data_set: DataSet | None = None) -> Metri
     if options.report is not None:
         report = ReportContents(
             title=options.model.name,
-            about=f"on {len(clips)} clips of {path}",
+            about=f"on {len(clips)} clips of {path}{views}",
             model=model,
             card=card,
             parts=[part],
@@ -140,10 +145,25 @@ def load_clips(
 
 @torch.inference_mode()
 def predict(
-    model: Classifier, card: ModelCard, clips: Sequence[Decoded], batch_size: int
+    model: Classifier, card: ModelCard, clips: Sequence[Decoded], batch_size: int, views: int = 1
 ) -> Tensor:
-    """Return probabilities `(clips, labels)` for the centre window of each clip."""
-    return _shares(logits_of(model, card, clips, batch_size), card)
+    """Return probabilities `(clips, labels)` for the centre window of each clip.
+
+    With more than one of `views` they are the mean over that many `fixed_views` of each clip.
+    """
+    if views == 1:
+        return _shares(logits_of(model, card, clips, batch_size), card)
+    means = []
+    with progress("predicting") as advance:
+        for done, clip in enumerate(clips):
+            advance(done, len(clips))
+            steps = fixed_views(clip, card.image, card.sequence, views)
+            answers = []
+            while some := list(islice(steps, batch_size)):
+                batch = collate([(torch.from_numpy(each), 0) for each in some])
+                answers.append(_shares(_logits(model, batch.inputs, batch.padded), card))
+            means.append(torch.cat(answers).mean(dim=0))
+    return torch.stack(means)
 
 
 @torch.inference_mode()

@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain, groupby, islice
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from seqvision.config import PredictOptions
 from seqvision.console import loading, print_line, print_note, print_result, print_written, progress
 from seqvision.data.cache import Cache
 from seqvision.data.clip_notes import is_short, short_clips
+from seqvision.data.clip_views import fixed_views
 from seqvision.data.clips import Clip
 from seqvision.data.datasets.detect import find_unnamed
 from seqvision.data.decode import Decoded, Store
@@ -31,7 +32,7 @@ from seqvision_edge.errors import ModelError, SourceError
 from seqvision_edge.events import is_unsure
 from seqvision_edge.files import atomic_write, is_one_of, temporary_folder
 from seqvision_edge.overlay import unsure
-from seqvision_edge.sampling import centre, windows
+from seqvision_edge.sampling import windows
 from seqvision_edge.session import Session
 from seqvision_edge.sources.video_file import ahead
 
@@ -198,13 +199,15 @@ def _decode_each(
 def _answer(
     clip: Decoded, predictor: Predictor, card: ModelCard, options: PredictOptions
 ) -> NDArray[np.float64]:
-    """Return the probabilities for the centre window, or the mean over all windows."""
-    seen = iter([centre(clip, card.image, card.sequence)])
+    """Return the probabilities for the centre window, or the mean over several views of a clip."""
+    seen = fixed_views(clip, card.image, card.sequence, options.test_views)
     if options.every_window:
         seen = windows(clip, card.image, card.sequence)
     answers = []
-    while batch := list(islice(seen, options.batch_size)):
-        answers.append(predictor(np.stack(batch)))
+    # A call takes windows of one length; a slower view of a short clip may have a step more.
+    for _, alike in groupby(seen, len):
+        while batch := list(islice(alike, options.batch_size)):
+            answers.append(predictor(np.stack(batch)))
     probabilities = np.concatenate(answers).astype(np.float64)
     if not np.isfinite(probabilities).all():
         raise ModelError(f"{options.model}: its answer is not finite; train it again")

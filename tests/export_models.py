@@ -52,6 +52,10 @@ MORE = [
     ModelOptions(encoder="flatten", head="gru", bidirectional=True, layers=2),
     ModelOptions(projection=0),
     ModelOptions(head="gru", bidirectional=True, pool="attention", center=True),
+    ModelOptions(ensemble=2, motion="both"),
+    ModelOptions(
+        encoder="flatten", freeze=True, motion="none", head="gru", ensemble=3, center=True
+    ),
 ]
 # What can carry its state.
 FORWARD = [
@@ -87,7 +91,9 @@ def build(
     image = ImageSpec(height=32, width=40, channels=channels, fit="stretch")
     model = Classifier(options.model_copy(update={"hidden": 12, "weights": "none"}), image, 4)
     with torch.no_grad():
-        model.head.classify.weight.mul_(8)
+        for part in (model.head, *getattr(model.head, "heads", ())):
+            if hasattr(part, "classify"):
+                part.classify.weight.mul_(8)
         if options.reads != "none":
             model.steps.standardize([torch.rand(9, model.features) for _ in range(4)])
         for module in model.modules():

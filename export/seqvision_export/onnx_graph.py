@@ -20,7 +20,7 @@ from torch.export import Dim
 
 from seqvision.errors import ExportError
 from seqvision.models.classifier import Classifier
-from seqvision.models.heads import RecurrentHead
+from seqvision.models.heads import HeadEnsemble, RecurrentHead
 from seqvision_edge.card import METADATA_KEY, ExportedGraph, ModelCard, State, StateTensor
 from seqvision_edge.onnx_validation import graph_sha256
 from seqvision_export.simplify import simplify
@@ -140,11 +140,14 @@ def refuse_whole_window(model: Classifier) -> None:
     """Refuse to carry the state of a head that reads the whole window for each answer.
 
     Raises:
-        ExportError: it is bidirectional, pools by attention, takes the mean, or is centered.
+        ExportError: it is bidirectional, pools by attention, takes the mean, is centered or an
+            ensemble.
     """
     head = model.head
     reason = None
-    if not isinstance(head, RecurrentHead):
+    if isinstance(head, HeadEnsemble):
+        reason = "is an ensemble (--ensemble)"
+    elif not isinstance(head, RecurrentHead):
         reason = "takes the mean over the window"
     elif head.bidirectional:
         reason = "reads the window in both directions"

@@ -25,6 +25,7 @@ from seqvision.config.training import (
     Positive,
     Root,
     SequenceOptions,
+    TestViews,
     TorchDevice,
     TrainingOptions,
 )
@@ -100,6 +101,9 @@ class EvaluateOptions(Options):
     """JSON file for the metrics; - is standard output."""
     report: Annotated[Path | None, Arg("FILE", OUTPUT)] = None
     """HTML file for the report: figures, mistakes, calibration."""
+    test_views: TestViews = 1
+    """Average the predictions of this many views of each clip (other beginnings, 10 % slower or
+    faster, 6 % shifted) instead of its centre alone; a live run sees one."""
     batch_size: BatchSize = 16
     """Clips per step."""
     cache: Cache = Path("~/.cache/seqvision")
@@ -208,6 +212,9 @@ class PredictOptions(Options):
     """Number of labels per line."""
     every_window: Annotated[bool, Arg(group=DATA)] = False
     """Average the predictions of all windows of a long clip, instead of its centre alone."""
+    test_views: TestViews = 1
+    """Average the predictions of this many views of each clip (other beginnings, 10 % slower or
+    faster, 6 % shifted) instead of its centre alone."""
     image_fps: ImageFps = 30.0
     """Rate at which the images of a frame folder were taken."""
     batch_size: BatchSize = 16

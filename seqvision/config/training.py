@@ -65,6 +65,7 @@ Positive = Annotated[int, Field(ge=1)]
 DataArgument = Annotated[Path | None, Arg("DATA", positional=True, needed=True, unless=("root",))]
 Root = Annotated[Path | None, Arg("FOLDER", DATA)]
 ImageFps = Annotated[FramesPerSecond, Arg("FPS", DATA)]
+TestViews = Annotated[int, Field(ge=1, le=100), Arg("COUNT", DATA)]
 BatchSize = Annotated[int, Field(ge=1), Arg(group=MACHINE)]
 Cache = Annotated[Path, Arg("FOLDER", MACHINE)]
 TorchDevice = Annotated[Literal["auto", "cpu", "cuda"], Arg(group=MACHINE)]
@@ -294,6 +295,9 @@ class ModelOptions(Options):
     """Recurrent layers."""
     dropout: Annotated[Share, Arg("SHARE")] = 0.2
     """Dropout before the classifier, and between recurrent layers."""
+    ensemble: Annotated[int, Field(ge=1, le=16)] = 1
+    """Networks with different random starts, trained together, whose answers are averaged: better
+    answers at as many times the cost; with --freeze, heads of one encoder."""
 
     @property
     def reads(self) -> str:

@@ -1,4 +1,6 @@
-"""One clip as a model sees it: the centre window, or a varied one.  No torch."""
+"""One clip as a model sees it: the centre window, a varied one, several fixed ones.  No torch."""
+
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,8 +8,11 @@ from numpy.typing import NDArray
 from seqvision.data.augment import Augmenter
 from seqvision.data.decode import Decoded
 from seqvision_edge.card import ImageSpec, SequenceSpec, VideoSequence
-from seqvision_edge.sampling import centre
+from seqvision_edge.sampling import SizedClip, centre, centre_start, select_frames
 from seqvision_edge.still_images import cut_steps
+
+# How far a test view may be from the centre: a share of the picture's side, and of the speed.
+_SHIFT, _SPEED = 0.06, 0.1
 
 
 def view(
@@ -40,3 +45,51 @@ def view(
     # A still image is varied as a whole: a row has no geometry of its own.
     whole, label = augmenter(clip.frames[:1], label, seed)
     return cut_steps(whole[0], image, sequence, start), label
+
+
+def fixed_views(
+    clip: SizedClip, image: ImageSpec, sequence: SequenceSpec, count: int
+) -> Iterator[NDArray[np.uint8]]:
+    """Yield `count` views of a clip, the same ones each time; the first is the centre window.
+
+    The others begin elsewhere in the clip, are up to 10 % slower or faster (of still images: not),
+    and are shifted by up to 6 % of the picture, whose border is repeated.  Averaging the answers is
+    the multi-view test of action recognition, with shifts in place of crops (Feichtenhofer et al.
+    2019, SlowFast: 10 clips × 3 crops).  Views are spread by a Halton sequence.
+
+    Yields:
+        Steps `(time, height, width, channels)` uint8; their number may differ.
+    """
+    yield centre(clip, image, sequence)
+    for index in range(1, count):
+        start, right, down, speed = (_halton(index, base) for base in (2, 3, 5, 7))
+        shift = (2 * down - 1) * _SHIFT, (2 * right - 1) * _SHIFT
+        if not isinstance(sequence, VideoSequence):
+            yield cut_steps(_shifted(clip.frames[:1], *shift)[0], image, sequence, start)
+            continue
+        factor = 1 + (2 * speed - 1) * _SPEED
+        rate = None if clip.source_fps is None else clip.source_fps * factor
+        times = (clip.times - clip.times[0]) / factor
+        end = None if clip.end is None else (clip.end - float(clip.times[0])) / factor
+        ticks = select_frames(times, sequence.fps, rate, end)
+        first = centre_start(len(ticks), sequence.frames, start)
+        yield _shifted(clip.frames[ticks[first : first + sequence.frames]], *shift)
+
+
+def _halton(index: int, base: int) -> float:
+    """Return the `index`-th number of the van der Corput sequence of a base, 0 to 1."""
+    value, part = 0.0, 1.0
+    while index:
+        part /= base
+        index, digit = divmod(index, base)
+        value += part * digit
+    return value
+
+
+def _shifted(frames: NDArray[np.uint8], down: float, right: float) -> NDArray[np.uint8]:
+    """Shift frames `(time, height, width, channels)` by shares of their sides, in whole pixels."""
+    rows, columns = (
+        np.clip(np.arange(size) - round(share * size), 0, size - 1)
+        for size, share in zip(frames.shape[1:3], (down, right), strict=True)
+    )
+    return np.ascontiguousarray(frames[:, rows[:, None], columns])

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from seqvision.config import ModelOptions
-from seqvision.models.encoders import Normalize, build_encoder, pixel_range
-from seqvision.models.heads import MeanHead, RecurrentHead, Steps, step_mask
+from seqvision.models.encoders import EncoderEnsemble, Normalize, build_encoder, pixel_range
+from seqvision.models.heads import HeadEnsemble, MeanHead, RecurrentHead, Steps, step_mask
 from seqvision_edge.card import ImageSpec
 
 
@@ -19,38 +19,32 @@ class Classifier(nn.Module):
             WeightsError: the encoder's weights cannot be had, or do not fit.
         """
         super().__init__()
-        encoder = build_encoder(
-            options.encoder, options.weights, image.channels, image.height, image.width
+        encoders = [
+            build_encoder(
+                options.encoder, options.weights, image.channels, image.height, image.width
+            )
+            for _ in range(1 if options.freeze else options.ensemble)
+        ]
+        first = encoders[0]
+        self.normalize = Normalize(*pixel_range(options.encoder, options.normalize), first.channels)
+        self.encoder = (
+            first.module
+            if len(encoders) == 1
+            else EncoderEnsemble([encoder.module for encoder in encoders])
         )
-        self.normalize = Normalize(
-            *pixel_range(options.encoder, options.normalize), encoder.channels
-        )
-        self.encoder = encoder.module
-        self.features = encoder.features
-        self.pretrained = encoder.pretrained
-        self.notes = encoder.notes
+        self.features = first.features * len(encoders)
+        self.pretrained = first.pretrained
+        self.notes = first.notes
         self.frozen = options.freeze
         self.layout = torch.channels_last
         self.center = options.center
         self.steps = Steps(self.features, options.reads, options.center)
-        self.head: MeanHead | RecurrentHead
-        if options.head == "mean":
-            self.head = MeanHead(
-                self.steps.width, labels, hidden=options.hidden, dropout=options.dropout
-            )
-        else:
-            self.head = RecurrentHead(
-                options.head,
-                self.steps.width,
-                labels,
-                hidden=options.hidden,
-                layers=options.layers,
-                bidirectional=options.bidirectional,
-                pool=options.pool,
-                dropout=options.dropout,
-                project=_projection(options, self.steps.width),
-                center=options.center and options.reads == "none",
-            )
+        width = self.steps.width // len(encoders)
+        heads = [_head(options, width, labels) for _ in range(options.ensemble)]
+        self.head: MeanHead | RecurrentHead | HeadEnsemble = heads[0]
+        if options.ensemble > 1:
+            own = first.features if len(encoders) > 1 else None
+            self.head = HeadEnsemble(heads, own)
         # A change needs the features of the step before: with motion they are what is kept.
         self._kept_as_features = options.reads != "none"
         self.memory = self.features if self._kept_as_features else self.head.width
@@ -105,6 +99,28 @@ class Classifier(nn.Module):
         logits: Tensor = self.head(self.steps(features, lengths), lengths)
         return logits
 
+    def logits_of_members(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Return the logits of each member of an ensemble, `(members, batch, labels)`.
+
+        Each learns by itself; a network that is no ensemble is its only member.
+        """
+        features = self.encode(inputs, lengths) if inputs.dtype == torch.uint8 else inputs
+        steps = self.steps(features, lengths)
+        if isinstance(self.head, HeadEnsemble):
+            return self.head.of_members(steps, lengths)
+        logits: Tensor = self.head(steps, lengths)
+        return logits[None]
+
+    def parameters_of_members(self) -> list[list[nn.Parameter]]:
+        """Return the parameters that each member of an ensemble has for itself."""
+        if not isinstance(self.head, HeadEnsemble):
+            return [list(self.parameters())]
+        parts = [list(head.parameters()) for head in self.head.heads]
+        if isinstance(self.encoder, EncoderEnsemble):
+            for part, encoder in zip(parts, self.encoder.encoders, strict=True):
+                part += encoder.parameters()
+        return parts
+
     def step_memory(self, features: Tensor) -> Tensor:
         """Return what of each step is worth keeping for later answers: `(batch, time, memory)`.
 
@@ -125,9 +141,26 @@ class Classifier(nn.Module):
         Returns:
             `(batch, time)`, each row with the sum 1; None where the head has no attention pooling.
         """
-        if not isinstance(self.head, RecurrentHead):
+        if isinstance(self.head, MeanHead):
             return None
         return self.head.attention(self.steps(self.encode(frames)))
+
+
+def _head(options: ModelOptions, features: int, labels: int) -> MeanHead | RecurrentHead:
+    if options.head == "mean":
+        return MeanHead(features, labels, hidden=options.hidden, dropout=options.dropout)
+    return RecurrentHead(
+        options.head,
+        features,
+        labels,
+        hidden=options.hidden,
+        layers=options.layers,
+        bidirectional=options.bidirectional,
+        pool=options.pool,
+        dropout=options.dropout,
+        project=_projection(options, features),
+        center=options.center and options.reads == "none",
+    )
 
 
 def _projection(options: ModelOptions, features: int) -> int:

@@ -5,7 +5,7 @@ returns `(images, features)`.  To add one, add a line to `BUILDERS` and its name
 `seqvision.config.training.EncoderName`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -77,6 +77,18 @@ class Encoder:
     channels: int
     pretrained: bool
     notes: tuple[str, ...] = ()
+
+
+class EncoderEnsemble(nn.Module):
+    """Encoders of one kind on the same images, their features side by side."""
+
+    def __init__(self, encoders: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.encoders = nn.ModuleList(encoders)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """`(images, channels, height, width)` → `(images, encoders × features)`."""
+        return torch.cat([encoder(images).flatten(1) for encoder in self.encoders], dim=1)
 
 
 def _flatten(channels: int, height: int, width: int) -> nn.Module:

@@ -230,6 +230,65 @@ class MeanHead(nn.Module):
         return self.classify(self.dropout(summary))
 
 
+class HeadEnsemble(nn.Module):
+    """Heads of different random starts; their logits are averaged.
+
+    A deep ensemble (Lakshminarayanan et al. 2017) in one network.  The mean of logits is, after the
+    softmax, the normalised geometric mean of the members' probabilities.
+    """
+
+    def __init__(self, heads: Sequence[RecurrentHead | MeanHead], features: int | None) -> None:
+        """Put heads side by side.
+
+        Args:
+            heads: of one kind and width.
+            features: how many features the encoder of each member has; None: all heads read the
+                same ones.
+        """
+        super().__init__()
+        self.heads = nn.ModuleList(heads)
+        self.features = features
+        self.width = sum(head.width for head in heads)
+
+    def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """`(batch, time, features)` → `(batch, labels)`; `lengths` leaves padding out."""
+        return self.of_members(features, lengths).mean(dim=0)
+
+    def of_members(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """`(batch, time, features)` → each member's logits, `(members, batch, labels)`."""
+        pairs = zip(self.heads, self._features_of_members(features), strict=True)
+        return torch.stack([head(part, lengths) for head, part in pairs])
+
+    def per_step(self, features: Tensor) -> Tensor:
+        """Return what each step is to all members: `(batch, time, width)`."""
+        pairs = zip(self.heads, self._features_of_members(features), strict=True)
+        return torch.cat([head.per_step(part) for head, part in pairs], dim=2)  # type: ignore[operator]
+
+    def decide(self, steps: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Read steps that `per_step` gave over time: `(batch, time, width)` → `(batch, labels)`."""
+        parts = torch.chunk(steps, len(self.heads), dim=2)
+        pairs = zip(self.heads, parts, strict=True)
+        logits = [head.decide(part, lengths) for head, part in pairs]  # type: ignore[operator]
+        return torch.stack(logits).mean(dim=0)
+
+    def attention(self, features: Tensor, lengths: Tensor | None = None) -> Tensor | None:
+        """Return the mean of the members' attention, `(batch, time)`; None where they have none."""
+        pairs = zip(self.heads, self._features_of_members(features), strict=True)
+        weights = [
+            head.attention(part, lengths) for head, part in pairs if isinstance(head, RecurrentHead)
+        ]
+        found = [each for each in weights if each is not None]
+        return torch.stack(found).mean(dim=0) if found else None
+
+    def _features_of_members(self, features: Tensor) -> list[Tensor]:
+        """Return what each member reads: its encoder's features, and their change if wanted."""
+        count = len(self.heads)
+        if self.features is None:
+            return [features] * count
+        parts = torch.split(features, self.features, dim=2)
+        return [torch.cat(parts[index::count], dim=2) for index in range(count)]
+
+
 def step_mask(steps: Tensor, lengths: Tensor) -> Tensor:
     """Return `(batch, time)` bool: true for steps, false for padding."""
     time = torch.arange(steps.shape[1], device=steps.device)

@@ -87,6 +87,11 @@ def validate_predict(options: PredictOptions) -> None:
     """
     if not options.paths:
         raise DataError("seqvision predict: the clips are missing: seqvision predict MODEL PATH…")
+    if options.every_window and options.test_views > 1:
+        raise DataError(
+            f"--test-views {options.test_views}: --every-window averages the windows of a clip "
+            "already; choose one"
+        )
     if options.model.suffix.lower() != ".onnx":
         if options.model.exists():
             for given in options.paths:

@@ -90,9 +90,10 @@ def limit_head_threads(model: Classifier, clips: int) -> bool:
     """
     threads = torch.get_num_threads()
     on_cpu = next(model.parameters()).device.type == "cpu"
-    if threads == 1 or not on_cpu or not isinstance(model.head, RecurrentHead):
+    heads = [part for part in model.head.modules() if isinstance(part, RecurrentHead)]
+    if threads == 1 or not on_cpu or not heads:
         return False
-    if products(model.head.rnn) * clips >= _WORTH_SHARING:
+    if products(heads[0].rnn) * clips >= _WORTH_SHARING:
         return False
 
     def share(*_: object) -> None:
@@ -105,7 +106,8 @@ def limit_head_threads(model: Classifier, clips: int) -> bool:
         if features.requires_grad:
             features.register_hook(share)  # type: ignore[no-untyped-call]
 
-    model.head.register_forward_pre_hook(alone)
+    for head in heads:
+        head.register_forward_pre_hook(alone)
     # The loss and the head's way back follow on the same thread; then comes the encoder's.
     model.encoder.register_forward_pre_hook(share)
     model.encoder.register_forward_hook(share_on_the_way_back)

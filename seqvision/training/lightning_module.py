@@ -82,9 +82,12 @@ class ClassifierModule(L.LightningModule):
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Return this process's part of the loss of a batch: the weighted mean over its clips."""
         mixed = mix(batch, self._options.mixup) if self._options.mixup else Mixed.plain(batch)
-        logits = self.model(mixed.batch.inputs, mixed.batch.padded).float()
-        answers = logits.argmax(dim=1)
-        loss = mixed.over_labels(lambda labels: self._loss(logits, labels))
+        members = self.model.logits_of_members(mixed.batch.inputs, mixed.batch.padded).float()
+        answers = members.mean(dim=0).argmax(dim=1)
+        # A sum: each member learns as it would alone.
+        loss = mixed.over_labels(
+            lambda labels: torch.stack([self._loss(logits, labels) for logits in members]).sum()
+        )
         correct = mixed.over_labels(lambda labels: (answers == labels).sum().to(loss))
         clips = loss.new_tensor(len(batch.labels))
         # The other labels of a blend are the same ones in another order: as heavy in all.
@@ -93,7 +96,7 @@ class ClassifierModule(L.LightningModule):
         # Gradients are averaged over the processes; their shares of a batch need not be equal.
         scaled = loss * (rank.count() / distributed.total(own.clone()))
         # Not `self.log` in every step, which costs more than a step on cached features.
-        self._sums.append(torch.stack([loss.detach(), own, correct, clips]))
+        self._sums.append(torch.stack([loss.detach() / len(members), own, correct, clips]))
         return scaled
 
     def configure_gradient_clipping(
@@ -104,7 +107,8 @@ class ClassifierModule(L.LightningModule):
     ) -> None:
         """Clip here: Lightning refuses it for a fused optimizer, also where nothing is scaled."""
         if gradient_clip_val:
-            nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
+            for member in self.model.parameters_of_members():
+                nn.utils.clip_grad_norm_(member, gradient_clip_val)
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """Collect the answers; the figures are of all clips at once, not a mean over batches."""

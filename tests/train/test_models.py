@@ -31,6 +31,13 @@ CENTERED = [
     ModelOptions(encoder="flatten", pool="attention", motion="both", projection=0, center=True),
 ]
 
+ENSEMBLES = [
+    ModelOptions(hidden=8, ensemble=2, motion="both"),
+    ModelOptions(hidden=8, ensemble=3, pool="attention", bidirectional=True, center=True),
+    ModelOptions(encoder="flatten", freeze=True, motion="none", ensemble=2, head="gru"),
+    ModelOptions(encoder="flatten", head="mean", ensemble=2),
+]
+
 
 def frames(batch: int, time: int, image: ImageSpec = IMAGE, seed: int = 0) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
@@ -41,10 +48,11 @@ def frames(batch: int, time: int, image: ImageSpec = IMAGE, seed: int = 0) -> to
 def name(options: ModelOptions) -> str:
     bi = "bi" if options.bidirectional else ""
     center = "-center" if options.center else ""
-    return f"{bi}{options.head}{options.layers}-{options.pool}-{options.motion}{center}"
+    ensemble = f"-{options.ensemble}" if options.ensemble > 1 else ""
+    return f"{bi}{options.head}{options.layers}-{options.pool}-{options.motion}{center}{ensemble}"
 
 
-@pytest.mark.parametrize("options", HEADS + CENTERED, ids=name)
+@pytest.mark.parametrize("options", HEADS + CENTERED + ENSEMBLES, ids=name)
 @torch.inference_mode()
 def test_padding_changes_no_prediction(options: ModelOptions) -> None:
     model = Classifier(options, IMAGE, 4).eval()
@@ -240,3 +248,33 @@ def test_imagenet_offline_fails_if_given_and_warns_by_default(
     assert build_encoder("mobilenet_v2", "none", 3, 64, 64).notes == ()
     with pytest.raises(WeightsError, match="small_cnn has none"):
         build_encoder("small_cnn", "imagenet", 3, 64, 64)
+
+
+@pytest.mark.parametrize("options", ENSEMBLES, ids=name)
+def test_an_ensemble_averages_networks_that_learn_apart(options: ModelOptions) -> None:
+    model = Classifier(options, IMAGE, 4).eval()
+    clips, lengths = frames(3, 5), torch.tensor([5, 3, 1])
+    members = model.logits_of_members(clips, lengths)
+    assert len(members) == options.ensemble
+    assert torch.allclose(members.mean(0), model(clips, lengths), atol=1e-5)
+    assert not torch.allclose(members[0], members[1], atol=1e-3)
+
+    members[1].square().sum().backward()
+    learns = [
+        any(each.grad is not None and bool(each.grad.any()) for each in part)
+        for part in model.parameters_of_members()
+    ]
+    assert learns == [index == 1 for index in range(options.ensemble)]
+    count = sum(len(part) for part in model.parameters_of_members())
+    assert count == sum(each.requires_grad for each in model.parameters())
+
+
+@torch.inference_mode()
+def test_a_frozen_encoder_is_shared_by_the_heads_of_an_ensemble() -> None:
+    alone, three = (
+        Classifier(ModelOptions(encoder="resnet18", weights="none", freeze=True, ensemble=count),
+                   IMAGE, 4) for count in (1, 3)
+    )  # fmt: skip
+    assert three.features == alone.features
+    sizes = [sum(each.numel() for each in model.encoder.parameters()) for model in (alone, three)]
+    assert sizes[0] == sizes[1]

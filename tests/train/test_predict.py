@@ -15,14 +15,18 @@ from conftest import square_clip, write_frames, write_video
 from export_models import prove_here
 from served import serving
 
+from seqvision import evaluation
 from seqvision.cli import main
+from seqvision.data.cache import Cache
+from seqvision.data.clip_views import fixed_views
+from seqvision.data.clips import Clip
 from seqvision.data.datasets.detect import find_paths
-from seqvision.data.decode import Decoded
+from seqvision.data.decode import Decoded, Store
 from seqvision.errors import DataError
 from seqvision.prediction import ClipPrediction, line_of
 from seqvision.training.model_io import load_model
 from seqvision.training.train import Trained
-from seqvision_edge.card import ImageSpec, VideoSequence
+from seqvision_edge.card import ImageSpec, StripSequence, VideoSequence
 from seqvision_edge.providers import DEVICES
 from seqvision_edge.sampling import centre, windows
 from seqvision_edge.session import Session
@@ -131,6 +135,68 @@ def test_windows_overlap_by_half_and_are_averaged(
         ]
     assert len(each) > 5
     assert found == pytest.approx(np.mean(each, axis=0).tolist(), abs=1e-5)
+
+
+def test_test_views_are_averaged_alike_by_evaluate_and_predict(
+    attentive: Trained, exported: Path, listed: Path, tmp_path: Path
+) -> None:
+    model, card = load_model(attentive.model)
+    store = Store(Cache(tmp_path / "cache"), card.image, 30.0, card.sequence)
+    clip = store.load(Clip(path := listed.parent / "dan" / "left0", "left"))
+    alone = centre(clip, card.image, card.sequence)
+    steps = list(fixed_views(clip, card.image, card.sequence, 4))
+    assert np.array_equal(steps[0], alone)
+    assert all(not np.array_equal(steps[0], view) for view in steps[1:])
+    with torch.inference_mode():
+        answers = [model.eval()(torch.from_numpy(view)[None]).softmax(1) for view in steps]
+    expected = torch.cat(answers).mean(0).numpy()
+    assert np.abs(expected - answers[0].numpy()).max() > 1e-5
+    counted = evaluation.predict(model, card, [clip, clip], 3, views=4).numpy()
+    assert np.allclose(counted, expected, atol=1e-6)
+    for trained in (attentive.model, exported):
+        target = tmp_path / f"{trained.suffix}.csv"
+        given = ["predict", str(trained), str(path), "--test-views", "4", "--csv", str(target)]
+        assert main(given) == 0
+        assert np.allclose(rows_of(target)[str(path)], expected, atol=2e-6)
+
+
+def test_test_views_differ_in_speed_beginning_and_place() -> None:
+    # Grey rises over time, to the right and downwards: what is seen can be read off.
+    time, down, right = np.ogrid[:40, :50, :100]
+    frames = np.stack(np.broadcast_arrays(time, down, right), axis=3).astype(np.uint8)
+    clip = Decoded(frames, np.arange(40) / 10, source_fps=10.0, end=4.0)
+    image = ImageSpec(height=50, width=100, channels=3, fit="stretch")
+    first, *views = fixed_views(clip, image, VIDEO, 30)
+    assert np.array_equal(first, centre(clip, image, VIDEO))
+    assert [len(view) for view in views] == [VIDEO.frames] * 29
+    begins, rows, columns = np.array([view[0, 25, 50] for view in views], int).T
+    assert begins.min() <= 2
+    assert begins.max() >= 32
+    assert (rows - 25).min() == -3, "6 % of each side"
+    assert (rows - 25).max() == 3
+    assert (columns - 50).min() <= -5
+    assert (columns - 50).max() >= 5
+    passed = {int(view[-1, 25, 50, 0]) - int(view[0, 25, 50, 0]) for view in views}
+    assert passed == {4, 5, 6}, "10 % slower or faster"
+
+
+def test_views_of_a_short_clip_or_an_image_are_short_too() -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1), np.uint8)
+    clip = Decoded(frames, np.arange(3) / 10, source_fps=10.0, end=0.3)
+    image = ImageSpec(height=8, width=8, channels=1, fit="stretch")
+    assert {len(view) for view in fixed_views(clip, image, VIDEO, 9)} <= {2, 3, 4}
+    rows = ImageSpec(height=1, width=8, channels=1, fit="stretch")
+    sequence = StripSequence(kind="rows", steps=8, longer="crop")
+    still = Decoded(frames[:1], np.zeros(1))
+    assert [len(view) for view in fixed_views(still, rows, sequence, 5)] == [8] * 5
+
+
+def test_test_views_beside_every_window_are_refused(
+    exported: Path, takes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["predict", str(exported), str(takes), "--every-window", "--test-views", "3"]
+    assert main(given) == 2
+    assert "--test-views 3: --every-window averages" in capsys.readouterr().err
 
 
 def test_windows_cover_a_clip_to_its_end() -> None:
