@@ -73,11 +73,10 @@ class Live:
 
 
 class Record:
-    """A sink that keeps its steps, and is as slow as `seconds`."""
+    """A sink that keeps its steps."""
 
-    def __init__(self, seconds: float = 0.0) -> None:
+    def __init__(self) -> None:
         self.steps: list[Step] = []
-        self._seconds = seconds
 
     def __enter__(self) -> Self:
         return self
@@ -87,7 +86,6 @@ class Record:
 
     def write(self, step: Step) -> None:
         self.steps.append(step)
-        time.sleep(self._seconds)
 
     def wait_for(self, name: str, index: int) -> None:
         """Wait until a frame of a source has come here."""
@@ -242,14 +240,46 @@ def test_an_unreported_pause_of_frames_is_a_gap(session: Session) -> None:
     assert len(record.events("cam")) == 2
 
 
+class EveryThird(Record):
+    """A sink of a device that has time for every third frame: by their order, by no clock.
+
+    As a source's `reader` it holds that up until it has got the frame three before the next; it
+    waits, with a frame, until the third after that was sent.
+    """
+
+    def __init__(self, last: int) -> None:
+        """Remember which frame is the last."""
+        super().__init__()
+        self._last = last
+        self._sent = self._got = -1
+        self._moved = threading.Condition()
+
+    def wait_for(self, name: str, index: int) -> None:
+        with self._moved:
+            self._sent = index
+            self._moved.notify_all()
+            assert self._moved.wait_for(lambda: self._got >= index - 2, 120)
+
+    def write(self, step: Step) -> None:
+        super().write(step)
+        if step.frame is not None:
+            with self._moved:
+                self._got = step.frame.index
+                self._moved.notify_all()
+                assert self._moved.wait_for(
+                    lambda: self._sent >= min(self._got + 3, self._last), 120
+                )
+
+
 def test_an_overloaded_device_sheds_evenly_and_reports_its_rate(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The camera sends 10 frames per second of its clock; the model has time for a third."""
     monkeypatch.setattr("seqvision_edge.pipeline.state._SECONDS", 2.0)
-    record = Record(seconds=0.06)
     scene: Segments = [("none", 3.0), ("red", 3.0), ("none", 3.0)]
-    summary = run([Live(paced(scene))], session, [record], max_age=60)
+    record = EveryThird(last=89)
+    source = Live(paced(scene, pause=0.0), reader=record)
+    summary = run([source], session, [record], max_age=600)
     answers = record.answers()
     steps = np.diff([answer.time for answer in answers])
     assert 20 < len(answers) < 60
