@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from preloaded import Command
+from preloaded import Command, EdgeCommand
 
 _COUNTED = """
 import atexit, os, signal, sys, threading
@@ -85,10 +85,9 @@ def run(
             out, err = process.communicate(120)
             group, status = process.pid, process.returncode
     else:
-        with subprocess.Popen(
+        with EdgeCommand(
             [sys.executable, "-c", code, *words], cwd=folder, env=env, text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            start_new_session=True,
         ) as started:  # fmt: skip
             out, err = started.communicate(timeout=120)
             group, status = started.pid, started.returncode

@@ -4,6 +4,8 @@ A command that trains spends seconds of a processor on the imports of torch and 
 twentieth of that on the training of a test.  Here one process of the test run has imported what is
 not ours; each command is a fork of it with its own session, terminal, folder and environment, and
 imports seqvision as ever.  What a start from nothing shows ("loading torch") others test.
+
+Commands of the edge package are forked from another one, without torch.
 """
 
 import array
@@ -26,11 +28,20 @@ from types import ModuleType
 from typing import Any
 
 # Not onnxruntime: its import starts a thread, which a fork has not, and waits for it at the end.
-MODULES = (
-    "lightning.pytorch", "torchvision.models", "torch._dynamo", "torch.export",
-    "torch.utils.tensorboard", "scipy.stats", "matplotlib.pyplot", "pydantic", "optuna",
-    "sqlalchemy", "onnx", "onnxscript", "yaml", "rich.live",
-)  # fmt: skip
+MODULES = {
+    "training": (
+        "lightning.pytorch", "torchvision.models", "torch._dynamo", "torch.export",
+        "torch.utils.tensorboard", "scipy.stats", "matplotlib.pyplot", "pydantic", "optuna",
+        "sqlalchemy", "onnx", "onnxscript", "yaml", "rich.live",
+    ),
+    "edge": (
+        "asyncio", "multiprocessing.spawn", "multiprocessing.shared_memory", "concurrent.futures",
+        "cv2", "av", "pydantic", "yaml", "rich.live", "prometheus_client", "paho.mqtt.client",
+        "fastapi", "fastapi.openapi.utils", "python_multipart", "starlette.middleware.gzip",
+        "uvicorn", "uvicorn.protocols.http.h11_impl", "anyio._backends._asyncio",
+        "uvicorn.protocols.websockets.websockets_sansio_impl",
+    ),
+}  # fmt: skip
 SEQVISION = "import sys\nfrom seqvision.__main__ import run\nsys.exit(run())"
 
 
@@ -42,6 +53,7 @@ class Preloaded:
         code: what runs; it gets a name space of its own.
         files: its standard input, output and errors, as descriptors.
         on_terminal: whether its standard input becomes the terminal of its session.
+        kind: what has been imported, of `MODULES`.
 
     Attributes:
         pid: of the process, which is its session's first.
@@ -50,11 +62,11 @@ class Preloaded:
 
     def __init__(
         self, argv: Sequence[str], code: str, cwd: str | Path, env: Mapping[str, str],
-        files: tuple[int, int, int], on_terminal: bool = False,
+        files: tuple[int, int, int], on_terminal: bool = False, kind: str = "training",
     ) -> None:  # fmt: skip
         self.status: int | None = None
         self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.connect(_server())
+        self._socket.connect(_server(kind))
         asked = {"argv": list(argv), "code": code, "cwd": str(cwd), "env": dict(env),
                  "on_terminal": on_terminal}  # fmt: skip
         socket.send_fds(self._socket, [json.dumps(asked).encode() + b"\n"], files)
@@ -63,15 +75,19 @@ class Preloaded:
 
     def poll(self) -> int | None:
         """Return the exit code, or None while the process runs."""
-        if self.status is None and select.select([self._socket], [], [], 0)[0]:
+        if self.status is None and self.has_ended(0):
             self.status = int(self._lines.readline())
             self._lines.close()
             self._socket.close()
         return self.status
 
+    def has_ended(self, timeout: float | None = None) -> bool:
+        """Wait for the process to end, for ever or so many seconds; return whether it has."""
+        return self.status is not None or bool(select.select([self._socket], [], [], timeout)[0])
+
     def wait(self, timeout: float) -> int:
         """Return the exit code; end the process and fail if it has none in time."""
-        if self.status is None and not select.select([self._socket], [], [], timeout)[0]:
+        if not self.has_ended(timeout):
             os.kill(self.pid, signal.SIGKILL)
             raise AssertionError(f"still running after {timeout:g} s")
         status = self.poll()
@@ -133,6 +149,80 @@ class Command(Preloaded):
         return self._out.read(), errors
 
 
+def edge_code(
+    command: Sequence[str | Path], env: Mapping[str, str]
+) -> tuple[list[str], str] | None:
+    """Return `sys.argv` and the code of `python -c CODE …` or `python -m MODULE …`.
+
+    None where only a start from nothing will do: of another program, or where variables change the
+    interpreter or its libraries, such as that which preloads the emulated camera.
+    """
+    python, option, program, *rest = [*map(str, command), "", ""]
+    arguments = rest[:-2] if rest else []
+    changed = {name for name in {*env, *os.environ} if env.get(name) != os.environ.get(name)}
+    if python != sys.executable or option not in ("-c", "-m") or os.name != "posix":
+        return None
+    if any(name.startswith(("LD_", "LC_", "LANG", "PYTHON", "TZ")) for name in changed):
+        return None
+    if option == "-c":
+        return ["-c", *arguments], program
+    code = f"import runpy\nrunpy.run_module({program!r}, run_name='__main__', alter_sys=True)"
+    return [program, *arguments], code
+
+
+class EdgeCommand(subprocess.Popen[Any]):
+    """`subprocess.Popen` of a command of the edge package; forked where `edge_code` allows it.
+
+    It has a session of its own.  Of what `Popen` takes: `cwd`, `env`, the three files and texts.
+    """
+
+    _forked: Preloaded | None = None
+
+    def _execute_child(self, args: Any, *rest: Any) -> None:
+        cwd, env = rest[4], os.environ if rest[5] is None else rest[5]
+        from_pipe, _, _, to_output, _, to_errors = rest[9:15]
+        forked = edge_code(args, env)
+        if forked is None:
+            return super()._execute_child(args, *rest)  # type: ignore[misc]
+        ends = (from_pipe, to_output, to_errors)
+        files = tuple(ours if end == -1 else end for ours, end in enumerate(ends))
+        self._forked = Preloaded(*forked, cwd or Path.cwd(), env, files, kind="edge")
+        self.pid = self._forked.pid
+        self._child_created = True
+        self._close_pipe_fds(*rest[9:15])  # type: ignore[attr-defined]
+        return None
+
+    def _internal_poll(self, *given: Any, **more: Any) -> int | None:
+        if self._forked is None:
+            return super()._internal_poll(*given, **more)  # type: ignore[misc]
+        if self.returncode is None:
+            self.returncode = self._forked.poll()
+        return self.returncode
+
+    def _wait(self, timeout: float | None) -> int:
+        if self._forked is None:
+            return super()._wait(timeout)  # type: ignore[misc]
+        if not self._forked.has_ended(timeout):
+            raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
+        return self._internal_poll()
+
+
+def run_edge(
+    command: Sequence[str | Path], typed: str | bytes | None = None, timeout: float = 300,
+    **more: Any,
+) -> subprocess.CompletedProcess[Any]:  # fmt: skip
+    """Run an `EdgeCommand` to its end and capture its outputs, as `subprocess.run` would."""
+    pipes = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
+    pipes["stdin"] = subprocess.DEVNULL if typed is None else subprocess.PIPE
+    with EdgeCommand(command, **pipes, **more) as process:
+        try:
+            out, errors = process.communicate(typed, timeout)
+        except BaseException:
+            process.kill()
+            raise
+    return subprocess.CompletedProcess([*command], process.returncode, out, errors)
+
+
 def run(
     command: Sequence[str | Path], cwd: str | Path | None = None,
     env: Mapping[str, str] | None = None, typed: str = "", code: str = SEQVISION,
@@ -145,26 +235,26 @@ def run(
     return subprocess.CompletedProcess([*command], status, out, errors)
 
 
-def _server() -> str:
+def _server(kind: str) -> str:
     """Return the path of the socket of the process that forks; start it if nobody has."""
     folder = Path(os.environ["SEQVISION_TEST_RUN"])
-    path = folder / "preloaded.socket"
-    with (folder / "preloaded.lock").open("w") as lock:
+    path, log_file = folder / f"preloaded-{kind}.socket", folder / f"preloaded-{kind}.log"
+    with (folder / f"preloaded-{kind}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists():
-            command = [sys.executable, __file__, str(path)]
-            with (folder / "preloaded.log").open("w") as log:
+            command = [sys.executable, __file__, str(path), kind]
+            with log_file.open("w") as log:
                 starting = subprocess.Popen(
                     command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                     start_new_session=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
                 )  # fmt: skip
             while not path.exists():
-                assert starting.poll() is None, (folder / "preloaded.log").read_text()
+                assert starting.poll() is None, log_file.read_text()
                 time.sleep(0.05)
     return str(path)
 
 
-def _serve(path: Path) -> dict[str, Any]:
+def _serve(path: Path, kind: str) -> dict[str, Any]:
     """Fork whenever it is asked for; return, in the forked process, what was asked.
 
     Ends itself when the folder of the test run is removed, or its first process is no more.
@@ -172,10 +262,11 @@ def _serve(path: Path) -> dict[str, Any]:
     import gc
     import importlib
 
-    from seqvision import compat
+    if kind == "training":
+        from seqvision import compat
 
-    assert compat.torchvision  # imported as seqvision does it, before lightning is
-    for name in MODULES:
+        assert compat.torchvision  # imported as seqvision does it, before lightning is
+    for name in MODULES[kind]:
         importlib.import_module(name)
     for name in [each for each in sys.modules if each.partition(".")[0].startswith("seqvision")]:
         del sys.modules[name]
@@ -259,7 +350,7 @@ def _become(asked: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    _asked_of_us = _serve(Path(sys.argv[1]))
+    _asked_of_us = _serve(Path(sys.argv[1]), sys.argv[2])
     _become(_asked_of_us)
     _this = sys.modules["__main__"]  # its functions may still be needed
     sys.modules["__main__"] = ModuleType("__main__")

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import pexpect
 import pyte
-from preloaded import Preloaded
+from preloaded import Preloaded, edge_code
 
 SIZES: Final = ((80, 24), (120, 40))
 """Columns and rows of the terminals on which commands are tried."""
@@ -32,7 +32,8 @@ class Terminal:
     """Run `command` on a terminal of `columns` x `rows`; as a context manager, end it afterwards.
 
     `env` is added to this process's variables; a value of None removes one.  With `code`, that runs
-    in a `Preloaded` process, and the words of `command` are only its `sys.argv`.
+    in a `Preloaded` process, and the words of `command` are only its `sys.argv`; so does a command
+    of the edge package, where `edge_code` allows it.
     """
 
     def __init__(
@@ -59,6 +60,10 @@ class Terminal:
         self._stream = pyte.ByteStream(self._screen)
         words = [str(word) for word in command]
         where = Path.cwd() if cwd is None else cwd
+        kind = "training"
+        own = {name: value for name, value in (env or {}).items() if value is not None}
+        if code is None and (edge := edge_code(words, os.environ | own)) is not None:
+            (words, code), kind = edge, "edge"
         self._child: pexpect.spawn | _Forked
         if code is None:
             self._child = pexpect.spawn(
@@ -71,7 +76,7 @@ class Terminal:
             self._child.delaybeforesend = None
             self._child.delayafterclose = self._child.delayafterterminate = 0.0
         else:
-            self._child = _Forked(words, code, where, variables, (rows, columns))
+            self._child = _Forked(words, code, where, variables, (rows, columns), kind)
         _keep_output(self._child.child_fd)
         self.pid: int = self._child.pid
         self.columns = columns
@@ -217,11 +222,12 @@ class _Forked:
 
     def __init__(
         self, argv: list[str], code: str, cwd: str | Path, env: Mapping[str, str],
-        size: tuple[int, int],
+        size: tuple[int, int], kind: str,
     ) -> None:  # fmt: skip
         self.child_fd, other = os.openpty()
         self.setwinsize(*size)
-        self._process = Preloaded(argv, code, cwd, env, (other, other, other), on_terminal=True)
+        files = (other, other, other)
+        self._process = Preloaded(argv, code, cwd, env, files, on_terminal=True, kind=kind)
         os.close(other)
         self.pid = self._process.pid
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from colour_model import LAG, card_data, make_card, model_bytes, picture, write_video
 from pace import quiet_seconds
+from preloaded import EdgeCommand, run_edge
 
 from seqvision_edge import __version__, cli
 from seqvision_edge.cli import RunOptions
@@ -44,6 +45,11 @@ def edge_run(
     code = cli.main([str(argument) for argument in arguments])
     output = capsys.readouterr()
     return code, output.out, output.err.splitlines()
+
+
+def forked(code: str, *arguments: str | Path, cwd: Path) -> "subprocess.CompletedProcess[str]":
+    """Run code in a process of its own, forked from one that has what it imports."""
+    return run_edge([sys.executable, "-c", code, *arguments], text=True, cwd=cwd)
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
@@ -380,7 +386,7 @@ def test_a_stopped_run_leaves_whole_files(
     long = write_video(tmp_path / "long.mp4", [("none", 1.0), ("red", 200.0)])
     outputs = ["--json", str(tmp_path / "run.jsonl"), "--save", str(tmp_path / "out.mp4")]
     command = [sys.executable, "-c", EDGE_RUN, "--model", str(model), "--source", str(long)]
-    process = subprocess.Popen(
+    process = EdgeCommand(
         [*command, *outputs], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + 120
@@ -407,7 +413,7 @@ def test_a_stopped_run_leaves_whole_files(
 
 def test_a_reader_that_leaves_early_is_no_error(model: Path, video: Path, no_display: None) -> None:
     command = [sys.executable, "-c", EDGE_RUN, "--model", str(model), "--source", str(video)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with EdgeCommand(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
@@ -550,9 +556,9 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str], question: st
 
 
 def test_json_lines_on_standard_output_are_alone_there(
-    tmp_path: Path, model: Path, video: Path, no_display: None, run_python: Callable[..., Any]
+    tmp_path: Path, model: Path, video: Path, no_display: None
 ) -> None:
-    done = run_python(EDGE_RUN, video, "--model", model, "--json", "-", cwd=tmp_path)
+    done = forked(EDGE_RUN, video, "--model", model, "--json", "-", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert [line["label"] for line in lines if line["type"] == "event"] == ["red", "blue"]
@@ -564,7 +570,7 @@ def test_a_closed_json_pipe_ends_the_run(tmp_path: Path, model: Path, video: Pat
     # More than a pipe holds: the run cannot be over before its reader leaves.
     sources = [video] * 12
     run = [sys.executable, "-c", EDGE_RUN, *sources, "--model", model, "--no-window", "--json", "-"]
-    with subprocess.Popen(run, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path) as one:
+    with EdgeCommand(run, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path) as one:
         assert one.stdout is not None
         assert json.loads(one.stdout.readline())["type"] == "run"
         one.stdout.close()
@@ -580,13 +586,13 @@ time.time = lambda: real() + draw.uniform(-1e8, 1e8)
 
 
 def test_a_clock_that_jumps_by_years_changes_no_event(
-    tmp_path: Path, model: Path, video: Path, no_display: None, run_python: Callable[..., Any]
+    tmp_path: Path, model: Path, video: Path, no_display: None
 ) -> None:
     reported = {}
     for name, code in (("steady", EDGE_RUN), ("jumping", JUMPING)):
         words = ["--model", model, "--source", video, "--json", f"{name}.jsonl", "--clips", name,
                  "--no-window"]  # fmt: skip
-        done = run_python(code, *words, cwd=tmp_path)
+        done = forked(code, *words, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         assert len(list((tmp_path / name).glob("*.mp4"))) == 2
         lines = [json.loads(line) for line in (tmp_path / f"{name}.jsonl").open()]
@@ -600,7 +606,7 @@ def test_a_clock_that_jumps_by_years_changes_no_event(
 
 
 def test_a_label_named_like_a_wildcard_matches_only_itself(
-    tmp_path: Path, no_display: None, run_python: Callable[..., Any]
+    tmp_path: Path, no_display: None
 ) -> None:
     """`*` and `#` are any label or topic elsewhere, `=1+1` is a formula, no file has such names."""
     labels = ["*", "#", "=1+1", "none"]
@@ -615,7 +621,7 @@ def test_a_label_named_like_a_wildcard_matches_only_itself(
     words = ["--model", model, "--source", video, "--json", "run.jsonl", "--clips", "clips",
              "--on-event", rf"\*={note} S", "--on-event", f"#={note} H",
              "--no-window"]  # fmt: skip
-    done = run_python(EDGE_RUN, *words, cwd=tmp_path)
+    done = forked(EDGE_RUN, *words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in (tmp_path / "run.jsonl").read_text().splitlines()]
     events = [line["label"] for line in lines if line["type"] == "event"]

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from colour_model import write_video
 from pace import quiet_seconds
+from preloaded import EdgeCommand
 from test_cli import EDGE_RUN, edge_run, refusal
 from test_sinks_webhook import Hook
 
@@ -99,7 +100,7 @@ def test_a_dead_webhook_and_broker_do_not_delay_a_run(
     command = [sys.executable, "-c", EDGE_RUN, "--model", str(model), "--source", str(long)]
     outputs = ["--webhook", "http://me:s3cret@127.0.0.1:9/x", "--mqtt", "mqtt://127.0.0.1:9"]
     log = tmp_path / "run.jsonl"
-    process = subprocess.Popen(
+    process = EdgeCommand(
         [*command, *outputs, "--json", str(log)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from colour_model import model_bytes, write_video
 from hostile_child import NONSENSE, task
+from preloaded import EdgeCommand
 
 from seqvision_edge import child_process, sandboxed_load
 from seqvision_edge.errors import ModelError
@@ -297,7 +298,7 @@ def start_blind(change: Change, folder: Path) -> "subprocess.Popen[str]":
     """Start `edge-run` on a hostile model that its static reader lets pass."""
     (folder / "model.onnx").write_bytes(spoilt(change))
     video = write_video(folder / "video.mp4", [("red", 0.5)])
-    return subprocess.Popen(
+    return EdgeCommand(
         [sys.executable, "-c", BLIND_EDGE_RUN, str(video), "--model", folder / "model.onnx"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 from pace import quiet_seconds
+from preloaded import EdgeCommand
 from served import files, has_ipv6, jpeg, message
 from websockets.sync.client import connect
 
@@ -31,7 +32,7 @@ TOKEN = "sixteen-letters-or-more"
 def serving(*arguments: str | Path) -> Iterator[tuple["subprocess.Popen[str]", str, list[str]]]:
     """Yield a server process, its address and its output so far."""
     command = [sys.executable, "-c", EDGE_SERVE, *map(str, arguments), "--port", "0"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = EdgeCommand(command, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stderr is not None
         output = []
@@ -80,9 +81,7 @@ def test_signal_while_event_loop_starts_or_ends_is_clean(
     model: Path, point: str, number: int, code: int
 ) -> None:
     start = [sys.executable, "-c", _SIGNAL_AT + EDGE_SERVE, point, str(number)]
-    process = subprocess.Popen(
-        [*start, model, "--port", "0"], stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+    process = EdgeCommand([*start, model, "--port", "0"], stderr=subprocess.PIPE, text=True)
     try:
         if point == "close":
             assert process.stderr is not None
@@ -112,7 +111,7 @@ Service.work = work
 def test_request_that_does_not_end_with_the_server_is_cut_off_in_silence(
     model: Path, video: Path
 ) -> None:
-    process = subprocess.Popen(
+    process = EdgeCommand(
         [sys.executable, "-c", _ENDLESS + EDGE_SERVE, model, "--port", "0"],
         stderr=subprocess.PIPE, text=True,
     )  # fmt: skip

@@ -23,6 +23,7 @@ from pathlib import Path
 import httpx
 import pytest
 from colour_model import model_bytes
+from preloaded import EdgeCommand
 from served import Running, jpeg, message, serving, until
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
@@ -383,7 +384,7 @@ def test_a_blocked_log_delays_no_response(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "seqvision_edge.server", model, "--port", "0"]
     with (
         httpx.Client(timeout=60) as client,
-        subprocess.Popen(words, stderr=subprocess.PIPE) as process,
+        EdgeCommand(words, stderr=subprocess.PIPE) as process,
     ):
         assert process.stderr is not None
         try:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from colour_model import picture
 from numpy.typing import NDArray
+from preloaded import EdgeCommand
 from served import has_ipv6, until
 from servers import web
 from websockets.exceptions import InvalidStatus
@@ -39,8 +40,9 @@ def running(model: Path, *options: str) -> Iterator[tuple[str, str]]:
     with web.WebServer(routes) as server:
         command = [sys.executable, "-m", "seqvision_edge", "--model", str(model), "--no-window",
                    "--source", f"{server.url}/camera", *options]  # fmt: skip
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                              text=True) as process:  # fmt: skip
+        with EdgeCommand(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        ) as process:
             assert process.stderr is not None
             token = ""
             for line in process.stderr:

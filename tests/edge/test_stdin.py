@@ -20,6 +20,7 @@ from colour_model import make_card, model_bytes
 from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from preloaded import run_edge
 
 from seqvision_edge.errors import SourceError
 from seqvision_edge.frame import Frame
@@ -207,8 +208,7 @@ EDGE_RUN = [sys.executable, "-m", "seqvision_edge", "--no-window"]
 
 
 def edge_run(data: bytes, *arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
-    command = [*EDGE_RUN, *map(str, arguments)]
-    return subprocess.run(command, input=data, capture_output=True, timeout=300)
+    return run_edge([*EDGE_RUN, *arguments], data)
 
 
 def test_a_run_on_standard_input_answers_for_every_frame(model: Path) -> None:

@@ -1,7 +1,6 @@
 """Damaged files: what can be read is run, and what is missing is said."""
 
 import random
-import subprocess
 import time
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 from colour_model import write_video
 from faults.table import Row, keep
 from faults.watched_run import EDGE_RUN
+from preloaded import run_edge
 
 SECONDS = 6.0
 
@@ -24,7 +24,7 @@ def edge_run(model: Path, source: Path) -> tuple[int, str, float]:
     """Return the exit code, stderr and the seconds that it took."""
     command = [*EDGE_RUN, "--model", str(model), "--source", str(source), "--no-window"]
     began = time.monotonic()
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = run_edge(command, text=True, timeout=120)
     return done.returncode, done.stderr, time.monotonic() - began
 
 

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from preloaded import EdgeCommand
+
 Line = dict[str, Any]
 
 EDGE_RUN = [sys.executable, "-m", "seqvision_edge"]
@@ -101,7 +103,7 @@ def watched_run(
 ) -> Iterator[WatchedRun]:
     """Run `edge-run` on the sources, given as its own words, in the background."""
     words = ["--model", model, *sources, "--json", log, "--no-window", *options]
-    process = subprocess.Popen(
+    process = EdgeCommand(
         [*EDGE_RUN, *map(str, words)],
         env=os.environ | (environment or {}),
         stdout=subprocess.PIPE,

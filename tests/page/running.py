@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import re
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from serving import EDGE
+from preloaded import EdgeCommand
 
 
 @dataclass(frozen=True)
@@ -33,9 +32,8 @@ def edge_run(model: Path, log: Path, *options: str) -> Iterator[Run]:
     """Run on a source; give its page and its JSON lines."""
     command = [sys.executable, "-m", "seqvision_edge", "--model", str(model), "--no-window",
                "--web", "127.0.0.1:0", "--json", str(log), *options]  # fmt: skip
-    environment = {**os.environ, "PYTHONPATH": str(EDGE)}
-    with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment
+    with EdgeCommand(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as process:
         try:
             assert process.stderr is not None

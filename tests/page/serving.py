@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from preloaded import EdgeCommand
+
 EDGE = Path(__file__).parents[2] / "edge"
 
 
@@ -34,8 +36,8 @@ class Serving:
 def edge_serve(model: Path, *options: str, cache: Path, port: int = 0) -> Iterator[Serving]:
     """Run `edge-serve`; `cache` is where it looks for onnxruntime-web."""
     command = [sys.executable, "-m", "seqvision_edge.server", str(model), "--port", str(port)]
-    environment = {**os.environ, "XDG_CACHE_HOME": str(cache), "PYTHONPATH": str(EDGE)}
-    with subprocess.Popen(
+    environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
+    with EdgeCommand(
         [*command, *options], stderr=subprocess.PIPE, text=True, env=environment
     ) as process:
         try:
