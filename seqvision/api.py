@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel
 
 from seqvision import config
-from seqvision.api_results import Prediction, Predictions, Run, Search, TqdmBar
+from seqvision.api_results import ClipPrediction, Predictions, Run, Search, TqdmBar
 from seqvision.console import Progress, loading, silent, status
 from seqvision.rank import count
 from seqvision_edge.command_line import Given
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from seqvision.tuning.tune import Tuned
 
 __all__ = [
-    "Prediction",
+    "ClipPrediction",
     "Predictions",
     "Run",
     "Search",
@@ -182,7 +182,7 @@ def predict(
         found = predict_given(given)
     return Predictions(
         tuple(
-            Prediction(each.name, each.label, each.probability, each.by_label, each.unsure)
+            ClipPrediction(each.name, each.label, each.probability, each.by_label, each.unsure)
             for each in found.answers
         ),
         tuple(found.damaged),

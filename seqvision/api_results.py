@@ -38,9 +38,9 @@ class Run:
 
     def _repr_html_(self) -> str:
         """Show the figures, and the curves of the training, in a notebook."""
-        from seqvision.report.notebook import curves, metrics_tables
+        from seqvision.report.notebook import curves_image, metrics_tables
 
-        return metrics_tables(self.metrics) + curves(self.folder / "curves.png")
+        return metrics_tables(self.metrics) + curves_image(self.folder / "curves.png")
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Search:
 
 
 @dataclass(frozen=True)
-class Prediction:
+class ClipPrediction:
     """What is in a clip.
 
     Attributes:
@@ -84,10 +84,10 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class Predictions(Sequence[Prediction]):
+class Predictions(Sequence[ClipPrediction]):
     """What is in some clips, in their order; `damaged` has a line for each that is not whole."""
 
-    clips: tuple[Prediction, ...]
+    clips: tuple[ClipPrediction, ...]
     damaged: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -96,7 +96,7 @@ class Predictions(Sequence[Prediction]):
     def __getitem__(self, index: Any) -> Any:
         return self.clips[index]
 
-    def __iter__(self) -> Iterator[Prediction]:
+    def __iter__(self) -> Iterator[ClipPrediction]:
         return iter(self.clips)
 
     def _repr_html_(self) -> str:

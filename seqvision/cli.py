@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from seqvision import __version__
 from seqvision.rank import count, is_first, yield_to_rank0
-from seqvision.signals import exit_code
+from seqvision.signals import stop_exit_code
 from seqvision_edge import command_line, interrupts
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.files import stdout_reserved
@@ -194,7 +194,7 @@ def train(arguments: list[str]) -> int:
     trained = train_given(_read(TrainOptions, "train", arguments))
     if is_first():
         _print(f"{trained.model} written; next: seqvision export {trained.model}")
-    return exit_code(trained.stopped_by)
+    return stop_exit_code(trained.stopped_by)
 
 
 def tune(arguments: list[str]) -> int:
@@ -204,7 +204,7 @@ def tune(arguments: list[str]) -> int:
     tuned = tune_given(_read(TuneOptions, "tune", arguments))
     if tuned.model is not None:
         _print(f"{tuned.model} written; next: seqvision export {tuned.model}")
-    return exit_code(tuned.stopped_by)
+    return stop_exit_code(tuned.stopped_by)
 
 
 def self_train(arguments: list[str]) -> int:
@@ -213,7 +213,7 @@ def self_train(arguments: list[str]) -> int:
 
     done = self_train_given(_read(SelfTrainOptions, "self-train", arguments))
     _print(f"{done.model} written; next: seqvision export {done.model}")
-    return exit_code(done.stopped_by)
+    return stop_exit_code(done.stopped_by)
 
 
 def data(arguments: list[str]) -> int:

@@ -79,7 +79,7 @@ def compare(options: CompareOptions) -> list[RunFolder]:
         )
     different = differing(runs)
     pairs = paired(runs)
-    show(runs, different, p_values(runs, pairs))
+    show_comparison(runs, different, p_values(runs, pairs))
     if options.json_ is not None:
         _write_json(options.json_, runs, different, pairs)
         print_written(options.json_)
@@ -163,7 +163,7 @@ def _write_json(
         raise DataError(f"--json {path}: cannot be written ({error.strerror})") from None
 
 
-def show(
+def show_comparison(
     runs: Sequence[RunFolder],
     different: Mapping[str, list[Any]],
     p: Mapping[str, Mapping[int, float]],

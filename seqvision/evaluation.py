@@ -75,7 +75,7 @@ def evaluate(options: EvaluateOptions, data_set: DataSet | None = None) -> Metri
         short = sum(is_short(clip, card.sequence) for clip in decoded)
         if short:
             print_note(short_clips(short, len(clips), card.sequence))
-        probabilities = predict(
+        probabilities = predict_probabilities(
             model.to(device), card, decoded, options.batch_size, options.test_views
         )
         name = "clips" if options.split == "all" else options.split
@@ -144,7 +144,7 @@ def load_clips(
 
 
 @torch.inference_mode()
-def predict(
+def predict_probabilities(
     model: Classifier, card: ModelCard, clips: Sequence[Decoded], batch_size: int, views: int = 1
 ) -> Tensor:
     """Return probabilities `(clips, labels)` for the centre window of each clip.
@@ -178,7 +178,9 @@ def logits_of(
 
 
 @torch.inference_mode()
-def answer(model: Classifier, card: ModelCard, windows: NDArray[np.uint8]) -> NDArray[np.float32]:
+def predict_windows(
+    model: Classifier, card: ModelCard, windows: NDArray[np.uint8]
+) -> NDArray[np.float32]:
     """Return probabilities `(windows, labels)` for windows of one length.
 
     Args:

@@ -91,7 +91,7 @@ class Inspection:
         return plain
 
 
-def read(path: Path) -> Inspection:
+def read_inspection(path: Path) -> Inspection:
     """Return what a model.onnx or model.pt is.
 
     Raises:
@@ -192,7 +192,7 @@ def inspect(options: InspectOptions) -> Inspection:
     Raises:
         SeqvisionError: not a model file, or one whose graph is not the one that its card names.
     """
-    found = read(options.model)
+    found = read_inspection(options.model)
     if options.json_:
         print_result(json.dumps(found.to_json(), indent=2))
     else:

@@ -41,7 +41,7 @@ Predictor = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
-class ClipPrediction:
+class PredictedClip:
     """A model's prediction for a clip: probabilities in the order of the card's labels.
 
     `name` is its path, and the part of that file that it is.
@@ -76,7 +76,7 @@ class ClipPrediction:
 class Predicted:
     """What a prediction came to: the answers, and one line for each clip that was damaged."""
 
-    answers: list[ClipPrediction]
+    answers: list[PredictedClip]
     damaged: list[str]
 
 
@@ -96,7 +96,7 @@ def predict(options: PredictOptions) -> Predicted:
     if options.csv is not None and is_one_of(options.csv, read):
         raise DataError(f"--csv {options.csv}: that is an input file; choose another name")
     width = max(len(clip.name) for clip in clips) if sys.stdout.isatty() else 0
-    answers: list[ClipPrediction] = []
+    answers: list[PredictedClip] = []
     damaged: list[str] = []
     short = 0
     left = threading.Event()
@@ -116,7 +116,7 @@ def predict(options: PredictOptions) -> Predicted:
             if clip.incomplete:
                 damaged.append(f"{name}: {clip.incomplete}")
                 print_line(damaged[-1])
-            answers.append(ClipPrediction(name, _answer(clip, predictor, card, options), card))
+            answers.append(PredictedClip(name, _answer(clip, predictor, card, options), card))
             short += is_short(clip, card.sequence)
             print_result(line_of(answers[-1], options.top, width))
             shutil.rmtree(kept)
@@ -130,7 +130,7 @@ def predict(options: PredictOptions) -> Predicted:
     return Predicted(answers, damaged)
 
 
-def write_csv(path: Path, answers: Sequence[ClipPrediction], labels: Sequence[str]) -> None:
+def write_csv(path: Path, answers: Sequence[PredictedClip], labels: Sequence[str]) -> None:
     """Write path, label and probability of each answer, and a column for each label.
 
     Raises:
@@ -159,13 +159,13 @@ def _load(options: PredictOptions) -> tuple[Predictor, ModelCard]:
         return lambda frames: session.run(frames)[0], session.card
 
     with loading("torch"):
-        from seqvision.evaluation import answer
+        from seqvision.evaluation import predict_windows
         from seqvision.training.hardware import pick_device
         from seqvision.training.model_io import load_model
 
     model, card = load_model(options.model)
     model = model.to(pick_device(options.device))
-    return lambda frames: answer(model, card, frames), card
+    return lambda frames: predict_windows(model, card, frames), card
 
 
 def _decode_each(
@@ -214,7 +214,7 @@ def _answer(
     return probabilities.mean(axis=0)
 
 
-def line_of(answer: ClipPrediction, top: int, width: int) -> str:
+def line_of(answer: PredictedClip, top: int, width: int) -> str:
     """Return the path and the most probable labels; between tabs where no terminal reads it.
 
     An answer below `decision.min_confidence` is unsure; between tabs that is a last field.

@@ -84,6 +84,6 @@ def interrupt(stop: Stop, message: str = "") -> KeyboardInterrupt:
     return kind(message) if message else kind()
 
 
-def exit_code(stop: Stop | None) -> int:
+def stop_exit_code(stop: Stop | None) -> int:
     """Return the exit code of work that a signal stopped, or that none did."""
     return 0 if stop is None else 128 + stop

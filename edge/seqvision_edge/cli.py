@@ -22,10 +22,10 @@ from seqvision_edge.files import STDOUT, stdout_reserved
 from seqvision_edge.help_text import usage
 from seqvision_edge.hints import MODELS
 from seqvision_edge.option_fields import Arg, FramesPerSecond, Options
+from seqvision_edge.output_options import OutputOptions
 from seqvision_edge.providers import Device
 from seqvision_edge.sanitize import redact
 from seqvision_edge.sinks.factory import (
-    OutputOptions,
     make_outputs,
     notes_on,
     refuse_to_overwrite,
@@ -186,7 +186,7 @@ def edge_run(options: RunOptions) -> int:
     truth = read_truth(options.truth) if options.truth else []
     events = EventList()
     sources = _open(options, addresses, session.card)
-    _print(command_line.folded(f"{PROGRAM}: {describe(session, sources)}"))
+    _print(command_line.folded(f"{PROGRAM}: {run_line(session, sources)}"))
     for line in (*_notes(options, sources, session.card), *notes_on(options.outputs)):
         _print(f"{PROGRAM}: note: {line}")
     outputs = make_outputs(options.outputs, PROGRAM, session, sources, decision)
@@ -271,7 +271,7 @@ def _address(text: str) -> "Address":
     return parse_source(text)
 
 
-def describe(session: "Session", sources: Sequence["Source"]) -> str:
+def run_line(session: "Session", sources: Sequence["Source"]) -> str:
     """Return one line about the run: model, sources, labels, window."""
     card = session.card
     return " · ".join(

@@ -60,7 +60,7 @@ class Smoothing:
         self.value = None
 
 
-class Decider:
+class EventDetector:
     """State machine of one source's events.
 
     A prediction holds until the next one, so an event lasts from the first that reaches

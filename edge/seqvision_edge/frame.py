@@ -128,14 +128,14 @@ class Step:
 def records(step: Step) -> Iterator[Record]:
     """Yield the records of a step: new states of its source, its prediction, ended events."""
     for state in step.changed:
-        yield record(step.source, state)
+        yield to_record(step.source, state)
     if step.answered and step.prediction is not None:
-        yield record(step.source, step.prediction)
+        yield to_record(step.source, step.prediction)
     for event in step.events:
-        yield record(step.source, event)
+        yield to_record(step.source, event)
 
 
-def record(source: str, result: Prediction | Event | SourceState) -> Record:
+def to_record(source: str, result: Prediction | Event | SourceState) -> Record:
     """Return a prediction, an event or a state as plain data with the name of its source."""
     plain = result.to_json()
     return {"type": plain.pop("type"), "source": source, **plain}
@@ -147,4 +147,4 @@ def message(source: str, result: Event | SourceState) -> Record:
     `id` is the same in every copy, `timestamp` is the wall clock (UTC) at which it is passed to the
     outputs.
     """
-    return {**record(source, result), "id": uuid.uuid4().hex, "timestamp": utc(time.time())}
+    return {**to_record(source, result), "id": uuid.uuid4().hex, "timestamp": utc(time.time())}

@@ -19,10 +19,10 @@ from seqvision_edge.card import ModelCard, VideoSequence
 from seqvision_edge.files import atomic_write
 from seqvision_edge.session import Session
 from seqvision_export.onnx_graph import convert, state_of
-from seqvision_export.quantize.calibration_data import gather
+from seqvision_export.quantize.calibration_data import gather_clips
 from seqvision_export.quantize.select_precision import choose_precision
 from seqvision_export.timing import interleaved_timing
-from seqvision_export.verify.report import print_summary, save
+from seqvision_export.verify.report import print_summary, save_report
 from seqvision_export.verify.verify import verify_in_subprocess
 
 # Calls of a few milliseconds: enough of them for some without interruption.
@@ -61,7 +61,7 @@ def _export(options: ExportOptions, target: Path, data_sets: Sequence[DataSet]) 
             "--background LABEL", "seqvision train --background LABEL"
         )
         print_note(f"{options.model}: {note}")
-    clips = gather(options, card, found)
+    clips = gather_clips(options, card, found)
     kept: list[Path] = []
     try:
         with (
@@ -83,7 +83,7 @@ def _export(options: ExportOptions, target: Path, data_sets: Sequence[DataSet]) 
                     print_step(f"proving {choice.chosen.candidate.name} in a fresh process")
                     report = verify_in_subprocess(_proof_of(options, unfinished), str(target))
                 report["precision"] = measured
-            save(report_file, report)
+            save_report(report_file, report)
             size = unfinished.stat().st_size
     except OSError as error:
         raise ExportError(f"{target}: cannot be written ({error.strerror})") from None

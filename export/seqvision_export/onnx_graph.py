@@ -292,10 +292,10 @@ def convert(model: Classifier, card: ModelCard, opset: int) -> bytes:
     proto.producer_name, proto.producer_version = "seqvision", card.origin.version
     _forget_how_it_was_made(proto)
     proto.ir_version = IR_VERSIONS.get(opset, NEWEST_IR_VERSION)
-    return finish(proto, card, "fp32")
+    return finish_graph(proto, card, "fp32")
 
 
-def finish(proto: onnx.ModelProto, card: ModelCard, precision: str) -> bytes:
+def finish_graph(proto: onnx.ModelProto, card: ModelCard, precision: str) -> bytes:
     """Check a graph, put the card and the graph's hash into the file, and return its content."""
     del proto.metadata_props[:]
     onnx.checker.check_model(proto, full_check=True)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from seqvision.calibration.event_counts import EventCounts
-from seqvision.calibration.event_search import Trials, cross_validate, make_grid, search
-from seqvision.calibration.inference import TakePredictions, record
+from seqvision.calibration.event_search import Trials, cross_validate, make_decision_grid, search
+from seqvision.calibration.inference import TakePredictions, record_predictions
 from seqvision.calibration.inputs import TruthVideo
 from seqvision.console import print_line, progress
 from seqvision.errors import DataError
@@ -98,7 +98,7 @@ def calibrate_takes(
     card = session.card
     assert isinstance(card.sequence, VideoSequence)
     courses = _record(session, takes)
-    grid = make_grid(
+    grid = make_decision_grid(
         card.decision, card.sequence, len(card.labels), (card.decision.min_confidence, *rejects)
     )
     trials = Trials(courses, card.labels, window_lag(card.sequence), tolerance, grid)
@@ -138,7 +138,7 @@ def _record(session: Session, takes: Sequence[TruthVideo]) -> list[TakePredictio
             def advance_in(share: float, done: int = number) -> None:
                 advance(done + share, len(takes))
 
-            recorded = record(session, take, advance_in)
+            recorded = record_predictions(session, take, advance_in)
             if recorded.incomplete:
                 print_line(f"{recorded.where}: {recorded.incomplete}")
             courses.append(recorded)

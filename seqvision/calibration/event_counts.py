@@ -81,7 +81,7 @@ def of_score(score: Score) -> EventCounts:
     return EventCounts(len(score.right), len(score.missed), len(score.false), score.seconds, delays)
 
 
-def total(figures: Iterable[EventCounts]) -> EventCounts:
+def sum_counts(figures: Iterable[EventCounts]) -> EventCounts:
     """Return the figures of several takes as of one."""
     every: Sequence[EventCounts] = list(figures)
     return EventCounts(

@@ -17,11 +17,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from seqvision.calibration.event_counts import EventCounts, of_score, total
+from seqvision.calibration.event_counts import EventCounts, of_score, sum_counts
 from seqvision.calibration.inference import TakePredictions
 from seqvision_edge.card import Decision, VideoSequence
 from seqvision_edge.event_metrics import score
-from seqvision_edge.events import Decider
+from seqvision_edge.events import EventDetector
 from seqvision_edge.types import Event
 
 # For each threshold for unknown so many are drawn, and from so many of them it goes uphill.
@@ -43,7 +43,7 @@ _OFF: Final = (0.4, 0.55, 0.7, 0.85, 1.0)
 _MINIMUM: Final = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.65)
 _COOLDOWN: Final = (0.0, 0.125, 0.25, 0.5, 1.0)
 
-# Wider than what the decider takes for equal.
+# Wider than what the detector takes for equal.
 _HAIR = 1e-5
 
 
@@ -136,7 +136,7 @@ class Replay:
         smooth = self._smoothed(decision)
         loud = smooth.highest >= decision.off_threshold - _HAIR
         after = np.concatenate(([False], loud[:-1]))
-        decider = Decider(
+        detector = EventDetector(
             decision.model_copy(update={"smoothing": "none", "min_confidence": 0.0}),
             self._labels,
             self._lag,
@@ -145,10 +145,10 @@ class Replay:
         for index in np.flatnonzero(loud | after | smooth.breaks).tolist():
             time = self._times[index]
             if smooth.breaks[index]:
-                ended += decider.close(time).ended
+                ended += detector.close(time).ended
             else:
-                ended += decider.step(time, smooth.shares[index]).ended
-        return [*ended, *decider.close(self.course.seconds).ended]
+                ended += detector.step(time, smooth.shares[index]).ended
+        return [*ended, *detector.close(self.course.seconds).ended]
 
     def _smoothed(self, decision: Decision) -> _Smooth:
         key = (
@@ -161,16 +161,16 @@ class Replay:
 
     def _make(self, decision: Decision) -> _Smooth:
         # Only its smoothing is used.
-        decider = Decider(decision, self._labels, self._lag)
+        detector = EventDetector(decision, self._labels, self._lag)
         shares = np.zeros((len(self._times), len(self._labels)))
         breaks = np.zeros(len(self._times), np.bool_)
         for where, (time, answer) in enumerate(self.course.answers):
             if answer is None:
                 breaks[where] = True
-                decider.close(time)
+                detector.close(time)
             else:
-                decider.step(time, answer)
-                shares[where] = list(decider.smoothed.values())
+                detector.step(time, answer)
+                shares[where] = list(detector.smoothed.values())
         gestures = [where for where, label in enumerate(self._labels)
                     if label != decision.background]  # fmt: skip
         return _Smooth(shares, shares[:, gestures].max(axis=1), breaks)
@@ -197,7 +197,7 @@ class Trials:
 
     def of(self, decision: Decision, takes: Sequence[int]) -> EventCounts:
         """Return what settings come to on some of the takes."""
-        return total(self._one(decision, take) for take in takes)
+        return sum_counts(self._one(decision, take) for take in takes)
 
     def _one(self, decision: Decision, take: int) -> EventCounts:
         known = self._figures.get((decision, take))
@@ -300,7 +300,7 @@ def cross_validate(trials: Trials, budget: float) -> EventCounts | None:
         rest = [take for take in takes if take % count != fold]
         found = search(trials, rest, budget)
         figures.append(trials.of(found.decision, left))
-    return total(figures)
+    return sum_counts(figures)
 
 
 def _climb(point: Point, value: Callable[[Point], float], grid: Grid) -> None:
@@ -332,7 +332,7 @@ def _is_useful(figures: EventCounts, budget: float) -> bool:
     return figures.right > 0 and figures.is_within(budget)
 
 
-def make_grid(
+def make_decision_grid(
     decision: Decision, sequence: VideoSequence, labels: int, rejects: tuple[float, ...]
 ) -> Grid:
     """Return the settings to try for a model.

@@ -23,7 +23,7 @@ from seqvision.training.hardware import pick_device
 from seqvision.training.model_io import load_model, write_card
 from seqvision_edge.card import METADATA_KEY, Decision, ModelCard, VideoSequence
 from seqvision_edge.event_metrics import TrueEvent
-from seqvision_edge.events import NOTHING, Decider, EventUpdate, window_lag
+from seqvision_edge.events import NOTHING, EventDetector, EventUpdate, window_lag
 from seqvision_edge.frame import Frame
 from seqvision_edge.onnx_validation import read_model
 from seqvision_edge.pipeline import preprocessed_frames
@@ -83,12 +83,12 @@ class TakePredictions:
 
     def events(self, decision: Decision, labels: Sequence[str], lag: float) -> list[Event]:
         """Return the events that a run with these settings reports."""
-        decider = Decider(decision, labels, lag)
+        detector = EventDetector(decision, labels, lag)
         ended: list[Event] = []
         for time, answer in self.answers:
-            step = decider.close(time) if answer is None else decider.step(time, answer)
+            step = detector.close(time) if answer is None else detector.step(time, answer)
             ended += step.ended
-        return [*ended, *decider.close(self.seconds).ended]
+        return [*ended, *detector.close(self.seconds).ended]
 
     def cooled(self, factor: float) -> "TakePredictions":
         """Return the course that a temperature lower by a factor would have given."""
@@ -99,7 +99,7 @@ class TakePredictions:
         return replace(self, answers=answers)
 
 
-def record(
+def record_predictions(
     session: Session, take: TruthVideo, advance: Callable[[float], None] = lambda share: None
 ) -> TakePredictions:
     """Let a model see a take as a live run shows it, and keep its answers.
@@ -131,8 +131,8 @@ def record(
     return TakePredictions(str(take.video), tuple(recorder.answers), truth, seconds, incomplete)
 
 
-class _Recorder(Decider):
-    """Record the input of a decider without deciding."""
+class _Recorder(EventDetector):
+    """Record the input of an event detector without detecting."""
 
     def __init__(self, decision: Decision, labels: Sequence[str], lag: float) -> None:
         super().__init__(decision, labels, lag)

@@ -233,7 +233,7 @@ class LeftOut:
 
     def _words(self, kind: str) -> str:
         count, names = self._counts[kind], self._names[kind]
-        shown = ", ".join(printable(name) for name in names[:_NAMED])
+        shown = ", ".join(printable_name(name) for name in names[:_NAMED])
         shown += ", …" if len(names) > _NAMED else ""
         return f"{count} {plural(kind, count)} ({shown})"
 
@@ -265,7 +265,7 @@ _PLURALS = (
 )
 
 
-def printable(text: str) -> str:
+def printable_name(text: str) -> str:
     """Return a name that cannot disturb a terminal."""
     return "".join(letter if letter.isprintable() else "�" for letter in text)
 

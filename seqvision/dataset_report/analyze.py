@@ -28,7 +28,7 @@ from seqvision.dataset_report.probe import (
     find_copies,
     find_same,
     groups_on_two_sides,
-    in_threads,
+    in_threads_with_progress,
     look,
     probe_pixels,
 )
@@ -39,7 +39,7 @@ from seqvision.training.data import (
     missing_in_val,
     refuse_lost_labels,
 )
-from seqvision.training.sequence_planning import plan, settle, settle_video
+from seqvision.training.sequence_planning import finalize_sequence, plan_sequence, settle_video
 from seqvision_edge.card import ImageSpec, SequenceSpec, VideoSequence
 from seqvision_edge.files import atomic_write
 from seqvision_edge.still_images import sized
@@ -78,7 +78,7 @@ def examine(options: DataOptions, data_set: DataSet) -> Findings:
     clips, probes, broken = _look_at(data_set.clips, options.clips.image_fps)
     if not clips:
         raise DataError(f"{broken[0]}; none of the {len(broken)} clips can be read")
-    image, sequence = plan(training, clips)
+    image, sequence = plan_sequence(training, clips)
     if options.decode:
         clips, probes, more = _decode(clips, probes, options, image, sequence)
         broken += more
@@ -118,7 +118,7 @@ def examine(options: DataOptions, data_set: DataSet) -> Findings:
 
 
 def _look_at(clips: Sequence[Clip], image_fps: float) -> tuple[list[Clip], list[Probe], list[str]]:
-    answers = in_threads("looking", lambda clip: look(clip, image_fps), clips)
+    answers = in_threads_with_progress("looking", lambda clip: look(clip, image_fps), clips)
     return _readable(clips, answers)
 
 
@@ -149,7 +149,7 @@ def _decode(
     cache.check()
     store = Store(cache, image, options.clips.image_fps, sequence)
     pairs = list(zip(clips, probes, strict=True))
-    answers = in_threads("decoding", lambda pair: probe_pixels(*pair, store), pairs)
+    answers = in_threads_with_progress("decoding", lambda pair: probe_pixels(*pair, store), pairs)
     cache.trim()
     readable, closer, broken = _readable(clips, answers)
     return readable, closer, [*broken, *(probe.short for probe in closer if probe.short)]
@@ -175,7 +175,7 @@ def _settled(
     for width, height in {probe.size for probe in probes}:
         blank = sized(np.zeros((height, width, 3), np.uint8), image, sequence)
         blanks.append(Decoded(blank[None], np.zeros(1)))
-    return settle(requested, image, sequence, blanks)
+    return finalize_sequence(requested, image, sequence, blanks)
 
 
 def _divide(

@@ -180,7 +180,7 @@ def hash_array(pixels: NDArray[np.uint8]) -> str:
     return digest.hexdigest()
 
 
-def in_threads(
+def in_threads_with_progress(
     what: str, function: Callable[[Item], Answer], items: Sequence[Item]
 ) -> list[Answer]:
     """Return the answers for all items, in order; shows progress."""
@@ -311,7 +311,7 @@ def _digests(clips: Sequence[Clip], probes: Sequence[Probe]) -> list[str]:
             return digests[index]
 
     for index, answer in zip(
-        doubtful, in_threads("comparing files", digest, doubtful), strict=True
+        doubtful, in_threads_with_progress("comparing files", digest, doubtful), strict=True
     ):
         digests[index] = answer
     return digests
@@ -333,6 +333,6 @@ def _contents(clips: Sequence[Clip], probes: Sequence[Probe], digests: Sequence[
         except SourceError:
             return digests[index]
 
-    answers = in_threads("comparing frames", content, doubtful)
+    answers = in_threads_with_progress("comparing frames", content, doubtful)
     known = dict(zip((digests[index] for index in doubtful), answers, strict=True))
     return [known.get(digest, digest) for digest in digests]

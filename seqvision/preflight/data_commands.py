@@ -28,7 +28,7 @@ from seqvision.preflight.shared_checks import (
     find_for_model,
 )
 from seqvision.rank import is_first
-from seqvision.segmentation.annotations import Mark, check_label, read_list, read_marks
+from seqvision.segmentation.annotations import Mark, check_label, read_clip_rows, read_marks
 from seqvision_edge.hints import did_you_mean, near_words, path_error
 
 
@@ -194,6 +194,6 @@ def validate_segment(options: SegmentOptions) -> list[Mark]:
         raise DataError(
             f"--output {folder}: is not empty and has no {LIST_NAME}; choose a new folder"
         )
-    read_list(folder)
+    read_clip_rows(folder)
     check_label("--background", options.background)
     return read_marks(events)

@@ -10,10 +10,10 @@ from seqvision.metrics import Metrics
 
 def metrics_tables(metrics: Mapping[str, Metrics]) -> str:
     """Return a table of figures for each set of clips, as HTML."""
-    return "".join(metrics_table(name, each) for name, each in metrics.items())
+    return "".join(metrics_html(name, each) for name, each in metrics.items())
 
 
-def metrics_table(name: str, metrics: Metrics) -> str:
+def metrics_html(name: str, metrics: Metrics) -> str:
     """Return the figures of a set of clips as an HTML table."""
     rows = "".join(
         f"<tr><td>{escape(label)}</td><td>{each.precision:.3f}</td><td>{each.recall:.3f}</td>"
@@ -48,7 +48,7 @@ def predictions_table(
     return f"<table>{head}{cells}</table>{more}{lines}"
 
 
-def curves(picture: Path) -> str:
+def curves_image(picture: Path) -> str:
     """Return the curves of a training as an HTML image; nothing where there are none."""
     if not picture.is_file():
         return ""

@@ -20,7 +20,7 @@ from seqvision.report.sections import (
     calibrated,
     confusion,
     confusion_width,
-    data,
+    data_section,
     has_attention,
     headline,
     making,
@@ -73,7 +73,7 @@ def _sections(report: ReportContents) -> Iterator[Markup]:
     )
     if has_attention(report):
         yield _section("attention", "Attention", note(_ATTENTION), attention_section(report))
-    yield _section("data", "Data", data(report))
+    yield _section("data", "Data", data_section(report))
     yield _section("making", "Training setup", making(report))
 
 

@@ -199,7 +199,7 @@ def _with_interval(figure: str, interval: Interval, form: str) -> Markup:
     return element("td", element("b", figure), reach, class_="n")
 
 
-def data(report: ReportContents) -> Markup:
+def data_section(report: ReportContents) -> Markup:
     """Return the clips of each label and part, what the model sees of one, and what is missing."""
     card = report.card
     parts = list(report.counts)

@@ -193,7 +193,7 @@ def _gaps(parts: Sequence[Segment], frames: int, margin: int) -> Iterator[tuple[
         yield free, frames
 
 
-def read_list(folder: Path) -> tuple[list[str], list[dict[str, str]]]:
+def read_clip_rows(folder: Path) -> tuple[list[str], list[dict[str, str]]]:
     """Return the columns and rows of a folder's list; those of a new one where there is none.
 
     Raises:
@@ -246,7 +246,7 @@ def add_rows(folder: Path, rows: Sequence[Mapping[str, str]]) -> Path:
     path = folder / LIST_NAME
     # Takes may be recorded into the same folder.
     with locked(folder) if (folder / NAME).exists() else nullcontext():
-        columns, kept = read_list(folder)
+        columns, kept = read_clip_rows(folder)
         columns += [name for name in _LIST_COLUMNS if name not in columns]
         with (
             atomic_write(path) as unfinished,

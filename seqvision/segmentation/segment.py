@@ -21,7 +21,7 @@ from seqvision.segmentation.annotations import (
     between,
     lock_list,
     parts_of,
-    read_list,
+    read_clip_rows,
 )
 from seqvision_edge.errors import SinkError
 from seqvision_edge.files import temporary_folder
@@ -86,7 +86,7 @@ def _cut(video: Path, folder: Path, parts: Sequence[Segment], group: str) -> Seg
             for name, part in zip(names, parts, strict=True)
         ]
         listed = add_rows(folder, rows)
-    groups = {row.get("group") for row in read_list(folder)[1]}
+    groups = {row.get("group") for row in read_clip_rows(folder)[1]}
     return Segmented(folder, listed, Counter(part.label for part in parts), len(groups) == 1)
 
 

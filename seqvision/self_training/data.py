@@ -30,7 +30,7 @@ from seqvision.data.splits import keep_groups, part_called
 from seqvision.errors import DataError
 from seqvision.evaluation import load_clips
 from seqvision.preflight.shared_checks import find_for_model
-from seqvision.training.data import Data, describe, missing_in_val
+from seqvision.training.data import Data, data_summary, missing_in_val
 from seqvision_edge.card import ModelCard, VideoSequence
 
 _CHUNK = 64
@@ -171,7 +171,7 @@ def pool_fingerprint(clips: Sequence[Clip], marks: Sequence[str]) -> str:
 def _doubts(path: Path, data: Data, card: ModelCard) -> tuple[str, ...]:
     """Return a note where the model may have learnt from clips that validate here."""
     before: dict[str, Any] = card.origin.data
-    now = describe(data)
+    now = data_summary(data)
     names: tuple[str, ...] = ("fingerprint", "train", "val", "test")
     if any(note.startswith(SELF_TRAINED) for note in card.origin.notes):
         names = ("val", "test")  # it learnt from more clips than these

@@ -14,7 +14,7 @@ from seqvision.console import progress
 from seqvision.data.augment import Augmenter
 from seqvision.data.dataset import ClipDataset, EpochSampler, collate
 from seqvision.data.decode import Decoded
-from seqvision.evaluation import predict
+from seqvision.evaluation import predict_probabilities
 from seqvision.metrics import Metrics, before_temperature, measure
 from seqvision.models.classifier import Classifier
 from seqvision.training.data import Data
@@ -85,7 +85,7 @@ def _logits(
     model: Classifier, card: ModelCard, clips: Sequence[Decoded], batch_size: int
 ) -> Logits:
     """Return `(clips, labels)`, before any temperature; softmax forgets what they lack."""
-    predicted = predict(model, card, clips, batch_size)
+    predicted = predict_probabilities(model, card, clips, batch_size)
     logits: Logits = before_temperature(predicted, card.decision.temperature).log().numpy()
     return logits
 

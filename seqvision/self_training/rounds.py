@@ -73,7 +73,7 @@ class Round:
         return None if self.right is None or not self.chosen else self.right / self.chosen
 
 
-def best_of(rounds: Sequence[Round]) -> Round:
+def best_round(rounds: Sequence[Round]) -> Round:
     """Return the round to keep: the last one that is not worse on validation.
 
     Within one standard error of the highest accuracy, figures are alike (Breiman et al. 1984 choose
@@ -95,7 +95,7 @@ def write_rounds(run: Path, rounds: Sequence[Round], labels: Sequence[str], abou
     Raises:
         StudyError: a file cannot be written.
     """
-    best = best_of(rounds).number
+    best = best_round(rounds).number
     head = ["round", "unlabelled", "chosen", "right", "precision", "epoch", "val_accuracy",
             "val_loss", "temperature", "seconds", "best"]  # fmt: skip
     rows = [[*head, *(f"threshold {label}" for label in labels)]]
@@ -195,7 +195,7 @@ def _number(value: float | None) -> str:
 
 
 @dataclass(frozen=True)
-class Work:
+class SelfTrainingContext:
     """What all rounds share."""
 
     options: SelfTrainOptions
@@ -215,7 +215,7 @@ class Work:
         return self.run / f"round-{number}.csv"
 
 
-def first_round(work: Work, model: Classifier, card: ModelCard) -> Round:
+def first_round(work: SelfTrainingContext, model: Classifier, card: ModelCard) -> Round:
     """Return what the model that was given is worth."""
     began = time.monotonic()
     temperature, metrics = calibrate_teacher(model, card, work.labelled, _batch(work))
@@ -227,7 +227,7 @@ def first_round(work: Work, model: Classifier, card: ModelCard) -> Round:
     return first
 
 
-def next_round(work: Work, rounds: Sequence[Round]) -> Round | None:
+def next_round(work: SelfTrainingContext, rounds: Sequence[Round]) -> Round | None:
     """Let the last model teach, and a student learn; None where the teacher is sure of nothing.
 
     Raises:
@@ -258,12 +258,12 @@ def next_round(work: Work, rounds: Sequence[Round]) -> Round | None:
         number, len(work.pool.clips), len(named), _right(work, named), chosen, student.epoch,
         metrics.clips, metrics.accuracy, metrics.loss, temperature, time.monotonic() - began,
     )  # fmt: skip
-    star = "  *" if best_of([*rounds, done]) is done else ""
+    star = "  *" if best_round([*rounds, done]) is done else ""
     print_line(f"round {number}: {_worth(done)}, {done.seconds:.0f} s{star}")
     return done
 
 
-def _bar(work: Work, rounds: Sequence[Round], began: float) -> EpochBar:
+def _bar(work: SelfTrainingContext, rounds: Sequence[Round], began: float) -> EpochBar:
     """Return the bar of a round's student, with the time left for all rounds."""
     number, most = rounds[-1].number + 1, work.options.rounds
     before = [each.seconds for each in rounds if each.number]
@@ -279,7 +279,7 @@ def _bar(work: Work, rounds: Sequence[Round], began: float) -> EpochBar:
     return EpochBar(f"round {number}/{most}", epochs, left, at_most=True)
 
 
-def _choose(work: Work, number: int, temperature: float) -> tuple[float | None, ...]:
+def _choose(work: SelfTrainingContext, number: int, temperature: float) -> tuple[float | None, ...]:
     """Write the pseudo-labels of a round; return the threshold of each label."""
     options, labels = work.student, work.labelled.labels
     file = student_file(work.folder(number - 1), options) if number > 1 else work.options.model
@@ -297,20 +297,20 @@ def _choose(work: Work, number: int, temperature: float) -> tuple[float | None, 
     return tuple(thresholds(answers, chosen, len(labels)))
 
 
-def _right(work: Work, named: Sequence[tuple[int, int]]) -> int | None:
+def _right(work: SelfTrainingContext, named: Sequence[tuple[int, int]]) -> int | None:
     if not work.options.truth:
         return None
     labels = work.labelled.labels
     return sum(work.pool.clips[index].label == labels[label] for index, label in named)
 
 
-def _chosen(work: Work, named: Sequence[tuple[int, int]]) -> str:
+def _chosen(work: SelfTrainingContext, named: Sequence[tuple[int, int]]) -> str:
     right = _right(work, named)
     correct = "" if right is None else f", {right / len(named):.1%} of them the true one"
     return f"{len(named)} of {len(work.pool.clips)} clips get a label{correct}"
 
 
-def data_of(work: Work, number: int) -> Data:
+def data_of(work: SelfTrainingContext, number: int) -> Data:
     """Return what a round's student learns, as listed.
 
     Raises:
@@ -332,5 +332,5 @@ def _worth(each: Round) -> str:
     )
 
 
-def _batch(work: Work) -> int:
+def _batch(work: SelfTrainingContext) -> int:
     return work.student.training.batch_size

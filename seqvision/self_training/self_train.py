@@ -29,8 +29,8 @@ from seqvision.preflight import check_combination
 from seqvision.self_training.data import contents, pool_fingerprint, read_labelled, read_pool
 from seqvision.self_training.rounds import (
     Round,
-    Work,
-    best_of,
+    SelfTrainingContext,
+    best_round,
     data_of,
     first_round,
     next_round,
@@ -113,7 +113,7 @@ def _self_train(
     for note in (*labelled.notes, *pool.notes):
         print_note(note)
     marks = pool_fingerprint(labelled.clips, known), pool_fingerprint(pool.clips, pool.contents)
-    about = about_of(options, *marks)
+    about = self_training_inputs(options, *marks)
     rounds: list[Round] = []
     if options.resume is not None:
         rounds, kept = read_rounds(options.resume)
@@ -122,7 +122,9 @@ def _self_train(
     if options.resume is None:
         hold_run(held, run)
     write_options(run, options)
-    work = Work(options, student, labelled, pool, device, run, torch.get_num_threads())
+    work = SelfTrainingContext(
+        options, student, labelled, pool, device, run, torch.get_num_threads()
+    )
     split = labelled.split
     print_line(
         f"run folder: {run}\n{len(split.train)} labelled clips train, {len(split.val)} validate, "
@@ -155,12 +157,12 @@ def _self_train(
 def _goes_on(rounds: Sequence[Round], options: SelfTrainOptions) -> bool:
     """Whether there is another round: validation rose lately, and there were not enough yet."""
     last = rounds[-1].number
-    return last < options.rounds and last - best_of(rounds).number < options.patience
+    return last < options.rounds and last - best_round(rounds).number < options.patience
 
 
-def _keep_best(work: Work, rounds: Sequence[Round]) -> None:
+def _keep_best(work: SelfTrainingContext, rounds: Sequence[Round]) -> None:
     """Copy the best model to --output; keep only its checkpoints."""
-    best = best_of(rounds).number
+    best = best_round(rounds).number
     if best == rounds[-1].number:
         copy_model(student_file(work.folder(best), work.student), work.options.output, work.run)
     for each in rounds:
@@ -168,9 +170,9 @@ def _keep_best(work: Work, rounds: Sequence[Round]) -> None:
             shutil.rmtree(work.folder(each.number) / "checkpoints", ignore_errors=True)
 
 
-def _end(work: Work, rounds: list[Round], stop: Stop | None) -> SelfTrained:
+def _end(work: SelfTrainingContext, rounds: list[Round], stop: Stop | None) -> SelfTrained:
     """Write the best model, with its report where there is time, and print the result."""
-    best, output = best_of(rounds), work.options.output
+    best, output = best_round(rounds), work.options.output
     if best.number == 0:
         _copy_given(work)
         print_line(
@@ -190,7 +192,7 @@ def _end(work: Work, rounds: list[Round], stop: Stop | None) -> SelfTrained:
     return SelfTrained(output, work.run, rounds, best, stop)
 
 
-def _copy_given(work: Work) -> None:
+def _copy_given(work: SelfTrainingContext) -> None:
     """Write the model that was given under the name of the result."""
     given, output = work.options.model, work.options.output
     assert given is not None
@@ -263,7 +265,7 @@ def student_options(options: SelfTrainOptions, card: ModelCard) -> TrainOptions:
     )
 
 
-def about_of(options: SelfTrainOptions, labelled: str, pool: str) -> dict[str, Any]:
+def self_training_inputs(options: SelfTrainOptions, labelled: str, pool: str) -> dict[str, Any]:
     """Return, as plain data, everything that the rounds depend on.
 
     Args:

@@ -21,8 +21,8 @@ from seqvision.training.data import Data
 from seqvision.training.fit import fit, load_kept_weights
 from seqvision.training.model_io import save_model, used_clips
 from seqvision.training.results import make_card, measure_parts, with_metrics
-from seqvision.training.run_context import prepare
-from seqvision.training.train import Trained, finish
+from seqvision.training.run_context import prepare_run
+from seqvision.training.train import Trained, finish_run
 from seqvision_edge.card import ModelCard
 from seqvision_edge.files import write_whole
 
@@ -71,7 +71,7 @@ def train_student(
     data = replace(data, split=replace(data.split, test=[]))
     try:
         run.mkdir()
-        context = prepare(options, device, lambda _: data, quiet=True)
+        context = prepare_run(options, device, lambda _: data, quiet=True)
         write_whole(run / "options.yaml", to_yaml(recorded(context.options)))
     except OSError as error:
         raise StudyError(f"{run}: cannot be written ({error.strerror})") from None
@@ -95,8 +95,10 @@ def finish_student(
     Raises:
         SeqvisionError: a file cannot be written.
     """
-    context = prepare(options, device, lambda _: data, quiet=True)
-    return finish(context, run, load_kept_weights(options.training, run), seconds, owner=run.parent)
+    context = prepare_run(options, device, lambda _: data, quiet=True)
+    return finish_run(
+        context, run, load_kept_weights(options.training, run), seconds, owner=run.parent
+    )
 
 
 def student_file(run: Path, options: TrainOptions) -> Path:

@@ -30,7 +30,7 @@ from seqvision.data.splits import Split, keep_groups
 from seqvision.data.value_range import range_notes
 from seqvision.errors import DataError
 from seqvision.rank import is_first
-from seqvision.training.sequence_planning import plan, settle
+from seqvision.training.sequence_planning import finalize_sequence, plan_sequence
 from seqvision_edge.card import Decision, ImageSpec, SequenceSpec, VideoSequence
 from seqvision_edge.option_fields import first_problem
 
@@ -80,7 +80,7 @@ def load_dataset(options: TrainOptions, data_set: DataSet | None = None) -> Data
     found = data_set.clips
     labels = labels_of(found)
     check_label_names(labels)
-    image, sequence = plan(options, found)
+    image, sequence = plan_sequence(options, found)
     cache = Cache(options.clips.cache, options.clips.cache_size)
     store = Store(cache, image, options.clips.image_fps, sequence)
     with progress("decoding") as advance:
@@ -93,7 +93,7 @@ def load_dataset(options: TrainOptions, data_set: DataSet | None = None) -> Data
     apart = keep_groups(clips, requested.split_by)
     split, copied = divide(clips, copies, requested.val, requested.fold, seed, apart)
     background = find_background(labels, options.clips.background)
-    settled = settle(options, image, sequence, decoded)
+    settled = finalize_sequence(options, image, sequence, decoded)
     sides = group_split(clips, split, requested.split_by)
     return Data(
         clips=clips,
@@ -123,7 +123,7 @@ def load_dataset(options: TrainOptions, data_set: DataSet | None = None) -> Data
     )
 
 
-def describe(data: Data) -> dict[str, Any]:
+def data_summary(data: Data) -> dict[str, Any]:
     """Return what the clips were, with a fingerprint that changes when a clip or label does."""
     return {
         "clips": dict(Counter(clip.label for clip in data.clips)),

@@ -24,7 +24,7 @@ _LONG = 120.0
 
 
 @dataclass(frozen=True)
-class Plan:
+class EpochPlan:
     """What a training comes to.
 
     Attributes:
@@ -66,9 +66,9 @@ class Plan:
         )
 
 
-def plan(
+def plan_epochs(
     most: int, epoch: float, spent: float, afterwards: float, budget: float | None = None
-) -> Plan:
+) -> EpochPlan:
     """Return how many epochs a training has, at least the one that is over.
 
     Args:
@@ -82,7 +82,7 @@ def plan(
     if budget is not None:
         more = (_SHARE * budget - spent - afterwards) / max(epoch, 1e-6)
         epochs = min(most, 1 + max(0, int(more)))
-    return Plan(epochs, most, epoch, spent + (epochs - 1) * epoch + afterwards, budget)
+    return EpochPlan(epochs, most, epoch, spent + (epochs - 1) * epoch + afterwards, budget)
 
 
 class Planner(L.Callback):
@@ -139,7 +139,7 @@ class Planner(L.Callback):
         if warning is not None:
             print_warning(warning)
 
-    def _plan(self) -> Plan:
+    def _plan(self) -> EpochPlan:
         begin, first, *others = self._steps
         now = self._clock()
         # The first step of all waits for workers and for memory; the others show the usual time.
@@ -149,7 +149,7 @@ class Planner(L.Callback):
         afterwards = self._afterwards() + _REPORT
         budget = None if self.options.time is None else seconds_of(self.options.time)
         spent = now - self._began
-        return plan(self.options.epochs, epoch, spent, afterwards, budget)
+        return plan_epochs(self.options.epochs, epoch, spent, afterwards, budget)
 
 
 def _about(seconds: float) -> str:

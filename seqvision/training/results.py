@@ -18,7 +18,7 @@ from seqvision.config import TrainOptions, data_path
 from seqvision.console import Remark
 from seqvision.data.clip_notes import incomplete
 from seqvision.errors import DataError
-from seqvision.evaluation import predict
+from seqvision.evaluation import predict_probabilities
 from seqvision.metrics import Metrics, metrics_table
 from seqvision.models.classifier import Classifier
 from seqvision.report.contents import ReportContents, SplitResult, make_part, part_to_json
@@ -26,7 +26,7 @@ from seqvision.report.page import write_page
 from seqvision.report.png_plots import draw_confusion, draw_curves
 from seqvision.report.run_folder import NAME, column, write_predictions
 from seqvision.training.autotune import Arithmetic
-from seqvision.training.data import Data, describe
+from seqvision.training.data import Data, data_summary
 from seqvision.training.run_context import RunContext
 from seqvision_edge.card import SPEC, Decision, ModelCard, Origin, State, StateTensor, VideoSequence
 from seqvision_edge.files import write_whole
@@ -61,7 +61,9 @@ def measure_parts(context: RunContext, card: ModelCard) -> list[SplitResult]:
     for name, indices in (("val", data.split.val), ("test", data.split.test)):
         if indices:
             clips, decoded = [data.clips[i] for i in indices], [data.decoded[i] for i in indices]
-            answers = predict(context.model, card, decoded, context.options.training.batch_size)
+            answers = predict_probabilities(
+                context.model, card, decoded, context.options.training.batch_size
+            )
             parts.append(make_part(name, clips, decoded, answers, card.labels))
     return parts
 
@@ -203,7 +205,7 @@ def make_card(options: TrainOptions, data: Data, model: Classifier) -> ModelCard
             version=seqvision.__version__,
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             options=options.model_dump(mode="json"),
-            data=describe(data),
+            data=data_summary(data),
             metrics={},
             notes=(*data.warnings, *data.notes, *model.notes),
         ),

@@ -57,7 +57,7 @@ class RunContext:
         return self.module.model
 
 
-def prepare(
+def prepare_run(
     options: TrainOptions,
     device: torch.device,
     read: Callable[[TrainOptions], Data] = load_dataset,

@@ -36,7 +36,7 @@ _MOST_STEPS = 4096
 _PEEKED = 64
 
 
-def plan(options: TrainOptions, clips: Sequence[Clip]) -> tuple[ImageSpec, SequenceSpec]:
+def plan_sequence(options: TrainOptions, clips: Sequence[Clip]) -> tuple[ImageSpec, SequenceSpec]:
     """Return the size of a step and how steps come to be, as far as is known before decoding.
 
     Raises:
@@ -69,7 +69,7 @@ def _sizes(options: TrainOptions, clips: Sequence[Clip]) -> tuple[ImageSpec, Seq
     return spec, ChannelSequence(kind="channels")
 
 
-def settle(
+def finalize_sequence(
     options: TrainOptions, image: ImageSpec, sequence: SequenceSpec, decoded: Sequence[Decoded]
 ) -> SequenceSpec:
     """Return the sequence with what only the decoded clips give: fps, frames, the most steps."""

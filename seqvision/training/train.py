@@ -27,7 +27,7 @@ from seqvision.console import (
 from seqvision.data.augment import with_content
 from seqvision.data.datasets import DataSet
 from seqvision.errors import CheckpointError, DataError
-from seqvision.evaluation import predict
+from seqvision.evaluation import predict_probabilities
 from seqvision.metrics import Metrics
 from seqvision.output_files import is_model, publish
 from seqvision.rank import is_first
@@ -48,7 +48,7 @@ from seqvision.training.results import (
     with_metrics,
     write_results,
 )
-from seqvision.training.run_context import RunContext, prepare
+from seqvision.training.run_context import RunContext, prepare_run
 from seqvision_edge.card import ModelCard
 from seqvision_edge.files import alone_in, sweep, write_whole
 
@@ -108,7 +108,7 @@ def _train(
     if options.resume is not None:
         distributed.rank0_only(lambda: hold_run(held, options.resume))
     try:
-        context = prepare(options, device, partial(load_dataset, data_set=data_set))
+        context = prepare_run(options, device, partial(load_dataset, data_set=data_set))
         options = context.options
         run = begun = distributed.rank0_only(lambda: _begin_run(options))
         print_line(f"run folder: {run}")
@@ -127,7 +127,7 @@ def _train(
             _print_stopped(run, options, fitted)
             return distributed.rank0_only(lambda: keep_stopped(context, run, fitted))
         seconds = time.monotonic() - began
-        return distributed.rank0_only(lambda: finish(context, run, fitted, seconds, made))
+        return distributed.rank0_only(lambda: finish_run(context, run, fitted, seconds, made))
     except KeyboardInterrupt as error:
         message = f"stopped; {what_is_kept(begun or options.resume)}" if is_first() else ""
         raise interrupt(stop_of(error), message) from None
@@ -202,7 +202,7 @@ def _seconds_to_measure(context: RunContext) -> float:
     some = [data.decoded[i] for i in indices[:_TIMED_CLIPS]]
     learns = {layer: layer.training for layer in model.modules()}
     began = time.monotonic()
-    predict(
+    predict_probabilities(
         model, make_card(context.options, data, model), some, context.options.training.batch_size
     )
     seconds = time.monotonic() - began
@@ -211,7 +211,7 @@ def _seconds_to_measure(context: RunContext) -> float:
     return seconds / max(1, len(some)) * len(indices)
 
 
-def finish(
+def finish_run(
     context: RunContext,
     run: Path,
     fitted: Fitted,

@@ -11,9 +11,9 @@ from filelock import FileLock
 from seqvision.config import TrainOptions, TuneOptions, from_yaml
 from seqvision.training.data import Data, load_dataset
 from seqvision.training.fit import load_kept_weights
-from seqvision.training.run_context import prepare
-from seqvision.training.train import copy_model, finish
-from seqvision.tuning.study import Row, best_of, row_of
+from seqvision.training.run_context import prepare_run
+from seqvision.training.train import copy_model, finish_run
+from seqvision.tuning.study import TrialRow, best_trial, row_of
 
 
 def keep_best(study: optuna.Study, folder: Path) -> None:
@@ -22,14 +22,14 @@ def keep_best(study: optuna.Study, folder: Path) -> None:
     Whichever process comes last removes what is left: those that share a folder need not agree.
     """
     rows = [row_of(trial) for trial in study.get_trials(deepcopy=False)]
-    best = best_of(rows)
+    best = best_trial(rows)
     for row in rows:
         if row.run and row.kind != "running" and (best is None or row.number != best.number):
             shutil.rmtree(folder / row.run, ignore_errors=True)
 
 
 def write_best(
-    row: Row, folder: Path, options: TuneOptions, note: str, device: torch.device
+    row: TrialRow, folder: Path, options: TuneOptions, note: str, device: torch.device
 ) -> Path | None:
     """Write the report and the model file of the best trial; the test clips are seen only now.
 
@@ -54,8 +54,8 @@ def write_best(
             data = load_dataset(of)
             return replace(data, notes=(*data.notes, note))
 
-        context = prepare(requested, device, read, quiet=True)
-        finish(
+        context = prepare_run(requested, device, read, quiet=True)
+        finish_run(
             context,
             run,
             load_kept_weights(requested.training, run),

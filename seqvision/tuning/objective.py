@@ -33,7 +33,7 @@ from seqvision.training.callbacks import EpochBar
 from seqvision.training.data import Data, load_dataset
 from seqvision.training.fit import fit, is_out_of_memory
 from seqvision.training.results import make_card
-from seqvision.training.run_context import RunContext, prepare
+from seqvision.training.run_context import RunContext, prepare_run
 from seqvision.tuning import study
 from seqvision.tuning.search_space import Space, suggest, with_values
 from seqvision.tuning.storage import PROCESS, this_process
@@ -136,7 +136,7 @@ class Objective:
         try:
             if self._search.max_latency_ms is not None:
                 self._refuse_slow(trial, options)
-            context = prepare(options, self._search.device, self._read, quiet=True)
+            context = prepare_run(options, self._search.device, self._read, quiet=True)
         except SeqvisionError as error:
             if isinstance(error.__context__, OSError):
                 raise  # a full disk is not the fault of these options
@@ -148,7 +148,7 @@ class Objective:
         value = self._train(trial, context)
         if self._search.measure is not None:
             trial.set_user_attr(study.MS, self._time(options))
-        trial.set_user_attr(study.MACHINE, machine())
+        trial.set_user_attr(study.MACHINE, machine_name())
         trial.set_user_attr(study.SECONDS, round(time.monotonic() - began, 1))
         return value
 
@@ -200,7 +200,7 @@ class Objective:
         trial.set_user_attr(study.MS, ms)
         if self._search.max_latency_ms is not None and ms > self._search.max_latency_ms:
             trial.set_user_attr(study.SLOW, True)
-            trial.set_user_attr(study.MACHINE, machine())
+            trial.set_user_attr(study.MACHINE, machine_name())
             raise optuna.TrialPruned
 
     def _time(self, options: TrainOptions) -> float:
@@ -262,7 +262,7 @@ class TrialCallback(L.Callback):
             trainer.should_stop = True
 
 
-def machine() -> str:
+def machine_name() -> str:
     """Return what a time holds for."""
     return f"{processor()}, {os.cpu_count()} cores"
 
@@ -279,7 +279,7 @@ def milliseconds(measure: Measure, options: TrainOptions, data: Data, cache: Cac
         onnxruntime.__version__,
         torch.__version__,
         platform.node(),
-        machine(),
+        machine_name(),
         options.model.model_dump(exclude=_NOT_THE_GRAPH),
         data.image.model_dump(),
         data.sequence.kind,

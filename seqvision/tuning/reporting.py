@@ -20,7 +20,7 @@ from seqvision.errors import StudyError
 from seqvision.report.png_plots import pyplot
 from seqvision.tuning.best import keep_best
 from seqvision.tuning.objective import Standing
-from seqvision.tuning.study import Row, best_of, pareto, row_of, short
+from seqvision.tuning.study import TrialRow, best_trial, pareto, row_of, short
 from seqvision_edge.csv_cells import write_rows
 from seqvision_edge.files import atomic_write
 
@@ -46,7 +46,7 @@ class Progress:
         self._began = time.monotonic()
         self._before = ended(self.rows())
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[TrialRow]:
         """Return the trials of all processes."""
         every = self._study.get_trials(deepcopy=False)
         rows = [row_of(each) for each in every if each.state != TrialState.WAITING]
@@ -82,11 +82,11 @@ class Progress:
         )
         print_line(f"     {short(row.params)}", "dim")
 
-    def write(self, rows: list[Row]) -> None:
+    def write(self, rows: list[TrialRow]) -> None:
         """Write the study's tables."""
-        write(self._folder, rows, self._about)
+        write_trials(self._folder, rows, self._about)
 
-    def _ending(self, row: Row) -> str:
+    def _ending(self, row: TrialRow) -> str:
         took = "" if row.seconds is None else f", {duration(row.seconds)}"
         time_of = "" if row.ms is None else f", {ms_text(row.ms)} ms"
         if row.kind == "failed":
@@ -97,11 +97,11 @@ class Progress:
             return f"pruned after epoch {row.epochs}"
         return f"{self._figure(row)}{time_of}{took}"
 
-    def _best(self, rows: list[Row]) -> str:
-        best = best_of(rows)
+    def _best(self, rows: list[TrialRow]) -> str:
+        best = best_trial(rows)
         return f"best {self._figure(best)} (trial {best.number})" if best else "none finished yet"
 
-    def _figure(self, row: Row) -> str:
+    def _figure(self, row: TrialRow) -> str:
         return figure_text(row, self._options.objective)
 
     def _seconds_left(self, now: int, share: float) -> float | None:
@@ -117,7 +117,7 @@ class Progress:
         return (time.monotonic() - self._began) / made * open_
 
 
-def ended(rows: list[Row]) -> int:
+def ended(rows: list[TrialRow]) -> int:
     """Return how many of the requested trials have ended."""
     return sum(row.kind not in ("running", "stopped") for row in rows)
 
@@ -130,12 +130,12 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def show(rows: Sequence[Row], objective: str, name: str) -> None:
+def show_trials(rows: Sequence[TrialRow], objective: str, name: str) -> None:
     """Print the front of figure against time; without times, the best trials."""
     front = pareto(rows)
-    if not front and best_of(rows) is None:
+    if not front and best_trial(rows) is None:
         return
-    best = best_of(rows)
+    best = best_trial(rows)
     if front:
         title = f"study {name}: no trial is both as good and faster"
         shown = front[-_SHOWN:]
@@ -162,7 +162,7 @@ def show(rows: Sequence[Row], objective: str, name: str) -> None:
         console.print("the times are of different machines, and may not compare", style="yellow")
 
 
-def figure_text(row: Row, objective: str) -> str:
+def figure_text(row: TrialRow, objective: str) -> str:
     """Return the figure that a search raises as it is shown."""
     if row.value is None:
         return ""
@@ -174,14 +174,14 @@ def ms_text(ms: float | None) -> str:
     return "" if ms is None else f"{ms:.3f}" if ms < 1 else f"{ms:.2f}"
 
 
-def write(folder: Path, rows: Sequence[Row], about: dict[str, Any]) -> None:
+def write_trials(folder: Path, rows: Sequence[TrialRow], about: dict[str, Any]) -> None:
     """Write trials.csv and study.json.
 
     Raises:
         StudyError: the folder cannot be written to.
     """
     front = {row.number for row in pareto(rows)}
-    best = best_of(rows)
+    best = best_trial(rows)
     content = {
         **about,
         "best": None if best is None else best.number,
@@ -211,7 +211,9 @@ def write(folder: Path, rows: Sequence[Row], about: dict[str, Any]) -> None:
         raise StudyError(f"{folder}: cannot be written ({error.strerror})") from None
 
 
-def draw(rows: Sequence[Row], path: Path, objective: str, max_latency_ms: float | None) -> None:
+def draw_trials(
+    rows: Sequence[TrialRow], path: Path, objective: str, max_latency_ms: float | None
+) -> None:
     """Draw the trials in their order and, where they were timed, against milliseconds.
 
     Raises:
@@ -242,7 +244,7 @@ def draw(rows: Sequence[Row], path: Path, objective: str, max_latency_ms: float 
         plt.close(figure)
 
 
-def _draw_order(axes: Any, complete: Sequence[Row], rows: Sequence[Row]) -> None:
+def _draw_order(axes: Any, complete: Sequence[TrialRow], rows: Sequence[TrialRow]) -> None:
     numbers, values = zip(*((row.number, row.value or 0.0) for row in complete), strict=True)
     axes.scatter(numbers, values, color="#15c", s=16, label="finished", zorder=3)
     axes.step(numbers, list(accumulate(values, max)), color="#c60", where="post", label="best")
@@ -256,7 +258,7 @@ def _draw_order(axes: Any, complete: Sequence[Row], rows: Sequence[Row]) -> None
 
 
 def _draw_front(
-    axes: Any, complete: Sequence[Row], front: Sequence[Row], max_latency_ms: float | None
+    axes: Any, complete: Sequence[TrialRow], front: Sequence[TrialRow], max_latency_ms: float | None
 ) -> None:
     timed = [row for row in complete if row.ms is not None]
     axes.scatter([r.ms for r in timed], [r.value for r in timed], color="#8ab", s=16)
@@ -264,7 +266,7 @@ def _draw_front(
         [r.ms for r in front], [r.value for r in front], color="#15c", where="post",
         marker="o", markersize=4, label="none is both as good and faster",
     )  # fmt: skip
-    best = best_of(complete)
+    best = best_trial(complete)
     if best is not None and best.ms is not None:
         axes.scatter([best.ms], [best.value], color="#c60", s=40, zorder=3, label="best")
     if max_latency_ms is not None:

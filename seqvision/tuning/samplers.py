@@ -124,7 +124,7 @@ def key(values: Values) -> str:
     return json.dumps(values, sort_keys=True)
 
 
-def make_grid(space: Space, base: TrainOptions) -> list[Values]:
+def make_option_grid(space: Space, base: TrainOptions) -> list[Values]:
     """Return the combinations of a grid, in an order that depends on the seed alone.
 
     Raises:

@@ -35,7 +35,7 @@ ERROR, SURPLUS, MS, LOSS, EPOCH = "error", "surplus", "ms", "loss", "epoch"
 SECONDS, SLOW, MACHINE, RUN = "seconds", "slow", "machine", "run"
 
 
-def about_of(
+def study_inputs(
     options: TuneOptions, space: Space, base: TrainOptions, clips: Sequence[Clip]
 ) -> dict[str, Any]:
     """Return, as plain data, everything that the figures of a study depend on."""
@@ -54,7 +54,7 @@ def about_of(
     }
 
 
-def name_of(options: TuneOptions, about: dict[str, Any]) -> str:
+def study_name(options: TuneOptions, about: dict[str, Any]) -> str:
     """Return the study's name: the same for the same command, whatever its trials and clips."""
     if options.study is not None:
         return options.study
@@ -115,7 +115,7 @@ def _text(value: Any) -> str:
 
 
 @dataclass(frozen=True)
-class Row:
+class TrialRow:
     """A trial as tables show it.
 
     Attributes:
@@ -141,7 +141,7 @@ class Row:
     params: dict[str, Any]
 
 
-def kind_of(trial: FrozenTrial) -> Kind:
+def trial_kind(trial: FrozenTrial) -> Kind:
     """Return how a trial ended."""
     about = trial.user_attrs
     if trial.state == TrialState.COMPLETE:
@@ -155,25 +155,27 @@ def kind_of(trial: FrozenTrial) -> Kind:
 
 def counts(trial: FrozenTrial) -> bool:
     """Return whether a trial is one of those requested."""
-    return trial.state != TrialState.WAITING and kind_of(trial) not in ("stopped", "surplus")
+    return trial.state != TrialState.WAITING and trial_kind(trial) not in ("stopped", "surplus")
 
 
 def is_taken(trial: FrozenTrial, others: Sequence[FrozenTrial]) -> bool:
     """Return whether a grid need not try these values again."""
     if counts(trial):
         return True
-    if kind_of(trial) == "surplus":
+    if trial_kind(trial) == "surplus":
         return False
-    same = [each for each in others if kind_of(each) == "stopped" and each.params == trial.params]
+    same = [
+        each for each in others if trial_kind(each) == "stopped" and each.params == trial.params
+    ]
     return len(same) >= _MOST_KILLS
 
 
-def row_of(trial: FrozenTrial) -> Row:
+def row_of(trial: FrozenTrial) -> TrialRow:
     """Return a trial as tables show it."""
     about = trial.user_attrs
-    return Row(
+    return TrialRow(
         number=trial.number,
-        kind=kind_of(trial),
+        kind=trial_kind(trial),
         value=trial.value if trial.state == TrialState.COMPLETE else None,
         ms=about.get(MS),
         loss=about.get(LOSS),
@@ -187,15 +189,15 @@ def row_of(trial: FrozenTrial) -> Row:
     )
 
 
-def best_of(rows: Sequence[Row]) -> Row | None:
+def best_trial(rows: Sequence[TrialRow]) -> TrialRow | None:
     """Return the best row: the highest value; of equals the faster, then the surer, the earlier."""
     complete = [row for row in rows if row.value is not None]
     return min(complete, key=_rank, default=None)
 
 
-def pareto(rows: Sequence[Row]) -> list[Row]:
+def pareto(rows: Sequence[TrialRow]) -> list[TrialRow]:
     """Return the rows to which none is both as good and faster, the fastest first."""
-    front: list[Row] = []
+    front: list[TrialRow] = []
     timed = [row for row in rows if row.value is not None and row.ms is not None]
     for row in sorted(timed, key=lambda row: (row.ms, *_rank(row))):
         best = front[-1].value if front else None
@@ -209,7 +211,7 @@ def short(params: dict[str, Any]) -> str:
     return ", ".join(f"{name} {_brief(value)}" for name, value in params.items())
 
 
-def _rank(row: Row) -> tuple[float, float, float, int]:
+def _rank(row: TrialRow) -> tuple[float, float, float, int]:
     infinite = float("inf")
     value = -infinite if row.value is None else row.value
     ms = infinite if row.ms is None else row.ms

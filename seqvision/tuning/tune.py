@@ -33,7 +33,7 @@ from seqvision.tuning.objective import (
     UnusableError,
 )
 from seqvision.tuning.reporting import Progress, ended
-from seqvision.tuning.samplers import make_grid, make_pruner, make_sampler
+from seqvision.tuning.samplers import make_option_grid, make_pruner, make_sampler
 from seqvision.tuning.search_space import Choices, Space, called, read_space, value_of, with_values
 from seqvision.tuning.storage import (
     fail_dead_trials,
@@ -42,7 +42,14 @@ from seqvision.tuning.storage import (
     storage_url,
     without_password,
 )
-from seqvision.tuning.study import Row, about_of, best_of, make_folder, name_of, open_study
+from seqvision.tuning.study import (
+    TrialRow,
+    best_trial,
+    make_folder,
+    open_study,
+    study_inputs,
+    study_name,
+)
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.files import atomic_write
 
@@ -53,8 +60,8 @@ class Tuned:
 
     study: str
     folder: Path
-    rows: list[Row]
-    best: Row | None
+    rows: list[TrialRow]
+    best: TrialRow | None
     model: Path | None
     run: Path | None
     stopped_by: Stop | None
@@ -88,11 +95,11 @@ def tune(
     data_set = data_set or find_data_set(
         data_path(base), base.clips.dataset, base.images.stills, base.clips.official_split
     )
-    grid = make_grid(space, base) if options.sampler == "grid" else []
+    grid = make_option_grid(space, base) if options.sampler == "grid" else []
     if grid:
         space = {name: dimension.on_a_grid() for name, dimension in space.items()}
-    about = about_of(options, space, base, data_set.clips)
-    name = name_of(options, about)
+    about = study_inputs(options, space, base, data_set.clips)
+    name = study_name(options, about)
     folder = options.runs / f"study-{name}"
     url = storage_url(options.storage, folder / "study.db")
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
@@ -135,10 +142,10 @@ def tune(
             gc.unfreeze()
         keep_best(study, folder)
         rows = progress.rows()
-        best = best_of(rows)
+        best = best_trial(rows)
         progress.write(rows)
-        reporting.draw(rows, folder / "study.png", options.objective, options.max_latency_ms)
-        reporting.show(rows, options.objective, name)
+        reporting.draw_trials(rows, folder / "study.png", options.objective, options.max_latency_ms)
+        reporting.show_trials(rows, options.objective, name)
     if stop is not None:
         print_line(
             f"stopped; {ended(rows)} of {trial_count} trials are kept in {folder}; "
@@ -196,7 +203,7 @@ def _first(space: Space, base: TrainOptions) -> dict[str, Any]:
     return {name: called(value) for name, value in values.items() if space[name].holds(value)}
 
 
-def _values(space: Space, row: Row) -> dict[str, Any]:
+def _values(space: Space, row: TrialRow) -> dict[str, Any]:
     """Return the values of a trial's options, by what they are called in the study."""
     return {
         name: dimension.values[label] if isinstance(dimension, Choices) else label
@@ -205,7 +212,7 @@ def _values(space: Space, row: Row) -> dict[str, Any]:
     }
 
 
-def _nothing_found(rows: list[Row], options: TuneOptions) -> SeqvisionError:
+def _nothing_found(rows: list[TrialRow], options: TuneOptions) -> SeqvisionError:
     slow = [row.ms for row in rows if row.kind == "too slow" and row.ms is not None]
     if slow:
         return StudyError(

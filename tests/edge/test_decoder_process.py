@@ -349,7 +349,7 @@ import os, signal, sys
 from pathlib import Path
 from seqvision_edge.server.job import Job
 from seqvision_edge.server.limits import Limits
-from seqvision_edge.server.decoding import from_video
+from seqvision_edge.server.upload_decoding import from_video
 from seqvision_edge.sources.decoder_process import Decoders
 limits = Limits()
 upload, decoders = Path(sys.argv[1]).open("rb"), Decoders(limits.pixels)

@@ -10,21 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqvision_edge.card import Decision
-from seqvision_edge.events import NOTHING, Decider, EventUpdate
+from seqvision_edge.events import NOTHING, EventDetector, EventUpdate
 from seqvision_edge.types import Event
 
 WAVE, PUSH = "wave", "push"
 LABELS = (WAVE, PUSH, "none")
 
 
-def decider(lag: float = 0.0, **changes: Any) -> Decider:
+def detector(lag: float = 0.0, **changes: Any) -> EventDetector:
     settings = {
         **card_data()["decision"],
         "smoothing_frames": 1,
         "minimum_seconds": 0.0,
         **changes,
     }
-    return Decider(Decision.model_validate(settings), LABELS, lag)
+    return EventDetector(Decision.model_validate(settings), LABELS, lag)
 
 
 def answer(wave: float, push: float = 0.0) -> list[float]:
@@ -32,7 +32,7 @@ def answer(wave: float, push: float = 0.0) -> list[float]:
 
 
 def events_of(settings: dict[str, Any], waves: list[float], pushes: list[float]) -> list[Event]:
-    judge = decider(**settings)
+    judge = detector(**settings)
     events: list[Event] = []
     for tick, (wave, push) in enumerate(zip(waves, pushes, strict=True)):
         events += judge.step(tick / 10, answer(wave, push)).ended
@@ -147,7 +147,7 @@ def test_the_background_never_makes_an_event() -> None:
 
 
 def test_smoothed_probabilities_are_the_mean_of_the_newest_answers() -> None:
-    judge = decider(smoothing_frames=2)
+    judge = detector(smoothing_frames=2)
     assert judge.smoothed == {}
     for wave in (1.0, 0.2, 0.4):
         judge.step(0.0, answer(wave))
@@ -155,7 +155,7 @@ def test_smoothed_probabilities_are_the_mean_of_the_newest_answers() -> None:
 
 
 def test_the_running_event_is_shown_once_it_counts() -> None:
-    judge = decider(minimum_seconds=0.2)
+    judge = detector(minimum_seconds=0.2)
     seen = []
     for tick in range(4):
         judge.step(tick / 10, answer(0.9))
@@ -164,7 +164,7 @@ def test_the_running_event_is_shown_once_it_counts() -> None:
 
 
 def test_closing_at_a_gap_keeps_the_event_and_forgets_the_answers() -> None:
-    judge = decider(smoothing_frames=5)
+    judge = detector(smoothing_frames=5)
     for tick in range(5):
         judge.step(tick / 10, answer(0.9))
     (event,) = judge.close(0.6).ended
@@ -176,14 +176,14 @@ def test_closing_at_a_gap_keeps_the_event_and_forgets_the_answers() -> None:
 
 
 def test_an_unknown_answer_takes_its_share_of_the_mean() -> None:
-    judge = decider(reject=0.5, smoothing_frames=2)
+    judge = detector(reject=0.5, smoothing_frames=2)
     judge.step(0.0, [0.8, 0.1, 0.1])
     judge.step(0.1, [0.4, 0.3, 0.3])
     assert judge.smoothed == pytest.approx({WAVE: 0.4, PUSH: 0.05, "none": 0.05})
 
 
 def test_minimum_and_cooldown_are_times_however_often_answers_come() -> None:
-    judge = decider(minimum_seconds=0.5, cooldown_seconds=1.0)
+    judge = detector(minimum_seconds=0.5, cooldown_seconds=1.0)
     events = []
     for time, wave in [
         (0.0, 0.9),
@@ -199,7 +199,7 @@ def test_minimum_and_cooldown_are_times_however_often_answers_come() -> None:
 
 
 def updates_of(
-    judge: Decider, waves: list[float], pushes: list[float] | None = None
+    judge: EventDetector, waves: list[float], pushes: list[float] | None = None
 ) -> list[EventUpdate]:
     """Return what each answer brings, and last what closing brings."""
     reported = [
@@ -218,7 +218,7 @@ EARLY = {"early": 0.9, "smoothing_frames": 4, "minimum_seconds": 0.5, "cooldown_
 
 
 def test_a_sure_rise_fires_at_once_and_ends_as_one_event() -> None:
-    judge = decider(**EARLY)
+    judge = detector(**EARLY)
     reported = updates_of(judge, [0, 0, 0.5, 0.95, 1, 1, 1, 1, 0, 0, 0, 0])
     assert fired_at(reported) == [(3, WAVE)]
     (fired,) = reported[3].fired
@@ -230,7 +230,7 @@ def test_a_sure_rise_fires_at_once_and_ends_as_one_event() -> None:
 
 
 def test_an_event_that_fired_is_active_at_once() -> None:
-    judge = decider(**EARLY)
+    judge = detector(**EARLY)
     for tick, wave in enumerate((0, 0.5, 0.95)):
         assert judge.active is None
         judge.step(tick / 10, answer(wave))
@@ -281,19 +281,19 @@ def test_early_firing(
     pushes: list[float] | None,
     fired: list[tuple[int, str]],
 ) -> None:
-    reported = updates_of(decider(**{**EARLY, **settings}), waves, pushes)
+    reported = updates_of(detector(**{**EARLY, **settings}), waves, pushes)
     assert fired_at(reported) == fired
 
 
 def test_an_event_that_runs_already_fires_when_it_becomes_sure() -> None:
-    reported = updates_of(decider(early=0.9, smoothing_frames=1), [0, 0.7, 0.8, 0.95, 0.95, 0])
+    reported = updates_of(detector(early=0.9, smoothing_frames=1), [0, 0.7, 0.8, 0.95, 0.95, 0])
     assert fired_at(reported) == [(3, WAVE)]
     assert [event.start for event in reported[3].fired] == [0.1]
     assert [(event.start, event.end) for event in reported[5].ended] == [(0.1, 0.5)]
 
 
 def test_an_event_that_never_rises_surely_is_fired_at_its_end() -> None:
-    reported = updates_of(decider(early=0.9), [0, 0.7, 0.8, 0.8, 0])
+    reported = updates_of(detector(early=0.9), [0, 0.7, 0.8, 0.8, 0])
     assert fired_at(reported) == [(4, WAVE)]
     assert reported[4].ended == reported[4].fired
 
@@ -301,7 +301,7 @@ def test_an_event_that_never_rises_surely_is_fired_at_its_end() -> None:
 def test_a_fired_event_is_not_ended_by_an_older_mean() -> None:
     waves = [0.99] * 8 + [0.5, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01]
     pushes = [0.0] * 8 + [0.5, 0.98, 0.98, 0.98, 0.98, 0.98, 0.98, 0.98, 0.98]
-    reported = updates_of(decider(early=0.9, smoothing_frames=8), waves, pushes)
+    reported = updates_of(detector(early=0.9, smoothing_frames=8), waves, pushes)
     assert [(e.label, e.start, e.end) for each in reported for e in each.ended] == [
         (WAVE, 0.0, 0.9),
         (PUSH, 0.9, 1.6),
@@ -315,13 +315,13 @@ SHORT_PUSH = [0.0] * 18 + [0.5, 0.9, 0.8, 0.95]
 
 
 def test_a_sure_rise_ends_an_event_that_is_still_stronger() -> None:
-    reported = updates_of(decider(**{**EARLY, "smoothing_frames": 20}), LONG_WAVE, SHORT_PUSH)
+    reported = updates_of(detector(**{**EARLY, "smoothing_frames": 20}), LONG_WAVE, SHORT_PUSH)
     assert fired_at(reported) == [(19, WAVE), (19, PUSH)]
 
 
 def test_a_label_fires_again_only_after_it_was_low() -> None:
     settings = {**EARLY, "smoothing_frames": 20, "cooldown_seconds": 0.0}
-    reported = updates_of(decider(**settings), LONG_WAVE, SHORT_PUSH)
+    reported = updates_of(detector(**settings), LONG_WAVE, SHORT_PUSH)
     assert [(tick, event.label) for tick, each in enumerate(reported) for event in each.ended] == [
         (19, WAVE),
         (20, PUSH),
@@ -330,7 +330,7 @@ def test_a_label_fires_again_only_after_it_was_low() -> None:
 
 
 def test_a_gap_ends_an_event_that_fired_without_firing_it_again() -> None:
-    judge = decider(**EARLY)
+    judge = detector(**EARLY)
     for tick, wave in enumerate((0, 0.5, 0.95)):
         judge.step(tick / 10, answer(wave))
     reported = judge.close(0.9)
@@ -343,8 +343,8 @@ def test_a_gap_ends_an_event_that_fired_without_firing_it_again() -> None:
 def test_event_times_are_shifted_and_reported_at_is_not(early: float | None) -> None:
     waves = [0, 0, 0.5, 0.95, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0.5, 0.95, 1, 1, 1]
     settings = {**EARLY, "early": early}
-    reported = updates_of(decider(**settings), waves)
-    lagging = updates_of(decider(lag=0.25, **settings), waves)
+    reported = updates_of(detector(**settings), waves)
+    lagging = updates_of(detector(lag=0.25, **settings), waves)
     assert sum(len(each.fired) for each in reported) == 1 + (early is not None)
 
     def moved(event: Event) -> Event:
@@ -358,7 +358,7 @@ def test_event_times_are_shifted_and_reported_at_is_not(early: float | None) -> 
 
 
 def test_the_running_event_lags_too() -> None:
-    judge = decider(lag=0.25)
+    judge = detector(lag=0.25)
     for tick in range(3):
         judge.step(1 + tick / 10, answer(0.9))
     assert judge.active is not None
@@ -399,7 +399,7 @@ def timed(drawn: list[tuple[tuple[int, ...], int, float]]) -> list[tuple[float, 
 def test_events_keep_their_invariants_for_any_predictions(
     settings: dict[str, Any], drawn: list[tuple[tuple[int, ...], int, float]]
 ) -> None:
-    judge = decider(**settings)
+    judge = detector(**settings)
     answers = timed(drawn)
     last = answers[-1][0] if answers else 0.0
     reported = [judge.step(time, probabilities) for time, probabilities in answers]
@@ -439,7 +439,7 @@ def test_reports_depend_on_past_predictions_alone(
     settings: dict[str, Any], drawn: list[tuple[tuple[int, ...], int, float]], cut: int
 ) -> None:
     answers = timed(drawn)
-    whole, part = decider(**settings), decider(**settings)
+    whole, part = detector(**settings), detector(**settings)
     reported = [whole.step(*each) for each in answers]
     seen = []
     for each in answers[:cut]:
@@ -455,7 +455,7 @@ def test_a_gap_resets_all_state(
     before: list[tuple[tuple[int, ...], int, float]],
     after: list[tuple[tuple[int, ...], int, float]],
 ) -> None:
-    used, new = decider(**settings), decider(**settings)
+    used, new = detector(**settings), detector(**settings)
     for each in timed(before):
         used.step(*each)
     used.close(1e3)

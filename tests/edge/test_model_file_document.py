@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from seqvision_edge import card
 from seqvision_edge.card import Decision, ImageSpec, ModelCard
-from seqvision_edge.events import Decider, window_lag
+from seqvision_edge.events import EventDetector, window_lag
 from seqvision_edge.opencv import cv2
 from seqvision_edge.preprocess import prepare
 from seqvision_edge.sampling import Sampler, select_frames
@@ -88,11 +88,11 @@ def test_a_still_image_is_cut_as_on_the_page(case: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("case", vectors("events"), ids=["mean", "exponential", "early"])
 def test_answers_become_the_events_of_the_page(case: dict[str, Any]) -> None:
-    decider = Decider(Decision.model_validate(case["decision"]), case["labels"], case["lag"])
+    detector = EventDetector(Decision.model_validate(case["decision"]), case["labels"], case["lag"])
     reported = []
     for number, answer in enumerate(case["answers"]):
-        reported += decider.step(number * case["seconds"], answer).ended
-    reported += decider.close(len(case["answers"]) * case["seconds"]).ended
+        reported += detector.step(number * case["seconds"], answer).ended
+    reported += detector.close(len(case["answers"]) * case["seconds"]).ended
     expected = [{"type": "event", **each} for each in case["events"]]
     assert [event.to_json() for event in reported] == expected
 

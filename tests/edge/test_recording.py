@@ -26,7 +26,7 @@ from seqvision_edge.recording.session import (
 from seqvision_edge.recording.take_folder import Takes
 from seqvision_edge.recording.take_list import recording_order, still_to_record
 from seqvision_edge.recording.terminal_view import END, Keyboard, TerminalView
-from seqvision_edge.recording.window_view import Mirror, draw
+from seqvision_edge.recording.window_view import Mirror, draw_status
 from seqvision_edge.recording.writer import RecordingFeed
 from seqvision_edge.sources.factory import Source, open_path
 from seqvision_edge.types import SourceState
@@ -454,8 +454,11 @@ def test_the_picture_is_a_mirror_and_the_take_is_not(tmp_path: Path) -> None:
     bgr[:, :320] = 255
     moment = RecordingStatus("recording", "wave", "", 1.0, 0.5, 0, 1, "")
     # In the middle, where nothing is written; columns beside the red edge.
-    assert draw(moment, bgr, (255, 0, 0))[240, [50, 590]].mean(1).tolist() == [0, 255]
-    assert draw(moment, bgr, (255, 0, 0), mirror=False)[240, [50, 590]].mean(1).tolist() == [255, 0]
+    assert draw_status(moment, bgr, (255, 0, 0))[240, [50, 590]].mean(1).tolist() == [0, 255]
+    assert draw_status(moment, bgr, (255, 0, 0), mirror=False)[240, [50, 590]].mean(1).tolist() == [
+        255,
+        0,
+    ]
     takes = store(tmp_path)
     with takes.begin("wave") as new:
         new.write(bgr, 0.0)
@@ -470,7 +473,7 @@ def test_the_picture_is_a_mirror_and_the_take_is_not(tmp_path: Path) -> None:
 def test_any_moment_can_be_drawn_on_any_picture(phase: str, size: tuple[int, int]) -> None:
     bgr = np.zeros((*size, 3), np.uint8)
     moment = RecordingStatus(phase, "x" * 128, "y" * 128, 0.0, 0.0, 999, 1000, "trouble " * 30)  # type: ignore[arg-type]
-    picture = draw(moment, bgr, (255, 0, 0))
+    picture = draw_status(moment, bgr, (255, 0, 0))
     assert min(picture.shape[:2]) >= 480
     assert picture.any()
     assert not bgr.any()

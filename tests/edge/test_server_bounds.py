@@ -18,8 +18,8 @@ from served import Running, encoded, files, jpeg, serving, until
 from seqvision_edge.errors import SourceError
 from seqvision_edge.runner import run
 from seqvision_edge.sampling import MOST_TICKS, centre, select_frames, windows
-from seqvision_edge.server.decoding import DecodedUpload
 from seqvision_edge.server.limits import MIB, Limits
+from seqvision_edge.server.upload_decoding import DecodedUpload
 from seqvision_edge.session import Session
 from seqvision_edge.sinks.console import EventList
 from seqvision_edge.sources.factory import open_path

@@ -10,7 +10,7 @@ import pytest
 from colour_model import model_bytes, picture
 from served import encoded, files, serving
 
-from seqvision_edge.server.decoding import other_picture
+from seqvision_edge.server.upload_decoding import other_picture
 from seqvision_edge.session import Session
 
 STILL = ("webp", "tiff", "hdr", "bmp", "jp2", "avif", "gif", "ppm")

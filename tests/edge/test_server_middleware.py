@@ -22,11 +22,11 @@ from websockets.sync.client import connect
 
 from seqvision_edge.server import transport as bounded
 from seqvision_edge.server.auth import LOCAL, AllowedHosts, Key, is_same_origin
-from seqvision_edge.server.decoding import picture_size
 from seqvision_edge.server.limits import MIB, Limits
 from seqvision_edge.server.middleware import HEADERS
 from seqvision_edge.server.recorder import Recorder
 from seqvision_edge.server.transport import BoundedTransport
+from seqvision_edge.server.upload_decoding import picture_size
 from seqvision_edge.session import Session
 
 TOKEN = "a token of this test"

@@ -29,8 +29,8 @@ from seqvision_edge.opencv import cv2
 from seqvision_edge.preprocess import prepare
 from seqvision_edge.runner import run
 from seqvision_edge.sampling import centre, windows
-from seqvision_edge.server.decoding import DecodedUpload
 from seqvision_edge.server.limits import Limits
+from seqvision_edge.server.upload_decoding import DecodedUpload
 from seqvision_edge.session import Session
 from seqvision_edge.sources.factory import open_path
 from seqvision_edge.still_images import image_steps

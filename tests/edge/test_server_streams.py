@@ -20,9 +20,9 @@ from websockets.sync.client import ClientConnection, connect
 from seqvision_edge.frame import Frame
 from seqvision_edge.pipeline import make_pipeline
 from seqvision_edge.renamed_options import QUERY
-from seqvision_edge.server.decoding import UploadSource
 from seqvision_edge.server.limits import Limits
 from seqvision_edge.server.sse import step_records
+from seqvision_edge.server.upload_decoding import UploadSource
 from seqvision_edge.session import Session
 from seqvision_edge.sources.image_files import decode_image
 

@@ -18,7 +18,7 @@ from terminals import Terminal as AtTerminal
 
 from seqvision_edge.cli import main
 from seqvision_edge.drawing import colours
-from seqvision_edge.events import Decider
+from seqvision_edge.events import EventDetector
 from seqvision_edge.frame import Step
 from seqvision_edge.overlay import Overlay
 from seqvision_edge.session import Session
@@ -157,11 +157,11 @@ def test_a_terminal_keeps_its_columns_when_answers_become_unsure() -> None:
 
 def test_a_sure_answer_after_unsure_ones_is_shown_with_its_own_probability() -> None:
     card = make_card(**unsure_card(smoothing_frames=5))
-    decider = Decider(card.decision, LABELS)
+    detector = EventDetector(card.decision, LABELS)
     for number in range(5):
-        decider.step(number / 10, [0.1, 0.1, 0.0, 0.8])
-    decider.step(0.5, [0.0, 0.0, 0.04, 0.96])
-    assert decider.smoothed["none"] == pytest.approx(0.96 / 5)
-    assert decider.shown["none"] == pytest.approx((4 * 0.8 + 0.96) / 5)
-    decider.close(0.6)
-    assert decider.shown == {}
+        detector.step(number / 10, [0.1, 0.1, 0.0, 0.8])
+    detector.step(0.5, [0.0, 0.0, 0.04, 0.96])
+    assert detector.smoothed["none"] == pytest.approx(0.96 / 5)
+    assert detector.shown["none"] == pytest.approx((4 * 0.8 + 0.96) / 5)
+    detector.close(0.6)
+    assert detector.shown == {}

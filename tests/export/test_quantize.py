@@ -24,9 +24,9 @@ from seqvision.data.datasets import find_data_set
 from seqvision.errors import ExportError
 from seqvision.training.model_io import load_model
 from seqvision_edge.session import Session
-from seqvision_export.onnx_graph import convert, finish
+from seqvision_export.onnx_graph import convert, finish_graph
 from seqvision_export.quantize import select_precision
-from seqvision_export.quantize.calibration_data import Clips, Labelled, gather, random_windows
+from seqvision_export.quantize.calibration_data import Clips, Labelled, gather_clips, random_windows
 from seqvision_export.quantize.encoder_graph import can_widen, weighted_nodes, widen
 from seqvision_export.quantize.fp16 import to_fp16
 from seqvision_export.quantize.int8 import keep_pool, plans, quantize, ranges_of
@@ -56,7 +56,7 @@ def noise(card: Any, count: int = 3) -> tuple[Any, ...]:
 def in_int8(content: bytes, card: Any, plan: str = "all") -> bytes:
     ranges = ranges_of(content, noise(card))
     chosen = {plan.name: plan for plan in plans(onnx.load_from_string(content))}[plan]
-    return finish(quantize(content, chosen, ranges), card, "int8")
+    return finish_graph(quantize(content, chosen, ranges), card, "int8")
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def gathered(options: ExportOptions, card: Any) -> Clips | None:
     """Gather the clips of options, as the command does after it has found them."""
     paths = filter(None, (options.calibrate, options.verify))
-    return gather(options, card, {path: find_data_set(path) for path in paths})
+    return gather_clips(options, card, {path: find_data_set(path) for path in paths})
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +171,7 @@ def test_a_clamp_after_the_first_pool_equals_one_before_it() -> None:
     content, card = made(ModelOptions(encoder="resnet18"))
     proto = onnx.load_from_string(content)
     keep_pool(proto)
-    swapped = finish(proto, card, "fp32")
+    swapped = finish_graph(proto, card, "fp32")
     kinds = [node.op_type for node in proto.graph.node]
     assert kinds.index("MaxPool") < kinds.index("Relu")
     for window in noise(card):
@@ -190,11 +190,11 @@ def test_four_pixels_at_once_give_the_same_values_as_one_by_one(encoder: str) ->
     # A whole number: then nothing differs beyond the border.
     values = np.full_like(nodes.constant(mean.name), 127)
     mean.CopyFrom(onnx.numpy_helper.from_array(values, mean.name))
-    content = finish(whole, card, "fp32")
+    content = finish_graph(whole, card, "fp32")
     proto = onnx.load_from_string(content)
     pixels = widen(proto)
     assert pixels.zero == 127
-    widened = finish(proto, card, "fp32")
+    widened = finish_graph(proto, card, "fp32")
     for window in noise(card):
         one, two = (Session(file).run(window[None]) for file in (content, widened))
         assert np.abs(one[0] - two[0]).max() <= 1e-5
@@ -231,14 +231,14 @@ def test_live_and_clip_predictions_agree_in_any_format(
     if precision == "int8":
         reduced = in_int8(content, card)
     else:
-        reduced = finish(to_fp16(content), card, "fp16")
+        reduced = finish_graph(to_fp16(content), card, "fp16")
     session, windows = Session(reduced), noise(card)
     model, _ = build(options)
     own = [case for case in prove(model, reduced).cases if "against frame by frame" in case.name]
     assert len(own) == 4
     assert max(case.difference for case in own) <= 1e-4
     found, expected = (
-        select_precision.answers(Session(file), windows) for file in (reduced, content)
+        select_precision.predict_clips(Session(file), windows) for file in (reduced, content)
     )
     assert 0 < select_precision.difference(found, expected) < 0.05
     assert session.card.graph is not None
@@ -248,7 +248,7 @@ def test_live_and_clip_predictions_agree_in_any_format(
 def test_fp16_keeps_pixels_state_and_head_in_fp32() -> None:
     content, card = made(ModelOptions())
     proto = to_fp16(content)
-    finish(proto, card, "fp16")
+    finish_graph(proto, card, "fp16")
     nodes = Nodes(proto)
     ends = (*proto.graph.input[1:], *proto.graph.output)
     assert {value.type.tensor_type.elem_type for value in ends} == {TensorProto.FLOAT}
@@ -423,7 +423,8 @@ def test_slower_int8_is_kept_with_a_note(
     assert report["precision"]["fp32_against_torch"]["difference"] <= 1e-4
     content, card, clips = learnt
     found, expected = (
-        select_precision.answers(one, clips.judge.windows) for one in (session, Session(content))
+        select_precision.predict_clips(one, clips.judge.windows)
+        for one in (session, Session(content))
     )
     assert 0 < select_precision.difference(found, expected) < 0.2
     assert select_precision.accuracy(found, clips.judge, card.labels) > 0.8
@@ -478,7 +479,7 @@ def test_overflowing_fp16_is_refused() -> None:
     weight = Nodes(proto).constants[weighted_nodes(proto)[1].input[1]]
     large = onnx.numpy_helper.to_array(weight) * np.float32(1e7)
     weight.CopyFrom(onnx.numpy_helper.from_array(large, weight.name))
-    content = finish(proto, card, "fp32")
+    content = finish_graph(proto, card, "fp32")
     with pytest.raises(ExportError, match=r"--precision fp16: fp16: (answers are not|off by)"):
         choose_precision(
             content, card, ExportOptions(precision="fp16"), Clips(Labelled(), Labelled(), True)
@@ -488,7 +489,7 @@ def test_overflowing_fp16_is_refused() -> None:
 def test_the_choice_is_in_the_json() -> None:
     content, card = made(ModelOptions())
     windows = noise(card, 4)
-    named = select_precision.answers(Session(content), windows).argmax(axis=1)
+    named = select_precision.predict_clips(Session(content), windows).argmax(axis=1)
     judge = Labelled(windows, tuple(card.labels[index] for index in named), (None,) * 4)
     options = ExportOptions(precision="int8", max_accuracy_drop=100.0)
     choice = choose_precision(content, card, options, Clips(judge, judge, same=True))

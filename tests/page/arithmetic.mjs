@@ -9,7 +9,7 @@ const [page, casesFile] = process.argv.slice(2);
 const module = (name) => import(pathToFileURL(join(page, name)));
 const { stepsOf } = await module("prepare.mjs");
 const { Sampler } = await module("sampler.mjs");
-const { Decider } = await module("decider.mjs");
+const { EventDetector } = await module("event_detector.mjs");
 
 const kinds = {
   steps({ rgb, height, width, card }) {
@@ -33,9 +33,9 @@ const kinds = {
     });
   },
   events({ decision, labels, answers, times, lag }) {
-    const decider = new Decider(decision, labels, lag);
-    const told = answers.map((answer, place) => decider.update(times[place], answer));
-    return [...told, decider.close(times.at(-1))].flat();
+    const detector = new EventDetector(decision, labels, lag);
+    const updates = answers.map((answer, index) => detector.update(times[index], answer));
+    return [...updates, detector.close(times.at(-1))].flat();
   },
 };
 

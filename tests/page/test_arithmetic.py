@@ -19,7 +19,7 @@ from servers.hostile import HostileServer, answers, drips
 
 import seqvision_edge
 from seqvision_edge.card import Decision, ModelCard, SmoothingKind, VideoSequence
-from seqvision_edge.events import Decider
+from seqvision_edge.events import EventDetector
 from seqvision_edge.opencv import cv2
 from seqvision_edge.preprocess import prepare
 from seqvision_edge.sampling import Sampler
@@ -196,13 +196,13 @@ def test_answers_become_the_same_events(send_query: Any) -> None:
                 "lag": 0.75,
             }
         )
-        decider = Decider(decision, labels, 0.75)
+        detector = EventDetector(decision, labels, 0.75)
         reported = [
             event
             for time, answer in zip(times, answers, strict=True)
-            for event in decider.step(time, answer).ended
+            for event in detector.step(time, answer).ended
         ]
-        reported += decider.close(times[-1]).ended
+        reported += detector.close(times[-1]).ended
         expected.append(reported)
     for found, reported in zip(send_query(cases), expected, strict=True):
         assert len(reported) > 5

@@ -117,7 +117,7 @@ def test_a_hostile_name_of_a_class_is_only_text(
     from export_models import exported
 
     from seqvision.config import ModelOptions
-    from seqvision_export.onnx_graph import finish
+    from seqvision_export.onnx_graph import finish_graph
 
     *_, card, content = exported(ModelOptions())
     decision = card.decision.model_copy(
@@ -125,7 +125,9 @@ def test_a_hostile_name_of_a_class_is_only_text(
     )
     labels = (HOSTILE, "=1+2", "b", "none")
     card = card.model_copy(update={"labels": labels, "decision": decision})
-    (tmp_path / "model.onnx").write_bytes(finish(onnx.load_from_string(content), card, "fp32"))
+    (tmp_path / "model.onnx").write_bytes(
+        finish_graph(onnx.load_from_string(content), card, "fp32")
+    )
     page = look(serve(tmp_path / "model.onnx").url)
     page.wait(f"document.getElementById('legend').textContent.includes({json.dumps(HOSTILE)})")
     page.do("files", selector="#file-input", paths=[str(clip)])

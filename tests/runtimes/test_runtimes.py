@@ -25,7 +25,7 @@ from onnx import numpy_helper
 
 from seqvision.config import ModelOptions
 from seqvision_edge.card import StripSequence
-from seqvision_export.onnx_graph import finish
+from seqvision_export.onnx_graph import finish_graph
 from seqvision_export.quantize.select_precision import make
 
 pytestmark = pytest.mark.slow
@@ -58,7 +58,7 @@ def _networks() -> dict[str, Exported]:
     strips = StripSequence(kind="rows", steps=6, longer="crop")
     pictures = exported(HEADS[3])
     as_strips = pictures.card.model_copy(update={"sequence": strips})
-    content = finish(onnx.load_from_string(pictures.content), as_strips, "fp32")
+    content = finish_graph(onnx.load_from_string(pictures.content), as_strips, "fp32")
     return {
         "small_cnn and lstm": exported(ModelOptions()),
         "a window of one frame": exported(ModelOptions(bidirectional=True), window=1),
@@ -178,7 +178,7 @@ def _sharpened(network: Exported, clips: NDArray[np.uint8]) -> bytes:
         numpy_helper.from_array(numpy_helper.to_array(weight) * scale[:, None], weight.name)
     )
     bias.CopyFrom(numpy_helper.from_array(shift * scale, bias.name))
-    return finish(proto, network.card, "fp32")
+    return finish_graph(proto, network.card, "fp32")
 
 
 @pytest.mark.parametrize("precision", FORMATS)

@@ -12,7 +12,7 @@ from seqvision.compat import iaa
 from seqvision.data.augment import Augmenter
 from seqvision.data.augment.build import build, names, needs_colour, plan_clip, plan_frames, try_out
 from seqvision.data.augment.ops import add_noise
-from seqvision.data.augment.pixels import Step, Work
+from seqvision.data.augment.pixels import ClipEdit, Step
 from seqvision.errors import DataError
 from seqvision_edge.opencv import cv2
 
@@ -46,7 +46,7 @@ WARPS: list[dict[str, Any]] = [
 
 
 def run(items: list[Any], frames: np.ndarray, seed: int = 0, section: str = "clip") -> np.ndarray:
-    work = Work(frames, Random(seed))
+    work = ClipEdit(frames, Random(seed))
     for step in planned(json.dumps(items), section):
         step(work)
     return work.frames()
@@ -101,7 +101,7 @@ def test_perspective_equals_that_of_imgaug() -> None:
     expected = augmenter.augment_image(SOFT).astype(int)
     matrix = perspective_matrix(61, 83, jitter)
     assert matrix is not None
-    work = Work(SOFT[None], Random(0))
+    work = ClipEdit(SOFT[None], Random(0))
     work.warp(matrix)
     off = np.abs(work.frames()[0].astype(int) - expected)[2:-2, 2:-2]
     assert off.mean() < 1.25

@@ -21,10 +21,10 @@ from seqvision.calibration.event_search import (
     Replay,
     Trials,
     cross_validate,
-    make_grid,
+    make_decision_grid,
     search,
 )
-from seqvision.calibration.inference import TakePredictions, TrainedSession, record
+from seqvision.calibration.inference import TakePredictions, TrainedSession, record_predictions
 from seqvision.calibration.inputs import TruthVideo, find_inputs
 from seqvision.calibration.temperature import (
     UNKNOWN,
@@ -39,7 +39,7 @@ from seqvision.data.cache import Cache
 from seqvision.data.datasets import find_data_set
 from seqvision.data.decode import Store, decode_all
 from seqvision.errors import DataError
-from seqvision.evaluation import answer
+from seqvision.evaluation import predict_windows
 from seqvision.training.model_io import load_model, write_card
 from seqvision.training.train import Trained
 from seqvision_edge.card import Decision, VideoSequence
@@ -146,7 +146,7 @@ def test_the_trained_model_predicts_live_as_for_whole_windows(trained: Trained) 
     stream = TrainedSession(model, card, "here").stream()
     for end in range(1, len(frames) + 1):
         live = stream.push(frames[end - 1 : end])
-        whole = answer(model, card, frames[None, max(0, end - window) : end])[0]
+        whole = predict_windows(model, card, frames[None, max(0, end - window) : end])[0]
         np.testing.assert_allclose(live, whole, atol=1e-5)
 
 
@@ -156,7 +156,7 @@ def test_events_of_recorded_probabilities_equal_those_of_a_run(tmp_path: Path) -
     scenes = [("none", 1.0), ("red", 1.2), ("none", 0.5), ("red", 0.6), ("black", 0.3)]
     scenes += [("red", 1.5), ("blue", 0.8), ("none", 1.0), ("green", 1.0)]
     video = colour_model.write_video(tmp_path / "v.mp4", scenes)
-    predictions = record(session, TruthVideo(video, ()))
+    predictions = record_predictions(session, TruthVideo(video, ()))
     assert sum(answer is None for _, answer in predictions.answers) >= 2
     lag = colour_model.LAG
     for changes in ({}, {"minimum_seconds": 0.7}, {"smoothing": "none", "on_threshold": 0.95},
@@ -174,8 +174,8 @@ def test_a_recorded_timeline_can_change_its_temperature(trained: Trained, takes:
     take = find_inputs([takes / "take0.mp4"]).takes[0]
     decision = card.decision.model_copy(update={"temperature": 0.5})
     cold = card.model_copy(update={"decision": decision})
-    warm_course = record(TrainedSession(model, card, ""), take)
-    cold_course = record(TrainedSession(model, cold, ""), take)
+    warm_course = record_predictions(TrainedSession(model, card, ""), take)
+    cold_course = record_predictions(TrainedSession(model, cold, ""), take)
     again = cold_course.cooled(0.5)
     for (_, one), (_, two) in zip(warm_course.answers, again.answers, strict=True):
         np.testing.assert_allclose(one, two, atol=1e-4)
@@ -228,7 +228,9 @@ def test_a_fast_replay_gives_exactly_the_same_events() -> None:
 def trials_of(recorded: Sequence[TakePredictions], **settings: object) -> Trials:
     sequence = VideoSequence(kind="video", fps=10.0, frames=16)
     decision = SETTINGS.model_copy(update={"background": "none", **settings})
-    return Trials(recorded, ("wave", "none"), 0.0, 0.5, make_grid(decision, sequence, 2, (0.0,)))
+    return Trials(
+        recorded, ("wave", "none"), 0.0, 0.5, make_decision_grid(decision, sequence, 2, (0.0,))
+    )
 
 
 def test_the_search_finds_settings_that_generalize_to_other_videos() -> None:
@@ -288,7 +290,7 @@ def test_a_broad_optimum_is_preferred_to_a_narrow_one() -> None:
 
 def test_every_grid_point_is_valid_and_the_nearest_is_found() -> None:
     sequence = VideoSequence(kind="video", fps=8.0, frames=16)
-    grid = make_grid(SETTINGS.model_copy(update={"early": 0.85}), sequence, 4, (0.0, 0.5))
+    grid = make_decision_grid(SETTINGS.model_copy(update={"early": 0.85}), sequence, 4, (0.0, 0.5))
     generator = np.random.default_rng(0)
     for _ in range(200):
         point = tuple(int(generator.integers(len(values))) for values in grid.values)

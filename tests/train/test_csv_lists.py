@@ -11,7 +11,7 @@ import pytest
 from seqvision.data.clips import Clip
 from seqvision.data.datasets.clip_list import read_list
 from seqvision.errors import DataError
-from seqvision.prediction import ClipPrediction, write_csv
+from seqvision.prediction import PredictedClip, write_csv
 from seqvision.report.run_folder import read_predictions, write_predictions
 from seqvision.segmentation import annotations
 
@@ -33,7 +33,7 @@ def test_every_csv_escapes_formulas_and_reads_back_unchanged(tmp_path: Path) -> 
     ]
     annotations.add_rows(tmp_path, rows[:2])
     annotations.add_rows(tmp_path, rows[2:])
-    assert annotations.read_list(tmp_path)[1] == rows
+    assert annotations.read_clip_rows(tmp_path)[1] == rows
     clips, _ = read_list(tmp_path / "clips.csv")
     assert [clip.label for clip in clips] == LABELS
     assert [clip.path.name for clip in clips] == names
@@ -52,7 +52,7 @@ def test_every_csv_escapes_formulas_and_reads_back_unchanged(tmp_path: Path) -> 
     card: Any = SimpleNamespace(labels=LABELS)
     write_csv(
         tmp_path / "answers.csv",
-        [ClipPrediction(name, np.eye(len(LABELS))[n], card) for n, name in enumerate(names)],
+        [PredictedClip(name, np.eye(len(LABELS))[n], card) for n, name in enumerate(names)],
         LABELS,
     )
     for path in tmp_path.glob("*.csv"):

@@ -13,7 +13,7 @@ from seqvision.config import TrainingOptions, TrainOptions, from_yaml, seconds_o
 from seqvision.report.run_folder import column
 from seqvision.training import callbacks
 from seqvision.training.model_io import load_model
-from seqvision.training.planner import Planner, plan
+from seqvision.training.planner import Planner, plan_epochs
 from seqvision.training.train import Trained
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -53,23 +53,25 @@ def test_an_invalid_duration_is_refused(text: str) -> None:
 def test_as_many_epochs_as_fit_are_planned(
     most: int, epoch: float, spent: float, afterwards: float, budget: float | None, epochs: int
 ) -> None:
-    found = plan(most, epoch, spent, afterwards, budget)
+    found = plan_epochs(most, epoch, spent, afterwards, budget)
     assert found.epochs == epochs
     assert found.total == pytest.approx(spent + (epochs - 1) * epoch + afterwards)
 
 
 def test_the_line_has_the_planned_epochs_and_their_time() -> None:
-    some = plan(60, 22.4, 60.0, 30.0, 600.0)
+    some = plan_epochs(60, 22.4, 60.0, 30.0, 600.0)
     assert (
         some.line("10m") == "--time 10m: 22 epochs of 60 fit, about 22 s each, about 9 min in all"
     )
-    every = plan(60, 1.0, 10.0, 5.0, 600.0)
+    every = plan_epochs(60, 1.0, 10.0, 5.0, 600.0)
     assert every.line("10m") == "--time 10m: all 60 epochs fit, about 74 s in all"
-    long = plan(60, 100.0, 120.0, 5.0)
+    long = plan_epochs(60, 100.0, 120.0, 5.0)
     line = "about 1.7 h for 60 epochs; --time 10m plans as many as fit into a budget"
     assert long.line(None) == line
-    assert plan(60, 0.5, 3.0, 5.0).line(None) is None, "it is over before anybody has read it"
-    alone = plan(60, 300.0, 320.0, 5.0, 200.0)
+    assert plan_epochs(60, 0.5, 3.0, 5.0).line(None) is None, (
+        "it is over before anybody has read it"
+    )
+    alone = plan_epochs(60, 300.0, 320.0, 5.0, 200.0)
     warning = alone.warning("200s")
     assert warning is not None
     assert "one epoch takes about 5 min and no second one fits" in warning

@@ -23,7 +23,7 @@ from seqvision.data.clips import Clip
 from seqvision.data.datasets.detect import find_paths
 from seqvision.data.decode import Decoded, Store
 from seqvision.errors import DataError
-from seqvision.prediction import ClipPrediction, line_of
+from seqvision.prediction import PredictedClip, line_of
 from seqvision.training.model_io import load_model
 from seqvision.training.train import Trained
 from seqvision_edge.card import ImageSpec, StripSequence, VideoSequence
@@ -89,7 +89,7 @@ def test_a_prediction_below_the_threshold_is_unsure(
     card = card.model_copy(
         update={"decision": card.decision.model_copy(update={"min_confidence": reject})}
     )
-    answer = ClipPrediction("a.mp4", np.array([0.1, 0.3, 0.6]), card)
+    answer = PredictedClip("a.mp4", np.array([0.1, 0.3, 0.6]), card)
     fields = line_of(answer, 2, 0).split("\t")
     assert fields == ["a.mp4", "right", "0.6000", "none", "0.3000"] + ["unsure"] * unsure
     shown = line_of(answer, 2, 5)

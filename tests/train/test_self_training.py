@@ -30,7 +30,7 @@ from seqvision.config import (
 from seqvision.data.augment import Augmenter
 from seqvision.data.decode import Decoded
 from seqvision.errors import DataError, StudyError
-from seqvision.evaluation import predict
+from seqvision.evaluation import predict_probabilities
 from seqvision.self_training import rounds as one_round
 from seqvision.self_training.data import find_unlabelled
 from seqvision.self_training.pseudo_labels import (
@@ -39,7 +39,7 @@ from seqvision.self_training.pseudo_labels import (
     predict_pool,
     thresholds,
 )
-from seqvision.self_training.rounds import Round, best_of
+from seqvision.self_training.rounds import Round, best_round
 from seqvision.self_training.self_train import SelfTrained, self_train
 from seqvision.training import train as training
 from seqvision.training.model_io import load_model
@@ -328,7 +328,7 @@ def test_the_last_round_not_worse_in_validation_is_kept() -> None:
     def kept(clips: int, *accuracies: float) -> int:
         rounds = [Round(n, 9, 9, None, (), 0, clips, each, 1.0, 1.0, 1.0)
                   for n, each in enumerate(accuracies)]  # fmt: skip
-        return best_of(rounds).number
+        return best_round(rounds).number
 
     assert kept(100, 0.9, 0.8, 0.85) == 0
     assert kept(100, 0.8, 0.9, 0.9, 0.7) == 2
@@ -396,9 +396,9 @@ def test_a_mirrored_view_must_be_predicted_as_the_exchanged_label(teacher: Path)
     bright = np.zeros((1, SIDE, SIDE, 1), np.uint8)
     bright[:, :, : SIDE // 2] = 255
     clips = [Decoded(bright, np.zeros(1), f"{number:x}") for number in range(1, 9)]
-    plain = predict(model, card, clips, 8).argmax(dim=1)
+    plain = predict_probabilities(model, card, clips, 8).argmax(dim=1)
     mirrored = [Decoded(clip.frames[:, :, ::-1], clip.times, clip.key) for clip in clips]
-    turned = predict(model, card, mirrored, 8).argmax(dim=1)
+    turned = predict_probabilities(model, card, mirrored, 8).argmax(dim=1)
     flip = Augmenter("none", flip=True)
     swap = Augmenter("none", flip=True, swap={0: 1, 1: 0})
     alike = [

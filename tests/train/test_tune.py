@@ -28,7 +28,7 @@ from seqvision.training import train as training
 from seqvision.training.model_io import load_model
 from seqvision.training.run_context import RunContext
 from seqvision.tuning import objective, reporting
-from seqvision.tuning.samplers import make_grid
+from seqvision.tuning.samplers import make_option_grid
 from seqvision.tuning.search_space import read_space
 from seqvision.tuning.storage import PROCESS, reported
 from seqvision.tuning.tune import Tuned, _first, tune
@@ -59,7 +59,7 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out pictures and reports, which take longer than such a search."""
     monkeypatch.setattr(training, "write_results", lambda results: results.run / "report.html")
-    monkeypatch.setattr(reporting, "draw", lambda *_: None)
+    monkeypatch.setattr(reporting, "draw_trials", lambda *_: None)
 
 
 def flags(folder: Path, space: dict[str, Any], *more: str, epochs: int = 3) -> list[str]:
@@ -187,7 +187,7 @@ def test_bad_trainings_are_ended_early(colours: Path, tmp_path: Path) -> None:
     seed = next(
         seed
         for seed in range(100)
-        if make_grid(
+        if make_option_grid(
             read, base.model_copy(update={"training": base.training.model_copy(
                 update={"seed": seed})})
         )[-1]["lr"] == 1e-7
@@ -287,7 +287,7 @@ def test_options_without_effect_are_not_varied(tmp_path: Path) -> None:
         "head: [lstm, mean]\npool: [last, attention]\nfreeze: [false, true]\n"
         "encoder: [small_cnn, resnet18]\nviews: [1, 4]"
     )
-    grid = make_grid(*read_space(file, TrainOptions(), ()))
+    grid = make_option_grid(*read_space(file, TrainOptions(), ()))
     # Two poolings of the LSTM and the mean; small_cnn as it is, resnet18 free or frozen with views.
     assert len(grid) == (2 + 1) * (1 + 1 + 2)
     assert len({json.dumps(each, sort_keys=True) for each in grid}) == len(grid)
@@ -297,7 +297,7 @@ def test_options_without_effect_are_not_varied(tmp_path: Path) -> None:
 def test_centering_is_searched_only_for_heads_that_support_it(tmp_path: Path) -> None:
     file = tmp_path / "space.yaml"
     file.write_text("center: [false, true]\nhead: [lstm, mean]\nmotion: [none, only, both]")
-    grid = make_grid(*read_space(file, TrainOptions(), ()))
+    grid = make_option_grid(*read_space(file, TrainOptions(), ()))
     centers = [(each["head"], each["motion"]) for each in grid if each.get("center")]
     assert sorted(centers) == [("lstm", "both"), ("lstm", "none")]
     assert len(grid) == 2 * 3 + len(centers)

@@ -1,4 +1,4 @@
-"""Video: sampler, stream and decider; a file that is too short for an event is one clip."""
+"""Video: sampler, stream and detector; a file that is too short for an event is one clip."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqvision_edge.card import Decision, VideoSequence
-from seqvision_edge.events import HAIR, NOTHING, Decider, EventUpdate, window_lag
+from seqvision_edge.events import HAIR, NOTHING, EventDetector, EventUpdate, window_lag
 from seqvision_edge.frame import Frame, Step
 from seqvision_edge.pipeline.state import (
     FrameRate,
@@ -29,7 +29,7 @@ _BREAKS = ("connecting", "stalled", "disconnected", "failed")
 
 
 class VideoPipeline:
-    """Sampler, stream and decider in a row."""
+    """Sampler, stream and detector in a row."""
 
     def __init__(
         self,
@@ -39,9 +39,9 @@ class VideoPipeline:
         decision: Decision | None,
         max_age: float,
         clock: Callable[[], float],
-        decider: Decider | None = None,
+        detector: EventDetector | None = None,
     ) -> None:
-        """See `make_pipeline`; a given `decider` is updated with every prediction."""
+        """See `make_pipeline`; a given `detector` is updated with every prediction."""
         self.stream = session.stream()
         self._card = session.card
         self._name, self._live = source.name, source.live
@@ -53,7 +53,9 @@ class VideoPipeline:
         self._stills = 0
         self._encoded: Frame | None = None
         decision = decision or self._card.decision
-        self._decider = decider or Decider(decision, self._card.labels, window_lag(sequence))
+        self._detector = detector or EventDetector(
+            decision, self._card.labels, window_lag(sequence)
+        )
         self._clip = None if self._live else ShortClip(decision, self._card.labels, sequence)
         self._condition = SourceCondition(clock)
         self._load = LoadMonitor(sequence.fps)
@@ -140,7 +142,7 @@ class VideoPipeline:
         elif inferred and probabilities is not None:
             answered = self._answer(frame, probabilities)
             if self.stream.window_full:
-                update = _merge(update, self._decider.step(frame.time, probabilities))
+                update = _merge(update, self._detector.step(frame.time, probabilities))
         self._condition.mark_alive(self.stream.window_full, self._load.throughput_message)
         return self._step(frame, answered, update)
 
@@ -153,14 +155,14 @@ class VideoPipeline:
                 if self._live:
                     self._sampler.restart()
             if state.state == "ended":
-                self._broken = _merge(self._broken, self._decider.close(self._time))
+                self._broken = _merge(self._broken, self._detector.close(self._time))
                 self._broken = _merge(self._broken, self._whole_clip(self._broken))
         update, self._broken = self._broken, NOTHING
         return self._step(None, False, update)
 
     def end(self) -> Step:
         """Handle the end: report the running event."""
-        return self._step(None, False, self._decider.close(self._time))
+        return self._step(None, False, self._detector.close(self._time))
 
     def _answer(self, frame: Frame, probabilities: NDArray[np.float32]) -> bool:
         """Keep the prediction if it may be reported; return whether it may."""
@@ -202,7 +204,7 @@ class VideoPipeline:
 
     def _forget(self) -> EventUpdate:
         self._prediction = None
-        return self._decider.close(self._time)
+        return self._detector.close(self._time)
 
     def _step(self, frame: Frame | None, answered: bool, update: EventUpdate) -> Step:
         if self._clip is not None and (update.ended or update.fired):
@@ -213,10 +215,10 @@ class VideoPipeline:
             prediction=self._prediction,
             answered=answered,
             window_fill=min(1.0, self.stream.seen / self._window),
-            smoothed=self._decider.smoothed,
-            shown=self._decider.shown,
+            smoothed=self._detector.smoothed,
+            shown=self._detector.shown,
             events=update.ended,
-            active=self._decider.active,
+            active=self._detector.active,
             fps=self._fps.tick() if frame else self._fps.value,
             fired=update.fired,
             state=self._condition.state,

@@ -108,7 +108,7 @@ class Mirror:
         self._shown = now
         colour = self._colours.get(status.label, BACKGROUND)
         bgr = frame.bgr if frame is not None and status.phase != "away" else None
-        key = self._pane.put(draw(status, bgr, colour, self._mirror))
+        key = self._pane.put(draw_status(status, bgr, colour, self._mirror))
         if key and (command := COMMANDS.get(key.lower())):
             self._pressed.append(command)
 
@@ -124,7 +124,9 @@ class Mirror:
         self._pane.close()
 
 
-def draw(status: RecordingStatus, bgr: Image | None, colour: Colour, mirror: bool = True) -> Image:
+def draw_status(
+    status: RecordingStatus, bgr: Image | None, colour: Colour, mirror: bool = True
+) -> Image:
     """Return a picture of the state.
 
     Args:

@@ -19,7 +19,7 @@ from seqvision_edge.server.auth import LOCAL, AllowedHosts, Key
 from seqvision_edge.server.batching import MODEL_FAILED, ModelFailed, Overloaded
 from seqvision_edge.server.device_view import DeviceSources
 from seqvision_edge.server.limits import Limits
-from seqvision_edge.server.middleware import Guard
+from seqvision_edge.server.middleware import RequestMiddleware
 from seqvision_edge.server.recorder import Recorder
 from seqvision_edge.server.routes import live, predict, recordings, status
 from seqvision_edge.server.routes import streams as stream_routes
@@ -65,7 +65,7 @@ class Served:
             session, limits or Limits(), watching, model_file, decision, recorder
         )
         self.inside = _application(self.service, key)
-        self.app = Guard(
+        self.app = RequestMiddleware(
             self.inside,
             names,
             key,

@@ -60,7 +60,7 @@ class Disconnected(OSError):  # noqa: N818
     """The client does not read the response."""
 
 
-class Guard:
+class RequestMiddleware:
     """ASGI middleware that checks every request."""
 
     def __init__(
@@ -194,7 +194,9 @@ class Guard:
 class _Body:
     """The body of a request as it is received: bounded in size and time."""
 
-    def __init__(self, receive: Receive, most: int, limits: Limits, guard: Guard) -> None:
+    def __init__(
+        self, receive: Receive, most: int, limits: Limits, guard: RequestMiddleware
+    ) -> None:
         self._receive, self._limits, self._guard = receive, limits, guard
         self._until = time.monotonic() + limits.body_seconds
         self._whole = False

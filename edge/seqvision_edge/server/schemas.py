@@ -11,14 +11,14 @@ class ResponseModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Share(ResponseModel):
+class LabelProbability(ResponseModel):
     """A label and its probability."""
 
     label: str
     probability: float
 
 
-class WindowSchema(Share):
+class WindowSchema(LabelProbability):
     """The prediction for the window that ends at a frame, at `time` seconds.
 
     `unsure` is true if the probability is below `decision.min_confidence`: it counts for no
@@ -48,7 +48,7 @@ class EventSchema(ResponseModel):
     window_fill: float | None = None
 
 
-class PredictionSchema(Share):
+class PredictionSchema(LabelProbability):
     """The prediction for one clip or picture.
 
     `unsure` is true if the probability is below `decision.min_confidence`: it counts for no
@@ -56,7 +56,7 @@ class PredictionSchema(Share):
     is shorter than the model's window: the fraction of the window that it fills.
     """
 
-    top: list[Share]
+    top: list[LabelProbability]
     unsure: bool | None = None
     probabilities: dict[str, float] | None = None
     windows: list[WindowSchema] | None = None
@@ -65,13 +65,13 @@ class PredictionSchema(Share):
     window_fill: float | None = None
 
 
-class Predictions(ResponseModel):
+class PredictionsSchema(ResponseModel):
     """One prediction for each instance, in their order."""
 
     predictions: list[PredictionSchema]
 
 
-class Fault(ResponseModel):
+class ErrorSchema(ResponseModel):
     """Why a request was refused."""
 
     detail: str
@@ -102,7 +102,7 @@ class SourcesSchema(ResponseModel):
     sources: list[dict[str, Any]]
 
 
-class About(ResponseModel):
+class ModelSchema(ResponseModel):
     """The model, and the limits of the server."""
 
     model: str
@@ -121,4 +121,4 @@ class About(ResponseModel):
 
 def faults(*codes: int) -> dict[int | str, dict[str, Any]]:
     """Return the errors of a route, with those that every route has."""
-    return {code: {"model": Fault} for code in (400, 401, 403, 408, 413, 421, 429, *codes)}
+    return {code: {"model": ErrorSchema} for code in (400, 401, 403, 408, 413, 421, 429, *codes)}

@@ -34,7 +34,7 @@ from seqvision_export.bench.stages import (
     picture_stages,
     torch_again,
 )
-from seqvision_export.bench.startup import start
+from seqvision_export.bench.startup import measure_startup
 from seqvision_export.onnx_graph import convert
 from seqvision_export.quantize.calibration_data import random_windows
 from seqvision_export.quantize.select_precision import Candidate, make
@@ -55,7 +55,7 @@ def bench(options: BenchOptions) -> dict[str, Any]:
     found: dict[str, Any] = {
         "model": str(options.model),
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "machine": machine(),
+        "machine": machine_facts(),
         "runs": [],
         "startup": [],
     }
@@ -82,7 +82,7 @@ def bench(options: BenchOptions) -> dict[str, Any]:
         for started in _starts(subjects):
             found["startup"].append(started)
             print_line(f"{started['precision']}: ready after {started['ready_seconds']:.2f} s")
-    show(found)
+    show_timings(found)
     if options.json_ is not None:
         _write(options.json_, found)
         print_written(options.json_)
@@ -95,7 +95,7 @@ def _print_stages(where: str, stages: Mapping[str, Mapping[str, float]]) -> None
         print_line(f"{where}: {stage} {timing['p50_ms']:.3g} ms")
 
 
-def machine() -> dict[str, str]:
+def machine_facts() -> dict[str, str]:
     """Return what the figures hold for."""
     return {
         "processor": processor(),
@@ -179,7 +179,7 @@ def _starts(subjects: Sequence[Candidate]) -> Iterator[dict[str, Any]]:
         for subject in subjects:
             file = folder / "model.onnx"
             file.write_bytes(subject.content)
-            tries = [start(file, "cpu", 1) for _ in range(3)]
+            tries = [measure_startup(file, "cpu", 1) for _ in range(3)]
             best = min(tries, key=lambda found: found["ready_seconds"])
             yield {"precision": subject.name, "bytes": len(subject.content), **best}
 
@@ -204,7 +204,7 @@ def _write(path: Path, found: dict[str, Any]) -> None:
         raise ExportError(f"--json {path}: cannot be written ({error.strerror})") from None
 
 
-def show(found: dict[str, Any]) -> None:
+def show_timings(found: dict[str, Any]) -> None:
     """Print what `bench` found."""
     console = result_console(markup=False)
     machine = found["machine"]

@@ -13,7 +13,7 @@ from onnx.utils import Extractor
 
 from seqvision.models.classifier import Classifier
 from seqvision_edge.card import ModelCard, VideoSequence
-from seqvision_edge.events import Decider
+from seqvision_edge.events import EventDetector
 from seqvision_edge.ort_session import load_graph
 from seqvision_edge.preprocess import prepare
 from seqvision_edge.providers import Device
@@ -118,10 +118,10 @@ def _decode(source: Path) -> Call:
 
 
 def _decide(card: ModelCard) -> Call:
-    decider = Decider(card.decision, card.labels)
+    detector = EventDetector(card.decision, card.labels)
     answers = cycle(np.random.default_rng(0).dirichlet(np.ones(len(card.labels)), 64))
     times = count(0.0, 0.04)
-    return lambda: decider.step(next(times), next(answers).astype(np.float32))
+    return lambda: detector.step(next(times), next(answers).astype(np.float32))
 
 
 def _noise(card: ModelCard) -> Image:

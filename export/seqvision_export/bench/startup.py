@@ -10,7 +10,7 @@ from pathlib import Path
 from time import perf_counter
 
 
-def start(model: Path, device: str, threads: int) -> dict[str, float]:
+def measure_startup(model: Path, device: str, threads: int) -> dict[str, float]:
     """Start a model in a fresh process and return its measurements."""
     from seqvision.errors import ExportError  # not above: a device has no seqvision
     from seqvision_export.fresh_process import run_in_fresh_process

@@ -59,7 +59,9 @@ class Clips:
     same: bool
 
 
-def gather(options: ExportOptions, card: ModelCard, found: Mapping[Path, DataSet]) -> Clips | None:
+def gather_clips(
+    options: ExportOptions, card: ModelCard, found: Mapping[Path, DataSet]
+) -> Clips | None:
     """Return the clips of --calibrate and --verify, one for the other where only one is given.
 
     Where one set of clips serves both and has splits, the training part calibrates and the

@@ -65,7 +65,7 @@ def ranges_of(
 
 
 @dataclass(frozen=True)
-class Plan:
+class Int8Plan:
     """What int8 computes.
 
     Attributes:
@@ -81,7 +81,7 @@ class Plan:
     reads_bytes: bool = False
 
 
-def quantize(content: bytes, plan: Plan, ranges: Any) -> onnx.ModelProto:
+def quantize(content: bytes, plan: Int8Plan, ranges: Any) -> onnx.ModelProto:
     """Return the model with the nodes of a plan in int8.
 
     Args:
@@ -161,20 +161,20 @@ def _quiet() -> Iterator[None]:
         logging.disable(previous)
 
 
-def plans(proto: onnx.ModelProto) -> list[Plan]:
+def plans(proto: onnx.ModelProto) -> list[Int8Plan]:
     """Return the plans that this encoder allows; none where it has nothing to quantise."""
     names = [node.name for node in weighted_nodes(proto)]
     if not names:
         return []
     everything = _with_glue(proto, names)
-    found = [Plan("all", everything)]
+    found = [Int8Plan("all", everything)]
     if can_widen(proto):
-        found.append(Plan("all, from bytes", everything, reads_bytes=True))
+        found.append(Int8Plan("all, from bytes", everything, reads_bytes=True))
     if len(names) > 1:
         rest = _with_glue(proto, names[1:])
-        found.append(Plan("first conv kept", rest))
+        found.append(Int8Plan("first conv kept", rest))
         if pool_after_first(proto) is not None:
-            found.append(Plan("first conv and pool kept", rest, keeps_pool=True))
+            found.append(Int8Plan("first conv and pool kept", rest, keeps_pool=True))
     return found
 
 

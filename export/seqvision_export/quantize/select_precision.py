@@ -24,7 +24,7 @@ from seqvision.statistics import is_better
 from seqvision_edge.card import ModelCard
 from seqvision_edge.sampling import Steps
 from seqvision_edge.session import Session
-from seqvision_export.onnx_graph import finish
+from seqvision_export.onnx_graph import finish_graph
 from seqvision_export.quantize.calibration_data import Clips, Labelled, divided, random_windows
 from seqvision_export.quantize.fp16 import to_fp16
 from seqvision_export.quantize.int8 import plans, quantize, ranges_of
@@ -154,7 +154,7 @@ def choose_precision(
     print_step(f"timing {len(candidates)} candidates and asking each about {len(windows)} clips")
     measured = _judge(candidates, options, clips, windows)
     chosen = _pick(measured, options)
-    show(measured, chosen, clips)
+    show_candidates(measured, chosen, clips)
     if chosen is None:
         raise ExportError(_refusal(measured, options))
     return Choice(chosen, tuple(measured), len(clips.judge), clips.same)
@@ -204,7 +204,7 @@ def _predict_all(
             session = Session(one.content, device="cpu", threads=os.cpu_count() or 1, trial=False)
             before = len(found) * len(windows)
             follow = partial(_advance_by, advance, before, total)
-            found[one.name] = answers(session, windows, follow)
+            found[one.name] = predict_clips(session, windows, follow)
     return found
 
 
@@ -259,10 +259,10 @@ def make(
         with progress("calibrating") as advance:
             ranges = ranges_of(content, calibrate, advance)
         for plan in possible:
-            quantized = finish(quantize(content, plan, ranges), card, "int8")
+            quantized = finish_graph(quantize(content, plan, ranges), card, "int8")
             yield Candidate(f"int8, {plan.name}", "int8", quantized)
     if "fp16" in formats and possible:
-        yield Candidate("fp16", "fp16", finish(to_fp16(content), card, "fp16"))
+        yield Candidate("fp16", "fp16", finish_graph(to_fp16(content), card, "fp16"))
 
 
 def time_live_frames(sessions: Mapping[str, Session], frame: Steps) -> dict[str, Timing]:
@@ -274,7 +274,7 @@ def time_live_frames(sessions: Mapping[str, Session], frame: Steps) -> dict[str,
     return interleaved_timing({name: _step(one, frame) for name, one in sessions.items()}, _SECONDS)
 
 
-def answers(
+def predict_clips(
     session: Session, windows: Sequence[Steps], advance: Callable[[int], None] = lambda _: None
 ) -> Probabilities:
     """Return probabilities `(clips, labels)`, each clip in one call that `advance` follows."""
@@ -308,7 +308,7 @@ def _step(session: Session, frame: Steps) -> Callable[[], object]:
     return lambda: stream.push(frame)
 
 
-def show(measured: Sequence[Measured], chosen: Measured | None, clips: Clips) -> None:
+def show_candidates(measured: Sequence[Measured], chosen: Measured | None, clips: Clips) -> None:
     """Print a row for each candidate to stderr, and what the figures rest on."""
     table = Table(title="one live frame on this machine", title_justify="left")
     table.add_column("")

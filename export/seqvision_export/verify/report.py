@@ -134,7 +134,7 @@ def _clips_table(clips: dict[str, Any]) -> Table:
     return table
 
 
-def save(path: Path, report: dict[str, Any]) -> None:
+def save_report(path: Path, report: dict[str, Any]) -> None:
     """Write a report as JSON.
 
     Raises:

@@ -16,7 +16,7 @@ from seqvision.preflight.shared_checks import report_path
 from seqvision_edge.card import ModelCard
 from seqvision_edge.errors import ModelError
 from seqvision_export.fresh_process import run_in_fresh_process
-from seqvision_export.verify.report import Proof, print_summary, save
+from seqvision_export.verify.report import Proof, print_summary, save_report
 
 if TYPE_CHECKING:
     from seqvision.models.classifier import Classifier
@@ -34,7 +34,7 @@ def verify(options: VerifyOptions) -> dict[str, Any]:
     print_step(f"proving in a fresh process{' on clips too' if options.data else ''}")
     report = verify_in_subprocess(options, str(options.model))
     try:
-        save(path, report)
+        save_report(path, report)
     except OSError as error:
         raise ExportError(f"--report {path}: cannot be written ({error.strerror})") from None
     print_summary(report)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqvision.config import PRESETS, AugmentOptions, TrainOptions
-from seqvision.data.augment.pixels import Frames, Work, mirror_matrix
+from seqvision.data.augment.pixels import ClipEdit, Frames, mirror_matrix
 from seqvision.data.augment.recipe import read_content
 from seqvision.data.augment.temporal import TemporalOptions, draw_frames
 from seqvision.data.augment.turns import turns
@@ -73,7 +73,7 @@ class Augmenter:
         frames = np.asarray(frames)
         if frames.size == 0:
             return frames, label
-        work = Work(frames, Random(seed))
+        work = ClipEdit(frames, Random(seed))
         if self._flip and work.random.random() < 0.5:
             work.warp(mirror_matrix(frames.shape[2]))
             label = self.swap.get(label, label)

@@ -20,7 +20,7 @@ import numpy as np
 
 from seqvision.compat import iaa, imgaug
 from seqvision.data.augment.ops import per_clip, per_frame
-from seqvision.data.augment.pixels import Step, Work, drawn, own_generator, seeded
+from seqvision.data.augment.pixels import ClipEdit, Step, drawn, own_generator, seeded
 from seqvision.errors import DataError
 from seqvision_edge.opencv import cv2
 from seqvision_edge.option_fields import shortened
@@ -55,7 +55,7 @@ def names() -> dict[str, type]:
     return found
 
 
-def name_of(augmenter: Any) -> str:
+def augmenter_name(augmenter: Any) -> str:
     """Return the name under which a YAML has this augmenter."""
     return next(name for name, kind in names().items() if kind is type(augmenter))
 
@@ -260,7 +260,7 @@ def _choose(augmenter: Any, leaf: Callable[[Any], Step]) -> Step:
 
 
 def _in_order(steps: list[Step], is_random: bool) -> Step:
-    def step(work: Work) -> None:
+    def step(work: ClipEdit) -> None:
         _run(work.random.sample(steps, len(steps)) if is_random else steps, work)
 
     return step
@@ -275,7 +275,7 @@ def _some_of(augmenter: Any, steps: list[Step]) -> Step:
         n = imgaug.parameters.Deterministic(count if n is None else n)
     number = drawn(n)
 
-    def step(work: Work) -> None:
+    def step(work: ClipEdit) -> None:
         chosen = work.random.sample(range(count), min(count, int(number(work.random))))
         order = chosen if augmenter.random_order else sorted(chosen)
         _run([steps[i] for i in order], work)
@@ -283,7 +283,7 @@ def _some_of(augmenter: Any, steps: list[Step]) -> Step:
     return step
 
 
-def _run(steps: Sequence[Step], work: Work) -> None:
+def _run(steps: Sequence[Step], work: ClipEdit) -> None:
     for step in steps:
         step(work)
 
@@ -300,7 +300,7 @@ def try_out(augmenter: Any, where: str) -> None:
             if trouble is None and draw < 2:
                 trouble = _trouble(leaf, (*_LARGE, 3), draw)
             if trouble is not None:
-                raise DataError(f"{where}: {name_of(leaf)} {trouble}")
+                raise DataError(f"{where}: {augmenter_name(leaf)} {trouble}")
 
 
 def needs_colour(augmenter: Any) -> bool:

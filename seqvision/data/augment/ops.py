@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from seqvision.compat import iaa, imgaug
 from seqvision.data.augment.pixels import (
     IDENTITY,
+    ClipEdit,
     Drawn,
     Edge,
     Frames,
     Matrix,
     Step,
-    Work,
     drawn,
     mirror_matrix,
     multiply,
@@ -78,7 +78,7 @@ def per_clip(augmenter: Any, needs_colour: bool) -> Step:
     if type(augmenter) in _COLOUR:
         return lambda work: _as_tall_image(augmenter, work, needs_colour)
 
-    def repeated(work: Work) -> None:
+    def repeated(work: ClipEdit) -> None:
         frames = _coloured(work.frames(), needs_colour)
         with seeded(augmenter, work.random.getrandbits(31)):
             fixed = augmenter.to_deterministic()
@@ -98,10 +98,10 @@ def per_frame(augmenter: Any, needs_colour: bool) -> Step:
         return lambda work: _as_tall_image(augmenter, work, needs_colour)
     per_frame = per_clip(augmenter, needs_colour)
 
-    def each(work: Work) -> None:
+    def each(work: ClipEdit) -> None:
         parts = []
         for frame in work.frames():
-            part = Work(frame[None], work.random)
+            part = ClipEdit(frame[None], work.random)
             per_frame(part)
             parts.append(part.frames())
         work.replace(np.concatenate(parts))
@@ -114,7 +114,7 @@ def _blur_step(augmenter: Any) -> Step | None:
         return None
     sigma = drawn(augmenter.sigma)
 
-    def step(work: Work) -> None:
+    def step(work: ClipEdit) -> None:
         width = sigma(work.random)
         frames = [iaa.blur_gaussian_(frame.copy(), width) for frame in work.frames()]
         work.replace(np.stack(frames).reshape(work.shape))
@@ -122,7 +122,7 @@ def _blur_step(augmenter: Any) -> Step | None:
     return step
 
 
-def _as_tall_image(augmenter: Any, work: Work, needs_colour: bool) -> None:
+def _as_tall_image(augmenter: Any, work: ClipEdit, needs_colour: bool) -> None:
     frames = np.ascontiguousarray(_coloured(work.frames(), needs_colour))
     time, height, width, channels = frames.shape
     with seeded(augmenter, work.random.getrandbits(31)):
@@ -135,7 +135,7 @@ def _coloured(frames: Frames, needs_colour: bool) -> Frames:
     return np.repeat(frames, 3, axis=3) if needs_colour and is_grey else frames
 
 
-def _like(varied: list[Frames], work: Work, augmenter: Any) -> Frames:
+def _like(varied: list[Frames], work: ClipEdit, augmenter: Any) -> Frames:
     """Return varied frames with the channels that the clip has."""
     shape = work.shape[1:]
     if varied[0].shape == (*shape[:2], 3) and shape[2] == 1:
@@ -211,7 +211,7 @@ def _affine(augmenter: Any) -> Step:
         shear = lambda random: (along_x(random), 0.0)  # noqa: E731
     rotate, edge = drawn(augmenter.rotate), _edge(augmenter)
 
-    def step(work: Work) -> None:
+    def step(work: ClipEdit) -> None:
         random = work.random
         _, height, width, _ = work.shape
         x, y = shift(random)
@@ -226,7 +226,7 @@ def _affine(augmenter: Any) -> Step:
 def _mirror(augmenter: Any, horizontal: bool) -> Step:
     p = drawn(augmenter.p)
 
-    def step(work: Work) -> None:
+    def step(work: ClipEdit) -> None:
         if p(work.random) >= 0.5:
             _, height, width, _ = work.shape
             upside_down: Matrix = (IDENTITY[0], (0.0, -1.0, height - 1.0), IDENTITY[2])
@@ -238,7 +238,7 @@ def _mirror(augmenter: Any, horizontal: bool) -> Step:
 def _perspective(augmenter: Any) -> Step:
     spread, edge = drawn(augmenter.scale), _edge(augmenter)
 
-    def step(work: Work) -> None:
+    def step(work: ClipEdit) -> None:
         random = work.random
         _, height, width, _ = work.shape
         deviation = spread(random)
@@ -333,7 +333,7 @@ def _per_channel(augmenter: Any, parameters: list[Any], table: Callable[..., Any
     each = drawn(augmenter.per_channel)
     draws = [drawn(parameter) for parameter in parameters]
 
-    def step(work: Work) -> None:
+    def step(work: ClipEdit) -> None:
         random = work.random
         count = work.shape[3] if each(random) > 0.5 else 1
         # A column of the table is a channel.
@@ -356,7 +356,7 @@ def _contrast(adjust: Callable[..., NDArray[np.uint8]]) -> Callable[..., Any]:
 
 
 def _measured_table(augmenter: Any) -> Step:
-    def step(work: Work) -> None:
+    def step(work: ClipEdit) -> None:
         channels = work.shape[3]
         ramp = np.repeat(_RAMP[None, :, None], channels, axis=2)
         with seeded(augmenter, work.random.getrandbits(31)):
@@ -369,7 +369,7 @@ def _measured_table(augmenter: Any) -> Step:
 def _grayscale(augmenter: Any) -> Step:
     alpha = drawn(augmenter.alpha)
 
-    def step(work: Work) -> None:
+    def step(work: ClipEdit) -> None:
         share = alpha(work.random)
         time, height, width, channels = work.shape
         if channels == 1 or share == 0:
@@ -395,7 +395,7 @@ def noise_step(augmenter: Any) -> Step | None:
     each, loc = drawn(augmenter.per_channel), drawn(augmenter.value.loc)
     scale = drawn(augmenter.value.scale)
 
-    def step(work: Work) -> None:
+    def step(work: ClipEdit) -> None:
         random = work.random
         is_colour = each(random) > 0.5
         mean, deviation = loc(random), scale(random)

@@ -179,7 +179,7 @@ def _warp_grey(frames: Frames, result: Frames, move: Callable[..., Any]) -> None
             cv2.extractChannel(moved, channel, dst=result[begin + channel])
 
 
-class Work:
+class ClipEdit:
     """Frames on their way through the augmenters of a clip."""
 
     def __init__(self, frames: Frames, random: Random) -> None:
@@ -251,7 +251,7 @@ class Work:
             self._frames = looked_up(self._frames, table, self.room())
 
 
-Step = Callable[[Work], None]
+Step = Callable[[ClipEdit], None]
 
 """What an augmenter does to a clip: draws, and changes the work."""
 

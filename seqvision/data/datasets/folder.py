@@ -19,7 +19,7 @@ from seqvision.data.file_kinds import (
     is_next_to_data,
     is_video,
     kind_of,
-    printable,
+    printable_name,
     why_no_file,
     why_no_folder,
 )
@@ -218,7 +218,7 @@ def _read_parts(
     unusual = [f"{branch.path.name} is {part}" for branch, part in parts
                if branch.path.name.lower() != part]  # fmt: skip
     if unusual:
-        notes.insert(0, f"read as a split: {', '.join(map(printable, unusual))}")
+        notes.insert(0, f"read as a split: {', '.join(map(printable_name, unusual))}")
     if not any(part == "train" for _, part in parts):
         there = " and ".join(sorted({branch.path.name for branch, _ in parts}))
         notes.insert(0, f"{root.path} has no folder train, only {there}: nothing to learn from")
@@ -370,5 +370,5 @@ def _contents(folder: Path) -> str:
 
 
 def _few(names: Sequence[str]) -> str:
-    shown = ", ".join(printable(name) for name in names[:_SHOWN])
+    shown = ", ".join(printable_name(name) for name in names[:_SHOWN])
     return shown + (", …" if len(names) > _SHOWN else "")

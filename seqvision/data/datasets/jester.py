@@ -15,12 +15,12 @@ from seqvision.data.datasets.base import Reading, ReadOptions, first_there
 from seqvision.data.datasets.twentybn import (
     FPS,
     PARTS,
-    answers,
     find_folder,
     find_list,
     id_rows,
     known_labels,
     make_clips,
+    read_test_labels,
 )
 from seqvision.errors import DataError
 
@@ -44,4 +44,6 @@ def read(data: Path, options: ReadOptions) -> Reading:
         raise DataError(f"{data}: no {_PREFIX}-train.csv and no labels/train.csv")
     parts = {part: id_rows(path) for part, path in lists.items() if path}
     labels = known_labels(data, _PREFIX)
-    return make_clips(parts, labels, answers(data, _PREFIX), find_folder(data, _FRAMES), FPS)
+    return make_clips(
+        parts, labels, read_test_labels(data, _PREFIX), find_folder(data, _FRAMES), FPS
+    )

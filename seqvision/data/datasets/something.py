@@ -22,12 +22,12 @@ from seqvision.data.datasets.twentybn import (
     FPS,
     PARTS,
     AnnotationRow,
-    answers,
     find_folder,
     find_list,
     id_rows,
     known_labels,
     make_clips,
+    read_test_labels,
 )
 from seqvision.errors import DataError
 
@@ -50,13 +50,13 @@ def read(data: Path, options: ReadOptions) -> Reading:
     if lists["train"] is not None:
         folder = find_folder(data, (f"20bn-{two}", "videos", "."))
         parts = {part: _json_rows(path) for part, path in lists.items() if path}
-        return make_clips(parts, _json_labels(data), answers(data, two), folder, None)
+        return make_clips(parts, _json_labels(data), read_test_labels(data, two), folder, None)
     lists = {part: find_list(data, one, f"{part}.csv") for part in PARTS}
     if lists["train"] is None:
         raise DataError(f"{data}: neither {two}-train.json nor {one}-train.csv")
     folder = find_folder(data, (f"20bn-{one}",))
     parts = {part: id_rows(path) for part, path in lists.items() if path}
-    return make_clips(parts, known_labels(data, one), answers(data, one), folder, FPS)
+    return make_clips(parts, known_labels(data, one), read_test_labels(data, one), folder, FPS)
 
 
 def _signs(prefix: str) -> tuple[str, ...]:

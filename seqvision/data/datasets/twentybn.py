@@ -51,7 +51,7 @@ def id_rows(path: Path) -> Iterator[AnnotationRow]:
         yield AnnotationRow(where, cells[0], cells[1] if len(cells) == 2 and cells[1] else None)
 
 
-def answers(data: Path, prefix: str) -> dict[str, str]:
+def read_test_labels(data: Path, prefix: str) -> dict[str, str]:
     """Return id → label of the test part, where it was published."""
     path = find_list(data, prefix, "test-answers.csv")
     return {row.id: row.label for row in id_rows(path) if row.label} if path else {}

@@ -21,7 +21,18 @@ from seqvision_edge.number_parsing import PLAIN
 from seqvision_edge.pipeline import make_pipeline
 from seqvision_edge.runner import MAX_AGE
 from seqvision_edge.sampling import Steps, centre, window_fill, windows
-from seqvision_edge.server.decoding import (
+from seqvision_edge.server.job import Job, stopped_with
+from seqvision_edge.server.json_arrays import read_instances
+from seqvision_edge.server.schemas import (
+    EventSchema,
+    LabelProbability,
+    PredictionSchema,
+    PredictionsSchema,
+    WindowSchema,
+    faults,
+)
+from seqvision_edge.server.service import Service
+from seqvision_edge.server.upload_decoding import (
     FPS,
     DecodedUpload,
     UploadedClip,
@@ -34,17 +45,6 @@ from seqvision_edge.server.decoding import (
     other_picture,
     refusals,
 )
-from seqvision_edge.server.job import Job, stopped_with
-from seqvision_edge.server.json_arrays import read_instances
-from seqvision_edge.server.schemas import (
-    EventSchema,
-    Predictions,
-    PredictionSchema,
-    Share,
-    WindowSchema,
-    faults,
-)
-from seqvision_edge.server.service import Service
 from seqvision_edge.session import ModelOutput
 from seqvision_edge.types import Event, Prediction, SourceState
 
@@ -68,7 +68,7 @@ def routes(service: Service) -> APIRouter:
 
     @router.post(
         "/v1/predict",
-        response_model=Predictions,
+        response_model=PredictionsSchema,
         response_model_exclude_none=True,
         responses=faults(415, 422, 500, 503, 507),
         openapi_extra={"requestBody": _body()},
@@ -118,7 +118,7 @@ def routes(service: Service) -> APIRouter:
 def _response(answers: list[PredictionSchema]) -> Response:
     # By pydantic itself: FastAPI would validate each of 100,000 windows of a timeline again,
     # blocking all other clients meanwhile.
-    content = Predictions(predictions=answers).model_dump_json(exclude_none=True)
+    content = PredictionsSchema(predictions=answers).model_dump_json(exclude_none=True)
     return Response(content, media_type=_JSON)
 
 
@@ -334,7 +334,7 @@ def answered(
     """
     shares = [round(float(value), _DIGITS) for value in probabilities]
     order = np.argsort(-probabilities, kind="stable")
-    ranked = [Share(label=labels[index], probability=shares[index]) for index in order]
+    ranked = [LabelProbability(label=labels[index], probability=shares[index]) for index in order]
     return PredictionSchema(
         label=ranked[0].label,
         probability=ranked[0].probability,

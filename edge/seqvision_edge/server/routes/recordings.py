@@ -21,13 +21,13 @@ from seqvision_edge.errors import RecordingError
 from seqvision_edge.recording.take_list import Take
 from seqvision_edge.recording.writer import NewTake
 from seqvision_edge.server import static_files
-from seqvision_edge.server.decoding import decode_picture
 from seqvision_edge.server.middleware import TRY_LATER, Disconnected, with_timeout
 from seqvision_edge.server.recorder import Recorder
 from seqvision_edge.server.routes.live import BAD_DATA, NORMAL, STAMP, Ended, stamp_of
 from seqvision_edge.server.schemas import ResponseModel, faults
 from seqvision_edge.server.service import Service
 from seqvision_edge.server.sse import closing
+from seqvision_edge.server.upload_decoding import decode_picture
 
 _LONGEST = 4 * MAX_LABEL_LENGTH
 _Text = Annotated[str, Field(max_length=_LONGEST)]

@@ -19,7 +19,7 @@ from seqvision_edge import __version__
 from seqvision_edge.server.auth import COOKIE, Key
 from seqvision_edge.server.device_view import DeviceSources
 from seqvision_edge.server.middleware import LOGIN
-from seqvision_edge.server.schemas import About, Health, SourcesSchema, faults
+from seqvision_edge.server.schemas import Health, ModelSchema, SourcesSchema, faults
 from seqvision_edge.server.service import Service
 from seqvision_edge.server.sse import EventQueue, MaxRate, Record, kinds, sse_response
 from seqvision_edge.server.static_files import login_page
@@ -31,8 +31,8 @@ def routes(service: Service, key: Key | None) -> APIRouter:
     """Return the routes about the server itself."""
     router = APIRouter()
 
-    @router.get("/v1/model", response_model=About, responses=faults())
-    def model() -> About:
+    @router.get("/v1/model", response_model=ModelSchema, responses=faults())
+    def model() -> ModelSchema:
         """Return the model's card and the limits of the server."""
         return model_info(service)
 
@@ -79,11 +79,11 @@ def routes(service: Service, key: Key | None) -> APIRouter:
     return router
 
 
-def model_info(service: Service) -> About:
+def model_info(service: Service) -> ModelSchema:
     """Return the card without its origin, which may name people and paths."""
     session, card = service.session, service.session.card
     limits = service.limits
-    return About(
+    return ModelSchema(
         model=Path(session.where).name,
         version=__version__,
         device=session.device,

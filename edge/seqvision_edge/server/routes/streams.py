@@ -21,10 +21,10 @@ from seqvision_edge.number_parsing import PLAIN, parse_number
 from seqvision_edge.pipeline import make_pipeline
 from seqvision_edge.runner import MAX_AGE
 from seqvision_edge.server.batching import ModelFailed, ResultRelay
-from seqvision_edge.server.decoding import FPS, UploadSource, decode_picture
 from seqvision_edge.server.schemas import Opened, Records, faults
 from seqvision_edge.server.service import Service
 from seqvision_edge.server.sse import EventQueue, MaxRate, Record, kinds, sse_response, step_records
+from seqvision_edge.server.upload_decoding import FPS, UploadSource, decode_picture
 from seqvision_edge.session import Frames, ModelOutput
 
 # Requests that wait for the previous one, on one stream.

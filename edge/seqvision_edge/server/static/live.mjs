@@ -1,6 +1,6 @@
 // Live input: a <video>'s frames → the server, or this browser's model → predictions.
 
-import { Decider, isUnsure, lagOf } from "./decider.mjs";
+import { EventDetector, isUnsure, windowLag } from "./event_detector.mjs";
 import { eachFrame, jpeg, pixels } from "./frames.mjs";
 import { Link } from "./link.mjs";
 import { rgbOf, stepsOf } from "./prepare.mjs";
@@ -89,7 +89,7 @@ function dispatch(record, { onAnswer, onEvent, onRecord }) {
 class OwnAnswers {
   constructor(card, model, handlers) {
     Object.assign(this, { card, model, handlers });
-    this.decider = new Decider(card.decision, card.labels, lagOf(card.sequence));
+    this.detector = new EventDetector(card.decision, card.labels, windowLag(card.sequence));
     this.isVideo = card.sequence.kind === "video";
     this.frame = 0;
     this.last = 0;
@@ -171,12 +171,12 @@ class OwnAnswers {
       latency_ms: latency,
     });
     this.meet(time, probabilities);
-    if (this.isVideo) this.decider.update(time, values).forEach(this.handlers.onEvent);
+    if (this.isVideo) this.detector.update(time, values).forEach(this.handlers.onEvent);
   }
 
   forget() {
     this.model.reset();
-    this.decider.close(this.last).forEach(this.handlers.onEvent);
+    this.detector.close(this.last).forEach(this.handlers.onEvent);
   }
 
   /** Handle a record of the server. */

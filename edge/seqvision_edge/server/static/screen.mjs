@@ -1,7 +1,7 @@
 // The display: one history, the selected time, and how current it is.
 
 import { AnswerView } from "./answer-view.mjs";
-import { lagOf } from "./decider.mjs";
+import { windowLag } from "./event_detector.mjs";
 import { History, save } from "./history.mjs";
 import { LogView } from "./log-view.mjs";
 import { colours } from "./palette.mjs";
@@ -60,7 +60,7 @@ export class Screen {
    *   of a file: how to seek, the current position, and its length.
    */
   begin(name, how) {
-    this.history = new History(name, lagOf(this.card.sequence));
+    this.history = new History(name, windowLag(this.card.sequence));
     this.how = how;
     this.cursor = null;
     this.rates = [];

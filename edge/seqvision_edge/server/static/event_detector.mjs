@@ -3,7 +3,7 @@
 const HAIR = 1e-6; // a value this close to a threshold has reached it
 
 /** Follow one source's predictions of a full window and return its events, each when it has ended. */
-export class Decider {
+export class EventDetector {
   /** `lag`: seconds from the middle of the window to the prediction. */
   constructor(decision, labels, lag = 0) {
     Object.assign(this, { decision, labels, lag });
@@ -129,6 +129,6 @@ export function isUnsure(probabilities, decision) {
 }
 
 /** Return the lag of predictions in seconds: from the middle of the window to its end. */
-export function lagOf({ kind, frames, fps }) {
+export function windowLag({ kind, frames, fps }) {
   return kind === "video" ? (frames - 1) / fps / 2 : 0;
 }
