@@ -151,7 +151,7 @@ def test_test_views_are_averaged_alike_by_evaluate_and_predict(
         answers = [model.eval()(torch.from_numpy(view)[None]).softmax(1) for view in steps]
     expected = torch.cat(answers).mean(0).numpy()
     assert np.abs(expected - answers[0].numpy()).max() > 1e-5
-    counted = evaluation.predict(model, card, [clip, clip], 3, views=4).numpy()
+    counted = evaluation.predict_probabilities(model, card, [clip, clip], 3, views=4).numpy()
     assert np.allclose(counted, expected, atol=1e-6)
     for trained in (attentive.model, exported):
         target = tmp_path / f"{trained.suffix}.csv"
