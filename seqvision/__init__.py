@@ -15,13 +15,14 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from seqvision.api import calibrate, evaluate, export, predict, self_train, train, tune, verify
-    from seqvision.api_results import ClipPrediction, Predictions, Run, Search
+    from seqvision.api_results import ClipPrediction, CrossValidation, Predictions, Run, Search
     from seqvision_edge.errors import SeqvisionError
 
 __version__ = "0.2.0"
 
 __all__ = [
     "ClipPrediction",
+    "CrossValidation",
     "Predictions",
     "Run",
     "Search",

@@ -19,12 +19,12 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from pydantic import BaseModel
 
 from seqvision import config
-from seqvision.api_results import ClipPrediction, Predictions, Run, Search, TqdmBar
+from seqvision.api_results import ClipPrediction, CrossValidation, Predictions, Run, Search, TqdmBar
 from seqvision.console import Progress, loading, silent, status
 from seqvision.rank import count
 from seqvision_edge.command_line import Given
@@ -36,11 +36,13 @@ if TYPE_CHECKING:
     from seqvision.metrics import Metrics
     from seqvision.prediction import Predicted
     from seqvision.self_training.self_train import SelfTrained
+    from seqvision.training.folds import CrossValidated
     from seqvision.training.train import Trained
     from seqvision.tuning.tune import Tuned
 
 __all__ = [
     "ClipPrediction",
+    "CrossValidation",
     "Predictions",
     "Run",
     "Search",
@@ -58,8 +60,25 @@ Where = str | PathLike[str]
 Kind = TypeVar("Kind", bound=BaseModel)
 
 
-def train(data: Where | None = None, *, progress: bool | Progress = False, **options: Any) -> Run:
+@overload
+def train(
+    data: Where | None = None, *, folds: int, progress: bool | Progress = False, **options: Any
+) -> CrossValidation: ...
+
+
+@overload
+def train(
+    data: Where | None = None, *, progress: bool | Progress = False, **options: Any
+) -> Run: ...
+
+
+def train(
+    data: Where | None = None, *, progress: bool | Progress = False, **options: Any
+) -> Run | CrossValidation:
     """Train a classifier on clips and write its model file and run folder.
+
+    With `folds`, which a resumed cross-validation has too, each fold is trained and measured, and
+    no model is written.
 
     Args:
         data: a folder `data/<label>/<clip>`, or a CSV with `path,label[,group][,split][,fps]`;
@@ -73,7 +92,12 @@ def train(data: Where | None = None, *, progress: bool | Progress = False, **opt
         TypeError: there is no such option.
     """
     with _silently(progress):
-        return _run(train_given(_given(config.TrainOptions, "train", options, data=data)))
+        trained = train_given(_given(config.TrainOptions, "train", options, data=data))
+        from seqvision.training.folds import CrossValidated
+
+        if isinstance(trained, CrossValidated):
+            return _cross_validation(trained)
+        return _run(trained)
 
 
 def tune(data: Where | None = None, *, progress: bool | Progress = False, **options: Any) -> Search:
@@ -249,7 +273,7 @@ def verify(
         return verify_given(_given(config.VerifyOptions, "verify", options, model=model, data=data))
 
 
-def train_given(given: Given[config.TrainOptions]) -> "Trained":
+def train_given(given: Given[config.TrainOptions]) -> "Trained | CrossValidated":
     """Train with the given options; those of a run or a file replace the defaults."""
     from seqvision.config.resume import load_run_options, resume_options
     from seqvision.errors import CheckpointError
@@ -279,6 +303,16 @@ def train_given(given: Given[config.TrainOptions]) -> "Trained":
     note = None
     if default is None and data_set is not None and count() == 1:
         options, note = small_data_defaults(options, data_set.clips, given.names)
+
+    if options.folds:
+        with loading("torch and lightning"):
+            from seqvision.training.folds import fold_defaults, train_folds
+
+        chosen = None
+        if kept is None:
+            options, chosen = fold_defaults(options, given.names)
+        notes = [text for text in (note, chosen) if text is not None]
+        return train_folds(options, data_set, notes)
 
     with loading("torch and lightning"):
         from seqvision.training.train import train
@@ -439,6 +473,25 @@ def _given(
             value = [str(each) if isinstance(each, PathLike) else each for each in value]
         values[option.keys] = [value] if option.count is None and isinstance(value, str) else value
     return Given(kind, f"{function}()", values)
+
+
+def _cross_validation(found: "CrossValidated") -> CrossValidation:
+    over, report, nothing = found.accuracy, found.run / "report.html", float("nan")
+    between = None if over is None else over.interval
+    runs = [
+        _run_of(next(row.run.glob("model.*")), row.run, row.epoch + 1, False, {"val": row.metrics})
+        for row in found.folds
+    ]
+    return CrossValidation(
+        folder=found.run,
+        report=report if over is not None and report.is_file() else None,
+        folds=tuple(runs),
+        accuracy=nothing if over is None else over.mean,
+        std=nothing if over is None else over.std,
+        interval=None if between is None else (between.low, between.high),
+        metrics=found.held_out,
+        stopped=found.stopped_by is not None,
+    )
 
 
 def _run(trained: "Trained") -> Run:

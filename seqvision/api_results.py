@@ -44,6 +44,49 @@ class Run:
 
 
 @dataclass(frozen=True)
+class CrossValidation:
+    """What the trainings of K folds leave: every clip held out once.
+
+    Attributes:
+        folder: its folder: options, report, metrics, answers, and a run folder for each fold.
+        report: the report, a page; None after one that was stopped.
+        folds: the training of each fold, with the figures of its held-out clips under `val`.
+        accuracy: mean accuracy over folds; NaN after one that was stopped.
+        std: standard deviation of the accuracy over folds.
+        interval: 95 % interval of the mean over folds, both ends included; None where all folds are
+            alike.
+        metrics: figures of all held-out clips together; None after one that was stopped.
+        stopped: whether Ctrl-C or SIGTERM ended it; `train(resume=folder)` goes on.
+    """
+
+    folder: Path
+    report: Path | None
+    folds: tuple[Run, ...]
+    accuracy: float
+    std: float
+    interval: tuple[float, float] | None
+    metrics: "Metrics | None"
+    stopped: bool
+
+    def __repr__(self) -> str:
+        if self.metrics is None:
+            return f"CrossValidation(stopped, folder={str(self.folder)!r})"
+        reach = ""
+        if self.interval is not None:
+            reach = f", 95% over folds {self.interval[0]:.1%} to {self.interval[1]:.1%}"
+        return (
+            f"CrossValidation({len(self.folds)} folds, accuracy {self.accuracy:.1%} ± "
+            f"{100 * self.std:.1f} points{reach}, folder={str(self.folder)!r})"
+        )
+
+    def _repr_html_(self) -> str:
+        """Show the figures of all held-out clips in a notebook."""
+        from seqvision.report.notebook import metrics_tables
+
+        return metrics_tables({} if self.metrics is None else {"held out": self.metrics})
+
+
+@dataclass(frozen=True)
 class Search:
     """What a search for options leaves; `run` is None where no trial was complete.
 

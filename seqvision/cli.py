@@ -192,6 +192,13 @@ def train(arguments: list[str]) -> int:
     from seqvision.config import TrainOptions
 
     trained = train_given(_read(TrainOptions, "train", arguments))
+    from seqvision.training.folds import CrossValidated
+
+    if isinstance(trained, CrossValidated):
+        if trained.held_out is not None:
+            follows = f"seqvision train --config {trained.run}/options.yaml --folds 0"
+            _print(f"{trained.run} written, without a model; next, to train it: {follows}")
+        return stop_exit_code(trained.stopped_by)
     if is_first():
         _print(f"{trained.model} written; next: seqvision export {trained.model}")
     return stop_exit_code(trained.stopped_by)

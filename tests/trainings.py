@@ -17,6 +17,10 @@ from seqvision.training import train as trainer
 from seqvision.training.model_io import load_model
 from seqvision.training.train import Trained
 
+# Options of a training that takes a second.
+FEW = ("--encoder", "flatten", "--hidden", "8", "--size", "16", "--workers", "0", "--cache", "c")
+PEOPLE = ("anna", "ben", "carl", "dora", "emil", "fritz", "gabi", "hans", "ines", "jan")
+
 
 def options(data: Path, folder: Path, epochs: int = 3, **parts: dict[str, object]) -> TrainOptions:
     """Return small options; `model`, `training`, `clips` and `augmentation` change them."""

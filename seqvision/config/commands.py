@@ -20,6 +20,7 @@ from seqvision.config.training import (
     ClipOptions,
     DataArgument,
     DatasetName,
+    Folds,
     ImageFps,
     ModelOptions,
     Positive,
@@ -52,6 +53,7 @@ class TrainOptions(Options):
         "seqvision train frames/",
         "seqvision train frames/ --encoder mobilenet_v2 --weights imagenet --freeze",
         "seqvision train frames/ --frames 24 --fps 12 --flip --swap left:right",
+        "seqvision train frames/ --folds 5",
         "seqvision train --resume runs/RUN",
     )
 
@@ -67,6 +69,9 @@ class TrainOptions(Options):
     """Run folder of the training to resume, with its options."""
     config: Annotated[Path | None, Arg("YAML", OUTPUT)] = None
     """YAML file of options, such as a run folder's options.yaml; the command line overrides it."""
+    folds: Folds = 0
+    """Cross-validation: K trainings, each measured on the groups of one of K folds, and one report;
+    no model is written. 0: one training."""
     clips: ClipOptions = ClipOptions()
     images: SequenceOptions = SequenceOptions()
     augmentation: AugmentOptions = AugmentOptions()

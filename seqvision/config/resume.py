@@ -26,6 +26,10 @@ _MAY_CHANGE: Final = frozenset((
 ))  # fmt: skip
 
 
+# In the folder of a cross-validation: its folds, and which of them are finished.
+FOLDS: Final = "folds.json"
+
+
 def last_checkpoint(run: Path) -> Path:
     """Return the checkpoint from which a run resumes."""
     return run / "checkpoints" / "last.ckpt"
@@ -40,7 +44,7 @@ def load_run_options(run: Path) -> TrainOptions:
     """
     if not run.exists():
         raise CheckpointError(f"--resume {path_error(run, 'run folder')}")
-    if not last_checkpoint(run).is_file():
+    if not last_checkpoint(run).is_file() and not (run / FOLDS).is_file():
         last = sorted(run.glob("*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
         hint = f"; did you mean {last[-1].parents[1]}?" if last else ""
         raise CheckpointError(
@@ -81,6 +85,11 @@ def resume_options(
             f"another one start anew: {restart} {flag} …"
         )
     epochs = given.get("training.epochs", kept.training.epochs)
+    if epochs != kept.training.epochs and kept.folds:
+        raise CheckpointError(
+            f"--epochs {epochs}: every fold of {kept.resume} has {kept.training.epochs}; start "
+            f"anew: {restart} --epochs {epochs}"
+        )
     if epochs != kept.training.epochs and kept.training.schedule == "cosine":
         raise CheckpointError(
             f"--epochs {epochs}: the cosine of {kept.resume} was planned for "

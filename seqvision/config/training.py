@@ -122,6 +122,15 @@ def _fold(text: str | None) -> str | None:
     return text
 
 
+def _folds(count: int) -> int:
+    if count == 1:
+        raise ValueError("at least 2 folds are needed")
+    return count
+
+
+Folds = Annotated[int, Field(ge=0, le=1000), AfterValidator(_folds), Arg("K", DATA)]
+
+
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(h|m|s)", re.ASCII)
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0}
 

@@ -117,6 +117,48 @@ def _set_aside(clips: Sequence[Clip], val: float, seed: int, keep_groups: bool) 
     return [sorted({*range(len(clips))} - {*aside}), aside]
 
 
+def split_folds(
+    clips: Sequence[Clip], count: int, seed: int, keep_groups: bool = True
+) -> list[Split]:
+    """Divide clips into folds: in each split another one is held out (`val`), the others train.
+
+    The named split of the data is ignored; `split_clips` with `fold` gives the same folds.
+
+    Raises:
+        DataError: fewer groups (or clips) than folds, or a label that a fold cannot learn.
+    """
+    names = sorted({clip.group for clip in clips if clip.group}) if keep_groups else []
+    units = len(names) + sum(not (keep_groups and clip.group) for clip in clips)
+    if units < count:
+        few = f"{units} clip{'s' if units > 1 else ''}"
+        if names:
+            shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+            few = f"{units} group{'s' if units > 1 else ''} ({shown})"
+        advice = f"--folds {units} is the most" if units > 1 else "add clips of others"
+        more = ", or --split-by none (figures are then for known people)" if names else ""
+        raise DataError(f"--folds {count}: there {_are(units)} only {few}; {advice}{more}")
+    parts = partition(clips, [1 / count] * count, seed, keep_groups)
+    splits = [
+        Split(sorted(i for other in parts if other is not part for i in other), part, [])
+        for part in parts
+    ]
+    sole = sole_groups(clips) if keep_groups else {}
+    for number, split in enumerate(splits, 1):
+        learnt = {clips[i].label for i in split.train}
+        for label in sorted({clip.label for clip in clips} - learnt):
+            why = f": all its clips are of one group ({sole[label]})" if label in sole else ""
+            raise DataError(
+                f"--folds {count}: where fold {number} is held out, label {label!r} has no clip "
+                f"to learn from{why}; add clips of it by others, or take another --seed"
+                + (" or --split-by none" if names else "")
+            )
+    return splits
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
 def partition(
     clips: Sequence[Clip], shares: Sequence[float], seed: int, keep_groups: bool = True
 ) -> list[list[int]]:

@@ -1,5 +1,6 @@
 """Whether clips can be looked at, cut, or trained on."""
 
+from collections import Counter
 from pathlib import Path
 
 from seqvision.config import (
@@ -16,7 +17,7 @@ from seqvision.config import (
 from seqvision.data.clips import find_background, labels_of
 from seqvision.data.datasets import DataSet, find_data_set
 from seqvision.data.datasets.clip_list import LIST_NAME
-from seqvision.data.splits import keep_groups
+from seqvision.data.splits import keep_groups, split_folds
 from seqvision.errors import CheckpointError, DataError, StudyError, WeightsError
 from seqvision.preflight.shared_checks import (
     MODEL_SUFFIXES,
@@ -27,7 +28,7 @@ from seqvision.preflight.shared_checks import (
     check_trained,
     find_for_model,
 )
-from seqvision.rank import is_first
+from seqvision.rank import count, is_first
 from seqvision.segmentation.annotations import Mark, check_label, read_clip_rows, read_marks
 from seqvision_edge.hints import did_you_mean, near_words, path_error
 
@@ -57,10 +58,41 @@ def validate_train(options: TrainOptions) -> DataSet | None:
     labels = labels_of(found.clips)
     find_background(labels, clips.background)
     keep_groups(found.clips, clips.split_by)
+    if options.folds:
+        _check_folds(options, found)
     from seqvision.data.augment import check_augmentation  # with OpenCV; others need none here
 
     check_augmentation(options.augmentation, labels)
     return found
+
+
+def _check_folds(options: TrainOptions, found: DataSet) -> None:
+    """Refuse a cross-validation that makes no sense.
+
+    Raises:
+        DataError: it does not.
+    """
+    flag = f"--folds {options.folds}"
+    if options.clips.fold is not None:
+        raise DataError(
+            f"{flag}: trains every fold, --fold {options.clips.fold} one of them; give one of both"
+        )
+    if count() > 1:
+        raise DataError(
+            f"{flag}: runs in one process; leave torchrun out, or train each fold by itself with "
+            f"--fold K/{options.folds}"
+        )
+    parts = Counter(clip.split for clip in found.clips if clip.split)
+    if parts:
+        named = ", ".join(f"{number} {part}" for part, number in sorted(parts.items()))
+        raise DataError(
+            f"{flag}: {found.path} names a split ({named} clips), which folds would mix; "
+            "--official-split off divides all clips anew"
+        )
+    clips = options.clips
+    split_folds(
+        found.clips, options.folds, options.training.seed, keep_groups(found.clips, clips.split_by)
+    )
 
 
 def validate_tune(options: TuneOptions) -> DataSet | None:

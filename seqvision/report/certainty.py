@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 from markupsafe import Markup
 
@@ -72,6 +73,8 @@ def _sides(report: ReportContents) -> Markup:
             "the figures are then too good for others. A column group of a list, or folders "
             "label/person/clip, name them.",
         )
+    if report.folds:
+        return _fold_words(report)
     words = "Groups are kept apart: none that is measured has trained."
     if found.shared:
         why = (
@@ -84,6 +87,24 @@ def _sides(report: ReportContents) -> Markup:
             "people or recordings; for others they are likely lower."
         )
     return element("div", element("p", words), element("ul", *_groups(found)))
+
+
+def _fold_words(report: ReportContents) -> Markup:
+    """Return how the folds divide the groups, and which clips chose the epochs."""
+    training: Any = report.card.origin.options.get("training", {})
+    chosen = training.get("keep") == "best" or training.get("patience") != 0
+    shared = report.groups is not None and report.groups.shared
+    return element(
+        "p",
+        "Groups are not kept apart: the figures are for known people or recordings, and likely "
+        "lower for others."
+        if shared
+        else "Every clip was held out once; no other clip of its group trained then.",
+        " The held-out clips chose the epoch that was kept, or when to stop, so the figures are a "
+        "little too good (--keep last --patience 0: not)."
+        if chosen
+        else " The held-out clips chose nothing: the last epoch was kept.",
+    )
 
 
 def _groups(found: GroupSplit) -> Iterator[Markup]:

@@ -64,6 +64,29 @@ def make_part(
     return SplitResult(name, clips, decoded, truth, probabilities, metrics)
 
 
+@dataclass(frozen=True)
+class FoldRow:
+    """One fold of a cross-validation.
+
+    Attributes:
+        number: from 1.
+        run: the run folder of its training.
+        groups: those that were held out.
+        right: how many of the held-out clips the model names right.
+        metrics: their figures.
+        epoch: the epoch that was kept, counted from 0.
+        seconds: what the training took.
+    """
+
+    number: int
+    run: Path
+    groups: tuple[str, ...]
+    right: int
+    metrics: Metrics
+    epoch: int
+    seconds: float
+
+
 def part_to_json(part: SplitResult) -> dict[str, Any]:
     """Return the figures of a part as plain data, with how sure the accuracy is."""
     return part.metrics.to_json() | {"accuracy_interval": part.certainty.to_json()}
@@ -85,6 +108,7 @@ class ReportContents:
         epoch: the epoch that was kept, counted from 0.
         groups: which groups are in which part of the training's split.
         known_groups: which groups of other clips the model knows.
+        folds: those of a cross-validation, whose held-out clips are the only part.
     """
 
     title: str
@@ -102,6 +126,7 @@ class ReportContents:
     epoch: int | None = None
     groups: GroupSplit | None = None
     known_groups: KnownGroups | None = None
+    folds: Sequence[FoldRow] = ()
 
     def shown(self, clip: Clip) -> str:
         """Return a clip's path from the data's folder, without what lies above it."""

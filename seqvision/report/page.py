@@ -13,6 +13,7 @@ from markupsafe import Markup
 from seqvision.report.certainty import certainty_section
 from seqvision.report.contents import ReportContents, SplitResult
 from seqvision.report.filmstrip import FRAMES
+from seqvision.report.folds import folds_section
 from seqvision.report.html import concatenate, element, note, plain
 from seqvision.report.run_folder import column
 from seqvision.report.sections import (
@@ -57,6 +58,8 @@ def _sections(report: ReportContents) -> Iterator[Markup]:
     if report.remarks:
         yield _section("remarks", "Warnings and notes", remark_list(report))
     yield _section("figures", "Metrics", headline(report))
+    if report.folds:
+        yield _section("folds", "Folds", folds_section(report.folds))
     yield _section("certainty", "What is known, and what is luck", certainty_section(report))
     if report.logs is not None:
         yield _section("curves", "Training curves", _curves(report.logs, report.epoch))
@@ -71,7 +74,7 @@ def _sections(report: ReportContents) -> Iterator[Markup]:
     yield _section(
         "mistakes", "Misclassified clips", *(mistakes(report, part) for part in report.parts)
     )
-    if has_attention(report):
+    if not report.folds and has_attention(report):
         yield _section("attention", "Attention", note(_ATTENTION), attention_section(report))
     yield _section("data", "Data", data_section(report))
     yield _section("making", "Training setup", making(report))

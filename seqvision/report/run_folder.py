@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from seqvision.report.contents import SplitResult
 
 NAME = "predictions.csv"
+_FOLD = re.compile(r"fold\d+")
 _COLUMNS = ("path", "group", "split", "label", "prediction", "probability")
 # As runs of before 0.2 have them.
 _FORMER_COLUMNS = ("path", "group", "split", "label", "answer", "probability")
@@ -55,8 +57,15 @@ class RunFolder:
         return None if value is None else float(value)
 
     def part(self, name: str) -> list[PredictionRow]:
-        """Return the answers of one part, in an order that two runs share."""
-        rows = (row for row in self.answers if row.split == name)
+        """Return the answers of one part, in an order that two runs share.
+
+        Those of all folds of a cross-validation are its `val`.
+        """
+        rows = (
+            row
+            for row in self.answers
+            if row.split == name or (name == "val" and _FOLD.fullmatch(row.split))
+        )
         return sorted(rows, key=lambda row: (row.path, row.label))
 
 

@@ -60,7 +60,7 @@ class Shown(L.Callback):
 
     def plan(self, options: TrainingOptions) -> None:
         """Show a training that has another number of epochs from now on."""
-        raise NotImplementedError  # one of several trainings is not planned
+        raise NotImplementedError
 
     def stopping(self) -> bool:
         """Return whether a stop was requested, and show that in the bar."""
@@ -238,6 +238,10 @@ class EpochBar(Shown):
         accuracy = trainer.callback_metrics.get("val/accuracy")
         if self._info is None and accuracy is not None:
             self.bar.info = f"validation {float(accuracy):.1%}"
+
+    def plan(self, options: TrainingOptions) -> None:
+        """Show a training that has another number of epochs from now on."""
+        self._epochs = self.bar.total = options.epochs
 
     def _draw(self, trainer: L.Trainer) -> None:
         self.stopping()

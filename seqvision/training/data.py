@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -25,8 +25,14 @@ from seqvision.data.clips import (
 from seqvision.data.datasets import DataSet, find_data_set
 from seqvision.data.decode import Decoded, Store, decode_all
 from seqvision.data.group_split import GroupSplit, group_split, group_warnings
-from seqvision.data.near_duplicates import divide, find_near_duplicates
-from seqvision.data.splits import Split, keep_groups
+from seqvision.data.near_duplicates import (
+    NearDuplicate,
+    copies_notes,
+    divide,
+    find_near_duplicates,
+    joined_groups,
+)
+from seqvision.data.splits import Split, keep_groups, split_folds
 from seqvision.data.value_range import range_notes
 from seqvision.errors import DataError
 from seqvision.rank import is_first
@@ -71,6 +77,53 @@ def load_dataset(options: TrainOptions, data_set: DataSet | None = None) -> Data
     Raises:
         DataError: no clips, one label only, or a label of which no clip can be read.
     """
+    data, copies = _read(options, data_set)
+    clips, requested, seed = data.clips, options.clips, options.training.seed
+    apart = keep_groups(clips, requested.split_by)
+    split, copied = divide(clips, copies, requested.val, requested.fold, seed, apart)
+    sides = group_split(clips, split, requested.split_by)
+    return replace(
+        data,
+        split=split,
+        notes=(*data.notes, *copied, *missing_in_val(clips, split, data.labels)),
+        groups=sides,
+        warnings=group_warnings(clips, split, sides),
+    )
+
+
+def load_folds(options: TrainOptions, data_set: DataSet | None = None) -> tuple[Data, list[Data]]:
+    """Find and decode the clips, and divide them into `options.folds` folds.
+
+    Copies of a clip are in one fold, and groups where they are kept apart.
+
+    Args:
+        options: which clips, and how they become sequences.
+        data_set: what was found there already; None: it is looked for.
+
+    Returns:
+        The clips, all of them in `split.val`, with notes on them; and for each fold the same clips,
+        those of the fold to validate and the others to train.
+
+    Raises:
+        DataError: as for `load_dataset`; or there are too few groups for the folds.
+    """
+    data, copies = _read(options, data_set)
+    clips, requested = data.clips, options.clips
+    apart = keep_groups(clips, requested.split_by)
+    joined = joined_groups(clips, copies, apart)
+    splits = split_folds(joined, options.folds, options.training.seed)
+    folds = []
+    for split in splits:
+        sides = group_split(clips, split, requested.split_by)
+        both = sides.warning()
+        folds.append(replace(data, split=split, groups=sides, warnings=(both,) if both else ()))
+    whole = Split([], [*range(len(clips))], [])
+    notes = copies_notes(clips, copies, {})
+    return replace(data, split=whole, notes=(*data.notes, *notes)), folds
+
+
+def _read(options: TrainOptions, data_set: DataSet | None) -> tuple[Data, list[NearDuplicate]]:
+    """Return the clips, not divided yet, with notes on them; and the copies among them."""
     data_set = data_set or find_data_set(
         data_path(options),
         options.clips.dataset,
@@ -88,39 +141,32 @@ def load_dataset(options: TrainOptions, data_set: DataSet | None = None) -> Data
     for line in broken if is_first() else ():
         print_line(f"left out: {line}")
     refuse_lost_labels(labels, clips)
-    requested, seed = options.clips, options.training.seed
     copies = find_near_duplicates(clips, decoded)
-    apart = keep_groups(clips, requested.split_by)
-    split, copied = divide(clips, copies, requested.val, requested.fold, seed, apart)
     background = find_background(labels, options.clips.background)
     settled = finalize_sequence(options, image, sequence, decoded)
-    sides = group_split(clips, split, requested.split_by)
-    return Data(
+    data = Data(
         clips=clips,
         decoded=decoded,
         labels=labels,
         truth=[labels.index(clip.label) for clip in clips],
-        split=split,
+        split=Split([], [], []),
         image=image,
         sequence=settled,
         background=background,
         notes=(
             *data_set.notes,
-            *image_rate_note(clips, requested.image_fps),
+            *image_rate_note(clips, options.clips.image_fps),
             *source_notes([(c, found.note) for c, found in zip(clips, decoded, strict=True)]),
-            *copied,
             *_only_stills(decoded, sequence),
             *_no_background(labels, background, sequence),
             *augmentation_notes(options.augmentation, labels),
-            *missing_in_val(clips, split, labels),
             *range_notes(decoded, image.value_range),
             *_damaged(clips, decoded, len(found)),
             *_mostly_short(decoded, settled),
         ),
         left_out=tuple(broken),
-        groups=sides,
-        warnings=group_warnings(clips, split, sides),
     )
+    return data, copies
 
 
 def data_summary(data: Data) -> dict[str, Any]:

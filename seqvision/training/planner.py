@@ -99,6 +99,7 @@ class Planner(L.Callback):
         began: float,
         afterwards: Callable[[], float],
         clock: Callable[[], float] = time.monotonic,
+        quiet: bool = False,
     ) -> None:
         """Take a training that began at a moment of the clock.
 
@@ -107,7 +108,9 @@ class Planner(L.Callback):
             began: when everything began.
             afterwards: measures how many seconds the clips take when the epochs are over.
             clock: returns the time in seconds.
+            quiet: print nothing, as for one of several trainings.
         """
+        self._quiet = quiet
         self.options = options
         self.followers: list[Callable[[TrainingOptions], None]] = []
         self._began = began
@@ -133,6 +136,8 @@ class Planner(L.Callback):
             self.options = self.options.model_copy(update={"epochs": found.epochs})
             for follow in self.followers:
                 follow(self.options)
+        if self._quiet:
+            return
         line, warning = found.line(self.options.time), found.warning(self.options.time)
         if line is not None:
             print_line(line)

@@ -105,13 +105,6 @@ def _summary(data: Data, options: TrainOptions) -> str:
                            (data.split.test, "test"))
         if part
     )  # fmt: skip
-    model = options.model
-    head = f"{'bidirectional ' if model.bidirectional and model.head != 'mean' else ''}{model.head}"
-    pool = f" with {model.pool} pooling" if model.head != "mean" else ""
-    centered = ", centered" if model.center else ""
-    several = ""
-    if model.ensemble > 1:
-        several = f", {model.ensemble} {'heads' if model.freeze else 'networks'} averaged"
     background = ""
     if data.background is not None and data.sequence.kind == "video":
         note = background_note(data.labels, data.background, options.clips.background)
@@ -119,6 +112,20 @@ def _summary(data: Data, options: TrainOptions) -> str:
     groups = f"{data.groups.line()}\n" if data.groups is not None else ""
     return (
         f"{len(data.labels)} labels, {len(data.clips)} clips ({sizes})\n{groups}{background}"
+        f"{model_line(data, options)}"
+    )
+
+
+def model_line(data: Data, options: TrainOptions) -> str:
+    """Return the network, and what it sees of a clip, in a line."""
+    model = options.model
+    head = f"{'bidirectional ' if model.bidirectional and model.head != 'mean' else ''}{model.head}"
+    pool = f" with {model.pool} pooling" if model.head != "mean" else ""
+    centered = ", centered" if model.center else ""
+    several = ""
+    if model.ensemble > 1:
+        several = f", {model.ensemble} {'heads' if model.freeze else 'networks'} averaged"
+    return (
         f"{model.encoder} + {head}{pool}{centered}{several}, {data.sequence}, "
         f"steps of {data.image.width}×{data.image.height}"
     )

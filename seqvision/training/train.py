@@ -116,7 +116,7 @@ def _train(
             distributed.rank0_only(lambda: hold_run(held, run))
         resume = options.resume is not None
         split = context.data.split
-        planner = Planner(options.training, began, partial(_seconds_to_measure, context))
+        planner = Planner(options.training, began, partial(seconds_to_measure, context))
         planner.followers.append(lambda training: _write_options(run, options, training))
         fitted = fit(
             context, run, resume, afterwards=len(split.val) + len(split.test), planner=planner
@@ -195,7 +195,7 @@ def _remove_empty(run: Path) -> None:
         shutil.rmtree(run, ignore_errors=True)
 
 
-def _seconds_to_measure(context: RunContext) -> float:
+def seconds_to_measure(context: RunContext) -> float:
     """Return about how many seconds it takes to measure the clips that do not train."""
     model, data = context.model, context.data
     indices = [*data.split.val, *data.split.test]
@@ -218,6 +218,7 @@ def finish_run(
     seconds: float,
     made: Sequence[Remark] = (),
     owner: Path | None = None,
+    published: bool = True,
 ) -> Trained:
     """Measure the kept epoch, and write the model file and the results in the run folder.
 
@@ -228,6 +229,7 @@ def finish_run(
         seconds: how long it took.
         made: the notes and warnings so far, for the report.
         owner: the folder of the study that the run belongs to.
+        published: whether the model is copied to --output; it is always in the run folder.
 
     Raises:
         SeqvisionError: a file cannot be written.
@@ -238,7 +240,7 @@ def finish_run(
     parts = measure_parts(context, card)
     figures = {part.name: part.metrics for part in parts}
     card = with_metrics(card, figures)
-    _write_model(context, run, card, owner or run)
+    model_file = _write_model(context, run, card, owner or run, published)
     facts = take_facts(context, run, seconds)
     # A trial's own notes were not printed while it was one of many.
     warned = context.data.warnings
@@ -252,7 +254,7 @@ def finish_run(
     for doubt in doubts:
         print_warning(doubt)
     val, test = figures["val"], figures.get("test")
-    return Trained(options.output, run, fitted.epoch, val, test, fitted.stopped_by)
+    return Trained(model_file, run, fitted.epoch, val, test, fitted.stopped_by)
 
 
 def keep_stopped(context: RunContext, run: Path, fitted: Fitted) -> Trained:
@@ -276,9 +278,17 @@ def keep_stopped(context: RunContext, run: Path, fitted: Fitted) -> Trained:
     return Trained(options.output, run, fitted.epoch, None, None, fitted.stopped_by)
 
 
-def _write_model(context: RunContext, run: Path, card: ModelCard, owner: Path) -> None:
+def model_in(run: Path, output: Path) -> Path:
+    """Return the model file in a run folder, in the format of --output."""
+    return run / f"model{SAFETENSORS if is_safetensors(output) else '.pt'}"
+
+
+def _write_model(
+    context: RunContext, run: Path, card: ModelCard, owner: Path, published: bool = True
+) -> Path:
+    """Write the model file in the run folder, copy it to --output; return where it is for users."""
     output = context.options.output
-    kept = run / f"model{SAFETENSORS if is_safetensors(output) else '.pt'}"
+    kept = model_in(run, output)
     try:
         used = used_clips(context.data.clips, context.data.decoded, context.data.split)
         save_model(kept, context.model, context.options.model, card, used)
@@ -286,7 +296,10 @@ def _write_model(context: RunContext, run: Path, card: ModelCard, owner: Path) -
         raise CheckpointError(
             f"{error}; the epochs are kept, write it again with: {_resume_command(run)}"
         ) from None
+    if not published:
+        return kept
     copy_model(kept, output, owner)
+    return output
 
 
 def _note_finished(run: Path, options: TrainOptions) -> None:
@@ -322,13 +335,18 @@ def hold_run(held: contextlib.ExitStack, run: Path | None) -> None:
 
 def _begin_run(options: TrainOptions) -> Path:
     """Return the run folder, its options written as they were decided: resuming repeats them."""
-    run = options.resume or _new_run_folder(options)
+    run = options.resume or new_run_folder(options)
     write_whole(run / "options.yaml", to_yaml(recorded(options)))
     return run
 
 
-def _new_run_folder(options: TrainOptions) -> Path:
-    name = f"{datetime.now():%Y%m%d-%H%M%S}-{options.model.encoder}-{options.model.head}"
+def new_run_folder(options: TrainOptions, ending: str = "") -> Path:
+    """Make a run folder with a name of its own.
+
+    Raises:
+        DataError: none can be made there.
+    """
+    name = f"{datetime.now():%Y%m%d-%H%M%S}-{options.model.encoder}-{options.model.head}{ending}"
     try:
         for number in range(1000):
             run = options.runs / (f"{name}-{number}" if number else name)

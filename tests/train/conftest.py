@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import square_clip, write_frames, write_video
-from trainings import train
+from trainings import PEOPLE, train
 
 from seqvision.config import (
     ClipOptions,
@@ -23,6 +23,18 @@ from seqvision.config import (
 from seqvision.training.train import Trained
 
 DIRECTIONS = {"left": -1, "right": 1, "none": 0}
+
+
+@pytest.fixture(scope="session")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two clips of each label by each of ten people; tests must not write to it."""
+    root = tmp_path_factory.mktemp("people") / "people"
+    for label, direction in (("left", -1), ("right", 1)):
+        for seed, person in enumerate(PEOPLE):
+            for number in range(2):
+                clip = square_clip(direction, 100 * seed + 10 * number + direction + 1, 8)
+                write_video(root / label / person / f"{number}.mp4", clip)
+    return root
 
 
 def write_list(folder: Path, names: dict[str, str] | None = None) -> Path:

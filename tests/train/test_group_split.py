@@ -7,25 +7,12 @@ from pathlib import Path
 
 import pytest
 from conftest import square_clip, write_video
+from trainings import FEW, PEOPLE
 
 from seqvision.cli import main
 from seqvision.data.clips import Clip
 from seqvision.data.group_split import group_split, group_warnings
 from seqvision.data.splits import Split, split_clips
-
-PEOPLE = ("anna", "ben", "carl", "dora", "emil", "fritz", "gabi", "hans", "ines", "jan")
-
-
-@pytest.fixture(scope="module")
-def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two clips of each label by each of ten people."""
-    root = tmp_path_factory.mktemp("people") / "people"
-    for label, direction in (("left", -1), ("right", 1)):
-        for seed, person in enumerate(PEOPLE):
-            for number in range(2):
-                clip = square_clip(direction, 100 * seed + 10 * number + direction + 1, 8)
-                write_video(root / label / person / f"{number}.mp4", clip)
-    return root
 
 
 def drawn(groups: dict[str, str], each: int = 2) -> list[Clip]:
@@ -96,9 +83,6 @@ def trained(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         patch.chdir(folder)
         assert main(["train", str(people), *FEW, "--epochs", "2"]) == 0
         yield next((folder / "runs").iterdir()), str(folder / "model.pt")
-
-
-FEW = ("--encoder", "flatten", "--hidden", "8", "--size", "16", "--workers", "0", "--cache", "c")
 
 
 def test_train_writes_the_sides_and_both_intervals(trained: tuple[Path, str]) -> None:
