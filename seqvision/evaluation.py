@@ -32,7 +32,7 @@ from seqvision.data.clip_notes import (
 )
 from seqvision.data.clip_views import fixed_views
 from seqvision.data.clips import Clip, image_rate_note
-from seqvision.data.dataset import ClipDataset, EpochSampler, collate
+from seqvision.data.dataset import ClipDataset, EpochSampler, FeatureDataset, Item, collate
 from seqvision.data.datasets import DataSet
 from seqvision.data.decode import Decoded, Store, decode_all
 from seqvision.data.group_split import KnownGroups, part_groups
@@ -173,7 +173,20 @@ def logits_of(
     """Return `(clips, labels)` for the centre window of each clip, before any temperature."""
     data = ClipDataset(clips, [0] * len(clips), card.image, card.sequence)
     order = EpochSampler(data, seed=0, shuffle=False)
-    batches = DataLoader(data, batch_size, sampler=order, collate_fn=collate)
+    return _logits_of_all(model, DataLoader(data, batch_size, sampler=order, collate_fn=collate))
+
+
+@torch.inference_mode()
+def predict_features(
+    model: Classifier, card: ModelCard, features: FeatureDataset, batch_size: int
+) -> Tensor:
+    """Return probabilities `(clips, labels)` for clips that a frozen encoder has encoded."""
+    order = EpochSampler(features, seed=0, shuffle=False)
+    batches = DataLoader(features, batch_size, sampler=order, collate_fn=collate)
+    return _shares(_logits_of_all(model, batches), card)
+
+
+def _logits_of_all(model: Classifier, batches: DataLoader[Item]) -> Tensor:
     return torch.cat([_logits(model, batch.inputs, batch.padded) for batch in batches])
 
 

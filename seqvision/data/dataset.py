@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence, Sized
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -74,27 +74,37 @@ class ClipDataset(Dataset[Item]):
         return torch.from_numpy(steps), label
 
 
+class Views(Protocol):
+    """Items of several views of each clip, asked for by `(view, index)`."""
+
+    views: int
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, which: tuple[int, int], /) -> Item: ...
+
+
 class FeatureDataset(Dataset[Item]):
     """Features that a frozen encoder gave, in several varied views of each clip.
 
-    `views[v][i]` is `(time, features)`; an epoch shows one view of each clip, in turn.
+    An epoch shows one view of each clip, in turn.
     """
 
-    def __init__(self, views: Sequence[Sequence[Item]], seed: int = 0) -> None:
-        self.views = views
+    def __init__(self, features: Views, seed: int = 0) -> None:
+        self.features = features
         # Each clip goes through its views in its own order.
         self._orders = [
-            np.random.default_rng((seed, index)).permutation(len(views))
-            for index in range(len(views[0]))
+            np.random.default_rng((seed, index)).permutation(features.views)
+            for index in range(len(features))
         ]
 
     def __len__(self) -> int:
-        return len(self.views[0])
+        return len(self.features)
 
     def __getitem__(self, draw: Draw) -> Item:
         epoch, index = draw
         order = self._orders[index]
-        return self.views[order[epoch % len(order)]][index]
+        return self.features[int(order[epoch % len(order)]), index]
 
 
 class ShareSampler(Sampler[list[Draw]]):

@@ -1,6 +1,6 @@
 """Features of the steps → logits: what reads a clip over time."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -65,13 +65,22 @@ class Steps(nn.Module):
         return change if self.motion == "only" else torch.cat((features, change), dim=2)
 
     @torch.no_grad()
-    def standardize(self, clips: Sequence[Tensor]) -> None:
+    def standardize(self, clips: Iterable[Tensor]) -> None:
         """Bring each feature to mean 0 and deviation 1 over training clips `(time, features)`."""
-        whole = [centered(clip[None]) if self.center else clip[None] for clip in clips]
-        steps = torch.cat([self._read(clip)[0] for clip in whole])
-        self.mean.copy_(steps.mean(dim=0))
+        count = 0
+        # float64: a sum of squares loses what small deviations are.
+        total, squares = torch.zeros(2, self.width, dtype=torch.float64)
+        for clip in clips:
+            whole = centered(clip[None]) if self.center else clip[None]
+            steps = self._read(whole)[0].double()
+            count += len(steps)
+            total += steps.sum(dim=0)
+            squares += steps.square().sum(dim=0)
+        mean = total / count
+        deviation = (squares / count - mean.square()).clamp(min=0).sqrt()
+        self.mean.copy_(mean)
         # A feature that hardly ever fires must not be blown up when it does.
-        self.scale.copy_(1 / (steps.std(dim=0, correction=0) + 1e-3))
+        self.scale.copy_(1 / (deviation + 1e-3))
 
 
 class RecurrentHead(nn.Module):

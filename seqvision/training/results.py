@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 import seqvision
 from seqvision import __version__, rank
 from seqvision.config import TrainOptions, data_path
 from seqvision.console import Remark
+from seqvision.data.cache import Cache
 from seqvision.data.clip_notes import incomplete
+from seqvision.data.dataset import ClipDataset, FeatureDataset
 from seqvision.errors import DataError
-from seqvision.evaluation import predict_probabilities
+from seqvision.evaluation import predict_features, predict_probabilities
 from seqvision.metrics import Metrics, metrics_table
 from seqvision.models.classifier import Classifier
 from seqvision.report.contents import ReportContents, SplitResult, make_part, part_to_json
@@ -27,6 +30,7 @@ from seqvision.report.png_plots import draw_confusion, draw_curves
 from seqvision.report.run_folder import NAME, column, write_predictions
 from seqvision.training.autotune import Arithmetic
 from seqvision.training.data import Data, data_summary
+from seqvision.training.features import Features
 from seqvision.training.run_context import RunContext
 from seqvision_edge.card import SPEC, Decision, ModelCard, Origin, State, StateTensor, VideoSequence
 from seqvision_edge.files import write_whole
@@ -61,11 +65,21 @@ def measure_parts(context: RunContext, card: ModelCard) -> list[SplitResult]:
     for name, indices in (("val", data.split.val), ("test", data.split.test)):
         if indices:
             clips, decoded = [data.clips[i] for i in indices], [data.decoded[i] for i in indices]
-            answers = predict_probabilities(
-                context.model, card, decoded, context.options.training.batch_size
-            )
+            answers = _answers(context, card, indices)
             parts.append(make_part(name, clips, decoded, answers, card.labels))
     return parts
+
+
+def _answers(context: RunContext, card: ModelCard, indices: Sequence[int]) -> Tensor:
+    """Return probabilities `(clips, labels)`; of a frozen encoder the cache has the features."""
+    model, data, size = context.model, context.data, context.options.training.batch_size
+    clips, labels = data.part(indices)
+    if not model.frozen:
+        return predict_probabilities(model, card, clips, size)
+    options = context.options.clips
+    centres = ClipDataset(clips, labels, card.image, card.sequence)
+    features = Features(model, centres, 1, Cache(options.cache, options.cache_size))
+    return predict_features(model, card, FeatureDataset(features), size)
 
 
 @dataclass(frozen=True)

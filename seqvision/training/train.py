@@ -198,8 +198,11 @@ def _remove_empty(run: Path) -> None:
 def seconds_to_measure(context: RunContext) -> float:
     """Return about how many seconds it takes to measure the clips that do not train."""
     model, data = context.model, context.data
-    indices = [*data.split.val, *data.split.test]
+    # What a frozen encoder answers for validation clips is kept.
+    indices = [*(() if model.frozen else data.split.val), *data.split.test]
     some = [data.decoded[i] for i in indices[:_TIMED_CLIPS]]
+    if not some:
+        return 0.0
     learns = {layer: layer.training for layer in model.modules()}
     began = time.monotonic()
     predict_probabilities(
@@ -208,7 +211,7 @@ def seconds_to_measure(context: RunContext) -> float:
     seconds = time.monotonic() - began
     for layer, was in learns.items():
         layer.training = was
-    return seconds / max(1, len(some)) * len(indices)
+    return seconds / len(some) * len(indices)
 
 
 def finish_run(

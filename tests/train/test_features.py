@@ -13,7 +13,7 @@ from seqvision.data.cache import Cache
 from seqvision.data.dataset import ClipDataset
 from seqvision.data.decode import Decoded
 from seqvision.models.classifier import Classifier
-from seqvision.training.loaders import encode_views
+from seqvision.training.features import Features
 from seqvision_edge.card import ImageSpec, VideoSequence
 
 IMAGE = ImageSpec(height=16, width=16, channels=3, fit="stretch")
@@ -38,8 +38,8 @@ def test_cached_features_have_the_current_label_of_a_clip(
 ) -> None:
     cache = Cache(tmp_path)
     for labels in ([0, 1, 2], [2, 0, 1]):
-        (view,) = encode_views(model, ClipDataset(clips(), labels, IMAGE, VIDEO), 1, cache)
-        assert [label for _, label in view] == labels
+        found = Features(model, ClipDataset(clips(), labels, IMAGE, VIDEO), 1, cache)
+        assert [label for _, label in found] == labels
 
 
 def test_cached_features_depend_on_the_labels_a_mirror_exchanges(
@@ -49,8 +49,7 @@ def test_cached_features_depend_on_the_labels_a_mirror_exchanges(
     labels = []
     for swap in ({0: 1, 1: 0}, {0: 2, 2: 0}):
         data = ClipDataset(clips(), [0, 0, 0], IMAGE, VIDEO, Augmenter("none", True, swap))
-        views = encode_views(model, data, 4, cache)
-        labels.append({label for view in views for _, label in view})
+        labels.append({label for _, label in Features(model, data, 4, cache)})
     assert labels == [{0, 1}, {0, 2}]
 
 
@@ -61,7 +60,7 @@ def test_cached_features_depend_on_the_augmentation_not_its_name(
 
     def encoded(**given: Any) -> torch.Tensor:
         data = ClipDataset(clips(), [0, 0, 0], IMAGE, VIDEO, Augmenter(str(path), **given))
-        return torch.cat([steps for steps, _ in encode_views(model, data, 1, cache)[0]])
+        return torch.cat([steps for steps, _ in Features(model, data, 1, cache)])
 
     path.write_text("clip: [{Add: 30}]")
     first = encoded()
@@ -73,3 +72,34 @@ def test_cached_features_depend_on_the_augmentation_not_its_name(
     kept = len(list((tmp_path / "cache").glob("*/*.npz")))
     assert torch.equal(second, encoded()), "another name, the same content"
     assert len(list((tmp_path / "cache").glob("*/*.npz"))) == kept
+
+
+def test_features_beyond_the_memory_are_read_again_and_made_again(
+    model: Classifier, tmp_path: Path
+) -> None:
+    cache = Cache(tmp_path)
+    data = ClipDataset(clips(), [0, 1, 2], IMAGE, VIDEO, Augmenter("light"))
+    kept = Features(model, data, 2, cache)
+    read = Features(model, data, 2, cache, in_memory=4 * model.features * 2 * 3)
+    assert len(read._kept) == 3
+    files = list(tmp_path.glob("*/*.npz"))
+    assert len(files) == 6
+    for file in files:
+        file.unlink()
+    for (steps, label), (again, same) in zip(kept, read, strict=True):
+        assert torch.equal(steps, again)
+        assert label == same
+
+
+@pytest.mark.parametrize("varied", [True, False])
+def test_features_are_those_of_the_encoder(model: Classifier, tmp_path: Path, varied: bool) -> None:
+    data = ClipDataset(
+        clips(), [0, 1, 2], IMAGE, VIDEO, Augmenter("light") if varied else None, seed=7
+    )
+    found = Features(model, data, 2 if varied else 1, Cache(tmp_path))
+    with torch.inference_mode():
+        for view in range(found.views):
+            for index in range(3):
+                expected = model.eval().encode(data[view, index][0][None])[0]
+                limit = 2e-3 if varied else 1e-5  # float16 has 11 bits
+                assert torch.allclose(found[view, index][0], expected, atol=limit, rtol=limit)
