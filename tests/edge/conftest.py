@@ -3,16 +3,21 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from colour_model import model_bytes, write_video
 from fake_camera.camera import CountingCamera
 from fake_camera.program import program
 
+from seqvision_edge.session import Session
 from seqvision_edge.sinks import outlet
+
+if TYPE_CHECKING:
+    import httpx
+    from served import Running
 
 
 @pytest.fixture
@@ -21,6 +26,28 @@ def model(tmp_path: Path) -> Path:
     path = tmp_path / "model.onnx"
     path.write_bytes(model_bytes())
     return path
+
+
+@pytest.fixture(scope="module")
+def session() -> Session:
+    """The colour model, loaded once for a file of tests."""
+    return Session(model_bytes(), "cpu")
+
+
+@pytest.fixture(scope="module")
+def server(session: Session) -> "Iterator[Running]":
+    """A server of the colour model."""
+    from served import serving
+
+    with serving(session) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(server: "Running") -> "Iterator[httpx.Client]":
+    """A client of that server."""
+    with server.client() as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -9,11 +9,6 @@ from seqvision_edge.preprocess import prepare
 from seqvision_edge.session import Session, run_batch
 
 
-@pytest.fixture(scope="module")
-def session() -> Session:
-    return Session(model_bytes(), "cpu")
-
-
 def frames(generator: np.random.Generator, time: int, session: Session) -> NDArray[np.uint8]:
     image = session.card.image
     shape = (time, image.height, image.width, image.channels)

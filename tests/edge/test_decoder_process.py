@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from colour_model import model_bytes, picture, write_video
+from colour_model import picture, write_video
 from hostile_child import NONSENSE, task
 from hostile_files import avi, mp4, png
 from served import serving
@@ -288,11 +288,6 @@ def test_descriptors_above_1024_are_waited_for(decoders: Decoders, tmp_path: Pat
             opened.callback(os.close, number)
         assert len(read(decoders, path)) == 10
         decoders.close()
-
-
-@pytest.fixture(scope="module")
-def session() -> Session:
-    return Session(model_bytes(), "cpu")
 
 
 def test_the_server_s_children_end_with_it(session: Session, tmp_path: Path) -> None:

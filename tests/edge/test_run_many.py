@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from colour_model import FPS, LAG, Segments, model_bytes, picture, write_video
+from colour_model import FPS, LAG, Segments, picture, write_video
 from typing_extensions import Self
 
 from seqvision_edge.errors import SourceError
@@ -18,11 +18,6 @@ from seqvision_edge.runner import run
 from seqvision_edge.session import Session
 from seqvision_edge.sources.factory import Source, open_path
 from seqvision_edge.types import Event, SourceState
-
-
-@pytest.fixture(scope="module")
-def session() -> Session:
-    return Session(model_bytes(), "cpu")
 
 
 class Live:

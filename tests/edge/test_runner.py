@@ -111,11 +111,6 @@ class Record:
         return [event.label for step in self.steps for event in step.events]
 
 
-@pytest.fixture(scope="module")
-def session() -> Session:
-    return Session(model_bytes(), "cpu")
-
-
 def scene(segments: Segments, fps: float = 10.0, start: float = 0.0) -> list[Frame]:
     """Return frames of one colour after the other, each for some seconds."""
     frames = [colour for colour, seconds in segments for _ in range(round(seconds * fps))]

@@ -6,18 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from colour_model import WINDOW, model_bytes
+from colour_model import WINDOW
 from numpy.typing import NDArray
 
 from seqvision_edge.server.batching import MAX_BATCH_FRAMES, Batcher, ModelFailed, Overloaded
 from seqvision_edge.session import Session
 
 SECONDS = 20
-
-
-@pytest.fixture(scope="module")
-def session() -> Session:
-    return Session(model_bytes(), "cpu")
 
 
 class Gate:

@@ -13,7 +13,7 @@ import httpx
 import numpy as np
 import pytest
 from colour_model import FPS, WINDOW, make_card, model_bytes, picture
-from served import Running, encoded, files, jpeg, serving, until
+from served import encoded, files, jpeg, serving, until
 
 from seqvision_edge.errors import SourceError
 from seqvision_edge.runner import run
@@ -26,23 +26,6 @@ from seqvision_edge.sources.factory import open_path
 
 WEEK = 7 * 24 * 3600.0
 PAIR = files([jpeg("red"), jpeg("blue")])
-
-
-@pytest.fixture(scope="module")
-def session() -> Session:
-    return Session(model_bytes(), "cpu")
-
-
-@pytest.fixture(scope="module")
-def server(session: Session) -> Iterator[Running]:
-    with serving(session) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def client(server: Running) -> Iterator[httpx.Client]:
-    with server.client() as opened:
-        yield opened
 
 
 def write_times(path: Path, times: list[float], colours: str = "red") -> Path:

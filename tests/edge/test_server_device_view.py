@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
-from colour_model import COLOURS, model_bytes, write_video
+from colour_model import COLOURS, write_video
 from served import serving, until
 
 from seqvision_edge.frame import Frame, Step
@@ -38,11 +37,6 @@ class Paced(VideoFile):
                 self.started.set()
                 assert self.go.wait(30)
             yield frame
-
-
-@pytest.fixture(scope="module")
-def session() -> Session:
-    return Session(model_bytes(), "cpu")
 
 
 def test_the_sources_of_a_running_device_are_served(session: Session, tmp_path: Path) -> None:

@@ -76,11 +76,6 @@ class Beats:
 
 
 @pytest.fixture(scope="module")
-def session() -> Session:
-    return Session(model_bytes(), "cpu")
-
-
-@pytest.fixture(scope="module")
 def flooded(session: Session) -> Iterator[Running]:
     # A collection goes through all objects that other tests and torch have left in this process.
     gc.collect()

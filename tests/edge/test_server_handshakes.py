@@ -3,7 +3,6 @@
 import time
 
 import pytest
-from colour_model import model_bytes
 from served import serving
 from test_server_middleware import receive_all
 
@@ -16,11 +15,6 @@ UPGRADE = (
     "Sec-WebSocket-Version: 13\r\n"
 )
 KEYED = UPGRADE + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-
-
-@pytest.fixture(scope="module")
-def session() -> Session:
-    return Session(model_bytes(), "cpu")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from colour_model import model_bytes, picture
+from colour_model import picture
 from fastapi.routing import APIWebSocketRoute
 from served import Running, encoded, files, jpeg, message, serving, until
 from starlette.routing import BaseRoute
@@ -31,17 +31,6 @@ from seqvision_edge.session import Session
 
 TOKEN = "a token of this test"
 BEARER = {"authorization": f"Bearer {TOKEN}"}
-
-
-@pytest.fixture(scope="module")
-def session() -> Session:
-    return Session(model_bytes(), "cpu")
-
-
-@pytest.fixture(scope="module")
-def server(session: Session) -> Iterator[Running]:
-    with serving(session) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -36,23 +35,6 @@ from seqvision_edge.sources.factory import open_path
 from seqvision_edge.still_images import image_steps
 
 ROWS = {"kind": "rows", "steps": 6, "longer": "crop"}
-
-
-@pytest.fixture(scope="module")
-def session() -> Session:
-    return Session(model_bytes(), "cpu")
-
-
-@pytest.fixture(scope="module")
-def server(session: Session) -> Iterator[Running]:
-    with serving(session) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def client(server: Running) -> Iterator[httpx.Client]:
-    with server.client() as opened:
-        yield opened
 
 
 def moving(seed: int, frames: int, size: tuple[int, int] = (48, 64)) -> NDArray[np.uint8]:

@@ -29,17 +29,6 @@ from seqvision_edge.sources.image_files import decode_image
 SCENES: Segments = [("none", 0.8), ("red", 1.2), ("none", 1.0)]
 
 
-@pytest.fixture(scope="module")
-def session() -> Session:
-    return Session(model_bytes(), "cpu")
-
-
-@pytest.fixture(scope="module")
-def server(session: Session) -> Iterator[Running]:
-    with serving(session) as running:
-        yield running
-
-
 @pytest.fixture
 def client(server: Running) -> Iterator[httpx.Client]:
     with server.client() as opened:

@@ -17,11 +17,6 @@ def noise(count: int, seed: int = 0) -> NDArray[np.uint8]:
     return np.random.default_rng(seed).integers(1, 255, (count, 12, 16, 3), np.uint8)
 
 
-@pytest.fixture(scope="module")
-def session() -> Session:
-    return Session(model_bytes(), "cpu")
-
-
 def test_live_answers_are_the_answers_for_the_last_window_at_every_frame(session: Session) -> None:
     frames = noise(3 * WINDOW)
     stream = session.stream()
