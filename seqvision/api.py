@@ -312,6 +312,8 @@ def train_given(given: Given[config.TrainOptions]) -> "Trained | CrossValidated"
         if kept is None:
             options, chosen = fold_defaults(options, given.names)
         notes = [text for text in (note, chosen) if text is not None]
+        if "output" in given.names:
+            notes.append(f"--output {options.output}: no model is written with --folds")
         return train_folds(options, data_set, notes)
 
     with loading("torch and lightning"):

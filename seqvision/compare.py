@@ -195,7 +195,7 @@ def show_comparison(
     elif len(runs) > 1:
         print_row("all options are the same")
     if len(runs) > 1:
-        print_row("* best; 95 %: interval of the accuracy (Wilson 1927)")
+        print_row("* best; 95 %: interval of the accuracy over clips (Wilson 1927)")
     if any(p.values()):
         print_row("p: exact McNemar test against the most accurate run (-), on the same clips:")
         print_row("how likely so uneven a difference is between equals")
@@ -268,6 +268,9 @@ def _figures(runs: Sequence[RunFolder], part: str) -> Iterator[Column]:
         )
         if name == "accuracy":
             yield "95 %", [_reach(run, part) for run in runs]
+            between = [_reach_over_groups(run, part) for run in runs]
+            if any(text != _NOTHING for text in between):
+                yield "over groups", between
     yield "clips", [_format(run.metrics.get(part, {}).get("clips")) for run in runs]
 
 
@@ -278,6 +281,12 @@ def _reach(run: RunFolder, part: str) -> str:
     clips = int(run.metrics[part]["clips"])
     reach = wilson(round(value * clips), clips)
     return f"{100 * reach.low:.0f}–{100 * reach.high:.0f}"
+
+
+def _reach_over_groups(run: RunFolder, part: str) -> str:
+    interval = run.metrics.get(part, {}).get("accuracy_interval") or {}
+    reach = interval.get("over_groups")
+    return f"{100 * reach['low']:.0f}–{100 * reach['high']:.0f}" if reach else _NOTHING
 
 
 def _tests(runs: Sequence[RunFolder], found: Mapping[int, float]) -> Iterator[Column]:

@@ -57,7 +57,9 @@ class GroupSplit:
             f"{len(part.groups)} {_VERBS.get(name, name)}{_names(part.groups)}"
             for name, part in self.parts.items()
         )
-        return f"groups: {parts}"
+        without = sum(part.ungrouped for part in self.parts.values())
+        rest = f"; {without} clip{' has' if without == 1 else 's have'} none" if without else ""
+        return f"groups: {parts}{rest}"
 
     def warning(self) -> str | None:
         """Return a warning where figures are for known people; None where they are not."""

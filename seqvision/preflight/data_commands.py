@@ -67,21 +67,12 @@ def validate_train(options: TrainOptions) -> DataSet | None:
 
 
 def _check_folds(options: TrainOptions, found: DataSet) -> None:
-    """Refuse a cross-validation that makes no sense.
+    """Refuse folds into which the clips cannot be divided.
 
     Raises:
         DataError: it does not.
     """
     flag = f"--folds {options.folds}"
-    if options.clips.fold is not None:
-        raise DataError(
-            f"{flag}: trains every fold, --fold {options.clips.fold} one of them; give one of both"
-        )
-    if count() > 1:
-        raise DataError(
-            f"{flag}: runs in one process; leave torchrun out, or train each fold by itself with "
-            f"--fold K/{options.folds}"
-        )
     parts = Counter(clip.split for clip in found.clips if clip.split)
     if parts:
         named = ", ".join(f"{number} {part}" for part, number in sorted(parts.items()))
@@ -157,6 +148,16 @@ def check_training(options: TrainOptions) -> None:
     check_outputs({"--output": options.output}, (options.data, options.root))
     check_model_output("--output", options.output)
     check_folder("--runs", options.runs)
+    flag = f"--folds {options.folds}"
+    if options.folds and options.clips.fold is not None:
+        raise DataError(
+            f"{flag}: trains every fold, --fold {options.clips.fold} one of them; give one of both"
+        )
+    if options.folds and count() > 1:
+        raise DataError(
+            f"{flag}: runs in one process; leave torchrun out, or train each fold by itself with "
+            f"--fold K/{options.folds}"
+        )
     check_combination(options)
 
 

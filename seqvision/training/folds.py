@@ -22,6 +22,7 @@ from seqvision.config import TrainOptions, data_path, seconds_of, to_yaml
 from seqvision.config.resume import FOLDS, last_checkpoint, load_run_options, recorded
 from seqvision.console import (
     Remark,
+    add_state,
     print_line,
     print_note,
     print_warning,
@@ -135,12 +136,9 @@ def train_folds(
             print_note(text)
         if folds[0].warnings:
             print_warning(folds[0].warnings[0])
-        out = options.resume or new_run_folder(options, f"-{options.folds}folds")
-        if options.resume is None:
-            hold_run(held, out)
-        validation = _CrossValidation(options, whole, folds, out, device, began)
+        validation = _CrossValidation(options, whole, folds, device, began)
         try:
-            validation.begin()
+            out = validation.begin(held)
             stop = validation.train()
             if stop is not None:
                 print_line(f"stopped; {validation.what_is_kept()}")
@@ -149,6 +147,11 @@ def train_folds(
         except KeyboardInterrupt as error:
             message = f"stopped; {validation.what_is_kept()}"
             raise interrupt(stop_of(error), message) from None
+        except CheckpointError:
+            raise  # its message is complete
+        except Exception as error:
+            add_state(error, validation.what_is_kept())
+            raise
         finally:
             held.close()
             validation.remove_empty()
@@ -165,28 +168,38 @@ class _CrossValidation:
         options: TrainOptions,
         whole: Data,
         folds: Sequence[Data],
-        out: Path,
         device: torch.device,
         began: float,
     ) -> None:
         self._options = options
         self._whole = whole
         self._folds = folds
-        self._out = out
+        self._out = options.resume or options.runs
         self._device = device
         self._began = began
+        self._is_new = False
         self._trained_here = 0
         self._finished: list[int] = []
         self._stopped_after: dict[str, float] = {}
 
-    def begin(self) -> None:
-        """Write the options, or find out which folds are finished; print what is trained.
+    def begin(self, held: contextlib.ExitStack) -> Path:
+        """Make the folder, or find out which folds in it are finished; print what is trained.
+
+        Args:
+            held: keeps other processes from the folder until it is closed.
+
+        Returns:
+            The folder.
 
         Raises:
             CheckpointError: the clips are not those of the folds that are finished.
         """
         mark = fingerprint(self._whole.clips, self._whole.decoded)
-        if self._options.resume is not None:
+        if self._options.resume is None:
+            self._out = new_run_folder(self._options, f"-{self._options.folds}folds")
+            self._is_new = True
+            hold_run(held, self._out)
+        else:
             kept = self._read_record()
             if kept.get("fingerprint") != mark:
                 raise CheckpointError(
@@ -207,6 +220,7 @@ class _CrossValidation:
             lines.insert(2, note)
         print_line("\n".join(lines))
         print_line(f"run folder: {self._out}")
+        return self._out
 
     def train(self) -> Stop | None:
         """Train the folds that are not finished; return the signal that stopped it, if any."""
@@ -266,8 +280,14 @@ class _CrossValidation:
         of = f" of {len(groups)} group{'s' if len(groups) > 1 else ''}" if groups else ""
         print_line(
             f"fold {number}/{count}  accuracy {trained.val.accuracy:6.1%}  "
-            f"{trained.val.clips} clips{of}  {fitted.epochs} epochs  {seconds:5.1f} s"
+            f"{trained.val.clips} clips{of}  {fitted.epochs} epoch"
+            f"{'' if fitted.epochs == 1 else 's'}  {seconds:5.1f} s"
         )
+        if self._options.training.time is not None and fitted.epochs == 1 < epochs:
+            print_warning(
+                f"--time {self._options.training.time}: one epoch of fold {number} takes all of "
+                "its share; give more time, or a smaller --size or --frames"
+            )
         return None
 
     def _fold_options(self, number: int, resume: bool) -> TrainOptions:
@@ -410,7 +430,7 @@ class _CrossValidation:
     def remove_empty(self) -> None:
         """Remove the folder where nothing in it is worth going on with."""
         begun = any(last_checkpoint(self._run(n)).is_file() for n in range(1, len(self._folds) + 1))
-        if self._options.resume is None and not begun:
+        if self._is_new and not begun:
             shutil.rmtree(self._out, ignore_errors=True)
 
     def _resume_command(self) -> str:

@@ -156,7 +156,7 @@ def test_two_cross_validations_are_compared_on_the_same_clips(
     assert main(["compare", str(cross.out), str(other), "--json", str(tmp_path / "c.json")]) == 0
     (pair,) = json.loads((tmp_path / "c.json").read_text())["mcnemar"]
     assert (pair["part"], pair["p"]) == ("val", 1.0)
-    capfd.readouterr()
+    assert "over groups" in capfd.readouterr().out
 
 
 class Press(L.Callback):
@@ -220,6 +220,29 @@ def test_ctrl_c_keeps_the_folds_and_resume_gives_what_an_uninterrupted_one_gives
     (out / "folds.json").write_text("[")
     with pytest.raises(sv.SeqvisionError, match=r"folds.json: damaged"):
         sv.train(resume=out)
+
+
+def test_a_fault_in_a_fold_names_what_is_kept_and_how_it_goes_on(
+    people: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    fit = folds.fit
+
+    def full(context: RunContext, run: Path, *given: Any, **named: Any) -> Any:
+        if run.name == "fold2":
+            raise DataError("the disk is full")
+        return fit(context, run, *given, **named)
+
+    monkeypatch.setattr(folds, "fit", full)
+    assert main(["train", str(people), *FEW, "--epochs", "1", "--folds", "2"]) == 2
+    (out,) = Path("runs").iterdir()
+    assert capfd.readouterr().err.splitlines()[-1] == (
+        f"the disk is full; 1 of 2 folds is finished in {out}; go on with: "
+        f"seqvision train --resume {out}"
+    )
 
 
 def test_ctrl_c_before_the_first_epoch_leaves_nothing(
@@ -294,6 +317,12 @@ def test_what_makes_no_sense_is_refused_in_one_line_before_the_work(
     with pytest.raises(DataError, match=message):
         raise DataError(line)
     assert not list(tmp_path.iterdir())
+
+
+def test_several_processes_are_refused(people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(DataError, match="--folds 3: runs in one process; leave torchrun out"):
+        sv.train(people, folds=3)
 
 
 def test_a_named_split_and_a_label_of_one_person_are_refused_with_what_to_do(

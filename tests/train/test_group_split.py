@@ -46,6 +46,12 @@ def test_a_line_has_the_numbers_and_for_few_the_names() -> None:
     assert line.endswith(f"2 validate (…{'x' * 23}, y)")
 
 
+def test_clips_without_a_group_beside_others_are_counted() -> None:
+    clips = [*drawn(dict.fromkeys("gh", "ab")), Clip(Path("x"), "a"), Clip(Path("y"), "b")]
+    line, _ = found_in(clips, Split([*range(8)], [8, 9], []))
+    assert line == "groups: 2 train (g, h), 0 validate; 2 clips have none"
+
+
 def test_groups_that_are_not_known_are_said_to_be() -> None:
     clips = [replace(clip, group=None) for clip in drawn(dict.fromkeys("ghij", "ab"))]
     line, warnings = found_in(clips, split_clips(clips, 0.25, None, 0))
