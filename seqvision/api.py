@@ -294,7 +294,13 @@ def train_given(given: Given[config.TrainOptions]) -> "Trained | CrossValidated"
     if kept is not None and default is not None:
         options = resume_options(kept, options, default)
 
-    from seqvision.small_data_defaults import small_data_defaults
+    if (yaml or resume) and "preset" in given.names and options.preset != "default":
+        other = "--resume" if resume else "--config"
+        raise CheckpointError(
+            f"--preset {options.preset}: {other} brings all options; leave one of them out"
+        )
+
+    from seqvision.presets import choose_options
 
     with _checking():
         from seqvision.preflight import validate_train
@@ -302,7 +308,7 @@ def train_given(given: Given[config.TrainOptions]) -> "Trained | CrossValidated"
         data_set = validate_train(options)
     note = None
     if default is None and data_set is not None and count() == 1:
-        options, note = small_data_defaults(options, data_set.clips, given.names)
+        options, note = choose_options(options, data_set.clips, given.names)
 
     if options.folds:
         with loading("torch and lightning"):

@@ -1,4 +1,4 @@
-"""A handful of clips: what a training chooses for them, what it leaves, and that it says so."""
+"""What a training chooses for few clips and for --preset best, what it leaves, what it prints."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from seqvision.cli import main
 from seqvision.config import ModelOptions, SequenceOptions, TrainingOptions, TrainOptions
 from seqvision.data.clips import Clip
 from seqvision.models.classifier import Classifier
-from seqvision.small_data_defaults import FEW, small_data_defaults
+from seqvision.presets import FEW, choose_options, small_data_defaults
 from seqvision_edge.card import ImageSpec
 
 CHOSEN_OF_MODEL = ("freeze", "head", "bidirectional", "dropout")
@@ -92,3 +92,38 @@ def test_the_command_trains_and_records_what_was_chosen(
     record = yaml.safe_load((run / "options.yaml").read_text())
     assert record["model"]["freeze"] == (not more)
     assert record["model"]["dropout"] == (0.2 if more else 0.5)
+
+
+def test_the_best_preset_depends_on_the_encoder_and_leaves_what_is_given() -> None:
+    scratch = TrainOptions(preset="best")
+    chosen, message = choose_options(scratch, clips(90), set())
+    assert chosen.model.ensemble == 3
+    assert chosen.training.time == "25m"
+    assert not chosen.model.freeze
+    assert message is not None
+    assert "--bidirectional --pool attention --ensemble 3 --time 25m" in message
+
+    pretrained = PRETRAINED.model_copy(update={"preset": "best"})
+    chosen, message = choose_options(pretrained, clips(90), {"weights", "ensemble", "time"})
+    assert chosen.model.freeze
+    assert (chosen.model.ensemble, chosen.training.time) == (1, None)
+    assert message is not None
+    assert "--freeze --bidirectional" in message
+    assert "--ensemble" not in message
+    few, _ = choose_options(pretrained, clips(5), set())
+    assert (few.model.head, few.training.weight_decay) == ("gru", 0.2)
+    tuned, _ = choose_options(pretrained, clips(5), {"freeze"})
+    assert not tuned.model.freeze, "--no-freeze"
+    mean = scratch.model_copy(update={"model": ModelOptions(head="mean")})
+    assert not choose_options(mean, clips(90), {"head"})[0].model.bidirectional
+    assert choose_options(TrainOptions(), clips(90), set()) == (TrainOptions(), None)
+
+
+def test_a_preset_beside_the_options_of_a_run_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_squares(tmp_path / "frames", 2)
+    kept = tmp_path / "options.yaml"
+    kept.write_text("training: {epochs: 1}")
+    assert main(["train", str(data), "--config", str(kept), "--preset", "best"]) == 2
+    assert "--preset best: --config brings all options" in capsys.readouterr().err
