@@ -38,7 +38,7 @@ __all__ = [
     "verify",
 ]
 
-# Read when torch is imported.  torch's threads spin while they wait for each other; beside the
+# Read when torch is imported.  torch's threads spin while they wait for each other; next to the
 # processes that load clips, that doubles the time of a step.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

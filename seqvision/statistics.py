@@ -59,7 +59,7 @@ def over_groups(hits: Sequence[int], clips: Sequence[int], level: float = LEVEL)
         clips: of each group, how many there are, at least one.
 
     Returns:
-        None for fewer than two groups: they say nothing about a third one.
+        None for fewer than two groups: they show nothing about a third one.
     """
     if len(clips) < 2:
         return None

@@ -46,7 +46,7 @@ class Interrupts:
     have another handler, nothing changes.
 
     Attributes:
-        asked: the signal that requested the end; None so far.
+        requested: the signal that requested the end; None so far.
     """
 
     def __init__(self) -> None:

@@ -26,7 +26,7 @@ PIXELS = 112
 # As many as the page has: one is answered while the next one travels.
 UNDER_WAY = 2
 _WARM_UP_SECONDS = 1.5
-# A refused client tries again; Retry-After says 1 to 5 s.
+# A refused client tries again; Retry-After is 1 to 5 s.
 _REFUSED_SECONDS = 0.5
 _REFUSALS = (408, 429, 503)
 _PART = 1 << 16

@@ -97,23 +97,23 @@ def calibrate_takes(
     """
     card = session.card
     assert isinstance(card.sequence, VideoSequence)
-    courses = _record(session, takes)
+    recordings = _record(session, takes)
     grid = make_decision_grid(
         card.decision, card.sequence, len(card.labels), (card.decision.min_confidence, *rejects)
     )
-    trials = Trials(courses, card.labels, window_lag(card.sequence), tolerance, grid)
-    every = range(len(courses))
+    trials = Trials(recordings, card.labels, window_lag(card.sequence), tolerance, grid)
+    every = range(len(recordings))
     with progress("searching settings") as advance:
         found = search(trials, every, budget, advance=advance)
     unchanged = before = trials.of(card.decision, every)
     if own.temperature != card.decision.temperature:
         cooled = [
-            recorded.cooled(card.decision.temperature / own.temperature) for recorded in courses
+            recorded.cooled(card.decision.temperature / own.temperature) for recorded in recordings
         ]
         before = Trials(cooled, card.labels, trials.lag, tolerance, grid).of(own, every)
     if not found.figures.right:
         raise DataError(
-            f"{courses[0].where}: no settings find one of {before.right + before.missed} events "
+            f"{recordings[0].where}: no settings find one of {before.right + before.missed} events "
             f"within {budget:g} false per hour; raise --max-false-per-hour, or train a better model"
         )
     decision, after = found.decision, found.figures
@@ -121,7 +121,7 @@ def calibrate_takes(
     if unchanged.is_within(budget) and unchanged.f1 >= after.f1:
         decision, after = card.decision, unchanged
     return FromTakes(
-        takes=len(courses),
+        takes=len(recordings),
         true=before.right + before.missed,
         decision=Decision.model_validate(decision.model_dump()),
         before=before,
@@ -131,7 +131,7 @@ def calibrate_takes(
 
 
 def _record(session: Session, takes: Sequence[TruthVideo]) -> list[TakePredictions]:
-    courses = []
+    recordings = []
     with progress("watching videos") as advance:
         for number, take in enumerate(takes):
 
@@ -141,6 +141,6 @@ def _record(session: Session, takes: Sequence[TruthVideo]) -> list[TakePredictio
             recorded = record_predictions(session, take, advance_in)
             if recorded.incomplete:
                 print_line(f"{recorded.where}: {recorded.incomplete}")
-            courses.append(recorded)
+            recordings.append(recorded)
             advance(number + 1, len(takes))
-    return courses
+    return recordings

@@ -120,10 +120,10 @@ class _Smooth:
 
 
 class Replay:
-    """One course, ready to be decided again and again."""
+    """Recorded predictions of one take, replayed with different settings."""
 
     def __init__(self, recorded: TakePredictions, labels: Sequence[str], lag: float) -> None:
-        self.course = recorded
+        self.recorded = recorded
         self._labels = labels
         self._lag = lag
         self._times = [time for time, _ in recorded.answers]
@@ -132,7 +132,7 @@ class Replay:
     def events(self, decision: Decision) -> list[Event]:
         """Return the events that a run with these settings reports."""
         if decision.early is not None or not self._times:  # an answer's own rise counts then
-            return self.course.events(decision, self._labels, self._lag)
+            return self.recorded.events(decision, self._labels, self._lag)
         smooth = self._smoothed(decision)
         loud = smooth.highest >= decision.off_threshold - _HAIR
         after = np.concatenate(([False], loud[:-1]))
@@ -148,7 +148,7 @@ class Replay:
                 ended += detector.close(time).ended
             else:
                 ended += detector.step(time, smooth.shares[index]).ended
-        return [*ended, *detector.close(self.course.seconds).ended]
+        return [*ended, *detector.close(self.recorded.seconds).ended]
 
     def _smoothed(self, decision: Decision) -> _Smooth:
         key = (
@@ -164,7 +164,7 @@ class Replay:
         detector = EventDetector(decision, self._labels, self._lag)
         shares = np.zeros((len(self._times), len(self._labels)))
         breaks = np.zeros(len(self._times), np.bool_)
-        for where, (time, answer) in enumerate(self.course.answers):
+        for where, (time, answer) in enumerate(self.recorded.answers):
             if answer is None:
                 breaks[where] = True
                 detector.close(time)
@@ -180,7 +180,7 @@ class Replay:
 class Trials:
     """Every setting that was tried on every take, each once: folds share their trials."""
 
-    courses: Sequence[TakePredictions]
+    recordings: Sequence[TakePredictions]
     labels: Sequence[str]
     lag: float
     tolerance: float
@@ -189,7 +189,7 @@ class Trials:
     _replays: list[Replay] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._replays = [Replay(recorded, self.labels, self.lag) for recorded in self.courses]
+        self._replays = [Replay(recorded, self.labels, self.lag) for recorded in self.recordings]
 
     def at(self, point: Point, takes: Sequence[int]) -> EventCounts:
         """Return what the settings at a point come to on some of the takes."""
@@ -202,7 +202,7 @@ class Trials:
     def _one(self, decision: Decision, take: int) -> EventCounts:
         known = self._figures.get((decision, take))
         if known is None:
-            recorded = self.courses[take]
+            recorded = self.recordings[take]
             events = self._replays[take].events(decision)
             known = of_score(score(events, recorded.truth, recorded.seconds, self.tolerance))
             self._figures[decision, take] = known
@@ -271,7 +271,7 @@ def search(
     inside = [point for point in heights if _is_useful(trials.at(point, takes), budget)]
     any_within = bool(inside)
     best = max(values[point] for point in inside or heights)
-    events = sum(len(trials.courses[take].truth) for take in takes)
+    events = sum(len(trials.recordings[take].truth) for take in takes)
     near = max(_NEAR, 1 / max(1, events))
     good = sorted(filter(is_good, heights), key=lambda point: -values[point])
     top = max(good[:_CANDIDATES], key=order)
@@ -290,7 +290,7 @@ def cross_validate(trials: Trials, budget: float) -> EventCounts | None:
 
     Each take, or each fifth of them, is left out once.
     """
-    takes = range(len(trials.courses))
+    takes = range(len(trials.recordings))
     if len(takes) < 2:
         return None
     count = min(_FOLDS, len(takes))

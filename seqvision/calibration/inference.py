@@ -67,7 +67,7 @@ class TrainedSession(Session):
 
 @dataclass(frozen=True)
 class TakePredictions:
-    """What a model answered in the course of a take.
+    """Predictions of a model over a take.
 
     Attributes:
         answers: times, each with `(labels,)` probabilities, or None where the past ends: a gap.
@@ -91,7 +91,7 @@ class TakePredictions:
         return [*ended, *detector.close(self.seconds).ended]
 
     def cooled(self, factor: float) -> "TakePredictions":
-        """Return the course that a temperature lower by a factor would have given."""
+        """Return the predictions that a temperature lower by a factor would have given."""
         answers = tuple(
             (time, None if answer is None else probable(np.log(answer.clip(1e-30)), 1 / factor))
             for time, answer in self.answers

@@ -64,7 +64,7 @@ def from_yaml(path: Path, saved: bool = False) -> TrainOptions:
 
 
 def _near(loc: Sequence[int | str]) -> str:
-    """Return what an unknown name at the end of a place means, and where it belongs."""
+    """Return what an unknown name at the end of a path means, and where it belongs."""
     known: Any = TrainOptions
     for name in loc[:-1]:
         field = known.model_fields.get(str(name)) if hasattr(known, "model_fields") else None

@@ -75,7 +75,7 @@ class ClipDataset(Dataset[Item]):
 
 
 class Views(Protocol):
-    """Items of several views of each clip, asked for by `(view, index)`."""
+    """Items of several views of each clip, indexed by `(view, index)`."""
 
     views: int
 

@@ -76,7 +76,7 @@ class Decoded:
 class Store:
     """Decodes clips and keeps the result.
 
-    A clip's place in the cache is a hash of what it is made from: path, size and change time of its
+    A clip's key in the cache is a hash of what it is made from: path, size and change time of its
     file or images, the size of a step, how still images are cut, and the frame rate.
     """
 
@@ -251,7 +251,7 @@ class _Written:
         self._end = time + duration if duration else None
 
     def close(self, source: RecordedSource, incomplete: str | None) -> None:
-        """Bring what was written to its place, with its index; nothing where there is no frame."""
+        """Move the file to its final path, with its index; nothing without a frame."""
         if self._file is None:
             return
         start = 0.0 if self._cut is None else self._times[0]

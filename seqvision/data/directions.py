@@ -123,7 +123,7 @@ def _parts_of(token: str) -> list[str]:
     pieces = _BENDS.split(token)
     found = [part for piece in pieces for part in _part_of(_small(piece))]
     if len(pieces) > 1 and not any(part in _EVERY for part in found):
-        glued = _glued(_small(token))  # CWturn bends in the wrong place
+        glued = _glued(_small(token))  # CWturn is split at the wrong letter
         if glued is not None:
             return glued
     return found
@@ -214,7 +214,7 @@ def _is_text(word: str) -> bool:
 def _by_the_others(
     word: str, index: int, label: str, every: Mapping[str, Sequence[str]]
 ) -> str | None:
-    """Return the direction of a short form, seen by what other labels have in its place."""
+    """Return the direction of a short form, seen by what other labels have at its position."""
     short = word.removeprefix(_WORD)
     if word in _EVERY or len(short) > 9:
         return None

@@ -93,7 +93,7 @@ def group_split(clips: Sequence[Clip], split: Split, split_by: str) -> GroupSpli
     Args:
         clips: all clips.
         split: their division.
-        split_by: how it was asked for: auto, group or none.
+        split_by: as it was given: auto, group or none.
     """
     sides = (("train", split.train), ("val", split.val), ("test", split.test))
     parts = {name: part_groups([clips[i] for i in some]) for name, some in sides if some}

@@ -290,7 +290,7 @@ class HeadEnsemble(nn.Module):
         return torch.stack(found).mean(dim=0) if found else None
 
     def _features_of_members(self, features: Tensor) -> list[Tensor]:
-        """Return what each member reads: its encoder's features, and their change if wanted."""
+        """Return what each member reads: its encoder's features, and their change where enabled."""
         count = len(self.heads)
         if self.features is None:
             return [features] * count

@@ -34,7 +34,7 @@ def _sentences(part: SplitResult) -> Iterator[Markup | str]:
         yield ", which holds for other clips of the same groups. 95 % interval over groups: "
         yield f"{shares(sure.over_groups)}, which holds for groups that are not among these. "
     elif sure.groups:
-        yield ". One group says nothing about others: there is no interval over groups. "
+        yield ". One group shows nothing about others: there is no interval over groups. "
     else:
         yield (
             ". No groups are known; where clips show the same people or recordings, the real one "
@@ -42,8 +42,8 @@ def _sentences(part: SplitResult) -> Iterator[Markup | str]:
         )
     yield (
         f"Two models, each measured on such clips of its own, must differ by more than "
-        f"{100 * sure.difference:.0f} points; less cannot be told from chance. On the same clips "
-        "a smaller difference can be: seqvision compare."
+        f"{100 * sure.difference:.0f} points; less cannot be distinguished from chance. "
+        "On the same clips a smaller difference can be: seqvision compare."
     )
     labels = Counter(clip.label for clip in part.clips)
     label, most = labels.most_common(1)[0]

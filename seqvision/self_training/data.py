@@ -238,7 +238,7 @@ def _is_data_set(path: Path, images: bool) -> bool:
 
 
 def _split_of(path: Path, location: Path) -> str | None:
-    """Return the part that `place/<train|val|test>/…` gives, as training reads such a folder."""
+    """Return the part that `folder/<train|val|test>/…` gives, as training reads such a folder."""
     folders = [child for child in location.iterdir() if child.is_dir() and not why_no_folder(child)]
     inside = path.relative_to(location).parts
     if len(inside) > 1 and all(part_called(folder.name) for folder in folders):

@@ -220,7 +220,7 @@ def _new_folder(runs: Path) -> Path:
     except OSError as error:
         raise DataError(
             f"{runs}: no run folder can be made there ({error.strerror}); "
-            "choose another place with --runs"
+            "choose another folder with --runs"
         ) from None
     raise DataError(f"{runs}: full of run folders of this second")
 

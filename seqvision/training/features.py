@@ -35,7 +35,7 @@ _Kept = tuple[NDArray[Any], int]
 class Features:
     """The features of clips, `(time, features)` float32, and their labels.
 
-    An item is asked for by `(view, index)`.
+    An item is indexed by `(view, index)`.
     """
 
     def __init__(

@@ -193,7 +193,7 @@ class ClassifierModule(L.LightningModule):
         )
 
     def plan(self, epochs: int) -> None:
-        """Let the training have so many epochs from now on, the learning rate in its course.
+        """Let the training have so many epochs from now on, the learning rate by its schedule.
 
         Called after an epoch: a cosine continues where one of so many epochs would be by then.
         """

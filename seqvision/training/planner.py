@@ -45,7 +45,7 @@ class EpochPlan:
         """Return what is printed of it; None where nothing is worth a line.
 
         Args:
-            asked: --time as it was given.
+            given: --time as it was given.
         """
         epochs = f"{self.epochs} epoch{'s' if self.epochs > 1 else ''}"
         if given is None:

@@ -361,7 +361,7 @@ def new_run_folder(options: TrainOptions, ending: str = "") -> Path:
     except OSError as error:
         raise DataError(
             f"{options.runs}: no run folder can be made there ({error.strerror}); "
-            "choose another place with --runs"
+            "choose another folder with --runs"
         ) from None
     raise DataError(f"{options.runs}: full of run folders of this second")
 

@@ -49,7 +49,7 @@ def worker_count(requested: int | str) -> int:
 
 
 def can_hand_over() -> bool:
-    """Let workers hand their batches over by sockets of a short path; False if there is no place.
+    """Let workers send batches by sockets of a short path; False if there is no folder.
 
     In a long temporary folder (TMPDIR) a socket cannot be bound: the worker prints a traceback and
     its batch is lost, for which the training then waits for ever.

@@ -82,7 +82,7 @@ class SearchContext:
 
     Attributes:
         base: the options that a trial begins with.
-        wanted: how many trials there are to be in all.
+        trial_count: how many trials there are to be in all.
         once: values that were tried are not tried again (a grid).
         max_latency_ms: most milliseconds of a live frame; None: any.
         measure: exports a network and times it; None: nothing is timed.

@@ -97,8 +97,8 @@ class GridSampler(BaseSampler):
     ) -> dict[str, Any]:
         """Return the next combination that no process has tried or is trying.
 
-        Processes that ask at the same moment have trials of other numbers, and begin to look at
-        other places.
+        Processes that sample at the same moment have trials of other numbers, and search from
+        other positions.
         """
         others = [each for each in study.get_trials(deepcopy=False) if each.number != trial.number]
         taken = {key(each.params) for each in others if is_taken(each, others)}

@@ -281,7 +281,7 @@ class _Landscape(Trials):
 
 def test_a_broad_optimum_is_preferred_to_a_narrow_one() -> None:
     flat = trials_of([predictions_of(1)])
-    landscape = _Landscape(flat.courses, flat.labels, 0.0, 0.5, flat.grid)
+    landscape = _Landscape(flat.recordings, flat.labels, 0.0, 0.5, flat.grid)
     landscape.hill = (0, 2, 1, 2, 0, 3, 2)
     landscape.needle = (0, 2, 4, 2, 0, 3, 2)
     found = search(landscape, [0], budget=10.0)

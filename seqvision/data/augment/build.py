@@ -69,7 +69,7 @@ def build(items: Any, where: str) -> list[Any]:
         where: where the list stands, for errors: `light.yaml: clip`.
 
     Raises:
-        DataError: no such augmenter or parameter, or a value that it does not take, with its place.
+        DataError: no such augmenter or parameter, or an invalid value, with its position.
     """
     if not isinstance(items, list):
         raise DataError(f"{where}: not a list of augmenters, each beginning with a dash")

@@ -262,7 +262,7 @@ def drawn(parameter: Any) -> Drawn:
     """Return a function that draws a value of an imgaug parameter.
 
     The usual ones (a number, a range, one of several, a probability) are drawn directly; any other
-    is asked by its own `draw_sample`.
+    by its own `draw_sample`.
     """
     kind = type(parameter)
     if kind is _iap.Deterministic:
