@@ -24,7 +24,7 @@ from seqvision.config import (
     TrainOptions,
 )
 from seqvision.data.clips import Clip
-from seqvision.small_data_defaults import small_data_defaults
+from seqvision.presets import small_data_defaults
 from seqvision.training.train import Trained, train
 
 # To validate, of each label, besides those that train.
