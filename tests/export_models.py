@@ -87,7 +87,8 @@ def build(
     With `norms` its batch norms are as a training leaves them: no two channels alike.
     """
     # Seeds with which the answers of every network below depend on the clip.
-    torch.manual_seed(len(options.model_dump_json(exclude={"center"})) + window - 3)
+    later = {"center"} if options.ensemble > 1 else {"center", "ensemble"}
+    torch.manual_seed(len(options.model_dump_json(exclude=later)) + window - 3)
     image = ImageSpec(height=32, width=40, channels=channels, fit="stretch")
     model = Classifier(options.model_copy(update={"hidden": 12, "weights": "none"}), image, 4)
     with torch.no_grad():
