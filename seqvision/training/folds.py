@@ -283,7 +283,8 @@ class _CrossValidation:
             f"{trained.val.clips} clips{of}  {fitted.epochs} epoch"
             f"{'' if fitted.epochs == 1 else 's'}  {seconds:5.1f} s"
         )
-        if self._options.training.time is not None and fitted.epochs == 1 < epochs:
+        first = not self._trained_here and self._options.training.time is not None
+        if first and fitted.epochs == 1 < epochs:
             print_warning(
                 f"--time {self._options.training.time}: one epoch of fold {number} takes all of "
                 "its share; give more time, or a smaller --size or --frames"
