@@ -221,7 +221,7 @@ def make_card(options: TrainOptions, data: Data, model: Classifier) -> ModelCard
             options=options.model_dump(mode="json"),
             data=data_summary(data),
             metrics={},
-            notes=(*data.warnings, *data.notes, *model.notes),
+            notes=(*data.notes, *model.notes),
         ),
         graph=None,
     )

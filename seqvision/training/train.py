@@ -246,9 +246,8 @@ def finish_run(
     model_file = _write_model(context, run, card, owner or run, published)
     facts = take_facts(context, run, seconds)
     # A trial's own notes were not printed while it was one of many.
-    warned = context.data.warnings
-    known = [*made, *(Remark("warning", text) for text in warned)]
-    known += [Remark("note", text) for text in card.origin.notes if text not in warned]
+    known = [*made, *(Remark("warning", text) for text in context.data.warnings)]
+    known += [Remark("note", text) for text in card.origin.notes]
     early = _kept_too_early(options, fitted.epoch)
     doubts = [each for each in (chance_warning(card), early) if each is not None]
     known += [Remark("warning", doubt) for doubt in doubts]
