@@ -16,6 +16,8 @@ function whose name ends in `_given`.
 """
 
 import contextlib
+import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -25,7 +27,7 @@ from pydantic import BaseModel
 
 from seqvision import config
 from seqvision.api_results import ClipPrediction, CrossValidation, Predictions, Run, Search, TqdmBar
-from seqvision.console import Progress, loading, silent, status
+from seqvision.console import Progress, importing, loading, silent, status
 from seqvision.rank import count
 from seqvision_edge.command_line import Given
 from seqvision_edge.hints import near_words
@@ -33,9 +35,11 @@ from seqvision_edge.option_fields import options_of
 from seqvision_edge.renamed_options import is_now, new_name
 
 if TYPE_CHECKING:
+    from seqvision.data.datasets import DataSet
     from seqvision.metrics import Metrics
     from seqvision.prediction import Predicted
     from seqvision.self_training.self_train import SelfTrained
+    from seqvision.training.data import Data
     from seqvision.training.folds import CrossValidated
     from seqvision.training.train import Trained
     from seqvision.tuning.tune import Tuned
@@ -322,10 +326,39 @@ def train_given(given: Given[config.TrainOptions]) -> "Trained | CrossValidated"
             notes.append(f"--output {options.output}: no model is written with --folds")
         return train_folds(options, data_set, notes)
 
+    began = time.monotonic()
+    data: DataSet | Data | None = data_set
+    if data_set is not None and kept is None and _can_load_before_torch(options):
+        data = _load_while_importing(options, data_set)
     with loading("torch and lightning"):
         from seqvision.training.train import train
 
-    return train(options, data_set, note)
+    return train(options, data, note, began)
+
+
+def _can_load_before_torch(options: config.TrainOptions) -> bool:
+    """Return whether clips may be decoded while torch is imported: it has nothing to refuse."""
+    training = options.training
+    return (
+        count() == 1
+        and training.device in ("auto", "cpu")
+        and training.precision in ("auto", "32")
+        and "torch" not in sys.modules
+    )
+
+
+def _load_while_importing(options: config.TrainOptions, data_set: "DataSet") -> "Data":
+    """Decode the clips of a training while torch is imported, which takes seconds."""
+    from seqvision.data.augment import with_content
+    from seqvision.signals import interrupt, stop_of
+    from seqvision.training.data import load_dataset
+
+    try:
+        with importing("seqvision.training.train", "torch and lightning"):
+            return load_dataset(with_content(options), data_set)
+    except KeyboardInterrupt as error:
+        message = "stopped; no epoch was complete, so nothing is kept"
+        raise interrupt(stop_of(error), message) from None
 
 
 def tune_given(given: Given[config.TuneOptions]) -> "Tuned":

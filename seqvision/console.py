@@ -12,11 +12,13 @@ import contextlib
 import logging
 import shlex
 import sys
+import threading
 import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
@@ -309,6 +311,31 @@ def loading(what: str, module: str = "torch") -> contextlib.AbstractContextManag
     if module in sys.modules:
         return contextlib.nullcontext()
     return status(f"loading {what}", line=True)
+
+
+@contextlib.contextmanager
+def importing(module: str, what: str) -> Iterator[None]:
+    """Import a module in a thread while the block runs; show a status while only that is left.
+
+    What it raises is left to the import that follows.  A thread that imports cannot be stopped: an
+    interrupt waits for it, some seconds at most.
+    """
+
+    def work() -> None:
+        with contextlib.suppress(Exception):
+            import_module(module)
+
+    thread = threading.Thread(target=work, name=f"import {module}")
+    thread.start()
+    try:
+        yield
+        if thread.is_alive():
+            with status(f"loading {what}", line=True):
+                while thread.is_alive():
+                    thread.join(0.1)
+    finally:
+        with DeferredSignals():
+            thread.join()
 
 
 def restore_terminal() -> None:

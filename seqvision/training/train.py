@@ -35,7 +35,7 @@ from seqvision.report.run_folder import column
 from seqvision.signals import Stop, interrupt, stop_of
 from seqvision.statistics import chance_warning
 from seqvision.training import distributed
-from seqvision.training.data import load_dataset
+from seqvision.training.data import Data, load_dataset
 from seqvision.training.fit import Fitted, done_epochs, fit, stopped_early
 from seqvision.training.hardware import check_precision, pick_device
 from seqvision.training.model_io import SAFETENSORS, is_safetensors, save_model, used_clips
@@ -72,31 +72,36 @@ class Trained:
 
 
 def train(
-    options: TrainOptions, data_set: DataSet | None = None, note: str | None = None
+    options: TrainOptions,
+    data: DataSet | Data | None = None,
+    note: str | None = None,
+    began: float | None = None,
 ) -> Trained:
     """Train a classifier and write its model file and run folder.
 
     Args:
         options: validated ones (`seqvision.preflight.validate_train`).
-        data_set: the clips that validation has found; None: they are looked for.
+        data: the clips that validation has found, or what `load_dataset` gave for them; None: they
+            are looked for.
         note: printed before the work, once nothing is refused any more.
+        began: when the work began, by `time.monotonic`; None: now.
 
     Raises:
         SeqvisionError: the options, the clips or the weights cannot be used.
     """
-    began = time.monotonic()
+    began = time.monotonic() if began is None else began
     options = with_content(options)
     device = pick_device(options.training.device)
     check_precision(options.training.precision, device)
     with distributed.process_group(options.training.batch_size, device), remarks() as made:
         if note is not None:
             print_note(note)
-        return _train(options, data_set, device, began, made)
+        return _train(options, data, device, began, made)
 
 
 def _train(
     options: TrainOptions,
-    data_set: DataSet | None,
+    data: DataSet | Data | None,
     device: torch.device,
     began: float,
     made: Sequence[Remark],
@@ -108,7 +113,7 @@ def _train(
     if options.resume is not None:
         distributed.rank0_only(lambda: hold_run(held, options.resume))
     try:
-        context = prepare_run(options, device, partial(load_dataset, data_set=data_set))
+        context = prepare_run(options, device, lambda of: _loaded(of, data))
         options = context.options
         run = begun = distributed.rank0_only(lambda: _begin_run(options))
         print_line(f"run folder: {run}")
@@ -141,6 +146,10 @@ def _train(
         held.close()
         if options.resume is None and begun is not None and is_first():
             _remove_empty(begun)
+
+
+def _loaded(options: TrainOptions, data: DataSet | Data | None) -> Data:
+    return data if isinstance(data, Data) else load_dataset(options, data)
 
 
 def _write_options(run: Path, options: TrainOptions, training: TrainingOptions) -> None:

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqvision.config import PRESETS, AugmentOptions, TrainOptions
-from seqvision.data.augment.pixels import ClipEdit, Frames, mirror_matrix
-from seqvision.data.augment.recipe import read_content
+from seqvision.data.augment.recipe import read_content, read_recipe
 from seqvision.data.augment.temporal import TemporalOptions, draw_frames
 from seqvision.data.augment.turns import turns
 from seqvision.data.label_swaps import (
@@ -18,6 +17,8 @@ from seqvision.data.label_swaps import (
     refuse_unsafe_turns,
     swap_notes,
 )
+
+Frames = NDArray[np.uint8]
 
 # Raise it when the same content and seed give other pixels: kept features are then made anew.
 _VERSION = 1
@@ -46,9 +47,6 @@ class Augmenter:
         Raises:
             DataError: `augment` cannot be used; see `read_recipe`.
         """
-        # imgaug and SciPy take seconds to import: not needed without augmentation.
-        from seqvision.data.augment.recipe import read_recipe
-
         self._recipe = read_recipe(augment)
         self._flip = flip
         self.mirrors = self._recipe.mirrors
@@ -70,6 +68,8 @@ class Augmenter:
             label: index of the label.
             seed: what the draw depends on, 0 to below 2**31.
         """
+        from seqvision.data.augment.pixels import ClipEdit, mirror_matrix
+
         frames = np.asarray(frames)
         if frames.size == 0:
             return frames, label

@@ -15,25 +15,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from seqvision.config import augment_file
-from seqvision.data.augment.build import (
-    build,
-    count_values,
-    needs_colour,
-    plan_clip,
-    plan_frames,
-    try_out,
-)
-from seqvision.data.augment.pixels import Step
 from seqvision.data.augment.temporal import TemporalOptions
 from seqvision.data.augment.turns import turns
 from seqvision.errors import DataError
 from seqvision_edge.option_fields import first_problem
 from seqvision_edge.yaml_file import YamlError, parse_yaml, read_yaml
+
+if TYPE_CHECKING:
+    from seqvision.data.augment.pixels import Step
 
 # More than a recipe written by hand has; aliases in a YAML can stand for millions.
 _MOST = 1000
@@ -53,7 +47,7 @@ class Recipe:
     """
 
     content: Mapping[str, Any]
-    steps: tuple[Step, ...]
+    steps: tuple["Step", ...]
     timing: TemporalOptions
     mirrors: frozenset[str]
 
@@ -65,6 +59,16 @@ def read_recipe(augment: str | Mapping[str, Any]) -> Recipe:
         DataError: it cannot be read, has an unknown name or a bad value, or an augmenter does not
             work with the installed NumPy and OpenCV.
     """
+    # Not above: imgaug and SciPy take a second to import, and clips are found and decoded before.
+    from seqvision.data.augment.build import (
+        build,
+        count_values,
+        needs_colour,
+        plan_clip,
+        plan_frames,
+        try_out,
+    )
+
     name = Path(augment).name if isinstance(augment, str) else "augment"
     content = read_content(augment)
     if sum(1 for _ in itertools.islice(count_values(content), _MOST + 1)) > _MOST:
