@@ -136,14 +136,14 @@ def train_folds(
             print_note(text)
         if folds[0].warnings:
             print_warning(folds[0].warnings[0])
-        validation = _CrossValidation(options, whole, folds, device, began)
+        validation = _CrossValidation(options, whole, folds, device, began, made)
         try:
             out = validation.begin(held)
             stop = validation.train()
             if stop is not None:
                 print_line(f"stopped; {validation.what_is_kept()}")
                 return CrossValidated(out, (), stopped_by=stop)
-            return validation.finish(made)
+            return validation.finish()
         except KeyboardInterrupt as error:
             message = f"stopped; {validation.what_is_kept()}"
             raise interrupt(stop_of(error), message) from None
@@ -170,7 +170,9 @@ class _CrossValidation:
         folds: Sequence[Data],
         device: torch.device,
         began: float,
+        remarks: list[Remark],
     ) -> None:
+        self._remarks = remarks
         self._options = options
         self._whole = whole
         self._folds = folds
@@ -273,8 +275,10 @@ class _CrossValidation:
             return fitted.stopped_by
         options = options.model_copy(update={"training": planner.options})
         context = replace(context, options=options)
-        with silent(), remarks():
+        before = len(self._remarks)
+        with silent():
             trained = finish_run(context, run, fitted, seconds, published=False)
+        del self._remarks[before:]  # they are in the report of the fold
         assert trained.val is not None
         groups = data.groups.parts["val"].groups if data.groups is not None else ()
         of = f" of {len(groups)} group{'s' if len(groups) > 1 else ''}" if groups else ""
@@ -313,7 +317,7 @@ class _CrossValidation:
         spent += sum(self._stopped_after.values())
         return seconds_of(self._options.training.time) - spent - (time.monotonic() - self._began)
 
-    def finish(self, made: Sequence[Remark]) -> CrossValidated:
+    def finish(self) -> CrossValidated:
         """Measure all held-out clips, each by the model of its fold; write and print the results.
 
         Raises:
@@ -357,7 +361,7 @@ class _CrossValidation:
             counts={HELD_OUT: counts},
             left_out=self._whole.left_out,
             incomplete=incomplete(self._whole.clips, self._whole.decoded),
-            remarks=made,
+            remarks=self._remarks,
             facts={
                 "run folder": str(self._out),
                 "made": card.origin.created,

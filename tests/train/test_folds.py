@@ -119,6 +119,7 @@ def test_the_report_has_the_folds_and_says_what_they_are(cross: Cross) -> None:
                  "The held-out clips chose nothing: the last epoch was kept.",
                  "95 % interval over groups", "held out", *PEOPLE):  # fmt: skip
         assert text in page, text
+    assert " val clips is " not in page, "a remark on one fold is in the report of that fold"
 
 
 def test_a_fold_is_the_training_that_fold_k_of_n_gives(
