@@ -92,18 +92,17 @@ def test_groups_are_demanded_kept_apart_or_ignored() -> None:
 
 
 def test_the_only_group_that_has_a_label_trains() -> None:
-    # Ann alone waves, and her clips are those that would fill the validation part best.
-    data = [Clip(Path(f"w{n}"), "wave", "ann") for n in range(2)]
-    data += [Clip(Path(f"c{g}{n}"), "clap", g) for g in "bcde" for n in range(2)]
-    data += [Clip(Path(f"c{n}"), "clap", "ann") for n in range(2)]
-    assert sole_groups(data) == {"wave": "ann"}
-    for seed in range(20):
-        split = split_clips(data, 0.2, None, seed)
+    # Ann alone has four labels: with a share of 60 % she would be set aside.
+    data = [Clip(Path(f"{label}{n}"), label, "ann") for label in "wxyz" for n in range(3)]
+    data += [Clip(Path(f"c{g}{n}"), "clap", g) for g in "bcdefgh" for n in range(6)]
+    assert sole_groups(data) == dict.fromkeys("wxyz", "ann")
+    for seed in range(5):
+        split = split_clips(data, 0.6, None, seed)
         assert "ann" not in {data[i].group for i in split.val}
-        assert split.val
-        assert sorted(split.train + split.val) == list(range(12))
+        assert len(split.val) == 30
+        assert sorted(split.train + split.val) == list(range(54))
     named = [replace(clip, split="val" if clip.group == "ann" else "train") for clip in data]
-    with pytest.raises(DataError, match=r"'wave' has no clip to learn from .* one group \(ann\)"):
+    with pytest.raises(DataError, match=r"'w' has no clip to learn from .* one group \(ann\)"):
         split_clips(named, 0.2, None, 0)
 
 
