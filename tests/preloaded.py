@@ -43,6 +43,15 @@ MODULES = {
     ),
 }  # fmt: skip
 SEQVISION = "import sys\nfrom seqvision.__main__ import run\nsys.exit(run())"
+_PROVING = f"""
+import json
+import seqvision_export.export as export
+import seqvision_export.verify.verify as verify
+def prove(options, name):
+    return json.loads(json.dumps(verify.prove(options, name)))
+export.verify_in_subprocess = verify.verify_in_subprocess = prove
+{SEQVISION}
+"""
 
 
 class Preloaded:
@@ -221,6 +230,15 @@ def run_edge(
             process.kill()
             raise
     return subprocess.CompletedProcess([*command], process.returncode, out, errors)
+
+
+def seqvision_code(words: Sequence[str]) -> str:
+    """Return the code of `seqvision …`.
+
+    An export proves its file in its own process: a fresh one imports torch for seconds.  That is
+    tested with commands that start from nothing.
+    """
+    return _PROVING if "export" in words[:2] else SEQVISION
 
 
 def run(

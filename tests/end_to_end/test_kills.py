@@ -21,7 +21,7 @@ from writing_commands import WORDS, Dirs, prepare
 
 pytest.importorskip("torch", reason="needs the training package")
 
-from preloaded import SEQVISION, Preloaded, run
+from preloaded import SEQVISION, Preloaded, run, seqvision_code
 
 from seqvision.training.model_io import load_model
 from seqvision_edge.onnx_validation import read_model
@@ -91,7 +91,7 @@ def test_a_killed_command_leaves_whole_files_and_resumes(
         else:
             at_change(words(dirs), dirs.work, moment, signal.SIGKILL)
         check(dirs)
-    done = run(["seqvision", *words(dirs)])
+    done = run(["seqvision", *words(dirs)], code=seqvision_code([name]))
     assert done.returncode in ((0, 3) if name == "record" else (0,)), done.stderr
     check(dirs)
     left = [path for path in dirs.work.rglob("*") if ".unfinished" in path.name]

@@ -12,7 +12,7 @@ import pytest
 from conftest import real_data, square_clip, write_squares, write_video
 from export_models import prove_here
 from once import once
-from preloaded import run
+from preloaded import run, seqvision_code
 
 from seqvision.data.datasets import find_clips
 
@@ -55,7 +55,8 @@ def train_and_export(folder: Path) -> None:
     write_squares(folder / "frames", 8, ("left", "none", "right"))
     small = ("--size", "16", "--epochs", "40", "--image-fps", "10", "--workers", "0")
     for command in (("train", "frames/", *small), ("export", "model.pt")):
-        good(run(["seqvision", *command], folder, variables(folder)))
+        code = seqvision_code(command)
+        good(run(["seqvision", *command], folder, variables(folder), code=code))
 
 
 def lines(path: Path, kind: str) -> list[dict[str, object]]:
@@ -248,6 +249,7 @@ def test_the_three_commands_run_with_no_flags_on_real_clips(tmp_path: Path) -> N
     (tmp_path / "frames" / "clips.txt").write_text("not a label")
     assert len(videos) == 24
     for command in (("train", "frames/", "--epochs", "2"), ("export", "model.pt")):
-        good(run(["seqvision", *command], tmp_path, variables(tmp_path)))
+        code = seqvision_code(command)
+        good(run(["seqvision", *command], tmp_path, variables(tmp_path), code=code))
     done = good(call(tmp_path, "edge-run", "--source", str(videos[0])))
     assert "fight" in done.stdout + done.stderr

@@ -19,7 +19,7 @@ from conftest import square_clip, write_video
 from fake_camera import camera
 from numpy.typing import NDArray
 from once import once
-from preloaded import run
+from preloaded import run, seqvision_code
 
 from seqvision.data.datasets import find_clips
 from seqvision_edge.recording.take_list import recording_order
@@ -67,7 +67,7 @@ def good(
     """Run a command, which must succeed; return what it wrote to stderr."""
     variables = environment(folder) | dict(more or {})
     if words[0] == "seqvision" and not more:
-        done = run(words, folder, variables, typed)
+        done = run(words, folder, variables, typed, seqvision_code(words))
     else:
         done = subprocess.run(
             [BIN / words[0], *words[1:]], cwd=folder, env=variables,
