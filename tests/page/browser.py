@@ -14,7 +14,7 @@ FAKE_DEVICE = "--use-fake-device-for-media-stream"
 FAKE_ANSWER = "--use-fake-ui-for-media-stream"
 DESKTOP = (1280, 860)
 PHONE = (360, 740)
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 def missing() -> str | None:
