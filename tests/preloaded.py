@@ -42,6 +42,8 @@ MODULES = {
         "uvicorn.protocols.websockets.websockets_sansio_impl",
     ),
 }  # fmt: skip
+# That of the test run, whatever a test changes in it.
+_ENVIRONMENT = dict(os.environ)
 SEQVISION = "import sys\nfrom seqvision.__main__ import run\nsys.exit(run())"
 _PROVING = f"""
 import json
@@ -92,7 +94,11 @@ class Preloaded:
 
     def has_ended(self, timeout: float | None = None) -> bool:
         """Wait for the process to end, for ever or so many seconds; return whether it has."""
-        return self.status is not None or bool(select.select([self._socket], [], [], timeout)[0])
+        if self.status is not None:
+            return True
+        waiting = select.poll()  # select() takes no descriptor above 1023
+        waiting.register(self._socket, select.POLLIN)
+        return bool(waiting.poll(None if timeout is None else 1000 * timeout))
 
     def wait(self, timeout: float) -> int:
         """Return the exit code; end the process and fail if it has none in time."""
@@ -168,7 +174,8 @@ def edge_code(
     """
     python, option, program, *rest = [*map(str, command), "", ""]
     arguments = rest[:-2] if rest else []
-    changed = {name for name in {*env, *os.environ} if env.get(name) != os.environ.get(name)}
+    names = {*env, *_ENVIRONMENT}
+    changed = {name for name in names if env.get(name) != _ENVIRONMENT.get(name)}
     if python != sys.executable or option not in ("-c", "-m") or os.name != "posix":
         return None
     if any(name.startswith(("LD_", "LC_", "LANG", "PYTHON", "TZ")) for name in changed):
@@ -264,7 +271,7 @@ def _server(kind: str) -> str:
             with log_file.open("w") as log:
                 starting = subprocess.Popen(
                     command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                    start_new_session=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
+                    start_new_session=True, env=_ENVIRONMENT | {"OMP_NUM_THREADS": "1"},
                 )  # fmt: skip
             while not path.exists():
                 assert starting.poll() is None, log_file.read_text()

@@ -141,6 +141,7 @@ def test_two_processes_train_the_model_of_one(
         assert output[2].count(line) == output[1].count(line) > 0, "only the first process talks"
 
 
+@pytest.mark.long
 def test_a_mistake_is_printed_once_and_ends_all_processes(clips: Path, tmp_path: Path) -> None:
     for arguments, line in (
         ((str(tmp_path / "nothing"),), "nothing"),
@@ -154,6 +155,7 @@ def test_a_mistake_is_printed_once_and_ends_all_processes(clips: Path, tmp_path:
         assert "seqvision/training" not in complaints, "no traceback of ours"
 
 
+@pytest.mark.long
 def test_ctrl_c_ends_every_process_after_one_step_and_a_resume_repeats_it(
     clips: Path, tmp_path: Path
 ) -> None:

@@ -494,6 +494,7 @@ def trials_in(storage: str) -> list[optuna.trial.FrozenTrial]:
     return optuna.load_study(study_name=summary.study_name, storage=storage).get_trials()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_two_processes_try_each_grid_combination_once(
