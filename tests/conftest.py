@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_camera.camera import CountingCamera, counting_camera, missing, tell
+from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 
 from seqvision_edge.opencv import cv2
@@ -34,6 +35,16 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 # Every process that the tests start would compile what it imports of the project once more.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# The same inputs in every run, as those of the other fuzzers, and no limit of milliseconds for one:
+# the machine may have other work.
+settings.register_profile(
+    "tests",
+    deadline=None,
+    derandomize=os.environ.get("SEQVISION_FUZZ") != "all",
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("tests")
 
 DATA = Path(os.environ.get("SEQVISION_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
