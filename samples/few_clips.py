@@ -3,7 +3,8 @@
 `python samples/few_clips.py CLIPS.csv WEIGHTS` takes a list as `make_samples.py` writes it
 (`path,label,group,split`) and weights of MobileNetV2.  Each seed draws other clips to train and to
 validate and other weights of the head; the clips of those who test are the same for all.  Both ways
-freeze the encoder: one regularises as any training does, the other as `train` chooses by itself.
+freeze the encoder: one has a head that reads forward and regularises as any training does, the
+other what `train` chooses by itself.
 """
 
 import argparse
@@ -46,7 +47,9 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         clips, drawn = _draw(given.clips, folder / "clips.csv", given.count, seed)
         usual = _options(clips, given.weights, folder, seed)
-        chosen, note = small_data_defaults(usual, drawn, {"freeze", "encoder", "weights"})
+        both_ways = usual.model.model_copy(update={"bidirectional": True})
+        default = usual.model_copy(update={"model": both_ways})
+        chosen, note = small_data_defaults(default, drawn, {"freeze", "encoder", "weights"})
         found = {}
         for name, options in (("usual", usual), ("chosen", chosen)):
             began = time.monotonic()
@@ -88,7 +91,9 @@ def _options(clips: Path, weights: Path, folder: Path, seed: int) -> TrainOption
         runs=folder / "runs",
         clips=ClipOptions(size=112, fps=8, frames=16, workers=0, cache=folder.parent / "cache"),
         augmentation=AugmentOptions(),
-        model=ModelOptions(encoder="mobilenet_v2", weights=str(weights), freeze=True),
+        model=ModelOptions(
+            bidirectional=False, encoder="mobilenet_v2", weights=str(weights), freeze=True
+        ),
         training=TrainingOptions(seed=seed),
     )
 

@@ -37,14 +37,18 @@ WINDOWS = SequenceOptions(sequence="windows", window=36, stride=12)
 WHOLE = SequenceOptions(sequence="windows", window=56)
 
 MODELS: dict[str, tuple[int, SequenceOptions, dict[str, Any]]] = {
-    "LSTM over rows": (28, ROWS, {"encoder": "flatten", "head": "lstm"}),
+    "LSTM over rows": (28, ROWS, {"encoder": "flatten", "head": "lstm", "bidirectional": False}),
     "BiLSTM + attention": (
         28,
         ROWS,
         {"encoder": "flatten", "head": "lstm", "bidirectional": True, "pool": "attention"},
     ),
     "CNN": (56, WHOLE, {"encoder": "small_cnn", "head": "mean"}),
-    "CNN + LSTM": (48, WINDOWS, {"encoder": "small_cnn", "head": "lstm"}),
+    "CNN + LSTM": (
+        48,
+        WINDOWS,
+        {"encoder": "small_cnn", "head": "lstm", "bidirectional": False},
+    ),
 }
 TRAINING = TrainingOptions(
     epochs=20, batch_size=128, lr=3e-3, schedule="plateau", patience=6, monitor="loss"

@@ -132,7 +132,9 @@ def _mnist(labelled: Path, folder: Path, seed: int) -> TrainOptions:
         ),
         images=SequenceOptions(sequence="rows", step=4),
         augmentation=AugmentOptions(augment="light"),
-        model=ModelOptions(encoder="flatten", head="lstm", hidden=128, dropout=0.3),
+        model=ModelOptions(
+            bidirectional=False, encoder="flatten", head="lstm", hidden=128, dropout=0.3
+        ),
         training=TrainingOptions(epochs=60, batch_size=32, lr=3e-3, patience=20, seed=seed),
     )
 

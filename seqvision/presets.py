@@ -1,9 +1,8 @@
 """What `train` chooses by itself: where clips are few, and for `--preset best`.  No torch.
 
 A network of a million weights learns five clips by heart.  The head on a pretrained encoder that
-stays as it is has less to do it with, and trains in seconds, because features are computed once.
-It reads in both directions: so it has seen the beginning of a clip as freshly as its end, which is
-worth more than anything else that was tried (`samples/few_clips.py`).
+stays as it is has less to do it with, and trains in seconds, because features are computed once
+(`samples/few_clips.py`).
 """
 
 from collections import Counter
@@ -23,7 +22,6 @@ _FEW_CLIPS: Final[_Choices] = {
     "model": {
         "freeze": True,
         "head": "gru",
-        "bidirectional": True,
         "dropout": 0.5,
     },
     "training": {"weight_decay": 0.2, "label_smoothing": 0.1},
@@ -31,15 +29,13 @@ _FEW_CLIPS: Final[_Choices] = {
 _BEST_FROZEN: Final[_Choices] = {
     "model": {
         "freeze": True,
-        "bidirectional": True,
-        "pool": "attention",
         "dropout": 0.5,
         "ensemble": 5,
     },
     "training": {"label_smoothing": 0.1, "time": "25m"},
 }
 _BEST: Final[_Choices] = {
-    "model": {"bidirectional": True, "pool": "attention", "ensemble": 3},
+    "model": {"ensemble": 3},
     "training": {"time": "25m"},
 }
 # If one of these is given, the user has decided how the encoder learns.
@@ -89,8 +85,6 @@ def _best(
     choices: _Choices = _BEST_FROZEN if frozen else _BEST
     if frozen and _few(options, clips) is not None:
         choices = {part: {**choices[part], **_FEW_CLIPS[part]} for part in choices}
-    if options.model.head == "mean":  # has neither
-        choices = {**choices, "model": {**choices["model"], "bidirectional": False, "pool": "last"}}
     chosen, flags = _with_choices(options, choices, given)
     return chosen, f"--preset best: chosen, unless you give it: {flags}" if flags else None
 

@@ -4,7 +4,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pytest
 import torch
@@ -36,33 +36,44 @@ ONNXRegistry.from_torchlib = classmethod(  # type: ignore[method-assign]
     functools.cache(ONNXRegistry.from_torchlib.__func__)  # type: ignore[attr-defined]
 )
 
+
+def forward(**given: Any) -> ModelOptions:
+    """Return the options of a network whose head reads forward only."""
+    return ModelOptions(bidirectional=False, **given)
+
+
 # With the networks below and in test_verify.py every three values of head, directions and pool.
 HEADS = [
-    ModelOptions(),
-    ModelOptions(pool="attention"),
-    ModelOptions(head="gru", pool="attention"),
+    forward(),
+    forward(pool="attention"),
+    forward(head="gru", pool="attention"),
     ModelOptions(head="gru", bidirectional=True),
-    ModelOptions(head="mean"),
+    forward(head="mean"),
 ]
 # More layers, motion, raw pixels, features that are not projected or lose their mean.
 MORE = [
     ModelOptions(head="lstm", bidirectional=True, layers=2, pool="attention", motion="both"),
-    ModelOptions(head="gru", layers=3, motion="only"),
-    ModelOptions(head="mean", motion="both"),
+    forward(head="gru", layers=3, motion="only"),
+    forward(head="mean", motion="both"),
     ModelOptions(encoder="flatten", head="gru", bidirectional=True, layers=2),
-    ModelOptions(projection=0),
+    forward(projection=0),
     ModelOptions(head="gru", bidirectional=True, pool="attention", center=True),
-    ModelOptions(ensemble=2, motion="both"),
-    ModelOptions(
-        encoder="flatten", freeze=True, motion="none", head="gru", ensemble=3, center=True
+    forward(ensemble=2, motion="both"),
+    forward(
+        encoder="flatten",
+        freeze=True,
+        motion="none",
+        head="gru",
+        ensemble=3,
+        center=True,
     ),
 ]
 # What can carry its state.
 FORWARD = [
-    ModelOptions(head="lstm"),
-    ModelOptions(head="gru", layers=2),
-    ModelOptions(head="lstm", layers=2, motion="both"),
-    ModelOptions(head="gru", motion="only", encoder="flatten"),
+    forward(head="lstm"),
+    forward(head="gru", layers=2),
+    forward(head="lstm", layers=2, motion="both"),
+    forward(head="gru", motion="only", encoder="flatten"),
 ]
 
 
@@ -145,7 +156,7 @@ def exported(
 def every_encoder(encoder: str) -> Exported:
     """Return a network for an encoder; that of resnet18 reads grey frames."""
     channels = 1 if encoder == "resnet18" else 3
-    return exported(ModelOptions(encoder=encoder), channels=channels, norms=True)
+    return exported(forward(encoder=encoder), channels=channels, norms=True)
 
 
 def every_network() -> Iterator[Exported]:
@@ -153,7 +164,7 @@ def every_network() -> Iterator[Exported]:
     yield from (exported(options) for options in HEADS + MORE)
     yield from (exported(options, "carry") for options in FORWARD)
     yield from map(every_encoder, ENCODERS)
-    yield exported(ModelOptions(), temperature=4.0)
+    yield exported(forward(), temperature=4.0)
 
 
 def prove_here(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -150,7 +150,7 @@ def refuse_whole_window(model: Classifier) -> None:
     elif not isinstance(head, RecurrentHead):
         reason = "takes the mean over the window"
     elif head.bidirectional:
-        reason = "reads the window in both directions"
+        reason = "reads the window in both directions (train with --no-bidirectional)"
     elif head.pool is not None:
         reason = "pools the window by attention"
     elif model.center:

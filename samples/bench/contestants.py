@@ -145,7 +145,8 @@ def _prepared(encoder: str, folder: Path, freeze: bool = False) -> tuple[TrainOp
         data=folder / "clips",
         clips=ClipOptions(size=SIZE, frames=FRAMES, fps=15, image_fps=15, val=0.1, workers=1,
                           cache=folder / "cache"),
-        model=ModelOptions(encoder=encoder, weights="none", freeze=freeze, views=2),
+        model=ModelOptions(encoder=encoder, weights="none", freeze=freeze, views=2,
+                           bidirectional=False),
         training=TrainingOptions(batch_size=BATCH, epochs=100000, patience=0),
     )  # fmt: skip
     torch.manual_seed(0)

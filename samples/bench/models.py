@@ -26,7 +26,9 @@ from seqvision_export.quantize.select_precision import make
 
 def random_model(folder: Path, encoder: str, size: int = 112, fps: float = 15.0) -> Path:
     """Write a model of 16 frames and nine labels; return its file."""
-    options = ModelOptions.model_validate({"encoder": encoder, "weights": "none"})
+    options = ModelOptions.model_validate(
+        {"encoder": encoder, "weights": "none", "bidirectional": False}
+    )
     image = ImageSpec(height=size, width=size, channels=3, fit="stretch")
     model = Classifier(options, image, 9).eval()
     past = StateTensor(name="past", axes=("batch", "kept", model.memory))

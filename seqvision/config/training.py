@@ -291,8 +291,10 @@ class ModelOptions(Options):
     person, a room) no longer counts."""
     head: Literal["lstm", "gru", "mean"] = "lstm"
     """Network over time; mean ignores the order of the frames."""
-    bidirectional: bool = False
-    """Read the window in both directions."""
+    bidirectional: Annotated[
+        bool, Arg(off="Read the window forward only, as --state carry of an export needs it.")
+    ] = True
+    """Read the window in both directions: a clip's beginning then counts as much as its end."""
     pool: Literal["last", "attention"] = "last"
     """Pooling of the head's outputs over time."""
     projection: Annotated[int, Field(ge=0, le=4096)] | Literal["auto"] = "auto"

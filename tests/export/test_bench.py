@@ -8,10 +8,9 @@ import onnx
 import onnxruntime as ort
 import pytest
 from conftest import square_clip, write_video
-from export_models import HEADS, build, exported
+from export_models import HEADS, build, exported, forward
 
 from seqvision.cli import main
-from seqvision.config import ModelOptions
 from seqvision.training.model_io import save_model
 from seqvision_edge.session import Session
 from seqvision_export.bench.stages import encoder_of, features_of, head_of
@@ -21,8 +20,8 @@ from seqvision_export.timing import Timing, interleaved_timing, ratio
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bench")
-    model, card = build(ModelOptions())
-    save_model(folder / "model.pt", model, ModelOptions(hidden=12), card)
+    model, card = build(forward())
+    save_model(folder / "model.pt", model, forward(hidden=12), card)
     (folder / "own.onnx").write_bytes(exported(HEADS[1]).content)
     write_video(folder / "clip.mp4", square_clip(1, 0, 20), fps=10)
     return folder
@@ -33,7 +32,7 @@ def test_a_model_is_timed_in_every_format_and_in_torch(
 ) -> None:
     options = ["--source", str(folder / "clip.mp4"), "--threads", "1", "--seconds", "0.01"]
     report = folder / "b.json"
-    content = exported(ModelOptions()).content
+    content = exported(forward()).content
     monkeypatch.setattr("seqvision_export.bench.bench.convert", lambda *_: content)
     assert main(["bench", str(folder / "model.pt"), *options, "--json", str(report)]) == 0
     found = json.loads(report.read_text())
@@ -85,7 +84,7 @@ def test_a_mistake_is_one_line(
 
 @pytest.mark.parametrize("kind", ["window", "carry"])
 def test_encoder_and_head_together_equal_the_whole(kind: str) -> None:
-    *_, card, content = exported(ModelOptions(), kind)  # type: ignore[arg-type]
+    *_, card, content = exported(forward(), kind)  # type: ignore[arg-type]
     frames = np.random.default_rng(0).integers(0, 256, (1, 3, 32, 40, 3), np.uint8)
     session = Session(content)
     expected, _ = session.run(frames)

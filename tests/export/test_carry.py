@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from export_models import FORWARD, build, exported, name
+from export_models import FORWARD, build, exported, forward, name
 
 from seqvision.config import ModelOptions
 from seqvision.errors import ExportError
@@ -41,10 +41,10 @@ def test_carried_chunks_give_the_outputs_of_torch_on_the_whole_clip(
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (ModelOptions(head="mean"), "mean"),
+        (forward(head="mean"), "mean"),
         (ModelOptions(bidirectional=True), "both directions"),
-        (ModelOptions(pool="attention"), "attention"),
-        (ModelOptions(center=True), "mean over the window .--center."),
+        (forward(pool="attention"), "attention"),
+        (forward(center=True), "mean over the window .--center."),
     ],
 )
 def test_a_head_that_needs_the_whole_window_cannot_carry_state(

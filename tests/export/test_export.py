@@ -7,7 +7,17 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from export_models import HEADS, MORE, build, every_encoder, exported, name, prove, prove_here
+from export_models import (
+    HEADS,
+    MORE,
+    build,
+    every_encoder,
+    exported,
+    forward,
+    name,
+    prove,
+    prove_here,
+)
 
 from seqvision.cli import main
 from seqvision.config import ENCODERS, ExportOptions, ModelOptions
@@ -58,7 +68,7 @@ def test_every_encoder_is_exported(encoder: str) -> None:
 
 
 def test_the_file_has_the_documented_inputs_outputs_and_card() -> None:
-    _, model, card, content = exported(ModelOptions())
+    _, model, card, content = exported(forward())
     proto = onnx.load_from_string(content)
 
     def axes(values: list[onnx.ValueInfoProto]) -> dict[str, list[object]]:
@@ -86,16 +96,16 @@ def test_the_file_has_the_documented_inputs_outputs_and_card() -> None:
 
 def test_the_temperature_is_inside_the_graph() -> None:
     clip = np.random.default_rng(0).integers(0, 256, (1, 5, 32, 40, 3), np.uint8)
-    sharp, _ = Session(exported(ModelOptions()).content).run(clip)
-    soft, _ = Session(exported(ModelOptions(), temperature=4.0).content).run(clip)
+    sharp, _ = Session(exported(forward()).content).run(clip)
+    soft, _ = Session(exported(forward(), temperature=4.0).content).run(clip)
     flattened = sharp ** (1 / 4) / (sharp ** (1 / 4)).sum()
     assert np.allclose(soft, flattened, atol=1e-5)
 
 
 @pytest.fixture
 def model_file(tmp_path: Path) -> Path:
-    model, card = build(ModelOptions())
-    save_model(tmp_path / "model.pt", model, ModelOptions(hidden=12), card)
+    model, card = build(forward())
+    save_model(tmp_path / "model.pt", model, forward(hidden=12), card)
     return tmp_path / "model.pt"
 
 
@@ -125,7 +135,8 @@ def test_real_clips_are_part_of_the_proof(
 
     prove_here(monkeypatch)
     monkeypatch.setattr(
-        "seqvision_export.export.convert", lambda *_: exported(ModelOptions()).content
+        "seqvision_export.export.convert",
+        lambda *_: exported(forward()).content,
     )
 
     write_frames(tmp_path / "data" / "a" / "0", square_clip(1, 0, 3))
@@ -152,10 +163,10 @@ def test_a_graph_with_different_outputs_leaves_no_file(
     spoil: Callable[[Classifier], object],
     where: str,
 ) -> None:
-    _, model, card, content = exported(ModelOptions())
+    _, model, card, content = exported(forward())
     with torch.no_grad():
         spoil(model)
-    save_model(tmp_path / "model.pt", model, ModelOptions(hidden=12), card)
+    save_model(tmp_path / "model.pt", model, forward(hidden=12), card)
     monkeypatch.setattr("seqvision_export.export.convert", lambda *_: content)
     prove_here(monkeypatch)
     with pytest.raises(ExportError, match=f"answers differently: .*({where}).* is off by"):
@@ -166,7 +177,7 @@ def test_a_graph_with_different_outputs_leaves_no_file(
 def test_a_graph_with_a_fixed_axis_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     from seqvision_export import onnx_graph as module
 
-    *_, card, content = exported(ModelOptions())
+    *_, card, content = exported(forward())
     proto = onnx.load_from_string(content)
     proto.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 3
     with pytest.raises(ExportError, match="baked axis 1 of frames to 3"):
@@ -176,10 +187,10 @@ def test_a_graph_with_a_fixed_axis_is_refused(monkeypatch: pytest.MonkeyPatch) -
 def test_a_model_without_a_background_is_warned_of_before_the_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    model, card = build(ModelOptions())
+    model, card = build(forward())
     decision = card.decision.model_copy(update={"background": None})
     card = card.model_copy(update={"decision": decision})
-    save_model(tmp_path / "model.pt", model, ModelOptions(hidden=12), card)
+    save_model(tmp_path / "model.pt", model, forward(hidden=12), card)
 
     def fail(*_: object) -> bytes:
         raise ExportError("that is enough")

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import pytest
-from export_models import Exported, exported
+from export_models import Exported, exported, forward
 
-from seqvision.config import ModelOptions
 from seqvision_edge.card import StripSequence
 from seqvision_export import export
 from seqvision_export.export import live_latency_ms
@@ -18,9 +17,9 @@ def latency_ms(monkeypatch: pytest.MonkeyPatch, network: Exported) -> float:
 
 
 def test_a_larger_network_takes_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    ms = latency_ms(monkeypatch, exported(ModelOptions()))
+    ms = latency_ms(monkeypatch, exported(forward()))
     assert 0 < ms < 50
-    assert latency_ms(monkeypatch, exported(ModelOptions(encoder="resnet18"))) > 2 * ms
+    assert latency_ms(monkeypatch, exported(forward(encoder="resnet18"))) > 2 * ms
 
 
 def test_live_frames_are_timed_with_a_full_window_and_images_whole(
@@ -35,7 +34,7 @@ def test_live_frames_are_timed_with_a_full_window_and_images_whole(
         raise InterruptedError
 
     monkeypatch.setattr(export, "interleaved_timing", look)
-    model, card, content = exported(ModelOptions())[1:]
+    model, card, content = exported(forward())[1:]
     monkeypatch.setattr(export, "convert", lambda *_: content)
     with pytest.raises(InterruptedError):
         live_latency_ms(model, card)

@@ -13,7 +13,7 @@ import pytest
 import torch
 import trainings
 from conftest import square_clip, write_frames, write_squares
-from export_models import build, every_encoder, exported, prove, prove_here
+from export_models import build, every_encoder, exported, forward, prove, prove_here
 from onnx import TensorProto
 from onnxruntime.quantization.calibrate import TensorData
 from trainings import train
@@ -35,11 +35,11 @@ from seqvision_export.simplify import Nodes
 from seqvision_export.timing import Timing
 
 STATES = [
-    (ModelOptions(), "window"),
+    (forward(), "window"),
     (ModelOptions(head="gru", bidirectional=True, pool="attention", motion="both"), "window"),
-    (ModelOptions(head="mean"), "window"),
-    (ModelOptions(head="lstm", layers=2), "carry"),
-    (ModelOptions(head="gru", motion="only"), "carry"),
+    (forward(head="mean"), "window"),
+    (forward(head="lstm", layers=2), "carry"),
+    (forward(head="gru", motion="only"), "carry"),
 ]
 
 
@@ -159,7 +159,7 @@ def chain_up(nodes: Nodes, node: onnx.NodeProto, count: int = 3) -> list[onnx.No
 
 
 def test_int8_chooses_its_ranges_by_the_pixels_of_real_frames() -> None:
-    content, _ = made(ModelOptions())
+    content, _ = made(forward())
     dark = tuple(np.full((3, 32, 40, 3), level, np.uint8) for level in (10, 90))
     proto = onnx.load_from_string(content)
     (sub,) = chain_up(Nodes(proto), weighted_nodes(proto)[0], 1)
@@ -168,7 +168,7 @@ def test_int8_chooses_its_ranges_by_the_pixels_of_real_frames() -> None:
 
 
 def test_a_clamp_after_the_first_pool_equals_one_before_it() -> None:
-    content, card = made(ModelOptions(encoder="resnet18"))
+    content, card = made(forward(encoder="resnet18"))
     proto = onnx.load_from_string(content)
     keep_pool(proto)
     swapped = finish_graph(proto, card, "fp32")
@@ -182,7 +182,7 @@ def test_a_clamp_after_the_first_pool_equals_one_before_it() -> None:
 
 @pytest.mark.parametrize("encoder", ["small_cnn", "mobilenet_v2", "resnet18"])
 def test_four_pixels_at_once_give_the_same_values_as_one_by_one(encoder: str) -> None:
-    *_, card, content = exported(ModelOptions(encoder=encoder), norms=encoder == "mobilenet_v2")
+    *_, card, content = exported(forward(encoder=encoder), norms=encoder == "mobilenet_v2")
     whole = onnx.load_from_string(content)
     nodes = Nodes(whole)
     (centred,) = chain_up(nodes, weighted_nodes(whole)[0], 1)
@@ -202,7 +202,7 @@ def test_four_pixels_at_once_give_the_same_values_as_one_by_one(encoder: str) ->
 
 
 def test_frames_whose_width_four_does_not_divide_are_read_pixel_by_pixel() -> None:
-    model, card = build(ModelOptions())
+    model, card = build(forward())
     image = card.image.model_copy(update={"width": 38})
     narrow = card.model_copy(update={"image": image})
     proto = onnx.load_from_string(convert(model, narrow, 18))
@@ -211,7 +211,7 @@ def test_frames_whose_width_four_does_not_divide_are_read_pixel_by_pixel() -> No
 
 
 def test_only_the_quantization_plan_keeps_the_pool_from_int8() -> None:
-    content, card = made(ModelOptions(encoder="resnet18"))
+    content, card = made(forward(encoder="resnet18"))
     names = [plan.name for plan in plans(onnx.load_from_string(content))]
     assert names == ["all", "all, from bytes", "first conv kept", "first conv and pool kept"]
     readers = []
@@ -246,7 +246,7 @@ def test_live_and_clip_predictions_agree_in_any_format(
 
 
 def test_fp16_keeps_pixels_state_and_head_in_fp32() -> None:
-    content, card = made(ModelOptions())
+    content, card = made(forward())
     proto = to_fp16(content)
     finish_graph(proto, card, "fp16")
     nodes = Nodes(proto)
@@ -288,10 +288,10 @@ def test_norms_constants_and_scales_are_folded_for_every_encoder(encoder: str) -
 @pytest.mark.parametrize(
     ("options", "channels"),
     [
-        (ModelOptions(normalize="imagenet"), 3),
-        (ModelOptions(normalize="unit"), 3),
-        (ModelOptions(normalize="unit", encoder="squeezenet1_1"), 1),
-        (ModelOptions(normalize="unit", encoder="flatten"), 1),
+        (forward(normalize="imagenet"), 3),
+        (forward(normalize="unit"), 3),
+        (forward(normalize="unit", encoder="squeezenet1_1"), 1),
+        (forward(normalize="unit", encoder="flatten"), 1),
     ],
     ids=str,
 )
@@ -464,7 +464,7 @@ def test_unreadable_clips_are_skipped(
 
 
 def test_an_encoder_without_convolutions_cannot_be_quantized() -> None:
-    content, card = made(ModelOptions(encoder="flatten"))
+    content, card = made(forward(encoder="flatten"))
     clips = clips_of(card)
     for precision in ("int8", "fp16"):
         with pytest.raises(ExportError, match=f"--precision {precision}: the encoder computes"):
@@ -474,7 +474,7 @@ def test_an_encoder_without_convolutions_cannot_be_quantized() -> None:
 
 
 def test_overflowing_fp16_is_refused() -> None:
-    content, card = made(ModelOptions())
+    content, card = made(forward())
     proto = onnx.load_from_string(content)
     weight = Nodes(proto).constants[weighted_nodes(proto)[1].input[1]]
     large = onnx.numpy_helper.to_array(weight) * np.float32(1e7)
@@ -487,7 +487,7 @@ def test_overflowing_fp16_is_refused() -> None:
 
 
 def test_the_choice_is_in_the_json() -> None:
-    content, card = made(ModelOptions())
+    content, card = made(forward())
     windows = noise(card, 4)
     named = select_precision.predict_clips(Session(content), windows).argmax(axis=1)
     judge = Labelled(windows, tuple(card.labels[index] for index in named), (None,) * 4)

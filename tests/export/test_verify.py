@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import square_clip, write_frames
-from export_models import build, exported, name, prove_here
+from export_models import build, exported, forward, name, prove_here
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -25,22 +25,22 @@ from seqvision_export.verify.report import Case, Proof, distance
 # With the networks of export_models.py every two values of head, directions, pool, layers, motion,
 # state and channels meet, with raw pixels and with small_cnn; a large encoder carries a state.
 STREAMS: list[dict[str, Any]] = [
-    {"options": ModelOptions(encoder="squeezenet1_1", layers=2, motion="both"),
+    {"options": forward(encoder="squeezenet1_1", layers=2, motion="both"),
      "state": "carry", "window": 7, "channels": 1, "temperature": 0.5},
     {"options": ModelOptions(head="gru", bidirectional=True, pool="attention", layers=3,
                              motion="only"), "window": 33, "temperature": 2.0},
     {"options": ModelOptions(encoder="flatten", bidirectional=True, pool="attention", layers=2,
                              motion="both"), "window": 1, "channels": 1, "temperature": 4.0},
-    {"options": ModelOptions(encoder="flatten", head="gru", layers=3), "state": "carry",
+    {"options": forward(encoder="flatten", head="gru", layers=3), "state": "carry",
      "window": 3, "channels": 1, "temperature": 1.5},
-    {"options": ModelOptions(encoder="flatten", head="mean", motion="only"), "window": 2,
+    {"options": forward(encoder="flatten", head="mean", motion="only"), "window": 2,
      "channels": 1, "temperature": 0.3},
-    {"options": ModelOptions(encoder="flatten", layers=3, motion="both"), "window": 9},
-    {"options": ModelOptions(head="gru", pool="attention", motion="both"), "window": 4,
+    {"options": forward(encoder="flatten", layers=3, motion="both"), "window": 9},
+    {"options": forward(head="gru", pool="attention", motion="both"), "window": 4,
      "channels": 1, "temperature": 3.0},
-    {"options": ModelOptions(layers=2, motion="only"), "state": "carry", "window": 6},
-    {"options": ModelOptions(center=True), "window": 4, "temperature": 0.5},
-    {"options": ModelOptions(encoder="flatten", head="gru", layers=2, motion="both", center=True),
+    {"options": forward(layers=2, motion="only"), "state": "carry", "window": 6},
+    {"options": forward(center=True), "window": 4, "temperature": 0.5},
+    {"options": forward(encoder="flatten", head="gru", layers=2, motion="both", center=True),
      "window": 6, "channels": 1},
 ]  # fmt: skip
 
@@ -86,7 +86,7 @@ def test_any_chunking_of_a_stream_gives_the_outputs_of_torch(
 
 def test_the_reference_equals_the_trained_model() -> None:
     """Else the proof would compare the file with something that nobody trained."""
-    model, card = build(ModelOptions(), temperature=2.0)
+    model, card = build(forward(), temperature=2.0)
     clip = np.random.default_rng(0).integers(0, 256, (2, 9, 32, 40, 3), np.uint8)
     reference = Reference(model, card)
     with torch.inference_mode():
@@ -105,8 +105,8 @@ def test_the_worst_case_is_the_one_nearest_to_its_limit() -> None:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with model.pt, model.onnx and clips of two labels in data/."""
     folder = tmp_path_factory.mktemp("exported")
-    model, card = build(ModelOptions())
-    save_model(folder / "model.pt", model, ModelOptions(hidden=12), card)
+    model, card = build(forward())
+    save_model(folder / "model.pt", model, forward(hidden=12), card)
     for number, label in enumerate(("a", "b", "a")):
         length = (3, 6, 40)[number]
         write_frames(folder / "data" / label / str(number), square_clip(1, number, length))
@@ -122,7 +122,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def converted(model: Classifier, card: ModelCard, opset: int) -> bytes:
     """Return what `convert` gives for this network, which others asked for, too."""
-    return exported(ModelOptions(), card.state.kind, opset).content
+    return exported(forward(), card.state.kind, opset).content
 
 
 def test_the_report_is_next_to_the_model_and_names_both_files(folder: Path) -> None:
@@ -162,10 +162,10 @@ def test_verify_repeats_the_proof(folder: Path, capfd: pytest.CaptureFixture[str
 def test_verify_finds_another_model_of_the_same_shape(
     folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    model, card = build(ModelOptions())
+    model, card = build(forward())
     with torch.no_grad():
         model.head.classify.bias.add_(torch.tensor([0.5, 0, 0, 0]))
-    save_model(folder / "other.pt", model, ModelOptions(hidden=12), card)
+    save_model(folder / "other.pt", model, forward(hidden=12), card)
     files = [str(folder / "model.onnx"), "--against", str(folder / "other.pt")]
     assert main(["verify", *files, "--report", str(folder / "no.json")]) == 2
     err = capfd.readouterr().err
@@ -179,8 +179,8 @@ def test_verify_refuses_a_file_of_another_card_and_a_missing_one(
     folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prove_here(monkeypatch)
-    model, card = build(ModelOptions(), window=7)
-    save_model(folder / "longer.pt", model, ModelOptions(hidden=12), card)
+    model, card = build(forward(), window=7)
+    save_model(folder / "longer.pt", model, forward(hidden=12), card)
     assert main(["verify", str(folder / "model.onnx"),
                  "--against", str(folder / "longer.pt")]) == 2  # fmt: skip
     assert "its card has other sequence" in capfd.readouterr().err

@@ -33,7 +33,7 @@ def main() -> None:
     """Write the models and, beside each, what it answers."""
     for kind, sequence in SEQUENCES.items():
         torch.manual_seed(SPEC)
-        options = ModelOptions(encoder="flatten", head="lstm", hidden=4)
+        options = ModelOptions(bidirectional=False, encoder="flatten", head="lstm", hidden=4)
         image = ImageSpec(height=4, width=6, channels=3, fit="stretch", value_range=RANGES[kind])
         model = Classifier(options, image, len(LABELS)).eval()
         card = card_of(sequence, image, model.memory)

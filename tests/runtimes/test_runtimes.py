@@ -19,7 +19,7 @@ import onnx
 import pytest
 import torch
 from colour_model import model_bytes
-from export_models import FORWARD, HEADS, MORE, Exported, every_encoder, exported
+from export_models import FORWARD, HEADS, MORE, Exported, every_encoder, exported, forward
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
@@ -60,7 +60,7 @@ def _networks() -> dict[str, Exported]:
     as_strips = pictures.card.model_copy(update={"sequence": strips})
     content = finish_graph(onnx.load_from_string(pictures.content), as_strips, "fp32")
     return {
-        "small_cnn and lstm": exported(ModelOptions()),
+        "small_cnn and lstm": exported(forward()),
         "a window of one frame": exported(ModelOptions(bidirectional=True), window=1),
         "attention and motion": exported(MORE[0]),
         "mobilenet_v2": every_encoder("mobilenet_v2"),

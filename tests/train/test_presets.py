@@ -14,7 +14,7 @@ from seqvision.models.classifier import Classifier
 from seqvision.presets import FEW, choose_options, small_data_defaults
 from seqvision_edge.card import ImageSpec
 
-CHOSEN_OF_MODEL = ("freeze", "head", "bidirectional", "dropout")
+CHOSEN_OF_MODEL = ("freeze", "head", "dropout")
 
 
 def clips(count: int, split: str | None = None) -> list[Clip]:
@@ -27,10 +27,9 @@ PRETRAINED = TrainOptions(model=ModelOptions(encoder="mobilenet_v2", weights="so
 def test_few_clips_choose_a_frozen_encoder_and_print_every_choice() -> None:
     chosen, message = small_data_defaults(PRETRAINED, clips(5), {"encoder", "weights"})
     assert chosen.model.freeze
-    assert chosen.model.bidirectional
     assert message is not None
     assert message.startswith("5 clips of a label")
-    assert "--freeze --head gru --bidirectional --dropout 0.5" in message
+    assert "--freeze --head gru --dropout 0.5" in message
     for flag, value in (("--dropout", chosen.model.dropout),
                         ("--weight-decay", chosen.training.weight_decay),
                         ("--label-smoothing", chosen.training.label_smoothing)):  # fmt: skip
@@ -101,21 +100,19 @@ def test_the_best_preset_depends_on_the_encoder_and_leaves_what_is_given() -> No
     assert chosen.training.time == "25m"
     assert not chosen.model.freeze
     assert message is not None
-    assert "--bidirectional --pool attention --ensemble 3 --time 25m" in message
+    assert "--ensemble 3 --time 25m" in message
 
     pretrained = PRETRAINED.model_copy(update={"preset": "best"})
     chosen, message = choose_options(pretrained, clips(90), {"weights", "ensemble", "time"})
     assert chosen.model.freeze
     assert (chosen.model.ensemble, chosen.training.time) == (1, None)
     assert message is not None
-    assert "--freeze --bidirectional" in message
+    assert "--freeze --dropout 0.5" in message
     assert "--ensemble" not in message
     few, _ = choose_options(pretrained, clips(5), set())
     assert (few.model.head, few.training.weight_decay) == ("gru", 0.2)
     tuned, _ = choose_options(pretrained, clips(5), {"freeze"})
     assert not tuned.model.freeze, "--no-freeze"
-    mean = scratch.model_copy(update={"model": ModelOptions(head="mean")})
-    assert not choose_options(mean, clips(90), {"head"})[0].model.bidirectional
     assert choose_options(TrainOptions(), clips(90), set()) == (TrainOptions(), None)
 
 
