@@ -188,7 +188,7 @@ def _help() -> str:
 
 
 def train(arguments: list[str]) -> int:
-    from seqvision.api import train_given
+    from seqvision.commands import train_given
     from seqvision.config import TrainOptions
 
     trained = train_given(_read(TrainOptions, "train", arguments))
@@ -205,7 +205,7 @@ def train(arguments: list[str]) -> int:
 
 
 def tune(arguments: list[str]) -> int:
-    from seqvision.api import tune_given
+    from seqvision.commands import tune_given
     from seqvision.config import TuneOptions
 
     tuned = tune_given(_read(TuneOptions, "tune", arguments))
@@ -215,7 +215,7 @@ def tune(arguments: list[str]) -> int:
 
 
 def self_train(arguments: list[str]) -> int:
-    from seqvision.api import self_train_given
+    from seqvision.commands import self_train_given
     from seqvision.config import SelfTrainOptions
 
     done = self_train_given(_read(SelfTrainOptions, "self-train", arguments))
@@ -241,7 +241,7 @@ def data(arguments: list[str]) -> int:
 
 
 def evaluate(arguments: list[str]) -> int:
-    from seqvision.api import evaluate_given
+    from seqvision.commands import evaluate_given
     from seqvision.config import EvaluateOptions
 
     evaluate_given(_read(EvaluateOptions, "evaluate", arguments))
@@ -249,7 +249,7 @@ def evaluate(arguments: list[str]) -> int:
 
 
 def export(arguments: list[str]) -> int:
-    from seqvision.api import export_given
+    from seqvision.commands import export_given
     from seqvision.config import ExportOptions
 
     exported = export_given(_read(ExportOptions, "export", arguments))
@@ -263,7 +263,7 @@ def export(arguments: list[str]) -> int:
 
 
 def verify(arguments: list[str]) -> int:
-    from seqvision.api import verify_given
+    from seqvision.commands import verify_given
     from seqvision.config import VerifyOptions
 
     given = _read(VerifyOptions, "verify", arguments)
@@ -307,7 +307,7 @@ def bench(arguments: list[str]) -> int:
 
 
 def calibrate(arguments: list[str]) -> int:
-    from seqvision.api import calibrate_given
+    from seqvision.commands import calibrate_given
     from seqvision.config import CalibrateOptions
 
     written = calibrate_given(_read(CalibrateOptions, "calibrate", arguments))
@@ -358,7 +358,7 @@ def compare(arguments: list[str]) -> int:
 
 
 def predict(arguments: list[str]) -> int:
-    from seqvision.api import predict_given
+    from seqvision.commands import predict_given
     from seqvision.config import PredictOptions
 
     return PARTIAL if predict_given(_read(PredictOptions, "predict", arguments)).damaged else 0
