@@ -4,7 +4,12 @@ import functools
 import hashlib
 import json
 from collections.abc import Iterator
+<<<<<<< HEAD
 from typing import Any, Literal, NamedTuple
+=======
+from importlib.util import find_spec
+from typing import Literal, NamedTuple
+>>>>>>> 2c955e3 (--encoder timm:NAME: a network of timm; ResNets, ConvNeXt and transformers export)
 
 import pytest
 import torch
@@ -75,6 +80,11 @@ FORWARD = [
     forward(head="lstm", layers=2, motion="both"),
     forward(head="gru", motion="only", encoder="flatten"),
 ]
+# A network of each of five families of timm: residual, mobile, with blocks that become one
+# convolution, of ConvNeXt, and a transformer.
+TIMM = [
+    f"timm:test_{name}" for name in ("resnet", "efficientnet", "byobnet", "convnext", "vit")
+]  # fmt: skip
 
 
 class Exported(NamedTuple):
@@ -92,6 +102,7 @@ def build(
     channels: int = 3,
     temperature: float = 1.0,
     norms: bool = False,
+    width: int = 40,
 ) -> tuple[Classifier, ModelCard]:
     """Return a random model, sharpened so that its answers differ, and its card.
 
@@ -100,7 +111,7 @@ def build(
     # Seeds with which the answers of every network below depend on the clip.
     later = {"center"} if options.ensemble > 1 else {"center", "ensemble"}
     torch.manual_seed(len(options.model_dump_json(exclude=later)) + window - 3)
-    image = ImageSpec(height=32, width=40, channels=channels, fit="stretch")
+    image = ImageSpec(height=32, width=width, channels=channels, fit="stretch")
     model = Classifier(options.model_copy(update={"hidden": 12, "weights": "none"}), image, 4)
     with torch.no_grad():
         for part in (model.head, *getattr(model.head, "heads", ())):
@@ -143,11 +154,12 @@ def exported(
     channels: int = 3,
     temperature: float = 1.0,
     norms: bool = False,
+    width: int = 40,
 ) -> Exported:
     """Return `build`'s network and the file that `convert` makes of it, once in a test run."""
-    model, card = build(options, window, channels, temperature, norms)
+    model, card = build(options, window, channels, temperature, norms, width)
     card = card.model_copy(update={"state": state_of(model, state)})
-    key = repr((options, state, opset, window, channels, temperature, norms))
+    key = repr((options, state, opset, window, channels, temperature, norms, width))
     name = f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.onnx"
     path = once(name, lambda file: file.write_bytes(convert(model, card, opset)))
     return Exported(options, model, card, path.read_bytes())
@@ -159,12 +171,24 @@ def every_encoder(encoder: str) -> Exported:
     return exported(forward(encoder=encoder), channels=channels, norms=True)
 
 
+def of_timm(encoder: str) -> Exported:
+    """Return a network for an encoder of timm."""
+    options = ModelOptions(encoder=encoder, freeze=True, head="mean", motion="none")
+    return exported(options, norms=True, width=32)
+
+
 def every_network() -> Iterator[Exported]:
     """Yield a network for each encoder, each head and each state; tests share all of them."""
     yield from (exported(options) for options in HEADS + MORE)
     yield from (exported(options, "carry") for options in FORWARD)
     yield from map(every_encoder, ENCODERS)
+<<<<<<< HEAD
     yield exported(forward(), temperature=4.0)
+=======
+    if find_spec("timm") is not None:
+        yield from map(of_timm, TIMM)
+    yield exported(ModelOptions(), temperature=4.0)
+>>>>>>> 2c955e3 (--encoder timm:NAME: a network of timm; ResNets, ConvNeXt and transformers export)
 
 
 def prove_here(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import contextlib
 import copy
 import io
 import logging
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
@@ -22,7 +23,8 @@ from seqvision.errors import ExportError
 from seqvision.models.classifier import Classifier
 from seqvision.models.heads import HeadEnsemble, RecurrentHead
 from seqvision_edge.card import METADATA_KEY, ExportedGraph, ModelCard, State, StateTensor
-from seqvision_edge.onnx_validation import graph_sha256
+from seqvision_edge.hints import join_and
+from seqvision_edge.onnx_validation import OPERATORS, graph_sha256
 from seqvision_export.simplify import simplify
 
 _END = torch.iinfo(torch.int64).max
@@ -182,6 +184,11 @@ def with_onnx_rnns(model: Classifier) -> Classifier:
     second export of a process on, without a word.
     """
     copied = copy.deepcopy(model).eval()
+    if "timm" in sys.modules:
+        from timm.models import reparameterize_model
+
+        # Branches that only train, as those of RepVGG and MobileOne, become one convolution.
+        copied.encoder = reparameterize_model(copied.encoder, inplace=True)
     for name, module in list(copied.named_modules()):
         # The exporter takes an activation in place apart into its parts, shape by shape, a third
         # of the time of an export, to put the same operator in the graph.
@@ -282,13 +289,15 @@ def convert(model: Classifier, card: ModelCard, opset: int) -> bytes:
     """Return the ONNX file's content: the network in fp32, with the state that its card names.
 
     Raises:
-        ExportError: the graph does not have the inputs, outputs and free axes of its card.
+        ExportError: the graph does not have the inputs, outputs and free axes of its card, or
+            needs what a file may not have.
     """
     if card.state != state_of(model, card.state.kind):
         raise ExportError(f"the state of the network differs from its card: {card.state}")
     proto = _trace(model, card, opset)
     _require_free_axes(proto, card)
     simplify(proto)
+    _require_operators(proto)
     proto.producer_name, proto.producer_version = "seqvision", card.origin.version
     _forget_how_it_was_made(proto)
     proto.ir_version = IR_VERSIONS.get(opset, NEWEST_IR_VERSION)
@@ -338,17 +347,25 @@ def _trace(model: Classifier, card: ModelCard, opset: int) -> onnx.ModelProto:
     )
     # *state of CarryGraph is one argument, of which the exporter wants the axes as one tuple.
     free += [given] if card.state.kind == "carry" else given
-    with _quiet():
-        program = torch.onnx.export(
-            graph.eval(),
-            (frames, *state),
-            dynamo=True,
-            opset_version=opset,
-            input_names=["frames", *names],
-            output_names=["probabilities", *(NEXT + name for name in names)],
-            dynamic_shapes=tuple(free),
-            verbose=False,
-        )
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                graph.eval(),
+                (frames, *state),
+                dynamo=True,
+                opset_version=opset,
+                input_names=["frames", *names],
+                output_names=["probabilities", *(NEXT + name for name in names)],
+                dynamic_shapes=tuple(free),
+                verbose=False,
+            )
+    except torch.onnx.OnnxExporterError as error:
+        cause = error.__cause__ or error
+        why = " ".join(str(cause).split())[:160] or type(cause).__name__
+        raise ExportError(
+            f"torch cannot export this network for any number of frames; take another --encoder "
+            f"({why})"
+        ) from None
     assert program is not None
     proto: onnx.ModelProto = program.model_proto
     for tensor, value in zip(tensors, proto.graph.output[1:], strict=True):
@@ -362,6 +379,20 @@ def _name_the_kept_axis(tensor: StateTensor, value: onnx.ValueInfoProto) -> None
         axis = value.type.tensor_type.shape.dim[tensor.axes.index("kept")]
         if not axis.HasField("dim_value"):
             axis.dim_param = "next_kept"
+
+
+def _require_operators(proto: onnx.ModelProto) -> None:
+    """Refuse a network with an operator that no file may have.
+
+    Raises:
+        ExportError: there is one; it is named.
+    """
+    missing = sorted({node.op_type for node in proto.graph.node} - OPERATORS)
+    if missing:
+        raise ExportError(
+            f"the network needs {join_and(missing)}, which a model file may not have (it is made "
+            "to be safe to load); take another --encoder"
+        )
 
 
 def _require_free_axes(proto: onnx.ModelProto, card: ModelCard) -> None:

@@ -20,6 +20,8 @@ def simplify(proto: onnx.ModelProto) -> None:
     for node in list(proto.graph.node):
         _skip_what_changes_nothing(nodes, node)
     for node in list(proto.graph.node):
+        _repeat_without_expand(nodes, node)
+    for node in list(proto.graph.node):
         _fold_scale(nodes, node)
         _pool_over_positions(nodes, node)
     nodes.sweep()
@@ -111,9 +113,21 @@ class Nodes:
             waiting += fresh
         return found
 
+    def add_constant(self, name: str, value: NDArray[np.generic]) -> str:
+        """Add a constant, unless there is one of that name already; return the name."""
+        if name not in self.constants:
+            self.graph.initializer.append(numpy_helper.from_array(value, name))
+            self.constants[name] = self.graph.initializer[-1]
+        return name
+
     def sweep(self) -> None:
-        """Remove unused constants."""
-        read = {name for node in self.graph.node for name in node.input}
+        """Remove what nothing reads: nodes, then constants."""
+        read = {value.name for value in self.graph.output}
+        for node in reversed(list(self.graph.node)):
+            if read.isdisjoint(node.output):
+                self.graph.node.remove(node)
+            else:
+                read.update(node.input)
         kept = [tensor for tensor in self.graph.initializer if tensor.name in read]
         del self.graph.initializer[:]
         self.graph.initializer.extend(kept)
@@ -122,12 +136,49 @@ class Nodes:
 
 def _skip_what_changes_nothing(nodes: Nodes, node: NodeProto) -> None:
     """Take out x − 0 and x · 1: features that were not standardized, pixels from 0 on."""
+    if node.op_type == "Identity":
+        nodes.bypass(node)
+        return
     neutral = {"Sub": 0.0, "Mul": 1.0}.get(node.op_type)
     if neutral is None or node.input[1] not in nodes.constants:
         return
     operand = nodes.constant(node.input[1])
     if (operand == neutral).all() and not nodes.widens(node.input[0], operand.shape):
         nodes.bypass(node)
+
+
+def _repeat_without_expand(nodes: Nodes, node: NodeProto) -> None:
+    """Repeat a constant for each image, such as the class token of a transformer, without Expand.
+
+    A file could name any size to Expand to, so none may have one.  The constant is put before or
+    behind the positions of each image: it is added to zero times one of these.
+    """
+    if node.op_type != "Expand" or node.input[0] not in nodes.constants:
+        return
+    token = nodes.constants[node.input[0]]
+    users = nodes.users(node.output[0])
+    if len(token.dims) != 3 or token.dims[0] != 1 or token.data_type != TensorProto.FLOAT:
+        return
+    if len(users) != 1 or users[0].op_type != "Concat" or users[0].attribute[0].i not in (1, -2):
+        return
+    rows = next((name for name in users[0].input if nodes.maker(name) is not node), None)
+    if rows is None or nodes.shapes.get(rows, ())[2:] != (token.dims[2],):
+        return
+    bounds = [
+        nodes.add_constant(f"seqvision_int_{value}", np.array([value], np.int64))
+        for value in (0, 1, 1)
+    ]
+    zero = nodes.add_constant("seqvision_zero", np.array(0, np.float32))
+    row, nothing = f"{node.name}_row", f"{node.name}_nothing"
+    make = onnx.helper.make_node
+    made = [
+        make("Slice", [rows, *bounds], [row], name=row),
+        make("Mul", [row, zero], [nothing], name=nothing),
+        make("Add", [nothing, node.input[0]], list(node.output), name=node.name),
+    ]
+    others = [each for each in nodes.graph.node if each is not node]
+    before = others.index(users[0])
+    nodes.replace([*others[:before], *made, *others[before:]])
 
 
 def _fold_scale(nodes: Nodes, node: NodeProto) -> None:

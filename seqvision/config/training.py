@@ -6,7 +6,7 @@ from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from seqvision.errors import DataError
 from seqvision_edge.hints import did_you_mean, near_words, path_error
@@ -31,6 +31,7 @@ EncoderName = Literal[
 ]
 ENCODERS: tuple[str, ...] = get_args(EncoderName)
 FROM_SCRATCH = ("flatten", "small_cnn")
+TIMM = "timm:"
 
 DatasetName = Literal[
     "auto",
@@ -158,6 +159,22 @@ def _duration(text: str | None) -> str | None:
     return text
 
 
+def _timm_name(text: str) -> str:
+    # No more than a name: timm itself would also take the address of a model to download.
+    if not re.fullmatch(rf"{TIMM}\w+(\.\w+)?", text, re.ASCII):
+        raise ValueError(f"must be {TIMM}NAME (a network of the package timm)")
+    return text
+
+
+def _prefixed(given: Any) -> Any:
+    # The nearest of the other names would be no help.
+    return _timm_name(given) if isinstance(given, str) and ":" in given else given
+
+
+# A name with a full stop has its pretrained weights after it: timm:resnet10t.c3_in1k.
+TimmName = Annotated[str, AfterValidator(_timm_name)]
+
+
 def _value_range(text: str) -> str:
     if text != "auto":
         values = [plain_number(part) for part in text.split(",")]
@@ -273,12 +290,17 @@ class ModelOptions(Options):
 
     heading = MODEL
 
-    encoder: Annotated[EncoderName, Arg("NAME")] = "small_cnn"
-    """Network that turns one frame into features."""
+    encoder: Annotated[EncoderName | TimmName, BeforeValidator(_prefixed), Arg("NAME")] = (
+        "small_cnn"
+    )
+    """Network that turns one frame into features; or timm:NAME, such as timm:resnet10t: a network
+    of the package timm."""
     weights: Annotated[str, Arg("imagenet|none|FILE")] = "auto"
-    """Start of the encoder: imagenet, none, or a .pth file; auto: imagenet where it can be had."""
+    """Start of the encoder: imagenet (of timm:NAME its pretrained weights), none, or a .pth or
+    .safetensors file; auto: imagenet where it can be had."""
     normalize: Annotated[Literal["auto", "imagenet", "symmetric", "unit"], Arg("KIND")] = "auto"
-    """Pixel range of the encoder: ImageNet mean and deviation, -1 to 1, or 0 to 1."""
+    """Pixel range of the encoder: ImageNet mean and deviation, -1 to 1, or 0 to 1; auto: as its
+    pretrained weights have it."""
     freeze: bool = False
     """Freeze the encoder: train the head alone, on features computed once."""
     views: Positive = 8

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from seqvision.config import ModelOptions
 from seqvision.models.encoders import EncoderEnsemble, Normalize, build_encoder, pixel_range
 from seqvision.models.heads import HeadEnsemble, MeanHead, RecurrentHead, Steps, step_mask
+from seqvision.models.timm_encoders import is_timm
 from seqvision_edge.card import ImageSpec
 
 
@@ -26,7 +27,11 @@ class Classifier(nn.Module):
             for _ in range(1 if options.freeze else options.ensemble)
         ]
         first = encoders[0]
-        self.normalize = Normalize(*pixel_range(options.encoder, options.normalize), first.channels)
+        self.normalize = Normalize(
+            *pixel_range(options.encoder, options.normalize),
+            first.channels,
+            saved=is_timm(options.encoder),
+        )
         self.encoder = (
             first.module
             if len(encoders) == 1

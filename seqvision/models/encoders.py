@@ -2,7 +2,7 @@
 
 An encoder takes float32 images `(images, channels, height, width)` in its own pixel range and
 returns `(images, features)`.  To add one, add a line to `BUILDERS` and its name to
-`seqvision.config.training.EncoderName`.
+`seqvision.config.training.EncoderName`.  Those of timm are in `timm_encoders`.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,11 +11,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from seqvision.config.training import FROM_SCRATCH
 from seqvision.errors import WeightsError
+from seqvision.models.timm_encoders import is_timm, size_error, timm_network, timm_pixel_range
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 SYMMETRIC = ((0.5,), (0.5,))
@@ -26,16 +28,21 @@ class Normalize(nn.Module):
     """uint8 images, channels last → float32 images, channels first, in the encoder's range."""
 
     def __init__(
-        self, mean: tuple[float, ...], deviation: tuple[float, ...], channels: int
+        self,
+        mean: tuple[float, ...],
+        deviation: tuple[float, ...],
+        channels: int,
+        saved: bool = False,
     ) -> None:
+        """Keep the range; `saved`: with the weights, for it comes from another package."""
         super().__init__()
         count = max(len(mean), channels)
         shift = torch.tensor(mean).expand(count).reshape(1, -1, 1, 1)
         scale = 1 / (255 * torch.tensor(deviation).expand(count).reshape(1, -1, 1, 1))
         self.mean: Tensor
         self.scale: Tensor
-        self.register_buffer("mean", 255 * shift, persistent=False)
-        self.register_buffer("scale", scale, persistent=False)
+        self.register_buffer("mean", 255 * shift, persistent=saved)
+        self.register_buffer("scale", scale, persistent=saved)
 
     def forward(self, images: Tensor) -> Tensor:
         """`(images, height, width, channels)` → `(images, channels, height, width)`.
@@ -150,17 +157,22 @@ def build_encoder(name: str, weights: str, channels: int, height: int, width: in
     """Build an encoder and load its weights.
 
     Args:
-        name: a key of `BUILDERS`.
-        weights: `none`, `imagenet`, the path of a state dict (.pth), or `auto`: ImageNet where it
-            can be had, else none, with a line in `notes`.
+        name: a key of `BUILDERS`, or `timm:` and a name of timm's.
+        weights: `none`, `imagenet`, the path of a state dict (.pth, .safetensors), or `auto`:
+            ImageNet where it can be had, else none, with a line in `notes`.
         channels, height, width: of the images as the card has them.
 
     Raises:
-        WeightsError: the given weights cannot be loaded, or do not fit.
+        WeightsError: the given weights cannot be loaded, or do not fit; or a network of timm
+            cannot be had, or does not take this size.
     """
     from_scratch = name in FROM_SCRATCH
     pretrained = False
-    module = BUILDERS[name](channels, height, width)
+    module = (
+        timm_network(name, height, width)
+        if is_timm(name)
+        else BUILDERS[name](channels, height, width)
+    )
     notes: tuple[str, ...] = ()
     if from_scratch and weights == "imagenet":
         raise WeightsError(f"--weights imagenet: {name} has none; take an encoder of torchvision")
@@ -169,7 +181,10 @@ def build_encoder(name: str, weights: str, channels: int, height: int, width: in
         pretrained = True
     elif not from_scratch and weights != "none":
         try:
-            _fit(module, _imagenet(name), f"the ImageNet weights of {name}")
+            if is_timm(name):
+                module = timm_network(name, height, width, pretrained=True)
+            else:
+                _fit(module, _imagenet(name), f"the ImageNet weights of {name}")
             pretrained = True
         except WeightsError as error:
             if weights == "imagenet":
@@ -179,8 +194,11 @@ def build_encoder(name: str, weights: str, channels: int, height: int, width: in
     module.eval()
     try:
         with torch.no_grad():
-            features = module(torch.zeros(1, input_channels, height, width)).shape[1]
-    except (RuntimeError, ValueError):
+            pixels = torch.zeros(1, input_channels, height, width)
+            features = module(pixels).flatten(1).shape[1]
+    except (AssertionError, RuntimeError, ValueError):
+        if is_timm(name):
+            raise size_error(name, height, width) from None
         raise WeightsError(f"--size {height}: too small for {name}") from None
     module.train()
     return Encoder(module, int(features), input_channels, pretrained, notes)
@@ -190,6 +208,8 @@ def pixel_range(
     name: str, normalize: str
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:  # mean, deviation
     """Return mean and deviation of the encoder's pixels, on a scale of 0 to 1."""
+    if normalize == "auto" and is_timm(name):
+        return timm_pixel_range(name)
     if normalize == "auto":
         normalize = "symmetric" if name in FROM_SCRATCH else "imagenet"
     return {"imagenet": IMAGENET, "symmetric": SYMMETRIC, "unit": UNIT}[normalize]
@@ -218,8 +238,11 @@ def _load(module: nn.Module, path: Path, name: str) -> None:
     if not path.is_file():
         raise WeightsError(f"--weights {path}: no such file (or: imagenet, none)")
     try:
-        state: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:  # torch raises many unrelated types for a damaged or hostile file
+        if path.suffix.lower() == ".safetensors":
+            state: Any = safetensors.torch.load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # both raise many unrelated types for a damaged or hostile file
         raise WeightsError(f"--weights {path}: not a file of weights") from None
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise WeightsError(f"--weights {path}: not a state dict (names → tensors)")

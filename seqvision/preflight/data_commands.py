@@ -14,6 +14,7 @@ from seqvision.config import (
     check_sequence,
     data_path,
 )
+from seqvision.config.training import TIMM
 from seqvision.data.clips import find_background, labels_of
 from seqvision.data.datasets import DataSet, find_data_set
 from seqvision.data.datasets.clip_list import LIST_NAME
@@ -180,6 +181,10 @@ def check_combination(options: TrainOptions) -> None:
         near = did_you_mean(near_words(weights, ("imagenet", "none", "auto")))
         found = f"{weights}: no such choice; {near}" if near else path_error(weights, "file")
         raise WeightsError(f"--weights {found} (or: imagenet, none)")
+    if options.model.encoder.startswith(TIMM):
+        from seqvision.models.timm_encoders import check_timm  # with torch, as timm itself
+
+        check_timm(options.model.encoder)
 
 
 def validate_data(options: DataOptions) -> DataSet:

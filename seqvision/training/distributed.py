@@ -8,6 +8,7 @@ by itself every function here does the obvious thing at once.
 torch's own SyncBatchNorm works on GPUs only.
 """
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -126,7 +127,11 @@ def _fail_together(failure: BaseException | None) -> None:
 def share_statistics(network: nn.Module, device: torch.device) -> nn.Module:
     """Return the network with batch norms that see the whole batch; weights stay as they are."""
     if device.type == "cuda":
-        converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+        if "timm" in sys.modules:  # torch's own would lose an activation within a norm of timm
+            from timm.layers import convert_sync_batchnorm as convert
+        else:
+            convert = nn.SyncBatchNorm.convert_sync_batchnorm
+        converted: nn.Module = convert(network)
         return converted
     for name, layer in list(network.named_modules()):
         if isinstance(layer, nn.BatchNorm2d):
@@ -143,12 +148,18 @@ class SharedBatchNorm(nn.BatchNorm2d):
         shared = cls(layer.num_features, layer.eps, layer.momentum, layer.affine)
         shared._parameters = layer._parameters
         shared._buffers = layer._buffers
+        # A norm of timm may have an activation within it.
+        shared.drop = getattr(layer, "drop", nn.Identity())
+        shared.act = getattr(layer, "act", nn.Identity())
         return shared.train(layer.training)
 
     def forward(self, images: Tensor) -> Tensor:
         """`(images, channels, height, width)` → the same."""
-        if not self.training:
-            return super().forward(images)
+        normalized = self._normalize(images) if self.training else super().forward(images)
+        activated: Tensor = self.act(self.drop(normalized))
+        return activated
+
+    def _normalize(self, images: Tensor) -> Tensor:
         values = images.float()
         count = values.new_tensor([values.numel() / values.shape[1]])
         sums = _summed(torch.cat((values.sum(dim=(0, 2, 3)), count)))

@@ -31,7 +31,7 @@ from seqvision.data.clips import Clip
 from seqvision.data.decode import Decoded
 from seqvision.data.group_split import KnownGroups
 from seqvision.data.splits import Split
-from seqvision.errors import CheckpointError
+from seqvision.errors import CheckpointError, WeightsError
 from seqvision.models.classifier import Classifier
 from seqvision.output_files import MODEL_FORMAT, replacing_other, same_training
 from seqvision_edge.card import ModelCard
@@ -207,6 +207,8 @@ def load_model(path: Path) -> tuple[Classifier, ModelCard]:
         _refuse_misfits(shell, content, path)
         model = Classifier(built, card.image, len(card.labels))
         model.load_state_dict(content.weights)
+    except WeightsError as error:  # its encoder is of a package that is not here
+        raise CheckpointError(f"{path}: {error}") from None
     except ValidationError as error:
         loc, words, _ = first_problem(error)
         name = ".".join(map(str, loc))

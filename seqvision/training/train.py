@@ -357,7 +357,8 @@ def new_run_folder(options: TrainOptions, ending: str = "") -> Path:
     Raises:
         DataError: none can be made there.
     """
-    name = f"{datetime.now():%Y%m%d-%H%M%S}-{options.model.encoder}-{options.model.head}{ending}"
+    encoder = options.model.encoder.replace(":", "-")  # no name of a folder on Windows
+    name = f"{datetime.now():%Y%m%d-%H%M%S}-{encoder}-{options.model.head}{ending}"
     try:
         for number in range(1000):
             run = options.runs / (f"{name}-{number}" if number else name)

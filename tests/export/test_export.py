@@ -10,11 +10,13 @@ import torch
 from export_models import (
     HEADS,
     MORE,
+    TIMM,
     build,
     every_encoder,
     exported,
     forward,
     name,
+    of_timm,
     prove,
     prove_here,
 )
@@ -26,6 +28,7 @@ from seqvision.models.classifier import Classifier
 from seqvision.training.model_io import save_model
 from seqvision_edge.session import Session
 from seqvision_export.export import export
+from seqvision_export.onnx_graph import convert
 
 
 @pytest.mark.parametrize("options", HEADS + MORE, ids=name)
@@ -65,6 +68,25 @@ def test_a_window_of_one_frame_can_be_exported() -> None:
 def test_every_encoder_is_exported(encoder: str) -> None:
     network = every_encoder(encoder)
     prove(network.model, network.content)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoder", TIMM)
+def test_networks_of_timm_are_exported(encoder: str) -> None:
+    pytest.importorskip("timm", reason="timm is an extra: pip install 'seqvision[timm]'")
+    network = of_timm(encoder)
+    prove(network.model, network.content)
+    kinds = {node.op_type for node in onnx.load_from_string(network.content).graph.node}
+    assert not kinds & {"BatchNormalization", "Identity", "Expand"}
+
+
+def test_a_network_with_an_operator_that_no_file_may_have_is_one_line() -> None:
+    model, card = build(ModelOptions(head="mean", hidden=13))
+    model.encoder[0] = torch.nn.Sequential(
+        torch.nn.Upsample(scale_factor=2, mode="nearest"), model.encoder[0]
+    )
+    with pytest.raises(ExportError, match=r"^the network needs Resize, which a model file may not"):
+        convert(model, card, 18)
 
 
 def test_the_file_has_the_documented_inputs_outputs_and_card() -> None:

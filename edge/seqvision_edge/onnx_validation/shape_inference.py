@@ -335,7 +335,15 @@ def convolve(call: NodeCall) -> Made | None:
     return Made((KnownTensor(shape),), math.prod(shape) * kernel, unfolded)
 
 
-def max_pool(call: NodeCall) -> Made | None:
+def normalize_last(call: NodeCall) -> Made | None:
+    shape = call.tensor(0).shape
+    weights = [call.tensor(index).shape for index in range(1, len(call.inputs))]
+    if not shape or any(weight != shape[-1:] for weight in weights):
+        return None
+    return one(shape, work=math.prod(shape))
+
+
+def pool(call: NodeCall) -> Made | None:
     data, kernel = call.tensor(0).shape, tuple(call.attribute("kernel_shape"))
     positions = _positions(call, data, kernel)
     if positions is None:
@@ -396,12 +404,14 @@ def recurrent(gates: int) -> Rule:
 _RULES: Final[dict[str, Rule]] = {
     "Abs": same,
     "Add": elementwise(np.add),
+    "AveragePool": pool,
     "Cast": cast,
     "Clip": same,
     "Concat": concat,
     "Conv": convolve,
     "DequantizeLinear": same,
     "Div": elementwise(None),
+    "Erf": same,
     "Flatten": flatten,
     "GRU": recurrent(3),
     "Gather": gather_,
@@ -409,11 +419,13 @@ _RULES: Final[dict[str, Rule]] = {
     "GlobalAveragePool": global_pool,
     "HardSigmoid": same,
     "HardSwish": same,
+    "LayerNormalization": normalize_last,
     "LSTM": recurrent(4),
     "MatMul": matmul,
-    "MaxPool": max_pool,
+    "MaxPool": pool,
     "Min": elementwise(np.minimum),
     "Mul": elementwise(np.multiply),
+    "Pow": elementwise(None),
     "QuantizeLinear": same,
     "Range": count_up,
     "ReduceMean": reduced,
@@ -453,5 +465,9 @@ def _positions(call: NodeCall, shape: Shape, kernel: Shape) -> list[int] | None:
     found = []
     for axis, size in enumerate(shape[2:]):
         room = size + pads[axis] + pads[axis + rank] - dilations[axis] * (kernel[axis] - 1) - 1
-        found.append(room // strides[axis] + 1 + call.attribute("ceil_mode", 0))
+        count = room // strides[axis] + 1
+        # Rounded up: one more position, but none that begins after the pixels.
+        up = call.attribute("ceil_mode", 0) and room % strides[axis]
+        begins = count * strides[axis]
+        found.append(count + 1 if up and begins < size + pads[axis] else count)
     return found
