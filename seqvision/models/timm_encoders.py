@@ -3,8 +3,12 @@
 Only names of timm's own table are taken: nothing that a model file names is downloaded or run.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 from torch import nn
 
@@ -63,15 +67,43 @@ def timm_network(encoder: str, height: int, width: int, pretrained: bool = False
         raise size_error(encoder, height, width) from None
     if not pretrained:
         return network
+    unreachable = _why_unreachable()
     try:
-        return _create(timm, name, {**options, "pretrained": True})
-    except Exception as error:  # the clients of the hub raise many unrelated types
-        where = config.hf_hub_id or config.url
-        why = " ".join(str(error).split())[:100] or type(error).__name__
+        with _cache_only(unreachable is not None):
+            return _create(timm, name, {**options, "pretrained": True})
+    except Exception as error:  # the client of the hub raises many unrelated types
+        where = f"https://huggingface.co/{config.hf_hub_id}" if config.hf_hub_id else config.url
+        why = unreachable or " ".join(str(error).split())[:100] or type(error).__name__
         raise WeightsError(
             f"pretrained weights could not be had from {where} ({why}); "
             "give a file with --weights PATH, or --weights none"
         ) from None
+
+
+def _why_unreachable() -> str | None:
+    """Return why the hub of the weights cannot be reached; its client would try for a minute."""
+    from huggingface_hub import constants
+
+    try:
+        with urlopen(Request(constants.ENDPOINT, method="HEAD"), timeout=10):
+            return None
+    except HTTPError:
+        return None
+    except (OSError, ValueError) as error:
+        return " ".join(str(getattr(error, "reason", error)).split())[:100]
+
+
+@contextmanager
+def _cache_only(offline: bool) -> Iterator[None]:
+    """Let the hub's client look only on this machine."""
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = before or offline
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
 
 
 def size_error(encoder: str, height: int, width: int) -> WeightsError:

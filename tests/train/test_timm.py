@@ -148,24 +148,24 @@ def test_weights_of_timm_are_read_from_a_file(timm: object, tmp_path: Path, suff
 
 
 def test_pretrained_weights_that_cannot_be_had_are_a_line_or_a_note(
-    timm: object, monkeypatch: pytest.MonkeyPatch
+    timm: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    create = timm.create_model  # type: ignore[attr-defined]
-
-    def offline(name: str, pretrained: bool = False, **options: object) -> object:
-        if pretrained:
-            raise OSError("no route\nto host")
-        return create(name, **options)
-
-    monkeypatch.setattr(timm, "create_model", offline)
+    # Nothing listens there, and nothing is in the cache.
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     encoder = "timm:test_efficientnet"
-    with pytest.raises(WeightsError, match=r"could not be had from timm/test_eff.*\(no route to"):
+    message = (
+        r"pretrained weights could not be had from https://huggingface\.co/timm/test_efficientnet\S*"
+        r" \(.*refused\); give a file with --weights PATH, or --weights none"
+    )
+    with pytest.raises(WeightsError, match=message) as error:
         build_encoder(encoder, "imagenet", 3, 64, 64)
+    assert "\n" not in str(error.value)
     built = build_encoder(encoder, "auto", 3, 64, 64)
-    assert "starts from random weights: pretrained weights could not be had" in built.notes[0]
     assert not built.pretrained
-    with pytest.raises(WeightsError, match="timm has no pretrained weights of resnetv2_18"):
-        build_encoder("timm:resnetv2_18", "imagenet", 3, 64, 64)
+    assert built.notes == (f"{encoder} starts from random weights: {error.value}",)
+    with pytest.raises(WeightsError, match="timm has no pretrained weights of"):
+        build_encoder("timm:cspresnet50d", "imagenet", 3, 64, 64)
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
