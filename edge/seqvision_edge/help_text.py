@@ -104,8 +104,10 @@ def _spelling(option: Option) -> str:
 def _sentence(option: Option) -> str:
     """Return an option's text in the help: its sentence, its choices, its default."""
     text = option.arg.off if option.default is True else option.text
-    if option.closed and option.arg.metavar and option.arg.metavar not in option.choices:
-        text += f" One of: {', '.join(option.choices)}."
+    # Two words beside numbers are in the text of the option.
+    listed = option.closed or len(option.choices) > 2
+    if listed and option.arg.metavar and option.arg.metavar not in option.choices:
+        text += f" {'One of' if option.closed else 'Names'}: {', '.join(option.choices)}."
     if option.arg.once:
         text += " May be repeated."
     default = default_in_words(option)
