@@ -4,12 +4,8 @@ import functools
 import hashlib
 import json
 from collections.abc import Iterator
-<<<<<<< HEAD
-from typing import Any, Literal, NamedTuple
-=======
 from importlib.util import find_spec
-from typing import Literal, NamedTuple
->>>>>>> 2c955e3 (--encoder timm:NAME: a network of timm; ResNets, ConvNeXt and transformers export)
+from typing import Any, Literal, NamedTuple
 
 import pytest
 import torch
@@ -173,7 +169,7 @@ def every_encoder(encoder: str) -> Exported:
 
 def of_timm(encoder: str) -> Exported:
     """Return a network for an encoder of timm."""
-    options = ModelOptions(encoder=encoder, freeze=True, head="mean", motion="none")
+    options = forward(encoder=encoder, freeze=True, head="mean", motion="none")
     return exported(options, norms=True, width=32)
 
 
@@ -182,13 +178,9 @@ def every_network() -> Iterator[Exported]:
     yield from (exported(options) for options in HEADS + MORE)
     yield from (exported(options, "carry") for options in FORWARD)
     yield from map(every_encoder, ENCODERS)
-<<<<<<< HEAD
-    yield exported(forward(), temperature=4.0)
-=======
     if find_spec("timm") is not None:
         yield from map(of_timm, TIMM)
-    yield exported(ModelOptions(), temperature=4.0)
->>>>>>> 2c955e3 (--encoder timm:NAME: a network of timm; ResNets, ConvNeXt and transformers export)
+    yield exported(forward(), temperature=4.0)
 
 
 def prove_here(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,7 +81,7 @@ def test_networks_of_timm_are_exported(encoder: str) -> None:
 
 
 def test_a_network_with_an_operator_that_no_file_may_have_is_one_line() -> None:
-    model, card = build(ModelOptions(head="mean", hidden=13))
+    model, card = build(forward(head="mean", hidden=13))
     model.encoder[0] = torch.nn.Sequential(
         torch.nn.Upsample(scale_factor=2, mode="nearest"), model.encoder[0]
     )

@@ -4,10 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from export_models import TIMM, build
+from export_models import TIMM, build, prove_here
 
 from seqvision.cli import main
 from seqvision.config import ModelOptions
@@ -17,6 +18,7 @@ from seqvision.models.encoders import build_encoder, pixel_range
 from seqvision.training.distributed import share_statistics
 from seqvision.training.model_io import load_model, save_model
 from seqvision_edge.card import ImageSpec
+from seqvision_edge.session import Session
 
 IMAGE = ImageSpec(height=32, width=32, channels=3, fit="stretch")
 
@@ -190,3 +192,24 @@ def test_the_command_line_is_refused_without_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "timm:resnet10t\n"
+
+
+@pytest.mark.slow
+def test_a_network_of_timm_trains_exports_and_runs(
+    timm: object, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prove_here(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    given = "--encoder timm:test_resnet --weights none --freeze --epochs 1 --size 32 --frames 4"
+    more = ["--cache", "cache", "--views", "1", "--no-autotune", "--workers", "0"]
+    assert main(["train", str(clips), *given.split(), *more]) == 0
+    (run,) = (tmp_path / "runs").iterdir()
+    assert "timm-test_resnet" in run.name
+    assert main(["export", "model.pt"]) == 0
+    session = Session(Path("model.onnx").read_bytes())
+    frames = np.random.default_rng(0).integers(0, 256, (2, 4, 32, 32, 3), np.uint8)
+    answers, _ = session.run(frames)
+    model, _ = load_model(Path("model.pt"))
+    with torch.inference_mode():
+        expected = model(torch.from_numpy(frames)).softmax(1).numpy()
+    assert np.abs(answers - expected).max() <= 1e-4
