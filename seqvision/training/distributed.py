@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from importlib import import_module
 from typing import Any, TypeVar, cast
 
 import torch
@@ -127,11 +128,10 @@ def _fail_together(failure: BaseException | None) -> None:
 def share_statistics(network: nn.Module, device: torch.device) -> nn.Module:
     """Return the network with batch norms that see the whole batch; weights stay as they are."""
     if device.type == "cuda":
+        convert: Callable[[nn.Module], nn.Module] = nn.SyncBatchNorm.convert_sync_batchnorm
         if "timm" in sys.modules:  # torch's own would lose an activation within a norm of timm
-            from timm.layers import convert_sync_batchnorm as convert
-        else:
-            convert = nn.SyncBatchNorm.convert_sync_batchnorm
-        converted: nn.Module = convert(network)
+            convert = import_module("timm.layers").convert_sync_batchnorm
+        converted = convert(network)
         return converted
     for name, layer in list(network.named_modules()):
         if isinstance(layer, nn.BatchNorm2d):
@@ -141,6 +141,9 @@ def share_statistics(network: nn.Module, device: torch.device) -> nn.Module:
 
 class SharedBatchNorm(nn.BatchNorm2d):
     """`nn.BatchNorm2d` whose mean and variance are those of all processes' images together."""
+
+    drop: nn.Module
+    act: nn.Module
 
     @classmethod
     def like(cls, layer: nn.BatchNorm2d) -> "SharedBatchNorm":

@@ -46,7 +46,7 @@ def clips(tmp_path: Path) -> Path:
     from conftest import square_clip, write_frames
 
     for label in "ab":
-        for number in range(2):
+        for number in range(4):
             write_frames(tmp_path / "clips" / label / str(number), square_clip(1, number, 4))
     return tmp_path / "clips"
 
