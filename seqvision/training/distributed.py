@@ -131,8 +131,7 @@ def share_statistics(network: nn.Module, device: torch.device) -> nn.Module:
         convert: Callable[[nn.Module], nn.Module] = nn.SyncBatchNorm.convert_sync_batchnorm
         if "timm" in sys.modules:  # torch's own would lose an activation within a norm of timm
             convert = import_module("timm.layers").convert_sync_batchnorm
-        converted = convert(network)
-        return converted
+        return convert(network)
     for name, layer in list(network.named_modules()):
         if isinstance(layer, nn.BatchNorm2d):
             network.set_submodule(name, SharedBatchNorm.like(layer))
