@@ -73,7 +73,7 @@ def test_every_encoder_is_exported(encoder: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("encoder", TIMM)
 def test_networks_of_timm_are_exported(encoder: str) -> None:
-    pytest.importorskip("timm", reason="timm is an extra: pip install 'seqvision[timm]'")
+    pytest.importorskip("timm", reason="timm is an extra: pip install timm")
     network = of_timm(encoder)
     prove(network.model, network.content)
     kinds = {node.op_type for node in onnx.load_from_string(network.content).graph.node}

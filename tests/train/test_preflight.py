@@ -158,7 +158,7 @@ def test_a_resume_takes_changeable_options_and_refuses_the_others(
     assert "epoch   3/3" in err
     assert "is finished" not in err
     # Also where it is the default of a training that is not resumed.
-    monkeypatch.setattr("seqvision.training.train.train", lambda options, data_set, note: 1 / 0)
+    monkeypatch.setattr("seqvision.training.train.train", lambda *_: 1 / 0)
     assert main(["train", "--resume", str(run), "--epochs", "60"]) == 1, "it came to the training"
     assert "ZeroDivisionError" in capsys.readouterr().err
     kept = load_run_options(run)

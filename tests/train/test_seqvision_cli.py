@@ -324,7 +324,7 @@ def test_help_needs_no_torch() -> None:
     assert done.returncode == 0, done.stderr
     for verb in VERBS:
         assert verb in done.stdout
-    assert "--bidirectional" in done.stdout
+    assert "--no-bidirectional" in done.stdout
 
 
 def test_a_file_on_standard_output_is_the_only_output(

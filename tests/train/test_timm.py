@@ -27,7 +27,7 @@ IMAGE = ImageSpec(height=32, width=32, channels=3, fit="stretch")
 def timm() -> object:
     from seqvision.compat import torchvision as torchvision  # before timm touches it
 
-    return pytest.importorskip("timm", reason="timm is an extra: pip install 'seqvision[timm]'")
+    return pytest.importorskip("timm", reason="timm is an extra: pip install timm")
 
 
 def without_timm(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,7 +57,7 @@ def test_a_missing_timm_is_one_line_before_any_clip_is_read(
     without_timm(monkeypatch)
     line = refused(capsys, "train", str(clips), "--encoder", "timm:resnet10t")
     assert line.endswith(
-        "--encoder timm:resnet10t: needs the package timm: pip install 'seqvision[timm]'"
+        "--encoder timm:resnet10t: needs the package timm: pip install timm"
     )
 
 
