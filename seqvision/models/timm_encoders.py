@@ -142,9 +142,7 @@ def _create(timm: Any, name: str, options: dict[str, Any]) -> nn.Module:
 
 def _timm(encoder: str) -> Any:
     if find_spec("timm") is None:
-        raise WeightsError(
-            f"--encoder {encoder}: needs the package timm: pip install timm"
-        )
+        raise WeightsError(f"--encoder {encoder}: needs the package timm: pip install timm")
     from seqvision import compat
 
     assert compat.torchvision  # imported before timm touches it

@@ -17,6 +17,16 @@ const QUIET = [
 const profile = mkdtempSync(join(tmpdir(), "seqvision-browser-"));
 let context, page, complaints;
 
+/** Wait until the page takes clicks, or shows why it cannot. */
+async function settled() {
+  const isBusy = () =>
+    document.querySelector("main[aria-busy]") !== null && !/cannot be read/.test(document.body.innerText);
+  const until = Date.now() + 60_000;
+  // A page that reloads itself has no answer.
+  while (Date.now() < until && (await page.evaluate(isBusy).catch(() => true)))
+    await new Promise((resolve) => setTimeout(resolve, 30));
+}
+
 const acts = {
   async open({ args }) {
     const options = { executablePath, args: [...QUIET, ...args], acceptDownloads: true };
@@ -36,6 +46,7 @@ const acts = {
     await acts.scheme({ scheme });
     if (script) await page.addInitScript(script);
     await page.goto(url);
+    await settled();
   },
   evaluate: ({ code }) => page.evaluate(code),
   // Not waitForFunction: it evaluates text in the page, which the page's policy forbids.

@@ -56,9 +56,7 @@ def test_a_missing_timm_is_one_line_before_any_clip_is_read(
 ) -> None:
     without_timm(monkeypatch)
     line = refused(capsys, "train", str(clips), "--encoder", "timm:resnet10t")
-    assert line.endswith(
-        "--encoder timm:resnet10t: needs the package timm: pip install timm"
-    )
+    assert line.endswith("--encoder timm:resnet10t: needs the package timm: pip install timm")
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,8 @@ async function setUp() {
     video.addEventListener(name, () => (byId("play").textContent = video.paused ? "Play" : "Pause"));
   video.addEventListener("resize", () => shape(video.videoWidth / video.videoHeight));
   setUpDrop();
+  byId("main").inert = false; // before, a click would have been lost
+  byId("main").removeAttribute("aria-busy");
   byId("record").hidden = !card.recording_enabled;
   await Promise.all([offerBrowser(), offerDevices()]);
 }
