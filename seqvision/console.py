@@ -325,12 +325,14 @@ def importing(module: str, what: str) -> Iterator[None]:
         with contextlib.suppress(Exception):
             import_module(module)
 
+    if not on_terminal():
+        print_step(f"loading {what}")  # the only sign of life before the block's own lines
     thread = threading.Thread(target=work, name=f"import {module}")
     thread.start()
     try:
         yield
         if thread.is_alive():
-            with status(f"loading {what}", line=True):
+            with status(f"loading {what}"):
                 while thread.is_alive():
                     thread.join(0.1)
     finally:
