@@ -80,7 +80,7 @@ setattr(loop, name, part)
 def test_signal_while_event_loop_starts_or_ends_is_clean(
     model: Path, point: str, number: int, code: int
 ) -> None:
-    start = [sys.executable, "-c", _SIGNAL_AT + EDGE_SERVE, point, str(number)]
+    start = [sys.executable, "-c", _SIGNAL_AT + EDGE_SERVE, point, str(int(number))]
     process = EdgeCommand([*start, model, "--port", "0"], stderr=subprocess.PIPE, text=True)
     try:
         if point == "close":
