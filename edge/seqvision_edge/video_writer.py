@@ -228,7 +228,8 @@ class _File:
     """
 
     def __init__(self, path: Path) -> None:
-        self.name = str(path)
+        # What FFmpeg calls it: PyAV before 18 reads the name as ASCII when it opens the file again.
+        self.name = "video"
         self.is_broken = False
         self._path = path
         self._file = path.open("wb", buffering=0)
