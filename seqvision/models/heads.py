@@ -259,30 +259,35 @@ class HeadEnsemble(nn.Module):
         self.features = features
         self.width = sum(head.width for head in heads)
 
+    @property
+    def members(self) -> list["RecurrentHead | MeanHead"]:
+        """The heads with their type, which a ModuleList forgets."""
+        return [head for head in self.heads if isinstance(head, RecurrentHead | MeanHead)]
+
     def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
         """`(batch, time, features)` → `(batch, labels)`; `lengths` leaves padding out."""
         return self.of_members(features, lengths).mean(dim=0)
 
     def of_members(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
         """`(batch, time, features)` → each member's logits, `(members, batch, labels)`."""
-        pairs = zip(self.heads, self._features_of_members(features), strict=True)
+        pairs = zip(self.members, self._features_of_members(features), strict=True)
         return torch.stack([head(part, lengths) for head, part in pairs])
 
     def per_step(self, features: Tensor) -> Tensor:
         """Return what each step is to all members: `(batch, time, width)`."""
-        pairs = zip(self.heads, self._features_of_members(features), strict=True)
-        return torch.cat([head.per_step(part) for head, part in pairs], dim=2)  # type: ignore[operator]
+        pairs = zip(self.members, self._features_of_members(features), strict=True)
+        return torch.cat([head.per_step(part) for head, part in pairs], dim=2)
 
     def decide(self, steps: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Read steps that `per_step` gave over time: `(batch, time, width)` → `(batch, labels)`."""
         parts = torch.chunk(steps, len(self.heads), dim=2)
-        pairs = zip(self.heads, parts, strict=True)
-        logits = [head.decide(part, lengths) for head, part in pairs]  # type: ignore[operator]
+        pairs = zip(self.members, parts, strict=True)
+        logits = [head.decide(part, lengths) for head, part in pairs]
         return torch.stack(logits).mean(dim=0)
 
     def attention(self, features: Tensor, lengths: Tensor | None = None) -> Tensor | None:
         """Return the mean of the members' attention, `(batch, time)`; None where they have none."""
-        pairs = zip(self.heads, self._features_of_members(features), strict=True)
+        pairs = zip(self.members, self._features_of_members(features), strict=True)
         weights = [
             head.attention(part, lengths) for head, part in pairs if isinstance(head, RecurrentHead)
         ]

@@ -1,4 +1,4 @@
-"""Section of the report in words: what the figures are known to be, for whom, and what is luck."""
+"""Section of the report in words: what the figures show, for which people, and what is luck."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -13,7 +13,7 @@ SCRIPT = Path(__file__).parents[2] / "samples" / "scoreboard.py"
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Clips of three performers, one of whom tests."""
+    """Clips of three performers; those of one are the test."""
     rows = ["path,label,group,split"]
     for group, split in (("ann", "train"), ("bob", "val"), ("cat", "test")):
         for label, direction in (("left", -1), ("right", 1)):
