@@ -385,7 +385,7 @@ class _CrossValidation:
             write_page(report, page)
         except OSError as error:
             raise DataError(
-                f"{self._out}: the results cannot be written ({error.strerror}); go on with: "
+                f"{self._out}: the results cannot be written ({error.strerror}); resume with: "
                 f"{self._resume_command()}"
             ) from None
         title = f"held-out clips of {count} folds"
@@ -430,7 +430,7 @@ class _CrossValidation:
         if not count and not begun:
             return "no epoch was complete, so nothing is kept"
         folds = f"{count} of {self._options.folds} folds {'is' if count == 1 else 'are'} finished"
-        return f"{folds} in {self._out}; go on with: {self._resume_command()}"
+        return f"{folds} in {self._out}; resume with: {self._resume_command()}"
 
     def remove_empty(self) -> None:
         """Remove the folder where nothing in it is worth going on with."""

@@ -197,7 +197,7 @@ def test_ctrl_c_keeps_the_folds_and_resume_gives_what_an_uninterrupted_one_gives
     (out,) = (tmp_path / "runs").iterdir()
     err = capfd.readouterr().err
     shown = out.relative_to(tmp_path)
-    assert f"stopped; 1 of 3 folds is finished in {shown}; go on with: " in err
+    assert f"stopped; 1 of 3 folds is finished in {shown}; resume with: " in err
     assert f"seqvision train --resume {shown}" in err
     assert not (out / "report.html").exists()
     assert not (out / "fold3").exists()
@@ -241,7 +241,7 @@ def test_a_fault_in_a_fold_names_what_is_kept_and_how_it_goes_on(
     assert main(["train", str(people), *FEW, "--epochs", "1", "--folds", "2"]) == 2
     (out,) = Path("runs").iterdir()
     assert capfd.readouterr().err.splitlines()[-1] == (
-        f"the disk is full; 1 of 2 folds is finished in {out}; go on with: "
+        f"the disk is full; 1 of 2 folds is finished in {out}; resume with: "
         f"seqvision train --resume {out}"
     )
 
