@@ -10,6 +10,11 @@ Everything is drawn, nothing is downloaded, and the same options give the same p
     OUT/takes/<performer>.mp4, ….json            long takes of those who validate, to calibrate
                                                  with, and when their gestures happen
     OUT/untrimmed.mp4, OUT/untrimmed.json        the same of one who tests
+
+`--world hard` draws what real rooms have: any skin and sleeve, lit and cluttered rooms in which
+things and people move, a second hand, a camera held in a hand, light that changes.  There
+OUT/train_takes has long takes of those who train, and marks.csv their gestures, and what lies
+between these, as parts of the videos: path,label,group,start,end.
 """
 
 from __future__ import annotations
@@ -25,11 +30,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from drawing import LABELS, NONE, draw_clip, draw_session, make_performer
+from drawing import (
+    HARD,
+    LABELS,
+    NONE,
+    PLAIN,
+    WORLDS,
+    Event,
+    Performer,
+    draw_clip,
+    draw_session,
+    harden_performer,
+    make_performer,
+)
 from drawing.files import (
     CLIPS,
     INDEX,
+    MARKS,
     TAKES,
+    TRAIN_TAKES,
     UNTRIMMED,
     SamplesError,
     Size,
@@ -43,6 +62,8 @@ UNTRIMMED_FPS = 20.0
 FORMATS = ("both", "frames", "video")
 NONE_TIMES = 3
 """Clips in which nothing happens, for each of a gesture: it looks like more than a gesture does."""
+SHORTEST_GAP = 0.5
+"""Seconds between two gestures that are marked as a part in which nothing happens."""
 MOST_CLIPS = 9999 // NONE_TIMES
 """Clips of one gesture: as many as the four digits of the others can number."""
 
@@ -61,6 +82,7 @@ class Options:
     size: Size = (160, 120)
     minutes: float = 3.0
     take_minutes: float = 4.0
+    world: str = PLAIN
 
     def check(self) -> None:
         """Raise SamplesError for the first value that cannot be drawn."""
@@ -78,6 +100,15 @@ class Options:
             raise SamplesError("--minutes must be 0.2 to 60")
         if not 0.2 <= self.take_minutes <= 60:
             raise SamplesError("--take-minutes must be 0.2 to 60")
+        if self.world not in WORLDS:
+            raise SamplesError(f"--world must be one of {', '.join(WORLDS)}")
+
+    def performer(self, index: int) -> Performer:
+        """Return performer number `index` of this set."""
+        performer = make_performer(index, self.seed)
+        if self.world == HARD:
+            return harden_performer(performer, index, self.seed)
+        return performer
 
 
 @dataclass(frozen=True)
@@ -125,7 +156,7 @@ def split_of(performer: int, performers: int) -> str:
 def _draw_clips(folder: Path, options: Options, talk: bool) -> list[Row]:
     """Draw every clip and the CSV that lists them."""
     rows = []
-    people = [make_performer(index, options.seed) for index in range(options.performers)]
+    people = [options.performer(index) for index in range(options.performers)]
     for label in LABELS:
         (folder / label).mkdir(parents=True)
     total = (len(LABELS) - 1 + NONE_TIMES) * options.clips_per_label
@@ -161,22 +192,47 @@ def _is_video(number: int, options: Options) -> bool:
 
 
 def _draw_untrimmed(folder: Path, options: Options) -> None:
-    """Draw a long take of each performer who validates, and one of the last of those who test."""
+    """Draw a long take of each performer who validates, and one of the last of those who test.
+
+    In the hard world also one of each who trains, with its marks.
+    """
     (folder / TAKES).mkdir()
-    for performer in range(options.performers):
-        if split_of(performer, options.performers) == "val":
-            name = f"{TAKES}/{make_performer(performer, options.seed).name}"
-            seed = (options.seed, performer)
-            _draw_take(folder / name, performer, seed, options.take_minutes, options)
+    marks: list[tuple[str, ...]] = []
+    for index in range(options.performers):
+        split, name = split_of(index, options.performers), options.performer(index).name
+        seed, minutes = (options.seed, index), options.take_minutes
+        if split == "val":
+            _draw_take(folder / TAKES / name, index, seed, minutes, options)
+        elif split == "train" and options.world == HARD:
+            (folder / TRAIN_TAKES).mkdir(exist_ok=True)
+            events = _draw_take(folder / TRAIN_TAKES / name, index, seed, minutes, options)
+            marks += _marks(name, events, minutes * 60)
+    if marks:
+        with (folder / TRAIN_TAKES / MARKS).open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(("path", "label", "group", "start", "end"))
+            writer.writerows(marks)
     last = options.performers - 1
     _draw_take(folder / UNTRIMMED, last, (options.seed,), options.minutes, options)
 
 
+def _marks(name: str, events: Sequence[Event], seconds: float) -> list[tuple[str, ...]]:
+    """Return rows for the gestures of a take, and for what lies between them."""
+    rows, free = [], 0.0
+    for event in (*events, Event("", seconds, seconds)):
+        if event.start - free >= SHORTEST_GAP:
+            rows.append((f"{name}.mp4", NONE, name, f"{free:g}", f"{event.start:g}"))
+        if event.label:
+            rows.append((f"{name}.mp4", event.label, name, f"{event.start:g}", f"{event.end:g}"))
+        free = event.end
+    return rows
+
+
 def _draw_take(
     path: Path, number: int, seed: tuple[int, ...], minutes: float, options: Options
-) -> None:
-    """Draw one long take: a video, and next to it the times of its gestures."""
-    performer = make_performer(number, options.seed)
+) -> tuple[Event, ...]:
+    """Draw one long take: a video, and next to it the times of its gestures, which it returns."""
+    performer = options.performer(number)
     seconds = round(minutes * 60 * UNTRIMMED_FPS) / UNTRIMMED_FPS
     frames, events = draw_session(performer, seed, seconds, UNTRIMMED_FPS, options.size)
     video = path.with_suffix(".mp4")
@@ -192,6 +248,7 @@ def _draw_take(
     }
     text = json.dumps(truth, indent=2) + "\n"
     path.with_suffix(".json").write_text(text, encoding="utf-8")
+    return events
 
 
 def _count(talk: bool, done: int, of: int) -> None:
@@ -245,6 +302,10 @@ def _parser() -> argparse.ArgumentParser:
         "--take-minutes", type=float, default=usual.take_minutes,
         help="length of each take to calibrate with (default: %(default)s)",
     )  # fmt: skip
+    parser.add_argument(
+        "--world", choices=WORLDS, default=usual.world,
+        help="hard: clutter, things that move, any skin and sleeve, shaken cameras, changing light",
+    )  # fmt: skip
     parser.add_argument("--no-untrimmed", action="store_true", help="draw no untrimmed takes")
     parser.add_argument("--force", action="store_true", help="replace a set drawn there before")
     return parser
@@ -261,6 +322,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         size=given.size,
         minutes=0.0 if given.no_untrimmed else given.minutes,
         take_minutes=given.take_minutes,
+        world=given.world,
     )
     try:
         rows = make_samples(given.out, options, force=given.force, talk=sys.stderr.isatty())

@@ -14,6 +14,7 @@ from drawing.motion import LABELS
 
 CLIPS, INDEX = "clips", "clips.csv"
 UNTRIMMED, TAKES = "untrimmed", "takes"
+TRAIN_TAKES, MARKS = "train_takes", "marks.csv"
 JPEG_QUALITY = 92
 
 Size = tuple[int, int]
@@ -92,12 +93,16 @@ def _remove_set(out: Path) -> None:
                 path.unlink()
         folders.append(folder)
     drawn = [
-        path for path in (out / TAKES).glob("*") if re.fullmatch(r"p\d\d\.(mp4|json)", path.name)
+        path
+        for takes in (TAKES, TRAIN_TAKES)
+        for path in (out / takes).glob("*")
+        if re.fullmatch(r"p\d\d\.(mp4|json)", path.name)
     ]
-    for name in (f"{UNTRIMMED}.mp4", f"{UNTRIMMED}.json", f"{CLIPS}/{INDEX}"):
+    lists = (f"{CLIPS}/{INDEX}", f"{TRAIN_TAKES}/{MARKS}")
+    for name in (f"{UNTRIMMED}.mp4", f"{UNTRIMMED}.json", *lists):
         drawn.append(out / name)
     for file in drawn:
         file.unlink(missing_ok=True)
-    for folder in [*folders, out / CLIPS, out / TAKES]:
+    for folder in [*folders, out / CLIPS, out / TAKES, out / TRAIN_TAKES]:
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()

@@ -90,7 +90,8 @@ def draw_hand(rng: np.random.Generator, performer: Performer, posture: Posture) 
     sleeve_distance, sleeve_height = _solid(x, y, [Bone((0.0, 0.7), (0.0, 1.6), 0.185, 0.2)])
     sleeve_distance = np.maximum(sleeve_distance, SLEEVE_FROM - y)
     sleeve = np.clip(0.5 - sleeve_distance * UNIT, 0.0, 1.0)[..., None]
-    colour += sleeve * (_vary(rng, performer.sleeve, 10) - colour)
+    cloth = np.broadcast_to(_vary(rng, performer.sleeve, 10), colour.shape)
+    colour += sleeve * (_patterned(cloth, x, y, performer.sleeve_pattern) - colour)
     colour *= 1.0 - 0.25 * sleeve * (np.abs(y - SLEEVE_FROM - 0.045) < 0.008)[..., None]
     height = np.where(sleeve_distance < 0, np.maximum(height, sleeve_height + 0.03), height)
     distance = np.minimum(distance, sleeve_distance)
@@ -180,6 +181,14 @@ def _vary(rng: np.random.Generator, colour: Colour, by: float) -> Floats:
     """Return a colour a little lighter or darker and a little off its hue."""
     varied = np.array(colour) + rng.normal(0, by) + rng.normal(0, by / 2, 3)
     return np.asarray(np.clip(varied, 12, 250), np.float32)
+
+
+def _patterned(colour: Floats, x: Floats, y: Floats, stripes: int) -> Floats:
+    """Return a sleeve's colour at each point, `(height, width, 3)`, with so many stripes a hand."""
+    if not stripes:
+        return colour
+    wave = np.sin(2 * math.pi * stripes * (y + 0.25 * x))
+    return np.asarray(colour * (1.0 - 0.35 * np.clip(3 * wave, -1, 1)[..., None]), np.float32)
 
 
 def _crease(colour: Floats) -> None:

@@ -37,6 +37,7 @@ class Performer:
     `hand_size` and `tempo` are factors around 1; `brightness` multiplies the light, and
     `warmth` moves it from blue (-1) to orange (+1); `light_from` is the light's direction in
     radians, clockwise from above. `rooms` are the seeds of the rooms the person is filmed in.
+    `hard` is whether they live in the hard world; `sleeve_pattern` is its stripes in a hand length.
     """
 
     name: str
@@ -51,6 +52,8 @@ class Performer:
     warmth: float
     light_from: float
     rooms: tuple[int, ...]
+    sleeve_pattern: int = 0
+    hard: bool = False
 
 
 def make_performer(index: int, seed: int = 0) -> Performer:

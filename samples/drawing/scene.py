@@ -23,6 +23,7 @@ from drawing.background import (
 )
 from drawing.cut_out import CutOut, Floats, lay
 from drawing.hand import draw_hand, draw_posture
+from drawing.hard_world import Unrest, draw_hard_room, draw_unrest
 from drawing.motion import LABELS, NONE, draw_trajectory
 from drawing.performer import Performer
 from drawing.trajectory import Trajectory
@@ -40,7 +41,7 @@ class Scene:
     """All that a take shows apart from the motion.
 
     `light` (height, width, 3) multiplies the picture, `flicker` sways it by `unsteady`;
-    `grain` is a stock of sensor noise larger than the picture.
+    `grain` is a stock of sensor noise larger than the picture; `unrest` is the hard world's.
     """
 
     room: Room
@@ -51,6 +52,7 @@ class Scene:
     unsteady: float
     grain: Floats
     passers: tuple[PasserBy, ...]
+    unrest: Unrest | None = None
 
 
 def draw_clip(
@@ -71,6 +73,7 @@ def draw_clip(
         seconds = float(rng.uniform(1.0, 3.5))
         passer = draw_passer_by(rng, float(rng.uniform(-0.6, 0.3)) * seconds, seconds)
         scene = replace(scene, passers=(passer,))
+    scene = with_unrest(scene, performer, words, len(motion) / fps)
     return np.stack(list(render(scene, motion, fps, rng, size))), fps
 
 
@@ -80,6 +83,19 @@ def _take(performer: Performer, words: tuple[int, ...], size: Size) -> Scene:
     return draw_scene(np.random.default_rng([*words, 2]), performer, size)
 
 
+def with_unrest(
+    scene: Scene, performer: Performer, words: tuple[int, ...], seconds: float
+) -> Scene:
+    """Return a scene with all that happens in it, in the hard world; in the plain one as it is."""
+    if not performer.hard:
+        return scene
+
+    def other_hand(rng: np.random.Generator) -> CutOut:
+        return draw_hand(rng, performer, draw_posture(rng, performer))
+
+    return replace(scene, unrest=draw_unrest(words, performer, seconds, other_hand))
+
+
 def draw_scene(
     rng: np.random.Generator, performer: Performer, size: Size, passers: Sequence[PasserBy] = ()
 ) -> Scene:
@@ -87,7 +103,7 @@ def draw_scene(
     room_seed = int(rng.choice(performer.rooms))
     grain = rng.standard_normal((size[1] + 64, size[0] + 64, 3), np.float32)
     return Scene(
-        room=draw_room(rng, room_seed, size),
+        room=(draw_hard_room if performer.hard else draw_room)(rng, room_seed, size),
         hand=draw_hand(rng, performer, draw_posture(rng, performer)),
         mirrored=performer.left_handed,
         light=_draw_light(rng, performer, size),
@@ -108,12 +124,19 @@ def render(
     strength = 1.0 + scene.unsteady * scene.flicker(times)
     for index in range(len(motion)):
         picture = view(scene.room, views[index], size)
+        seconds, unrest = float(times[index]), scene.unrest
         for passer in scene.passers:
-            lay_passer_by(picture, passer, float(times[index]))
+            lay_passer_by(picture, passer, seconds)
+        if unrest:
+            unrest.behind(picture, seconds)
         if motion.visible[index]:
             pose = motion.pose(index)
             centre = (pose.x * width, pose.y * height)
             lay(picture, scene.hand, centre, pose.scale * height, pose.angle, scene.mirrored)
+        if unrest:
+            unrest.before(picture, seconds)
+            picture *= np.float32(unrest.light(seconds))
+            picture = unrest.shaken(picture, seconds)
         picture *= scene.light * np.float32(strength[index])
         left, top = rng.integers(0, 64, size=2)
         picture += scene.grain[top : top + height, left : left + width]

@@ -12,7 +12,7 @@ from drawing.background import PasserBy, draw_passer_by
 from drawing.motion import GESTURES, draw_gesture, is_backwards
 from drawing.nothing import draw_none
 from drawing.performer import Performer
-from drawing.scene import SIZE, Frame, Size, draw_scene, render
+from drawing.scene import SIZE, Frame, Size, draw_scene, render, with_unrest
 from drawing.trajectory import Pose, Trajectory, ease, glide, join, still, tremble, withdrawn
 
 _STREAM = 7002
@@ -50,6 +50,7 @@ def draw_session(
     plan = plan_session(rng, performer, seconds, fps)
     scene = draw_scene(rng, performer, size, plan.passers)
     scene = replace(scene, room=replace(scene.room, sway=min(scene.room.sway, 0.03)))
+    scene = with_unrest(scene, performer, (*seed, _STREAM), seconds)
     return render(scene, plan.motion, fps, rng, size), plan.events
 
 
