@@ -16,12 +16,14 @@ from typing import Any, Literal
 
 import onnx
 import torch
+from onnx import NodeProto
 from torch import Tensor, nn
 from torch.export import Dim
 
 from seqvision.errors import ExportError
 from seqvision.models.classifier import Classifier
 from seqvision.models.heads import HeadEnsemble, RecurrentHead
+from seqvision.models.onnx_encoder import OPERATOR, FrameModel
 from seqvision_edge.card import METADATA_KEY, ExportedGraph, ModelCard, State, StateTensor
 from seqvision_edge.hints import join_and
 from seqvision_edge.onnx_validation import OPERATORS, graph_sha256
@@ -33,6 +35,8 @@ _END = torch.iinfo(torch.int64).max
 IR_VERSIONS = {18: 8, 19: 9, 20: 9}
 NEWEST_IR_VERSION = 10
 NEXT = "next_"
+# What the exporter calls the weights of `Classifier.encoder`, for the names of a merged graph.
+ENCODER = "model.encoder."
 
 
 class WindowGraph(nn.Module):
@@ -295,6 +299,9 @@ def convert(model: Classifier, card: ModelCard, opset: int) -> bytes:
     if card.state != state_of(model, card.state.kind):
         raise ExportError(f"the state of the network differs from its card: {card.state}")
     proto = _trace(model, card, opset)
+    if isinstance(model.encoder, FrameModel):
+        merge_frame_model(proto, model.encoder)
+        opset = proto.opset_import[0].version
     _require_free_axes(proto, card)
     simplify(proto)
     _require_operators(proto)
@@ -302,6 +309,40 @@ def convert(model: Classifier, card: ModelCard, opset: int) -> bytes:
     _forget_how_it_was_made(proto)
     proto.ir_version = IR_VERSIONS.get(opset, NEWEST_IR_VERSION)
     return finish_graph(proto, card, "fp32")
+
+
+def merge_frame_model(proto: onnx.ModelProto, encoder: FrameModel) -> None:
+    """Put the graph of an ONNX encoder in the place of the node that stands for it.
+
+    Its names get the prefix of the encoder's weights, so that none is given twice.  Of both
+    operator sets the newer one holds: what a file may have means the same in both.
+    """
+    graph, merged = proto.graph, onnx.load_model_from_string(encoder.to_bytes()).graph
+    (stands_for,) = [node for node in graph.node if node.op_type == OPERATOR]
+    names = {merged.input[0].name: stands_for.input[0], merged.output[0].name: stands_for.output[0]}
+
+    def renamed(name: str) -> str:
+        return names.get(name, f"{ENCODER}{name}") if name else ""
+
+    nodes: list[NodeProto] = []
+    for node in graph.node:
+        if node is not stands_for:
+            nodes.append(node)
+            continue
+        for own in merged.node:
+            own.name = f"{ENCODER}{own.name}"
+            own.input[:] = [renamed(name) for name in own.input]
+            own.output[:] = [renamed(name) for name in own.output]
+            nodes.append(own)
+    copies = [NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del graph.node[:]
+    graph.node.extend(copies)
+    for tensor in merged.initializer:
+        tensor.name = renamed(tensor.name)
+        graph.initializer.append(tensor)
+    opset = max([encoder.opset, *(each.version for each in proto.opset_import if not each.domain)])
+    del proto.opset_import[:]
+    proto.opset_import.append(onnx.helper.make_opsetid("", opset))
 
 
 def finish_graph(proto: onnx.ModelProto, card: ModelCard, precision: str) -> bytes:

@@ -6,6 +6,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from seqvision.config.commands import SelfTrainOptions, TrainOptions
+from seqvision.config.training import is_onnx
 from seqvision.config.yaml_io import flattened, from_yaml
 from seqvision.errors import CheckpointError, StudyError
 from seqvision_edge.hints import path_error
@@ -118,13 +119,16 @@ def recorded(options: TrainOptions) -> TrainOptions:
     weights = options.model.weights
     if weights not in ("auto", "imagenet", "none"):
         weights = str(Path(weights).absolute())
+    encoder = options.model.encoder
+    if is_onnx(encoder):
+        encoder = str(Path(encoder).absolute())
     return options.model_copy(
         update={
             **paths,
             "resume": None,
             "config": None,
             "clips": options.clips.model_copy(update={"cache": cache}),
-            "model": options.model.model_copy(update={"weights": weights}),
+            "model": options.model.model_copy(update={"weights": weights, "encoder": encoder}),
         }
     )
 

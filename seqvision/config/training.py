@@ -6,7 +6,7 @@ from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from seqvision.errors import DataError
 from seqvision_edge.hints import did_you_mean, near_words, path_error
@@ -32,6 +32,7 @@ EncoderName = Literal[
 ENCODERS: tuple[str, ...] = get_args(EncoderName)
 FROM_SCRATCH = ("flatten", "small_cnn")
 TIMM = "timm:"
+ONNX = ".onnx"
 
 DatasetName = Literal[
     "auto",
@@ -168,11 +169,50 @@ def _timm_name(text: str) -> str:
 
 def _prefixed(given: Any) -> Any:
     # The nearest of the other names would be no help.
-    return _timm_name(given) if isinstance(given, str) and ":" in given else given
+    is_name = isinstance(given, str) and ":" in given and not is_onnx(given)
+    return _timm_name(given) if is_name else given
+
+
+def is_onnx(encoder: str) -> bool:
+    """Whether an encoder is a frozen ONNX model: the path of its file."""
+    return encoder.lower().endswith(ONNX)
+
+
+def _other_encoder(text: str) -> str:
+    if is_onnx(text):
+        return text
+    if ":" in text:
+        return _timm_name(text)
+    raise ValueError(f"must be {TIMM}NAME (a network of the package timm) or a file NAME{ONNX}")
+
+
+def pixel_numbers(text: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and deviation of a text such as 0.48,0.46,0.41:0.27,0.26,0.28.
+
+    Raises:
+        ValueError: it is none.
+    """
+    parts = [[plain_number(part) for part in side.split(",")] for side in text.split(":")]
+    numbers = [[number for number in side if number is not None] for side in parts]
+    counts = [len(side) for side in numbers]
+    if numbers != parts or len(counts) != 2 or counts[0] != counts[1] or counts[0] not in (1, 3):
+        raise ValueError("must be MEAN:DEVIATION, such as 0.48,0.46,0.41:0.27,0.26,0.28")
+    mean, deviation = map(tuple, numbers)
+    if min(deviation) <= 0 or max(map(abs, (*mean, *deviation))) > _LARGEST_PIXEL:
+        raise ValueError(f"{text!r}: deviations are above 0, on a scale of 0 (black) to 1 (white)")
+    return mean, deviation
+
+
+_LARGEST_PIXEL = 1000.0
+
+
+def _normalize(text: str) -> str:
+    pixel_numbers(text)
+    return text
 
 
 # A name with a full stop has its pretrained weights after it: timm:resnet10t.c3_in1k.
-TimmName = Annotated[str, AfterValidator(_timm_name)]
+OtherEncoder = Annotated[str, AfterValidator(_other_encoder)]
 
 
 def _value_range(text: str) -> str:
@@ -290,17 +330,21 @@ class ModelOptions(Options):
 
     heading = MODEL
 
-    encoder: Annotated[EncoderName | TimmName, BeforeValidator(_prefixed), Arg("NAME")] = (
-        "small_cnn"
-    )
+    encoder: Annotated[
+        EncoderName | OtherEncoder, BeforeValidator(_prefixed), Arg("NAME|FILE.onnx")
+    ] = "small_cnn"
     """Network that turns one frame into features; or timm:NAME, such as timm:resnet10t: a network
-    of the package timm."""
+    of the package timm; or an ONNX file: any frozen model, image in, floats out."""
     weights: Annotated[str, Arg("imagenet|none|FILE")] = "auto"
     """Start of the encoder: imagenet (of timm:NAME its pretrained weights), none, or a .pth or
     .safetensors file; auto: imagenet where it can be had."""
-    normalize: Annotated[Literal["auto", "imagenet", "symmetric", "unit"], Arg("KIND")] = "auto"
-    """Pixel range of the encoder: ImageNet mean and deviation, -1 to 1, or 0 to 1; auto: as its
-    pretrained weights have it."""
+    normalize: Annotated[
+        Literal["auto", "imagenet", "symmetric", "unit", "bytes"]
+        | Annotated[str, AfterValidator(_normalize)],
+        Arg("KIND|MEAN:DEVIATION"),
+    ] = "auto"
+    """Pixel range of the encoder: ImageNet mean and deviation, -1 to 1, 0 to 1, 0 to 255 (bytes),
+    or numbers such as 0.48,0.46,0.41:0.27,0.26,0.28; auto: as its pretrained weights have it."""
     freeze: bool = False
     """Freeze the encoder: train the head alone, on features computed once."""
     views: Positive = 8
@@ -331,6 +375,19 @@ class ModelOptions(Options):
     ensemble: Annotated[int, Field(ge=1, le=16)] = 1
     """Networks with different random starts, trained together, whose answers are averaged: better
     answers at as many times the cost; with --freeze, heads of one encoder."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _onnx_is_frozen(cls, given: Any) -> Any:
+        """Freeze an ONNX model: it cannot be trained."""
+        if isinstance(given, dict) and isinstance(given.get("encoder"), str):
+            return {**given, "freeze": True} if is_onnx(given["encoder"]) else given
+        return given
+
+    @property
+    def encoder_name(self) -> str:
+        """The encoder for a title: of a file, its name."""
+        return Path(self.encoder).name if is_onnx(self.encoder) else self.encoder
 
     @property
     def reads(self) -> str:

@@ -13,8 +13,16 @@ from seqvision_edge.card import ImageSpec
 class Classifier(nn.Module):
     """An encoder applied to every step (TimeDistributed), and a head over the steps."""
 
-    def __init__(self, options: ModelOptions, image: ImageSpec, labels: int) -> None:
+    def __init__(
+        self,
+        options: ModelOptions,
+        image: ImageSpec,
+        labels: int,
+        frame_content: bytes | None = None,
+    ) -> None:
         """Build the network.
+
+        `frame_content` is the graph of an ONNX encoder that was read before.
 
         Raises:
             WeightsError: the encoder's weights cannot be had, or do not fit.
@@ -22,13 +30,18 @@ class Classifier(nn.Module):
         super().__init__()
         encoders = [
             build_encoder(
-                options.encoder, options.weights, image.channels, image.height, image.width
+                options.encoder,
+                options.weights,
+                image.channels,
+                image.height,
+                image.width,
+                frame_content,
             )
             for _ in range(1 if options.freeze else options.ensemble)
         ]
         first = encoders[0]
         self.normalize = Normalize(
-            *pixel_range(options.encoder, options.normalize),
+            *pixel_range(options.encoder, options.normalize, first.channels),
             first.channels,
             saved=is_timm(options.encoder),
         )

@@ -15,13 +15,15 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from seqvision.config.training import FROM_SCRATCH
+from seqvision.config.training import FROM_SCRATCH, is_onnx, pixel_numbers
 from seqvision.errors import WeightsError
+from seqvision.models.onnx_encoder import FrameModel, frame_model
 from seqvision.models.timm_encoders import is_timm, size_error, timm_network, timm_pixel_range
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 SYMMETRIC = ((0.5,), (0.5,))
 UNIT = ((0.0,), (1.0,))
+BYTES = ((0.0,), (1 / 255,))
 
 
 class Normalize(nn.Module):
@@ -153,19 +155,29 @@ BUILDERS: dict[str, Callable[[int, int, int], nn.Module]] = {
 }
 
 
-def build_encoder(name: str, weights: str, channels: int, height: int, width: int) -> Encoder:
+def build_encoder(
+    name: str,
+    weights: str,
+    channels: int,
+    height: int,
+    width: int,
+    frame_content: bytes | None = None,
+) -> Encoder:
     """Build an encoder and load its weights.
 
     Args:
-        name: a key of `BUILDERS`, or `timm:` and a name of timm's.
+        name: a key of `BUILDERS`, `timm:` and a name of timm's, or the path of an ONNX file.
         weights: `none`, `imagenet`, the path of a state dict (.pth, .safetensors), or `auto`:
             ImageNet where it can be had, else none, with a line in `notes`.
         channels, height, width: of the images as the card has them.
+        frame_content: the adapted graph, where the encoder is an ONNX file that was read before.
 
     Raises:
         WeightsError: the given weights cannot be loaded, or do not fit; or a network of timm
             cannot be had, or does not take this size.
     """
+    if is_onnx(name):
+        return _of_file(name, channels, height, width, frame_content)
     from_scratch = name in FROM_SCRATCH
     pretrained = False
     module = (
@@ -204,15 +216,58 @@ def build_encoder(name: str, weights: str, channels: int, height: int, width: in
     return Encoder(module, int(features), input_channels, pretrained, notes)
 
 
+def _of_file(name: str, channels: int, height: int, width: int, content: bytes | None) -> Encoder:
+    path = Path(name)
+    if content is None:
+        module = frame_model(path, channels, height, width)
+    else:
+        module = FrameModel(content, path.name)
+        if (module.height, module.width) != (height, width) or module.channels < channels:
+            raise WeightsError(f"--encoder {path.name}: its images are not those of the card")
+    notes = (
+        f"{path.name}: {module.features} features of images of {width}×{height}; it stays as it is",
+    )
+    return Encoder(module, module.features, module.channels, True, notes)
+
+
 def pixel_range(
-    name: str, normalize: str
+    name: str, normalize: str, channels: int = 3
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:  # mean, deviation
-    """Return mean and deviation of the encoder's pixels, on a scale of 0 to 1."""
+    """Return mean and deviation of the encoder's pixels, on a scale of 0 to 1.
+
+    Args:
+        name: of the encoder.
+        normalize: the option.
+        channels: of the images that it takes.
+
+    Raises:
+        WeightsError: the range has more channels than the images.
+    """
+    if is_onnx(name):
+        return _range_of_file(name, normalize, channels)
+    if ":" in normalize:
+        return pixel_numbers(normalize)
     if normalize == "auto" and is_timm(name):
         return timm_pixel_range(name)
     if normalize == "auto":
         normalize = "symmetric" if name in FROM_SCRATCH else "imagenet"
-    return {"imagenet": IMAGENET, "symmetric": SYMMETRIC, "unit": UNIT}[normalize]
+    return _RANGES[normalize]
+
+
+_RANGES = {"imagenet": IMAGENET, "symmetric": SYMMETRIC, "unit": UNIT, "bytes": BYTES}
+
+
+def _range_of_file(
+    name: str, normalize: str, channels: int
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    if normalize == "auto":  # most models of pictures in colour are of ImageNet
+        normalize = "imagenet" if channels == 3 else "unit"
+    found = pixel_numbers(normalize) if ":" in normalize else _RANGES[normalize]
+    if len(found[0]) > channels:
+        raise WeightsError(
+            f"--normalize {normalize}: has three channels, {Path(name).name} takes grey images"
+        )
+    return found
 
 
 def _imagenet(name: str) -> dict[str, Tensor]:

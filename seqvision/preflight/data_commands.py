@@ -14,7 +14,7 @@ from seqvision.config import (
     check_sequence,
     data_path,
 )
-from seqvision.config.training import TIMM
+from seqvision.config.training import TIMM, is_onnx
 from seqvision.data.clips import find_background, labels_of
 from seqvision.data.datasets import DataSet, find_data_set
 from seqvision.data.datasets.clip_list import LIST_NAME
@@ -181,10 +181,36 @@ def check_combination(options: TrainOptions) -> None:
         near = did_you_mean(near_words(weights, ("imagenet", "none", "auto")))
         found = f"{weights}: no such choice; {near}" if near else path_error(weights, "file")
         raise WeightsError(f"--weights {found} (or: imagenet, none)")
-    if options.model.encoder.startswith(TIMM):
+    if is_onnx(options.model.encoder):
+        _check_frame_model(options)
+    elif options.model.encoder.startswith(TIMM):
         from seqvision.models.timm_encoders import check_timm  # with torch, as timm itself
 
         check_timm(options.model.encoder)
+
+
+def _check_frame_model(options: TrainOptions) -> None:
+    """Refuse an ONNX file that cannot be an encoder, and options that it leaves no room for.
+
+    Raises:
+        WeightsError: there is such a thing.
+    """
+    path, weights = Path(options.model.encoder), options.model.weights
+    if not path.is_file():
+        raise WeightsError(f"--encoder {path_error(path, 'ONNX file')}")
+    if weights not in ("auto", "none"):
+        raise WeightsError(
+            f"--weights {weights}: {path.name} has its own weights; leave --weights out"
+        )
+    if options.training.unfreeze_at:
+        raise WeightsError(
+            f"--unfreeze-at {options.training.unfreeze_at}: {path.name} stays as it is, an ONNX "
+            "model cannot be trained; leave --unfreeze-at out"
+        )
+    size = options.clips.size if options.images.sequence == "video" else "auto"
+    from seqvision.models.onnx_encoder import check_frame_model  # with torch, which loads for long
+
+    check_frame_model(path, None if size == "auto" else size)
 
 
 def validate_data(options: DataOptions) -> DataSet:

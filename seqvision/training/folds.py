@@ -351,8 +351,8 @@ class _CrossValidation:
         figures = folds_to_json(rows, held_out, "none" if groups is None else groups.split_by)
         facts = {**self._facts(count), "seconds": round(seconds, 1), "folds": count}
         report = ReportContents(
-            title=f"{options.model.encoder} + {options.model.head}, {len(card.labels)} labels, "
-            f"{count} folds",
+            title=f"{options.model.encoder_name} + {options.model.head}, "
+            f"{len(card.labels)} labels, {count} folds",
             about=f"{data_path(options)}, cross-validation in {self._out}",
             model=model,
             card=card.model_copy(update={"origin": origin}),

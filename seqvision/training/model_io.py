@@ -27,12 +27,14 @@ from pydantic_core import from_json
 from torch import Tensor
 
 from seqvision.config import ModelOptions
+from seqvision.config.training import is_onnx
 from seqvision.data.clips import Clip
 from seqvision.data.decode import Decoded
 from seqvision.data.group_split import KnownGroups
 from seqvision.data.splits import Split
 from seqvision.errors import CheckpointError, WeightsError
 from seqvision.models.classifier import Classifier
+from seqvision.models.onnx_encoder import CONTENT
 from seqvision.output_files import MODEL_FORMAT, replacing_other, same_training
 from seqvision_edge.card import ModelCard
 from seqvision_edge.errors import SeqvisionError
@@ -51,6 +53,7 @@ MAX_BYTES: Final = 1 << 32
 MAX_TEXT: Final = 1 << 20
 MAX_CLIPS_TEXT: Final = 1 << 28
 _MADE_BY: Final = "make one with: seqvision train FOLDER"
+FRAME_MODEL: Final = f"encoder.{CONTENT}"  # the only bytes among the weights
 _TYPES: Final = (torch.float32, torch.int64)  # int64 are the counters of batch norms
 
 # Of a sha256: two of a million clips are alike by chance once in 37 million data sets.
@@ -127,7 +130,9 @@ def save_model(
     """
     weights = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
     used = clips.to_json() if clips is not None else ""
-    content = Content(options.model_dump_json(), card.to_json(), weights, clips=used)
+    # Of an ONNX encoder the graph is among the weights: where its file lay is of no use.
+    architecture = options.model_copy(update={"encoder": options.encoder_name})
+    content = Content(architecture.model_dump_json(), card.to_json(), weights, clips=used)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as unfinished:
@@ -201,11 +206,12 @@ def load_model(path: Path) -> tuple[Classifier, ModelCard]:
         if "motion" not in options.model_fields_set:  # likewise
             changes["motion"] = "none"
         built = options.model_copy(update=changes)
+        frame_content = _frame_content(built, content)
         # On meta a network has shapes and no memory: a few words could ask for terabytes.
         with torch.device("meta"):
-            shell = Classifier(built, card.image, len(card.labels))
+            shell = Classifier(built, card.image, len(card.labels), frame_content)
         _refuse_misfits(shell, content, path)
-        model = Classifier(built, card.image, len(card.labels))
+        model = Classifier(built, card.image, len(card.labels), frame_content)
         model.load_state_dict(content.weights)
     except WeightsError as error:  # its encoder is of a package that is not here
         raise CheckpointError(f"{path}: {error}") from None
@@ -252,6 +258,20 @@ class Content:
             digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
             digest.update(_bytes(tensor))
         return digest.hexdigest()
+
+
+def _frame_content(options: ModelOptions, content: Content) -> bytes | None:
+    """Return the graph of an ONNX encoder in a model file; None where the encoder is another.
+
+    Raises:
+        ValueError: it has none.
+    """
+    if not is_onnx(options.encoder):
+        return None
+    graph = content.weights.get(FRAME_MODEL)
+    if graph is None or graph.dtype is not torch.uint8 or graph.ndim != 1:
+        raise ValueError("its ONNX encoder is missing")
+    return graph.numpy().tobytes()
 
 
 def _refuse_misfits(shell: Classifier, content: Content, path: Path) -> None:
@@ -367,7 +387,8 @@ def _check_tensors(weights: Mapping[Any, Any], size: int, path: Path) -> None:
     """Refuse what is no plain tensor, and tensors that look larger than the file."""
     total = 0
     for name, tensor in weights.items():
-        plain = isinstance(name, str) and type(tensor) is Tensor and tensor.dtype in _TYPES
+        types = (torch.uint8,) if name == FRAME_MODEL else _TYPES
+        plain = isinstance(name, str) and type(tensor) is Tensor and tensor.dtype in types
         if not plain or tensor.layout is not torch.strided or tensor.device.type != "cpu":
             raise CheckpointError(f"{path}: damaged, its weights are not named float32 tensors")
         total += tensor.numel() * tensor.element_size()

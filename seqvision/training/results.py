@@ -136,7 +136,7 @@ def _report(results: Results) -> ReportContents:
     options, data = results.context.options, results.context.data
     split = {"train": data.split.train, "val": data.split.val, "test": data.split.test}
     return ReportContents(
-        title=f"{options.model.encoder} + {options.model.head}, {len(data.labels)} labels",
+        title=f"{options.model.encoder_name} + {options.model.head}, {len(data.labels)} labels",
         about=f"{data_path(options)}, trained in {results.run}",
         model=results.context.model,
         card=results.card,

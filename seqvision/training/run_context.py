@@ -126,7 +126,7 @@ def model_line(data: Data, options: TrainOptions) -> str:
     if model.ensemble > 1:
         several = f", {model.ensemble} {'heads' if model.freeze else 'networks'} averaged"
     return (
-        f"{model.encoder} + {head}{pool}{centered}{several}, {data.sequence}, "
+        f"{model.encoder_name} + {head}{pool}{centered}{several}, {data.sequence}, "
         f"steps of {data.image.width}×{data.image.height}"
     )
 

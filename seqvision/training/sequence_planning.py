@@ -2,15 +2,18 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import median
 
 import numpy as np
 
 from seqvision.config import ClipOptions, TrainOptions
+from seqvision.config.training import is_onnx
 from seqvision.data.clips import Clip
 from seqvision.data.decode import Decoded, frame_shape
 from seqvision.data.value_range import measure_range
 from seqvision.errors import DataError
+from seqvision.models.onnx_encoder import declared_image
 from seqvision_edge.card import (
     ChannelSequence,
     ImageSequence,
@@ -52,10 +55,10 @@ def plan_sequence(options: TrainOptions, clips: Sequence[Clip]) -> tuple[ImageSp
 def _sizes(options: TrainOptions, clips: Sequence[Clip]) -> tuple[ImageSpec, SequenceSpec]:
     kind = options.images.sequence
     if kind == "video":
-        size = _VIDEO_SIZE if options.clips.size == "auto" else options.clips.size
         fps = 1.0 if options.clips.fps == "auto" else options.clips.fps
         frames = MOST_AUTO_FRAMES if options.clips.frames == "auto" else options.clips.frames
-        return _spec(options, size, size), VideoSequence(kind="video", fps=fps, frames=frames)
+        height, width = _video_size(options)
+        return _spec(options, height, width), VideoSequence(kind="video", fps=fps, frames=frames)
     sizes = _peek(clips)
     wide = median(width / height for height, width in sizes) >= 1
     if kind in ("rows", "columns"):
@@ -67,6 +70,16 @@ def _sizes(options: TrainOptions, clips: Sequence[Clip]) -> tuple[ImageSpec, Seq
         return _patches(options, size)
     spec = _spec(options, size, size).model_copy(update={"channels": 1})
     return spec, ChannelSequence(kind="channels")
+
+
+def _video_size(options: TrainOptions) -> tuple[int, int]:
+    """Return height and width of a frame; an ONNX encoder may be for one size."""
+    if options.clips.size != "auto":
+        return options.clips.size, options.clips.size
+    if is_onnx(options.model.encoder):
+        declared = declared_image(Path(options.model.encoder))
+        return declared.height or _VIDEO_SIZE, declared.width or _VIDEO_SIZE
+    return _VIDEO_SIZE, _VIDEO_SIZE
 
 
 def finalize_sequence(

@@ -357,7 +357,8 @@ def new_run_folder(options: TrainOptions, ending: str = "") -> Path:
     Raises:
         DataError: none can be made there.
     """
-    encoder = options.model.encoder.replace(":", "-")  # no name of a folder on Windows
+    # No name of a folder on Windows has a colon.
+    encoder = options.model.encoder_name.replace(":", "-").replace(" ", "-")
     name = f"{datetime.now():%Y%m%d-%H%M%S}-{encoder}-{options.model.head}{ending}"
     try:
         for number in range(1000):

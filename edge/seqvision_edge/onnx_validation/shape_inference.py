@@ -53,7 +53,7 @@ def sizes(graph: Graph, inputs: Mapping[str, Shape], frames: int) -> tuple[list[
         empty = any(item is not None and 0 in item.shape for item in call.inputs)
         if empty and node.operator not in _TAKES_NOTHING:
             raise Refused(f"its {node.operator} gets an empty tensor")
-        made = _made(call)
+        made = apply_rule(call)
         values += sum(math.prod(tensor.shape) for tensor in made.outputs)
         most = max(values, made.meanwhile)
         largest = max(largest, most)
@@ -120,7 +120,12 @@ class Made:
     meanwhile: int = 0
 
 
-def _made(call: NodeCall) -> Made:
+def apply_rule(call: NodeCall) -> Made:
+    """Return what a node makes of its inputs.
+
+    Raises:
+        Refused: they do not fit it.
+    """
     try:
         made = _RULES[call.node.operator](call)
     except (ArithmeticError, LookupError, TypeError, ValueError):

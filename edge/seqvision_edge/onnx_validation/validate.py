@@ -85,9 +85,7 @@ def read_model(
         _check_versions(message)
         card = ModelCard.from_json(_card_text(message, where), where)
         _compare_hash(message["graph"], card)
-        graph = read_graph(message["graph"], reader, OPERATORS)
-        for node in graph.nodes:
-            check_node(node)
+        graph = _checked_graph(message, reader)
         check_promise(graph, card)
     file = ModelFile(where, card, graph)
     window = card.sequence.window
@@ -95,6 +93,27 @@ def read_model(
     for time, kept in ((1, 0), (1, window - 1), (window, 0)):
         file.allow(shapes(card, 1, time, kept))
     return content, file
+
+
+def read_plain_graph(content: bytes) -> tuple[int, Graph]:
+    """Return the opset and the graph of a file without a card, checked as that of a model is.
+
+    Raises:
+        Refused: the file is damaged, or contains something that `seqvision export` never writes.
+    """
+    reader = ProtobufReader()
+    message = reader.read("Model", memoryview(content))
+    if "graph" not in message:
+        raise Damaged("there is no graph in it")
+    _check_versions(message)
+    return message["opset_import"][0]["version"], _checked_graph(message, reader)
+
+
+def _checked_graph(message: Message, reader: ProtobufReader) -> Graph:
+    graph = read_graph(message["graph"], reader, OPERATORS)
+    for node in graph.nodes:
+        check_node(node)
+    return graph
 
 
 def _refuse_other_kind(path: Path) -> None:
