@@ -94,6 +94,7 @@ _KINDS: Mapping[str, tuple[str, ...]] = {
     "drop": ("video",),
     "reverse": ("video",),
     "reverse_swap": ("video",),
+    "context": ("video",),
 }
 
 # A year, in seconds.
@@ -323,6 +324,9 @@ class AugmentOptions(Options):
     """Play half of the clips backwards whose labels --reverse-swap names; others stay."""
     reverse_swap: Annotated[tuple[str, ...], Arg("IN:OUT")] = ()
     """Labels that are exchanged backwards, e.g. zoom_in:zoom_out; one alone stays the same."""
+    context: Annotated[float, Field(ge=0, le=60), Arg("SECONDS")] = 0.0
+    """Learn also from what a video shows around a clip that is a part of it (a list with
+    start,end): windows at every offset, labelled in proportion to what they show of the clip."""
 
 
 class ModelOptions(Options):

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from seqvision.data.augment import Augmenter
 from seqvision.data.decode import Decoded
+from seqvision.data.surroundings import Surroundings
 from seqvision_edge.card import ImageSpec, SequenceSpec, VideoSequence
 from seqvision_edge.sampling import SizedClip, centre, centre_start, select_frames
 from seqvision_edge.still_images import cut_steps
@@ -22,6 +23,7 @@ def view(
     sequence: SequenceSpec,
     augmenter: Augmenter | None = None,
     draw: tuple[int, int] = (0, 0),
+    around: Surroundings | None = None,
 ) -> tuple[NDArray[np.uint8], int]:
     """Return the steps `(time, height, width, channels)` of a clip, and its label.
 
@@ -31,10 +33,16 @@ def view(
         image, sequence: what a step is, and how many there are.
         augmenter: varies it; without one, it is the centre window.
         draw: seed and epoch; what is drawn depends on them and on the clip alone.
+        around: what its video shows before and after it: windows are drawn from that too.
     """
-    if augmenter is None:
+    if augmenter is None and around is None:
         return centre(clip, image, sequence), label
     generator = np.random.default_rng((*draw, int(clip.key, 16)))
+    if around is not None and isinstance(sequence, VideoSequence):
+        window = around.draw(sequence.frames / sequence.fps, label, generator)
+        clip, label = window or (clip, label)
+    if augmenter is None:
+        return centre(clip, image, sequence), label
     if isinstance(sequence, VideoSequence):
         chosen, label = augmenter.choose(
             clip.times, sequence.fps, sequence.frames, label, generator, clip.source_fps, clip.end

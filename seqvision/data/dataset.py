@@ -11,6 +11,7 @@ from torch.utils.data import Dataset, Sampler
 from seqvision.data.augment import Augmenter
 from seqvision.data.clip_views import view
 from seqvision.data.decode import Decoded
+from seqvision.data.surroundings import Surroundings
 from seqvision_edge.card import ImageSpec, SequenceSpec
 
 
@@ -54,6 +55,7 @@ class ClipDataset(Dataset[Item]):
         sequence: SequenceSpec,
         augmenter: Augmenter | None = None,
         seed: int = 0,
+        around: Sequence[Surroundings | None] = (),
     ) -> None:
         self.clips = clips
         self.labels = labels
@@ -61,6 +63,12 @@ class ClipDataset(Dataset[Item]):
         self.sequence = sequence
         self.seed = seed
         self.augmenter = augmenter
+        self.around = around or [None] * len(clips)
+
+    @property
+    def is_varied(self) -> bool:
+        """Whether an item differs from epoch to epoch."""
+        return self.augmenter is not None or any(self.around)
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -69,7 +77,7 @@ class ClipDataset(Dataset[Item]):
         epoch, index = draw
         steps, label = view(
             self.clips[index], self.labels[index], self.image, self.sequence,
-            self.augmenter, (self.seed, epoch),
+            self.augmenter, (self.seed, epoch), self.around[index],
         )  # fmt: skip
         return torch.from_numpy(steps), label
 

@@ -33,6 +33,7 @@ from seqvision.data.near_duplicates import (
     joined_groups,
 )
 from seqvision.data.splits import Split, keep_groups, split_folds
+from seqvision.data.surroundings import Surroundings, load_surroundings
 from seqvision.data.value_range import range_notes
 from seqvision.errors import DataError
 from seqvision.rank import is_first
@@ -61,6 +62,7 @@ class Data:
     left_out: tuple[str, ...] = ()
     groups: GroupSplit | None = None
     warnings: tuple[str, ...] = ()
+    around: Sequence[Surroundings | None] = ()
 
     def part(self, indices: Sequence[int]) -> tuple[list[Decoded], list[int]]:
         """Return the clips and label indices of one part of the split."""
@@ -144,6 +146,10 @@ def _read(options: TrainOptions, data_set: DataSet | None) -> tuple[Data, list[N
     copies = find_near_duplicates(clips, decoded)
     background = find_background(labels, options.clips.background)
     settled = finalize_sequence(options, image, sequence, decoded)
+    around: Sequence[Surroundings | None] = ()
+    if reach := options.augmentation.context:
+        with progress("decoding what is around") as advance:
+            around = load_surroundings(store, clips, decoded, reach, background, labels, advance)
     data = Data(
         clips=clips,
         decoded=decoded,
@@ -163,8 +169,10 @@ def _read(options: TrainOptions, data_set: DataSet | None) -> tuple[Data, list[N
             *range_notes(decoded, image.value_range),
             *_damaged(clips, decoded, len(found)),
             *_mostly_short(decoded, settled),
+            *_without_surroundings(around),
         ),
         left_out=tuple(broken),
+        around=around,
     )
     return data, copies
 
@@ -212,6 +220,16 @@ def _mostly_short(decoded: Sequence[Decoded], sequence: SequenceSpec) -> tuple[s
         f"{short} of {len(decoded)} clips are shorter than the window ({sequence.frames} frames at "
         f"{sequence.fps:g} fps, {seconds:.2g} s); live, an answer is for a full one: "
         "fewer --frames or a higher --fps make it shorter",
+    )
+
+
+def _without_surroundings(around: Sequence[Surroundings | None]) -> tuple[str, ...]:
+    """Return a note where --context was given and nothing is around any clip."""
+    if not around or any(around):
+        return ()
+    return (
+        "--context has no effect: no clip is a part of a video; name the video and the part in a "
+        "list: path,label,start,end",
     )
 
 

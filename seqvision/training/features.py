@@ -67,6 +67,8 @@ class Features:
         about: list[Any] = [_fingerprint(model), data.sequence.model_dump()]
         if data.augmenter:
             about += [data.augmenter.made_from(), data.seed]
+        elif data.is_varied:
+            about += [data.seed]
         self._about = about
         model.eval()
         with progress("encoding") as advance:
@@ -119,9 +121,11 @@ class Features:
 
     def _file(self, view: int, index: int) -> Path:
         data = self._data
-        drawn = view if data.augmenter else 0
+        drawn = view if data.is_varied else 0
+        around = data.around[index]
+        wider = [around.clip.key, around.start, around.end, around.background] if around else []
         return self._cache.file(
-            [*self._about, data.clips[index].key, data.labels[index], drawn], ".npz"
+            [*self._about, data.clips[index].key, data.labels[index], drawn, *wider], ".npz"
         )
 
     @torch.inference_mode()
@@ -137,7 +141,7 @@ class Features:
             ):
                 # Copied: a slice would keep the whole padded batch alive.
                 found = steps[: int(length)].numpy().copy()
-                if data.augmenter and np.abs(found).max(initial=0) <= _LARGEST_FLOAT16:
+                if data.is_varied and np.abs(found).max(initial=0) <= _LARGEST_FLOAT16:
                     found = found.astype(np.float16)
                 yield index, (found, int(label))
 

@@ -33,12 +33,15 @@ def make_loaders(
     augmenter = make_augmenter(options.augmentation, data.labels)
     learning: ClipDataset | FeatureDataset
     checking: ClipDataset | FeatureDataset
-    learning = ClipDataset(*data.part(data.split.train), data.image, data.sequence, augmenter, seed)
+    around = [data.around[index] for index in data.split.train] if data.around else []
+    learning = ClipDataset(
+        *data.part(data.split.train), data.image, data.sequence, augmenter, seed, around
+    )
     checking = ClipDataset(*data.part(data.split.val), data.image, data.sequence)
     workers = worker_count(options.clips.workers)
     if model.frozen:
         # A frozen encoder answers the same in every epoch: ask it once, per varied copy.
-        views = options.model.views if augmenter else 1
+        views = options.model.views if learning.is_varied else 1
         cache = Cache(options.clips.cache, options.clips.cache_size)
         encoded = Features(model, learning, views, cache)
         model.steps.standardize(steps for steps, _ in encoded)
