@@ -69,6 +69,11 @@ class Score:
         return [event.reported_at - true.start for true, event in self.right]
 
     @property
+    def delays_after_end(self) -> list[float]:
+        """From the true end to the report of each correct event, in seconds; below 0: before it."""
+        return [event.reported_at - true.end for true, event in self.right]
+
+    @property
     def false_per_hour(self) -> float:
         """False events per hour of video; 0 without video."""
         return 3600 * len(self.false) / self.seconds if self.seconds else 0.0
@@ -77,6 +82,7 @@ class Score:
         delays = self.delays
         delay = (
             f"detection delay {median(delays):.2f} s (median; {max(delays):.2f} s at worst), "
+            f"{median(self.delays_after_end):.2f} s after the true end, "
             if delays
             else ""
         )

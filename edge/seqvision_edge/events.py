@@ -119,9 +119,21 @@ class EventDetector:
         self._smoothing.add(answer)
         if self._shown is not self._smoothing:
             self._shown.add(given)
+        return self.step_smoothed(time, answer, self._smoothing.value)
+
+    def step_smoothed(
+        self, time: float, answer: Probabilities, smoothed: Probabilities | None
+    ) -> EventUpdate:
+        """Process the prediction at `time` that others smoothed already; see `step`.
+
+        Args:
+            time: in seconds, rising.
+            answer: `(labels,)`, the prediction itself; zeros where it is unsure.
+            smoothed: `(labels,)`, with the predictions before it.
+        """
         own = dict(zip(self._labels, answer.tolist(), strict=True))
         rising = self._rising(own, time)
-        strength = self._strength(own, rising)
+        strength = self._strength(own, smoothed, rising)
         rival = self._strongest_candidate(strength, time)
         ended = NOTHING
         if self._running is not None:
@@ -155,15 +167,19 @@ class EventDetector:
         return np.zeros_like(answer) if unsure else answer
 
     def _by_label(self, smoothing: Smoothing) -> dict[str, float]:
-        value = smoothing.value
+        return self._named(smoothing.value)
+
+    def _named(self, value: Probabilities | None) -> dict[str, float]:
         return {} if value is None else dict(zip(self._labels, value.tolist(), strict=True))
 
-    def _strength(self, own: dict[str, float], rising: str | None) -> dict[str, float]:
+    def _strength(
+        self, own: dict[str, float], smoothed: Probabilities | None, rising: str | None
+    ) -> dict[str, float]:
         """Return the deciding probability of each label: smoothed, or the fired label's own.
 
         The smoothed probability of a label fired early is still rising.
         """
-        strength = self.smoothed
+        strength = self._named(smoothed)
         fired = self._running.label if self._running is not None and self._is_fired else None
         for label in filter(None, {rising, fired}):
             strength[label] = max(strength[label], own[label])

@@ -15,12 +15,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from seqvision.calibration.clip_calibration import FEW, FromClips, calibrate_clips
+from seqvision.calibration.delay_curve import draw_curve
 from seqvision.calibration.event_calibration import FromTakes, calibrate_takes, check_takes
 from seqvision.calibration.event_counts import EventCounts
 from seqvision.calibration.inference import CalibrationModel, open_model
 from seqvision.calibration.inputs import CalibrationInputs, find_inputs
 from seqvision.config import CalibrateOptions
 from seqvision.console import print_note, print_step, result_console
+from seqvision.errors import DataError
 from seqvision.output_files import lock_output
 from seqvision.preflight.shared_checks import find_for_model
 from seqvision_edge.card import Decision, ModelCard
@@ -75,13 +77,22 @@ def _calibrate(options: CalibrateOptions, inputs: CalibrationInputs, output: Pat
         rejects = (from_clips.reject.threshold,) if from_clips else ()
         budget = options.max_false_per_hour
         from_takes = calibrate_takes(
-            model.live(decision), takes, before, rejects, budget, options.tolerance
+            model.live(decision),
+            takes,
+            before,
+            rejects,
+            budget,
+            options.tolerance,
+            options.max_delay,
         )
         decision = from_takes.decision
         print_takes(from_takes, budget)
+        print_curve(from_takes, options.max_delay)
     print_settings(before, decision)
     card = calibrated_card(model.card, decision, from_clips, from_takes, options)
     kept = model.write(card, output)
+    if options.curve is not None and from_takes is not None:
+        _draw(from_takes, options.curve, options.max_false_per_hour)
     if kept is not None:
         _print_note(f"{output}: the model of another training is kept as {kept}")
     return output
@@ -102,6 +113,7 @@ def calibrated_card(
     }
     if from_takes:
         figures["max_false_per_hour"] = options.max_false_per_hour
+        figures["max_delay"] = options.max_delay
     by = ", ".join(map(str, options.data))
     note = f"calibrated {now} by {by}; before: {json.dumps(card.decision.model_dump())}"
     origin = card.origin.model_copy(
@@ -191,6 +203,43 @@ def print_takes(found: FromTakes, budget: float) -> None:
               f"{after.false_rate_upper_bound:.0f} per hour, 95 % sure")  # fmt: skip
 
 
+def print_curve(found: FromTakes, max_delay: float | None) -> None:
+    """Print how early events can be reported, and what that costs."""
+    table = Table(title="earlier reports", title_justify="left")
+    for name in ("--early", "after the end, s", "after the start, s", "F1", "false per hour",
+                 "changed if perturbed"):  # fmt: skip
+        table.add_column(name, justify="right")
+    for point in found.curve:
+        figures, early = point.figures, point.decision.early
+        table.add_row(
+            "off" if early is None else f"{early:g}",
+            _seconds(figures.delay_after_end),
+            _seconds(figures.delay),
+            f"{figures.f1:.3f}",
+            f"{figures.false_per_hour:.0f}",
+            f"{point.changed:.1%}",
+            style="bold" if point is found.chosen else "",
+        )
+    console = result_console()
+    console.print(table)
+    late = found.after.delay_after_end
+    if max_delay is not None and late is not None and late > max_delay:
+        _note(console, f"no settings report events within --max-delay {max_delay:g} s and the "
+              "budget of false events; these come nearest")  # fmt: skip
+
+
+def _draw(found: FromTakes, path: Path, budget: float) -> None:
+    try:
+        draw_curve(found.curve, found.chosen, budget, path)
+    except OSError as error:
+        raise DataError(f"--curve {path}: cannot be written ({error.strerror})") from None
+    _print_note(f"{path}: how early events can be reported; numbers in {path.stem}.json")
+
+
+def _seconds(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
 def print_settings(before: Decision, after: Decision) -> None:
     """Print each setting that changed."""
     table = _table("settings")
@@ -221,7 +270,8 @@ def _events(figures: EventCounts) -> Iterator[tuple[str, str]]:
     yield "precision", f"{figures.precision:.3f}"
     yield "recall", f"{figures.recall:.3f}"
     yield "false per hour", f"{figures.false_per_hour:.0f}"
-    yield "detection delay, s (median)", "–" if figures.delay is None else f"{figures.delay:.2f}"
+    yield "detection delay, s (median)", _seconds(figures.delay)
+    yield "… after the end of a gesture", _seconds(figures.delay_after_end)
 
 
 def _format(value: object) -> str:

@@ -4,6 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from seqvision.calibration.delay_curve import (
+    SAME_TIME,
+    CurvePoint,
+    choose,
+    search_early,
+    trace_curve,
+)
 from seqvision.calibration.event_counts import EventCounts
 from seqvision.calibration.event_search import Trials, cross_validate, make_decision_grid, search
 from seqvision.calibration.inference import TakePredictions, record_predictions
@@ -25,6 +32,8 @@ class FromTakes:
         held_out: what searched settings come to on videos that were left out of their search; None
             where there is one video.
         true: how many events there are.
+        curve: settings from the latest report to the earliest.
+        chosen: the point of it that `decision` is, or None where the settings stay.
     """
 
     takes: int
@@ -33,6 +42,8 @@ class FromTakes:
     before: EventCounts
     after: EventCounts
     held_out: EventCounts | None
+    curve: tuple[CurvePoint, ...] = ()
+    chosen: CurvePoint | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures as plain data."""
@@ -42,9 +53,15 @@ class FromTakes:
             for part, of in parts.items()
             if of is not None
             for name, value in of.to_json().items()
-            if name in ("f1", "precision", "recall", "false_per_hour", "detection_delay")
+            if name
+            in ("f1", "precision", "recall", "false_per_hour", "detection_delay", "delay_after_end")
         }
-        return {"videos": self.takes, "seconds": self.before.to_json()["seconds"], **figures}
+        return {
+            "videos": self.takes,
+            "seconds": self.before.to_json()["seconds"],
+            **figures,
+            "curve": [point.to_json() for point in self.curve],
+        }
 
 
 def check_takes(
@@ -80,6 +97,7 @@ def calibrate_takes(
     rejects: Sequence[float],
     budget: float,
     tolerance: float,
+    max_delay: float | None = None,
 ) -> FromTakes:
     """Search the settings for the highest F1 within a budget of false events.
 
@@ -90,6 +108,7 @@ def calibrate_takes(
         rejects: thresholds for unknown that are tried besides the card's own.
         budget: most false events per hour.
         tolerance: seconds by which an event may miss the true one.
+        max_delay: most seconds from the end of a gesture to its report, the median.
 
     Raises:
         SourceError: a video cannot be read.
@@ -99,7 +118,10 @@ def calibrate_takes(
     assert isinstance(card.sequence, VideoSequence)
     recordings = _record(session, takes)
     grid = make_decision_grid(
-        card.decision, card.sequence, len(card.labels), (card.decision.min_confidence, *rejects)
+        card.decision.model_copy(update={"early": None}),
+        card.sequence,
+        len(card.labels),
+        (card.decision.min_confidence, *rejects),
     )
     trials = Trials(recordings, card.labels, window_lag(card.sequence), tolerance, grid)
     every = range(len(recordings))
@@ -116,18 +138,37 @@ def calibrate_takes(
             f"{recordings[0].where}: no settings find one of {before.right + before.missed} events "
             f"within {budget:g} false per hour; raise --max-false-per-hour, or train a better model"
         )
-    decision, after = found.decision, found.figures
+    with progress("earlier reports") as advance:
+        curve = trace_curve(trials, every, found.decision, budget, advance)
+    chosen = choose(curve, budget, max_delay)
+    decision, after = chosen.decision, chosen.figures
     # Of settings that are as good, those that people know.
-    if unchanged.is_within(budget) and unchanged.f1 >= after.f1:
+    if unchanged.is_within(budget) and unchanged.f1 >= after.f1 and not _later(unchanged, after):
         decision, after = card.decision, unchanged
+
+    def find(rest: Sequence[int]) -> Decision:
+        """Return the settings that some of the takes lead to, with the `early` of all of them."""
+        best = search(trials, rest, budget).decision
+        early = chosen.decision.early
+        return best if early is None else search_early(trials, rest, best, early, budget)
+
     return FromTakes(
         takes=len(recordings),
         true=before.right + before.missed,
         decision=Decision.model_validate(decision.model_dump()),
         before=before,
         after=after,
-        held_out=cross_validate(trials, budget),
+        held_out=cross_validate(trials, find),
+        curve=tuple(curve),
+        chosen=chosen if decision == chosen.decision else None,
     )
+
+
+def _later(one: EventCounts, other: EventCounts) -> bool:
+    """Return whether events are reported clearly later, by their medians."""
+    if one.delay_after_end is None or other.delay_after_end is None:
+        return False
+    return one.delay_after_end > other.delay_after_end + SAME_TIME
 
 
 def _record(session: Session, takes: Sequence[TruthVideo]) -> list[TakePredictions]:

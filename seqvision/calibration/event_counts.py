@@ -25,6 +25,7 @@ class EventCounts:
     false: int
     seconds: float
     delays: tuple[float, ...]
+    delays_after_end: tuple[float, ...] = ()
 
     @property
     def f1(self) -> float:
@@ -56,6 +57,11 @@ class EventCounts:
         return median(self.delays) if self.delays else None
 
     @property
+    def delay_after_end(self) -> float | None:
+        """Median seconds from the true end to the report; below 0: reported before the end."""
+        return median(self.delays_after_end) if self.delays_after_end else None
+
+    @property
     def false_rate_upper_bound(self) -> float:
         """The rate per hour that is not reached, 95 % sure, where there is no false event."""
         return 3600 * RULE_OF_THREE / self.seconds if self.seconds else float("inf")
@@ -71,14 +77,23 @@ class EventCounts:
             "false": self.false,
             "false_per_hour": round(self.false_per_hour, 1),
             "detection_delay": None if self.delay is None else round(self.delay, 3),
+            "delay_after_end": (
+                None if self.delay_after_end is None else round(self.delay_after_end, 3)
+            ),
             "seconds": round(self.seconds, 1),
         }
 
 
 def of_score(score: Score) -> EventCounts:
     """Return the figures of one take."""
-    delays = tuple(score.delays)
-    return EventCounts(len(score.right), len(score.missed), len(score.false), score.seconds, delays)
+    return EventCounts(
+        right=len(score.right),
+        missed=len(score.missed),
+        false=len(score.false),
+        seconds=score.seconds,
+        delays=tuple(score.delays),
+        delays_after_end=tuple(score.delays_after_end),
+    )
 
 
 def sum_counts(figures: Iterable[EventCounts]) -> EventCounts:
@@ -90,6 +105,7 @@ def sum_counts(figures: Iterable[EventCounts]) -> EventCounts:
         false=sum(each.false for each in every),
         seconds=float(np.sum([each.seconds for each in every])),
         delays=tuple(delay for each in every for delay in each.delays),
+        delays_after_end=tuple(delay for each in every for delay in each.delays_after_end),
     )
 
 

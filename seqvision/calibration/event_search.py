@@ -7,8 +7,10 @@ heights the one is taken whose neighbours are high too: what one step would spoi
 What smoothing and the threshold for unknown make of the answers is computed once for all settings
 that share them, by the code that does it live.  While no gesture reaches `off_threshold`, and none
 did in the answer before, an answer changes nothing: most of a video need not be looked at again.
+Early reports are searched by `delay_curve`, from what is best without them.
 """
 
+import copy
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +23,7 @@ from seqvision.calibration.event_counts import EventCounts, of_score, sum_counts
 from seqvision.calibration.inference import TakePredictions
 from seqvision_edge.card import Decision, VideoSequence
 from seqvision_edge.event_metrics import score
-from seqvision_edge.events import EventDetector
+from seqvision_edge.events import EventDetector, Smoothing, is_unsure
 from seqvision_edge.types import Event
 
 # For each threshold for unknown so many are drawn, and from so many of them it goes uphill.
@@ -112,10 +114,16 @@ class Grid:
 
 @dataclass(frozen=True)
 class _Smooth:
-    """Smoothed answers: `breaks` are indices where the past ends: rows without meaning."""
+    """Smoothed answers; in the rows of `breaks` the past ends, and the others have no meaning.
+
+    `own` are the answers themselves, zeros where they are unsure; `highest` and `highest_own` the
+    most that a gesture has in each of the two.
+    """
 
     shares: NDArray[np.float64]
+    own: NDArray[np.float64]
     highest: NDArray[np.float64]
+    highest_own: NDArray[np.float64]
     breaks: NDArray[np.bool_]
 
 
@@ -131,23 +139,25 @@ class Replay:
 
     def events(self, decision: Decision) -> list[Event]:
         """Return the events that a run with these settings reports."""
-        if decision.early is not None or not self._times:  # an answer's own rise counts then
-            return self.recorded.events(decision, self._labels, self._lag)
-        smooth = self._smoothed(decision)
-        loud = smooth.highest >= decision.off_threshold - _HAIR
-        after = np.concatenate(([False], loud[:-1]))
-        detector = EventDetector(
-            decision.model_copy(update={"smoothing": "none", "min_confidence": 0.0}),
-            self._labels,
-            self._lag,
-        )
+        if not self._times:
+            return []
+        smooth, early = self._smoothed(decision), decision.early is not None
+        # An answer's own rise counts too where events are reported early.
+        highest = np.maximum(smooth.highest, smooth.highest_own) if early else smooth.highest
+        loud = highest >= decision.off_threshold - _HAIR
+        counts = loud | smooth.breaks
+        # What follows a loud answer may end an event; what follows a break may be low, and rise.
+        counts[1:] |= loud[:-1] | (smooth.breaks[:-1] & early)
+        counts[0] |= early
+        detector = EventDetector(decision, self._labels, self._lag)
         ended: list[Event] = []
-        for index in np.flatnonzero(loud | after | smooth.breaks).tolist():
+        for index in np.flatnonzero(counts).tolist():
             time = self._times[index]
             if smooth.breaks[index]:
                 ended += detector.close(time).ended
             else:
-                ended += detector.step(time, smooth.shares[index]).ended
+                update = detector.step_smoothed(time, smooth.own[index], smooth.shares[index])
+                ended += update.ended
         return [*ended, *detector.close(self.recorded.seconds).ended]
 
     def _smoothed(self, decision: Decision) -> _Smooth:
@@ -160,20 +170,22 @@ class Replay:
         return self._smooth[key]
 
     def _make(self, decision: Decision) -> _Smooth:
-        # Only its smoothing is used.
-        detector = EventDetector(decision, self._labels, self._lag)
+        smoothing = Smoothing(decision)
         shares = np.zeros((len(self._times), len(self._labels)))
+        own = np.zeros_like(shares)
         breaks = np.zeros(len(self._times), np.bool_)
-        for where, (time, answer) in enumerate(self.recorded.answers):
+        for where, (_, answer) in enumerate(self.recorded.answers):
             if answer is None:
                 breaks[where] = True
-                detector.close(time)
-            else:
-                detector.step(time, answer)
-                shares[where] = list(detector.smoothed.values())
+                smoothing.clear()
+                continue
+            if not is_unsure(float(answer.max()), decision.min_confidence):
+                own[where] = answer
+            shares[where] = smoothing.add(own[where].copy())
         gestures = [where for where, label in enumerate(self._labels)
                     if label != decision.background]  # fmt: skip
-        return _Smooth(shares, shares[:, gestures].max(axis=1), breaks)
+        highest, highest_own = (each[:, gestures].max(axis=1) for each in (shares, own))
+        return _Smooth(shares, own, highest, highest_own, breaks)
 
 
 @dataclass
@@ -190,6 +202,16 @@ class Trials:
 
     def __post_init__(self) -> None:
         self._replays = [Replay(recorded, self.labels, self.lag) for recorded in self.recordings]
+
+    def on_grid(self, grid: Grid) -> "Trials":
+        """Return the same trials, and those to come, for points of another grid."""
+        other = copy.copy(self)
+        other.grid = grid
+        return other
+
+    def replay(self, take: int) -> "Replay":
+        """Return the recorded predictions of a take, to be replayed."""
+        return self._replays[take]
 
     def at(self, point: Point, takes: Sequence[int]) -> EventCounts:
         """Return what the settings at a point come to on some of the takes."""
@@ -223,6 +245,7 @@ def search(
     budget: float,
     seed: int = 0,
     advance: Callable[[int, int], None] = lambda done, total: None,
+    start: Decision | None = None,
 ) -> Found:
     """Return the settings for some of the takes.
 
@@ -232,6 +255,7 @@ def search(
         budget: most false events per hour.
         seed: of the points where the search begins.
         advance: called with how many of the drawn points were tried, of how many.
+        start: where the search begins instead of points that are drawn over the grid.
     """
     values: dict[Point, float] = {}
 
@@ -246,7 +270,7 @@ def search(
         """Return how high a point and its neighbours are together."""
         return float(np.mean([value(point), *map(value, trials.grid.around(point))]))
 
-    drawn = _somewhere(trials.grid, seed)
+    drawn = [] if start else _somewhere(trials.grid, seed)
     count = sum(map(len, drawn))
     for number, point in enumerate(itertools.chain(*drawn)):
         value(point)
@@ -254,8 +278,9 @@ def search(
     # From each threshold for unknown for itself: a harsh one wants all other settings elsewhere,
     # and no single step leads from there to what is good without it.
     highest = [sorted(set(points), key=lambda point: -value(point))[:_STARTS] for points in drawn]
-    for start in (trials.grid.nearest(trials.grid.base), *itertools.chain(*highest)):
-        _climb(start, value, trials.grid)
+    first = trials.grid.nearest(start or trials.grid.base)
+    for point in (first, *itertools.chain(*highest)):
+        _climb(point, value, trials.grid)
 
     def is_good(point: Point) -> bool:
         """Whether a point is within the budget, where any is, and within one event of the best."""
@@ -285,10 +310,10 @@ def search(
     return Found(trials.grid.decision(top), figures)
 
 
-def cross_validate(trials: Trials, budget: float) -> EventCounts | None:
+def cross_validate(trials: Trials, find: Callable[[Sequence[int]], Decision]) -> EventCounts | None:
     """Return what searched settings come to on takes that were not searched; None for one take.
 
-    Each take, or each fifth of them, is left out once.
+    Each take, or each fifth of them, is left out once; `find` searches the others.
     """
     takes = range(len(trials.recordings))
     if len(takes) < 2:
@@ -298,8 +323,7 @@ def cross_validate(trials: Trials, budget: float) -> EventCounts | None:
     for fold in range(count):
         left = [take for take in takes if take % count == fold]
         rest = [take for take in takes if take % count != fold]
-        found = search(trials, rest, budget)
-        figures.append(trials.of(found.decision, left))
+        figures.append(trials.of(find(rest), left))
     return sum_counts(figures)
 
 

@@ -98,6 +98,28 @@ class TakePredictions:
         )
         return replace(self, answers=answers)
 
+    def perturbed(self, much: float, seed: int) -> "TakePredictions":
+        """Return the predictions as another processor might have given them.
+
+        Args:
+            much: standard deviation of what is added to each logit; a probability near one half
+                changes by a quarter of it.
+            seed: of what is drawn.
+        """
+        generator = np.random.default_rng(seed)
+        answers = tuple(
+            (
+                time,
+                None
+                if answer is None
+                else probable(
+                    np.log(answer.clip(1e-30)) + much * generator.standard_normal(answer.shape), 1.0
+                ),
+            )
+            for time, answer in self.answers
+        )
+        return replace(self, answers=answers)
+
 
 def record_predictions(
     session: Session, take: TruthVideo, advance: Callable[[float], None] = lambda share: None

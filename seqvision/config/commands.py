@@ -131,6 +131,7 @@ class CalibrateOptions(Options):
     examples = (
         "seqvision calibrate model.pt frames/ takes/",
         "seqvision calibrate model.onnx takes/ --max-false-per-hour 5",
+        "seqvision calibrate model.pt takes/ --max-delay 0.4 --curve curve.svg",
     )
 
     model: Annotated[Path, Arg("MODEL", positional=True)]
@@ -141,6 +142,10 @@ class CalibrateOptions(Options):
     """File to write; the model's weights and its old settings stay in it."""
     max_false_per_hour: Annotated[float, Field(ge=0), Arg("N", EVENTS)] = 20.0
     """Maximum number of false events per hour of video."""
+    max_delay: Annotated[float | None, Arg("SECONDS", EVENTS, "as early as F1 allows")] = None
+    """Maximum median time from the end of a gesture to its report; below 0: before it ends."""
+    curve: Annotated[Path | None, Arg("FILE.svg|png", OUTPUT)] = None
+    """Draw delay, F1 and false events per hour for each setting of --early; numbers in a .json."""
     tolerance: Annotated[float, Field(ge=0), Arg("SECONDS", EVENTS)] = 0.5
     """Tolerance in time when events are matched with the truth, as in edge-run."""
     unknown: Annotated[tuple[str, ...], Arg("LABEL", DATA)] = ("unknown",)

@@ -70,8 +70,19 @@ def validate_calibrate(options: CalibrateOptions) -> CalibrationInputs:
     endings = (".onnx",) if suffix == ".onnx" else MODEL_SUFFIXES
     if output.suffix.lower() not in endings:
         raise CheckpointError(f"--output {output}: must end in {' or '.join(endings)}")
-    check_outputs({"--output": output}, options.data)
+    curve = options.curve
+    if curve is not None and curve.suffix.lower() not in (".svg", ".png"):
+        raise DataError(f"--curve {curve}: must end in .svg or .png")
+    numbers = None if curve is None else curve.with_suffix(".json")
+    check_outputs(
+        {"--output": output, "--curve": curve, "numbers of --curve": numbers}, options.data
+    )
     inputs = find_inputs(options.data)
+    if curve is not None and not inputs.takes:
+        raise DataError(f"--curve {curve}: needs untrimmed videos with their truth")
+    truths = {take.video.with_suffix(".json").resolve() for take in inputs.takes}
+    if numbers is not None and numbers.resolve() in truths:
+        raise DataError(f"--curve {curve}: its numbers would replace the truth {numbers}")
     check_model_output("--output", output)
     if card is None:
         return inputs

@@ -63,8 +63,10 @@ def test_the_delay_runs_from_the_true_start_to_the_report() -> None:
     events = [event("a", 1, 2, reported=2.5), event("a", 11, 12, reported=11.5), event("a", 20, 21)]
     result = score(events, [true("a", 1, 2), true("a", 10, 11), true("a", 19, 21)], 3600)
     assert result.delays == [1.5, 1.5, 2.0]
+    assert result.delays_after_end == [0.5, 0.5, 0.0]
     assert str(result).splitlines()[1] == (
-        "truth: detection delay 1.50 s (median; 2.00 s at worst), order 1.000, "
+        "truth: detection delay 1.50 s (median; 2.00 s at worst), 0.50 s after the true end, "
+        "order 1.000, "
         "0 false per hour, 0 false while nothing happened"
     )
 
