@@ -410,6 +410,7 @@ class SegmentOptions(Options):
     examples = (
         "seqvision segment long.mp4 events.csv",
         "seqvision segment long.mp4 events.csv --output clips --group anna",
+        "seqvision segment long.mp4 events.csv --list-only  # for train --context",
     )
 
     video: Annotated[Path, Arg("VIDEO", positional=True)]
@@ -428,6 +429,8 @@ class SegmentOptions(Options):
     """Maximum number of background clips; auto: as many as events."""
     margin: Annotated[float, Field(ge=0), Arg("SECONDS")] = 0.5
     """Minimum distance of background clips from an event."""
+    list_only: bool = False
+    """Cut nothing out: list the parts of the video itself, as train --context needs them."""
 
 
 class SelfTrainOptions(Options):

@@ -5,6 +5,7 @@ start_frame,end_frame,label     numbers from 0; both frames are a part
 {"events": [{"label": …, "start": seconds, "end": seconds}, …]}
 """
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -17,7 +18,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from seqvision.console import print_note
 from seqvision.data.clips import normal
-from seqvision.data.datasets.clip_list import COLUMNS, LIST_NAME, PARTS_OF_A_VIDEO, times_of
+from seqvision.data.datasets.clip_list import (
+    COLUMNS,
+    LIST_NAME,
+    PARTS_OF_A_VIDEO,
+    columns_of,
+    times_of,
+)
 from seqvision.data.datasets.table import read_table, unused_note
 from seqvision.errors import DataError
 from seqvision_edge.card import Label
@@ -236,6 +243,42 @@ def lock_list(folder: Path) -> Iterator[None]:
         yield
 
 
+def list_parts(video: Path, folder: Path, parts: Sequence[Segment], group: str) -> Path:
+    """Add parts of a video to a folder's list, by their frames, and return the list.
+
+    Raises:
+        DataError: a part is listed already, or the list names parts in seconds.
+    """
+    try:
+        name = Path(os.path.relpath(video.resolve(), folder.resolve())).as_posix()
+    except ValueError:  # another drive of Windows
+        name = video.resolve().as_posix()
+    path = folder / LIST_NAME
+    if path.exists() and {"start", "end"} & set(columns_of(path)):
+        raise DataError(
+            f"{path}: names parts of videos in seconds (start,end), --list-only in frames; "
+            "another --output"
+        )
+    rows = [
+        {
+            "path": name,
+            "label": part.label,
+            "group": group,
+            "start_frame": str(part.first),
+            "end_frame": str(part.last - 1),
+        }
+        for part in parts
+    ]
+    keys = ("path", "label", "start_frame", "end_frame")
+    there = {tuple(row.get(key, "") for key in keys) for row in read_clip_rows(folder)[1]}
+    for row in rows:
+        if tuple(row[key] for key in keys) in there:
+            raise DataError(
+                f"{path}: has frames {row['start_frame']} to {row['end_frame']} of {name} already"
+            )
+    return add_rows(folder, rows)
+
+
 def add_rows(folder: Path, rows: Sequence[Mapping[str, str]]) -> Path:
     """Write the list with more rows, in one step.
 
@@ -247,7 +290,8 @@ def add_rows(folder: Path, rows: Sequence[Mapping[str, str]]) -> Path:
     # Takes may be recorded into the same folder.
     with locked(folder) if (folder / NAME).exists() else nullcontext():
         columns, kept = read_clip_rows(folder)
-        columns += [name for name in _LIST_COLUMNS if name not in columns]
+        needed = dict.fromkeys((*_LIST_COLUMNS, *(name for row in rows for name in row)))
+        columns += [name for name in needed if name not in columns]
         with (
             atomic_write(path) as unfinished,
             unfinished.open("w", newline="", encoding="utf-8") as file,

@@ -19,6 +19,7 @@ from seqvision.segmentation.annotations import (
     Segment,
     add_rows,
     between,
+    list_parts,
     lock_list,
     parts_of,
     read_clip_rows,
@@ -64,15 +65,22 @@ def segment(options: SegmentOptions, marks: list[Mark]) -> Segmented:
     was_there = folder.is_dir()
     try:
         with lock_list(folder):
-            return _cut(video, folder, parts, options.group or video.stem)
+            group = options.group or video.stem
+            rows = list_parts if options.list_only else _cut
+            return _added(folder, parts, rows(video, folder, parts, group))
     finally:
         if not was_there:
             with contextlib.suppress(OSError):  # where nothing was written into it
                 folder.rmdir()
 
 
-def _cut(video: Path, folder: Path, parts: Sequence[Segment], group: str) -> Segmented:
-    """Write the clips, and their rows into the list."""
+def _added(folder: Path, parts: Sequence[Segment], listed: Path) -> Segmented:
+    groups = {row.get("group") for row in read_clip_rows(folder)[1]}
+    return Segmented(folder, listed, Counter(part.label for part in parts), len(groups) == 1)
+
+
+def _cut(video: Path, folder: Path, parts: Sequence[Segment], group: str) -> Path:
+    """Write the clips, and their rows into the list; return it."""
     names = names_of(group, parts)
     for name in names:
         if (folder / name).exists():
@@ -85,9 +93,7 @@ def _cut(video: Path, folder: Path, parts: Sequence[Segment], group: str) -> Seg
             {"path": name.as_posix(), "label": part.label, "group": group}
             for name, part in zip(names, parts, strict=True)
         ]
-        listed = add_rows(folder, rows)
-    groups = {row.get("group") for row in read_clip_rows(folder)[1]}
-    return Segmented(folder, listed, Counter(part.label for part in parts), len(groups) == 1)
+        return add_rows(folder, rows)
 
 
 def _parts(marks: list[Mark], times: list[float], options: SegmentOptions) -> list[Segment]:

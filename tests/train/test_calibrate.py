@@ -9,6 +9,7 @@ from pathlib import Path
 import colour_model
 import numpy as np
 import pytest
+import torch
 from conftest import square_clip, write_video
 from numpy.typing import NDArray
 from trainings import options, train, weights
@@ -44,6 +45,7 @@ from seqvision.training.model_io import load_model, write_card
 from seqvision.training.train import Trained
 from seqvision_edge.card import Decision, VideoSequence
 from seqvision_edge.event_metrics import TrueEvent
+from seqvision_edge.events import window_lag
 from seqvision_edge.runner import run
 from seqvision_edge.session import Session
 from seqvision_edge.sinks.console import EventList
@@ -179,6 +181,34 @@ def test_a_recorded_timeline_can_change_its_temperature(trained: Trained, takes:
     again = cold_course.cooled(0.5)
     for (_, one), (_, two) in zip(warm_course.answers, again.answers, strict=True):
         np.testing.assert_allclose(one, two, atol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:TF32 acceleration")
+def test_another_processor_gives_the_same_events(
+    trained: Trained, takes: Path, tmp_path: Path
+) -> None:
+    """Other kernels, and weights in half precision, stand for another processor."""
+    path = copied(trained, tmp_path)
+    calibrate(CalibrateOptions(model=path, data=(takes,)))
+    model, card = load_model(path)
+    decision, lag = card.decision, window_lag(card.sequence)
+    coarse, _ = load_model(path)
+    for weight in coarse.parameters():
+        weight.data = weight.data.half().float()
+    for take in find_inputs([takes]).takes:
+        here = record_predictions(TrainedSession(model, card, ""), take)
+        with torch.backends.mkldnn.flags(enabled=False):
+            elsewhere = record_predictions(TrainedSession(model, card, ""), take)
+        rounded = record_predictions(TrainedSession(coarse, card, ""), take)
+        events = here.events(decision, card.labels, lag)
+        assert len(events) >= 4
+        assert any(not np.array_equal(one, two) for (_, one), (_, two) in
+                   zip(here.answers, rounded.answers, strict=True))  # fmt: skip
+        for other in (elsewhere, rounded):
+            again = other.events(decision, card.labels, lag)
+            assert [event.label for event in again] == [event.label for event in events]
+            for one, two in zip(events, again, strict=True):
+                assert two.reported_at == pytest.approx(one.reported_at, abs=0.45)
 
 
 def predictions_of(seed: int, strong: float = 0.9, weak: float = 0.75) -> TakePredictions:

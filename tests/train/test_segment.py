@@ -61,6 +61,46 @@ def test_a_clip_has_exactly_the_frames_of_its_annotation(video: Path, tmp_path: 
     assert sorted(clip.label for clip in find_clips(clips)) == ["jump", "wave", "wave"]
 
 
+def test_a_list_alone_names_the_same_frames_of_the_video_itself(
+    video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "take.csv").write_text("start,end,label\n2.0,3.5,wave\n5.0,6.0,jump\n")
+    clips = tmp_path / "clips"
+    arguments = ["segment", str(video), "--output", str(clips), "--list-only"]
+    assert main(arguments) == 0
+    assert [path.name for path in clips.iterdir() if path.name[0] != "."] == ["clips.csv"]
+    assert [list(row.values()) for row in rows(clips) if row["label"] != "none"] == [
+        ["../take.mp4", "wave", "take", "20", "34"],
+        ["../take.mp4", "jump", "take", "50", "59"],
+    ]
+    found = [clip for clip in find_clips(clips) if clip.label != "none"]
+    assert [(clip.path.resolve(), clip.cut and (clip.cut.start, clip.cut.end, clip.cut.in_frames))
+            for clip in found] == [(video, (20, 35, True)), (video, (50, 60, True))]  # fmt: skip
+    before = (clips / "clips.csv").read_bytes()
+    capsys.readouterr()
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert "has frames 0 to 9 of ../take.mp4 already" in err
+    assert (clips / "clips.csv").read_bytes() == before
+    # Clips may be cut into the same folder: they are whole.
+    assert main([*arguments[:-1], "--group", "cut", "--background-clips", "0"]) == 0
+    assert [clip.cut is None for clip in find_clips(clips)].count(True) == 2
+
+
+def test_a_list_in_seconds_gets_no_parts_in_frames(
+    video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "take.csv").write_text("start,end,label\n2.0,3.5,wave\n")
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    own = "path,label,start,end\nx.mp4,wave,1,2\n"
+    (clips / "clips.csv").write_text(own)
+    assert main(["segment", str(video), "--output", str(clips), "--list-only"]) == 2
+    assert "names parts of videos in seconds" in capsys.readouterr().err
+    assert (clips / "clips.csv").read_text() == own
+
+
 def test_frame_numbers_and_times_annotate_the_same(video: Path, tmp_path: Path) -> None:
     marked = tmp_path / "by frames.csv"
     marked.write_text("label,start_frame,end_frame\nwave,20,34\n")
