@@ -12,6 +12,7 @@ from seqvision.data.augment import Augmenter, TemporalOptions
 from seqvision.data.cache import Cache
 from seqvision.data.dataset import ClipDataset
 from seqvision.data.decode import Decoded
+from seqvision.data.surroundings import Surroundings
 from seqvision.models.classifier import Classifier
 from seqvision.training.features import Features
 from seqvision_edge.card import ImageSpec, VideoSequence
@@ -103,3 +104,23 @@ def test_features_are_those_of_the_encoder(model: Classifier, tmp_path: Path, va
                 expected = model.eval().encode(data[view, index][0][None])[0]
                 limit = 2e-3 if varied else 1e-5  # float16 has 11 bits
                 assert torch.allclose(found[view, index][0], expected, atol=limit, rtol=limit)
+
+
+def test_views_of_a_part_show_its_surroundings_and_are_cached_apart(
+    model: Classifier, tmp_path: Path
+) -> None:
+    cache = Cache(tmp_path)
+    wide = Decoded(clips()[0].frames.repeat(5, axis=0), np.arange(30) / 10, "a", end=3.0)
+
+    def encoded(*around: Surroundings | None) -> list[tuple[torch.Tensor, int]]:
+        data = ClipDataset(clips(), [1, 1, 1], IMAGE, VIDEO, around=around)
+        return list(Features(model, data, 12, cache))
+
+    plain, shown = encoded(), encoded(Surroundings(wide, 1.0, 1.3, 0), None, None)
+    assert {label for _, label in plain} == {1}
+    assert {label for _, label in shown[::3]} == {0, 1}
+    assert {label for index, (_, label) in enumerate(shown) if index % 3} == {1}
+    moved = encoded(Surroundings(wide, 2.0, 2.3, 0), None, None)
+    assert any(not torch.equal(one, two) for (one, _), (two, _) in zip(shown, moved, strict=True))
+    again = encoded(Surroundings(wide, 1.0, 1.3, 0), None, None)
+    assert [label for _, label in again] == [label for _, label in shown]

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import square_clip, write_video
+from trainings import options, train
 
 from seqvision.data.augment import Augmenter
 from seqvision.data.cache import Cache
@@ -12,6 +14,8 @@ from seqvision.data.clip_views import view
 from seqvision.data.clips import Clip, Cut
 from seqvision.data.decode import Decoded, Store, decode_all
 from seqvision.data.surroundings import Surroundings, load_surroundings
+from seqvision.training.data import load_dataset
+from seqvision.training.model_io import load_model
 from seqvision_edge.card import ImageSpec, VideoSequence
 from seqvision_edge.video_writer import VideoWriter
 
@@ -118,3 +122,31 @@ def test_a_clip_that_is_no_part_has_no_surroundings(video: Path, tmp_path: Path)
     store = Store(Cache(tmp_path, 1), IMAGE, 30.0, VIDEO)
     clips, decoded, _ = decode_all(store, [Clip(video, "wave")], lambda *_: None)
     assert load_surroundings(store, clips, decoded, 1.0, None, ("wave",), lambda *_: None) == [None]
+
+
+def test_a_training_learns_from_what_is_around_and_says_where_nothing_is(
+    video: Path, tmp_path: Path
+) -> None:
+    rows = [
+        f"{video},{label},{group},{begin / 10},{begin / 10 + 0.5}"
+        for begin, label, group in (
+            (0, "none", "a"), (8, "wave", "a"), (16, "none", "b"), (24, "wave", "b"),
+            (32, "none", "c"), (40, "wave", "c"), (48, "none", "d"), (54, "wave", "d"),
+        )
+    ]  # fmt: skip
+    listed = tmp_path / "parts.csv"
+    listed.write_text("\n".join(["path,label,group,start,end", *rows]))
+    given = options(listed, tmp_path, 2, augmentation={"context": 1.0})
+    data = load_dataset(given)
+    assert all(data.around)
+    assert not any("--context" in note for note in data.notes)
+    trained = train(given)
+    _, card = load_model(trained.model)
+    assert card.origin.options["augmentation"]["context"] == 1.0  # type: ignore[index,call-overload]
+    whole = tmp_path / "whole"
+    for label, direction in (("none", 0), ("wave", 1)):
+        for number in range(3):
+            clip = square_clip(direction, 10 * number + direction, 8)
+            write_video(whole / label / f"{number}.mp4", clip)
+    data = load_dataset(options(whole, tmp_path, 1, augmentation={"context": 1.0}))
+    assert any("--context has no effect" in note for note in data.notes)
