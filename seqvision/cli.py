@@ -22,7 +22,7 @@ from seqvision_edge.files import stdout_reserved
 # A fault that is not the user's: Python ends so too.
 FAILED = 1
 GROUPS: Mapping[str, tuple[str, ...]] = {
-    "Prepare": ("record", "segment", "data"),
+    "Prepare": ("record", "segment", "data", "fetch"),
     "Train": ("train", "tune", "self-train"),
     "Evaluate": ("evaluate", "compare", "calibrate"),
     "Export": ("export", "verify", "bench", "inspect"),
@@ -374,10 +374,22 @@ def record(arguments: list[str]) -> int:
     return PARTIAL if record(options).incomplete else 0
 
 
+def fetch(arguments: list[str]) -> int:
+    from seqvision.config import FetchOptions
+
+    options = _options(FetchOptions, "fetch", arguments)
+
+    from seqvision.landmarks.fetch import fetch
+
+    _print(f"{fetch(options.archive)} written; next: seqvision train frames/ --encoder hands")
+    return 0
+
+
 VERBS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
     "record": ("camera → labelled clips", record),
     "segment": ("long video + list of events → labelled clips", segment),
     "data": ("clips → statistics, problems", data),
+    "fetch": ("weights of --encoder hands → the cache", fetch),
     "train": ("clips → model.pt", train),
     "tune": ("clips → best options, model.pt", tune),
     "self-train": ("model.pt + unlabelled clips → better model.pt", self_train),
@@ -436,6 +448,7 @@ def programs() -> Mapping[str, type[BaseModel]]:
         "record": config.RecordOptions,
         "data": config.DataOptions,
         "segment": config.SegmentOptions,
+        "fetch": config.FetchOptions,
         "train": config.TrainOptions,
         "tune": config.TuneOptions,
         "self-train": config.SelfTrainOptions,

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 def train_given(given: Given[config.TrainOptions]) -> "Trained | CrossValidated":
     """Train with the given options; those of a run or a file replace the defaults."""
     from seqvision.config.resume import load_run_options, resume_options
-    from seqvision.errors import CheckpointError
+    from seqvision.config.training import LANDMARKS
+    from seqvision.errors import CheckpointError, DataError
 
     default = kept = None
     yaml, resume = given.get("config"), given.get("resume")
@@ -48,6 +49,11 @@ def train_given(given: Given[config.TrainOptions]) -> "Trained | CrossValidated"
     if kept is not None and default is not None:
         options = resume_options(kept, options, default)
 
+    if given.values.get(("model", "freeze")) is False and options.model.encoder in LANDMARKS:
+        raise DataError(
+            f"--no-freeze: the networks of --encoder {options.model.encoder} never learn; leave it "
+            "out"
+        )
     if (yaml or resume) and "preset" in given.names and options.preset != "default":
         other = "--resume" if resume else "--config"
         raise CheckpointError(

@@ -11,7 +11,7 @@ from statistics import median
 from typing import Any, Final
 
 from seqvision.config import TrainOptions
-from seqvision.config.training import FROM_SCRATCH, is_onnx
+from seqvision.config.training import FROM_SCRATCH, LANDMARKS, is_onnx
 from seqvision.data.clips import Clip
 
 # Clips of a label, to train and to validate: of so many or fewer an encoder learns nothing new.
@@ -98,7 +98,9 @@ def _few(options: TrainOptions, clips: Sequence[Clip]) -> str | None:
 
 
 def _is_pretrained(options: TrainOptions) -> bool:
-    return is_onnx(options.model.encoder) or options.model.weights not in ("auto", "none")
+    model = options.model
+    own = is_onnx(model.encoder) or model.encoder in LANDMARKS
+    return own or model.weights not in ("auto", "none")
 
 
 def _may_freeze(options: TrainOptions, given: Collection[str]) -> bool:

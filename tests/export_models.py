@@ -105,7 +105,7 @@ def build(
     With `norms` its batch norms are as a training leaves them: no two channels alike.
     """
     # Seeds with which the answers of every network below depend on the clip.
-    later = {"center"} if options.ensemble > 1 else {"center", "ensemble"}
+    later = {"center", "hands", "landmarks"} | (set() if options.ensemble > 1 else {"ensemble"})
     torch.manual_seed(len(options.model_dump_json(exclude=later)) + window - 3)
     image = ImageSpec(height=32, width=width, channels=channels, fit="stretch")
     model = Classifier(options.model_copy(update={"hidden": 12, "weights": "none"}), image, 4)

@@ -85,6 +85,8 @@ class Step:
             those whose label clearly rises.
         state: the state of the source.
         changed: its state changes since the previous step, `state` being the last.
+        landmarks: features of its newest step that a model of landmarks has computed, see
+            `seqvision_edge.landmarks`; None if there are none.
         nonfinite: number of its predictions discarded so far because they were not finite.
     """
 
@@ -101,6 +103,7 @@ class Step:
     fired: tuple[Event, ...] = ()
     state: SourceState = CONNECTING
     changed: tuple[SourceState, ...] = ()
+    landmarks: NDArray[np.float32] | None = None
     nonfinite: int = 0
 
     @property

@@ -22,6 +22,7 @@ from seqvision_edge.drawing import (
     wrapped,
 )
 from seqvision_edge.frame import Image, Step
+from seqvision_edge.landmarks import draw_hands, hands_in
 from seqvision_edge.opencv import cv2
 from seqvision_edge.types import Event, SourceState, clock
 
@@ -66,6 +67,7 @@ class Overlay:
         self._colours = colours(card.labels, card.decision.background)
         self._top = min(top, len(card.labels))
         self._name = name
+        self._image = card.image
         self._events: deque[Event] = deque()
         self._time = 0.0
         self._shape = _NO_PICTURE
@@ -89,6 +91,7 @@ class Overlay:
         self._remember(step, step.frame.time)
         picture = _boxed(step.frame.bgr, size) if size else _enlarged(step.frame.bgr)
         self._shape = picture.shape[:2]
+        self._draw_landmarks(picture, step, step.frame.bgr.shape[:2])
         unit = min(picture.shape[:2]) / SMALLEST
         if step.active is not None:
             _frame(picture, self._colours[step.active.label], unit)
@@ -118,6 +121,21 @@ class Overlay:
         self._events.extend(step.events)
         while self._events and self._events[0].end < now - TIMELINE_SECONDS:
             self._events.popleft()
+
+    def _draw_landmarks(self, picture: Image, step: Step, shape: tuple[int, ...]) -> None:
+        """Draw the skeletons of a step whose frame `(height, width)` lies in the picture's middle.
+
+        Between two ticks of the model's clock they are those of the tick before, and faint.
+        """
+        if step.landmarks is None:
+            return
+        height, width = shape
+        scale = min(picture.shape[1] / width, picture.shape[0] / height)
+        inner = max(1, round(width * scale)), max(1, round(height * scale))
+        left, top = (picture.shape[1] - inner[0]) // 2, (picture.shape[0] - inner[1]) // 2
+        part = picture[top : top + inner[1], left : left + inner[0]]
+        hands = hands_in(step.landmarks, self._image, (width, height))
+        draw_hands(part, hands, held=not step.answered)
 
     def _draw_answer(self, picture: Image, step: Step, unit: float) -> float:
         """Draw the best label with its bar, and a row for each of the next best.

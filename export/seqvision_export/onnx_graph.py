@@ -5,13 +5,9 @@ Every exported model answers for the newest step, in one call for a whole clip o
 frame.  Its memory of the past is its state; `state_of` lists the tensors.
 """
 
-import contextlib
 import copy
-import io
-import logging
 import sys
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import onnx
@@ -21,6 +17,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from seqvision.errors import ExportError
+from seqvision.landmarks.runtime import quiet_export
 from seqvision.models.classifier import Classifier
 from seqvision.models.heads import HeadEnsemble, RecurrentHead
 from seqvision.models.onnx_encoder import OPERATOR, FrameModel
@@ -389,7 +386,7 @@ def _trace(model: Classifier, card: ModelCard, opset: int) -> onnx.ModelProto:
     # *state of CarryGraph is one argument, of which the exporter wants the axes as one tuple.
     free += [given] if card.state.kind == "carry" else given
     try:
-        with _quiet():
+        with quiet_export():
             program = torch.onnx.export(
                 graph.eval(),
                 (frames, *state),
@@ -463,17 +460,3 @@ def _forget_how_it_was_made(proto: onnx.ModelProto) -> None:
         part.ClearField("doc_string")
     # Every runtime infers these again.
     del graph.value_info[:]
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the exporter's progress and its warnings about its own insides off the terminal."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        try:
-            yield
-        finally:
-            logger.setLevel(level)

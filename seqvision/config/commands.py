@@ -433,6 +433,21 @@ class SegmentOptions(Options):
     """Cut nothing out: list the parts of the video itself, as train --context needs them."""
 
 
+class FetchOptions(Options):
+    """Fetch the weights of --encoder hands into the cache, before they are needed."""
+
+    examples = (
+        "seqvision fetch landmarks",
+        "seqvision fetch landmarks --archive hands-0.4.1675469240.tgz",
+    )
+
+    what: Annotated[Literal["landmarks"], Arg("landmarks", positional=True)]
+    """What to fetch: the networks that find hands and their landmarks."""
+    archive: Annotated[Path | None, Arg("FILE", default="from the npm registry")] = None
+    """Their archive, or its folder, on a machine without a network; the environment variable
+    SEQVISION_LANDMARKS names it for every command."""
+
+
 class SelfTrainOptions(Options):
     """Train on unlabelled clips too: a teacher labels them, a student learns the confident ones.
 

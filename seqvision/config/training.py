@@ -33,6 +33,9 @@ ENCODERS: tuple[str, ...] = get_args(EncoderName)
 FROM_SCRATCH = ("flatten", "small_cnn")
 TIMM = "timm:"
 ONNX = ".onnx"
+# Features are points of a body; the networks are fetched, never learn, and see whole pictures.
+LandmarkName = Literal["hands"]
+LANDMARKS: tuple[str, ...] = get_args(LandmarkName)
 
 DatasetName = Literal[
     "auto",
@@ -244,9 +247,11 @@ class ClipOptions(Options):
     """Frames per second that the model sees; auto: three quarters of the clips fill the
     window, no faster than the clips are."""
     size: Annotated[Annotated[int, Field(ge=4, le=1024)] | Literal["auto"], Arg("PIXELS")] = "auto"
-    """Height and width of a frame in the model, in pixels; auto: 112, or what still images have."""
+    """Height and width of a frame in the model, in pixels; auto: 112, or what still images have.
+    With --encoder hands the height of a 4:3 picture; auto: 240."""
     fit: Literal["stretch", "crop", "pad"] = "stretch"
-    """How a frame gets that size: whole and stretched, its centre, or whole between bars."""
+    """How a frame gets that size: whole and stretched, its centre, or whole between bars, as
+    always with --encoder hands unless it is crop."""
     value_range: Annotated[str, AfterValidator(_value_range), Arg("LOW,HIGH")] = "auto"
     """Pixel values that become black and white, LOW,HIGH such as 0,4500, where pictures have more
     than 8 bits (depth in millimetres); auto: measured on the clips."""
@@ -335,10 +340,17 @@ class ModelOptions(Options):
     heading = MODEL
 
     encoder: Annotated[
-        EncoderName | OtherEncoder, BeforeValidator(_prefixed), Arg("NAME|FILE.onnx")
+        EncoderName | LandmarkName | OtherEncoder,
+        BeforeValidator(_prefixed),
+        Arg("NAME|FILE.onnx"),
     ] = "small_cnn"
-    """Network that turns one frame into features; or timm:NAME, such as timm:resnet10t: a network
-    of the package timm; or an ONNX file: any frozen model, image in, floats out."""
+    """Network that turns one frame into features; hands: landmarks of hands, by networks that are
+    fetched once and never learn; or timm:NAME, such as timm:resnet10t: a network of the package
+    timm; or an ONNX file: any frozen model, image in, floats out."""
+    hands: Annotated[int, Field(ge=1, le=2), Arg("1|2")] = 2
+    """Hands that --encoder hands follows: the clearest one, or left and right."""
+    landmarks: Literal["lite", "full"] = "lite"
+    """Networks of --encoder hands; full: finer, and half as much slower."""
     weights: Annotated[str, Arg("imagenet|none|FILE")] = "auto"
     """Start of the encoder: imagenet (of timm:NAME its pretrained weights), none, or a .pth or
     .safetensors file; auto: imagenet where it can be had."""
@@ -382,10 +394,11 @@ class ModelOptions(Options):
 
     @model_validator(mode="before")
     @classmethod
-    def _onnx_is_frozen(cls, given: Any) -> Any:
-        """Freeze an ONNX model: it cannot be trained."""
-        if isinstance(given, dict) and isinstance(given.get("encoder"), str):
-            return {**given, "freeze": True} if is_onnx(given["encoder"]) else given
+    def _some_are_frozen(cls, given: Any) -> Any:
+        """Freeze an ONNX model and networks of landmarks: they cannot be trained."""
+        encoder = given.get("encoder") if isinstance(given, dict) else None
+        if isinstance(encoder, str) and (is_onnx(encoder) or encoder in LANDMARKS):
+            return {**given, "freeze": True}
         return given
 
     @property
@@ -509,6 +522,29 @@ def check_sequence(
                 flag = f"--{name.replace('_', '-')}{_format_value(value)}"
                 belongs = "" if kinds[0] == "video" and len(kinds) > 1 else _valid_kinds(kinds)
                 raise DataError(f"{flag} has no effect with --sequence {kind}{belongs}")
+
+
+def check_landmarks(model: ModelOptions) -> None:
+    """Refuse options that an encoder of landmarks has not, and its own with another encoder.
+
+    Raises:
+        DataError: there is one; it is named.
+    """
+    if model.encoder not in LANDMARKS:
+        for name in ("hands", "landmarks"):
+            value = getattr(model, name)
+            if value != ModelOptions.model_fields[name].default:
+                raise DataError(f"--{name} {value}: has no effect without --encoder hands")
+        return
+    if model.weights not in ("auto", "none"):
+        raise DataError(
+            f"--weights {model.weights}: --encoder {model.encoder} has its own; leave it out"
+        )
+    if model.normalize not in ("auto", "unit"):
+        raise DataError(
+            f"--normalize {model.normalize}: --encoder {model.encoder} has its own range; leave it "
+            "out"
+        )
 
 
 def check_center(model: ModelOptions, window: int | None = None) -> None:

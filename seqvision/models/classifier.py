@@ -36,6 +36,8 @@ class Classifier(nn.Module):
                 image.height,
                 image.width,
                 frame_content,
+                options.hands,
+                options.landmarks,
             )
             for _ in range(1 if options.freeze else options.ensemble)
         ]

@@ -15,10 +15,11 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from seqvision.config.training import FROM_SCRATCH, is_onnx, pixel_numbers
+from seqvision.config.training import FROM_SCRATCH, LANDMARKS, is_onnx, pixel_numbers
 from seqvision.errors import WeightsError
 from seqvision.models.onnx_encoder import FrameModel, frame_model
 from seqvision.models.timm_encoders import is_timm, size_error, timm_network, timm_pixel_range
+from seqvision_edge.landmarks import PER_HAND
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 SYMMETRIC = ((0.5,), (0.5,))
@@ -162,6 +163,8 @@ def build_encoder(
     height: int,
     width: int,
     frame_content: bytes | None = None,
+    hands: int = 2,
+    landmarks: str = "lite",
 ) -> Encoder:
     """Build an encoder and load its weights.
 
@@ -171,6 +174,7 @@ def build_encoder(
             ImageNet where it can be had, else none, with a line in `notes`.
         channels, height, width: of the images as the card has them.
         frame_content: the adapted graph, where the encoder is an ONNX file that was read before.
+        hands, landmarks: how many hands, and which networks, of an encoder of landmarks.
 
     Raises:
         WeightsError: the given weights cannot be loaded, or do not fit; or a network of timm
@@ -178,6 +182,11 @@ def build_encoder(
     """
     if is_onnx(name):
         return _of_file(name, channels, height, width, frame_content)
+    if name in LANDMARKS:
+        from seqvision.landmarks.hands import Hands
+
+        encoder = Hands(height, width, hands, landmarks)
+        return Encoder(encoder, hands * PER_HAND, 3, pretrained=True)
     from_scratch = name in FROM_SCRATCH
     pretrained = False
     module = (
@@ -245,6 +254,8 @@ def pixel_range(
     """
     if is_onnx(name):
         return _range_of_file(name, normalize, channels)
+    if name in LANDMARKS:
+        return UNIT
     if ":" in normalize:
         return pixel_numbers(normalize)
     if normalize == "auto" and is_timm(name):

@@ -11,10 +11,11 @@ from seqvision.config import (
     TuneOptions,
     augment_file,
     check_center,
+    check_landmarks,
     check_sequence,
     data_path,
 )
-from seqvision.config.training import TIMM, is_onnx
+from seqvision.config.training import LANDMARKS, PRESETS, TIMM, is_onnx
 from seqvision.data.clips import find_background, labels_of
 from seqvision.data.datasets import DataSet, find_data_set
 from seqvision.data.datasets.clip_list import LIST_NAME
@@ -174,6 +175,9 @@ def check_combination(options: TrainOptions) -> None:
         check_sequence(options.clips, options.images, options.augmentation)
     frames = options.clips.frames
     check_center(options.model, None if frames == "auto" else frames)
+    check_landmarks(options.model)
+    if options.model.encoder in LANDMARKS:
+        _check_pictures(options)
     if isinstance(options.augmentation.augment, str):
         augment_file(options.augmentation.augment)
     weights = options.model.weights
@@ -211,6 +215,25 @@ def _check_frame_model(options: TrainOptions) -> None:
     from seqvision.models.onnx_encoder import check_frame_model  # with torch, which loads for long
 
     check_frame_model(path, None if size == "auto" else size)
+
+
+def _check_pictures(options: TrainOptions) -> None:
+    """Refuse what leaves an encoder of landmarks no whole picture in colour.
+
+    Raises:
+        DataError: there is such an option.
+    """
+    name, sequence = f"--encoder {options.model.encoder}", options.images.sequence
+    if sequence != "video":
+        raise DataError(f"--sequence {sequence}: {name} needs whole pictures; leave it out")
+    if options.clips.grayscale:
+        raise DataError(f"--grayscale: {name} needs colours; leave it out")
+    if options.augmentation.context:
+        raise DataError("--context: --encoder hands cannot use it yet; leave it out")
+    if options.augmentation.augment not in PRESETS:
+        raise DataError(
+            f"--augment: a YAML varies pixels, {name} its points; take {', '.join(PRESETS)}"
+        )
 
 
 def validate_data(options: DataOptions) -> DataSet:

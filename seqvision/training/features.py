@@ -64,7 +64,7 @@ class Features:
         self._cache = cache
         self._room = in_memory
         self._kept: dict[tuple[int, int], _Kept] = {}
-        about: list[Any] = [_fingerprint(model), data.sequence.model_dump()]
+        about: list[Any] = [encoder_fingerprint(model), data.sequence.model_dump()]
         if data.augmenter:
             about += [data.augmenter.made_from(), data.seed]
         elif data.is_varied:
@@ -146,7 +146,7 @@ class Features:
                 yield index, (found, int(label))
 
 
-def _fingerprint(model: Classifier) -> str:
+def encoder_fingerprint(model: Classifier) -> str:
     """Return a hash of the encoder: its layers, its weights and its pixel range."""
     digest = hashlib.sha256(repr(model.encoder).encode())
     tensors: dict[str, Any] = {**model.encoder.state_dict()}

@@ -4,6 +4,7 @@ from torch.utils.data import DataLoader
 
 from seqvision import rank
 from seqvision.config import TrainOptions
+from seqvision.config.training import LANDMARKS
 from seqvision.console import print_note
 from seqvision.data.augment import make_augmenter
 from seqvision.data.cache import Cache
@@ -18,6 +19,7 @@ from seqvision.data.dataset import (
 from seqvision.models.classifier import Classifier
 from seqvision.training.data import Data
 from seqvision.training.features import Features
+from seqvision.training.landmark_features import ClipLandmarks, Variation, seen_notes
 from seqvision.training.workers import can_hand_over, prepare_worker, worker_count
 
 
@@ -31,7 +33,7 @@ def make_loaders(
     """
     seed = options.training.seed
     augmenter = make_augmenter(options.augmentation, data.labels)
-    learning: ClipDataset | FeatureDataset
+    learning: ClipDataset | FeatureDataset | ClipLandmarks
     checking: ClipDataset | FeatureDataset
     around = [data.around[index] for index in data.split.train] if data.around else []
     learning = ClipDataset(
@@ -40,9 +42,17 @@ def make_loaders(
     checking = ClipDataset(*data.part(data.split.val), data.image, data.sequence)
     workers = worker_count(options.clips.workers)
     if model.frozen:
+        cache = Cache(options.clips.cache, options.clips.cache_size)
+    if options.model.encoder in LANDMARKS:
+        variation = Variation.of(options.augmentation, augmenter)
+        points = ClipLandmarks(model, learning, cache, variation)
+        model.steps.standardize(points.windows())
+        checked = ClipLandmarks(model, checking, cache)
+        model.notes += seen_notes(points, checked)
+        learning, checking, workers = points, FeatureDataset(checked), 0
+    elif model.frozen:
         # A frozen encoder answers the same in every epoch: ask it once, per varied copy.
         views = options.model.views if learning.is_varied else 1
-        cache = Cache(options.clips.cache, options.clips.cache_size)
         encoded = Features(model, learning, views, cache)
         model.steps.standardize(steps for steps, _ in encoded)
         learning = FeatureDataset(encoded, seed)

@@ -16,6 +16,7 @@ from torch import Tensor
 import seqvision
 from seqvision import __version__, rank
 from seqvision.config import TrainOptions, data_path
+from seqvision.config.training import LANDMARKS
 from seqvision.console import Remark
 from seqvision.data.cache import Cache
 from seqvision.data.clip_notes import incomplete
@@ -31,6 +32,7 @@ from seqvision.report.run_folder import NAME, column, write_predictions
 from seqvision.training.autotune import Arithmetic
 from seqvision.training.data import Data, data_summary
 from seqvision.training.features import Features
+from seqvision.training.landmark_features import ClipLandmarks
 from seqvision.training.run_context import RunContext
 from seqvision_edge.card import SPEC, Decision, ModelCard, Origin, State, StateTensor, VideoSequence
 from seqvision_edge.files import write_whole
@@ -78,7 +80,12 @@ def _answers(context: RunContext, card: ModelCard, indices: Sequence[int]) -> Te
         return predict_probabilities(model, card, clips, size)
     options = context.options.clips
     centres = ClipDataset(clips, labels, card.image, card.sequence)
-    features = Features(model, centres, 1, Cache(options.cache, options.cache_size))
+    cache = Cache(options.cache, options.cache_size)
+    features: Features | ClipLandmarks
+    if context.options.model.encoder in LANDMARKS:
+        features = ClipLandmarks(model, centres, cache)
+    else:
+        features = Features(model, centres, 1, cache)
     return predict_features(model, card, FeatureDataset(features), size)
 
 

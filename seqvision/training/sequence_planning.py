@@ -8,7 +8,7 @@ from statistics import median
 import numpy as np
 
 from seqvision.config import ClipOptions, TrainOptions
-from seqvision.config.training import is_onnx
+from seqvision.config.training import LANDMARKS, is_onnx
 from seqvision.data.clips import Clip
 from seqvision.data.decode import Decoded, frame_shape
 from seqvision.data.value_range import measure_range
@@ -34,6 +34,8 @@ MOST_AUTO_FRAMES = 16
 # A window of one frame reads no motion.
 _LEAST_AUTO_FRAMES = 2
 _VIDEO_SIZE = 112
+# Of the sizes tried on clips of signs, hands are found best at 320 × 240.
+_LANDMARKS_HEIGHT = 240
 _LARGEST_AUTO_SIZE = 224
 _MOST_STEPS = 4096
 _PEEKED = 64
@@ -57,8 +59,11 @@ def _sizes(options: TrainOptions, clips: Sequence[Clip]) -> tuple[ImageSpec, Seq
     if kind == "video":
         fps = 1.0 if options.clips.fps == "auto" else options.clips.fps
         frames = MOST_AUTO_FRAMES if options.clips.frames == "auto" else options.clips.frames
+        video = VideoSequence(kind="video", fps=fps, frames=frames)
+        if options.model.encoder in LANDMARKS:
+            return _whole_picture(options), video
         height, width = _video_size(options)
-        return _spec(options, height, width), VideoSequence(kind="video", fps=fps, frames=frames)
+        return _spec(options, height, width), video
     sizes = _peek(clips)
     wide = median(width / height for height, width in sizes) >= 1
     if kind in ("rows", "columns"):
@@ -211,6 +216,15 @@ def _spec(options: TrainOptions, height: int, width: int) -> ImageSpec:
         fit=fit,
         value_range=None if requested == "auto" else _pair(requested),
     )
+
+
+def _whole_picture(options: TrainOptions) -> ImageSpec:
+    """Return a picture of 4:3 in which a detector finds hands: whole, its aspect ratio kept."""
+    size = options.clips.size
+    height = _LANDMARKS_HEIGHT if size == "auto" else size
+    fit = "pad" if options.clips.fit == "stretch" else options.clips.fit
+    spec = _spec(options, height, round(4 * height / 3))
+    return spec.model_copy(update={"fit": fit})
 
 
 def _pair(text: str) -> ValueRange:

@@ -39,12 +39,13 @@ ATTRIBUTES = (
 )  # fmt: skip
 
 
-def convolutions(kind: str, inputs: int) -> bytes:
+def convolutions(kind: str, inputs: int, sampled: bool = False) -> bytes:
     """Return a model with convolutions, pools, quantised weights and a recurrent head.
 
     Args:
         kind: LSTM or GRU.
         inputs: how many inputs of the recurrent operator are given, 3 to 8.
+        sampled: with the operators of a landmark network, which reads pixels at computed places.
     """
     gates, hidden, window = {"LSTM": 4, "GRU": 3}[kind], 3, 4
     random_state = np.random.default_rng(0)
@@ -78,6 +79,15 @@ def convolutions(kind: str, inputs: int) -> bytes:
         ("Relu", ["h0"], ["c0"], {}),
     ]
     arrays["three"] = np.int64([hidden])
+    arrays |= {"spread": weights(1, 5, 4, 2), "picture": np.int64([1, 2, 3])}
+    places = [
+        ("ReduceMax", ["act2", "picture"], ["brightest"], {"keepdims": 1}),
+        ("Sqrt", ["brightest"], ["root"], {}),
+        ("Mul", ["spread", "root"], ["near"], {}),
+        ("Max", ["near", "none"], ["places"], {}),
+        ("GridSample", ["act2", "places"], ["sampled"],
+         {"mode": "bilinear", "padding_mode": "zeros", "align_corners": 0}),
+    ]  # fmt: skip
     steps: list[tuple[str, list[str], list[str], dict[str, Any]]] = [
         ("Shape", ["frames"], ["batch_time"], {"end": 2}),
         ("Concat", ["batch_time", "four"], ["step_shape"], {"axis": 0}),
@@ -91,7 +101,9 @@ def convolutions(kind: str, inputs: int) -> bytes:
         ("Conv", ["act1", "dw"], ["conv2"],
          {"group": 4, "pads": [1, 1, 1, 1], "dilations": [1, 1]}),
         ("Clip", ["conv2", "none", "six"], ["act2"], {}),
-        ("MaxPool", ["act2"], ["most"], {"kernel_shape": [2, 2], "strides": [2, 2]}),
+        *(places if sampled else []),
+        ("MaxPool", ["sampled" if sampled else "act2"], ["most"],
+         {"kernel_shape": [2, 2], "strides": [2, 2]}),
         ("AveragePool", ["most"], ["pooled"],
          {"kernel_shape": [2, 2], "strides": [2, 2], "ceil_mode": 1, "count_include_pad": 0}),
         ("DequantizeLinear", ["q", "scale", "zero"], ["pointwise"], {"axis": 0}),
@@ -144,6 +156,7 @@ def seeds_of_graphs() -> tuple[bytes, ...]:
         (OLD_MODELS / "spec3-video.onnx").read_bytes(),
         *(convolutions("LSTM", inputs) for inputs in (3, 4, 7, 8)),
         *(convolutions("GRU", inputs) for inputs in (4, 6)),
+        convolutions("GRU", 4, sampled=True),
     )
 
 

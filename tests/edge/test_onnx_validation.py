@@ -237,6 +237,42 @@ HOSTILE: dict[str, tuple[Spoil, str]] = {
             kernel=constant("kernel", np.zeros((256, 1, 1, 1)), np.float32)),
         "its Conv it takes",
     ),
+    "sizes: GridSample at many places": (
+        put(("MatMul", ["tall", "wide"], ["k"], {}), ("Reshape", ["k", "grid"], ["g"], {}),
+            ("GridSample", ["image", "g"], ["s"], {}), reduced("s"),
+            tall=constant("tall", np.zeros((20_000, 1)), np.float32),
+            wide=constant("wide", np.zeros((1, 20_000)), np.float32), grid=[1, 10_000, 20_000, 2],
+            image=constant("image", np.zeros((1, 64, 2, 2)), np.float32)),
+        "its GridSample it takes",
+    ),
+    "sizes: GridSample in a volume": (
+        put(("GridSample", ["image", "grid"], ["s"], {}), reduced("s"),
+            image=constant("image", np.zeros((1, 1, 2, 2, 2)), np.float32),
+            grid=constant("grid", np.zeros((1, 1, 1, 1, 3)), np.float32)),
+        "its GridSample does not fit its inputs",
+    ),
+    "sizes: GridSample with a grid of other pictures": (
+        put(("GridSample", ["image", "grid"], ["s"], {}), reduced("s"),
+            image=constant("image", np.zeros((1, 1, 2, 2)), np.float32),
+            grid=constant("grid", np.zeros((2, 1, 1, 2)), np.float32)),
+        "its GridSample does not fit its inputs",
+    ),
+    "attributes: GridSample of a kind that no export has": (
+        put(("GridSample", ["image", "grid"], ["s"], {"mode": "bicubic"}), reduced("s"),
+            image=constant("image", np.zeros((1, 1, 2, 2)), np.float32),
+            grid=constant("grid", np.zeros((1, 1, 1, 2)), np.float32)),
+        "its GridSample has 'mode' out of bounds",
+    ),
+    "sizes: Max that spreads two vectors": (
+        put(("Max", ["tall", "wide"], ["k"], {}), reduced("k"),
+            tall=constant("tall", np.zeros((60_000, 1)), np.float32),
+            wide=constant("wide", np.zeros((1, 60_000)), np.float32)),
+        "its Max it takes",
+    ),
+    "sizes: ReduceMax of an axis that is not there": (
+        put(("ReduceMax", ["zero", "axis"], ["k"], {}), reduced("k"), axis=[7]),
+        "its ReduceMax does not fit its inputs",
+    ),
     "sizes: a size that depends on the picture": (
         put(("Cast", ["change_of"], ["n"], {"to": 7}), ("Reshape", ["zero", "n"], ["k"], {}),
             reduced("k")),

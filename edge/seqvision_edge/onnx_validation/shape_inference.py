@@ -340,6 +340,16 @@ def convolve(call: NodeCall) -> Made | None:
     return Made((KnownTensor(shape),), math.prod(shape) * kernel, unfolded)
 
 
+def sample(call: NodeCall) -> Made | None:
+    """Pixels at the places of a grid: `(n, c, h, w)`, `(n, rows, columns, 2)`."""
+    (batch, channels, *picture), grid = call.tensor(0).shape, call.tensor(1).shape
+    if len(picture) != 2 or len(grid) != 4 or grid[0] != batch or grid[3] != 2:
+        return None
+    # Four pixels are read for each place.
+    places = batch * grid[1] * grid[2]
+    return one((batch, channels, *grid[1:3]), work=4 * channels * places)
+
+
 def normalize_last(call: NodeCall) -> Made | None:
     shape = call.tensor(0).shape
     weights = [call.tensor(index).shape for index in range(1, len(call.inputs))]
@@ -422,17 +432,20 @@ _RULES: Final[dict[str, Rule]] = {
     "Gather": gather_,
     "Gemm": gemm,
     "GlobalAveragePool": global_pool,
+    "GridSample": sample,
     "HardSigmoid": same,
     "HardSwish": same,
     "LayerNormalization": normalize_last,
     "LSTM": recurrent(4),
     "MatMul": matmul,
+    "Max": elementwise(np.maximum),
     "MaxPool": pool,
     "Min": elementwise(np.minimum),
     "Mul": elementwise(np.multiply),
     "Pow": elementwise(None),
     "QuantizeLinear": same,
     "Range": count_up,
+    "ReduceMax": reduced,
     "ReduceMean": reduced,
     "ReduceSum": reduced,
     "Relu": same,
@@ -442,6 +455,7 @@ _RULES: Final[dict[str, Rule]] = {
     "Slice": slice_,
     "Softmax": same,
     "Split": split,
+    "Sqrt": same,
     "Squeeze": squeeze,
     "Sub": elementwise(np.subtract),
     "Tanh": same,

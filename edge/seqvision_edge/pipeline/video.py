@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from seqvision_edge.card import Decision, VideoSequence
 from seqvision_edge.events import HAIR, NOTHING, EventDetector, EventUpdate, window_lag
 from seqvision_edge.frame import Frame, Step
+from seqvision_edge.landmarks import newest_features
 from seqvision_edge.pipeline.state import (
     FrameRate,
     LoadMonitor,
@@ -223,6 +224,7 @@ class VideoPipeline:
             fired=update.fired,
             state=self._condition.state,
             changed=self._condition.pop_changes(),
+            landmarks=None if frame is None else newest_features(self._card, self.stream.state),
             nonfinite=self.stream.nonfinite,
         )
 

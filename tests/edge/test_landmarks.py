@@ -1,0 +1,128 @@
+"""Landmarks in the features of a model: which points they are, and where they are drawn."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from colour_model import make_card
+from numpy.typing import NDArray
+
+from seqvision_edge.card import ImageSpec, ModelCard
+from seqvision_edge.frame import Frame, Step
+from seqvision_edge.landmarks import (
+    HAND_BONES,
+    HAND_POINTS,
+    PER_HAND,
+    draw_hands,
+    hands_in,
+    newest_features,
+    presence,
+)
+from seqvision_edge.overlay import Overlay
+from seqvision_edge.preprocess import prepare
+from seqvision_edge.types import SourceState
+
+
+def spec(fit: str) -> ImageSpec:
+    return ImageSpec.model_validate({"height": 240, "width": 320, "channels": 3, "fit": fit})
+
+
+def features_at(
+    pixels: tuple[float, float], size: float = 40.0, there: float = 1.0
+) -> NDArray[np.float32]:
+    """Return one hand whose wrist is at these pixels of a step of 320 × 240, its points upwards."""
+    values = np.zeros(PER_HAND, np.float32)
+    values[1 : 3 * HAND_POINTS : 3] = -np.linspace(0, 1, HAND_POINTS)
+    values[63:65] = (np.array(pixels) - (160, 120)) / 160
+    values[65], values[66] = 4 * size / 320, 1
+    return values * there
+
+
+def card_of_hands(hands: int = 1, motion: str = "auto", fit: str = "pad") -> ModelCard:
+    card = make_card()
+    options = {"model": {"encoder": "hands", "hands": hands, "motion": motion}}
+    origin = card.origin.model_copy(update={"options": options})
+    width = hands * PER_HAND
+    state = card.state.model_copy(
+        update={
+            "tensors": (
+                card.state.tensors[0].model_copy(update={"axes": ("batch", "kept", width)}),
+            )
+        }
+    )
+    return card.model_copy(update={"origin": origin, "state": state, "image": spec(fit)})
+
+
+@pytest.mark.parametrize("fit", ["pad", "crop", "stretch"])
+@pytest.mark.parametrize("size", [(640, 480), (640, 360), (360, 640), (1000, 200)])
+def test_points_are_where_preprocessing_put_the_picture(fit: str, size: tuple[int, int]) -> None:
+    width, height = size
+    picture = np.zeros((height, width, 3), np.uint8)
+    dot = round(0.45 * width), round(0.55 * height)
+    reach = max(size) // 40
+    picture[dot[1] - reach : dot[1] + reach, dot[0] - reach : dot[0] + reach] = 255
+    step = prepare(picture, spec(fit))[..., 0].astype(float)
+    rows, columns = np.indices(step.shape) + 0.5
+    seen = (columns * step).sum() / step.sum(), (rows * step).sum() / step.sum()
+    (hand,) = hands_in(features_at(seen), spec(fit), size)
+    assert hand.points[0] * size == pytest.approx(dot, abs=0.012 * max(size))
+
+
+def test_a_faint_presence_does_not_move_the_points_and_an_absent_hand_has_none() -> None:
+    (whole,) = hands_in(features_at((50, 200)), spec("pad"), (320, 240))
+    (faint,) = hands_in(features_at((50, 200), there=0.6), spec("pad"), (320, 240))
+    np.testing.assert_allclose(whole.points, faint.points, atol=1e-6)
+    assert whole.points[0] * (320, 240) == pytest.approx((50, 200), abs=1e-3)
+    assert whole.points[-1] * (320, 240) == pytest.approx((50, 160), abs=1e-3)
+    assert hands_in(features_at((50, 200), there=0.4), spec("pad"), (320, 240)) == []
+    assert hands_in(np.full(2 * PER_HAND, np.nan, np.float32), spec("pad"), (320, 240)) == []
+
+
+def test_two_slots_are_told_apart() -> None:
+    both = np.concatenate((np.zeros(PER_HAND, np.float32), features_at((9, 9))))
+    (hand,) = hands_in(both, spec("pad"), (320, 240))
+    assert hand.slot == 1
+    assert presence(both).tolist() == [0, 1]
+
+
+def test_the_newest_features_come_from_the_state_or_are_none() -> None:
+    past = np.arange(2 * PER_HAND, dtype=np.float32).reshape(1, 2, PER_HAND)
+    found = newest_features(card_of_hands(), (past,))
+    assert found is not None
+    assert found[0] == PER_HAND
+    assert newest_features(card_of_hands(), (past[:, :0],)) is None, "the start of a stream"
+    assert newest_features(card_of_hands(motion="none"), (past,)) is None, "not features"
+    other = card_of_hands(hands=2).model_copy(update={"state": card_of_hands().state})
+    assert newest_features(other, (past,)) is None, "of another width"
+    assert newest_features(make_card(), (past,)) is None, "no landmarks"
+
+
+@pytest.mark.parametrize("size", [None, (900, 480), (300, 900)])
+def test_a_skeleton_lies_on_its_hand_in_any_window(size: tuple[int, int] | None) -> None:
+    card = card_of_hands()
+    frame = Frame(np.full((480, 640, 3), 90, np.uint8), 1.0, 0)
+    plain = Step(source="a", frame=frame, state=SourceState("live"), answered=True)
+    seen = replace(plain, landmarks=features_at((160, 140), size=30))
+    one, other = (Overlay(card).draw(step, size) for step in (plain, seen))
+    rows, columns, _ = (one != other).nonzero()
+    scale = min(one.shape[1] / 640, one.shape[0] / 480)
+    wrist = one.shape[1] / 2, one.shape[0] / 2 + 40 * scale
+    assert rows.max() == pytest.approx(wrist[1], abs=6 * scale + 2)
+    assert rows.min() == pytest.approx(wrist[1] - 60 * scale, abs=6 * scale + 2)
+    assert columns.mean() == pytest.approx(wrist[0], abs=3)
+
+
+def test_a_skeleton_of_an_earlier_frame_is_fainter() -> None:
+    hands = hands_in(features_at((160, 140)), spec("pad"), (320, 240))
+    pictures = [np.full((240, 320, 3), 90, np.uint8) for _ in range(2)]
+    draw_hands(pictures[0], hands)
+    draw_hands(pictures[1], hands, held=True)
+    strong, faint = (np.abs(one.astype(int) - 90).sum() for one in pictures)
+    assert 0 < faint < 0.6 * strong
+
+
+def test_points_far_outside_are_drawn_without_an_error() -> None:
+    values = features_at((160, 140))
+    values[:63] *= 1e30
+    draw_hands(np.zeros((240, 320, 3), np.uint8), hands_in(values, spec("pad"), (320, 240)))
+    assert max(max(bone) for bone in HAND_BONES) == HAND_POINTS - 1

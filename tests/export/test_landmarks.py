@@ -1,0 +1,121 @@
+"""`--encoder hands` from clips of signs to a video with skeletons: the three commands."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from conftest import real_data
+from landmark_weights import landmark_weights
+from once import once
+
+from seqvision.cli import main
+from seqvision.landmarks.hands import Hands
+from seqvision.landmarks.runtime import run_encoder
+from seqvision_edge.cli import main as edge_main
+from seqvision_edge.landmarks import draw_hands, hands_in, newest_features, presence
+from seqvision_edge.onnx_validation import read_model
+from seqvision_edge.opencv import cv2
+from seqvision_edge.preprocess import prepare
+from seqvision_edge.session import Session
+from seqvision_edge.sources.factory import open_path
+from seqvision_edge.video_writer import VideoWriter
+
+SIGNS = ("help", "please")
+
+
+def write_parts(folder: Path) -> None:
+    """Cut each sign into clips: its first, second and all its even frames, and so on."""
+    for sign in SIGNS:
+        with open_path(real_data("asl_clips") / f"{sign}.mkv") as source:
+            frames = [frame.bgr for frame in source]
+        for number in range(4):
+            path = folder / sign / f"{number}.mp4"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            video = VideoWriter(path, "test", 10.0)
+            video.open()
+            for frame in frames[6 + number : 48 : 6]:
+                video.write(frame)
+            video.close()
+
+
+def train_and_export(folder: Path) -> None:
+    write_parts(folder / "signs")
+    arguments = ["--encoder", "hands", "--epochs", "2", "--frames", "4", "--hidden", "8"]
+    run = ["--runs", str(folder / "runs"), "--cache", str(folder / "cache"), "--fps", "10"]
+    model = folder / "model.pt"
+    command = ["train", str(folder / "signs"), *arguments, *run, "--output", str(model)]
+    assert main(command) == 0
+    assert main(["export", str(model), "--output", str(folder / "model.onnx")]) == 0
+
+
+@pytest.fixture(scope="module")
+def trained() -> Path:
+    landmark_weights()
+    real_data("asl_clips")
+    return once("landmarks", train_and_export)
+
+
+def test_training_tells_how_many_frames_have_hands(trained: Path) -> None:
+    (run,) = (trained / "runs").iterdir()
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "hands in " in page
+    assert "% of the frames" in page
+
+
+def test_the_graph_has_fixed_shapes_and_no_choice_of_a_path(trained: Path) -> None:
+    graph = onnx.load(trained / "model.onnx").graph
+    kinds = {node.op_type for node in graph.node}
+    assert "GridSample" in kinds
+    assert not kinds & {"If", "Loop", "Scan", "NonZero", "TopK", "NonMaxSuppression", "PRelu"}
+    _, file = read_model(trained / "model.onnx")
+    assert (file.card.image.width, file.card.image.height, file.card.image.fit) == (320, 240, "pad")
+
+
+def test_the_state_has_the_landmarks_that_the_encoder_finds(trained: Path) -> None:
+    """The file frame by frame, torch, and what training reads, on real pictures with hands."""
+    session = Session(trained / "model.onnx", "cpu", trial=False)
+    image = session.card.image
+    with open_path(trained / "signs" / "please" / "0.mp4") as source:
+        steps = np.stack([prepare(frame.bgr, image) for frame in source])[:3]
+    pictures = np.ascontiguousarray(steps.transpose(0, 3, 1, 2), np.float32) / 255
+    encoder = Hands(image.height, image.width).eval()
+    by_runtime = run_encoder(encoder, pictures)
+    encoder.by_torch = True
+    with torch.inference_mode():
+        expected = encoder(torch.from_numpy(pictures)).numpy()
+    assert (presence(expected) > 0.9).all(axis=1).any()
+    np.testing.assert_allclose(by_runtime, expected, atol=1e-3)
+    stream = session.stream()
+    for step, features in zip(steps, expected, strict=True):
+        stream.push(step[None])
+        newest = newest_features(session.card, stream.state)
+        assert newest is not None
+        np.testing.assert_allclose(newest, features, atol=1e-3)
+
+
+def test_skeletons_in_a_saved_video_lie_on_the_hands(trained: Path, tmp_path: Path) -> None:
+    clip, saved = trained / "signs" / "please" / "1.mp4", tmp_path / "seen.mp4"
+    arguments = ["--source", str(clip), "--save", str(saved)]
+    assert edge_main(["--model", str(trained / "model.onnx"), *arguments]) == 0
+    session = Session(trained / "model.onnx", "cpu", trial=False)
+    stream, image = session.stream(), session.card.image
+    with open_path(clip) as source, open_path(saved) as written:
+        shown, drawn = [[frame.bgr for frame in each][:4] for each in (source, written)]
+    for frame in shown:
+        stream.push(prepare(frame, image)[None])
+    before, after = shown[-1], drawn[-1]
+    assert before.shape == after.shape
+    features = newest_features(session.card, stream.state)
+    assert features is not None
+    hands = hands_in(features, image, (before.shape[1], before.shape[0]))
+    assert hands
+    skeleton = np.zeros_like(before)
+    draw_hands(skeleton, hands)
+    lines = cv2.erode((skeleton.max(axis=2) > 40).astype(np.uint8), np.ones((2, 2))) > 0
+    lines[400:] = lines[:130] = False  # there are the panels
+    around = cv2.dilate(lines.astype(np.uint8), np.ones((61, 61))) > 0
+    around &= cv2.dilate(lines.astype(np.uint8), np.ones((25, 25))) == 0
+    changed = np.abs(before.astype(int) - after).mean(axis=2)
+    assert changed[lines].mean() > 3 * changed[around].mean() + 10
