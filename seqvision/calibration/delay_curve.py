@@ -137,7 +137,6 @@ def draw_curve(
             [_delay(point) for point in points], [value(point) for point in points],
             color="#15c", marker="o", markersize=4, linewidth=1.4,
         )  # fmt: skip
-        _label_points(axes, points, value)
         if chosen is not None and chosen in points:
             axes.plot(
                 [_delay(chosen)], [value(chosen)], "o", color="#c60", markersize=10,
@@ -148,9 +147,14 @@ def draw_curve(
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylim(max(0.0, min(map(_f1, points), default=0.0) - 0.05), 1.01)
     highest = max((point.figures.false_per_hour for point in points), default=0.0)
-    panels[1].set_ylim(bottom=0, top=1.1 * max(highest, budget, 1.0))
+    if highest > 10 * budget:  # what is allowed would lie on the axis
+        panels[1].set_yscale("symlog", linthresh=max(1.0, budget))
+        panels[1].yaxis.set_major_formatter("{x:g}")
+    panels[1].set_ylim(bottom=0, top=1.2 * max(highest, budget, 1.0))
     panels[1].axhline(budget, color="#888", linestyle=":", label="--max-false-per-hour")
     panels[1].legend(frameon=False)
+    for axes, value in zip(panels, (_f1, _false_per_hour), strict=True):
+        _label_points(axes, points, value)
     try:
         with atomic_write(path) as unfinished:
             kind = path.suffix.lower().removeprefix(".")
@@ -172,18 +176,15 @@ def _label_points(
 ) -> None:
     """Write the value of `early` next to points; of those at one place, once."""
     done: list[tuple[float, float]] = []
-    spread = max((_delay(point) for point in points), default=1.0) - min(
-        (_delay(point) for point in points), default=0.0
-    )
-    height = max(map(value, points), default=1.0) - min(map(value, points), default=0.0)
     for point in points:
-        place = _delay(point) / max(spread, 1e-6), value(point) / max(height, 1e-6)
-        if all(abs(place[0] - x) > 0.09 or abs(place[1] - y) > 0.09 for x, y in done):
+        place = axes.transData.transform((_delay(point), value(point)))
+        x, y = place / axes.figure.bbox.size
+        if all(abs(x - other) > 0.05 or abs(y - low) > 0.06 for other, low in done):
             axes.annotate(
                 _early(point), (_delay(point), value(point)), (4, 5),
                 textcoords="offset points", fontsize=8, color="#345",
             )  # fmt: skip
-            done.append(place)
+            done.append((float(x), float(y)))
 
 
 def _early(point: CurvePoint) -> str:
