@@ -21,6 +21,7 @@ from seqvision.config.commands import (
     VerifyOptions,
     data_path,
 )
+from seqvision.config.distillation import DistillationOptions, check_teachers
 from seqvision.config.training import (
     ENCODERS,
     PRESETS,
@@ -51,6 +52,7 @@ __all__ = [
     "ClipOptions",
     "CompareOptions",
     "DataOptions",
+    "DistillationOptions",
     "EvaluateOptions",
     "ExportOptions",
     "FetchOptions",
@@ -71,6 +73,7 @@ __all__ = [
     "check_center",
     "check_landmarks",
     "check_sequence",
+    "check_teachers",
     "data_path",
     "flattened",
     "from_yaml",

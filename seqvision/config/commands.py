@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from seqvision.config.distillation import DistillationOptions
 from seqvision.config.training import (
     CLIPS,
     DATA,
@@ -12,6 +13,7 @@ from seqvision.config.training import (
     MODEL,
     OUTPUT,
     STILLS,
+    TEACHERS,
     TRAINING,
     VARIETY,
     AugmentOptions,
@@ -48,7 +50,7 @@ Probability = Annotated[float, Field(gt=0, le=1), Arg("PROBABILITY", PSEUDO)]
 class TrainOptions(Options):
     """Train a classifier on clips and write model.pt."""
 
-    headings = (DATA, CLIPS, MODEL, TRAINING, VARIETY, OUTPUT, MACHINE, STILLS)
+    headings = (DATA, CLIPS, MODEL, TRAINING, TEACHERS, VARIETY, OUTPUT, MACHINE, STILLS)
     examples = (
         "seqvision train frames/",
         "seqvision train frames/ --encoder resnet18 --weights imagenet --preset best",
@@ -80,6 +82,7 @@ class TrainOptions(Options):
     augmentation: AugmentOptions = AugmentOptions()
     model: ModelOptions = ModelOptions()
     training: TrainingOptions = TrainingOptions()
+    distillation: DistillationOptions = DistillationOptions()
 
 
 class EvaluateOptions(Options):

@@ -119,6 +119,10 @@ def recorded(options: TrainOptions) -> TrainOptions:
     weights = options.model.weights
     if weights not in ("auto", "imagenet", "none"):
         weights = str(Path(weights).absolute())
+    learned = options.distillation
+    taught: dict[str, Any] = {"teacher": tuple(path.absolute() for path in learned.teacher)}
+    if learned.unlabelled is not None:
+        taught["unlabelled"] = learned.unlabelled.absolute()
     encoder = options.model.encoder
     if is_onnx(encoder):
         encoder = str(Path(encoder).absolute())
@@ -129,6 +133,7 @@ def recorded(options: TrainOptions) -> TrainOptions:
             "config": None,
             "clips": options.clips.model_copy(update={"cache": cache}),
             "model": options.model.model_copy(update={"weights": weights, "encoder": encoder}),
+            "distillation": learned.model_copy(update=taught),
         }
     )
 

@@ -62,8 +62,9 @@ Pixels = Annotated[Annotated[int, Field(ge=1, le=1024)] | Literal["auto"], Arg("
 
 _Augment = Annotated[str | dict[str, Any], Arg("none|light|strong|FILE.yaml")]
 
-DATA, CLIPS, STILLS, VARIETY, MODEL, TRAINING, OUTPUT, MACHINE = (
-    "Data", "Clips", "Still images", "Variety", "Model", "Training", "Output", "This machine"
+DATA, CLIPS, STILLS, VARIETY, MODEL, TRAINING, TEACHERS, OUTPUT, MACHINE = (
+    "Data", "Clips", "Still images", "Variety", "Model", "Training", "Teachers", "Output",
+    "This machine",
 )  # fmt: skip
 
 Positive = Annotated[int, Field(ge=1)]
@@ -215,6 +216,10 @@ def _normalize(text: str) -> str:
     return text
 
 
+NormalizeKind = Literal["auto", "imagenet", "symmetric", "unit", "bytes"]
+PixelNumbers = Annotated[str, AfterValidator(_normalize)]
+
+
 # A name with a full stop has its pretrained weights after it: timm:resnet10t.c3_in1k.
 OtherEncoder = Annotated[str, AfterValidator(_other_encoder)]
 
@@ -354,11 +359,7 @@ class ModelOptions(Options):
     weights: Annotated[str, Arg("imagenet|none|FILE")] = "auto"
     """Start of the encoder: imagenet (of timm:NAME its pretrained weights), none, or a .pth or
     .safetensors file; auto: imagenet where it can be had."""
-    normalize: Annotated[
-        Literal["auto", "imagenet", "symmetric", "unit", "bytes"]
-        | Annotated[str, AfterValidator(_normalize)],
-        Arg("KIND|MEAN:DEVIATION"),
-    ] = "auto"
+    normalize: Annotated[NormalizeKind | PixelNumbers, Arg("KIND|MEAN:DEVIATION")] = "auto"
     """Pixel range of the encoder: ImageNet mean and deviation, -1 to 1, 0 to 1, 0 to 255 (bytes),
     or numbers such as 0.48,0.46,0.41:0.27,0.26,0.28; auto: as its pretrained weights have it."""
     freeze: bool = False

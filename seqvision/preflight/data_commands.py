@@ -1,6 +1,7 @@
 """Whether clips can be looked at, cut, or trained on."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from seqvision.config import (
@@ -13,6 +14,7 @@ from seqvision.config import (
     check_center,
     check_landmarks,
     check_sequence,
+    check_teachers,
     data_path,
 )
 from seqvision.config.training import LANDMARKS, PRESETS, TIMM, is_onnx
@@ -59,6 +61,8 @@ def validate_train(options: TrainOptions) -> DataSet | None:
     found = find_data_set(path, clips.dataset, options.images.stills, clips.official_split)
     labels = labels_of(found.clips)
     find_background(labels, clips.background)
+    if options.distillation.teacher:
+        _check_teachers(options, labels)
     keep_groups(found.clips, clips.split_by)
     if options.folds:
         _check_folds(options, found)
@@ -66,6 +70,20 @@ def validate_train(options: TrainOptions) -> DataSet | None:
 
     check_augmentation(options.augmentation, labels)
     return found
+
+
+def _check_teachers(options: TrainOptions, labels: Sequence[str]) -> None:
+    """Refuse teachers that are not there, or that do not know the labels.
+
+    Raises:
+        SeqvisionError: there is one; or no clips are where those without labels should be.
+    """
+    from seqvision.training.teacher_files import find_teachers
+
+    for file in find_teachers(options.distillation.teacher):
+        file.check(labels)
+    if options.distillation.unlabelled is not None:
+        check_clips(options.distillation.unlabelled, labelled=False)
 
 
 def _check_folds(options: TrainOptions, found: DataSet) -> None:
@@ -173,6 +191,7 @@ def check_combination(options: TrainOptions) -> None:
     """
     if options.resume is None:  # what a run was started with stays as it is
         check_sequence(options.clips, options.images, options.augmentation)
+    check_teachers(options.distillation)
     frames = options.clips.frames
     check_center(options.model, None if frames == "auto" else frames)
     check_landmarks(options.model)

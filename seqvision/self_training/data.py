@@ -17,16 +17,12 @@ from seqvision.config import SelfTrainOptions, TrainOptions
 from seqvision.console import print_line, progress
 from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip
-from seqvision.data.datasets import DataSet, find_data_set
-from seqvision.data.datasets.base import Reading
-from seqvision.data.datasets.clip_list import columns_of, read_list
-from seqvision.data.datasets.detect import find_unnamed
-from seqvision.data.datasets.table import why_no_list
+from seqvision.data.datasets import DataSet
 from seqvision.data.decode import Decoded, Store, decode_all
-from seqvision.data.file_kinds import why_no_folder
 from seqvision.data.group_split import group_split, group_warnings
 from seqvision.data.near_duplicates import divide, find_near_duplicates
-from seqvision.data.splits import keep_groups, part_called
+from seqvision.data.splits import keep_groups
+from seqvision.data.unlabelled import find_unlabelled
 from seqvision.errors import DataError
 from seqvision.evaluation import load_clips
 from seqvision.preflight.shared_checks import find_for_model
@@ -36,9 +32,6 @@ from seqvision_edge.card import ModelCard, VideoSequence
 _CHUNK = 64
 # In the card's notes, of a model trained on clips with pseudo-labels.
 SELF_TRAINED = "self-trained:"
-
-# What `edge-run --save-uncertain` calls its list; the label in it is what a model predicted.
-COLLECTED = "collected.csv"
 
 
 @dataclass(frozen=True)
@@ -181,66 +174,3 @@ def _doubts(path: Path, data: Data, card: ModelCard) -> tuple[str, ...]:
         f"{path} is not what the model was trained on: it may have learnt from clips that "
         "validate or test here, and its figures in round 0 may be too good",
     )
-
-
-def find_unlabelled(path: Path, images: bool, truth: bool) -> Reading:
-    """Return the clips of a folder or list; those that it keeps for validation or test left out.
-
-    The notes are about what else was left out.
-
-    Args:
-        path: a folder in any layout, a CSV with the column `path`, or a public data set.
-        images: each loose image is a clip, a still image that is cut into a sequence.
-        truth: read their labels too, for the report; else every label is empty.
-
-    Raises:
-        DataError: nothing there, no clip, or labels are required and there are none.
-    """
-    clips, notes = _read(path, images, truth)
-    learnt = [clip for clip in clips if clip.split in (None, "train")]
-    if not learnt:
-        raise DataError(f"{path}: no clips to learn from, all of them are to validate or to test")
-    return (learnt if truth else [replace(clip, label="") for clip in learnt]), notes
-
-
-def _read(path: Path, images: bool, truth: bool) -> Reading:
-    if not path.exists():
-        raise DataError(f"{path}: no such folder or list")
-    if path.is_file() and (problem := why_no_list(path)):
-        raise DataError(problem)
-    if path.is_file() and "label" not in columns_of(path):
-        if truth:
-            raise DataError(f"--truth: {path} has no column label")
-        return read_list(path, labelled=False)
-    if truth:
-        if (path / COLLECTED).is_file():
-            raise DataError(f"--truth: the clips collected in {path} have no true labels")
-        return _data_set(path, images)
-    if path.is_file() or _is_data_set(path, images):
-        return _data_set(path, images)
-    found, notes = find_unnamed(str(path), images)
-    return [replace(clip, split=_split_of(clip.path, path)) for clip in found], notes
-
-
-def _data_set(path: Path, images: bool) -> Reading:
-    data_set = find_data_set(path, images=images)
-    return data_set.clips, list(data_set.notes)
-
-
-def _is_data_set(path: Path, images: bool) -> bool:
-    """Distinguish a public data set, or a folder with its own list, from a folder of any layout."""
-    if (path / COLLECTED).is_file():
-        return False
-    try:
-        return find_data_set(path, images=images).name != "folder"
-    except DataError:
-        return False
-
-
-def _split_of(path: Path, location: Path) -> str | None:
-    """Return the part that `folder/<train|val|test>/…` gives, as training reads such a folder."""
-    folders = [child for child in location.iterdir() if child.is_dir() and not why_no_folder(child)]
-    inside = path.relative_to(location).parts
-    if len(inside) > 1 and all(part_called(folder.name) for folder in folders):
-        return part_called(inside[0])
-    return None

@@ -19,7 +19,7 @@ import torch
 from pydantic import ValidationError
 
 from seqvision import rank
-from seqvision.config import SelfTrainOptions, TrainOptions
+from seqvision.config import DistillationOptions, SelfTrainOptions, TrainOptions
 from seqvision.config.resume import NAME
 from seqvision.console import add_state, print_line, print_note, print_warning, shell_command
 from seqvision.data.augment import with_content
@@ -260,6 +260,7 @@ def student_options(options: SelfTrainOptions, card: ModelCard) -> TrainOptions:
                 "clips": own.clips.model_copy(update=clips),
                 "augmentation": own.augmentation.model_copy(update=augmentation),
                 "training": own.training.model_copy(update=training),
+                "distillation": DistillationOptions(),  # here the model itself is the teacher
             }
         )
     )

@@ -63,6 +63,7 @@ class Data:
     groups: GroupSplit | None = None
     warnings: tuple[str, ...] = ()
     around: Sequence[Surroundings | None] = ()
+    unlabelled: tuple[Decoded, ...] = ()
 
     def part(self, indices: Sequence[int]) -> tuple[list[Decoded], list[int]]:
         """Return the clips and label indices of one part of the split."""
@@ -185,6 +186,7 @@ def data_summary(data: Data) -> dict[str, Any]:
         "val": len(data.split.val),
         "test": len(data.split.test),
         "fingerprint": fingerprint(data.clips, data.decoded),
+        **({"unlabelled": len(data.unlabelled)} if data.unlabelled else {}),
     }
 
 

@@ -9,6 +9,7 @@ which figures are measured on, as float32.
 """
 
 import hashlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from seqvision_edge.files import atomic_write
 _BATCH = 4
 # What is kept in memory, however many clips there are; the others are read when needed.
 _IN_MEMORY = 512 << 20
+_LONG = 10_000
 _LARGEST_FLOAT16 = 65504.0
 
 _Kept = tuple[NDArray[Any], int]
@@ -69,7 +71,9 @@ class Features:
             about += [data.augmenter.made_from(), data.seed]
         elif data.is_varied:
             about += [data.seed]
-        self._about = about
+        text = json.dumps(about)
+        # Of a training with teachers it lists every clip, and would be hashed for every one.
+        self._about = about if len(text) < _LONG else [hashlib.sha256(text.encode()).hexdigest()]
         model.eval()
         with progress("encoding") as advance:
             done, total = 0, views * len(data)

@@ -20,6 +20,7 @@ from seqvision.errors import CheckpointError
 from seqvision.metrics import measure
 from seqvision.models.classifier import Classifier
 from seqvision.training import distributed
+from seqvision.training.distillation import TargetLoss, Targets
 from seqvision.training.hardware import limit_head_threads
 
 
@@ -33,8 +34,14 @@ class ClassifierModule(L.LightningModule):
         labels: tuple[str, ...],
         lr: float,
         class_weights: Tensor | None = None,
+        targets: Targets | None = None,
     ) -> None:
+        """Prepare a training.
+
+        With `targets` the labels of its batches are rows of these.
+        """
         super().__init__()
+        self._targets = None if targets is None else TargetLoss(targets, options, class_weights)
         self._lr = lr
         self.model = model
         limit_head_threads(model, math.ceil(options.batch_size / rank.count()))
@@ -84,6 +91,8 @@ class ClassifierModule(L.LightningModule):
         mixed = mix(batch, self._options.mixup) if self._options.mixup else Mixed.plain(batch)
         members = self.model.logits_of_members(mixed.batch.inputs, mixed.batch.padded).float()
         answers = members.mean(dim=0).argmax(dim=1)
+        if self._targets is not None:
+            return self._taught_step(self._targets, mixed, members, answers)
         # A sum: each member learns as it would alone.
         loss = mixed.over_labels(
             lambda labels: torch.stack([self._loss(logits, labels) for logits in members]).sum()
@@ -96,6 +105,21 @@ class ClassifierModule(L.LightningModule):
         # Gradients are averaged over the processes; their shares of a batch need not be equal.
         scaled = loss * (rank.count() / distributed.total(own.clone()))
         # Not `self.log` in every step, which costs more than a step on cached features.
+        self._sums.append(torch.stack([loss.detach() / len(members), own, correct, clips]))
+        return scaled
+
+    def _taught_step(
+        self, targets: TargetLoss, mixed: "Mixed", members: Tensor, answers: Tensor
+    ) -> Tensor:
+        """Return the same of clips with probabilities of teachers, some of them without a label."""
+        rows = mixed.batch.labels
+        loss = mixed.over_labels(
+            lambda rows: torch.stack([targets(logits, rows) for logits in members]).sum()
+        )
+        correct = mixed.over_labels(lambda rows: (answers == targets.labels[rows]).sum().to(loss))
+        clips = (targets.labels[rows] >= 0).sum().to(loss)
+        own = targets.weights[rows].sum()
+        scaled = loss * (rank.count() / distributed.total(own.clone()))
         self._sums.append(torch.stack([loss.detach() / len(members), own, correct, clips]))
         return scaled
 
@@ -129,7 +153,7 @@ class ClassifierModule(L.LightningModule):
             sums = distributed.total(torch.stack(self._sums).double().sum(dim=0))
             loss, weight, correct, count = sums.tolist()
             self.log("train/loss", loss / weight)
-            self.log("train/accuracy", correct / count)
+            self.log("train/accuracy", correct / max(1.0, count))
             self.log("train/lr", sum(self._rates) / len(self._rates))
         for name in ("loss", "accuracy", "f1"):
             self.log(f"val/{name}", getattr(metrics, name))

@@ -18,15 +18,21 @@ from seqvision.data.dataset import (
 )
 from seqvision.models.classifier import Classifier
 from seqvision.training.data import Data
+from seqvision.training.distillation import Targets
 from seqvision.training.features import Features
 from seqvision.training.landmark_features import ClipLandmarks, Variation, seen_notes
 from seqvision.training.workers import can_hand_over, prepare_worker, worker_count
 
 
 def make_loaders(
-    options: TrainOptions, data: Data, model: Classifier
+    options: TrainOptions, data: Data, model: Classifier, targets: Targets | None = None
 ) -> tuple[DataLoader[Item], DataLoader[Item]]:
     """Return the batches for training and for validation.
+
+    Args:
+        options, data, model: of the training.
+        targets: what the clips that train are to be called, in place of their labels; batches
+            have the rows of it.
 
     Raises:
         DataError: the augmenters cannot be used, or a label would become wrong.
@@ -36,9 +42,11 @@ def make_loaders(
     learning: ClipDataset | FeatureDataset | ClipLandmarks
     checking: ClipDataset | FeatureDataset
     around = [data.around[index] for index in data.split.train] if data.around else []
-    learning = ClipDataset(
-        *data.part(data.split.train), data.image, data.sequence, augmenter, seed, around
-    )
+    clips, labels = data.part(data.split.train)
+    if targets is not None:
+        clips, labels = [*clips, *data.unlabelled], targets.rows()
+        augmenter = targets.for_rows(augmenter)
+    learning = ClipDataset(clips, labels, data.image, data.sequence, augmenter, seed, around)
     checking = ClipDataset(*data.part(data.split.val), data.image, data.sequence)
     workers = worker_count(options.clips.workers)
     if model.frozen:

@@ -404,10 +404,15 @@ def _bytes(tensor: Tensor) -> memoryview:
     return flat.view(torch.uint8).numpy().data
 
 
-def used_clips(clips: Sequence[Clip], decoded: Sequence[Decoded], split: Split) -> UsedClips:
-    """Return the clips of a training."""
+def used_clips(
+    clips: Sequence[Clip],
+    decoded: Sequence[Decoded],
+    split: Split,
+    unlabelled: Sequence[Decoded] = (),
+) -> UsedClips:
+    """Return the clips of a training; `unlabelled` are more that it learned from."""
     return UsedClips(
-        frozenset(mark_of(decoded[i]) for i in split.train),
+        frozenset(mark_of(clip) for clip in (*(decoded[i] for i in split.train), *unlabelled)),
         frozenset(mark_of(decoded[i]) for i in split.val),
         frozenset(group_mark(group) for i in split.train if (group := clips[i].group)),
         frozenset(group_mark(group) for i in split.val if (group := clips[i].group)),

@@ -117,6 +117,9 @@ def write_results(results: Results) -> Path:
     figures |= {part.name: part_to_json(part) for part in results.parts}
     if data.groups is not None:
         figures["split"] = data.groups.to_json()
+    taught = results.context.taught
+    if taught is not None:
+        figures["teachers"] = {"summary": taught.summary, "accuracy": taught.accuracy}
     page = run / "report.html"
     try:
         for name, content in (("metrics.json", figures), ("run.json", asdict(results.facts))):
@@ -173,6 +176,7 @@ def _shown(results: Results) -> dict[str, str]:
         "duration": f"{minutes} min {seconds} s",
         "epochs": f"{facts.epochs} of {options.training.epochs}; kept is {results.epoch + 1}",
         "seed": str(options.training.seed),
+        **_teachers(results),
         "parameters": f"{facts.parameters:,}",
         "data": str(data_path(options)),
         "fingerprint of the data": str(origin.data["fingerprint"]),
@@ -184,6 +188,11 @@ def _shown(results: Results) -> dict[str, str]:
         f"Python {facts.python}",
         "machine": facts.machine,
     }
+
+
+def _teachers(results: Results) -> dict[str, str]:
+    taught = results.context.taught
+    return {} if taught is None else {"learned from": taught.summary.removeprefix("learned from ")}
 
 
 def take_facts(context: RunContext, run: Path, seconds: float) -> Facts:

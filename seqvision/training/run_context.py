@@ -7,7 +7,7 @@ from seqvision.compat import torchvision as torchvision  # before lightning touc
 import math
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import lightning as L
 import torch
@@ -24,9 +24,11 @@ from seqvision.models.classifier import Classifier
 from seqvision.training import distributed
 from seqvision.training.autotune import LAYOUTS, Arithmetic, choose_arithmetic
 from seqvision.training.data import Data, load_dataset
+from seqvision.training.distillation import make_targets
 from seqvision.training.hardware import idle_gpus, tune_malloc
 from seqvision.training.lightning_module import ClassifierModule
 from seqvision.training.loaders import make_loaders
+from seqvision.training.teachers import Taught, ask_teachers
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class RunContext:
         validation: batches to choose an epoch by.
         device: where the network is.
         arithmetic: memory format and precision.
+        taught: what other models say about the clips.
     """
 
     options: TrainOptions
@@ -50,6 +53,7 @@ class RunContext:
     validation: DataLoader[Item]
     device: torch.device
     arithmetic: Arithmetic
+    taught: Taught | None = None
 
     @property
     def model(self) -> Classifier:
@@ -77,6 +81,17 @@ def prepare_run(
     tune_malloc()
     L.seed_everything(options.training.seed, workers=True, verbose=False)
     data = distributed.rank0_first(lambda: read(options))
+    with torch.random.fork_rng(devices=[]):  # the student begins as it would alone
+        taught = distributed.rank0_first(lambda: ask_teachers(options, data, device))
+    targets = None
+    if taught is not None:
+        data = replace(
+            data,
+            unlabelled=taught.unlabelled,
+            notes=(*data.notes, taught.summary),
+            warnings=(*data.warnings, *taught.warnings),
+        )
+        targets = make_targets(options, data, taught.probabilities)
     check_center(options.model, data.sequence.window)
     model = Classifier(options.model, data.image, len(data.labels)).to(device)
     _check_schedule(options, model)
@@ -91,11 +106,13 @@ def prepare_run(
         print_line(f"memory format and precision: {arithmetic}")
     model.arrange(LAYOUTS[arithmetic.layout])
     options = _decided(options, arithmetic)
-    training, validation = distributed.rank0_first(lambda: make_loaders(options, data, model))
+    training, validation = distributed.rank0_first(
+        lambda: make_loaders(options, data, model, targets)
+    )
     lr = _learning_rate(options, model)
     weights = _class_weights(options, data)
-    module = ClassifierModule(model, options.training, data.labels, lr, weights)
-    return RunContext(options, data, module, training, validation, device, arithmetic)
+    module = ClassifierModule(model, options.training, data.labels, lr, weights, targets)
+    return RunContext(options, data, module, training, validation, device, arithmetic, taught)
 
 
 def _summary(data: Data, options: TrainOptions) -> str:

@@ -301,7 +301,8 @@ def _write_model(
     output = context.options.output
     kept = model_in(run, output)
     try:
-        used = used_clips(context.data.clips, context.data.decoded, context.data.split)
+        data = context.data
+        used = used_clips(data.clips, data.decoded, data.split, data.unlabelled)
         save_model(kept, context.model, context.options.model, card, used)
     except CheckpointError as error:
         raise CheckpointError(

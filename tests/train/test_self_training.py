@@ -29,10 +29,10 @@ from seqvision.config import (
 )
 from seqvision.data.augment import Augmenter
 from seqvision.data.decode import Decoded
+from seqvision.data.unlabelled import find_unlabelled
 from seqvision.errors import DataError, StudyError
 from seqvision.evaluation import predict_probabilities
 from seqvision.self_training import rounds as one_round
-from seqvision.self_training.data import find_unlabelled
 from seqvision.self_training.pseudo_labels import (
     TeacherPredictions,
     choose_confident,

@@ -59,6 +59,11 @@ class Augmenter:
         content = dict(self._recipe.content)
         return Augmenter, (content, self._flip, self.swap, self.timing, self.reversal)
 
+    def relabelled(self, swap: Mapping[int, int], reversal: Mapping[int, int]) -> "Augmenter":
+        """Return the same augmenter for other label indices."""
+        content = dict(self._recipe.content)
+        return Augmenter(content, self._flip, swap, self.timing, reversal)
+
     def __call__(self, frames: Frames, label: int, seed: int) -> tuple[Frames, int]:
         """Return a varied clip and its label; all its frames move and change together.
 
