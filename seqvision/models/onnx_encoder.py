@@ -3,33 +3,37 @@
 The file is adapted once (`onnx_adaptation`), in a child process with limits, and what comes back is
 checked as an exported file is before it is loaded.  onnxruntime computes the features of a
 training; an export merges the graph into its own.  A model file carries the adapted graph.
+
+Every training imports this; onnx and onnxruntime only one with such an encoder.
 """
 
 import functools
 import hashlib
 import threading
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from seqvision.errors import CheckpointError, WeightsError
-from seqvision.models import onnx_adaptation
-from seqvision.models.onnx_adaptation import Declared
-from seqvision.models.onnx_rewrites import FEATURES, IMAGES, Unusable
 from seqvision_edge.child_process import Died, can_start, fields, start_child
 from seqvision_edge.files import read_limited, temporary_folder
 from seqvision_edge.onnx_validation.graph import FLOAT, Graph
 from seqvision_edge.onnx_validation.protobuf import Refused
 from seqvision_edge.onnx_validation.shape_inference import sizes
 from seqvision_edge.onnx_validation.validate import MAX_BYTES, read_plain_graph
-from seqvision_edge.ort_session import CPU, create_session
+
+if TYPE_CHECKING:
+    from seqvision.models.onnx_adaptation import Declared
 
 # The node of a traced network that stands for the graph until it is merged.
 OPERATOR: Final = "FrameModel"
 DOMAIN: Final = "seqvision"
+# What an adapted graph calls its input and output.
+IMAGES: Final = "images"
+FEATURES: Final = "features"
 # In the weights of a model file: the graph as bytes.
 CONTENT: Final = "content"
 # A child's memory and seconds: the largest network that can be trained takes a part of both.
@@ -91,6 +95,8 @@ class FrameModel(nn.Module):
         return hashlib.sha256(self.to_bytes()).hexdigest()
 
     def _started(self) -> Any:
+        from seqvision_edge.ort_session import CPU, create_session
+
         with self._lock:
             if self._session is None:
                 try:
@@ -130,7 +136,7 @@ def check_frame_model(path: Path, size: int | None) -> None:
     adapted(path, height or size or _USUAL, width or size or _USUAL)
 
 
-def declared_image(path: Path) -> Declared:
+def declared_image(path: Path) -> "Declared":
     """Return what image a file takes.
 
     Raises:
@@ -162,14 +168,17 @@ def adapted(path: Path, height: int, width: int) -> bytes:
 
 
 @functools.lru_cache(maxsize=2)
-def _declared(content: bytes, where: str) -> Declared:
+def _declared(content: bytes, where: str) -> "Declared":
+    from seqvision.models.onnx_adaptation import declared_input, load
+    from seqvision.models.onnx_rewrites import Unusable
+
     try:
-        return onnx_adaptation.declared_input(onnx_adaptation.load(content))
+        return declared_input(load(content))
     except Unusable as reason:
         raise WeightsError(f"--encoder {where}: {reason}") from None
 
 
-def _compare_size(path: Path, declared: Declared, height: int, width: int) -> None:
+def _compare_size(path: Path, declared: "Declared", height: int, width: int) -> None:
     own = (declared.height or height, declared.width or width)
     if own != (height, width):
         given = f"{height}" if height == width else f"{width}×{height}"
@@ -181,13 +190,16 @@ def _compare_size(path: Path, declared: Declared, height: int, width: int) -> No
 
 @functools.lru_cache(maxsize=2)
 def _adapted(content: bytes, where: str, height: int, width: int) -> bytes:
+    from seqvision.models.onnx_adaptation import adapt
+    from seqvision.models.onnx_rewrites import Unusable
+
     with temporary_folder() as folder:
         scratch = folder / "encoder.onnx"
         try:
             made = (
                 _in_child(content, height, width, scratch)
                 if can_start()
-                else onnx_adaptation.adapt(content, height, width, scratch)
+                else adapt(content, height, width, scratch)
             )
         except Unusable as reason:
             raise WeightsError(f"--encoder {where}: {reason}") from None
@@ -201,12 +213,14 @@ def _in_child(content: bytes, height: int, width: int, scratch: Path) -> bytes:
     Raises:
         Unusable: it cannot be adapted, or the process died or took too long.
     """
+    from seqvision.models.onnx_rewrites import Unusable
+
     memory = _MEMORY + _COPIES * len(content)
     largest = 2 * len(content) + (64 << 20)
     task = {"file": str(scratch), "height": height, "width": width, "largest": largest,
             "memory": memory, "seconds": _SECONDS}  # fmt: skip
     try:
-        child = start_child(onnx_adaptation.__name__, task)
+        child = start_child("seqvision.models.onnx_adaptation", task)
     except Died as ending:
         raise Unusable(f"the process that adapts it {ending}") from None
     try:

@@ -16,6 +16,7 @@ from seqvision_edge.onnx_validation.graph import FLOAT, Node
 from seqvision_edge.onnx_validation.protobuf import Refused
 from seqvision_edge.onnx_validation.shape_inference import KnownTensor, NodeCall, apply_rule
 
+# `onnx_encoder` has the same names: the child that adapts a file imports no torch.
 IMAGES: Final = "images"
 FEATURES: Final = "features"
 

@@ -8,6 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import lightning as L
 import torch
@@ -28,7 +29,9 @@ from seqvision.training.distillation import make_targets
 from seqvision.training.hardware import idle_gpus, tune_malloc
 from seqvision.training.lightning_module import ClassifierModule
 from seqvision.training.loaders import make_loaders
-from seqvision.training.teachers import Taught, ask_teachers
+
+if TYPE_CHECKING:
+    from seqvision.training.teachers import Taught
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class RunContext:
     validation: DataLoader[Item]
     device: torch.device
     arithmetic: Arithmetic
-    taught: Taught | None = None
+    taught: "Taught | None" = None
 
     @property
     def model(self) -> Classifier:
@@ -81,8 +84,7 @@ def prepare_run(
     tune_malloc()
     L.seed_everything(options.training.seed, workers=True, verbose=False)
     data = distributed.rank0_first(lambda: read(options))
-    with torch.random.fork_rng(devices=[]):  # the student begins as it would alone
-        taught = distributed.rank0_first(lambda: ask_teachers(options, data, device))
+    taught = _ask_teachers(options, data, device)
     targets = None
     if taught is not None:
         data = replace(
@@ -113,6 +115,16 @@ def prepare_run(
     weights = _class_weights(options, data)
     module = ClassifierModule(model, options.training, data.labels, lr, weights, targets)
     return RunContext(options, data, module, training, validation, device, arithmetic, taught)
+
+
+def _ask_teachers(options: TrainOptions, data: Data, device: torch.device) -> "Taught | None":
+    """Return what the teachers say about the clips; None where there is no teacher."""
+    if not options.distillation.teacher:
+        return None
+    from seqvision.training.teachers import ask_teachers  # with onnx and onnxruntime
+
+    with torch.random.fork_rng(devices=[]):  # the student begins as it would alone
+        return distributed.rank0_first(lambda: ask_teachers(options, data, device))
 
 
 def _summary(data: Data, options: TrainOptions) -> str:

@@ -13,7 +13,6 @@ from seqvision.data.clips import Clip
 from seqvision.data.decode import Decoded, frame_shape
 from seqvision.data.value_range import measure_range
 from seqvision.errors import DataError
-from seqvision.models.onnx_encoder import declared_image
 from seqvision_edge.card import (
     ChannelSequence,
     ImageSequence,
@@ -82,6 +81,8 @@ def _video_size(options: TrainOptions) -> tuple[int, int]:
     if options.clips.size != "auto":
         return options.clips.size, options.clips.size
     if is_onnx(options.model.encoder):
+        from seqvision.models.onnx_encoder import declared_image  # with torch
+
         declared = declared_image(Path(options.model.encoder))
         return declared.height or _VIDEO_SIZE, declared.width or _VIDEO_SIZE
     return _VIDEO_SIZE, _VIDEO_SIZE

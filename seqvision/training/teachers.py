@@ -89,15 +89,13 @@ class Taught:
     warnings: tuple[str, ...]
 
 
-def ask_teachers(options: TrainOptions, data: Data, device: torch.device) -> Taught | None:
-    """Return what the teachers of a training say about its clips; None where it has none.
+def ask_teachers(options: TrainOptions, data: Data, device: torch.device) -> Taught:
+    """Return what the teachers of a training say about its clips.
 
     Raises:
         SeqvisionError: a teacher or the clips without labels cannot be used.
     """
     requested = options.distillation
-    if not requested.teacher:
-        return None
     files = find_teachers(requested.teacher)
     pool, pool_notes = _unlabelled(options, data)
     clips = [*data.clips, *(clip for clip, _ in pool)]

@@ -39,9 +39,7 @@ CPU = torch.device("cpu")
 
 
 def asked(requested: TrainOptions, data: Data | None = None) -> Taught:
-    found = ask_teachers(requested, data or load_dataset(requested), CPU)
-    assert found is not None
-    return found
+    return ask_teachers(requested, data or load_dataset(requested), CPU)
 
 
 def with_teachers(requested: TrainOptions, *paths: Path, **more: object) -> TrainOptions:

@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -289,3 +291,14 @@ def test_an_onnx_encoder_trains_exports_in_every_precision_and_runs(
             found = stream.push(step[None])
             assert found is not None
         assert np.abs(found - answers[0]).max() <= 1e-4
+
+
+def test_a_training_without_onnx_models_imports_neither_onnx_nor_its_runtime() -> None:
+    """Each takes a moment of the start; clips are decoded before torch is there."""
+    code = (
+        "import sys; import seqvision.training.data; print('torch' in sys.modules)\n"
+        "import seqvision.training.train\n"
+        "print('onnx' in sys.modules, 'onnxruntime' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False", "False"]
