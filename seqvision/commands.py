@@ -119,10 +119,17 @@ def _load_while_importing(options: config.TrainOptions, data_set: "DataSet") -> 
 
 def tune_given(given: Given[config.TuneOptions]) -> "Tuned":
     """Search with the given options."""
+    from seqvision.errors import StudyError
+
     default = None
     path = given.get("config")
     if path is not None:
         begin = config.from_yaml(Path(path))
+        if begin.distillation != config.DistillationOptions():
+            raise StudyError(
+                f"--config {path}: trained with --teacher, which a search does not use; leave the "
+                "section distillation out"
+            )
         parts = {part: getattr(begin, part) for part in set(config.option_parts().values())}
         clips = None if given.get("root") is not None else begin.data or begin.root
         default = config.TuneOptions(data=clips, **parts)

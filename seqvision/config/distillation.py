@@ -29,7 +29,7 @@ class DistillationOptions(Options):
     run folder or that of --folds, or any ONNX model of clips with its labels in a .txt beside."""
     teacher_weight: Annotated[float, Field(gt=0, le=1), Arg("SHARE")] = 0.7
     """Share of the loss that is about the teachers' probabilities; the rest is about the labels."""
-    teacher_temperature: Annotated[float, Field(ge=0.5, le=50), Arg("NUMBER")] = 2.0
+    teacher_temperature: Annotated[float, Field(ge=0.5, le=50), Arg("FACTOR")] = 2.0
     """Temperature that softens both probabilities, so that small ones count."""
     teacher_normalize: Annotated[
         NormalizeKind | PixelNumbers, Arg("KIND|MEAN:DEVIATION", default="imagenet")

@@ -428,3 +428,13 @@ def test_clips_without_labels_are_none_that_validate(squares: Path, teacher: Tra
     assert found
     with pytest.raises(DataError, match="no clip is left to learn from"):
         asked(with_teachers(requested, teacher.model, unlabelled=squares))
+
+
+def test_a_search_refuses_the_options_of_a_student(
+    tmp_path: Path, squares: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "options.yaml"
+    path.write_text("distillation:\n  teacher: [model.pt]\n")
+    assert main(["tune", str(squares), "--config", str(path)]) == 2
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert f"--config {path}: trained with --teacher, which a search does not use" in line
