@@ -3,8 +3,8 @@
 `python samples/distillation.py fsdd_strips/split.csv FOLDER` keeps the labels of 200 of the
 training clips (spoken digits as strips; the speaker of the test clips did not train), trains three
 networks in one that read in both directions, and the student alone, taught on the same clips, and
-taught on 1000 clips without labels too.  Every row is a `seqvision train` as it would be typed, on
-one thread.
+taught on 1000 clips without labels too.  A student takes as many steps in every row.  Every row is
+a `seqvision train` as it would be typed, on one thread.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def main() -> int:
     parser.add_argument("list", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--epochs", type=int, default=30, help="over all clips; over few more")
     given = parser.parse_known_args()
     options, more = given
     options.folder.mkdir(parents=True, exist_ok=True)
@@ -42,19 +42,20 @@ def main() -> int:
         labelled, without = divide(options.list, options.folder, seed)
         teacher = options.folder / f"teacher-{seed}.pt"
         learn = ("--teacher", str(teacher))
+        few = options.epochs * (LABELLED + WITHOUT) // LABELLED
         ways = {
-            "teacher": TEACHER,
-            "student alone": STUDENT,
-            "student, taught": (*STUDENT, *learn),
+            "teacher": (few // 2, TEACHER),
+            "student alone": (few, STUDENT),
+            "student, taught": (few, (*STUDENT, *learn)),
             "student, taught, clips without labels": (
-                *STUDENT, *learn, "--unlabelled", str(without),
+                options.epochs, (*STUDENT, *learn, "--unlabelled", str(without)),
             ),
         }  # fmt: skip
-        for way, flags in ways.items():
+        for way, (epochs, flags) in ways.items():
             key = " / ".join((way, str(seed), *more))
             if key not in found:
                 output = teacher if way == "teacher" else options.folder / "student.pt"
-                every = [*SHARED, *flags, "--epochs", str(options.epochs), *more]
+                every = [*SHARED, *flags, "--epochs", str(epochs), *more]
                 found[key] = accuracy(labelled, every, seed, options.folder, output)
                 kept.write_text(json.dumps(found, indent=1) + "\n")
             print(f"{key}: {found[key]:.1%}", flush=True)
