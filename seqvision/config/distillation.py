@@ -40,12 +40,21 @@ class DistillationOptions(Options):
     layout, or a CSV with the column path."""
 
 
-def check_teachers(options: DistillationOptions) -> None:
-    """Refuse options that have no effect without a teacher.
+def check_teachers(options: DistillationOptions, context: float = 0.0) -> None:
+    """Refuse options that have no effect without a teacher, or do not go together with one.
+
+    Args:
+        options: those of teachers.
+        context: seconds of a video around its parts from which windows are drawn.
 
     Raises:
         DataError: one is given.
     """
+    if options.teacher and context:
+        raise DataError(
+            f"--context {context:g}: draws other windows in every epoch, and a teacher predicts "
+            "the clip alone; leave --context or --teacher out"
+        )
     if options.teacher:
         return
     if options.unlabelled is not None:

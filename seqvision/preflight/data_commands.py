@@ -191,7 +191,7 @@ def check_combination(options: TrainOptions) -> None:
     """
     if options.resume is None:  # what a run was started with stays as it is
         check_sequence(options.clips, options.images, options.augmentation)
-    check_teachers(options.distillation)
+    check_teachers(options.distillation, options.augmentation.context)
     frames = options.clips.frames
     check_center(options.model, None if frames == "auto" else frames)
     check_landmarks(options.model)

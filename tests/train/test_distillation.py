@@ -360,6 +360,11 @@ REFUSED = {
         "a clip is floats or bytes with five axes",
     ),
     "no teacher": (lambda folder: ["--unlabelled", str(folder)], "needs a model that says what"),
+    "context": (
+        lambda folder: ["--teacher", str(constant(folder, labels="left\nnone\nright")),
+                        "--context", "1"],
+        "--context 1: draws other windows in every epoch",
+    ),
     "no effect": (lambda _: ["--teacher-weight", "0.5"], "has no effect without --teacher"),
     "no clips": (
         lambda folder: ["--teacher", str(constant(folder, labels="left\nnone\nright")),

@@ -19,7 +19,7 @@ from seqvision.errors import CheckpointError, WeightsError
 from seqvision.models.classifier import Classifier
 from seqvision.models.encoders import build_encoder, pixel_range
 from seqvision.models.onnx_encoder import FrameModel, adapted, check_frame_model, frame_model
-from seqvision.training.features import _fingerprint
+from seqvision.training.features import encoder_fingerprint
 from seqvision.training.model_io import Content, load_model, read, save_model, write
 from seqvision_edge.card import ImageSpec
 from seqvision_edge.session import Session
@@ -176,7 +176,7 @@ def test_features_are_kept_under_the_content_of_the_file(tmp_path: Path, here: N
     def fingerprint(content: bytes, name: str) -> str:
         path = saved(tmp_path, content, name)
         model = Classifier(ModelOptions(encoder=str(path)), IMAGE, 2)
-        return _fingerprint(model)
+        return encoder_fingerprint(model)
 
     assert fingerprint(simple(), "a.onnx") == fingerprint(simple(), "b.onnx")
     assert fingerprint(simple(), "a.onnx") != fingerprint(channels_last(), "a.onnx")
