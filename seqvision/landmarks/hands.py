@@ -124,6 +124,14 @@ class Hands(nn.Module):
         return torch.cat((flat, points[..., 2:] * roi[:, None, 2:3]), 2)
 
 
+def use_torch(model: nn.Module) -> bool:
+    """Let encoders of landmarks compute by torch itself; return whether there is one."""
+    found = [module for module in model.modules() if isinstance(module, Hands)]
+    for module in found:
+        module.by_torch = True
+    return bool(found)
+
+
 def _ramp(values: Tensor, ends: tuple[float, float]) -> Tensor:
     """Rise from 0 at the first to 1 at the second end."""
     low, high = ends

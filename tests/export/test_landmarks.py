@@ -1,5 +1,6 @@
 """`--encoder hands` from clips of signs to a video with skeletons: the three commands."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,16 @@ def test_training_tells_how_many_frames_have_hands(trained: Path) -> None:
     page = (run / "report.html").read_text(encoding="utf-8")
     assert "hands in " in page
     assert "% of the frames" in page
+
+
+def test_the_proof_is_by_torch_on_pictures_with_hands(trained: Path) -> None:
+    report = json.loads((trained / "model.onnx.report.json").read_text(encoding="utf-8"))
+    assert report["pictures"]["real"] == 12
+    assert report["pictures"]["with_hands"] >= 8
+    worst = max(case["difference"] for case in report["comparisons"])
+    assert 0 < worst < 5e-4
+    own = [each for each in report["comparisons"] if "against frame by frame" in each["name"]]
+    assert max(case["difference"] for case in own) <= 1e-6
 
 
 def test_the_graph_has_fixed_shapes_and_no_choice_of_a_path(trained: Path) -> None:

@@ -109,6 +109,8 @@ def print_summary(report: dict[str, Any]) -> None:
         f"{len(report['comparisons'])} comparisons{real}; largest difference "
         f"{worst['difference']:.1g} ({worst['name']})"
     )
+    if report["pictures"]:
+        print_line(_pictures_line(**report["pictures"]))
     if clips:
         console.print(_clips_table(clips))
     if clips and "stream" in clips:
@@ -118,6 +120,16 @@ def print_summary(report: dict[str, Any]) -> None:
             f"a carried state is right on {found['carry_accuracy']:.1%}, "
             f"a window on {found['window_accuracy']:.1%}; they agree on {found['agreement']:.1%}"
         )
+
+
+def _pictures_line(real: int, with_hands: int) -> str:
+    """Return on which pictures a file of landmarks was proven."""
+    if not with_hands:
+        return (
+            "no picture with hands took part in the proof; give it clips: --verify CLIPS, or "
+            "seqvision verify"
+        )
+    return f"{real} real pictures took part, hands in {with_hands} frames"
 
 
 def _clips_table(clips: dict[str, Any]) -> Table:

@@ -70,12 +70,17 @@ def prove(options: VerifyOptions, name: str) -> dict[str, Any]:
     from seqvision.training.model_io import load_model
     from seqvision_edge.session import Session
     from seqvision_export.verify.parity import Reference, grid
+    from seqvision_export.verify.pictures import make_pool
 
     session = Session(options.model, device="cpu")
     model, card = load_model(options.against)
     _same_card(session.card, card, name, options.against)
-    proof = Proof(tuple(grid(Reference(model, session.card), session)))
+    reference, pool = Reference(model, session.card), make_pool(session.card, options)
+    proof = Proof(tuple(grid(reference, session, pool)))
     proof.require()
+    pictures = None
+    if pool is not None:
+        pictures = {"real": pool.real, "with_hands": reference.with_hands()}
     if options.data is not None:
         proof = Proof(proof.cases, _on_data(options.data, options, model, session))
         proof.require()
@@ -91,6 +96,7 @@ def prove(options: VerifyOptions, name: str) -> dict[str, Any]:
         "reference": {"name": str(options.against), "sha256": _sha256(options.against)},
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "data": None if options.data is None else str(options.data),
+        "pictures": pictures,
         **proof.to_json(),
     }
 
