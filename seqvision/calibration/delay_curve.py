@@ -96,11 +96,13 @@ def choose(
 
     Of the points within the budget of false events, and within `max_delay` seconds from the end of
     a gesture to its report where that is given, those whose F1 is within one event (or 0.02) of the
-    best; of these the one whose events change least if perturbed, then the earliest.  Where no
-    point keeps within both limits, the budget counts, then the delay.
+    best; of these those whose events change least if perturbed, then the earliest.  Where no
+    point keeps within the budget, the one with the fewest false events is taken; where none of
+    those within it keeps within the delay, the earliest.
     """
     able = [point for point in curve if point.figures.right] or list(curve)
-    able = [point for point in able if point.figures.is_within(budget)] or able
+    within = [point for point in able if point.figures.is_within(budget)]
+    able = within or [min(able, key=_false_per_hour)]
     if max_delay is not None:
         prompt = [point for point in able if _delay(point) <= max_delay]
         able = prompt or [min(able, key=_delay)]

@@ -99,7 +99,8 @@ def test_of_points_that_are_as_good_the_earliest_within_both_limits_is_chosen() 
     assert choose(curve, 5.0, max_delay=0.4).decision.early == 0.9
     assert choose(curve, 5.0, max_delay=0.1).decision.early == 0.9, "the nearest one"
     assert choose(curve, 100.0, max_delay=-0.5).decision.early == 0.7
-    assert choose([point(None, 1.0, 98, 9)], 5.0).decision.early is None
+    nothing_within = [point(None, 1.0, 98, 9), point(0.9, 0.2, 99, 30)]
+    assert choose(nothing_within, 5.0).decision.early is None
 
 
 def test_settings_on_an_edge_are_avoided() -> None:
