@@ -25,8 +25,9 @@ _EARLY: Final = (0.98, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)
 # by less, with the same number format by a thousandth of it.
 _PERTURBATION: Final = 0.02
 _PERTURBED: Final = 3
-# Differences in F1, and in seconds, that are none.
+# Differences in F1, in the share of events that change, and in seconds, that are none.
 _NEAR: Final = 0.02
+_NO_EDGE: Final = 0.01
 SAME_TIME: Final = 0.05
 
 
@@ -110,8 +111,8 @@ def choose(
     events = able[0].figures.right + able[0].figures.missed
     near = max(_NEAR, 1 / max(1, events))
     good = [point for point in able if point.figures.f1 >= best - near]
-    # Of hundreds of events, one that changes is no edge.
-    steadiest = min(point.changed for point in good) + 1 / max(50, events)
+    # A hundredth more than elsewhere is no edge, nor is one event of few.
+    steadiest = min(point.changed for point in good) + max(_NO_EDGE, 1 / max(50, events))
     steady = [point for point in good if point.changed <= steadiest]
     earliest = min(map(_delay, steady)) + SAME_TIME
     return max(
