@@ -13,11 +13,13 @@ from seqvision.report.contents import ReportContents, SplitResult
 from seqvision.report.html import element
 from seqvision.report.svg_charts import bars
 from seqvision_edge.card import ModelCard, VideoSequence
+from seqvision_edge.landmarks import draw_hands, hand_count, hands_in
 from seqvision_edge.opencv import cv2
 from seqvision_edge.sampling import centre
 
 FRAMES = 8
 _SIDE = 64
+_LARGER_SIDE = 128
 _WIDEST = 320
 _QUALITY = 60
 
@@ -37,7 +39,7 @@ def filmstrip(
     card, clip = report.card, part.decoded[index]
     steps = seen(clip, card)
     is_video = isinstance(card.sequence, VideoSequence)
-    picture = _strip(steps) if is_video else _small(clip.frames[0], _WIDEST)
+    picture = _strip(steps, report) if is_video else _small(clip.frames[0], _WIDEST)
     image = element("img", src=_jpeg(picture), alt="frames of the clip" if is_video else "image")
     weights = attention(report.model, steps) if with_attention else None
     chart = bars(weights.tolist()) if weights is not None else ""
@@ -74,11 +76,28 @@ def _most_weight(weights: NDArray[np.float32]) -> Markup:
     return element("span", text)
 
 
-def _strip(steps: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return up to eight steps side by side, each where it stands in time, as BGR or grey."""
+def _strip(steps: NDArray[np.uint8], report: ReportContents) -> NDArray[np.uint8]:
+    """Return up to eight steps side by side, each where it stands in time, as BGR or grey.
+
+    Where landmarks are what the model reads of them, with its skeletons.
+    """
     count = min(FRAMES, len(steps))
-    chosen = ((np.arange(count) + 0.5) * len(steps) / count).astype(int)
-    return np.concatenate([_small(steps[step], _SIDE) for step in chosen], axis=1)
+    chosen = steps[((np.arange(count) + 0.5) * len(steps) / count).astype(int)]
+    if not hand_count(report.card):
+        return np.concatenate([_small(step, _SIDE) for step in chosen], axis=1)
+    pictures = [np.ascontiguousarray(_small(step, _LARGER_SIDE)) for step in chosen]
+    spec = report.card.image.model_copy(update={"fit": "stretch"})  # a step is the whole picture
+    for picture, features in zip(pictures, _landmarks(report.model, chosen), strict=True):
+        draw_hands(picture, hands_in(features, spec, (picture.shape[1], picture.shape[0])))
+    return np.concatenate(pictures, axis=1)
+
+
+@torch.inference_mode()
+def _landmarks(model: Classifier, steps: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the features of steps, `(time, features)`."""
+    device = next(model.parameters()).device
+    features = model.eval().encode(torch.from_numpy(np.ascontiguousarray(steps))[None].to(device))
+    return features[0].float().cpu().numpy()
 
 
 def _small(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:

@@ -18,8 +18,10 @@ from seqvision_edge.landmarks import (
     newest_features,
     presence,
 )
+from seqvision_edge.opencv import cv2
 from seqvision_edge.overlay import Overlay
 from seqvision_edge.preprocess import prepare
+from seqvision_edge.server.device_view import DeviceView
 from seqvision_edge.types import SourceState
 
 
@@ -126,3 +128,23 @@ def test_points_far_outside_are_drawn_without_an_error() -> None:
     values[:63] *= 1e30
     draw_hands(np.zeros((240, 320, 3), np.uint8), hands_in(values, spec("pad"), (320, 240)))
     assert max(max(bone) for bone in HAND_BONES) == HAND_POINTS - 1
+
+
+def test_the_page_of_a_device_shows_the_skeleton() -> None:
+    view = DeviceView(["a"], spec("pad"))
+    frame = Frame(np.full((240, 320, 3), 90, np.uint8), 1.0, 0)
+    step = Step(source="a", frame=frame, state=SourceState("live"), answered=True)
+    view.write(step)
+    plain = view.picture("a")
+    view.write(replace(step, frame=replace(frame, index=1), landmarks=features_at((160, 140))))
+    drawn = view.picture("a")
+    assert plain is not None
+    assert drawn is not None
+    before, after = (
+        cv2.imdecode(np.frombuffer(each, np.uint8), cv2.IMREAD_COLOR) for each in (plain, drawn)
+    )
+    changed = np.abs(before.astype(int) - after).max(axis=2) > 60
+    rows, columns = changed.nonzero()
+    assert (rows.min(), rows.max()) == pytest.approx((100, 140), abs=5)
+    assert columns.mean() == pytest.approx(160, abs=3)
+    assert (frame.bgr == 90).all(), "the frame is shared with other outputs"

@@ -6,9 +6,13 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import Self
 
+from seqvision_edge.card import ImageSpec
 from seqvision_edge.frame import CONNECTING, Image, Step
+from seqvision_edge.landmarks import draw_hands, hands_in
 from seqvision_edge.opencv import cv2
 from seqvision_edge.server.sse import Record, step_records
 
@@ -45,6 +49,8 @@ class _SourceView:
     state: Record
     answer: Record | None = None
     bgr: Image | None = None
+    landmarks: NDArray[np.float32] | None = None
+    own: bool = False
     frame: int = -1
     jpeg: tuple[int, bytes] | None = None
     arrived: float | None = None
@@ -58,9 +64,13 @@ class DeviceView:
     A picture is encoded only on request.
     """
 
-    def __init__(self, names: Sequence[str] = ()) -> None:
-        """Keep sources of these names from the start; others are added at their first step."""
+    def __init__(self, names: Sequence[str] = (), image: ImageSpec | None = None) -> None:
+        """Keep sources of these names from the start; others are added at their first step.
+
+        `image` is that of the model's card, for the skeletons of a model of landmarks.
+        """
         self._lock = threading.Lock()
+        self._image = image
         self._seen = {name: _SourceView(CONNECTING.to_json()) for name in names}
 
     def __enter__(self) -> Self:
@@ -76,6 +86,7 @@ class DeviceView:
             seen.state = step.state.to_json()
             if step.frame is not None:
                 seen.bgr, seen.frame = step.frame.bgr, step.frame.index
+                seen.landmarks, seen.own = step.landmarks, step.answered
                 seen.arrived = monotonic()
             # A prediction from before a gap is not valid now.
             seen.answer = step.prediction.to_json() if step.prediction else None
@@ -112,10 +123,15 @@ class DeviceView:
         with self._lock:
             seen = self._seen[name]
             bgr, frame, jpeg = seen.bgr, seen.frame, seen.jpeg
+            landmarks, own = seen.landmarks, seen.own
         if bgr is None:
             return None
         if jpeg is not None and jpeg[0] == frame:
             return jpeg[1]
+        if landmarks is not None and self._image is not None:
+            bgr = bgr.copy()
+            hands = hands_in(landmarks, self._image, (bgr.shape[1], bgr.shape[0]))
+            draw_hands(bgr, hands, held=not own)
         good, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
         assert good, "every frame of a source is a picture"
         content: bytes = data.tobytes()

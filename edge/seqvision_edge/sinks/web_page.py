@@ -45,7 +45,7 @@ class Page:
         self._token = token
         self._program = program
         self._decision = decision
-        self._newest = DeviceView(sources)
+        self._newest = DeviceView(sources, session.card.image)
         self._socket: socket | None = None
         self._server: Server | None = None
         self._thread: threading.Thread | None = None
