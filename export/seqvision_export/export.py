@@ -17,6 +17,7 @@ from seqvision.statistics import chance_warning
 from seqvision.training.model_io import load_model
 from seqvision_edge.card import ModelCard, VideoSequence
 from seqvision_edge.files import atomic_write
+from seqvision_edge.landmarks import hand_count
 from seqvision_edge.session import Session
 from seqvision_export.onnx_graph import convert, state_of
 from seqvision_export.quantize.calibration_data import gather_clips
@@ -49,6 +50,11 @@ def export(options: ExportOptions, data_sets: Sequence[DataSet] = ()) -> Path:
 
 def _export(options: ExportOptions, target: Path, data_sets: Sequence[DataSet]) -> Path:
     model, card = load_model(options.model)
+    if hand_count(card) and options.precision != "fp32":
+        raise ExportError(
+            f"--precision {options.precision}: {options.model} has landmarks, whose networks are "
+            "exported in fp32 only; leave it out"
+        )
     found = {data_set.path: data_set for data_set in data_sets}
     for path in filter(None, (options.verify, options.calibrate)):
         found[path] = found.get(path) or find_for_model(path, card)

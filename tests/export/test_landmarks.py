@@ -75,6 +75,16 @@ def test_the_proof_is_by_torch_on_pictures_with_hands(trained: Path) -> None:
     assert max(case["difference"] for case in own) <= 1e-6
 
 
+def test_another_precision_is_refused_in_one_line(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--precision", "fp16", "--verify", str(trained / "signs")]
+    output = tmp_path / "model.onnx"
+    assert main(["export", str(trained / "model.pt"), *arguments, "--output", str(output)]) == 2
+    assert "has landmarks, whose networks are exported in fp32 only" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_graph_has_fixed_shapes_and_no_choice_of_a_path(trained: Path) -> None:
     graph = onnx.load(trained / "model.onnx").graph
     kinds = {node.op_type for node in graph.node}
