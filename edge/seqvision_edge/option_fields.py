@@ -213,7 +213,7 @@ def _count(annotation: Any) -> int | None:
         return _count(get_args(annotation)[0])
     if origin in (Union, types.UnionType):
         counts = {_count(part) for part in get_args(annotation) if part is not type(None)}
-        return counts.pop()
+        return 0 if 0 in counts else counts.pop()  # a switch, whatever its default is called
     if origin is tuple:
         parts = get_args(annotation)
         return None if ... in parts else len(parts)

@@ -247,13 +247,14 @@ class ClipOptions(Options):
     """Official split of UCF101 and HMDB51; off: the split that the data names is ignored."""
     frames: Annotated[int, Field(ge=1, le=4096)] | Literal["auto"] = "auto"
     """Frames that the model sees at once; auto: 16, or as many as three quarters of the clips
-    have."""
+    have; without a background label up to 32, so that nine tenths of the clips fit."""
     fps: Annotated[FramesPerSecond | Literal["auto"], Arg("FPS")] = "auto"
-    """Frames per second that the model sees; auto: three quarters of the clips fill the
-    window, no faster than the clips are."""
+    """Frames per second that the model sees; auto: three quarters of the clips have 16 frames,
+    no faster than the clips are."""
     size: Annotated[Annotated[int, Field(ge=4, le=1024)] | Literal["auto"], Arg("PIXELS")] = "auto"
-    """Height and width of a frame in the model, in pixels; auto: 112, or what still images have.
-    With --encoder hands the height of a 4:3 picture; auto: 240."""
+    """Height and width of a frame in the model, in pixels; auto: 112, of a network from scratch no
+    more than the clips have; or what still images have. With --encoder hands the height of a 4:3
+    picture; auto: 240."""
     fit: Literal["stretch", "crop", "pad"] = "stretch"
     """How a frame gets that size: whole and stretched, its centre, or whole between bars, as
     always with --encoder hands unless it is crop."""
@@ -369,9 +370,10 @@ class ModelOptions(Options):
     motion: Literal["auto", "none", "only", "both"] = "auto"
     """What the head reads: features, only how much each changed since the last frame, or both;
     auto: both of a frozen encoder, else features."""
-    center: bool = False
+    center: Annotated[bool | Literal["auto"], Arg(default="measured")] = "auto"
     """Subtract each feature's mean over the window before the head: what stays the same in it (a
-    person, a room) no longer counts."""
+    person, a room) no longer counts; by default a network of each kind is trained where other
+    groups validate (with --preset best always), and the better one is kept."""
     head: Literal["lstm", "gru", "mean"] = "lstm"
     """Network over time; mean ignores the order of the frames."""
     bidirectional: Annotated[
@@ -406,6 +408,11 @@ class ModelOptions(Options):
     def encoder_name(self) -> str:
         """The encoder for a title: of a file, its name."""
         return Path(self.encoder).name if is_onnx(self.encoder) else self.encoder
+
+    @property
+    def centers(self) -> bool:
+        """Whether `center` is decided, and on."""
+        return self.center is True
 
     @property
     def reads(self) -> str:
@@ -558,7 +565,7 @@ def check_center(model: ModelOptions, window: int | None = None) -> None:
     Raises:
         DataError: it does.
     """
-    if not model.center:
+    if not model.centers:
         return
     if model.head == "mean":
         raise DataError(

@@ -3,6 +3,7 @@
 find the clips → read each → divide them as training would → compare them → print, draw, write.
 """
 
+import contextlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -82,10 +83,10 @@ def examine(options: DataOptions, data_set: DataSet) -> Findings:
     if options.decode:
         clips, probes, more = _decode(clips, probes, options, image, sequence)
         broken += more
-    sequence = _settled(training, image, sequence, probes)
+    labels = sorted({clip.label for clip in clips})
+    sequence = _settled(training, image, sequence, probes, labels)
     copies, notes = _copies(clips, probes, options, image, sequence)
     split, problems = _divide(data_set.clips, clips, options, copies)
-    labels = sorted({clip.label for clip in clips})
     parts = {index: part for part in PARTS for index in getattr(split, part)} if split else {}
     notes = [*data_set.notes, *image_rate_note(clips, options.clips.image_fps), *notes]
     notes += source_notes([(c, probe.note) for c, probe in zip(clips, probes, strict=True)])
@@ -165,17 +166,24 @@ def _readable(
 
 
 def _settled(
-    requested: TrainOptions, image: ImageSpec, sequence: SequenceSpec, probes: Sequence[Probe]
+    requested: TrainOptions,
+    image: ImageSpec,
+    sequence: SequenceSpec,
+    probes: Sequence[Probe],
+    labels: Sequence[str],
 ) -> SequenceSpec:
     """Return the sequence with the rate, or the number of steps, that training would take."""
     if isinstance(sequence, VideoSequence):
         lengths = [(probe.frames or 0, probe.seconds or 0.0) for probe in probes]
-        return settle_video(sequence, requested.clips, lengths)
+        background = None
+        with contextlib.suppress(DataError):  # which is a problem of its own
+            background = find_background(labels, requested.clips.background)
+        return settle_video(sequence, requested.clips, lengths, background)
     blanks = []
     for width, height in {probe.size for probe in probes}:
         blank = sized(np.zeros((height, width, 3), np.uint8), image, sequence)
         blanks.append(Decoded(blank[None], np.zeros(1)))
-    return finalize_sequence(requested, image, sequence, blanks)
+    return finalize_sequence(requested, image, sequence, blanks, None)
 
 
 def _divide(

@@ -22,7 +22,11 @@ class Classifier(nn.Module):
     ) -> None:
         """Build the network.
 
-        `frame_content` is the graph of an ONNX encoder that was read before.
+        Args:
+            options: a `center` that is still to be measured is off.
+            image: a step's image.
+            labels: how many there are.
+            frame_content: the graph of an ONNX encoder that was read before.
 
         Raises:
             WeightsError: the encoder's weights cannot be had, or do not fit.
@@ -57,14 +61,12 @@ class Classifier(nn.Module):
         self.notes = first.notes
         self.frozen = options.freeze
         self.layout = torch.channels_last
-        self.center = options.center
-        self.steps = Steps(self.features, options.reads, options.center)
+        self.center = options.centers
+        self.steps = Steps(self.features, options.reads, self.center)
+        own = first.features if len(encoders) > 1 else None
         width = self.steps.width // len(encoders)
-        heads = [_head(options, width, labels) for _ in range(options.ensemble)]
-        self.head: MeanHead | RecurrentHead | HeadEnsemble = heads[0]
-        if options.ensemble > 1:
-            own = first.features if len(encoders) > 1 else None
-            self.head = HeadEnsemble(heads, own)
+        self.head = _heads(options, width, labels, own)
+        self.rival: Rival | None = None
         # A change needs the features of the step before: with motion they are what is kept.
         self._kept_as_features = options.reads != "none"
         self.memory = self.features if self._kept_as_features else self.head.width
@@ -96,6 +98,8 @@ class Classifier(nn.Module):
         """Choose how the encoder's pixels lie in memory: what it answers is the same."""
         self.layout = layout
         self.encoder.to(memory_format=layout)  # type: ignore[call-overload]
+        if self.rival is not None:
+            self.rival.network.arrange(layout)
 
     def _encode_images(self, images: Tensor) -> Tensor:
         planes = self.normalize(images)
@@ -124,6 +128,26 @@ class Classifier(nn.Module):
 
         Each learns by itself; a network that is no ensemble is its only member.
         """
+        return torch.cat(self.learning(inputs, lengths))
+
+    def learning(self, inputs: Tensor, lengths: Tensor | None = None) -> list[Tensor]:
+        """Return the logits of the members of each network that learns.
+
+        There is one, or two while it is not known which is better.
+        """
+        rival = self.rival
+        if rival is None:
+            return [self._of_members(inputs, lengths)]
+        if rival.shares_features and inputs.dtype == torch.uint8:
+            inputs = self.encode(inputs, lengths)
+        found = []
+        if not (rival.chosen and rival.is_better):
+            found.append(self._of_members(inputs, lengths))
+        if rival.is_better or not rival.chosen:
+            found += rival.network.learning(inputs, lengths)
+        return found
+
+    def _of_members(self, inputs: Tensor, lengths: Tensor | None) -> Tensor:
         features = self.encode(inputs, lengths) if inputs.dtype == torch.uint8 else inputs
         steps = self.steps(features, lengths)
         if isinstance(self.head, HeadEnsemble):
@@ -132,14 +156,39 @@ class Classifier(nn.Module):
         return logits[None]
 
     def parameters_of_members(self) -> list[list[nn.Parameter]]:
-        """Return the parameters that each member of an ensemble has for itself."""
-        if not isinstance(self.head, HeadEnsemble):
-            return [list(self.parameters())]
-        parts = [list(head.parameters()) for head in self.head.heads]
-        if isinstance(self.encoder, EncoderEnsemble):
-            for part, encoder in zip(parts, self.encoder.encoders, strict=True):
-                part += encoder.parameters()
-        return parts
+        """Return the parameters that each member of an ensemble has for itself.
+
+        An encoder belongs to the first of the heads that read it.
+        """
+        heads = self.head.members if isinstance(self.head, HeadEnsemble) else [self.head]
+        parts = [list(head.parameters()) for head in heads]
+        encoders = self.encoder.encoders if isinstance(self.encoder, EncoderEnsemble) else ()
+        for part, encoder in zip(parts, encoders or (self.encoder,), strict=False):
+            part += encoder.parameters()
+        return parts + (self.rival.network.parameters_of_members() if self.rival else [])
+
+    def add_rival(self, network: "Classifier") -> None:
+        """Let another network of the same options, which centers, learn beside this one.
+
+        Its encoder begins with the same weights; one that has none to learn is used by both.
+        """
+        shares = not any(weights.requires_grad for weights in self.encoder.parameters())
+        if shares:
+            network.encoder = nn.Identity()
+        else:
+            network.encoder.load_state_dict(self.encoder.state_dict())
+        self.rival = Rival(network, shares)
+
+    def end_rivalry(self) -> None:
+        """Become the better one of the two networks, and forget the other."""
+        assert self.rival is not None
+        if self.rival.is_better:
+            better = self.rival.network
+            self.steps, self.head = better.steps, better.head
+            self.center, self.memory = better.center, better.memory
+            if not self.rival.shares_features:
+                self.encoder = better.encoder
+        self.rival = None
 
     def step_memory(self, features: Tensor) -> Tensor:
         """Return what of each step is worth keeping for later answers: `(batch, time, memory)`.
@@ -166,6 +215,51 @@ class Classifier(nn.Module):
         return self.head.attention(self.steps(self.encode(frames)))
 
 
+class Rival(nn.Module):
+    """A second network, which centers, and how both do.
+
+    Both learn until one is chosen; then that one alone.
+
+    Attributes:
+        network: it.
+        shares_features: whether it reads the features of the first one's encoder.
+        losses: on validation clips, of the first network and of this one: the mean over epochs, of
+            which later ones count more; NaN before the first.
+        chosen: whether only the better one learns from now on.
+    """
+
+    # How much the losses so far count against those of an epoch.
+    _DECAY = 0.7
+
+    def __init__(self, network: Classifier, shares_features: bool) -> None:
+        super().__init__()
+        self.network = network
+        self.shares_features = shares_features
+        self.losses: Tensor
+        self.chosen: Tensor
+        self.register_buffer("losses", torch.full((2,), float("nan"), dtype=torch.float64))
+        self.register_buffer("chosen", torch.tensor(False))
+
+    @property
+    def is_better(self) -> bool:
+        """Whether this network is the better one so far."""
+        first, own = self.losses.tolist()
+        return bool(own < first)
+
+    def compare(self, losses: tuple[float, float]) -> None:
+        """Count the losses of an epoch, of the first network and of this one."""
+        new = torch.tensor(losses, dtype=torch.float64, device=self.losses.device)
+        before = torch.where(self.losses.isnan(), new, self.losses)
+        self.losses.copy_(self._DECAY * before + (1 - self._DECAY) * new)
+
+
+def _heads(
+    options: ModelOptions, features: int, labels: int, own: int | None
+) -> MeanHead | RecurrentHead | HeadEnsemble:
+    heads = [_head(options, features, labels) for _ in range(options.ensemble)]
+    return heads[0] if len(heads) == 1 else HeadEnsemble(heads, own)
+
+
 def _head(options: ModelOptions, features: int, labels: int) -> MeanHead | RecurrentHead:
     if options.head == "mean":
         return MeanHead(features, labels, hidden=options.hidden, dropout=options.dropout)
@@ -179,7 +273,7 @@ def _head(options: ModelOptions, features: int, labels: int) -> MeanHead | Recur
         pool=options.pool,
         dropout=options.dropout,
         project=_projection(options, features),
-        center=options.center and options.reads == "none",
+        center=options.centers and options.reads == "none",
     )
 
 

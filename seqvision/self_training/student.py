@@ -78,12 +78,12 @@ def train_student(
     fitted = fit(context, run, resume=False, shown=bar)
     if fitted.stopped_by is not None:
         raise interrupt(fitted.stopped_by)
-    context.model.load_state_dict(fitted.weights)
+    context = context.with_weights(fitted.weights)
     card = make_card(context.options, context.data, context.model)
     (part,) = measure_parts(context, card)
     card = with_metrics(card, {"val": part.metrics})
     used = used_clips(data.clips, data.decoded, data.split)
-    save_model(student_file(run, options), context.model, options.model, card, used)
+    save_model(student_file(run, options), context.model, context.options.model, card, used)
     return Student(context.model, card, fitted.epoch)
 
 

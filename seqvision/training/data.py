@@ -146,7 +146,7 @@ def _read(options: TrainOptions, data_set: DataSet | None) -> tuple[Data, list[N
     refuse_lost_labels(labels, clips)
     copies = find_near_duplicates(clips, decoded)
     background = find_background(labels, options.clips.background)
-    settled = finalize_sequence(options, image, sequence, decoded)
+    settled = finalize_sequence(options, image, sequence, decoded, background)
     around: Sequence[Surroundings | None] = ()
     if reach := options.augmentation.context:
         with progress("decoding what is around") as advance:
@@ -169,7 +169,7 @@ def _read(options: TrainOptions, data_set: DataSet | None) -> tuple[Data, list[N
             *augmentation_notes(options.augmentation, labels),
             *range_notes(decoded, image.value_range),
             *_damaged(clips, decoded, len(found)),
-            *_mostly_short(decoded, settled),
+            *_mostly_short(decoded, settled, background),
             *_without_surroundings(around),
         ),
         left_out=tuple(broken),
@@ -210,9 +210,11 @@ def _damaged(clips: Sequence[Clip], decoded: Sequence[Decoded], found: int) -> t
     return tuple(notes)
 
 
-def _mostly_short(decoded: Sequence[Decoded], sequence: SequenceSpec) -> tuple[str, ...]:
-    """Return a note where more than a quarter of the clips does not fill the window."""
-    if not isinstance(sequence, VideoSequence):
+def _mostly_short(
+    decoded: Sequence[Decoded], sequence: SequenceSpec, background: str | None
+) -> tuple[str, ...]:
+    """Return a note where more than a quarter of the clips does not fill a window for streams."""
+    if not isinstance(sequence, VideoSequence) or background is None:
         return ()
     short = sum(is_short(clip, sequence) for clip in decoded if len(clip.times) > 1)
     if 4 * short <= len(decoded):

@@ -90,7 +90,7 @@ def limit_head_threads(model: Classifier, clips: int) -> bool:
     """
     threads = torch.get_num_threads()
     on_cpu = next(model.parameters()).device.type == "cpu"
-    heads = [part for part in model.head.modules() if isinstance(part, RecurrentHead)]
+    heads = [part for part in model.modules() if isinstance(part, RecurrentHead)]
     if threads == 1 or not on_cpu or not heads:
         return False
     if products(heads[0].rnn) * clips >= _WORTH_SHARING:
@@ -109,8 +109,9 @@ def limit_head_threads(model: Classifier, clips: int) -> bool:
     for head in heads:
         head.register_forward_pre_hook(alone)
     # The loss and the head's way back follow on the same thread; then comes the encoder's.
-    model.encoder.register_forward_pre_hook(share)
-    model.encoder.register_forward_hook(share_on_the_way_back)
+    for network in (model, *((model.rival.network,) if model.rival else ())):
+        network.encoder.register_forward_pre_hook(share)
+        network.encoder.register_forward_hook(share_on_the_way_back)
     return True
 
 

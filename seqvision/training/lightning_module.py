@@ -17,8 +17,8 @@ from seqvision import rank
 from seqvision.config import TrainingOptions
 from seqvision.data.dataset import Batch
 from seqvision.errors import CheckpointError
-from seqvision.metrics import measure
-from seqvision.models.classifier import Classifier
+from seqvision.metrics import Metrics, measure
+from seqvision.models.classifier import Classifier, Rival
 from seqvision.training import distributed
 from seqvision.training.distillation import TargetLoss, Targets
 from seqvision.training.hardware import limit_head_threads
@@ -52,7 +52,7 @@ class ClassifierModule(L.LightningModule):
         )
         self._sums: list[Tensor] = []
         self._rates: list[float] = []
-        self._probabilities: list[Tensor] = []
+        self._probabilities: list[list[Tensor]] = [[], []]
         self._truth: list[Tensor] = []
         self._plateau: torch.optim.lr_scheduler.ReduceLROnPlateau | None = None
         self._plateau_state: dict[str, Any] | None = None
@@ -72,8 +72,9 @@ class ClassifierModule(L.LightningModule):
         self._rates.clear()
         if self._options.unfreeze_at:
             learns = self.current_epoch >= self._options.unfreeze_at
-            self.model.encoder.requires_grad_(learns)
-            self.model.encoder.train(learns)
+            for network in self._networks:
+                network.encoder.requires_grad_(learns)
+                network.encoder.train(learns)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed each step by its number, so that a resumed training equals an uninterrupted one."""
@@ -136,19 +137,27 @@ class ClassifierModule(L.LightningModule):
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """Collect the answers; the figures are of all clips at once, not a mean over batches."""
-        logits = self.model(batch.inputs, batch.padded)
-        self._probabilities.append(logits.float().softmax(dim=1).cpu())
+        networks = self.model.learning(batch.inputs, batch.padded)
+        for answers, members in zip(self._probabilities, networks, strict=False):
+            logits = members.mean(dim=0)
+            answers.append(logits.float().softmax(dim=1).cpu())
         self._truth.append(batch.labels.cpu())
 
     def on_validation_epoch_end(self) -> None:
         """Log the figures of the epoch: of every clip once, whichever process had it."""
         loader: Any = self.trainer.val_dataloaders
         clips = len(loader.dataset)
-        probabilities = distributed.gather_rows(torch.cat(self._probabilities), clips)
         truth = distributed.gather_rows(torch.cat(self._truth), clips)
-        self._probabilities.clear()
         self._truth.clear()
-        metrics = measure(probabilities, truth, self.labels)
+        of_networks = []
+        for answers in self._probabilities:
+            if answers:
+                probabilities = distributed.gather_rows(torch.cat(answers), clips)
+                of_networks.append(measure(probabilities, truth, self.labels))
+                answers.clear()
+        metrics = of_networks[0]
+        if self.model.rival is not None and len(of_networks) == 2:
+            metrics = self._compare(self.model.rival, of_networks[0], of_networks[1])
         if self._sums:
             sums = distributed.total(torch.stack(self._sums).double().sum(dim=0))
             loss, weight, correct, count = sums.tolist()
@@ -160,6 +169,14 @@ class ClassifierModule(L.LightningModule):
         # Here, not by Lightning, which steps after the checkpoint: a resumed run would miss a step.
         if self._plateau is not None:
             self._plateau.step(getattr(metrics, self._options.monitor))
+
+    def _compare(self, rival: Rival, first: Metrics, own: Metrics) -> Metrics:
+        """Choose a network when half of the epochs are over; return the better one's figures."""
+        rival.compare((first.loss, own.loss))
+        epochs = int(self.trainer.max_epochs or self._options.epochs)
+        if 2 * (self.current_epoch + 1) >= epochs:
+            rival.chosen.fill_(True)
+        return own if rival.is_better else first
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what the plateau schedule has seen."""
@@ -229,12 +246,17 @@ class ClassifierModule(L.LightningModule):
             config.scheduler.last_epoch = done - 1
             config.scheduler.step()
 
+    @property
+    def _networks(self) -> list[Classifier]:
+        rival = self.model.rival
+        return [self.model] if rival is None else [self.model, rival.network]
+
     def _parameter_groups(self) -> list[dict[str, Any]]:
         """Return head and encoder, each with its rate; biases and norms are not decayed.
 
         Rates by depth: Howard & Ruder 2018, with two depths.
         """
-        encoder = {id(parameter) for parameter in self.model.encoder.parameters()}
+        encoder = {id(one) for each in self._networks for one in each.encoder.parameters()}
         groups: list[dict[str, Any]] = []
         for of_encoder, scale in ((False, 1.0), (True, self._options.encoder_lr_scale)):
             part = [

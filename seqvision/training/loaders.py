@@ -63,6 +63,8 @@ def make_loaders(
         views = options.model.views if learning.is_varied else 1
         encoded = Features(model, learning, views, cache)
         model.steps.standardize(steps for steps, _ in encoded)
+        if model.rival is not None:
+            model.rival.network.steps.standardize(steps for steps, _ in encoded)
         learning = FeatureDataset(encoded, seed)
         checking = FeatureDataset(Features(model, checking, 1, cache))
         workers = 0

@@ -6,9 +6,9 @@ from seqvision.compat import torchvision as torchvision  # before lightning touc
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import lightning as L
 import torch
@@ -63,6 +63,22 @@ class RunContext:
         """The network."""
         return self.module.model
 
+    def with_weights(self, weights: Mapping[str, torch.Tensor]) -> "RunContext":
+        """Load the weights that are kept; of two networks, keep the better one."""
+        model = self.model
+        model.load_state_dict(dict(weights))
+        if model.rival is None:
+            return self
+        plain, centered = model.rival.losses.tolist()
+        model.end_rivalry()
+        print_note(
+            f"--{'' if model.center else 'no-'}center: chosen on the validation clips, unless you "
+            f"give it (loss {centered:.3f} with centered features, {plain:.3f} without, while both "
+            "learned)"
+        )
+        chosen = self.options.model.model_copy(update={"center": model.center})
+        return replace(self, options=self.options.model_copy(update={"model": chosen}))
+
 
 def prepare_run(
     options: TrainOptions,
@@ -95,7 +111,12 @@ def prepare_run(
         )
         targets = make_targets(options, data, taught.probabilities)
     check_center(options.model, data.sequence.window)
-    model = Classifier(options.model, data.image, len(data.labels)).to(device)
+    rival = _measures_center(options, data)
+    model = Classifier(options.model, data.image, len(data.labels))
+    if rival:
+        centered = options.model.model_copy(update={"center": True})
+        model.add_rival(Classifier(centered, data.image, len(data.labels)))
+    model = model.to(device)
     _check_schedule(options, model)
     if not quiet:
         for note in (*data.notes, *model.notes, *idle_gpus(device)):
@@ -107,7 +128,7 @@ def prepare_run(
     if not quiet:
         print_line(f"memory format and precision: {arithmetic}")
     model.arrange(LAYOUTS[arithmetic.layout])
-    options = _decided(options, arithmetic)
+    options = _decided(options, arithmetic, rival)
     training, validation = distributed.rank0_first(
         lambda: make_loaders(options, data, model, targets)
     )
@@ -150,7 +171,7 @@ def model_line(data: Data, options: TrainOptions) -> str:
     model = options.model
     head = f"{'bidirectional ' if model.bidirectional and model.head != 'mean' else ''}{model.head}"
     pool = f" with {model.pool} pooling" if model.head != "mean" else ""
-    centered = ", centered" if model.center else ""
+    centered = ", centered" if model.centers else ""
     several = ""
     if model.ensemble > 1:
         several = f", {model.ensemble} {'heads' if model.freeze else 'networks'} averaged"
@@ -181,11 +202,31 @@ def _arithmetic(options: TrainOptions, data: Data, model: Classifier) -> Arithme
     return choose_arithmetic(training, model, data.image, images, total, cache)
 
 
-def _decided(options: TrainOptions, arithmetic: Arithmetic) -> TrainOptions:
+def _measures_center(options: TrainOptions, data: Data) -> bool:
+    """Return whether validation decides `center`: clips of other groups, or any for the best."""
+    model, groups = options.model, data.groups
+    if model.center != "auto" or model.head == "mean" or model.reads == "only":
+        return False
+    if rank.count() > 1:
+        return False  # processes wait for the gradients of all weights, also of one that lost
+    if data.sequence.window == 1:
+        return False
+    if options.clips.fold is not None:
+        return False  # what is held out measures the fold, and must not choose anything in it
+    if options.preset == "best":
+        return True
+    if groups is None or groups.split_by == "none" or groups.shared:
+        return False
+    return "val" in groups.parts and bool(groups.parts["val"].groups)
+
+
+def _decided(options: TrainOptions, arithmetic: Arithmetic, rival: bool) -> TrainOptions:
     """Return the options as the run folder and the card keep them: a resumed run repeats them."""
     decided = {"memory_format": arithmetic.layout, "precision": arithmetic.precision}
-    training = options.training.model_copy(update=decided)
-    return options.model_copy(update={"training": training})
+    changed: dict[str, Any] = {"training": options.training.model_copy(update=decided)}
+    if options.model.center == "auto" and not rival:
+        changed["model"] = options.model.model_copy(update={"center": False})
+    return options.model_copy(update=changed)
 
 
 def _learning_rate(options: TrainOptions, model: Classifier) -> float:

@@ -8,7 +8,7 @@ from statistics import median
 import numpy as np
 
 from seqvision.config import ClipOptions, TrainOptions
-from seqvision.config.training import LANDMARKS, is_onnx
+from seqvision.config.training import FROM_SCRATCH, LANDMARKS, is_onnx
 from seqvision.data.clips import Clip
 from seqvision.data.decode import Decoded, frame_shape
 from seqvision.data.value_range import measure_range
@@ -28,13 +28,17 @@ from seqvision_edge.preprocess import ValueRange
 from seqvision_edge.sampling import EARLY
 from seqvision_edge.still_images import cut_steps
 
-# What `--frames auto` takes where the clips are long enough.
+# What `--frames auto` takes where the clips are long enough ...
 MOST_AUTO_FRAMES = 16
+# ... and where most of them have to fit into the window.
+_MOST_FRAMES_OF_WHOLE_CLIPS = 32
 # A window of one frame reads no motion.
 _LEAST_AUTO_FRAMES = 2
 _VIDEO_SIZE = 112
 # Of the sizes tried on clips of signs, hands are found best at 320 × 240.
 _LANDMARKS_HEIGHT = 240
+# A network from scratch has four strides of 2: a smaller frame leaves it no positions.
+_LEAST_AUTO_VIDEO_SIZE = 32
 _LARGEST_AUTO_SIZE = 224
 _MOST_STEPS = 4096
 _PEEKED = 64
@@ -61,7 +65,7 @@ def _sizes(options: TrainOptions, clips: Sequence[Clip]) -> tuple[ImageSpec, Seq
         video = VideoSequence(kind="video", fps=fps, frames=frames)
         if options.model.encoder in LANDMARKS:
             return _whole_picture(options), video
-        height, width = _video_size(options)
+        height, width = _video_size(options, clips)
         return _spec(options, height, width), video
     sizes = _peek(clips)
     wide = median(width / height for height, width in sizes) >= 1
@@ -76,8 +80,12 @@ def _sizes(options: TrainOptions, clips: Sequence[Clip]) -> tuple[ImageSpec, Seq
     return spec, ChannelSequence(kind="channels")
 
 
-def _video_size(options: TrainOptions) -> tuple[int, int]:
-    """Return height and width of a frame; an ONNX encoder may be for one size."""
+def _video_size(options: TrainOptions, clips: Sequence[Clip]) -> tuple[int, int]:
+    """Return height and width of a frame.
+
+    An ONNX encoder may be for one size.  A pretrained network keeps the size that its features are
+    good at; one from scratch sees no more pixels than the clips have, in eighths.
+    """
     if options.clips.size != "auto":
         return options.clips.size, options.clips.size
     if is_onnx(options.model.encoder):
@@ -85,16 +93,24 @@ def _video_size(options: TrainOptions) -> tuple[int, int]:
 
         declared = declared_image(Path(options.model.encoder))
         return declared.height or _VIDEO_SIZE, declared.width or _VIDEO_SIZE
-    return _VIDEO_SIZE, _VIDEO_SIZE
+    if options.model.encoder not in FROM_SCRATCH:
+        return _VIDEO_SIZE, _VIDEO_SIZE
+    own = median(math.sqrt(height * width) for height, width in _peek(clips))
+    side = max(_LEAST_AUTO_VIDEO_SIZE, min(_VIDEO_SIZE, 8 * round(own / 8)))
+    return side, side
 
 
 def finalize_sequence(
-    options: TrainOptions, image: ImageSpec, sequence: SequenceSpec, decoded: Sequence[Decoded]
+    options: TrainOptions,
+    image: ImageSpec,
+    sequence: SequenceSpec,
+    decoded: Sequence[Decoded],
+    background: str | None,
 ) -> SequenceSpec:
     """Return the sequence with what only the decoded clips give: fps, frames, the most steps."""
     if isinstance(sequence, VideoSequence):
         lengths = [(len(clip.times), clip.seconds) for clip in decoded]
-        return settle_video(sequence, options.clips, lengths)
+        return settle_video(sequence, options.clips, lengths, background)
     if isinstance(sequence, LengthSequence) and options.images.max_steps == "auto":
         shapes = {clip.shape[1:] for clip in (item.frames for item in decoded)}
         longest = max(_count(shape, image, sequence) for shape in shapes)
@@ -103,26 +119,36 @@ def finalize_sequence(
 
 
 def settle_video(
-    sequence: VideoSequence, options: ClipOptions, lengths: Sequence[tuple[int, float]]
+    sequence: VideoSequence,
+    options: ClipOptions,
+    lengths: Sequence[tuple[int, float]],
+    background: str | None,
 ) -> VideoSequence:
-    """Return a window that three quarters of the clips fill, as far as fps and frames are auto.
+    """Return a window as long as the clips ask for, as far as fps and frames are auto.
 
-    A file that does not fill the window has no full answer, so the window is no longer than the
-    clip at the lower quartile.  The rate is no faster than the clips' own: repeated frames would
-    only cost time.
+    With a background label the model is for live streams, where an answer is for a full window: it
+    is no longer than the clip at the lower quartile.  Without one, clips are judged one by one, and
+    nine tenths of them fit into the window, if it need not be more than twice as long for that.
+    The rate is no faster than the clips' own: repeated frames would only cost time.
 
     Args:
         sequence: as `plan` returned it.
         options: as they were given.
         lengths: the number of frames and the seconds of each clip.
+        background: the label that stands for nothing happens, if any.
     """
     moving = [(count, seconds) for count, seconds in lengths if count > 1 and seconds > 0]
     fps, frames = sequence.fps, sequence.frames
     if options.fps == "auto":
         fps = _covering_fps(moving, frames)
     if options.frames == "auto" and moving:
-        filled = _lower_quartile([regular_ticks(*clip, fps) for clip in moving])
-        frames = max(_LEAST_AUTO_FRAMES, min(frames, round(filled)))
+        ticks = sorted(regular_ticks(*clip, fps) for clip in moving)
+        filled = ticks[len(ticks) // 4]
+        frames = max(_LEAST_AUTO_FRAMES, min(frames, filled))
+        if background is None:
+            longest = ticks[math.ceil(0.9 * len(ticks)) - 1]
+            if longest > frames + 1:  # one more is rounding, where all are of one length
+                frames = min(_MOST_FRAMES_OF_WHOLE_CLIPS, longest)
     return sequence.model_copy(update={"fps": fps, "frames": frames})
 
 

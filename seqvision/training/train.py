@@ -246,8 +246,8 @@ def finish_run(
     Raises:
         SeqvisionError: a file cannot be written.
     """
-    options, model = context.options, context.model
-    model.load_state_dict(fitted.weights)
+    context = context.with_weights(fitted.weights)
+    options = context.options
     card = make_card(context.options, context.data, context.model)
     parts = measure_parts(context, card)
     figures = {part.name: part.metrics for part in parts}
@@ -276,8 +276,8 @@ def keep_stopped(context: RunContext, run: Path, fitted: Fitted) -> Trained:
     Raises:
         SeqvisionError: a file cannot be written.
     """
-    options, data, model = context.options, context.data, context.model
-    model.load_state_dict(fitted.weights)
+    context = context.with_weights(fitted.weights)
+    options, data = context.options, context.data
     figures: dict[str, float] = {"clips": len(data.split.val)}
     for name in ("loss", "accuracy", "f1"):
         logged = dict(column(run / "logs", f"val/{name}"))

@@ -200,6 +200,8 @@ def _first(space: Space, base: TrainOptions) -> dict[str, Any]:
     values = {name: value_of(base, name) for name in space}
     if "motion" in space and not space["motion"].holds(values["motion"]):
         values["motion"] = base.model.reads  # `auto` by the name that it has in the space
+    if values.get("center") == "auto":
+        values["center"] = base.model.centers
     return {name: called(value) for name, value in values.items() if space[name].holds(value)}
 
 

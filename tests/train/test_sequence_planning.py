@@ -1,4 +1,4 @@
-"""The window that training chooses: three quarters of the clips fill it."""
+"""The window that training chooses: clips fill it for streams, and else fit into it."""
 
 import numpy as np
 import pytest
@@ -16,11 +16,14 @@ def lengths(seconds: list[float], fps: float) -> list[tuple[int, float]]:
     return [(round(each * fps), round(each * fps) / fps) for each in seconds]
 
 
+@pytest.mark.parametrize("background", ["none", None])
 @pytest.mark.parametrize("fps", RATES)
 @pytest.mark.parametrize("seconds", [0.2, 0.5, 1.0, 1.4, 2.0, 3.0, 10.0, 61.0])
-def test_clips_of_one_length_fill_the_window(seconds: float, fps: float) -> None:
+def test_clips_of_one_length_fill_the_window(
+    seconds: float, fps: float, background: str | None
+) -> None:
     clips = lengths([seconds] * 5, fps)
-    window = settle_video(WIDEST, ClipOptions(), clips)
+    window = settle_video(WIDEST, ClipOptions(), clips, background)
     (count, _), *_ = clips
     times = np.arange(count) / fps
     ticks = len(select_frames(times, window.fps))
@@ -40,7 +43,7 @@ def test_three_quarters_of_mixed_clips_fill_the_window(seed: int, given: dict[st
     ]
     options = ClipOptions(**given)
     begun = WIDEST.model_copy(update=given)
-    window = settle_video(begun, options, clips)
+    window = settle_video(begun, options, clips, "none")
     full = [regular_ticks(*clip, window.fps) >= window.frames for clip in clips]
     assert sum(full) >= 0.75 * len(clips)
     for name, value in given.items():
@@ -49,5 +52,22 @@ def test_three_quarters_of_mixed_clips_fill_the_window(seed: int, given: dict[st
 
 def test_given_options_stay_and_still_images_have_no_length() -> None:
     given = VideoSequence(kind="video", fps=7.0, frames=40)
-    assert settle_video(given, ClipOptions(fps=7, frames=40), lengths([1.0] * 4, 30)) == given
-    assert settle_video(WIDEST, ClipOptions(), [(1, 0.0)] * 4).frames == 16
+    assert settle_video(given, ClipOptions(fps=7, frames=40), lengths([1.0] * 4, 30), None) == given
+    assert settle_video(WIDEST, ClipOptions(), [(1, 0.0)] * 4, None).frames == 16
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_nine_tenths_of_the_clips_fit_where_there_is_no_background(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    clips = lengths(generator.normal(0.9, 0.15, 40).clip(0.5, 1.5).tolist(), 25)
+    window = settle_video(WIDEST, ClipOptions(), clips, None)
+    ticks = [regular_ticks(*clip, window.fps) for clip in clips]
+    assert sum(each <= window.frames for each in ticks) >= 0.9 * len(clips)
+    live = settle_video(WIDEST, ClipOptions(), clips, "none")
+    assert live.fps == window.fps
+    assert live.frames <= 16 < window.frames < 2 * live.frames
+
+
+def test_one_long_clip_makes_no_long_window() -> None:
+    clips = lengths([1.0, 1.0, 1.0, 30.0, 60.0, 60.0], 30)
+    assert settle_video(WIDEST, ClipOptions(), clips, None).frames == 32
