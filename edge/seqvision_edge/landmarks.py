@@ -37,6 +37,7 @@ SHOWN: Final = 0.5
 _COLOURS: Final = ((255, 150, 40), (60, 170, 255))
 _EDGE: Final = (26, 18, 15)
 _FAINT: Final = 0.45
+_SMALL: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,16 +125,20 @@ def draw_hands(picture: Image, hands: Sequence[Hand], held: bool = False) -> Non
     """
     height, width = picture.shape[:2]
     unit = max(1, round(min(height, width) / 240))
+    strokes = [(unit + 2, _EDGE), (unit, None)]
+    if min(height, width) < _SMALL:  # edges and dots would hide the fingers
+        del strokes[0]
     drawn = picture.copy() if held else picture
     for hand in hands:
         # Sixteenths of a pixel; a damaged model must not give what OpenCV cannot draw.
         at = hand.points.clip(-1, 2) * (width, height) * 16
         points = [(round(float(x)), round(float(y))) for x, y in at]
         ink = _COLOURS[hand.slot][::-1]
-        for thickness, colour in ((unit + 2, _EDGE), (unit, ink)):
+        for thickness, colour in strokes:
             for begin, end in HAND_BONES:
-                cv2.line(drawn, points[begin], points[end], colour, thickness, cv2.LINE_AA, 4)
-        for point in points:
+                shade = colour or ink
+                cv2.line(drawn, points[begin], points[end], shade, thickness, cv2.LINE_AA, 4)
+        for point in points if len(strokes) > 1 else ():
             cv2.circle(drawn, point, 16 * unit, (255, 255, 255), -1, cv2.LINE_AA, 4)
     if held:
         cv2.addWeighted(drawn, _FAINT, picture, 1 - _FAINT, 0, picture)

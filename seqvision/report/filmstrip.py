@@ -19,7 +19,8 @@ from seqvision_edge.sampling import centre
 
 FRAMES = 8
 _SIDE = 64
-_LARGER_SIDE = 128
+# A hand is a small part of a picture.
+_LARGER_FRAMES, _LARGER_SIDE = 4, 240
 _WIDEST = 320
 _QUALITY = 60
 
@@ -79,9 +80,9 @@ def _most_weight(weights: NDArray[np.float32]) -> Markup:
 def _strip(steps: NDArray[np.uint8], report: ReportContents) -> NDArray[np.uint8]:
     """Return up to eight steps side by side, each where it stands in time, as BGR or grey.
 
-    Where landmarks are what the model reads of them, with its skeletons.
+    Of a model of landmarks four larger ones, with its skeletons.
     """
-    count = min(FRAMES, len(steps))
+    count = min(_LARGER_FRAMES if hand_count(report.card) else FRAMES, len(steps))
     chosen = steps[((np.arange(count) + 0.5) * len(steps) / count).astype(int)]
     if not hand_count(report.card):
         return np.concatenate([_small(step, _SIDE) for step in chosen], axis=1)

@@ -53,8 +53,8 @@ def train_and_export(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def trained() -> Path:
-    landmark_weights()
     real_data("asl_clips")
+    landmark_weights()
     return once("landmarks", train_and_export)
 
 

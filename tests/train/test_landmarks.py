@@ -18,7 +18,7 @@ from seqvision.data.augment import make_augmenter
 from seqvision.errors import WeightsError
 from seqvision.landmarks import fetch
 from seqvision.landmarks.hands import Hands
-from seqvision.landmarks.network import enlarging
+from seqvision.landmarks.network import LandmarkNetwork, enlarging
 from seqvision.models.classifier import Classifier
 from seqvision.training.landmark_features import Variation
 from seqvision_edge.card import ImageSpec
@@ -227,10 +227,35 @@ def test_presets_vary_points_and_none_does_not() -> None:
     assert Variation.of(AugmentOptions(augment="none"), None) is None
 
 
+@pytest.mark.parametrize(
+    ("name", "figures"),
+    [
+        ("palm_lite", [((2016, 18), 4.888), ((2016, 1), -8.784)]),
+        ("palm_full", [((2016, 18), 4.458), ((2016, 1), -9.126)]),
+        ("hand_lite", [((63,), 60.742), ((1,), 0.0016), ((1,), 0.7397)]),
+        ("hand_full", [((63,), 60.497), ((1,), 0.0117), ((1,), 0.4064)]),
+    ],
+)
+def test_the_networks_answer_as_when_they_were_seen_to_find_hands(
+    name: str, figures: list[tuple[tuple[int, ...], float]]
+) -> None:
+    """Means of the outputs for waves of colour: any other reading of the file changes them."""
+    landmark_weights()
+    network = LandmarkNetwork(fetch.load_network(name)).eval()
+    at = torch.arange(network.size) / network.size
+    waves = [torch.sin(k * at)[:, None] * torch.cos((k + 2) * at) for k in (3.0, 5.0, 7.0)]
+    with torch.inference_mode():
+        outputs = network((0.5 + 0.5 * torch.stack(waves))[None])
+    assert [tuple(each.shape[1:]) for each in outputs] == [shape for shape, _ in figures]
+    for each, (_, mean) in zip(outputs, figures, strict=True):
+        assert float(each.mean()) == pytest.approx(mean, abs=2e-3)
+
+
 def test_hands_are_found_on_real_signs_where_a_person_sees_them() -> None:
     """A person's left hand is on the right of a picture that is not mirrored."""
+    signs = real_data("asl_clips")
     landmark_weights()
-    with open_path(real_data("asl_clips") / "please.mkv") as source:
+    with open_path(signs / "please.mkv") as source:
         frames = [frame.bgr for frame in source][:60:12]
     steps = torch.from_numpy(np.stack([prepare(frame, IMAGE) for frame in frames]))
     options = ModelOptions(encoder="hands", hidden=4)
