@@ -20,6 +20,9 @@ from seqvision_edge.onnx_validation.shape_inference import KnownTensor, NodeCall
 IMAGES: Final = "images"
 FEATURES: Final = "features"
 
+# More than any picture needs; a constant of it is kept in the file.
+_LARGEST_PAD: Final = 64
+
 Array = NDArray[Any]
 
 
@@ -334,6 +337,35 @@ def _global_max(graph: Adapted, node: NodeProto, given: dict[str, Any]) -> bool:
     return True
 
 
+def _pad(graph: Adapted, node: NodeProto, given: dict[str, Any]) -> bool:
+    """Join zeros, or another constant, to the sides of each axis."""
+    found, shape = node.input[0], graph.shapes.get(node.input[0], ())
+    rest = [*node.input[1:], "", "", ""]
+    pads, value, axes = (graph.constants.get(name) for name in rest[:3])
+    known = pads is not None and shape and 0 not in shape[1:] and (not rest[2] or axes is not None)
+    if not known or given.get("mode", "constant") != "constant" or (rest[1] and value is None):
+        return False
+    assert pads is not None
+    listed = range(len(shape)) if axes is None else [int(axis) % len(shape) for axis in axes]
+    sides = pads.ravel().reshape(2, -1).T.tolist()
+    changes = [(axis, side) for axis, side in zip(listed, sides, strict=True) if any(side)]
+    if any(axis == 0 or min(side) < 0 or max(side) > _LARGEST_PAD for axis, side in changes):
+        return False
+    size = [1, *shape[1:]]
+    fill = 0.0 if value is None else float(value.ravel()[0])
+    for axis, side in changes:
+        parts = [found]
+        for place, count in enumerate(side):
+            if count:
+                block = np.full([*size[:axis], count, *size[axis + 1 :]], fill)
+                parts.insert(place * len(parts), graph.constant(block))
+        found = graph.emit("Concat", parts, axis=axis)
+        size[axis] += sum(side)
+        graph.shapes[found] = tuple(size)
+    graph.emit("Add", [found, graph.constant(0.0)], node.output[0])
+    return True
+
+
 def _norm(graph: Adapted, node: NodeProto, given: dict[str, Any]) -> bool:
     """ReduceL2: the root of the sum of squares."""
     squares = graph.emit("Mul", [node.input[0], node.input[0]])
@@ -371,6 +403,7 @@ _REWRITES: Final[dict[str, _Rewrite]] = {
     "Max": _maximum,
     "Neg": _with("Mul", -1.0),
     "PRelu": _leaky,
+    "Pad": _pad,
     "Reciprocal": _with("Div", 1.0, first=True),
     "ReduceL2": _norm,
     "ReduceMax": _global_max,

@@ -31,7 +31,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from typing_extensions import Self
 
 from seqvision.config import TrainOptions, option_parts
-from seqvision.config.training import FROM_SCRATCH
+from seqvision.config.training import FROM_SCRATCH, is_onnx
 from seqvision.data.augment.recipe import read_content, read_recipe
 from seqvision.errors import DataError
 from seqvision_edge.option_fields import first_problem, shortened
@@ -210,7 +210,7 @@ def is_active(name: str, chosen: Values, base: TrainOptions) -> bool:
     if name in _OF_A_RECURRENT_HEAD:
         return bool(now("head") != "mean")
     if name in _OF_A_PRETRAINED_ENCODER:
-        return now("encoder") not in FROM_SCRATCH
+        return now("encoder") not in FROM_SCRATCH and not is_onnx(now("encoder"))
     if name == "center":
         return bool(now("head") != "mean" and now("motion") != "only")
     if name == "views":

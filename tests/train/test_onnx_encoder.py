@@ -1,29 +1,36 @@
 """`--encoder FILE.onnx`: frozen ONNX frame models, as torch and others write them."""
 
 import copy
+import os
 import pickle
+import random
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
 import torch
 from export_models import build, prove_here
 from onnx_frame_models import MODELS, REFUSED, SIZE, channels_last, grey, simple
+from onnx_mutations import MUTATIONS
 
 from seqvision.cli import main
-from seqvision.config import ModelOptions
+from seqvision.config import ModelOptions, TrainOptions
 from seqvision.errors import CheckpointError, WeightsError
 from seqvision.models.classifier import Classifier
 from seqvision.models.encoders import build_encoder, pixel_range
 from seqvision.models.onnx_encoder import FrameModel, adapted, check_frame_model, frame_model
 from seqvision.training.features import encoder_fingerprint
 from seqvision.training.model_io import Content, load_model, read, save_model, write
+from seqvision.tuning.search_space import is_active
 from seqvision_edge.card import ImageSpec
 from seqvision_edge.session import Session
 
+FUZZ_ALL = os.environ.get("SEQVISION_FUZZ") == "all"
 IMAGE = ImageSpec(height=SIZE, width=SIZE, channels=3, fit="stretch")
 
 
@@ -302,3 +309,67 @@ def test_a_training_without_onnx_models_imports_neither_onnx_nor_its_runtime() -
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False", "False"]
+
+
+def test_a_search_leaves_alone_what_an_onnx_encoder_has_no_room_for() -> None:
+    of_file = TrainOptions(model=ModelOptions(encoder="net.onnx"))
+    of_torch = TrainOptions(model=ModelOptions(encoder="resnet18"))
+    for name in ("weights", "freeze", "unfreeze_at", "encoder_lr_scale"):
+        assert not is_active(name, {}, of_file)
+        assert is_active(name, {}, of_torch)
+
+
+@pytest.mark.fuzz
+@pytest.mark.slow
+def test_mutated_models_are_encoders_or_refused(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """In one child for each file, as ever: none ends, stops or fills this process."""
+    bases = [MODELS[name]() for name in ("a batch of one", "channels last", "embedding")]
+    numbers = range(0, 400, 1 if FUZZ_ALL else 100)
+    record_property("tried", ("frame models, mutated", len(numbers)))
+    lines: list[str] = []
+    for number in numbers:
+        choice = random.Random(number)
+        model = onnx.load_model_from_string(choice.choice(bases))
+        for _ in range(choice.choice((1, 1, 2, 3))):
+            choice.choice(MUTATIONS)(model.graph, choice)
+        path = saved(tmp_path, model.SerializeToString())
+        try:
+            encoder = frame_model(path, 3, SIZE, SIZE)
+        except WeightsError as error:
+            lines += [str(error)]
+            continue
+        assert encoder(torch.zeros(2, 3, SIZE, SIZE)).shape == (2, encoder.features), number
+    assert not [line for line in lines if "\n" in line]
+
+
+@pytest.mark.fuzz
+def test_mutated_graphs_in_a_model_file_are_refused_or_run(
+    tmp_path: Path, here: None, record_property: Callable[[str, object], None]
+) -> None:
+    """A model.pt of a stranger: its graph is checked before onnxruntime reads it."""
+    _, path = a_model(tmp_path)
+    content = read(path)
+    graph = content.weights["encoder.content"].numpy().tobytes()
+    frames = torch.randint(0, 256, (1, 2, SIZE, SIZE, 3), dtype=torch.uint8)
+    numbers = range(0, 4000, 1 if FUZZ_ALL else 50)
+    record_property("tried", ("model.pt, mutated encoders", len(numbers)))
+    loaded = 0
+    lines: list[str] = []
+    for number in numbers:
+        choice = random.Random(number)
+        model = onnx.load_model_from_string(graph)
+        for _ in range(choice.choice((1, 1, 2, 3))):
+            choice.choice(MUTATIONS)(model.graph, choice)
+        tensors = {**content.weights, "encoder.content": _bytes(model.SerializeToString())}
+        write(path, Content(content.architecture, content.card, tensors))
+        try:
+            model_file, _ = load_model(path)
+            with torch.inference_mode():
+                model_file(frames)
+            loaded += 1
+        except (CheckpointError, WeightsError) as error:
+            lines += [str(error)]
+    assert loaded, "some mutations change nothing that matters"
+    assert not [line for line in lines if "\n" in line]
