@@ -3,8 +3,9 @@
 `python samples/distillation.py fsdd_strips/split.csv FOLDER` keeps the labels of 200 of the
 training clips (spoken digits as strips; the speaker of the test clips did not train), trains three
 networks in one that read in both directions, and the student alone, taught on the same clips, and
-taught on 1000 clips without labels too.  A student takes as many steps in every row.  Every row is
-a `seqvision train` as it would be typed, on one thread.
+taught on 1000 clips without labels too, by this teacher and by one that had the labels of all.  A
+student takes as many steps in every row.  Every row is a `seqvision train` as it would be typed, on
+one thread.
 """
 
 import argparse
@@ -39,44 +40,53 @@ def main() -> int:
     kept = options.folder / "distillation.json"
     found: dict[str, float] = json.loads(kept.read_text()) if kept.exists() else {}
     for seed in options.seeds:
-        labelled, without = divide(options.list, options.folder, seed)
-        teacher = options.folder / f"teacher-{seed}.pt"
-        learn = ("--teacher", str(teacher))
+        labelled, without, whole = divide(options.list, options.folder, seed)
+        teacher, wise = (options.folder / f"{name}-{seed}.pt" for name in ("teacher", "wise"))
+        student = options.folder / "student.pt"
         few = options.epochs * (LABELLED + WITHOUT) // LABELLED
-        ways = {
-            "teacher": (few // 2, TEACHER),
-            "student alone": (few, STUDENT),
-            "student, taught": (few, (*STUDENT, *learn)),
+        more_clips = ("--unlabelled", str(without))
+        ways: dict[str, tuple[Path, Path, int, tuple[str, ...]]] = {
+            "teacher": (labelled, teacher, few // 2, TEACHER),
+            "student alone": (labelled, student, few, STUDENT),
+            "student, taught": (labelled, student, few, (*STUDENT, "--teacher", str(teacher))),
             "student, taught, clips without labels": (
-                options.epochs, (*STUDENT, *learn, "--unlabelled", str(without)),
+                labelled, student, options.epochs,
+                (*STUDENT, "--teacher", str(teacher), *more_clips),
+            ),
+            "teacher with all labels": (whole, wise, options.epochs, TEACHER),
+            "student, taught by it, clips without labels": (
+                labelled, student, options.epochs, (*STUDENT, "--teacher", str(wise), *more_clips),
             ),
         }  # fmt: skip
-        for way, (epochs, flags) in ways.items():
+        for way, (data, output, epochs, flags) in ways.items():
             key = " / ".join((way, str(seed), *more))
             if key not in found:
-                output = teacher if way == "teacher" else options.folder / "student.pt"
                 every = [*SHARED, *flags, "--epochs", str(epochs), *more]
-                found[key] = accuracy(labelled, every, seed, options.folder, output)
+                found[key] = accuracy(data, every, seed, options.folder, output)
                 kept.write_text(json.dumps(found, indent=1) + "\n")
             print(f"{key}: {found[key]:.1%}", flush=True)
     print_table(found, list(ways))
     return 0
 
 
-def divide(listed: Path, folder: Path, seed: int) -> tuple[Path, Path]:
-    """Write a list with few labels and one without labels; return their paths."""
+def divide(listed: Path, folder: Path, seed: int) -> tuple[Path, Path, Path]:
+    """Write a list with few labels, one without labels, and one of both with all labels."""
     with listed.open(encoding="utf-8") as file:
         rows = [{**row, "path": str(listed.parent.absolute() / row["path"])}
                 for row in csv.DictReader(file)]  # fmt: skip
     random.Random(seed).shuffle(rows)
     parts = {name: [row for row in rows if row["split"] == name] for name in ("train", "val")}
-    test = [row for row in rows if row["split"] == "test"]
     learned = parts["train"][:LABELLED]
-    paths = folder / f"labelled-{seed}.csv", folder / f"without-{seed}.csv"
-    chosen = [*learned, *parts["val"][:VALIDATED], *test]
-    write(paths[0], chosen, ("path", "label", "group", "split"))
-    write(paths[1], parts["train"][LABELLED : LABELLED + WITHOUT], ("path", "group"))
-    return paths
+    without = parts["train"][LABELLED : LABELLED + WITHOUT]
+    measured = [*parts["val"][:VALIDATED], *(row for row in rows if row["split"] == "test")]
+    labelled, pool, whole = (
+        folder / f"{name}-{seed}.csv" for name in ("labelled", "without", "whole")
+    )
+    columns = ("path", "label", "group", "split")
+    write(labelled, [*learned, *measured], columns)
+    write(pool, without, ("path", "group"))
+    write(whole, [*learned, *without, *measured], columns)
+    return labelled, pool, whole
 
 
 def write(path: Path, rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:

@@ -22,6 +22,7 @@ FEATURES: Final = "features"
 
 # More than any picture needs; a constant of it is kept in the file.
 _LARGEST_PAD: Final = 64
+_LARGEST_EXPANDED: Final = 1 << 20
 
 Array = NDArray[Any]
 
@@ -366,6 +367,24 @@ def _pad(graph: Adapted, node: NodeProto, given: dict[str, Any]) -> bool:
     return True
 
 
+def _expand(graph: Adapted, node: NodeProto, given: dict[str, Any]) -> bool:
+    """Add zeros of the size: a sum repeats what it is added to."""
+    target, own = graph.constants.get(node.input[1]), graph.shapes.get(node.input[0], ())
+    if target is None or not own or len(target) < len(own):
+        return False
+    # Axes that have their size already may have the images in them.
+    own = (*[1] * (len(target) - len(own)), *own)
+    size = [
+        1 if there == int(wanted) else int(wanted)
+        for there, wanted in zip(own, target, strict=True)
+    ]
+    if min(size) < 1 or math.prod(size) > _LARGEST_EXPANDED:
+        return False
+    zeros = graph.constant(np.zeros(size))
+    graph.emit("Add", [node.input[0], zeros], node.output[0])
+    return True
+
+
 def _norm(graph: Adapted, node: NodeProto, given: dict[str, Any]) -> bool:
     """ReduceL2: the root of the sum of squares."""
     squares = graph.emit("Mul", [node.input[0], node.input[0]])
@@ -397,6 +416,7 @@ def _sum(graph: Adapted, node: NodeProto, given: dict[str, Any]) -> bool:
 
 _REWRITES: Final[dict[str, _Rewrite]] = {
     "BatchNormalization": _batch_norm,
+    "Expand": _expand,
     "Gelu": _gelu,
     "GlobalMaxPool": _global_max,
     "LeakyRelu": _leaky,
