@@ -318,6 +318,29 @@ def test_a_clip_model_of_others_gets_its_own_axes_and_pixels(
         assert np.allclose(model.answer(clip[:2]), model.answer(whole))
 
 
+def test_labels_that_no_clip_has_are_left_out_of_what_a_teacher_says(
+    squares: Path, tmp_path: Path
+) -> None:
+    nodes = [
+        helper.make_node("ReduceMean", ["clip", "axes"], ["m"], keepdims=0),
+        helper.make_node("Unsqueeze", ["m", "one"], ["u"]),
+        helper.make_node("Mul", ["u", "none"], ["z"]),
+        helper.make_node("Add", ["z", "fixed"], ["out"]),
+    ]
+    constants = {
+        "axes": np.array([1, 2, 3, 4]),
+        "one": np.array([1]),
+        "none": np.zeros((1, 4), np.float32),
+        "fixed": np.log(np.array([[0.1, 0.6, 0.2, 0.1]], np.float32)),
+    }
+    path = foreign(tmp_path, nodes, constants, ["b", 3, 4, 8, 8], labels="right\nup\nnone\nleft\n")
+    requested = with_teachers(options(squares, tmp_path), path, teacher_temperature=1)
+    data = load_dataset(requested)
+    assert data.labels == ("left", "none", "right")
+    found = asked(requested, data).probabilities
+    assert torch.allclose(found, torch.tensor([0.25, 0.5, 0.25]).expand_as(found), atol=1e-5)
+
+
 def _no_labels(tmp_path: Path) -> list[str]:
     path = constant(tmp_path)
     path.with_suffix(".txt").unlink()
