@@ -83,7 +83,12 @@ class FrameModel(nn.Module):
         if not count:
             return images.new_zeros(0, self.features)
         given = np.ascontiguousarray(images.detach().float().cpu().numpy())
-        (found,) = self._started().run([FEATURES], {IMAGES: given})
+        session = self._started()
+        try:
+            (found,) = session.run([FEATURES], {IMAGES: given})
+        except Exception as error:  # onnxruntime raises a dozen unrelated types here
+            why = " ".join(str(error).split())[-160:]
+            raise WeightsError(f"{self.name}: onnxruntime cannot run it ({why})") from None
         return torch.from_numpy(found).to(images.device)
 
     def to_bytes(self) -> bytes:
