@@ -1,6 +1,6 @@
 """What a teacher is worth: a small student that reads forward, alone and taught, on few labels.
 
-`python samples/distillation.py fsdd_strips/split.csv FOLDER` keeps the labels of 200 of the
+`python samples/distillation.py fsdd_strips/split.csv FOLDER` keeps the labels of 50 of the
 training clips (spoken digits as strips; the speaker of the test clips did not train), trains three
 networks in one that read in both directions, and the student alone, taught on the same clips, and
 taught on 1000 clips without labels too, by this teacher and by one that had the labels of all.  A
@@ -24,7 +24,7 @@ SHARED = ("--sequence", "columns", "--step", "4", "--grayscale", "--encoder", "f
           "--no-autotune", "--workers", "0")  # fmt: skip
 TEACHER = ("--ensemble", "3")
 STUDENT = ("--no-bidirectional", "--hidden", "32")
-LABELLED, WITHOUT, VALIDATED = 200, 1000, 150
+LABELLED, WITHOUT, VALIDATED = 50, 1000, 150
 
 
 def main() -> int:
@@ -33,7 +33,7 @@ def main() -> int:
     parser.add_argument("list", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--epochs", type=int, default=30, help="over all clips; over few more")
+    parser.add_argument("--epochs", type=int, default=10, help="over all clips; over few more")
     given = parser.parse_known_args()
     options, more = given
     options.folder.mkdir(parents=True, exist_ok=True)

@@ -250,6 +250,10 @@ class _CrossValidation:
         context = prepare_run(options, self._device, lambda _: data, quiet=True)
         options = context.options
         write_whole(run / "options.yaml", to_yaml(recorded(options)))
+        if context.taught is not None and not self._trained_here:
+            print_note(context.taught.summary)
+            for warning in context.taught.warnings:
+                print_warning(f"fold {number}/{count}: {warning}")
 
         def left(share: float) -> float | None:
             if share <= 0:

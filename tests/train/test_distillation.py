@@ -466,3 +466,16 @@ def test_a_search_refuses_the_options_of_a_student(
     assert main(["tune", str(squares), "--config", str(path)]) == 2
     line = capsys.readouterr().err.strip().splitlines()[-1]
     assert f"--config {path}: trained with --teacher, which a search does not use" in line
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_folds_have_teachers_and_a_warning_where_these_know_what_is_held_out(
+    squares: Path, teacher: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    folds = ["--folds", "2", "--epochs", "1", "--frames", "4", "--teacher", str(teacher.model)]
+    assert main(["train", str(squares), *FEW, *folds]) == 0
+    printed = " ".join(capsys.readouterr().err.split())
+    assert printed.count("learned from") == 1
+    assert "fold 1/2: --teacher: was trained on " in printed
