@@ -55,7 +55,7 @@ def _kept(encoder: nn.Module, threads: int) -> Any:
 
 def _new(encoder: nn.Module, shape: tuple[int, ...], threads: int) -> Any:
     with status("preparing the landmark networks", line=True):
-        content = _convert(encoder, shape)
+        content = convert_encoder(encoder, shape)
     with contextlib.suppress(OSError), atomic_write(_file(encoder)) as unfinished:
         unfinished.write_bytes(content)
     return _load(content, threads)
@@ -76,7 +76,8 @@ def _file(encoder: nn.Module) -> Path:
     return path.with_name(f"{path.stem}-{digest}.onnx")
 
 
-def _convert(encoder: nn.Module, shape: tuple[int, ...]) -> bytes:
+def convert_encoder(encoder: nn.Module, shape: tuple[int, ...]) -> bytes:
+    """Return a module of one input as an ONNX file; `shape` is that of one picture."""
     with quiet_export():
         program = torch.onnx.export(
             encoder.eval(),
