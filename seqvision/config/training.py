@@ -372,8 +372,8 @@ class ModelOptions(Options):
     auto: both of a frozen encoder, else features."""
     center: Annotated[bool | Literal["auto"], Arg(default="measured")] = "auto"
     """Subtract each feature's mean over the window before the head: what stays the same in it (a
-    person, a room) no longer counts; by default a network of each kind is trained where other
-    groups validate (with --preset best always), and the better one is kept."""
+    person, a room) no longer counts; by default, if there is no background label, a network of each
+    kind is trained where other groups validate, and the better one is kept."""
     head: Literal["lstm", "gru", "mean"] = "lstm"
     """Network over time; mean ignores the order of the frames."""
     bidirectional: Annotated[

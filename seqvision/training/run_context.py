@@ -213,6 +213,9 @@ def _measures_center(options: TrainOptions, data: Data) -> bool:
         return False
     if options.clips.fold is not None:
         return False  # what is held out measures the fold, and must not choose anything in it
+    if data.background is not None:
+        # For streams: clips do not show how many false events a centered model has between them.
+        return False
     if options.preset == "best":
         return True
     if groups is None or groups.split_by == "none" or groups.shared:

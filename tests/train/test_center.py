@@ -26,7 +26,8 @@ def people(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A list in which each clip is of one of four people."""
     rows = ["path,label,group"]
     for label in sorted(squares.iterdir()):
-        rows += [f"{c},{label.name},p{i % 4}" for i, c in enumerate(sorted(label.iterdir()))]
+        name = label.name.replace("none", "middle")  # no name of a background
+        rows += [f"{c},{name},p{i % 4}" for i, c in enumerate(sorted(label.iterdir()))]
     listed = tmp_path_factory.mktemp("people") / "people.csv"
     listed.write_text("\n".join(rows))
     return listed
@@ -80,8 +81,8 @@ def test_resumed_with_both_heads_is_the_same_as_uninterrupted(
 @pytest.mark.parametrize(
     ("clips", "model"),
     [({"split_by": "none"}, {}), ({}, {"head": "mean"}), ({}, {"motion": "only"}),
-     ({"frames": 1}, {}), ({}, {"center": False})],
-    ids=["known people", "no order", "motion only", "one frame", "given"],
+     ({"frames": 1}, {}), ({"background": "middle"}, {}), ({}, {"center": False})],
+    ids=["known people", "no order", "motion only", "one frame", "for streams", "given"],
 )  # fmt: skip
 def test_it_is_off_where_nothing_can_be_measured(
     people: Path,
