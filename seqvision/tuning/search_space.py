@@ -31,7 +31,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from typing_extensions import Self
 
 from seqvision.config import TrainOptions, option_parts
-from seqvision.config.training import FROM_SCRATCH, is_onnx
+from seqvision.config.training import FROM_SCRATCH, LANDMARKS, is_onnx
 from seqvision.data.augment.recipe import read_content, read_recipe
 from seqvision.errors import DataError
 from seqvision_edge.option_fields import first_problem, shortened
@@ -43,6 +43,7 @@ Values = dict[str, Any]
 _DECIDING = ("encoder", "head", "motion", "sequence", "freeze")
 _OF_A_RECURRENT_HEAD = ("bidirectional", "pool", "layers", "projection")
 _OF_A_PRETRAINED_ENCODER = ("weights", "freeze", "unfreeze_at", "encoder_lr_scale")
+_OF_PIXELS = ("size", "fit", "grayscale", "normalize", "views")
 _OF_SEQUENCES = {
     "frames": ("video",),
     "fps": ("video",),
@@ -207,6 +208,8 @@ def is_active(name: str, chosen: Values, base: TrainOptions) -> bool:
     def now(other: str) -> Any:
         return chosen[other] if other in chosen else value_of(base, other)
 
+    if now("encoder") in LANDMARKS and name in (*_OF_PIXELS, *_OF_A_PRETRAINED_ENCODER):
+        return False
     if name in _OF_A_RECURRENT_HEAD:
         return bool(now("head") != "mean")
     if name in _OF_A_PRETRAINED_ENCODER:

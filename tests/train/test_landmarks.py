@@ -13,7 +13,7 @@ from landmark_weights import landmark_weights
 from numpy.typing import NDArray
 
 from seqvision.cli import main
-from seqvision.config import AugmentOptions, ModelOptions
+from seqvision.config import AugmentOptions, ModelOptions, TrainOptions
 from seqvision.data.augment import make_augmenter
 from seqvision.errors import WeightsError
 from seqvision.landmarks import fetch
@@ -21,6 +21,7 @@ from seqvision.landmarks.hands import Hands
 from seqvision.landmarks.network import LandmarkNetwork, enlarging
 from seqvision.models.classifier import Classifier
 from seqvision.training.landmark_features import Variation
+from seqvision.tuning.search_space import is_active
 from seqvision_edge.card import ImageSpec
 from seqvision_edge.landmarks import HAND_POINTS, PER_HAND, hands_in, presence
 from seqvision_edge.preprocess import prepare
@@ -132,6 +133,14 @@ def test_what_does_not_go_with_landmarks_is_one_line(
     assert main(["train", str(tmp_path), *options.split()]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert message in line
+
+
+def test_a_study_leaves_alone_what_landmarks_do_not_have() -> None:
+    base = TrainOptions(model=ModelOptions(encoder="hands"))
+    for name in ("size", "views", "freeze", "weights", "unfreeze_at"):
+        assert not is_active(name, {}, base)
+    assert is_active("hidden", {}, base)
+    assert is_active("size", {}, TrainOptions())
 
 
 def test_a_resize_by_matrices_is_that_of_torch() -> None:
