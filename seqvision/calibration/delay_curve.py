@@ -1,7 +1,7 @@
 """How early events can be reported, and what that costs: a curve of settings, and one of them.
 
 For each value of `early` the other settings are searched anew, from those that are best without.
-Each point says when events are reported, how many are found, and how many are false; and whether
+Each point shows when events are reported, how many are found, and how many are false; and whether
 its events stay the same where the probabilities change a little, as from one processor to another.
 """
 

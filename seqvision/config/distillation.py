@@ -59,8 +59,7 @@ def check_teachers(options: DistillationOptions, context: float = 0.0) -> None:
         return
     if options.unlabelled is not None:
         raise DataError(
-            f"--unlabelled {options.unlabelled}: needs a model that says what is in them: "
-            "--teacher MODEL"
+            f"--unlabelled {options.unlabelled}: needs a model that labels them: --teacher MODEL"
         )
     for name in ("teacher_weight", "teacher_temperature", "teacher_normalize"):
         value = getattr(options, name)

@@ -1,6 +1,6 @@
 """What a video shows around a part of it, for training windows at every offset.
 
-A live run asks about every moment: its window ends when a gesture has just begun, is half done, or
+A live run answers at every moment: its window ends when a gesture has just begun, is half done, or
 is long over.  A part cut out of its video teaches none of these.  With its surroundings a window is
 drawn anywhere around it, and is labelled in proportion to how much of the gesture it shows: with
 that probability it has the part's label, else the background's.  Over the epochs that is the cross

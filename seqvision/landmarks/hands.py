@@ -35,7 +35,7 @@ _SHARP = 1e6
 class Hands(nn.Module):
     """Pictures `(pictures, 3, height, width)`, 0 to 1 → features `(pictures, hands × 67)`.
 
-    `seqvision_edge.landmarks` says what each feature is.
+    `seqvision_edge.landmarks` describes each feature.
     """
 
     def __init__(self, height: int, width: int, hands: int = 2, kind: str = "lite") -> None:
@@ -200,7 +200,7 @@ def _hand_size(points: Tensor) -> Tensor:
 def _into_slots(points: Tensor, there: Tensor, left: Tensor) -> tuple[Tensor, Tensor]:
     """Drop a second find of one hand; put the left hand first.
 
-    Where both are said to be on one side, the one further right in the picture is the left hand, as
+    Where both are reported on one side, the one further right in the picture is the left hand, as
     of a person who faces the camera.
     """
     middles = points[..., :2].mean(2)

@@ -132,7 +132,7 @@ def check_frame_model(path: Path, size: int | None) -> None:
     """Refuse a file that cannot be an encoder for frames of this size (None: not known yet).
 
     Raises:
-        WeightsError: it cannot; the line says why.
+        WeightsError: it cannot; the message has the reason.
     """
     declared = declared_image(path)
     height, width = declared.height, declared.width

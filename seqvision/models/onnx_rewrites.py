@@ -126,7 +126,7 @@ class Adapted:
         ahead = math.prod(single.shape[:axis]) * self._minor.get(node.input[0], 1)
         at = _where(shape, ahead)
         if at is None:
-            return  # the shapes will not fit, which is said there
+            return  # the shapes will not fit, which is reported there
         self._minor[node.output[0]] = ahead // math.prod(shape[:at])
         shape[at] = -1
         node.input[1] = self.constant(shape, np.int64)
@@ -374,10 +374,7 @@ def _expand(graph: Adapted, node: NodeProto, given: dict[str, Any]) -> bool:
         return False
     # Axes that have their size already may have the images in them.
     own = (*[1] * (len(target) - len(own)), *own)
-    size = [
-        1 if there == int(wanted) else int(wanted)
-        for there, wanted in zip(own, target, strict=True)
-    ]
+    size = [1 if there == int(new) else int(new) for there, new in zip(own, target, strict=True)]
     if min(size) < 1 or math.prod(size) > _LARGEST_EXPANDED:
         return False
     zeros = graph.constant(np.zeros(size))

@@ -26,7 +26,7 @@ _KINDS: Final = {"tensor(float)": np.float32, "tensor(float16)": np.float16,
 
 @dataclass(frozen=True)
 class ForeignModel:
-    """A model that is loaded, and how it wants a clip."""
+    """A model that is loaded, and the input that it takes."""
 
     path: Path
     image: ImageSpec
@@ -40,7 +40,7 @@ class ForeignModel:
     def answer(self, steps: Steps) -> NDArray[np.float32]:
         """Return the probabilities of the labels for a clip `(time, height, width, channels)`.
 
-        A clip that is shorter than the model wants ends with its last frame.
+        A clip that is shorter than the model's input ends with its last frame.
 
         Raises:
             ModelError: it cannot be run, or gives something else.

@@ -32,7 +32,7 @@ Points = NDArray[np.float32]
 _FINER: Final = 2
 # Frames encoded at once, so that an interrupt is quick and memory small.
 _PIECE: Final = 32
-# Of fewer frames with hands the features say little.
+# Of fewer frames with hands the features carry little information.
 _RARE: Final = 0.6
 
 

@@ -46,7 +46,7 @@ class RunContext:
         validation: batches to choose an epoch by.
         device: where the network is.
         arithmetic: memory format and precision.
-        taught: what other models say about the clips.
+        taught: what other models predict for the clips.
     """
 
     options: TrainOptions
@@ -139,7 +139,7 @@ def prepare_run(
 
 
 def _ask_teachers(options: TrainOptions, data: Data, device: torch.device) -> "Taught | None":
-    """Return what the teachers say about the clips; None where there is no teacher."""
+    """Return what the teachers predict for the clips; None where there is no teacher."""
     if not options.distillation.teacher:
         return None
     from seqvision.training.teachers import ask_teachers  # with onnx and onnxruntime

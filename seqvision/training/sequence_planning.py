@@ -124,7 +124,7 @@ def settle_video(
     lengths: Sequence[tuple[int, float]],
     background: str | None,
 ) -> VideoSequence:
-    """Return a window as long as the clips ask for, as far as fps and frames are auto.
+    """Return a window as long as the clips need, as far as fps and frames are auto.
 
     With a background label the model is for live streams, where an answer is for a full window: it
     is no longer than the clip at the lower quartile.  Without one, clips are judged one by one, and

@@ -1,9 +1,9 @@
-"""What other models say about the clips of a training, for a student that learns it (Hinton et al.
+"""What other models predict for the clips of a training, for a student to learn (Hinton et al.
 2015, "Distilling the knowledge in a neural network").
 
-Each teacher sees the centre window of a clip at its own size and rate; what it says is kept in the
-cache under the contents of both.  Several teachers are averaged; where some of them were trained on
-a clip and others were not, as in a cross-validation, only the latter are asked about it.
+Each teacher sees the centre window of a clip at its own size and rate; its prediction is kept in
+the cache under the contents of both.  Several teachers are averaged; where some of them were trained on
+a clip and others were not, as in a cross-validation, only the latter predict it.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ from seqvision_edge.session import Session
 # Raise it when the same teacher and clip give other probabilities.
 _VERSION: Final = 1
 _BATCH: Final = 8
-# Below it a probability says nothing more.
+# A smaller probability carries no information.
 _LEAST: Final = 1e-8
 
 Probabilities = NDArray[np.float32]
@@ -48,13 +48,13 @@ Answers = Callable[[Sequence[Decoded]], Probabilities]
 
 @dataclass(frozen=True)
 class Teacher:
-    """One model that is asked.
+    """One model that predicts.
 
     Attributes:
         file: where it is.
         digest: of what its answers depend on.
         labels: in the order of its answers.
-        image, sequence: how it wants clips.
+        image, sequence: the input that it takes.
         used: marks of the clips that it was trained on; None where it does not record them.
         start: loads it; it is not needed where every answer is kept.
     """
@@ -70,7 +70,7 @@ class Teacher:
 
 @dataclass(frozen=True)
 class Taught:
-    """What the teachers say.
+    """What the teachers predict.
 
     Attributes:
         probabilities: `(clips of the data, then the unlabelled ones; labels)` float32, softened by
@@ -90,7 +90,7 @@ class Taught:
 
 
 def ask_teachers(options: TrainOptions, data: Data, device: torch.device) -> Taught:
-    """Return what the teachers of a training say about its clips.
+    """Return what the teachers of a training predict for its clips.
 
     Raises:
         SeqvisionError: a teacher or the clips without labels cannot be used.
@@ -126,7 +126,7 @@ def ask_teachers(options: TrainOptions, data: Data, device: torch.device) -> Tau
 
 
 def _open(file: TeacherFile, options: TrainOptions, data: Data, device: torch.device) -> Teacher:
-    """Describe a teacher; it is loaded when it is asked."""
+    """Describe a teacher; it is loaded when it is used."""
     path = file.path
     if path.suffix.lower() != ONNX:
         return _trained(path, device)
@@ -199,7 +199,7 @@ def _foreign(
 def _decoded(
     teacher: Teacher, clips: Sequence[Clip], options: TrainOptions, counted: str
 ) -> list[Decoded]:
-    """Return clips as a teacher wants them."""
+    """Return clips as the input of a teacher."""
     moves = isinstance(teacher.sequence, VideoSequence)
     if moves == options.images.stills:
         kinds = ("videos", "still images") if moves else ("still images", "videos")
@@ -216,7 +216,7 @@ def _decoded(
 def _asked(
     teacher: Teacher, clips: Sequence[Decoded], options: TrainOptions, counted: str
 ) -> Probabilities:
-    """Return what a teacher says about clips `(clips, labels)`, from the cache where it is there.
+    """Return a teacher's probabilities for clips, `(clips, labels)`, cached ones where there are.
 
     What was answered is kept at once: a training that is stopped here goes on from there.
     """
@@ -264,7 +264,7 @@ def _keep(path: Path, row: Probabilities, cache: Cache) -> None:
 def _not_known(knows: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Return how much each teacher counts for each clip, `(teachers, clips)`.
 
-    Of a clip that some were trained on and others were not, the latter say what it looks like.
+    Of a clip that some were trained on and others were not, only the latter predict it.
     """
     strangers = ~knows
     strangers[:, knows.all(axis=0)] = True

@@ -1,4 +1,4 @@
-"""`train --teacher`: a student learns what other models say about clips, labelled or not."""
+"""`train --teacher`: a student learns what other models predict for clips, labelled or not."""
 
 import json
 from pathlib import Path
@@ -38,7 +38,7 @@ from seqvision_edge.card import ImageSpec, VideoSequence
 CPU = torch.device("cpu")
 
 
-def asked(requested: TrainOptions, data: Data | None = None) -> Taught:
+def predicted(requested: TrainOptions, data: Data | None = None) -> Taught:
     return ask_teachers(requested, data or load_dataset(requested), CPU)
 
 
@@ -82,7 +82,7 @@ def test_the_loss_is_that_of_hinton_vinyals_and_dean() -> None:
     own = -logits.log_softmax(1)[torch.arange(3), labels]
     expected = ((1 - weight) * own + weight * heat**2 * apart) * rarity[labels]
     assert loss(logits, torch.arange(3)) == pytest.approx(float(expected.sum()), rel=1e-5)
-    # A clip without a label has only what its teachers say.
+    # A clip without a label has only what its teachers predict.
     loss = TargetLoss(targets_of([-1, -1, -1], soft, **given), training, rarity)
     expected = weight * heat**2 * apart
     assert loss(logits, torch.arange(3)) == pytest.approx(float(expected.sum()), rel=1e-5)
@@ -126,17 +126,17 @@ def test_a_teacher_answers_at_its_own_size_and_is_asked_once(
 ) -> None:
     requested = with_teachers(options(squares, tmp_path), teacher.model, teacher_temperature=1)
     data = load_dataset(requested)
-    found = asked(requested, data)
+    found = predicted(requested, data)
     model, card = load_model(teacher.model)
     assert card.image.height != data.image.height
     size = options(squares, tmp_path, clips={"size": 20, "frames": 5})
     own = load_dataset(size)
     expected = predict_probabilities(model, card, own.decoded, 8)
     assert torch.allclose(found.probabilities, expected, atol=1e-6)
-    # What was asked is in the cache, for the same clips at another size of the student too.
-    monkeypatch.setattr(teachers, "logits_of", lambda *_: pytest.fail("asked again"))
+    # Predictions are in the cache, for the same clips at another size of the student too.
+    monkeypatch.setattr(teachers, "logits_of", lambda *_: pytest.fail("predicted again"))
     larger = with_teachers(options(squares, tmp_path, clips={"size": 24}), teacher.model)
-    heated = asked(larger).probabilities
+    heated = predicted(larger).probabilities
     powers = expected.clamp(min=1e-8) ** (1 / larger.distillation.teacher_temperature)
     assert torch.allclose(heated, powers / powers.sum(1, keepdim=True), atol=1e-5)
 
@@ -157,14 +157,14 @@ def test_what_was_asked_before_an_interruption_is_kept(
 
     monkeypatch.setattr(teachers, "logits_of", once)
     with pytest.raises(KeyboardInterrupt):
-        asked(requested, data)
+        predicted(requested, data)
 
     def rest(model: object, card: object, clips: list[Decoded], size: int) -> torch.Tensor:
         counted.append(len(clips))
         return logits_of(model, card, clips, size)
 
     monkeypatch.setattr(teachers, "logits_of", rest)
-    asked(requested, data)
+    predicted(requested, data)
     assert sum(counted) == len(data.clips)
 
 
@@ -175,10 +175,10 @@ def test_an_exported_teacher_says_what_its_model_says(
     exported = tmp_path / "teacher.onnx"
     assert main(["export", str(teacher.model), "--output", str(exported)]) == 0
     requested = options(squares, tmp_path)
-    of_export = asked(with_teachers(requested, exported)).probabilities
-    of_model = asked(with_teachers(requested, teacher.model)).probabilities
+    of_export = predicted(with_teachers(requested, exported)).probabilities
+    of_model = predicted(with_teachers(requested, teacher.model)).probabilities
     assert torch.allclose(of_export, of_model, atol=1e-4)
-    both = asked(with_teachers(requested, exported, teacher.model)).probabilities
+    both = predicted(with_teachers(requested, exported, teacher.model)).probabilities
     assert torch.allclose(both, of_model, atol=1e-4)
 
 
@@ -337,7 +337,7 @@ def test_labels_that_no_clip_has_are_left_out_of_what_a_teacher_says(
     requested = with_teachers(options(squares, tmp_path), path, teacher_temperature=1)
     data = load_dataset(requested)
     assert data.labels == ("left", "none", "right")
-    found = asked(requested, data).probabilities
+    found = predicted(requested, data).probabilities
     assert torch.allclose(found, torch.tensor([0.25, 0.5, 0.25]).expand_as(found), atol=1e-5)
 
 
@@ -382,7 +382,7 @@ REFUSED = {
             folder, [helper.make_node("Identity", ["clip"], ["out"])], {}, [1, 3, 8, 8]))],
         "a clip is floats or bytes with five axes",
     ),
-    "no teacher": (lambda folder: ["--unlabelled", str(folder)], "needs a model that says what"),
+    "no teacher": (lambda folder: ["--unlabelled", str(folder)], "needs a model that labels them"),
     "context": (
         lambda folder: ["--teacher", str(constant(folder, labels="left\nnone\nright")),
                         "--context", "1"],
@@ -439,13 +439,13 @@ def test_a_teacher_that_knows_clips_that_validate_is_a_warning(
 ) -> None:
     requested = with_teachers(options(squares, tmp_path), teacher.model)
     data = load_dataset(requested)
-    found = asked(requested, data)
+    found = predicted(requested, data)
     assert not found.warnings, "the same split: nothing that validates trained it"
     assert found.accuracy is not None
     other = requested.model_copy(
         update={"training": requested.training.model_copy(update={"seed": 5})}
     )
-    (warning,) = asked(other).warnings
+    (warning,) = predicted(other).warnings
     assert warning.startswith("--teacher: was trained on ")
 
 
@@ -455,7 +455,7 @@ def test_clips_without_labels_are_none_that_validate(squares: Path, teacher: Tra
     found, _ = find_unlabelled(squares, images=False, truth=False)
     assert found
     with pytest.raises(DataError, match="no clip is left to learn from"):
-        asked(with_teachers(requested, teacher.model, unlabelled=squares))
+        predicted(with_teachers(requested, teacher.model, unlabelled=squares))
 
 
 def test_a_search_refuses_the_options_of_a_student(
