@@ -6,8 +6,8 @@
   folds, no source on both sides;
 - `fsdd_strips/split.csv`: spoken digits as strips, a speaker who did not train;
 - `mnist/`: handwritten digits, the rows of an image as a sequence;
-- `drawn/clips.csv`: gestures of performers who did not train, drawn by
-  `python samples/make_samples.py DATA/drawn` where they are missing.
+- `drawn` and `hard`: gestures of performers who did not train, drawn by
+  `python samples/make_samples.py DATA/drawn`, and `DATA/hard --world hard`.
 
 Every row is a `seqvision train` as it would be typed, in a process of its own, with what else is
 given here, such as `--epochs 5`.  What it came to is kept in FOLDER/scoreboard.json, so that the
@@ -59,8 +59,10 @@ BOARDS = {
     "mnist": Board("handwritten digits, rows", "mnist",
                    ("--sequence", "rows", "--grayscale", "--encoder", "flatten",
                     "--batch-size", "128", "--epochs", "20")),
-    "drawn": Board("drawn gestures, other performers", "drawn/clips.csv",
+    "drawn": Board("drawn gestures, other performers", "drawn/clips/clips.csv",
                    ("--size", "64")),
+    "hard": Board("drawn in harder worlds, other performers", "hard/clips/clips.csv",
+                  ("--size", "64")),
 }  # fmt: skip
 WAYS = {"default": (), "best": ("--preset", "best")}
 

@@ -18,9 +18,9 @@ def data(tmp_path: Path) -> Path:
     for group, split in (("ann", "train"), ("bob", "val"), ("cat", "test")):
         for label, direction in (("left", -1), ("right", 1)):
             path = f"{group}/{label}"
-            write_frames(tmp_path / "data" / "drawn" / path, square_clip(direction, 3, 6))
+            write_frames(tmp_path / "data" / "drawn" / "clips" / path, square_clip(direction, 3, 6))
             rows.append(f"{path},{label},{group},{split}")
-    (tmp_path / "data" / "drawn" / "clips.csv").write_text("\n".join(rows) + "\n")
+    (tmp_path / "data" / "drawn" / "clips" / "clips.csv").write_text("\n".join(rows) + "\n")
     return tmp_path / "data"
 
 
