@@ -2,8 +2,8 @@
 2015, "Distilling the knowledge in a neural network").
 
 Each teacher sees the centre window of a clip at its own size and rate; its prediction is kept in
-the cache under the contents of both.  Several teachers are averaged; where some of them were trained
-on a clip and others were not, as in a cross-validation, only the latter predict it.
+the cache under the contents of both.  Several teachers are averaged; where some were trained on a
+clip and others were not, as in a cross-validation, only the latter predict it.
 """
 
 import hashlib
