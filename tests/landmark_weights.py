@@ -8,6 +8,9 @@ import pytest
 from seqvision.errors import WeightsError
 from seqvision.landmarks.fetch import VARIABLE, fetch, landmarks_file
 
+# The operators that only these networks bring into a file.
+OF_LANDMARKS = {"GridSample", "Max", "ReduceMax", "Sqrt"}
+
 
 def landmark_weights() -> None:
     """Fetch the weights, or skip: neither the npm registry nor a local archive is there."""

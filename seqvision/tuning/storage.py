@@ -10,7 +10,7 @@ import sqlite3
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -147,14 +147,17 @@ def _make_shareable(url: URL) -> None:
         StudyError: it cannot be written, or is no such file.
     """
     path = Path(str(url.database))
-    try:
-        connection = sqlite3.connect(path, timeout=_PATIENCE)
+    until = time.monotonic() + _PATIENCE
+    while True:
         try:
-            connection.execute("PRAGMA journal_mode=WAL")
-        finally:
-            connection.close()
-    except sqlite3.Error as error:
-        raise StudyError(f"--storage {path}: {error}") from None
+            with closing(sqlite3.connect(path, timeout=_PATIENCE)) as connection:
+                connection.execute("PRAGMA journal_mode=WAL")
+                return
+        except sqlite3.Error as error:
+            # SQLite does not wait where two processes change the mode at the same time.
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise StudyError(f"--storage {path}: {error}") from None
+        time.sleep(random.uniform(0.05, 0.2))
 
 
 def _hurry(connection: Any, _: object) -> None:

@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import sqlite3
+import threading
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from seqvision.training.run_context import RunContext
 from seqvision.tuning import objective, reporting
 from seqvision.tuning.samplers import make_option_grid
 from seqvision.tuning.search_space import read_space
-from seqvision.tuning.storage import PROCESS, reported
+from seqvision.tuning.storage import PROCESS, open_storage, reported
 from seqvision.tuning.tune import Tuned, _first, tune
 from seqvision_edge.card import ModelCard
 
@@ -486,6 +487,22 @@ def finished(process: Command) -> str:
         _, errors = process.communicate(timeout=600)
     assert process.returncode == 0, errors
     return errors
+
+
+def test_a_study_is_opened_while_another_process_makes_its_tables(tmp_path: Path) -> None:
+    """SQLite then refuses to change its journal at once, however long it may wait."""
+    file = tmp_path / "study.db"
+    other = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    other.execute("CREATE TABLE unrelated (number)")
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        sqlite3.connect(file).execute("PRAGMA journal_mode=WAL")
+    done = threading.Timer(0.5, other.execute, ("COMMIT",))
+    done.start()
+    open_storage(make_url(f"sqlite:///{file}"))
+    done.join()
+    other.close()
+    assert sqlite3.connect(file).execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def trials_in(storage: str) -> list[optuna.trial.FrozenTrial]:
