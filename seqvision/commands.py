@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 def train_given(given: Given[config.TrainOptions]) -> "Trained | CrossValidated":
     """Train with the given options; those of a run or a file replace the defaults."""
+    from seqvision.config.option_types import LANDMARKS
     from seqvision.config.resume import load_run_options, resume_options
-    from seqvision.config.training import LANDMARKS
     from seqvision.errors import CheckpointError, DataError
 
     default = kept = None

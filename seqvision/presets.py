@@ -11,7 +11,7 @@ from statistics import median
 from typing import Any, Final
 
 from seqvision.config import TrainOptions
-from seqvision.config.training import FROM_SCRATCH, LANDMARKS, is_onnx
+from seqvision.config.option_types import FROM_SCRATCH, LANDMARKS, is_onnx
 from seqvision.data.clips import Clip
 
 # Clips of a label, to train and to validate: of so many or fewer an encoder learns nothing new.

@@ -4,6 +4,12 @@ These classes are inert data.  The command line, the YAML of `--config` and the 
 folder are made from them; the verbs are functions that take them.
 """
 
+from seqvision.config.combinations import (
+    augment_file,
+    check_center,
+    check_landmarks,
+    check_sequence,
+)
 from seqvision.config.commands import (
     BenchOptions,
     CalibrateOptions,
@@ -22,22 +28,13 @@ from seqvision.config.commands import (
     data_path,
 )
 from seqvision.config.distillation import DistillationOptions, check_teachers
+from seqvision.config.option_types import ENCODERS, PRESETS, Chance, Part, Speed, seconds_of
 from seqvision.config.training import (
-    ENCODERS,
-    PRESETS,
     AugmentOptions,
-    Chance,
     ClipOptions,
     ModelOptions,
-    Part,
     SequenceOptions,
-    Speed,
     TrainingOptions,
-    augment_file,
-    check_center,
-    check_landmarks,
-    check_sequence,
-    seconds_of,
 )
 from seqvision.config.tuning import TuneOptions, option_parts
 from seqvision.config.yaml_io import flattened, from_yaml, to_yaml

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from seqvision.config.distillation import DistillationOptions
-from seqvision.config.training import (
+from seqvision.config.option_types import (
     CLIPS,
     DATA,
     MACHINE,
@@ -16,20 +16,22 @@ from seqvision.config.training import (
     TEACHERS,
     TRAINING,
     VARIETY,
-    AugmentOptions,
     BatchSize,
     Cache,
-    ClipOptions,
     DataArgument,
     DatasetName,
     Folds,
     ImageFps,
-    ModelOptions,
     Positive,
     Root,
-    SequenceOptions,
     TestViews,
     TorchDevice,
+)
+from seqvision.config.training import (
+    AugmentOptions,
+    ClipOptions,
+    ModelOptions,
+    SequenceOptions,
     TrainingOptions,
 )
 from seqvision.errors import DataError

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from seqvision.config.training import TEACHERS, NormalizeKind, PixelNumbers
+from seqvision.config.option_types import TEACHERS, NormalizeKind, PixelNumbers
 from seqvision.errors import DataError
 from seqvision_edge.option_fields import Arg, Options
 

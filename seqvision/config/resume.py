@@ -6,7 +6,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from seqvision.config.commands import SelfTrainOptions, TrainOptions
-from seqvision.config.training import is_onnx
+from seqvision.config.option_types import is_onnx
 from seqvision.config.yaml_io import flattened, from_yaml
 from seqvision.errors import CheckpointError, StudyError
 from seqvision_edge.hints import path_error

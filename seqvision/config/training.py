@@ -1,237 +1,40 @@
-"""The options of a training, by subject, and which of them go together."""
+"""The options of a training, by subject."""
 
-import re
-from collections.abc import Mapping
 from math import ceil
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from seqvision.errors import DataError
-from seqvision_edge.hints import did_you_mean, near_words, path_error
-from seqvision_edge.number_parsing import parse_number as plain_number
-from seqvision_edge.number_parsing import parse_whole_number
+from seqvision.config.option_types import (
+    CLIPS,
+    DATA,
+    LANDMARKS,
+    MACHINE,
+    MODEL,
+    STILLS,
+    TRAINING,
+    VARIETY,
+    Augment,
+    Cache,
+    Chance,
+    DatasetName,
+    Duration,
+    Encoder,
+    Fold,
+    ImageFps,
+    NormalizeKind,
+    Part,
+    PixelNumbers,
+    Pixels,
+    Positive,
+    Share,
+    Speed,
+    TorchDevice,
+    ValueRangeText,
+    is_onnx,
+)
 from seqvision_edge.option_fields import Arg, FramesPerSecond, Options
-
-Share = Annotated[float, Field(ge=0, lt=1)]
-
-EncoderName = Literal[
-    "flatten",
-    "small_cnn",
-    "mobilenet_v2",
-    "mobilenet_v3_small",
-    "mobilenet_v3_large",
-    "resnet18",
-    "resnet50",
-    "vgg16",
-    "efficientnet_b0",
-    "shufflenet_v2_x1_0",
-    "squeezenet1_1",
-]
-ENCODERS: tuple[str, ...] = get_args(EncoderName)
-FROM_SCRATCH = ("flatten", "small_cnn")
-TIMM = "timm:"
-ONNX = ".onnx"
-# Features are points of a body; the networks are fetched, never learn, and see whole pictures.
-LandmarkName = Literal["hands"]
-LANDMARKS: tuple[str, ...] = get_args(LandmarkName)
-
-DatasetName = Literal[
-    "auto",
-    "folder",
-    "csv",
-    "ucf101",
-    "hmdb51",
-    "jester",
-    "something",
-    "kinetics",
-    "mnist",
-    "fashion_mnist",
-    "kmnist",
-]
-
-PRESETS = ("none", "light", "strong")
-
-Chance = Annotated[float, Field(ge=0, lt=1)]
-Part = Annotated[float, Field(gt=0, le=1)]
-Factor = Annotated[float, Field(ge=0.1, le=10)]
-Pixels = Annotated[Annotated[int, Field(ge=1, le=1024)] | Literal["auto"], Arg("PIXELS")]
-
-# A name on the command line; in a YAML of options also the content itself.
-
-_Augment = Annotated[str | dict[str, Any], Arg("none|light|strong|FILE.yaml")]
-
-DATA, CLIPS, STILLS, VARIETY, MODEL, TRAINING, TEACHERS, OUTPUT, MACHINE = (
-    "Data", "Clips", "Still images", "Variety", "Model", "Training", "Teachers", "Output",
-    "This machine",
-)  # fmt: skip
-
-Positive = Annotated[int, Field(ge=1)]
-DataArgument = Annotated[Path | None, Arg("DATA", positional=True, needed=True, unless=("root",))]
-Root = Annotated[Path | None, Arg("FOLDER", DATA)]
-ImageFps = Annotated[FramesPerSecond, Arg("FPS", DATA)]
-TestViews = Annotated[int, Field(ge=1, le=100), Arg("COUNT", DATA)]
-BatchSize = Annotated[int, Field(ge=1), Arg(group=MACHINE)]
-Cache = Annotated[Path, Arg("FOLDER", MACHINE)]
-TorchDevice = Annotated[Literal["auto", "cpu", "cuda"], Arg(group=MACHINE)]
-
-_BANDS = ("rows", "columns")
-_LENGTHS = (*_BANDS, "windows")
-_STILLS = (*_LENGTHS, "patches", "channels")
-# The aspect ratio of what has a length is kept, so nothing has to fit.
-_KINDS: Mapping[str, tuple[str, ...]] = {
-    "frames": ("video",),
-    "fps": ("video",),
-    "image_fps": ("video",),
-    "fit": ("video", "patches", "channels"),
-    "grayscale": ("video", *_LENGTHS, "patches"),
-    "step": _BANDS,
-    "window": ("windows",),
-    "stride": ("windows",),
-    "patch": ("patches",),
-    "order": ("patches",),
-    "max_steps": _LENGTHS,
-    "longer": _LENGTHS,
-    "speed": ("video",),
-    "time_crop": ("video",),
-    "drop": ("video",),
-    "reverse": ("video",),
-    "reverse_swap": ("video",),
-    "context": ("video",),
-}
-
-# A year, in seconds.
-_LONGEST = 365 * 24 * 3600
-
-# An options.yaml of an older run has them where no option was given.
-_FORMER_DEFAULTS: Mapping[str, Any] = {"frames": 16}
-
-
-def _rising(values: tuple[float, float]) -> tuple[float, float]:
-    if values[0] > values[1]:
-        raise ValueError("the first number is above the second")
-    return values
-
-
-Speed = Annotated[tuple[Factor, Factor], AfterValidator(_rising)]
-
-
-def _fold(text: str | None) -> str | None:
-    if text is None:
-        return None
-    number, slash, count = text.partition("/")
-    first, last = parse_whole_number(number), parse_whole_number(count)
-    if not slash or first is None or last is None or not 1 <= first <= last:
-        raise ValueError(f"{text!r} is not like 2/5 (the second of five folds)")
-    if last < 2:
-        raise ValueError("at least 2 folds are needed")
-    return text
-
-
-def _folds(count: int) -> int:
-    if count == 1:
-        raise ValueError("at least 2 folds are needed")
-    return count
-
-
-Folds = Annotated[int, Field(ge=0, le=1000), AfterValidator(_folds), Arg("K", DATA)]
-
-
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(h|m|s)", re.ASCII)
-_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0}
-
-
-def seconds_of(text: str) -> float:
-    """Return the seconds of a duration such as 90s, 10m, 1.5h or 1h30m.
-
-    Raises:
-        ValueError: it is none, or none that lasts.
-    """
-    parts = _DURATION.findall(text)
-    units = [unit for _, unit in parts]
-    whole = "".join(number + unit for number, unit in parts) == text
-    if not parts or not whole or units != sorted(set(units), key="hms".index):
-        raise ValueError(f"{text!r} is not like 90s, 10m or 1.5h")
-    seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
-    if not 1 <= seconds <= _LONGEST:
-        raise ValueError(f"{text!r}: must be between 1s and {_LONGEST // 3600}h")
-    return seconds
-
-
-def _duration(text: str | None) -> str | None:
-    if text is not None:
-        seconds_of(text)
-    return text
-
-
-def _timm_name(text: str) -> str:
-    # No more than a name: timm itself would also take the address of a model to download.
-    if not re.fullmatch(rf"{TIMM}\w+(\.\w+)?", text, re.ASCII):
-        raise ValueError(f"must be {TIMM}NAME (a network of the package timm)")
-    return text
-
-
-def _prefixed(given: Any) -> Any:
-    # The nearest of the other names would be no help.
-    is_name = isinstance(given, str) and ":" in given and not is_onnx(given)
-    return _timm_name(given) if is_name else given
-
-
-def is_onnx(encoder: str) -> bool:
-    """Whether an encoder is a frozen ONNX model: the path of its file."""
-    return encoder.lower().endswith(ONNX)
-
-
-def _other_encoder(text: str) -> str:
-    if is_onnx(text):
-        return text
-    if ":" in text:
-        return _timm_name(text)
-    raise ValueError(f"must be {TIMM}NAME (a network of the package timm) or a file NAME{ONNX}")
-
-
-def pixel_numbers(text: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and deviation of a text such as 0.48,0.46,0.41:0.27,0.26,0.28.
-
-    Raises:
-        ValueError: it is none.
-    """
-    parts = [[plain_number(part) for part in side.split(",")] for side in text.split(":")]
-    numbers = [[number for number in side if number is not None] for side in parts]
-    counts = [len(side) for side in numbers]
-    if numbers != parts or len(counts) != 2 or counts[0] != counts[1] or counts[0] not in (1, 3):
-        raise ValueError("must be MEAN:DEVIATION, such as 0.48,0.46,0.41:0.27,0.26,0.28")
-    mean, deviation = map(tuple, numbers)
-    if min(deviation) <= 0 or max(map(abs, (*mean, *deviation))) > _LARGEST_PIXEL:
-        raise ValueError(f"{text!r}: deviations are above 0, on a scale of 0 (black) to 1 (white)")
-    return mean, deviation
-
-
-_LARGEST_PIXEL = 1000.0
-
-
-def _normalize(text: str) -> str:
-    pixel_numbers(text)
-    return text
-
-
-NormalizeKind = Literal["auto", "imagenet", "symmetric", "unit", "bytes"]
-PixelNumbers = Annotated[str, AfterValidator(_normalize)]
-
-
-# A name with a full stop has its pretrained weights after it: timm:resnet10t.c3_in1k.
-OtherEncoder = Annotated[str, AfterValidator(_other_encoder)]
-
-
-def _value_range(text: str) -> str:
-    if text != "auto":
-        values = [plain_number(part) for part in text.split(",")]
-        if len(values) != 2 or values[0] is None or values[1] is None:
-            raise ValueError(f"{text!r} is not like 0,4500 (black, white)")
-        if not values[0] < values[1]:
-            raise ValueError(f"{text!r}: the first value must be below the second")
-    return text
 
 
 class ClipOptions(Options):
@@ -258,7 +61,7 @@ class ClipOptions(Options):
     fit: Literal["stretch", "crop", "pad"] = "stretch"
     """How a frame gets that size: whole and stretched, its centre, or whole between bars, as
     always with --encoder hands unless it is crop."""
-    value_range: Annotated[str, AfterValidator(_value_range), Arg("LOW,HIGH")] = "auto"
+    value_range: ValueRangeText = "auto"
     """Pixel values that become black and white, LOW,HIGH such as 0,4500, where pictures have more
     than 8 bits (depth in millimetres); auto: measured on the clips."""
     grayscale: bool = False
@@ -267,7 +70,7 @@ class ClipOptions(Options):
     """Rate at which the images of a frame folder were taken, where no list gives it."""
     val: Annotated[float, Field(gt=0, lt=1), Arg("SHARE", DATA)] = 0.2
     """Fraction of the clips for validation, unless a list gives the split."""
-    fold: Annotated[str | None, AfterValidator(_fold), Arg("K/N", DATA)] = None
+    fold: Fold = None
     """Cross-validation: 2/5 validates on the second of five folds."""
     split_by: Annotated[Literal["auto", "group", "none"], Arg(group=DATA)] = "auto"
     """group: clips of a group (a performer, a recording) are on one side of the split; none: they
@@ -319,7 +122,7 @@ class AugmentOptions(Options):
 
     heading = VARIETY
 
-    augment: _Augment = "light"
+    augment: Augment = "light"
     """Preset, or a YAML of imgaug augmenters with the sections clip, frame and time."""
     flip: bool = False
     """Mirror half of the clips; labels that a mirror changes need --swap."""
@@ -345,11 +148,7 @@ class ModelOptions(Options):
 
     heading = MODEL
 
-    encoder: Annotated[
-        EncoderName | LandmarkName | OtherEncoder,
-        BeforeValidator(_prefixed),
-        Arg("NAME|FILE.onnx"),
-    ] = "small_cnn"
+    encoder: Encoder = "small_cnn"
     """Network that turns one frame into features; hands: landmarks of hands, by networks that are
     fetched once and never learn; or timm:NAME, such as timm:resnet10t: a network of the package
     timm; or an ONNX file: any frozen model, image in, floats out."""
@@ -429,7 +228,7 @@ class TrainingOptions(Options):
 
     epochs: Positive = 60
     """Maximum number of epochs."""
-    time: Annotated[str | None, AfterValidator(_duration), Arg("DURATION")] = None
+    time: Duration = None
     """Budget of the whole training, such as 90s, 10m or 1.5h: after the first epoch as many are
     planned as fit, at most --epochs."""
     batch_size: Positive = 16
@@ -493,101 +292,3 @@ class TrainingOptions(Options):
 
     device: TorchDevice = "auto"
     """Where to train."""
-
-
-def augment_file(augment: str) -> Path | None:
-    """Return the YAML that `--augment` names; None for a preset.
-
-    Raises:
-        DataError: it is neither, or there is no such file.
-    """
-    if augment in PRESETS:
-        return None
-    path = Path(augment)
-    if path.suffix.lower() not in (".yaml", ".yml"):
-        near = did_you_mean(near_words(augment, PRESETS))
-        hint = f"; {near}" if near else ""
-        raise DataError(f"--augment {augment}: neither {', '.join(PRESETS)} nor a .yaml file{hint}")
-    if not path.exists():
-        raise DataError(f"--augment {path_error(augment, 'file')} (or: {', '.join(PRESETS)})")
-    return path
-
-
-def check_sequence(
-    clips: ClipOptions, images: SequenceOptions, augmentation: AugmentOptions
-) -> None:
-    """Refuse an option that has no effect with the kind of sequence.
-
-    Raises:
-        DataError: there is one; it is named.
-    """
-    kind = images.sequence
-    for part in (clips, images, augmentation):
-        for name, field in type(part).model_fields.items():
-            value = getattr(part, name)
-            kinds = _KINDS.get(name, (kind,))
-            if kind not in kinds and value not in (field.default, _FORMER_DEFAULTS.get(name)):
-                flag = f"--{name.replace('_', '-')}{_format_value(value)}"
-                belongs = "" if kinds[0] == "video" and len(kinds) > 1 else _valid_kinds(kinds)
-                raise DataError(f"{flag} has no effect with --sequence {kind}{belongs}")
-
-
-def check_landmarks(model: ModelOptions) -> None:
-    """Refuse options that an encoder of landmarks has not, and its own with another encoder.
-
-    Raises:
-        DataError: there is one; it is named.
-    """
-    if model.encoder not in LANDMARKS:
-        for name in ("hands", "landmarks"):
-            value = getattr(model, name)
-            if value != ModelOptions.model_fields[name].default:
-                raise DataError(f"--{name} {value}: has no effect without --encoder hands")
-        return
-    if model.weights not in ("auto", "none"):
-        raise DataError(
-            f"--weights {model.weights}: --encoder {model.encoder} has its own; leave it out"
-        )
-    if model.normalize not in ("auto", "unit"):
-        raise DataError(
-            f"--normalize {model.normalize}: --encoder {model.encoder} has its own range; leave it "
-            "out"
-        )
-
-
-def check_center(model: ModelOptions, window: int | None = None) -> None:
-    """Refuse `--center` where it leaves the head nothing to read, or nothing else than before.
-
-    Args:
-        model: the options of the network.
-        window: how many steps it sees at once; None: not known yet.
-
-    Raises:
-        DataError: it does.
-    """
-    if not model.centers:
-        return
-    if model.head == "mean":
-        raise DataError(
-            "--center: leaves --head mean nothing to read, which is the mean over the window; "
-            "take --head lstm or gru"
-        )
-    if model.reads == "only":
-        raise DataError(
-            "--center: has no effect with --motion only, which reads nothing that stays the same; "
-            "take --motion both"
-        )
-    if window == 1:
-        raise DataError("--center: leaves nothing of a window of one step; give more --frames")
-
-
-def _valid_kinds(kinds: tuple[str, ...]) -> str:
-    words = f"{', '.join(kinds[:-1])} and {kinds[-1]}" if len(kinds) > 1 else kinds[0]
-    still = " (clips)" if kinds == ("video",) else ""
-    return f" (only {words}{still})"
-
-
-def _format_value(value: Any) -> str:
-    if value is True:
-        return ""
-    return f" {' '.join(map(str, value))}" if isinstance(value, tuple) else f" {value}"

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from seqvision.config.commands import TrainOptions
-from seqvision.config.training import (
+from seqvision.config.option_types import (
     CLIPS,
     DATA,
     MACHINE,
@@ -15,12 +15,14 @@ from seqvision.config.training import (
     STILLS,
     TRAINING,
     VARIETY,
-    AugmentOptions,
-    ClipOptions,
     DataArgument,
-    ModelOptions,
     Positive,
     Root,
+)
+from seqvision.config.training import (
+    AugmentOptions,
+    ClipOptions,
+    ModelOptions,
     SequenceOptions,
     TrainingOptions,
 )

@@ -2,7 +2,7 @@
 
 An encoder takes float32 images `(images, channels, height, width)` in its own pixel range and
 returns `(images, features)`.  To add one, add a line to `BUILDERS` and its name to
-`seqvision.config.training.EncoderName`.  Those of timm are in `timm_encoders`.
+`seqvision.config.option_types.EncoderName`.  Those of timm are in `timm_encoders`.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from seqvision.config.training import FROM_SCRATCH, LANDMARKS, is_onnx, pixel_numbers
+from seqvision.config.option_types import FROM_SCRATCH, LANDMARKS, is_onnx, pixel_numbers
 from seqvision.errors import WeightsError
 from seqvision.models.onnx_encoder import FrameModel, frame_model
 from seqvision.models.timm_encoders import is_timm, size_error, timm_network, timm_pixel_range

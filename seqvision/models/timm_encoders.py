@@ -12,7 +12,7 @@ from urllib.request import Request, urlopen
 
 from torch import nn
 
-from seqvision.config.training import TIMM
+from seqvision.config.option_types import TIMM
 from seqvision.errors import WeightsError
 from seqvision_edge.hints import did_you_mean, near_words
 

@@ -17,7 +17,7 @@ from seqvision.config import (
     check_teachers,
     data_path,
 )
-from seqvision.config.training import LANDMARKS, PRESETS, TIMM, is_onnx
+from seqvision.config.option_types import LANDMARKS, PRESETS, TIMM, is_onnx
 from seqvision.data.clips import find_background, labels_of
 from seqvision.data.datasets import DataSet, find_data_set
 from seqvision.data.datasets.clip_list import LIST_NAME

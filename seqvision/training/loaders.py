@@ -4,7 +4,7 @@ from torch.utils.data import DataLoader
 
 from seqvision import rank
 from seqvision.config import TrainOptions
-from seqvision.config.training import LANDMARKS
+from seqvision.config.option_types import LANDMARKS
 from seqvision.console import print_note
 from seqvision.data.augment import make_augmenter
 from seqvision.data.cache import Cache

@@ -27,7 +27,7 @@ from pydantic_core import from_json
 from torch import Tensor
 
 from seqvision.config import ModelOptions
-from seqvision.config.training import is_onnx
+from seqvision.config.option_types import is_onnx
 from seqvision.data.clips import Clip
 from seqvision.data.decode import Decoded
 from seqvision.data.group_split import KnownGroups

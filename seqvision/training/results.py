@@ -16,7 +16,7 @@ from torch import Tensor
 import seqvision
 from seqvision import __version__, rank
 from seqvision.config import TrainOptions, data_path
-from seqvision.config.training import LANDMARKS
+from seqvision.config.option_types import LANDMARKS
 from seqvision.console import Remark
 from seqvision.data.cache import Cache
 from seqvision.data.clip_notes import incomplete

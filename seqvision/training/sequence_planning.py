@@ -8,7 +8,7 @@ from statistics import median
 import numpy as np
 
 from seqvision.config import ClipOptions, TrainOptions
-from seqvision.config.training import FROM_SCRATCH, LANDMARKS, is_onnx
+from seqvision.config.option_types import FROM_SCRATCH, LANDMARKS, is_onnx
 from seqvision.data.clips import Clip
 from seqvision.data.decode import Decoded, frame_shape
 from seqvision.data.value_range import measure_range

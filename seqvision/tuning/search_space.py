@@ -31,7 +31,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from typing_extensions import Self
 
 from seqvision.config import TrainOptions, option_parts
-from seqvision.config.training import FROM_SCRATCH, LANDMARKS, is_onnx
+from seqvision.config.option_types import FROM_SCRATCH, LANDMARKS, is_onnx
 from seqvision.data.augment.recipe import read_content, read_recipe
 from seqvision.errors import DataError
 from seqvision_edge.option_fields import first_problem, shortened
