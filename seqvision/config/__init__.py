@@ -14,18 +14,20 @@ from seqvision.config.commands import (
     BenchOptions,
     CalibrateOptions,
     CompareOptions,
-    DataOptions,
     EvaluateOptions,
     ExportOptions,
-    FetchOptions,
     InspectOptions,
     PredictOptions,
-    RecordOptions,
-    SegmentOptions,
     SelfTrainOptions,
     TrainOptions,
     VerifyOptions,
     data_path,
+)
+from seqvision.config.data_commands import (
+    DataOptions,
+    FetchOptions,
+    RecordOptions,
+    SegmentOptions,
 )
 from seqvision.config.distillation import DistillationOptions, check_teachers
 from seqvision.config.option_types import ENCODERS, PRESETS, Chance, Part, Speed, seconds_of

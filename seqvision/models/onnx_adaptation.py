@@ -23,7 +23,7 @@ import onnx.version_converter
 import onnxruntime as ort
 from onnx import AttributeProto, NodeProto, TensorProto, helper, numpy_helper
 
-from seqvision.models.onnx_rewrites import FEATURES, IMAGES, Adapted, Array, Unusable
+from seqvision.models.onnx_rewrites import FEATURES, IMAGES, Adapted, AdaptError, Array
 from seqvision_edge import child_process
 from seqvision_edge.hints import join_and
 from seqvision_edge.onnx_validation import OPERATORS
@@ -62,17 +62,17 @@ def load(content: bytes) -> onnx.ModelProto:
     """Parse a file.
 
     Raises:
-        Unusable: it is no ONNX model, or its weights are in another file.
+        AdaptError: it is no ONNX model, or its weights are in another file.
     """
     try:
         proto: onnx.ModelProto = onnx.load_model_from_string(content)
     except Exception:  # protobuf's own, of a private module
-        raise Unusable("not an ONNX model, or damaged") from None
+        raise AdaptError("not an ONNX model, or damaged") from None
     if not proto.graph.node or not proto.graph.output:
-        raise Unusable("not an ONNX model, or damaged")
+        raise AdaptError("not an ONNX model, or damaged")
     outside = [tensor for tensor in proto.graph.initializer if tensor.data_location]
     if outside:
-        raise Unusable(
+        raise AdaptError(
             "its weights are in another file; save it as one file: onnx.save(onnx.load(PATH), NEW)"
         )
     return proto
@@ -82,7 +82,7 @@ def declared_input(proto: onnx.ModelProto) -> Declared:
     """Return what image a frame model takes.
 
     Raises:
-        Unusable: not one image of floats, or several outputs.
+        AdaptError: not one image of floats, or several outputs.
     """
     weights = {tensor.name for tensor in proto.graph.initializer}
     inputs = [value for value in proto.graph.input if value.name not in weights]
@@ -90,21 +90,25 @@ def declared_input(proto: onnx.ModelProto) -> Declared:
         if len(values) != 1:
             names = ", ".join(value.name[:40] for value in values[:6])
             counted = f"{len(values)} {what}s ({names})" if values else f"no {what}"
-            raise Unusable(f"has {counted}; an encoder has one image as input and one output")
+            raise AdaptError(f"has {counted}; an encoder has one image as input and one output")
     kind = inputs[0].type.tensor_type.elem_type
     if kind not in _KINDS:
-        raise Unusable(f"takes {_type_name(kind)}, only float32 or float16 images can be given")
+        raise AdaptError(f"takes {_type_name(kind)}, only float32 or float16 images can be given")
     dims = [axis.dim_value for axis in inputs[0].type.tensor_type.shape.dim]
     if len(dims) != 4:
-        raise Unusable(
+        raise AdaptError(
             f"takes an input of {len(dims)} axes; an image has four: batch, channels, height, width"
         )
     if dims[0] not in (0, 1):
-        raise Unusable(f"its batch is fixed to {dims[0]}; export it with a free batch, or one of 1")
+        raise AdaptError(
+            f"its batch is fixed to {dims[0]}; export it with a free batch, or one of 1"
+        )
     last = dims[1] not in (1, 3) and dims[3] in (1, 3)
     height, width, channels = dims[1:] if last else (*dims[2:], dims[1])
     if channels not in (0, 1, 3):
-        raise Unusable(f"takes images of {channels} channels; frames have 3, or 1 with --grayscale")
+        raise AdaptError(
+            f"takes images of {channels} channels; frames have 3, or 1 with --grayscale"
+        )
     return Declared(inputs[0].name, kind, last, channels or 3, height, width)
 
 
@@ -117,7 +121,7 @@ def adapt(content: bytes, height: int, width: int, scratch: Path) -> bytes:
         scratch: a file that may be written.
 
     Raises:
-        Unusable: it cannot be such a graph.
+        AdaptError: it cannot be such a graph.
     """
     proto = load(content)
     declared = declared_input(proto)
@@ -140,14 +144,14 @@ def adapt(content: bytes, height: int, width: int, scratch: Path) -> bytes:
             proto = onnx.version_converter.convert_version(proto, OPSETS[0])
         except Exception as error:  # of the converter, in C++
             why = _line(error)
-            raise Unusable(f"its opset {opset} cannot become {OPSETS[0]} ({why})") from None
+            raise AdaptError(f"its opset {opset} cannot become {OPSETS[0]} ({why})") from None
     elif opset not in OPSETS:
-        raise Unusable(f"has opset {opset}; export it with one up to {OPSETS[-1]}")
+        raise AdaptError(f"has opset {opset}; export it with one up to {OPSETS[-1]}")
     graph = Adapted(proto)
     graph.rewrite()
     missing = sorted({node.op_type for node in graph.nodes} - OPERATORS)
     if missing:
-        raise Unusable(
+        raise AdaptError(
             f"needs {join_and(missing)}, which a model file may not have (it is made to be safe to "
             "load)"
         )
@@ -155,10 +159,10 @@ def adapt(content: bytes, height: int, width: int, scratch: Path) -> bytes:
     made = graph.to_bytes(opset if opset in OPSETS else OPSETS[0], noise.shape, flat.shape)
     answers = _session(made).run(None, {IMAGES: noise})[0]
     if not np.isfinite(flat).all():
-        raise Unusable("gives features that are not finite, on an image of noise")
+        raise AdaptError("gives features that are not finite, on an image of noise")
     most = _TOLERANCE[declared.kind] * max(1.0, float(np.abs(flat).max()))
     if answers.shape != flat.shape or np.abs(answers - flat).max() > most:
-        raise Unusable("several images at once give other features than one by one")
+        raise AdaptError("several images at once give other features than one by one")
     return made
 
 
@@ -166,7 +170,7 @@ def _refuse_other_domains(proto: onnx.ModelProto) -> None:
     own = {function.domain for function in proto.functions}
     for node in proto.graph.node:
         if node.domain not in ("", "ai.onnx", *own):
-            raise Unusable(
+            raise AdaptError(
                 f"needs {node.op_type[:40]} of the domain {node.domain[:40]}, which a model file "
                 "may not have; export it with the operators of ONNX alone"
             )
@@ -174,7 +178,7 @@ def _refuse_other_domains(proto: onnx.ModelProto) -> None:
         if any(
             item.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) for item in node.attribute
         ):
-            raise Unusable(
+            raise AdaptError(
                 f"needs {node.op_type}, which a model file may not have (it is made to be safe to "
                 "load)"
             )
@@ -224,12 +228,12 @@ def _answers(proto: onnx.ModelProto, declared: Declared, noise: Array) -> list[A
         found = [session.run(None, {declared.name: image[None]})[0] for image in given]
     except Exception as error:  # onnxruntime raises a dozen unrelated types here
         size = "×".join(map(str, noise.shape[1:]))
-        raise Unusable(f"cannot run on an image of {size} ({_line(error)})") from None
+        raise AdaptError(f"cannot run on an image of {size} ({_line(error)})") from None
     if found[0].dtype not in (np.float32, np.float16):
-        raise Unusable(f"gives {found[0].dtype}; features are floats")
+        raise AdaptError(f"gives {found[0].dtype}; features are floats")
     if not 2 <= found[0].ndim <= 4 or found[0].shape[0] != 1 or found[0].size == 0:
         shape = list(found[0].shape)
-        raise Unusable(f"gives {shape} for an image; features are [1, n], a map or tokens")
+        raise AdaptError(f"gives {shape} for an image; features are [1, n], a map or tokens")
     return found
 
 
@@ -302,7 +306,7 @@ def _session(content: bytes, options: ort.SessionOptions | None = None) -> ort.I
     try:
         return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises a dozen unrelated types here
-        raise Unusable(f"onnxruntime cannot load it ({_line(error)})") from None
+        raise AdaptError(f"onnxruntime cannot load it ({_line(error)})") from None
 
 
 def _options(level: ort.GraphOptimizationLevel) -> ort.SessionOptions:
@@ -338,7 +342,7 @@ def main() -> None:
         made = adapt(content, task["height"], task["width"], scratch)
         scratch.write_bytes(made)
         child_process.reply("adapted")
-    except Unusable as reason:
+    except AdaptError as reason:
         child_process.reply("refused", str(reason)[:2000])
     except Exception as error:  # onnx and onnxruntime raise a dozen unrelated types
         child_process.reply("refused", f"cannot be used ({_line(error)})")

@@ -175,11 +175,11 @@ def adapted(path: Path, height: int, width: int) -> bytes:
 @functools.lru_cache(maxsize=2)
 def _declared(content: bytes, where: str) -> "Declared":
     from seqvision.models.onnx_adaptation import declared_input, load
-    from seqvision.models.onnx_rewrites import Unusable
+    from seqvision.models.onnx_rewrites import AdaptError
 
     try:
         return declared_input(load(content))
-    except Unusable as reason:
+    except AdaptError as reason:
         raise WeightsError(f"--encoder {where}: {reason}") from None
 
 
@@ -196,7 +196,7 @@ def _compare_size(path: Path, declared: "Declared", height: int, width: int) -> 
 @functools.lru_cache(maxsize=2)
 def _adapted(content: bytes, where: str, height: int, width: int) -> bytes:
     from seqvision.models.onnx_adaptation import adapt
-    from seqvision.models.onnx_rewrites import Unusable
+    from seqvision.models.onnx_rewrites import AdaptError
 
     with temporary_folder() as folder:
         scratch = folder / "encoder.onnx"
@@ -206,7 +206,7 @@ def _adapted(content: bytes, where: str, height: int, width: int) -> bytes:
                 if can_start()
                 else adapt(content, height, width, scratch)
             )
-        except Unusable as reason:
+        except AdaptError as reason:
             raise WeightsError(f"--encoder {where}: {reason}") from None
     _checked(made, where)
     return made
@@ -216,9 +216,9 @@ def _in_child(content: bytes, height: int, width: int, scratch: Path) -> bytes:
     """Adapt in a process that may die of it.
 
     Raises:
-        Unusable: it cannot be adapted, or the process died or took too long.
+        AdaptError: it cannot be adapted, or the process died or took too long.
     """
-    from seqvision.models.onnx_rewrites import Unusable
+    from seqvision.models.onnx_rewrites import AdaptError
 
     memory = _MEMORY + _COPIES * len(content)
     largest = 2 * len(content) + (64 << 20)
@@ -227,7 +227,7 @@ def _in_child(content: bytes, height: int, width: int, scratch: Path) -> bytes:
     try:
         child = start_child("seqvision.models.onnx_adaptation", task)
     except Died as ending:
-        raise Unusable(f"the process that adapts it {ending}") from None
+        raise AdaptError(f"the process that adapts it {ending}") from None
     try:
 
         def write() -> None:
@@ -239,11 +239,11 @@ def _in_child(content: bytes, height: int, width: int, scratch: Path) -> bytes:
         if answer == ["adapted"]:
             return scratch.read_bytes()
         (reason,) = fields(answer, str)
-        raise Unusable(reason)
+        raise AdaptError(reason)
     except TimeoutError:
-        raise Unusable(f"takes longer than {_SECONDS:g} s to adapt; it was stopped") from None
+        raise AdaptError(f"takes longer than {_SECONDS:g} s to adapt; it was stopped") from None
     except Died as ending:
-        raise Unusable(f"onnx or onnxruntime crashes on it ({ending}); it is not used") from None
+        raise AdaptError(f"onnx or onnxruntime crashes on it ({ending}); it is not used") from None
     finally:
         child.end()
 

@@ -27,7 +27,7 @@ _LARGEST_EXPANDED: Final = 1 << 20
 Array = NDArray[Any]
 
 
-class Unusable(Exception):  # noqa: N818
+class AdaptError(Exception):
     """Why a file cannot be an encoder, as the end of a sentence."""
 
 
@@ -87,7 +87,7 @@ class Adapted:
         that of any number, and a constant that is joined to each image is repeated for each.
 
         Raises:
-            Unusable: an operator would mix images, or its shape cannot be followed.
+            AdaptError: an operator would mix images, or its shape cannot be followed.
         """
         one = {IMAGES: KnownTensor((1, *image))}
         two = {IMAGES: KnownTensor((2, *image))}
@@ -105,7 +105,9 @@ class Adapted:
             self._follow(self.nodes, known)
         shapes = [known[self.name].shape for known in (one, two)]
         if shapes[1] != (2, *shapes[0][1:]):
-            raise Unusable(f"gives {list(shapes[1])} for two images and {list(shapes[0])} for one")
+            raise AdaptError(
+                f"gives {list(shapes[1])} for two images and {list(shapes[0])} for one"
+            )
 
     def _reshape_any(
         self, node: NodeProto, one: dict[str, KnownTensor], two: dict[str, KnownTensor]
@@ -170,7 +172,7 @@ class Adapted:
             try:
                 made = apply_rule(call)
             except Refused as reason:
-                raise Unusable(f"cannot take several images at once: {reason}") from None
+                raise AdaptError(f"cannot take several images at once: {reason}") from None
             known.update(zip(node.output, made.outputs, strict=False))
 
     def to_bytes(self, opset: int, images: Sequence[int], features: Sequence[int]) -> bytes:

@@ -37,6 +37,15 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture
+def clips(tmp_path: Path) -> Path:
+    """Four clips of each of two labels."""
+    for label in "ab":
+        for number in range(4):
+            write_frames(tmp_path / "clips" / label / str(number), square_clip(1, number, 4))
+    return tmp_path / "clips"
+
+
 def write_list(folder: Path, names: dict[str, str] | None = None) -> Path:
     """Write clips and their list: three performers, of whom one validates and one tests.
 

@@ -279,7 +279,7 @@ def test_the_search_finds_settings_that_generalize_to_other_videos() -> None:
     left_out = cross_validate(trials, find)
     assert left_out is not None
     assert left_out.f1 > 0.95
-    assert cross_validate(trials_of([predictions_of(1)]), find) is None, "one video says nothing"
+    assert cross_validate(trials_of([predictions_of(1)]), find) is None, "one video is too few"
 
 
 def test_a_false_alarm_budget_trades_true_events() -> None:

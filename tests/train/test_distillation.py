@@ -168,7 +168,7 @@ def test_what_was_asked_before_an_interruption_is_kept(
     assert sum(counted) == len(data.clips)
 
 
-def test_an_exported_teacher_says_what_its_model_says(
+def test_an_exported_teacher_predicts_as_its_model(
     squares: Path, teacher: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prove_here(monkeypatch)
@@ -263,7 +263,7 @@ def foreign(
 
 
 @pytest.mark.usefixtures("no_pictures")
-def test_with_all_weight_on_its_teacher_a_student_says_what_that_says(tmp_path: Path) -> None:
+def test_with_all_weight_on_its_teacher_a_student_predicts_the_same(tmp_path: Path) -> None:
     """The labels of the clips are exchanged, so that only the teacher can have taught it."""
     generator = np.random.default_rng(0)
     for label, level in (("bright", 30), ("dark", 220)):
@@ -318,9 +318,7 @@ def test_a_clip_model_of_others_gets_its_own_axes_and_pixels(
         assert np.allclose(model.answer(clip[:2]), model.answer(whole))
 
 
-def test_labels_that_no_clip_has_are_left_out_of_what_a_teacher_says(
-    squares: Path, tmp_path: Path
-) -> None:
+def test_labels_that_no_clip_has_are_left_out_of_predictions(squares: Path, tmp_path: Path) -> None:
     nodes = [
         helper.make_node("ReduceMean", ["clip", "axes"], ["m"], keepdims=0),
         helper.make_node("Unsqueeze", ["m", "one"], ["u"]),

@@ -40,16 +40,6 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("seqvision.models.onnx_encoder.can_start", lambda: False)
 
 
-@pytest.fixture
-def clips(tmp_path: Path) -> Path:
-    from conftest import square_clip, write_frames
-
-    for label in "ab":
-        for number in range(4):
-            write_frames(tmp_path / "clips" / label / str(number), square_clip(1, number, 4))
-    return tmp_path / "clips"
-
-
 def saved(tmp_path: Path, content: bytes, name: str = "frame.onnx") -> Path:
     (tmp_path / name).write_bytes(content)
     return tmp_path / name
@@ -266,7 +256,10 @@ def test_a_file_is_checked_for_the_size_that_it_will_have(tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_an_onnx_encoder_trains_exports_in_every_precision_and_runs(
-    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    clips: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     prove_here(monkeypatch)
     monkeypatch.chdir(tmp_path)

@@ -41,16 +41,6 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     return line
 
 
-@pytest.fixture
-def clips(tmp_path: Path) -> Path:
-    from conftest import square_clip, write_frames
-
-    for label in "ab":
-        for number in range(4):
-            write_frames(tmp_path / "clips" / label / str(number), square_clip(1, number, 4))
-    return tmp_path / "clips"
-
-
 def test_a_missing_timm_is_one_line_before_any_clip_is_read(
     clips: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
