@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -105,6 +106,10 @@ class RunOptions(Options):
         Arg("WIDTHxHEIGHT", SOURCES),
     ] = None
     """Size of raw BGR frames on standard input, such as 640x480."""
+    region: Annotated[tuple[str, ...], Arg("NAME=X1,Y1,X2,Y2", SOURCES, once=True)] = ()
+    """Run the model on this part of the picture, with events of its own; may be repeated. Fractions
+    (door=0.1,0.2,0.4,0.9) or pixels of two corners, or of all corners of a polygon. For sources
+    that have no regions in the YAML file."""
     model: Annotated[Path, Arg("FILE", MODEL)] = Path("model.onnx")
     """The exported model."""
     device: Annotated[Device, Arg("DEVICE", MODEL)] = "auto"
@@ -186,15 +191,28 @@ def edge_run(options: RunOptions) -> int:
     truth = read_truth(options.truth) if options.truth else []
     events = EventList()
     sources = _open(options, addresses, session.card)
+    cut = _region_notes(sources, addresses)
     _print(command_line.folded(f"{PROGRAM}: {run_line(session, sources)}"))
-    for line in (*_notes(options, sources, session.card), *notes_on(options.outputs)):
+    for line in (*_notes(options, sources, session.card), *cut, *notes_on(options.outputs)):
         _print(f"{PROGRAM}: note: {line}")
-    outputs = make_outputs(options.outputs, PROGRAM, session, sources, decision)
+    regions = {
+        source.name: address.regions
+        for source, address in zip(sources, addresses, strict=True)
+        if address.regions
+    }
+    outputs = make_outputs(options.outputs, PROGRAM, session, sources, decision, regions)
     # Only scoring needs all events; a camera may run for months.
     sinks: list[Sink] = [outputs, events] if options.truth else [outputs]
     try:
         summary = run(
-            sources, session, sinks, decision, options.live.max_age, options.call_timeout, _give_up
+            sources,
+            session,
+            sinks,
+            decision,
+            options.live.max_age,
+            options.call_timeout,
+            _give_up,
+            regions,
         )
     except CallFailed as error:
         _print(f"{PROGRAM}: {error}")
@@ -242,7 +260,13 @@ def _addresses(options: RunOptions) -> list["Address"]:
 
         listed = read_listing(options.sources, os.environ)
     cameras = [parse_camera(each) for each in options.camera]
-    return [*cameras, *map(_address, options.source), *listed]
+    found = [*cameras, *map(_address, options.source), *listed]
+    if not options.region:
+        return found
+    from seqvision_edge.regions import named, parse_region
+
+    regions = named(map(parse_region, options.region))
+    return [each if each.regions else replace(each, regions=regions) for each in found]
 
 
 def _address(text: str) -> "Address":
@@ -319,6 +343,27 @@ def _notes(options: RunOptions, sources: Sequence["Source"], card: ModelCard) ->
                 f"{source.name}: images have no frame rate; {IMAGE_FPS:g} frames/s assumed "
                 "(--image-fps)"
             )
+
+
+def _region_notes(sources: Sequence["Source"], addresses: Sequence["Address"]) -> list[str]:
+    """Return notes about regions that are partly outside the picture.
+
+    Raises:
+        SourceError: one is outside of it, or too small; the sources are closed.
+    """
+    from seqvision_edge.sources.factory import region_notes
+
+    try:
+        return [
+            line
+            for source, address in zip(sources, addresses, strict=True)
+            for line in region_notes(address, source)
+        ]
+    except BaseException:
+        for source in sources:
+            with source:
+                source.stop()
+        raise
 
 
 def _give_up(why: str) -> None:

@@ -49,6 +49,9 @@ class Frame:
         arrived: the arrival by the monotonic clock for live sources; None for recorded ones.
         ticks: how many ticks of the model's clock it answers; None until it is sampled.
         after_gap: the time before it is unknown: no window spans it.  Set when it is sampled.
+        images: the model's input of each region of the source, as `image` is that of the whole
+            picture; empty without regions, or if it has not been computed.
+        size: height and width of the picture as captured, if `bgr` shows it reduced.
     """
 
     bgr: Image
@@ -61,6 +64,8 @@ class Frame:
     arrived: float | None = None
     ticks: int | None = None
     after_gap: bool = False
+    images: tuple[Image, ...] = ()
+    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +93,10 @@ class Step:
         landmarks: features of its newest step that a model of landmarks has computed, see
             `seqvision_edge.landmarks`; None if there are none.
         nonfinite: number of its predictions discarded so far because they were not finite.
+        view: the name of the part of the picture that it is about; "" for all of it.
+        outline: the corners (x, y) of that part, as fractions of the picture.
+        views: one step per part, in place of `prediction`, `smoothed` and `active`, for a source
+            with several views; `events` and `fired` are then those of all of them.
     """
 
     source: str
@@ -105,6 +114,19 @@ class Step:
     changed: tuple[SourceState, ...] = ()
     landmarks: NDArray[np.float32] | None = None
     nonfinite: int = 0
+    view: str = ""
+    outline: tuple[tuple[float, float], ...] = ()
+    views: "tuple[Step, ...]" = ()
+
+    @property
+    def parts(self) -> "tuple[Step, ...]":
+        """The steps that have a prediction each: those of its views, or itself."""
+        return self.views or (self,)
+
+    @property
+    def title(self) -> str:
+        """Its source, and its view if it has one, for display."""
+        return f"{self.source} · {self.view}" if self.view else self.source
 
     @property
     def window_full(self) -> bool:
@@ -132,8 +154,9 @@ def records(step: Step) -> Iterator[Record]:
     """Yield the records of a step: new states of its source, its prediction, ended events."""
     for state in step.changed:
         yield to_record(step.source, state)
-    if step.answered and step.prediction is not None:
-        yield to_record(step.source, step.prediction)
+    for part in step.parts:
+        if part.answered and part.prediction is not None:
+            yield to_record(step.source, part.prediction)
     for event in step.events:
         yield to_record(step.source, event)
 

@@ -14,7 +14,7 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from itertools import islice
@@ -31,11 +31,12 @@ from seqvision_edge.events import is_unsure
 from seqvision_edge.frame import Frame, Image, Step
 from seqvision_edge.pipeline import Pipeline, make_pipeline, preprocessed_frames
 from seqvision_edge.providers import Device
+from seqvision_edge.regions import Region, cropped, make_region, named, parse_region
 from seqvision_edge.runner import MAX_AGE, run
 from seqvision_edge.sampling import centre_start, window_fill, window_starts
 from seqvision_edge.session import Session, run_batch
 from seqvision_edge.sinks import Quit
-from seqvision_edge.sources.factory import IMAGE_FPS, Source, open_path
+from seqvision_edge.sources.factory import IMAGE_FPS, RecordedSource, Source, open_path
 from seqvision_edge.types import Event, SourceState
 
 __all__ = ["ClipPrediction", "LiveStream", "Model", "Update", "Window"]
@@ -152,6 +153,7 @@ class Model:
         *,
         fps: float | None = None,
         every_window: bool = False,
+        region: str | None = None,
     ) -> ClipPrediction:
         """Classify a clip or picture, as `seqvision predict` does.
 
@@ -164,22 +166,26 @@ class Model:
             fps: frames per second of pictures and arrays; default 30.
             every_window: classify windows along the whole clip, and return their mean, instead of
                 its middle.
+            region: the part of the picture to classify, `0.1,0.2,0.4,0.9`, as for
+                `edge-run --region`.
 
         Raises:
-            SourceError: it does not exist, or cannot be read as frames.
+            SourceError: it does not exist, or cannot be read as frames; or not such a region.
             ModelError: a prediction is not finite.
         """
         rate = IMAGE_FPS if fps is None else fps
+        part = None if region is None else parse_region(region, "region")
         if isinstance(clip, np.ndarray):
-            return self._answer(_Frames(_checked(clip), rate), every_window)
+            return self._answer(_Frames(_checked(clip), rate), every_window, part)
         with open_path(clip, rate, self.card.image.value_range) as source:
-            return self._answer(source, every_window)
+            return self._answer(source, every_window, part)
 
     def events(
         self,
         source: int | str | Path | Iterable[tuple[float, Image]],
         *,
         decision: Decision | None = None,
+        regions: Mapping[str, str] | None = None,
     ) -> Iterator[Event]:
         """Yield the events of a source, each when it has ended.
 
@@ -189,15 +195,25 @@ class Model:
             source: a camera's number, an address, a file; or pairs of a time in seconds, rising,
                 and a frame `(height, width, 3)` uint8 in the order blue, green, red.
             decision: how probabilities become events; None takes the card's.
+            regions: parts of the picture that have events of their own, by name:
+                `{"door": "0.1,0.2,0.4,0.9"}`; the name is the event's `view`.  Of a camera, address
+                or file.
 
         Raises:
-            SourceError: it cannot be read, or is lost for good.
+            SourceError: it cannot be read, or is lost for good; or not such a region.
             ModelError: the model reads still images, which have no events.
+            ValueError: `regions` for pairs.
         """
         if not isinstance(self.card.sequence, VideoSequence):
             raise ModelError(f"{self.session.where}: it reads still images, which have no events")
+        parts = named(
+            make_region(name, text.split(","), f"regions: {name}={text}")
+            for name, text in (regions or {}).items()
+        )
         if isinstance(source, (int, str, Path)):
-            return self._watch(_opened(source, self.card), decision)
+            return self._watch(_opened(source, self.card), decision, parts)
+        if parts:
+            raise ValueError("regions: of a camera, an address or a file only")
         return self._replay(source, decision)
 
     def stream(self, *, decision: Decision | None = None) -> "LiveStream":
@@ -210,12 +226,14 @@ class Model:
             raise ModelError(f"{self.session.where}: it reads still images; use predict for each")
         return LiveStream(self.session, decision)
 
-    def _answer(self, source: "Source | _Frames", every_window: bool) -> ClipPrediction:
+    def _answer(
+        self, source: "RecordedSource | _Frames", every_window: bool, region: Region | None
+    ) -> ClipPrediction:
         sequence = self.card.sequence
         pipeline = make_pipeline(self.session, source, None, _NO_LIMIT, time.monotonic)
         found = [
             steps
-            for frame in preprocessed_frames(pipeline, source)
+            for frame in preprocessed_frames(pipeline, cropped(source, region, source.name))
             if isinstance(frame, Frame) and (steps := pipeline.model_input(frame)) is not None
         ]
         if not found:
@@ -261,13 +279,16 @@ class Model:
                 end = min(len(steps), start + length)
                 yield Window(start / fps, end / fps, label, shares[label], shares)
 
-    def _watch(self, source: Source, decision: Decision | None) -> Iterator[Event]:
+    def _watch(
+        self, source: Source, decision: Decision | None, regions: Sequence[Region]
+    ) -> Iterator[Event]:
         """Run a source in a thread of its own, and yield its events."""
         outbox = _Outbox()
 
         def work() -> None:
             try:
-                run([source], self.session, [outbox], decision)
+                parts = {source.name: regions}
+                run([source], self.session, [outbox], decision, regions=parts)
             except BaseException as error:
                 outbox.found.put(error)
             else:

@@ -44,6 +44,8 @@ _LINES, _WIDEST_SHARE = 4, 0.55
 _ROOM = 90
 _REGULAR, _BOLD = 400, 650
 _NO_PICTURE = (480, 640)
+# The timelines of views: maximum fraction of the picture's height.
+_ROWS_SHARE = 0.35
 
 # A label is shown only for a live picture; in any other state it would be outdated.
 # A scene may really be still, so a frozen picture only gets a warning.
@@ -93,11 +95,19 @@ class Overlay:
         self._shape = picture.shape[:2]
         self._draw_landmarks(picture, step, step.frame.bgr.shape[:2])
         unit = min(picture.shape[:2]) / SMALLEST
-        if step.active is not None:
-            _frame(picture, self._colours[step.active.label], unit)
-        panel = self._draw_answer(picture, step, unit)
+        if step.views:
+            for view in step.views:
+                self._draw_view(picture, view, step.frame.bgr.shape[:2], unit)
+            panel = 0.0
+        else:
+            if step.active is not None:
+                _frame(picture, self._colours[step.active.label], unit)
+            panel = self._draw_answer(picture, step, unit)
         self._draw_clock(picture, step, unit, age(step, now), panel)
-        self._draw_timeline(picture, step, unit)
+        if step.views:
+            self._draw_timelines(picture, step, unit)
+        else:
+            self._draw_timeline(picture, step, unit)
         return picture
 
     def _cover(self, shape: tuple[int, int], words: Notice) -> Image:
@@ -129,13 +139,76 @@ class Overlay:
         """
         if step.landmarks is None:
             return
-        height, width = shape
-        scale = min(picture.shape[1] / width, picture.shape[0] / height)
-        inner = max(1, round(width * scale)), max(1, round(height * scale))
-        left, top = (picture.shape[1] - inner[0]) // 2, (picture.shape[0] - inner[1]) // 2
-        part = picture[top : top + inner[1], left : left + inner[0]]
-        hands = hands_in(step.landmarks, self._image, (width, height))
+        left, top, width, height = _inner(picture, shape)
+        part = picture[top : top + height, left : left + width]
+        hands = hands_in(step.landmarks, self._image, (shape[1], shape[0]))
         draw_hands(part, hands, held=not step.answered)
+
+    def _draw_view(self, picture: Image, view: Step, shape: tuple[int, ...], unit: float) -> None:
+        """Draw the edge of a part of a frame `(height, width)`, with its name and its label.
+
+        The edge is thick and coloured while an event is running.
+        """
+        left, top, width, height = _inner(picture, shape)
+        corners = np.array(view.outline) * (width, height) + (left, top)
+        text, ink = view.view, _SOFT
+        if view.state.state not in SHOWN:
+            text = f"{view.view}: not in the picture"
+        elif view.window_full and view.ranked:
+            label, share = view.ranked[0]
+            name = unsure(label) if view.is_unsure else label
+            text = f"{view.view}: {name} {share:.0%}"
+            ink = _SOFT if view.is_unsure else self._colours[label]
+        elif not view.window_full:
+            text = f"{view.view}: warming up {view.window_fill:.0%}"
+        colour = ink if view.active is None else self._colours[view.active.label]
+        thick = max(1, round((2 if view.active is None else 5) * unit))
+        points = (
+            np.rint(corners).astype(np.int32).clip(0, [picture.shape[1] - 1, picture.shape[0] - 1])
+        )
+        cv2.polylines(picture, [points], True, colour[::-1], thick, cv2.LINE_AA)
+        size, pad = 15 * unit, 6 * unit
+        at_left, at_top = corners.min(axis=0)
+        room = picture.shape[1] - 2 * pad
+        text, size = fitted(text, room, size, _BOLD)
+        wide, tall = text_width(text, size, _BOLD) + 2 * pad, size + 2 * pad
+        # Above the edge; inside of it at the upper side of the picture, where the clock is.
+        x = min(max(0.0, at_left), picture.shape[1] - wide)
+        y = at_top - tall
+        if y < 48 * unit and x + wide > picture.shape[1] / 2:
+            y = max(at_top, 48 * unit)
+        y = max(0.0, y)
+        put_panel(picture, (x, y, wide, tall), _INK, _GLASS, 4 * unit)
+        put_text(picture, text, (x + pad, y + pad + 0.8 * size), size, ink, _BOLD)
+
+    def _draw_timelines(self, picture: Image, step: Step, unit: float) -> None:
+        """Draw the last 30 seconds of each view as a row; rows that find no room are left out."""
+        row, margin, pad = 22 * unit, 16 * unit, 10 * unit
+        views = step.views[: max(1, int(_ROWS_SHARE * picture.shape[0] / row))]
+        height = row * len(views) + 2 * pad
+        top = picture.shape[0] - height - margin
+        box = margin, top, picture.shape[1] - 2 * margin, height
+        put_panel(picture, box, _INK, _GLASS, 12 * unit)
+        names = [fitted(view.view, 0.25 * box[2], 13 * unit, shrink=False) for view in views]
+        left = margin + pad + max(text_width(name, size) for name, size in names) + pad
+        width = margin + box[2] - pad - left
+        for number, (view, (name, size)) in enumerate(zip(views, names, strict=True)):
+            y = top + pad + number * row
+            put_text(picture, name, (margin + pad, y + 15 * unit), size, _SOFT)
+            track = y + 3 * unit, 16 * unit
+            put_panel(picture, (left, track[0], width, track[1]), _WHITE, _TRACK, 3 * unit)
+            own = [event for event in self._events if event.view == view.view]
+            for event in (*own, *([view.active] if view.active else [])):
+                start = max(left, left + width * self._position(event.start))
+                end = left + width * self._position(event.end)
+                length = max(end - start, 4 * unit)
+                colour = self._colours[event.label]
+                put_panel(picture, (start, track[0], length, track[1]), colour, 1.0, 3 * unit)
+                room = length - 6 * unit
+                label, small = fitted(event.label, room, 11 * unit, _BOLD, shrink=False)
+                if label == drawable(event.label):
+                    at = start + 3 * unit, y + 15 * unit
+                    put_text(picture, label, at, small, _INK, _BOLD)
 
     def _draw_answer(self, picture: Image, step: Step, unit: float) -> float:
         """Draw the best label with its bar, and a row for each of the next best.
@@ -268,6 +341,14 @@ def _bar(
     left, top, width, height = box
     put_panel(picture, box, _WHITE, _TRACK, height / 2)
     put_panel(picture, (left, top, width * share, height), colour, 1.0, height / 2)
+
+
+def _inner(picture: Image, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """Return left, top, width and height of a frame `(height, width)` in a picture's middle."""
+    height, width = shape[:2]
+    scale = min(picture.shape[1] / width, picture.shape[0] / height)
+    inner = max(1, round(width * scale)), max(1, round(height * scale))
+    return (picture.shape[1] - inner[0]) // 2, (picture.shape[0] - inner[1]) // 2, *inner
 
 
 def _frame(picture: Image, colour: Colour, unit: float) -> None:

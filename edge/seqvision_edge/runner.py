@@ -1,4 +1,4 @@
-"""The main loop: sources → pipelines (sampling, preprocess, stream, events), one model → sinks.
+"""The main loop: sources → views (sampling, preprocess, stream, events), one model → sinks.
 
 Each source is read in a thread of its own, so that a bad one never slows the others.  Of a live
 source the newest frame wins: frames that were not processed in time are dropped and counted.  Of a
@@ -12,8 +12,9 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from time import perf_counter
 from typing import TypeVar
 
@@ -25,8 +26,10 @@ from seqvision_edge.card import Decision
 from seqvision_edge.errors import SeqvisionError, SourceError
 from seqvision_edge.frame import Frame, Step
 from seqvision_edge.interrupts import DeferredSignals
-from seqvision_edge.pipeline import Pipeline, make_pipeline, preprocessed_frames
-from seqvision_edge.session import Frames, ModelOutput, Session, run_batch
+from seqvision_edge.pipeline import preprocessed_frames
+from seqvision_edge.pipeline.views import Request, Views, make_views
+from seqvision_edge.regions import Region
+from seqvision_edge.session import ModelOutput, Session, run_batch
 from seqvision_edge.sinks import Idle, Quit, Sink
 from seqvision_edge.sources.factory import Source
 from seqvision_edge.types import Prediction, SourceState
@@ -78,6 +81,7 @@ def run(
     max_age: float = MAX_AGE,
     call_seconds: float = CALL_SECONDS,
     stuck: Callable[[str], None] | None = None,
+    regions: Mapping[str, Sequence[Region]] | None = None,
 ) -> RunSummary:
     """Run one model on its sources until all have ended, and pass every step to every sink.
 
@@ -89,6 +93,7 @@ def run(
         max_age: seconds after which the prediction for a live frame is too old to be reported.
         call_seconds: time limit of one call of the model.
         stuck: called, with one line, if a call that took longer cannot be stopped either.
+        regions: those of each source, by its name; without any its view is the whole picture.
 
     Raises:
         CallFailed: the model failed, or took too long.
@@ -107,12 +112,19 @@ def run(
         outputs = [opened.enter_context(sink) for sink in sinks]
         interrupts.check()
         watchdog = opened.enter_context(Watchdog(session.where, call_seconds, stuck))
-        pipelines = [
-            make_pipeline(session, source, decision, max_age, lambda: perf_counter() - began)
+        views = [
+            make_views(
+                session,
+                source,
+                (regions or {}).get(source.name, ()),
+                decision,
+                max_age,
+                lambda: perf_counter() - began,
+            )
             for source in sources
         ]
 
-        running = dict(enumerate(pipelines))
+        running = dict(enumerate(views))
 
         def put_out(step: Step) -> None:
             tally.add(step)
@@ -120,7 +132,7 @@ def run(
                 output.write(step)
 
         try:
-            with _reading(sources, pipelines) as inbox:
+            with _reading(sources, views) as inbox:
                 while (arrivals := inbox.take(_IDLE_SECONDS)) or arrivals is None:
                     interrupts.check()
                     if arrivals is None:
@@ -128,7 +140,7 @@ def run(
                             if isinstance(output, Idle):
                                 output.idle()
                         continue
-                    for step in _steps(session, watchdog, pipelines, arrivals):
+                    for step in _steps(session, watchdog, views, arrivals):
                         put_out(step)
                     for arrival in arrivals:
                         if arrival.ended:
@@ -138,11 +150,11 @@ def run(
             was_quit = True
         except (KeyboardInterrupt, SourceError, CallFailed) as error:
             cut_off = error
-        for pipeline in running.values():
-            put_out(pipeline.end())
+        for each in running.values():
+            put_out(each.end())
     if cut_off is not None:
         raise cut_off
-    return tally.summary(perf_counter() - began, sources, pipelines, was_quit)
+    return tally.summary(perf_counter() - began, sources, views, was_quit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,26 +243,24 @@ class Watchdog:
 
 
 def _steps(
-    session: Session,
-    watchdog: Watchdog,
-    pipelines: Sequence[Pipeline],
-    arrivals: Sequence[Arrival],
+    session: Session, watchdog: Watchdog, views: Sequence[Views], arrivals: Sequence[Arrival]
 ) -> Iterator[Step]:
-    """Yield the steps of the arrivals, with one call of the model for all of their frames."""
-    framed: list[tuple[Pipeline, Frame, Frames | None]] = []
+    """Yield the steps of the arrivals, with one call of the model for all views of their frames."""
+    framed: list[tuple[Views, Frame, int]] = []
+    requests: list[Request] = []
     for arrival in arrivals:
-        pipeline = pipelines[arrival.source]
+        own = views[arrival.source]
         if arrival.states:
-            yield pipeline.handle_state(arrival.states)
+            yield own.handle_state(arrival.states)
         if arrival.frame is not None:
-            framed.append((pipeline, arrival.frame, pipeline.model_input(arrival.frame)))
-    requests = [(pipeline.stream, frames) for pipeline, _, frames in framed if frames is not None]
+            asked = own.requests(arrival.frame)
+            framed.append((own, arrival.frame, len(asked)))
+            requests += asked
     answers: Iterator[ModelOutput] = iter(())
     if requests:
         answers = iter(watchdog.call(lambda options: run_batch(session, requests, options)))
-    for pipeline, frame, frames in framed:
-        probabilities = next(answers) if frames is not None else None
-        yield pipeline.handle_output(frame, probabilities, inferred=frames is not None)
+    for own, frame, count in framed:
+        yield own.handle_outputs(frame, list(islice(answers, count)))
 
 
 def _last_state(source: Source, arrival: Arrival, alone: bool) -> SourceState:
@@ -325,13 +335,13 @@ class Inbox:
 
 
 @contextlib.contextmanager
-def _reading(sources: Sequence[Source], pipelines: Sequence[Pipeline]) -> Iterator[Inbox]:
+def _reading(sources: Sequence[Source], views: Sequence[Views]) -> Iterator[Inbox]:
     """Read every source in a thread of its own; all have ended at the end of the block."""
     inbox = Inbox([source.live for source in sources])
 
     def read(number: int, source: Source) -> None:
         try:
-            for item in preprocessed_frames(pipelines[number], source):
+            for item in preprocessed_frames(views[number], source):
                 if not inbox.put(number, item):
                     return
         except BaseException as error:
@@ -365,9 +375,10 @@ class _Tally:
 
     def add(self, step: Step) -> None:
         self._frames += step.frame is not None and not step.frame.repeated
-        self._answers += step.answered
         self._events += len(step.events)
-        self._prediction = step.prediction or self._prediction
+        for part in step.parts:
+            self._answers += part.answered
+            self._prediction = part.prediction or self._prediction
         self._failed += [
             f"{step.source}: {state.message}" for state in step.changed if state.state == "failed"
         ]
@@ -376,7 +387,7 @@ class _Tally:
         self,
         seconds: float,
         sources: Sequence[Source],
-        pipelines: Sequence[Pipeline],
+        views: Sequence[Views],
         was_quit: bool,
     ) -> RunSummary:
         missing = [(source.name, source.incomplete) for source in sources if not was_quit]
@@ -386,9 +397,9 @@ class _Tally:
             events=self._events,
             seconds=seconds,
             prediction=self._prediction,
-            nonfinite=sum(pipeline.stream.nonfinite for pipeline in pipelines),
+            nonfinite=sum(each.nonfinite for each in views),
             damaged=sum(source.damaged for source in sources),
-            shed=sum(pipeline.shed for pipeline in pipelines),
+            shed=sum(each.shed for each in views),
             incomplete=tuple(f"{name}: {what}" for name, what in missing if what),
             failed=tuple(self._failed),
         )

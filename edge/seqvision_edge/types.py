@@ -24,7 +24,7 @@ class Prediction:
     picture's file, if it has one of its own.  For a live source, `captured_at` is the wall clock at
     which the frame arrived (seconds since 1970, UTC), `age_ms` the age of the frame at its
     prediction, by the monotonic clock, and `dropped` the number of frames skipped since the
-    previous prediction.
+    previous prediction.  `view` is the name of the part of the picture; "" for all of it.
     """
 
     time: float
@@ -39,11 +39,13 @@ class Prediction:
     age_ms: float | None = None
     dropped: int | None = None
     unsure: bool = False
+    view: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the prediction as plain data, without fields that do not apply."""
         plain: dict[str, Any] = {
             "type": "prediction",
+            **({"view": self.view} if self.view else {}),
             "time": round(self.time, _TIME_DIGITS),
             "frame": self.frame,
             "label": self.label,
@@ -75,7 +77,8 @@ class Event:
     These are times of the action; predictions come half a window later.  `confidence` is the
     highest smoothed probability.  `reported_at` is when outputs such as MQTT get the event: at its
     end, or, fired early, at the rise of its probability.  `window_fill` is below 1 if a whole file
-    is shorter than the model's window: the fraction of the window that it fills.
+    is shorter than the model's window: the fraction of the window that it fills.  `view` is the
+    name of the part of the picture; "" for all of it.
     """
 
     label: str
@@ -85,6 +88,7 @@ class Event:
     confidence: float
     reported_at: float
     window_fill: float = 1.0
+    view: str = ""
 
     @property
     def seconds(self) -> float:
@@ -95,6 +99,7 @@ class Event:
         """Return the event as plain data, without fields that do not apply."""
         plain: dict[str, Any] = {
             "type": "event",
+            **({"view": self.view} if self.view else {}),
             "label": self.label,
             "start": round(self.start, _TIME_DIGITS),
             "end": round(self.end, _TIME_DIGITS),

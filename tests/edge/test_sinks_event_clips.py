@@ -164,7 +164,7 @@ def test_the_past_is_bounded_in_seconds_and_in_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outlet = EventClips(tmp_path, [FakeSource()], Margins(0.5, 0.3, 0.2))  # type: ignore[list-item]
-    (recorder,) = outlet._recorders.values()
+    recorder = outlet._recorder(SOURCE, "")
     for index in range(200):
         outlet.send(make_step(index, FPS))
     # 0.5 s before, 0.2 s until an event is known, and a second to spare.

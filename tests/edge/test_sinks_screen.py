@@ -41,7 +41,9 @@ def test_a_run_without_events_ends_with_its_last_answer(capsys: pytest.CaptureFi
 def live_line(width: int = 100, *sources: str) -> tuple[TerminalSink, io.StringIO]:
     out = io.StringIO()
     terminal = Console(file=out, force_terminal=True, width=width, color_system=None)
-    return TerminalSink((*LABELS, "[bold]"), "none", sources or (SOURCE,), terminal), out
+    return TerminalSink(
+        (*LABELS, "[bold]"), "none", [(name, "") for name in sources or (SOURCE,)], terminal
+    ), out
 
 
 def visible(out: io.StringIO) -> str:

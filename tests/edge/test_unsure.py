@@ -145,7 +145,7 @@ def test_the_overlay_is_grey_and_has_the_model_s_own_bars() -> None:
 def test_a_terminal_keeps_its_columns_when_answers_become_unsure() -> None:
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=100, color_system=None)
-    with TerminalSink(LABELS, "none", (SOURCE,), console, may_be_unsure=True) as sink:
+    with TerminalSink(LABELS, "none", [(SOURCE, "")], console, may_be_unsure=True) as sink:
         sink.write(unsure_step())
         wait_for(lambda: "unsure · blue" in out.getvalue())
         sink.write(replace(make_step(live=True), shown=SHARES))

@@ -1,6 +1,7 @@
-"""The processing of one source, from a frame to a step: sampler → preprocess → stream → decision.
+"""The processing of one view, from a frame to a step: sampler → preprocess → stream → decision.
 
-The model itself runs between `model_input` and `handle_output`, for all sources together.
+The model itself runs between `model_input` and `handle_output`; of a run, for all views of all
+sources together (`views.py`).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,17 +10,16 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from seqvision_edge.card import Decision, VideoSequence
+from seqvision_edge.card import Decision
 from seqvision_edge.frame import Frame, Step
-from seqvision_edge.pipeline.image import ImagePipeline
 from seqvision_edge.pipeline.state import PipelineSource, Probabilities
-from seqvision_edge.pipeline.video import VideoPipeline
+from seqvision_edge.pipeline.views import Views, view_pipeline
 from seqvision_edge.session import Session, Stream
 from seqvision_edge.types import SourceState
 
 
 class Pipeline(Protocol):
-    """The processing of one source, from a frame to a step.
+    """The processing of a source with one view, from a frame to a step.
 
     `stream` is the model's state for the source.
     """
@@ -75,14 +75,11 @@ def make_pipeline(
         max_age: seconds after which the prediction for a live frame is too old to be reported.
         clock: returns the seconds since the run began.
     """
-    sequence = session.card.sequence
-    if isinstance(sequence, VideoSequence):
-        return VideoPipeline(session, sequence, source, decision, max_age, clock)
-    return ImagePipeline(session, sequence, source, decision, clock)
+    return view_pipeline(session, source, decision, max_age, clock)
 
 
 def preprocessed_frames(
-    pipeline: Pipeline, source: Iterable[Frame | SourceState]
+    pipeline: Pipeline | Views, source: Iterable[Frame | SourceState]
 ) -> Iterator[Frame | SourceState]:
     """Yield the frames and states of a source, frames preprocessed, with stills between them."""
     for item in source:

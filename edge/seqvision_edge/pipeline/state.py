@@ -37,15 +37,17 @@ class SourceCondition:
         if self._faulty:
             self._change(state)
 
-    def mark_alive(self, window_full: bool, overload: str = "") -> None:
+    def mark_alive(self, window_full: bool, message: str = "", reason: str = "overloaded") -> None:
         """Mark the source as alive after a frame.
 
-        `overload` is the message of an overloaded device, or "".
+        `message` says what is wrong nevertheless, such as an overloaded device; or is "".  The
+        figures in that of an overload vary, so only a new reason is a change; of any other reason
+        a new message is one too.
         """
         if self._faulty and self.state.state == "frozen":
             return
         name = SourceState("live") if window_full else SourceState("warming_up")
-        self._change(replace(name, reason="overloaded", message=overload) if overload else name)
+        self._change(replace(name, reason=reason, message=message) if message else name)
 
     def pop_changes(self) -> tuple[SourceState, ...]:
         """Return the changes since the previous call."""
@@ -55,7 +57,9 @@ class SourceCondition:
 
     def _change(self, state: SourceState) -> None:
         now = self.state
-        if (state.state, state.reason, state.attempt) != (now.state, now.reason, now.attempt):
+        is_new = state.reason == "regions" and state.message != now.message
+        same = (state.state, state.reason, state.attempt) == (now.state, now.reason, now.attempt)
+        if is_new or not same:
             self.state = replace(state, since=self._clock())
             self._news.append(self.state)
 

@@ -26,7 +26,60 @@ from seqvision_edge.session import Session
 from seqvision_edge.types import Event, Prediction, SourceState
 
 # States that break the time line: nothing before them may share a window with what follows.
-_BREAKS = ("connecting", "stalled", "disconnected", "failed")
+BREAKS = ("connecting", "stalled", "disconnected", "failed")
+
+
+class FrameSampler:
+    """Decide which ticks of the model's clock each frame of a source answers.
+
+    Of a recording no frame is lost, so the thread that reads it samples.  Of a live source frames
+    are, while the model is busy: those that reach the model are sampled.
+    """
+
+    def __init__(
+        self, sequence: VideoSequence, source: PipelineSource, pixels: Callable[[Frame], Frame]
+    ) -> None:
+        """Begin before the first frame; `pixels` adds the model's input to a frame."""
+        self._name, self._live = source.name, source.live
+        self._clock = Sampler(sequence.fps, source.fps)
+        self._pixels = pixels
+        self._before: Frame | None = None
+        self._stills = 0
+
+    def preprocess(self, frame: Frame) -> Frame:
+        """Return the frame with the model's pixels, if a tick of its clock is due."""
+        return frame if self._live else self.sample(frame)
+
+    def stills(self, frame: Frame | None) -> Iterator[Frame]:
+        """Yield the previous frame again for each tick at which a recording still shows it."""
+        before = self._before
+        if self._live or before is None:
+            return
+        if frame is not None and frame.index != before.index + 1:
+            # Lost frames are not a still picture.
+            return
+        until = before.time + before.duration if frame is None else frame.time
+        shown = before
+        for time in self._clock.stills(until):
+            self._stills += 1
+            refuse_long(self._stills, self._clock.fps, MOST_TICKS, self._name)
+            shown = self._pixels(shown)
+            yield replace(shown, time=time, repeated=True)
+
+    def sample(self, frame: Frame) -> Frame:
+        """Return the frame with the ticks it answers, and with its pixels where there are any."""
+        before, self._before = self._before, frame
+        # A recorded picture that is shown for long is no gap; lost frames are.
+        may_be_gap = self._live or before is None or frame.index - before.index not in (0, 1)
+        after_gap = may_be_gap and self._clock.is_gap(frame.time)
+        if after_gap:
+            self._clock.restart()
+        ticks = self._clock.take(frame.time, frame.repeated)
+        return replace(self._pixels(frame) if ticks else frame, ticks=ticks, after_gap=after_gap)
+
+    def restart(self) -> None:
+        """Start a new grid of ticks at the next frame: after a break."""
+        self._clock.restart()
 
 
 class VideoPipeline:
@@ -47,11 +100,7 @@ class VideoPipeline:
         self._card = session.card
         self._name, self._live = source.name, source.live
         self._window = sequence.frames
-        # Of a recording no frame is lost, so the thread that reads it samples.  Of a live source
-        # frames are, while the model is busy: those that reach the model are sampled.
-        self._sampler = Sampler(sequence.fps, source.fps)
-        self._sampled: Frame | None = None
-        self._stills = 0
+        self._sampler = FrameSampler(sequence, source, self._with_pixels)
         self._encoded: Frame | None = None
         decision = decision or self._card.decision
         self._detector = detector or EventDetector(
@@ -75,44 +124,22 @@ class VideoPipeline:
 
     def preprocess(self, frame: Frame) -> Frame:
         """Return the frame with the model's pixels, if a tick of its clock is due."""
-        return frame if self._live else self._sample(frame)
+        return self._sampler.preprocess(frame)
 
     def stills(self, frame: Frame | None) -> Iterator[Frame]:
         """Yield the previous frame again for each tick at which a recording still shows it."""
-        before = self._sampled
-        if self._live or before is None:
-            return
-        if frame is not None and frame.index != before.index + 1:
-            # Lost frames are not a still picture.
-            return
-        until = before.time + before.duration if frame is None else frame.time
-        image = before.image
-        for time in self._sampler.stills(until):
-            self._stills += 1
-            refuse_long(self._stills, self._sampler.fps, MOST_TICKS, self._name)
-            if image is None:
-                image = prepare(before.bgr, self._card.image)
-            yield replace(before, time=time, image=image, repeated=True)
+        return self._sampler.stills(frame)
 
-    def _sample(self, frame: Frame) -> Frame:
-        """Return the frame with the ticks it answers, and with its pixels where there are any."""
-        before, self._sampled = self._sampled, frame
-        # A recorded picture that is shown for long is no gap; lost frames are.
-        may_be_gap = self._live or before is None or frame.index - before.index not in (0, 1)
-        after_gap = may_be_gap and self._sampler.is_gap(frame.time)
-        if after_gap:
-            self._sampler.restart()
-        ticks = self._sampler.take(frame.time, frame.repeated)
-        image = frame.image
-        if ticks and image is None:
-            image = prepare(frame.bgr, self._card.image)
-        return replace(frame, image=image, ticks=ticks, after_gap=after_gap)
+    def _with_pixels(self, frame: Frame) -> Frame:
+        if frame.image is not None:
+            return frame
+        return replace(frame, image=prepare(frame.bgr, self._card.image))
 
     def model_input(self, frame: Frame) -> NDArray[np.uint8] | None:
         """Return the steps to encode for the next frame, `(time, height, width, channels)`."""
         self._began = perf_counter()
         if frame.ticks is None:
-            frame = self._sample(frame)
+            frame = self._sampler.sample(frame)
         skipped = frame.index - (-1 if self._encoded is None else self._encoded.index) - 1
         if frame.after_gap:
             self._break()
@@ -151,7 +178,7 @@ class VideoPipeline:
         """Handle state changes; a discontinuity ends the running event."""
         for state in states:
             self._condition.update(state)
-            if state.state in _BREAKS:
+            if state.state in BREAKS:
                 self._break()
                 if self._live:
                     self._sampler.restart()

@@ -77,9 +77,9 @@ class UncertainClips:
         self.name = f"--save-uncertain {folder}"
         self.trouble = ""
         self._collection = Collection(folder, budget)
-        self._watchers = {
-            source.name: _Watcher(source, self._collection, seconds, labels) for source in sources
-        }
+        self._sources = {source.name: source for source in sources}
+        self._seconds, self._labels = seconds, labels
+        self._watchers: dict[tuple[str, str], _Watcher] = {}
 
     def open(self) -> None:
         """Create the folder, or continue with what is in it.  Raises SinkError if that fails."""
@@ -95,7 +95,24 @@ class UncertainClips:
         Raises:
             SinkError: a clip could not be written whole.
         """
-        self._watchers[step.source].take(step)
+        errors = []
+        for part in step.parts:
+            if part.frame is None:
+                continue
+            try:
+                self._watcher(part.source, part.view).take(part)
+            except SinkError as error:
+                errors.append(str(error))
+        if errors:
+            raise SinkError("; ".join(errors))
+
+    def _watcher(self, source: str, view: str) -> "_Watcher":
+        key = source, view
+        if key not in self._watchers:
+            self._watchers[key] = _Watcher(
+                self._sources[source], self._collection, self._seconds, self._labels, view
+            )
+        return self._watchers[key]
 
     def stop(self) -> None:
         """Do nothing: no call here blocks."""
@@ -241,9 +258,19 @@ class Collection:
 
 
 class _Watcher:
-    """The predictions of one source: the most useful one of each stretch of one window's length."""
+    """The predictions of one view of a source: the most useful one of each stretch of one window's
+    length.
+    """
 
-    def __init__(self, source: Source, collection: Collection, seconds: float, labels: int) -> None:
+    def __init__(
+        self,
+        source: Source,
+        collection: Collection,
+        seconds: float,
+        labels: int,
+        view: str = "",
+    ) -> None:
+        self._name = f"{source.name} {view}" if view else source.name
         self._source = source
         self._collection = collection
         self._seconds = seconds
@@ -289,7 +316,7 @@ class _Watcher:
                 "confidence": f"{best.confidence:.4f}",
                 "reason": reason,
                 "time": at,
-                "source": self._source.name,
+                "source": self._name,
                 "uncertainty": f"{best.uncertainty:.4f}",
             }
             self._collection.add(row)
@@ -298,7 +325,7 @@ class _Watcher:
         """Write the window of a prediction; None if its pictures are no longer remembered."""
         begin = max(0.0, best.time - self._seconds)
         pictures = self._buffer.since(begin, best.time)
-        stem = f"{timestamp_name(self._source, begin, self._now)}_{file_part(self._source.name)}"
+        stem = f"{timestamp_name(self._source, begin, self._now)}_{file_part(self._name)}"
         film = VideoWriter(
             free_path(self._collection.folder, stem), "--save-uncertain", self._source.fps
         )

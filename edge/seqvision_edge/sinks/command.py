@@ -187,7 +187,8 @@ class Commands:
 
 def _variables(record: Record) -> dict[str, str]:
     """Return the environment variables, `SEQVISION_LABEL` and so on; NUL bytes are removed."""
-    return {f"SEQVISION_{name.upper()}": str(record[name]).replace("\0", "") for name in _FIELDS}
+    fields = (*_FIELDS, "view") if "view" in record else _FIELDS
+    return {f"SEQVISION_{name.upper()}": str(record[name]).replace("\0", "") for name in fields}
 
 
 def _kill(process: "subprocess.Popen[bytes]") -> None:

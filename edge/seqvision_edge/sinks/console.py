@@ -1,8 +1,8 @@
 """Plain-text output without a terminal, the event list of a run, and its summary.
 
 A pipe or file gets only the events, one per line: start, end (seconds), label and confidence,
-tab-separated; with several sources, the source's name follows.  The summary goes to stderr, so
-that it cannot be mistaken for an event.
+tab-separated; with several sources, the source's name follows, and with regions that of the region.
+The summary goes to stderr, so that it cannot be mistaken for an event.
 """
 
 import sys
@@ -18,14 +18,17 @@ from seqvision_edge.frame import Step
 from seqvision_edge.overlay import unsure
 from seqvision_edge.sanitize import printable
 from seqvision_edge.sinks import Sink
-from seqvision_edge.sinks.terminal import TerminalSink
+from seqvision_edge.sinks.terminal import TerminalSink, Title
 from seqvision_edge.types import Event
 
 
 def console_sink(
-    card: ModelCard, sources: Sequence[str], decision: Decision, pictures: bool = False
+    card: ModelCard, sources: Sequence[Title], decision: Decision, pictures: bool = False
 ) -> Sink:
-    """Return the sink for stdout: the terminal view, or plain lines (one each for `pictures`)."""
+    """Return the sink for stdout: the terminal view, or plain lines (one each for `pictures`).
+
+    `sources` are the names of the sources, each with those of its regions.
+    """
     if pictures:
         return SummarySink(PredictionLines(), pictures=True)
     if sys.stdout.isatty():
@@ -34,16 +37,18 @@ def console_sink(
             card.labels, card.decision.background, sources, may_be_unsure=may_be_unsure
         )
     else:
-        view = PlainLines(several=len(sources) > 1)
+        several = len({source for source, _ in sources}) > 1
+        view = PlainLines(several, any(region for _, region in sources))
     return SummarySink(view, decision=decision)
 
 
 class PlainLines:
     """Print each event as `start  end  label  confidence`, tab-separated."""
 
-    def __init__(self, several: bool = False) -> None:
-        """`several` appends the name of the source."""
+    def __init__(self, several: bool = False, regions: bool = False) -> None:
+        """`several` appends the name of the source, `regions` that of the region."""
         self._several = several
+        self._regions = regions
 
     def __enter__(self) -> Self:
         return self
@@ -52,7 +57,9 @@ class PlainLines:
         """Print the events that ended."""
         for event in step.events:
             line = f"{event.start:.2f}\t{event.end:.2f}\t{event.label}\t{event.confidence:.3f}"
-            print_text(f"{line}\t{printable(step.source)}" if self._several else line)
+            line += f"\t{printable(step.source)}" if self._several else ""
+            line += f"\t{printable(event.view)}" if self._regions else ""
+            print_text(line)
 
     def __exit__(self, *_: object) -> None:
         """Do nothing: no file is open."""
@@ -61,7 +68,8 @@ class PlainLines:
 class PredictionLines:
     """Print the prediction of each picture as `picture  label  probability`, tab-separated.
 
-    A fourth field, `unsure`, is added if the probability is below `decision.min_confidence`.
+    With regions that of each follows, with its name.  A last field, `unsure`, is added if the
+    probability is below `decision.min_confidence`.
     """
 
     def __enter__(self) -> Self:
@@ -69,11 +77,13 @@ class PredictionLines:
 
     def write(self, step: Step) -> None:
         """Print the picture's prediction."""
-        answer = step.prediction
-        if step.answered and answer is not None:
-            picture = answer.image or f"{answer.time:.2f}"
-            line = f"{printable(picture)}\t{answer.label}\t{answer.probability:.3f}"
-            print_text(f"{line}\tunsure" if answer.unsure else line)
+        for part in step.parts:
+            answer = part.prediction
+            if part.answered and answer is not None:
+                picture = answer.image or f"{answer.time:.2f}"
+                line = f"{printable(picture)}\t{answer.label}\t{answer.probability:.3f}"
+                line += f"\t{printable(answer.view)}" if answer.view else ""
+                print_text(f"{line}\tunsure" if answer.unsure else line)
 
     def __exit__(self, *_: object) -> None:
         """Do nothing: no file is open."""
@@ -105,15 +115,19 @@ class SummarySink:
     def write(self, step: Step) -> None:
         """Count the step and pass it on."""
         self._frames += step.frame is not None and not step.frame.repeated
-        self._answers += step.answered
         self._events += len(step.events)
-        self._last[step.source] = step
-        self._fullest[step.source] = max(step.window_fill, self._fullest.get(step.source, 0.0))
+        for part in step.parts:
+            self._add(part)
+        self._sink.write(step)
+
+    def _add(self, step: Step) -> None:
+        self._answers += step.answered
+        self._last[step.title] = step
+        self._fullest[step.title] = max(step.window_fill, self._fullest.get(step.title, 0.0))
         if self._decision is not None and step.answered:
             for label, probability in step.smoothed.items():
                 if label != self._decision.background:
                     self._best = max(self._best or (0.0, label), (probability, label))
-        self._sink.write(step)
 
     def __exit__(
         self,

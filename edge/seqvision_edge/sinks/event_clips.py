@@ -3,6 +3,9 @@
     DIR/20261121T130405.123Z_camera_0_swipe_left.mp4
     DIR/clips.csv      path,label: `seqvision train DIR` reads it
 
+The clip of a region's event shows the region alone, as the model saw it; its name has the region's,
+and so has the column `view` of the list.
+
 The frames before an event are buffered as JPEG, bounded in seconds and in bytes.
 """
 
@@ -57,22 +60,28 @@ class Margins:
 class EventClips:
     """An outlet that records each event with the seconds around it, without an overlay."""
 
-    def __init__(self, folder: Path, sources: Sequence[Source], margins: Margins) -> None:
-        """Record into `folder`, which is created if its parent exists."""
+    def __init__(
+        self, folder: Path, sources: Sequence[Source], margins: Margins, regions: bool = False
+    ) -> None:
+        """Record into `folder`, which is created if its parent exists.
+
+        `regions`: whether any source has regions; a new list then has the column `view`.
+        """
         self.name = f"--clips {folder}"
         self.trouble = ""
         self._folder = folder
         self._list: _List | None = None
-        self._recorders = {
-            source.name: _Recorder(source, folder, margins, self._keep) for source in sources
-        }
+        self._sources = {source.name: source for source in sources}
+        self._margins = margins
+        self._regions = regions
+        self._recorders: dict[tuple[str, str], _Recorder] = {}
 
     def open(self) -> None:
         """Create the folder and its list.  Raises SinkError when they cannot be written."""
         try:
             self._folder.mkdir(exist_ok=True)
             sweep(self._folder)
-            self._list = _List(self._folder)
+            self._list = _List(self._folder, self._regions)
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             why = error.strerror if isinstance(error, OSError) else error
             raise SinkError(f"{self.name}: cannot be written ({why})") from None
@@ -87,7 +96,22 @@ class EventClips:
         Raises:
             SinkError: a clip could not be written whole.
         """
-        self._recorders[step.source].take(step)
+        errors = []
+        for part in step.parts:
+            try:
+                self._recorder(part.source, part.view).take(part)
+            except SinkError as error:
+                errors.append(str(error))
+        if errors:
+            raise SinkError("; ".join(errors))
+
+    def _recorder(self, source: str, view: str) -> "_Recorder":
+        key = source, view
+        if key not in self._recorders:
+            self._recorders[key] = _Recorder(
+                self._sources[source], self._folder, self._margins, self._keep, view
+            )
+        return self._recorders[key]
 
     def stop(self) -> None:
         """Do nothing: no call here blocks."""
@@ -99,17 +123,23 @@ class EventClips:
         if self._list is not None:
             self._list.close()
 
-    def _keep(self, path: Path, label: str) -> None:
+    def _keep(self, path: Path, label: str, view: str) -> None:
         assert self._list is not None, "an outlet is open before anything is sent"
-        self._list.add(path, label)
+        self._list.add(path, label, view)
 
 
 class _Recorder:
-    """The frame buffer of one source, and the clips being recorded from it."""
+    """The frame buffer of one view of a source, and the clips being recorded from it."""
 
     def __init__(
-        self, source: Source, folder: Path, margins: Margins, keep: Callable[[Path, str], None]
+        self,
+        source: Source,
+        folder: Path,
+        margins: Margins,
+        keep: Callable[[Path, str, str], None],
+        view: str = "",
     ) -> None:
+        self._view = view
         self._source = source
         self._folder = folder
         self._margins = margins
@@ -143,7 +173,7 @@ class _Recorder:
             self._clips.remove(clip)
             try:
                 if clip.film.close():
-                    self._keep(clip.film.path, clip.label)
+                    self._keep(clip.film.path, clip.label, self._view)
             except (SinkError, OSError) as error:
                 errors.append(str(error))
         if errors:
@@ -165,7 +195,8 @@ class _Recorder:
     def _path(self, event: Event) -> Path:
         """Return an unused path made of the event's start, the source and the label."""
         when = timestamp_name(self._source, event.start, self._now)
-        stem = f"{when}_{file_part(self._source.name)}_{file_part(event.label)}"
+        view = f"_{file_part(self._view)}" if self._view else ""
+        stem = f"{when}_{file_part(self._source.name)}{view}_{file_part(event.label)}"
         return free_path(self._folder, stem)
 
 
@@ -193,20 +224,20 @@ class _Clip:
 class _List:
     """The list of clips; the columns of an existing list are kept."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, regions: bool = False) -> None:
         path = folder / LIST_NAME
         self._folder = folder
         self._columns = _columns(path) if path.exists() else []
         self._file = LineFile(path, self._is_torn)
         if self._file.is_empty:
-            self._file.append("path,label")
+            self._file.append("path,label,view" if regions else "path,label")
         self._columns = _columns(path)
         if not {"path", "label"} <= set(self._columns):
             raise csv.Error(f"{LIST_NAME} exists without the columns path,label")
 
-    def add(self, path: Path, label: str) -> None:
+    def add(self, path: Path, label: str, view: str) -> None:
         row = io.StringIO()
-        cells = {"path": path.name, "label": label}
+        cells = {"path": path.name, "label": label, "view": view}
         write_rows(row, [[cells.get(name, "") for name in self._columns]], "")
         self._file.append(row.getvalue())
 

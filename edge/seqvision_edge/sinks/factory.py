@@ -1,7 +1,7 @@
 """Output options → sinks."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from seqvision_edge.output_options import OutputOptions
 
 if TYPE_CHECKING:
     from seqvision_edge.overlay import Overlay
+    from seqvision_edge.regions import Region
     from seqvision_edge.session import Session
     from seqvision_edge.sinks import Sink
     from seqvision_edge.sinks.active_learning import UncertainClips
@@ -33,6 +34,7 @@ def make_outputs(
     session: "Session",
     sources: Sequence["Source"],
     decision: Decision,
+    regions: Mapping[str, Sequence["Region"]] | None = None,
 ) -> "SinkGroup":
     """Return all outputs of the options, as one sink.
 
@@ -42,19 +44,22 @@ def make_outputs(
         session: the model.
         sources: the sources, with distinct names.
         decision: how probabilities become events.
+        regions: those of each source that has some, by its name.
     """
     from seqvision_edge.sinks.group import SinkGroup
+
+    regions = regions or {}
 
     # A camera does not wait; of a recording no line may be lost.
     live = any(source.live for source in sources)
     queued = [
-        *_files(options, session, sources, decision, waits=not live),
-        *_programs(options, session, sources),
+        *_files(options, session, sources, decision, regions, waits=not live),
+        *_programs(options, session, sources, regions),
     ]
     direct = [
-        *_metrics(options, sources, queued),
+        *_metrics(options, sources, queued, regions),
         *_page(options, program, session, decision, sources),
-        *_screen(options, session, sources, decision),
+        *_screen(options, session, sources, decision, regions),
     ]
     return SinkGroup(program, queued, direct, live)
 
@@ -113,6 +118,7 @@ def _files(
     session: "Session",
     sources: Sequence["Source"],
     decision: Decision,
+    regions: Mapping[str, Sequence["Region"]],
     waits: bool,
 ) -> Iterator["Queued[Any]"]:
     """Yield the outputs that are local files."""
@@ -121,7 +127,7 @@ def _files(
     from seqvision_edge.sinks.video import VideoFiles
 
     if options.json_ is not None:
-        outlet = JsonLines(options.json_, run_header(session, sources, decision))
+        outlet = JsonLines(options.json_, run_header(session, sources, decision, regions))
         yield Queued(outlet, _LINES, waits=waits)
     if options.save is not None:
         # An overlay of its own: the worker draws, not the run.
@@ -135,7 +141,9 @@ def _files(
 
         late = decision.minimum_seconds + window_lag(session.card.sequence)
         margins = Margins(options.clip_before, options.clip_after, late)
-        yield Queued(EventClips(options.clips, sources, margins), _PICTURES, waits=waits)
+        yield Queued(
+            EventClips(options.clips, sources, margins, bool(regions)), _PICTURES, waits=waits
+        )
     if options.save_uncertain is not None:
         yield Queued(
             _collector(options.save_uncertain, options, session, sources), _PICTURES, waits=waits
@@ -159,7 +167,10 @@ def _collector(
 
 
 def _programs(
-    options: OutputOptions, session: "Session", sources: Sequence["Source"]
+    options: OutputOptions,
+    session: "Session",
+    sources: Sequence["Source"],
+    regions: Mapping[str, Sequence["Region"]],
 ) -> Iterator["Queued[Any]"]:
     """Yield the outputs that are other programs: a run never waits for one."""
     from seqvision_edge.sinks.outlet import Queued
@@ -173,7 +184,8 @@ def _programs(
         from seqvision_edge.sinks.mqtt import Mqtt
 
         names = [source.name for source in sources]
-        yield Queued(Mqtt(_from_environment("--mqtt", options.mqtt), names), _MESSAGES)
+        views = {name: [region.name for region in own] for name, own in regions.items()}
+        yield Queued(Mqtt(_from_environment("--mqtt", options.mqtt), names, views), _MESSAGES)
     if options.on_event:
         from seqvision_edge.sinks.command import AT_ONCE, Commands, reaction
 
@@ -182,12 +194,16 @@ def _programs(
 
 
 def _metrics(
-    options: OutputOptions, sources: Sequence["Source"], queued: Sequence["Queued[Any]"]
+    options: OutputOptions,
+    sources: Sequence["Source"],
+    queued: Sequence["Queued[Any]"],
+    regions: Mapping[str, Sequence["Region"]],
 ) -> Iterator["Sink"]:
     if options.metrics is not None:
         from seqvision_edge.sinks.metrics import PrometheusSink
 
-        yield PrometheusSink(listen_address("--metrics", options.metrics, 9100), sources, queued)
+        address = listen_address("--metrics", options.metrics, 9100)
+        yield PrometheusSink(address, sources, queued, bool(regions))
 
 
 def _page(
@@ -222,7 +238,11 @@ def _from_environment(flag: str, text: str) -> str:
 
 
 def _screen(
-    options: OutputOptions, session: "Session", sources: Sequence["Source"], decision: Decision
+    options: OutputOptions,
+    session: "Session",
+    sources: Sequence["Source"],
+    decision: Decision,
+    regions: Mapping[str, Sequence["Region"]],
 ) -> Iterator["Sink"]:
     """Yield the outputs on the screen; the window is last, since it can end the run."""
     from seqvision_edge.sinks.console import console_sink
@@ -230,7 +250,12 @@ def _screen(
 
     live = any(source.live for source in sources)
     pictures = session.card.sequence.kind != "video" and not live
-    yield console_sink(session.card, [source.name for source in sources], decision, pictures)
+    titles = [
+        (source.name, view)
+        for source in sources
+        for view in [region.name for region in regions.get(source.name, ())] or [""]
+    ]
+    yield console_sink(session.card, titles, decision, pictures)
     if options.window and can_show():
         yield WindowSink(_overlays(options, session, sources))
 

@@ -16,6 +16,7 @@ from seqvision_edge.card import Decision
 from seqvision_edge.errors import SinkError
 from seqvision_edge.files import STDOUT, is_held
 from seqvision_edge.frame import Record, Step, records
+from seqvision_edge.regions import Region
 from seqvision_edge.sanitize import json_line
 from seqvision_edge.session import Session
 from seqvision_edge.sources.factory import Source
@@ -212,16 +213,24 @@ def _start_of_last_line(file: IO[bytes], end: int) -> int:
     return 0
 
 
-def run_header(session: Session, sources: Sequence[Source], decision: Decision) -> dict[str, Any]:
-    """Return the description of the run: model, sources, labels and thresholds."""
+def run_header(
+    session: Session,
+    sources: Sequence[Source],
+    decision: Decision,
+    regions: Mapping[str, Sequence[Region]],
+) -> dict[str, Any]:
+    """Return the description of the run: model, sources with their regions, labels, thresholds."""
     card = session.card
+    parts = {name: {region.name: region.numbers for region in own} for name, own in regions.items()}
     return {
         "version": __version__,
         "spec": card.spec,
         "model": session.where,
         "device": session.device,
         "sources": [
-            {"name": source.name, "live": source.live, "fps": source.fps} for source in sources
+            {"name": source.name, "live": source.live, "fps": source.fps}
+            | ({"regions": parts[source.name]} if source.name in parts else {})
+            for source in sources
         ],
         "labels": list(card.labels),
         "sequence": card.sequence.model_dump(),

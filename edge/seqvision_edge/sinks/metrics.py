@@ -36,14 +36,23 @@ class PrometheusSink:
     """A sink that counts steps and serves the counts as Prometheus metrics."""
 
     def __init__(
-        self, address: tuple[str, int], sources: Sequence[Source], queues: Sequence[Queued[Any]]
+        self,
+        address: tuple[str, int],
+        sources: Sequence[Source],
+        queues: Sequence[Queued[Any]],
+        regions: bool = False,
     ) -> None:
-        """Listen at `address`; `queues` are the outputs whose losses are counted."""
+        """Listen at `address`; `queues` are the outputs whose losses are counted.
+
+        With `regions`, events and predictions have the label `view`: the name of the region.
+        """
         self._address = address
         self._queues = queues
         self._sources = {source.name: _SourceCounts(source) for source in sources}
         self._registry = CollectorRegistry(auto_describe=False)
-        more: Any = {"labelnames": ["source"], "registry": self._registry, "buckets": _BUCKETS}
+        self._regions = regions
+        labels = ["source", "view"] if regions else ["source"]
+        more: Any = {"labelnames": labels, "registry": self._registry, "buckets": _BUCKETS}
         self._age = Histogram(
             "seqvision_frame_age_seconds", "Age of a live frame at its prediction.", **more
         )
@@ -73,11 +82,13 @@ class PrometheusSink:
     def write(self, step: Step) -> None:
         """Count the step."""
         self._sources[step.source].take(step)
-        answer = step.prediction
-        if step.answered and answer is not None:
-            self._infer.labels(step.source).observe(answer.latency_ms / 1000)
-            if answer.age_ms is not None:
-                self._age.labels(step.source).observe(answer.age_ms / 1000)
+        for part in step.parts:
+            answer = part.prediction
+            if part.answered and answer is not None:
+                labels = (part.source, part.view) if self._regions else (part.source,)
+                self._infer.labels(*labels).observe(answer.latency_ms / 1000)
+                if answer.age_ms is not None:
+                    self._age.labels(*labels).observe(answer.age_ms / 1000)
 
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
@@ -99,7 +110,7 @@ class PrometheusSink:
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics; called by the registry."""
-        yield from _source_metrics(self._sources)
+        yield from _source_metrics(self._sources, self._regions)
         yield from _sink_metrics(self._queues)
 
 
@@ -110,7 +121,7 @@ class _SourceCounts:
         self.source = source
         self.state = CONNECTING
         self.used = self.dropped = self.reconnects = self.nonfinite = 0
-        self.events: dict[str, int] = {}
+        self.events: dict[tuple[str, str], int] = {}
         self._index = -1
         self._arrived: float | None = None
         self._stalled = 0.0
@@ -131,7 +142,8 @@ class _SourceCounts:
                 self.dropped += max(0, step.frame.index - self._index - 1)
             self._index = step.frame.index
         for event in step.events:
-            self.events[event.label] = self.events.get(event.label, 0) + 1
+            key = event.view, event.label
+            self.events[key] = self.events.get(key, 0) + 1
 
     def stalled(self, now: float) -> float:
         """Seconds without frames so far."""
@@ -146,12 +158,13 @@ class _SourceCounts:
         return self.state.state in SHOWN and age is not None and age < HEALTHY_SECONDS
 
 
-def _source_metrics(sources: dict[str, _SourceCounts]) -> Iterator[Metric]:
+def _source_metrics(sources: dict[str, _SourceCounts], regions: bool) -> Iterator[Metric]:
     now = monotonic()
     frames = CounterMetricFamily(
         "seqvision_frames", "Frames by outcome.", labels=["source", "outcome"]
     )
-    events = CounterMetricFamily("seqvision_events", "Events reported.", labels=["source", "label"])
+    labels = ["source", "view", "label"] if regions else ["source", "label"]
+    events = CounterMetricFamily("seqvision_events", "Events reported.", labels=labels)
     state = GaugeMetricFamily(
         "seqvision_source_state", "1 for the state of a source.", labels=["source", "state"]
     )
@@ -171,8 +184,8 @@ def _source_metrics(sources: dict[str, _SourceCounts]) -> Iterator[Metric]:
         frames.add_metric([name, "dropped"], seen.dropped)
         frames.add_metric([name, "corrupt"], seen.source.damaged)
         # A copy: the run continues while the metrics are collected.
-        for label, count in list(seen.events.items()):
-            events.add_metric([name, label], count)
+        for (view, label), count in list(seen.events.items()):
+            events.add_metric([name, view, label] if regions else [name, label], count)
         for each in STATES:
             state.add_metric([name, each], float(seen.state.state == each))
         reconnects.add_metric([name], seen.reconnects)

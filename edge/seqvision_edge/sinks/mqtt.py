@@ -1,7 +1,7 @@
 """Publish events and states to an MQTT broker, also one that is not always reachable.
 
 PREFIX/status          online or offline, retained; offline is the last will, if we vanish
-PREFIX/SOURCE/event    each event, as JSON
+PREFIX/SOURCE/event    each event, as JSON; of a region: PREFIX/SOURCE/REGION/event
 PREFIX/SOURCE/state    the state of the source, as JSON, retained
 """
 
@@ -11,8 +11,9 @@ import ssl
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from time import monotonic
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote
 
@@ -69,8 +70,15 @@ class Mqtt:
     One message is in flight at a time; the others wait in the bounded queue.
     """
 
-    def __init__(self, url: str, sources: Sequence[str]) -> None:
+    def __init__(
+        self,
+        url: str,
+        sources: Sequence[str],
+        views: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    ) -> None:
         """Publish to `mqtt://[user:password@]host[:port][/prefix]`; `mqtts` uses TLS.
+
+        `views` are the names of the regions of each source that has some.
 
         Raises:
             SinkError: not such a URL, or its prefix is not a valid start of a topic.
@@ -85,6 +93,11 @@ class Mqtt:
         self._prefix = prefix
         parts = deduplicate(map(topic_part, sources))
         self._topics = dict(zip(sources, parts, strict=True))
+        self._views = {
+            (source, view): part
+            for source, names in views.items()
+            for view, part in zip(names, deduplicate(map(topic_part, names)), strict=True)
+        }
         self._left = threading.Event()
         self._news = threading.Condition()
         self._connected = False
@@ -121,7 +134,8 @@ class Mqtt:
         for state in step.changed[-1:]:
             yield f"{topic}/state", message(step.source, state), True
         for event in step.fired:
-            yield f"{topic}/event", message(step.source, event), False
+            view = f"/{self._views[step.source, event.view]}" if event.view else ""
+            yield f"{topic}{view}/event", message(step.source, event), False
 
     def send(self, message: MqttMessage) -> None:
         """Publish and wait for the confirmation.  Raises SinkError when the run is over."""

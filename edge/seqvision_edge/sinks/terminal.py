@@ -35,6 +35,10 @@ _WRAPPING = (
 _CALM = ("connecting", "ended")
 
 
+Title = tuple[str, str]
+"""The name of a source, and that of a region of it; "" for the whole picture."""
+
+
 class TerminalSink:
     """Keep a line per source up to date: label, probability, age, speed, or what is wrong with it.
 
@@ -46,19 +50,24 @@ class TerminalSink:
         self,
         labels: Sequence[str],
         background: str | None,
-        sources: Sequence[str],
+        sources: Sequence[Title],
         console: Console | None = None,
         may_be_unsure: bool = False,
     ) -> None:
-        """`may_be_unsure` reserves space for the mark of an unsure prediction."""
+        """Keep a line for each of `sources`: a source's name, and a region's or "".
+
+        `may_be_unsure` reserves space for the mark of an unsure prediction.
+        """
         self._colours = colours(labels, background)
         self._widest = max(map(cell_len, labels))
         most = [*labels, "warming up", *(unsure(label) for label in labels if may_be_unsure)]
         self._width = max(map(cell_len, most))
         self._console = console or SafeConsole(highlight=False)
-        self._lines = {source: _SourceLine(source) for source in sources}
-        longest = max(cell_len(printable(source)) for source in sources)
-        self._name = min(_NAME, longest) if len(sources) > 1 else 0
+        self._lines = {title: _SourceLine(title[0]) for title in sources}
+        self._several = len({source for source, _ in sources}) > 1
+        longest = max(cell_len(printable(self._shown(*title))) for title in sources)
+        has_name = len(sources) > 1 or any(region for _, region in sources)
+        self._name = min(_NAME, longest) if has_name else 0
         self._drawn: tuple[int, list[int]] = 0, []
         self._live = Live(
             console=self._console,
@@ -73,11 +82,18 @@ class TerminalSink:
 
     def write(self, step: Step) -> None:
         """Print the events that ended, and keep the step for the next redraw."""
-        line = self._lines[step.source]
         for event in step.events:
+            line = self._lines[step.source, event.view]
             line.last = event
-            self._console.print(self._event(step.source, event))
-        line.take(step)
+            self._console.print(self._event(self._shown(step.source, event.view), event))
+        for part in step.parts:
+            self._lines[part.source, part.view].take(part)
+
+    def _shown(self, source: str, region: str) -> str:
+        """Return the name of a line: with one source, its regions' alone."""
+        if not region:
+            return source
+        return f"{source} · {region}" if self._several else region
 
     def __exit__(
         self,
@@ -114,7 +130,8 @@ class TerminalSink:
         step = line.step
         text = Text(style="dim", no_wrap=True, overflow="ellipsis")
         if self._name:
-            text.append(_fitted(_cut(step.source, self._name), self._name), style="not dim")
+            name = self._shown(step.source, step.view)
+            text.append(_fitted(_cut(name, self._name), self._name), style="not dim")
         else:
             text.append(f"{clock(line.time):>{_CLOCK}}")
         words = notice(step.state, None if line.seen is None else now - line.seen)

@@ -1,8 +1,11 @@
 """The address of a source: a camera, a file, a network stream, a pipe."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from seqvision_edge.regions import Region
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,11 +17,13 @@ class Address:
             pattern) or `pipe` (standard input).
         name: the name in every output: without secrets.
         where: what is opened; contains a URL's user and password, so it is never printed.
+        regions: the parts of its picture that the model reads, each; none: all of it.
     """
 
     kind: Literal["camera", "stream", "path", "pipe"]
     name: str
     where: str | int = field(repr=False)
+    regions: "tuple[Region, ...]" = ()
 
 
 def camera(index: int) -> Address:

@@ -20,6 +20,7 @@ from seqvision_edge.errors import SourceError
 from seqvision_edge.frame import Image
 from seqvision_edge.interrupts import DeferredSignals
 from seqvision_edge.preprocess import Sizing
+from seqvision_edge.regions import Region
 from seqvision_edge.sources import capture_worker, v4l2
 from seqvision_edge.sources.address import Address
 from seqvision_edge.sources.capture_worker import Grabbed, Layout, OpenedCamera, ReadTimeouts
@@ -43,10 +44,12 @@ class FrameFormat:
     Attributes:
         image: the model's image specification; None makes no model input.
         longest: the longest side, in pixels, of the picture for display; None keeps every pixel.
+        regions: the parts of the picture that the model reads; none: all of it.
     """
 
     image: Sizing | None = None
     longest: int | None = None
+    regions: tuple[Region, ...] = ()
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """Return the height and width of the picture for display."""
@@ -124,8 +127,8 @@ class Capture:
         """Return the newest frame not yet returned; wait for one if there is none.
 
         Returns:
-            The picture for display `(height, width, 3)` BGR, the model's `(height, width,
-            channels)` if requested, and the frame's metadata.
+            The picture for display `(height, width, 3)` BGR, the model's `(regions, height, width,
+            channels)` if requested, and the frame's metadata.  Without regions there is one.
 
         Raises:
             CaptureFault: it was disconnected, stalled, or its process crashed.  The child has then
@@ -193,7 +196,7 @@ class Capture:
 
     def _share_memory(self, opened: OpenedCamera) -> None:
         height, width = self.frame_format.size(opened.height, opened.width)
-        layout = Layout("", height, width, self.frame_format.image)
+        layout = Layout("", height, width, self.frame_format.image, self.frame_format.regions)
         with DeferredSignals():
             self._memory = SharedMemory(create=True, size=layout.bytes)
         self._layout = replace(layout, memory=self._memory.name)

@@ -25,7 +25,7 @@ import signal
 import threading
 import time
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from multiprocessing.shared_memory import SharedMemory
 from typing import TYPE_CHECKING, Any
@@ -39,6 +39,7 @@ from seqvision_edge.frame import Image
 from seqvision_edge.http_client import set_ffmpeg_proxy
 from seqvision_edge.opencv import cv2
 from seqvision_edge.preprocess import Sizing, prepare
+from seqvision_edge.regions import Region, crop
 from seqvision_edge.sources import v4l2
 from seqvision_edge.sources.address import Address, is_playlist
 from seqvision_edge.sources.stream_timing import Backlog, Pace
@@ -73,12 +74,14 @@ class OpenedCamera:
 class Grabbed:
     """A frame: its number since the source was opened, and its monotonic arrival time.
 
-    `damaged` counts the incomplete frames received so far.
+    `damaged` counts the incomplete frames received so far; `size` is the height and width of the
+    picture as it came.
     """
 
     index: int
     arrived: float
     damaged: int = 0
+    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,27 +92,31 @@ class Layout:
         memory: the name of the shared memory.
         height, width: of the picture for display, `(height, width, 3)` BGR.
         image: the model's input, `(height, width, channels)`; None if not requested.
+        regions: the parts of the picture that the model reads, each; none: all of it.
     """
 
     memory: str
     height: int
     width: int
     image: Sizing | None
+    regions: tuple[Region, ...] = ()
 
     @property
     def bytes(self) -> int:
         """The size of a frame in bytes."""
         spec = self.image
         own = spec.height * spec.width * spec.channels if spec else 0
-        return self.height * self.width * 3 + own
+        return self.height * self.width * 3 + own * max(1, len(self.regions))
 
     def views(self, memory: SharedMemory) -> tuple[Image, Image | None]:
-        """Return the two pictures as views of the memory."""
+        """Return the picture, and the model's `(regions, height, width, channels)`, as views of the
+        memory.  Without regions there is one, of the whole picture.
+        """
         bgr: Image = np.ndarray((self.height, self.width, 3), np.uint8, memory.buf)
         spec = self.image
         if spec is None:
             return bgr, None
-        shape = (spec.height, spec.width, spec.channels)
+        shape = (max(1, len(self.regions)), spec.height, spec.width, spec.channels)
         return bgr, np.ndarray(shape, np.uint8, memory.buf, bgr.nbytes)
 
 
@@ -218,7 +225,7 @@ def _answer(connection: Connection, newest: _Newest) -> None:
         layout: Layout = connection.recv()
         memory = SharedMemory(layout.memory)
         connection.send(None)
-        _hand_over(connection, newest, layout.views(memory), layout.image)
+        _hand_over(connection, newest, layout, memory)
     except (EOFError, ConnectionError):
         pass
     except Exception:
@@ -229,12 +236,10 @@ def _answer(connection: Connection, newest: _Newest) -> None:
 
 
 def _hand_over(
-    connection: Connection,
-    newest: _Newest,
-    buffers: tuple[Image, Image | None],
-    spec: Sizing | None,
+    connection: Connection, newest: _Newest, layout: Layout, memory: SharedMemory
 ) -> None:
-    shown, read = buffers
+    shown, read = layout.views(memory)
+    spec = layout.image
     size = (shown.shape[1], shown.shape[0])
     index = -1
     while True:
@@ -247,12 +252,15 @@ def _hand_over(
             connection.send(error)
             continue
         if read is not None and spec is not None:
-            read[:] = prepare(bgr, spec)
+            if not layout.regions:
+                read[0] = prepare(bgr, spec)
+            for number, region in enumerate(layout.regions):
+                read[number] = prepare(crop(bgr, region), spec)
         # A source may change its size; the displayed picture keeps the first one.
         same = bgr.shape == shown.shape
         shown[:] = bgr if same else cv2.resize(bgr, size, interpolation=cv2.INTER_LINEAR)
         index = grabbed.index
-        connection.send(grabbed)
+        connection.send(replace(grabbed, size=(bgr.shape[0], bgr.shape[1])))
 
 
 def _send(connection: Connection, message: object) -> None:

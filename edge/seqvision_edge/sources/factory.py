@@ -27,6 +27,7 @@ from seqvision_edge.files import IMAGE_SUFFIXES
 from seqvision_edge.frame import Frame
 from seqvision_edge.hints import archive, path_error
 from seqvision_edge.preprocess import ValueRange
+from seqvision_edge.regions import check_size
 from seqvision_edge.sanitize import deduplicate
 from seqvision_edge.sources.address import Address
 from seqvision_edge.sources.capture_process import WHOLE, Capture, FrameFormat
@@ -235,9 +236,30 @@ def open_sources(addresses: Sequence[Address], settings: ReadSettings) -> list[S
     return sources
 
 
+def region_notes(address: Address, source: Source) -> list[str]:
+    """Return notes about the regions of a source that is open: those partly outside its picture.
+
+    Raises:
+        SourceError: a region is outside the picture, or too small in it.
+    """
+    if not address.regions:
+        return []
+    size = source.size if isinstance(source, LiveSource) else None
+    if address.kind == "path":
+        # Not what a file declares: its pictures may be turned, or stretched.
+        with open_path(str(address.where)) as opened:
+            first = next(iter(opened))
+            size = first.bgr.shape[0], first.bgr.shape[1]
+    if size is None:
+        # Of a stream it is not known yet.
+        return []
+    return check_size(address.regions, size, source.name)
+
+
 def _open(address: Address, settings: ReadSettings) -> Source:
     if address.kind in ("camera", "stream"):
-        return LiveSource(address, settings.frame_format, settings.timeouts)
+        form = replace(settings.frame_format, regions=address.regions)
+        return LiveSource(address, form, settings.timeouts)
     if address.kind == "pipe":
         return open_standard_input(address.name, settings.image_fps, settings.stdin_size)
     if isinstance(settings.image_fps, str):

@@ -73,8 +73,10 @@ class LiveSource:
         self._began = time.monotonic()
         self._is_stream = address.kind == "stream"
         self._opened = address.kind == "camera"
+        self.size: tuple[int, int] | None = None
         if self._opened:
-            self.fps = self.capture.start().fps
+            opened = self.capture.start()
+            self.fps, self.size = opened.fps, (opened.height, opened.width)
 
     @property
     def incomplete(self) -> str | None:
@@ -130,7 +132,7 @@ class LiveSource:
         """
         first, silent, damaged = self._next, True, self.damaged
         while True:
-            bgr, image, grabbed = self.capture.read()
+            bgr, read, grabbed = self.capture.read()
             if silent:
                 yield SourceState("live")
                 silent = False
@@ -142,7 +144,16 @@ class LiveSource:
             index = first + grabbed.index
             self._next = index + 1
             time = grabbed.arrived - self._began
-            yield Frame(bgr, time, index, image=image, arrived=grabbed.arrived)
+            has_regions = bool(self.capture.frame_format.regions)
+            yield Frame(
+                bgr,
+                time,
+                index,
+                image=None if read is None or has_regions else read[0],
+                arrived=grabbed.arrived,
+                images=tuple(read) if read is not None and has_regions else (),
+                size=grabbed.size,
+            )
 
 
 class GaveUp(SourceError):  # noqa: N818

@@ -7,6 +7,9 @@ Secrets need not be written: `env:CAM_URL` is the value of that environment vari
     yard: env:YARD_URL
     desk:
       camera: 0
+      regions:
+        door: [0.1, 0.2, 0.4, 0.9]
+        window: [320, 0, 640, 240]
 
 A value is as for `--source`; a relative path starts at the folder of the list.
 """
@@ -34,6 +37,8 @@ _DEVICE = re.compile(r"/dev/(video\d+|v4l/.+)")
 # Linux's major number of Video4Linux devices.
 _V4L_MAJOR = 81
 
+# Keys of a source beside its address.
+_MORE = {"regions"}
 _EXAMPLE = "give lines such as: front door: rtsp://192.168.1.20/stream1"
 
 
@@ -142,16 +147,22 @@ def _address(path: Path, name: str, entry: object, environ: Mapping[str, str]) -
         match entry:
             case str():
                 found = parse_source(entry, environ)
-            case {"url": str(url), **more} if not more:
+            case {"url": str(url), **more} if more.keys() <= _MORE:
                 found = parse_source(url, environ)
-            case {"path": str(where), **more} if not more:
+            case {"path": str(where), **more} if more.keys() <= _MORE:
                 found = Address("path", source_name(where), where)
-            case {"camera": int() | str() as number, **more} if not more:
+            case {"camera": int() | str() as number, **more} if more.keys() <= _MORE:
                 found = parse_camera(str(number))
             case _:
-                raise SourceError("give one address, or one of url, path, camera")
+                raise SourceError(
+                    "give one address, or one of url, path, camera; regions may follow"
+                )
     except SourceError as error:
         raise SourceError(f"{prefix}: {error}") from None
     if found.kind == "path":
         found = replace(found, where=str(path.parent / str(found.where)))
+    if isinstance(entry, dict) and "regions" in entry:
+        from seqvision_edge.regions import read_regions
+
+        found = replace(found, regions=read_regions(entry["regions"], f"{prefix}: regions"))
     return replace(found, name=source_name(name))
