@@ -16,7 +16,6 @@ import numpy as np
 
 from seqvision_edge.errors import SourceError
 from seqvision_edge.frame import Frame, Image
-from seqvision_edge.number_parsing import parse_number
 from seqvision_edge.opencv import cv2
 from seqvision_edge.sanitize import printable, redact
 
@@ -331,6 +330,9 @@ def _number(value: object, where: str) -> float:
     elif isinstance(value, int | float):
         number = float(value)
     else:
+        # Not above: the process of a camera imports this file, and needs no pydantic.
+        from seqvision_edge.number_parsing import parse_number
+
         number = parse_number(str(value).strip())
     if number is None or not math.isfinite(number):
         shown = printable(redact(str(value)[:40])) or "nothing"
