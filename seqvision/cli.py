@@ -379,9 +379,14 @@ def fetch(arguments: list[str]) -> int:
 
     options = _options(FetchOptions, "fetch", arguments)
 
-    from seqvision.landmarks.fetch import fetch
+    from seqvision.landmarks.fetch import ARCHIVES, fetch
+    from seqvision_edge.hints import join_and
 
-    _print(f"{fetch(options.archive)} written; next: seqvision train frames/ --encoder hands")
+    kinds = tuple(ARCHIVES) if options.what == "landmarks" else (options.what,)
+    written = fetch(kinds, options.archive)
+    names = join_and([str(path) for path in written])
+    encoders = {"hands": "hands", "pose": "pose", "landmarks": "hands+pose"}
+    _print(f"{names} written; next: seqvision train frames/ --encoder {encoders[options.what]}")
     return 0
 
 
@@ -389,7 +394,7 @@ VERBS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
     "record": ("camera → labelled clips", record),
     "segment": ("long video + list of events → labelled clips", segment),
     "data": ("clips → statistics, problems", data),
-    "fetch": ("weights of --encoder hands → the cache", fetch),
+    "fetch": ("weights of --encoder hands, pose → the cache", fetch),
     "train": ("clips → model.pt", train),
     "tune": ("clips → best options, model.pt", tune),
     "self-train": ("model.pt + unlabelled clips → better model.pt", self_train),

@@ -22,7 +22,7 @@ from seqvision_edge.drawing import (
     wrapped,
 )
 from seqvision_edge.frame import Image, Step
-from seqvision_edge.landmarks import draw_hands, hands_in
+from seqvision_edge.landmarks import draw_skeletons, skeletons_in
 from seqvision_edge.opencv import cv2
 from seqvision_edge.types import Event, SourceState, clock
 
@@ -141,8 +141,8 @@ class Overlay:
             return
         left, top, width, height = _inner(picture, shape)
         part = picture[top : top + height, left : left + width]
-        hands = hands_in(step.landmarks, self._image, (shape[1], shape[0]))
-        draw_hands(part, hands, held=not step.answered)
+        skeletons = skeletons_in(step.landmarks, self._image, (shape[1], shape[0]))
+        draw_skeletons(part, skeletons, held=not step.answered)
 
     def _draw_view(self, picture: Image, view: Step, shape: tuple[int, ...], unit: float) -> None:
         """Draw the edge of a part of a frame `(height, width)`, with its name and its label.

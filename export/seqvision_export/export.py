@@ -17,7 +17,7 @@ from seqvision.statistics import chance_warning
 from seqvision.training.model_io import load_model
 from seqvision_edge.card import ModelCard, VideoSequence
 from seqvision_edge.files import atomic_write
-from seqvision_edge.landmarks import hand_count
+from seqvision_edge.landmarks import layout_of
 from seqvision_edge.session import Session
 from seqvision_export.onnx_graph import convert, state_of
 from seqvision_export.quantize.calibration_data import gather_clips
@@ -50,7 +50,7 @@ def export(options: ExportOptions, data_sets: Sequence[DataSet] = ()) -> Path:
 
 def _export(options: ExportOptions, target: Path, data_sets: Sequence[DataSet]) -> Path:
     model, card = load_model(options.model)
-    if hand_count(card) and options.precision != "fp32":
+    if layout_of(card) and options.precision != "fp32":
         raise ExportError(
             f"--precision {options.precision}: {options.model} has landmarks, whose networks are "
             "exported in fp32 only; leave it out"

@@ -81,11 +81,12 @@ def check_landmarks(model: ModelOptions) -> None:
     Raises:
         DataError: there is one; it is named.
     """
-    if model.encoder not in LANDMARKS:
+    if "hands" not in model.encoder.split("+"):
         for name in ("hands", "landmarks"):
             value = getattr(model, name)
             if value != ModelOptions.model_fields[name].default:
                 raise DataError(f"--{name} {value}: has no effect without --encoder hands")
+    if model.encoder not in LANDMARKS:
         return
     if model.weights not in ("auto", "none"):
         raise DataError(

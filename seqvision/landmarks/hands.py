@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from seqvision.landmarks.fetch import load_network
-from seqvision.landmarks.network import LandmarkNetwork, keep_constant
-from seqvision.landmarks.runtime import run_encoder
+from seqvision.landmarks.network import LandmarkNetwork, keep_constant, ramp
 from seqvision_edge.landmarks import HAND_POINTS, PER_HAND
 
 # The grids of the detector's anchors: cells of a side, anchors in a cell.
@@ -38,7 +37,7 @@ class Hands(nn.Module):
     `seqvision_edge.landmarks` describes each feature.
     """
 
-    def __init__(self, height: int, width: int, hands: int = 2, kind: str = "lite") -> None:
+    def __init__(self, height: int, width: int, hands: int, kind: str) -> None:
         """Load the networks.
 
         Args:
@@ -50,40 +49,23 @@ class Hands(nn.Module):
             WeightsError: the weights cannot be had.
         """
         super().__init__()
-        self.rows: Tensor
-        self.columns: Tensor
         self.anchors: Tensor
         self.crop: Tensor
         self.stretch: Tensor
-        self.hands, self.kind = hands, kind
-        self.by_torch = False
+        self.hands = hands
         self.palm = LandmarkNetwork(load_network(f"palm_{kind}"))
         self.net = LandmarkNetwork(load_network(f"hand_{kind}"))
-        self.longest = longest = max(height, width)
-        self.picture = height, width
-        scale = self.palm.size / longest
-        bars = [(longest - side) / 2 * scale for side in (height, width)]
-        keep_constant(self, "rows", _shrinking(height, self.palm.size, scale, bars[0]))
-        keep_constant(self, "columns", _shrinking(width, self.palm.size, scale, bars[1]).T)
+        self.size = self.palm.size
+        longest = max(height, width)
         keep_constant(self, "anchors", _anchors())
         keep_constant(self, "crop", _crop_points(self.net.size))
         # Half a pixel inside the border: there GridSample need not look outside, half its time.
         self.edge = 1 - 1 / min(width, height)
         keep_constant(self, "stretch", np.array([2 * longest / width, 2 * longest / height]))
 
-    def extra_repr(self) -> str:
-        """Return what decides the features; caches are named by it."""
-        height, width = self.picture
-        return f"{width}x{height}, hands={self.hands}, {self.kind}, version=2"
-
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Return the features of each picture, on a CPU by onnxruntime: a fifth of torch's time."""
-        if self.by_torch or torch.compiler.is_exporting() or pictures.device.type != "cpu":
-            return self._compute(pictures)
-        return torch.from_numpy(run_encoder(self, pictures.detach().numpy()))
-
-    def _compute(self, pictures: Tensor) -> Tensor:
-        boxes, scores = self._candidates(pictures)
+    def forward(self, pictures: Tensor, small: Tensor) -> Tensor:
+        """Return the features of each picture; `small` are the same fitted into the detector's."""
+        boxes, scores = self._candidates(small)
         found, certain = [], []
         for _ in range(self.hands):
             box, best, scores = _best(boxes, scores)
@@ -94,15 +76,15 @@ class Hands(nn.Module):
         points = self._points(marks, roi)
         points = points.reshape(-1, self.hands, HAND_POINTS, 3)
         present = presence.reshape(-1, self.hands)
-        there = _ramp(present, _PRESENT) * _ramp(torch.stack(certain, 1), _FOUND)
+        there = ramp(present, _PRESENT) * ramp(torch.stack(certain, 1), _FOUND)
         if self.hands == 2:
             left = 1 - right.reshape(-1, self.hands)
             points, there = _into_slots(points, there, left)
         return _features(points, there)
 
-    def _candidates(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+    def _candidates(self, small: Tensor) -> tuple[Tensor, Tensor]:
         """Return boxes `(pictures, anchors, 18)`, in units of the longer side, and their scores."""
-        boxes, logits = self.palm(self.rows @ (pictures @ self.columns))
+        boxes, logits = self.palm(small)
         scores = torch.sigmoid(logits[..., 0].clamp(-100, 100))
         return boxes / self.palm.size + self.anchors, scores
 
@@ -125,20 +107,6 @@ class Hands(nn.Module):
         return torch.cat((flat, points[..., 2:] * roi[:, None, 2:3]), 2)
 
 
-def use_torch(model: nn.Module) -> bool:
-    """Let encoders of landmarks compute by torch itself; return whether there is one."""
-    found = [module for module in model.modules() if isinstance(module, Hands)]
-    for module in found:
-        module.by_torch = True
-    return bool(found)
-
-
-def _ramp(values: Tensor, ends: tuple[float, float]) -> Tensor:
-    """Rise from 0 at the first to 1 at the second end."""
-    low, high = ends
-    return ((values - low) * (1 / (high - low))).clamp(0, 1)
-
-
 def _best(boxes: Tensor, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the best box, its score, and the scores without those that overlap it.
 
@@ -154,8 +122,8 @@ def _best(boxes: Tensor, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     shared = (high - low).clamp(min=0)
     common = shared[..., 0] * shared[..., 1]
     union = 4 * half[..., 0] * half[..., 1] + top[..., 2] * top[..., 3] - common
-    near = _ramp(common / union.clamp(min=1e-6), _OVERLAP)
-    weight = near * scores * _ramp(scores, _COUNTED) + 1e-6 * first
+    near = ramp(common / union.clamp(min=1e-6), _OVERLAP)
+    weight = near * scores * ramp(scores, _COUNTED) + 1e-6 * first
     box = (weight / weight.sum(1, keepdim=True))[:, None] @ boxes
     return box[:, 0], best[:, 0], scores * (1 - near)
 
@@ -207,7 +175,7 @@ def _into_slots(points: Tensor, there: Tensor, left: Tensor) -> tuple[Tensor, Te
     apart = middles[:, 0] - middles[:, 1]
     distance = torch.sqrt((apart * apart).sum(1))
     size = _hand_size(points)[..., 0].amax(1)
-    again = there[:, 0] * (1 - _ramp(distance / size, _TWICE))
+    again = there[:, 0] * (1 - ramp(distance / size, _TWICE))
     there = torch.stack((there[:, 0], there[:, 1] * (1 - again)), 1)
     order = there * (2 * left - 1 + 0.2 * (2 * points[..., 0, 0] - 1))
     keep = ((order[:, 0] - order[:, 1]) * _SHARP + 0.5).clamp(0, 1)[:, None]
@@ -244,15 +212,3 @@ def _crop_points(side: int) -> NDArray[np.float32]:
     at = (np.arange(side) + 0.5) / side - 0.5
     x, y = np.meshgrid(at, at)
     return np.stack((x, y, np.ones_like(x)), -1).reshape(1, -1, 3).astype(np.float32)
-
-
-def _shrinking(before: int, after: int, scale: float, bar: float) -> NDArray[np.float32]:
-    """Return the matrix `(after, before)` that resizes one side and puts bars around it."""
-    matrix = np.zeros((after, before), np.float32)
-    reach = max(1.0, 1 / scale)
-    for row in range(after):
-        centre = (row + 0.5 - bar) / scale
-        if 0 <= centre <= before:
-            weights = (1 - np.abs(np.arange(before) + 0.5 - centre) / reach).clip(0)
-            matrix[row] = weights / weights.sum()
-    return matrix

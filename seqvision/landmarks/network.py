@@ -130,6 +130,12 @@ def enlarging(before: int, after: int) -> NDArray[np.float32]:
     return matrix
 
 
+def ramp(values: Tensor, ends: tuple[float, float]) -> Tensor:
+    """Rise from 0 at the first to 1 at the second end."""
+    low, high = ends
+    return ((values - low) * (1 / (high - low))).clamp(0, 1)
+
+
 def keep_constant(module: nn.Module, name: str, value: NDArray[Any]) -> None:
     """Add a float32 constant to a module, which its state does not list."""
     device = torch.empty(0).device

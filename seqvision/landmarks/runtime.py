@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from seqvision.console import status
-from seqvision.landmarks.fetch import landmarks_file
+from seqvision.landmarks.fetch import landmarks_folder
 from seqvision_edge.files import atomic_write
 
 # Pictures at once: more make the activations fall out of the processor's caches.
@@ -72,8 +72,7 @@ def _load(content: bytes, threads: int) -> Any:
 def _file(encoder: nn.Module) -> Path:
     made_from = f"{encoder!r} {torch.__version__} {_OPSET}"
     digest = hashlib.sha256(made_from.encode()).hexdigest()[:16]
-    path = landmarks_file()
-    return path.with_name(f"{path.stem}-{digest}.onnx")
+    return landmarks_folder() / f"encoder-{digest}.onnx"
 
 
 def convert_encoder(encoder: nn.Module, shape: tuple[int, ...]) -> bytes:

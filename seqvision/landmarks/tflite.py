@@ -158,7 +158,7 @@ def _needed(network: Layers) -> Layers:
     return Layers(network.size, network.inputs, network.outputs, kept[::-1], tensors)
 
 
-def _same(size: Sequence[int], kernel: Sequence[int], strides: Sequence[int]) -> list[int]:
+def same_padding(size: Sequence[int], kernel: Sequence[int], strides: Sequence[int]) -> list[int]:
     """Return TensorFlow's SAME padding: left, right, top, bottom."""
     totals = [
         max((-(-length // stride) - 1) * stride + taps - length, 0)
@@ -192,7 +192,7 @@ def _convolution(depthwise: bool) -> Callable[..., Layer]:
 
 
 def _padding(options: _Record, given: Any, kernel: Any, strides: list[int]) -> list[int]:
-    return _same(given[1:3], kernel, strides) if options.byte(0) == 0 else [0, 0, 0, 0]
+    return same_padding(given[1:3], kernel, strides) if options.byte(0) == 0 else [0, 0, 0, 0]
 
 
 def _linear(operator: _Record, known: Any, given: Any, made: Any) -> Layer:

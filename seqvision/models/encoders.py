@@ -19,7 +19,6 @@ from seqvision.config.option_types import FROM_SCRATCH, LANDMARKS, is_onnx, pixe
 from seqvision.errors import WeightsError
 from seqvision.models.onnx_encoder import FrameModel, frame_model
 from seqvision.models.timm_encoders import is_timm, size_error, timm_network, timm_pixel_range
-from seqvision_edge.landmarks import PER_HAND
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 SYMMETRIC = ((0.5,), (0.5,))
@@ -183,10 +182,10 @@ def build_encoder(
     if is_onnx(name):
         return _of_file(name, channels, height, width, frame_content)
     if name in LANDMARKS:
-        from seqvision.landmarks.hands import Hands
+        from seqvision.landmarks.encoder import LandmarkEncoder
 
-        encoder = Hands(height, width, hands, landmarks)
-        return Encoder(encoder, hands * PER_HAND, 3, pretrained=True)
+        encoder = LandmarkEncoder(name, height, width, hands, landmarks)
+        return Encoder(encoder, encoder.features, 3, pretrained=True)
     from_scratch = name in FROM_SCRATCH
     pretrained = False
     module = (

@@ -247,8 +247,6 @@ def _check_pictures(options: TrainOptions) -> None:
         raise DataError(f"--sequence {sequence}: {name} needs whole pictures; leave it out")
     if options.clips.grayscale:
         raise DataError(f"--grayscale: {name} needs colours; leave it out")
-    if options.augmentation.context:
-        raise DataError("--context: --encoder hands cannot use it yet; leave it out")
     if options.augmentation.augment not in PRESETS:
         raise DataError(
             f"--augment: a YAML varies pixels, {name} its points; take {', '.join(PRESETS)}"

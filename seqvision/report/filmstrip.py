@@ -13,7 +13,7 @@ from seqvision.report.contents import ReportContents, SplitResult
 from seqvision.report.html import element
 from seqvision.report.svg_charts import bars
 from seqvision_edge.card import ModelCard, VideoSequence
-from seqvision_edge.landmarks import draw_hands, hand_count, hands_in
+from seqvision_edge.landmarks import draw_skeletons, layout_of, skeletons_in
 from seqvision_edge.opencv import cv2
 from seqvision_edge.sampling import centre
 
@@ -82,14 +82,15 @@ def _strip(steps: NDArray[np.uint8], report: ReportContents) -> NDArray[np.uint8
 
     Of a model of landmarks four larger ones, with its skeletons.
     """
-    count = min(_LARGER_FRAMES if hand_count(report.card) else FRAMES, len(steps))
+    count = min(_LARGER_FRAMES if layout_of(report.card) else FRAMES, len(steps))
     chosen = steps[((np.arange(count) + 0.5) * len(steps) / count).astype(int)]
-    if not hand_count(report.card):
+    if layout_of(report.card) is None:
         return np.concatenate([_small(step, _SIDE) for step in chosen], axis=1)
     pictures = [np.ascontiguousarray(_small(step, _LARGER_SIDE)) for step in chosen]
     spec = report.card.image.model_copy(update={"fit": "stretch"})  # a step is the whole picture
     for picture, features in zip(pictures, _landmarks(report.model, chosen), strict=True):
-        draw_hands(picture, hands_in(features, spec, (picture.shape[1], picture.shape[0])))
+        size = picture.shape[1], picture.shape[0]
+        draw_skeletons(picture, skeletons_in(features, spec, size))
     return np.concatenate(pictures, axis=1)
 
 

@@ -4,8 +4,8 @@ The detector never sees a varied picture: a turn, a shift or a mirror of the poi
 costs nothing.  So every epoch draws anew, whatever `--views` is.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -23,7 +23,17 @@ from seqvision.models.classifier import Classifier
 from seqvision.training.features import encoder_fingerprint
 from seqvision_edge.card import VideoSequence
 from seqvision_edge.files import atomic_write
-from seqvision_edge.landmarks import HAND_POINTS, PER_HAND, SHOWN, presence
+from seqvision_edge.hints import join_and
+from seqvision_edge.landmarks import (
+    BODY_MIRROR,
+    BODY_POINTS,
+    HAND_POINTS,
+    IN_WORDS,
+    PER_BODY,
+    PER_HAND,
+    is_found,
+    layout,
+)
 from seqvision_edge.sampling import centre_start, select_frames
 
 Points = NDArray[np.float32]
@@ -32,20 +42,21 @@ Points = NDArray[np.float32]
 _FINER: Final = 2
 # Frames encoded at once, so that an interrupt is quick and memory small.
 _PIECE: Final = 32
-# Of fewer frames with hands the features carry little information.
+# Of fewer frames with hands, or with a body, the features carry little information.
 _RARE: Final = 0.6
 
 
 @dataclass(frozen=True)
 class Variation:
-    """How points vary, the same for a whole clip but for the jitter.
+    """How points vary, the same for a whole clip but for jitter, drop and lose.
 
     Attributes:
         turn: degrees, either way.
         scale: share, either way.
         shift: share of the picture's longer side, either way.
-        jitter: deviation of each point, in sizes of the hand.
-        lose: probability that a hand is not found in a frame, as when it is blurred.
+        jitter: deviation of each point, in sizes of the hand or torso.
+        drop: probability that a point is missing in a frame: it is zeros.
+        lose: probability that a hand or a body is not found in a frame, as when it is blurred.
         flip: mirror half of the clips.
         swap: label index → label index of its mirror image; others stay.
         augmenter: which frames are seen.
@@ -55,6 +66,7 @@ class Variation:
     scale: float = 0.0
     shift: float = 0.0
     jitter: float = 0.0
+    drop: float = 0.0
     lose: float = 0.0
     flip: bool = False
     swap: Mapping[int, int] = field(default_factory=dict)
@@ -71,38 +83,139 @@ class Variation:
     def __call__(
         self, points: Points, label: int, generator: np.random.Generator
     ) -> tuple[Points, int]:
-        """Vary the features `(time, hands × 67)` of a clip; return them and their label."""
-        # (time, hands, values): all are linear in what a turn, a scale and a mirror do.
-        hands = points.reshape(len(points), -1, PER_HAND).astype(np.float64)
+        """Vary the features `(time, features)` of a clip; return them and their label."""
+        described = layout(points.shape[-1])
+        split = described.hands * PER_HAND
         mirrored = self.flip and bool(generator.random() < 0.5)
         if mirrored:
-            hands = hands[:, ::-1].copy()
             label = self.swap.get(label, label)
-        marks = hands[..., : 3 * HAND_POINTS].reshape(*hands.shape[:2], HAND_POINTS, 3)
-        wrists, sizes, there = hands[..., 63:65], hands[..., 65:66], hands[..., 66:]
-        if mirrored:
-            marks[..., 0] *= -1
-            wrists[..., 0] *= -1
-        angle = np.deg2rad(generator.uniform(-self.turn, self.turn))
-        turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-        scale = 1 + generator.uniform(-self.scale, self.scale)
-        shift = 2 * generator.uniform(-self.shift, self.shift, 2)
-        marks[..., :2] = marks[..., :2] @ turn
+        motion = _Motion.draw(self, mirrored, generator)
+        parts = []
+        if described.hands:
+            hands = points[:, :split].reshape(len(points), described.hands, PER_HAND)
+            parts.append(self._hands(hands[:, ::-1] if mirrored else hands, motion, generator))
+        if described.body:
+            parts.append(self._body(points[:, split:].reshape(-1, 1, PER_BODY), motion, generator))
+        varied = [part.reshape(len(points), -1) for part in parts]
+        return np.concatenate(varied, axis=1).astype(np.float32), label
+
+    def _hands(
+        self, hands: Points, motion: "_Motion", generator: np.random.Generator
+    ) -> NDArray[np.float64]:
+        """`(time, hands, 67)`, in the order of their slots."""
+        marks, place, there = _apart(hands, HAND_POINTS)
+        motion.move(marks, place, there)
         # The wrist is where the others are measured from.
         noise = generator.normal(0, self.jitter, (*marks.shape[:2], HAND_POINTS - 1, 3))
         marks[..., 1:, :] += noise * there[..., None]
-        wrists[:] = wrists @ turn * scale + shift * there
-        sizes *= scale
-        hands[..., : 3 * HAND_POINTS] = marks.reshape(*hands.shape[:2], -1)
-        hands *= generator.random(hands.shape[:2])[..., None] >= self.lose
-        return hands.reshape(points.shape).astype(np.float32), label
+        return self._lose(marks, place, there, generator)
+
+    def _body(
+        self, body: Points, motion: "_Motion", generator: np.random.Generator
+    ) -> NDArray[np.float64]:
+        """`(time, 1, 55)`."""
+        marks, place, there = _apart(body, BODY_POINTS)
+        if motion.mirrored:
+            marks = marks[..., BODY_MIRROR, :]
+        motion.move(marks, place, there)
+        noise = generator.normal(0, self.jitter, (*marks.shape[:3], 2))
+        marks[..., :2] += noise * marks[..., 2:]
+        return self._lose(marks, place, there, generator)
+
+    def _lose(
+        self,
+        marks: NDArray[np.float64],
+        place: NDArray[np.float64],
+        there: NDArray[np.float64],
+        generator: np.random.Generator,
+    ) -> NDArray[np.float64]:
+        marks *= generator.random(marks.shape[:3])[..., None] >= self.drop
+        whole = np.concatenate((marks.reshape(*marks.shape[:2], -1), place, there), axis=2)
+        whole *= generator.random(whole.shape[:2])[..., None] >= self.lose
+        return whole
 
 
-_STRENGTHS: Final[Mapping[str, tuple[float, float, float, float, float]]] = {
-    "none": (0.0, 0.0, 0.0, 0.0, 0.0),
-    "light": (8.0, 0.12, 0.05, 0.02, 0.05),
-    "strong": (15.0, 0.25, 0.10, 0.04, 0.10),
+@dataclass(frozen=True)
+class _Motion:
+    """How a camera that is turned, moved or nearer would see the same: linear in all features."""
+
+    mirrored: bool
+    turn: NDArray[np.float64]
+    scale: float
+    shift: NDArray[np.float64]
+
+    @classmethod
+    def draw(cls, strength: Variation, mirrored: bool, generator: np.random.Generator) -> "_Motion":
+        angle = np.deg2rad(generator.uniform(-strength.turn, strength.turn))
+        turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+        scale = 1 + generator.uniform(-strength.scale, strength.scale)
+        return cls(mirrored, turn, scale, 2 * generator.uniform(-strength.shift, strength.shift, 2))
+
+    def move(
+        self, marks: NDArray[np.float64], place: NDArray[np.float64], there: NDArray[np.float64]
+    ) -> None:
+        """Move points `(time, slots, points, …)`, and place and size `(time, slots, 3)`."""
+        if self.mirrored:
+            marks[..., 0] *= -1
+            place[..., 0] *= -1
+        marks[..., :2] = marks[..., :2] @ self.turn
+        place[..., :2] = place[..., :2] @ self.turn * self.scale + self.shift * there
+        place[..., 2] *= self.scale
+
+
+def _apart(part: Points, points: int) -> tuple[NDArray[np.float64], ...]:
+    """Return points `(time, slots, points, 3)`, place and size `(…, 3)`, and presence `(…, 1)`."""
+    values = part.astype(np.float64)
+    marks = values[..., : 3 * points].reshape(*values.shape[:2], points, 3)
+    return marks, values[..., -4:-1], values[..., -1:]
+
+
+_STRENGTHS: Final[Mapping[str, tuple[float, float, float, float, float, float]]] = {
+    "none": (0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+    "light": (8.0, 0.12, 0.05, 0.02, 0.01, 0.05),
+    "strong": (15.0, 0.25, 0.10, 0.04, 0.03, 0.10),
 }
+
+
+@dataclass(frozen=True)
+class Found:
+    """In how many frames landmarks are found: `seen` of each part, of `frames`."""
+
+    seen: Mapping[str, int]
+    frames: int
+
+    def __add__(self, other: "Found") -> "Found":
+        seen = {part: count + other.seen[part] for part, count in self.seen.items()}
+        return Found(seen, self.frames + other.frames)
+
+    def shares(self) -> dict[str, float]:
+        """Return the share of the frames, of each part."""
+        return {part: count / max(1, self.frames) for part, count in self.seen.items()}
+
+    def text(self) -> str:
+        """Return the shares as one line, and where they are low why they may be."""
+        shares = self.shares()
+        each = [f"{IN_WORDS[part]} in {share:.0%}" for part, share in shares.items()]
+        text = f"{join_and(each)} of the frames"
+        if self.is_low():
+            text += (
+                ", which is low. Likely causes: blurred by movement, covered, out of the picture, "
+                "too close to a wide lens, small, or a squashed picture; see docs/landmarks.md"
+            )
+        return text
+
+    def is_low(self) -> bool:
+        """Whether one of the shares is so low that the features carry little information."""
+        return any(share < _RARE for share in self.shares().values())
+
+
+def count_found(points: Sequence[Points]) -> Found:
+    """Return in how many frames there are hands, and a body; `points`: of clips."""
+    described = layout(points[0].shape[-1])
+    seen = {
+        part: sum(int(is_found(each, part).sum()) for each in points) for part in described.names
+    }
+    return Found(seen, sum(map(len, points)))
 
 
 class ClipLandmarks(Dataset[Item]):
@@ -127,71 +240,89 @@ class ClipLandmarks(Dataset[Item]):
         """
         assert isinstance(data.sequence, VideoSequence)
         self._data, self._sequence, self._variation = data, data.sequence, variation
-        assert not any(data.around), "preflight refuses --context"
-        self._kept = [_frames_of(clip, data.sequence) for clip in data.clips]
-        self._points: list[Points] = []
+        around = [None if each is None else each.clip for each in data.around]
+        clips = [*data.clips, *(clip for clip in around if clip is not None)]
+        kept = [_frames_of(clip, data.sequence) for clip in clips]
         made_from = encoder_fingerprint(model)
         model.eval()
-        total = sum(map(len, self._kept))
-        with progress("finding hands") as advance:
-            done = 0
-            for clip, kept in zip(data.clips, self._kept, strict=True):
-                path = cache.file([made_from, clip.key, kept.tolist()], ".npz")
+        # Clips whose frames are features, those that windows are drawn from.
+        encoded: list[Decoded] = []
+        with progress("finding landmarks") as advance:
+            done, total = 0, sum(map(len, kept))
+            for clip, frames in zip(clips, kept, strict=True):
+                path = cache.file([made_from, clip.key, frames.tolist()], ".npz")
                 points = _load(path)
                 if points is None:
                     pieces = []
-                    for at in range(0, len(kept), _PIECE):
-                        pieces.append(_encode(model, clip, kept[at : at + _PIECE]))
+                    for at in range(0, len(frames), _PIECE):
+                        pieces.append(_encode(model, clip, frames[at : at + _PIECE]))
                         advance(done + at + len(pieces[-1]), total)
                     points = np.concatenate(pieces)
                     _save(path, points, cache)
-                done += len(kept)
-                self._points.append(points)
+                done += len(frames)
+                encoded.append(_of_points(clip, frames, points))
         cache.trim()
+        self._clips = encoded[: len(data.clips)]
+        self._centres = [
+            np.searchsorted(frames, _centre_ticks(clip, data.sequence))
+            for clip, frames in zip(data.clips, kept[: len(data.clips)], strict=True)
+        ]
+        wider = iter(encoded[len(data.clips) :])
+        self._around = [
+            None if each is None else replace(each, clip=next(wider)) for each in data.around
+        ]
 
     def __len__(self) -> int:
         return len(self._data)
 
     def __getitem__(self, draw: Draw) -> Item:
         epoch, index = draw
-        clip, label = self._data.clips[index], self._data.labels[index]
-        sequence, points, kept = self._sequence, self._points[index], self._kept[index]
-        if self._variation is None or self._variation.augmenter is None:
-            ticks = _centre_ticks(clip, sequence)
-            return torch.from_numpy(points[np.searchsorted(kept, ticks)]), label
+        clip, label, sequence = self._clips[index], self._data.labels[index], self._sequence
+        around, variation = self._around[index], self._variation
+        augmenter = variation.augmenter if variation else None
+        if around is None and augmenter is None:
+            return torch.from_numpy(_points_of(clip)[self._centres[index]]), label
         generator = np.random.default_rng((self._data.seed, epoch, int(clip.key, 16)))
-        chosen, label = self._variation.augmenter.choose(
-            clip.times[kept], sequence.fps, sequence.frames, label, generator, None, clip.end
+        if around is not None:
+            window = around.draw(sequence.frames / sequence.fps, label, generator)
+            clip, label = window or (clip, label)
+        if variation is None or augmenter is None:
+            return torch.from_numpy(_points_of(clip)[_centre_ticks(clip, sequence)]), label
+        chosen, label = augmenter.choose(
+            clip.times, sequence.fps, sequence.frames, label, generator, None, clip.end
         )
-        varied, label = self._variation(points[chosen], label, generator)
+        varied, label = variation(_points_of(clip)[chosen], label, generator)
         return torch.from_numpy(varied), label
 
     def windows(self, epochs: int = 8) -> Iterator[torch.Tensor]:
         """Yield the varied windows `(time, features)` of some epochs."""
-        for epoch in range(epochs if self._variation else 1):
+        varied = self._variation is not None or any(self._around)
+        for epoch in range(epochs if varied else 1):
             for index in range(len(self)):
                 yield self[epoch, index][0]
 
-    def seen(self) -> tuple[int, int]:
-        """Return in how many frames there is a hand, and how many frames there are."""
-        clearest = [presence(points).max(axis=1) for points in self._points]
-        return sum(int((each >= SHOWN).sum()) for each in clearest), sum(map(len, clearest))
+    def found(self) -> Found:
+        """Return in how many frames of the clips there are hands, and a body."""
+        return count_found([_points_of(clip) for clip in self._clips])
 
 
-def seen_notes(*parts: ClipLandmarks) -> tuple[str, ...]:
-    """Print the share of frames with hands; return it as notes for the card and the report."""
-    seen, frames = (sum(values) for values in zip(*(part.seen() for part in parts), strict=True))
-    share = seen / max(1, frames)
-    text = f"hands in {share:.0%} of the frames"
-    if share >= _RARE:
-        print_line(text)
-        return (text,)
-    text += (
-        ", which is few: they must be whole in the picture, lit, and not small; see "
-        "docs/landmarks.md"
-    )
-    print_warning(text)
-    return (text,)
+def found_notes(*parts: ClipLandmarks) -> tuple[str, ...]:
+    """Print the share of frames with landmarks; return it as notes for the card and the report."""
+    found = parts[0].found()
+    for part in parts[1:]:
+        found += part.found()
+    (print_warning if found.is_low() else print_line)(found.text())
+    return (found.text(),)
+
+
+def _of_points(clip: Decoded, kept: NDArray[np.int64], points: Points) -> Decoded:
+    """Return a clip whose frames are features: windows are cut out of it as of pictures."""
+    frames: Any = points
+    return replace(clip, frames=frames, times=clip.times[kept], source_fps=None)
+
+
+def _points_of(clip: Decoded) -> Points:
+    return np.asarray(clip.frames, np.float32)
 
 
 def _frames_of(clip: Decoded, sequence: VideoSequence) -> NDArray[np.int64]:

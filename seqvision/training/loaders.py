@@ -20,7 +20,7 @@ from seqvision.models.classifier import Classifier
 from seqvision.training.data import Data
 from seqvision.training.distillation import Targets
 from seqvision.training.features import Features
-from seqvision.training.landmark_features import ClipLandmarks, Variation, seen_notes
+from seqvision.training.landmark_features import ClipLandmarks, Variation, found_notes
 from seqvision.training.workers import can_hand_over, prepare_worker, worker_count
 
 
@@ -56,7 +56,7 @@ def make_loaders(
         points = ClipLandmarks(model, learning, cache, variation)
         model.steps.standardize(points.windows())
         checked = ClipLandmarks(model, checking, cache)
-        model.notes += seen_notes(points, checked)
+        model.notes += found_notes(points, checked)
         learning, checking, workers = points, FeatureDataset(checked), 0
     elif model.frozen:
         # A frozen encoder answers the same in every epoch: ask it once, per varied copy.

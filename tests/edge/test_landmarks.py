@@ -10,13 +10,21 @@ from numpy.typing import NDArray
 from seqvision_edge.card import ImageSpec, ModelCard
 from seqvision_edge.frame import Frame, Step
 from seqvision_edge.landmarks import (
+    BODY,
+    BODY_BONES,
+    BODY_MIRROR,
+    BODY_POINTS,
     HAND_BONES,
     HAND_POINTS,
+    PER_BODY,
     PER_HAND,
-    draw_hands,
-    hands_in,
+    Layout,
+    draw_skeletons,
+    is_found,
+    layout,
     newest_features,
     presence,
+    skeletons_in,
 )
 from seqvision_edge.opencv import cv2
 from seqvision_edge.overlay import Overlay
@@ -40,11 +48,28 @@ def features_at(
     return values * there
 
 
-def card_of_hands(hands: int = 1, motion: str = "auto", fit: str = "pad") -> ModelCard:
+def body_at(
+    pixels: tuple[float, float], size: float = 40.0, there: float = 1.0
+) -> NDArray[np.float32]:
+    """Return a body whose root is at these pixels of a step of 320 × 240, its points downwards.
+
+    Its ankles are not seen.
+    """
+    marks = np.zeros((BODY_POINTS, 3), np.float32)
+    marks[:, 1], marks[:, 2] = np.linspace(-1, 1, BODY_POINTS), 1
+    marks[-2:] = 0
+    root = (np.array(pixels) - (160, 120)) / 160
+    return np.array([*marks.reshape(-1), *root, 4 * size / 320, 1], np.float32) * there
+
+
+def card_of_hands(
+    hands: int = 1, motion: str = "auto", fit: str = "pad", encoder: str = "hands"
+) -> ModelCard:
     card = make_card()
-    options = {"model": {"encoder": "hands", "hands": hands, "motion": motion}}
+    options = {"model": {"encoder": encoder, "hands": hands, "motion": motion}}
     origin = card.origin.model_copy(update={"options": options})
-    width = hands * PER_HAND
+    width = {"hands": 0, "pose": -hands * PER_HAND}.get(encoder, 0) + hands * PER_HAND
+    width += PER_BODY if "pose" in encoder else 0
     state = card.state.model_copy(
         update={
             "tensors": (
@@ -66,23 +91,69 @@ def test_points_are_where_preprocessing_put_the_picture(fit: str, size: tuple[in
     step = prepare(picture, spec(fit))[..., 0].astype(float)
     rows, columns = np.indices(step.shape) + 0.5
     seen = (columns * step).sum() / step.sum(), (rows * step).sum() / step.sum()
-    (hand,) = hands_in(features_at(seen), spec(fit), size)
+    (hand,) = skeletons_in(features_at(seen), spec(fit), size)
     assert hand.points[0] * size == pytest.approx(dot, abs=0.012 * max(size))
 
 
 def test_a_faint_presence_does_not_move_the_points_and_an_absent_hand_has_none() -> None:
-    (whole,) = hands_in(features_at((50, 200)), spec("pad"), (320, 240))
-    (faint,) = hands_in(features_at((50, 200), there=0.6), spec("pad"), (320, 240))
+    (whole,) = skeletons_in(features_at((50, 200)), spec("pad"), (320, 240))
+    (faint,) = skeletons_in(features_at((50, 200), there=0.6), spec("pad"), (320, 240))
     np.testing.assert_allclose(whole.points, faint.points, atol=1e-6)
     assert whole.points[0] * (320, 240) == pytest.approx((50, 200), abs=1e-3)
     assert whole.points[-1] * (320, 240) == pytest.approx((50, 160), abs=1e-3)
-    assert hands_in(features_at((50, 200), there=0.4), spec("pad"), (320, 240)) == []
-    assert hands_in(np.full(2 * PER_HAND, np.nan, np.float32), spec("pad"), (320, 240)) == []
+    assert skeletons_in(features_at((50, 200), there=0.4), spec("pad"), (320, 240)) == []
+    assert skeletons_in(np.full(2 * PER_HAND, np.nan, np.float32), spec("pad"), (320, 240)) == []
+
+
+def test_a_body_lies_where_its_points_are_and_what_is_not_seen_is_not_shown() -> None:
+    both = np.concatenate((np.zeros(PER_HAND, np.float32), features_at((9, 9)), body_at((160, 90))))
+    body, hand = skeletons_in(both, spec("pad"), (320, 240))
+    assert (body.slot, hand.slot) == (BODY, 1)
+    assert body.points[0] * (320, 240) == pytest.approx((160, 50), abs=1e-3)
+    assert body.shown.tolist() == [True] * 15 + [False] * 2
+    (faint,) = skeletons_in(body_at((160, 90), there=0.6), spec("pad"), (320, 240))
+    np.testing.assert_allclose(faint.points[:15], body.points[:15], atol=1e-6)
+    assert skeletons_in(body_at((160, 90), there=0.4), spec("pad"), (320, 240)) == []
+    picture = np.zeros((240, 320, 3), np.uint8)
+    draw_skeletons(picture, [body])
+    rows = picture.max(axis=2).any(axis=1).nonzero()[0]
+    assert (rows.min(), rows.max()) == pytest.approx((50, 90 + 40 * (14 / 8 - 1)), abs=4)
+
+
+@pytest.mark.parametrize(
+    ("width", "hands", "body"),
+    [(67, 1, False), (134, 2, False), (55, 0, True), (122, 1, True), (189, 2, True)],
+)
+def test_a_width_stands_for_one_layout_and_finds_its_parts(
+    width: int, hands: int, body: bool
+) -> None:
+    assert layout(width) == Layout(hands, body)
+    features = np.zeros((2, width), np.float32)
+    features[1] = 1
+    assert presence(features).tolist() == [[0] * (hands + body), [1] * (hands + body)]
+    for part in Layout(hands, body).names:
+        assert is_found(features, part).tolist() == [False, True]
+
+
+@pytest.mark.parametrize("width", [0, 54, 66, 201, 256])
+def test_other_widths_are_no_landmarks(width: int) -> None:
+    with pytest.raises(ValueError, match="are no landmarks"):
+        layout(width)
+
+
+@pytest.mark.parametrize("encoder", ["pose", "hands+pose"])
+def test_the_state_of_a_model_of_poses_has_them(encoder: str) -> None:
+    card = card_of_hands(encoder=encoder)
+    width = PER_BODY + (PER_HAND if "hands" in encoder else 0)
+    past = np.arange(2 * width, dtype=np.float32).reshape(1, 2, width)
+    found = newest_features(card, (past,))
+    assert found is not None
+    assert (found[0], len(found)) == (width, width)
 
 
 def test_two_slots_are_told_apart() -> None:
     both = np.concatenate((np.zeros(PER_HAND, np.float32), features_at((9, 9))))
-    (hand,) = hands_in(both, spec("pad"), (320, 240))
+    (hand,) = skeletons_in(both, spec("pad"), (320, 240))
     assert hand.slot == 1
     assert presence(both).tolist() == [0, 1]
 
@@ -115,10 +186,10 @@ def test_a_skeleton_lies_on_its_hand_in_any_window(size: tuple[int, int] | None)
 
 
 def test_a_skeleton_of_an_earlier_frame_is_fainter() -> None:
-    hands = hands_in(features_at((160, 140)), spec("pad"), (320, 240))
+    hands = skeletons_in(features_at((160, 140)), spec("pad"), (320, 240))
     pictures = [np.full((240, 320, 3), 90, np.uint8) for _ in range(2)]
-    draw_hands(pictures[0], hands)
-    draw_hands(pictures[1], hands, held=True)
+    draw_skeletons(pictures[0], hands)
+    draw_skeletons(pictures[1], hands, held=True)
     strong, faint = (np.abs(one.astype(int) - 90).sum() for one in pictures)
     assert 0 < faint < 0.6 * strong
 
@@ -126,8 +197,10 @@ def test_a_skeleton_of_an_earlier_frame_is_fainter() -> None:
 def test_points_far_outside_are_drawn_without_an_error() -> None:
     values = features_at((160, 140))
     values[:63] *= 1e30
-    draw_hands(np.zeros((240, 320, 3), np.uint8), hands_in(values, spec("pad"), (320, 240)))
+    draw_skeletons(np.zeros((240, 320, 3), np.uint8), skeletons_in(values, spec("pad"), (320, 240)))
     assert max(max(bone) for bone in HAND_BONES) == HAND_POINTS - 1
+    assert max(max(bone) for bone in BODY_BONES) == BODY_POINTS - 1
+    assert [BODY_MIRROR[other] for other in BODY_MIRROR] == list(range(BODY_POINTS))
 
 
 def test_the_page_of_a_device_shows_the_skeleton() -> None:

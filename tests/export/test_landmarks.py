@@ -1,6 +1,7 @@
-"""`--encoder hands` from clips of signs to a video with skeletons: the three commands."""
+"""`--encoder hands+pose` from clips of signs to a video with skeletons: the three commands."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,10 @@ from landmark_weights import OF_LANDMARKS, landmark_weights
 from once import once
 
 from seqvision.cli import main
-from seqvision.landmarks.hands import Hands
+from seqvision.landmarks.encoder import LandmarkEncoder
 from seqvision.landmarks.runtime import run_encoder
 from seqvision_edge.cli import main as edge_main
-from seqvision_edge.landmarks import draw_hands, hands_in, newest_features, presence
+from seqvision_edge.landmarks import BODY, draw_skeletons, newest_features, presence, skeletons_in
 from seqvision_edge.onnx_validation import read_model
 from seqvision_edge.opencv import cv2
 from seqvision_edge.preprocess import prepare
@@ -43,7 +44,7 @@ def write_parts(folder: Path) -> None:
 
 def train_and_export(folder: Path) -> None:
     write_parts(folder / "signs")
-    arguments = ["--encoder", "hands", "--epochs", "2", "--frames", "4", "--hidden", "8"]
+    arguments = ["--encoder", "hands+pose", "--epochs", "2", "--frames", "4", "--hidden", "8"]
     run = ["--runs", str(folder / "runs"), "--cache", str(folder / "cache"), "--fps", "10"]
     model = folder / "model.pt"
     command = ["train", str(folder / "signs"), *arguments, *run, "--output", str(model)]
@@ -54,21 +55,21 @@ def train_and_export(folder: Path) -> None:
 @pytest.fixture(scope="module")
 def trained() -> Path:
     real_data("asl_clips")
-    landmark_weights()
+    landmark_weights("hands", "pose")
     return once("landmarks", train_and_export)
 
 
-def test_training_tells_how_many_frames_have_hands(trained: Path) -> None:
+def test_training_reports_how_many_frames_have_hands_and_a_body(trained: Path) -> None:
     (run,) = (trained / "runs").iterdir()
     page = (run / "report.html").read_text(encoding="utf-8")
-    assert "hands in " in page
-    assert "% of the frames" in page
+    assert re.search(r"hands in \d+% and a body in 100% of the frames", page)
 
 
-def test_the_proof_is_by_torch_on_pictures_with_hands(trained: Path) -> None:
+def test_the_proof_is_by_torch_on_pictures_with_hands_and_a_body(trained: Path) -> None:
     report = json.loads((trained / "model.onnx.report.json").read_text(encoding="utf-8"))
     assert report["pictures"]["real"] == 12
-    assert report["pictures"]["with_hands"] >= 8
+    assert report["pictures"]["found"]["hands"] >= 8
+    assert report["pictures"]["found"]["body"] == 12
     worst = max(case["difference"] for case in report["comparisons"])
     assert 0 < worst < 5e-4
     own = [each for each in report["comparisons"] if "against frame by frame" in each["name"]]
@@ -101,7 +102,7 @@ def test_the_state_has_the_landmarks_that_the_encoder_finds(trained: Path) -> No
     with open_path(trained / "signs" / "please" / "0.mp4") as source:
         steps = np.stack([prepare(frame.bgr, image) for frame in source])[:3]
     pictures = np.ascontiguousarray(steps.transpose(0, 3, 1, 2), np.float32) / 255
-    encoder = Hands(image.height, image.width).eval()
+    encoder = LandmarkEncoder("hands+pose", image.height, image.width).eval()
     by_runtime = run_encoder(encoder, pictures)
     encoder.by_torch = True
     with torch.inference_mode():
@@ -130,10 +131,10 @@ def test_skeletons_in_a_saved_video_lie_on_the_hands(trained: Path, tmp_path: Pa
     assert before.shape == after.shape
     features = newest_features(session.card, stream.state)
     assert features is not None
-    hands = hands_in(features, image, (before.shape[1], before.shape[0]))
-    assert hands
+    skeletons = skeletons_in(features, image, (before.shape[1], before.shape[0]))
+    assert {each.slot for each in skeletons} >= {1, BODY}
     skeleton = np.zeros_like(before)
-    draw_hands(skeleton, hands)
+    draw_skeletons(skeleton, skeletons)
     lines = cv2.erode((skeleton.max(axis=2) > 40).astype(np.uint8), np.ones((2, 2))) > 0
     lines[400:] = lines[:130] = False  # there are the panels
     around = cv2.dilate(lines.astype(np.uint8), np.ones((61, 61))) > 0

@@ -12,7 +12,7 @@ from typing_extensions import Self
 
 from seqvision_edge.card import ImageSpec
 from seqvision_edge.frame import CONNECTING, Image, Step
-from seqvision_edge.landmarks import draw_hands, hands_in
+from seqvision_edge.landmarks import draw_skeletons, skeletons_in
 from seqvision_edge.opencv import cv2
 from seqvision_edge.server.sse import Record, step_records
 
@@ -130,8 +130,8 @@ class DeviceView:
             return jpeg[1]
         if landmarks is not None and self._image is not None:
             bgr = bgr.copy()
-            hands = hands_in(landmarks, self._image, (bgr.shape[1], bgr.shape[0]))
-            draw_hands(bgr, hands, held=not own)
+            skeletons = skeletons_in(landmarks, self._image, (bgr.shape[1], bgr.shape[0]))
+            draw_skeletons(bgr, skeletons, held=not own)
         good, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
         assert good, "every frame of a source is a picture"
         content: bytes = data.tobytes()

@@ -24,7 +24,7 @@ from seqvision.training.autotune import processor
 from seqvision.training.model_io import load_model
 from seqvision_edge.card import ModelCard, VideoSequence
 from seqvision_edge.files import atomic_write, temporary_folder
-from seqvision_edge.landmarks import hand_count
+from seqvision_edge.landmarks import layout_of
 from seqvision_edge.providers import Device
 from seqvision_edge.session import Session
 from seqvision_export.bench.stages import (
@@ -118,7 +118,7 @@ def _subjects(options: BenchOptions) -> tuple[Classifier | None, ModelCard, list
     model, card = load_model(options.model)
     content = convert(model, card, ExportOptions().opset)
     # Noise chooses bad ranges, and the same arithmetic.
-    landmarks = hand_count(card) > 0  # whose networks are exported in fp32 only
+    landmarks = layout_of(card) is not None  # whose networks are exported in fp32 only
     made = [] if landmarks else make(content, card, options.precision, random_windows(card))
     fp32 = [Candidate("fp32", "fp32", content)] if "fp32" in options.precision else []
     subjects = [*fp32, *made]

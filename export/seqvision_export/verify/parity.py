@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqvision.landmarks.hands import use_torch
+from seqvision.landmarks.encoder import use_torch
 from seqvision.models.classifier import Classifier
 from seqvision_edge.card import ModelCard
-from seqvision_edge.landmarks import SHOWN, hand_count, presence
+from seqvision_edge.landmarks import is_found, layout_of
 from seqvision_edge.session import Session
 from seqvision_export.onnx_graph import carry
 from seqvision_export.verify.pictures import Pool
@@ -59,10 +59,13 @@ class Reference:
             self._known[key] = self._model.encode(pixels[None, None])[0, 0]
         return self._known[key]
 
-    def with_hands(self) -> int:
-        """Return in how many of the frames so far there are hands."""
-        found = (self._known or {}).values()
-        return sum(bool(presence(each.numpy()).max() >= SHOWN) for each in found)
+    def found(self) -> dict[str, int]:
+        """Return in how many of the frames so far there are hands, and a body."""
+        described, known = layout_of(self.card), (self._known or {}).values()
+        return {
+            part: sum(bool(is_found(each.numpy(), part)) for each in known)
+            for part in (described.names if described else ())
+        }
 
     @torch.inference_mode()
     def answer(self, features: Tensor) -> Answer:
@@ -159,7 +162,7 @@ def limits(session: Session) -> tuple[float, float | None]:
     """Return how far the file may be from itself, and from torch."""
     precision = session.card.graph.precision if session.card.graph else "fp32"
     own = TOLERANCES[precision]
-    if hand_count(session.card) and precision == "fp32":
+    if layout_of(session.card) and precision == "fp32":
         return own, max(own, _POINTS)
     return own, own if precision == "fp32" else None
 

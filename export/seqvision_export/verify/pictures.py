@@ -1,4 +1,4 @@
-"""The frames on which a file of landmarks is proven: noise has no hands, so pictures take part.
+"""The frames on which a file of landmarks is proven: noise has none, so pictures take part.
 
 They are of the clips of --verify, or of those that the model was trained on where they still lie.
 """
@@ -16,7 +16,7 @@ from seqvision.evaluation import load_clips
 from seqvision.preflight.shared_checks import find_for_model
 from seqvision_edge.card import ModelCard
 from seqvision_edge.errors import SeqvisionError
-from seqvision_edge.landmarks import hand_count
+from seqvision_edge.landmarks import layout_of
 from seqvision_edge.sampling import centre
 
 _CLIPS: Final = 3
@@ -34,7 +34,7 @@ class Pool:
 
 def make_pool(card: ModelCard, options: VerifyOptions) -> Pool | None:
     """Return frames for a model of landmarks; None for others, which noise suits as well."""
-    if not hand_count(card):
+    if layout_of(card) is None:
         return None
     shape = (_NOISE, card.image.height, card.image.width, card.image.channels)
     noise = np.random.default_rng(2).integers(0, 256, shape, np.uint8)

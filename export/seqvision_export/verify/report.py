@@ -12,6 +12,8 @@ from rich.table import Table
 
 from seqvision.console import console, print_line
 from seqvision.errors import ExportError
+from seqvision_edge.hints import join_and
+from seqvision_edge.landmarks import IN_WORDS
 
 if TYPE_CHECKING:
     from seqvision_export.verify.clips import ClipsProof
@@ -122,14 +124,16 @@ def print_summary(report: dict[str, Any]) -> None:
         )
 
 
-def _pictures_line(real: int, with_hands: int) -> str:
+def _pictures_line(real: int, found: dict[str, int]) -> str:
     """Return on which pictures a file of landmarks was proven."""
-    if not with_hands:
+    missing = [IN_WORDS[part] for part, frames in found.items() if not frames]
+    if missing:
         return (
-            "no picture with hands took part in the proof; give it clips: --verify CLIPS, or "
-            "seqvision verify"
+            f"no picture with {' or '.join(missing)} took part in the proof; give it clips: "
+            "--verify CLIPS, or seqvision verify"
         )
-    return f"{real} real pictures took part, hands in {with_hands} frames"
+    seen = [f"{IN_WORDS[part]} in {frames}" for part, frames in found.items()]
+    return f"{real} real pictures took part, {join_and(seen)} frames"
 
 
 def _clips_table(clips: dict[str, Any]) -> Table:

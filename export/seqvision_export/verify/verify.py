@@ -80,7 +80,7 @@ def prove(options: VerifyOptions, name: str) -> dict[str, Any]:
     proof.require()
     pictures = None
     if pool is not None:
-        pictures = {"real": pool.real, "with_hands": reference.with_hands()}
+        pictures = {"real": pool.real, "found": reference.found()}
     if options.data is not None:
         proof = Proof(proof.cases, _on_data(options.data, options, model, session))
         proof.require()
