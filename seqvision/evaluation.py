@@ -63,7 +63,7 @@ def evaluate(options: EvaluateOptions, data_set: DataSet | None = None) -> Metri
     model, card = load_model(options.model)
     path = data_path(options)
     data_set = data_set or find_for_model(
-        path, card, options.dataset, options.official_split, options.split
+        path, card, options.dataset, options.official_split, options.split, region=options.region
     )
     with remarks() as made:
         clips, decoded, left_out = load_clips(data_set, card, options.image_fps, options.cache)

@@ -22,7 +22,7 @@ from seqvision.data.cache import Cache
 from seqvision.data.clip_notes import is_short, short_clips
 from seqvision.data.clip_views import fixed_views
 from seqvision.data.clips import Clip
-from seqvision.data.datasets.detect import find_unnamed
+from seqvision.data.datasets.detect import find_unnamed, with_region
 from seqvision.data.decode import Decoded, Store
 from seqvision.data.parallel import work_until
 from seqvision.errors import DataError
@@ -91,7 +91,9 @@ def predict(options: PredictOptions) -> Predicted:
     found = [find_unnamed(given, images) for given in options.paths]
     for note in dict.fromkeys(note for _, notes in found for note in notes):
         print_note(note)
-    clips = list(dict.fromkeys(chain.from_iterable(some for some, _ in found)))
+    clips = with_region(
+        list(dict.fromkeys(chain.from_iterable(some for some, _ in found))), options.region
+    )
     read = [options.model, *map(Path, options.paths), *(clip.path for clip in clips)]
     if options.csv is not None and is_one_of(options.csv, read):
         raise DataError(f"--csv {options.csv}: that is an input file; choose another name")

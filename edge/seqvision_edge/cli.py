@@ -34,8 +34,10 @@ from seqvision_edge.sinks.factory import (
 )
 
 if TYPE_CHECKING:
+    from seqvision_edge.event_metrics import TrueEvent
     from seqvision_edge.session import Session
     from seqvision_edge.sinks import Sink
+    from seqvision_edge.sinks.console import EventList
     from seqvision_edge.sources.address import Address
     from seqvision_edge.sources.capture_process import FrameFormat
     from seqvision_edge.sources.factory import Source
@@ -178,7 +180,7 @@ def edge_run(options: RunOptions) -> int:
     # A missing camera is reported before onnxruntime and a model are loaded.
     refuse_missing(addresses)
 
-    from seqvision_edge.event_metrics import read_truth, score
+    from seqvision_edge.event_metrics import read_truth
     from seqvision_edge.runner import CallFailed, run
     from seqvision_edge.session import Session
     from seqvision_edge.sinks.console import EventList
@@ -224,7 +226,8 @@ def edge_run(options: RunOptions) -> int:
         _print(f"{PROGRAM}: {summary.nonfinite} predictions were not finite and were discarded")
     if options.truth:
         real = [true for true in truth if true.label != decision.background]
-        _print(str(score(events.events, real, events.seconds, options.tolerance)))
+        for line in _scores(real, events, options.tolerance):
+            _print(line)
     for source in sources:
         if getattr(source, "deep", False):
             from seqvision_edge.preprocess import depth_text
@@ -237,6 +240,24 @@ def edge_run(options: RunOptions) -> int:
     if summary.failed:
         return GAVE_UP
     return PARTIAL if summary.incomplete or outputs.incomplete else 0
+
+
+def _scores(truth: Sequence["TrueEvent"], found: "EventList", tolerance: float) -> Iterator[str]:
+    """Yield the scores of a run's events: of all, then of those of each region."""
+    from seqvision_edge.event_metrics import score
+
+    views = sorted({true.view for true in truth} | {event.view for event in found.events})
+    events = found.events
+    if not any(true.view for true in truth) or not any(event.view for event in events):
+        # The region is named on one side only.
+        truth = [true.model_copy(update={"view": ""}) for true in truth]
+        events, views = [replace(event, view="") for event in events], []
+    yield str(score(events, truth, found.seconds, tolerance))
+    for view in views if len(views) > 1 else ():
+        own = [event for event in events if event.view == view]
+        true = [true for true in truth if true.view == view]
+        text = str(score(own, true, found.seconds, tolerance))
+        yield text.replace("truth:", f"truth of {view or 'the whole picture'}:")
 
 
 def _list_cameras() -> int:

@@ -18,13 +18,14 @@ TOLERANCE_SECONDS = 0.5
 
 
 class TrueEvent(BaseModel):
-    """A ground-truth event, as annotated; times in seconds."""
+    """A ground-truth event, as annotated; times in seconds; `view` is the name of its region."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
     label: str
     start: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     end: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    view: str = ""
 
 
 class _Truth(BaseModel):
@@ -95,7 +96,9 @@ class Score:
 
 
 def read_truth(path: Path) -> list[TrueEvent]:
-    """Read `{"events": [{"label", "start", "end"}, …]}`; other keys are ignored.
+    """Read `{"events": [{"label", "start", "end"}, …]}`, where `view` may name a region.
+
+    Other keys are ignored.
 
     Raises:
         SourceError: the file cannot be read, or is not such a list.
@@ -121,8 +124,9 @@ def score(
     """Match events to true ones, one to one.
 
     An event is right if its label is the same and it overlaps the true event, extended by
-    `tolerance` seconds on both sides.  Events are taken in order, each matched to the earliest
-    unmatched true one, which gives the most pairs, since events do not overlap each other.
+    `tolerance` seconds on both sides, in the same view.  Events are taken in order, each matched to
+    the earliest unmatched true one, which gives the most pairs, since events of a view do not
+    overlap each other.
     """
     left = sorted(truth, key=lambda true: true.end)
     right: list[tuple[TrueEvent, Event]] = []
@@ -169,7 +173,8 @@ def order_accuracy(predicted: Sequence[str], true: Sequence[str]) -> float:
 
 
 def _meet(event: Event, true: TrueEvent, tolerance: float) -> bool:
-    return event.end >= true.start - tolerance and event.start <= true.end + tolerance
+    meets = event.end >= true.start - tolerance and event.start <= true.end + tolerance
+    return meets and event.view == true.view
 
 
 def _share(part: int, whole: int) -> float:

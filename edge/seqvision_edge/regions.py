@@ -16,7 +16,6 @@ import numpy as np
 
 from seqvision_edge.errors import SourceError
 from seqvision_edge.frame import Frame, Image
-from seqvision_edge.opencv import cv2
 from seqvision_edge.sanitize import printable, redact
 
 Point = tuple[float, float]
@@ -144,6 +143,9 @@ def crop(bgr: Image, region: Region, size: Size | None = None) -> Image:
     if not region.is_polygon:
         return part
     corners = np.array(region.fractions(size)) * (own[1], own[0]) - (left, top)
+    # Not above: options are checked before OpenCV is imported.
+    from seqvision_edge.opencv import cv2
+
     mask = np.zeros(part.shape[:2], np.uint8)
     cv2.fillPoly(mask, [np.rint(corners).astype(np.int32)], 255)
     return cv2.bitwise_and(part, part, mask=mask)

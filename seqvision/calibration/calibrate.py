@@ -56,7 +56,8 @@ def calibrate(options: CalibrateOptions, inputs: CalibrationInputs | None = None
 def _calibrate(options: CalibrateOptions, inputs: CalibrationInputs, output: Path) -> Path:
     model = open_model(options.model, options.device, options.batch_size)
     before = model.card.decision
-    takes = check_takes(inputs.takes, model.card, options.unknown) if inputs.takes else []
+    own = [take.of_region(options.region) for take in inputs.takes]
+    takes = check_takes(own, model.card, options.unknown) if own else []
     for video in inputs.unmarked:
         _print_note(f"{video}: skipped: its truth {video.with_suffix('.json').name} is missing")
 
@@ -65,7 +66,8 @@ def _calibrate(options: CalibrateOptions, inputs: CalibrationInputs, output: Pat
     if inputs.clips:
         print_step("asking about the clips")
         data_sets = inputs.data_sets or tuple(
-            find_for_model(path, model.card, unknown=options.unknown) for path in inputs.clips
+            find_for_model(path, model.card, unknown=options.unknown, region=options.region)
+            for path in inputs.clips
         )
         from_clips = calibrate_clips(model, data_sets, options)
         decision = _with_clips(decision, from_clips, alone=not takes)

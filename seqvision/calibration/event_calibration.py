@@ -1,7 +1,7 @@
 """The settings by which answers become events, from untrimmed videos."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from seqvision.calibration.delay_curve import (
@@ -84,7 +84,7 @@ def check_takes(
                     f"--unknown {true.label}"
                 )
         truth = tuple(true for true in take.truth if true.label in card.labels)
-        checked.append(TruthVideo(take.video, truth))
+        checked.append(replace(take, truth=truth))
     if not any(true.label != card.decision.background for each in checked for true in each.truth):
         raise DataError(f"{takes[0].video}: no true event of a gesture: nothing to search by")
     return checked

@@ -28,6 +28,7 @@ from seqvision_edge.frame import Frame
 from seqvision_edge.onnx_validation import read_model
 from seqvision_edge.pipeline import preprocessed_frames
 from seqvision_edge.pipeline.video import VideoPipeline
+from seqvision_edge.regions import cropped
 from seqvision_edge.sampling import centre
 from seqvision_edge.session import Session, States, run_batch
 from seqvision_edge.sources.factory import open_path
@@ -122,7 +123,9 @@ class TakePredictions:
 
 
 def record_predictions(
-    session: Session, take: TruthVideo, advance: Callable[[float], None] = lambda share: None
+    session: Session,
+    take: TruthVideo,
+    advance: Callable[[float], None] = lambda share: None,
 ) -> TakePredictions:
     """Let a model see a take as a live run shows it, and keep its answers.
 
@@ -137,7 +140,7 @@ def record_predictions(
     seconds = 0.0
     with open_path(take.video) as source:
         way = VideoPipeline(session, card.sequence, source, None, _NO_AGE, monotonic, recorder)
-        for frame in preprocessed_frames(way, source):
+        for frame in preprocessed_frames(way, cropped(source, take.region, source.name)):
             assert isinstance(frame, Frame), "a file has no states"
             frames = way.model_input(frame)
             if frames is not None:

@@ -5,7 +5,7 @@ takes.csv                                a list with the columns video,truth
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seqvision.data.clips import natural
@@ -17,14 +17,30 @@ from seqvision.errors import DataError
 from seqvision_edge.errors import SourceError
 from seqvision_edge.event_metrics import TrueEvent, read_truth
 from seqvision_edge.hints import archive, path_error
+from seqvision_edge.regions import Region, parse_region
 
 
 @dataclass(frozen=True)
 class TruthVideo:
-    """An untrimmed video, and what happens in it."""
+    """An untrimmed video, and what happens in it, or in a region of its picture."""
 
     video: Path
     truth: tuple[TrueEvent, ...]
+    region: Region | None = None
+
+    def of_region(self, text: str | None) -> "TruthVideo":
+        """Return the part of the picture of `--region`, with the events of that region.
+
+        None is the whole picture.  Events without a region are those of any.
+        """
+        region = None if text is None else parse_region(text)
+        name = "" if region is None else region.name
+        truth = tuple(
+            event.model_copy(update={"view": ""})
+            for event in self.truth
+            if not name or event.view in ("", name)
+        )
+        return replace(self, truth=truth, region=region)
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,9 @@ class EvaluateOptions(Options):
     """Official split of UCF101 and HMDB51."""
     split: Annotated[Literal["all", "train", "val", "test"], Arg(group=DATA)] = "all"
     """Part of the data to measure on, where the data has a split."""
+    region: Annotated[str | None, Arg("X1,Y1,X2,Y2", DATA)] = None
+    """Part of the picture that the model sees, where a list gives none: two corners in fractions
+    or pixels, as for edge-run --region."""
     image_fps: ImageFps = 30.0
     """Rate at which the images of a frame folder were taken, where no list gives it."""
     output: Annotated[Path | None, Arg("FILE", OUTPUT)] = None
@@ -155,6 +158,9 @@ class CalibrateOptions(Options):
     """Labels of clips that belong to no class of the model."""
     split: Annotated[Literal["auto", "all", "train", "val", "test"], Arg("PART", DATA)] = "auto"
     """Part of the clips; auto: those for validation, where the data or the training has a split."""
+    region: Annotated[str | None, Arg("X1,Y1,X2,Y2", DATA)] = None
+    """Part of the picture that the model sees, where a list gives none: two corners in fractions
+    or pixels, as for edge-run --region."""
     image_fps: ImageFps = 30.0
     """Rate at which the images of a frame folder were taken, where no list gives it."""
     batch_size: BatchSize = 16
@@ -204,6 +210,9 @@ class PredictOptions(Options):
     test_views: TestViews = 1
     """Average the predictions of this many views of each clip (other beginnings, 10 % slower or
     faster, 6 % shifted) instead of its centre alone."""
+    region: Annotated[str | None, Arg("X1,Y1,X2,Y2", DATA)] = None
+    """Part of the picture that the model sees, where a list gives none: two corners in fractions
+    or pixels, as for edge-run --region."""
     image_fps: ImageFps = 30.0
     """Rate at which the images of a frame folder were taken."""
     batch_size: BatchSize = 16

@@ -130,6 +130,9 @@ class SegmentOptions(Options):
     """Maximum number of background clips; auto: as many as events."""
     margin: Annotated[float, Field(ge=0), Arg("SECONDS")] = 0.5
     """Minimum distance of background clips from an event."""
+    region: Annotated[tuple[str, ...], Arg("NAME=X1,Y1,X2,Y2", once=True)] = ()
+    """Part of the picture that the clips show, as for edge-run --region; may be repeated: events
+    then need a column view with the name of their region."""
     list_only: bool = False
     """Cut nothing out: list the parts of the video itself, as train --context needs them."""
 

@@ -66,6 +66,9 @@ class ClipOptions(Options):
     than 8 bits (depth in millimetres); auto: measured on the clips."""
     grayscale: bool = False
     """One grey channel instead of RGB."""
+    region: Annotated[str | None, Arg("X1,Y1,X2,Y2")] = None
+    """Part of the picture that the model sees, where a list gives none: two corners in fractions
+    or pixels, as for edge-run --region."""
     image_fps: ImageFps = 30.0
     """Rate at which the images of a frame folder were taken, where no list gives it."""
     val: Annotated[float, Field(gt=0, lt=1), Arg("SHARE", DATA)] = 0.2

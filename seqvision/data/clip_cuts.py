@@ -10,6 +10,7 @@ from dataclasses import replace
 from seqvision.data.clips import Clip, Cut
 from seqvision_edge.errors import SourceError
 from seqvision_edge.frame import Frame
+from seqvision_edge.regions import cropped
 from seqvision_edge.sources.factory import open_path
 
 
@@ -115,12 +116,13 @@ def clip_frames(clip: Clip, image_fps: float) -> Iterator[Frame]:
         SourceError: it cannot be read, or the part is not in the video.
     """
     with open_path(clip.path, clip.fps or image_fps) as source:
+        frames = cropped(source, clip.region, source.name)
         if clip.cut is None:
-            yield from source
+            yield from frames
             return
         cutter = Cutter([clip.cut])
         start: float | None = None
-        for frame in _chosen(cutter, source):
+        for frame in _chosen(cutter, frames):
             start = frame.time if start is None else start
             yield replace(frame, time=frame.time - start)
         if cutter.empty():

@@ -9,9 +9,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seqvision.errors import DataError
 from seqvision_edge.background_label import backgrounds
+
+if TYPE_CHECKING:
+    from seqvision_edge.regions import Region
 
 _DIVIDER = re.compile(r"(?<!\d)[\s_\-\u2010-\u2014]+|[\s_\-\u2010-\u2014]+(?!\d)")
 
@@ -48,6 +52,7 @@ class Clip:
         fps: rate of a frame folder; None where it is unknown, or for a video.
         index: of an image in the file `path`, where one file holds many (idx files).
         cut: the part of the video that it is; None for all of it.
+        region: the part of the picture that it is, without a name; None for all of it.
     """
 
     path: Path
@@ -57,13 +62,26 @@ class Clip:
     fps: float | None = None
     index: int | None = None
     cut: Cut | None = None
+    region: "Region | None" = None
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it is a part of a video, or of its picture."""
+        return self.cut is not None or self.region is not None
+
+    @property
+    def fragment(self) -> str:
+        """Which part of its file it is, as the end of a URL: `#t=1.5,3`; "" for all of it."""
+        parts = [str(self.cut)] if self.cut is not None else []
+        if self.region is not None:
+            parts.append(f"region={self.region.numbers}")
+        return f"#{'&'.join(parts)}" if parts else ""
 
     @property
     def name(self) -> str:
-        """What to call the clip in a message: its path, and its index in that file."""
-        if self.cut is not None:
-            return f"{self.path}#{self.cut}"
-        return str(self.path) if self.index is None else f"{self.path}, image {self.index}"
+        """What to call the clip in a message: its path, and which part of that file it is."""
+        image = "" if self.index is None else f", image {self.index}"
+        return f"{self.path}{self.fragment}{image}"
 
 
 def labels_of(clips: Sequence[Clip]) -> tuple[str, ...]:

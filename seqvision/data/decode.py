@@ -25,11 +25,15 @@ from seqvision_edge.errors import SourceError
 from seqvision_edge.files import atomic_write
 from seqvision_edge.opencv import cv2
 from seqvision_edge.preprocess import prepare
+from seqvision_edge.regions import Region, crop, cropped
 from seqvision_edge.sampling import FrameArray
 from seqvision_edge.sources.factory import RecordedSource, open_path
 from seqvision_edge.sources.video_decoding import DECODER
 from seqvision_edge.sources.video_file import refuse_stills
 from seqvision_edge.still_images import sized
+
+_Picture = tuple[NDArray[np.uint8], float, float]
+"""A sized frame, when it is shown, and how long, in seconds."""
 
 # A part of a video that is written holds a file open.
 _PARTS_AT_ONCE = 100
@@ -172,21 +176,29 @@ class Store:
         """
         path, rate = clips[0].path, clips[0].fps or self.image_fps
         cutter = Cutter([clip.cut or _WHOLE for clip in clips])
+        regions = dict.fromkeys(clip.region for clip in clips)
+        wrong: dict[Region | None, str] = {}
         about = json.dumps(self._about())
         written = [_Written(self._file(clip), about, clip.cut) for clip in clips]
-        before: tuple[NDArray[np.uint8], float, float] | None = None
+        before: dict[Region | None, _Picture] = {}
         try:
             with contextlib.ExitStack() as files:
                 source = files.enter_context(open_path(path, rate, self.spec.value_range))
                 for frame in source:
                     check_cancelled()
                     for index in cutter.take(frame.time):
-                        written[index].add(before)
+                        written[index].add(before.get(clips[index].region))
                     if cutter.is_over:
                         break
-                    before = self.size(frame.bgr), frame.time, frame.duration
+                    if not before and not wrong:
+                        wrong = _misplaced(regions, frame.bgr)
+                    before = {
+                        region: (self.size(_part(frame.bgr, region)), frame.time, frame.duration)
+                        for region in regions
+                        if region not in wrong
+                    }
                 for index in cutter.end():
-                    written[index].add(before)
+                    written[index].add(before.get(clips[index].region))
                 for index, each in enumerate(written):
                     why = cutter.why_short(index) if clips[index].cut else source.incomplete
                     each.close(source, why)
@@ -195,6 +207,8 @@ class Store:
         finally:
             for each in written:
                 each.discard()
+        for region, problem in wrong.items():
+            raise SourceError(f"{path}: region {region}: {problem}")
         for index in cutter.empty():
             if clips[index].cut is None:
                 raise SourceError(f"{path}: no frames in it")
@@ -208,7 +222,7 @@ class Store:
 
     def _made_from(self, clip: Clip) -> list[Any]:
         rate = clip.fps or self.image_fps
-        part = [] if clip.cut is None else [str(clip.cut)]
+        part = [clip.fragment] if clip.region else [] if clip.cut is None else [str(clip.cut)]
         return [*self._about(), *part, rate, str(clip.path.resolve()), *_stamps(clip.path)]
 
     def _about(self) -> list[Any]:
@@ -220,6 +234,18 @@ class Store:
             spec |= self.sequence.model_dump(exclude={"steps", "longer", "stride", "order"})
         # FFmpeg decodes videos; OpenCV decodes images, and resizes all of them.
         return [_VERSION, DECODER, cv2.__version__, spec]
+
+
+def _misplaced(
+    regions: Iterable[Region | None], bgr: NDArray[np.uint8]
+) -> dict[Region | None, str]:
+    """Return what is wrong with each region that does not fit a picture."""
+    size = bgr.shape[0], bgr.shape[1]
+    return {each: why for each in regions if each is not None and (why := each.problem(size))}
+
+
+def _part(bgr: NDArray[np.uint8], region: Region | None) -> NDArray[np.uint8]:
+    return bgr if region is None else crop(bgr, region)
 
 
 class _Written:
@@ -235,9 +261,13 @@ class _Written:
         self._open = contextlib.ExitStack()
         self._file: IO[bytes] | None = None
 
-    def add(self, frame: tuple[NDArray[np.uint8], float, float] | None) -> None:
-        """Write a frame: its picture, when it is shown, and how long; 0 if unknown."""
-        assert frame is not None, "a frame before the first one"
+    def add(self, frame: "_Picture | None") -> None:
+        """Write a frame: its picture, when it is shown, and how long; 0 if unknown.
+
+        None: the picture has no such region, which is reported in the end.
+        """
+        if frame is None:
+            return
         image, time, duration = frame
         if self._file is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -341,7 +371,7 @@ def frame_shape(clip: Clip) -> tuple[int, int] | None:
         return height, width
     try:
         with open_path(clip.path) as source:
-            frame = next(iter(source), None)
+            frame = next(cropped(source, clip.region, source.name), None)
     except SourceError:
         return None
     return None if frame is None else frame.bgr.shape[:2]
@@ -371,7 +401,7 @@ def decode_all(
     store.cache.check()
 
     def load(indices: Sequence[int]) -> list[Decoded | SourceError]:
-        if clips[indices[0]].cut is not None:
+        if clips[indices[0]].is_part:
             return store.load_parts([clips[index] for index in indices])
         try:
             return [store.load(clips[indices[0]])]
@@ -395,8 +425,8 @@ def decode_all(
 
 
 def _together(clips: Sequence[Clip]) -> list[list[int]]:
-    """Return the indices of clips that are decoded in one pass: parts of one video."""
+    """Return the indices of clips that are decoded in one pass: parts of one video or picture."""
     passes: dict[object, list[int]] = {}
     for index, clip in enumerate(clips):
-        passes.setdefault(index if clip.cut is None else (clip.path, clip.fps), []).append(index)
+        passes.setdefault((clip.path, clip.fps) if clip.is_part else index, []).append(index)
     return list(passes.values())

@@ -192,7 +192,7 @@ def _rms(values: NDArray[np.float32]) -> float:
 
 
 def _are_parts_of_one(one: Clip, other: Clip) -> bool:
-    return one.path == other.path and bool(one.cut and other.cut)
+    return one.path == other.path and one.is_part and other.is_part
 
 
 # What follows from them -------------------------------------------------------------------------

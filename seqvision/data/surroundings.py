@@ -103,13 +103,15 @@ def load_surroundings(
     marks: dict[object, list[Cut]] = defaultdict(list)
     for clip in clips:
         if clip.cut is not None and clip.label != background:
-            marks[clip.path].append(clip.cut)
+            marks[clip.path, clip.region].append(clip.cut)
     wide: dict[int, Clip] = {}
     for index, (clip, frames) in enumerate(zip(clips, decoded, strict=True)):
         rate = frames.source_fps if clip.cut and clip.cut.in_frames else 1.0
         if clip.cut is None or rate is None:
             continue
-        cut = _widened(clip.cut, frames.seconds * rate, seconds * rate, marks[clip.path])
+        cut = _widened(
+            clip.cut, frames.seconds * rate, seconds * rate, marks[clip.path, clip.region]
+        )
         wide[index] = replace(clip, cut=cut)
     read, found, _ = decode_all(store, list(wide.values()), progress)
     # Those that could be read, by their identity: a clip may be listed twice.

@@ -25,6 +25,7 @@ from seqvision.data.near_duplicates import NearDuplicate, find_near_duplicates
 from seqvision.data.parallel import check_cancelled
 from seqvision_edge.errors import SourceError
 from seqvision_edge.opencv import cv2
+from seqvision_edge.regions import cropped
 from seqvision_edge.sources.factory import open_path
 from seqvision_edge.sources.image_files import ImageFiles
 
@@ -84,7 +85,7 @@ def look(clip: Clip, image_fps: float) -> Probe | str:
         return Probe(1, 0.0, (pixels.shape[1], pixels.shape[0]), digest, (), digest)
     try:
         with open_path(clip.path, clip.fps or image_fps) as source:
-            frame = next(iter(source), None)
+            frame = next(cropped(source, clip.region, source.name), None)
             if frame is None:
                 return f"{clip.path}: no frames in it"
             count = source.claimed
@@ -95,8 +96,8 @@ def look(clip: Clip, image_fps: float) -> Probe | str:
                 seconds = 0.0 if len(source.files) == 1 else seconds
             else:
                 weight = (clip.path.stat().st_size,)
-            if clip.cut is not None:
-                return _part(clip, clip.cut, frame.bgr, count, source.fps)
+            if clip.is_part:
+                return _part(clip, clip.cut or Cut(0.0), frame.bgr, count, source.fps)
     except SourceError as error:
         return str(error)
     except OSError as error:
@@ -120,7 +121,7 @@ def _part(
     frames = length if cut.in_frames else length * fps
     known = math.isfinite(frames)
     # The same part of the same file is the same clip; others are compared when they are decoded.
-    part = f"{clip.path.resolve()}#{cut}"
+    part = f"{clip.path.resolve()}{clip.fragment}"
     return Probe(
         max(1, round(frames)) if known else None,
         frames / fps if known else None,

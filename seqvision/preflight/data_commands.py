@@ -33,7 +33,13 @@ from seqvision.preflight.shared_checks import (
     find_for_model,
 )
 from seqvision.rank import count, is_first
-from seqvision.segmentation.annotations import Mark, check_label, read_clip_rows, read_marks
+from seqvision.segmentation.annotations import (
+    Mark,
+    check_label,
+    check_views,
+    read_clip_rows,
+    read_marks,
+)
 from seqvision_edge.hints import did_you_mean, near_words, path_error
 
 
@@ -58,7 +64,9 @@ def validate_train(options: TrainOptions) -> DataSet | None:
             f"seqvision train CLIPS --resume {options.resume}"
         )
     clips = options.clips
-    found = find_data_set(path, clips.dataset, options.images.stills, clips.official_split)
+    found = find_data_set(
+        path, clips.dataset, options.images.stills, clips.official_split, clips.region
+    )
     labels = labels_of(found.clips)
     find_background(labels, clips.background)
     if options.distillation.teacher:
@@ -266,7 +274,9 @@ def validate_data(options: DataOptions) -> DataSet:
     check_outputs(outputs, (options.data, options.root))
     path, clips = data_path(options), options.clips
     check_clips(path)
-    return find_data_set(path, clips.dataset, options.images.stills, clips.official_split)
+    return find_data_set(
+        path, clips.dataset, options.images.stills, clips.official_split, clips.region
+    )
 
 
 def validate_segment(options: SegmentOptions) -> list[Mark]:
@@ -300,4 +310,6 @@ def validate_segment(options: SegmentOptions) -> list[Mark]:
         )
     read_clip_rows(folder)
     check_label("--background", options.background)
-    return read_marks(events)
+    marks = read_marks(events)
+    check_views(marks, options.region)
+    return marks

@@ -32,6 +32,7 @@ from seqvision_edge.errors import ModelError
 from seqvision_edge.files import is_one_of
 from seqvision_edge.hints import path_error
 from seqvision_edge.onnx_validation import read_model
+from seqvision_edge.regions import parse_region
 
 
 def validate_evaluate(options: EvaluateOptions) -> DataSet | None:
@@ -46,7 +47,14 @@ def validate_evaluate(options: EvaluateOptions) -> DataSet | None:
     check_outputs({"--output": options.output, "--report": options.report}, (options.model, path))
     if card is None:
         return None
-    return find_for_model(path, card, options.dataset, options.official_split, options.split)
+    return find_for_model(
+        path,
+        card,
+        options.dataset,
+        options.official_split,
+        options.split,
+        region=options.region,
+    )
 
 
 def validate_calibrate(options: CalibrateOptions) -> CalibrationInputs:
@@ -86,7 +94,10 @@ def validate_calibrate(options: CalibrateOptions) -> CalibrationInputs:
     check_model_output("--output", output)
     if card is None:
         return inputs
-    sets = [find_for_model(path, card, unknown=options.unknown) for path in inputs.clips]
+    sets = [
+        find_for_model(path, card, unknown=options.unknown, region=options.region)
+        for path in inputs.clips
+    ]
     return replace(inputs, data_sets=tuple(sets))
 
 
@@ -98,6 +109,8 @@ def validate_predict(options: PredictOptions) -> None:
     """
     if not options.paths:
         raise DataError("seqvision predict: the clips are missing: seqvision predict MODEL PATH…")
+    if options.region is not None:
+        parse_region(options.region)
     if options.every_window and options.test_views > 1:
         raise DataError(
             f"--test-views {options.test_views}: --every-window averages the windows of a clip "

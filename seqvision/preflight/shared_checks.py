@@ -174,6 +174,7 @@ def find_for_model(
     official: OfficialSplit = 1,
     split: str = "all",
     unknown: Collection[str] = (),
+    region: str | None = None,
 ) -> DataSet:
     """Return the clips of a data set for a model, whose labels it knows; none is decoded.
 
@@ -184,12 +185,13 @@ def find_for_model(
         official: number of the official split; off: the data's own split is ignored.
         split: keep only the clips of this split; `all`: keep them all.
         unknown: labels that the model does not know and that may be there all the same.
+        region: the part of the picture of clips whose list gives none.
 
     Raises:
         DataError: there are no clips, none of the split, or a label that the model does not know.
     """
     check_clips(data)
-    found = find_data_set(data, dataset, card.sequence.kind != "video", official)
+    found = find_data_set(data, dataset, card.sequence.kind != "video", official, region)
     clips = [clip for clip in found.clips if split in ("all", clip.split)]
     if not clips:
         raise DataError(f"{data}: no clip has the split {split}")

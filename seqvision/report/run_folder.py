@@ -143,8 +143,8 @@ def _rows(part: "SplitResult", labels: Sequence[str]) -> Iterator[list[str]]:
 
 def _clip_path(clip: Clip) -> str:
     path = str(clip.path.absolute())
-    if clip.cut is not None:
-        return f"{path}#{clip.cut}"
+    if clip.is_part:
+        return f"{path}{clip.fragment}"
     return path if clip.index is None else f"{path}#{clip.index}"
 
 

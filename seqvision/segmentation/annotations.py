@@ -34,9 +34,13 @@ from seqvision_edge.event_metrics import read_truth
 from seqvision_edge.files import alone_in, atomic_write, is_held
 from seqvision_edge.option_fields import first_problem
 from seqvision_edge.recording.take_list import NAME, locked
+from seqvision_edge.regions import Region, named, parse_region
 
 _LABEL: Final = TypeAdapter(Label)
-_MARK_COLUMNS = {name: COLUMNS[name] for name in ("label", *PARTS_OF_A_VIDEO)}
+_MARK_COLUMNS = {
+    **{name: COLUMNS[name] for name in ("label", *PARTS_OF_A_VIDEO)},
+    "view": ("region",),
+}
 
 _SEED = 0
 
@@ -50,6 +54,7 @@ class Mark:
     Attributes:
         start, end: seconds, or numbers of frames where `in_frames`; the end is not a part.
         where: its position in the file, for messages.
+        view: the name of the region that it is about; "" if none is given.
     """
 
     label: str
@@ -57,6 +62,7 @@ class Mark:
     end: float
     where: str
     in_frames: bool = False
+    view: str = ""
 
 
 def read_marks(path: Path) -> list[Mark]:
@@ -74,6 +80,29 @@ def read_marks(path: Path) -> list[Mark]:
             last = mark.end - 1 if mark.in_frames else mark.end
             raise DataError(f"{mark.where}: from {mark.start:g} to {last:g} is no part of a video")
     return sorted(marks, key=lambda mark: (mark.start, mark.end))
+
+
+def regions_of(texts: Sequence[str]) -> tuple[Region, ...]:
+    """Return the regions of --region; none: the whole picture.
+
+    Raises:
+        SourceError: a text is no region, or two have one name.
+    """
+    return named(map(parse_region, texts))
+
+
+def check_views(marks: Sequence[Mark], texts: Sequence[str]) -> None:
+    """Refuse marks of which is not known in which region of --region they are.
+
+    Raises:
+        DataError: there are such.
+        SourceError: a text is no region.
+    """
+    names = [region.name for region in regions_of(texts)]
+    for mark in marks if names else ():
+        if mark.view not in names and (mark.view or len(names) > 1):
+            given = f"view is {mark.view!r}" if mark.view else "view is missing"
+            raise DataError(f"{mark.where}: {given}; the regions are {', '.join(names)}")
 
 
 def check_label(where: str, label: str) -> None:
@@ -94,7 +123,13 @@ def _json(path: Path) -> list[Mark]:
     except SourceError as error:
         raise DataError(str(error).removeprefix("--truth ")) from None
     return [
-        Mark(normal(event.label), event.start, event.end, f"{path}, event {number}")
+        Mark(
+            normal(event.label),
+            event.start,
+            event.end,
+            f"{path}, event {number}",
+            view=event.view,
+        )
         for number, event in enumerate(events, start=1)
     ]
 
@@ -116,18 +151,20 @@ def _csv(path: Path) -> list[Mark]:
         cut = times.cut(row)
         assert cut is not None, "it has a start"
         assert cut.end is not None, "it has an end"
-        marks.append(Mark(normal(row["label"]), cut.start, cut.end, row.where, in_frames))
+        label, view = normal(row["label"]), row["view"]
+        marks.append(Mark(label, cut.start, cut.end, row.where, in_frames, view))
     return marks
 
 
 @dataclass(frozen=True)
 class Segment:
-    """Frames from `first` up to, but without, `last`, that become one clip."""
+    """Frames from `first` up to, but without, `last`, that become a clip, maybe of a region."""
 
     label: str
     first: int
     last: int
     where: str = ""
+    region: Region | None = None
 
     @property
     def frames(self) -> int:
@@ -266,13 +303,14 @@ def list_parts(video: Path, folder: Path, parts: Sequence[Segment], group: str) 
             "group": group,
             "start_frame": str(part.first),
             "end_frame": str(part.last - 1),
+            **({} if part.region is None else {"region": part.region.numbers}),
         }
         for part in parts
     ]
-    keys = ("path", "label", "start_frame", "end_frame")
+    keys = ("path", "label", "start_frame", "end_frame", "region")
     there = {tuple(row.get(key, "") for key in keys) for row in read_clip_rows(folder)[1]}
     for row in rows:
-        if tuple(row[key] for key in keys) in there:
+        if tuple(row.get(key, "") for key in keys) in there:
             raise DataError(
                 f"{path}: has frames {row['start_frame']} to {row['end_frame']} of {name} already"
             )

@@ -8,7 +8,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seqvision.config import SegmentOptions
@@ -23,10 +23,12 @@ from seqvision.segmentation.annotations import (
     lock_list,
     parts_of,
     read_clip_rows,
+    regions_of,
 )
 from seqvision_edge.errors import SinkError
 from seqvision_edge.files import temporary_folder
-from seqvision_edge.frame import Frame
+from seqvision_edge.frame import Frame, Image
+from seqvision_edge.regions import Region, check_size, crop
 from seqvision_edge.sampling import Sampler
 from seqvision_edge.sanitize import file_part
 from seqvision_edge.sources.video_file import VideoFile
@@ -58,10 +60,10 @@ def segment(options: SegmentOptions, marks: list[Mark]) -> Segmented:
     """
     video, folder = options.video, options.output
     with progress("reading the video") as advance:
-        times, incomplete = frame_times(video, advance)
+        times, incomplete = frame_times(video, advance, regions_of(options.region))
     if incomplete:
         _note(f"{video}: {incomplete}")
-    parts = _parts(marks, times, options)
+    parts = _parts_of_regions(marks, times, options)
     was_there = folder.is_dir()
     try:
         with lock_list(folder):
@@ -96,6 +98,23 @@ def _cut(video: Path, folder: Path, parts: Sequence[Segment], group: str) -> Pat
         return add_rows(folder, rows)
 
 
+def _parts_of_regions(
+    marks: list[Mark], times: list[float], options: SegmentOptions
+) -> list[Segment]:
+    """Return the parts of each region, in the order of the video."""
+    regions = regions_of(options.region)
+    if not regions:
+        return _parts(marks, times, options)
+    parts: list[Segment] = []
+    for region in regions:
+        own = [mark for mark in marks if mark.view in ("", region.name)]
+        if own:
+            parts += [replace(part, region=region) for part in _parts(own, times, options)]
+        else:
+            _note(f"--region {region}: no event is marked in it")
+    return sorted(parts, key=lambda part: part.first)
+
+
 def _parts(marks: list[Mark], times: list[float], options: SegmentOptions) -> list[Segment]:
     """Return the marked parts and those between them, in the order of the video."""
     for mark in marks:
@@ -124,15 +143,21 @@ def _note(text: str) -> None:
     print_note(f"{text}")
 
 
-def frame_times(video: Path, advance: Callable[[int, int], None]) -> tuple[list[float], str | None]:
+def frame_times(
+    video: Path, advance: Callable[[int, int], None], regions: Sequence[Region] = ()
+) -> tuple[list[float], str | None]:
     """Return the time of every frame that can be decoded, and what is missing, in words.
 
     Raises:
-        SourceError: the video cannot be read.
+        SourceError: the video cannot be read, or a region is not in its picture.
     """
     times: list[float] = []
     with VideoFile(video) as source:
         for frame in source:
+            if not times:
+                size = frame.bgr.shape[0], frame.bgr.shape[1]
+                for note in check_size(regions, size, source.name):
+                    _note(note)
             times.append(frame.time)
             advance(len(times), source.claimed or len(times) + 1)
         return times, source.incomplete
@@ -145,7 +170,8 @@ def names_of(group: str, parts: Sequence[Segment]) -> list[Path]:
     """
     names: dict[Path, None] = {}
     for part in parts:
-        stem = f"{file_part(group)}_{part.first:06d}-{part.last - 1:06d}"
+        view = "" if part.region is None else f"{file_part(part.region.name)}_"
+        stem = f"{file_part(group)}_{view}{part.first:06d}-{part.last - 1:06d}"
         name, number = Path(file_part(part.label)) / f"{stem}.mp4", 1
         while name in names:
             number += 1
@@ -227,11 +253,12 @@ def _write(
                 for part, film, clock in running:
                     # A video of varying speed is as long in the clip as it was.
                     if before is not None:
-                        _hold(film, clock, before, frame.time)
+                        _hold(film, clock, before.bgr, part.region, frame.time)
                     for _ in range(clock.take(frame.time)):
-                        film.write(frame.bgr)
+                        film.write(_part_of(frame.bgr, part.region))
                     if number == part.last - 1:
-                        _hold(film, clock, frame, frame.time + frame.duration)
+                        until = frame.time + frame.duration
+                        _hold(film, clock, frame.bgr, part.region, until)
                         film.close()
                 before = frame
                 running = [each for each in running if number < each[0].last - 1]
@@ -242,8 +269,14 @@ def _write(
             film.discard()
 
 
-def _hold(film: VideoWriter, clock: Sampler, shown: Frame, until: float) -> None:
+def _part_of(bgr: Image, region: Region | None) -> Image:
+    return bgr if region is None else crop(bgr, region)
+
+
+def _hold(
+    film: VideoWriter, clock: Sampler, shown: Image, region: Region | None, until: float
+) -> None:
     """Let a picture stand still until a time in seconds, where it is shown for long."""
     for still in clock.stills(until):
         for _ in range(clock.take(still, still=True)):
-            film.write(shown.bgr)
+            film.write(_part_of(shown, region))

@@ -132,6 +132,7 @@ def _read(options: TrainOptions, data_set: DataSet | None) -> tuple[Data, list[N
         options.clips.dataset,
         options.images.stills,
         options.clips.official_split,
+        options.clips.region,
     )
     found = data_set.clips
     labels = labels_of(found)
@@ -193,7 +194,7 @@ def data_summary(data: Data) -> dict[str, Any]:
 def fingerprint(clips: Sequence[Clip], decoded: Sequence[Decoded]) -> str:
     """Return a number that changes when a clip or label does, whatever their order."""
     rows = sorted(
-        [clip.path.name + (f"#{clip.cut}" if clip.cut else ""), clip.label, len(frames.times)]
+        [f"{clip.path.name}{clip.fragment}", clip.label, len(frames.times)]
         for clip, frames in zip(clips, decoded, strict=True)
     )
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]

@@ -21,6 +21,7 @@ from seqvision.config import TrainOptions
 from seqvision.console import print_line, progress
 from seqvision.data.cache import Cache, touch
 from seqvision.data.clips import Clip
+from seqvision.data.datasets.detect import with_region
 from seqvision.data.decode import Decoded, Store, decode_all
 from seqvision.data.unlabelled import find_unlabelled
 from seqvision.errors import CheckpointError, DataError
@@ -329,6 +330,7 @@ def _unlabelled(options: TrainOptions, data: Data) -> tuple[list[tuple[Clip, Dec
     if path is None:
         return [], []
     found, notes = find_unlabelled(path, options.images.stills, truth=False)
+    found = with_region(found, options.clips.region)
     learnt = {data.clips[index].group for index in data.split.train}
     held = {data.clips[index].group for index in (*data.split.val, *data.split.test)}
     held -= learnt | {None}

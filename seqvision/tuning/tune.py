@@ -93,7 +93,11 @@ def tune(
     device = pick_device(base.training.device)
     check_precision(base.training.precision, device)
     data_set = data_set or find_data_set(
-        data_path(base), base.clips.dataset, base.images.stills, base.clips.official_split
+        data_path(base),
+        base.clips.dataset,
+        base.images.stills,
+        base.clips.official_split,
+        base.clips.region,
     )
     grid = make_option_grid(space, base) if options.sampler == "grid" else []
     if grid:

@@ -1,8 +1,9 @@
-"""A list: a table with the columns `path,label[,group][,split][,fps][,start,end]`.
+"""A list: a table with the columns `path,label[,group][,split][,fps][,start,end][,region]`.
 
 `path` is a video, a folder of frames or an image; relative ones start at the list's own folder.
 `start,end` are seconds or a clock, `start_frame,end_frame` numbers of frames from 0, both included:
-the clip is that part of the video.  Columns may be called otherwise: see `COLUMNS`.
+the clip is that part of the video.  `region` is a part of the picture, `0.1,0.2,0.4,0.9` in quotes,
+and so are all four of `x,y,width,height`.  Columns may be called otherwise: see `COLUMNS`.
 """
 
 import os
@@ -12,6 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TYPE_CHECKING
 
 from seqvision.data.clips import Clip, Cut, normal
 from seqvision.data.datasets import kinetics
@@ -20,7 +22,11 @@ from seqvision.data.datasets.table import SUFFIXES, Row, Table, bare, read_table
 from seqvision.data.file_kinds import is_image, is_video
 from seqvision.data.splits import part_called
 from seqvision.errors import DataError
+from seqvision_edge.errors import SourceError
 from seqvision_edge.number_parsing import parse_number
+
+if TYPE_CHECKING:
+    from seqvision_edge.regions import Region
 
 LIST_NAME = "clips.csv"
 _TIMES = {
@@ -42,6 +48,8 @@ _MEANT = {
     "fps": "frame_rate framerate frames_per_second",
 }
 _WEAK = frozenset(("in", "from", "out", "to", "until", "offset", "stop", "t_0", "t_1"))
+BOX = ("x", "y", "width", "height")
+_CORNERS = re.compile(r"\d[^,;]*[,;][^,;]*\d")
 PARTS_OF_A_VIDEO = ("start", "end", "duration", "start_frame", "end_frame")
 
 _UNIT = re.compile(r"(?i)\s*(ms|msec|s|sec|secs|seconds?)$")
@@ -66,6 +74,11 @@ COLUMNS: dict[str, Sequence[str]] = {
     **{name: _spellings(name, names) for name, names in _TIMES.items()},
     "start_frame": (*_frames("start", "begin", "first", "from", "onset"), "f0"),
     "end_frame": (*_frames("end", "stop", "last", "to", "finish", "offset"), "f1"),
+    "region": (),
+    "x": (),
+    "y": (),
+    "width": ("w",),
+    "height": ("h",),
 }
 
 
@@ -95,7 +108,8 @@ def read_list(path: Path, labelled: bool = True) -> Reading:
     table.require("path", *(("label",) if labelled else ()))
     times = times_of(table)
     files = _Files(path)
-    clips = [_clip(row, table, times, files, labelled) for row in table.rows]
+    box = region_columns(table)
+    clips = [_clip(row, times, files, labelled, box) for row in table.rows]
     files.refuse_none(clips)
     return _grouped(clips, path), [*table.notes, *_notes(table, times), *files.notes()]
 
@@ -138,7 +152,7 @@ def _headless(path: Path, rows: Sequence[Sequence[str]], labelled: bool) -> Sequ
 # Rows -------------------------------------------------------------------------------------------
 
 
-def _clip(row: Row, table: Table, times: "Times", files: "_Files", labelled: bool) -> Clip:
+def _clip(row: Row, times: "Times", files: "_Files", labelled: bool, box: Sequence[str]) -> Clip:
     name, label = row["path"], normal(row["label"])
     bare_name = name.strip("\"'")
     if bare_name != name and files.find(name) is None:
@@ -160,7 +174,39 @@ def _clip(row: Row, table: Table, times: "Times", files: "_Files", labelled: boo
         split=part,
         fps=rate,
         cut=times.cut(row),
+        region=region_of(row, box),
     )
+
+
+def region_columns(table: Table) -> tuple[str, ...]:
+    """Return the columns with the part of the picture: `region`, all of `x,y,width,height`, none.
+
+    A column `region` of other words, such as of countries, is none.
+    """
+    if "region" in table.columns and any(_CORNERS.search(row["region"]) for row in table.rows):
+        return ("region",)
+    return BOX if set(BOX) <= set(table.columns) else ()
+
+
+def region_of(row: Row, columns: Sequence[str]) -> "Region | None":
+    """Return the part of the picture that a row's clip is, by `region_columns`; None: all of it.
+
+    Raises:
+        DataError: it is no part of a picture.
+    """
+    texts = [row[name] for name in columns]
+    if not any(texts):
+        return None
+    from seqvision_edge.regions import from_size, parse_region
+
+    try:
+        if len(columns) == len(BOX):
+            numbers = [text.replace(",", ".") for text in texts]
+            return from_size("", numbers, f"{row.where}: {', '.join(BOX)}")
+        found = parse_region(texts[0].strip("[]() "), f"{row.where}: region")
+    except SourceError as error:
+        raise DataError(str(error)) from None
+    return replace(found, name="")
 
 
 @dataclass(frozen=True)
@@ -235,7 +281,9 @@ def _bare_of(table: Table, name: str) -> str:
 def _notes(table: Table, times: Times) -> list[str]:
     """Return what a person may not expect: which columns stand for what, which for nothing."""
     used = {times.start, times.end, times.duration, "path", "label", "group", "split", "fps"}
-    ignored = [table.spelled[name] for name in PARTS_OF_A_VIDEO
+    box = region_columns(table)
+    used |= set(box)
+    ignored = [table.spelled[name] for name in (*PARTS_OF_A_VIDEO, "region", *BOX)
                if name in table.spelled and name not in used]  # fmt: skip
     rest = replace(table, unused=(*table.unused, *ignored))
     meant = [
@@ -249,12 +297,15 @@ def _notes(table: Table, times: Times) -> list[str]:
         spelled = " to ".join(repr(table.spelled[name]) for name in cut)
         unit = "frames" if times.in_frames else "milliseconds" if times.scale < 1 else "seconds"
         notes.append(f"{table.path}: clips are the parts of videos from {spelled} ({unit})")
+    if box:
+        spelled = ", ".join(repr(table.spelled[name]) for name in box)
+        notes.append(f"{table.path}: clips are the parts of pictures in column {spelled}")
     return [*notes, *unused_note(rest)]
 
 
 def _grouped(clips: Sequence[Clip], path: Path) -> list[Clip]:
     """Return the clips, those of one cut video as a group: its parts show the same scene."""
-    cut = {clip.path for clip in clips if clip.cut}
+    cut = {clip.path for clip in clips if clip.is_part}
 
     def group(clip: Clip) -> str | None:
         if clip.group is not None or clip.path not in cut:

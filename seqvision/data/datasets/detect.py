@@ -1,7 +1,7 @@
 """Find the clips of a data set: detect its layout, or take clips that need no labels."""
 
 import glob
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -67,7 +67,11 @@ def find_clips(
 
 
 def find_data_set(
-    data: Path, dataset: str = "auto", images: bool = False, official: OfficialSplit = 1
+    data: Path,
+    dataset: str = "auto",
+    images: bool = False,
+    official: OfficialSplit = 1,
+    region: str | None = None,
 ) -> DataSet:
     """Return the clips of a data set with the name of its layout and notes.
 
@@ -77,6 +81,7 @@ def find_data_set(
         images: each loose image is a clip, a still image that is cut into a sequence.
         official: number of the official split of UCF101 and HMDB51, 1 to 3; off: no clip is of
             a part, whatever split the data has.
+        region: the part of the picture of clips whose list gives none, `0.1,0.2,0.4,0.9`.
 
     Raises:
         DataError: nothing there, no clips, a label without clips, or a bad line of a list.
@@ -100,7 +105,23 @@ def find_data_set(
     clips = [replace(clip, label=normal(clip.label)) for clip in clips]
     if official == "off":
         clips = [replace(clip, split=None) for clip in clips]
+    clips = with_region(clips, region)
     return DataSet(data, name, clips, (*notes, *alike_notes(clip.label for clip in clips)))
+
+
+def with_region(clips: Sequence[Clip], region: str | None) -> list[Clip]:
+    """Return clips of which those without a region have the given one, `0.1,0.2,0.4,0.9`.
+
+    Raises:
+        SourceError: it is not a region.
+    """
+    if region is None:
+        return list(clips)
+    from seqvision_edge.regions import parse_region
+
+    part = replace(parse_region(region), name="")
+    return [clip if clip.region or clip.index is not None else replace(clip, region=part)
+            for clip in clips]  # fmt: skip
 
 
 def _layout(data: Path) -> str:
