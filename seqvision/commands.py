@@ -131,6 +131,8 @@ def tune_given(given: Given[config.TuneOptions]) -> "Tuned":
                 "section distillation out"
             )
         parts = {part: getattr(begin, part) for part in set(config.option_parts().values())}
+        # Its --time was that of one training.
+        parts["training"] = begin.training.model_copy(update={"time": None})
         clips = None if given.get("root") is not None else begin.data or begin.root
         default = config.TuneOptions(data=clips, **parts)
     options = given.build(default)
@@ -140,11 +142,13 @@ def tune_given(given: Given[config.TuneOptions]) -> "Tuned":
 
         data_set = validate_tune(options)
 
+    began = time.monotonic()
     with loading("torch, lightning and optuna"):
         from seqvision.tuning.tune import tune
         from seqvision_export.export import live_latency_ms
 
-    return tune(options, given.names & config.option_parts().keys(), live_latency_ms, data_set)
+    fixed = given.names & config.option_parts().keys()
+    return tune(options, fixed, live_latency_ms, data_set, began)
 
 
 def self_train_given(given: Given[config.SelfTrainOptions]) -> "SelfTrained":

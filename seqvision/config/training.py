@@ -234,7 +234,7 @@ class TrainingOptions(Options):
     """Maximum number of epochs."""
     time: Duration = None
     """Budget of the whole training, such as 90s, 10m or 1.5h: after the first epoch as many are
-    planned as fit, at most --epochs."""
+    planned as fit, at most --epochs; of `tune`: of the trials and of the training after them."""
     batch_size: Positive = 16
     """Clips per step, of all processes together."""
     lr: Annotated[Annotated[float, Field(gt=0)] | Literal["auto"], Arg("RATE")] = "auto"

@@ -44,6 +44,7 @@ class TuneOptions(Options):
     headings = (SEARCH, OUTPUT, DATA, CLIPS, MODEL, TRAINING, VARIETY, MACHINE, STILLS)
     examples = (
         "seqvision tune frames/",
+        "seqvision tune frames/ --time 20m",
         "seqvision tune frames/ --trials 30 --max-latency-ms 5",
         "seqvision tune frames/ --encoder mobilenet_v2 --space space.yaml",
     )
@@ -54,8 +55,12 @@ class TuneOptions(Options):
     """The same, by name: --dataset ucf101 --root FOLDER."""
     trials: Annotated[Positive, Arg(group=SEARCH)] = 50
     """Total number of trials, including those of earlier and of other processes."""
-    sampler: Annotated[Literal["tpe", "random", "grid"], Arg(group=SEARCH)] = "tpe"
-    """How the next options are chosen: Bayesian (TPE), at random, or every combination once."""
+    sampler: Annotated[
+        Literal["auto", "tpe", "random", "grid", "coordinate"],
+        Arg("KIND", SEARCH, "coordinate with --time, else tpe"),
+    ] = "auto"
+    """How the next options are chosen: Bayesian (tpe), at random, every combination once (grid),
+    or one option of the best trial changed (coordinate)."""
     pruner: Annotated[Literal["median", "hyperband", "none"], Arg("KIND", SEARCH)] = "median"
     """What ends a training early: below the median of the others at that epoch, Hyperband, none."""
     objective: Annotated[Literal["accuracy", "f1"], Arg(group=SEARCH)] = "accuracy"
@@ -91,6 +96,13 @@ class TuneOptions(Options):
     augmentation: AugmentOptions = AugmentOptions()
     model: ModelOptions = ModelOptions()
     training: TrainingOptions = TrainingOptions()
+
+    @property
+    def search_method(self) -> str:
+        """The sampler, where it is automatic too: few trials change one option at a time."""
+        if self.sampler != "auto":
+            return self.sampler
+        return "tpe" if self.training.time is None else "coordinate"
 
     def training_options(self) -> TrainOptions:
         """Return the options of a training that a trial begins with."""

@@ -123,11 +123,8 @@ def validate_tune(options: TuneOptions) -> DataSet | None:
     Raises:
         SeqvisionError: the clips, the options or the outputs cannot be used.
     """
-    if options.training.time is not None:
-        raise StudyError(
-            "--time: is the budget of one training, and trials compare on the same epochs; "
-            "give --epochs and --trials"
-        )
+    if options.training.time is not None and options.sampler == "grid":
+        raise StudyError("--time: a grid is tried as a whole; give --sampler tpe or random")
     if options.max_latency_ms is not None and not options.latency:
         raise StudyError("--max-latency-ms: needs the times that --no-latency leaves out")
     if options.space is not None and not options.space.is_file():

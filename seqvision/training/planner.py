@@ -116,22 +116,22 @@ class Planner(L.Callback):
         self._began = began
         self._afterwards = afterwards
         self._clock = clock
-        self._steps: list[float] = []
+        self.steps: list[float] = []
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Begin to time the epoch."""
-        self._steps = [self._clock()]
+        self.steps = [self._clock()]
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
         """Time a step."""
         if trainer.current_epoch == 0:
-            self._steps.append(self._clock())
+            self.steps.append(self._clock())
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Plan the training, once its first epoch is over; one that is resumed is planned."""
         if trainer.current_epoch or not trainer.is_last_batch:
             return
-        found = distributed.rank0_only(self._plan)
+        found = distributed.rank0_only(self.plan)
         if found.epochs != self.options.epochs:
             self.options = self.options.model_copy(update={"epochs": found.epochs})
             for follow in self.followers:
@@ -144,16 +144,20 @@ class Planner(L.Callback):
         if warning is not None:
             print_warning(warning)
 
-    def _plan(self) -> EpochPlan:
-        begin, first, *others = self._steps
-        now = self._clock()
+    def epoch_seconds(self, now: float) -> float:
+        """Return how long an epoch takes, once the first one is over, by the clock at its end."""
+        begin, first, *others = self.steps
         # The first step of all waits for workers and for memory; the others show the usual time.
         usual = (others[-1] - first) / len(others) if others else first - begin
         validation = now - (others[-1] if others else first)
-        epoch = min(now - begin, usual * (1 + len(others)) + validation)
+        return min(now - begin, usual * (1 + len(others)) + validation)
+
+    def plan(self) -> EpochPlan:
+        """Return what the training comes to, once its first epoch is over."""
+        now = self._clock()
         afterwards = self._afterwards() + _REPORT
         budget = None if self.options.time is None else seconds_of(self.options.time)
-        spent = now - self._began
+        epoch, spent = self.epoch_seconds(now), now - self._began
         return plan_epochs(self.options.epochs, epoch, spent, afterwards, budget)
 
 

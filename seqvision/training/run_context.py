@@ -132,7 +132,7 @@ def prepare_run(
     training, validation = distributed.rank0_first(
         lambda: make_loaders(options, data, model, targets)
     )
-    lr = _learning_rate(options, model)
+    lr = learning_rate(options, model.pretrained)
     weights = _class_weights(options, data)
     module = ClassifierModule(model, options.training, data.labels, lr, weights, targets)
     return RunContext(options, data, module, training, validation, device, arithmetic, taught)
@@ -232,13 +232,13 @@ def _decided(options: TrainOptions, arithmetic: Arithmetic, rival: bool) -> Trai
     return options.model_copy(update=changed)
 
 
-def _learning_rate(options: TrainOptions, model: Classifier) -> float:
+def learning_rate(options: TrainOptions, is_pretrained: bool) -> float:
     """Pretrained layers are only adjusted; layers from scratch have a long way to go."""
     if options.training.lr != "auto":
         return options.training.lr
-    if model.frozen:
+    if options.model.freeze:
         return 1e-3
-    return 3e-4 if model.pretrained else 3e-3
+    return 3e-4 if is_pretrained else 3e-3
 
 
 def _class_weights(options: TrainOptions, data: Data) -> torch.Tensor | None:

@@ -9,10 +9,13 @@ import torch
 from filelock import FileLock
 
 from seqvision.config import TrainOptions, TuneOptions, from_yaml
+from seqvision.console import print_line
+from seqvision.data.augment import with_content
+from seqvision.data.datasets import DataSet
 from seqvision.training.data import Data, load_dataset
 from seqvision.training.fit import load_kept_weights
 from seqvision.training.run_context import prepare_run
-from seqvision.training.train import copy_model, finish_run
+from seqvision.training.train import Trained, copy_model, finish_run, train
 from seqvision.tuning.study import TrialRow, best_trial, row_of
 
 
@@ -26,6 +29,35 @@ def keep_best(study: optuna.Study, folder: Path) -> None:
     for row in rows:
         if row.run and row.kind != "running" and (best is None or row.number != best.number):
             shutil.rmtree(folder / row.run, ignore_errors=True)
+
+
+def train_best(
+    options: TrainOptions,
+    folder: Path,
+    search: TuneOptions,
+    data_set: DataSet,
+    note: str,
+    seconds: float,
+) -> Trained:
+    """Train with the best options as many epochs as fit, and write its model file and run folder.
+
+    Args:
+        options: of the best trial, with the epochs of a whole training.
+        folder: the study's.
+        search: the options of the search.
+        data_set: the clips.
+        note: about the search, for the model and its report.
+        seconds: how long it may take.
+
+    Raises:
+        SeqvisionError: it cannot be trained, or a file cannot be written.
+    """
+    training = options.training.model_copy(update={"time": f"{seconds:.1f}s"})
+    chosen = {"training": training, "output": search.output, "runs": folder}
+    options = with_content(options.model_copy(update=chosen))
+    print_line("training with the best options")
+    data = load_dataset(options, data_set)
+    return train(options, replace(data, notes=(*data.notes, note)))
 
 
 def write_best(

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import lightning as L
@@ -21,7 +22,7 @@ import torch
 from optuna.trial import FrozenTrial, TrialState
 
 from seqvision import __version__
-from seqvision.config import ModelOptions, TrainOptions, to_yaml
+from seqvision.config import ModelOptions, TrainingOptions, TrainOptions, to_yaml
 from seqvision.config.resume import recorded
 from seqvision.data.augment import with_content
 from seqvision.data.cache import Cache, touch
@@ -35,6 +36,7 @@ from seqvision.training.fit import fit, is_out_of_memory
 from seqvision.training.results import make_card
 from seqvision.training.run_context import RunContext, prepare_run
 from seqvision.tuning import study
+from seqvision.tuning.budget import Budget, TrialPlanner
 from seqvision.tuning.search_space import Space, suggest, with_values
 from seqvision.tuning.storage import PROCESS, this_process
 from seqvision_edge.card import ModelCard
@@ -88,6 +90,7 @@ class SearchContext:
         measure: exports a network and times it; None: nothing is timed.
         folder: the study's own.
         standing: returns the progress of the search.
+        budget: how long it may take; None: any time.
     """
 
     space: Space
@@ -100,6 +103,7 @@ class SearchContext:
     device: torch.device
     folder: Path
     standing: Callable[[optuna.Trial], Standing]
+    budget: Budget | None = None
 
 
 class Objective:
@@ -131,6 +135,12 @@ class Objective:
         if twin is not None:
             return _answer_of(twin, trial)
         options = with_content(with_values(self._search.base, values))
+        planner = None
+        if self._search.budget is not None:
+            epochs = self._search.budget.epochs or options.training.epochs
+            training = options.training.model_copy(update={"epochs": epochs})
+            options = options.model_copy(update={"training": training})
+            planner = TrialPlanner(self._search.budget, training)
         # What a head that works alone has left behind.
         torch.set_num_threads(self._threads)
         try:
@@ -145,14 +155,16 @@ class Objective:
             if not is_out_of_memory(error):
                 raise
             raise _unusable(trial, _OUT_OF_MEMORY) from None
-        value = self._train(trial, context)
+        value = self._train(trial, context, planner)
         if self._search.measure is not None:
             trial.set_user_attr(study.MS, self._time(options))
         trial.set_user_attr(study.MACHINE, machine_name())
         trial.set_user_attr(study.SECONDS, round(time.monotonic() - began, 1))
         return value
 
-    def _train(self, trial: optuna.Trial, context: RunContext) -> float:
+    def _train(
+        self, trial: optuna.Trial, context: RunContext, planner: TrialPlanner | None
+    ) -> float:
         # Not the number alone: a study of the same name may be kept elsewhere.
         run = self._search.folder / f"trial-{trial.number:04}-{secrets.token_hex(2)}"
         trial.set_user_attr(study.RUN, run.name)
@@ -162,8 +174,15 @@ class Objective:
         bar = EpochBar(f"trial {now.trial}", epochs, now.left, now.best, at_most=True)
         try:
             run.mkdir()
-            write_whole(run / "options.yaml", to_yaml(recorded(context.options)))
-            fitted = fit(context, run, resume=False, listeners=(report,), shown=bar)
+            _write_options(run, context.options)
+            if planner is not None:
+                planner.followers.append(partial(_planned, run, context.options))
+            fitted = fit(
+                context, run, resume=False, listeners=(report,), shown=bar, planner=planner
+            )
+        except optuna.TrialPruned:
+            trial.set_user_attr(study.SLOW, True)  # its first steps were
+            raise
         except OutOfMemoryError:
             raise _unusable(trial, _OUT_OF_MEMORY) from None
         except ResourceError as error:
@@ -212,6 +231,15 @@ class Objective:
         if key not in self._data:
             self._data[key] = load_dataset(options)
         return self._data[key]
+
+
+def _write_options(run: Path, options: TrainOptions) -> None:
+    write_whole(run / "options.yaml", to_yaml(recorded(options)))
+
+
+def _planned(run: Path, options: TrainOptions, training: TrainingOptions) -> None:
+    """Write the options of a trial anew, once its epochs are planned."""
+    _write_options(run, options.model_copy(update={"training": training}))
 
 
 def _is_twin(other: FrozenTrial, trial: optuna.Trial) -> bool:

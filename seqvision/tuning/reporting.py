@@ -19,6 +19,7 @@ from seqvision.console import print_line, result_console, time_text
 from seqvision.errors import StudyError
 from seqvision.report.png_plots import pyplot
 from seqvision.tuning.best import keep_best
+from seqvision.tuning.budget import Budget
 from seqvision.tuning.objective import Standing
 from seqvision.tuning.study import TrialRow, best_trial, pareto, row_of, short
 from seqvision_edge.csv_cells import write_rows
@@ -37,8 +38,10 @@ class Progress:
         options: TuneOptions,
         folder: Path,
         about: dict[str, Any],
+        budget: Budget | None = None,
     ) -> None:
         self._study = study
+        self._budget = budget
         self._trial_count = trial_count
         self._options = options
         self._folder = folder
@@ -54,6 +57,8 @@ class Progress:
 
     def done(self) -> bool:
         """Return whether no further trial need be begun."""
+        if self._budget is not None and self._budget.is_spent:
+            return True
         counted = [row for row in self.rows() if row.kind != "stopped"]
         return len(counted) >= self._trial_count
 
@@ -63,7 +68,7 @@ class Progress:
         number = 1 + sum(row.kind != "stopped" and row.number < trial.number for row in rows)
         best = self._best(rows)
         now = ended(rows)
-        return Standing(f"{number}/{self._trial_count}", best, partial(self._seconds_left, now))
+        return Standing(self._number(number), best, partial(self._seconds_left, now))
 
     def handle_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         """Print and record the result of a trial."""
@@ -77,7 +82,7 @@ class Progress:
         left = self._seconds_left(ended(rows), 0.0)
         rest = f", {time_text(left)} left" if left else ""
         print_line(
-            f"{number}/{self._trial_count}  trial {row.number}: {self._ending(row)}; "
+            f"{self._number(number)}  trial {row.number}: {self._ending(row)}; "
             f"{self._best(rows)}{rest}"
         )
         print_line(f"     {short(row.params)}", "dim")
@@ -86,13 +91,18 @@ class Progress:
         """Write the study's tables."""
         write_trials(self._folder, rows, self._about)
 
+    def _number(self, number: int) -> str:
+        """Return which trial it is; of how many is not known where they have a time."""
+        return str(number) if self._budget is not None else f"{number}/{self._trial_count}"
+
     def _ending(self, row: TrialRow) -> str:
         took = "" if row.seconds is None else f", {duration(row.seconds)}"
         time_of = "" if row.ms is None else f", {ms_text(row.ms)} ms"
         if row.kind == "failed":
             return f"failed: {row.error}"
         if row.kind == "too slow":
-            return f"too slow{time_of}, not trained"
+            long = "would take too much of --time" if row.ms is None else f"too slow{time_of}"
+            return f"{long}, not trained"
         if row.kind == "pruned":
             return f"pruned after epoch {row.epochs}"
         return f"{self._figure(row)}{time_of}{took}"
@@ -111,6 +121,8 @@ class Progress:
             now: how many trials have ended.
             share: part of the running trial that is done.
         """
+        if self._budget is not None:
+            return max(0.0, self._budget.seconds_to_search)
         made, open_ = now - self._before + share, self._trial_count - now - share
         if made <= 0 or open_ < 0:
             return None

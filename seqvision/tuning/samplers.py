@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,16 @@ from optuna.trial import FrozenTrial, TrialState
 
 from seqvision.config import TrainOptions
 from seqvision.errors import StudyError
-from seqvision.tuning.search_space import Space, Values, combinations
-from seqvision.tuning.study import is_taken
+from seqvision.tuning.search_space import (
+    Space,
+    Values,
+    called,
+    combinations,
+    in_order,
+    is_active,
+    value_of,
+)
+from seqvision.tuning.study import best_trial, counts, is_taken, row_of
 
 _LARGEST_GRID = 10_000
 # A share of the trainings is chosen at random before there is something to learn from.
@@ -119,6 +127,69 @@ class GridSampler(BaseSampler):
         raise AssertionError(param_name)
 
 
+class CoordinateSampler(RandomSampler):
+    """Changes one option of the best trial so far: coordinate ascent, for few trials.
+
+    The values that were tried least come first, in the order of the space; a number is doubled and
+    halved. Where every neighbour of the best trial was tried, options are drawn at random.
+    """
+
+    def __init__(self, space: Space, base: TrainOptions) -> None:
+        """Search a space from the options of a training on."""
+        super().__init__(seed=base.training.seed)
+        self._space = space
+        self._base = base
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """Return all dimensions."""
+        return {name: each.distribution() for name, each in self._space.items()}
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Return a neighbour of the best trial that no process has tried or is trying."""
+        trials = [each for each in study.get_trials(deepcopy=False) if each.number != trial.number]
+        best = best_trial([row_of(each) for each in trials])
+        if best is None:
+            return {}
+        tried = [each.params for each in trials if counts(each)]
+        taken = {key(params) for params in tried}
+        neighbours = [
+            (sum(_has(params, name, value) for params in tried), neighbour)
+            for name, value in self._changes(best.params)
+            if key(neighbour := self._complete({**best.params, name: value})) not in taken
+        ]
+        # Of those that were tried as often, the first one.
+        return min(neighbours, key=lambda each: each[0])[1] if neighbours else {}
+
+    def _changes(self, best: Values) -> Iterator[tuple[str, Any]]:
+        """Yield the options of the best trial with another value each."""
+        for name, dimension in self._space.items():
+            if name in best:
+                yield from ((name, value) for value in dimension.near(best[name]))
+
+    def _complete(self, labels: Values) -> Values:
+        """Return the options that have an effect, those that now have one as usual."""
+        found: Values = {}
+        chosen: Values = {}
+        for name, dimension in in_order(self._space):
+            if not is_active(name, chosen, self._base):
+                continue
+            usual = called(value_of(self._base, name))
+            label = labels.get(name, usual)
+            if not dimension.holds(dimension.value(label)):
+                label = dimension.near(label)[0]
+            found[name], chosen[name] = label, dimension.value(label)
+        return found
+
+
+def _has(params: Values, name: str, value: Any) -> bool:
+    """Return whether a trial had this value of an option."""
+    return name in params and bool(params[name] == value)
+
+
 def key(values: Values) -> str:
     """Return a text that is the same for the same values."""
     return json.dumps(values, sort_keys=True)
@@ -142,10 +213,15 @@ def make_option_grid(space: Space, base: TrainOptions) -> list[Values]:
     return grid
 
 
-def make_sampler(name: str, space: Space, grid: Sequence[Values], seed: int) -> BaseSampler:
+def make_sampler(
+    name: str, space: Space, grid: Sequence[Values], base: TrainOptions
+) -> BaseSampler:
     """Return what chooses the options of a trial."""
+    seed = base.training.seed
     if name == "grid":
         return GridSampler(grid, space)
+    if name == "coordinate":
+        return CoordinateSampler(space, base)
     if name == "random":
         return Seeded(lambda each: RandomSampler(seed=each), seed)
     return Seeded(

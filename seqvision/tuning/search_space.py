@@ -77,6 +77,14 @@ class Choices:
         """Return whether an option may have this value."""
         return called(value) in self.values
 
+    def value(self, label: Any) -> Any:
+        """Return what is called so in the study."""
+        return self.values.get(label, label)
+
+    def near(self, label: Any) -> list[Any]:
+        """Return what the other values are called."""
+        return [other for other in self.values if other != label]
+
     def on_a_grid(self) -> "Choices":
         """Return the values that a grid tries."""
         return self
@@ -114,6 +122,24 @@ class Range:
         """Return whether an option may have this value."""
         number = isinstance(value, int | float) and not isinstance(value, bool)
         return number and self.low <= value <= self.high
+
+    def value(self, label: Any) -> Any:
+        """Return a number as it is."""
+        return label
+
+    def near(self, label: Any) -> list[Any]:
+        """Return a greater and a smaller number: by a step, a quarter of the range, or twofold."""
+        if not self.holds(label):
+            return [self.low]
+        if self.log:
+            others = [label * 2, label / 2]
+        else:
+            quarter = (self.high - self.low) / 4
+            away = self.step or (max(1, round(quarter)) if self.whole else quarter)
+            others = [label + away, label - away]
+        inside = [min(max(other, self.low), self.high) for other in others]
+        numbers = [round(other) if self.whole else other for other in inside]
+        return [other for other in dict.fromkeys(numbers) if other != label]
 
     def on_a_grid(self) -> Choices:
         """Return the values that a grid tries."""

@@ -31,6 +31,8 @@ _MOST_KILLS = 2
 
 Kind = Literal["complete", "pruned", "too slow", "failed", "running", "stopped", "surplus"]
 
+# Epochs of each trial of a search within a time, and seconds of one with the usual options.
+PLAN = "plan"
 ERROR, SURPLUS, MS, LOSS, EPOCH = "error", "surplus", "ms", "loss", "epoch"
 SECONDS, SLOW, MACHINE, RUN = "seconds", "slow", "machine", "run"
 

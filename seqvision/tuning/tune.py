@@ -5,6 +5,7 @@ processes → write the table, CSV and plot → write the best trial's model.pt.
 """
 
 import gc
+import time
 import warnings
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any
 import optuna
 
 from seqvision import rank
-from seqvision.config import TrainOptions, TuneOptions, data_path, to_yaml
+from seqvision.config import TrainOptions, TuneOptions, data_path, seconds_of, to_yaml
 from seqvision.config.resume import recorded
 from seqvision.console import print_line
 from seqvision.data.augment import with_content
@@ -23,8 +24,10 @@ from seqvision.errors import DataError, StudyError
 from seqvision.preflight import check_combination
 from seqvision.signals import Stop, stop_of
 from seqvision.training.hardware import check_precision, pick_device
+from seqvision.training.run_context import learning_rate
 from seqvision.tuning import reporting
-from seqvision.tuning.best import keep_best, write_best
+from seqvision.tuning.best import keep_best, train_best, write_best
+from seqvision.tuning.budget import Budget
 from seqvision.tuning.objective import (
     Measure,
     Objective,
@@ -72,6 +75,7 @@ def tune(
     fixed: Collection[str],
     measure: Measure,
     data_set: DataSet | None = None,
+    began: float | None = None,
 ) -> Tuned:
     """Search for the options of the best model, and write it.
 
@@ -80,11 +84,13 @@ def tune(
         fixed: names of the options of a training that were given: they are not searched.
         measure: exports a network and returns the milliseconds of a live frame.
         data_set: the clips that validation has found; None: they are looked for.
+        began: when the work began, by `time.monotonic`; None: now.
 
     Raises:
         SeqvisionError: the clips, the space or the storage cannot be used, or no trial can be
             trained.
     """
+    began = time.monotonic() if began is None else began
     if rank.count() > 1:
         raise StudyError("seqvision tune: not by torchrun; start it once for each GPU or machine")
     base = options.training_options()
@@ -105,6 +111,8 @@ def tune(
     about = study_inputs(options, space, base, data_set.clips)
     name = study_name(options, about)
     folder = options.runs / f"study-{name}"
+    limit = base.training.time
+    base = _without_time(base)
     url = storage_url(options.storage, folder / "study.db")
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
 
@@ -117,11 +125,12 @@ def tune(
         if is_new and not grid:
             study.enqueue_trial(_first(space, base))
         epochs, warmup = base.training.epochs, base.training.warmup
-        study.sampler = make_sampler(options.sampler, space, grid, base.training.seed)
+        study.sampler = make_sampler(options.search_method, space, grid, base)
         study.pruner = make_pruner(options.pruner, epochs, warmup)
         trial_count = min(options.trials, len(grid)) if grid else options.trials
         print_line(f"study {name}, kept in {without_password(url)}; searched: {', '.join(space)}")
-        progress = Progress(study, trial_count, options, folder, about)
+        budget = None if limit is None else Budget(seconds_of(limit), began, study)
+        progress = Progress(study, trial_count, options, folder, about, budget)
         objective = Objective(
             SearchContext(
                 space=space,
@@ -134,6 +143,7 @@ def tune(
                 device=device,
                 folder=folder,
                 standing=progress.standing,
+                budget=budget,
             )
         )
         stop: Stop | None = None
@@ -151,8 +161,9 @@ def tune(
         reporting.draw_trials(rows, folder / "study.png", options.objective, options.max_latency_ms)
         reporting.show_trials(rows, options.objective, name)
     if stop is not None:
+        of = "" if budget is not None else f" of {trial_count}"
         print_line(
-            f"stopped; {ended(rows)} of {trial_count} trials are kept in {folder}; "
+            f"stopped; {ended(rows)}{of} trials are kept in {folder}; "
             "run the same command to continue"
         )
         return Tuned(name, folder, rows, best, None, None, stop)
@@ -168,9 +179,13 @@ def tune(
         return Tuned(name, folder, rows, best, None, None, None)
     note = (
         f"best of {ended(rows)} trials of study {name}: trial {best.number}, "
-        f"{options.sampler}, by validation {options.objective}"
+        f"{options.search_method}, by validation {options.objective}"
         + (f" within {options.max_latency_ms:g} ms" if options.max_latency_ms else "")
     )
+    if budget is not None and best.epochs < base.training.epochs:
+        chosen = with_values(base, _values(space, best))
+        trained = train_best(chosen, folder, options, data_set, note, budget.seconds_to_train)
+        return Tuned(name, folder, rows, best, trained.model, trained.run, trained.stopped_by)
     run = write_best(best, folder, options, note, device)
     if run is None:
         print_line(
@@ -199,6 +214,11 @@ def _search(study: optuna.Study, objective: Objective, progress: Progress) -> No
             continue  # this machine slept, and another process took the trial for dead
 
 
+def _without_time(base: TrainOptions) -> TrainOptions:
+    """Return the options of a trial: --time is that of the search."""
+    return base.model_copy(update={"training": base.training.model_copy(update={"time": None})})
+
+
 def _first(space: Space, base: TrainOptions) -> dict[str, Any]:
     """Return what a training by itself would take, as far as that is searched."""
     values = {name: value_of(base, name) for name in space}
@@ -206,6 +226,8 @@ def _first(space: Space, base: TrainOptions) -> dict[str, Any]:
         values["motion"] = base.model.reads  # `auto` by the name that it has in the space
     if values.get("center") == "auto":
         values["center"] = base.model.centers
+    if "lr" in values:
+        values["lr"] = learning_rate(base, base.model.weights not in ("auto", "none"))
     return {name: called(value) for name, value in values.items() if space[name].holds(value)}
 
 

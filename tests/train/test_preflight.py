@@ -35,7 +35,7 @@ REFUSED = [
     ("train frames --augment foo", "--augment foo: neither none, light, strong nor"),
     ("train frames --weights no.pth", "--weights no.pth: no such file"),
     ("train frames --time 10", "--time 10: '10' is not like 90s, 10m or 1.5h"),
-    ("tune frames --time 10m", "--time: is the budget of one training"),
+    ("tune frames --time 10m --sampler grid", "--time: a grid is tried as a whole"),
     ("train frames --center --head mean", "--center: leaves --head mean nothing to read"),
     ("train frames --center --motion only", "--center: has no effect with --motion only"),
     ("train frames --center --frames 1", "--center: leaves nothing of a window of one step"),

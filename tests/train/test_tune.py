@@ -8,6 +8,8 @@ import signal
 import sqlite3
 import threading
 from collections import Counter
+from collections.abc import Callable
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +30,11 @@ from seqvision.report.run_folder import read_run
 from seqvision.training import train as training
 from seqvision.training.model_io import load_model
 from seqvision.training.run_context import RunContext
+from seqvision.tuning import budget as budgets
 from seqvision.tuning import objective, reporting
-from seqvision.tuning.samplers import make_option_grid
-from seqvision.tuning.search_space import read_space
+from seqvision.tuning.budget import Budget
+from seqvision.tuning.samplers import make_option_grid, make_sampler
+from seqvision.tuning.search_space import Range, read_space, suggest
 from seqvision.tuning.storage import PROCESS, open_storage, reported
 from seqvision.tuning.tune import Tuned, _first, tune
 from seqvision_edge.card import ModelCard
@@ -580,3 +584,121 @@ def test_the_first_trial_reads_the_frames_of_a_plain_training(freeze: bool, moti
     base = TrainOptions(model=ModelOptions(freeze=freeze))
     space, base = read_space(None, base, ())
     assert _first(space, base)["motion"] == motion
+
+
+def test_time_is_divided_into_short_trials_and_one_whole_training() -> None:
+    study = optuna.create_study()
+    now = [0.0]
+    budget = Budget(1200.0, 0.0, study, clock=lambda: now[0])
+    assert budget.epochs is None
+    assert budget.plan(60, 2.0) == 30, "0.6 · 1200 s for 12 trials"
+    assert not budget.is_too_long(200.0)
+    assert budget.is_too_long(250.0)
+    now[0] = 680.0
+    assert not budget.is_spent
+    assert budget.is_too_long(101.0), "most of it would be after the end"
+    now[0] = 700.0
+    assert budget.is_spent
+    assert budget.seconds_to_train == 500.0
+    # Another process, and a search that goes on, have what was planned.
+    again = Budget(1200.0, 700.0, study, clock=lambda: now[0])
+    assert again.epochs == 30
+    assert again.plan(60, 9.0) == 30
+    assert again.plan(20, 9.0) == 20
+
+
+def test_slow_epochs_leave_enough_of_them_to_rank_options() -> None:
+    budget = Budget(60.0, 0.0, optuna.create_study(), clock=lambda: 0.0)
+    assert budget.plan(60, 10.0) == 8
+    assert not budget.is_too_long(115.0), "a trial of the usual options may take as long as it does"
+    assert Budget(60.0, 0.0, optuna.create_study(), clock=lambda: 0.0).plan(5, 10.0) == 5
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_search_within_a_time_trains_the_best_options_to_the_end(
+    colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few epochs for each trial, and all of them for the model that is kept."""
+    monkeypatch.setattr(Budget, "is_spent", property(lambda self: len(study_of(self).trials) > 3))
+    monkeypatch.setattr(budgets, "_LEAST_EPOCHS", 2)
+    monkeypatch.setattr(Budget, "plan", partialmethod(_two_epochs, Budget.plan))
+    space = {"lr": [0.01, 1e-7], "hidden": [8, 16, 32]}
+    tuned = search(colours, tmp_path, space, "--time", "10m", "--no-latency", epochs=5)
+    assert [row.kind for row in tuned.rows].count("complete") >= 3
+    assert {row.epochs for row in tuned.rows if row.kind == "complete"} == {2}
+    assert tuned.best is not None
+    assert tuned.best.params["lr"] == 0.01
+    assert tuned.run is not None
+    assert from_yaml(tuned.run / "options.yaml").training.epochs == 5
+    assert from_yaml(tuned.folder / "best.yaml").training.epochs == 5
+    _, card = load_model(tmp_path / "model.pt")
+    assert card.origin.options["training"]["lr"] == 0.01
+    assert "coordinate, by validation accuracy" in " ".join(card.origin.notes)
+
+
+def _two_epochs(budget: Budget, plan: Callable[..., int], most: int, epoch: float) -> int:
+    return plan(budget, most, 1e4)
+
+
+def study_of(budget: Budget) -> optuna.Study:
+    return budget._study
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_trial_that_would_use_up_the_time_is_ended_at_its_first_steps(
+    colours: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(Budget, "is_spent", property(lambda self: len(study_of(self).trials) > 1))
+    monkeypatch.setattr(Budget, "is_too_long", lambda self, _: len(study_of(self).trials) > 1)
+    tuned = search(
+        colours, tmp_path, {"hidden": [8, 16]}, "--time", "10m", "--no-latency",
+        epochs=3,
+    )  # fmt: skip
+    assert [row.kind for row in tuned.rows] == ["complete", "too slow"]
+    assert tuned.model == tmp_path / "model.pt"
+    assert "trial 1: would take too much of --time, not trained" in capsys.readouterr().err
+
+
+def test_one_option_of_the_best_trial_is_changed_the_least_tried_value_first() -> None:
+    space, base = read_space(None, TrainOptions(data=Path("frames")), ())
+    study = optuna.create_study(direction="maximize")
+    study.sampler = make_sampler("coordinate", space, [], base)
+    study.enqueue_trial(_first(space, base))
+    seen: list[dict[str, Any]] = []
+
+    def objective(trial: optuna.Trial) -> float:
+        values = suggest(trial, space, base)
+        seen.append(dict(trial.params))
+        return 1.0 + (values.get("center") is True) + (values["head"] == "gru")
+
+    study.optimize(objective, n_trials=27)
+    best = seen[0]
+    for params in seen[1:]:
+        changed = {name for name in {*params, *best} if params.get(name) != best.get(name)}
+        # A head without order has no direction, pooling or layers, and none is centered.
+        others = {"bidirectional", "pool", "layers", "center", "weights"}
+        assert len(changed - (others if params["head"] == "mean" else set())) == 1
+        if (params.get("center"), params["head"]) in ((True, "lstm"), (True, "gru")):
+            best = max(best, params, key=lambda each: (each["center"], each["head"] == "gru"))
+    assert study.best_value == 3.0
+    assert seen[1] == {**seen[0], "center": True}
+    assert {each["encoder"] for each in seen} == {"small_cnn", "mobilenet_v3_small", "mobilenet_v2"}
+    assert len({json.dumps(each, sort_keys=True) for each in seen}) == len(seen)
+
+
+@pytest.mark.parametrize(
+    ("number", "label", "near"),
+    [
+        (Range(0.001, 0.01, log=True), 0.004, [0.008, 0.002]),
+        (Range(0.001, 0.01, log=True), 0.01, [0.005]),
+        (Range(32, 256, step=32), 32, [64]),
+        (Range(0.0, 1.0), 0.9, [1.0, 0.65]),
+        (Range(1, 3), 2, [3, 1]),
+        (Range(0.1, 1.0), "auto", [0.1]),
+    ],
+)
+def test_numbers_next_to_one(number: Range, label: Any, near: list[float]) -> None:
+    assert number.near(label) == pytest.approx(near)
