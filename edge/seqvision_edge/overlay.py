@@ -5,6 +5,7 @@ The picture of a source that delivers nothing new is covered by a notice: it wou
 
 from collections import deque
 from dataclasses import dataclass
+from itertools import zip_longest
 from time import monotonic
 
 import numpy as np
@@ -198,17 +199,23 @@ class Overlay:
             track = y + 3 * unit, 16 * unit
             put_panel(picture, (left, track[0], width, track[1]), _WHITE, _TRACK, 3 * unit)
             own = [event for event in self._events if event.view == view.view]
-            for event in (*own, *([view.active] if view.active else [])):
+            own += [view.active] if view.active else []
+            for event, after in zip_longest(own, own[1:]):
                 start = max(left, left + width * self._position(event.start))
                 end = left + width * self._position(event.end)
                 length = max(end - start, 4 * unit)
                 colour = self._colours[event.label]
                 put_panel(picture, (start, track[0], length, track[1]), colour, 1.0, 3 * unit)
-                room = length - 6 * unit
-                label, small = fitted(event.label, room, 11 * unit, _BOLD, shrink=False)
-                if label == drawable(event.label):
+                # Its name stands in the block, else beside it up to the next one.
+                label, small = drawable(event.label), 11 * unit
+                wide = text_width(label, small, _BOLD) + 6 * unit
+                until = left + width * self._position(after.start) if after else left + width
+                if wide <= length:
                     at = start + 3 * unit, y + 15 * unit
                     put_text(picture, label, at, small, _INK, _BOLD)
+                elif start + length + wide <= until:
+                    at = start + length + 3 * unit, y + 15 * unit
+                    put_text(picture, label, at, small, _WHITE, _BOLD)
 
     def _draw_answer(self, picture: Image, step: Step, unit: float) -> float:
         """Draw the best label with its bar, and a row for each of the next best.
