@@ -198,3 +198,86 @@ def test_the_list_of_routes_is_in_the_page_s_design(
     assert set(page.evaluate(resources)) <= {at_home.address}
     page.do("viewport", width=360, height=740)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+class Watched:
+    """A source with two regions, of which each has answers and events of its own."""
+
+    def __init__(self) -> None:
+        self.newest = DeviceView()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        index = 0
+        while not self._ended.wait(0.1):
+            self._write(index)
+            index += 1
+
+    def _write(self, index: int) -> None:
+        time = index / 10
+        outlines = {"door": ((0.1, 0.2), (0.4, 0.2), (0.4, 0.9), (0.1, 0.9)),
+                    "desk": ((0.6, 0.2), (0.9, 0.2), (0.75, 0.7))}  # fmt: skip
+        steps, events = [], []
+        for label, (name, outline) in zip(("red", "blue"), outlines.items(), strict=True):
+            shares = dict.fromkeys(("red", "green", "blue", "none"), 0.02) | {label: 0.94}
+            steps.append(
+                Step(
+                    source="hall",
+                    frame=Frame(picture("none", (320, 240)), time, index),
+                    prediction=Prediction(time, index, label, 0.94, shares, True, 1.5, view=name),
+                    answered=True,
+                    state=SourceState("live"),
+                    view=name,
+                    outline=outline,
+                )
+            )
+            if index % 20 == (10 if name == "door" else 15):
+                events.append(Event(label, time - 0.8, time, time, 0.9, time, view=name))
+        frame = Frame(picture("none", (320, 240)), time, index)
+        whole = Step(source="hall", frame=frame, answered=True, events=tuple(events),
+                     state=SourceState("live"), views=tuple(steps))  # fmt: skip
+        self.newest.write(whole)
+
+
+def test_regions_are_drawn_followed_and_marked_with_the_mouse(look: Look) -> None:
+    watched = Watched()
+    try:
+        with serving(Session(model_bytes()), watching=watched.newest) as running:
+            page = look(f"{running.url}/")
+            page.wait("document.querySelectorAll('#regions g').length === 2")
+            page.wait("document.querySelector('#regions text').textContent === 'door: red 94 %'")
+            page.wait("document.getElementById('label').textContent === 'red'")
+            assert page.evaluate(
+                "document.querySelector('#regions polygon').getAttribute('points')"
+            ) == ("32,48 128,48 128,216 32,216")
+            # A click on a region follows it.
+            page.evaluate(
+                "document.querySelectorAll('#regions g')[1].dispatchEvent(new MouseEvent('click'))"
+            )
+            page.wait("document.getElementById('label').textContent === 'blue'")
+            page.wait("document.querySelectorAll('#log tr').length >= 2")
+            rows = page.text("#log")
+            assert "door · red" in rows
+            assert "desk · blue" in rows
+            # One more is drawn with the mouse: what to write for it is shown.
+            page.click("#draw-region")
+            page.evaluate("""(() => {
+                const svg = document.getElementById('regions'), at = (type, x, y) => {
+                    const point = new DOMPoint(x, y).matrixTransform(svg.getScreenCTM());
+                    svg.dispatchEvent(new PointerEvent(type, { pointerId: 1, bubbles: true,
+                        clientX: point.x, clientY: point.y }));
+                };
+                svg.setPointerCapture = () => {};
+                at('pointerdown', 160, 24); at('pointermove', 200, 100); at('pointerup', 288, 120);
+            })()""")
+            text = page.text("#region-text")
+            assert '--region "region 3=0.500,0.100,0.900,0.500"' in text
+            assert page.faults() == []
+    finally:
+        watched.close()

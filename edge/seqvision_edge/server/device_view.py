@@ -48,6 +48,7 @@ class _SourceView:
 
     state: Record
     answer: Record | None = None
+    views: tuple[Step, ...] = ()
     bgr: Image | None = None
     landmarks: NDArray[np.float32] | None = None
     own: bool = False
@@ -90,6 +91,7 @@ class DeviceView:
                 seen.arrived = monotonic()
             # A prediction from before a gap is not valid now.
             seen.answer = step.prediction.to_json() if step.prediction else None
+            seen.views = step.views
             listeners = list(seen.listeners)
         for push in listeners:
             for record in messages:
@@ -101,7 +103,8 @@ class DeviceView:
     def sources(self) -> list[dict[str, Any]]:
         """Return the status of each source, in the order in which they were added.
 
-        `frame_age_ms` is the age of the newest picture; None before the first one.
+        `frame_age_ms` is the age of the newest picture; None before the first one.  `views` has the
+        regions, each with its outline: corners (x, y) as fractions of the picture.
         """
         now = monotonic()
         with self._lock:
@@ -114,6 +117,7 @@ class DeviceView:
                     "frame_age_ms": None
                     if seen.arrived is None
                     else round(1000 * (now - seen.arrived)),
+                    **({"views": [_view(step) for step in seen.views]} if seen.views else {}),
                 }
                 for name, seen in self._seen.items()
             ]
@@ -152,3 +156,11 @@ class DeviceView:
                 seen.listeners.remove(push)
 
         return stop
+
+
+def _view(step: Step) -> Record:
+    return {
+        "name": step.view,
+        "outline": [[round(x, 5), round(y, 5)] for x, y in step.outline],
+        "prediction": step.prediction.to_json() if step.prediction else None,
+    }

@@ -57,7 +57,8 @@ class EventQueue:
         """Add a record, from any thread."""
         if record["type"] in self._kinds:
             with self._lock:
-                replaces = self._seconds and record["type"] in _REPLACEABLE and self._drop()
+                is_newer = self._seconds and record["type"] in _REPLACEABLE
+                replaces = is_newer and self._drop(record.get("view"))
                 self._records.append(record)
             if not replaces:
                 self._wake()
@@ -95,10 +96,10 @@ class EventQueue:
             self._due = now + self._seconds
         return records
 
-    def _drop(self) -> bool:
-        """Remove the queued prediction; return whether there was one."""
+    def _drop(self, view: str | None) -> bool:
+        """Remove the queued prediction of a view; return whether there was one."""
         for index, record in enumerate(self._records):
-            if record["type"] in _REPLACEABLE:
+            if record["type"] in _REPLACEABLE and record.get("view") == view:
                 del self._records[index]
                 return True
         return False
@@ -174,12 +175,13 @@ def kinds(predictions: bool) -> frozenset[str]:
 def step_records(step: Step) -> list[dict[str, Any]]:
     """Return the records of a step: of its frame, then its events, then the states of its source.
 
-    A frame has a prediction, or the fill of the window: while that fills, and between two ticks of
-    the model's clock.
+    A frame has a prediction, of each region where there are some, or the fill of the window: while
+    that fills, and between two ticks of the model's clock.
     """
     plain: list[dict[str, Any]] = []
-    if step.answered and step.prediction is not None:
-        plain.append(step.prediction.to_json())
+    own = [part.prediction for part in step.parts if part.answered and part.prediction]
+    if own:
+        plain += [prediction.to_json() for prediction in own]
     elif step.frame is not None:
         plain.append(_waiting(step.frame, step.window_fill))
     plain += [event.to_json() for event in step.events]

@@ -14,10 +14,16 @@ const BROKEN = ["connecting", "stalled", "disconnected", "failed", "ended"];
  */
 export function watchDevice(name, screen, onPicture, onMissing) {
   const leaving = new AbortController();
-  screen.begin(name, { live: true });
+  screen.begin(name, { live: true, views: [] });
   listen(name, screen, leaving.signal, onMissing);
   follow(name, leaving.signal, onPicture);
   return () => leaving.abort();
+}
+
+/** Return the regions of a source, [{name, outline}]; none until its first picture. */
+async function regionsOf(name) {
+  const found = await sources().catch(() => null);
+  return found?.find((each) => each.name === name)?.views ?? [];
 }
 
 /** Receive a source's records, reconnecting if the server was away, until the signal. */
@@ -25,7 +31,12 @@ function listen(name, screen, leaving, onMissing) {
   if (leaving.aborted) return;
   const stream = eventsOf(name);
   leaving.addEventListener("abort", () => stream.close(), { once: true });
-  stream.onmessage = ({ data }) => take(JSON.parse(data), screen, name);
+  stream.onmessage = ({ data }) => {
+    const record = JSON.parse(data);
+    // Its regions were not known before its first picture.
+    if (record.view && !screen.histories.has(record.view)) return look(name, screen, leaving);
+    take(record, screen, name);
+  };
   stream.onopen = () => screen.touch();
   // An `alive` of the server does not make the label of a silent source fresh.
   stream.addEventListener("alive", () => LABELLED.includes(screen.state) || screen.touch());
@@ -41,6 +52,16 @@ function listen(name, screen, leaving, onMissing) {
     else if (Array.isArray(found) && !found.some((each) => each.name === name)) onMissing();
     else setTimeout(() => listen(name, screen, leaving, onMissing), RETRY_MS);
   };
+}
+
+let looked = 0;
+
+/** Begin again, with the regions that the source has now; not more often than once a second. */
+async function look(name, screen, leaving) {
+  if (performance.now() - looked < RETRY_MS) return;
+  looked = performance.now();
+  const views = await regionsOf(name);
+  if (views.length && !leaving.aborted) screen.begin(name, { live: true, views });
 }
 
 function take(record, screen, name) {

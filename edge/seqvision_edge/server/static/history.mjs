@@ -76,6 +76,7 @@ export class History {
 
   toCsv() {
     const columns = ["label", "start", "end", "peak", "confidence"];
+    if (this.events.some(({ view }) => view)) columns.unshift("view");
     const lines = this.events.map((event) =>
       [this.clock(event), ...columns.map((column) => event[column])].map(cell).join(","),
     );

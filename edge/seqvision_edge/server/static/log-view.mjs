@@ -26,7 +26,7 @@ export class LogView {
     else log.append(this.row(event, history));
     while (live && log.children.length > MOST_ROWS) log.lastChild.remove();
     this.count(history.events.length);
-    if (live) byId("event").textContent = `Event: ${event.label}, ${percent(event.confidence)}`;
+    if (live) byId("event").textContent = `Event: ${event.view ? `${event.view}, ` : ""}${event.label}, ${percent(event.confidence)}`;
   }
 
   row(event, history) {
@@ -43,7 +43,7 @@ export class LogView {
     swatch.className = "swatch";
     swatch.style.setProperty("--hue", this.hues.get(event.label));
     const name = document.createElement("span");
-    setText(name, event.label);
+    setText(name, event.view ? `${event.view} · ${event.label}` : event.label);
     const pair = document.createElement("span");
     pair.className = "what";
     pair.append(swatch, name);

@@ -5,6 +5,7 @@ import { windowLag } from "./event_detector.mjs";
 import { History, save } from "./history.mjs";
 import { LogView } from "./log-view.mjs";
 import { colours } from "./palette.mjs";
+import { RegionsView } from "./regions-view.mjs";
 import { TimelineView } from "./timeline-view.mjs";
 import { ago, clock, milliseconds, silence } from "./words.mjs";
 
@@ -41,13 +42,14 @@ export class Screen {
     this.card = card;
     const hues = colours(card.labels, card.decision.background);
     this.answers = new AnswerView(card, hues);
+    this.regions = new RegionsView(hues, (name) => this.follow(name));
     this.timeline = new TimelineView(card, hues, (time) => this.choose(time));
     this.log = new LogView(hues, (time) => this.choose(time));
     this.staleSeconds = Math.max(STALE_SECONDS, 2.5 / (card.sequence.fps ?? 5));
     byId("back").addEventListener("click", () => this.choose(null));
-    byId("csv").addEventListener("click", () => save("events.csv", "text/csv", this.history.toCsv()));
+    byId("csv").addEventListener("click", () => save("events.csv", "text/csv", this.all.toCsv()));
     byId("json").addEventListener("click", () =>
-      save("events.json", "application/json", this.history.toJson()),
+      save("events.json", "application/json", this.all.toJson()),
     );
     this.end();
     setInterval(() => this.tick(), TICK_MS);
@@ -56,12 +58,21 @@ export class Screen {
   /**
    * Start to show a source.
    * @param {string} name its name
-   * @param {{live: boolean, seek?: (time: number) => void, now?: () => number, length?: () => number}} how
-   *   of a file: how to seek, the current position, and its length.
+   * @param {{live: boolean, views?: object[], seek?: (time: number) => void, now?: () => number,
+   *          length?: () => number}} how
+   *   `views` are the regions of a device's source, [{name, outline}]; of a file: how to seek, the
+   *   current position, and its length.
    */
   begin(name, how) {
-    this.history = new History(name, windowLag(this.card.sequence));
+    const lag = windowLag(this.card.sequence);
+    const views = how.views ?? [];
+    // One of all events; with regions, each has its own of answers and events.
+    this.history = this.all = new History(name, lag);
+    this.histories = new Map(views.map((view) => [view.name, new History(name, lag)]));
+    this.view = views[0]?.name;
+    if (this.view !== undefined) this.history = this.histories.get(this.view);
     this.how = how;
+    this.regions.begin(views, how.views !== undefined);
     this.cursor = null;
     this.rates = [];
     this.trips = [];
@@ -80,7 +91,9 @@ export class Screen {
 
   /** Show nothing. */
   end() {
-    this.history = null;
+    this.history = this.all = null;
+    this.histories = new Map();
+    this.regions.begin([], false);
     this.how = { live: false };
     this.cursor = this.framed = this.lostSince = this.warning = null;
     this.note("");
@@ -125,13 +138,24 @@ export class Screen {
     this.lastMessage = performance.now();
   }
 
+  /** Follow a region: its label, probabilities and age are shown. */
+  follow(name) {
+    if (!this.histories.has(name)) return;
+    this.view = name;
+    this.history = this.histories.get(name);
+    const { newest } = this.history;
+    this.latest = newest && { record: newest, at: performance.now() };
+    this.tick();
+  }
+
   answer(record) {
     this.touch();
     this.framed = this.lastMessage;
-    const { history } = this;
-    history.began ??= Date.now() - 1000 * record.time;
+    const history = this.histories.get(record.view) ?? this.history;
+    history.began ??= this.all.began ??= Date.now() - 1000 * record.time;
     const isWarm = record.window_full !== false;
     if (isWarm) history.add(record);
+    if (history !== this.history) return;
     this.latest = { record, at: performance.now() };
     this.rates.push(this.lastMessage);
     if (record.roundTripMs !== undefined) this.trips.push(record.roundTripMs);
@@ -149,8 +173,9 @@ export class Screen {
 
   /** Handle an event; a gap ends one too, so it does not count as current. */
   event(record) {
-    this.history.addEvent(record);
-    this.log.add(record, this.history, this.how.live);
+    this.histories.get(record.view)?.addEvent(record);
+    this.all.addEvent(record);
+    this.log.add(record, this.all, this.how.live);
   }
 
   /** Show a time; null is now. */
@@ -188,7 +213,9 @@ export class Screen {
     this.facts(old);
     const end = this.how.length?.() ?? this.now;
     const cursor = this.how.now ? this.how.now() : this.cursor;
-    this.timeline.show(this.history, { live: this.how.live, end, cursor });
+    this.timeline.show(this.history, { live: this.how.live, end, cursor, rows: this.histories });
+    const newest = [...this.histories].map(([name, own]) => [name, cursor === null ? own.newest : own.at(cursor)]);
+    if (newest.length) this.regions.show(this.view, new Map(old && cursor === null ? [] : newest));
     text("cursor", this.history?.newest && cursor !== null ? clock(cursor) : "");
     byId("facts").hidden = this.history !== null && !this.how.live;
     byId("back").hidden = !this.how.live || this.cursor === null;

@@ -30,8 +30,8 @@ export class TimelineView {
   }
 
   /** Draw; `cursor` null is now, and `end` the current time, or the length of a file. */
-  show(history, { live, end, cursor }) {
-    Object.assign(this, { live, end });
+  show(history, { live, end, cursor, rows = new Map() }) {
+    Object.assign(this, { live, end, rows });
     this.range = live ? this.halfMinute(history, end, cursor) : [0, Math.max(end, 0.1)];
     const at = cursor ?? end;
     const { scrub } = this;
@@ -72,6 +72,7 @@ export class TimelineView {
     };
     this.grid(plot);
     if (!history) return;
+    if (this.rows.size) return this.lanes(plot);
     const answers = history.between(from, to);
     for (const label of this.card.labels) this.line(plot, answers, label, history.about);
     const events = history.events.filter(({ start, end }) => end >= from && start <= to);
@@ -81,7 +82,7 @@ export class TimelineView {
   grid({ context, from, to, x, y, width, colour }) {
     context.lineWidth = 1;
     context.strokeStyle = colour("--line");
-    for (const share of [0, 0.5, 1]) {
+    for (const share of this.rows.size ? [0] : [0, 0.5, 1]) {
       context.beginPath();
       context.moveTo(EDGE, y(share));
       context.lineTo(width - EDGE, y(share));
@@ -92,7 +93,7 @@ export class TimelineView {
     context.beginPath();
     context.moveTo(EDGE, y(this.card.decision.on_threshold));
     context.lineTo(width - EDGE, y(this.card.decision.on_threshold));
-    if (this.card.sequence.kind === "video") context.stroke();
+    if (this.card.sequence.kind === "video" && !this.rows.size) context.stroke();
     context.setLineDash([]);
     context.fillStyle = colour("--quiet");
     context.font = `12px ${getComputedStyle(document.documentElement).fontFamily}`;
@@ -102,6 +103,40 @@ export class TimelineView {
       const text = clock(time).replace(/\.0$/, "");
       const half = context.measureText(text).width / 2;
       if (x(time) - half > 0 && x(time) + half < width) context.fillText(text, x(time), y(0) + 15);
+    }
+  }
+
+  /** Draw a row of events for each region, as many as there is room for. */
+  lanes(plot) {
+    const { context, from, to, x, width, height, colour } = plot;
+    const tall = Math.max(16, Math.min(34, (height - FOOT - 4) / this.rows.size));
+    const family = getComputedStyle(document.documentElement).fontFamily;
+    let top = 2;
+    for (const [name, history] of this.rows) {
+      if (top + tall > height - FOOT + 1) return;
+      context.fillStyle = colour("--line");
+      context.globalAlpha = 0.5;
+      context.fillRect(EDGE, top, width - 2 * EDGE, tall - 4);
+      context.globalAlpha = 1;
+      for (const { label, start, end } of history.events) {
+        if (end < from || start > to) continue;
+        const [left, right] = [x(Math.max(start, from)), x(Math.min(end, to))];
+        const wide = Math.max(4, right - left);
+        context.fillStyle = colour(this.hues.get(label));
+        context.beginPath();
+        context.roundRect(left, top, wide, tall - 4, Math.min(5, wide / 2));
+        context.fill();
+        context.font = `600 11px ${family}`;
+        context.textAlign = "left";
+        const isInside = context.measureText(label).width + 10 <= wide;
+        if (isInside) context.fillStyle = colour("--on-event");
+        context.fillText(label, isInside ? left + 5 : right + 4, top + tall / 2 + 2);
+      }
+      context.font = `12px ${family}`;
+      context.textAlign = "right";
+      context.fillStyle = colour("--quiet");
+      context.fillText(name, width - EDGE - 6, top + tall / 2 + 2);
+      top += tall;
     }
   }
 
