@@ -229,8 +229,9 @@ def data(arguments: list[str]) -> int:
     options = _options(DataOptions, "data", arguments)
 
     with _checking():
-        from seqvision.preflight import validate_data
+        from seqvision.preflight import validate_data, with_vectors
 
+        options = with_vectors(options)
         data_set = validate_data(options)
 
     with _loading("OpenCV", "seqvision.dataset_report.analyze"):
@@ -257,7 +258,8 @@ def export(arguments: list[str]) -> int:
     from seqvision_edge.onnx_validation import read_model
 
     _, file = read_model(exported)
-    source = "--camera 0" if file.card.sequence.kind == "video" else "--source IMAGE"
+    sources = {"video": "--camera 0", "vectors": "--source -"}
+    source = sources.get(file.card.sequence.kind, "--source IMAGE")
     _print(f"{exported} written; next: edge-run {source} --model {exported}")
     return 0
 

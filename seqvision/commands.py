@@ -63,8 +63,9 @@ def train_given(given: Given[config.TrainOptions]) -> "Trained | CrossValidated"
     from seqvision.presets import choose_options
 
     with _checking():
-        from seqvision.preflight import validate_train
+        from seqvision.preflight import validate_train, with_vectors
 
+        options = with_vectors(options)
         data_set = validate_train(options)
     note = None
     if default is None and data_set is not None and count() == 1:
@@ -138,8 +139,9 @@ def tune_given(given: Given[config.TuneOptions]) -> "Tuned":
     options = given.build(default)
 
     with _checking():
-        from seqvision.preflight import validate_tune
+        from seqvision.preflight import validate_tune, with_vectors
 
+        options = with_vectors(options)
         data_set = validate_tune(options)
 
     began = time.monotonic()

@@ -47,6 +47,7 @@ from seqvision.statistics import no_better_than_chance
 from seqvision.training.hardware import pick_device
 from seqvision.training.model_io import load_model, load_used_clips
 from seqvision_edge.card import ModelCard
+from seqvision_edge.session import Frames
 
 
 def evaluate(options: EvaluateOptions, data_set: DataSet | None = None) -> Metrics:
@@ -128,7 +129,8 @@ def load_clips(
         DataError: none can be read.
     """
     found = data_set.clips
-    for note in (*data_set.notes, *image_rate_note(found, image_fps)):
+    rates = () if card.vectors else image_rate_note(found, image_fps)
+    for note in (*data_set.notes, *rates):
         print_note(note)
     with progress("decoding") as advance:
         clips, decoded, broken = decode_all(
@@ -191,13 +193,11 @@ def _logits_of_all(model: Classifier, batches: DataLoader[Item]) -> Tensor:
 
 
 @torch.inference_mode()
-def predict_windows(
-    model: Classifier, card: ModelCard, windows: NDArray[np.uint8]
-) -> NDArray[np.float32]:
+def predict_windows(model: Classifier, card: ModelCard, windows: Frames) -> NDArray[np.float32]:
     """Return probabilities `(windows, labels)` for windows of one length.
 
     Args:
-        windows: `(windows, time, height, width, channels)`.
+        windows: `(windows, time, height, width, channels)`, or `(windows, time, features)`.
     """
     return _shares(_logits(model, torch.from_numpy(windows), None), card).numpy()
 

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from seqvision.config import InspectOptions
 from seqvision.console import loading, print_result, result_console
-from seqvision_edge.card import METADATA_KEY, ModelCard
+from seqvision_edge.card import METADATA_KEY, ModelCard, TimedSequence
 from seqvision_edge.errors import CardError, ModelError
 from seqvision_edge.onnx_validation import graph_sha256
 from seqvision_edge.sanitize import printable
@@ -159,10 +159,8 @@ def _read_torch(path: Path) -> Inspection:
         from seqvision.training.model_io import load_model
 
     model, card = load_model(path)
-    image = card.image
-    frames = TensorSummary(
-        "frames", "uint8", ("batch", "time", image.height, image.width, image.channels)
-    )
+    kind = "float32" if card.vectors else "uint8"
+    frames = TensorSummary("frames", kind, ("batch", "time", *card.step_shape))
     states = [TensorSummary(each.name, "float32", each.axes) for each in card.state.tensors]
     following = [
         TensorSummary(f"next_{state.name}", "float32", tuple(map(_following, state.axes)))
@@ -219,15 +217,22 @@ def _rows(found: Inspection) -> Iterator[tuple[str, str]]:
     yield "file", f"{found.file}, {found.size / 1e6:.2f} MB, {found.parameters:,} parameters"
     yield "recognises", _labels(card)
     yield "sequence", str(card.sequence)
-    colours = "RGB" if card.image.channels == 3 else "grey"
-    yield "image", f"{card.image.width}×{card.image.height} {colours}, {card.image.fit}"
+    if card.vectors is not None:
+        names = card.vectors.names
+        shown = ", ".join(names[:_LABELS_SHOWN]) if names is not None else "without names"
+        more = ", …" if names is not None and len(names) > _LABELS_SHOWN else ""
+        yield "features", f"{card.vectors.features}: {shown}{more}"
+        yield "rate", f"{card.vectors.rate:g} vectors per second in the training, where unknown"
+    else:
+        colours = "RGB" if card.image.channels == 3 else "grey"
+        yield "image", f"{card.image.width}×{card.image.height} {colours}, {card.image.fit}"
     yield "state", f"{card.state.kind}: {_STATES[card.state.kind]}"
     for name, tensors in (("inputs", found.inputs), ("outputs", found.outputs)):
         for index, tensor in enumerate(tensors):
             yield "" if index else name, str(tensor)
     if found.graph is not None:
         yield from _graph_rows(found.graph, card)
-    if card.sequence.kind == "video":
+    if isinstance(card.sequence, TimedSequence):
         yield "events", _decision(card)
     yield from _origin_rows(card)
 
@@ -236,7 +241,8 @@ def _labels(card: ModelCard) -> str:
     shown = ", ".join(card.labels[:_LABELS_SHOWN])
     more = len(card.labels) - _LABELS_SHOWN
     background = card.decision.background
-    without = "; none of them means that nothing happens" if card.sequence.kind == "video" else ""
+    is_timed = isinstance(card.sequence, TimedSequence)
+    without = "; none of them means that nothing happens" if is_timed else ""
     return (
         f"{len(card.labels)} labels: {shown}{f' and {more} more' if more > 0 else ''}"
         f"{f'; nothing happens: {background}' if background else without}"

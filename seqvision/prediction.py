@@ -23,21 +23,21 @@ from seqvision.data.clip_notes import is_short, short_clips
 from seqvision.data.clip_views import fixed_views
 from seqvision.data.clips import Clip
 from seqvision.data.datasets.detect import find_unnamed, with_region
-from seqvision.data.decode import Decoded, Store
+from seqvision.data.decode import Decoded, OtherFeatures, Store
 from seqvision.data.parallel import work_until
 from seqvision.errors import DataError
-from seqvision_edge.card import ModelCard, VideoSequence
+from seqvision_edge.card import ModelCard, TimedSequence
 from seqvision_edge.csv_cells import write_rows
 from seqvision_edge.errors import ModelError, SourceError
 from seqvision_edge.events import is_unsure
 from seqvision_edge.files import atomic_write, is_one_of, temporary_folder
 from seqvision_edge.overlay import unsure
 from seqvision_edge.sampling import windows
-from seqvision_edge.session import Session
+from seqvision_edge.session import Frames, Session
 from seqvision_edge.sources.video_file import ahead
 
 # Windows of one length `(windows, time, height, width, channels)` → `(windows, labels)`.
-Predictor = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+Predictor = Callable[[Frames], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,8 @@ def predict(options: PredictOptions) -> Predicted:
         SeqvisionError: the model cannot be used, a path leads nowhere, or no clip can be read.
     """
     predictor, card = _load(options)
-    images = not isinstance(card.sequence, VideoSequence)
-    found = [find_unnamed(given, images) for given in options.paths]
+    images = not isinstance(card.sequence, TimedSequence)
+    found = [find_unnamed(given, images, card.vectors is not None) for given in options.paths]
     for note in dict.fromkeys(note for _, notes in found for note in notes):
         print_note(note)
     clips = with_region(
@@ -121,7 +121,7 @@ def predict(options: PredictOptions) -> Predicted:
             answers.append(PredictedClip(name, _answer(clip, predictor, card, options), card))
             short += is_short(clip, card.sequence)
             print_result(line_of(answers[-1], options.top, width))
-            shutil.rmtree(kept)
+            shutil.rmtree(kept, ignore_errors=card.vectors is not None)
     if not answers:
         raise DataError(f"none of {len(clips)} clips can be read")
     if short:
@@ -187,11 +187,13 @@ def _decode_each(
         store = Store(Cache(kept), card.image, options.image_fps, card.sequence)
         try:
             clip = store.load(each)
-            if not isinstance(card.sequence, VideoSequence) and len(clip.times) > 1:
+            if not isinstance(card.sequence, TimedSequence) and len(clip.times) > 1:
                 raise SourceError(f"{each.name}: not a still image, and the model reads no other")
             yield each.name, clip, kept
         except SourceError as error:
             yield each.name, error, kept
+        except OtherFeatures as error:
+            yield each.name, SourceError(str(error)), kept
         except DataError:
             raise DataError(
                 f"{each.name}: no room for its frames in {folder}; set TMPDIR to another folder"

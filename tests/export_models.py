@@ -17,13 +17,16 @@ from seqvision.errors import ExportError
 from seqvision.models.classifier import Classifier
 from seqvision_edge.card import (
     SPEC,
+    VECTORS_SPEC,
     Decision,
     ImageSpec,
     ModelCard,
     Origin,
     State,
     StateTensor,
+    VectorSequence,
     VideoSequence,
+    vector_step,
 )
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.session import Session
@@ -92,6 +95,11 @@ class Exported(NamedTuple):
     content: bytes
 
 
+def vectors(**more: Any) -> ModelOptions:
+    """Return options of a network for vectors of 40 features."""
+    return ModelOptions(encoder="none", bidirectional=False, **more)
+
+
 def build(
     options: ModelOptions,
     window: int = 5,
@@ -108,6 +116,13 @@ def build(
     later = {"center", "hands", "landmarks"} | (set() if options.ensemble > 1 else {"ensemble"})
     torch.manual_seed(len(options.model_dump_json(exclude=later)) + window - 3)
     image = ImageSpec(height=32, width=width, channels=channels, fit="stretch")
+    sequence: VideoSequence | VectorSequence
+    sequence = VideoSequence(kind="video", fps=8.0, frames=window)
+    if options.encoder == "none":
+        image = vector_step(width)
+        sequence = VectorSequence(
+            kind="vectors", fps=8.0, frames=window, features=width, names=None, rate=16.0
+        )
     model = Classifier(options.model_copy(update={"hidden": 12, "weights": "none"}), image, 4)
     with torch.no_grad():
         for part in (model.head, *getattr(model.head, "heads", ())):
@@ -122,9 +137,9 @@ def build(
                 torch.nn.init.normal_(module.running_mean, std=0.2)
                 torch.nn.init.uniform_(module.running_var, 0.7, 1.3)
     card = ModelCard(
-        spec=SPEC,
+        spec=VECTORS_SPEC if options.encoder == "none" else SPEC,
         labels=("a", "b", "c", "none"),
-        sequence=VideoSequence(kind="video", fps=8.0, frames=window),
+        sequence=sequence,
         image=image,
         state=State(
             kind="window",
@@ -181,6 +196,7 @@ def every_network() -> Iterator[Exported]:
     if find_spec("timm") is not None:
         yield from map(of_timm, TIMM)
     yield exported(forward(), temperature=4.0)
+    yield exported(vectors())
 
 
 def prove_here(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,8 @@ from seqvision_edge.errors import CardError
 from seqvision_edge.sanitize import why_unseen
 
 SPEC: Final = 4
+# A model of vectors: an older version reads no such card, and refuses it by this number.
+VECTORS_SPEC: Final = 5
 METADATA_KEY: Final = "seqvision.card"
 # Something-Something has labels of 98 characters.
 MAX_LABEL_LENGTH: Final = 128
@@ -35,6 +37,7 @@ SmoothingKind = Literal["none", "mean", "exponential"]
 # The behaviour of every runner before the card had these keys.
 _NEW_IN_3: Final = {"smoothing": "mean", "reject": 0.0, "early": None}
 
+MAX_FEATURES: Final = 4096
 Count = Annotated[int, Field(ge=1, le=4096)]
 Longer = Literal["crop", "subsample"]
 
@@ -162,10 +165,10 @@ class Origin(CardPart):
     notes: tuple[str, ...]
 
 
-class VideoSequence(CardPart):
-    """Frames of a video: selected by timestamp at `fps`; the model reads the newest `frames`."""
+class _Timed(CardPart):
+    """Steps in time: selected by timestamp at `fps`; the model reads the newest `frames`."""
 
-    kind: Literal["video"]
+    kind: str
     fps: Annotated[float, Field(gt=0, le=1000)]
     frames: Count
 
@@ -176,6 +179,35 @@ class VideoSequence(CardPart):
 
     def __str__(self) -> str:
         return f"window of {self.frames} frames at {self.fps:g} fps"
+
+
+class VideoSequence(_Timed):
+    """Frames of a video."""
+
+    kind: Literal["video"]
+
+
+class VectorSequence(_Timed):
+    """Vectors of numbers over time: landmarks, sensor values, features of other programs.
+
+    `names` are those of the features, if the training data had any.  `rate` is how many vectors a
+    second they had: that of a source without times.
+    """
+
+    kind: Literal["vectors"]
+    features: Count
+    names: tuple[Label, ...] | None
+    rate: Annotated[float, Field(gt=0, le=100_000)]
+
+    @model_validator(mode="after")
+    def _a_name_for_each(self) -> Self:
+        if self.names is not None and len(self.names) != self.features:
+            raise ValueError(f"sequence.names: {len(self.names)} for {self.features} features")
+        return self
+
+    def __str__(self) -> str:
+        count = f"{self.features} feature{'s' if self.features > 1 else ''}"
+        return f"window of {self.frames} vectors of {count} at {self.fps:g} fps"
 
 
 class LengthSequence(CardPart):
@@ -258,13 +290,24 @@ class ChannelSequence(CardPart):
 
 ImageSequence = StripSequence | WindowSequence | PatchSequence | ChannelSequence
 
-SequenceSpec = VideoSequence | ImageSequence
+# What has a rate, events and live sources.
+TimedSequence = VideoSequence | VectorSequence
+
+SequenceSpec = TimedSequence | ImageSequence
+
+
+def vector_step(features: int) -> ImageSpec:
+    """Return the size of a step that is a vector: one row, a value for each feature."""
+    return ImageSpec(height=1, width=features, channels=1, fit="stretch")
 
 
 class ModelCard(CardPart):
-    """Everything needed to run a model, and its origin."""
+    """Everything needed to run a model, and its origin.
 
-    spec: Literal[4]
+    A model of vectors has no picture: in a file its `image` is null, here it is `vector_step`.
+    """
+
+    spec: Literal[4, 5]
     labels: Annotated[tuple[Label, ...], Field(min_length=2)]
     sequence: Annotated[SequenceSpec, Field(discriminator="kind")]
     image: ImageSpec
@@ -288,9 +331,40 @@ class ModelCard(CardPart):
             raise ValueError("image.channels: each channel of an image is one grey step")
         return self
 
+    @model_validator(mode="after")
+    def _vectors_have_their_own_spec(self) -> Self:
+        if (self.vectors is not None) != (self.spec == VECTORS_SPEC):
+            raise ValueError(f"spec: {self.spec} is not that of {self.sequence.kind}")
+        vectors = self.vectors
+        if vectors is not None and self.image != vector_step(vectors.features):
+            raise ValueError("image: a vector has no picture")
+        return self
+
+    @property
+    def vectors(self) -> VectorSequence | None:
+        """How vectors are read; None for a model of pictures."""
+        return self.sequence if isinstance(self.sequence, VectorSequence) else None
+
+    @property
+    def step_shape(self) -> tuple[int, ...]:
+        """The shape of one step: `(features,)`, or `(height, width, channels)`."""
+        if self.vectors is not None:
+            return (self.vectors.features,)
+        return self.image.height, self.image.width, self.image.channels
+
+    @property
+    def step_size(self) -> str:
+        """The size of one step for display: `126 features`, or `112x112`."""
+        if self.vectors is not None:
+            return f"{self.vectors.features} features"
+        return f"{self.image.width}x{self.image.height}"
+
     def to_json(self) -> str:
         """Return the card as compact JSON text, as stored in a model file."""
-        return self.model_dump_json(by_alias=True)
+        if self.vectors is None:
+            return self.model_dump_json(by_alias=True)
+        plain = {**self.model_dump(mode="json", by_alias=True), "image": None}
+        return json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str, where: str) -> "ModelCard":
@@ -311,13 +385,13 @@ class ModelCard(CardPart):
         try:
             upgraded = _upgraded(data)
             # The only key with a default: specs created in Python have 8-bit pictures.
-            image = upgraded.get("image") if upgraded["spec"] == SPEC else None
+            image = upgraded.get("image") if upgraded["spec"] >= SPEC else None
             if isinstance(image, dict) and "value_range" not in image:
                 raise CardError(
                     f"{where}: the model card is damaged: image.value_range: Field required"
                 )
             _refuse_field_names(upgraded.get("decision"), where)
-            return cls.model_validate_json(json.dumps(upgraded))
+            return cls.model_validate_json(json.dumps(_with_vector_step(upgraded)))
         except ValidationError as error:
             first = error.errors()[0]
             key = ".".join(_keys(first["loc"]))
@@ -349,6 +423,15 @@ def _upgraded(data: dict[str, Any]) -> dict[str, Any]:
     return data
 
 
+def _with_vector_step(data: dict[str, Any]) -> dict[str, Any]:
+    """Return a card of vectors, whose image is null in a file, with the size of its step."""
+    match data:
+        case {"image": None, "sequence": {"kind": "vectors", "features": int(features)}}:
+            if 1 <= features <= MAX_FEATURES:
+                return {**data, "image": vector_step(features).model_dump()}
+    return data
+
+
 def _refuse_field_names(decision: Any, where: str) -> None:
     """Refuse the Python name of a key in a file, which has only the short one."""
     if not isinstance(decision, dict):
@@ -362,11 +445,11 @@ def _refuse_field_names(decision: Any, where: str) -> None:
 
 
 def _refuse_other_specs(spec: Any, where: str) -> None:
-    if isinstance(spec, int) and not isinstance(spec, bool) and 1 <= spec <= SPEC:
+    if isinstance(spec, int) and not isinstance(spec, bool) and 1 <= spec <= VECTORS_SPEC:
         return
-    if isinstance(spec, int) and spec > SPEC:
+    if isinstance(spec, int) and spec > VECTORS_SPEC:
         raise CardError(
-            f"{where}: its card has spec {spec}, this version reads up to {SPEC}; "
+            f"{where}: its card has spec {spec}, this version reads up to {VECTORS_SPEC}; "
             "update it, in the repository's folder: git pull && pip install -U ./edge"
         )
-    raise CardError(f"{where}: its card has spec {spec!r}, this version reads 1 to {SPEC}")
+    raise CardError(f"{where}: its card has spec {spec!r}, this version reads 1 to {VECTORS_SPEC}")

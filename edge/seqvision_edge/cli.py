@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from seqvision_edge import __version__, command_line, interrupts
-from seqvision_edge.card import ModelCard, Seconds
+from seqvision_edge.card import ModelCard, Seconds, TimedSequence
 from seqvision_edge.command_line import print_message, print_text
 from seqvision_edge.decision_options import DecisionOptions, decision_of
 from seqvision_edge.errors import SeqvisionError
@@ -29,6 +29,7 @@ from seqvision_edge.sanitize import redact
 from seqvision_edge.sinks.factory import (
     make_outputs,
     notes_on,
+    refuse_pictures,
     refuse_to_overwrite,
     shows_pictures,
 )
@@ -101,8 +102,8 @@ class RunOptions(Options):
         FramesPerSecond | Literal["arrival"] | None,
         Arg("FPS", SOURCES, default="30 for images"),
     ] = None
-    """Frames per second of images, and of pictures on standard input; arrival: pictures on standard
-    input have the times at which they arrive."""
+    """Frames per second of images, of pictures on standard input, and of vectors without times;
+    arrival: what comes on standard input has the times at which it arrives."""
     stdin_size: Annotated[
         Annotated[str, Field(pattern="^[1-9][0-9]{0,4}x[1-9][0-9]{0,4}$")] | None,
         Arg("WIDTHxHEIGHT", SOURCES),
@@ -112,6 +113,8 @@ class RunOptions(Options):
     """Run the model on this part of the picture, with events of its own; may be repeated. Fractions
     (door=0.1,0.2,0.4,0.9) or pixels of two corners, or of all corners of a polygon. For sources
     that have no regions in the YAML file."""
+    stdin_floats: Annotated[bool, Arg(group=SOURCES)] = False
+    """Vectors on standard input are raw float32, little-endian, instead of lines."""
     model: Annotated[Path, Arg("FILE", MODEL)] = Path("model.onnx")
     """The exported model."""
     device: Annotated[Device, Arg("DEVICE", MODEL)] = "auto"
@@ -190,6 +193,7 @@ def edge_run(options: RunOptions) -> int:
         options.model, options.device, options.threads, expect_sha256=options.expect_sha256
     )
     decision = decision_of(options.decision, session.card, PROGRAM)
+    _check_kind(options, session.card)
     truth = read_truth(options.truth) if options.truth else []
     events = EventList()
     sources = _open(options, addresses, session.card)
@@ -260,6 +264,32 @@ def _scores(truth: Sequence["TrueEvent"], found: "EventList", tolerance: float) 
         yield text.replace("truth:", f"truth of {view or 'the whole picture'}:")
 
 
+def _check_kind(options: RunOptions, card: ModelCard) -> None:
+    """Refuse options of pictures for a model of vectors, and the other way round.
+
+    Raises:
+        SeqvisionError: there is one; it is named.
+    """
+    if card.vectors is None:
+        if options.stdin_floats:
+            raise SeqvisionError(
+                f"{PROGRAM}: --stdin-floats: {options.model} reads pictures, not vectors; of raw "
+                "frames give --stdin-size 640x480"
+            )
+        return
+    if options.stdin_size:
+        raise SeqvisionError(
+            f"{PROGRAM}: --stdin-size {options.stdin_size}: {options.model} reads vectors; raw "
+            "float32 are --stdin-floats"
+        )
+    if options.region:
+        raise SeqvisionError(
+            f"{PROGRAM}: --region {options.region[0]}: is a part of a picture, {options.model} "
+            "reads vectors; leave it out"
+        )
+    refuse_pictures(options.outputs, PROGRAM, str(options.model))
+
+
 def _list_cameras() -> int:
     from seqvision_edge.sources.v4l2 import describe_cameras
 
@@ -324,7 +354,7 @@ def run_line(session: "Session", sources: Sequence["Source"]) -> str:
             f"{session.where} on {', '.join(source.name for source in sources)}",
             f"{len(card.labels)} labels",
             str(card.sequence),
-            f"{card.image.width}x{card.image.height}",
+            *([] if card.vectors else [card.step_size]),
             session.device,
         )
     )
@@ -339,6 +369,8 @@ def _open(options: RunOptions, addresses: Sequence["Address"], card: ModelCard) 
         image_fps=options.image_fps,
         value_range=card.image.value_range,
         stdin_size=(width, height) if size else None,
+        vectors=card.vectors,
+        stdin_floats=options.stdin_floats,
         frame_format=frame_format(card, shows_pictures(options.outputs)),
         timeouts=timeouts(options.live),
     )
@@ -358,7 +390,7 @@ def _notes(options: RunOptions, sources: Sequence["Source"], card: ModelCard) ->
             isinstance(source, ImageFiles)
             and len(source.files) > 1
             and options.image_fps is None
-            and card.sequence.kind == "video"
+            and isinstance(card.sequence, TimedSequence)
         ):
             yield (
                 f"{source.name}: images have no frame rate; {IMAGE_FPS:g} frames/s assumed "
@@ -414,7 +446,7 @@ def frame_format(card: ModelCard, seen: bool) -> "FrameFormat":
     from seqvision_edge.preprocess import Sizing
     from seqvision_edge.sources.capture_process import WHOLE, FrameFormat
 
-    if card.sequence.kind != "video":
+    if not isinstance(card.sequence, TimedSequence):
         # A still image is cut into steps at its full size.
         return WHOLE
     image = card.image

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from seqvision_edge.card import Decision, SequenceSpec, VideoSequence
+from seqvision_edge.card import Decision, SequenceSpec, TimedSequence
 from seqvision_edge.types import Event
 
 # Times are sums of periods and probabilities are float32: 0.7 - 0.4 is slightly less than 0.3, and
@@ -255,7 +255,7 @@ def window_lag(sequence: SequenceSpec) -> float:
     a window after its start to half a window after its end: half a window on average.  A still
     image has no lag.
     """
-    if not isinstance(sequence, VideoSequence):
+    if not isinstance(sequence, TimedSequence):
         return 0.0
     return (sequence.frames - 1) / sequence.fps / 2
 

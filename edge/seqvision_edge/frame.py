@@ -42,7 +42,8 @@ class Frame:
         index: the number of the frame in its source, from 0; lost frames are counted.
         name: the name of the frame's file; None if a file or stream holds many.
         image: `(height, width, channels)` uint8, the model's input, if the capturing process has
-            computed it; else None.  For a still image that its sender has cut already, all its
+            computed it; of a source of vectors `(features,)` float32, which has no picture; else
+            None.  For a still image that its sender has cut already, all its
             steps: `(steps, height, width, channels)`.
         duration: seconds for which the file shows it; 0 if unknown.
         repeated: the previous frame again, still shown at a tick of the model's clock.
@@ -58,7 +59,7 @@ class Frame:
     time: float
     index: int
     name: str | None = None
-    image: Image | None = None
+    image: NDArray[Any] | None = None
     duration: float = 0.0
     repeated: bool = False
     arrived: float | None = None

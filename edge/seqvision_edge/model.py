@@ -25,19 +25,21 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from seqvision_edge.card import Decision, ModelCard, VideoSequence
+from seqvision_edge.card import Decision, ModelCard, TimedSequence, VectorSequence
 from seqvision_edge.errors import ModelError, SourceError
 from seqvision_edge.events import is_unsure
-from seqvision_edge.frame import Frame, Image, Step
+from seqvision_edge.frame import Frame, Step
 from seqvision_edge.pipeline import Pipeline, make_pipeline, preprocessed_frames
 from seqvision_edge.providers import Device
 from seqvision_edge.regions import Region, cropped, make_region, named, parse_region
 from seqvision_edge.runner import MAX_AGE, run
 from seqvision_edge.sampling import centre_start, window_fill, window_starts
-from seqvision_edge.session import Session, run_batch
+from seqvision_edge.session import Frames, Session, run_batch
 from seqvision_edge.sinks import Quit
 from seqvision_edge.sources.factory import IMAGE_FPS, RecordedSource, Source, open_path
+from seqvision_edge.sources.vectors import NO_PICTURE, VectorFile, checked_vector
 from seqvision_edge.types import Event, SourceState
+from seqvision_edge.vector_files import vectors_of
 
 __all__ = ["ClipPrediction", "LiveStream", "Model", "Update", "Window"]
 
@@ -141,15 +143,14 @@ class Model:
         return self.card.labels
 
     def __repr__(self) -> str:
-        image = self.card.image
         return (
             f"Model({self.session.where!r}, labels={list(self.labels)}, "
-            f"{self.card.sequence}, {image.width}x{image.height}, device={self.session.device!r})"
+            f"{self.card.sequence}, {self.card.step_size}, device={self.session.device!r})"
         )
 
     def predict(
         self,
-        clip: str | Path | NDArray[np.uint8],
+        clip: str | Path | NDArray[Any],
         *,
         fps: float | None = None,
         every_window: bool = False,
@@ -162,8 +163,10 @@ class Model:
 
         Args:
             clip: a video, a picture or a folder of pictures; or frames `(time, height, width, 3)`
-                uint8 in the order blue, green, red, as in OpenCV.
-            fps: frames per second of pictures and arrays; default 30.
+                uint8 in the order blue, green, red, as in OpenCV.  Of a model of vectors a file of
+                them, or an array `(time, features)`; NaN is a missing value.
+            fps: frames per second of pictures and arrays; default 30, or for vectors the rate of
+                the clips of the training.
             every_window: classify windows along the whole clip, and return their mean, instead of
                 its middle.
             region: the part of the picture to classify, `0.1,0.2,0.4,0.9`, as for
@@ -173,6 +176,10 @@ class Model:
             SourceError: it does not exist, or cannot be read as frames; or not such a region.
             ModelError: a prediction is not finite.
         """
+        if self.card.vectors is not None:
+            if region is not None:
+                raise SourceError(f"region {region}: the model reads vectors, not pictures")
+            return self._answer_vectors(clip, self.card.vectors, fps, every_window)
         rate = IMAGE_FPS if fps is None else fps
         part = None if region is None else parse_region(region, "region")
         if isinstance(clip, np.ndarray):
@@ -182,7 +189,7 @@ class Model:
 
     def events(
         self,
-        source: int | str | Path | Iterable[tuple[float, Image]],
+        source: int | str | Path | Iterable[tuple[float, NDArray[Any]]],
         *,
         decision: Decision | None = None,
         regions: Mapping[str, str] | None = None,
@@ -193,7 +200,8 @@ class Model:
 
         Args:
             source: a camera's number, an address, a file; or pairs of a time in seconds, rising,
-                and a frame `(height, width, 3)` uint8 in the order blue, green, red.
+                and a frame `(height, width, 3)` uint8 in the order blue, green, red, or a vector
+                `(features,)`.
             decision: how probabilities become events; None takes the card's.
             regions: parts of the picture that have events of their own, by name:
                 `{"door": "0.1,0.2,0.4,0.9"}`; the name is the event's `view`.  Of a camera, address
@@ -204,12 +212,14 @@ class Model:
             ModelError: the model reads still images, which have no events.
             ValueError: `regions` for pairs.
         """
-        if not isinstance(self.card.sequence, VideoSequence):
+        if not isinstance(self.card.sequence, TimedSequence):
             raise ModelError(f"{self.session.where}: it reads still images, which have no events")
         parts = named(
             make_region(name, text.split(","), f"regions: {name}={text}")
             for name, text in (regions or {}).items()
         )
+        if parts and self.card.vectors is not None:
+            raise SourceError(f"regions {parts[0]}: the model reads vectors, not pictures")
         if isinstance(source, (int, str, Path)):
             return self._watch(_opened(source, self.card), decision, parts)
         if parts:
@@ -222,12 +232,28 @@ class Model:
         Raises:
             ModelError: the model reads still images; use `predict` for each.
         """
-        if not isinstance(self.card.sequence, VideoSequence):
+        if not isinstance(self.card.sequence, TimedSequence):
             raise ModelError(f"{self.session.where}: it reads still images; use predict for each")
         return LiveStream(self.session, decision)
 
+    def _answer_vectors(
+        self,
+        clip: str | Path | NDArray[Any],
+        vectors: VectorSequence,
+        fps: float | None,
+        every_window: bool,
+    ) -> ClipPrediction:
+        if not isinstance(clip, np.ndarray):
+            return self._answer(VectorFile(Path(clip), vectors, fps), every_window, None)
+        found = vectors_of(clip, vectors.rate if fps is None else fps).values
+        pairs = ((index / (fps or vectors.rate), each) for index, each in enumerate(found))
+        return self._answer(_Timed(pairs, fps or vectors.rate, vectors), every_window, None)
+
     def _answer(
-        self, source: "RecordedSource | _Frames", every_window: bool, region: Region | None
+        self,
+        source: "RecordedSource | _Timed | VectorFile",
+        every_window: bool,
+        region: Region | None,
     ) -> ClipPrediction:
         sequence = self.card.sequence
         pipeline = make_pipeline(self.session, source, None, _NO_LIMIT, time.monotonic)
@@ -238,7 +264,7 @@ class Model:
         ]
         if not found:
             raise SourceError(f"{source.name}: no frame in it can be read")
-        if isinstance(sequence, VideoSequence):
+        if isinstance(sequence, TimedSequence):
             steps, length, fps = np.concatenate(found), sequence.frames, sequence.fps
         elif len(found) == 1:
             (steps,), length, fps = found, sequence.window, 1.0
@@ -265,7 +291,7 @@ class Model:
         )
 
     def _windows(
-        self, steps: NDArray[np.uint8], starts: list[int], length: int, fps: float
+        self, steps: Frames, starts: list[int], length: int, fps: float
     ) -> Iterator[Window]:
         ahead = iter(starts)
         while batch := list(islice(ahead, _BATCH)):
@@ -307,9 +333,9 @@ class Model:
             thread.join()
 
     def _replay(
-        self, frames: Iterable[tuple[float, Image]], decision: Decision | None
+        self, frames: Iterable[tuple[float, NDArray[Any]]], decision: Decision | None
     ) -> Iterator[Event]:
-        source = _Timed(frames)
+        source = _Timed(frames, vectors=self.card.vectors)
         pipeline = make_pipeline(self.session, source, decision, _NO_LIMIT, time.monotonic)
         for frame in preprocessed_frames(pipeline, source):
             assert isinstance(frame, Frame)
@@ -331,7 +357,7 @@ class LiveStream:
 
     def __init__(self, session: Session, decision: Decision | None = None) -> None:
         sequence = session.card.sequence
-        assert isinstance(sequence, VideoSequence)
+        assert isinstance(sequence, TimedSequence)
         self._session = session
         self._pipeline = make_pipeline(
             session, _Pushed("stream", sequence.fps), decision, MAX_AGE, time.monotonic
@@ -339,23 +365,29 @@ class LiveStream:
         self._index = -1
         self._time = 0.0
         self._first: float | None = None
+        self._vectors = session.card.vectors
 
-    def push(self, frame: Image, *, time: float | None = None) -> Update:
+    def push(self, frame: NDArray[Any], *, time: float | None = None) -> Update:
         """Process the next frame and return its result.
 
         Frames between two ticks of the model's clock cost nothing, so push every one.
 
         Args:
-            frame: `(height, width, 3)` uint8, blue, green, red, or `(height, width)` grey.
+            frame: `(height, width, 3)` uint8, blue, green, red, or `(height, width)` grey; of a
+                model of vectors `(features,)` numbers, NaN for missing ones.
             time: its time in seconds of any clock, rising; None takes the current time.
 
         Raises:
             ValueError: the frame has another shape or type, or its time does not rise.
         """
-        if not isinstance(frame, np.ndarray) or frame.ndim not in (2, 3):
+        bgr, values = NO_PICTURE, None
+        if self._vectors is not None:
+            values = checked_vector(frame, self._vectors)
+        elif not isinstance(frame, np.ndarray) or frame.ndim not in (2, 3):
             shape = f"{frame.dtype} {frame.shape}" if isinstance(frame, np.ndarray) else f"{frame}"
             raise ValueError(f"a frame is {shape}; give uint8 (height, width, 3)")
-        bgr = _checked(frame[None, ..., None] if frame.ndim == 2 else frame[None])[0]
+        else:
+            bgr = _checked(frame[None, ..., None] if frame.ndim == 2 else frame[None])[0]
         first = self._first
         if time is None:
             now = _now()
@@ -368,7 +400,8 @@ class LiveStream:
             raise ValueError(f"time {now:g}: later than the frame before, {first + self._time:g}")
         self._first, self._time = first, now - first
         self._index += 1
-        step = _pushed(self._session, self._pipeline, Frame(bgr, self._time, self._index))
+        pushed = Frame(bgr, self._time, self._index, image=values)
+        step = _pushed(self._session, self._pipeline, pushed)
         return _update(step, self._time)
 
     def finish(self) -> tuple[Event, ...]:
@@ -390,8 +423,13 @@ class _Timed:
 
     name, live = "frames", False
 
-    def __init__(self, frames: Iterable[tuple[float, Image]], fps: float = 0.0) -> None:
-        self._frames = frames
+    def __init__(
+        self,
+        frames: Iterable[tuple[float, NDArray[Any]]],
+        fps: float = 0.0,
+        vectors: VectorSequence | None = None,
+    ) -> None:
+        self._frames, self._vectors = frames, vectors
         # Unknown; the times of the frames are used.
         self.fps = fps
 
@@ -401,7 +439,12 @@ class _Timed:
             if not np.isfinite(stamp) or (before is not None and stamp <= before):
                 raise SourceError(f"frame {index}: its time {stamp:g} is not after {before}")
             first, before = stamp if first is None else first, stamp
-            yield Frame(_checked(image[None])[0], stamp - first, index)
+            if self._vectors is None:
+                yield Frame(_checked(image[None])[0], stamp - first, index)
+                continue
+            values = checked_vector(image, self._vectors)
+            lasts = 1 / self.fps if self.fps else 0.0
+            yield Frame(NO_PICTURE, stamp - first, index, image=values, duration=lasts)
 
 
 class _Frames(_Timed):
@@ -448,7 +491,8 @@ def _opened(where: int | str | Path, card: ModelCard) -> Source:
 
     text = str(where)
     address = parse_camera(text) if isinstance(where, int) else parse_source(text)
-    (source,) = open_sources([address], ReadSettings(value_range=card.image.value_range))
+    settings = ReadSettings(value_range=card.image.value_range, vectors=card.vectors)
+    (source,) = open_sources([address], settings)
     return source
 
 

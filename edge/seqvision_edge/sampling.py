@@ -22,7 +22,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from seqvision_edge.card import ImageSpec, SequenceSpec, VideoSequence
+from seqvision_edge.card import ImageSpec, SequenceSpec, TimedSequence
 from seqvision_edge.errors import SourceError
 from seqvision_edge.still_images import cut_steps
 
@@ -41,7 +41,8 @@ EARLY = 0.381966
 GAP_PERIODS = 2.5
 _INTERVALS = 30
 
-Steps = NDArray[np.uint8]
+# uint8 pictures, or float32 vectors.
+Steps = NDArray[Any]
 
 
 class Sampler:
@@ -274,19 +275,19 @@ def centre(clip: SizedClip, image: ImageSpec, sequence: SequenceSpec) -> Steps:
     Returns:
         `(steps, image.height, image.width, image.channels)` uint8, at most `sequence.window` steps.
     """
-    if isinstance(sequence, VideoSequence):
+    if isinstance(sequence, TimedSequence):
         return window(clip, sequence.fps, sequence.frames)
     return cut_steps(clip.frames[0], image, sequence)
 
 
 def window_fill(steps: int, sequence: SequenceSpec) -> float:
     """Return the fraction of the model's window that so many steps fill; 1 for a still image."""
-    return min(1.0, steps / sequence.frames) if isinstance(sequence, VideoSequence) else 1.0
+    return min(1.0, steps / sequence.frames) if isinstance(sequence, TimedSequence) else 1.0
 
 
 def whole(clip: SizedClip, image: ImageSpec, sequence: SequenceSpec) -> Steps:
     """Return every frame of a clip at the model's rate, as a live run sees it; see `centre`."""
-    if isinstance(sequence, VideoSequence):
+    if isinstance(sequence, TimedSequence):
         return clip.frames[select_frames(clip.times, sequence.fps, clip.source_fps, clip.end)]
     return centre(clip, image, sequence)
 
@@ -297,7 +298,7 @@ def windows(clip: SizedClip, image: ImageSpec, sequence: SequenceSpec) -> Iterat
     All have the same length; the last one ends with the clip, so it may overlap more.  A still
     image is one window, the centre.
     """
-    if not isinstance(sequence, VideoSequence):
+    if not isinstance(sequence, TimedSequence):
         yield centre(clip, image, sequence)
         return
     ticks, frames = (

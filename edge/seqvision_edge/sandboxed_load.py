@@ -42,6 +42,7 @@ _LONGER = 5.0
 _COPIES = 12
 _BASE = 512 << 20
 _MOST_KEPT = 1000
+_AXES_OF_PICTURES = 5
 _LOADING = "loading it"
 _NO_MEMORY = ("bad_alloc", "BFCArena", "MemoryError", "allocate memory", "out of memory")
 
@@ -51,7 +52,8 @@ class Trial:
     """The task of the child.
 
     Attributes:
-        calls: for each call the inputs' names, in order, with their shapes; the first is uint8.
+        calls: for each call the inputs' names, in order, with their shapes; the first is uint8 of
+            pictures, float32 as the others of vectors.
         memory: bytes that the calls may use, in addition to the file.
         deadline: seconds that one frame may take.
     """
@@ -199,7 +201,10 @@ def main() -> None:
         child_process.reply("loaded")
         for shapes in task["calls"]:
             feed: dict[str, Any] = {
-                name: np.zeros(shape, np.float32) if index else np.full(shape, 128, np.uint8)
+                # Pictures have five axes and are bytes, vectors three.
+                name: np.zeros(shape, np.float32)
+                if index or len(shape) < _AXES_OF_PICTURES
+                else np.full(shape, 128, np.uint8)
                 for index, (name, shape) in enumerate(shapes)
             }
             session.run(None, feed)

@@ -35,7 +35,8 @@ _MOST_KINDS = 10_000
 # A softmax in half precision.
 _ROUNDING = 1e-2
 
-Frames = NDArray[np.uint8]
+# uint8 pictures, or float32 vectors.
+Frames = NDArray[Any]
 ModelOutput = NDArray[np.float32] | None
 
 
@@ -99,7 +100,7 @@ class Session:
 
     def run(
         self,
-        frames: NDArray[np.uint8],
+        frames: Frames,
         state: States | None = None,
         *,
         run_options: ort.RunOptions | None = None,
@@ -107,7 +108,8 @@ class Session:
         """Return the probabilities for the newest step of `frames`, given the state.
 
         Args:
-            frames: `(batch, time, height, width, channels)` uint8, time at least 1.
+            frames: `(batch, time, height, width, channels)` uint8, time at least 1; of vectors
+                `(batch, time, features)` float32.
             state: from the previous call; None at the start of a clip or stream.
             run_options: onnxruntime's own, by which another thread can stop the call.
 
@@ -144,14 +146,13 @@ class Session:
         names = ["frames", *(tensor.name for tensor in self.card.state.tensors)]
         return Trial([list(zip(names, call, strict=True)) for call in calls], memory, deadline)
 
-    def _check(self, frames: NDArray[np.uint8], state: States) -> None:
+    def _check(self, frames: Frames, state: States) -> None:
         """Refuse a call that does not match the card, or that would need absurdly much."""
-        image = self.card.image
-        expected = (image.height, image.width, image.channels)
-        if frames.dtype != np.uint8 or frames.ndim != 5 or frames.shape[2:] != expected:
+        expected, kind = self.card.step_shape, step_dtype(self.card)
+        if frames.dtype != kind or frames.ndim < 2 or frames.shape[2:] != expected:
             raise ValueError(
                 f"frames are {frames.dtype} {frames.shape}, "
-                f"the model takes uint8 (batch, time, {', '.join(map(str, expected))})"
+                f"the model takes {kind} (batch, time, {', '.join(map(str, expected))})"
             )
         if 0 in frames.shape[:2]:
             raise ValueError(f"frames are empty: {frames.shape}")
@@ -186,12 +187,12 @@ class Stream:
         return self.seen >= self._session.card.sequence.window
 
     def push(
-        self, frames: NDArray[np.uint8], run_options: ort.RunOptions | None = None
+        self, frames: Frames, run_options: ort.RunOptions | None = None
     ) -> NDArray[np.float32] | None:
         """Add frames and return the prediction for the newest one.
 
         Args:
-            frames: `(time, height, width, channels)` uint8.
+            frames: `(time, height, width, channels)` uint8, or `(time, features)` float32.
             run_options: onnxruntime's own, by which another thread can stop the call.
 
         Returns:
@@ -262,6 +263,26 @@ def _empty_size(axis: str | int, batch: int) -> int:
     return batch if axis == "batch" else 0
 
 
+def step_dtype(card: ModelCard) -> np.dtype[Any]:
+    """Return the type of the values of a step: float32 of a vector, uint8 of a picture."""
+    return np.dtype(np.float32 if card.vectors else np.uint8)
+
+
+def grey_step(card: ModelCard) -> Frames:
+    """Return a step that shows nothing: a grey picture, or a vector of zeros."""
+    return np.full(card.step_shape, 0 if card.vectors else 128, step_dtype(card))
+
+
+def random_steps(generator: np.random.Generator, card: ModelCard, *leading: int) -> Frames:
+    """Return noise as steps `(*leading, *step)`; a tenth of the values of vectors is missing."""
+    shape = (*leading, *card.step_shape)
+    if card.vectors is None:
+        return generator.integers(0, 256, shape, np.uint8)
+    noise = generator.normal(0, 2, shape).astype(np.float32)
+    noise[generator.random(shape) < 0.1] = np.nan
+    return noise
+
+
 class Loaded(Protocol):
     """The part of a session that is used here."""
 
@@ -269,7 +290,7 @@ class Loaded(Protocol):
     card: ModelCard
 
     def run(
-        self, frames: NDArray[np.uint8], *, run_options: ort.RunOptions
+        self, frames: Frames, *, run_options: ort.RunOptions
     ) -> tuple[NDArray[np.float32], tuple[NDArray[np.float32], ...]]:
         """Return probabilities and state for frames, from an empty state."""
 
@@ -285,8 +306,7 @@ def warm_up(session: Loaded, deadline: float) -> None:
         ModelError: it fails, takes longer, or does not give finite probabilities and states of the
             promised shapes.
     """
-    image = session.card.image
-    frames = np.full((1, 1, image.height, image.width, image.channels), 128, np.uint8)
+    frames = grey_step(session.card)[None, None]
     stop = ort.RunOptions()
     stop.log_severity_level = 4
     timer = threading.Timer(deadline, setattr, (stop, "terminate", True))

@@ -15,10 +15,11 @@ from seqvision.output_files import exported_by, lock_output, replacing_other
 from seqvision.preflight.shared_checks import exported_path, find_for_model, report_path
 from seqvision.statistics import chance_warning
 from seqvision.training.model_io import load_model
-from seqvision_edge.card import ModelCard, VideoSequence
+from seqvision.training.run_context import steps_text
+from seqvision_edge.card import ModelCard, TimedSequence
 from seqvision_edge.files import atomic_write
 from seqvision_edge.landmarks import layout_of
-from seqvision_edge.session import Session
+from seqvision_edge.session import Session, random_steps
 from seqvision_export.onnx_graph import convert, state_of
 from seqvision_export.quantize.calibration_data import gather_clips
 from seqvision_export.quantize.select_precision import choose_precision
@@ -50,6 +51,11 @@ def export(options: ExportOptions, data_sets: Sequence[DataSet] = ()) -> Path:
 
 def _export(options: ExportOptions, target: Path, data_sets: Sequence[DataSet]) -> Path:
     model, card = load_model(options.model)
+    if card.vectors is not None and options.precision != "fp32":
+        raise ExportError(
+            f"--precision {options.precision}: {options.model} reads vectors, so it has no encoder "
+            "to make smaller; leave it out"
+        )
     if layout_of(card) and options.precision != "fp32":
         raise ExportError(
             f"--precision {options.precision}: {options.model} has landmarks, whose networks are "
@@ -62,7 +68,7 @@ def _export(options: ExportOptions, target: Path, data_sets: Sequence[DataSet]) 
     doubt = chance_warning(card)
     if doubt is not None:
         print_warning(f"{options.model}: {doubt}")
-    if card.decision.background is None and card.sequence.kind == "video":
+    if card.decision.background is None and isinstance(card.sequence, TimedSequence):
         note = background_note(card.labels, None, None).replace(
             "--background LABEL", "seqvision train --background LABEL"
         )
@@ -97,8 +103,8 @@ def _export(options: ExportOptions, target: Path, data_sets: Sequence[DataSet]) 
         print_note(f"{target}: the model of another training is kept as {kept[0]}")
     print_summary(report)
     print_line(
-        f"{len(card.labels)} labels{_background(card)}, {card.sequence}, "
-        f"steps of {card.image.width}×{card.image.height}, {size / 1e6:.1f} MB; "
+        f"{len(card.labels)} labels{_background(card)}, {card.sequence}"
+        f"{steps_text(card.image, card.sequence)}, {size / 1e6:.1f} MB; "
         f"the proof is kept in {report_path(target)}"
     )
     return target
@@ -125,11 +131,9 @@ def live_latency_ms(model: Classifier, card: ModelCard) -> float:
     In fp32, on one thread of the CPU, undisturbed: what else runs here meanwhile is not counted.
     """
     session = Session(convert(model, card, ExportOptions().opset), "cpu", threads=1, trial=False)
-    image = card.image
-    shape = (card.sequence.window, image.height, image.width, image.channels)
     # What a picture shows does not change what it costs.
-    clip = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    if isinstance(card.sequence, VideoSequence):
+    clip = random_steps(np.random.default_rng(0), card, card.sequence.window)
+    if isinstance(card.sequence, TimedSequence):
         stream = session.stream()
         stream.push(clip)
         timing = interleaved_timing({0: lambda: stream.push(clip[:1])}, _SECONDS)[0]

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import numpy as np
 import onnx
 import torch
 from onnx import NodeProto
@@ -24,6 +25,7 @@ from seqvision.models.onnx_encoder import OPERATOR, FrameModel
 from seqvision_edge.card import METADATA_KEY, ExportedGraph, ModelCard, State, StateTensor
 from seqvision_edge.hints import join_and
 from seqvision_edge.onnx_validation import OPERATORS, graph_sha256
+from seqvision_edge.session import random_steps
 from seqvision_export.simplify import simplify
 
 _END = torch.iinfo(torch.int64).max
@@ -357,7 +359,7 @@ def finish_graph(proto: onnx.ModelProto, card: ModelCard, precision: str) -> byt
 
 
 def _trace(model: Classifier, card: ModelCard, opset: int) -> onnx.ModelProto:
-    image, tensors = card.image, card.state.tensors
+    tensors = card.state.tensors
     graph: nn.Module
     if card.state.kind == "window":
         graph = WindowGraph(model, card.sequence.window, card.decision.temperature)
@@ -365,9 +367,7 @@ def _trace(model: Classifier, card: ModelCard, opset: int) -> onnx.ModelProto:
         graph = CarryGraph(model, card.decision.temperature)
     # Sizes that are all different and none 0 or 1, so that no two axes look like one.
     examples = {"batch": 2, "time": 3, "kept": 5}
-    frames = torch.randint(
-        0, 256, (2, 3, image.height, image.width, image.channels), dtype=torch.uint8
-    )
+    frames = torch.from_numpy(random_steps(np.random.default_rng(0), card, 2, 3))
     state = [
         torch.rand([axis if isinstance(axis, int) else examples[axis] for axis in tensor.axes])
         for tensor in tensors

@@ -25,7 +25,7 @@ from seqvision.console import print_note, print_step, result_console
 from seqvision.errors import DataError
 from seqvision.output_files import lock_output
 from seqvision.preflight.shared_checks import find_for_model
-from seqvision_edge.card import Decision, ModelCard
+from seqvision_edge.card import Decision, ModelCard, TimedSequence
 
 # The key of its figures in the card's metrics.
 FIGURES = "calibration"
@@ -147,7 +147,7 @@ def _note_limits(model: CalibrationModel, has_takes: bool) -> None:
             "the temperature of an exported file is inside its graph and stays; "
             "calibrate the model.pt and export it again"
         )
-    if not has_takes and model.card.sequence.kind == "video":
+    if not has_takes and isinstance(model.card.sequence, TimedSequence):
         _print_note(
             "smoothing, thresholds and lengths of events stay as they are: give untrimmed videos "
             "with their truth to search them"

@@ -17,7 +17,7 @@ from seqvision.calibration.inference import TakePredictions, record_predictions
 from seqvision.calibration.inputs import TruthVideo
 from seqvision.console import print_line, progress
 from seqvision.errors import DataError
-from seqvision_edge.card import Decision, ModelCard, VideoSequence
+from seqvision_edge.card import Decision, ModelCard, TimedSequence
 from seqvision_edge.events import window_lag
 from seqvision_edge.session import Session
 
@@ -72,7 +72,7 @@ def check_takes(
     Raises:
         DataError: the model makes no events, or a truth has an unknown label.
     """
-    if not isinstance(card.sequence, VideoSequence):
+    if not isinstance(card.sequence, TimedSequence):
         raise DataError(f"{takes[0].video}: the model reads still images: it makes no events")
     checked = []
     for take in takes:
@@ -115,7 +115,7 @@ def calibrate_takes(
         DataError: no settings find any event within the budget.
     """
     card = session.card
-    assert isinstance(card.sequence, VideoSequence)
+    assert isinstance(card.sequence, TimedSequence)
     recordings = _record(session, takes)
     grid = make_decision_grid(
         card.decision.model_copy(update={"early": None}),

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from seqvision.calibration.event_counts import EventCounts, of_score, sum_counts
 from seqvision.calibration.inference import TakePredictions
-from seqvision_edge.card import Decision, VideoSequence
+from seqvision_edge.card import Decision, TimedSequence
 from seqvision_edge.event_metrics import score
 from seqvision_edge.events import EventDetector, Smoothing, is_unsure
 from seqvision_edge.types import Event
@@ -357,7 +357,7 @@ def _is_useful(figures: EventCounts, budget: float) -> bool:
 
 
 def make_decision_grid(
-    decision: Decision, sequence: VideoSequence, labels: int, rejects: tuple[float, ...]
+    decision: Decision, sequence: TimedSequence, labels: int, rejects: tuple[float, ...]
 ) -> Grid:
     """Return the settings to try for a model.
 

@@ -21,7 +21,7 @@ from seqvision.models.classifier import Classifier
 from seqvision.output_files import exported_by, replacing_other
 from seqvision.training.hardware import pick_device
 from seqvision.training.model_io import load_model, write_card
-from seqvision_edge.card import METADATA_KEY, Decision, ModelCard, VideoSequence
+from seqvision_edge.card import METADATA_KEY, Decision, ModelCard, TimedSequence
 from seqvision_edge.event_metrics import TrueEvent
 from seqvision_edge.events import NOTHING, EventDetector, EventUpdate, window_lag
 from seqvision_edge.frame import Frame
@@ -135,7 +135,7 @@ def record_predictions(
         SourceError: the video cannot be read.
     """
     card = session.card
-    assert isinstance(card.sequence, VideoSequence), "still images have no takes"
+    assert isinstance(card.sequence, TimedSequence), "still images have no takes"
     recorder = _Recorder(card.decision, card.labels, window_lag(card.sequence))
     seconds = 0.0
     with open_path(take.video) as source:

@@ -9,6 +9,7 @@ from seqvision.config.combinations import (
     check_center,
     check_landmarks,
     check_sequence,
+    check_vectors,
 )
 from seqvision.config.commands import (
     BenchOptions,
@@ -73,6 +74,7 @@ __all__ = [
     "check_landmarks",
     "check_sequence",
     "check_teachers",
+    "check_vectors",
     "data_path",
     "flattened",
     "from_yaml",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from seqvision.config.option_types import LANDMARKS, PRESETS
+from seqvision.config.option_types import LANDMARKS, NO_ENCODER, PRESETS
 from seqvision.config.training import AugmentOptions, ClipOptions, ModelOptions, SequenceOptions
 from seqvision.errors import DataError
 from seqvision_edge.hints import did_you_mean, near_words, path_error
@@ -12,11 +12,18 @@ from seqvision_edge.hints import did_you_mean, near_words, path_error
 _BANDS = ("rows", "columns")
 _LENGTHS = (*_BANDS, "windows")
 _STILLS = (*_LENGTHS, "patches", "channels")
+_TIMED = ("video", "vectors")
+_PICTURES = ("video", *_STILLS)
 # The aspect ratio of what has a length is kept, so nothing has to fit.
 _KINDS: Mapping[str, tuple[str, ...]] = {
-    "frames": ("video",),
-    "fps": ("video",),
-    "image_fps": ("video",),
+    "frames": _TIMED,
+    "fps": _TIMED,
+    "image_fps": _TIMED,
+    "size": _PICTURES,
+    "value_range": _PICTURES,
+    "region": _PICTURES,
+    "flip": _PICTURES,
+    "swap": _PICTURES,
     "fit": ("video", "patches", "channels"),
     "grayscale": ("video", *_LENGTHS, "patches"),
     "step": _BANDS,
@@ -26,11 +33,11 @@ _KINDS: Mapping[str, tuple[str, ...]] = {
     "order": ("patches",),
     "max_steps": _LENGTHS,
     "longer": _LENGTHS,
-    "speed": ("video",),
-    "time_crop": ("video",),
-    "drop": ("video",),
-    "reverse": ("video",),
-    "reverse_swap": ("video",),
+    "speed": _TIMED,
+    "time_crop": _TIMED,
+    "drop": _TIMED,
+    "reverse": _TIMED,
+    "reverse_swap": _TIMED,
     "context": ("video",),
 }
 
@@ -97,6 +104,32 @@ def check_landmarks(model: ModelOptions) -> None:
             f"--normalize {model.normalize}: --encoder {model.encoder} has its own range; leave it "
             "out"
         )
+
+
+def check_vectors(model: ModelOptions, images: SequenceOptions) -> None:
+    """Refuse an encoder and its options where clips are vectors, and `none` where they are not.
+
+    Raises:
+        DataError: there is one; it is named.
+    """
+    if not images.vectors:
+        if model.encoder == NO_ENCODER:
+            raise DataError(
+                f"--encoder {NO_ENCODER}: is for vectors; pictures need an encoder, such as "
+                "small_cnn"
+            )
+        return
+    if model.encoder != NO_ENCODER:
+        raise DataError(
+            f"--encoder {model.encoder}: the clips are vectors, which need none; leave it out"
+        )
+    for name in ("weights", "normalize", "freeze", "views"):
+        value = getattr(model, name)
+        if value != ModelOptions.model_fields[name].default:
+            raise DataError(
+                f"--{name}{_format_value(value)}: the clips are vectors, which have no encoder; "
+                "leave it out"
+            )
 
 
 def check_center(model: ModelOptions, window: int | None = None) -> None:

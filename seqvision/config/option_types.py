@@ -32,6 +32,8 @@ ONNX = ".onnx"
 # Features are points of a body; the networks are fetched, never learn, and see whole pictures.
 LandmarkName = Literal["hands", "pose", "hands+pose"]
 LANDMARKS: tuple[str, ...] = get_args(LandmarkName)
+# Vectors are features already.
+NO_ENCODER = "none"
 
 DatasetName = Literal[
     "auto",
@@ -196,7 +198,7 @@ PixelNumbers = Annotated[str, AfterValidator(_normalize)]
 # A name with a full stop has its pretrained weights after it: timm:resnet10t.c3_in1k.
 _OtherEncoder = Annotated[str, AfterValidator(_other_encoder)]
 Encoder = Annotated[
-    EncoderName | LandmarkName | _OtherEncoder,
+    EncoderName | LandmarkName | Literal["none"] | _OtherEncoder,
     BeforeValidator(_prefixed),
     Arg("NAME|FILE.onnx"),
 ]

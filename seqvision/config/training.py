@@ -12,6 +12,7 @@ from seqvision.config.option_types import (
     LANDMARKS,
     MACHINE,
     MODEL,
+    NO_ENCODER,
     STILLS,
     TRAINING,
     VARIETY,
@@ -70,7 +71,8 @@ class ClipOptions(Options):
     """Part of the picture that the model sees, where a list gives none: two corners in fractions
     or pixels, as for edge-run --region."""
     image_fps: ImageFps = 30.0
-    """Rate at which the images of a frame folder were taken, where no list gives it."""
+    """Rate at which the images of a frame folder, or vectors without times, were taken, where no
+    list gives it."""
     val: Annotated[float, Field(gt=0, lt=1), Arg("SHARE", DATA)] = 0.2
     """Fraction of the clips for validation, unless a list gives the split."""
     fold: Fold = None
@@ -98,12 +100,19 @@ class SequenceOptions(Options):
     @property
     def stills(self) -> bool:
         """Whether each loose image is a clip of its own."""
-        return self.sequence != "video"
+        return self.sequence not in ("video", "vectors")
+
+    @property
+    def vectors(self) -> bool:
+        """Whether clips are vectors of numbers."""
+        return self.sequence == "vectors"
 
     sequence: Annotated[
-        Literal["video", "rows", "columns", "windows", "patches", "channels"], Arg("KIND")
+        Literal["video", "vectors", "rows", "columns", "windows", "patches", "channels"],
+        Arg("KIND"),
     ] = "video"
-    """video: clips; else each still image is cut into rows, columns, windows, patches, channels."""
+    """video: clips; vectors: numbers over time, where the data has no others by itself; else each
+    still image is cut into rows, columns, windows, patches, channels."""
     step: Annotated[int, Field(ge=1, le=1024), Arg("PIXELS")] = 1
     """Rows or columns per step, in pixels of the resized image."""
     window: Pixels = "auto"
@@ -155,7 +164,7 @@ class ModelOptions(Options):
     """Network that turns one frame into features; hands, pose (the body of one person) or
     hands+pose: landmarks, by networks that are fetched once and never learn; or timm:NAME, such as
     timm:resnet10t: a network of the package timm; or an ONNX file: any frozen model, image in,
-    floats out."""
+    floats out; none: of vectors."""
     hands: Annotated[int, Field(ge=1, le=2), Arg("1|2")] = 2
     """Hands that --encoder hands and hands+pose follow: the clearest one, or left and right."""
     landmarks: Literal["lite", "full"] = "lite"
@@ -172,7 +181,7 @@ class ModelOptions(Options):
     """Augmented copies of each clip that a frozen encoder sees."""
     motion: Literal["auto", "none", "only", "both"] = "auto"
     """What the head reads: features, only how much each changed since the last frame, or both;
-    auto: both of a frozen encoder, else features."""
+    auto: both of a frozen encoder or of vectors, else features."""
     center: Annotated[bool | Literal["auto"], Arg(default="measured")] = "auto"
     """Subtract each feature's mean over the window before the head: what stays the same in it (a
     person, a room) no longer counts; by default, if there is no background label, a network of each
@@ -222,7 +231,7 @@ class ModelOptions(Options):
         """`motion` with `auto` decided: none, only or both."""
         if self.motion != "auto":
             return self.motion
-        return "both" if self.freeze else "none"
+        return "both" if self.freeze or self.encoder == NO_ENCODER else "none"
 
 
 class TrainingOptions(Options):

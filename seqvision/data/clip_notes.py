@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from seqvision.data.clips import Clip
 from seqvision.data.decode import Decoded
-from seqvision_edge.card import SequenceSpec, VideoSequence
+from seqvision_edge.card import SequenceSpec, TimedSequence
 from seqvision_edge.sampling import SizedClip as DecodedClip
 from seqvision_edge.sampling import select_frames
 
@@ -29,7 +29,7 @@ def left_out_note(count: int, found: int) -> str:
 
 def is_short(clip: DecodedClip, sequence: SequenceSpec) -> bool:
     """Return whether a decoded clip does not fill the window; a still image always does."""
-    if not isinstance(sequence, VideoSequence):
+    if not isinstance(sequence, TimedSequence):
         return False
     ticks = select_frames(clip.times, sequence.fps, clip.source_fps, clip.end)
     return len(ticks) < sequence.frames
@@ -37,7 +37,7 @@ def is_short(clip: DecodedClip, sequence: SequenceSpec) -> bool:
 
 def short_clips(count: int, total: int, sequence: SequenceSpec) -> str:
     """Return a note on the clips that are shorter than the window."""
-    assert isinstance(sequence, VideoSequence)
+    assert isinstance(sequence, TimedSequence)
     seconds = sequence.frames / sequence.fps
     are = "is" if count == 1 else "are"
     return (

@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from seqvision.data.augment import Augmenter
 from seqvision.data.decode import Decoded
 from seqvision.data.surroundings import Surroundings
-from seqvision_edge.card import ImageSpec, SequenceSpec, VideoSequence
-from seqvision_edge.sampling import SizedClip, centre, centre_start, select_frames
+from seqvision_edge.card import ImageSpec, SequenceSpec, TimedSequence
+from seqvision_edge.sampling import SizedClip, Steps, centre, centre_start, select_frames
 from seqvision_edge.still_images import cut_steps
 
 # How far a test view may be from the centre: a share of the picture's side, and of the speed.
@@ -24,7 +23,7 @@ def view(
     augmenter: Augmenter | None = None,
     draw: tuple[int, int] = (0, 0),
     around: Surroundings | None = None,
-) -> tuple[NDArray[np.uint8], int]:
+) -> tuple[Steps, int]:
     """Return the steps `(time, height, width, channels)` of a clip, and its label.
 
     Args:
@@ -38,12 +37,12 @@ def view(
     if augmenter is None and around is None:
         return centre(clip, image, sequence), label
     generator = np.random.default_rng((*draw, int(clip.key, 16)))
-    if around is not None and isinstance(sequence, VideoSequence):
+    if around is not None and isinstance(sequence, TimedSequence):
         window = around.draw(sequence.frames / sequence.fps, label, generator)
         clip, label = window or (clip, label)
     if augmenter is None:
         return centre(clip, image, sequence), label
-    if isinstance(sequence, VideoSequence):
+    if isinstance(sequence, TimedSequence):
         chosen, label = augmenter.choose(
             clip.times, sequence.fps, sequence.frames, label, generator, clip.source_fps, clip.end
         )
@@ -57,7 +56,7 @@ def view(
 
 def fixed_views(
     clip: SizedClip, image: ImageSpec, sequence: SequenceSpec, count: int
-) -> Iterator[NDArray[np.uint8]]:
+) -> Iterator[Steps]:
     """Yield `count` views of a clip, the same ones each time; the first is the centre window.
 
     The others begin elsewhere in the clip, are up to 10 % slower or faster (of still images: not),
@@ -72,7 +71,7 @@ def fixed_views(
     for index in range(1, count):
         start, right, down, speed = (_halton(index, base) for base in (2, 3, 5, 7))
         shift = (2 * down - 1) * _SHIFT, (2 * right - 1) * _SHIFT
-        if not isinstance(sequence, VideoSequence):
+        if not isinstance(sequence, TimedSequence):
             yield cut_steps(_shifted(clip.frames[:1], *shift)[0], image, sequence, start)
             continue
         factor = 1 + (2 * speed - 1) * _SPEED
@@ -94,8 +93,13 @@ def _halton(index: int, base: int) -> float:
     return value
 
 
-def _shifted(frames: NDArray[np.uint8], down: float, right: float) -> NDArray[np.uint8]:
-    """Shift frames `(time, height, width, channels)` by shares of their sides, in whole pixels."""
+def _shifted(frames: Steps, down: float, right: float) -> Steps:
+    """Shift frames `(time, height, width, channels)` by shares of their sides, in whole pixels.
+
+    Vectors stay as they are.
+    """
+    if frames.ndim == 2:
+        return frames
     rows, columns = (
         np.clip(np.arange(size) - round(share * size), 0, size - 1)
         for size, share in zip(frames.shape[1:3], (down, right), strict=True)

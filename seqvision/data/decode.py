@@ -20,7 +20,8 @@ from seqvision.data.clip_cuts import Cutter
 from seqvision.data.clips import Clip, Cut
 from seqvision.data.datasets.mnist import idx_images
 from seqvision.data.parallel import check_cancelled, in_threads
-from seqvision_edge.card import ImageSpec, SequenceSpec, VideoSequence
+from seqvision.errors import DataError
+from seqvision_edge.card import ImageSpec, SequenceSpec, TimedSequence, VectorSequence
 from seqvision_edge.errors import SourceError
 from seqvision_edge.files import atomic_write
 from seqvision_edge.opencv import cv2
@@ -31,6 +32,7 @@ from seqvision_edge.sources.factory import RecordedSource, open_path
 from seqvision_edge.sources.video_decoding import DECODER
 from seqvision_edge.sources.video_file import refuse_stills
 from seqvision_edge.still_images import sized
+from seqvision_edge.vector_files import read_vectors
 
 _Picture = tuple[NDArray[np.uint8], float, float]
 """A sized frame, when it is shown, and how long, in seconds."""
@@ -45,6 +47,8 @@ _VERSION = 4
 @dataclass(frozen=True)
 class Decoded:
     """A clip's frames `(time, height, width, channels)` uint8 and their times in seconds.
+
+    Of vectors they are `(time, features)` float32.
 
     A still image is a clip of one frame.
 
@@ -96,6 +100,8 @@ class Store:
             SourceError: it cannot be read, or has no frames.
             DataError: the cache cannot be written.
         """
+        if isinstance(self.sequence, VectorSequence):
+            return self._vectors(clip, self.sequence)
         if clip.index is not None:
             return self._image(clip, clip.index)
         frames = self._file(clip)
@@ -115,7 +121,7 @@ class Store:
             DataError: the cache cannot be written.
         """
         try:
-            new = [clip for clip in clips if not self._is_kept(clip)]
+            new = [] if self._reads_vectors else [c for c in clips if not self._is_kept(c)]
             new.sort(key=lambda clip: clip.cut.start if clip.cut else 0.0)
             for begin in range(0, len(new), _PARTS_AT_ONCE):
                 self._decode(new[begin : begin + _PARTS_AT_ONCE])
@@ -128,6 +134,38 @@ class Store:
             except SourceError as error:
                 answers.append(error)
         return answers
+
+    @property
+    def _reads_vectors(self) -> bool:
+        return isinstance(self.sequence, VectorSequence)
+
+    def _vectors(self, clip: Clip, sequence: VectorSequence) -> Decoded:
+        """Read a clip of vectors, which are small and fast to read: no cache has them."""
+        rate = clip.fps or self.image_fps
+        found = read_vectors(clip.path, rate, sequence.names)
+        if found.values.shape[1] != sequence.features:
+            raise OtherFeatures(
+                f"{clip.path}: {found.values.shape[1]} features, the model reads "
+                f"{sequence.features}"
+            )
+        values, times = found.values, found.times
+        if clip.cut is not None:
+            positions = np.arange(len(times)) if clip.cut.in_frames else times
+            end = np.inf if clip.cut.end is None else clip.cut.end
+            inside = (positions >= clip.cut.start) & (positions < end)
+            if not inside.any():
+                raise SourceError(f"{clip.cut.where}: {clip.path} has no vector in that part")
+            values, times = values[inside], times[inside] - times[inside][0]
+        about = hashlib.sha256(json.dumps([values.shape, times.tolist(), found.fps]).encode())
+        about.update(np.ascontiguousarray(values).data)
+        note = found.note
+        if not found.timed and clip.fps is None:
+            note = (
+                f"no times in it, taken as {rate:g} vectors per second; set another with "
+                "--image-fps, a column fps in a list, or a column time"
+            )
+        end_time = float(times[-1]) + 1 / found.fps
+        return Decoded(values, times, about.hexdigest()[:40], None, found.fps, end_time, note=note)
 
     def _file(self, clip: Clip) -> Path:
         return self.cache.file(self._made_from(clip), ".u8")
@@ -216,7 +254,7 @@ class Store:
 
     def size(self, bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return a picture as OpenCV reads it, grey or not, at the size that is kept."""
-        if self.sequence is None or isinstance(self.sequence, VideoSequence):
+        if self.sequence is None or isinstance(self.sequence, TimedSequence):
             return prepare(bgr, self.spec)
         return sized(bgr, self.spec, self.sequence)
 
@@ -229,11 +267,15 @@ class Store:
         """Return what any sized frame depends on."""
         # What is None changes nothing: clips decoded before there was such a key stay good.
         spec = self.spec.model_dump(exclude_none=True)
-        if self.sequence is not None and not isinstance(self.sequence, VideoSequence):
+        if self.sequence is not None and not isinstance(self.sequence, TimedSequence):
             # How far windows are apart and how many are read changes nothing of the whole image.
             spec |= self.sequence.model_dump(exclude={"steps", "longer", "stride", "order"})
         # FFmpeg decodes videos; OpenCV decodes images, and resizes all of them.
         return [_VERSION, DECODER, cv2.__version__, spec]
+
+
+class OtherFeatures(DataError):  # noqa: N818
+    """A clip of vectors has another number of features than the others."""
 
 
 def _misplaced(

@@ -96,7 +96,9 @@ def find_near_duplicates(clips: Sequence[Clip], decoded: Sequence[Decoded]) -> l
     moving = [
         index
         for index, clip in enumerate(clips)
-        if clip.index is None and len(decoded[index].times) >= _FEWEST_FRAMES
+        if clip.index is None
+        and len(decoded[index].times) >= _FEWEST_FRAMES
+        and len(decoded[index].frames.shape) > 2  # vectors have no picture to compare
     ]
     sketches = dict(zip(moving, _sketches([decoded[index] for index in moving]), strict=True))
     moving = [index for index in moving if _motion(sketches[index]) >= _LEAST_MOTION]

@@ -16,7 +16,7 @@ from seqvision.errors import DataError
 COLLECTED = "collected.csv"
 
 
-def find_unlabelled(path: Path, images: bool, truth: bool) -> Reading:
+def find_unlabelled(path: Path, images: bool, truth: bool, vectors: bool = False) -> Reading:
     """Return the clips of a folder or list; those that it keeps for validation or test left out.
 
     The notes are about what else was left out.
@@ -24,19 +24,20 @@ def find_unlabelled(path: Path, images: bool, truth: bool) -> Reading:
     Args:
         path: a folder in any layout, a CSV with the column `path`, or a public data set.
         images: each loose image is a clip, a still image that is cut into a sequence.
+        vectors: clips are files of numbers.
         truth: read their labels too, for the report; else every label is empty.
 
     Raises:
         DataError: nothing there, no clip, or labels are required and there are none.
     """
-    clips, notes = _read(path, images, truth)
+    clips, notes = _read(path, images, truth, vectors)
     learnt = [clip for clip in clips if clip.split in (None, "train")]
     if not learnt:
         raise DataError(f"{path}: no clips to learn from, all of them are to validate or to test")
     return (learnt if truth else [replace(clip, label="") for clip in learnt]), notes
 
 
-def _read(path: Path, images: bool, truth: bool) -> Reading:
+def _read(path: Path, images: bool, truth: bool, vectors: bool) -> Reading:
     if not path.exists():
         raise DataError(f"{path}: no such folder or list")
     if path.is_file() and (problem := why_no_list(path)):
@@ -48,24 +49,24 @@ def _read(path: Path, images: bool, truth: bool) -> Reading:
     if truth:
         if (path / COLLECTED).is_file():
             raise DataError(f"--truth: the clips collected in {path} have no true labels")
-        return _data_set(path, images)
-    if path.is_file() or _is_data_set(path, images):
-        return _data_set(path, images)
-    found, notes = find_unnamed(str(path), images)
+        return _data_set(path, images, vectors)
+    if path.is_file() or _is_data_set(path, images, vectors):
+        return _data_set(path, images, vectors)
+    found, notes = find_unnamed(str(path), images, vectors)
     return [replace(clip, split=_split_of(clip.path, path)) for clip in found], notes
 
 
-def _data_set(path: Path, images: bool) -> Reading:
-    data_set = find_data_set(path, images=images)
+def _data_set(path: Path, images: bool, vectors: bool) -> Reading:
+    data_set = find_data_set(path, images=images, vectors=vectors)
     return data_set.clips, list(data_set.notes)
 
 
-def _is_data_set(path: Path, images: bool) -> bool:
+def _is_data_set(path: Path, images: bool, vectors: bool) -> bool:
     """Distinguish a public data set, or a folder with its own list, from a folder of any layout."""
     if (path / COLLECTED).is_file():
         return False
     try:
-        return find_data_set(path, images=images).name != "folder"
+        return find_data_set(path, images=images, vectors=vectors).name != "folder"
     except DataError:
         return False
 

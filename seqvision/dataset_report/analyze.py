@@ -39,9 +39,10 @@ from seqvision.training.data import (
     check_label_names,
     missing_in_val,
     refuse_lost_labels,
+    refuse_other_features,
 )
 from seqvision.training.sequence_planning import finalize_sequence, plan_sequence, settle_video
-from seqvision_edge.card import ImageSpec, SequenceSpec, VideoSequence
+from seqvision_edge.card import ImageSpec, SequenceSpec, TimedSequence
 from seqvision_edge.files import atomic_write
 from seqvision_edge.still_images import sized
 
@@ -76,19 +77,23 @@ def examine(options: DataOptions, data_set: DataSet) -> Findings:
         DataError: nothing there, no clips, a bad line of a list, or none that can be read.
     """
     training, stills = _training(options), options.images.stills
-    clips, probes, broken = _look_at(data_set.clips, options.clips.image_fps)
+    vectors = options.images.vectors
+    clips, probes, broken = _look_at(data_set.clips, options.clips.image_fps, vectors)
     if not clips:
         raise DataError(f"{broken[0]}; none of the {len(broken)} clips can be read")
+    if vectors:
+        refuse_other_features(clips, options.clips.image_fps)
     image, sequence = plan_sequence(training, clips)
-    if options.decode:
+    if options.decode and not vectors:
         clips, probes, more = _decode(clips, probes, options, image, sequence)
         broken += more
     labels = sorted({clip.label for clip in clips})
     sequence = _settled(training, image, sequence, probes, labels)
-    copies, notes = _copies(clips, probes, options, image, sequence)
+    copies, notes = ([], []) if vectors else _copies(clips, probes, options, image, sequence)
     split, problems = _divide(data_set.clips, clips, options, copies)
     parts = {index: part for part in PARTS for index in getattr(split, part)} if split else {}
-    notes = [*data_set.notes, *image_rate_note(clips, options.clips.image_fps), *notes]
+    rates = [] if vectors else image_rate_note(clips, options.clips.image_fps)
+    notes = [*data_set.notes, *rates, *notes]
     notes += source_notes([(c, probe.note) for c, probe in zip(clips, probes, strict=True)])
     same = find_same(clips, probes)
     if split:
@@ -99,7 +104,7 @@ def examine(options: DataOptions, data_set: DataSet) -> Findings:
     background = None
     if not problems:
         background = find_background(labels, options.clips.background)
-        notes += augmentation_notes(options.augmentation, labels)
+        notes += [] if vectors else augmentation_notes(options.augmentation, labels)
     return Findings(
         where=str(data_set.path),
         dataset=data_set.name,
@@ -118,8 +123,12 @@ def examine(options: DataOptions, data_set: DataSet) -> Findings:
     )
 
 
-def _look_at(clips: Sequence[Clip], image_fps: float) -> tuple[list[Clip], list[Probe], list[str]]:
-    answers = in_threads_with_progress("looking", lambda clip: look(clip, image_fps), clips)
+def _look_at(
+    clips: Sequence[Clip], image_fps: float, vectors: bool
+) -> tuple[list[Clip], list[Probe], list[str]]:
+    answers = in_threads_with_progress(
+        "looking", lambda clip: look(clip, image_fps, vectors), clips
+    )
     return _readable(clips, answers)
 
 
@@ -173,7 +182,7 @@ def _settled(
     labels: Sequence[str],
 ) -> SequenceSpec:
     """Return the sequence with the rate, or the number of steps, that training would take."""
-    if isinstance(sequence, VideoSequence):
+    if isinstance(sequence, TimedSequence):
         lengths = [(probe.frames or 0, probe.seconds or 0.0) for probe in probes]
         background = None
         with contextlib.suppress(DataError):  # which is a problem of its own

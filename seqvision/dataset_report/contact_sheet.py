@@ -17,7 +17,7 @@ from seqvision.data.clips import natural
 from seqvision.data.decode import Decoded, Store
 from seqvision.dataset_report.findings import Findings
 from seqvision.errors import DataError
-from seqvision_edge.card import VideoSequence
+from seqvision_edge.card import TimedSequence
 from seqvision_edge.drawing import BACKGROUND, colours, fitted, put_panel, put_text, text_width
 from seqvision_edge.errors import SourceError
 from seqvision_edge.files import atomic_write
@@ -148,7 +148,7 @@ def _title(findings: Findings, options: DataOptions, shown: int, varied: bool) -
         first += f" (the first {shown} labels)"
     sequence, image = findings.sequence, findings.image
     lines = [first]
-    if isinstance(sequence, VideoSequence) and not findings.are_stills:
+    if isinstance(sequence, TimedSequence) and not findings.are_stills:
         some = f"{PICTURES} of the " if sequence.frames > PICTURES else "the "
         lines.append(
             f"{'Upper row' if varied else 'A row'}: {some}{sequence.frames} frames that the model "
@@ -326,7 +326,7 @@ def _film(
 ) -> Strip:
     """Return some frames of the centre window, and of what the first epoch draws of the clip."""
     image, sequence = findings.image, findings.sequence
-    assert isinstance(sequence, VideoSequence)
+    assert isinstance(sequence, TimedSequence)
     plain, _ = view(clip, label, image, sequence)
     if augmenter is None:
         return Strip(caption, _evenly(plain), [])

@@ -15,7 +15,7 @@ from seqvision.config import DataOptions
 from seqvision.console import result_console
 from seqvision.data.clips import Clip, background_note
 from seqvision.dataset_report.probe import Duplicates, Probe
-from seqvision_edge.card import ImageSpec, SequenceSpec, VideoSequence
+from seqvision_edge.card import ImageSpec, SequenceSpec, TimedSequence, VectorSequence
 
 PARTS = ("train", "val", "test")
 PIXELS = "{}×{}"
@@ -211,7 +211,8 @@ def _facts(findings: Findings, options: DataOptions) -> Iterator[tuple[str, str]
     yield "split", findings.split
     yield "balance", _balance(findings)
     yield "groups", _groups(findings)
-    if findings.sequence.kind == "video" and not findings.are_stills and not findings.problems:
+    is_timed = isinstance(findings.sequence, TimedSequence)
+    if is_timed and not findings.are_stills and not findings.problems:
         labels, requested = sorted(findings.labels), options.clips.background
         note = background_note(labels, findings.background, requested)
         yield "background", note.removeprefix("background label: ")
@@ -232,17 +233,21 @@ def _facts(findings: Findings, options: DataOptions) -> Iterator[tuple[str, str]
         yield "", f"{unknown} videos have no frame count (--decode counts their frames)"
     if findings.rates:
         yield "rate", _most_common(findings.rates, " fps")
-    yield "size", _most_common(findings.sizes, "")
+    if isinstance(findings.sequence, VectorSequence):
+        yield "features", _features(findings.sequence)
+    else:
+        yield "size", _most_common(findings.sizes, "")
     yield from _model(findings, options)
 
 
 def _model(findings: Findings, options: DataOptions) -> Iterator[tuple[str, str]]:
     """Yield what training would make of the clips, and what might suit them better."""
     sequence, image = findings.sequence, findings.image
-    is_auto = isinstance(sequence, VideoSequence) and options.clips.fps == "auto"
+    is_auto = isinstance(sequence, TimedSequence) and options.clips.fps == "auto"
     how = " (--fps auto)" if is_auto else ""
-    yield "model", f"{sequence}{how}, steps of {image.width}×{image.height}"
-    if not isinstance(sequence, VideoSequence):
+    steps = f", steps of {image.width}×{image.height}"
+    yield "model", f"{sequence}{how}{'' if isinstance(sequence, VectorSequence) else steps}"
+    if not isinstance(sequence, TimedSequence):
         return
     if not findings.seconds:
         return
@@ -261,6 +266,13 @@ def _model(findings: Findings, options: DataOptions) -> Iterator[tuple[str, str]
         fps = min(_FINE_FPS, own)
         frames = min(_MOST_FRAMES, round(middle * fps))
         yield "", f"--frames {frames} --fps {fps:g} would see fast motion better, and cost more"
+
+
+def _features(sequence: VectorSequence) -> str:
+    """Return how many features a vector has, and the first of their names."""
+    names = sequence.names or ()
+    shown = ", ".join(names[:_FEW]) + (", …" if len(names) > _FEW else "")
+    return f"{sequence.features}{f': {shown}' if shown else ''}"
 
 
 def _balance(findings: Findings) -> str:

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ from seqvision_edge.opencv import cv2
 from seqvision_edge.regions import cropped
 from seqvision_edge.sources.factory import open_path
 from seqvision_edge.sources.image_files import ImageFiles
+from seqvision_edge.vector_files import read_vectors
 
 _CHUNK = 64
 GLANCE = 16
@@ -77,8 +78,10 @@ class Probe:
         return self.frames / self.seconds if self.frames and self.seconds else None
 
 
-def look(clip: Clip, image_fps: float) -> Probe | str:
+def look(clip: Clip, image_fps: float, vectors: bool = False) -> Probe | str:
     """Return what a clip's header and first frame show, or why it cannot be read."""
+    if vectors:
+        return _look_at_vectors(clip, image_fps)
     if clip.index is not None:
         pixels = idx_images(clip.path)[clip.index]
         digest = hash_array(pixels)
@@ -106,6 +109,21 @@ def look(clip: Clip, image_fps: float) -> Probe | str:
     small = cv2.resize(frame.bgr, (GLANCE, GLANCE), interpolation=cv2.INTER_AREA).tobytes()
     first = hash_array(frame.bgr)
     return Probe(count, seconds, (width, height), first, weight, glance=small, note=source.note)
+
+
+def _look_at_vectors(clip: Clip, rate: float) -> Probe | str:
+    """Return what a clip of vectors is: it is read whole, and its features are its width."""
+    try:
+        found = read_vectors(clip.path, clip.fps or rate)
+    except SourceError as error:
+        return str(error)
+    count, features = found.values.shape
+    digest = hash_array(found.values)
+    missing = int(np.isnan(found.values).sum())
+    note = found.note
+    if missing:
+        note = f"{missing / found.values.size:.1%} of its values are missing"
+    return Probe(count, count / found.fps, (features, 1), digest, (), digest, digest, note=note)
 
 
 def _part(
@@ -174,7 +192,7 @@ def hash_frames(clip: Clip) -> str:
     return _digest(hash_array(frame.bgr).encode() for frame in clip_frames(clip, 30.0))
 
 
-def hash_array(pixels: NDArray[np.uint8]) -> str:
+def hash_array(pixels: NDArray[Any]) -> str:
     """Return a hash of a picture and its shape."""
     digest = hashlib.sha256(str(pixels.shape).encode())
     digest.update(np.ascontiguousarray(pixels).data)

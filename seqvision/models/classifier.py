@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from seqvision.config import ModelOptions
+from seqvision.config.option_types import NO_ENCODER
 from seqvision.models.encoders import EncoderEnsemble, Normalize, build_encoder, pixel_range
 from seqvision.models.heads import HeadEnsemble, MeanHead, RecurrentHead, Steps, step_mask
 from seqvision.models.timm_encoders import is_timm
@@ -43,9 +44,12 @@ class Classifier(nn.Module):
                 options.hands,
                 options.landmarks,
             )
-            for _ in range(1 if options.freeze else options.ensemble)
+            for _ in range(
+                1 if options.freeze or options.encoder == NO_ENCODER else options.ensemble
+            )
         ]
         first = encoders[0]
+        self.reads_vectors = options.encoder == NO_ENCODER
         self.normalize = Normalize(
             *pixel_range(options.encoder, options.normalize, first.channels),
             first.channels,
@@ -83,8 +87,14 @@ class Classifier(nn.Module):
     def encode(self, frames: Tensor, lengths: Tensor | None = None) -> Tensor:
         """`(batch, time, height, width, channels)` uint8 → features `(batch, time, features)`.
 
-        Padding is not encoded: it costs nothing and cannot touch the batch statistics.
+        Vectors are `(batch, time, features)` float32.  Padding is not encoded: it costs nothing and
+        cannot touch the batch statistics.
         """
+        if self.reads_vectors:
+            standard: Tensor = self.encoder(frames)
+            if lengths is None:
+                return standard
+            return standard.masked_fill(~step_mask(frames, lengths)[:, :, None], 0.0)
         batch, time = frames.shape[:2]
         if lengths is None:
             return self._encode_images(frames.flatten(0, 1)).reshape(batch, time, self.features)
@@ -112,11 +122,14 @@ class Classifier(nn.Module):
         """Return logits `(batch, labels)`.
 
         Args:
-            inputs: frames as for `encode`, or (float) features that `encode` gave.
+            inputs: frames as for `encode`, or (float) features that `encode` gave; of a model of
+                vectors always what `encode` takes.
             lengths: `(batch,)` steps that are not padding; None: all.
         """
-        features = self.encode(inputs, lengths) if inputs.dtype == torch.uint8 else inputs
-        return self.decide(features, lengths)
+        return self.decide(self._features(inputs, lengths), lengths)
+
+    def _is_raw(self, inputs: Tensor) -> bool:
+        return self.reads_vectors or inputs.dtype == torch.uint8
 
     def decide(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Features of a window `(batch, time, features)` → logits `(batch, labels)`."""
@@ -137,18 +150,23 @@ class Classifier(nn.Module):
         """
         rival = self.rival
         if rival is None:
-            return [self._of_members(inputs, lengths)]
-        if rival.shares_features and inputs.dtype == torch.uint8:
-            inputs = self.encode(inputs, lengths)
+            return [self._of_members(self._features(inputs, lengths), lengths)]
+        features = inputs
+        if rival.shares_features:
+            inputs = features = self._features(inputs, lengths)
         found = []
         if not (rival.chosen and rival.is_better):
-            found.append(self._of_members(inputs, lengths))
+            if not rival.shares_features:
+                features = self._features(inputs, lengths)
+            found.append(self._of_members(features, lengths))
         if rival.is_better or not rival.chosen:
             found += rival.network.learning(inputs, lengths)
         return found
 
-    def _of_members(self, inputs: Tensor, lengths: Tensor | None) -> Tensor:
-        features = self.encode(inputs, lengths) if inputs.dtype == torch.uint8 else inputs
+    def _features(self, inputs: Tensor, lengths: Tensor | None) -> Tensor:
+        return self.encode(inputs, lengths) if self._is_raw(inputs) else inputs
+
+    def _of_members(self, features: Tensor, lengths: Tensor | None) -> Tensor:
         steps = self.steps(features, lengths)
         if isinstance(self.head, HeadEnsemble):
             return self.head.of_members(steps, lengths)

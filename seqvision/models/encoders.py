@@ -15,7 +15,13 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from seqvision.config.option_types import FROM_SCRATCH, LANDMARKS, is_onnx, pixel_numbers
+from seqvision.config.option_types import (
+    FROM_SCRATCH,
+    LANDMARKS,
+    NO_ENCODER,
+    is_onnx,
+    pixel_numbers,
+)
 from seqvision.errors import WeightsError
 from seqvision.models.onnx_encoder import FrameModel, frame_model
 from seqvision.models.timm_encoders import is_timm, size_error, timm_network, timm_pixel_range
@@ -24,6 +30,36 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 SYMMETRIC = ((0.5,), (0.5,))
 UNIT = ((0.0,), (1.0,))
 BYTES = ((0.0,), (1 / 255,))
+
+
+class Standardize(nn.Module):
+    """Vectors on one scale: mean 0 and deviation 1 over the training clips; what is missing is 0.
+
+    A value is at most `LARGEST` deviations from the mean: a sensor's glitch, or a feature that was
+    constant in the training, would else outweigh all others.
+    """
+
+    LARGEST = 10.0
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.mean: Tensor
+        self.scale: Tensor
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("scale", torch.ones(features))
+
+    @torch.no_grad()
+    def fit(self, mean: Tensor, deviation: Tensor) -> None:
+        """Keep the mean and deviation `(features,)` of the training clips' known values."""
+        self.mean.copy_(mean)
+        # A feature that was constant says nothing by a change of any size.
+        constant = deviation <= 1e-6 * mean.abs().clamp(min=1e-6)
+        self.scale.copy_(torch.where(constant, 1.0, 1 / deviation.clamp(min=1e-30)).clamp(max=1e30))
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """`(…, features)` float32, NaN where missing → the same shape."""
+        known = torch.where(torch.isnan(vectors), self.mean, vectors)
+        return ((known - self.mean) * self.scale).clamp(-self.LARGEST, self.LARGEST)
 
 
 class Normalize(nn.Module):
@@ -186,6 +222,8 @@ def build_encoder(
 
         encoder = LandmarkEncoder(name, height, width, hands, landmarks)
         return Encoder(encoder, encoder.features, 3, pretrained=True)
+    if name == NO_ENCODER:
+        return Encoder(Standardize(width), width, 1, pretrained=False)
     from_scratch = name in FROM_SCRATCH
     pretrained = False
     module = (

@@ -12,6 +12,7 @@ from seqvision.preflight.data_commands import (
     validate_self_train,
     validate_train,
     validate_tune,
+    with_vectors,
 )
 from seqvision.preflight.model_commands import (
     validate_bench,
@@ -52,4 +53,5 @@ __all__ = [
     "validate_train",
     "validate_tune",
     "validate_verify",
+    "with_vectors",
 ]

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 from seqvision.config import (
     DataOptions,
@@ -15,12 +16,14 @@ from seqvision.config import (
     check_landmarks,
     check_sequence,
     check_teachers,
+    check_vectors,
     data_path,
 )
-from seqvision.config.option_types import LANDMARKS, PRESETS, TIMM, is_onnx
+from seqvision.config.option_types import LANDMARKS, NO_ENCODER, PRESETS, TIMM, is_onnx
 from seqvision.data.clips import find_background, labels_of
 from seqvision.data.datasets import DataSet, find_data_set
 from seqvision.data.datasets.clip_list import LIST_NAME
+from seqvision.data.datasets.detect import holds_vectors
 from seqvision.data.splits import keep_groups, split_folds
 from seqvision.errors import CheckpointError, DataError, StudyError, WeightsError
 from seqvision.preflight.shared_checks import (
@@ -41,6 +44,8 @@ from seqvision.segmentation.annotations import (
     read_marks,
 )
 from seqvision_edge.hints import did_you_mean, near_words, path_error
+
+AnyOptions = TypeVar("AnyOptions", TrainOptions, TuneOptions, DataOptions)
 
 
 def validate_train(options: TrainOptions) -> DataSet | None:
@@ -65,7 +70,12 @@ def validate_train(options: TrainOptions) -> DataSet | None:
         )
     clips = options.clips
     found = find_data_set(
-        path, clips.dataset, options.images.stills, clips.official_split, clips.region
+        path,
+        clips.dataset,
+        options.images.stills,
+        clips.official_split,
+        clips.region,
+        options.images.vectors,
     )
     labels = labels_of(found.clips)
     find_background(labels, clips.background)
@@ -76,7 +86,8 @@ def validate_train(options: TrainOptions) -> DataSet | None:
         _check_folds(options, found)
     from seqvision.data.augment import check_augmentation  # with OpenCV; others need none here
 
-    check_augmentation(options.augmentation, labels)
+    if not options.images.vectors:
+        check_augmentation(options.augmentation, labels)
     return found
 
 
@@ -150,6 +161,10 @@ def validate_self_train(options: SelfTrainOptions) -> DataSet | None:
             "seqvision self-train model.pt LABELLED UNLABELLED"
         )
     card = check_trained(model, "self-train", labelled, unlabelled)
+    if card is not None and card.vectors is not None:
+        raise DataError(
+            f"{model}: reads vectors, which self-train cannot vary; train it on more clips instead"
+        )
     if options.output.suffix.lower() not in MODEL_SUFFIXES:
         raise CheckpointError(f"--output {options.output}: must end in .pt or .safetensors")
     check_outputs({"--output": options.output}, (model, labelled, unlabelled))
@@ -200,6 +215,9 @@ def check_combination(options: TrainOptions) -> None:
     frames = options.clips.frames
     check_center(options.model, None if frames == "auto" else frames)
     check_landmarks(options.model)
+    check_vectors(options.model, options.images)
+    if options.images.vectors:
+        _check_vectors_only(options)
     if options.model.encoder in LANDMARKS:
         _check_pictures(options)
     if isinstance(options.augmentation.augment, str):
@@ -258,6 +276,41 @@ def _check_pictures(options: TrainOptions) -> None:
         )
 
 
+def _check_vectors_only(options: TrainOptions) -> None:
+    """Refuse what varies or teaches by pictures, where clips are vectors.
+
+    Raises:
+        DataError: there is such an option.
+    """
+    if options.augmentation.augment not in PRESETS:
+        raise DataError(
+            f"--augment: a YAML varies pixels, the clips are vectors; take {', '.join(PRESETS)}"
+        )
+    if options.training.unfreeze_at:
+        raise DataError(
+            f"--unfreeze-at {options.training.unfreeze_at}: the clips are vectors, which have no "
+            "encoder; leave it out"
+        )
+
+
+def with_vectors(options: AnyOptions) -> AnyOptions:
+    """Return options with `--sequence vectors` where the clips are vectors and nothing else.
+
+    Raises:
+        DataError: a folder cannot be read.
+    """
+    images = options.images
+    path = options.data or options.root
+    if images.sequence == "video" and path is not None and path.exists() and holds_vectors(path):
+        images = images.model_copy(update={"sequence": "vectors"})
+    if not images.vectors:
+        return options
+    changes: dict[str, Any] = {"images": images}
+    if not isinstance(options, DataOptions) and "encoder" not in options.model.model_fields_set:
+        changes["model"] = options.model.model_copy(update={"encoder": NO_ENCODER})
+    return options.model_copy(update=changes)
+
+
 def validate_data(options: DataOptions) -> DataSet:
     """Refuse what `data` cannot do; return the clips.
 
@@ -271,8 +324,15 @@ def validate_data(options: DataOptions) -> DataSet:
     check_outputs(outputs, (options.data, options.root))
     path, clips = data_path(options), options.clips
     check_clips(path)
+    if options.images.vectors and options.sheet is not None:
+        raise DataError(f"--sheet {options.sheet}: shows pictures, the clips are vectors")
     return find_data_set(
-        path, clips.dataset, options.images.stills, clips.official_split, clips.region
+        path,
+        clips.dataset,
+        options.images.stills,
+        clips.official_split,
+        clips.region,
+        options.images.vectors,
     )
 
 

@@ -19,7 +19,7 @@ from seqvision.data.datasets.table import LAYOUT, why_no_list
 from seqvision.data.file_kinds import is_image, is_video
 from seqvision.errors import CheckpointError, DataError
 from seqvision.output_files import is_model
-from seqvision_edge.card import ModelCard
+from seqvision_edge.card import ModelCard, TimedSequence
 from seqvision_edge.files import output_error
 from seqvision_edge.hints import MODELS, NOT_MODELS, path_error
 
@@ -191,7 +191,8 @@ def find_for_model(
         DataError: there are no clips, none of the split, or a label that the model does not know.
     """
     check_clips(data)
-    found = find_data_set(data, dataset, card.sequence.kind != "video", official, region)
+    stills = not isinstance(card.sequence, TimedSequence)
+    found = find_data_set(data, dataset, stills, official, region, card.vectors is not None)
     clips = [clip for clip in found.clips if split in ("all", clip.split)]
     if not clips:
         raise DataError(f"{data}: no clip has the split {split}")

@@ -11,11 +11,11 @@ from seqvision.data.decode import Decoded
 from seqvision.models.classifier import Classifier
 from seqvision.report.contents import ReportContents, SplitResult
 from seqvision.report.html import element
-from seqvision.report.svg_charts import bars
-from seqvision_edge.card import ModelCard, VideoSequence
+from seqvision.report.svg_charts import bars, vector_curves
+from seqvision_edge.card import ModelCard, TimedSequence
 from seqvision_edge.landmarks import draw_skeletons, layout_of, skeletons_in
 from seqvision_edge.opencv import cv2
-from seqvision_edge.sampling import centre
+from seqvision_edge.sampling import Steps, centre
 
 FRAMES = 8
 _SIDE = 64
@@ -25,7 +25,7 @@ _WIDEST = 320
 _QUALITY = 60
 
 
-def seen(clip: Decoded, card: ModelCard) -> NDArray[np.uint8]:
+def seen(clip: Decoded, card: ModelCard) -> Steps:
     """Return the steps that the model reads, `(time, height, width, channels)`."""
     return centre(clip, card.image, card.sequence)
 
@@ -39,22 +39,37 @@ def filmstrip(
     """
     card, clip = report.card, part.decoded[index]
     steps = seen(clip, card)
-    is_video = isinstance(card.sequence, VideoSequence)
+    if card.vectors is not None:
+        return _figure(report, part, index, vector_curves(steps, card.vectors.names), steps,
+                       with_attention)  # fmt: skip
+    is_video = isinstance(card.sequence, TimedSequence)
     picture = _strip(steps, report) if is_video else _small(clip.frames[0], _WIDEST)
     image = element("img", src=_jpeg(picture), alt="frames of the clip" if is_video else "image")
+    kind = "strip" if is_video else "strip still"
+    return _figure(report, part, index, image, steps, with_attention, kind)
+
+
+def _figure(
+    report: ReportContents,
+    part: SplitResult,
+    index: int,
+    image: Markup,
+    steps: Steps,
+    with_attention: bool,
+    kind: str = "strip",
+) -> Markup:
+    """Return a picture of a clip with its labels, and the weights of its steps above it."""
     weights = attention(report.model, steps) if with_attention else None
     chart = bars(weights.tolist()) if weights is not None else ""
     where = element("span", report.shown(part.clips[index]), class_="path")
-    words = [_answer(part, index, card.labels), element("br"), where]
+    words = [_answer(part, index, report.card.labels), element("br"), where]
     if weights is not None:
         words[1:1] = [_most_weight(weights)]
-    caption = element("figcaption", *words)
-    kind = "strip" if is_video else "strip still"
-    return element("figure", chart, image, caption, class_=kind)
+    return element("figure", chart, image, element("figcaption", *words), class_=kind)
 
 
 @torch.inference_mode()
-def attention(model: Classifier, steps: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+def attention(model: Classifier, steps: Steps) -> NDArray[np.float32] | None:
     """Return how much the model's pooling counts each step, `(time,)`; None without pooling."""
     device = next(model.parameters()).device
     weights = model.eval().attention(torch.from_numpy(steps)[None].to(device))

@@ -213,8 +213,12 @@ def data_section(report: ReportContents) -> Markup:
          *(number(str(sum(report.counts[part].values()))) for part in parts)]
     )  # fmt: skip
     window = (
-        f"The model reads: {card.sequence}; each step {card.image.width} × {card.image.height} "
-        f"pixels, {'grey' if card.image.channels == 1 else 'in colour'}."
+        f"The model reads: {card.sequence}."
+        if card.vectors is not None
+        else (
+            f"The model reads: {card.sequence}; each step {card.image.width} × {card.image.height} "
+            f"pixels, {'grey' if card.image.channels == 1 else 'in colour'}."
+        )
     )
     lists = concatenate(
         (

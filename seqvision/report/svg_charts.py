@@ -1,9 +1,11 @@
 """Drawings of the page as inline SVG; their colours are the page's, light or dark."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import ceil, floor, isfinite, log10
 
+import numpy as np
 from markupsafe import Markup
+from numpy.typing import NDArray
 
 from seqvision.metrics import Calibration
 from seqvision.report.html import element
@@ -47,6 +49,51 @@ def curves(series: Mapping[str, Points], top: float | None, best: int | None) ->
             for x, y in (points if len(points) <= _MOST_DOTS else points[-1:])
         )  # fmt: skip
     return _svg(f"{' and '.join(series)} by epoch", _WIDTH, _HEIGHT, *drawn)
+
+
+# Curves of one clip: more would hide each other.
+MOST_FEATURES = 6
+_CLIP_WIDTH, _CLIP_HEIGHT = 400, 110
+
+
+def vector_curves(steps: NDArray[np.float32], names: Sequence[str] | None) -> Markup:
+    """Draw the features of a clip that change most, each in deviations from its own mean.
+
+    Args:
+        steps: `(time, features)`; where a value is missing a curve has a gap.
+        names: of the features, for the title of each curve.
+    """
+    # Where nothing is known there is no mean.
+    known = ~np.isnan(steps)
+    count = np.maximum(known.sum(axis=0), 1)
+    mean = np.where(known, steps, 0).sum(axis=0) / count
+    spread = np.sqrt(np.where(known, (steps - mean) ** 2, 0).sum(axis=0) / count)
+    chosen = sorted(np.argsort(-spread, kind="stable")[:MOST_FEATURES].tolist())
+    drawn = []
+    for number, feature in enumerate(chosen):
+        values = (steps[:, feature] - mean[feature]) / (spread[feature] or 1)
+        name = names[feature] if names is not None else f"feature {feature + 1}"
+        ink = f"hsl({round(360 * number / len(chosen))} 65% 50%)"
+        drawn += [
+            element("polyline", element("title", name), points=points, class_="feature", stroke=ink)
+            for points in _unbroken(values)
+        ]
+    return _svg("features over time", _CLIP_WIDTH, _CLIP_HEIGHT, *drawn)
+
+
+def _unbroken(values: NDArray[np.float32]) -> Iterator[str]:
+    """Yield the points of a curve between its gaps, in units of the drawing."""
+    across = (_CLIP_WIDTH - 4) / max(1, len(values) - 1)
+    heights = _CLIP_HEIGHT / 2 - values.clip(-3, 3) * (_CLIP_HEIGHT / 2 - 4) / 3
+    points: list[str] = []
+    for index, height in enumerate(heights.tolist()):
+        if isfinite(height):
+            points.append(f"{2 + index * across:.1f},{height:.1f}")
+        elif points:
+            yield " ".join(points)
+            points = []
+    if points:
+        yield " ".join(points)
 
 
 def reliability(calibration: Calibration) -> Markup:

@@ -27,7 +27,7 @@ from seqvision.errors import DataError
 from seqvision.evaluation import load_clips
 from seqvision.preflight.shared_checks import find_for_model
 from seqvision.training.data import Data, data_summary, missing_in_val
-from seqvision_edge.card import ModelCard, VideoSequence
+from seqvision_edge.card import ModelCard, TimedSequence
 
 _CHUNK = 64
 # In the card's notes, of a model trained on clips with pseudo-labels.
@@ -102,8 +102,8 @@ def read_pool(
     Raises:
         DataError: none is left.
     """
-    images = not isinstance(card.sequence, VideoSequence)
-    found, found_notes = find_unlabelled(path, images, options.truth)
+    images = not isinstance(card.sequence, TimedSequence)
+    found, found_notes = find_unlabelled(path, images, options.truth, card.vectors is not None)
     learnt = {labelled.clips[i].group for i in labelled.split.train}
     held = {labelled.clips[i].group for i in (*labelled.split.val, *labelled.split.test)}
     held -= learnt | {None}  # a group on both sides already has nothing to keep apart

@@ -23,7 +23,7 @@ from seqvision.data.clips import (
     source_notes,
 )
 from seqvision.data.datasets import DataSet, find_data_set
-from seqvision.data.decode import Decoded, Store, decode_all
+from seqvision.data.decode import Decoded, OtherFeatures, Store, decode_all
 from seqvision.data.group_split import GroupSplit, group_split, group_warnings
 from seqvision.data.near_duplicates import (
     NearDuplicate,
@@ -38,8 +38,10 @@ from seqvision.data.value_range import range_notes
 from seqvision.errors import DataError
 from seqvision.rank import is_first
 from seqvision.training.sequence_planning import finalize_sequence, plan_sequence
-from seqvision_edge.card import Decision, ImageSpec, SequenceSpec, VideoSequence
+from seqvision_edge.card import Decision, ImageSpec, SequenceSpec, TimedSequence, VectorSequence
+from seqvision_edge.errors import SourceError
 from seqvision_edge.option_fields import first_problem
+from seqvision_edge.vector_files import read_vectors, refuse_mixed
 
 # Of so few, one clip is 20 points of accuracy or more.
 _FEW_CLIPS = 5
@@ -64,6 +66,11 @@ class Data:
     warnings: tuple[str, ...] = ()
     around: Sequence[Surroundings | None] = ()
     unlabelled: tuple[Decoded, ...] = ()
+
+    @property
+    def is_vectors(self) -> bool:
+        """Whether the clips are vectors."""
+        return isinstance(self.sequence, VectorSequence)
 
     def part(self, indices: Sequence[int]) -> tuple[list[Decoded], list[int]]:
         """Return the clips and label indices of one part of the split."""
@@ -133,6 +140,7 @@ def _read(options: TrainOptions, data_set: DataSet | None) -> tuple[Data, list[N
         options.images.stills,
         options.clips.official_split,
         options.clips.region,
+        options.images.vectors,
     )
     found = data_set.clips
     labels = labels_of(found)
@@ -140,8 +148,12 @@ def _read(options: TrainOptions, data_set: DataSet | None) -> tuple[Data, list[N
     image, sequence = plan_sequence(options, found)
     cache = Cache(options.clips.cache, options.clips.cache_size)
     store = Store(cache, image, options.clips.image_fps, sequence)
-    with progress("decoding") as advance:
-        clips, decoded, broken = decode_all(store, found, advance)
+    try:
+        with progress("decoding") as advance:
+            clips, decoded, broken = decode_all(store, found, advance)
+    except OtherFeatures:
+        refuse_other_features(found, options.clips.image_fps)
+        raise
     for line in broken if is_first() else ():
         print_line(f"left out: {line}")
     refuse_lost_labels(labels, clips)
@@ -163,11 +175,11 @@ def _read(options: TrainOptions, data_set: DataSet | None) -> tuple[Data, list[N
         background=background,
         notes=(
             *data_set.notes,
-            *image_rate_note(clips, options.clips.image_fps),
+            *([] if options.images.vectors else image_rate_note(clips, options.clips.image_fps)),
             *source_notes([(c, found.note) for c, found in zip(clips, decoded, strict=True)]),
             *_only_stills(decoded, sequence),
             *_no_background(labels, background, sequence),
-            *augmentation_notes(options.augmentation, labels),
+            *([] if options.images.vectors else augmentation_notes(options.augmentation, labels)),
             *range_notes(decoded, image.value_range),
             *_damaged(clips, decoded, len(found)),
             *_mostly_short(decoded, settled, background),
@@ -177,6 +189,24 @@ def _read(options: TrainOptions, data_set: DataSet | None) -> tuple[Data, list[N
         around=around,
     )
     return data, copies
+
+
+def refuse_other_features(clips: Sequence[Clip], rate: float) -> None:
+    """Refuse clips of vectors that differ in their number of features, naming two of them.
+
+    Raises:
+        DataError: they do.
+    """
+    shapes = []
+    for clip in clips:
+        try:
+            shapes.append((clip.name, read_vectors(clip.path, clip.fps or rate).values.shape))
+        except SourceError:
+            continue  # it is left out
+    try:
+        refuse_mixed(shapes)
+    except SourceError as error:
+        raise DataError(str(error)) from None
 
 
 def data_summary(data: Data) -> dict[str, Any]:
@@ -215,7 +245,7 @@ def _mostly_short(
     decoded: Sequence[Decoded], sequence: SequenceSpec, background: str | None
 ) -> tuple[str, ...]:
     """Return a note where more than a quarter of the clips does not fill a window for streams."""
-    if not isinstance(sequence, VideoSequence) or background is None:
+    if not isinstance(sequence, TimedSequence) or background is None:
         return ()
     short = sum(is_short(clip, sequence) for clip in decoded if len(clip.times) > 1)
     if 4 * short <= len(decoded):
@@ -247,7 +277,7 @@ def _only_stills(decoded: Sequence[Decoded], sequence: SequenceSpec) -> tuple[st
 def _no_background(
     labels: Sequence[str], background: str | None, sequence: SequenceSpec
 ) -> tuple[str, ...]:
-    if background is not None or sequence.kind != "video":
+    if background is not None or not isinstance(sequence, TimedSequence):
         return ()  # a picture is no moment of a stream
     return (background_note(labels, None, None),)
 

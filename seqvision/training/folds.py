@@ -61,7 +61,7 @@ from seqvision.training.train import (
     new_run_folder,
     seconds_to_measure,
 )
-from seqvision_edge.card import ModelCard
+from seqvision_edge.card import ModelCard, TimedSequence
 from seqvision_edge.files import write_whole
 
 HELD_OUT = "held out"
@@ -216,7 +216,8 @@ class _CrossValidation:
         self._write_record()
         self._write("options.yaml", to_yaml(recorded(self._options)))
         lines = [self._sizes(), self._groups(), model_line(self._whole, self._options)]
-        if self._whole.background is not None and self._whole.sequence.kind == "video":
+        is_timed = isinstance(self._whole.sequence, TimedSequence)
+        if self._whole.background is not None and is_timed:
             given = self._options.clips.background
             note = background_note(self._whole.labels, self._whole.background, given)
             lines.insert(2, note)

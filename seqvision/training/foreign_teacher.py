@@ -13,7 +13,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from seqvision.models.encoders import pixel_range
-from seqvision_edge.card import ImageSpec, SequenceSpec, VideoSequence
+from seqvision_edge.card import ImageSpec, SequenceSpec, TimedSequence
 from seqvision_edge.errors import ModelError
 from seqvision_edge.ort_session import CPU, create_session
 from seqvision_edge.sampling import Steps
@@ -30,7 +30,7 @@ class ForeignModel:
 
     path: Path
     image: ImageSpec
-    sequence: VideoSequence
+    sequence: TimedSequence
     session: ort.InferenceSession
     order: tuple[int, ...]
     frames: int
@@ -105,7 +105,7 @@ def open_foreign(
             f"--teacher {path}: takes {inputs[0].type} {axes}; a clip is floats or bytes with five "
             "axes: batch (1 or free), time, height, width and 3 channels, in any usual order"
         )
-    if not isinstance(sequence, VideoSequence):
+    if not isinstance(sequence, TimedSequence):
         raise ModelError(f"--teacher {path}: reads videos, the clips are still images")
     order = _ORDERS[place]
     time, height, width, _ = (fixed[1 + order.index(axis)] for axis in range(4))

@@ -21,7 +21,7 @@ from seqvision.data.dataset import ClipDataset, Draw, Item
 from seqvision.data.decode import Decoded
 from seqvision.models.classifier import Classifier
 from seqvision.training.features import encoder_fingerprint
-from seqvision_edge.card import VideoSequence
+from seqvision_edge.card import TimedSequence
 from seqvision_edge.files import atomic_write
 from seqvision_edge.hints import join_and
 from seqvision_edge.landmarks import (
@@ -238,7 +238,7 @@ class ClipLandmarks(Dataset[Item]):
         Raises:
             DataError: the cache cannot be written, or a clip cannot be read any more.
         """
-        assert isinstance(data.sequence, VideoSequence)
+        assert isinstance(data.sequence, TimedSequence)
         self._data, self._sequence, self._variation = data, data.sequence, variation
         around = [None if each is None else each.clip for each in data.around]
         clips = [*data.clips, *(clip for clip in around if clip is not None)]
@@ -325,13 +325,13 @@ def _points_of(clip: Decoded) -> Points:
     return np.asarray(clip.frames, np.float32)
 
 
-def _frames_of(clip: Decoded, sequence: VideoSequence) -> NDArray[np.int64]:
+def _frames_of(clip: Decoded, sequence: TimedSequence) -> NDArray[np.int64]:
     """Return the frames that a window of a clip is drawn from, rising."""
     finer = select_frames(clip.times, _FINER * sequence.fps, clip.source_fps, clip.end)
     return np.unique(np.concatenate((finer, _centre_ticks(clip, sequence))))
 
 
-def _centre_ticks(clip: Decoded, sequence: VideoSequence) -> NDArray[np.int64]:
+def _centre_ticks(clip: Decoded, sequence: TimedSequence) -> NDArray[np.int64]:
     """Return the frames of the centre window, as `seqvision_edge.sampling.window` has them."""
     ticks = select_frames(clip.times, sequence.fps, clip.source_fps, clip.end)
     first = centre_start(len(ticks), sequence.frames)

@@ -1,12 +1,17 @@
 """Clips → batches for the trainer; a frozen encoder runs once, not in every epoch."""
 
+from collections.abc import Sequence
+
+import numpy as np
+import torch
 from torch.utils.data import DataLoader
 
 from seqvision import rank
 from seqvision.config import TrainOptions
 from seqvision.config.option_types import LANDMARKS
 from seqvision.console import print_note
-from seqvision.data.augment import make_augmenter
+from seqvision.data.augment import Augmenter, make_augmenter
+from seqvision.data.augment.vectors import Statistics, VectorAugmenter
 from seqvision.data.cache import Cache
 from seqvision.data.dataset import (
     ClipDataset,
@@ -16,12 +21,16 @@ from seqvision.data.dataset import (
     ShareSampler,
     collate,
 )
+from seqvision.data.decode import Decoded
 from seqvision.models.classifier import Classifier
+from seqvision.models.encoders import Standardize
 from seqvision.training.data import Data
 from seqvision.training.distillation import Targets
 from seqvision.training.features import Features
 from seqvision.training.landmark_features import ClipLandmarks, Variation, found_notes
 from seqvision.training.workers import can_hand_over, prepare_worker, worker_count
+from seqvision_edge.card import VectorSequence
+from seqvision_edge.sampling import centre
 
 
 def make_loaders(
@@ -43,6 +52,8 @@ def make_loaders(
     checking: ClipDataset | FeatureDataset
     around = [data.around[index] for index in data.split.train] if data.around else []
     clips, labels = data.part(data.split.train)
+    if isinstance(data.sequence, VectorSequence):
+        augmenter = _standardize(options, data, model, clips, augmenter)
     if targets is not None:
         clips, labels = [*clips, *data.unlabelled], targets.rows()
         augmenter = targets.for_rows(augmenter)
@@ -68,6 +79,8 @@ def make_loaders(
         learning = FeatureDataset(encoded, seed)
         checking = FeatureDataset(Features(model, checking, 1, cache))
         workers = 0
+    elif model.reads_vectors:
+        workers = 0  # what a process takes to hand a clip over is longer than to vary it
     if workers and not can_hand_over():
         print_note("the temporary folder's path is too long for --workers: set TMPDIR to another")
         workers = 0
@@ -92,3 +105,28 @@ def make_loaders(
             )
         )
     return loaders[0], loaders[1]
+
+
+def _standardize(
+    options: TrainOptions,
+    data: Data,
+    model: Classifier,
+    clips: Sequence[Decoded],
+    augmenter: Augmenter | None,
+) -> Augmenter | None:
+    """Bring vectors to one scale inside the network; return what varies them, on that scale."""
+    statistics = Statistics.of(np.asarray(clip.frames[:]) for clip in clips)
+    encoder = model.encoder
+    assert isinstance(encoder, Standardize)
+    encoder.fit(torch.from_numpy(statistics.mean), torch.from_numpy(statistics.deviation))
+    if model.steps.motion != "none":
+        seen = [
+            encoder(torch.from_numpy(centre(clip, data.image, data.sequence)).to(encoder.mean))
+            for clip in clips
+        ]
+        for network in (model, *([model.rival.network] if model.rival else [])):
+            network.steps.standardize(seen)
+    augment = options.augmentation.augment
+    if augmenter is None or not isinstance(augment, str):
+        return None
+    return VectorAugmenter(augmenter, augment, statistics)

@@ -34,7 +34,16 @@ from seqvision.training.data import Data, data_summary
 from seqvision.training.features import Features
 from seqvision.training.landmark_features import ClipLandmarks
 from seqvision.training.run_context import RunContext
-from seqvision_edge.card import SPEC, Decision, ModelCard, Origin, State, StateTensor, VideoSequence
+from seqvision_edge.card import (
+    SPEC,
+    VECTORS_SPEC,
+    Decision,
+    ModelCard,
+    Origin,
+    State,
+    StateTensor,
+    TimedSequence,
+)
 from seqvision_edge.files import write_whole
 from seqvision_edge.opencv import cv2
 
@@ -146,7 +155,8 @@ def _report(results: Results) -> ReportContents:
     options, data = results.context.options, results.context.data
     split = {"train": data.split.train, "val": data.split.val, "test": data.split.test}
     return ReportContents(
-        title=f"{options.model.encoder_name} + {options.model.head}, {len(data.labels)} labels",
+        title=f"{'vectors' if data.is_vectors else options.model.encoder_name} + "
+        f"{options.model.head}, {len(data.labels)} labels",
         about=f"{data_path(options)}, trained in {results.run}",
         model=results.context.model,
         card=results.card,
@@ -222,7 +232,7 @@ def _seconds_before(run: Path) -> float:
 def make_card(options: TrainOptions, data: Data, model: Classifier) -> ModelCard:
     """Return the card of a model, its metrics still empty."""
     return ModelCard(
-        spec=SPEC,
+        spec=VECTORS_SPEC if data.is_vectors else SPEC,
         labels=data.labels,
         sequence=data.sequence,
         image=data.image,
@@ -251,7 +261,7 @@ def _decision(data: Data) -> Decision:
     well above one half, because doubtful answers are those for what is left of a gesture.
     """
     frames, seconds = 1, 0.0
-    if isinstance(data.sequence, VideoSequence):
+    if isinstance(data.sequence, TimedSequence):
         frames, seconds = data.sequence.frames, data.sequence.frames / data.sequence.fps
     return Decision(
         temperature=1.0,

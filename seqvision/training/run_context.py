@@ -29,6 +29,7 @@ from seqvision.training.distillation import make_targets
 from seqvision.training.hardware import idle_gpus, tune_malloc
 from seqvision.training.lightning_module import ClassifierModule
 from seqvision.training.loaders import make_loaders
+from seqvision_edge.card import ImageSpec, SequenceSpec, TimedSequence, VectorSequence
 
 if TYPE_CHECKING:
     from seqvision.training.teachers import Taught
@@ -156,7 +157,7 @@ def _summary(data: Data, options: TrainOptions) -> str:
         if part
     )  # fmt: skip
     background = ""
-    if data.background is not None and data.sequence.kind == "video":
+    if data.background is not None and isinstance(data.sequence, TimedSequence):
         note = background_note(data.labels, data.background, options.clips.background)
         background = f"{note}\n"
     groups = f"{data.groups.line()}\n" if data.groups is not None else ""
@@ -169,6 +170,7 @@ def _summary(data: Data, options: TrainOptions) -> str:
 def model_line(data: Data, options: TrainOptions) -> str:
     """Return the network, and what it sees of a clip, in a line."""
     model = options.model
+    encoder = "" if data.is_vectors else f"{model.encoder_name} + "
     head = f"{'bidirectional ' if model.bidirectional and model.head != 'mean' else ''}{model.head}"
     pool = f" with {model.pool} pooling" if model.head != "mean" else ""
     centered = ", centered" if model.centers else ""
@@ -176,9 +178,16 @@ def model_line(data: Data, options: TrainOptions) -> str:
     if model.ensemble > 1:
         several = f", {model.ensemble} {'heads' if model.freeze else 'networks'} averaged"
     return (
-        f"{model.encoder_name} + {head}{pool}{centered}{several}, {data.sequence}, "
-        f"steps of {data.image.width}×{data.image.height}"
+        f"{encoder}{head}{pool}{centered}{several}, {data.sequence}"
+        f"{steps_text(data.image, data.sequence)}"
     )
+
+
+def steps_text(image: ImageSpec, sequence: SequenceSpec) -> str:
+    """Return the size of a step as the end of a line; empty of vectors, which have none."""
+    if isinstance(sequence, VectorSequence):
+        return ""
+    return f", steps of {image.width}×{image.height}"
 
 
 def _check_schedule(options: TrainOptions, model: Classifier) -> None:

@@ -21,12 +21,17 @@ from seqvision_edge.card import (
     PatchSequence,
     SequenceSpec,
     StripSequence,
+    TimedSequence,
+    VectorSequence,
     VideoSequence,
     WindowSequence,
+    vector_step,
 )
+from seqvision_edge.errors import SourceError
 from seqvision_edge.preprocess import ValueRange
 from seqvision_edge.sampling import EARLY
 from seqvision_edge.still_images import cut_steps
+from seqvision_edge.vector_files import read_vectors
 
 # What `--frames auto` takes where the clips are long enough ...
 MOST_AUTO_FRAMES = 16
@@ -51,7 +56,7 @@ def plan_sequence(options: TrainOptions, clips: Sequence[Clip]) -> tuple[ImageSp
         DataError: the sizes do not go together, or no image can be read.
     """
     image, sequence = _sizes(options, clips)
-    if options.clips.value_range == "auto":
+    if options.clips.value_range == "auto" and not options.images.vectors:
         learnt = [clip for clip in clips if clip.split in (None, "train")] or clips
         image = image.model_copy(update={"value_range": measure_range(learnt)})
     return image, sequence
@@ -59,6 +64,8 @@ def plan_sequence(options: TrainOptions, clips: Sequence[Clip]) -> tuple[ImageSp
 
 def _sizes(options: TrainOptions, clips: Sequence[Clip]) -> tuple[ImageSpec, SequenceSpec]:
     kind = options.images.sequence
+    if kind == "vectors":
+        return _vectors(options, clips)
     if kind == "video":
         fps = 1.0 if options.clips.fps == "auto" else options.clips.fps
         frames = MOST_AUTO_FRAMES if options.clips.frames == "auto" else options.clips.frames
@@ -78,6 +85,29 @@ def _sizes(options: TrainOptions, clips: Sequence[Clip]) -> tuple[ImageSpec, Seq
         return _patches(options, size)
     spec = _spec(options, size, size).model_copy(update={"channels": 1})
     return spec, ChannelSequence(kind="channels")
+
+
+def _vectors(options: TrainOptions, clips: Sequence[Clip]) -> tuple[ImageSpec, VectorSequence]:
+    """Return what the first clip that can be read has; all others must have the same."""
+    requested = options.clips
+    for clip in clips:
+        try:
+            found = read_vectors(clip.path, clip.fps or requested.image_fps)
+        except SourceError:
+            continue
+        features = found.values.shape[1]
+        sequence = VectorSequence(
+            kind="vectors",
+            fps=1.0 if requested.fps == "auto" else requested.fps,
+            frames=MOST_AUTO_FRAMES if requested.frames == "auto" else requested.frames,
+            features=features,
+            names=found.names,
+            rate=found.fps,
+        )
+        return vector_step(features), sequence
+    # Its own message is the best one.
+    read_vectors(clips[0].path, requested.image_fps)
+    raise DataError(f"{clips[0].path}: neither this nor the other clips can be read")
 
 
 def _video_size(options: TrainOptions, clips: Sequence[Clip]) -> tuple[int, int]:
@@ -108,8 +138,11 @@ def finalize_sequence(
     background: str | None,
 ) -> SequenceSpec:
     """Return the sequence with what only the decoded clips give: fps, frames, the most steps."""
-    if isinstance(sequence, VideoSequence):
+    if isinstance(sequence, TimedSequence):
         lengths = [(len(clip.times), clip.seconds) for clip in decoded]
+        if isinstance(sequence, VectorSequence):
+            rates = [clip.source_fps for clip in decoded if clip.source_fps is not None]
+            sequence = sequence.model_copy(update={"rate": round(median(rates), 6)})
         return settle_video(sequence, options.clips, lengths, background)
     if isinstance(sequence, LengthSequence) and options.images.max_steps == "auto":
         shapes = {clip.shape[1:] for clip in (item.frames for item in decoded)}
@@ -119,11 +152,11 @@ def finalize_sequence(
 
 
 def settle_video(
-    sequence: VideoSequence,
+    sequence: TimedSequence,
     options: ClipOptions,
     lengths: Sequence[tuple[int, float]],
     background: str | None,
-) -> VideoSequence:
+) -> TimedSequence:
     """Return a window as long as the clips need, as far as fps and frames are auto.
 
     With a background label the model is for live streams, where an answer is for a full window: it

@@ -30,7 +30,7 @@ from seqvision.training.data import Data
 from seqvision.training.foreign_teacher import ForeignModel, open_foreign
 from seqvision.training.model_io import UsedClips, load_model, load_used_clips, mark_of
 from seqvision.training.teacher_files import ONNX, TeacherFile, find_teachers
-from seqvision_edge.card import ImageSpec, SequenceSpec, VideoSequence
+from seqvision_edge.card import ImageSpec, SequenceSpec, TimedSequence, VectorSequence
 from seqvision_edge.errors import ModelError
 from seqvision_edge.files import atomic_write
 from seqvision_edge.sampling import Steps, centre
@@ -201,7 +201,11 @@ def _decoded(
     teacher: Teacher, clips: Sequence[Clip], options: TrainOptions, counted: str
 ) -> list[Decoded]:
     """Return clips as the input of a teacher."""
-    moves = isinstance(teacher.sequence, VideoSequence)
+    moves = isinstance(teacher.sequence, TimedSequence)
+    reads_vectors = isinstance(teacher.sequence, VectorSequence)
+    if reads_vectors != options.images.vectors:
+        kinds = ("vectors", "pictures") if reads_vectors else ("pictures", "vectors")
+        raise DataError(f"--teacher {teacher.file}: reads {kinds[0]}, the clips are {kinds[1]}")
     if moves == options.images.stills:
         kinds = ("videos", "still images") if moves else ("still images", "videos")
         raise DataError(f"--teacher {teacher.file}: reads {kinds[0]}, the clips are {kinds[1]}")
@@ -329,7 +333,9 @@ def _unlabelled(options: TrainOptions, data: Data) -> tuple[list[tuple[Clip, Dec
     path = options.distillation.unlabelled
     if path is None:
         return [], []
-    found, notes = find_unlabelled(path, options.images.stills, truth=False)
+    found, notes = find_unlabelled(
+        path, options.images.stills, truth=False, vectors=options.images.vectors
+    )
     found = with_region(found, options.clips.region)
     learnt = {data.clips[index].group for index in data.split.train}
     held = {data.clips[index].group for index in (*data.split.val, *data.split.test)}

@@ -360,6 +360,8 @@ def new_run_folder(options: TrainOptions, ending: str = "") -> Path:
     """
     # No name of a folder on Windows has a colon.
     encoder = options.model.encoder_name.replace(":", "-").replace(" ", "-")
+    if options.images.vectors:
+        encoder = "vectors"
     name = f"{datetime.now():%Y%m%d-%H%M%S}-{encoder}-{options.model.head}{ending}"
     try:
         for number in range(1000):

@@ -31,7 +31,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from typing_extensions import Self
 
 from seqvision.config import TrainOptions, option_parts
-from seqvision.config.option_types import FROM_SCRATCH, LANDMARKS, is_onnx
+from seqvision.config.option_types import FROM_SCRATCH, LANDMARKS, NO_ENCODER, is_onnx
 from seqvision.data.augment.recipe import read_content, read_recipe
 from seqvision.errors import DataError
 from seqvision_edge.option_fields import first_problem, shortened
@@ -45,8 +45,8 @@ _OF_A_RECURRENT_HEAD = ("bidirectional", "pool", "layers", "projection")
 _OF_A_PRETRAINED_ENCODER = ("weights", "freeze", "unfreeze_at", "encoder_lr_scale")
 _OF_PIXELS = ("size", "fit", "grayscale", "normalize", "views")
 _OF_SEQUENCES = {
-    "frames": ("video",),
-    "fps": ("video",),
+    "frames": ("video", "vectors"),
+    "fps": ("video", "vectors"),
     "step": ("rows", "columns"),
     "window": ("windows",),
     "stride": ("windows",),
@@ -234,7 +234,10 @@ def is_active(name: str, chosen: Values, base: TrainOptions) -> bool:
     def now(other: str) -> Any:
         return chosen[other] if other in chosen else value_of(base, other)
 
-    if now("encoder") in LANDMARKS and name in (*_OF_PIXELS, *_OF_A_PRETRAINED_ENCODER):
+    if now("encoder") in (*LANDMARKS, NO_ENCODER) and name in (
+        *_OF_PIXELS,
+        *_OF_A_PRETRAINED_ENCODER,
+    ):
         return False
     if name in _OF_A_RECURRENT_HEAD:
         return bool(now("head") != "mean")
@@ -312,7 +315,9 @@ def read_space(
 
 def _usual(base: TrainOptions) -> Mapping[str, Any]:
     kind = base.images.sequence
-    name = {"video": "video", "rows": "bands", "columns": "bands"}.get(kind, "pieces")
+    name = {"video": "video", "vectors": "vectors", "rows": "bands", "columns": "bands"}.get(
+        kind, "pieces"
+    )
     text = resources.files(__package__).joinpath("spaces", f"{name}.yaml").read_text("utf8")
     content: dict[str, Any] = parse_yaml(text)
     return content
@@ -385,12 +390,14 @@ def _checked(name: str, value: Any, entry: str, base: TrainOptions) -> Any:
     """Return a value as its option has it; the content of an augmentation file for its name."""
     if (
         name == "sequence"
-        and "video" in (value, base.images.sequence)
+        and {"video", "vectors"} & {value, base.images.sequence}
         and (value != base.images.sequence)
     ):
         raise DataError(
             f"{entry}: {shortened(str(value))}: clips and still images are not searched together"
         )
+    if name == "encoder" and base.images.vectors:
+        raise DataError(f"{entry}: the clips are vectors, which need no encoder; leave it out")
     try:
         checked = value_of(with_values(base, {name: value}), name)
     except ValidationError as error:

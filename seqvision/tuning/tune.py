@@ -104,6 +104,7 @@ def tune(
         base.images.stills,
         base.clips.official_split,
         base.clips.region,
+        base.images.vectors,
     )
     grid = make_option_grid(space, base) if options.sampler == "grid" else []
     if grid:

@@ -33,6 +33,7 @@ DOCUMENTS = [*README, *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob(
 RUN_ELSEWHERE = {
     "docs/your-own-gestures.md": "tests/end_to_end/test_your_own_gestures.py",
     "docs/server.md": "tests/edge/test_server_docs.py",
+    "docs/vectors.md": "tests/train/test_vectors.py",
 }
 KINDS = {
     "train": config.TrainOptions, "tune": config.TuneOptions, "data": config.DataOptions,

@@ -109,6 +109,7 @@ _SCHEMAS: Final[dict[str, _Schema]] = {
     ),
     "HardSigmoid": _Schema(1, 1, {"alpha": _finite, "beta": _finite}),
     "HardSwish": _ONE,
+    "IsNaN": _ONE,
     "LayerNormalization": _Schema(
         2, 3, {"axis": _whole(-1, -1), "epsilon": _finite, "stash_type": _whole(1, 1)}
     ),
@@ -137,6 +138,7 @@ _SCHEMAS: Final[dict[str, _Schema]] = {
     "Tanh": _ONE,
     "Transpose": _Schema(1, 1, {"perm": _wholes(0, MAX_RANK - 1, MAX_RANK)}),
     "Unsqueeze": _TWO,
+    "Where": _Schema(3, 3),
 }
 OPERATORS: Final = frozenset(_SCHEMAS)
 

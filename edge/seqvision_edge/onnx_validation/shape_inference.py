@@ -435,6 +435,7 @@ _RULES: Final[dict[str, Rule]] = {
     "GridSample": sample,
     "HardSigmoid": same,
     "HardSwish": same,
+    "IsNaN": same,
     "LayerNormalization": normalize_last,
     "LSTM": recurrent(4),
     "MatMul": matmul,
@@ -461,6 +462,7 @@ _RULES: Final[dict[str, Rule]] = {
     "Tanh": same,
     "Transpose": transpose,
     "Unsqueeze": unsqueeze,
+    "Where": elementwise(None),
 }
 
 

@@ -197,8 +197,8 @@ def check_promise(graph: Graph, card: ModelCard) -> None:
     Raises:
         Refused: another number, order, name, type or size.
     """
-    image, count = card.image, 1 + len(card.state.tensors)
-    clip = card.sequence.window * image.height * image.width * image.channels
+    count = 1 + len(card.state.tensors)
+    clip = card.sequence.window * math.prod(card.step_shape) * (_VALUE if card.vectors else 1)
     if clip > MAX_CLIP:
         raise Refused(f"its card has windows of {clip / 1e9:.0f} GB, at most are 4 GB")
     for tensor in card.state.tensors:
@@ -268,7 +268,8 @@ def state_fits(tensor: StateTensor, shape: Shape, batch: int) -> bool:
 
 
 def _inputs(card: ModelCard) -> list[tuple[StateTensor, int]]:
-    image = card.image
-    axes = ("batch", "time", image.height, image.width, image.channels)
-    frames = StateTensor(name="frames", axes=axes)
-    return [(frames, UINT8), *((tensor, FLOAT) for tensor in card.state.tensors)]
+    frames = StateTensor(name="frames", axes=("batch", "time", *card.step_shape))
+    return [
+        (frames, FLOAT if card.vectors else UINT8),
+        *((tensor, FLOAT) for tensor in card.state.tensors),
+    ]

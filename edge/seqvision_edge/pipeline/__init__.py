@@ -7,14 +7,11 @@ sources together (`views.py`).
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from seqvision_edge.card import Decision
 from seqvision_edge.frame import Frame, Step
 from seqvision_edge.pipeline.state import PipelineSource, Probabilities
 from seqvision_edge.pipeline.views import Views, view_pipeline
-from seqvision_edge.session import Session, Stream
+from seqvision_edge.session import Frames, Session, Stream
 from seqvision_edge.types import SourceState
 
 
@@ -43,7 +40,7 @@ class Pipeline(Protocol):
         Each goes through `preprocess` and `model_input` before `frame`; None ends the source.
         """
 
-    def model_input(self, frame: Frame) -> NDArray[np.uint8] | None:
+    def model_input(self, frame: Frame) -> Frames | None:
         """Return the steps to encode for the next frame, `(time, height, width, channels)`.
 
         None if there is nothing to encode.

@@ -7,7 +7,7 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from seqvision_edge.card import Decision, VideoSequence
+from seqvision_edge.card import Decision, TimedSequence
 from seqvision_edge.events import HAIR, NOTHING, EventDetector, EventUpdate, window_lag
 from seqvision_edge.frame import Frame, Step
 from seqvision_edge.landmarks import newest_features
@@ -22,7 +22,7 @@ from seqvision_edge.pipeline.state import (
 )
 from seqvision_edge.preprocess import prepare
 from seqvision_edge.sampling import MOST_TICKS, Sampler, refuse_long
-from seqvision_edge.session import Session
+from seqvision_edge.session import Frames, Session
 from seqvision_edge.types import Event, Prediction, SourceState
 
 # States that break the time line: nothing before them may share a window with what follows.
@@ -37,7 +37,7 @@ class FrameSampler:
     """
 
     def __init__(
-        self, sequence: VideoSequence, source: PipelineSource, pixels: Callable[[Frame], Frame]
+        self, sequence: TimedSequence, source: PipelineSource, pixels: Callable[[Frame], Frame]
     ) -> None:
         """Begin before the first frame; `pixels` adds the model's input to a frame."""
         self._name, self._live = source.name, source.live
@@ -88,7 +88,7 @@ class VideoPipeline:
     def __init__(
         self,
         session: Session,
-        sequence: VideoSequence,
+        sequence: TimedSequence,
         source: PipelineSource,
         decision: Decision | None,
         max_age: float,
@@ -135,7 +135,7 @@ class VideoPipeline:
             return frame
         return replace(frame, image=prepare(frame.bgr, self._card.image))
 
-    def model_input(self, frame: Frame) -> NDArray[np.uint8] | None:
+    def model_input(self, frame: Frame) -> Frames | None:
         """Return the steps to encode for the next frame, `(time, height, width, channels)`."""
         self._began = perf_counter()
         if frame.ticks is None:
@@ -274,7 +274,7 @@ class ShortClip:
     """
 
     def __init__(
-        self, decision: Decision, labels: tuple[str, ...], sequence: VideoSequence
+        self, decision: Decision, labels: tuple[str, ...], sequence: TimedSequence
     ) -> None:
         self._decision = decision
         self._labels = labels

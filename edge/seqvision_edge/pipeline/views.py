@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from seqvision_edge.card import Decision, VideoSequence
+from seqvision_edge.card import Decision, TimedSequence
 from seqvision_edge.errors import SourceError
 from seqvision_edge.frame import Frame, Step
 from seqvision_edge.pipeline.image import ImagePipeline
@@ -83,7 +83,7 @@ def view_pipeline(
 ) -> VideoPipeline | ImagePipeline:
     """Return the pipeline of one view for the model's kind of input: see `make_pipeline`."""
     sequence = session.card.sequence
-    if isinstance(sequence, VideoSequence):
+    if isinstance(sequence, TimedSequence):
         return VideoPipeline(session, sequence, source, decision, max_age, clock)
     return ImagePipeline(session, sequence, source, decision, clock)
 
@@ -167,7 +167,7 @@ class RegionViews:
         sequence = session.card.sequence
         self._sampler = (
             FrameSampler(sequence, source, self._with_pixels)
-            if isinstance(sequence, VideoSequence)
+            if isinstance(sequence, TimedSequence)
             else None
         )
         self._condition = SourceCondition(clock)

@@ -15,6 +15,7 @@ from pydantic import Field
 from seqvision_edge import __version__, command_line, interrupts
 from seqvision_edge.command_line import print_message
 from seqvision_edge.decision_options import DecisionOptions, decision_of
+from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.option_fields import Arg, Options
 from seqvision_edge.providers import Device
 from seqvision_edge.server.auth import access_policy, read_token, refuse_without_server, server_url
@@ -118,6 +119,11 @@ def edge_serve(options: ServeOptions) -> int:
             options.model, options.device, options.threads, expect_sha256=options.expect_sha256
         )
         decision = decision_of(options.decision, session.card, PROGRAM)
+        if recorder is not None and session.card.vectors is not None:
+            raise SeqvisionError(
+                f"{PROGRAM}: --record {options.record}: takes are pictures, {options.model} reads "
+                "vectors; leave it out"
+            )
         _print(command_line.folded(f"{PROGRAM}: {_describe(session)}"))
         access = access_policy(host, token, options.allow_host)
         if access.made:
@@ -157,9 +163,8 @@ def edge_serve(options: ServeOptions) -> int:
 
 def _describe(session: "Session") -> str:
     card = session.card
-    size = f"{card.image.width}x{card.image.height}"
     labels = f"{len(card.labels)} labels"
-    return " · ".join((session.where, labels, str(card.sequence), size, session.device))
+    return " · ".join((session.where, labels, str(card.sequence), card.step_size, session.device))
 
 
 def _print(text: str) -> None:

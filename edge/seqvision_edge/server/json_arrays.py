@@ -16,7 +16,9 @@ from fastapi import HTTPException
 from numpy.typing import NDArray
 from pydantic_core import from_json
 
+from seqvision_edge.errors import SourceError
 from seqvision_edge.server.limits import Limits
+from seqvision_edge.vector_text import json_vector
 
 _CHANNELS = (1, 3)
 # What a parser reads in some hundredths of a second.
@@ -61,6 +63,45 @@ def read_instances(body: bytes, limits: Limits) -> list[NDArray[np.uint8]]:
             raise HTTPException(422, f"instances.{number}: {error}") from None
         clips.append(_clip(pixels, number, limits))
     return clips
+
+
+def read_vector_instances(body: bytes, features: int, limits: Limits) -> list[NDArray[np.float32]]:
+    """Return the clips of `{"instances": […]}`, each `(time, features)`; null is a missing value.
+
+    Raises:
+        HTTPException: 413 too many or too large, 422 not such JSON.
+    """
+    if len(body) > _VECTOR_BYTES:
+        raise HTTPException(413, f"a body of vectors has at most {_VECTOR_BYTES >> 20} MB")
+    try:
+        given = from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise HTTPException(422, f"not valid JSON: {str(error)[:200]}") from None
+    instances = given.get("instances") if isinstance(given, dict) and len(given) == 1 else None
+    if not isinstance(instances, list) or not instances:
+        raise HTTPException(422, 'the body must be {"instances": [clip, ...]}, without other keys')
+    _refuse_many(len(instances), limits)
+    clips = []
+    for number, instance in enumerate(instances):
+        where = f"instances.{number}"
+        if not isinstance(instance, list) or not instance:
+            raise HTTPException(422, f"{where}: a clip is a list of vectors, (time, features)")
+        try:
+            rows = [json_vector(row, f"{where}.{index}") for index, row in enumerate(instance)]
+        except SourceError as error:
+            raise HTTPException(422, str(error)) from None
+        wrong = next((index for index, row in enumerate(rows) if len(row) != features), None)
+        if wrong is not None:
+            raise HTTPException(
+                422,
+                f"{where}.{wrong}: {len(rows[wrong])} numbers, the model reads {features} features",
+            )
+        clips.append(np.stack(rows))
+    return clips
+
+
+# What a parser reads in some tenths of a second.
+_VECTOR_BYTES = 8 << 20
 
 
 def _read_large(body: bytes, limits: Limits) -> list[NDArray[np.uint8]]:

@@ -110,7 +110,7 @@ class ModelSchema(ResponseModel):
     device: str
     labels: list[str]
     sequence: dict[str, Any]
-    image: dict[str, Any]
+    image: dict[str, Any] | None
     state: str
     decision: dict[str, Any]
     precision: str | None

@@ -12,14 +12,15 @@ import numpy as np
 from fastapi import HTTPException
 from numpy.typing import NDArray
 
-from seqvision_edge.card import ModelCard, VideoSequence
+from seqvision_edge.card import ModelCard, TimedSequence
 from seqvision_edge.errors import SourceError
 from seqvision_edge.files import temporary_folder
 from seqvision_edge.frame import Frame, FrameTooLarge, Image
 from seqvision_edge.preprocess import ValueRange, prepare
-from seqvision_edge.sampling import Sampler, refuse_long
+from seqvision_edge.sampling import Sampler, Steps, refuse_long
 from seqvision_edge.server.job import Job
 from seqvision_edge.server.limits import MIB, Limits
+from seqvision_edge.session import step_dtype
 from seqvision_edge.sources.decoder_process import Decoders, Isolated, NoDecoder, TooMuchMemory
 from seqvision_edge.sources.image_files import (
     JPEG,
@@ -28,6 +29,7 @@ from seqvision_edge.sources.image_files import (
     decode_image,
     has_too_many_scans,
 )
+from seqvision_edge.sources.vectors import NO_PICTURE
 from seqvision_edge.sources.video_file import VideoFile
 from seqvision_edge.still_images import sized
 
@@ -75,7 +77,7 @@ class UploadedClip:
 class DecodedUpload:
     """A decoded clip at the size of the model's steps, with the frames that answer a tick."""
 
-    frames: NDArray[np.uint8]
+    frames: Steps
     times: NDArray[np.float64]
     source_fps: float | None = None
     end: float | None = None
@@ -86,6 +88,15 @@ def from_pixels(pixels: NDArray[np.uint8], fps: float) -> UploadedClip:
     bgr = pixels[..., ::-1] if pixels.shape[-1] == 3 else np.repeat(pixels, 3, axis=-1)
     frames = (
         Frame(np.ascontiguousarray(each), index / fps, index) for index, each in enumerate(bgr)
+    )
+    return UploadedClip(frames, fps)
+
+
+def from_vectors(values: NDArray[np.float32], fps: float) -> UploadedClip:
+    """Return vectors `(time, features)` as a clip of this rate."""
+    frames = (
+        Frame(NO_PICTURE, index / fps, index, image=each, duration=1 / fps)
+        for index, each in enumerate(values)
     )
     return UploadedClip(frames, fps)
 
@@ -229,7 +240,7 @@ def decoded_upload(
 
         for frame in sent.frames:
             job.check()
-            if times and not isinstance(card.sequence, VideoSequence):
+            if times and not isinstance(card.sequence, TimedSequence):
                 raise HTTPException(422, "not a still image, and the model accepts no other input")
             ticks = clock.take(frame)
             for _ in see(frame) if see is not None else ():
@@ -251,7 +262,7 @@ def decoded_upload(
             if left_out is not None:
                 keep(left_out)
         file.flush()
-        frames = np.memmap(file, np.uint8, "r", shape=(len(times), *shape))
+        frames = np.memmap(file, step_dtype(card), "r", shape=(len(times), *shape))
         yield DecodedUpload(frames, np.asarray(times), sent.fps, end)
 
 
@@ -261,7 +272,7 @@ class _Clock:
     def __init__(self, card: ModelCard, source_fps: float, most: int, job: Job) -> None:
         sequence = card.sequence
         self._sampler: Sampler | None = None
-        if isinstance(sequence, VideoSequence):
+        if isinstance(sequence, TimedSequence):
             self._sampler = Sampler(sequence.fps, source_fps)
         self._most, self._job = most, job
 
@@ -287,8 +298,11 @@ class _Clock:
         return ticks
 
 
-def _step(frame: Frame, card: ModelCard) -> NDArray[np.uint8]:
-    if isinstance(card.sequence, VideoSequence):
+def _step(frame: Frame, card: ModelCard) -> Steps:
+    if card.vectors is not None:
+        assert frame.image is not None
+        return frame.image
+    if isinstance(card.sequence, TimedSequence):
         return prepare(frame.bgr, card.image)
     return sized(frame.bgr, card.image, card.sequence)
 

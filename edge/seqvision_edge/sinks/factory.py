@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqvision_edge.card import Decision
+from seqvision_edge.card import Decision, TimedSequence
 from seqvision_edge.errors import SinkError
 from seqvision_edge.files import is_one_of
 from seqvision_edge.number_parsing import parse_whole_number
@@ -84,6 +84,25 @@ def shows_pictures(options: OutputOptions) -> bool:
     return any(each is not None for each in kept) or (options.window and can_show())
 
 
+def refuse_pictures(options: OutputOptions, program: str, model: str) -> None:
+    """Refuse outputs that show or save pictures, for a model of vectors.
+
+    Raises:
+        SinkError: there is one; it is named.
+    """
+    for flag, value in (
+        ("--save", options.save),
+        ("--clips", options.clips),
+        ("--save-uncertain", options.save_uncertain),
+        ("--web", options.web),
+    ):
+        if value is not None:
+            raise SinkError(
+                f"{program}: {flag} {value}: {model} reads vectors, so there are no pictures; "
+                "leave it out, or keep the results with --json FILE"
+            )
+
+
 def refuse_to_overwrite(
     options: OutputOptions, program: str, sources: Sequence[str], read: Sequence[Path]
 ) -> None:
@@ -153,11 +172,10 @@ def _files(
 def _collector(
     folder: Path, options: OutputOptions, session: "Session", sources: Sequence["Source"]
 ) -> "UncertainClips":
-    from seqvision_edge.card import VideoSequence
     from seqvision_edge.sinks.active_learning import UncertainClips
 
     card = session.card
-    if not isinstance(card.sequence, VideoSequence):
+    if not isinstance(card.sequence, TimedSequence):
         raise SinkError(
             f"--save-uncertain {folder}: this model reads still images, which have no clips"
         )
@@ -249,14 +267,14 @@ def _screen(
     from seqvision_edge.sinks.window import WindowSink, can_show
 
     live = any(source.live for source in sources)
-    pictures = session.card.sequence.kind != "video" and not live
+    pictures = not isinstance(session.card.sequence, TimedSequence) and not live
     titles = [
         (source.name, view)
         for source in sources
         for view in [region.name for region in regions.get(source.name, ())] or [""]
     ]
     yield console_sink(session.card, titles, decision, pictures)
-    if options.window and can_show():
+    if options.window and session.card.vectors is None and can_show():
         yield WindowSink(_overlays(options, session, sources))
 
 

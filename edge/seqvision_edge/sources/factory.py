@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
+from seqvision_edge.card import VectorSequence
 from seqvision_edge.errors import SourceError
 from seqvision_edge.files import IMAGE_SUFFIXES
 from seqvision_edge.frame import Frame
@@ -195,6 +196,8 @@ class ReadSettings:
             the arrival times of standard input.  None: 30 for images, an error for standard input.
         value_range: the black and white values of pictures with more than 8 bits.
         stdin_size: width and height of raw frames on standard input; None: not raw.
+        vectors: what a model of vectors reads; None for one of pictures.
+        stdin_floats: vectors on standard input are raw float32.
         frame_format: the format of the frames of live sources.
         timeouts: how long live sources may be silent.
     """
@@ -202,6 +205,8 @@ class ReadSettings:
     image_fps: Rate | None = None
     value_range: ValueRange | None = None
     stdin_size: tuple[int, int] | None = None
+    vectors: VectorSequence | None = None
+    stdin_floats: bool = False
     frame_format: FrameFormat = WHOLE
     timeouts: Timeouts = field(default_factory=Timeouts)
 
@@ -257,6 +262,8 @@ def region_notes(address: Address, source: Source) -> list[str]:
 
 
 def _open(address: Address, settings: ReadSettings) -> Source:
+    if settings.vectors is not None:
+        return _open_vectors(address, settings.vectors, settings)
     if address.kind in ("camera", "stream"):
         form = replace(settings.frame_format, regions=address.regions)
         return LiveSource(address, form, settings.timeouts)
@@ -267,5 +274,23 @@ def _open(address: Address, settings: ReadSettings) -> Source:
             f"--image-fps {settings.image_fps}: only standard input has arrival times"
         )
     source = open_path(str(address.where), settings.image_fps or IMAGE_FPS, settings.value_range)
+    source.name = address.name
+    return source
+
+
+def _open_vectors(address: Address, vectors: VectorSequence, settings: ReadSettings) -> Source:
+    from seqvision_edge.sources.vectors import VectorFile, open_vector_pipe
+
+    rate = settings.image_fps
+    if address.kind == "pipe":
+        return open_vector_pipe(address.name, vectors, rate, settings.stdin_floats)
+    if address.kind != "path":
+        raise SourceError(
+            f"{address.name}: the model reads vectors, not pictures; give a file of them, or pipe "
+            "them in: program | edge-run --source -"
+        )
+    if isinstance(rate, str):
+        raise SourceError(f"--image-fps {rate}: only standard input has arrival times")
+    source = VectorFile(Path(str(address.where)), vectors, rate)
     source.name = address.name
     return source

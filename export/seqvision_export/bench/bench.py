@@ -22,7 +22,7 @@ from seqvision.errors import ExportError
 from seqvision.models.classifier import Classifier
 from seqvision.training.autotune import processor
 from seqvision.training.model_io import load_model
-from seqvision_edge.card import ModelCard, VideoSequence
+from seqvision_edge.card import ModelCard, TimedSequence
 from seqvision_edge.files import atomic_write, temporary_folder
 from seqvision_edge.landmarks import layout_of
 from seqvision_edge.providers import Device
@@ -63,7 +63,7 @@ def bench(options: BenchOptions) -> dict[str, Any]:
     pictures = picture_stages(card, options.source)
     ways = [(device, threads) for device in options.device
             for threads in options.threads or _thread_counts()]  # fmt: skip
-    stages = len(_LIVE_STAGES) if isinstance(card.sequence, VideoSequence) else 1
+    stages = len(_LIVE_STAGES) if isinstance(card.sequence, TimedSequence) else 1
     calls = len(pictures) + len(ways) * (stages * len(subjects) + (model is not None))
     with Bar("timing the preprocessing", calls * options.seconds, numbers=False) as bar:
 
@@ -166,10 +166,9 @@ def _ratios(
     if LIVE not in own:
         return {}
     live = own[LIVE]
-    found = {
-        "live frame / encoder": ratio(live, own["encoder"]),
-        "full window / live frame": ratio(own[AGAIN], live),
-    }
+    found = {"full window / live frame": ratio(own[AGAIN], live)}
+    if "encoder" in own:  # not of vectors
+        found = {"live frame / encoder": ratio(live, own["encoder"]), **found}
     if ("torch", AGAIN) in timings:
         found["torch full window / live frame"] = ratio(timings["torch", AGAIN], live)
     return found

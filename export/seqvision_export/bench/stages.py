@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from onnx.utils import Extractor
 
 from seqvision.models.classifier import Classifier
-from seqvision_edge.card import ModelCard, VideoSequence
+from seqvision_edge.card import ModelCard, TimedSequence
 from seqvision_edge.events import EventDetector
 from seqvision_edge.ort_session import load_graph
 from seqvision_edge.preprocess import prepare
 from seqvision_edge.providers import Device
-from seqvision_edge.session import Session
+from seqvision_edge.session import Session, random_steps
 from seqvision_edge.sources.factory import open_path
 from seqvision_edge.still_images import image_steps
 
@@ -37,6 +37,8 @@ def picture_stages(card: ModelCard, source: Path | None) -> dict[str, Call]:
     Without a source there is nothing to decode, and pictures of 640×480 are preprocessed.
     """
     stages: dict[str, Call] = {}
+    if card.vectors is not None:
+        return {"decision": _decide(card)}  # numbers need no preprocessing
     if source is None:
         pictures = [np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)]
     else:
@@ -44,7 +46,7 @@ def picture_stages(card: ModelCard, source: Path | None) -> dict[str, Call]:
         with open_path(source) as opened:
             pictures = [frame.bgr.copy() for frame in islice(opened, _KEPT_FRAMES)]
     turns = cycle(pictures)
-    if isinstance(card.sequence, VideoSequence):
+    if isinstance(card.sequence, TimedSequence):
         stages["preprocess"] = lambda: prepare(next(turns), card.image)
         stages["decision"] = _decide(card)
     else:
@@ -62,10 +64,12 @@ def model_stages(content: bytes, device: Device, threads: int) -> dict[str, Call
     card = session.card
     clip = _noise(card)
     again: Call = lambda: session.run(clip[None])  # noqa: E731
-    if not isinstance(card.sequence, VideoSequence):
+    if not isinstance(card.sequence, TimedSequence):
         return {WHOLE: again}
     stream = session.stream()
     stream.push(clip)
+    if card.vectors is not None:
+        return {LIVE: lambda: stream.push(clip[:1]), AGAIN: again}
     _, states = session.run(clip[None])
     names = (tensor.name for tensor in card.state.tensors)
 
@@ -126,9 +130,7 @@ def _decide(card: ModelCard) -> Call:
 
 def _noise(card: ModelCard) -> Image:
     """Return a window of noise: what a picture shows does not change what it costs."""
-    image = card.image
-    shape = (card.sequence.window, image.height, image.width, image.channels)
-    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    return random_steps(np.random.default_rng(0), card, card.sequence.window)
 
 
 def encoder_of(content: bytes) -> bytes:

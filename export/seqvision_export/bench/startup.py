@@ -27,17 +27,14 @@ def main() -> None:
     """Start, run some frames, and print the measurements."""
     model, device, threads = sys.argv[1:]
     began = perf_counter()
-    import numpy as np
-
-    from seqvision_edge.session import Session
+    from seqvision_edge.session import Session, grey_step
 
     imported = perf_counter()
     session = Session(Path(model), device, int(threads))  # type: ignore[arg-type]
     ready = perf_counter()
-    image = session.card.image
     stream = session.stream()
     for _ in range(30):
-        stream.push(np.zeros((1, image.height, image.width, image.channels), np.uint8))
+        stream.push(grey_step(session.card)[None])
     print(  # noqa: T201
         json.dumps(
             {

@@ -13,7 +13,7 @@ from seqvision.data.clips import Clip
 from seqvision.data.decode import Decoded
 from seqvision.metrics import Metrics, measure
 from seqvision.models.classifier import Classifier
-from seqvision_edge.card import ModelCard
+from seqvision_edge.card import ModelCard, TimedSequence
 from seqvision_edge.sampling import centre, whole
 from seqvision_edge.session import Session
 from seqvision_export.onnx_graph import state_of
@@ -89,7 +89,7 @@ def on_clips(
             for way, answer in zip(WAYS, found, strict=True):
                 answers[way].append(answer)
             cases += _agree(session, f"real clip {number + 1}", found)
-            if number in long and card.sequence.kind == "video":
+            if number in long and isinstance(card.sequence, TimedSequence):
                 frames = whole(clip, card.image, card.sequence)[:_LONG_FRAMES]
                 name = f"real clip {number + 1}, all {len(frames)} frames"
                 cases += compare_answers(reference, session, frames, name)
@@ -102,7 +102,7 @@ def on_clips(
         a.argmax() == b.argmax()
         for a, b in zip(answers["torch"], answers["frame by frame"], strict=True)
     ]
-    carried = card.state.kind == "carry" and card.sequence.kind == "video"
+    carried = card.state.kind == "carry" and isinstance(card.sequence, TimedSequence)
     return ClipsProof(
         clips=len(clips),
         cases=tuple(cases),

@@ -15,7 +15,7 @@ from seqvision.landmarks.encoder import use_torch
 from seqvision.models.classifier import Classifier
 from seqvision_edge.card import ModelCard
 from seqvision_edge.landmarks import is_found, layout_of
-from seqvision_edge.session import Session
+from seqvision_edge.session import Frames, Session, random_steps
 from seqvision_export.onnx_graph import carry
 from seqvision_export.verify.pictures import Pool
 from seqvision_export.verify.report import TOLERANCES, Case, distance
@@ -200,9 +200,7 @@ def _calls(reference: Reference, session: Session, pool: Pool | None) -> Iterato
 
 def _random_frames(
     generator: np.random.Generator, session: Session, batch: int, time: int, pool: Pool | None
-) -> NDArray[np.uint8]:
+) -> Frames:
     if pool is not None:
         return pool.frames[generator.integers(len(pool.frames), size=(batch, time))]
-    image = session.card.image
-    shape = (batch, time, image.height, image.width, image.channels)
-    return generator.integers(0, 256, shape, np.uint8)
+    return random_steps(generator, session.card, batch, time)

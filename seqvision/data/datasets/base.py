@@ -20,11 +20,13 @@ class ReadOptions:
 
     Attributes:
         images: each still image is a clip of its own (it is cut into a sequence later).
+        vectors: clips are files of numbers, or folders with a file for each vector.
         official: number of the official split, 1 to 3, where a data set has several.
     """
 
     images: bool = False
     official: int = 1
+    vectors: bool = False
 
 
 Reading = tuple[list[Clip], list[str]]

@@ -24,6 +24,7 @@ from seqvision.data.splits import part_called
 from seqvision.errors import DataError
 from seqvision_edge.errors import SourceError
 from seqvision_edge.number_parsing import parse_number
+from seqvision_edge.vector_files import is_vector_file
 
 if TYPE_CHECKING:
     from seqvision_edge.regions import Region
@@ -112,6 +113,38 @@ def read_list(path: Path, labelled: bool = True) -> Reading:
     clips = [_clip(row, times, files, labelled, box) for row in table.rows]
     files.refuse_none(clips)
     return _grouped(clips, path), [*table.notes, *_notes(table, times), *files.notes()]
+
+
+def names_vectors(path: Path) -> bool:
+    """Return whether most clips of a list are vectors; False where it cannot be read as one.
+
+    A table of numbers, one clip of vectors, names no files.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        return False
+    try:
+        table = read_table(path, COLUMNS, lambda rows: _headless(path, rows, False))
+        if "path" not in table.columns:
+            return False
+        files = _Files(path)
+        found = [files.find(row["path"]) for row in table.rows[:_PEEKED]]
+    except DataError:
+        return False
+    there = [clip for clip in found if clip is not None]
+    vectors = [
+        clip
+        for clip in there
+        if is_vector_file(clip.name) or (clip.is_dir() and _has_vectors(clip))
+    ]
+    return 2 * len(vectors) > len(there)
+
+
+_PEEKED = 32
+
+
+def _has_vectors(folder: Path) -> bool:
+    names = os.listdir(folder)  # noqa: PTH208
+    return any(map(is_vector_file, names)) and not any(is_image(name) for name in names)
 
 
 def columns_of(path: Path) -> tuple[str, ...]:
@@ -423,7 +456,7 @@ class _Files:
             stems: dict[str, list[str]] = {}
             for names in self._names(folder).values():
                 for name in names:
-                    if is_video(name) or is_image(name):
+                    if is_video(name) or is_image(name) or is_vector_file(name):
                         stems.setdefault(_key(name.rpartition(".")[0]), []).append(name)
             self._stems[folder] = stems
         return self._stems[folder].get(key, [])

@@ -1,6 +1,8 @@
 """Find the clips of a data set: detect its layout, or take clips that need no labels."""
 
 import glob
+import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +33,7 @@ from seqvision.data.file_kinds import (
 )
 from seqvision.errors import DataError
 from seqvision_edge.hints import archive, path_error
+from seqvision_edge.vector_files import is_vector_file
 
 # In this order: a list that the user wrote has priority; a plain folder is the last resort.
 READERS: dict[str, Reader] = {
@@ -72,6 +75,7 @@ def find_data_set(
     images: bool = False,
     official: OfficialSplit = 1,
     region: str | None = None,
+    vectors: bool = False,
 ) -> DataSet:
     """Return the clips of a data set with the name of its layout and notes.
 
@@ -82,6 +86,7 @@ def find_data_set(
         official: number of the official split of UCF101 and HMDB51, 1 to 3; off: no clip is of
             a part, whatever split the data has.
         region: the part of the picture of clips whose list gives none, `0.1,0.2,0.4,0.9`.
+        vectors: clips are files of numbers, in folders or a list.
 
     Raises:
         DataError: nothing there, no clips, a label without clips, or a bad line of a list.
@@ -89,6 +94,11 @@ def find_data_set(
     if not data.exists():
         where = "" if data.is_absolute() else f" in {Path.cwd()}"
         raise DataError(f"{data}: no such folder or list of clips{where}")
+    if vectors:
+        if dataset not in ("auto", "folder", "csv"):
+            raise DataError(f"--dataset {dataset}: has pictures, not vectors; leave it out")
+        is_list = data.is_file() or (data / clip_list.LIST_NAME).is_file()
+        dataset = "csv" if is_list and dataset != "folder" else "folder"
     name = _layout(data) if dataset == "auto" else dataset
     if official not in (1, "off") and name not in WITH_SEVERAL_SPLITS:
         raise DataError(
@@ -96,7 +106,7 @@ def find_data_set(
             f"{' and '.join(WITH_SEVERAL_SPLITS)} have three"
         )
     number = 1 if official == "off" else official
-    clips, notes = READERS[name].read(data, ReadOptions(images, number))
+    clips, notes = READERS[name].read(data, ReadOptions(images, number, vectors))
     if not clips:
         raise DataError(
             f"{data}: no clips; expected {data}/<label>/<clip>.mp4 or folders of images"
@@ -134,7 +144,50 @@ def _layout(data: Path) -> str:
     return names[0]
 
 
-def find_unnamed(given: str, images: bool = False) -> tuple[list[Clip], list[str]]:
+def holds_vectors(data: Path) -> bool:
+    """Return whether a data set is made of vectors: files of numbers, and no pictures or videos.
+
+    Raises:
+        DataError: a folder cannot be read.
+    """
+    if data.is_file() or (data / clip_list.LIST_NAME).is_file():
+        return clip_list.names_vectors(data if data.is_file() else data / clip_list.LIST_NAME)
+    return data.is_dir() and _kind_inside(data) == "vectors"
+
+
+# Files looked at before a folder without pictures is taken for one of vectors.
+_MOST_LOOKED_AT = 5000
+
+
+def _kind_inside(data: Path) -> str | None:
+    """Return what the files below the labels of a folder are: the first picture or video decides.
+
+    Text files alone are notes, unless they lie in every label and nothing else does.
+    """
+    found: Counter[str] = Counter()
+    for count, name in enumerate(_names_below(data)):
+        if is_video(name) or is_image(name):
+            return "pictures"
+        if is_vector_file(name):
+            found[Path(name).suffix.lower()] += 1
+        if count > _MOST_LOOKED_AT:
+            break
+    return "vectors" if found else None
+
+
+def _names_below(data: Path) -> Iterator[str]:
+    """Yield the names of files at least one folder below, system folders and runs left out."""
+    for label in entries(data):
+        if not label.is_dir() or why_no_folder(Path(label.path)):
+            continue
+        for _, folders, names in os.walk(label.path):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            yield from (name for name in sorted(names) if not name.startswith("."))
+
+
+def find_unnamed(
+    given: str, images: bool = False, vectors: bool = False
+) -> tuple[list[Clip], list[str]]:
     """Return the clips that a path stands for, without labels, and notes on what is left out.
 
     A video, an image or a folder of images is one clip; a list stands for the clips in it, any
@@ -149,9 +202,29 @@ def find_unnamed(given: str, images: bool = False) -> tuple[list[Clip], list[str
         DataError: nothing there, or no clip in it.
     """
     try:
-        return _find(given, images)
+        return _find_vectors(given) if vectors else _find(given, images)
     except OSError as error:
         raise DataError(f"{error.filename or given}: cannot be read ({error.strerror})") from None
+
+
+def _find_vectors(given: str) -> tuple[list[Clip], list[str]]:
+    """Return the clips of vectors that a path stands for, without labels."""
+    path = Path(given)
+    if path.exists() and not path.is_dir():
+        if path.suffix.lower() in (".csv", ".tsv") and clip_list.names_vectors(path):
+            return read_list(path, labelled=False)
+        return [Clip(path, "")], []
+    if path.is_dir():
+        matches = [path]
+    elif glob.has_magic(given):
+        matches = sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))), key=natural)
+    else:
+        raise DataError(path_error(given))
+    left = LeftOut(path)
+    found = [clip for match in matches for clip in folder.vector_clips(match, left)]
+    if not found:
+        raise DataError("; ".join([f"{given}: no clip of vectors in it", *left.notes()]))
+    return [Clip(clip, "") for clip in found], left.notes()
 
 
 def find_paths(given: str, images: bool = False) -> list[Path]:

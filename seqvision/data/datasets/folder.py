@@ -5,6 +5,7 @@ lies in is its group.  For models of still images, each image is a clip.  What i
 out, counted and noted: see `seqvision.data.file_kinds`.
 """
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,7 @@ from seqvision.data.file_kinds import (
 )
 from seqvision.data.splits import part_called
 from seqvision.errors import DataError
+from seqvision_edge.vector_files import VECTOR_SUFFIXES, is_single_vector, is_vector_file
 
 _LISTS = frozenset((".csv", ".tsv", ".json", ".jsonl"))
 # So many images next to a video are its own frames, fewer are its thumbnails.
@@ -97,12 +99,12 @@ def read(data: Path, options: ReadOptions) -> Reading:
     if not data.is_dir():
         raise DataError(f"{data}: not a folder")
     left = LeftOut(data)
-    root, notes = _unwrapped(_scan(data, options.images, left))
+    root, notes = _unwrapped(_scan(data, options, left))
     parts = _parts(root)
     if parts:
-        clips, more = _read_parts(root, parts, options.images, left)
+        clips, more = _read_parts(root, parts, options, left)
     else:
-        clips, more = _read_labels(root, options.images, left)
+        clips, more = _read_labels(root, options, left)
         more += _split_like_labels(root)
         for file in root.files if clips else ():
             left.add("image" if options.images else "clip without a label", file)
@@ -114,7 +116,11 @@ def read(data: Path, options: ReadOptions) -> Reading:
 
 
 def _scan(
-    folder: Path, images: bool, left: LeftOut, depth: int = 0, above: frozenset[Path] = frozenset()
+    folder: Path,
+    options: ReadOptions,
+    left: LeftOut,
+    depth: int = 0,
+    above: frozenset[Path] = frozenset(),
 ) -> Branch:
     """Return what is in a folder and below it; count what is left out."""
     branch = Branch(folder, depth)
@@ -126,22 +132,40 @@ def _scan(
             if reason:
                 left.add(reason, path)
             elif path.resolve() not in above:  # else a link back to where it is
-                branch.items.append(_scan(path, images, left, depth + 1, above))
+                branch.items.append(_scan(path, options, left, depth + 1, above))
+            continue
+        if options.vectors:
+            _take_vectors(entry, path, branch, left)
             continue
         # A frame is read only later: no look at each of a million files.
-        if not images and is_image(entry.name) and not entry.name.startswith("."):
+        if not options.images and is_image(entry.name) and not entry.name.startswith("."):
             branch.images += 1
             continue
         reason = why_no_file(entry)
         if reason:
             left.add_file(entry, reason)
-        elif is_image(entry.name) if images else is_video(entry.name):
+        elif is_image(entry.name) if options.images else is_video(entry.name):
             branch.items.append(path)
         elif depth:  # next to the labels lie lists, notes and models of many kinds
             left.add("video" if is_video(entry.name) else kind_of(entry.name), path)
     if branch.files and branch.images and not branch.is_clip and depth > 1:
         left.add("image next to videos", folder, branch.images)
     return branch
+
+
+def _take_vectors(entry: os.DirEntry[str], path: Path, branch: Branch, left: LeftOut) -> None:
+    """Count a file as a vector of the folder's clip, or as a clip of its own."""
+    reason = why_no_file(entry)
+    if reason:
+        left.add_file(entry, reason)
+    elif not is_vector_file(entry.name):
+        if branch.depth:
+            left.add("video" if is_video(entry.name) else kind_of(entry.name), path)
+    elif branch.images or (not branch.files and is_single_vector(path)):
+        # The first one is looked at: a folder has files of one kind.
+        branch.images += 1
+    elif branch.depth:  # next to the labels lie lists and notes
+        branch.items.append(path)
 
 
 # Runs and caches lie next to the labels, or next to the parts of a split.
@@ -188,14 +212,14 @@ def _parts(root: Branch) -> list[tuple[Branch, str]]:
 
 
 def _read_parts(
-    root: Branch, parts: Sequence[tuple[Branch, str]], images: bool, left: LeftOut
+    root: Branch, parts: Sequence[tuple[Branch, str]], options: ReadOptions, left: LeftOut
 ) -> tuple[list[Clip], list[str]]:
     clips: list[Clip] = []
     notes: list[str] = []
     known = {folder.path.name for branch, part in parts if part == "train"
              for folder in branch.labels}  # fmt: skip
     for branch, part in parts:
-        some, more = _read_labels(branch, images, left, known)
+        some, more = _read_labels(branch, options, left, known)
         clips += [replace(clip, split=part) for clip in some]
         notes += more
         for file in branch.files:
@@ -226,7 +250,10 @@ def _read_parts(
 
 
 def _read_labels(
-    root: Branch, images: bool, left: LeftOut, known: frozenset[str] | set[str] = frozenset()
+    root: Branch,
+    options: ReadOptions,
+    left: LeftOut,
+    known: frozenset[str] | set[str] = frozenset(),
 ) -> tuple[list[Clip], list[str]]:
     """Return the clips of the labels in a folder; `known` are those of the part that trains."""
     clips: list[Clip] = []
@@ -251,7 +278,7 @@ def _read_labels(
             f"{lost[0].path}: label {lost[0].path.name!r} has no clips ({_contents(lost[0].path)})"
         )
     if not clips:
-        raise DataError(_nothing(root, empty, images))
+        raise DataError(_nothing(root, empty, options))
     for folder in empty:
         left.add_folder("folder without clips", folder.path)
     notes = ["folders train, val and test inside the labels are read as a split"] if divided else []
@@ -313,13 +340,31 @@ def _split_like_labels(root: Branch) -> list[str]:
     ]
 
 
+def vector_clips(path: Path, left: LeftOut) -> Iterator[Path]:
+    """Yield the clips of vectors that a path is, or those in a folder of any layout."""
+    if not path.is_dir():
+        if is_vector_file(path.name):
+            yield path
+        return
+    branch = _scan(path, ReadOptions(vectors=True), left, depth=1)
+    if branch.is_clip:
+        yield path
+    yield from (clip for clip, _ in branch.clips())
+
+
 # What is wrong ----------------------------------------------------------------------------------
 
 
-def _nothing(root: Branch, empty: Sequence[Branch], images: bool) -> str:
+def _nothing(root: Branch, empty: Sequence[Branch], options: ReadOptions) -> str:
     """Return why a folder has no clips under labels, and what may be meant."""
     data = root.path
-    what = "image" if images else "video"
+    if options.vectors:
+        kinds = " ".join(VECTOR_SUFFIXES)
+        return (
+            f"{data}: no clips of vectors; expected {data}/<label>/<clip>.npy, or a folder "
+            f"{data}/<label>/<clip> with a file for each vector ({kinds})"
+        )
+    what, images = "image" if options.images else "video", options.images
     lists = [
         entry.name
         for entry in entries(data)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
-from seqvision_edge.card import VideoSequence
+from seqvision_edge.card import TimedSequence
 from seqvision_edge.events import is_unsure
 from seqvision_edge.frame import Frame
 from seqvision_edge.number_parsing import PLAIN
@@ -22,7 +22,7 @@ from seqvision_edge.pipeline import make_pipeline
 from seqvision_edge.runner import MAX_AGE
 from seqvision_edge.sampling import Steps, centre, window_fill, windows
 from seqvision_edge.server.job import Job, stopped_with
-from seqvision_edge.server.json_arrays import read_instances
+from seqvision_edge.server.json_arrays import read_instances, read_vector_instances
 from seqvision_edge.server.schemas import (
     EventSchema,
     LabelProbability,
@@ -40,6 +40,7 @@ from seqvision_edge.server.upload_decoding import (
     decoded_upload,
     from_pictures,
     from_pixels,
+    from_vectors,
     from_video,
     is_picture,
     other_picture,
@@ -55,6 +56,13 @@ _MOVING = ("GIF", "AVIF", "HEIC")
 _HEAD = 16
 _JSON, _FORM = "application/json", "multipart/form-data"
 _PIXELS = {"type": "integer", "minimum": 0, "maximum": 255}
+_VECTOR = {"type": "array", "minItems": 1, "items": {"type": ["number", "null"]}}
+_VECTORS = {
+    "type": "array",
+    "minItems": 1,
+    "items": _VECTOR,
+    "description": "(time, features), of a model of vectors",
+}
 
 _TOGETHER = 8
 _DIGITS = 6
@@ -97,7 +105,8 @@ def routes(service: Service) -> APIRouter:
         """Classify clips or pictures, as `seqvision predict` does.
 
         JSON: `{"instances": [...]}`, each a picture `(height, width[, channels])` or a clip
-        `(time, height, width, channels)` of nested lists, RGB or grey.  Files: one video, or
+        `(time, height, width, channels)` of nested lists, RGB or grey; of a model of vectors a clip
+        `(time, features)`, null for missing values.  Files: one video, or
         JPEG and PNG pictures in order, which are one clip; one picture alone is a still image.
         """
         question = Question(top, probabilities, timeline, every_window)
@@ -105,9 +114,10 @@ def routes(service: Service) -> APIRouter:
         if kind == _JSON:
             body = await request.body()
             async with parsing:
-                pixels = await _in_thread(service, read_instances, body, service.limits)
-            clips = [from_pixels(each, fps or _fps(service)) for each in pixels]
+                clips = await _in_thread(service, _clips_of, body, service, fps)
             return _response(await _answers(clips, question, service, request))
+        if service.session.card.vectors is not None:
+            raise HTTPException(415, f"the model reads vectors, not pictures: send {_JSON}")
         if kind != _FORM:
             raise HTTPException(415, f"send {_JSON} or {_FORM}")
         return _response([await _of_files(request, question, service, fps or FPS)])
@@ -229,9 +239,22 @@ async def _in_thread(service: Service, work: Any, *given: Any) -> Any:
     return await asyncio.get_running_loop().run_in_executor(service.pictures, work, *given)
 
 
+def _clips_of(body: bytes, service: Service, fps: float | None) -> list[UploadedClip]:
+    """Return the clips of a JSON body; without `fps`, at the model's rate.
+
+    Of vectors that is the rate of the clips of its training.
+    """
+    vectors = service.session.card.vectors
+    if vectors is not None:
+        found = read_vector_instances(body, vectors.features, service.limits)
+        return [from_vectors(each, fps or vectors.rate) for each in found]
+    pixels = read_instances(body, service.limits)
+    return [from_pixels(each, fps or _fps(service)) for each in pixels]
+
+
 def _fps(service: Service) -> float:
     sequence = service.session.card.sequence
-    return sequence.fps if isinstance(sequence, VideoSequence) else FPS
+    return sequence.fps if isinstance(sequence, TimedSequence) else FPS
 
 
 def _body() -> dict[str, Any]:
@@ -242,6 +265,7 @@ def _body() -> dict[str, Any]:
             picture | {"description": "(height, width)"},
             _nested(3) | {"description": "(height, width, channels)"},
             _nested(4) | {"description": "(time, height, width, channels)"},
+            _VECTORS,
         ]
     }
     return {

@@ -89,7 +89,7 @@ def model_info(service: Service) -> ModelSchema:
         device=session.device,
         labels=list(card.labels),
         sequence=card.sequence.model_dump(),
-        image=card.image.model_dump(),
+        image=None if card.vectors else card.image.model_dump(),
         state=card.state.kind,
         decision=service.decision.model_dump(),
         precision=card.graph.precision if card.graph else None,

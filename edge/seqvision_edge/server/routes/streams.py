@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from starlette.datastructures import UploadFile
 from starlette.responses import StreamingResponse
 
-from seqvision_edge.card import ModelCard, VideoSequence
+from seqvision_edge.card import ModelCard, TimedSequence, VectorSequence
+from seqvision_edge.errors import SourceError
 from seqvision_edge.frame import Frame
 from seqvision_edge.number_parsing import PLAIN, parse_number
 from seqvision_edge.pipeline import make_pipeline
@@ -26,6 +27,8 @@ from seqvision_edge.server.service import Service
 from seqvision_edge.server.sse import EventQueue, MaxRate, Record, kinds, sse_response, step_records
 from seqvision_edge.server.upload_decoding import FPS, UploadSource, decode_picture
 from seqvision_edge.session import Frames, ModelOutput
+from seqvision_edge.sources.vectors import NO_PICTURE, checked_vector
+from seqvision_edge.vector_text import Values, json_line
 
 # Requests that wait for the previous one, on one stream.
 _MOST_WAITING = 4
@@ -41,7 +44,7 @@ class Sample:
     """One received picture.
 
     Attributes:
-        data: a JPEG or PNG file, or prepared pixels.
+        data: a JPEG or PNG file, or prepared pixels; of vectors JSON, or float32.
         stamp: the client's own time in seconds; None takes that of the arrival.
         arrived: the arrival by the monotonic clock.
         index: its number; numbers of dropped pictures are skipped.
@@ -65,7 +68,7 @@ class StreamFeed:
         self._first: float | None = None
         self._lost: list[Record] = []
         sequence = service.session.card.sequence
-        fps = sequence.fps if isinstance(sequence, VideoSequence) else FPS
+        fps = sequence.fps if isinstance(sequence, TimedSequence) else FPS
         self._pipeline = make_pipeline(
             service.session,
             UploadSource(name, fps, live=True),
@@ -138,7 +141,11 @@ class StreamFeed:
     def _look(self, sample: Sample) -> tuple[Frame, Frames | None]:
         """Return a picture as a frame, and the steps the model must encode."""
         service = self._service
-        if sample.prepared:
+        vectors = service.session.card.vectors
+        image: Frames | None
+        if vectors is not None:
+            image, bgr = _vector_of(sample, vectors), NO_PICTURE
+        elif sample.prepared:
             image = steps_of(sample.data, self._service.session.card)
             bgr = image if image.ndim == 3 else image[0]
         else:
@@ -271,6 +278,8 @@ def routes(service: Service, streams: Streams) -> APIRouter:
     ) -> Records:
         """Push a picture (JPEG or PNG), or several as parts of a form; return their records.
 
+        Of a model of vectors each is JSON: a list of numbers, null for missing ones.
+
         Without a timestamp, a picture's time is that of its arrival; parts of a form each need
         an `X-Timestamp` of their own.
         """
@@ -375,6 +384,7 @@ def _body() -> dict[str, object]:
     content = {
         "image/jpeg": picture,
         "image/png": picture,
+        "application/json": {"schema": {"type": "array", "items": {"type": ["number", "null"]}}},
         "multipart/form-data": {"schema": form},
     }
     return {"required": True, "content": content}
@@ -388,14 +398,33 @@ def steps_of(data: bytes, card: ModelCard) -> NDArray[np.uint8]:
     """
     spec, sequence = card.image, card.sequence
     size = spec.height * spec.width * spec.channels
-    most = 1 if isinstance(sequence, VideoSequence) else sequence.window
+    most = 1 if isinstance(sequence, TimedSequence) else sequence.window
     steps, rest = divmod(len(data), size)
     if rest or not 1 <= steps <= most:
         shape = f"{spec.height} x {spec.width} x {spec.channels}"
         times = "" if most == 1 else f", 1 to {most} times"
         raise HTTPException(422, f"{len(data)} bytes; prepared pixels are {shape}{times}")
     pixels = np.frombuffer(data, np.uint8).reshape(-1, spec.height, spec.width, spec.channels)
-    return pixels[0] if isinstance(sequence, VideoSequence) else pixels
+    return pixels[0] if isinstance(sequence, TimedSequence) else pixels
+
+
+def _vector_of(sample: Sample, vectors: VectorSequence) -> Values:
+    """Return a received vector `(features,)`: JSON, or float32 if it is prepared.
+
+    Raises:
+        HTTPException: 422, it is none.
+    """
+    try:
+        if not sample.prepared:
+            text = sample.data.decode("utf-8", errors="replace")
+            values = json_line(text, "the vector").values
+        elif len(sample.data) % 4:
+            raise SourceError(f"{len(sample.data)} bytes are no float32 values")
+        else:
+            values = np.frombuffer(sample.data, "<f4")
+        return checked_vector(values, vectors)
+    except (SourceError, ValueError) as error:
+        raise HTTPException(422, str(error)) from None
 
 
 @dataclass(slots=True)

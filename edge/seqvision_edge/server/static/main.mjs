@@ -21,6 +21,7 @@ setUpTheme(byId("theme"));
 const card = await aboutModel();
 const screen = new Screen(card);
 const isVideo = card.sequence.kind === "video";
+const isVectors = card.sequence.kind === "vectors"; // numbers: nothing that a page could show
 const overview = new Overview(colours(card.labels, card.decision.background), watchSource);
 let devices = []; // names of the device's sources
 let model = null; // this browser's model, while its switch is on
@@ -29,6 +30,7 @@ let again = null; // restarts the current source: after the switch was changed
 setUp();
 
 async function setUp() {
+  if (isVectors) return aboutVectors();
   const { width, height } = card.image;
   byId("model-line").textContent =
     `${card.labels.length} labels · ${sequence(card.sequence)} · ${width} × ${height} pixels`;
@@ -58,6 +60,17 @@ async function setUp() {
   byId("main").removeAttribute("aria-busy");
   byId("record").hidden = !card.recording_enabled;
   await Promise.all([offerBrowser(), offerDevices()]);
+}
+
+/** Describe a model of vectors, whose clients are programs. */
+function aboutVectors() {
+  byId("model-line").textContent = `${card.labels.length} labels · ${sequence(card.sequence)}`;
+  byId("start-title").textContent = "This model reads vectors, not pictures";
+  byId("start-text").textContent =
+    "Programs send them: POST /v1/predict for a clip, /v1/streams for a stream; see /docs.";
+  for (const id of ["start-camera", "start-file", "camera", "file"]) byId(id).hidden = true;
+  byId("main").inert = false;
+  byId("main").removeAttribute("aria-busy");
 }
 
 /** Return the server's model card, as soon as it is available. */

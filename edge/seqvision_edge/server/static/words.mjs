@@ -20,7 +20,9 @@ export const milliseconds = (value) =>
   value === undefined || value === null ? "–" : `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
 
 /** Return a text about a card's sequence. */
-export function sequence({ kind, fps, frames, steps }) {
+export function sequence({ kind, fps, frames, steps, features }) {
+  if (kind === "vectors")
+    return `${frames} vectors of ${features} features at ${Number(fps.toFixed(2))} fps`;
   if (kind === "video") return `${frames} frames at ${Number(fps.toFixed(2))} fps`;
   return steps ? `pictures as ${kind}, at most ${steps} steps` : `pictures as ${kind}`;
 }
