@@ -193,7 +193,7 @@ def edge_run(options: RunOptions) -> int:
         options.model, options.device, options.threads, expect_sha256=options.expect_sha256
     )
     decision = decision_of(options.decision, session.card, PROGRAM)
-    _check_kind(options, session.card)
+    _check_kind(options, addresses, session.card)
     truth = read_truth(options.truth) if options.truth else []
     events = EventList()
     sources = _open(options, addresses, session.card)
@@ -264,7 +264,7 @@ def _scores(truth: Sequence["TrueEvent"], found: "EventList", tolerance: float) 
         yield text.replace("truth:", f"truth of {view or 'the whole picture'}:")
 
 
-def _check_kind(options: RunOptions, card: ModelCard) -> None:
+def _check_kind(options: RunOptions, addresses: Sequence["Address"], card: ModelCard) -> None:
     """Refuse options of pictures for a model of vectors, and the other way round.
 
     Raises:
@@ -282,10 +282,11 @@ def _check_kind(options: RunOptions, card: ModelCard) -> None:
             f"{PROGRAM}: --stdin-size {options.stdin_size}: {options.model} reads vectors; raw "
             "float32 are --stdin-floats"
         )
-    if options.region:
+    regions = [region for address in addresses for region in address.regions]
+    if regions:
         raise SeqvisionError(
-            f"{PROGRAM}: --region {options.region[0]}: is a part of a picture, {options.model} "
-            "reads vectors; leave it out"
+            f"{PROGRAM}: region {regions[0]}: is a part of a picture, {options.model} reads "
+            "vectors; leave it out"
         )
     refuse_pictures(options.outputs, PROGRAM, str(options.model))
 
