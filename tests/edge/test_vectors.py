@@ -456,7 +456,7 @@ def predictions(path: Path) -> list[tuple[float, str, float]]:
         (["clip.npy", "--web", "127.0.0.1:0"], "--web 127.0.0.1:0"),
         (["clip.npy", "--save-uncertain", "x"], "--save-uncertain x"),
         (["-", "--stdin-size", "4x4"], "raw float32 are --stdin-floats"),
-        (["clip.npy", "--region", "door=0,0,1,1"], "region door=0,0,1,1: is a part"),
+        (["clip.npy", "--region", "door=0,0,1,1"], "region door=0.0,0.0,1.0,1.0: is a part"),
         (["clip.npy", "--image-fps", "arrival"], "only standard input"),
         (["wide.npy"], "wide.npy: 4 features, the model reads 3"),
         (["turned.npy"], "it looks transposed"),
