@@ -35,7 +35,7 @@ lint: $(STAMP) ## ruff, mypy, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(STAMP) ## measure on this machine; ONLY=training (or order, live, stream, load) for one part
+bench: $(STAMP) ## measure on this machine; ONLY=training (or order, live, stream, load, views) for one part
 	PYTHONPATH=samples $(BIN)/python -m bench $(DEMO) $(ONLY)
 
 faults: $(STAMP) ## make cameras, streams, files and outputs fail; write docs/faults.md

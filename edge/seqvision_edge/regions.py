@@ -167,7 +167,7 @@ def cropped(frames: Iterable[Frame], region: Region | None, name: str) -> Iterat
         if is_first and (problem := region.problem((frame.bgr.shape[0], frame.bgr.shape[1]))):
             raise SourceError(f"{name}: region {region}: {problem}")
         is_first = False
-        yield replace(frame, bgr=crop(frame.bgr, region))
+        yield replace(frame, bgr=crop(frame.bgr, region), image=None)
 
 
 def parse_region(text: str, flag: str = "--region") -> Region:

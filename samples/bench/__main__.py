@@ -20,6 +20,7 @@ from bench.soak import soak
 from bench.stream import stream
 from bench.timing import second_core
 from bench.training import training
+from bench.views import views
 
 PARTS = {
     "order": order,
@@ -28,6 +29,7 @@ PARTS = {
     "load": load,
     "training": training,
     "landmarks": landmarks,
+    "views": views,
     "soak": soak,
 }
 # A day long, and in need of weights that are fetched.

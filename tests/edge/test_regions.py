@@ -395,3 +395,61 @@ with LiveSource(camera(0), FrameFormat(sizing, regions=regions)) as source:
          all(map(np.array_equal, frame.images, expected))])
 """)
     assert same == [2, True, True, True]
+
+
+def test_a_server_answers_for_regions(session: Session) -> None:
+    """A stream's regions have records each; a clip's region is cut as a crop of the clip."""
+    pytest.importorskip("fastapi")
+    from served import serving
+
+    with (
+        serving(session, regions=named([parse_region(DOOR)])) as running,
+        running.client() as client,
+    ):
+        asked = {"region": [DOOR, DESK]}
+        stream = client.post("/v1/streams", params=asked).json()["id"]
+        default = client.post("/v1/streams").json()["id"]
+        for text in ("door=0.5,0.5,0.1,0.1", "nonsense", "a=1.1,0.1,1.4,0.4"):
+            refused = client.post("/v1/streams", params={"region": text})
+            assert refused.status_code == 422, text
+            assert f"region {text}" in refused.json()["detail"]
+        found: dict[str, list[dict[str, Any]]] = {stream: [], default: []}
+        for frame in frames(5.0):
+            good, data = cv2.imencode(".png", frame.bgr)
+            assert good
+            for name, records_of in found.items():
+                url = f"/v1/streams/{name}/frames"
+                head = {"X-Timestamp": str(frame.time), "Content-Type": "image/png"}
+                reply = client.post(url, content=data.tobytes(), headers=head)
+                assert reply.status_code == 200, reply.text
+                records_of += reply.json()["records"]
+        events = {
+            name: [(each["view"], each["label"]) for each in rows if each["type"] == "event"]
+            for name, rows in found.items()
+        }
+        assert events == {
+            stream: [("door", "red"), ("desk", "blue")],
+            default: [("door", "red")],
+        }
+        views = [each["view"] for each in found[stream] if each["type"] == "prediction"]
+        assert views.count("door") == views.count("desk") == 45
+
+        region = parse_region(DOOR)
+        clip = np.stack([frame.bgr for frame in frames(1.8)[12:]])[..., ::-1]
+        part = np.stack([crop(np.ascontiguousarray(bgr), region) for bgr in clip])
+        shares = [
+            client.post(
+                "/v1/predict",
+                params={"probabilities": True, **more},
+                json={"instances": [pixels.tolist()]},
+            ).json()["predictions"][0]["probabilities"]
+            for pixels, more in ((clip, {"region": DOOR}), (part, {}))
+        ]
+        assert shares[0] == shares[1]
+        outside = client.post(
+            "/v1/predict",
+            params={"region": "400,0,500,90"},
+            json={"instances": [clip[0].tolist()]},
+        )
+        assert outside.status_code == 422
+        assert "outside the picture of 320x240" in outside.json()["detail"]

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from fastapi import Depends, FastAPI, HTTPException, Request
@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from seqvision_edge import __version__
 from seqvision_edge.card import Decision
+from seqvision_edge.regions import Region
 from seqvision_edge.renamed_options import QUERY, is_now
 from seqvision_edge.server import static_files
 from seqvision_edge.server.auth import LOCAL, AllowedHosts, Key
@@ -47,6 +48,7 @@ class Served:
         file: Path | None = None,
         decision: Decision | None = None,
         recorder: Recorder | None = None,
+        regions: Sequence[Region] = (),
     ) -> None:
         """Serve a model.
 
@@ -59,10 +61,11 @@ class Served:
             file: the path of the model, for pages that run it themselves; None does not serve it.
             decision: how probabilities become events; None takes the card's.
             recorder: the takes recorded by pages; None disables these routes.
+            regions: those of streams of pictures that ask for none of their own.
         """
         model_file = ServedFile(file) if file else None
         self.service = Service(
-            session, limits or Limits(), watching, model_file, decision, recorder
+            session, limits or Limits(), watching, model_file, decision, recorder, regions
         )
         self.inside = _application(self.service, key)
         self.app = RequestMiddleware(

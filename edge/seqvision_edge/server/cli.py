@@ -69,6 +69,9 @@ class ServeOptions(Options):
     """Refuse a model file with another SHA-256 hash."""
     fetch_web_runtime: Annotated[bool, Arg(group=MODEL)] = False
     """Download onnxruntime-web, with which the page runs the model in the browser, and exit."""
+    region: Annotated[tuple[str, ...], Arg("NAME=X1,Y1,X2,Y2", MODEL, once=True)] = ()
+    """Part of the picture with a state and events of its own, of streams of pictures that ask for
+    none; may be repeated. As for edge-run."""
     decision: DecisionOptions = DecisionOptions()
     record: Annotated[Path | None, Arg("FOLDER", RECORDING)] = None
     """Folder for takes that the page /record records with the browser's camera."""
@@ -103,6 +106,9 @@ def edge_serve(options: ServeOptions) -> int:
     token = read_token(options.token, f"{PROGRAM}: --token")
     interrupts.end_on_sigterm()
 
+    from seqvision_edge.regions import named, parse_region
+
+    regions = named(map(parse_region, options.region))
     from seqvision_edge.server.app import Served
     from seqvision_edge.server.http_server import Server, listen
     from seqvision_edge.session import Session
@@ -143,6 +149,7 @@ def edge_serve(options: ServeOptions) -> int:
             file=options.model,
             decision=decision,
             recorder=recorder,
+            regions=regions,
         )
         if recorder is not None:
             _print(f"{PROGRAM}: takes go to {options.record}, recorded at /record")

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -11,6 +11,7 @@ from fastapi import HTTPException, Request
 from starlette.responses import FileResponse
 
 from seqvision_edge.card import Decision
+from seqvision_edge.regions import Region
 from seqvision_edge.server.batching import Batcher, ResultRelay
 from seqvision_edge.server.device_view import DeviceSources
 from seqvision_edge.server.job import Job, stopped_with
@@ -71,7 +72,9 @@ class Service:
         model_file: ServedFile | None = None,
         decision: Decision | None = None,
         recorder: Recorder | None = None,
+        regions: Sequence[Region] = (),
     ) -> None:
+        self.regions = regions
         self.session, self.limits, self.watching = session, limits, watching
         self.model_file = model_file
         self.recorder = recorder

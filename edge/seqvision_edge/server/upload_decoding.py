@@ -17,6 +17,7 @@ from seqvision_edge.errors import SourceError
 from seqvision_edge.files import temporary_folder
 from seqvision_edge.frame import Frame, FrameTooLarge, Image
 from seqvision_edge.preprocess import ValueRange, prepare
+from seqvision_edge.regions import Region, crop, named, parse_region
 from seqvision_edge.sampling import Sampler, Steps, refuse_long
 from seqvision_edge.server.job import Job
 from seqvision_edge.server.limits import MIB, Limits
@@ -71,6 +72,43 @@ class UploadedClip:
     frames: Iterable[Frame]
     fps: float
     incomplete: Callable[[], str | None] = lambda: None
+
+
+def cut(sent: UploadedClip, region: Region | None) -> UploadedClip:
+    """Return a clip of the part of the picture that a region is; None: all of it."""
+    return sent if region is None else replace(sent, frames=_parts(sent.frames, region))
+
+
+def _parts(frames: Iterable[Frame], region: Region) -> Iterator[Frame]:
+    for number, frame in enumerate(frames):
+        problem = "" if number else region.problem((frame.bgr.shape[0], frame.bgr.shape[1]))
+        if problem:
+            raise HTTPException(422, f"region {region}: {problem}")
+        yield replace(frame, bgr=crop(frame.bgr, region), image=None)
+
+
+def region_of(text: str | None) -> Region | None:
+    """Return the region of a query, `0.1,0.2,0.4,0.9`; None without one.
+
+    Raises:
+        HTTPException: 422, it is none.
+    """
+    try:
+        return None if text is None else parse_region(text, "region")
+    except SourceError as error:
+        raise HTTPException(422, str(error)) from None
+
+
+def regions_of(texts: Sequence[str]) -> tuple[Region, ...]:
+    """Return the regions of a query, `door=0.1,0.2,0.4,0.9`.
+
+    Raises:
+        HTTPException: 422, one is none, or two have one name.
+    """
+    try:
+        return named((parse_region(text, "region") for text in texts), "region")
+    except SourceError as error:
+        raise HTTPException(422, str(error)) from None
 
 
 @dataclass(frozen=True)

@@ -137,10 +137,13 @@ def _are_prepared(text: str) -> bool:
 
 async def _answer(socket: WebSocket, newest: _Newest, service: Service) -> None:
     """Classify one picture after the other, always the newest."""
-    feed = StreamFeed(service, "live")
+    feed: StreamFeed | None = None
     worked = time.monotonic()
     while True:
         sample = await newest.take()
+        if feed is None:
+            # Prepared pixels are a whole picture already.
+            feed = StreamFeed(service, "live", () if sample.prepared else service.regions)
         try:
             messages = await feed.push(sample)
         except HTTPException as refused:

@@ -19,6 +19,7 @@ from seqvision_edge.events import is_unsure
 from seqvision_edge.frame import Frame
 from seqvision_edge.number_parsing import PLAIN
 from seqvision_edge.pipeline import make_pipeline
+from seqvision_edge.regions import Region
 from seqvision_edge.runner import MAX_AGE
 from seqvision_edge.sampling import Steps, centre, window_fill, windows
 from seqvision_edge.server.job import Job, stopped_with
@@ -37,6 +38,7 @@ from seqvision_edge.server.upload_decoding import (
     DecodedUpload,
     UploadedClip,
     UploadSource,
+    cut,
     decoded_upload,
     from_pictures,
     from_pixels,
@@ -45,6 +47,7 @@ from seqvision_edge.server.upload_decoding import (
     is_picture,
     other_picture,
     refusals,
+    region_of,
 )
 from seqvision_edge.session import ModelOutput
 from seqvision_edge.types import Event, Prediction, SourceState
@@ -101,6 +104,10 @@ def routes(service: Service) -> APIRouter:
                 description="frames per second of pictures (30) or of a JSON clip (the model's)",
             ),
         ] = None,
+        region: Annotated[
+            str | None,
+            Query(max_length=2000, description="part of the picture, such as 0.1,0.2,0.4,0.9"),
+        ] = None,
     ) -> Response:
         """Classify clips or pictures, as `seqvision predict` does.
 
@@ -109,12 +116,15 @@ def routes(service: Service) -> APIRouter:
         `(time, features)`, null for missing values.  Files: one video, or
         JPEG and PNG pictures in order, which are one clip; one picture alone is a still image.
         """
-        question = Question(top, probabilities, timeline, every_window)
+        question = Question(top, probabilities, timeline, every_window, region_of(region))
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind == _JSON:
             body = await request.body()
             async with parsing:
                 clips = await _in_thread(service, _clips_of, body, service, fps)
+            if question.region is not None and service.session.card.vectors is not None:
+                raise HTTPException(422, "region: the model reads vectors, not pictures")
+            clips = [cut(clip, question.region) for clip in clips]
             return _response(await _answers(clips, question, service, request))
         if service.session.card.vectors is not None:
             raise HTTPException(415, f"the model reads vectors, not pictures: send {_JSON}")
@@ -140,6 +150,7 @@ class Question:
     probabilities: bool = False
     timeline: bool = False
     every_window: bool = False
+    region: Region | None = None
 
     @property
     def is_long(self) -> bool:
@@ -221,7 +232,7 @@ async def _of_files(
                     )
                 else:
                     clip = from_video(files[0].file, service.limits, values, service.decoders, job)
-                sent = opened.enter_context(clip)
+                sent = cut(opened.enter_context(clip), question.region)
                 if question.is_long:
                     return long_answer(sent, question, service, job), None
                 return None, centre_of(sent, service, job)

@@ -3,8 +3,9 @@
 import asyncio
 import math
 import secrets
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -19,13 +20,15 @@ from seqvision_edge.card import ModelCard, TimedSequence, VectorSequence
 from seqvision_edge.errors import SourceError
 from seqvision_edge.frame import Frame
 from seqvision_edge.number_parsing import PLAIN, parse_number
-from seqvision_edge.pipeline import make_pipeline
+from seqvision_edge.pipeline.views import Request as ViewRequest
+from seqvision_edge.pipeline.views import make_views
+from seqvision_edge.regions import MOST_REGIONS, Region
 from seqvision_edge.runner import MAX_AGE
 from seqvision_edge.server.batching import ModelFailed, ResultRelay
 from seqvision_edge.server.schemas import Opened, Records, faults
 from seqvision_edge.server.service import Service
 from seqvision_edge.server.sse import EventQueue, MaxRate, Record, kinds, sse_response, step_records
-from seqvision_edge.server.upload_decoding import FPS, UploadSource, decode_picture
+from seqvision_edge.server.upload_decoding import FPS, UploadSource, decode_picture, regions_of
 from seqvision_edge.session import Frames, ModelOutput
 from seqvision_edge.sources.vectors import NO_PICTURE, checked_vector
 from seqvision_edge.vector_text import Values, json_line
@@ -33,6 +36,7 @@ from seqvision_edge.vector_text import Values, json_line
 # Requests that wait for the previous one, on one stream.
 _MOST_WAITING = 4
 _MOST_PARTS = 16
+_NO_REGIONS: list[str] = []
 _ENDED: Record = {"type": "source", "state": "ended", "reason": "", "message": ""}
 
 # Times since 1970 are far below it, and a float still has microsecond resolution.
@@ -62,16 +66,19 @@ class Sample:
 class StreamFeed:
     """A client's stream: the pipeline with its state, and pending records."""
 
-    def __init__(self, service: Service, name: str) -> None:
+    def __init__(self, service: Service, name: str, regions: Sequence[Region] = ()) -> None:
+        """Begin a stream of the whole picture, or of regions of it, each with its own state."""
         self._service = service
+        self._slots = max(1, len(regions))
         self._began = time.monotonic()
         self._first: float | None = None
         self._lost: list[Record] = []
         sequence = service.session.card.sequence
         fps = sequence.fps if isinstance(sequence, TimedSequence) else FPS
-        self._pipeline = make_pipeline(
+        self._views = make_views(
             service.session,
             UploadSource(name, fps, live=True),
+            regions,
             service.decision,
             MAX_AGE,
             lambda: time.monotonic() - self._began,
@@ -86,14 +93,15 @@ class StreamFeed:
             ModelFailed: the running event has ended, which the next picture reports.
         """
         service = self._service
-        service.batcher.reserve()
+        service.batcher.reserve(self._slots)
         way = _PictureRequest(sample, service.relay.future())
         job = service.pictures.submit(self._go, way)
         try:
-            inferred, probabilities = await way.end
+            outputs = await way.end
         except ModelFailed:
             assert way.frame is not None
-            over = step_records(self._pipeline.handle_output(way.frame, None, inferred=True))
+            failed: list[ModelOutput] = [None] * len(way.answers)
+            over = step_records(self._views.handle_outputs(way.frame, failed))
             self._lost += [record for record in over if record["type"] != "waiting"]
             raise
         except HTTPException:
@@ -101,45 +109,46 @@ class StreamFeed:
             raise
         except asyncio.CancelledError:
             if job.cancel():
-                service.batcher.release()
-            elif way.answer is not None:
-                way.answer.cancel()
+                service.batcher.release(self._slots)
+            for answer in way.answers:
+                answer.cancel()
             raise
         service.figures.frames("used")
         assert way.frame is not None
-        messages = step_records(
-            self._pipeline.handle_output(way.frame, probabilities, inferred=inferred)
-        )
+        messages = step_records(self._views.handle_outputs(way.frame, outputs))
         lost, self._lost = self._lost, []
         return [*messages[:1], *lost, *messages[1:]]
 
     def end(self) -> list[Record]:
         """Return the records at the end of the stream: the running event."""
-        return [*self._lost, *step_records(self._pipeline.end())]
+        return [*self._lost, *step_records(self._views.end())]
 
     def _go(self, way: "_PictureRequest") -> None:
         """Decode a picture in a thread and submit it: only the result returns to the loop."""
         service = self._service
         try:
-            way.frame, frames = self._look(way.sample)
-            if frames is not None:
-                (way.answer,) = service.batcher.submit([(self._pipeline.stream, frames)])
+            way.frame, requests = self._look(way.sample)
+            answers = service.batcher.submit(requests) if requests else []
         except BaseException as error:
-            service.batcher.release()
+            service.batcher.release(self._slots)
             service.relay.put(way.end, None, error)
             service.relay.send()
             return
-        if way.answer is None:
-            service.batcher.release()
-            service.relay.put(way.end, (False, None))
+        way.answers, way.left = answers, len(answers)
+        if len(answers) < self._slots:
+            service.batcher.release(self._slots - len(answers))
+        if not answers:
+            service.relay.put(way.end, [])
             service.relay.send()
             return
-        way.answer.add_done_callback(lambda answer: _relay(service.relay, way, answer))
+        for answer in answers:
+            answer.add_done_callback(lambda _: _relay(service.relay, way))
         if way.end.cancelled():
-            way.answer.cancel()
+            for answer in answers:
+                answer.cancel()
 
-    def _look(self, sample: Sample) -> tuple[Frame, Frames | None]:
-        """Return a picture as a frame, and the steps the model must encode."""
+    def _look(self, sample: Sample) -> tuple[Frame, list[ViewRequest]]:
+        """Return a picture as a frame, and what the model must encode."""
         service = self._service
         vectors = service.session.card.vectors
         image: Frames | None
@@ -158,7 +167,7 @@ class StreamFeed:
             self._first = stamp
         time = stamp - self._first
         frame = Frame(bgr, time, sample.index, image=image, arrived=sample.arrived)
-        return frame, self._pipeline.model_input(frame)
+        return frame, self._views.requests(frame)
 
 
 @dataclass
@@ -193,8 +202,8 @@ class Streams:
         self._others = 0
         service.figures.gauge("seqvision_streams", "Open streams", self._count)
 
-    def open(self) -> str:
-        """Open a stream and return its name.
+    def open(self, regions: Sequence[Region] = ()) -> str:
+        """Open a stream of the whole picture, or of regions of it, and return its name.
 
         Raises:
             HTTPException: 429, too many streams are open.
@@ -202,7 +211,9 @@ class Streams:
         self.reserve_slot()
         self._others -= 1
         name = secrets.token_urlsafe(18)
-        self._open[name] = _Open(StreamFeed(self._service, name), time.monotonic())
+        self._open[name] = _Open(
+            StreamFeed(self._service, name, regions or self._service.regions), time.monotonic()
+        )
         return name
 
     def get(self, name: str) -> _Open:
@@ -259,10 +270,23 @@ def routes(service: Service, streams: Streams) -> APIRouter:
     """Return the routes of streams."""
     router = APIRouter()
 
-    @router.post("/v1/streams", status_code=201, response_model=Opened, responses=faults())
-    async def open_stream() -> Opened:
-        """Open a stream; it is closed if no frame comes for `idle_seconds`."""
-        return Opened(id=streams.open(), idle_seconds=service.limits.idle_seconds)
+    @router.post("/v1/streams", status_code=201, response_model=Opened, responses=faults(422))
+    async def open_stream(
+        region: Annotated[
+            list[str],
+            Query(
+                max_length=MOST_REGIONS,
+                description="a part of the picture with a state and events of its own, such as "
+                "door=0.1,0.2,0.4,0.9; may be repeated",
+            ),
+        ] = _NO_REGIONS,
+    ) -> Opened:
+        """Open a stream; it is closed if no frame comes for `idle_seconds`.
+
+        With regions, predictions and events have the name of theirs as `view`.
+        """
+        name = streams.open(regions_of(region))
+        return Opened(id=name, idle_seconds=service.limits.idle_seconds)
 
     @router.post(
         "/v1/streams/{id}/frames",
@@ -429,19 +453,28 @@ def _vector_of(sample: Sample, vectors: VectorSequence) -> Values:
 
 @dataclass(slots=True)
 class _PictureRequest:
-    """One picture being processed: `end` gets whether the model ran, and its result."""
+    """One picture being processed: `end` gets the results of the model, one per view that it ran.
+
+    `left` counts the results that are not there yet.
+    """
 
     sample: Sample
-    end: "asyncio.Future[tuple[bool, ModelOutput]]"
+    end: "asyncio.Future[list[ModelOutput]]"
     frame: Frame | None = None
-    answer: "Future[ModelOutput] | None" = None
+    answers: "list[Future[ModelOutput]]" = field(default_factory=list)
+    left: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-def _relay(post: ResultRelay, way: _PictureRequest, answer: "Future[ModelOutput]") -> None:
-    """Store a result for `ResultRelay.send`, with those of the same call."""
-    if answer.cancelled():
+def _relay(post: ResultRelay, way: _PictureRequest) -> None:
+    """Store the results for `ResultRelay.send`, with those of the same call, when all are there."""
+    with way.lock:
+        way.left -= 1
+        if way.left:
+            return
+    if any(answer.cancelled() for answer in way.answers):
         post.put(way.end, None, asyncio.CancelledError())
-    elif error := answer.exception():
-        post.put(way.end, None, error)
+    elif errors := [error for answer in way.answers if (error := answer.exception())]:
+        post.put(way.end, None, errors[0])
     else:
-        post.put(way.end, (True, answer.result()))
+        post.put(way.end, [answer.result() for answer in way.answers])

@@ -88,13 +88,17 @@ class Tile {
     this.image.hidden = true;
   }
 
-  show({ state, prediction: answer, frame_age_ms: silent }) {
+  show({ state, prediction, views, frame_age_ms: silent }) {
+    // Of a source with regions: the surest label of theirs.
+    const own = (views ?? []).map((view) => view.prediction).filter(Boolean);
+    const answer = prediction ?? own.sort((a, b) => b.probability - a.probability)[0];
     const isLive = SHOWN.includes(state.state) && !(silent > OLD_MS);
     this.isShown = isLive;
     this.image.hidden = !isLive || !this.image.src;
     this.button.dataset.state = isLive ? "live" : state.state === "ended" ? "idle" : "bad";
     const label = !isLive || !answer ? "" : answer.unsure ? "unsure" : answer.label;
-    if (this.label.textContent !== label) setText(this.label, label);
+    const shown = label && answer.view ? `${answer.view}: ${label}` : label;
+    if (this.label.textContent !== shown) setText(this.label, shown);
     this.label.style.setProperty("--hue", this.hues.get(answer?.unsure ? null : label) ?? "var(--quiet)");
     this.state.textContent = isLive ? liveWords(state, answer) : brokenWords(state, silent, this.name);
   }

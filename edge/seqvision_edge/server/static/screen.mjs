@@ -148,10 +148,20 @@ export class Screen {
     this.tick();
   }
 
+  /** Return the history of a region; one that is new is followed if it is the first. */
+  historyOf(view) {
+    if (view === undefined) return this.history;
+    if (!this.histories.has(view)) {
+      this.histories.set(view, new History(this.all.source, windowLag(this.card.sequence)));
+      if (this.histories.size === 1) [this.view, this.history] = [view, this.histories.get(view)];
+    }
+    return this.histories.get(view);
+  }
+
   answer(record) {
     this.touch();
     this.framed = this.lastMessage;
-    const history = this.histories.get(record.view) ?? this.history;
+    const history = this.historyOf(record.view);
     history.began ??= this.all.began ??= Date.now() - 1000 * record.time;
     const isWarm = record.window_full !== false;
     if (isWarm) history.add(record);
