@@ -14,7 +14,7 @@ class OutputOptions(Options):
     heading = "Output"
 
     window: Annotated[bool, Arg(off="Show no window, even if there is a display.")] = True
-    """Show a window if there is a display; q or Esc closes it."""
+    """Show a window if there is a display; q or Esc closes it, r marks a region with the mouse."""
     json_: Annotated[Path | None, Arg("FILE")] = None
     """Append one JSON line per prediction, per event and per state change of a source to this
     file; - is standard output."""

@@ -140,7 +140,7 @@ class Overlay:
         """
         if step.landmarks is None:
             return
-        left, top, width, height = _inner(picture, shape)
+        left, top, width, height = inner_box(picture, shape)
         part = picture[top : top + height, left : left + width]
         skeletons = skeletons_in(step.landmarks, self._image, (shape[1], shape[0]))
         draw_skeletons(part, skeletons, held=not step.answered)
@@ -150,7 +150,7 @@ class Overlay:
 
         The edge is thick and coloured while an event is running.
         """
-        left, top, width, height = _inner(picture, shape)
+        left, top, width, height = inner_box(picture, shape)
         corners = np.array(view.outline) * (width, height) + (left, top)
         text, ink = view.view, _SOFT
         if view.state.state not in SHOWN:
@@ -350,7 +350,7 @@ def _bar(
     put_panel(picture, (left, top, width * share, height), colour, 1.0, height / 2)
 
 
-def _inner(picture: Image, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+def inner_box(picture: Image, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
     """Return left, top, width and height of a frame `(height, width)` in a picture's middle."""
     height, width = shape[:2]
     scale = min(picture.shape[1] / width, picture.shape[0] / height)

@@ -29,6 +29,7 @@ from seqvision_edge.session import Session
 from seqvision_edge.sinks.event_clips import EventClips, Margins
 from seqvision_edge.sinks.metrics import PrometheusSink
 from seqvision_edge.sinks.mqtt import Mqtt
+from seqvision_edge.sinks.window import RegionDrawing, Wall
 from seqvision_edge.sources.factory import open_path
 from seqvision_edge.sources.parse import read_listing
 from seqvision_edge.types import SourceState
@@ -453,3 +454,37 @@ def test_a_server_answers_for_regions(session: Session) -> None:
         )
         assert outside.status_code == 422
         assert "outside the picture of 320x240" in outside.json()["detail"]
+
+
+def test_a_region_is_marked_with_the_mouse_in_the_window(
+    session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = Record()
+    run([Live(frames(0.4), reader=record)], session, [record])
+    step = next(step for step in record.steps if step.frame)
+    others = [f"cam {number}" for number in range(3)]
+    for names, scale, offset in ((["cam"], 2, (0, 0)), (["cam", *others], 636 / 320, (0, 0))):
+        wall = Wall({name: Overlay(make_card()) for name in names})
+        wall.put(step)
+        picture = wall.draw()
+        drawing = RegionDrawing(wall)
+        drawing.mouse(cv2.EVENT_LBUTTONDOWN, 10, 10)
+        drawing.mouse(cv2.EVENT_LBUTTONUP, 200, 200)
+        assert capsys.readouterr().err == "", "only after r"
+        drawing.arm(True)
+        assert not np.array_equal(drawing.draw(picture), picture)
+        x1, y1, x2, y2 = (round(scale * value) for value in (160, 60, 32, 216))
+        drawing.mouse(cv2.EVENT_LBUTTONDOWN, x1 + offset[0], y1 + offset[1])
+        drawing.mouse(cv2.EVENT_MOUSEMOVE, x2, y2)
+        assert not np.array_equal(drawing.draw(picture), picture)
+        drawing.mouse(cv2.EVENT_LBUTTONUP, x2, y2)
+        line, yaml = capsys.readouterr().err.splitlines()
+        found = parse_region(line.partition("--region ")[2].strip('"'))
+        assert found.name == "region 1"
+        np.testing.assert_allclose(found.corners, ((0.1, 0.25), (0.5, 0.9)), atol=0.006)
+        assert '"region 1": [0.1' in yaml
+        assert not drawing.is_armed
+        drawing.arm(True)
+        drawing.mouse(cv2.EVENT_LBUTTONDOWN, 50, 50)
+        drawing.mouse(cv2.EVENT_LBUTTONUP, 51, 51)
+        assert capsys.readouterr().err == "", "a click is no region"
