@@ -124,6 +124,8 @@ def edge_serve(options: ServeOptions) -> int:
         session = Session(
             options.model, options.device, options.threads, expect_sha256=options.expect_sha256
         )
+        if regions and session.card.vectors is not None:
+            raise SeqvisionError(f"--region: {session.where} reads vectors, not pictures")
         decision = decision_of(options.decision, session.card, PROGRAM)
         if recorder is not None and session.card.vectors is not None:
             raise SeqvisionError(

@@ -285,6 +285,8 @@ def routes(service: Service, streams: Streams) -> APIRouter:
 
         With regions, predictions and events have the name of theirs as `view`.
         """
+        if region and service.session.card.vectors is not None:
+            raise HTTPException(422, "region: the model reads vectors, not pictures")
         name = streams.open(regions_of(region))
         return Opened(id=name, idle_seconds=service.limits.idle_seconds)
 
