@@ -22,7 +22,7 @@ from seqvision_edge.files import stdout_reserved
 # A fault that is not the user's: Python ends so too.
 FAILED = 1
 GROUPS: Mapping[str, tuple[str, ...]] = {
-    "Prepare": ("record", "segment", "data", "fetch"),
+    "Prepare": ("record", "segment", "data", "fetch", "landmarks"),
     "Train": ("train", "tune", "self-train"),
     "Evaluate": ("evaluate", "compare", "calibrate"),
     "Export": ("export", "verify", "bench", "inspect"),
@@ -392,11 +392,31 @@ def fetch(arguments: list[str]) -> int:
     return 0
 
 
+def landmarks(arguments: list[str]) -> int:
+    from seqvision.config import LandmarksOptions
+
+    options = _options(LandmarksOptions, "landmarks", arguments)
+
+    with _checking():
+        from seqvision.preflight import validate_landmarks
+
+        data_set = validate_landmarks(options)
+
+    with _loading("torch"):
+        from seqvision.landmarks.write_vectors import write_landmarks
+
+    count = write_landmarks(options, data_set)
+    clips = f"{count} clips" if count > 1 else "1 clip"
+    _print(f"{options.output}: {clips} written; next: seqvision train {options.output}")
+    return 0
+
+
 VERBS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
     "record": ("camera → labelled clips", record),
     "segment": ("long video + list of events → labelled clips", segment),
     "data": ("clips → statistics, problems", data),
     "fetch": ("weights of --encoder hands, pose → the cache", fetch),
+    "landmarks": ("clips → their landmarks as vectors", landmarks),
     "train": ("clips → model.pt", train),
     "tune": ("clips → best options, model.pt", tune),
     "self-train": ("model.pt + unlabelled clips → better model.pt", self_train),
@@ -456,6 +476,7 @@ def programs() -> Mapping[str, type[BaseModel]]:
         "data": config.DataOptions,
         "segment": config.SegmentOptions,
         "fetch": config.FetchOptions,
+        "landmarks": config.LandmarksOptions,
         "train": config.TrainOptions,
         "tune": config.TuneOptions,
         "self-train": config.SelfTrainOptions,

@@ -27,6 +27,7 @@ from seqvision.config.commands import (
 from seqvision.config.data_commands import (
     DataOptions,
     FetchOptions,
+    LandmarksOptions,
     RecordOptions,
     SegmentOptions,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "ExportOptions",
     "FetchOptions",
     "InspectOptions",
+    "LandmarksOptions",
     "ModelOptions",
     "Part",
     "PredictOptions",

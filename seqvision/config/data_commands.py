@@ -12,7 +12,10 @@ from seqvision.config.option_types import (
     OUTPUT,
     STILLS,
     VARIETY,
+    Cache,
     DataArgument,
+    ImageFps,
+    LandmarkName,
     Positive,
     Root,
 )
@@ -135,6 +138,30 @@ class SegmentOptions(Options):
     then need a column view with the name of their region."""
     list_only: bool = False
     """Cut nothing out: list the parts of the video itself, as train --context needs them."""
+
+
+class LandmarksOptions(Options):
+    """Write the landmarks of clips as vectors: a folder with a list, for `seqvision train`."""
+
+    examples = (
+        "seqvision landmarks frames/ vectors/",
+        "seqvision landmarks frames/ vectors/ --encoder hands+pose",
+    )
+
+    data: Annotated[Path, Arg("DATA", positional=True)]
+    """Folder data/<label>/<clip>, or a CSV with path,label[,group][,split][,fps]."""
+    output: Annotated[Path, Arg("FOLDER", positional=True)]
+    """New folder for the vectors, an .npz for each clip, and their list clips.csv."""
+    encoder: LandmarkName = "hands"
+    """Landmarks: hands, pose (the body of one person) or hands+pose."""
+    hands: Annotated[int, Field(ge=1, le=2), Arg("1|2")] = 2
+    """Hands that are followed: the clearest one, or left and right."""
+    landmarks: Literal["lite", "full"] = "lite"
+    """Networks for hands; full: finer, and half as much slower."""
+    image_fps: ImageFps = 30.0
+    """Rate at which the images of a frame folder were taken, where no list gives it."""
+    cache: Cache = Path("~/.cache/seqvision")
+    """Folder for decoded clips, shared by trainings."""
 
 
 class FetchOptions(Options):

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from seqvision.config import (
     DataOptions,
+    LandmarksOptions,
     SegmentOptions,
     SelfTrainOptions,
     TrainOptions,
@@ -334,6 +335,18 @@ def validate_data(options: DataOptions) -> DataSet:
         clips.region,
         options.images.vectors,
     )
+
+
+def validate_landmarks(options: LandmarksOptions) -> DataSet:
+    """Refuse what `landmarks` cannot do; return the clips.
+
+    Raises:
+        DataError: the folder is there already, or there are no clips.
+    """
+    if options.output.exists():
+        raise DataError(f"{options.output}: is there already; choose a new folder")
+    check_clips(options.data)
+    return find_data_set(options.data)
 
 
 def validate_segment(options: SegmentOptions) -> list[Mark]:

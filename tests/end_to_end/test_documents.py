@@ -40,8 +40,8 @@ KINDS = {
     "self-train": config.SelfTrainOptions, "evaluate": config.EvaluateOptions,
     "export": config.ExportOptions, "verify": config.VerifyOptions, "bench": config.BenchOptions,
     "inspect": config.InspectOptions, "calibrate": config.CalibrateOptions,
-    "fetch": config.FetchOptions, "segment": config.SegmentOptions,
-    "compare": config.CompareOptions,
+    "fetch": config.FetchOptions, "landmarks": config.LandmarksOptions,
+    "segment": config.SegmentOptions, "compare": config.CompareOptions,
     "predict": config.PredictOptions, "record": config.RecordOptions,
 }  # fmt: skip
 PROGRAMS = {"edge-run": edge_cli.RunOptions, "edge-serve": serve_cli.ServeOptions}
@@ -70,6 +70,8 @@ REASONS = {
     r"docker ": "needs Docker",
     r"seqvision fetch landmarks": "needs the network: tests/train/test_landmarks.py",
     r"seqvision train frames/ --encoder hands$": "needs it too: tests/export/test_landmarks.py",
+    r"seqvision landmarks ": "likewise: tests/train/test_vectors.py",
+    r"seqvision train vectors/": "needs what that writes",
     r"torchrun ": "needs several processes: tests/train/test_ddp.py runs it",
     r"rpicam-vid ": "needs the camera of a Raspberry Pi",
     r"\S*edge-run .*(--camera|rtsp:)": "needs a camera: test_three_commands.py has one",

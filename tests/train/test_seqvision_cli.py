@@ -52,7 +52,7 @@ MISTAKES = [
     ("edge-serve model.onnx", "edge-serve is a program of its own: edge-serve model.onnx"),
     ("frames", "frames: the command is missing: seqvision train frames"),
     ("model.onnx", "model.onnx: the command is missing: seqvision inspect model.onnx"),
-    ("xyzzy", "no command 'xyzzy'; there are: record, segment, data, fetch, train"),
+    ("xyzzy", "no command 'xyzzy'; there are: record, segment, data, fetch, landmarks, train"),
     ("--epochs 3 train x", "options come after the command: seqvision train --epochs 3 x"),
     ("help trian", "no command 'trian'; did you mean train?"),
     # options

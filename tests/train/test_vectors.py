@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import real_data
 from export_models import prove_here
+from landmark_weights import landmark_weights
 from numpy.typing import NDArray
 
 import seqvision as sv
@@ -26,7 +28,9 @@ from seqvision.training.model_io import load_model
 from seqvision_edge import Model
 from seqvision_edge import cli as edge_cli
 from seqvision_edge.card import VectorSequence, vector_step
+from seqvision_edge.landmarks import PER_HAND, presence
 from seqvision_edge.sampling import centre
+from seqvision_edge.vector_files import read_vectors
 
 LABELS = ("circle", "line", "none")
 FEATURES = 4
@@ -371,3 +375,35 @@ def test_the_same_draw_varies_a_clip_in_the_same_way() -> None:
 def test_old_options_read_no_vectors() -> None:
     assert ModelOptions().reads == "none"
     assert ModelOptions(encoder="none").reads == "both"
+
+
+# Landmarks as vectors ---------------------------------------------------------------------------
+
+
+def test_landmarks_of_clips_become_vectors_that_train(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    landmark_weights("hands")
+    signs = real_data("asl_clips")
+    rows = ["path,label,group,start_frame,end_frame"]
+    rows += [f"{signs / sign}.mkv,{sign},ann,{30 * n},{30 * n + 3}" for sign in ("again", "book")
+             for n in range(1 + (sign == "book"))]  # fmt: skip
+    (tmp_path / "list.csv").write_text("\n".join(rows))
+    made = tmp_path / "vectors"
+    command = ["landmarks", str(tmp_path / "list.csv"), str(made)]
+    assert cli.main(command) == 0
+    assert f"next: seqvision train {made}" in " ".join(capsys.readouterr().out.split())
+    assert holds_vectors(made)
+    found = find_data_set(made, vectors=True).clips
+    assert [(clip.label, clip.group) for clip in found] == [
+        ("again", "ann"), ("book", "ann"), ("book", "ann"),
+    ]  # fmt: skip
+    for each in found:
+        vectors = read_vectors(each.path, 30.0)
+        assert vectors.timed
+        assert vectors.values.shape == (4, 2 * PER_HAND)
+        assert 25 < vectors.fps < 35
+    shown = read_vectors(found[-1].path, 30.0).values
+    assert presence(shown).max() > 0.5, "hands are seen"
+    assert cli.main(command) == 2
+    assert "is there already" in capsys.readouterr().err
