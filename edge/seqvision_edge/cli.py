@@ -197,11 +197,6 @@ def edge_run(options: RunOptions) -> int:
     truth = read_truth(options.truth) if options.truth else []
     events = EventList()
     sources = _open(options, addresses, session.card)
-    if session.card.vectors is not None and any(address.regions for address in addresses):
-        for source in sources:
-            with source:
-                source.stop()
-        raise SeqvisionError(f"{PROGRAM}: --region: {session.where} reads vectors, not pictures")
     cut = _region_notes(sources, addresses)
     _print(command_line.folded(f"{PROGRAM}: {run_line(session, sources)}"))
     for line in (*_notes(options, sources, session.card), *cut, *notes_on(options.outputs)):

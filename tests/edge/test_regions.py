@@ -1,13 +1,15 @@
 """Regions of a source: parsed, cut, each with a stream and events of its own."""
 
 import json
+import os
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from colour_model import COLOURS, FPS, LABELS, make_card, model_bytes
+from colour_model import COLOURS, FPS, LABELS, make_card, model_bytes, write_video
 from test_cli import edge_run, refusal
 from test_run_many import Live, Record
 
@@ -488,3 +490,64 @@ def test_a_region_is_marked_with_the_mouse_in_the_window(
         drawing.mouse(cv2.EVENT_LBUTTONDOWN, 50, 50)
         drawing.mouse(cv2.EVENT_LBUTTONUP, 51, 51)
         assert capsys.readouterr().err == "", "a click is no region"
+
+
+def test_pixels_are_those_of_the_picture_as_it_is_shown(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A phone's video lies in its file, and stands in a player: 64 x 48 is shown as 48 x 64."""
+    path = write_video(tmp_path / "turned.mp4", [("red", 2.0)])
+    data = bytearray(path.read_bytes())
+    quarter = (0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30)
+    struct.pack_into(">9i", data, data.index(b"tkhd") + 44, *quarter)
+    path.write_bytes(data)
+    common = [path, "--model", model, "--no-window"]
+    code, out, _ = edge_run(capsys, *common, "--region", "low=0,50,40,62")
+    assert code == 0
+    assert out.split("\t")[2:] == ["red", out.split("\t")[3], "low\n"]
+    line = refusal(capsys, *common, "--region", "right=50,0,60,40")
+    assert "outside the picture of 48x64" in line
+
+
+def test_a_picture_without_frames_is_the_source_s_own_fault(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(2):
+        (tmp_path / f"{number}.jpg").write_bytes(b"\xff\xd8\xff no picture")
+    code, out, err = edge_run(capsys, tmp_path, "--model", model, "--region", DOOR, "--no-window")
+    assert (code, out) == (2, "")
+    assert "Traceback" not in "".join(err)
+
+
+def test_no_text_is_a_region_that_cannot_be_cut() -> None:
+    """Any text is refused in one line, or is a region that is cut out of any picture it fits."""
+    count = 30_000 if os.environ.get("SEQVISION_FUZZ") == "all" else 1_500
+    rng = np.random.default_rng(18)
+    parts = [
+        "0", "1", "0.5", "-0.25", "1.5", "12", "64", "-8", "300", "1e3", "1e-9", "nan", "inf", "",
+        " ", ",", ",", ",", ",", ",", ";", "=", "a", "d=", "é", "\x1b", "[", "0x1", "1_0", ".", "-",
+    ]  # fmt: skip
+    bgr = scene(1.0, (48, 64))
+    read, messages = 0, []
+    for _ in range(count):
+        text = "".join(rng.choice(parts, rng.integers(1, 14)))
+        if rng.random() < 0.5:
+            text = ",".join(rng.choice(parts[:10], rng.choice([4, 4, 6, 8])))
+        try:
+            region = parse_region(text)
+        except SourceError as refused:
+            messages.append(str(refused))
+            continue
+        read += 1
+        assert parse_region(str(region)).box((48, 64)) == region.box((48, 64))
+        left, top, right, bottom = region.box((48, 64))
+        assert 0 <= left <= 64
+        assert 0 <= bottom <= 48
+        part = crop(bgr, region)
+        assert part.shape in ((bottom - top, right - left, 3), (1, 1, 3)), text
+        for size in ((1080, 1920), (9, 9), (1, 1)):
+            assert crop(bgr, region, size).size
+            region.problem(size)
+            region.outline(size)
+    assert read > count / 100, "some are regions"
+    assert not any("\n" in message or "\x1b" in message for message in messages)

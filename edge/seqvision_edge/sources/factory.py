@@ -253,8 +253,8 @@ def region_notes(address: Address, source: Source) -> list[str]:
     if address.kind == "path":
         # Not what a file declares: its pictures may be turned, or stretched.
         with open_path(str(address.where)) as opened:
-            first = next(iter(opened))
-            size = first.bgr.shape[0], first.bgr.shape[1]
+            first = next(iter(opened), None)
+            size = None if first is None else (first.bgr.shape[0], first.bgr.shape[1])
     if size is None:
         # Of a stream it is not known yet.
         return []
