@@ -158,7 +158,7 @@ def test_a_server_prints_its_address_and_ctrl_c_ends_it(
 def test_long_labels_are_cut_for_the_numbers(width: int) -> None:
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=width, color_system=None)
-    with LiveLines(LONG, "none", (SOURCE,), console, may_be_unsure=True) as sink:
+    with LiveLines(LONG, "none", [(SOURCE, "")], console, may_be_unsure=True) as sink:
         for label in LONG:
             shares = {**dict.fromkeys(LONG, 0.0), label: 1.0}
             step = replace(make_step(live=True), smoothed=shares)
