@@ -31,10 +31,10 @@ from seqvision_edge.vector_text import (
     time_column,
 )
 
-_ARRAYS: Final = (".npy", ".npz")
+ARRAYS: Final = (".npy", ".npz")
 _TEXTS: Final = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson")
 PARQUET: Final = ".parquet"
-VECTOR_SUFFIXES: Final = (*_ARRAYS, *_TEXTS, PARQUET)
+VECTOR_SUFFIXES: Final = (*ARRAYS, *_TEXTS, PARQUET)
 MAX_BYTES: Final = 1 << 30
 _DATA_KEYS: Final = ("data", "values", "features", "x", "landmarks", "keypoints", "skeleton",
                      "arr_0")  # fmt: skip
@@ -69,7 +69,7 @@ def is_vector_file(name: str) -> bool:
 
 def is_single_vector(path: Path) -> bool:
     """Return whether a file is an array of one axis: a vector of a clip, not a clip."""
-    if path.suffix.lower() not in _ARRAYS:
+    if path.suffix.lower() not in ARRAYS:
         return False
     try:
         return _array(path, str(path))[0].ndim < 2
@@ -141,7 +141,7 @@ def _clip(table: TextTable, where: str, rate: float) -> VectorClip:
 
 def _read_file(path: Path, where: str) -> TextTable:
     suffix = path.suffix.lower()
-    if suffix in _ARRAYS:
+    if suffix in ARRAYS:
         array, times = _array(path, where)
         _floats(array[:0], where)
         if array.ndim < 2:
@@ -177,7 +177,7 @@ def _read_folder(folder: Path, where: str) -> TextTable:
     except OSError as error:
         raise SourceError(f"{where}: cannot be read ({error.strerror})") from None
     files = sorted(
-        (file for file in inside if file.suffix.lower() in _ARRAYS and file.name[0] != "."),
+        (file for file in inside if file.suffix.lower() in ARRAYS and file.name[0] != "."),
         key=natural_order,
     )
     if not files:

@@ -5,11 +5,14 @@ line may also be JSON: `[1.5, 2, null]` or `{"time": 0.1, "values": [1.5, 2, nul
 `time` (`t`, `timestamp`) holds seconds; its unit may follow: `time_ms`.  Missing values are NaN.
 """
 
+import contextlib
+import csv
 import json
 import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import chain
 from typing import Any, Final
 
@@ -137,9 +140,13 @@ class Layout:
         """Return the cells of a line; a semicolon or tab may end it."""
         if self.delimiter == _SPACES:
             return line.split()
-        cells = [
-            cell.strip().strip('"').strip() for cell in line.rstrip("\r\n").split(self.delimiter)
-        ]
+        plain = line.rstrip("\r\n")
+        found = plain.split(self.delimiter)
+        if '"' in plain:
+            with contextlib.suppress(csv.Error):  # an endless cell, or one with a zero byte
+                rows = csv.reader([plain], delimiter=self.delimiter, skipinitialspace=True)
+                found = next(rows, found)
+        cells = [cell.strip() for cell in found]
         # After a comma an empty cell is a missing value; scripts end lines with the others.
         ends_empty = self.delimiter != "," and len(cells) > 1 and not cells[-1]
         return cells[:-1] if ends_empty and self._ends(line) else cells
@@ -149,8 +156,8 @@ class Layout:
 
     def number(self, cell: str) -> float | None:
         """Return a cell as a number, NaN where it is missing; None for text."""
-        is_decimal = self.delimiter != "," and _WITH_COMMA.fullmatch(cell)
-        plain = cell.replace(",", ".") if is_decimal else cell
+        # Where commas divide, one in a cell stood between quotes.
+        plain = cell.replace(",", ".") if _WITH_COMMA.fullmatch(cell) else cell
         if _NUMBER.fullmatch(plain):
             return float(plain)
         if plain.casefold() in _MISSING:
@@ -182,9 +189,12 @@ def _numbers(
         except ValueError:
             pass
     found = np.empty(shape)
+    time = time_column(names) if names is not None else None
     for row, (line, texts) in enumerate(zip(lines, cells, strict=True)):
         for column, cell in enumerate(texts):
             value = layout.number(cell)
+            if value is None and time is not None and time[0] == column:
+                value = _clock_time(cell)
             if value is None:
                 name = f"column {names[column]!r}" if names is not None else f"column {column + 1}"
                 hint = (
@@ -197,6 +207,14 @@ def _numbers(
                 )
             found[row, column] = value
     return found
+
+
+def _clock_time(text: str) -> float | None:
+    """Return the seconds of a date with a time, as ISO 8601 writes it; None for another text."""
+    try:
+        return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _without_time(
@@ -324,6 +342,8 @@ class LineReader:
         found = []
         for column, cell in enumerate(cells):
             value = layout.number(cell)
+            if value is None and self._time is not None and column == self._time[0]:
+                value = _clock_time(cell)
             if value is None:
                 raise SourceError(
                     f"{where}: {shortened(cell)!r} (column {column + 1}) is not a number"

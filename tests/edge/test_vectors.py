@@ -70,6 +70,7 @@ def table(text: str) -> list[list[float | None]]:
         "[1, 2.5]\n[3, 4]\n",
         '{"values": [1, 2.5]}\n{"values": [[3], [4]]}\n',
         "1e0,25e-1\n+3,4.\n",
+        'a,b\n"1,0","2,5"\n"3",4\n',
     ],
 )
 def test_a_table_is_read_however_it_is_written(text: str) -> None:
@@ -91,6 +92,11 @@ def test_a_missing_value_is_nan_however_it_is_written() -> None:
         ("Time (ms)", "0 500 1500", [0, 0.5, 1.5]),
         ("timestamp_ns", "0 5e8 15e8", [0, 0.5, 1.5]),
         ("time_s", "0 50 150", [0, 50, 150]),
+        (
+            "time",
+            "2026-01-05T10:00:00.250 2026-01-05T10:00:00.750 2026-01-05T10:00:01.750",
+            [0, 0.5, 1.5],
+        ),
     ],
 )
 def test_a_column_of_times_places_the_vectors(
@@ -355,6 +361,8 @@ def test_raw_floats_are_vectors_and_a_rest_is_told() -> None:
 
 
 def test_times_of_lines_place_them_and_a_silence_is_a_gap() -> None:
+    iso = "time,x,y,z\n2026-01-05T10:00:00Z,1,2,3\n2026-01-05T10:00:00.100Z,1,2,3\n"
+    assert [frame.time for frame in frames_of(piped(iso.encode()))] == pytest.approx([0, 0.1])
     lines = [f'{{"time": {100 + index / 20}, "values": [1,2,3]}}' for index in range(6)]
     lines += [f'{{"t": {110 + index / 20}, "values": [1,2,3]}}' for index in range(2)]
     found = frames_of(piped("\n".join(lines).encode()))

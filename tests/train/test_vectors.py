@@ -244,6 +244,10 @@ def test_pictures_and_videos_are_not_taken_for_vectors(people: Path, tmp_path: P
     np.save(folder / "a" / "features.npy", np.ones((3, 3)))
     assert not holds_vectors(folder)
     assert not holds_vectors(tmp_path)
+    for label in "ab":
+        (tmp_path / "notes" / label).mkdir(parents=True)
+        (tmp_path / "notes" / label / "notes.txt").write_text("no clips yet\n")
+    assert not holds_vectors(tmp_path / "notes")
     (tmp_path / "one.csv").write_text("1,2\n3,4\n")
     assert not holds_vectors(tmp_path / "one.csv")
 

@@ -2,7 +2,6 @@
 
 import glob
 import os
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,8 +31,9 @@ from seqvision.data.file_kinds import (
     why_no_folder,
 )
 from seqvision.errors import DataError
+from seqvision_edge.errors import SourceError
 from seqvision_edge.hints import archive, path_error
-from seqvision_edge.vector_files import is_vector_file
+from seqvision_edge.vector_files import ARRAYS, is_vector_file, read_vectors
 
 # In this order: a list that the user wrote has priority; a plain folder is the last resort.
 READERS: dict[str, Reader] = {
@@ -152,37 +152,50 @@ def holds_vectors(data: Path) -> bool:
     """
     if data.is_file() or (data / clip_list.LIST_NAME).is_file():
         return clip_list.names_vectors(data if data.is_file() else data / clip_list.LIST_NAME)
-    return data.is_dir() and _kind_inside(data) == "vectors"
+    if not data.is_dir() or any(
+        reader.fits(data) for name, reader in READERS.items() if name not in ("csv", "folder")
+    ):
+        return False
+    return _hold_vectors(data)
 
 
 # Files looked at before a folder without pictures is taken for one of vectors.
 _MOST_LOOKED_AT = 5000
 
 
-def _kind_inside(data: Path) -> str | None:
-    """Return what the files below the labels of a folder are: the first picture or video decides.
+def _hold_vectors(data: Path) -> bool:
+    """Return whether files of numbers lie below the labels: the first picture or video decides.
 
-    Text files alone are notes, unless they lie in every label and nothing else does.
+    Of text files, which may be notes, the first one must be a table of numbers.
     """
-    found: Counter[str] = Counter()
-    for count, name in enumerate(_names_below(data)):
-        if is_video(name) or is_image(name):
-            return "pictures"
-        if is_vector_file(name):
-            found[Path(name).suffix.lower()] += 1
+    text: Path | None = None
+    arrays = False
+    for count, path in enumerate(_files_below(data)):
+        if is_video(path.name) or is_image(path.name):
+            return False
+        if is_vector_file(path.name) and path.suffix.lower() in ARRAYS:
+            arrays = True
+        elif is_vector_file(path.name):
+            text = text or path
         if count > _MOST_LOOKED_AT:
             break
-    return "vectors" if found else None
+    if arrays or text is None:
+        return arrays
+    try:
+        read_vectors(text, 1.0)
+    except SourceError:
+        return False
+    return True
 
 
-def _names_below(data: Path) -> Iterator[str]:
-    """Yield the names of files at least one folder below, system folders and runs left out."""
+def _files_below(data: Path) -> Iterator[Path]:
+    """Yield the files at least one folder below, system folders and runs left out."""
     for label in entries(data):
         if not label.is_dir() or why_no_folder(Path(label.path)):
             continue
-        for _, folders, names in os.walk(label.path):
+        for at, folders, names in os.walk(label.path):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
-            yield from (name for name in sorted(names) if not name.startswith("."))
+            yield from (Path(at, name) for name in sorted(names) if not name.startswith("."))
 
 
 def find_unnamed(

@@ -161,11 +161,15 @@ def _take_vectors(entry: os.DirEntry[str], path: Path, branch: Branch, left: Lef
     elif not is_vector_file(entry.name):
         if branch.depth:
             left.add("video" if is_video(entry.name) else kind_of(entry.name), path)
-    elif branch.images or (not branch.files and is_single_vector(path)):
+    elif branch.images or (_has_no_file(branch) and is_single_vector(path)):
         # The first one is looked at: a folder has files of one kind.
         branch.images += 1
     elif branch.depth:  # next to the labels lie lists and notes
         branch.items.append(path)
+
+
+def _has_no_file(branch: Branch) -> bool:
+    return not any(isinstance(item, Path) for item in reversed(branch.items))
 
 
 # Runs and caches lie next to the labels, or next to the parts of a split.
