@@ -685,7 +685,7 @@ def test_one_option_of_the_best_trial_is_changed_the_least_tried_value_first() -
             best = max(best, params, key=lambda each: (each["center"], each["head"] == "gru"))
     assert study.best_value == 3.0
     assert seen[1] == {**seen[0], "center": True}
-    assert {each["encoder"] for each in seen} == {"small_cnn", "mobilenet_v3_small", "mobilenet_v2"}
+    assert {each["encoder"] for each in seen} > {"small_cnn", "flatten", "mobilenet_v3_small"}
     assert len({json.dumps(each, sort_keys=True) for each in seen}) == len(seen)
 
 
