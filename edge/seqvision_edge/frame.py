@@ -130,6 +130,11 @@ class Step:
         return f"{self.source} · {self.view}" if self.view else self.source
 
     @property
+    def is_quiet(self) -> bool:
+        """Whether the model does not run, since nothing moves."""
+        return self.state.reason == "quiet"
+
+    @property
     def window_full(self) -> bool:
         """Whether the model's window is full."""
         return self.window_fill >= 1

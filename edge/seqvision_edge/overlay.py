@@ -160,6 +160,8 @@ class Overlay:
             name = unsure(label) if view.is_unsure else label
             text = f"{view.view}: {name} {share:.0%}"
             ink = _SOFT if view.is_unsure else self._colours[label]
+        elif view.is_quiet:
+            text = f"{view.view}: {view.state.message}"
         elif not view.window_full:
             text = f"{view.view}: warming up {view.window_fill:.0%}"
         colour = ink if view.active is None else self._colours[view.active.label]
@@ -236,6 +238,8 @@ class Overlay:
             label, share = (
                 ("no answer", 0.0) if step.window_full else ("warming up", step.window_fill)
             )
+            if step.is_quiet:
+                label, share = step.state.message, 0.0
             others, colour, ink = [], _SOFT, _WHITE
         margin, pad = 16 * unit, 14 * unit
         percent = f"{share:.0%}"

@@ -82,6 +82,7 @@ def run(
     call_seconds: float = CALL_SECONDS,
     stuck: Callable[[str], None] | None = None,
     regions: Mapping[str, Sequence[Region]] | None = None,
+    when_moving: bool = False,
 ) -> RunSummary:
     """Run one model on its sources until all have ended, and pass every step to every sink.
 
@@ -94,6 +95,7 @@ def run(
         call_seconds: time limit of one call of the model.
         stuck: called, with one line, if a call that took longer cannot be stopped either.
         regions: those of each source, by its name; without any its view is the whole picture.
+        when_moving: run the model on a picture or region only while something moves in it.
 
     Raises:
         CallFailed: the model failed, or took too long.
@@ -120,6 +122,7 @@ def run(
                 decision,
                 max_age,
                 lambda: perf_counter() - began,
+                when_moving,
             )
             for source in sources
         ]

@@ -77,11 +77,33 @@ def _cost(session: Session, folder: Path) -> dict[str, float]:
         str(count): lambda count=count: seconds(regions(count)) for count in COUNTS
     }
     times = in_turn(candidates, _ROUNDS)
+    quiet = in_turn(
+        {str(gated): lambda gated=gated: _quiet(session, folder, gated) for gated in (False, True)},
+        _ROUNDS,
+    )
     return {
+        "nothing moves: --when-moving / always": ratio(quiet["True"], quiet["False"]),
         "one view / whole picture": ratio(times["1"], times["whole"]),
         **{f"{count} views / one": ratio(times[str(count)], times["1"]) for count in COUNTS[1:]},
         "one view, ms per frame": 1000 * median(times["1"]) / (_SECONDS * FPS),
     }
+
+
+def _quiet(session: Session, folder: Path, when_moving: bool) -> float:
+    """Return the processor time of a run on a still, noisy picture, decoding included."""
+    video = folder / "bench-quiet.mp4"
+    if not video.exists():
+        room = cv2.imdecode(np.frombuffer(pictures(1, SIZE)[0], np.uint8), cv2.IMREAD_COLOR)
+        noise = np.random.default_rng(0)
+        film = VideoWriter(video, "--save", float(FPS))
+        film.open()
+        for _ in range(20 * FPS):
+            grains = noise.integers(-6, 7, room.shape, np.int16)
+            film.write((room + grains).clip(0, 255).astype(np.uint8))
+        film.close()
+    began = time.process_time()
+    run([open_path(video)], session, when_moving=when_moving)
+    return time.process_time() - began
 
 
 class _Counts:

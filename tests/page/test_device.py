@@ -278,6 +278,13 @@ def test_regions_are_drawn_followed_and_marked_with_the_mouse(look: Look) -> Non
             })()""")
             text = page.text("#region-text")
             assert '--region "region 3=0.500,0.100,0.900,0.500"' in text
+            # With --when-moving nothing old is shown while nothing moves.
+            watched.close()
+            quiet = SourceState("live", "quiet", "nothing moves")
+            frame = Frame(picture("none", (320, 240)), 1e3, 10_000)
+            watched.newest.write(Step(source="hall", frame=frame, state=quiet, changed=(quiet,)))
+            page.wait("document.getElementById('label').textContent === 'Nothing moves'")
+            assert page.text("#pill-text") == "Quiet"
             assert page.faults() == []
     finally:
         watched.close()

@@ -18,6 +18,9 @@ from seqvision_edge.types import Prediction, SourceState
 _SECONDS = 5.0
 _TOO_MUCH, _NOTHING = 0.05, 0.01
 
+# The reason of a live view whose model does not run, and in words.
+QUIET, NOTHING_MOVES = "quiet", "nothing moves"
+
 Probabilities = NDArray[np.float32] | None
 
 

@@ -11,7 +11,10 @@ from seqvision_edge.card import Decision, TimedSequence
 from seqvision_edge.events import HAIR, NOTHING, EventDetector, EventUpdate, window_lag
 from seqvision_edge.frame import Frame, Step
 from seqvision_edge.landmarks import newest_features
+from seqvision_edge.pipeline.motion import MotionGate
 from seqvision_edge.pipeline.state import (
+    NOTHING_MOVES,
+    QUIET,
     FrameRate,
     LoadMonitor,
     PipelineSource,
@@ -94,8 +97,13 @@ class VideoPipeline:
         max_age: float,
         clock: Callable[[], float],
         detector: EventDetector | None = None,
+        gate: MotionGate | None = None,
     ) -> None:
-        """See `make_pipeline`; a given `detector` is updated with every prediction."""
+        """See `make_pipeline`; a given `detector` is updated with every prediction.
+
+        With a `gate` the model runs only while something moves.
+        """
+        self._gate = gate
         self.stream = session.stream()
         self._card = session.card
         self._name, self._live = source.name, source.live
@@ -143,6 +151,7 @@ class VideoPipeline:
         skipped = frame.index - (-1 if self._encoded is None else self._encoded.index) - 1
         if frame.after_gap:
             self._break()
+            self._restart_gate()
             skipped = 0
         self._encoded, self._time = frame, frame.time
         self._skipped += max(0, skipped)
@@ -151,12 +160,18 @@ class VideoPipeline:
             return None
         shed = ticks - 1 if self._live and skipped else 0
         self._load.add(frame.time, ticks, shed)
+        # More copies than the window holds would push each other out; and encoding a picture
+        # several times would only slow down a slow device.
+        copies = 1 if shed else min(ticks, self._window)
+        if self._gate is not None:
+            was_open = self._gate.is_open
+            steps = self._gate.take(image, frame.time, copies)
+            if steps is None and was_open:
+                self._break()
+            if steps is None or not was_open:
+                return steps
         if shed:
-            # Encoding this picture several times would only slow down a slow device.
             self.stream.repeat_last(shed)
-            return image[None]
-        # More copies than the window holds would push each other out.
-        copies = min(ticks, self._window)
         return image[None] if copies == 1 else np.repeat(image[None], copies, axis=0)
 
     def handle_output(self, frame: Frame, probabilities: Probabilities, inferred: bool) -> Step:
@@ -171,7 +186,10 @@ class VideoPipeline:
             answered = self._answer(frame, probabilities)
             if self.stream.window_full:
                 update = _merge(update, self._detector.step(frame.time, probabilities))
-        self._condition.mark_alive(self.stream.window_full, self._load.throughput_message)
+        if self._gate is not None and not self._gate.is_open:
+            self._condition.mark_alive(True, NOTHING_MOVES, QUIET)
+        else:
+            self._condition.mark_alive(self.stream.window_full, self._load.throughput_message)
         return self._step(frame, answered, update)
 
     def handle_state(self, states: Sequence[SourceState]) -> Step:
@@ -180,6 +198,7 @@ class VideoPipeline:
             self._condition.update(state)
             if state.state in BREAKS:
                 self._break()
+                self._restart_gate()
                 if self._live:
                     self._sampler.restart()
             if state.state == "ended":
@@ -229,6 +248,10 @@ class VideoPipeline:
             self._clip.discard()
         self.stream.reset()
         self._broken = _merge(self._broken, self._forget())
+
+    def _restart_gate(self) -> None:
+        if self._gate is not None:
+            self._gate.restart()
 
     def _forget(self) -> EventUpdate:
         self._prediction = None

@@ -13,7 +13,14 @@ from seqvision_edge.card import Decision, TimedSequence
 from seqvision_edge.errors import SourceError
 from seqvision_edge.frame import Frame, Step
 from seqvision_edge.pipeline.image import ImagePipeline
-from seqvision_edge.pipeline.state import FrameRate, PipelineSource, SourceCondition
+from seqvision_edge.pipeline.motion import MotionGate
+from seqvision_edge.pipeline.state import (
+    NOTHING_MOVES,
+    QUIET,
+    FrameRate,
+    PipelineSource,
+    SourceCondition,
+)
 from seqvision_edge.pipeline.video import BREAKS, FrameSampler, VideoPipeline
 from seqvision_edge.preprocess import prepare
 from seqvision_edge.regions import Region, Size, crop
@@ -64,14 +71,16 @@ def make_views(
     decision: Decision | None,
     max_age: float,
     clock: Callable[[], float],
+    when_moving: bool = False,
 ) -> Views:
     """Return the views of a source: its regions, or without any the whole picture.
 
-    See `make_pipeline` for the other arguments.
+    With `when_moving` the model runs on a view only while something moves in it.  See
+    `make_pipeline` for the other arguments.
     """
     if regions:
-        return RegionViews(session, source, regions, decision, max_age, clock)
-    return WholePicture(view_pipeline(session, source, decision, max_age, clock))
+        return RegionViews(session, source, regions, decision, max_age, clock, when_moving)
+    return WholePicture(view_pipeline(session, source, decision, max_age, clock, when_moving))
 
 
 def view_pipeline(
@@ -80,11 +89,13 @@ def view_pipeline(
     decision: Decision | None,
     max_age: float,
     clock: Callable[[], float],
+    when_moving: bool = False,
 ) -> VideoPipeline | ImagePipeline:
-    """Return the pipeline of one view for the model's kind of input: see `make_pipeline`."""
+    """Return the pipeline of one view for the model's kind of input: see `make_views`."""
     sequence = session.card.sequence
     if isinstance(sequence, TimedSequence):
-        return VideoPipeline(session, sequence, source, decision, max_age, clock)
+        gate = MotionGate(sequence) if when_moving else None
+        return VideoPipeline(session, sequence, source, decision, max_age, clock, gate=gate)
     return ImagePipeline(session, sequence, source, decision, clock)
 
 
@@ -140,7 +151,7 @@ class _View:
             events=_events_of(step.events, name),
             fired=_events_of(step.fired, name),
             active=None if step.active is None else replace(step.active, view=name),
-            state=state if self.is_inside else step.state,
+            state=step.state if not self.is_inside or step.state.reason == QUIET else state,
             changed=(),
         )
 
@@ -156,12 +167,13 @@ class RegionViews:
         decision: Decision | None,
         max_age: float,
         clock: Callable[[], float],
+        when_moving: bool = False,
     ) -> None:
         """See `make_views` for the arguments."""
         self._spec = session.card.image
         self._name, self._live = source.name, source.live
         self._views = [
-            _View(region, view_pipeline(session, source, decision, max_age, clock))
+            _View(region, view_pipeline(session, source, decision, max_age, clock, when_moving))
             for region in regions
         ]
         sequence = session.card.sequence
@@ -237,10 +249,12 @@ class RegionViews:
         # Overload is that of the source: each of its views has lost the same frames.
         busy = next((step.state.message for step in steps if step.state.reason == "overloaded"), "")
         is_full = any(step.window_full for step in steps)
-        if busy or not self._size_message:
-            self._condition.mark_alive(is_full, busy)
-        else:
+        if self._size_message and not busy:
             self._condition.mark_alive(is_full, self._size_message, "regions")
+        elif all(step.state.reason == QUIET for step in steps):
+            self._condition.mark_alive(True, NOTHING_MOVES, QUIET)
+        else:
+            self._condition.mark_alive(is_full, busy)
         return self._step(frame, steps)
 
     def handle_state(self, states: Sequence[SourceState]) -> Step:

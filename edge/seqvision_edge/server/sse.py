@@ -182,7 +182,7 @@ def step_records(step: Step) -> list[dict[str, Any]]:
     own = [part.prediction for part in step.parts if part.answered and part.prediction]
     if own:
         plain += [prediction.to_json() for prediction in own]
-    elif step.frame is not None:
+    elif step.frame is not None and not step.is_quiet:
         plain.append(_waiting(step.frame, step.window_fill))
     plain += [event.to_json() for event in step.events]
     plain += [state.to_json() for state in step.changed]

@@ -160,6 +160,8 @@ class TerminalSink:
             words, share = (
                 ("no answer", 0.0) if step.window_full else ("warming up", step.window_fill)
             )
+            if step.is_quiet:
+                words, share = "quiet", 0.0
             return _bar(words, width, bar, share, "grey62", "not dim")
         label, share = step.ranked[0]
         if step.is_unsure:

@@ -136,6 +136,7 @@ class Tile {
 }
 
 function liveWords(state, answer) {
+  if (!answer && state.reason === "quiet") return state.message;
   if (!answer) return state.state === "warming_up" ? "warming up" : "no answer yet";
   const still = state.state === "frozen" ? " · the picture stands still" : "";
   const share = percent(answer.probability);

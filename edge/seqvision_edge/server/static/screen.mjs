@@ -23,6 +23,7 @@ const STATES = {
   warming: ["Warming up", "waiting", "Warming up"],
   live: ["Live", "live", "Warming up"],
   file: ["Read", "live", "No answer yet"],
+  quiet: ["Quiet", "idle", "Nothing moves"],
   connecting: ["Connecting", "waiting", "Connecting"],
   stalled: ["No data", "bad", "No answer"],
   disconnected: ["Source lost", "bad", "No answer"],
@@ -119,7 +120,9 @@ export class Screen {
   }
 
   /** Show that a live source's picture is frozen, or that the device is too slow for it. */
-  warn({ state, message }) {
+  warn({ state, reason, message }) {
+    if (reason === "quiet") return this.set("quiet");
+    if (this.state === "quiet") this.set("warming");
     if (state === "frozen") this.warning = ["The picture stands still.", message];
     else this.warning = message ? ["Too slow.", `The device ${message}.`] : null;
     this.tick();
@@ -225,7 +228,8 @@ export class Screen {
     const cursor = this.how.now ? this.how.now() : this.cursor;
     this.timeline.show(this.history, { live: this.how.live, end, cursor, rows: this.histories });
     const newest = [...this.histories].map(([name, own]) => [name, cursor === null ? own.newest : own.at(cursor)]);
-    if (newest.length) this.regions.show(this.view, new Map(old && cursor === null ? [] : newest));
+    const hidden = (old || state === "quiet") && cursor === null;
+    if (newest.length) this.regions.show(this.view, new Map(hidden ? [] : newest));
     text("cursor", this.history?.newest && cursor !== null ? clock(cursor) : "");
     byId("facts").hidden = this.history !== null && !this.how.live;
     byId("back").hidden = !this.how.live || this.cursor === null;
@@ -238,7 +242,7 @@ export class Screen {
     const shown = !history ? null
       : looksBack ? history.at(cursor)
       : this.how.now ? history.at(this.how.now())
-      : old || state === "warming" ? null : history.newest;
+      : old || state === "warming" || state === "quiet" ? null : history.newest;
     const age = looksBack ? `at ${clock(cursor)}` : this.how.now ? "" : this.ageText();
     this.answers.show(shown, word, age, state === "warming" ? this.windowFill : 0);
     byId("cover").hidden = !old || looksBack || state === "problem";
