@@ -1,6 +1,7 @@
 """Cameras of this machine's own: JPEG pictures over HTTP at a steady rate, as network cameras send.
 
-`python -m bench.cameras PORT FPS WIDTH HEIGHT` serves `/0`, `/1`, … until it is ended.
+`python -m bench.cameras PORT FPS WIDTH HEIGHT [still]` serves `/0`, `/1`, … until it is ended; of a
+still scene only the noise of the camera changes.
 """
 
 import contextlib
@@ -18,9 +19,12 @@ _SECONDS = 4
 
 
 @contextlib.contextmanager
-def cameras(count: int, fps: int, size: tuple[int, int]) -> Iterator[list[str]]:
+def cameras(
+    count: int, fps: int, size: tuple[int, int], still: bool = False
+) -> Iterator[list[str]]:
     """Serve `count` cameras from a process of its own; give their addresses."""
     command = [sys.executable, "-m", "bench.cameras", "0", str(fps), *map(str, size)]
+    command += ["still"] if still else []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         port = int(server.stdout.readline())
@@ -30,17 +34,21 @@ def cameras(count: int, fps: int, size: tuple[int, int]) -> Iterator[list[str]]:
             server.kill()
 
 
-def pictures(frames: int, size: tuple[int, int]) -> list[bytes]:
-    """Return JPEG pictures of a scene that moves, about as detailed as a room."""
+def pictures(frames: int, size: tuple[int, int], still: bool = False) -> list[bytes]:
+    """Return JPEG pictures of a room in which something moves; `still`: only the noise."""
     width, height = size
     generator = np.random.default_rng(0)
     coarse = generator.integers(0, 256, (height // 16, 2 * width // 16, 3), np.uint8)
     room = cv2.resize(coarse, (2 * width, height), interpolation=cv2.INTER_CUBIC)
     found = []
     for number in range(frames):
-        left = round(width * number / frames)
+        left = 0 if still else round(width * number / frames)
         bgr = room[:, left : left + width].copy()
-        cv2.circle(bgr, (width // 2, (37 * number) % height), height // 6, (90, 120, 200), -1)
+        if still:
+            noise = generator.integers(-6, 7, bgr.shape, np.int16)
+            bgr = (bgr + noise).clip(0, 255).astype(np.uint8)
+        else:
+            cv2.circle(bgr, (width // 2, (37 * number) % height), height // 6, (90, 120, 200), -1)
         good, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 85])
         assert good
         found.append(data.tobytes())
@@ -50,7 +58,7 @@ def pictures(frames: int, size: tuple[int, int]) -> list[bytes]:
 def main() -> None:
     """Serve for ever; the port is the first line of stdout."""
     port, fps, width, height = map(int, sys.argv[1:5])
-    shown = pictures(_SECONDS * fps, (width, height))
+    shown = pictures(_SECONDS * fps, (width, height), still="still" in sys.argv[5:])
 
     class Camera(BaseHTTPRequestHandler):
         """One camera: the same scene for every client."""
