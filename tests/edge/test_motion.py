@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from colour_model import COLOURS, FPS, WINDOW
-from test_cli import edge_run
+from test_cli import edge_run, refusal
 from test_run_many import Live, Record
 
 from seqvision_edge.card import VideoSequence
@@ -156,3 +156,18 @@ def test_edge_run_says_that_nothing_moves(
     text = log.read_text()
     assert '"reason": "quiet", "message": "nothing moves"' in text
     assert 0 < text.count('"prediction"') < 100
+
+
+def test_a_model_of_still_images_has_regions_and_no_motion(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = Path(__file__).parents[1] / "old_models" / "spec4-rows.onnx"
+    cv2.imwrite(str(tmp_path / "a.png"), scene(1.0))
+    common = [tmp_path / "a.png", "--model", model, "--no-window"]
+    line = refusal(capsys, *common, "--when-moving")
+    assert "--when-moving" in line
+    assert "reads no video" in line
+    parts = ["--region", "left=0.0,0.0,0.5,1.0", "--region", "right=0.5,0.0,1.0,1.0"]
+    code, out, _ = edge_run(capsys, *common, *parts)
+    assert code == 0
+    assert [line.split("\t")[3] for line in out.splitlines()] == ["left", "right"]
