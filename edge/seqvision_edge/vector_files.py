@@ -36,6 +36,8 @@ _TEXTS: Final = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson")
 PARQUET: Final = ".parquet"
 VECTOR_SUFFIXES: Final = (*ARRAYS, *_TEXTS, PARQUET)
 MAX_BYTES: Final = 1 << 30
+# Parsed, a text takes up to thirty times as much memory.
+MAX_TEXT_BYTES: Final = 1 << 27
 _DATA_KEYS: Final = ("data", "values", "features", "x", "landmarks", "keypoints", "skeleton",
                      "arr_0")  # fmt: skip
 _MOST_NAMED: Final = 5
@@ -160,11 +162,13 @@ def _read_file(path: Path, where: str) -> TextTable:
 
 def _content(path: Path, where: str) -> bytes:
     try:
-        content = read_at_most(path, MAX_BYTES)
+        content = read_at_most(path, MAX_TEXT_BYTES)
     except OSError as error:
         raise SourceError(f"{where}: cannot be read ({error.strerror})") from None
     if content is None:
-        raise SourceError(f"{where}: larger than 1 GB; cut it into clips")
+        raise SourceError(
+            f"{where}: larger than {MAX_TEXT_BYTES >> 20} MB; cut it into clips, or save it as .npy"
+        )
     return content
 
 

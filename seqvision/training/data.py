@@ -182,6 +182,7 @@ def _read(options: TrainOptions, data_set: DataSet | None) -> tuple[Data, list[N
             *([] if options.images.vectors else augmentation_notes(options.augmentation, labels)),
             *range_notes(decoded, image.value_range),
             *_damaged(clips, decoded, len(found)),
+            *(_like_frames(clips, decoded) if options.images.vectors else ()),
             *_mostly_short(decoded, settled, background),
             *_without_surroundings(around),
         ),
@@ -239,6 +240,25 @@ def _damaged(clips: Sequence[Clip], decoded: Sequence[Decoded], found: int) -> t
     if lines:
         notes.append(incomplete_note(lines, len(clips)))
     return tuple(notes)
+
+
+def _like_frames(clips: Sequence[Clip], decoded: Sequence[Decoded]) -> tuple[str, ...]:
+    """Return a note where arrays of points look like the frames of clips, each in a file."""
+    shapes = {clip.frames.shape for clip in decoded}
+    numbered = all(clip.path.suffix == ".npy" and clip.path.stem.isdecimal() for clip in clips)
+    if len(shapes) > 1 or not numbered or not clips:
+        return ()
+    ((points, coordinates),) = shapes
+    if coordinates > _MOST_COORDINATES:
+        return ()
+    return (
+        f"each file is read as a clip of {points} vectors of {coordinates} features; if it is one "
+        f"frame of {points} points, save it flat: numpy.save(path, array.ravel())",
+    )
+
+
+# Of a point: x, y, z and how visible it is.
+_MOST_COORDINATES = 4
 
 
 def _mostly_short(

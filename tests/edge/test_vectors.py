@@ -6,6 +6,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -235,6 +236,22 @@ def test_a_file_that_is_no_clip_is_refused_in_one_line(
     assert "\n" not in text
     assert name in text
     assert not Path("owned").exists()
+
+
+def test_parquet_needs_its_package(tmp_path: Path) -> None:
+    path = tmp_path / "clip.parquet"
+    if find_spec("pyarrow") is None:
+        path.write_bytes(b"PAR1")
+        with pytest.raises(SourceError, match="needs the package pyarrow: pip install pyarrow"):
+            read_vectors(path, 20.0)
+        return
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"time": [0.0, 0.5, 1.5], "x": [1.0, None, 3.0]}), path)
+    found = read_vectors(path, 20.0)
+    assert (found.names, found.times.tolist()) == (("x",), [0.0, 0.5, 1.5])
+    np.testing.assert_array_equal(found.values[:, 0], [1, np.nan, 3])
 
 
 def test_clips_of_different_width_are_refused_by_the_names_of_two() -> None:
@@ -517,6 +534,11 @@ def test_a_server_classifies_clips_and_streams_of_vectors(model: Model, served: 
         last = [r for r in answer.json()["records"] if r["type"] == "prediction"][-1]
         expected, _ = model.session.run(values[[4, 6, 8, 10]][None])
         np.testing.assert_allclose(list(last["probabilities"].values()), expected[0], atol=1e-5)
+        timed = client.post(f"/v1/streams/{stream}/frames", json={"time": 60, "values": [1, 2, 3]})
+        times = [each["time"] for each in timed.json()["records"] if "time" in each]
+        assert times == [60]
+        long = client.post(f"/v1/streams/{stream}/frames", content=b" " * (1 << 18))
+        assert long.status_code == 413
         wrong = client.post(f"/v1/streams/{stream}/frames", json=[1, 2])
         assert wrong.status_code == 422
         assert "give 3 numbers" in wrong.json()["detail"]

@@ -331,6 +331,22 @@ def test_transposed_clips_are_refused_with_what_to_do(
     )
 
 
+def test_frames_of_points_that_look_like_clips_are_noted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for label in LABELS:
+        for number in range(4):
+            folder = tmp_path / "clips" / label / str(number)
+            folder.mkdir(parents=True)
+            for frame in range(3):
+                np.save(folder / f"{frame}.npy", np.random.default_rng(number).random((21, 3)))
+    arguments = ["train", str(tmp_path / "clips"), "--epochs", "1", "--hidden", "8", "--runs",
+                 str(tmp_path / "r"), "--output", str(tmp_path / "m.pt")]  # fmt: skip
+    assert cli.main(arguments) == 0
+    error = " ".join(capsys.readouterr().err.split())
+    assert "each file is read as a clip of 21 vectors of 3 features" in error
+
+
 # Varied -----------------------------------------------------------------------------------------
 
 

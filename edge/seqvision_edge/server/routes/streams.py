@@ -31,8 +31,10 @@ from seqvision_edge.server.sse import EventQueue, MaxRate, Record, kinds, sse_re
 from seqvision_edge.server.upload_decoding import FPS, UploadSource, decode_picture, regions_of
 from seqvision_edge.session import Frames, ModelOutput
 from seqvision_edge.sources.vectors import NO_PICTURE, checked_vector
-from seqvision_edge.vector_text import Values, json_line
+from seqvision_edge.vector_text import VectorLine, json_line
 
+# 4096 numbers of 32 characters.
+_MOST_VECTOR_BYTES = 1 << 17
 # Requests that wait for the previous one, on one stream.
 _MOST_WAITING = 4
 _MOST_PARTS = 16
@@ -152,8 +154,10 @@ class StreamFeed:
         service = self._service
         vectors = service.session.card.vectors
         image: Frames | None
+        own_time = None
         if vectors is not None:
-            image, bgr = _vector_of(sample, vectors), NO_PICTURE
+            line = _vector_of(sample, vectors)
+            image, bgr, own_time = line.values, NO_PICTURE, line.time
         elif sample.prepared:
             image = steps_of(sample.data, self._service.session.card)
             bgr = image if image.ndim == 3 else image[0]
@@ -162,7 +166,8 @@ class StreamFeed:
                 None,
                 decode_picture(sample.data, service.limits, service.session.card.image.value_range),
             )
-        stamp = sample.arrived if sample.stamp is None else sample.stamp
+        given = own_time if sample.stamp is None else sample.stamp
+        stamp = sample.arrived if given is None else given
         if self._first is None:
             self._first = stamp
         time = stamp - self._first
@@ -434,21 +439,25 @@ def steps_of(data: bytes, card: ModelCard) -> NDArray[np.uint8]:
     return pixels[0] if isinstance(sequence, TimedSequence) else pixels
 
 
-def _vector_of(sample: Sample, vectors: VectorSequence) -> Values:
-    """Return a received vector `(features,)`: JSON, or float32 if it is prepared.
+def _vector_of(sample: Sample, vectors: VectorSequence) -> VectorLine:
+    """Return a received vector and its own time, if any: JSON, or float32 if it is prepared.
 
     Raises:
-        HTTPException: 422, it is none.
+        HTTPException: 413 too large, 422 it is none.
     """
+    if len(sample.data) > _MOST_VECTOR_BYTES:
+        raise HTTPException(413, f"a vector has at most {_MOST_VECTOR_BYTES >> 10} kB")
+    time = None
     try:
         if not sample.prepared:
             text = sample.data.decode("utf-8", errors="replace")
-            values = json_line(text, "the vector").values
+            line = json_line(text, "the vector")
+            values, time = line.values, checked(line.time)
         elif len(sample.data) % 4:
             raise SourceError(f"{len(sample.data)} bytes are no float32 values")
         else:
             values = np.frombuffer(sample.data, "<f4")
-        return checked_vector(values, vectors)
+        return VectorLine(checked_vector(values, vectors), time)
     except (SourceError, ValueError) as error:
         raise HTTPException(422, str(error)) from None
 
