@@ -27,7 +27,7 @@ from seqvision.report.run_folder import column
 from seqvision.signals import StopNow, StopRequest
 from seqvision.training.model_io import load_model
 from seqvision.training.train import Trained
-from seqvision_edge.card import SPEC
+from seqvision_edge.card import SPEC, VECTORS_SPEC
 from seqvision_edge.errors import CardError, DeviceError
 from seqvision_edge.files import alone_in
 from seqvision_edge.interrupts import Interrupts
@@ -323,7 +323,7 @@ def test_a_newer_model_spec_is_refused(trained: Trained, tmp_path: Path) -> None
     content = torch.load(trained.model, weights_only=True)
     content["card"] = content["card"].replace(f'"spec":{SPEC}', '"spec":99')
     torch.save(content, tmp_path / "future.pt")
-    with pytest.raises(CardError, match=f"spec 99, this version reads up to {SPEC}"):
+    with pytest.raises(CardError, match=f"spec 99, this version reads up to {VECTORS_SPEC}"):
         load_model(tmp_path / "future.pt")
 
 
