@@ -174,3 +174,12 @@ def _write_one(path: Path, colour: str) -> Path:
             file.mux(video.encode(frame))
         file.mux(video.encode())
     return path
+
+
+def test_a_model_of_vectors_offers_no_camera_and_no_file(look: Look, serve: Serve) -> None:
+    model = Path(__file__).parents[1] / "old_models" / "spec5-vectors.onnx"
+    page = look(serve(model).url)
+    page.wait("document.getElementById('start-title').textContent.includes('vectors')")
+    page.wait("document.getElementById('model-line').textContent.includes('4 vectors of 3')")
+    for button in ("#start-camera", "#start-file", "#camera", "#file"):
+        assert not page.is_shown(button)
