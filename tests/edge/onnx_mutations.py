@@ -21,7 +21,7 @@ from onnx import TensorProto, helper, numpy_helper
 from seqvision_edge.card import METADATA_KEY
 from seqvision_edge.errors import SeqvisionError
 from seqvision_edge.onnx_validation import OPERATORS
-from seqvision_edge.session import Session
+from seqvision_edge.session import Session, step_dtype
 
 OLD_MODELS = Path(__file__).parent.parent / "old_models"
 # Values at the borders of what a size, an axis, a stride or a count can be.
@@ -154,6 +154,7 @@ def seeds_of_graphs() -> tuple[bytes, ...]:
     return (
         model_bytes(),
         (OLD_MODELS / "spec3-video.onnx").read_bytes(),
+        (OLD_MODELS / "spec5-vectors.onnx").read_bytes(),
         *(convolutions("LSTM", inputs) for inputs in (3, 4, 7, 8)),
         *(convolutions("GRU", inputs) for inputs in (4, 6)),
         convolutions("GRU", 4, sampled=True),
@@ -358,11 +359,10 @@ def load_and_run(content: bytes) -> str:
     """Load a model and call it as a stream, a whole clip and a batch; return how that ended."""
     try:
         session = Session(content, "cpu", deadline=5, trial=False)
-        window = session.card.sequence.window
-        image = session.card.image
+        card, window = session.card, session.card.sequence.window
 
         def frames(batch: int, time: int) -> Any:
-            return np.full((batch, time, image.height, image.width, image.channels), 99, np.uint8)
+            return np.full((batch, time, *card.step_shape), 99, step_dtype(card))
 
         state = None
         for _ in range(window + 1):
