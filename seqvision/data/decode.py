@@ -141,6 +141,11 @@ class Store:
 
     def _vectors(self, clip: Clip, sequence: VectorSequence) -> Decoded:
         """Read a clip of vectors, which are small and fast to read: no cache has them."""
+        if clip.region is not None:
+            raise DataError(
+                f"{clip.path}: a region is a part of a picture, and the clip is vectors; leave the "
+                "region out"
+            )
         rate = clip.fps or self.image_fps
         found = read_vectors(clip.path, rate, sequence.names)
         if found.values.shape[1] != sequence.features:

@@ -478,6 +478,7 @@ def predictions(path: Path) -> list[tuple[float, str, float]]:
         (["rtsp://127.0.0.1:1/a"], "reads vectors, not pictures"),
         (["clip.npy", "--save", "x.mp4"], "--save x.mp4"),
         (["clip.npy", "--clips", "x"], "--clips x"),
+        (["clip.npy", "--when-moving"], "--when-moving"),
         (["clip.npy", "--web", "127.0.0.1:0"], "--web 127.0.0.1:0"),
         (["clip.npy", "--save-uncertain", "x"], "--save-uncertain x"),
         (["-", "--stdin-size", "4x4"], "raw float32 are --stdin-floats"),

@@ -317,6 +317,16 @@ def test_clips_that_differ_are_refused_and_damaged_ones_left_out(
     assert "circle/0.npy has 4" in error
 
 
+def test_a_list_with_regions_of_vectors_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    saved(tmp_path / "clips", ".npy", np.save)
+    rows = [f'clips/{label}/{n}.npy,{label},"0,0,0.5,1"' for label in LABELS for n in range(4)]
+    (tmp_path / "list.csv").write_text("path,label,region\n" + "\n".join(rows))
+    assert cli.main(["train", str(tmp_path / "list.csv")]) == 2
+    assert "a region is a part of a picture" in " ".join(capsys.readouterr().err.split())
+
+
 def test_transposed_clips_are_refused_with_what_to_do(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
