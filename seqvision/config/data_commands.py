@@ -44,6 +44,9 @@ class DataOptions(Options):
     """JSON file for all findings; - is standard output."""
     sheet: Annotated[Path | None, Arg("FILE.png", OUTPUT)] = None
     """Draw clips of every label, as they are and as training varies them, to this PNG."""
+    encoder: Annotated[LandmarkName | None, Arg("hands|pose|hands+pose", DATA, "none")] = None
+    """Look for landmarks: in what share of the frames --encoder hands, pose or hands+pose of a
+    training finds hands or a body."""
     decode: Annotated[bool, Arg(group=DATA)] = False
     """Decode all frames of each clip, instead of the first."""
     seed: Annotated[int, Field(ge=0), Arg(group=DATA)] = 0

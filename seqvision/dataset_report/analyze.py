@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from seqvision.config import DataOptions, TrainingOptions, TrainOptions, data_path
-from seqvision.console import print_written
+from seqvision.config import DataOptions, ModelOptions, TrainingOptions, TrainOptions, data_path
+from seqvision.console import print_written, progress
 from seqvision.data.augment import augmentation_notes, make_augmenter
 from seqvision.data.cache import Cache
 from seqvision.data.clips import Clip, find_background, image_rate_note, labels_of, source_notes
@@ -34,6 +34,7 @@ from seqvision.dataset_report.probe import (
     probe_pixels,
 )
 from seqvision.errors import DataError
+from seqvision.landmarks.found import Found, count_found
 from seqvision.training.data import (
     ONLY_STILLS,
     check_label_names,
@@ -42,9 +43,13 @@ from seqvision.training.data import (
     refuse_other_features,
 )
 from seqvision.training.sequence_planning import finalize_sequence, plan_sequence, settle_video
-from seqvision_edge.card import ImageSpec, SequenceSpec, TimedSequence
+from seqvision_edge.card import ImageSpec, SequenceSpec, TimedSequence, VideoSequence
+from seqvision_edge.errors import SourceError
 from seqvision_edge.files import atomic_write
 from seqvision_edge.still_images import sized
+
+# Clips, and frames of each, in which landmarks are looked for: enough for a share, in seconds.
+_LOOKED_AT, _FRAMES = 100, 6
 
 
 def analyze_data_set(options: DataOptions, data_set: DataSet) -> Findings:
@@ -89,6 +94,7 @@ def examine(options: DataOptions, data_set: DataSet) -> Findings:
         broken += more
     labels = sorted({clip.label for clip in clips})
     sequence = _settled(training, image, sequence, probes, labels)
+    landmarks = None if options.encoder is None else _find_landmarks(clips, options, image)
     copies, notes = ([], []) if vectors else _copies(clips, probes, options, image, sequence)
     split, problems = _divide(data_set.clips, clips, options, copies)
     parts = {index: part for part in PARTS for index in getattr(split, part)} if split else {}
@@ -120,6 +126,7 @@ def examine(options: DataOptions, data_set: DataSet) -> Findings:
         image=image,
         sequence=sequence,
         background=background,
+        landmarks=landmarks,
     )
 
 
@@ -130,6 +137,35 @@ def _look_at(
         "looking", lambda clip: look(clip, image_fps, vectors), clips
     )
     return _readable(clips, answers)
+
+
+def _find_landmarks(clips: Sequence[Clip], options: DataOptions, image: ImageSpec) -> Found | None:
+    """Look for hands or a body in some frames of some clips; None where none can be decoded."""
+    import torch  # which loads for seconds
+
+    from seqvision.landmarks.encoder import LandmarkEncoder
+
+    assert options.encoder is not None
+    encoder = LandmarkEncoder(options.encoder, image.height, image.width).eval()
+    cache = Cache(options.clips.cache, options.clips.cache_size)
+    cache.check()
+    sequence = VideoSequence(kind="video", fps=1.0, frames=1)
+    store = Store(cache, image, options.clips.image_fps, sequence)
+    chosen = np.linspace(0, len(clips) - 1, min(len(clips), _LOOKED_AT)).round().astype(int)
+    points = []
+    with progress("finding landmarks") as advance:
+        for number, index in enumerate(chosen):
+            with contextlib.suppress(SourceError):
+                clip = store.load(clips[index])
+                last = len(clip.times) - 1
+                some = np.linspace(0, last, min(last + 1, _FRAMES)).round().astype(int)
+                pixels = np.ascontiguousarray(clip.frames[some]).transpose(0, 3, 1, 2)
+                with torch.inference_mode():
+                    found = encoder(torch.from_numpy(pixels.astype(np.float32) / 255))
+                points.append(found.numpy())
+            advance(number + 1, len(chosen))
+    cache.trim()
+    return count_found(points) if points else None
 
 
 def _copies(
@@ -244,6 +280,7 @@ def _training(options: DataOptions) -> TrainOptions:
         clips=options.clips,
         images=options.images,
         augmentation=options.augmentation,
+        model=ModelOptions() if options.encoder is None else ModelOptions(encoder=options.encoder),
         training=TrainingOptions(seed=options.seed),
     )
 

@@ -15,6 +15,7 @@ from seqvision.config import DataOptions
 from seqvision.console import result_console
 from seqvision.data.clips import Clip, background_note
 from seqvision.dataset_report.probe import Duplicates, Probe
+from seqvision.landmarks.found import Found
 from seqvision_edge.card import ImageSpec, SequenceSpec, TimedSequence, VectorSequence
 
 PARTS = ("train", "val", "test")
@@ -48,6 +49,7 @@ class Findings:
         image: the size of a step in the model.
         sequence: what the model reads of a clip, with the fps that training would take.
         background: the label that stands for nothing happens.
+        landmarks: in how many of the frames looked at there are hands or a body; None: not asked.
     """
 
     where: str
@@ -64,6 +66,7 @@ class Findings:
     image: ImageSpec
     sequence: SequenceSpec
     background: str | None = None
+    landmarks: Found | None = None
 
     @cached_property
     def labels(self) -> dict[str, Counter[str]]:
@@ -136,6 +139,7 @@ class Findings:
                 "image": self.image.model_dump(mode="json"),
                 "sequence": self.sequence.model_dump(mode="json"),
             },
+            "landmarks": None if self.landmarks is None else self.landmarks.to_json(),
             "unreadable": list(self.broken),
             "duplicates": [
                 {
@@ -238,6 +242,8 @@ def _facts(findings: Findings, options: DataOptions) -> Iterator[tuple[str, str]
     else:
         yield "size", _most_common(findings.sizes, "")
     yield from _model(findings, options)
+    if findings.landmarks is not None:
+        yield "landmarks", findings.landmarks.text()
 
 
 def _model(findings: Findings, options: DataOptions) -> Iterator[tuple[str, str]]:

@@ -3,19 +3,17 @@
 What finds them looks at the same small picture, which is made once.
 """
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from seqvision.landmarks.hands import Hands
-from seqvision.landmarks.network import keep_constant
+from seqvision.landmarks.letterbox import Letterbox
 from seqvision.landmarks.pose import Pose
 from seqvision.landmarks.runtime import run_encoder
 from seqvision_edge.landmarks import PER_BODY, PER_HAND
 
 # Raise it when the same networks give other features: caches are named by it.
-_VERSION = 3
+_VERSION = 4
 
 
 class LandmarkEncoder(nn.Module):
@@ -39,8 +37,6 @@ class LandmarkEncoder(nn.Module):
             WeightsError: the weights cannot be had.
         """
         super().__init__()
-        self.rows: Tensor
-        self.columns: Tensor
         parts = name.split("+")
         self.hands = Hands(height, width, hands, kind) if "hands" in parts else None
         self.pose = Pose() if "pose" in parts else None
@@ -50,11 +46,7 @@ class LandmarkEncoder(nn.Module):
         if self.hands:
             self._made_of += f", hands={hands}, {kind}"
         (size,) = {part.size for part in (self.hands, self.pose) if part is not None}
-        longest = max(height, width)
-        scale = size / longest
-        bars = [(longest - side) / 2 * scale for side in (height, width)]
-        keep_constant(self, "rows", _shrinking(height, size, scale, bars[0]))
-        keep_constant(self, "columns", _shrinking(width, size, scale, bars[1]).T)
+        self.letterbox = Letterbox(height, width, size)
 
     def extra_repr(self) -> str:
         """Return what decides the features; caches are named by it."""
@@ -67,7 +59,7 @@ class LandmarkEncoder(nn.Module):
         return torch.from_numpy(run_encoder(self, pictures.detach().numpy()))
 
     def _compute(self, pictures: Tensor) -> Tensor:
-        small = self.rows @ (pictures @ self.columns)
+        small = self.letterbox(pictures)
         found = []
         if self.hands is not None:
             found.append(self.hands(pictures, small))
@@ -82,15 +74,3 @@ def use_torch(model: nn.Module) -> bool:
     for module in found:
         module.by_torch = True
     return bool(found)
-
-
-def _shrinking(before: int, after: int, scale: float, bar: float) -> NDArray[np.float32]:
-    """Return the matrix `(after, before)` that resizes one side and puts bars around it."""
-    matrix = np.zeros((after, before), np.float32)
-    reach = max(1.0, 1 / scale)
-    for row in range(after):
-        centre = (row + 0.5 - bar) / scale
-        if 0 <= centre <= before:
-            weights = (1 - np.abs(np.arange(before) + 0.5 - centre) / reach).clip(0)
-            matrix[row] = weights / weights.sum()
-    return matrix

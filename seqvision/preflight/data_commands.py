@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from seqvision.config import (
+    AugmentOptions,
+    ClipOptions,
     DataOptions,
     LandmarksOptions,
     SegmentOptions,
     SelfTrainOptions,
+    SequenceOptions,
     TrainOptions,
     TuneOptions,
     augment_file,
@@ -220,7 +223,7 @@ def check_combination(options: TrainOptions) -> None:
     if options.images.vectors:
         _check_vectors_only(options)
     if options.model.encoder in LANDMARKS:
-        _check_pictures(options)
+        _check_pictures(options.model.encoder, options.clips, options.images, options.augmentation)
     if isinstance(options.augmentation.augment, str):
         augment_file(options.augmentation.augment)
     weights = options.model.weights
@@ -260,18 +263,20 @@ def _check_frame_model(options: TrainOptions) -> None:
     check_frame_model(path, None if size == "auto" else size)
 
 
-def _check_pictures(options: TrainOptions) -> None:
+def _check_pictures(
+    encoder: str, clips: ClipOptions, images: SequenceOptions, augmentation: AugmentOptions
+) -> None:
     """Refuse what leaves an encoder of landmarks no whole picture in colour.
 
     Raises:
         DataError: there is such an option.
     """
-    name, sequence = f"--encoder {options.model.encoder}", options.images.sequence
+    name, sequence = f"--encoder {encoder}", images.sequence
     if sequence != "video":
         raise DataError(f"--sequence {sequence}: {name} needs whole pictures; leave it out")
-    if options.clips.grayscale:
+    if clips.grayscale:
         raise DataError(f"--grayscale: {name} needs colours; leave it out")
-    if options.augmentation.augment not in PRESETS:
+    if augmentation.augment not in PRESETS:
         raise DataError(
             f"--augment: a YAML varies pixels, {name} its points; take {', '.join(PRESETS)}"
         )
@@ -319,6 +324,8 @@ def validate_data(options: DataOptions) -> DataSet:
         DataError: there is such an option, or there are no clips.
     """
     check_sequence(options.clips, options.images, options.augmentation)
+    if options.encoder is not None:
+        _check_pictures(options.encoder, options.clips, options.images, options.augmentation)
     if options.sheet is not None and options.sheet.suffix.lower() != ".png":
         raise DataError(f"--sheet {options.sheet}: must be a .png file")
     outputs = {"--json": options.json_, "--sheet": options.sheet}

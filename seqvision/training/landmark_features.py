@@ -4,7 +4,7 @@ The detector never sees a varied picture: a turn, a shift or a mirror of the poi
 costs nothing.  So every epoch draws anew, whatever `--views` is.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -19,19 +19,17 @@ from seqvision.data.augment import Augmenter
 from seqvision.data.cache import Cache, touch
 from seqvision.data.dataset import ClipDataset, Draw, Item
 from seqvision.data.decode import Decoded
+from seqvision.landmarks.found import Found, count_found
 from seqvision.models.classifier import Classifier
 from seqvision.training.features import encoder_fingerprint
 from seqvision_edge.card import TimedSequence
 from seqvision_edge.files import atomic_write
-from seqvision_edge.hints import join_and
 from seqvision_edge.landmarks import (
     BODY_MIRROR,
     BODY_POINTS,
     HAND_POINTS,
-    IN_WORDS,
     PER_BODY,
     PER_HAND,
-    is_found,
     layout,
 )
 from seqvision_edge.sampling import centre_start, select_frames
@@ -42,8 +40,6 @@ Points = NDArray[np.float32]
 _FINER: Final = 2
 # Frames encoded at once, so that an interrupt is quick and memory small.
 _PIECE: Final = 32
-# Of fewer frames with hands, or with a body, the features carry little information.
-_RARE: Final = 0.6
 
 
 @dataclass(frozen=True)
@@ -175,47 +171,6 @@ _STRENGTHS: Final[Mapping[str, tuple[float, float, float, float, float, float]]]
     "light": (8.0, 0.12, 0.05, 0.02, 0.01, 0.05),
     "strong": (15.0, 0.25, 0.10, 0.04, 0.03, 0.10),
 }
-
-
-@dataclass(frozen=True)
-class Found:
-    """In how many frames landmarks are found: `seen` of each part, of `frames`."""
-
-    seen: Mapping[str, int]
-    frames: int
-
-    def __add__(self, other: "Found") -> "Found":
-        seen = {part: count + other.seen[part] for part, count in self.seen.items()}
-        return Found(seen, self.frames + other.frames)
-
-    def shares(self) -> dict[str, float]:
-        """Return the share of the frames, of each part."""
-        return {part: count / max(1, self.frames) for part, count in self.seen.items()}
-
-    def text(self) -> str:
-        """Return the shares as one line, and where they are low why they may be."""
-        shares = self.shares()
-        each = [f"{IN_WORDS[part]} in {share:.0%}" for part, share in shares.items()]
-        text = f"{join_and(each)} of the frames"
-        if self.is_low():
-            text += (
-                ", which is low. Likely causes: blurred by movement, covered, out of the picture, "
-                "too close to a wide lens, small, or a squashed picture; see docs/landmarks.md"
-            )
-        return text
-
-    def is_low(self) -> bool:
-        """Whether one of the shares is so low that the features carry little information."""
-        return any(share < _RARE for share in self.shares().values())
-
-
-def count_found(points: Sequence[Points]) -> Found:
-    """Return in how many frames there are hands, and a body; `points`: of clips."""
-    described = layout(points[0].shape[-1])
-    seen = {
-        part: sum(int(is_found(each, part).sum()) for each in points) for part in described.names
-    }
-    return Found(seen, sum(map(len, points)))
 
 
 class ClipLandmarks(Dataset[Item]):

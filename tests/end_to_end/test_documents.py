@@ -69,7 +69,9 @@ REASONS = {
     r"\S*pip (install|uninstall) |python3 -m pip wheel ": "needs the network; names are checked",
     r"docker ": "needs Docker",
     r"seqvision fetch landmarks": "needs the network: tests/train/test_landmarks.py",
-    r"seqvision train frames/ --encoder hands$": "needs it too: tests/export/test_landmarks.py",
+    r"seqvision (data|train) frames/ --encoder hands(\+pose)?$": (
+        "needs it too: tests/export/test_landmarks.py"
+    ),
     r"seqvision landmarks ": "likewise: tests/train/test_vectors.py",
     r"seqvision train vectors/": "needs what that writes",
     r"torchrun ": "needs several processes: tests/train/test_ddp.py runs it",

@@ -65,6 +65,21 @@ def test_training_reports_how_many_frames_have_hands_and_a_body(trained: Path) -
     assert re.search(r"hands in \d+% and a body in 100% of the frames", page)
 
 
+def test_data_reports_the_share_before_a_training(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    findings = tmp_path / "findings.json"
+    arguments = ["--encoder", "hands+pose", "--cache", str(trained / "cache")]
+    assert main(["data", str(trained / "signs"), *arguments, "--json", str(findings)]) == 0
+    found = json.loads(findings.read_text(encoding="utf-8"))["landmarks"]
+    assert found["frames"] == 48
+    assert found["body"] == 1
+    assert 0.6 < found["hands"] < 1
+    assert re.search(
+        r"landmarks +hands in \d+% and a body in 100% of the frames", capsys.readouterr().out
+    )
+
+
 def test_the_proof_is_by_torch_on_pictures_with_hands_and_a_body(trained: Path) -> None:
     report = json.loads((trained / "model.onnx.report.json").read_text(encoding="utf-8"))
     assert report["pictures"]["real"] == 12

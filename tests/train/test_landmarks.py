@@ -24,6 +24,8 @@ from seqvision.data.surroundings import Surroundings
 from seqvision.errors import WeightsError
 from seqvision.landmarks import fetch
 from seqvision.landmarks.encoder import LandmarkEncoder
+from seqvision.landmarks.found import count_found
+from seqvision.landmarks.letterbox import Letterbox, shrinking
 from seqvision.landmarks.network import LandmarkNetwork, enlarging
 from seqvision.models.classifier import Classifier
 from seqvision.training.landmark_features import ClipLandmarks, Variation
@@ -173,6 +175,27 @@ def test_a_study_leaves_alone_what_landmarks_do_not_have() -> None:
         assert not is_active(name, {}, base)
     assert is_active("hidden", {}, base)
     assert is_active("size", {}, TrainOptions())
+
+
+@pytest.mark.parametrize("size", [(240, 320), (320, 240), (480, 640), (192, 256), (288, 384)])
+def test_a_letterbox_by_blocks_is_that_of_two_matrices_but_for_its_edge(
+    size: tuple[int, int],
+) -> None:
+    height, width = size
+    letterbox, pictures = Letterbox(height, width, 192), torch.rand(1, 3, height, width)
+    assert letterbox.by_blocks
+    scale = 192 / max(size)
+    bars = [(192 - side * scale) / 2 for side in size]
+    rows = torch.from_numpy(shrinking(height, 192, scale, bars[0]))
+    columns = torch.from_numpy(shrinking(width, 192, scale, bars[1]).T)
+    expected, found = rows @ (pictures @ columns), letterbox(pictures)
+    down, across = (slice(round(bar) + 1, 191 - round(bar)) for bar in bars)
+    torch.testing.assert_close(found[..., down, across], expected[..., down, across])
+    # A bar is black but for the row or column beside the picture.
+    down, across = (slice(max(0, round(bar) - 1), 193 - max(1, round(bar))) for bar in bars)
+    found[..., down, across] = 0
+    assert not found.any()
+    assert not Letterbox(200, 267, 192).by_blocks, "by matrices"
 
 
 def test_a_resize_by_matrices_is_that_of_torch() -> None:
@@ -382,6 +405,19 @@ def test_hands_are_found_on_real_signs_where_a_person_sees_them() -> None:
         for hand in (left, right):
             assert ((hand.points > 0) & (hand.points < 1.1)).all()
             assert hand.points.shape == (HAND_POINTS, 2)
+
+
+def test_a_low_share_is_reported_with_what_it_may_come_from() -> None:
+    clips = [np.concatenate((moving_hands(), moving_body()), axis=1) for _ in range(2)]
+    clips[1][:, : 2 * PER_HAND] = 0
+    found = count_found(clips)
+    assert found.seen == {"hands": 5, "body": 8}
+    assert found.is_low()
+    text = found.text()
+    assert text.startswith("hands in 50% and a body in 80% of the frames, which is low")
+    for cause in ("blurred", "covered", "wide lens", "squashed", "docs/landmarks.md"):
+        assert cause in text
+    assert "low" not in count_found(clips[:1]).text()
 
 
 def test_windows_around_a_part_are_cut_from_its_features_as_from_its_frames(
