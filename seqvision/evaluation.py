@@ -47,7 +47,6 @@ from seqvision.statistics import no_better_than_chance
 from seqvision.training.hardware import pick_device
 from seqvision.training.model_io import load_model, load_used_clips
 from seqvision_edge.card import ModelCard
-from seqvision_edge.session import Frames
 
 
 def evaluate(options: EvaluateOptions, data_set: DataSet | None = None) -> Metrics:
@@ -193,7 +192,9 @@ def _logits_of_all(model: Classifier, batches: DataLoader[Item]) -> Tensor:
 
 
 @torch.inference_mode()
-def predict_windows(model: Classifier, card: ModelCard, windows: Frames) -> NDArray[np.float32]:
+def predict_windows(
+    model: Classifier, card: ModelCard, windows: NDArray[Any]
+) -> NDArray[np.float32]:
     """Return probabilities `(windows, labels)` for windows of one length.
 
     Args:

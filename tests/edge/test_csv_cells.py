@@ -67,7 +67,7 @@ def test_every_list_of_a_run_has_no_formula_and_is_read_as_it_was(
         (folder / "-a.mp4").write_bytes(b"x")
 
     listed = _List(folders[0])
-    listed.add(folders[0] / "-a.mp4", label)
+    listed.add(folders[0] / "-a.mp4", label, "")
     listed.close()
     _List(folders[0]).close()  # its last line is no torn one
     assert dicts(folders[0] / "clips.csv") == [{"path": "-a.mp4", "label": label}]

@@ -159,7 +159,7 @@ def fake_window(
     """Replace OpenCV's window and return the sizes of the pictures it is given."""
     shown: list[tuple[int, int]] = []
     quiet: Callable[..., None] = lambda *_: None  # noqa: E731
-    for name in ("namedWindow", "resizeWindow", "destroyWindow"):
+    for name in ("namedWindow", "resizeWindow", "setMouseCallback", "destroyWindow"):
         monkeypatch.setattr(cv2, name, quiet)
     monkeypatch.setattr(cv2, "imshow", lambda _, bgr: shown.append(bgr.shape[:2]))
     monkeypatch.setattr(cv2, "waitKey", lambda _: key)
