@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqvision_edge.card import ImageSpec, ModelCard
-from seqvision_edge.frame import Image
+from seqvision_edge.frame import Image, Step
 from seqvision_edge.opencv import cv2
 
 HAND_POINTS: Final = 21
@@ -204,6 +204,33 @@ def _in_picture(
     if image.fit == "pad":  # bars above and below a picture that is wider
         return points * ((1.0, picture / step) if wide else (step / picture, 1.0))
     return points * ((step / picture, 1.0) if wide else (1.0, picture / step))
+
+
+def draw_landmarks(
+    picture: Image, steps: Sequence[Step], image: ImageSpec, size: tuple[int, int]
+) -> None:
+    """Draw the skeletons of the views of a source on its BGR picture.
+
+    Between two ticks of the model's clock they are those of the tick before, and faint.
+
+    Args:
+        picture: the whole frame, in any size.
+        steps: those of its views, or the one of a source without views.
+        image: how a view's picture became a step.
+        size: width and height of the frame.
+    """
+    whole = np.array(picture.shape[1::-1])
+    for step in steps:
+        if step.landmarks is None:
+            continue
+        corners = np.array(step.outline or ((0, 0), (1, 1)))
+        low, high = corners.min(axis=0), corners.max(axis=0)
+        (left, top), (right, bottom) = np.rint(low * whole), np.rint(high * whole)
+        part = picture[int(top) : int(bottom), int(left) : int(right)]
+        width, height = np.maximum(1, np.rint((high - low) * size)).tolist()
+        skeletons = skeletons_in(step.landmarks, image, (int(width), int(height)))
+        if part.size:
+            draw_skeletons(part, skeletons, held=not step.answered)
 
 
 def draw_skeletons(picture: Image, skeletons: Sequence[Skeleton], held: bool = False) -> None:

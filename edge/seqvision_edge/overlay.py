@@ -23,7 +23,7 @@ from seqvision_edge.drawing import (
     wrapped,
 )
 from seqvision_edge.frame import Image, Step
-from seqvision_edge.landmarks import draw_skeletons, skeletons_in
+from seqvision_edge.landmarks import draw_landmarks
 from seqvision_edge.opencv import cv2
 from seqvision_edge.types import Event, SourceState, clock
 
@@ -94,7 +94,10 @@ class Overlay:
         self._remember(step, step.frame.time)
         picture = _boxed(step.frame.bgr, size) if size else _enlarged(step.frame.bgr)
         self._shape = picture.shape[:2]
-        self._draw_landmarks(picture, step, step.frame.bgr.shape[:2])
+        height, width = step.frame.bgr.shape[:2]
+        left, top, *inner = inner_box(picture, (height, width))
+        part = picture[top : top + inner[1], left : left + inner[0]]
+        draw_landmarks(part, step.parts, self._image, (width, height))
         unit = min(picture.shape[:2]) / SMALLEST
         if step.views:
             for view in step.views:
@@ -132,18 +135,6 @@ class Overlay:
         self._events.extend(step.events)
         while self._events and self._events[0].end < now - TIMELINE_SECONDS:
             self._events.popleft()
-
-    def _draw_landmarks(self, picture: Image, step: Step, shape: tuple[int, ...]) -> None:
-        """Draw the skeletons of a step whose frame `(height, width)` lies in the picture's middle.
-
-        Between two ticks of the model's clock they are those of the tick before, and faint.
-        """
-        if step.landmarks is None:
-            return
-        left, top, width, height = inner_box(picture, shape)
-        part = picture[top : top + height, left : left + width]
-        skeletons = skeletons_in(step.landmarks, self._image, (shape[1], shape[0]))
-        draw_skeletons(part, skeletons, held=not step.answered)
 
     def _draw_view(self, picture: Image, view: Step, shape: tuple[int, ...], unit: float) -> None:
         """Draw the edge of a part of a frame `(height, width)`, with its name and its label.

@@ -185,6 +185,29 @@ def test_a_skeleton_lies_on_its_hand_in_any_window(size: tuple[int, int] | None)
     assert columns.mean() == pytest.approx(wrist[0], abs=3)
 
 
+def test_the_skeleton_of_a_region_lies_in_its_part_of_the_picture() -> None:
+    """In the window, in a saved video and on the page of a device."""
+    card = card_of_hands()
+    frame = Frame(np.full((480, 640, 3), 90, np.uint8), 1.0, 0)
+    plain = Step(source="a", frame=frame, state=SourceState("live"), answered=True)
+    # The right half, of which the lower half: 320x240 pixels, as many as the step has.
+    corners = ((0.5, 0.5), (1.0, 0.5), (1.0, 1.0), (0.5, 1.0))
+    region = replace(plain, frame=None, view="desk", outline=corners)
+    seen = replace(region, landmarks=features_at((160, 140), size=30))
+    quiet, drawn = (replace(plain, views=(each,)) for each in (region, seen))
+    page = DeviceView(["a"], spec("pad"))
+    pictures = [Overlay(card).draw(quiet, None), Overlay(card).draw(drawn, None)]
+    for number, step in enumerate((quiet, drawn)):
+        page.write(replace(step, frame=replace(frame, index=number)))
+        content = page.picture("a")
+        assert content is not None
+        pictures.append(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR))
+    for one, other in (pictures[:2], pictures[2:]):
+        rows, columns = (np.abs(one.astype(int) - other).max(axis=2) > 60).nonzero()
+        assert (rows.min(), rows.max()) == pytest.approx((240 + 110, 240 + 140), abs=5)
+        assert columns.mean() == pytest.approx(320 + 160, abs=3)
+
+
 def test_a_skeleton_of_an_earlier_frame_is_fainter() -> None:
     hands = skeletons_in(features_at((160, 140)), spec("pad"), (320, 240))
     pictures = [np.full((240, 320, 3), 90, np.uint8) for _ in range(2)]

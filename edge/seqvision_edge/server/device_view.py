@@ -6,13 +6,11 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
 from typing_extensions import Self
 
 from seqvision_edge.card import ImageSpec
 from seqvision_edge.frame import CONNECTING, Image, Step
-from seqvision_edge.landmarks import draw_skeletons, skeletons_in
+from seqvision_edge.landmarks import draw_landmarks
 from seqvision_edge.opencv import cv2
 from seqvision_edge.server.sse import Record, step_records
 
@@ -50,8 +48,7 @@ class _SourceView:
     answer: Record | None = None
     views: tuple[Step, ...] = ()
     bgr: Image | None = None
-    landmarks: NDArray[np.float32] | None = None
-    own: bool = False
+    parts: tuple[Step, ...] = ()
     frame: int = -1
     jpeg: tuple[int, bytes] | None = None
     arrived: float | None = None
@@ -87,7 +84,7 @@ class DeviceView:
             seen.state = step.state.to_json()
             if step.frame is not None:
                 seen.bgr, seen.frame = step.frame.bgr, step.frame.index
-                seen.landmarks, seen.own = step.landmarks, step.answered
+                seen.parts = step.parts
                 seen.arrived = monotonic()
             # A prediction from before a gap is not valid now.
             seen.answer = step.prediction.to_json() if step.prediction else None
@@ -127,15 +124,14 @@ class DeviceView:
         with self._lock:
             seen = self._seen[name]
             bgr, frame, jpeg = seen.bgr, seen.frame, seen.jpeg
-            landmarks, own = seen.landmarks, seen.own
+            parts = seen.parts
         if bgr is None:
             return None
         if jpeg is not None and jpeg[0] == frame:
             return jpeg[1]
-        if landmarks is not None and self._image is not None:
+        if self._image is not None and any(part.landmarks is not None for part in parts):
             bgr = bgr.copy()
-            skeletons = skeletons_in(landmarks, self._image, (bgr.shape[1], bgr.shape[0]))
-            draw_skeletons(bgr, skeletons, held=not own)
+            draw_landmarks(bgr, parts, self._image, (bgr.shape[1], bgr.shape[0]))
         good, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
         assert good, "every frame of a source is a picture"
         content: bytes = data.tobytes()
