@@ -27,8 +27,13 @@ PLAYED = """(async () => {
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
   const context = canvas.getContext("2d");
-  context.drawImage(video, 0, 0);
-  const middle = context.getImageData(canvas.width / 2, canvas.height / 2, 1, 1).data;
+  let middle = [0, 0, 0, 0];
+  // On a busy machine the picture comes a moment after `seeked`; until then a canvas gets black.
+  for (let attempt = 0; attempt < 400 && middle[0] + middle[1] + middle[2] === 0; attempt++) {
+    if (attempt > 0) await new Promise((resolve) => setTimeout(resolve, 25));
+    context.drawImage(video, 0, 0);
+    middle = context.getImageData(canvas.width / 2, canvas.height / 2, 1, 1).data;
+  }
   return [video.duration, canvas.width, canvas.height, ...middle];
 })()"""
 
