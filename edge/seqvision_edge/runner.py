@@ -256,9 +256,9 @@ def _steps(
         if arrival.states:
             yield own.handle_state(arrival.states)
         if arrival.frame is not None:
-            asked = own.requests(arrival.frame)
-            framed.append((own, arrival.frame, len(asked)))
-            requests += asked
+            own_requests = own.requests(arrival.frame)
+            framed.append((own, arrival.frame, len(own_requests)))
+            requests += own_requests
     answers: Iterator[ModelOutput] = iter(())
     if requests:
         answers = iter(watchdog.call(lambda options: run_batch(session, requests, options)))

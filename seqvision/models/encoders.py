@@ -52,7 +52,7 @@ class Standardize(nn.Module):
     def fit(self, mean: Tensor, deviation: Tensor) -> None:
         """Keep the mean and deviation `(features,)` of the training clips' known values."""
         self.mean.copy_(mean)
-        # A feature that was constant says nothing by a change of any size.
+        # A feature that was constant means nothing by a change of any size.
         constant = deviation <= 1e-6 * mean.abs().clamp(min=1e-6)
         self.scale.copy_(torch.where(constant, 1.0, 1 / deviation.clamp(min=1e-30)).clamp(max=1e30))
 

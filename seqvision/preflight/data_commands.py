@@ -52,6 +52,13 @@ from seqvision_edge.hints import did_you_mean, near_words, path_error
 AnyOptions = TypeVar("AnyOptions", TrainOptions, TuneOptions, DataOptions)
 
 
+def _find(path: Path, clips: ClipOptions, images: SequenceOptions) -> DataSet:
+    """Return the clips at a path, as the options of clips and of steps describe them."""
+    return find_data_set(
+        path, clips.dataset, images.stills, clips.official_split, clips.region, images.vectors
+    )
+
+
 def validate_train(options: TrainOptions) -> DataSet | None:
     """Refuse what `train` would refuse later, as far as it can be known without decoding.
 
@@ -73,14 +80,7 @@ def validate_train(options: TrainOptions) -> DataSet | None:
             f"seqvision train CLIPS --resume {options.resume}"
         )
     clips = options.clips
-    found = find_data_set(
-        path,
-        clips.dataset,
-        options.images.stills,
-        clips.official_split,
-        clips.region,
-        options.images.vectors,
-    )
+    found = _find(path, clips, options.images)
     labels = labels_of(found.clips)
     find_background(labels, clips.background)
     if options.distillation.teacher:
@@ -334,14 +334,7 @@ def validate_data(options: DataOptions) -> DataSet:
     check_clips(path)
     if options.images.vectors and options.sheet is not None:
         raise DataError(f"--sheet {options.sheet}: shows pictures, the clips are vectors")
-    return find_data_set(
-        path,
-        clips.dataset,
-        options.images.stills,
-        clips.official_split,
-        clips.region,
-        options.images.vectors,
-    )
+    return _find(path, clips, options.images)
 
 
 def validate_landmarks(options: LandmarksOptions) -> DataSet:

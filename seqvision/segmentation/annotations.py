@@ -23,8 +23,8 @@ from seqvision.data.datasets.clip_list import (
     LIST_NAME,
     PARTS_OF_A_VIDEO,
     columns_of,
-    times_of,
 )
+from seqvision.data.datasets.list_times import times_of
 from seqvision.data.datasets.table import read_table, unused_note
 from seqvision.errors import DataError
 from seqvision_edge.card import Label

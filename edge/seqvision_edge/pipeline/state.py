@@ -43,7 +43,7 @@ class SourceCondition:
     def mark_alive(self, window_full: bool, message: str = "", reason: str = "overloaded") -> None:
         """Mark the source as alive after a frame.
 
-        `message` says what is wrong nevertheless, such as an overloaded device; or is "".  The
+        `message` names what is wrong nevertheless, such as an overloaded device; or is "".  The
         figures in that of an overload vary, so only a new reason is a change; of any other reason
         a new message is one too.
         """

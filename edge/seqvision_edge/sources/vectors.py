@@ -5,7 +5,7 @@
     program | edge-run --source - --stdin-floats          # float32, little-endian
 
 Lines with a time are placed by it; others come at the rate of the training clips, or as
-`--image-fps` says.  A wrong line is lost, as a damaged picture is: it is counted, and leaves a gap.
+`--image-fps` sets.  A wrong line is lost, as a damaged picture is: it is counted, and leaves a gap.
 """
 
 import os

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
-from seqvision.data.clips import Clip, Cut, normal
+from seqvision.data.clips import Clip, normal
 from seqvision.data.datasets import kinetics
 from seqvision.data.datasets.base import Reading, ReadOptions
-from seqvision.data.datasets.table import SUFFIXES, Row, Table, bare, read_table, unused_note
+from seqvision.data.datasets.list_times import Times, times_of
+from seqvision.data.datasets.table import SUFFIXES, Row, Table, read_table, unused_note
 from seqvision.data.file_kinds import is_image, is_video
 from seqvision.data.splits import part_called
 from seqvision.errors import DataError
@@ -48,13 +49,9 @@ _MEANT = {
     "split": "set subset part partition phase usage dataset_split split_name",
     "fps": "frame_rate framerate frames_per_second",
 }
-_WEAK = frozenset(("in", "from", "out", "to", "until", "offset", "stop", "t_0", "t_1"))
 BOX = ("x", "y", "width", "height")
 _CORNERS = re.compile(r"\d[^,;]*[,;][^,;]*\d")
 PARTS_OF_A_VIDEO = ("start", "end", "duration", "start_frame", "end_frame")
-
-_UNIT = re.compile(r"(?i)\s*(ms|msec|s|sec|secs|seconds?)$")
-_SPOKEN = re.compile(r"(?i)(?:(\d+)\s*h)?\s*(?:(\d+)\s*m(?:in)?)?\s*(?:(\d+(?:[.,]\d+)?)\s*s)?")
 
 
 def _spellings(role: str, names: str) -> tuple[str, ...]:
@@ -185,7 +182,7 @@ def _headless(path: Path, rows: Sequence[Sequence[str]], labelled: bool) -> Sequ
 # Rows -------------------------------------------------------------------------------------------
 
 
-def _clip(row: Row, times: "Times", files: "_Files", labelled: bool, box: Sequence[str]) -> Clip:
+def _clip(row: Row, times: Times, files: "_Files", labelled: bool, box: Sequence[str]) -> Clip:
     name, label = row["path"], normal(row["label"])
     bare_name = name.strip("\"'")
     if bare_name != name and files.find(name) is None:
@@ -240,75 +237,6 @@ def region_of(row: Row, columns: Sequence[str]) -> "Region | None":
     except SourceError as error:
         raise DataError(str(error)) from None
     return replace(found, name="")
-
-
-@dataclass(frozen=True)
-class Times:
-    """The columns with the part of a video that a clip is, and their unit."""
-
-    start: str = ""
-    end: str = ""
-    duration: str = ""
-    in_frames: bool = False
-    scale: float = 1.0
-
-    def cut(self, row: Row) -> Cut | None:
-        """Return the part of a row's video.
-
-        Raises:
-            DataError: it is no part of a video.
-        """
-        start, end, duration = (
-            self._value(row, column) for column in (self.start, self.end, self.duration)
-        )
-        if start is None and end is None and duration is None:
-            return None
-        start = start or 0.0
-        if end is None and duration is not None:
-            end = start + duration
-        elif end is not None and self.in_frames:
-            end += 1  # the last frame is a part
-        if end is not None and end <= start:
-            texts = [row[column] for column in (self.start, self.end or self.duration)]
-            raise DataError(
-                f"{row.where}: from {texts[0] or 0} to {texts[1]} is no part of a video: "
-                "the end must come after the start"
-            )
-        return Cut(start, end, self.in_frames, row.where)
-
-    def _value(self, row: Row, column: str) -> float | None:
-        text = row[column] if column else ""
-        if not text:
-            return None
-        value = frame_number(text) if self.in_frames else seconds(text)
-        if value is None:
-            kind = "the number of a frame, from 0" if self.in_frames else (
-                "seconds from 0, or a clock such as 1:02.5")  # fmt: skip
-            raise DataError(f"{row.where}: {column} is {text!r}, must be {kind}")
-        return value * self.scale
-
-
-def times_of(table: Table) -> Times:
-    """Return the columns of the part of a video: seconds, else frames; never a length alone."""
-    there = set(table.columns)
-    for one, other in (("start", "end"), ("end", "start")):
-        if one in there and other not in there and _bare_of(table, one) in _WEAK:
-            there.discard(one)  # such a word alone may mean anything
-    if there & {"start", "end"}:
-        end = "end" if "end" in there else ""
-        duration = "duration" if not end and "duration" in there else ""
-        spelled = _bare_of(table, "start" if "start" in there else "end")
-        scale = 0.001 if spelled.endswith(("_ms", "_msec", "_milliseconds")) else 1.0
-        return Times("start" if "start" in there else "", end, duration, False, scale)
-    if there & {"start_frame", "end_frame"}:
-        names = [name if name in there else "" for name in ("start_frame", "end_frame")]
-        return Times(names[0], names[1], in_frames=True)
-    return Times()
-
-
-def _bare_of(table: Table, name: str) -> str:
-    """Return how the file spells a column, without case and the like; empty where it has none."""
-    return bare(table.spelled.get(name, ""))
 
 
 def _notes(table: Table, times: Times) -> list[str]:
@@ -493,41 +421,3 @@ class _Files:
 
 def _key(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
-
-
-def seconds(text: str) -> float | None:
-    """Return seconds or a clock as seconds; None where it is neither, or below 0."""
-    text = text.strip().replace("\u2212", "-")
-    scale = 1.0
-    if ":" not in text and (unit := _UNIT.search(text)):
-        number = text[: unit.start()]
-        if _number(number) is not None:
-            text, scale = number, 0.001 if unit[1].lower().startswith("m") else 1.0
-    if (
-        re.search("(?i)[hms]", text)
-        and (spoken := _SPOKEN.fullmatch(text))
-        and any(spoken.groups())
-    ):
-        hours, minutes, rest = (_number(part or "0") or 0.0 for part in spoken.groups())
-        return 3600 * hours + 60 * minutes + rest
-    total = 0.0
-    parts = text.split(":")
-    for index, part in enumerate(parts):
-        value = _number(part)
-        is_last = index == len(parts) - 1
-        if value is None or value < 0 or (index and value >= 60):
-            return None
-        if not is_last and not part.isdecimal():
-            return None
-        total = 60 * total + value
-    return total * scale if len(parts) <= 3 else None
-
-
-def frame_number(text: str) -> int | None:
-    """Return the number of a frame, from 0; `12.0` as pandas writes it is one too."""
-    text = re.sub(r"[.,]0*$", "", text.strip())
-    return int(text) if text.isdecimal() and text.isascii() else None
-
-
-def _number(text: str) -> float | None:
-    return parse_number(text.replace(",", ".", 1))
